@@ -1,0 +1,30 @@
+"""The vocabulary: images, scribbles, engines and what they return. Needs numpy only."""
+
+from napari_scribseg.core.classes import ClassTable, LabelClass
+from napari_scribseg.core.engine import Engine, EngineInfo, Range, Report, Segmentation, silent
+from napari_scribseg.core.errors import Cancelled, InputError
+from napari_scribseg.core.geometry import Geometry
+from napari_scribseg.core.image import Image
+from napari_scribseg.core.registry import engine_infos, engine_names, get_engine
+from napari_scribseg.core.scribbles import UNKNOWN, Scribbles, Stroke
+
+__all__ = [
+    "UNKNOWN",
+    "Cancelled",
+    "ClassTable",
+    "Engine",
+    "EngineInfo",
+    "Geometry",
+    "Image",
+    "InputError",
+    "LabelClass",
+    "Range",
+    "Report",
+    "Scribbles",
+    "Segmentation",
+    "Stroke",
+    "engine_infos",
+    "engine_names",
+    "get_engine",
+    "silent",
+]

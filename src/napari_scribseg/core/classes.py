@@ -1,0 +1,139 @@
+"""The classes of a label volume: ids, names and colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from napari_scribseg.core.errors import InputError
+
+__all__ = ["MAX_ID", "ClassTable", "LabelClass"]
+
+MAX_ID = 65535
+
+# Distinct at a glance, also with the common colour blindnesses: the qualitative scheme of Okabe and Ito (2008), black
+# replaced by a grey, then darker repeats.
+_PALETTE = (
+    (0.84, 0.37, 0.00),
+    (0.34, 0.71, 0.91),
+    (0.00, 0.62, 0.45),
+    (0.94, 0.89, 0.26),
+    (0.80, 0.47, 0.65),
+    (0.00, 0.45, 0.70),
+    (0.90, 0.62, 0.00),
+    (0.60, 0.60, 0.60),
+)
+
+Color = tuple[float, float, float, float]
+
+
+def default_color(identity: int) -> Color:
+    """A colour for a class nobody chose one for: RGBA in [0, 1], the same for the same id."""
+    r, g, b = _PALETTE[(identity - 1) % len(_PALETTE)]
+    shade = 0.72 ** (((identity - 1) // len(_PALETTE)) % 4)
+    return (r * shade, g * shade, b * shade, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelClass:
+    """One class.
+
+    Attributes
+    ----------
+    id : int
+        Value in the label volume and in the scribble layer, 1..65535.
+    name : str
+        What the user calls it.
+    color : tuple of 4 float
+        RGBA in [0, 1].
+    visible, locked : bool
+        Whether its voxels are shown, and whether a result may change them.
+    background : bool
+        Its strokes mark the background: in the label volume it is written as 0.
+    """
+
+    id: int
+    name: str
+    color: Color
+    visible: bool = True
+    locked: bool = False
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.id <= MAX_ID:
+            raise InputError(f"the class {self.name!r} has the id {self.id}; expected 1 to {MAX_ID}")
+        if len(self.color) != 4 or not all(0 <= c <= 1 for c in self.color):
+            raise InputError(f"the class {self.name!r} has the colour {self.color}; expected RGBA in [0, 1]")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTable:
+    """The classes in their order on the screen; immutable, every change returns a new table."""
+
+    classes: tuple[LabelClass, ...] = ()
+
+    def __post_init__(self) -> None:
+        ids = [c.id for c in self.classes]
+        if len(set(ids)) != len(ids):
+            double = sorted({i for i in ids if ids.count(i) > 1})
+            raise InputError(f"the ids {double} stand in the class table more than once; each id is expected once")
+        if sum(c.background for c in self.classes) > 1:
+            raise InputError("more than one class is marked as background; at most one is expected")
+
+    @classmethod
+    def from_ids(cls, ids: Iterable[int], *, background: int | None = None) -> ClassTable:
+        """A table with default names and colours; ``background`` is the id that stands for the background."""
+        return cls().with_ids(ids) if background is None else cls().with_ids([background]).as_background(
+            background
+        ).with_ids(ids)
+
+    def __iter__(self) -> Iterator[LabelClass]:
+        return iter(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __contains__(self, identity: object) -> bool:
+        return any(c.id == identity for c in self.classes)
+
+    def __getitem__(self, identity: int) -> LabelClass:
+        for c in self.classes:
+            if c.id == identity:
+                return c
+        raise KeyError(identity)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids in the order of the table."""
+        return tuple(c.id for c in self.classes)
+
+    @property
+    def background(self) -> int | None:
+        """The id whose strokes mark the background, if any."""
+        return next((c.id for c in self.classes if c.background), None)
+
+    def free_id(self) -> int:
+        """The smallest id that no class has."""
+        taken = set(self.ids)
+        return next(i for i in range(1, MAX_ID + 2) if i not in taken)
+
+    def with_ids(self, ids: Iterable[int]) -> ClassTable:
+        """This table with default classes added for the ids it does not know; 0 is skipped."""
+        new = [int(i) for i in ids if i != 0 and i not in self]
+        made = tuple(LabelClass(i, f"class {i}", default_color(i)) for i in dict.fromkeys(new))
+        return ClassTable(self.classes + made)
+
+    def with_class(self, label: LabelClass) -> ClassTable:
+        """This table with one class added, or replaced where the id is known."""
+        if label.id in self:
+            return ClassTable(tuple(label if c.id == label.id else c for c in self.classes))
+        return ClassTable((*self.classes, label))
+
+    def without(self, identity: int) -> ClassTable:
+        """This table less one class."""
+        return ClassTable(tuple(c for c in self.classes if c.id != identity))
+
+    def as_background(self, identity: int) -> ClassTable:
+        """This table with the class ``identity`` as the background, named and coloured so."""
+        grey = replace(self[identity], name="background", color=(0.5, 0.5, 0.5, 1.0), background=True)
+        return self.with_class(grey)

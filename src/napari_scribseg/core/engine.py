@@ -1,0 +1,142 @@
+"""What an engine is: prepare an image once, then answer each stroke."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core.errors import Cancelled
+from napari_scribseg.core.image import Image
+from napari_scribseg.core.scribbles import Scribbles
+
+__all__ = ["Cancelled", "Engine", "EngineInfo", "Range", "Report", "Segmentation", "silent"]
+
+State = TypeVar("State")
+State_co = TypeVar("State_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What a menu, a form and a scheduler need to know of an engine.
+
+    Attributes
+    ----------
+    name : str
+        Registered name, as in ``get_engine(name)``.
+    title : str
+        Name for people.
+    summary : str
+        One sentence: when to choose it.
+    doi : str
+        Source of the method.
+    ndim : tuple of int
+        Numbers of spatial axes that it takes.
+    max_classes : int
+        Most classes at once.
+    needs_weights : bool
+        Whether it loads trained weights.
+    live : bool
+        Whether it is fast enough to answer every mouse move.
+    """
+
+    name: str
+    title: str
+    summary: str
+    doi: str = ""
+    ndim: tuple[int, ...] = (2,)
+    max_classes: int = 255
+    needs_weights: bool = False
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bounds of a parameter, given as ``Annotated[float, Range(0, 10)]``; ``doc`` holds its meaning and unit."""
+
+    low: float
+    high: float
+    step: float | None = None
+    doc: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation(Generic[State]):
+    """The answer of an engine.
+
+    Attributes
+    ----------
+    probabilities : ndarray of shape (K, \\*S), float32
+        Probability of each class, summing to 1 over the first axis, and 1 for its own class at every seed.
+    state : State
+        To be passed to the next call for the same image, for a warm start.
+    notes : tuple of str
+        What the engine chose by itself, one short sentence each, for the user to read.
+    """
+
+    probabilities: NDArray[np.float32]
+    state: State
+    notes: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> NDArray[np.intp]:
+        """Most probable class index at each voxel, shape (\\*S); ties go to the lower index."""
+        return np.argmax(self.probabilities, axis=0)
+
+    @property
+    def entropy(self) -> NDArray[np.float32]:
+        """Uncertainty at each voxel, shape (\\*S): entropy over log K, from 0 (certain) to 1 (all classes alike)."""
+        n_classes = self.probabilities.shape[0]
+        if n_classes < 2:
+            return np.zeros(self.probabilities.shape[1:], dtype=np.float32)
+        p = np.clip(self.probabilities, np.finfo(np.float32).tiny, 1)
+        return np.clip(-(p * np.log(p)).sum(axis=0) / np.float32(np.log(n_classes)), 0, 1).astype(np.float32)
+
+
+class Report(Protocol):
+    """How an engine tells how far it is; the callee raises :class:`Cancelled` to stop it.
+
+    ``fraction`` grows from 0 to 1. ``preview``, where given, is a usable answer that will still get better.
+    """
+
+    def __call__(self, fraction: float, preview: Segmentation[object] | None = None) -> None: ...
+
+
+def silent(fraction: float, preview: Segmentation[object] | None = None) -> None:
+    """A report that nobody reads."""
+
+
+@runtime_checkable
+class Engine(Protocol[State]):
+    """A segmentation method: a frozen dataclass whose fields are its parameters.
+
+    An engine keeps nothing between calls: what it wants to remember goes into the state that it returns.
+    """
+
+    info: ClassVar[EngineInfo]
+
+    def prepare(self, image: Image, device: str = "auto") -> State:
+        """Do the slow work that depends on the image alone.
+
+        Raises
+        ------
+        InputError
+            If the image cannot be used, or ``device`` is not to be had.
+        """
+        ...
+
+    def segment(
+        self, image: Image, scribbles: Scribbles, state: State, report: Report = silent
+    ) -> Segmentation[State]:
+        """Answer the scribbles; ``state`` comes from :meth:`prepare` or from the previous answer.
+
+        Raises
+        ------
+        InputError
+            If the scribbles do not fit the image, or hold fewer than two classes.
+        Cancelled
+            If ``report`` asked for it; ``state`` stays usable.
+        """
+        ...

@@ -1,0 +1,17 @@
+"""Errors that a user caused and can mend, told in one sentence."""
+
+from __future__ import annotations
+
+__all__ = ["Cancelled", "InputError"]
+
+
+class InputError(ValueError):
+    """What was given cannot be used; the message says what was given and what was expected.
+
+    The command line turns it into exit status 2, the window into a notice; every other exception is a failure of the
+    program (exit status 1).
+    """
+
+
+class Cancelled(Exception):
+    """Raised by a :class:`~napari_scribseg.core.engine.Report` to stop the engine that called it."""
