@@ -1,0 +1,164 @@
+"""The contract that every engine keeps; call :func:`check_engine` from the tests of your own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Cancelled, Engine, EngineInfo, Image, InputError, Scribbles, Segmentation
+
+__all__ = ["check_engine", "two_discs"]
+
+
+def two_discs(
+    shape: tuple[int, int] = (48, 64), channels: int = 1, seed: int = 0
+) -> tuple[Image, Scribbles, NDArray[np.intp]]:
+    """A noisy picture of two bright discs on a dark ground, strokes for three classes, and the truth.
+
+    Returns
+    -------
+    image : Image
+        ``channels`` channels of shape ``shape``, values about 20 (ground), 120 and 220 (discs).
+    scribbles : Scribbles
+        A short stroke inside each disc, one along the top of the ground.
+    truth : ndarray of shape ``shape``
+        Class indices.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    middle, radius = shape[0] / 2, min(shape) * 0.25
+    truth = np.zeros(shape, dtype=np.intp)
+    for index, column in enumerate((shape[1] * 0.27, shape[1] * 0.73), start=1):
+        truth[(rows - middle) ** 2 + (columns - column) ** 2 <= radius**2] = index
+    values = np.asarray([20.0, 120.0, 220.0])[truth]
+    data = np.stack([values + rng.normal(0, 6, shape) for _ in range(channels)], -1)
+    seeds = np.full(shape, -1, dtype=np.int32)
+    seeds[2, 4:-4] = 0
+    for index, column in enumerate((shape[1] * 0.27, shape[1] * 0.73), start=1):
+        seeds[int(middle), int(column) - 3 : int(column) + 4] = index
+    image = Image.from_array(data[..., 0] if channels == 1 else data, (1.0, 1.0))
+    return image, Scribbles(seeds, 3), truth
+
+
+def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: float = 0.9) -> None:
+    """Check that an engine keeps the contract of :class:`~napari_scribseg.core.engine.Engine`.
+
+    It is run on small made pictures of one and three channels: shapes, types, sums and stroke pixels of the answer;
+    that inputs are left alone, that the same input gives the same answer, warm or cold; progress, cancelling, and one
+    clear error for each kind of bad input.
+
+    Parameters
+    ----------
+    engine : Engine
+        A frozen dataclass with an ``info``.
+    device : str
+        Where to run it.
+    minimum_accuracy : float
+        Share of the pixels that it must get right on the easy picture, in [0, 1].
+
+    Raises
+    ------
+    AssertionError
+        With the promise that was broken.
+    """
+    _check_declaration(engine)
+    for channels in (1, 3):
+        image, scribbles, truth = two_discs(channels=channels)
+        state = engine.prepare(image, device)
+        before = image.data.copy(), scribbles.seeds.copy()
+        fractions: list[float] = []
+
+        def report(fraction: float, preview: Any = None, *, _seen: list[float] = fractions) -> None:
+            _seen.append(fraction)
+            if preview is not None:
+                _check_answer(preview, scribbles)  # noqa: B023 - called within this turn of the loop only
+
+        answer = engine.segment(image, scribbles, state, report)
+        _check_answer(answer, scribbles)
+        accuracy = float((answer.labels == truth).mean())
+        _promise(accuracy >= minimum_accuracy, f"{accuracy:.3f} of the pixels are right; {minimum_accuracy} expected")
+        _promise(np.array_equal(before[0], image.data), "segment leaves the image alone")
+        _promise(np.array_equal(before[1], scribbles.seeds), "segment leaves the scribbles alone")
+        _promise(fractions == sorted(fractions), f"progress never goes back; it went {fractions}")
+        _promise(all(0 <= f <= 1 for f in fractions), f"progress lies in [0, 1]; it was {fractions}")
+        _check_repeats(engine, image, scribbles, answer, device)
+        _check_cancel(engine, image, scribbles, device)
+    _check_bad_input(engine, device)
+
+
+def _promise(kept: bool, what: str) -> None:
+    if not kept:
+        raise AssertionError(f"broken promise: {what}")
+
+
+def _check_declaration(engine: Engine[Any]) -> None:
+    _promise(isinstance(getattr(engine, "info", None), EngineInfo), "an engine has an EngineInfo in `info`")
+    _promise(dataclasses.is_dataclass(engine), "an engine is a dataclass")
+    fields = [f.name for f in dataclasses.fields(engine) if f.init]  # type: ignore[arg-type]
+    _promise(engine == dataclasses.replace(engine), "engines with equal parameters are equal")  # type: ignore[type-var]
+    for name in fields[:1]:
+        try:
+            setattr(engine, name, getattr(engine, name))
+        except dataclasses.FrozenInstanceError:
+            continue
+        raise AssertionError("broken promise: an engine is frozen")
+
+
+def _check_answer(answer: Segmentation[Any], scribbles: Scribbles) -> None:
+    p = answer.probabilities
+    _promise(p.shape == (scribbles.n_classes, *scribbles.shape), f"probabilities have shape (K, *S), not {p.shape}")
+    _promise(p.dtype == np.float32, f"probabilities are float32, not {p.dtype}")
+    _promise(bool(np.isfinite(p).all()), "probabilities are finite")
+    _promise(bool((p >= 0).all()), "no probability is negative")
+    _promise(bool(np.allclose(p.sum(0), 1, atol=1e-4)), "probabilities sum to 1")
+    known = scribbles.seeds >= 0
+    _promise(np.array_equal(answer.labels[known], scribbles.seeds[known]), "every stroke pixel is obeyed")
+
+
+def _check_repeats(
+    engine: Engine[Any], image: Image, scribbles: Scribbles, answer: Segmentation[Any], device: str
+) -> None:
+    again = engine.segment(image, scribbles, engine.prepare(image, device))
+    _promise(np.array_equal(again.probabilities, answer.probabilities), "the same input gives the same answer")
+    warm = engine.segment(image, scribbles, answer.state)
+    _check_answer(warm, scribbles)
+    share = float((warm.labels == answer.labels).mean())
+    _promise(share >= 0.97, f"a warm start agrees with the cold one at {share:.3f} of the pixels; 0.97 expected")
+
+
+def _check_cancel(engine: Engine[Any], image: Image, scribbles: Scribbles, device: str) -> None:
+    state = engine.prepare(image, device)
+
+    def cancel(fraction: float, preview: Any = None) -> None:
+        raise Cancelled
+
+    try:
+        engine.segment(image, scribbles, state, cancel)
+    except Cancelled:
+        _check_answer(engine.segment(image, scribbles, state), scribbles)
+        return
+    raise AssertionError("broken promise: segment reports at least once, and lets Cancelled through")
+
+
+def _check_bad_input(engine: Engine[Any], device: str) -> None:
+    image, scribbles, _ = two_discs()
+    state = engine.prepare(image, device)
+    empty = np.full(image.shape, -1, dtype=np.int32)
+    single = np.where(scribbles.seeds == 1, 0, -1).astype(np.int32)
+    cases: dict[str, Callable[[], object]] = {
+        "no strokes": lambda: engine.segment(image, Scribbles(empty, 2), state),
+        "strokes of one class": lambda: engine.segment(image, Scribbles(single, 1), state),
+        "strokes of another shape": lambda: engine.segment(image, Scribbles(scribbles.seeds[:-1], 3), state),
+        "an unknown device": lambda: engine.prepare(image, "quantum"),
+    }
+    for what, call in cases.items():
+        try:
+            call()
+        except InputError as error:
+            _promise(len(str(error).splitlines()) == 1, f"{what}: the message is one line, not {error}")
+            continue
+        raise AssertionError(f"broken promise: {what} raises InputError")
