@@ -1,0 +1,93 @@
+"""The engine's parameters and its two methods; the work is done in ``pipeline``."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args, get_type_hints
+
+import numpy as np
+
+from napari_scribseg.core import EngineInfo, Image, InputError, Range, Report, Scribbles, Segmentation, silent
+
+if TYPE_CHECKING:
+    from napari_scribseg.engines.svcd.pipeline import SVCDState
+
+__all__ = ["SVCD"]
+
+
+@dataclass(frozen=True)
+class SVCD:
+    """Spatially varying colour distributions (Nieuwenhuis & Cremers 2013), as used by Droege & Moeller (2021).
+
+    Parameters
+    ----------
+    model : {"auto", "paper"}
+        ``"auto"`` estimates what it needs from the image and the strokes; ``"paper"`` is the published model with the
+        parameters below.
+    sigma : float
+        Width of the colour kernel, on the scale 0 to 255 (model ``"paper"``).
+    alpha : float
+        Width of the spatial kernel, in distances to the nearest stroke (model ``"paper"``).
+    smoothness : float
+        Weight lambda of the boundary length (model ``"paper"``).
+    gamma : float
+        How much cheaper the boundary is on edges of the image.
+
+    Raises
+    ------
+    InputError
+        If a parameter is outside its range.
+    """
+
+    info: ClassVar[EngineInfo] = EngineInfo(
+        name="svcd",
+        title="SVCD (variational, no training)",
+        summary="The best start for any image: fast, needs no training and no weights, 2 to 20 classes.",
+        doi="10.1109/TPAMI.2012.183",
+        ndim=(2,),
+        max_classes=20,
+        live=True,
+    )
+
+    model: Literal["auto", "paper"] = "auto"
+    sigma: Annotated[float, Range(0.1, 100, 0.1, "width of the colour kernel, on the scale 0 to 255")] = 1.3
+    alpha: Annotated[float, Range(0.1, 50, 0.1, "width of the spatial kernel, in distances to the stroke")] = 1.8
+    smoothness: Annotated[float, Range(0, 1000, 1, "weight of the boundary length")] = 100.0
+    gamma: Annotated[float, Range(0, 50, 0.1, "how much cheaper the boundary is on edges")] = 5.0
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self), include_extras=True)
+        for field in dataclasses.fields(self):
+            _check(field.name, getattr(self, field.name), hints[field.name])
+
+    def prepare(self, image: Image, device: str = "auto") -> SVCDState:
+        """Scale the intensities, find the edges; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
+        from napari_scribseg.engines.svcd.pipeline import prepare
+
+        if len(image.shape) not in self.info.ndim:
+            raise InputError(f"the image has {len(image.shape)} spatial axes; svcd takes 2 (one slice)")
+        return prepare(self, image, device)
+
+    def segment(
+        self, image: Image, scribbles: Scribbles, state: SVCDState, report: Report = silent
+    ) -> Segmentation[SVCDState]:
+        """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`."""
+        from napari_scribseg.engines.svcd.pipeline import segment
+
+        scribbles.require(image.shape, max_classes=self.info.max_classes)
+        return segment(self, scribbles, state, report)
+
+
+def _check(name: str, value: object, hint: object) -> None:
+    """Raise InputError where a parameter's value does not fit its annotation."""
+    choices = get_args(hint)
+    bounds = next((a for a in choices if isinstance(a, Range)), None)
+    if bounds is None:
+        if value not in choices:
+            raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(str, choices))}")
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(float(value)):
+        raise InputError(f"{name} is {value!r}; a finite number is expected")
+    if not bounds.low <= float(value) <= bounds.high:
+        raise InputError(f"{name} is {value}; expected {bounds.low:g} to {bounds.high:g}")

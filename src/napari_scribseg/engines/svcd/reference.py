@@ -1,0 +1,75 @@
+"""The published model in plain torch: what every fast path is tested against, and the path for CUDA and MPS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from napari_scribseg.numerics.density import spatially_varying_density
+
+__all__ = ["EPSILON", "FORBIDDEN", "MIN_RHO", "hard_strokes", "min_max_energy", "paper_cost", "stroke_distance"]
+
+EPSILON = 1e-7
+FORBIDDEN = 1000.0
+MIN_RHO = 0.4
+
+
+def stroke_distance(seeds: Tensor, n_classes: int, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
+    """Euclidean distance from every pixel to the nearest stroke pixel of each label, shape (K, H, W).
+
+    In units of the finest pixel; infinite for a label without strokes.
+    """
+    distance = torch.full((n_classes, *seeds.shape), torch.inf)
+    on_host = seeds.cpu().numpy()
+    for label in range(n_classes):
+        away = on_host != label
+        if not away.all():
+            distance[label] = torch.from_numpy(distance_transform_edt(away, sampling=pixel))
+    return distance.to(seeds.device)
+
+
+def min_max_energy(density: Tensor) -> Tensor:
+    """``-log`` of the density, min-max normalised over all labels together to (EPSILON, 1]."""
+    low, high = density.amin(), density.amax()
+    normed = (density - low) / (high - low).clamp_min(torch.finfo(density.dtype).tiny)
+    return -torch.log(normed * (1 - EPSILON) + EPSILON)
+
+
+def hard_strokes(cost: Tensor, seeds: Tensor) -> Tensor:
+    """The cost with every stroke pixel free for its own label and FORBIDDEN for the others; a new tensor.
+
+    A label without strokes is forbidden everywhere.
+    """
+    n_classes = cost.shape[0]
+    labels = torch.arange(n_classes, device=seeds.device)[:, None, None]
+    own = seeds == labels
+    cost = torch.where(own.any(dim=(1, 2), keepdim=True), cost, FORBIDDEN)
+    hard = torch.where(own, torch.zeros_like(cost), torch.full_like(cost, FORBIDDEN))
+    return torch.where(seeds >= 0, hard, cost)
+
+
+def paper_cost(
+    image: Tensor, seeds: Tensor, n_classes: int, sigma: float, alpha: float, pixel: Sequence[float] = (1.0, 1.0)
+) -> Tensor:
+    """The data term of the published model, shape (K, H, W).
+
+    Parameters
+    ----------
+    image : Tensor of shape (C, H, W)
+        Intensities, on a scale of 0 to 255.
+    seeds : Tensor of shape (H, W), integer
+        Class index of each stroke pixel, -1 elsewhere.
+    n_classes : int
+        Number of labels K.
+    sigma, alpha : float
+        Width of the colour kernel; width of the spatial kernel in distances to the nearest stroke pixel.
+    pixel : sequence of 2 float
+        Size of a pixel along rows and columns, in units of the finest pixel.
+    """
+    distance = stroke_distance(seeds, n_classes, pixel).to(image.dtype)
+    rho = (alpha * distance).clamp_min(MIN_RHO)
+    density = spatially_varying_density(image, seeds, rho, sigma, pixel)
+    return hard_strokes(min_max_energy(density), seeds)

@@ -1,0 +1,101 @@
+"""Finite differences: gradient, its exact adjoint, edge weights and weighted total variation.
+
+Every function takes torch tensors of any device and floating type; the last two axes are rows and columns. Axes of
+length one are fine: their differences are zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["divergence", "edge_weights", "gradient", "total_variation"]
+
+
+def gradient(field: Tensor) -> Tensor:
+    """Forward differences along rows and columns, zero at the far border.
+
+    Parameters
+    ----------
+    field : Tensor of shape (..., H, W)
+        Any leading axes.
+
+    Returns
+    -------
+    Tensor of shape (2, ..., H, W)
+        Differences along the rows' axis first, then along the columns' axis.
+    """
+    grad = field.new_zeros((2, *field.shape))
+    torch.sub(field[..., 1:, :], field[..., :-1, :], out=grad[0][..., :-1, :])
+    torch.sub(field[..., :, 1:], field[..., :, :-1], out=grad[1][..., :, :-1])
+    return grad
+
+
+def divergence(flow: Tensor) -> Tensor:
+    """Backward differences, the exact negative adjoint of the gradient: ``<gradient(u), p> = -<u, divergence(p)>``.
+
+    Parameters
+    ----------
+    flow : Tensor of shape (2, ..., H, W)
+        Components along the rows' axis first, then along the columns' axis.
+
+    Returns
+    -------
+    Tensor of shape (..., H, W)
+    """
+    down, right = flow[0][..., :-1, :], flow[1][..., :, :-1]
+    div = flow.new_zeros(flow.shape[1:])
+    div[..., :-1, :] += down
+    div[..., 1:, :] -= down
+    div[..., :, :-1] += right
+    div[..., :, 1:] -= right
+    return div
+
+
+def edge_weights(image: Tensor, gamma: float, spacing: Sequence[float] = (1.0, 1.0)) -> Tensor:
+    """Weight of the boundary length at each pixel, small where the image has an edge.
+
+    ``g = exp(-gamma |grad I|)``, each component of the gradient (taken over the channels by its Euclidean norm) divided
+    by its maximum over the image; a constant image has weight 1 everywhere (Nieuwenhuis & Cremers 2013, section 3).
+
+    Parameters
+    ----------
+    image : Tensor of shape (C, H, W)
+        Intensities of any unit.
+    gamma : float
+        Strength, without unit; 0 gives weight 1 everywhere.
+    spacing : sequence of 2 float
+        Size of a pixel along rows and columns, in units of the finest pixel.
+
+    Returns
+    -------
+    Tensor of shape (H, W)
+        In (0, 1].
+    """
+    components = torch.linalg.vector_norm(gradient(image), dim=1)
+    largest = components.amax(dim=(1, 2), keepdim=True)
+    components = torch.where(largest > 0, components / largest.clamp_min(torch.finfo(image.dtype).tiny), 0)
+    components = components / components.new_tensor(tuple(spacing))[:, None, None]
+    return torch.exp(-gamma * torch.linalg.vector_norm(components, dim=0))
+
+
+def total_variation(field: Tensor, weights: Tensor | float = 1.0) -> Tensor:
+    """Weighted total variation, the gradient's norm taken jointly over all leading axes.
+
+    ``sum_x g(x) sqrt(sum_k |grad u_k(x)|^2)``
+
+    Parameters
+    ----------
+    field : Tensor of shape (K, H, W)
+        Values of K labels.
+    weights : Tensor of shape (H, W) or float
+        The weight g.
+
+    Returns
+    -------
+    Tensor of shape ()
+    """
+    norm: Tensor = torch.linalg.vector_norm(gradient(field), dim=(0, 1))
+    return torch.sum(weights * norm)

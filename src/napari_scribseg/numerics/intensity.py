@@ -1,0 +1,58 @@
+"""Arbitrary intensities, such as Hounsfield units or 16-bit counts, on the 0 to 255 scale of the models."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MAX_SAMPLES", "scale_intensities"]
+
+MAX_SAMPLES = 65536  # pixels that the percentiles are read from
+
+
+def scale_intensities(data: NDArray[np.float32], tail: float = 0.5) -> NDArray[np.float32]:
+    """Bring intensities to the scale 0 to 255.
+
+    Values that are an 8-bit picture already (integers from 0 to 255, the largest at least 64) are left as they are.
+    Else the range between the ``tail`` and the ``100 - tail`` percentile of all channels together becomes 0 to 255,
+    and what lies beyond is compressed, not cut: beyond the range the distance grows with its logarithm, so that a few
+    bright or metallic voxels neither flatten the rest nor become alike.
+
+    Parameters
+    ----------
+    data : ndarray of shape (C, ...), float32
+        Finite values of any unit.
+    tail : float
+        Percentage of the values allowed beyond either end.
+
+    Returns
+    -------
+    ndarray of shape (C, ...), float32
+        0 everywhere for a constant image.
+    """
+    flat = data.reshape(-1)
+    low, high = float(flat.min()), float(flat.max())
+    if low >= 0 and 64 <= high <= 255 and _all_whole(flat):
+        return data
+    if low == high:
+        return np.zeros_like(data)
+    step = max(flat.size // MAX_SAMPLES, 1)
+    inner_low, inner_high = (float(v) for v in np.percentile(flat[::step], (tail, 100 - tail)))
+    if inner_high <= inner_low:
+        inner_low, inner_high = low, high
+    unit = np.multiply(np.subtract(data, inner_low, dtype=np.float32), np.float32(1 / (inner_high - inner_low)))
+    if low < inner_low or high > inner_high:
+        np.add(np.clip(unit, 0, 1), _beyond(unit), out=unit)
+    return np.multiply(unit, np.float32(255), out=unit)
+
+
+def _beyond(unit: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The part outside [0, 1], compressed: a tenth of log(1 + 10 distance), its sign kept."""
+    outside = unit - np.clip(unit, 0, 1)
+    return np.copysign(np.float32(0.1) * np.log1p(10 * np.abs(outside)), outside)
+
+
+def _all_whole(flat: NDArray[np.float32]) -> bool:
+    """Whether every value is an integer; looks at a few first, for most images that are not are found out there."""
+    some = flat[:: max(flat.size // 1024, 1)]
+    return bool((some == np.rint(some)).all() and (flat == np.rint(flat)).all())
