@@ -1,0 +1,86 @@
+"""Is what a header declares plausible? Asked before any memory is taken."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_scribseg.core import InputError
+
+__all__ = ["available_memory", "check_declared", "human_size"]
+
+# One byte of a deflate stream holds at most 1032 bytes (zlib's technical notes, "Maximum Compression Factor").
+_DEFLATE_LIMIT = 1032
+_BZIP2_LIMIT = 50_000_000 // 40
+
+
+def human_size(n_bytes: float) -> str:
+    """A number of bytes for a sentence: ``"1.5 GiB"``."""
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if n_bytes < 1024 or unit == "TiB":
+            return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1024
+    raise ValueError(n_bytes)
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that can be taken without swapping; None where the system does not say."""
+    meminfo = Path("/proc/meminfo")
+    try:
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def check_declared(
+    path: Path, shape: Sequence[int], voxel_bytes: float, stored: int, *, encoding: str = "raw", mapped: bool = False
+) -> None:
+    """Compare the size that a header declares with the file and with the memory.
+
+    Parameters
+    ----------
+    path : Path
+        Named in the message.
+    shape : sequence of int
+        Declared sizes of all axes, channels included.
+    voxel_bytes : float
+        Bytes of one stored element.
+    stored : int
+        Bytes of pixel data that the file really has, compressed or not.
+    encoding : str
+        ``"raw"``, ``"deflate"`` or ``"bzip2"``.
+    mapped : bool
+        Whether the data stays on the disk and takes no memory.
+
+    Raises
+    ------
+    InputError
+        If an axis is empty or negative, the file is too short for the shape, or the memory is.
+    """
+    size = "x".join(str(n) for n in shape)
+    if not shape or min(shape) < 1:
+        raise InputError(
+            f"{path.name}: its header declares the shape {size or '()'}; every axis needs at least one voxel"
+        )
+    needed = math.prod(int(n) for n in shape) * voxel_bytes
+    limit = stored * {"raw": 1, "deflate": _DEFLATE_LIMIT, "bzip2": _BZIP2_LIMIT}[encoding]
+    if needed > limit:
+        what = "holds" if encoding == "raw" else "can at most hold"
+        raise InputError(
+            f"{path.name}: its header declares {size} voxels ({human_size(needed)}), but the file {what} "
+            f"{human_size(limit)}; it is truncated or its header is damaged"
+        )
+    memory = None if mapped else available_memory()
+    if memory is not None and needed > memory:
+        raise InputError(
+            f"{path.name}: it needs {human_size(needed)} of memory ({size} voxels), but {human_size(memory)} is free; "
+            "crop it, or store it uncompressed as .nii, which is read from the disk"
+        )

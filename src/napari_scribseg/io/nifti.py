@@ -1,0 +1,216 @@
+"""NIfTI-1 and NIfTI-2, through nibabel."""
+
+from __future__ import annotations
+
+import gzip
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io.atomic import replacing
+from napari_scribseg.io.limits import check_declared
+from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.volumes import stem
+
+__all__ = ["has_label_intent", "read_nifti", "write_nifti_labels"]
+
+_MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+_DAMAGED = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
+_NIFTI1_AXIS = 32767
+
+
+def read_nifti(path: Path) -> LoadedVolume:
+    """Read a NIfTI file; an uncompressed one is mapped from the disk, not copied.
+
+    Raises
+    ------
+    InputError
+        If the file is no NIfTI, is truncated, declares more than it holds or than fits the memory, or has an
+        arrangement of axes other than (x, y), (x, y, z), (x, y, z, t) or (x, y, z, 1, channel).
+    """
+    image = _open(path)
+    header = image.header
+    shape = _spatial_shape(path, image.shape)
+    channels = len(image.shape) == 5 and image.shape[4] > 1
+    data = _values(path, image)
+    if data.dtype.names:  # RGB24 and RGBA32 are records of bytes
+        data = np.ascontiguousarray(data).view(np.uint8).reshape(*data.shape, len(data.dtype.names))
+        channels = True
+    elif channels:
+        data = data.reshape(*shape, image.shape[4])
+    n_axes = len(shape)
+    data = data.reshape(*shape, data.shape[-1]) if channels else data.reshape(shape, order="A")
+    array = data.transpose(*range(n_axes)[::-1], *((n_axes,) if channels else ()))
+    return LoadedVolume(array, _geometry(path, header, shape), stem(path), channels)
+
+
+def has_label_intent(path: Path) -> bool:
+    """Whether the header says that the file is a label volume."""
+    return bool(_open(path).header["intent_code"] == 1002)
+
+
+def _open(path: Path) -> Any:
+    """The image with its header read and its declared size checked; no voxel is read yet."""
+    try:
+        image: Any = nib.load(path)  # type: ignore[attr-defined]
+    except _DAMAGED as error:
+        raise InputError(f"{path.name}: it cannot be read as NIfTI ({_one_line(error)})") from error
+    if not isinstance(image, nib.Nifti1Pair):
+        raise InputError(f"{path.name}: it is {type(image).__name__}, not NIfTI")
+    compressed = path.suffix.lower() == ".gz"
+    stored = path.stat().st_size - (0 if compressed else int(image.dataobj.offset))
+    header = image.header
+    check_declared(
+        path,
+        image.shape,
+        header.get_data_dtype().itemsize,
+        max(stored, 0),
+        encoding="deflate" if compressed else "raw",
+        mapped=not compressed and _is_unscaled(image),
+    )
+    return image
+
+
+def _is_unscaled(image: Any) -> bool:
+    """Whether the stored numbers are the values; after loading, nibabel keeps the scaling in the data proxy only."""
+    return bool(image.dataobj.slope == 1 and image.dataobj.inter == 0)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _spatial_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes (x, y[, z[, t]]) of the file, without what follows of length one."""
+    if len(shape) > 4 and all(n == 1 for n in shape[5:]) and (shape[3] == 1 or shape[4] == 1):
+        shape = shape[:4]
+    if len(shape) == 4 and shape[3] == 1:
+        shape = shape[:3]
+    if not 2 <= len(shape) <= 4:
+        raise InputError(
+            f"{path.name}: it has the shape {'x'.join(map(str, shape))}; (x, y), (x, y, z), (x, y, z, t) or "
+            "(x, y, z, 1, channel) is expected"
+        )
+    return shape
+
+
+def _values(path: Path, image: Any) -> NDArray[Any]:
+    """The voxels: as stored where there is no scaling, else float32; native byte order."""
+    try:
+        if _is_unscaled(image):
+            data = cast(NDArray[Any], image.dataobj.get_unscaled())
+        else:
+            data = np.asarray(image.dataobj, dtype=np.float32)
+    except _DAMAGED as error:
+        raise InputError(f"{path.name}: its voxels cannot be read, the file is truncated or damaged") from error
+    if data.dtype.kind == "c":
+        raise InputError(f"{path.name}: it holds complex values ({data.dtype}); real ones are expected")
+    if data.dtype.kind == "f" and data.dtype.itemsize > 4:
+        data = data.astype(np.float32)
+    return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
+
+
+def _geometry(path: Path, header: Any, shape: tuple[int, ...]) -> Geometry:
+    """The grid in array order; ``reference`` is a copy of the header."""
+    space, time = header.get_xyzt_units()
+    affine = _affine(path, header)
+    affine[:3] *= _MILLIMETRES[space]
+    in_array_order = affine[:, [2, 1, 0, 3]]
+    spacing = tuple(float(s) for s in np.linalg.norm(in_array_order[:3, :3], axis=0))[-min(len(shape), 3) :]
+    if len(shape) == 4:
+        step = float(header.get_zooms()[3]) * _SECONDS.get(time, 1.0)
+        spacing = (step if np.isfinite(step) and step > 0 else 1.0, *spacing)
+    return Geometry(shape[::-1], spacing, in_array_order, "millimeter", reference=header.copy())
+
+
+def _affine(path: Path, header: Any) -> NDArray[np.float64]:
+    """The affine that nibabel takes (sform, else qform, else none), the next one where it is singular."""
+    candidates = [header.get_best_affine()]
+    if header["qform_code"] > 0:
+        candidates.append(header.get_qform())
+    for n, affine in enumerate(candidates):
+        if np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-12:
+            if n:
+                warnings.warn(f"{path.name}: its sform is singular; the qform is used", UserWarning, stacklevel=2)
+            return np.array(affine, dtype=np.float64)
+    zooms = [float(abs(z)) if np.isfinite(z) and z else 1.0 for z in [*header.get_zooms()[:3], 1.0, 1.0, 1.0][:3]]
+    warnings.warn(f"{path.name}: its affine is singular; only the voxel size is used", UserWarning, stacklevel=2)
+    return np.diag([*zooms, 1.0])
+
+
+def write_nifti_labels(path: Path, labels: NDArray[Any], geometry: Geometry) -> None:
+    """Write labels as NIfTI: header of the reference where it is one, label intent, no scaling.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz``.
+    labels : ndarray of shape ``(*S)``, uint8 or uint16
+        In array order.
+    geometry : Geometry
+        Of exactly these axes.
+
+    Notes
+    -----
+    NIfTI has no place for names and colours; they go into a table beside it.
+    """
+    header = _label_header(geometry, labels)
+    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    image: Any = kind(labels.T, None, header)  # type: ignore[no-untyped-call]
+    with replacing(path) as file:
+        if path.suffix.lower() == ".gz":
+            with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=4, mtime=0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(file)
+
+
+def _label_header(geometry: Geometry, labels: NDArray[Any]) -> Any:
+    """The reference's header made one of labels; a plain one with the geometry's affine where there is none."""
+    reference = geometry.reference
+    nifti2 = isinstance(reference, nib.Nifti2Header) or max(labels.shape) > _NIFTI1_AXIS
+    cls: Any = nib.Nifti2Header if nifti2 else nib.Nifti1Header
+    from_nifti = isinstance(reference, nib.Nifti1Header) and _agrees(reference, geometry)
+    header = cls.from_header(reference, check=False) if from_nifti else cls()
+    if header.endianness != nib.volumeutils.native_code:
+        header = header.as_byteswapped(nib.volumeutils.native_code)
+    header.set_data_shape(labels.shape[::-1])
+    if not from_nifti:
+        _set_plain_geometry(header, geometry)
+    header.set_data_dtype(labels.dtype)
+    header.set_slope_inter(1, 0)
+    header.set_intent("label", name=str(header["intent_name"].astype(str)) if from_nifti else "")
+    header["cal_min"] = header["cal_max"] = 0
+    return header
+
+
+def _agrees(reference: Any, geometry: Geometry) -> bool:
+    """Whether the reference's affine is that of the geometry: it may have been cropped or resampled since."""
+    if geometry.affine is None:
+        return False
+    affine = np.array(reference.get_best_affine(), dtype=np.float64)
+    affine[:3] *= _MILLIMETRES[reference.get_xyzt_units()[0]]
+    return bool(np.allclose(affine[:, [2, 1, 0, 3]], geometry.affine, rtol=1e-5, atol=1e-5))
+
+
+def _set_plain_geometry(header: Any, geometry: Geometry) -> None:
+    """Voxel sizes, units, and the affine as both sform and (without its shear) qform, code 1 'scanner'."""
+    steps = geometry.spacing[::-1]
+    header.set_zooms(steps)
+    physical = geometry.unit == "millimeter"
+    header.set_xyzt_units("mm" if physical else "unknown", "sec" if len(steps) == 4 else "unknown")
+    if geometry.affine is not None:
+        affine = geometry.affine[:, [2, 1, 0, 3]]
+        header.set_sform(affine, code="scanner")
+        header.set_qform(affine, code="scanner", strip_shears=True)
+        if len(steps) == 4:
+            header.set_zooms(steps)
