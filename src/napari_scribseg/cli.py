@@ -1,0 +1,233 @@
+"""The command ``scribseg``: the whole way without a window."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_scribseg.headless import SliceDone
+
+__all__ = ["app", "main"]
+
+BAD_INPUT = 2
+FAILURE = 1
+
+app = typer.Typer(
+    help="Segment CT, MR and microscopy volumes from a few strokes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+log = logging.getLogger("scribseg")
+
+
+class Device(str, Enum):
+    """Where an engine computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from napari_scribseg import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+) -> None:
+    logging.basicConfig(format="%(message)s", level=logging.DEBUG if debug else logging.INFO, stream=sys.stderr)
+    for name in ("numba", "matplotlib", "PIL"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@app.command()
+def segment(
+    image: Annotated[Path, typer.Argument(help="Image file or DICOM folder.")],
+    scribbles: Annotated[
+        Path, typer.Option(help="Label file of the image's shape: 0 = unpainted, other values = the classes.")
+    ],
+    out: Annotated[Path, typer.Option(help="Label file to write: .nii.gz, .seg.nrrd, .nrrd, .mha, .tif.")],
+    engine: Annotated[str, typer.Option(help="Name of the engine; `scribseg engines` lists them.")] = "svcd",
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the engine; may be repeated.")
+    ] = None,
+    background: Annotated[
+        int | None, typer.Option(help="Id whose strokes mark the background; it is written as 0.")
+    ] = None,
+    axis: Annotated[
+        int | None, typer.Option(help="Axis across which the slices lie, 0 = plane; default: the first spatial one.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Also write a picture of the result.")] = None,
+    bids: Annotated[bool, typer.Option("--bids", help="Also write a BIDS _dseg.tsv with names and colours.")] = False,
+    itksnap: Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")] = False,
+    ignore_geometry: Annotated[
+        bool, typer.Option("--ignore-geometry", help="Accept scribbles that lie elsewhere in space.")
+    ] = False,
+) -> None:
+    """Segment every slice of IMAGE that has strokes, and write a label volume with its geometry."""
+    from napari_scribseg.headless import parse_parameters, segment_volume
+    from napari_scribseg.io import write_labels
+
+    with _progress("segmenting") as progress:
+        volume, strokes, labels, classes = segment_volume(
+            image,
+            scribbles,
+            engine=engine,
+            parameters=parse_parameters(engine, param or []),
+            background=background,
+            axis=axis,
+            device=device.value,
+            ignore_geometry=ignore_geometry,
+            progress=progress,
+        )
+    written = list(write_labels(out, labels, volume.geometry, classes, bids_tsv=bids, itksnap=itksnap))
+    if picture is not None:
+        written.append(_write_picture(picture, volume, strokes.array, labels, classes, axis))
+    for path in written:
+        typer.echo(path)
+
+
+@app.command()
+def engines() -> None:
+    """List the engines."""
+    from napari_scribseg.core import engine_infos
+
+    infos = engine_infos()
+    width = max(map(len, infos), default=0)
+    for name, info in infos.items():
+        typer.echo(f"{name:<{width}}  {info.title}{' (live)' if info.live else ''}: {info.summary}")
+
+
+@app.command()
+def info(image: Annotated[Path, typer.Argument(help="Image file, label file or DICOM folder.")]) -> None:
+    """Show what a file holds: shape, voxel size, place and values."""
+    from napari_scribseg.headless import describe
+
+    for line in describe(image):
+        typer.echo(line)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results; made where it is missing.")],
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+) -> None:
+    """Segment a real MR volume that is installed with nibabel from a few strokes; needs no network."""
+    from napari_scribseg.headless import write_demo_input
+    from napari_scribseg.io import read_labels
+
+    inputs = write_demo_input(out)
+    segment(
+        inputs.image,
+        inputs.scribbles,
+        out / "labels.nii.gz",
+        background=inputs.background,
+        device=device,
+        picture=out / "labels.png",
+        bids=True,
+    )
+    labels = read_labels(out / "labels.nii.gz")
+    typer.echo(f"open {inputs.image} and {out / 'labels.nii.gz'} in napari or any other viewer", err=True)
+    log.debug("the label volume has the shape %s", labels.geometry.shape)
+
+
+def _write_picture(
+    path: Path, volume: Any, painted: Any, labels: Any, classes: Any, axis: int | None, most: int = 4
+) -> Path:
+    """Write up to ``most`` of the slices with strokes, evenly chosen."""
+    import numpy as np
+    from PIL import Image as Pillow
+
+    from napari_scribseg.headless import stroke_planes
+    from napari_scribseg.picture import montage
+
+    strokes = np.asarray(painted)
+    planes = stroke_planes(strokes, axis)
+    chosen = [planes[i] for i in np.unique(np.linspace(0, len(planes) - 1, min(most, len(planes))).round().astype(int))]
+    rows = [(np.asarray(volume.array[p.slicer]), strokes[p.slicer], labels[p.slicer]) for p in chosen]
+    spacing = tuple(volume.geometry.spacing[a] for a in chosen[0].displayed)
+    Pillow.fromarray(montage(rows, classes, spacing=(spacing[0], spacing[1]))).save(path)
+    return path
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[SliceDone], None]]:
+    """A moving bar on a terminal; elsewhere a line at the start, the end, and every ten seconds."""
+    start = time.perf_counter()
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None)
+
+            def move(step: SliceDone) -> None:
+                bar.update(task, completed=step.done, total=step.total)
+                for note in step.notes:
+                    log.debug("slice %s: %s", step.plane.position, note)
+
+            yield move
+        return
+    last = [start]
+
+    def tell(step: SliceDone) -> None:
+        for note in step.notes:
+            log.debug("slice %s: %s", step.plane.position, note)
+        now = time.perf_counter()
+        if step.done == step.total or now - last[0] >= 10:
+            last[0] = now
+            log.info("%s: %d of %d slices, %.1f s", what, step.done, step.total, now - start)
+
+    yield tell
+
+
+def main() -> None:
+    """Run the command; exit status 2 for bad input, 1 for a failure, 130 when interrupted."""
+    from napari_scribseg.core import InputError
+
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        if debug:
+            raise
+        typer.echo(f"scribseg: {error}", err=True)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        typer.echo("scribseg: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os._exit(FAILURE)  # the reader of our output went away: nothing can be told any more
+    except Exception as error:
+        if debug:
+            raise
+        typer.echo(f"scribseg: {type(error).__name__}: {error} (--debug shows where)", err=True)
+        sys.exit(FAILURE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,316 @@
+"""From files to files without a window: strokes in, a label volume and a picture out."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import ClassTable, Engine, Geometry, InputError
+from napari_scribseg.core.registry import engine_class, get_engine
+from napari_scribseg.io import LoadedVolume, read_labels, read_volume
+from napari_scribseg.session import Plane, Session, Volume
+
+__all__ = ["SliceDone", "parse_parameters", "same_grid", "segment_strokes", "segment_volume", "stroke_planes"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SliceDone:
+    """One slice was segmented: its plane, how many of how many are done, and what the engine chose."""
+
+    plane: Plane
+    done: int
+    total: int
+    notes: tuple[str, ...]
+
+
+def parse_parameters(engine: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """Turn ``name=value`` texts into values of the types that the engine's fields have.
+
+    Parameters
+    ----------
+    engine : str
+        Registered name.
+    pairs : iterable of str
+        Each ``name=value``; ``none`` stands for None, ``true`` and ``false`` for booleans.
+
+    Raises
+    ------
+    InputError
+        If a text has no ``=``, names no field of the engine, or does not fit the field's type.
+    """
+    cls = engine_class(engine)
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(f"the parameter {pair!r} has no '='; name=value is expected")
+        if name not in fields:
+            raise InputError(f"the engine {engine!r} has no parameter {name!r}; it has {', '.join(fields)}")
+        values[name] = _parse(name, text, fields[name])
+    return values
+
+
+def _parse(name: str, text: str, kind: Any) -> Any:
+    """The value of ``text`` for a field of the annotated type ``kind``."""
+    words = {"none": None, "true": True, "false": False}
+    options = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    for option in options:
+        if typing.get_origin(option) is typing.Annotated:
+            option = typing.get_args(option)[0]
+        if option in (types.NoneType, bool):
+            if text.lower() in words and isinstance(words[text.lower()], option):
+                return words[text.lower()]
+        elif typing.get_origin(option) is typing.Literal:
+            if text in typing.get_args(option):
+                return text
+        elif option is str:
+            return text
+        else:
+            try:
+                return option(text)
+            except ValueError:
+                continue
+    readable = getattr(kind, "__name__", str(kind)).replace("typing.", "")
+    raise InputError(f"the parameter {name} is {text!r}; {readable} is expected")
+
+
+def same_grid(first: Geometry, second: Geometry, tolerance: float = 0.05) -> bool:
+    """Whether two grids have the same shape and, where both know it, the same place.
+
+    ``tolerance`` is the largest distance between the same corner of the two, in voxels of ``first``.
+    """
+    if first.shape != second.shape:
+        return False
+    if first.affine is None or second.affine is None:
+        return True
+    size = (1,) * (3 - len(first.shape[-3:])) + tuple(first.shape[-3:])
+    corners = np.array([[z, y, x, 1] for z in (0, size[0] - 1) for y in (0, size[1] - 1) for x in (0, size[2] - 1)])
+    difference = corners @ (first.affine - second.affine).T
+    return bool(np.abs(difference).max() <= tolerance * min(first.spacing))
+
+
+def stroke_planes(painted: NDArray[np.integer[Any]], axis: int | None = None) -> list[Plane]:
+    """The slices that hold strokes, across ``axis``.
+
+    Parameters
+    ----------
+    painted : ndarray of shape (\\*S), 2 to 4 axes
+        Painted ids, 0 = unpainted.
+    axis : int, optional
+        The axis that the slices cut; the one before the last two by default. Of a 2D image there is one slice.
+
+    Raises
+    ------
+    InputError
+        If the array has no such axis, or fewer than two axes.
+    """
+    ndim = painted.ndim
+    if ndim < 2:
+        raise InputError(f"the scribbles have shape {painted.shape}; at least two axes are expected")
+    if ndim == 2:
+        if axis is not None:
+            raise InputError(f"axis {axis} was asked for; a 2D image has one slice only, leave the axis out")
+        return [Plane((0, 1), (0, 0))] if painted.any() else []
+    first = ndim - 3
+    chosen = first if axis is None else axis
+    if not first <= chosen < ndim:
+        raise InputError(f"axis {axis} was asked for; {first} to {ndim - 1} are expected for {ndim} axes")
+    displayed = tuple(a for a in range(first, ndim) if a != chosen)
+    others = tuple(a for a in range(ndim) if a not in displayed)
+    planes = []
+    for where in np.argwhere(painted.any(axis=displayed)):
+        position = [0] * ndim
+        for a, index in zip(others, where, strict=True):
+            position[a] = int(index)
+        planes.append(Plane((displayed[0], displayed[1]), tuple(position)))
+    return planes
+
+
+def segment_strokes(
+    image: LoadedVolume,
+    painted: NDArray[np.integer[Any]],
+    engine: Engine[Any],
+    *,
+    classes: ClassTable | None = None,
+    axis: int | None = None,
+    device: str = "auto",
+    progress: Callable[[SliceDone], None] | None = None,
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Segment every slice of a volume that has strokes.
+
+    Parameters
+    ----------
+    image : LoadedVolume
+        As read by :func:`napari_scribseg.io.read_volume`.
+    painted : ndarray of shape (\\*S)
+        Painted ids, 0 = unpainted.
+    engine : Engine
+        As from :func:`napari_scribseg.get_engine`.
+    classes : ClassTable, optional
+        Names and colours; the class marked as background is written as 0.
+    axis : int, optional
+        The axis that the slices cut, see :func:`stroke_planes`.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    progress : callable, optional
+        Called after every slice.
+
+    Returns
+    -------
+    ndarray of shape (\\*S)
+        Label ids; 0 on slices without strokes, and where the background class won.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, nothing is painted, or a slice has strokes of one class only.
+    """
+    volume = Volume.from_array(image.array, image.geometry, channels=image.channels)
+    if painted.shape != volume.shape:
+        raise InputError(f"the scribbles have shape {painted.shape}; the image has shape {volume.shape}")
+    planes = stroke_planes(painted, axis)
+    if not planes:
+        raise InputError("the scribbles hold no stroke; paint at least one stroke for each of two classes on a slice")
+    table = (classes or ClassTable()).with_ids(int(i) for i in np.unique(painted))
+    lonely = [p for p in planes if np.unique(painted[p.slicer]).size < (2 if painted[p.slicer].all() else 3)]
+    if lonely:
+        raise InputError(
+            f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (the first at {lonely[0].position}); "
+            "at least two classes are expected on every slice with strokes"
+        )
+    with Session(volume, engine, classes=table, device=device) as session:
+        for done, plane in enumerate(planes, start=1):
+            update = session.draw(painted[plane.slicer], plane).result()
+            if progress is not None:
+                progress(SliceDone(plane, done, len(planes), tuple(update.notes)))
+        return session.labels
+
+
+def segment_volume(
+    image: Path,
+    scribbles: Path,
+    *,
+    engine: str = "svcd",
+    parameters: dict[str, Any] | None = None,
+    background: int | None = None,
+    axis: int | None = None,
+    device: str = "auto",
+    ignore_geometry: bool = False,
+    progress: Callable[[SliceDone], None] | None = None,
+) -> tuple[LoadedVolume, LoadedVolume, NDArray[np.unsignedinteger[Any]], ClassTable]:
+    """Read an image and its scribbles, and segment every slice that has strokes.
+
+    Returns
+    -------
+    image, scribbles : LoadedVolume
+        What was read.
+    labels : ndarray of shape (\\*S)
+        Label ids.
+    classes : ClassTable
+        Names and colours, from the scribble file where it has them.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, the grids differ (unless ``ignore_geometry``), or :func:`segment_strokes` refuses.
+    """
+    chosen = get_engine(engine, **(parameters or {}))
+    strokes = read_labels(scribbles)
+    picture = read_volume(image)
+    if picture.geometry.shape == strokes.geometry.shape and not (
+        ignore_geometry or same_grid(picture.geometry, strokes.geometry)
+    ):
+        raise InputError(
+            f"{scribbles.name} has the shape of {image.name} but lies elsewhere in space; scribbles on the image's own "
+            "grid are expected (--ignore-geometry takes them as they are)"
+        )
+    painted = np.asarray(strokes.array)
+    classes = strokes.classes.with_ids(int(i) for i in np.unique(painted))
+    if background is not None:
+        if background not in classes:
+            raise InputError(f"the background id is {background}; the scribbles hold {list(classes.ids)}")
+        classes = classes.as_background(background)
+    labels = segment_strokes(
+        picture, painted, chosen, classes=classes, axis=axis, device=device, progress=progress
+    )
+    return picture, strokes, labels, classes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DemoInput:
+    """The files that the demo starts from, and the id of its background strokes."""
+
+    image: Path
+    scribbles: Path
+    background: int | None
+
+
+def write_demo_input(folder: Path) -> DemoInput:
+    """Write the sample MR volume and its strokes as NIfTI files into a folder, which is made where it is missing.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be made or written.
+    """
+    import shutil
+
+    from napari_scribseg.io import samples, write_labels
+
+    sample = samples.mr_volume()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        image = folder / f"image{''.join(sample.path.suffixes)}"
+        shutil.copyfile(sample.path, image)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror}); a writable folder is expected") from error
+    (scribbles, *_rest) = write_labels(folder / "scribbles.nii.gz", sample.painted, sample.geometry, sample.classes)
+    return DemoInput(image, scribbles, sample.classes.background)
+
+
+def describe(path: Path) -> list[str]:
+    """What a file holds, as lines for people: format, shape, voxel size, orientation, values and classes.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    import nibabel
+
+    from napari_scribseg.io import list_series, read_labels
+
+    if path.is_dir():
+        series = list_series(path)
+        lines = [f"{path}: {len(series)} DICOM series"]
+        lines += [f"  {s.identity}: {s.description or 'no description'}, {s.n_files} files" for s in series]
+        if len(series) != 1:
+            return lines
+    else:
+        lines = [str(path)]
+    volume = read_volume(path)
+    array, geometry = volume.array, volume.geometry
+    unit = "mm" if geometry.unit == "millimeter" else "px"
+    lines += [
+        f"axes     {', '.join(f'{n} {s}' for n, s in zip(geometry.axis_names, geometry.shape, strict=True))}"
+        + (f", {array.shape[-1]} channels" if volume.channels else ""),
+        f"spacing  {' x '.join(f'{s:g}' for s in geometry.spacing)} {unit}",
+        f"values   {array.dtype}, {np.min(array):g} to {np.max(array):g}",
+    ]
+    if geometry.affine is not None:
+        codes = nibabel.orientations.aff2axcodes(geometry.affine)
+        lines.append(f"axes run towards {', '.join(str(c) for c in codes)} (RAS+)")
+        lines.append(f"first voxel at ({', '.join(f'{v:.2f}' for v in geometry.affine[:3, 3])}) mm")
+    if array.dtype.kind in "iub" and not volume.channels:
+        classes = read_labels(path).classes if path.is_file() else ClassTable()
+        lines += [f"class    {c.id} {c.name}" for c in classes]
+    return lines
