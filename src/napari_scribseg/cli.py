@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +34,7 @@ app = typer.Typer(
 log = logging.getLogger("scribseg")
 
 
-class Device(str, Enum):
+class Device(StrEnum):
     """Where an engine computes."""
 
     auto = "auto"

@@ -184,7 +184,7 @@ def segment_strokes(
     lonely = [p for p in planes if np.unique(painted[p.slicer]).size < (2 if painted[p.slicer].all() else 3)]
     if lonely:
         raise InputError(
-            f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (the first at {lonely[0].position}); "
+            f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (first {lonely[0].position}); "
             "at least two classes are expected on every slice with strokes"
         )
     with Session(volume, engine, classes=table, device=device) as session:
@@ -239,9 +239,7 @@ def segment_volume(
         if background not in classes:
             raise InputError(f"the background id is {background}; the scribbles hold {list(classes.ids)}")
         classes = classes.as_background(background)
-    labels = segment_strokes(
-        picture, painted, chosen, classes=classes, axis=axis, device=device, progress=progress
-    )
+    labels = segment_strokes(picture, painted, chosen, classes=classes, axis=axis, device=device, progress=progress)
     return picture, strokes, labels, classes
 
 

@@ -83,9 +83,11 @@ class ClassTable:
     @classmethod
     def from_ids(cls, ids: Iterable[int], *, background: int | None = None) -> ClassTable:
         """A table with default names and colours; ``background`` is the id that stands for the background."""
-        return cls().with_ids(ids) if background is None else cls().with_ids([background]).as_background(
-            background
-        ).with_ids(ids)
+        return (
+            cls().with_ids(ids)
+            if background is None
+            else cls().with_ids([background]).as_background(background).with_ids(ids)
+        )
 
     def __iter__(self) -> Iterator[LabelClass]:
         return iter(self.classes)

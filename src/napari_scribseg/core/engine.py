@@ -83,7 +83,8 @@ class Segmentation(Generic[State]):
     @property
     def labels(self) -> NDArray[np.intp]:
         """Most probable class index at each voxel, shape (\\*S); ties go to the lower index."""
-        return np.argmax(self.probabilities, axis=0)
+        labels: NDArray[np.intp] = np.argmax(self.probabilities, axis=0)
+        return labels
 
     @property
     def entropy(self) -> NDArray[np.float32]:
@@ -92,7 +93,8 @@ class Segmentation(Generic[State]):
         if n_classes < 2:
             return np.zeros(self.probabilities.shape[1:], dtype=np.float32)
         p = np.clip(self.probabilities, np.finfo(np.float32).tiny, 1)
-        return np.clip(-(p * np.log(p)).sum(axis=0) / np.float32(np.log(n_classes)), 0, 1).astype(np.float32)
+        entropy: NDArray[np.float32] = -(p * np.log(p)).sum(axis=0) / np.float32(np.log(n_classes))
+        return np.clip(entropy, 0, 1).astype(np.float32)
 
 
 class Report(Protocol):
@@ -101,7 +103,9 @@ class Report(Protocol):
     ``fraction`` grows from 0 to 1. ``preview``, where given, is a usable answer that will still get better.
     """
 
-    def __call__(self, fraction: float, preview: Segmentation[object] | None = None) -> None: ...
+    def __call__(self, fraction: float, preview: Segmentation[object] | None = None) -> None:
+        """Tell how far it is."""
+        ...
 
 
 def silent(fraction: float, preview: Segmentation[object] | None = None) -> None:
@@ -127,9 +131,7 @@ class Engine(Protocol[State]):
         """
         ...
 
-    def segment(
-        self, image: Image, scribbles: Scribbles, state: State, report: Report = silent
-    ) -> Segmentation[State]:
+    def segment(self, image: Image, scribbles: Scribbles, state: State, report: Report = silent) -> Segmentation[State]:
         """Answer the scribbles; ``state`` comes from :meth:`prepare` or from the previous answer.
 
         Raises

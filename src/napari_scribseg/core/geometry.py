@@ -44,7 +44,7 @@ class Geometry:
 
     def __post_init__(self) -> None:
         if len(self.spacing) != len(self.shape):
-            raise InputError(f"{len(self.spacing)} spacings were given for {len(self.shape)} axes; one each is expected")
+            raise InputError(f"{len(self.spacing)} spacings were given for {len(self.shape)} axes; one each is needed")
         if not all(np.isfinite(s) and s > 0 for s in self.spacing):
             raise InputError(f"spacing is {self.spacing}; positive finite sizes are expected")
         if self.affine is not None and self.affine.shape != (4, 4):

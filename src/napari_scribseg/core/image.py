@@ -86,7 +86,9 @@ class Image:
         if values.dtype.kind == "f":
             bad = int(data.size - np.count_nonzero(np.isfinite(data)))
             if bad:
-                raise InputError(f"{bad} of the image's {data.size} values are NaN or infinite; finite values are expected")
+                raise InputError(
+                    f"{bad} of the image's {data.size} values are NaN or infinite; finite values are expected"
+                )
         return cls(data, tuple(float(s) for s in spacing), affine)
 
     @classmethod
@@ -111,7 +113,7 @@ class Image:
     @property
     def n_channels(self) -> int:
         """Number of channels ``C``."""
-        return self.data.shape[0]
+        return int(self.data.shape[0])
 
     def __repr__(self) -> str:
         parts: list[Any] = [f"shape={self.shape}", f"channels={self.n_channels}", f"spacing={self.spacing}"]

@@ -146,8 +146,9 @@ class Scribbles:
 
     def to_ids(self, labels: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
         """Label ids for an array of class indices, in the smallest sufficient unsigned type."""
-        table = np.asarray(self.ids)
-        return table.astype(np.min_scalar_type(int(table.max(initial=0))))[labels]
+        table = np.asarray(self.ids, dtype=np.min_scalar_type(max(self.ids, default=0)))
+        ids: NDArray[np.unsignedinteger] = table[labels]
+        return ids
 
     @property
     def shape(self) -> tuple[int, ...]:
