@@ -1,0 +1,179 @@
+import subprocess
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from napari_scribseg import cli
+
+AFFINE = np.array([[-0.8, 0, 0, 12], [0, -0.9, 0, -7], [0, 0, 3.0, 4], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def scribseg(monkeypatch, capsys):
+    """Run the command in this process; returns its exit status, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["scribseg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A volume of four slices (two grey halves), strokes on two of them, and where the left half is."""
+    rng = np.random.default_rng(0)
+    values = np.zeros((32, 24, 4), np.int16)  # x, y, z as NIfTI has it
+    values[16:] = 300
+    values += rng.integers(-20, 20, values.shape, dtype=np.int16)
+    strokes = np.zeros(values.shape, np.uint8)
+    for z in (1, 2):
+        strokes[4, 4:20, z] = 255
+        strokes[26, 4:20, z] = 3
+    for name, array in (("image", values), ("strokes", strokes)):
+        nibabel.save(nibabel.Nifti1Image(array, AFFINE), tmp_path / f"{name}.nii.gz")
+    return tmp_path
+
+
+def segment(files, *more, out="labels.nii.gz"):
+    return ("segment", files / "image.nii.gz", "--scribbles", files / "strokes.nii.gz", "--out", files / out, *more)
+
+
+def test_segment_writes_every_slice_with_strokes_on_the_images_grid(scribseg, files):
+    code, out, err = scribseg(*segment(files, "--background", "255", "--picture", files / "picture.png", "--bids"))
+    assert code == 0, err
+    assert out.split() == [str(files / n) for n in ("labels.nii.gz", "labels_dseg.tsv", "picture.png")]
+    saved = nibabel.load(files / "labels.nii.gz")
+    np.testing.assert_allclose(saved.affine, AFFINE)
+    labels = np.asarray(saved.dataobj)
+    assert labels.dtype == np.uint8
+    assert not labels[..., [0, 3]].any()
+    for z in (1, 2):
+        assert (labels[:14, :, z] == 0).mean() > 0.97
+        assert (labels[18:, :, z] == 3).mean() > 0.97
+    picture = np.asarray(Pillow.open(files / "picture.png"))
+    assert picture.ndim == 3
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 10
+
+
+def test_without_background_every_id_is_written(scribseg, files):
+    assert scribseg(*segment(files))[0] == 0
+    labels = np.asarray(nibabel.load(files / "labels.nii.gz").dataobj)
+    assert set(np.unique(labels[..., 1])) == {3, 255}
+
+
+def test_the_axis_can_be_chosen(scribseg, files):
+    assert scribseg(*segment(files, "--axis", "1", "--background", "255"))[0] == 0
+    labels = np.asarray(nibabel.load(files / "labels.nii.gz").dataobj)
+    assert labels[:, 4:20].any(axis=(0, 2)).all()
+    assert not labels[:, [0, 23]].any()
+
+
+def test_parameters_reach_the_engine(scribseg, files):
+    assert scribseg(*segment(files, "--param", "smoothness=1"))[0] == 0
+    code, _, err = scribseg(*segment(files, "--param", "smoothness=much"))
+    assert code == 2
+    assert "smoothness is 'much'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--engine", "svdc"), "did you mean 'svcd'"),
+        (("--param", "smoothness"), "name=value is expected"),
+        (("--param", "nonsense=1"), "has no parameter 'nonsense'"),
+        (("--axis", "3"), "axis 3 was asked for; 0 to 2 are expected"),
+        (("--background", "77"), "the background id is 77; the scribbles hold [3, 255]"),
+    ],
+)
+def test_bad_options_end_with_status_2_and_one_sentence(scribseg, files, arguments, words):
+    code, out, err = scribseg(*segment(files, *arguments))
+    assert code == 2
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert not out
+    assert not (files / "labels.nii.gz").exists()
+
+
+def test_scribbles_elsewhere_in_space_are_refused_unless_asked(scribseg, files):
+    moved = nibabel.load(files / "strokes.nii.gz")
+    affine = AFFINE.copy()
+    affine[2, 3] += 3
+    nibabel.save(nibabel.Nifti1Image(np.asarray(moved.dataobj), affine), files / "strokes.nii.gz")
+    code, _, err = scribseg(*segment(files))
+    assert code == 2
+    assert "lies elsewhere in space" in err
+    assert scribseg(*segment(files, "--ignore-geometry"))[0] == 0
+
+
+def test_scribbles_of_another_shape_or_without_strokes_are_refused(scribseg, files):
+    nibabel.save(nibabel.Nifti1Image(np.zeros((32, 24, 4), np.uint8), AFFINE), files / "strokes.nii.gz")
+    assert "hold no stroke" in scribseg(*segment(files))[2]
+    nibabel.save(nibabel.Nifti1Image(np.ones((31, 24, 4), np.uint8), AFFINE), files / "strokes.nii.gz")
+    code, _, err = scribseg(*segment(files))
+    assert code == 2
+    assert "(4, 24, 31)" in err
+    assert "(4, 24, 32)" in err
+
+
+def test_missing_and_foreign_files_end_with_status_2(scribseg, files):
+    (files / "image.nii.gz").write_bytes(b"no image")
+    assert scribseg(*segment(files))[0] == 2
+    (files / "image.nii.gz").unlink()
+    code, _, err = scribseg(*segment(files))
+    assert code == 2
+    assert "image.nii.gz" in err
+
+
+def test_a_failing_engine_ends_with_status_1(scribseg, files, monkeypatch):
+    from napari_scribseg.engines.svcd import SVCD
+
+    def fail(self, *_arguments, **_keywords):
+        raise RuntimeError("the engine broke")
+
+    monkeypatch.setattr(SVCD, "segment", fail)
+    code, _, err = scribseg(*segment(files))
+    assert code == 1
+    assert "the engine broke" in err
+    assert "Traceback" not in err
+
+
+def test_engines_and_info(scribseg, files):
+    code, out, _ = scribseg("engines")
+    assert code == 0
+    assert out.startswith("svcd")
+    code, out, _ = scribseg("info", files / "image.nii.gz")
+    assert code == 0
+    assert "z 4, y 24, x 32" in out
+    assert "3 x 0.9 x 0.8 mm" in out
+    assert "int16" in out
+
+
+def test_demo_leaves_a_label_volume_and_a_picture(scribseg, tmp_path):
+    code, _, err = scribseg("demo", "--out", tmp_path / "demo")
+    assert code == 0, err
+    image = nibabel.load(next((tmp_path / "demo").glob("image.nii*")))
+    labels = nibabel.load(tmp_path / "demo" / "labels.nii.gz")
+    assert labels.shape == image.shape[:3]
+    np.testing.assert_allclose(labels.affine, image.affine, atol=1e-5)
+    strokes = np.asarray(nibabel.load(tmp_path / "demo" / "scribbles.nii.gz").dataobj)
+    values = np.asarray(labels.dataobj)
+    painted = (strokes != 0) & (strokes != 255)
+    np.testing.assert_array_equal(values[painted], strokes[painted])
+    assert (np.asarray(Pillow.open(tmp_path / "demo" / "labels.png")).std(axis=(0, 1)) > 10).all()
+
+
+def test_the_command_itself_loads_no_torch_to_list_engines():
+    code = (
+        "import sys\nsys.argv = ['scribseg', 'engines']\nfrom napari_scribseg.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'torch', 'numba', 'napari', 'qtpy', 'SimpleITK', 'nibabel'} & set(sys.modules)\nassert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
