@@ -188,7 +188,7 @@ def _progress(what: str) -> Iterator[Callable[[SliceDone], None]]:
             def move(step: SliceDone) -> None:
                 bar.update(task, completed=step.done, total=step.total)
                 for note in step.notes:
-                    log.debug("slice %s: %s", step.plane.position, note)
+                    log.debug("%s: %s", step.plane, note)
 
             yield move
         return
@@ -196,7 +196,7 @@ def _progress(what: str) -> Iterator[Callable[[SliceDone], None]]:
 
     def tell(step: SliceDone) -> None:
         for note in step.notes:
-            log.debug("slice %s: %s", step.plane.position, note)
+            log.debug("%s: %s", step.plane, note)
         now = time.perf_counter()
         if step.done == step.total or now - last[0] >= 10:
             last[0] = now

@@ -119,20 +119,14 @@ def stroke_planes(painted: NDArray[np.integer[Any]], axis: int | None = None) ->
     if ndim == 2:
         if axis is not None:
             raise InputError(f"axis {axis} was asked for; a 2D image has one slice only, leave the axis out")
-        return [Plane((0, 1), (0, 0))] if painted.any() else []
+        return [Plane((0, 1))] if painted.any() else []
     first = ndim - 3
     chosen = first if axis is None else axis
     if not first <= chosen < ndim:
         raise InputError(f"axis {axis} was asked for; {first} to {ndim - 1} are expected for {ndim} axes")
     displayed = tuple(a for a in range(first, ndim) if a != chosen)
-    others = tuple(a for a in range(ndim) if a not in displayed)
-    planes = []
-    for where in np.argwhere(painted.any(axis=displayed)):
-        position = [0] * ndim
-        for a, index in zip(others, where, strict=True):
-            position[a] = int(index)
-        planes.append(Plane((displayed[0], displayed[1]), tuple(position)))
-    return planes
+    where = np.argwhere(painted.any(axis=displayed))
+    return [Plane((displayed[0], displayed[1]), tuple(int(i) for i in index)) for index in where]
 
 
 def segment_strokes(
@@ -184,7 +178,7 @@ def segment_strokes(
     lonely = [p for p in planes if np.unique(painted[p.slicer]).size < (2 if painted[p.slicer].all() else 3)]
     if lonely:
         raise InputError(
-            f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (first {lonely[0].position}); "
+            f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (first {lonely[0]}); "
             "at least two classes are expected on every slice with strokes"
         )
     with Session(volume, engine, classes=table, device=device) as session:
