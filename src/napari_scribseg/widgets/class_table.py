@@ -1,0 +1,221 @@
+"""The table of classes: name, colour, id, visible, locked, background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from psygnal import Signal
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QColorDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_scribseg.core import ClassTable, InputError, LabelClass
+from napari_scribseg.core.classes import default_color
+
+__all__ = ["ClassTableView"]
+
+_COLOR, _NAME, _ID, _SHOW, _LOCK, _BACKGROUND = range(6)
+_HEADS = ("", "class", "id", "show", "lock", "bg")
+_TIPS = (
+    "Colour: double-click to choose another",
+    "Name: double-click to change it",
+    "Number in the label volume: double-click to change it",
+    "Whether the class is shown",
+    "Whether results leave the voxels of this class as they are",
+    "The class that stands for the background: it is saved as 0",
+)
+
+
+class ClassTableView(QWidget):
+    """Shows a :class:`ClassTable` and lets the user change it.
+
+    ``changed`` carries a new table that the owner has to show again with :meth:`show_classes` if it agrees;
+    ``selected`` the id of the class to paint with; ``refused`` a sentence.
+    """
+
+    changed = Signal(ClassTable)
+    selected = Signal(int)
+    refused = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._classes = ClassTable()
+        self._table = _make_table()
+        self._table.itemChanged.connect(self._on_item)
+        self._table.cellDoubleClicked.connect(self._on_double_click)
+        self._table.itemSelectionChanged.connect(self._on_selection)
+        add = QPushButton("+ class")
+        add.setToolTip("Add a class and paint with it (key M on the strokes layer)")
+        add.clicked.connect(self.add_class)
+        remove = QPushButton("- class")
+        remove.setToolTip("Remove the selected class; it must have no strokes")
+        remove.clicked.connect(self.remove_class)
+        buttons = QHBoxLayout()
+        buttons.addWidget(add)
+        buttons.addWidget(remove)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._table)
+        layout.addLayout(buttons)
+
+    @property
+    def classes(self) -> ClassTable:
+        """The table as shown."""
+        return self._classes
+
+    @property
+    def current(self) -> int | None:
+        """The id of the selected row."""
+        row = self._table.currentRow()
+        return self._classes.ids[row] if 0 <= row < len(self._classes) else None
+
+    def show_classes(self, classes: ClassTable) -> None:
+        """Show a table; the selection stays on its class where that is still there."""
+        current = self.current
+        self._classes = classes
+        self._table.blockSignals(True)
+        self._table.setRowCount(len(classes))
+        for row, label in enumerate(classes):
+            for column, item in enumerate(_row_items(label)):
+                self._table.setItem(row, column, item)
+        self._table.blockSignals(False)
+        rows = max(2, min(len(classes), 7))
+        self._table.setFixedHeight(self._table.horizontalHeader().sizeHint().height() + 26 * rows + 6)
+        if current in classes:
+            self.select(current)
+
+    def select(self, identity: int | None) -> None:
+        """Select the row of a class without telling; nothing where the table does not have it."""
+        if identity is None or identity not in self._classes or identity == self.current:
+            return
+        self._table.blockSignals(True)
+        self._table.selectRow(self._classes.ids.index(identity))
+        self._table.blockSignals(False)
+
+    def add_class(self) -> None:
+        """Ask for one more class, with the first free id."""
+        identity = self._classes.free_id()
+        if self._propose(lambda: self._classes.with_ids([identity])) and identity in self._classes:
+            self.select(identity)
+            self.selected.emit(identity)
+
+    def remove_class(self) -> None:
+        """Ask for the selected class to go."""
+        identity = self.current
+        if identity is None:
+            self.refused.emit("No class is selected; click a row of the table first")
+        else:
+            self._propose(lambda: self._classes.without(identity))
+
+    def step(self, by: int) -> None:
+        """Select the class ``by`` rows further on, around the ends, and tell."""
+        if len(self._classes):
+            self._table.selectRow((self._table.currentRow() + by) % len(self._classes))
+
+    def choose_color(self, identity: int) -> None:
+        """Ask the user for the colour of a class."""
+        label = self._classes[identity]
+        chosen = QColorDialog.getColor(QColor.fromRgbF(*label.color), self, f"Colour of {label.name}")
+        if chosen.isValid():
+            r, g, b, _ = chosen.getRgbF()
+            color = (min(max(r, 0), 1), min(max(g, 0), 1), min(max(b, 0), 1), label.color[3])
+            self._propose(lambda: self._classes.with_class(replace(label, color=color)))
+
+    def _propose(self, make: Callable[[], ClassTable]) -> bool:
+        """Make a new table and tell of it; where it is impossible show the old one and say why."""
+        try:
+            proposed = make()
+        except InputError as error:
+            self.show_classes(self._classes)
+            self.refused.emit(str(error))
+            return False
+        self.changed.emit(proposed)
+        return True
+
+    def _on_item(self, item: QTableWidgetItem) -> None:
+        label = self._classes.classes[item.row()]
+        self._propose(lambda: _edited(self._classes, label, item))
+
+    def _on_double_click(self, row: int, column: int) -> None:
+        if column == _COLOR:
+            self.choose_color(self._classes.ids[row])
+
+    def _on_selection(self) -> None:
+        if self.current is not None:
+            self.selected.emit(self.current)
+
+
+def _edited(classes: ClassTable, label: LabelClass, item: QTableWidgetItem) -> ClassTable:
+    """The table after the user changed one cell of the row of ``label``."""
+    column, text, checked = item.column(), item.text().strip(), item.checkState() == Qt.CheckState.Checked
+    if column == _NAME:
+        if not text:
+            raise InputError("the name of the class is empty; at least one character is expected")
+        return classes.with_class(replace(label, name=text))
+    if column == _ID:
+        if not text.isdecimal():
+            raise InputError(f"the id {text!r} is not a number; expected 1 to 65535")
+        new = replace(label, id=int(text))
+        return ClassTable(tuple(new if c.id == label.id else c for c in classes))
+    if column == _SHOW:
+        return classes.with_class(replace(label, visible=checked))
+    if column == _LOCK:
+        return classes.with_class(replace(label, locked=checked))
+    if column == _BACKGROUND:
+        others = tuple(_as_foreground(c) for c in classes)
+        return ClassTable(others).as_background(label.id) if checked else ClassTable(others)
+    return classes
+
+
+def _as_foreground(label: LabelClass) -> LabelClass:
+    """A class that is not the background; a name and colour it had as such are replaced."""
+    if not label.background:
+        return label
+    name = f"class {label.id}" if label.name == "background" else label.name
+    return replace(label, background=False, name=name, color=default_color(label.id))
+
+
+def _make_table() -> QTableWidget:
+    table = QTableWidget(0, len(_HEADS))
+    table.setHorizontalHeaderLabels(list(_HEADS))
+    for column, tip in enumerate(_TIPS):
+        table.horizontalHeaderItem(column).setToolTip(tip)
+    header = table.horizontalHeader()
+    header.setMinimumSectionSize(20)
+    for column in range(len(_HEADS)):
+        header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+    header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+    table.verticalHeader().setVisible(False)
+    table.verticalHeader().setDefaultSectionSize(26)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setIconSize(QSize(16, 16))
+    return table
+
+
+def _row_items(label: LabelClass) -> list[QTableWidgetItem]:
+    """The six cells of a class."""
+    swatch = QPixmap(16, 16)
+    swatch.fill(QColor.fromRgbF(*label.color[:3]))
+    color = QTableWidgetItem(QIcon(swatch), "")
+    color.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+    cells = [color, QTableWidgetItem(label.name), QTableWidgetItem(str(label.id))]
+    for checked in (label.visible, label.locked, label.background):
+        cell = QTableWidgetItem()
+        cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
+        cell.setCheckState(Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked)
+        cells.append(cell)
+    for cell, tip in zip(cells, _TIPS, strict=True):
+        cell.setToolTip(tip)
+    return cells

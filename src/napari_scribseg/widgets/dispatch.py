@@ -1,0 +1,70 @@
+"""The only file that knows threads: one worker for the engine, and a way back to the window's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+from qtpy.QtCore import QObject, Qt, Signal
+
+__all__ = ["Dispatcher"]
+
+
+class Dispatcher(QObject):
+    """One worker thread for the engine, one for what may wait, and :meth:`post` to return from either.
+
+    Everything that the window shows is changed in functions given to :meth:`post`, so no lock is needed anywhere.
+    """
+
+    _posted = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._closed = False
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg")
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg-aside")
+        self._posted.connect(self._run, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def executor(self) -> Executor:
+        """Where a session runs its engine: one job at a time."""
+        return self._worker
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Run a function soon on the thread that this object lives on; from any thread. Nothing happens once closed."""
+        if self._closed:
+            return
+        try:
+            self._posted.emit(function)
+        except RuntimeError:  # the window went away, and this object with it, between the question and the answer
+            self._closed = True
+
+    def aside(
+        self, function: Callable[[], Any], done: Callable[[Any], object], failed: Callable[[BaseException], object]
+    ) -> None:
+        """Run a function away from window and engine; ``done`` or ``failed`` is posted with what it gave."""
+        if self._closed:
+            return
+
+        def answer(future: Future[Any]) -> None:
+            if future.cancelled():
+                return
+            error = future.exception()
+            if error is None:
+                result = future.result()
+                self.post(lambda: done(result))
+            else:
+                self.post(lambda: failed(error))
+
+        self._aside.submit(function).add_done_callback(answer)
+
+    def close(self) -> None:
+        """End the threads after the jobs that they are in; what still waits is dropped. May be called twice."""
+        self._closed = True
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._aside.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, function: Callable[[], object]) -> None:
+        if not self._closed:
+            function()

@@ -1,0 +1,317 @@
+"""The only file that touches viewer layers: strokes, result and overlay of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.session.volume import Plane
+from napari_scribseg.widgets.planes import displayed_axes, plane_at
+from napari_scribseg.widgets.sources import Source
+
+__all__ = ["LayerSet", "image_layers", "label_layers", "layer_geometry"]
+
+
+def image_layers(viewer: ViewerModel) -> list[Image]:
+    """The images that can be annotated, in the order of the list; our own overlays are none."""
+    return [layer for layer in viewer.layers if isinstance(layer, Image) and not _is_overlay(layer)]
+
+
+def label_layers(viewer: ViewerModel) -> list[Labels]:
+    """The labels layers, in the order of the list."""
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)]
+
+
+def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
+    """The geometry to save a labels layer with: its own, that of an image on the same grid, or what it says itself.
+
+    napari's own button for a new labels layer copies all but the metadata; the image still has them.
+    """
+    own = Source(layer).geometry()
+    if own.reference is not None or own.affine is not None:
+        return own
+    for image in image_layers(viewer):
+        source = Source(image)
+        if source.shape == own.shape and all(
+            np.allclose(getattr(image, part), getattr(layer, part)) for part in ("affine", "scale", "translate")
+        ):
+            return source.geometry()
+    return own
+
+
+class LayerSet:
+    """The layers that belong to one annotated image.
+
+    Attributes
+    ----------
+    source : Source
+        The image.
+    strokes, result : Labels or None
+        What the user paints, and the answer; None while they are not in the viewer.
+    overlay : Image or None
+        Probability or uncertainty of the plane in sight.
+    """
+
+    def __init__(self, viewer: ViewerModel, source: Source) -> None:
+        self.viewer = viewer
+        self.source = source
+        self.strokes: Labels | None = None
+        self.result: Labels | None = None
+        self.overlay: Image | None = None
+        self._writing = False
+
+    # what is in sight -------------------------------------------------------------------------------------------------
+
+    def plane(self) -> Plane | None:
+        """The slice in sight; None in 3D, outside the image, or where the channel axis is displayed."""
+        if self.viewer.dims.ndisplay != 2:
+            return None
+        layer = self.strokes if self.strokes is not None else self.source.layer
+        if len(self.viewer.dims.order) < layer.ndim:
+            return None
+        point = layer.world_to_data(self.viewer.dims.point[-layer.ndim :])
+        shown = displayed_axes(self.viewer.dims.order, layer.ndim)
+        return plane_at(self.source.layer_shape, shown, point, self.source.channel_axis)
+
+    def why_no_plane(self) -> str:
+        """One sentence on what to do where :meth:`plane` is None."""
+        if self.viewer.dims.ndisplay != 2:
+            return "The window shows 3D: go back to slices with the 2D/3D button (Ctrl+Y), then paint"
+        return "No slice of the image is in sight: move the sliders into it, with two axes of space displayed"
+
+    # strokes ----------------------------------------------------------------------------------------------------------
+
+    def make_strokes(self, classes: ClassTable, data: NDArray[Any] | None = None) -> Labels:
+        """Add an empty strokes layer on the grid of the image (or one that shows ``data``), ready to paint on."""
+        dtype = np.min_scalar_type(max(classes.ids, default=0))
+        if data is None or data.shape != self.source.layer_shape:
+            data = np.zeros(self.source.layer_shape, dtype=dtype)
+        layer = self._labels(data, f"{self.source.layer.name} strokes", classes, 1.0)
+        layer.brush_size = max(1, round(min(n for n in self.source.shape[-2:]) / 100))
+        layer.mode = "paint"
+        self.viewer.layers.selection.active = layer
+        self.strokes = layer
+        return layer
+
+    def use_strokes(self, layer: Labels) -> None:
+        """Take a labels layer that is there, such as one made with napari's own button, as the strokes.
+
+        Raises
+        ------
+        InputError
+            If it has another shape than the image, or is a pyramid.
+        """
+        self._require(layer)
+        self.strokes = layer
+
+    def painted(self, plane: Plane) -> NDArray[Any]:
+        """A copy of one slice of the strokes, shape (H, W).
+
+        Raises
+        ------
+        InputError
+            If the layer no longer has the image's shape.
+        """
+        if self.strokes is None:
+            return np.zeros([self.source.shape[axis] for axis in plane.displayed], dtype=np.uint8)
+        self._require(self.strokes)
+        return np.array(self.strokes.data[self._slicer(plane)])
+
+    def write_strokes(self, plane: Plane, painted: NDArray[Any]) -> None:
+        """Show other strokes on a slice: for undo, redo, clear and resume only; the layer is the user's."""
+        if self.strokes is None:
+            return
+        self.grow_strokes(int(painted.max(initial=0)))
+        with self:
+            self.strokes.data[self._slicer(plane)] = painted
+            self.strokes.refresh(extent=False)
+
+    def grow_strokes(self, identity: int) -> None:
+        """Give the strokes layer a wider integer type where an id would not fit; only painted planes take memory."""
+        if self.strokes is None or identity <= np.iinfo(self.strokes.data.dtype).max:
+            return
+        old = self.strokes.data
+        new = np.zeros(old.shape, dtype=np.uint16)
+        for index in np.ndindex(*old.shape[:-2]):
+            values = np.asarray(old[index])
+            if values.any():
+                new[index] = values
+        with self:
+            self.strokes.data = new
+
+    def paint_with(self, identity: int) -> None:
+        """Put a class into the paint brush."""
+        if self.strokes is not None and self.strokes.selected_label != identity:
+            self.grow_strokes(identity)
+            self.strokes.selected_label = identity
+
+    # result -----------------------------------------------------------------------------------------------------------
+
+    def show_result(self, labels: NDArray[Any], classes: ClassTable) -> Labels:
+        """Show the label volume itself, not a copy: what is written there later needs :meth:`refresh_result` only."""
+        data = labels if self.source.channel_axis is None else np.expand_dims(labels, self.source.channel_axis)
+        if self.result is None:
+            below = self.viewer.layers.index(self.strokes) if self.strokes in self.viewer.layers else None
+            self.result = self._labels(data, f"{self.source.layer.name} labels", classes, 0.45)
+            if below is not None:
+                self.viewer.layers.move(len(self.viewer.layers) - 1, below)
+                self.viewer.layers.selection.active = self.strokes
+        elif not np.shares_memory(self.result.data, data):
+            self.result.data = data
+        return self.result
+
+    def use_result(self, layer: Labels) -> NDArray[Any]:
+        """Take a labels layer that is there as the result; its ids, shape as the volume's.
+
+        Raises
+        ------
+        InputError
+            If it has another shape than the image, or is a pyramid.
+        """
+        self._require(layer)
+        self.result = layer
+        values = np.asarray(layer.data)
+        return values if self.source.channel_axis is None else values.squeeze(self.source.channel_axis)
+
+    def refresh_result(self, thumbnail: bool = True) -> None:
+        """Draw the result anew after the label volume changed."""
+        if self.result is not None:
+            self.result.refresh(extent=False, highlight=False, thumbnail=thumbnail)
+
+    # overlay ----------------------------------------------------------------------------------------------------------
+
+    def show_overlay(self, plane: Plane, values: NDArray[np.float32], name: str, opacity: float) -> None:
+        """Show numbers from 0 to 1 over one slice, shape (H, W)."""
+        axes = [axis for axis in range(len(self.source.layer_shape)) if axis != self.source.channel_axis]
+        shown = {axes[axis] for axis in plane.displayed}
+        shape = tuple(n if axis in shown else 1 for axis, n in enumerate(self.source.layer_shape))
+        data = values.reshape(shape)
+        title = f"{self.source.layer.name} {name}"
+        if self.overlay is not None and self.overlay.data.shape == shape:
+            self.overlay.data = data
+            self.overlay.name, self.overlay.opacity, self.overlay.visible = title, opacity, True
+            return
+        self.hide_overlay()
+        self.overlay = Image(
+            data,
+            name=title,
+            colormap="viridis",
+            contrast_limits=(0, 1),
+            opacity=opacity,
+            blending="translucent",
+            metadata={"scribseg": {"overlay": True}},
+            **self.source.placement(shape),
+        )
+        self._add_below_strokes(self.overlay)
+
+    def hide_overlay(self) -> None:
+        """Take the overlay away."""
+        overlay, self.overlay = self.overlay, None
+        if overlay in self.viewer.layers:
+            self.viewer.layers.remove(overlay)
+
+    # all --------------------------------------------------------------------------------------------------------------
+
+    def show_classes(self, classes: ClassTable) -> None:
+        """Names and colours of a class table on both labels layers."""
+        self.grow_strokes(max(classes.ids, default=0))
+        for layer in (self.strokes, self.result):
+            if layer is not None:
+                layer.colormap = _colormap(classes)
+                layer.features = _features(classes)
+
+    def forget(self, layer: Layer) -> str | None:
+        """Let go of a layer that left the viewer; tells whether it was the image, strokes, result or overlay."""
+        if layer is self.source.layer or layer in self.source.others:
+            return "image"
+        for role in ("strokes", "result", "overlay"):
+            if layer is getattr(self, role):
+                setattr(self, role, None)
+                return role
+        return None
+
+    @property
+    def writing(self) -> bool:
+        """Whether the strokes layer changes by our own hand just now."""
+        return self._writing
+
+    def __enter__(self) -> LayerSet:
+        self._writing = True
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._writing = False
+
+    def bind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
+        """Bind keys on the strokes and the result layer, over napari's own ones (its undo knows nothing of results)."""
+        for layer in (self.strokes, self.result):
+            if layer is not None:
+                for key, function in keys.items():
+                    layer.bind_key(key, lambda _layer, call=function: call(), overwrite=True)
+
+    def unbind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
+        """Give the keys back."""
+        for layer in (self.strokes, self.result):
+            if layer is not None:
+                for key in keys:
+                    layer.bind_key(key, None)
+
+    def _slicer(self, plane: Plane) -> tuple[int | slice, ...]:
+        slicer = list(plane.slicer)
+        if self.source.channel_axis is not None:
+            slicer.insert(self.source.channel_axis, 0)
+        return tuple(slicer)
+
+    def _require(self, layer: Labels) -> None:
+        shape = tuple(getattr(layer.data, "shape", ()))
+        if layer.multiscale or shape != self.source.layer_shape:
+            kind = "is a pyramid" if layer.multiscale else f"has the shape {shape}"
+            raise InputError(
+                f"the labels layer {layer.name!r} {kind}; the image {self.source.layer.name!r} needs one of the shape "
+                f"{self.source.layer_shape}"
+            )
+
+    def _labels(self, data: NDArray[Any], name: str, classes: ClassTable, opacity: float) -> Labels:
+        geometry = {"geometry": self.source.geometry()}
+        layer = Labels(
+            data,
+            name=name,
+            opacity=opacity,
+            colormap=_colormap(classes),
+            features=_features(classes),
+            metadata={"scribseg": geometry},
+            **self.source.placement(),
+        )
+        self.viewer.add_layer(layer)
+        return layer
+
+    def _add_below_strokes(self, layer: Image) -> None:
+        """Add a layer beneath the strokes without changing which one is selected."""
+        selected = self.viewer.layers.selection.active
+        layers = self.viewer.layers
+        layers.insert(layers.index(self.strokes) if self.strokes in layers else len(layers), layer)
+        self.viewer.layers.selection.active = selected
+
+
+def _is_overlay(layer: Layer) -> bool:
+    left = layer.metadata.get("scribseg")
+    return isinstance(left, dict) and bool(left.get("overlay"))
+
+
+def _colormap(classes: ClassTable) -> DirectLabelColormap:
+    """Colours by id; hidden classes are transparent, ids without a class grey."""
+    colors: dict[int | None, Any] = {None: (0.6, 0.6, 0.6, 1.0), 0: (0.0, 0.0, 0.0, 0.0)}
+    colors.update({c.id: (*c.color[:3], c.color[3] if c.visible else 0.0) for c in classes})
+    return DirectLabelColormap(color_dict=colors)
+
+
+def _features(classes: ClassTable) -> dict[str, list[Any]]:
+    """The table that napari shows under the mouse, and that writers read: ``index`` and ``name``."""
+    return {"index": [0, *classes.ids], "name": ["", *(c.name for c in classes)]}

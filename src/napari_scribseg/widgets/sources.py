@@ -1,0 +1,143 @@
+"""What is annotated: an image layer, or several as channels of one, as a volume for the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from napari.layers import Image
+
+from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.session.volume import Volume
+from napari_scribseg.widgets.placement import cover, plain_geometry
+
+__all__ = ["MAX_PLANE", "Source", "channel_choices"]
+
+MAX_PLANE = 4096 * 4096  # voxels of a displayed plane, above which a pyramid's next level is taken
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image layer and how to read it.
+
+    Attributes
+    ----------
+    layer : napari.layers.Image
+        The image.
+    others : tuple of napari.layers.Image
+        More layers of the same shape that are further channels.
+    channel_axis : int or None
+        Axis of the layer that is channels and not space.
+    """
+
+    layer: Image
+    others: tuple[Image, ...] = ()
+    channel_axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.layer.ndim - (self.channel_axis is not None) < 2:
+            raise InputError(
+                f"the image {self.layer.name!r} has the shape {self.layer.data.shape}"
+                f"{'' if self.channel_axis is None else ' with one axis of channels'}; at least two axes of space are "
+                "expected"
+            )
+
+    @property
+    def level(self) -> int:
+        """Level of a pyramid that is worked on: the finest with a plane of bearable size."""
+        if not self.layer.multiscale:
+            return 0
+        planes = [int(np.prod(np.sort(level.shape[: self.layer.ndim])[-2:])) for level in self.layer.data]
+        return next((number for number, size in enumerate(planes) if size <= MAX_PLANE), len(planes) - 1)
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """Shape of the layer at its finest level, RGB left out."""
+        finest = self.layer.data[0] if self.layer.multiscale else self.layer.data
+        return tuple(int(n) for n in finest.shape[: self.layer.ndim])
+
+    @property
+    def layer_shape(self) -> tuple[int, ...]:
+        """Shape of a labels layer for it: one voxel along the channel axis."""
+        shape = _array(self.layer, self.level).shape[: self.layer.ndim]
+        return tuple(1 if axis == self.channel_axis else int(n) for axis, n in enumerate(shape))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the volume, in space and time."""
+        return tuple(n for axis, n in enumerate(self.layer_shape) if axis != self.channel_axis)
+
+    def geometry(self) -> Geometry:
+        """Where its voxels lie: what a reader left in the layer's metadata, else what the layer itself says."""
+        left = self.layer.metadata.get("scribseg", {})
+        kept = left.get("geometry") if isinstance(left, dict) else None
+        if isinstance(kept, Geometry) and kept.shape == self.shape:
+            return kept
+        placed = self.placement()
+        axes = [axis for axis in range(self.layer.ndim) if axis != self.channel_axis]
+        return plain_geometry(
+            self.shape,
+            [placed["scale"][axis] for axis in axes],
+            [str(self.layer.units[axis]) for axis in axes],
+            [self.layer.axis_labels[axis] for axis in axes],
+        )
+
+    def placement(self, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
+        """Keyword arguments that put a layer of ``shape`` (of :attr:`layer_shape`) where the image lies."""
+        layer = self.layer
+        own: dict[str, Any] = {"rotate": layer.rotate, "shear": layer.shear}
+        placed = cover(self.full_shape, shape or self.layer_shape, scale=layer.scale, translate=layer.translate, **own)
+        return {**own, **placed, "affine": layer.affine, "units": layer.units, "axis_labels": layer.axis_labels}
+
+    def volume(self) -> Volume:
+        """The voxels for the session; nothing is read or copied here.
+
+        Raises
+        ------
+        InputError
+            If the values are not real numbers, or several layers do not have the same shape.
+        """
+        array = _array(self.layer, self.level)
+        channels = bool(self.layer.rgb)
+        if self.others:
+            parts = [array, *(_array(other, self.level) for other in self.others)]
+            shapes = {tuple(part.shape) for part in parts}
+            if len(shapes) > 1:
+                raise InputError(f"the layers have the shapes {sorted(shapes)}; channels of one image have the same")
+            array, channels = da.stack([_lazy(part) for part in parts], axis=-1), True
+        elif self.channel_axis is not None:
+            array = array if isinstance(array, np.ndarray) else _lazy(array)
+            array, channels = np.moveaxis(array, self.channel_axis, -1), True
+        return Volume.from_array(array, self.geometry(), channels=channels, source=self.layer.source.path)
+
+
+def channel_choices(layer: Image, images: list[Image]) -> list[tuple[str, Source]]:
+    """The ways to read a layer: as it is, with one of its axes as channels, or together with others of its shape."""
+    choices = [("RGB" if layer.rgb else "one channel", Source(layer))]
+    if layer.rgb:
+        return choices
+    shape = choices[0][1].full_shape
+    for axis, n in enumerate(shape):
+        if len(shape) > 2 and 2 <= n <= 16:
+            choices.append((f"axis {layer.axis_labels[axis]} ({n} channels)", Source(layer, channel_axis=axis)))
+    alike = tuple(
+        other
+        for other in images
+        if other is not layer and not other.rgb and other.ndim == layer.ndim and Source(other).full_shape == shape
+    )
+    if alike:
+        choices.append((f"all {1 + len(alike)} images of this shape", Source(layer, alike)))
+    return choices
+
+
+def _array(layer: Image, level: int) -> Any:
+    return layer.data[level] if layer.multiscale else layer.data
+
+
+def _lazy(array: Any) -> da.Array:
+    """A dask array that reads only what is sliced out of it."""
+    if isinstance(array, da.Array):
+        return array
+    return da.from_array(array, chunks=getattr(array, "chunks", None) or "auto", name=False)

@@ -1,0 +1,74 @@
+"""The lines at the foot of the widget: what happens, what the engine chose, how far it is."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_scribseg.widgets.keys import KEYS, shown
+
+__all__ = ["StatusPanel"]
+
+_PATIENCE_MS = 500  # jobs shorter than this show no progress bar
+
+
+class StatusPanel(QWidget):
+    """A status line, the engine's notes, and a progress bar with a cancel button for long jobs."""
+
+    cancelled = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.line = _wrapped_label()
+        self.notes = _wrapped_label()
+        self.notes.setEnabled(False)  # dimmed: it is said by the engine, nothing has to be done
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        cancel = QPushButton("Cancel")
+        cancel.setToolTip(f"Stop the running job ({shown(KEYS['cancel'])}); the former result stays")
+        cancel.clicked.connect(self.cancelled)
+        self._progress = QWidget()
+        row = QHBoxLayout(self._progress)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.bar, 1)
+        row.addWidget(cancel)
+        self._progress.hide()
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(_PATIENCE_MS)
+        self._patience.timeout.connect(self._progress.show)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.line, self._progress, self.notes):
+            layout.addWidget(widget)
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show one sentence; an error is marked by a sign and not by colour alone."""
+        self.line.setText(f"⚠ {text}" if error else text)
+        self.line.setStyleSheet("font-weight: bold;" if error else "")
+
+    def show_notes(self, notes: tuple[str, ...]) -> None:
+        """Show what the engine chose by itself."""
+        self.notes.setText("\n".join(notes))
+        self.notes.setVisible(bool(notes))
+
+    def show_busy(self, busy: bool) -> None:
+        """Start waiting for a job that may be long, or end it."""
+        if not busy:
+            self._patience.stop()
+            self._progress.hide()
+        elif not self._patience.isActive() and self._progress.isHidden():
+            self.bar.setRange(0, 0)
+            self._patience.start()
+
+    def show_progress(self, fraction: float) -> None:
+        """Move the bar; fraction from 0 to 1."""
+        self.bar.setRange(0, 1000)
+        self.bar.setValue(round(1000 * fraction))
+
+
+def _wrapped_label() -> QLabel:
+    label = QLabel("")
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label

@@ -1,0 +1,60 @@
+import threading
+
+import pytest
+from qtpy.QtCore import QThread
+from qtpy.QtWidgets import QApplication
+
+from napari_scribseg.widgets.dispatch import Dispatcher
+
+
+@pytest.fixture
+def dispatcher(qapp):
+    dispatcher = Dispatcher()
+    yield dispatcher
+    dispatcher.close()
+
+
+def test_post_returns_to_the_main_thread_from_the_worker(dispatcher, qtbot):
+    threads = []
+
+    def job():
+        threads.append(threading.current_thread())
+        dispatcher.post(lambda: threads.append(threading.current_thread()))
+
+    dispatcher.executor.submit(job)
+    qtbot.waitUntil(lambda: len(threads) == 2)
+    assert threads[0] is not threading.main_thread()
+    assert threads[1] is threading.main_thread()
+    assert QThread.currentThread() is QApplication.instance().thread()
+
+
+def test_posts_keep_their_order(dispatcher, qtbot):
+    seen = []
+    for number in range(50):
+        dispatcher.post(lambda number=number: seen.append(number))
+    assert seen == []
+    qtbot.waitUntil(lambda: len(seen) == 50)
+    assert seen == list(range(50))
+
+
+def test_aside_answers_and_fails(dispatcher, qtbot):
+    seen = []
+    dispatcher.aside(lambda: 1 + 1, seen.append, seen.append)
+    dispatcher.aside(lambda: 1 / 0, seen.append, seen.append)
+    qtbot.waitUntil(lambda: len(seen) == 2)
+    assert seen[0] == 2
+    assert isinstance(seen[1], ZeroDivisionError)
+
+
+def test_nothing_arrives_after_close(dispatcher, qtbot):
+    seen, go = [], threading.Event()
+    dispatcher.aside(go.wait, seen.append, seen.append)
+    dispatcher.post(lambda: seen.append("posted"))
+    dispatcher.close()
+    go.set()
+    qtbot.wait(50)
+    assert seen == []
+    dispatcher.post(lambda: seen.append("late"))
+    dispatcher.aside(lambda: 1, seen.append, seen.append)
+    dispatcher.close()
+    assert seen == []

@@ -1,0 +1,82 @@
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import pytest
+
+from napari_scribseg.core import Range
+from napari_scribseg.widgets.engine_form import EngineForm
+
+
+@dataclass(frozen=True)
+class Sample:
+    smoothness: Annotated[float, Range(0, 100)] = 20.0
+    sigma: Annotated[float, Range(0.1, 50, 0.1)] | None = None
+    rounds: Annotated[int, Range(1, 9)] = 3
+    exact: bool = False
+    model: Literal["auto", "paper"] = "auto"
+
+
+@dataclass(frozen=True)
+class Other:
+    weight: Annotated[float, Range(1e-6, 1.0)] = 1e-4
+
+
+@pytest.fixture
+def form(qtbot):
+    form = EngineForm()
+    qtbot.addWidget(form)
+    form.show_engine(Sample)
+    return form
+
+
+def test_untouched_form_gives_no_values(form):
+    assert form.values == {}
+    Sample(**form.values)
+
+
+def test_changed_values_are_told(form):
+    told = []
+    form.changed.connect(told.append)
+    form["smoothness"].field.value = 35.0
+    form["model"].field.value = "paper"
+    form["exact"].field.value = True
+    form["rounds"].field.value = 5
+    assert told[-1] == {"smoothness": 35.0, "model": "paper", "exact": True, "rounds": 5}
+    assert isinstance(told[-1]["rounds"], int)
+
+
+def test_auto_box_stands_for_none(form):
+    assert form["sigma"].value is None
+    assert not form["sigma"].field.enabled
+    form["sigma"].auto.value = False
+    form["sigma"].field.value = 2.5
+    assert form.values == {"sigma": 2.5}
+    form["sigma"].auto.value = True
+    assert form.values == {}
+
+
+def test_values_stay_in_the_range(form):
+    with pytest.raises(ValueError, match="100"):
+        form["smoothness"].field.value = 1000
+
+
+def test_reset_tells_once(form):
+    form["rounds"].field.value = 7
+    told = []
+    form.changed.connect(told.append)
+    form.reset()
+    assert told == [{}]
+
+
+def test_another_engine_replaces_the_rows(form):
+    form.show_engine(Other, {"weight": 3e-5})
+    assert form.values == {"weight": pytest.approx(3e-5)}
+    with pytest.raises(KeyError):
+        form["sigma"]
+
+
+def test_small_numbers_are_not_rounded_away(form):
+    form.show_engine(Other)
+    assert form.values == {}
+    form["weight"].field.value = 2e-5
+    assert form.values == {"weight": pytest.approx(2e-5)}

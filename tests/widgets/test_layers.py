@@ -1,0 +1,215 @@
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.session.volume import Plane
+from napari_scribseg.widgets.layers import LayerSet, image_layers, layer_geometry
+from napari_scribseg.widgets.sources import Source
+
+CLASSES = ClassTable.from_ids([1, 2], background=255)
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+def on(viewer, array, **kwargs):
+    channel_axis = kwargs.pop("channels", None)
+    return LayerSet(viewer, Source(viewer.add_image(array, **kwargs), channel_axis=channel_axis))
+
+
+def test_strokes_take_over_the_geometry_of_the_image(viewer):
+    kept = Geometry((4, 20, 30), (3, 0.5, 0.7), np.diag([0.7, 0.5, 3, 1]), "millimeter", ("z", "y", "x"))
+    affine = np.eye(4)
+    affine[:3, 3] = 5, 6, 7
+    layers = on(viewer, np.zeros((4, 20, 30)), scale=(3, 0.5, 0.7), translate=(1, 2, 3), affine=affine,
+                units=("mm",) * 3, axis_labels=("z", "y", "x"), metadata={"scribseg": {"geometry": kept}})  # fmt: skip
+    strokes = layers.make_strokes(CLASSES)
+    image = layers.source.layer
+    for part in ("scale", "translate", "units", "axis_labels"):
+        assert tuple(getattr(strokes, part)) == tuple(getattr(image, part))
+    assert np.array_equal(strokes.affine.affine_matrix, image.affine.affine_matrix)
+    assert strokes.metadata["scribseg"]["geometry"] is kept
+    assert strokes.data.dtype == np.uint8
+    assert (strokes.mode, viewer.layers.selection.active) == ("paint", strokes)
+
+
+def test_result_shares_the_label_volume_and_lies_beneath_the_strokes(viewer):
+    layers = on(viewer, np.zeros((4, 20, 30)))
+    layers.make_strokes(CLASSES)
+    labels = np.zeros((4, 20, 30), np.uint8)
+    result = layers.show_result(labels, CLASSES)
+    assert np.shares_memory(result.data, labels)
+    assert list(viewer.layers) == [layers.source.layer, result, layers.strokes]
+    assert viewer.layers.selection.active is layers.strokes
+    wider = np.zeros((4, 20, 30), np.uint16)
+    layers.show_result(wider, CLASSES)
+    assert result.data is wider
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0), (1, 0, 2)])
+def test_plane_follows_the_sliders_in_any_orientation(viewer, order):
+    layers = on(viewer, np.zeros((4, 20, 30)), scale=(3, 0.5, 0.7), translate=(1, 2, 3))
+    viewer.dims.order = order
+    axis = order[0]
+    viewer.dims.set_current_step(axis, 2)
+    assert layers.plane() == Plane(tuple(sorted(order[1:])), (2,))
+
+
+def test_plane_of_a_time_series(viewer):
+    layers = on(viewer, np.zeros((5, 4, 20, 30)))
+    viewer.dims.current_step = (3, 1, 0, 0)
+    assert layers.plane() == Plane((2, 3), (3, 1))
+
+
+def test_3d_says_what_to_do_instead(viewer):
+    layers = on(viewer, np.zeros((4, 20, 30)))
+    viewer.dims.ndisplay = 3
+    assert layers.plane() is None
+    assert "2D/3D" in layers.why_no_plane()
+
+
+def test_outside_the_image_there_is_no_plane(viewer):
+    layers = on(viewer, np.zeros((4, 20, 30)))
+    viewer.add_image(np.zeros((9, 20, 30)))
+    viewer.dims.set_current_step(0, 7)
+    assert layers.plane() is None
+    assert "sliders" in layers.why_no_plane()
+
+
+def test_strokes_are_met_on_every_channel(viewer):
+    layers = on(viewer, np.zeros((3, 2, 20, 30)), channels=0)
+    strokes = layers.make_strokes(CLASSES)
+    for channel in range(3):
+        viewer.dims.current_step = (channel, 1, 0, 0)
+        assert layers.plane() == Plane((1, 2), (1,))
+        strokes.paint([*strokes.world_to_data(viewer.dims.point)[:2].tolist(), 5 + channel, 5], 1)
+    painted = layers.painted(Plane((1, 2), (1,)))
+    assert painted[5:8, 5].tolist() == [1, 1, 1]
+    assert not layers.painted(Plane((1, 2), (0,))).any()
+
+
+def test_painted_is_a_copy(viewer):
+    layers = on(viewer, np.zeros((4, 20, 30)))
+    layers.make_strokes(CLASSES)
+    painted = layers.painted(Plane((0, 2), (3,)))
+    assert painted.shape == (4, 30)
+    painted[:] = 1
+    assert not layers.strokes.data.any()
+
+
+def test_written_strokes_are_ours_and_grow_for_large_ids(viewer):
+    layers = on(viewer, np.zeros((4, 20, 30)))
+    strokes = layers.make_strokes(CLASSES)
+    seen = []
+    strokes.events.set_data.connect(lambda _event: seen.append(layers.writing))
+    painted = np.zeros((20, 30), np.uint16)
+    painted[2:4] = 300
+    strokes.data[1, 0, 0] = 7
+    layers.write_strokes(Plane((1, 2), (2,)), painted)
+    assert strokes.data.dtype == np.uint16
+    assert np.array_equal(strokes.data[2], painted)
+    assert strokes.data[1, 0, 0] == 7
+    assert seen
+    assert all(seen)
+    assert not layers.writing
+
+
+def test_brush_takes_an_id_above_255(viewer):
+    layers = on(viewer, np.zeros((20, 30)))
+    layers.make_strokes(CLASSES)
+    layers.paint_with(300)
+    assert (layers.strokes.selected_label, layers.strokes.data.dtype) == (300, np.uint16)
+
+
+def test_layer_of_napari_s_own_button_can_be_used(viewer):
+    layers = on(viewer, np.zeros((4, 20, 30)), scale=(3, 1, 1))
+    viewer._new_labels()
+    layers.use_strokes(viewer.layers[-1])
+    assert layers.strokes is viewer.layers[-1]
+
+
+def test_layer_of_another_shape_is_refused(viewer):
+    layers = on(viewer, np.zeros((4, 20, 30)))
+    other = viewer.add_labels(np.zeros((4, 20, 31), np.uint8))
+    with pytest.raises(InputError, match=r"\(4, 20, 31\).*\(4, 20, 30\)"):
+        layers.use_strokes(other)
+    with pytest.raises(InputError, match=r"\(4, 20, 31\)"):
+        layers.use_result(other)
+
+
+def test_strokes_resized_behind_our_back_are_refused(viewer):
+    layers = on(viewer, np.zeros((20, 30)))
+    layers.make_strokes(CLASSES).data = np.zeros((5, 5), np.uint8)
+    with pytest.raises(InputError, match=r"\(5, 5\)"):
+        layers.painted(Plane((0, 1)))
+
+
+def test_geometry_is_found_through_the_image(viewer):
+    kept = Geometry((4, 20, 30), (3, 1, 1), np.diag([1, 1, 3, 1.0]), "millimeter")
+    viewer.add_image(np.zeros((4, 20, 30)), scale=(3, 1, 1), metadata={"scribseg": {"geometry": kept}})
+    viewer._new_labels()
+    assert layer_geometry(viewer, viewer.layers[-1]) is kept
+    viewer.layers[-1].translate = (50, 0, 0)
+    assert layer_geometry(viewer, viewer.layers[-1]).affine is None
+
+
+def test_classes_give_names_and_colors(viewer):
+    layers = on(viewer, np.zeros((20, 30)))
+    layers.make_strokes(CLASSES)
+    layers.show_result(np.zeros((20, 30), np.uint8), CLASSES)
+    from dataclasses import replace
+
+    table = CLASSES.with_class(replace(CLASSES[1], name="liver", color=(1, 0, 0, 1), visible=False))
+    layers.show_classes(table)
+    for layer in (layers.strokes, layers.result):
+        assert layer.colormap.map(1) == pytest.approx([1, 0, 0, 0])
+        assert layer.colormap.map(2)[3] == 1
+        assert dict(zip(layer.features["index"], layer.features["name"], strict=True))[1] == "liver"
+
+
+def test_overlay_is_seen_on_one_slice_at_a_time(viewer):
+    layers = on(viewer, np.zeros((4, 20, 30)), scale=(3, 0.5, 0.7))
+    layers.make_strokes(CLASSES)
+    layers.show_overlay(Plane((1, 2), (2,)), np.full((20, 30), 0.5, np.float32), "uncertainty", 0.6)
+    overlay = layers.overlay
+    assert overlay.data.shape == (1, 20, 30)
+    assert viewer.layers[-1] is layers.strokes
+    assert viewer.layers.selection.active is layers.strokes
+    assert overlay not in image_layers(viewer)
+    layers.show_overlay(Plane((1, 2), (3,)), np.zeros((20, 30), np.float32), "probability", 0.4)
+    assert layers.overlay is overlay
+    assert overlay.opacity == 0.4
+    layers.show_overlay(Plane((0, 2), (3,)), np.zeros((4, 30), np.float32), "probability", 0.4)
+    assert layers.overlay.data.shape == (4, 1, 30)
+    layers.hide_overlay()
+    assert len(viewer.layers) == 2
+
+
+def test_deleted_layers_are_forgotten(viewer):
+    layers = on(viewer, np.zeros((20, 30)))
+    strokes = layers.make_strokes(CLASSES)
+    result = layers.show_result(np.zeros((20, 30), np.uint8), CLASSES)
+    assert layers.forget(viewer.add_points([])) is None
+    assert layers.forget(strokes) == "strokes"
+    assert layers.forget(result) == "result"
+    assert layers.forget(layers.source.layer) == "image"
+    assert layers.painted(Plane((0, 1))).shape == (20, 30)
+    layers.refresh_result()
+    layers.write_strokes(Plane((0, 1)), np.zeros((20, 30), np.uint8))
+
+
+def test_keys_are_bound_over_napari_s_and_given_back(viewer):
+    layers = on(viewer, np.zeros((20, 30)))
+    strokes = layers.make_strokes(CLASSES)
+    pressed = []
+    keys = {"Control-Z": lambda: pressed.append("undo"), "A": lambda: pressed.append("accept")}
+    layers.bind_keys(keys)
+    layers.bind_keys(keys)
+    for function in strokes.keymap.values():
+        function(strokes)
+    assert sorted(pressed) == ["accept", "undo"]
+    layers.unbind_keys(keys)
+    assert not strokes.keymap
