@@ -1,0 +1,229 @@
+"""What can be taken back: steps of compressed differences."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.session.journal import Entry
+from napari_scribseg.session.updates import Region, changed_region
+from napari_scribseg.session.volume import Plane
+
+__all__ = ["ArrayChange", "History", "Step", "ValueChange", "pack", "unpack"]
+
+MIN_STEPS = 100
+MAX_BYTES = 64 << 20
+
+
+def pack(array: NDArray[Any]) -> bytes:
+    """The elements of an unsigned integer array, row by row, little endian, zlib-compressed."""
+    return zlib.compress(array.astype(array.dtype.newbyteorder("<")).tobytes(), level=1)
+
+
+def unpack(packed: bytes, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """The inverse of :func:`pack`.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are damaged, or do not hold exactly the elements of ``shape``.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    engine = zlib.decompressobj()
+    try:
+        raw = engine.decompress(packed, size + 1)
+    except zlib.error as error:
+        raise ValueError(f"compressed values are damaged: {error}") from error
+    if len(raw) != size or not engine.eof:
+        raise ValueError(f"compressed values do not hold {size} bytes")
+    return np.frombuffer(raw, dtype=np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrayChange:
+    """The strokes (``painted``) or the output (``labels``) of a plane before and after, in a bounding box."""
+
+    kind: Literal["painted", "labels"]
+    plane: Plane
+    region: Region
+    before: bytes
+    after: bytes
+    dtype: str
+
+    @classmethod
+    def between(
+        cls, kind: Literal["painted", "labels"], plane: Plane, before: NDArray[Any], after: NDArray[Any]
+    ) -> ArrayChange | None:
+        """The change from one array of shape (H, W) to another; None where there is none."""
+        region = changed_region(before, after)
+        if region[0].stop == 0:
+            return None
+        largest = max(int(before[region].max()), int(after[region].max()))
+        dtype = "uint8" if largest <= 255 else "uint16"
+        old, new = before[region].astype(dtype), after[region].astype(dtype)
+        return cls(kind, plane, region, pack(old), pack(new), dtype)
+
+    def values(self, *, after: bool) -> NDArray[Any]:
+        """The content of the bounding box."""
+        shape = (self.region[0].stop - self.region[0].start, self.region[1].stop - self.region[1].start)
+        return unpack(self.after if after else self.before, shape, self.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return len(self.before) + len(self.after) + 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ValueChange:
+    """A plane's acceptance (bool), or what lay under its first result (bytes or None), before and after."""
+
+    kind: Literal["accepted", "underlay"]
+    plane: Plane
+    before: Any
+    after: Any
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(len(v) for v in (self.before, self.after) if isinstance(v, bytes)) + 200
+
+
+Change = ArrayChange | ValueChange
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """What one act of the user changed.
+
+    ``waiting`` is true while the result for its strokes is still to come.
+    """
+
+    identity: int
+    changes: list[Change] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    waiting: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(c.nbytes for c in self.changes) + 200
+
+    def planes(self) -> tuple[Plane, ...]:
+        """The planes it changed."""
+        return tuple(dict.fromkeys(c.plane for c in self.changes))
+
+
+class History:
+    """Steps done and undone, bounded in bytes but never fewer than ``min_steps``.
+
+    Steps own the journal entries that made them: an undone step takes its entries with it, so that the journal always
+    tells how the present state came about. Entries of steps too old to be undone stay in the journal for good.
+    """
+
+    def __init__(self, *, min_steps: int = MIN_STEPS, max_bytes: int = MAX_BYTES) -> None:
+        self._min_steps = min_steps
+        self._max_bytes = max_bytes
+        self._done: list[Step] = []
+        self._undone: list[Step] = []
+        self._fixed: list[Entry] = []
+        self._next = 0
+
+    def load(self, entries: list[Entry]) -> None:
+        """Begin with entries of an earlier session, which cannot be undone."""
+        self._fixed = list(entries)
+
+    def begin(self, changes: list[Change], *, waiting: bool = False) -> Step:
+        """A new step on top; what was undone is forgotten once something changes."""
+        step = Step(self._next, changes, waiting=waiting)
+        self._next += 1
+        self._done.append(step)
+        if changes:
+            self._undone.clear()
+        self._trim()
+        return step
+
+    def extend(self, step: Step, changes: list[Change], entries: list[Entry]) -> Step:
+        """Add a later outcome to a step, or to a new one on top where steps above it could cross it."""
+        changed = bool(changes)
+        if step not in self._done or not self._commutes(step, changes):
+            step = self.begin([])
+        step.changes.extend(changes)
+        step.entries.extend(entries)
+        if changed:
+            self._undone.clear()
+        self._trim()
+        return step
+
+    def _commutes(self, step: Step, changes: list[Change]) -> bool:
+        """Whether the steps above ``step`` touch none of the voxels of ``changes``."""
+        above = self._done[self._done.index(step) + 1 :]
+        planes = {plane for later in above for plane in later.planes()}
+        return all(c.plane.crossing(plane) is None for c in changes for plane in planes)
+
+    def discard(self, step: Step) -> None:
+        """Take out a step that came to nothing."""
+        if not step.changes and not step.entries and step in self._done:
+            self._done.remove(step)
+
+    def undo(self) -> Step | None:
+        """The newest step, moved to those undone."""
+        while self._done and not (self._done[-1].changes or self._done[-1].entries):
+            self._done.pop()
+        if not self._done:
+            return None
+        self._undone.append(self._done.pop())
+        return self._undone[-1]
+
+    def redo(self) -> Step | None:
+        """The step undone last, moved back."""
+        if not self._undone:
+            return None
+        self._done.append(self._undone.pop())
+        return self._done[-1]
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return any(step.changes for step in self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step to do again."""
+        return bool(self._undone)
+
+    def newest(self, plane: Plane) -> Step | None:
+        """The newest step that changed the strokes of ``plane``, or waits for its result."""
+        for step in reversed(self._done):
+            if any(c.kind == "painted" and c.plane == plane for c in step.changes):
+                return step
+        return None
+
+    def entries(self) -> list[Entry]:
+        """The journal of the present state, in the order in which things happened."""
+        mine = [entry for step in self._done for entry in step.entries]
+        return sorted([*self._fixed, *mine], key=lambda entry: entry.sequence)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self._done)
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the differences, without the journal."""
+        return sum(step.nbytes for step in (*self._done, *self._undone))
+
+    def _trim(self) -> None:
+        """Forget the oldest steps while there are too many bytes, keeping ``min_steps``."""
+        excess = self.nbytes - self._max_bytes if len(self._done) > self._min_steps else 0
+        while excess > 0 and len(self._done) > self._min_steps:
+            oldest = self._done.pop(0)
+            excess -= oldest.nbytes
+            self._fixed.extend(oldest.entries)

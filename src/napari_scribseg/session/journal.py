@@ -1,0 +1,81 @@
+"""How the label volume came about: what a replay repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from napari_scribseg.session.updates import Region
+from napari_scribseg.session.volume import Plane
+
+__all__ = ["Entry", "Patch", "Recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Under which settings an engine ran.
+
+    Attributes
+    ----------
+    engine : int
+        Index into the session's list of engines used.
+    warm : bool
+        Whether it started from the state of the plane's previous entry with the same engine, or from ``prepare``.
+    overlap : str
+        The overlap rule.
+    locked : tuple of int
+        Values in the label volume that were locked.
+    background : int or None
+        The id whose strokes mark the background.
+    checksum : int
+        CRC-32 of the image that the engine saw.
+    """
+
+    engine: int
+    warm: bool
+    overlap: str
+    locked: tuple[int, ...]
+    background: int | None
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """Packed ids inside a bounding box of a plane."""
+
+    region: Region
+    values: bytes
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.region[0].stop - self.region[0].start, self.region[1].stop - self.region[1].start
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One act that bears on the label volume.
+
+    Attributes
+    ----------
+    sequence : int
+        Its place in the order of all entries.
+    kind : str
+        ``run`` (an engine answered), ``set`` (the labels of a plane were set or cleared), ``accept`` or ``reopen``.
+    plane : Plane
+        Where.
+    labels : Patch or None
+        What the label volume holds afterwards where it changed; None where nothing did.
+    seeds : Patch or None
+        The painted ids that the engine was given; for ``run``.
+    recipe : Recipe or None
+        The engine's settings; for ``run``.
+    """
+
+    sequence: int
+    kind: Literal["run", "set", "accept", "reopen"]
+    plane: Plane
+    labels: Patch | None = None
+    seeds: Patch | None = None
+    recipe: Recipe | None = None

@@ -1,0 +1,104 @@
+"""Who may write where: the overlap rule, locked classes, accepted planes; and what an engine must return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core.engine import Segmentation
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.session.volume import Plane
+
+__all__ = ["OVERLAPS", "check_segmentation", "combine", "to_label_ids"]
+
+OVERLAPS = ("overwrite", "keep")
+
+
+def combine(
+    result: NDArray[Any],
+    current: NDArray[Any],
+    underlay: NDArray[Any],
+    *,
+    ids: tuple[int, ...],
+    overlap: str,
+    locked: tuple[int, ...],
+    plane: Plane,
+    accepted: Iterable[Plane],
+) -> NDArray[Any]:
+    """What a plane of the label volume becomes when a result arrives.
+
+    Parameters
+    ----------
+    result : ndarray of shape (H, W)
+        Label ids by the engine, background 0.
+    current : ndarray of shape (H, W)
+        The plane as it is.
+    underlay : ndarray of shape (H, W)
+        The plane as it was before its first result in this session: finished work, from a loaded label volume or from
+        planes that cross this one. What the plane's own earlier results or a propagation wrote is not in it: that is
+        always replaced.
+    ids : tuple of int
+        The classes that the engine was asked to tell apart.
+    overlap : {"overwrite", "keep"}
+        ``keep``: finished labels stay, the result fills only what was background there. ``overwrite``: the result
+        replaces them, but its background erases only classes that were drawn on this plane: a class without a stroke
+        here is unknown to the engine, which therefore has no say in where that class ends.
+    locked : tuple of int
+        Ids whose voxels neither lose nor gain (0 stands for the background).
+    plane, accepted : Plane, iterable of Plane
+        Voxels that also lie in an accepted plane stay.
+
+    Returns
+    -------
+    ndarray of shape (H, W), a new array of the type of ``result`` or larger
+    """
+    if overlap == "keep":
+        out = np.where(underlay != 0, underlay, result)
+    else:
+        survives = (result == 0) & (underlay != 0) & ~np.isin(underlay, ids)
+        out = np.where(survives, underlay, result)
+    if locked:
+        out = np.where(np.isin(current, locked) | np.isin(out, locked), current, out)
+    for other in accepted:
+        index = plane.crossing(other)
+        if index is not None and other != plane:
+            out[index] = current[index]
+    return out
+
+
+def to_label_ids(segmentation: Segmentation[Any], scribbles: Scribbles) -> NDArray[Any]:
+    """Label ids of shape (H, W) by the most probable class, every seed obeyed."""
+    classes = np.where(scribbles.seeds >= 0, scribbles.seeds, segmentation.labels)
+    return scribbles.to_ids(classes)
+
+
+def check_segmentation(answer: object, scribbles: Scribbles, engine: str) -> Segmentation[Any]:
+    """The answer itself.
+
+    Raises
+    ------
+    InputError
+        If it is not a :class:`Segmentation` with finite probabilities of the right shape that sum to 1.
+    """
+    shape = (scribbles.n_classes, *scribbles.shape)
+    if not isinstance(answer, Segmentation):
+        raise InputError(f"the engine {engine!r} returned {type(answer).__name__}; a Segmentation is expected")
+    values = answer.probabilities
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+        kind = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+        raise InputError(f"the engine {engine!r} returned probabilities as {kind}; a float32 numpy array is expected")
+    if values.shape != shape:
+        raise InputError(f"the engine {engine!r} returned probabilities of shape {values.shape}; expected {shape}")
+    total = values.sum(axis=0)
+    if not np.isfinite(total).all():
+        raise InputError(f"the engine {engine!r} returned probabilities that are NaN or infinite")
+    if float(values.min()) < -1e-3 or float(np.abs(total - 1).max()) > 1e-2:
+        raise InputError(
+            f"the engine {engine!r} returned probabilities from {values.min():.3g} that sum to between "
+            f"{total.min():.3g} and {total.max():.3g}; values >= 0 that sum to 1 are expected"
+        )
+    return answer

@@ -1,0 +1,273 @@
+"""Between a session and the worker: jobs out, results in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Any
+
+from napari_scribseg.core.engine import Engine
+from napari_scribseg.session.cache import MISSING, Lru
+from napari_scribseg.session.canvas import Canvas
+from napari_scribseg.session.history import Change, History, Step, pack
+from napari_scribseg.session.journal import Patch, Recipe
+from napari_scribseg.session.rules import combine
+from napari_scribseg.session.updates import Region, Restored, Update
+from napari_scribseg.session.volume import Plane
+from napari_scribseg.session.worker import Answer, Deliver, InlineExecutor, Job, Outcome, Scheduler, run_job
+
+if TYPE_CHECKING:
+    from napari_scribseg.session.session import Session
+
+__all__ = ["Runner", "engine_key"]
+
+
+def engine_key(engine: Engine[Any]) -> tuple[str, str]:
+    """The same for engines of one class with equal parameters."""
+    return type(engine).__qualname__, repr(engine)
+
+
+def _inline(call: Callable[[], None]) -> None:
+    call()
+
+
+class Runner:
+    """Sends jobs to the worker, remembers engine states, and writes results; everything in the owner's thread."""
+
+    def __init__(
+        self,
+        session: Session,
+        canvas: Canvas,
+        history: History,
+        executor: Executor | None,
+        deliver: Deliver | None,
+        state_bytes: int,
+    ) -> None:
+        self._session = session
+        self._canvas = canvas
+        self._history = history
+        self._deliver = deliver or _inline
+        self._cache = Lru(state_bytes)
+        self._unanswered: dict[Plane, Step] = {}
+        self._generation = 0
+        self._scheduler = Scheduler(
+            executor or InlineExecutor(),
+            self._deliver,
+            work=self._work,
+            fill=self._fill,
+            done=self._done,
+            dropped=self._superseded,
+            idle=self._idle,
+            busy=session.busy.emit,
+        )
+
+    # requests
+
+    def next_generation(self) -> int:
+        """The number of a new request."""
+        self._generation += 1
+        return self._generation
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return self._scheduler.running is not None
+
+    def works_on(self, plane: Plane) -> bool:
+        """Whether a job for ``plane`` that still counts runs or waits."""
+        jobs = (self._scheduler.running, self._scheduler.pending)
+        return any(job is not None and job.plane == plane and not job.stop.is_set() for job in jobs)
+
+    def submit(self, job: Job) -> Future[Any]:
+        """Let a job run; it wins over those before it."""
+        job.future.add_done_callback(lambda future: job.stop.set() if future.cancelled() else None)
+        self._unanswered.pop(job.plane, None)
+        self._hide(except_on=job.plane)
+        self._scheduler.submit(job)
+        return job.future
+
+    def refuse(self, plane: Plane, error: Exception) -> Future[Any]:
+        """Tell of a request that cannot be met; returns its future."""
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        self._session.failed.emit(plane, error)
+        return future
+
+    def resolve(self, step: Step) -> None:
+        """No result will come for a step."""
+        step.waiting = False
+        self._history.discard(step)
+
+    def stop(self, plane: Plane) -> None:
+        """Stop work on a plane for good, because something newer stands there."""
+        if self.works_on(plane):
+            self._scheduler.cancel()
+        self._unanswered.pop(plane, None)
+        self._hide()
+
+    def interrupt(self) -> None:
+        """Stop all work; what is still wanted afterwards is asked for again."""
+        self._scheduler.cancel()
+        self._hide()
+
+    def cancel(self) -> None:
+        """Stop all work for good."""
+        for job in (self._scheduler.running, self._scheduler.pending):
+            if job is not None and isinstance(job.owner, Step):
+                job.owner.waiting = False
+        for step in self._unanswered.values():
+            step.waiting = False
+        self._unanswered.clear()
+        self.interrupt()
+
+    def answer_missing(self, planes: Iterable[Plane]) -> None:
+        """Compute again what no result came for: the newest strokes of planes whose job was pushed out."""
+        for plane in planes:
+            step = self._history.newest(plane)
+            if step is not None and step.waiting:
+                self._unanswered[plane] = step
+        if not self.is_busy:
+            self._idle()
+
+    # memory
+
+    def result(self, plane: Plane) -> Update | None:
+        """The last result of a plane, if it is still held."""
+        found: Update | None = self._cache.get(("result", plane))
+        return found
+
+    def forget(self, plane: Plane) -> None:
+        """Let the next stroke on a plane start from the prepared state: results it could continue were taken back."""
+        self._cache.drop_where(lambda key: key[0] in ("warm", "result") and key[1] == plane)
+
+    def _fill(self, job: Job) -> None:
+        key = engine_key(job.engine)
+        job.image = self._cache.get(("image", job.plane))
+        job.prepared = self._cache.get(("prepared", job.plane, job.device, key), MISSING)
+        job.warm = self._cache.get(("warm", job.plane, job.device, key), MISSING)
+        if job.prepared is MISSING:
+            job.warm = MISSING
+
+    # in the worker
+
+    def _work(self, job: Job) -> Outcome:
+        def progress(fraction: float) -> None:
+            self._deliver(lambda: self._on_progress(job, fraction))
+
+        def preview(answer: Answer) -> None:
+            self._deliver(lambda: self._on_preview(job, answer))
+
+        return run_job(job, self._session.volume, progress, preview)
+
+    # back in the owner's thread
+
+    def _on_progress(self, job: Job, fraction: float) -> None:
+        if not job.stop.is_set():
+            self._session.progress.emit(fraction)
+
+    def _on_preview(self, job: Job, answer: Answer) -> None:
+        if not (job.stop.is_set() or job.future.done() or job.plane in self._canvas.accepted):
+            self._show(job, answer)
+
+    def _show(self, job: Job, answer: Answer) -> Update:
+        array = self._canvas.labels
+        region = self._canvas.show(job.plane, self._combined(job, answer))
+        update = self._update(job, answer, region, final=False)
+        self._tell(update, array)
+        return update
+
+    def _done(self, job: Job, outcome: Outcome) -> None:
+        if outcome.image is not None:
+            self._cache.put(("image", job.plane), outcome.image)
+        if outcome.prepared is not MISSING:
+            self._cache.put(("prepared", job.plane, job.device, engine_key(job.engine)), outcome.prepared)
+        if job.stop.is_set():
+            job.drop()
+            self._superseded(job)
+        elif outcome.error is not None:
+            self._fail(job, outcome.error)
+        elif outcome.answer is not None and job.live:
+            job.future.set_result(self._show(job, outcome.answer))
+        elif outcome.answer is not None:
+            self._commit(job, outcome, outcome.answer)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        if isinstance(job.owner, Step):
+            self.resolve(job.owner)
+        self._hide()
+        job.future.set_exception(error)
+        self._session.failed.emit(job.plane, error)
+
+    def _superseded(self, job: Job) -> None:
+        """A job came to nothing; its plane is asked again when all else is done, if its strokes are still wanted."""
+        step = job.owner
+        if not isinstance(step, Step) or not step.waiting:
+            return
+        if self._history.newest(job.plane) is step:
+            self._unanswered[job.plane] = step
+        self._history.discard(step)
+
+    def _idle(self) -> None:
+        while self._unanswered:
+            plane, step = self._unanswered.popitem()
+            if step.waiting and self._history.newest(plane) is step and plane not in self._canvas.accepted:
+                self._session.resubmit(plane, step)
+                return
+
+    def _commit(self, job: Job, outcome: Outcome, answer: Answer) -> None:
+        session, plane = self._session, job.plane
+        array = self._canvas.labels
+        merged = self._combined(job, answer)
+        changes: list[Change] = []
+        if self._canvas.underlay(plane) is None:
+            changes += self._canvas.set_underlay(plane, self._canvas.committed(plane))
+        region, change = self._canvas.write(plane, merged)
+        changes += [] if change is None else [change]
+        painted = outcome.painted if outcome.painted is not None else job.painted
+        seeds = Patch((slice(0, painted.shape[0]), slice(0, painted.shape[1])), pack(painted), painted.dtype.name)
+        recipe = Recipe(
+            session.engine_index(job.engine), job.warm is not MISSING, session.overlap, session.locked_values,
+            job.background, outcome.checksum,
+        )  # fmt: skip
+        entry = session.entry("run", plane, change, seeds=seeds, recipe=recipe)
+        if isinstance(job.owner, Step):
+            job.owner.waiting = False
+            self._history.extend(job.owner, changes, [entry])
+        update = self._update(job, answer, region, final=True)
+        key = engine_key(job.engine)
+        self._cache.put(("warm", plane, job.device, key), answer.segmentation.state)
+        self._cache.put(("result", plane), update)
+        job.future.set_result(update)
+        self._tell(update, array)
+
+    def _combined(self, job: Job, answer: Answer) -> Any:
+        current = self._canvas.committed(job.plane)
+        underlay = self._canvas.underlay(job.plane)
+        return combine(
+            answer.labels,
+            current,
+            current if underlay is None else underlay,
+            ids=answer.ids,
+            overlap=self._session.overlap,
+            locked=self._session.locked_values,
+            plane=job.plane,
+            accepted=self._canvas.accepted,
+        )
+
+    def _update(self, job: Job, answer: Answer, region: Region, *, final: bool) -> Update:
+        labels = self._canvas.view(job.plane).copy()
+        made = answer.segmentation
+        return Update(job.plane, labels, region, made.probabilities, answer.ids, final, made.notes, job.generation)
+
+    def _tell(self, update: Update, former: Any) -> None:
+        if self._canvas.labels is not former:
+            self._session.changed.emit()
+        self._session.updated.emit(update)
+
+    def _hide(self, except_on: Plane | None = None) -> None:
+        """Take a preview away that no result will replace."""
+        if self._canvas.previewed in (None, except_on):
+            return
+        plane = self._canvas.hide()
+        if plane is not None:
+            self._session.restored.emit(Restored(plane, None, self._canvas.view(plane).copy()))

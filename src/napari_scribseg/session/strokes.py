@@ -1,0 +1,132 @@
+"""What the user painted in a volume, stored by voxel: strokes are few, volumes are large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.session.volume import Plane
+
+__all__ = ["StrokeStore"]
+
+_Leaf = tuple[NDArray[np.int64], NDArray[np.uint16]]
+
+
+class StrokeStore:
+    """The painted ids of a volume, readable and writable plane by plane along any pair of axes.
+
+    Planes that cross share their voxels. Each plane of the last two axes that holds paint is one leaf: the flat indices
+    of its painted voxels, ascending, and their ids: 10 bytes a voxel, nothing for what is unpainted.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._leaves: dict[tuple[int, ...], _Leaf] = {}
+
+    def get(self, plane: Plane) -> NDArray[Any]:
+        """The painted ids of a plane, shape (H, W), uint8 where they fit, else uint16; a new array."""
+        rows, columns = plane.displayed
+        out = np.zeros((self._shape[rows], self._shape[columns]), dtype=np.uint16)
+        for coordinates, values in self._inside(plane):
+            out[coordinates[rows], coordinates[columns]] = values
+        return out if out.max(initial=0) > 255 else out.astype(np.uint8)
+
+    def set(self, plane: Plane, painted: NDArray[Any]) -> None:
+        """Make ``painted``, shape (H, W), the ids of a plane; 0 removes."""
+        before = self.get(plane)
+        row, column = np.nonzero(before != painted)
+        if row.size == 0:
+            return
+        coordinates: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(self._shape)
+        for axis, index in zip(plane.others, plane.position, strict=True):
+            coordinates[axis] = np.full(row.size, index, dtype=np.int64)
+        coordinates[plane.displayed[0]], coordinates[plane.displayed[1]] = row, column
+        values = painted[row, column].astype(np.uint16)
+        lead = self._shape[:-2]
+        leaf_of = np.ravel_multi_index(coordinates[:-2], lead) if lead else np.zeros(row.size, dtype=np.int64)
+        flat = coordinates[-2] * self._shape[-1] + coordinates[-1]
+        for leaf in np.unique(leaf_of):
+            mine = leaf_of == leaf
+            key = tuple(int(i) for i in np.unravel_index(int(leaf), lead)) if lead else ()
+            self._merge(key, flat[mine], values[mine])
+
+    def _merge(self, key: tuple[int, ...], flat: NDArray[np.int64], values: NDArray[np.uint16]) -> None:
+        old_flat, old_values = self._leaves.get(key, (np.empty(0, np.int64), np.empty(0, np.uint16)))
+        stays = ~np.isin(old_flat, flat)
+        paint = values != 0
+        flat = np.concatenate([old_flat[stays], flat[paint]])
+        values = np.concatenate([old_values[stays], values[paint]])
+        if flat.size == 0:
+            self._leaves.pop(key, None)
+            return
+        order = np.argsort(flat)
+        self._leaves[key] = flat[order], values[order]
+
+    def _inside(self, plane: Plane) -> Iterator[tuple[tuple[NDArray[np.int64] | int, ...], NDArray[np.uint16]]]:
+        """Coordinates along every axis, and ids, of the painted voxels in a plane, leaf by leaf."""
+        lead = len(self._shape) - 2
+        where = dict(zip(plane.others, plane.position, strict=True))
+        if all(axis in where for axis in range(lead)):
+            keys = [tuple(where[axis] for axis in range(lead))]
+        else:
+            keys = [k for k in self._leaves if all(where.get(axis, i) == i for axis, i in enumerate(k))]
+        width = self._shape[-1]
+        for key in keys:
+            if key not in self._leaves:
+                continue
+            flat, values = self._leaves[key]
+            if lead in where:
+                low, high = np.searchsorted(flat, [where[lead] * width, (where[lead] + 1) * width])
+                flat, values = flat[low:high], values[low:high]
+            if lead + 1 in where:
+                mine = flat % width == where[lead + 1]
+                flat, values = flat[mine], values[mine]
+            yield (*key, flat // width, flat % width), values
+
+    def planes(self, displayed: tuple[int, int] | None = None) -> list[Plane]:
+        """The planes with paint that lie along two axes (the last two by default), ascending."""
+        lead = len(self._shape) - 2
+        displayed = (lead, lead + 1) if displayed is None else displayed
+        others = [axis for axis in range(lead + 2) if axis not in displayed]
+        found: set[tuple[int, ...]] = set()
+        for key, (flat, _) in self._leaves.items():
+            columns: list[Any] = [*key, flat // self._shape[-1], flat % self._shape[-1]]
+            if not others:
+                found.add(())
+                continue
+            stacked = np.stack([np.broadcast_to(columns[axis], flat.shape) for axis in others], axis=-1)
+            found.update(tuple(int(i) for i in row) for row in np.unique(stacked, axis=0))
+        return [Plane(displayed, position) for position in sorted(found)]
+
+    def ids(self) -> tuple[int, ...]:
+        """Every id that is painted somewhere, ascending."""
+        return tuple(sorted({int(i) for _, values in self._leaves.values() for i in np.unique(values)}))
+
+    def voxels(self) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+        """Flat indices into the volume and ids of every painted voxel, ascending: what a file stores."""
+        size = self._shape[-2] * self._shape[-1]
+        flats, values = [np.empty(0, np.int64)], [np.empty(0, np.uint16)]
+        for key in sorted(self._leaves):
+            leaf = int(np.ravel_multi_index(key, self._shape[:-2])) if key else 0
+            flats.append(self._leaves[key][0] + leaf * size)
+            values.append(self._leaves[key][1])
+        return np.concatenate(flats), np.concatenate(values)
+
+    @classmethod
+    def from_voxels(cls, shape: tuple[int, ...], flat: NDArray[np.int64], values: NDArray[np.uint16]) -> StrokeStore:
+        """The inverse of :meth:`voxels`."""
+        store = cls(shape)
+        size = shape[-2] * shape[-1]
+        for leaf in np.unique(flat // size):
+            mine = flat // size == leaf
+            key = tuple(int(i) for i in np.unravel_index(int(leaf), shape[:-2])) if len(shape) > 2 else ()
+            store._leaves[key] = flat[mine] - leaf * size, values[mine].astype(np.uint16)
+        return store
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(flat.nbytes + values.nbytes for flat, values in self._leaves.values())

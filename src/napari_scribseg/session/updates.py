@@ -1,0 +1,78 @@
+"""What a session tells those who watch it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.session.volume import Plane
+
+__all__ = ["Region", "Restored", "Update", "changed_region"]
+
+Region = tuple[slice, slice]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Update:
+    """A result that arrived.
+
+    Attributes
+    ----------
+    plane : Plane
+        Where.
+    labels : ndarray of shape (H, W), unsigned integer
+        Label ids of the whole plane, background 0, after the overlap rule and the locks; a copy.
+    region : tuple of 2 slices
+        Bounding box of the voxels that changed since the last update of this plane; empty slices where none did.
+    probabilities : ndarray of shape (K, H, W), float32
+        What the engine said, before the overlap rule.
+    ids : tuple of int
+        Label id of each of the K classes; the background class is 0.
+    final : bool
+        False for a preview that will get better, and for a result made while the pen is still down.
+    notes : tuple of str
+        What the engine chose by itself.
+    generation : int
+        Number of the request it answers.
+    """
+
+    plane: Plane
+    labels: NDArray[Any]
+    region: Region
+    probabilities: NDArray[np.float32]
+    ids: tuple[int, ...]
+    final: bool
+    notes: tuple[str, ...]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restored:
+    """A plane that went back (or forward again) to a former state: show these arrays.
+
+    Attributes
+    ----------
+    plane : Plane
+        Where.
+    painted : ndarray of shape (H, W), unsigned integer, or None
+        The strokes, 0 where unpainted; None where only a preview was taken back and the strokes stay as they are.
+    labels : ndarray of shape (H, W), unsigned integer
+        The output; both are copies.
+    """
+
+    plane: Plane
+    painted: NDArray[Any] | None
+    labels: NDArray[Any]
+
+
+def changed_region(before: NDArray[Any], after: NDArray[Any]) -> Region:
+    """Bounding box of the elements in which two arrays of shape (H, W) differ; empty slices where they are equal."""
+    differs = before != after
+    rows = np.flatnonzero(differs.any(axis=1))
+    if rows.size == 0:
+        return slice(0, 0), slice(0, 0)
+    columns = np.flatnonzero(differs[rows[0] : rows[-1] + 1].any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

@@ -1,0 +1,286 @@
+"""One job in flight, the latest wins: the only file of the session that other threads run through."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core.engine import Engine, Segmentation
+from napari_scribseg.core.errors import Cancelled
+from napari_scribseg.core.image import Image
+from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.session.cache import MISSING
+from napari_scribseg.session.rules import check_segmentation, to_label_ids
+from napari_scribseg.session.volume import Plane, Volume
+
+__all__ = ["Answer", "Deliver", "Inbox", "InlineExecutor", "Job", "Outcome", "Scheduler", "checksum", "run_job"]
+
+Deliver = Callable[[Callable[[], None]], None]
+Seeder = Callable[[Image], NDArray[Any]]
+
+
+class InlineExecutor(Executor):
+    """Runs what is submitted at once, in the calling thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call ``fn`` and return its finished future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001  an executor hands on whatever was raised
+            future.set_exception(error)
+        return future
+
+
+class Inbox:
+    """Calls posted from any thread, run in the owner's: what a program without an event loop delivers to.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> inbox = Inbox()
+    >>> session = Session(volume, executor=ThreadPoolExecutor(1), deliver=inbox.deliver)  # doctest: +SKIP
+    >>> inbox.wait(session.draw(painted, 7))  # doctest: +SKIP
+    """
+
+    def __init__(self) -> None:
+        self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def deliver(self, call: Callable[[], None]) -> None:
+        """Post a call; from any thread."""
+        self._posted.put(call)
+
+    def run(self) -> int:
+        """Run what has been posted; in the owner's thread. Returns how many calls that were."""
+        done = 0
+        while True:
+            try:
+                call = self._posted.get_nowait()
+            except queue.Empty:
+                return done
+            call()
+            done += 1
+
+    def wait(self, future: Future[Any], timeout: float | None = None) -> Any:
+        """Run posted calls until ``future`` is done, and return its result.
+
+        Raises
+        ------
+        TimeoutError
+            If it is not done after ``timeout`` seconds.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not future.done():
+            left = 0.05 if end is None else min(0.05, end - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"no result within {timeout} s")
+            try:
+                self._posted.get(timeout=left)()
+            except queue.Empty:
+                continue
+        return future.result()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What an engine said, checked and turned into label ids of shape (H, W)."""
+
+    segmentation: Segmentation[Any]
+    labels: NDArray[Any]
+    ids: tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One request; filled in the owner's thread, then read only by the worker."""
+
+    plane: Plane
+    generation: int
+    engine: Engine[Any]
+    device: str
+    painted: NDArray[Any]
+    background: int | None
+    live: bool = False
+    seeder: Seeder | None = None
+    owner: Any = None
+    image: Image | None = None
+    prepared: Any = MISSING
+    warm: Any = MISSING
+    future: Future[Any] = field(default_factory=Future)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def drop(self) -> None:
+        """Cancel the job and its future."""
+        self.stop.set()
+        self.future.cancel()
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """What came of a job; each field is filled as far as the job got."""
+
+    image: Image | None = None
+    checksum: int = 0
+    prepared: Any = MISSING
+    painted: NDArray[Any] | None = None
+    answer: Answer | None = None
+    error: Exception | None = None
+
+
+def checksum(image: Image) -> int:
+    """CRC-32 of an image's values: tells whether a replay sees the same voxels."""
+    return zlib.crc32(np.ascontiguousarray(image.data).data.cast("B"))
+
+
+def run_job(
+    job: Job,
+    volume: Volume,
+    progress: Callable[[float], None],
+    show: Callable[[Answer], None],
+) -> Outcome:
+    """Read, prepare, segment; in the worker. Raises nothing: an error is part of the outcome."""
+    outcome = Outcome(image=job.image, prepared=job.prepared)
+    name = job.engine.info.name
+
+    def pause() -> None:
+        if job.stop.is_set():
+            raise Cancelled
+
+    try:
+        pause()
+        image = outcome.image = job.image or volume.image(job.plane)
+        outcome.checksum = checksum(image)
+        pause()
+        if job.prepared is MISSING:
+            outcome.prepared = job.engine.prepare(image, job.device)
+            pause()
+        painted = outcome.painted = job.painted if job.seeder is None else job.seeder(image)
+        scribbles = Scribbles.from_labels(painted, background=job.background)
+        shown = -1.0
+
+        def report(fraction: float, preview: Segmentation[object] | None = None) -> None:
+            nonlocal shown
+            pause()
+            if preview is not None:
+                show(_answer(preview, scribbles, name))
+            if fraction - shown >= 0.01:
+                shown = float(fraction)
+                progress(min(max(shown, 0.0), 1.0))
+
+        state = outcome.prepared if job.warm is MISSING else job.warm
+        answer = job.engine.segment(image, scribbles, state, report)
+        outcome.answer = _answer(answer, scribbles, name)
+    except Cancelled as error:
+        outcome.error = error if job.stop.is_set() else RuntimeError(f"the engine {name!r} stopped unasked")
+    except Exception as error:  # noqa: BLE001  an engine, or a lazy array, may raise anything; it is shown to the user
+        outcome.error = error
+    return outcome
+
+
+def _answer(segmentation: object, scribbles: Scribbles, engine: str) -> Answer:
+    checked = check_segmentation(segmentation, scribbles, engine)
+    return Answer(checked, to_label_ids(checked, scribbles), scribbles.ids)
+
+
+class Scheduler:
+    """Runs jobs one at a time; of those that wait, only the newest is kept.
+
+    All methods belong to the owner's thread; the callbacks are called there.
+
+    Parameters
+    ----------
+    executor : Executor
+        Where jobs run.
+    deliver : callable
+        ``deliver(fn)`` calls ``fn`` in the owner's thread.
+    work : callable
+        ``work(job) -> Outcome``, called in the worker.
+    fill : callable
+        ``fill(job)``, called just before a job starts: gives it what the cache holds by then.
+    done : callable
+        ``done(job, outcome)``, for every job that started.
+    dropped : callable
+        ``dropped(job)``, for a job that a newer one pushed out before it started.
+    idle : callable
+        Called when nothing is left; may submit.
+    busy : callable
+        ``busy(True)`` when work begins, ``busy(False)`` when nothing is left.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        deliver: Deliver,
+        *,
+        work: Callable[[Job], Outcome],
+        fill: Callable[[Job], None],
+        done: Callable[[Job, Outcome], None],
+        dropped: Callable[[Job], None],
+        idle: Callable[[], None],
+        busy: Callable[[bool], None],
+    ) -> None:
+        self._executor = executor
+        self._deliver = deliver
+        self._work, self._fill, self._done = work, fill, done
+        self._dropped, self._idle, self._busy = dropped, idle, busy
+        self._was_busy = False
+        self.running: Job | None = None
+        self.pending: Job | None = None
+
+    def submit(self, job: Job) -> None:
+        """Start a job, or let it wait for the running one, which is told to stop."""
+        if self.running is None:
+            self._start(job)
+            return
+        self.running.stop.set()
+        former, self.pending = self.pending, job
+        if former is not None:
+            former.drop()
+            self._dropped(former)
+
+    def cancel(self) -> None:
+        """Tell the running job to stop, and drop the one that waits."""
+        if self.running is not None:
+            self.running.drop()
+        if self.pending is not None:
+            former, self.pending = self.pending, None
+            former.drop()
+            self._dropped(former)
+
+    def _start(self, job: Job) -> None:
+        self.running = job
+        if not self._was_busy:
+            self._was_busy = True
+            self._busy(True)
+        self._fill(job)
+        try:
+            self._executor.submit(self._in_worker, job)
+        except RuntimeError as error:  # the executor was shut down
+            self._finish(job, Outcome(error=error))
+
+    def _in_worker(self, job: Job) -> None:
+        outcome = self._work(job)
+        self._deliver(lambda: self._finish(job, outcome))
+
+    def _finish(self, job: Job, outcome: Outcome) -> None:
+        try:
+            self._done(job, outcome)
+        finally:
+            self.running = None
+            following, self.pending = self.pending, None
+            if following is not None:
+                self._start(following)
+            else:
+                self._idle()
+            if self.running is None and self._was_busy:
+                self._was_busy = False
+                self._busy(False)
