@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Engine, Geometry, InputError
 from napari_scribseg.core.registry import engine_class, get_engine
 from napari_scribseg.io import LoadedVolume, read_labels, read_volume
-from napari_scribseg.session import Plane, Session, Volume
+from napari_scribseg.session.session import Session
+from napari_scribseg.session.volume import Plane, Volume
 
 __all__ = ["SliceDone", "parse_parameters", "same_grid", "segment_strokes", "segment_volume", "stroke_planes"]
 
@@ -181,7 +183,7 @@ def segment_strokes(
             f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (first {lonely[0]}); "
             "at least two classes are expected on every slice with strokes"
         )
-    with Session(volume, engine, classes=table, device=device) as session:
+    with contextlib.closing(Session(volume, engine, classes=table, device=device)) as session:
         for done, plane in enumerate(planes, start=1):
             update = session.draw(painted[plane.slicer], plane).result()
             if progress is not None:
