@@ -13,7 +13,7 @@ _PAIRS = 1 << 24  # pixel-sample pairs held at once
 
 
 def spatially_varying_density(
-    image: Tensor, seeds: Tensor, rho: Tensor, sigma: float, spacing: Sequence[float] = (1.0, 1.0)
+    image: Tensor, seeds: Tensor, rho: Tensor, sigma: float, pixel: Sequence[float] = (1.0, 1.0)
 ) -> Tensor:
     """Density of each label at each pixel, estimated from its stroke pixels.
 
@@ -31,7 +31,7 @@ def spatially_varying_density(
         without the factor 1 / rho.
     sigma : float
         Width of the colour kernel, in intensities.
-    spacing : sequence of 2 float
+    pixel : sequence of 2 float
         Size of a pixel along rows and columns, in units of the finest pixel.
 
     Returns
@@ -41,7 +41,7 @@ def spatially_varying_density(
     """
     n_channels, height, width = image.shape
     colours = image.reshape(n_channels, -1).T
-    places = _places(height, width, spacing, image)
+    places = _places(height, width, pixel, image)
     density = torch.zeros_like(rho)
     for label in range(rho.shape[0]):
         chosen = torch.nonzero(seeds.reshape(-1) == label).squeeze(1)
@@ -60,10 +60,10 @@ def spatially_varying_density(
     return density
 
 
-def _places(height: int, width: int, spacing: Sequence[float], like: Tensor) -> Tensor:
+def _places(height: int, width: int, pixel: Sequence[float], like: Tensor) -> Tensor:
     """Position of every pixel, shape (H W, 2), in units of the finest pixel."""
-    rows = torch.arange(height, device=like.device, dtype=like.dtype) * spacing[0]
-    columns = torch.arange(width, device=like.device, dtype=like.dtype) * spacing[1]
+    rows = torch.arange(height, device=like.device, dtype=like.dtype) * pixel[0]
+    columns = torch.arange(width, device=like.device, dtype=like.dtype) * pixel[1]
     return torch.cartesian_prod(rows, columns).reshape(-1, 2)
 
 

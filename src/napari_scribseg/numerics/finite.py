@@ -14,13 +14,15 @@ from torch import Tensor
 __all__ = ["divergence", "edge_weights", "gradient", "total_variation"]
 
 
-def gradient(field: Tensor) -> Tensor:
+def gradient(field: Tensor, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
     """Forward differences along rows and columns, zero at the far border.
 
     Parameters
     ----------
     field : Tensor of shape (..., H, W)
         Any leading axes.
+    pixel : sequence of 2 float
+        Size of a pixel along rows and columns, in units of the finest pixel.
 
     Returns
     -------
@@ -28,24 +30,26 @@ def gradient(field: Tensor) -> Tensor:
         Differences along the rows' axis first, then along the columns' axis.
     """
     grad = field.new_zeros((2, *field.shape))
-    torch.sub(field[..., 1:, :], field[..., :-1, :], out=grad[0][..., :-1, :])
-    torch.sub(field[..., :, 1:], field[..., :, :-1], out=grad[1][..., :, :-1])
+    grad[0][..., :-1, :] = (field[..., 1:, :] - field[..., :-1, :]) / pixel[0]
+    grad[1][..., :, :-1] = (field[..., :, 1:] - field[..., :, :-1]) / pixel[1]
     return grad
 
 
-def divergence(flow: Tensor) -> Tensor:
-    """Backward differences, the exact negative adjoint of the gradient: ``<gradient(u), p> = -<u, divergence(p)>``.
+def divergence(flow: Tensor, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
+    """Backward differences, the exact negative adjoint of the gradient: ``<grad u, p> = -<u, div p>``.
 
     Parameters
     ----------
     flow : Tensor of shape (2, ..., H, W)
         Components along the rows' axis first, then along the columns' axis.
+    pixel : sequence of 2 float
+        As for :func:`gradient`.
 
     Returns
     -------
     Tensor of shape (..., H, W)
     """
-    down, right = flow[0][..., :-1, :], flow[1][..., :, :-1]
+    down, right = flow[0][..., :-1, :] / pixel[0], flow[1][..., :, :-1] / pixel[1]
     div = flow.new_zeros(flow.shape[1:])
     div[..., :-1, :] += down
     div[..., 1:, :] -= down
@@ -54,7 +58,7 @@ def divergence(flow: Tensor) -> Tensor:
     return div
 
 
-def edge_weights(image: Tensor, gamma: float, spacing: Sequence[float] = (1.0, 1.0)) -> Tensor:
+def edge_weights(image: Tensor, gamma: float, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
     """Weight of the boundary length at each pixel, small where the image has an edge.
 
     ``g = exp(-gamma |grad I|)``, each component of the gradient (taken over the channels by its Euclidean norm) divided
@@ -66,7 +70,7 @@ def edge_weights(image: Tensor, gamma: float, spacing: Sequence[float] = (1.0, 1
         Intensities of any unit.
     gamma : float
         Strength, without unit; 0 gives weight 1 everywhere.
-    spacing : sequence of 2 float
+    pixel : sequence of 2 float
         Size of a pixel along rows and columns, in units of the finest pixel.
 
     Returns
@@ -77,11 +81,11 @@ def edge_weights(image: Tensor, gamma: float, spacing: Sequence[float] = (1.0, 1
     components = torch.linalg.vector_norm(gradient(image), dim=1)
     largest = components.amax(dim=(1, 2), keepdim=True)
     components = torch.where(largest > 0, components / largest.clamp_min(torch.finfo(image.dtype).tiny), 0)
-    components = components / components.new_tensor(tuple(spacing))[:, None, None]
+    components = components / components.new_tensor(tuple(pixel))[:, None, None]
     return torch.exp(-gamma * torch.linalg.vector_norm(components, dim=0))
 
 
-def total_variation(field: Tensor, weights: Tensor | float = 1.0) -> Tensor:
+def total_variation(field: Tensor, weights: Tensor | float = 1.0, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
     """Weighted total variation, the gradient's norm taken jointly over all leading axes.
 
     ``sum_x g(x) sqrt(sum_k |grad u_k(x)|^2)``
@@ -92,10 +96,12 @@ def total_variation(field: Tensor, weights: Tensor | float = 1.0) -> Tensor:
         Values of K labels.
     weights : Tensor of shape (H, W) or float
         The weight g.
+    pixel : sequence of 2 float
+        As for :func:`gradient`.
 
     Returns
     -------
     Tensor of shape ()
     """
-    norm: Tensor = torch.linalg.vector_norm(gradient(field), dim=(0, 1))
+    norm: Tensor = torch.linalg.vector_norm(gradient(field, pixel), dim=(0, 1))
     return torch.sum(weights * norm)

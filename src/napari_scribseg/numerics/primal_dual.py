@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +38,7 @@ def solve(
     weights: Tensor,
     smoothness: float,
     *,
+    pixel: Sequence[float] = (1.0, 1.0),
     primal: Tensor | None = None,
     dual: Tensor | None = None,
     steps: tuple[float, float] | None = None,
@@ -52,6 +53,8 @@ def solve(
         Edge weights g.
     smoothness : float
         Weight lambda of the boundary length, in units of the data term times pixels.
+    pixel : sequence of 2 float
+        Size of a pixel along rows and columns, in units of the finest pixel (at least 1).
     primal, dual : Tensor, optional
         Warm start, as in :class:`Iterate`; by default the cheapest label and zero. They are not changed.
     steps : tuple of 2 float, optional
@@ -68,7 +71,7 @@ def solve(
     Algorithm 1 of Chambolle & Pock (2011) with theta = 1; the dual ball is joint over the labels (Nieuwenhuis &
     Cremers 2013, equation 18).
     """
-    dual_step = 0.1 * max(smoothness, 1e-3)
+    dual_step = max(0.1 * smoothness, 0.0125)
     primal_step, dual_step = steps or (1 / (8 * dual_step), dual_step)
     radius = (smoothness * weights).clamp_min(torch.finfo(cost.dtype).tiny)
     u = _cheapest(cost) if primal is None else primal
@@ -76,11 +79,11 @@ def solve(
     extrapolated = u
     index = 0
     while True:
-        p = p + dual_step * gradient(extrapolated)
+        p = p + dual_step * gradient(extrapolated, pixel)
         norm = torch.linalg.vector_norm(p, dim=(0, 1))
         p = p / (norm / radius).clamp_min(1)
         former = u
-        u = project_simplex(u - primal_step * (cost - divergence(p)))
+        u = project_simplex(u - primal_step * (cost - divergence(p, pixel)))
         extrapolated = 2 * u - former
         index += 1
         yield Iterate(index, u, p)
@@ -91,16 +94,21 @@ def _cheapest(cost: Tensor) -> Tensor:
     return torch.zeros_like(cost).scatter_(0, cost.argmin(dim=0, keepdim=True), 1)
 
 
-def primal_energy(primal: Tensor, cost: Tensor, weights: Tensor, smoothness: float) -> Tensor:
+def primal_energy(
+    primal: Tensor, cost: Tensor, weights: Tensor, smoothness: float, pixel: Sequence[float] = (1.0, 1.0)
+) -> Tensor:
     """``sum u f + smoothness sum g |grad u|`` of a relaxed labelling of shape (K, H, W)."""
-    return (primal * cost).sum() + smoothness * total_variation(primal, weights)
+    return (primal * cost).sum() + smoothness * total_variation(primal, weights, pixel)
 
 
-def dual_energy(dual: Tensor, cost: Tensor) -> Tensor:
+def dual_energy(dual: Tensor, cost: Tensor, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
     """``sum_x min_k (f_k - div p_k)``: a lower bound of the primal energy for every feasible dual field."""
-    return (cost - divergence(dual)).amin(dim=0).sum()
+    return (cost - divergence(dual, pixel)).amin(dim=0).sum()
 
 
-def duality_gap(iterate: Iterate, cost: Tensor, weights: Tensor, smoothness: float) -> Tensor:
+def duality_gap(
+    iterate: Iterate, cost: Tensor, weights: Tensor, smoothness: float, pixel: Sequence[float] = (1.0, 1.0)
+) -> Tensor:
     """Primal less dual energy, never negative but for rounding; zero at the solution."""
-    return primal_energy(iterate.primal, cost, weights, smoothness) - dual_energy(iterate.dual, cost)
+    above = primal_energy(iterate.primal, cost, weights, smoothness, pixel)
+    return above - dual_energy(iterate.dual, cost, pixel)

@@ -1,9 +1,9 @@
-"""From image and strokes to probabilities: cost, solver, answer."""
+"""From strokes to probabilities: cost, coarse solution, preview, refinement; the same for every device."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,67 +15,133 @@ from napari_scribseg.numerics.intensity import scale_intensities
 if TYPE_CHECKING:
     from napari_scribseg.engines.svcd.engine import SVCD
 
-__all__ = ["SVCDState", "prepare", "segment"]
+__all__ = ["Backend", "Problem", "SVCDState", "Solver", "prepare", "segment"]
+
+COARSE_STEPS = (10, 20, 150)  # steps on the finest level, the next, and every coarser one
+_SMALLEST = 24  # pixels that the shorter side of a coarse level keeps
+_REFINE_STEPS = 400
+_AT_ONCE = 16  # steps between two reports
+_STILL = 5e-5  # share of the values that still move when the refinement ends
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """``min sum u f + smoothness sum g |grad u|``, on the device; arrays are the backend's own."""
+
+    cost: Any
+    weights: Any
+    smoothness: float
+    pixel: tuple[float, float]
+    memory: Any = None
+    notes: tuple[str, ...] = ()
+
+
+class Solver(Protocol):
+    """A solution being improved."""
+
+    def advance(self, n_steps: int) -> float:
+        """Take steps; the share of values that moved."""
+        ...
+
+    @property
+    def fields(self) -> Any:
+        """What a finer level starts from."""
+        ...
+
+    def primal(self) -> NDArray[np.float32]:
+        """The relaxed labelling, shape (K, H, W), on the host; not to be changed by later steps."""
+        ...
+
+
+class Backend(Protocol):
+    """The arithmetic of one kind of device."""
+
+    def pose(self, engine: SVCD, scribbles: Scribbles, memory: Any) -> Problem:
+        """The problem for one set of strokes; ``memory`` is that of an earlier problem on this image, or None."""
+        ...
+
+    def halve(self, problem: Problem) -> Problem:
+        """The problem at half the resolution."""
+        ...
+
+    def start(self, problem: Problem, coarse: Solver | None) -> Solver:
+        """A solver, from the solution of the halved problem where there is one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SVCDState:
-    """What the engine remembers of one image."""
+    """What the engine remembers of one image.
 
+    Attributes
+    ----------
+    backend : Backend
+        Holds the scaled image and its edges on the device.
+    device : str
+        Where it computes.
+    memory : Any
+        What the backend keeps of the last strokes.
+    """
+
+    backend: Backend
     device: str
-    scaled: NDArray[np.float32]
-    pixel: tuple[float, float]
-    weights: Any
-    primal: Any = None
-    dual: Any = None
+    memory: Any = None
 
 
 def prepare(engine: SVCD, image: Image, device: str) -> SVCDState:
     """The state for a fresh image."""
-    import torch
-
-    from napari_scribseg.numerics.finite import edge_weights
-
     chosen = choose_device(device)
     finest = min(image.spacing)
     pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
     scaled = scale_intensities(image.data)
-    weights = edge_weights(torch.from_numpy(scaled).to(chosen), engine.gamma, pixel)
-    return SVCDState(chosen, scaled, pixel, weights)
+    if chosen == "cpu":
+        from napari_scribseg.engines.svcd.compiled import CompiledBackend
+
+        return SVCDState(CompiledBackend(scaled, pixel, engine.gamma), chosen)
+    from napari_scribseg.engines.svcd.tensors import TensorBackend
+
+    return SVCDState(TensorBackend(scaled, pixel, engine.gamma, chosen), chosen)
 
 
 def segment(engine: SVCD, scribbles: Scribbles, state: SVCDState, report: Report) -> Segmentation[SVCDState]:
-    """The answer for one set of strokes."""
-    import torch
-
-    from napari_scribseg.engines.svcd.reference import paper_cost
-    from napari_scribseg.numerics.primal_dual import solve
-
+    """The answer for one set of strokes: the same whatever was asked before."""
     report(0.0)
-    cost = paper_cost(
-        torch.from_numpy(state.scaled).to(state.device),
-        torch.tensor(scribbles.seeds, device=state.device),
-        scribbles.n_classes,
-        engine.sigma,
-        engine.alpha,
-        state.pixel,
-    )
-    primal, dual = state.primal, state.dual
-    if primal is not None and primal.shape != cost.shape:
-        primal = dual = None
-    for step in solve(cost, state.weights, engine.smoothness, primal=primal, dual=dual):
-        if step.index % 20 == 0:
-            report(step.index / 300)
-        if step.index == 300:
+    problem = state.backend.pose(engine, scribbles, state.memory)
+    state = replace(state, memory=problem.memory)
+    notes = (*problem.notes, f"computed on {state.device}")
+    report(0.2)
+    solver = _coarse_to_fine(state.backend, problem, report)
+    preview = Segmentation(_obey(solver.primal(), scribbles.seeds), state, (*notes, "preview"))
+    report(0.5, cast("Segmentation[object]", preview))
+    taken = 0
+    while taken < _REFINE_STEPS:
+        moved = solver.advance(_AT_ONCE)
+        taken += _AT_ONCE
+        if moved <= _STILL:
             break
-    state = replace(state, primal=step.primal, dual=step.dual)
-    return Segmentation(_obey(step.primal.cpu().numpy(), scribbles.seeds), state, ("model: paper",))
+        report(0.5 + 0.5 * taken / (_REFINE_STEPS + _AT_ONCE))
+    return Segmentation(_obey(solver.primal(), scribbles.seeds), state, notes)
+
+
+def _coarse_to_fine(backend: Backend, problem: Problem, report: Report) -> Solver:
+    """Solve at the coarsest level, then a few steps on each finer one."""
+    levels = [problem]
+    shape = np.asarray(problem.weights.shape)
+    while len(levels) < 6 and min(-(-shape // 2)) >= _SMALLEST:
+        levels.append(backend.halve(levels[-1]))
+        shape = -(-shape // 2)
+    solver = backend.start(levels[-1], None)
+    solver.advance(COARSE_STEPS[-1])
+    for depth in range(len(levels) - 2, -1, -1):
+        report(0.5 - 0.3 * (depth + 1) / len(levels))
+        solver = backend.start(levels[depth], solver)
+        solver.advance(COARSE_STEPS[min(depth, 1)])
+    return solver
 
 
 def _obey(probabilities: NDArray[np.float32], seeds: NDArray[np.int32]) -> NDArray[np.float32]:
-    known = seeds >= 0
-    obeyed = probabilities.copy()
-    obeyed[:, known] = 0
-    rows, columns = np.nonzero(known)
-    obeyed[seeds[known], rows, columns] = 1
-    return obeyed
+    """Certainty for its own class at every stroke pixel, and sums of exactly about 1 elsewhere; in place."""
+    rows, columns = np.nonzero(seeds >= 0)
+    probabilities[:, rows, columns] = 0
+    probabilities[seeds[rows, columns], rows, columns] = 1
+    return probabilities

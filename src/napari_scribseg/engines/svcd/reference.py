@@ -8,13 +8,10 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from napari_scribseg.numerics.constants import EPSILON, FORBIDDEN, MIN_RHO
 from napari_scribseg.numerics.density import spatially_varying_density
 
-__all__ = ["EPSILON", "FORBIDDEN", "MIN_RHO", "hard_strokes", "min_max_energy", "paper_cost", "stroke_distance"]
-
-EPSILON = 1e-7
-FORBIDDEN = 1000.0
-MIN_RHO = 0.4
+__all__ = ["hard_strokes", "min_max_energy", "paper_cost", "stroke_distance"]
 
 
 def stroke_distance(seeds: Tensor, n_classes: int, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:

@@ -1,0 +1,111 @@
+"""The arithmetic of CUDA, MPS, and of the CPU as a check: torch throughout, no loop over pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from napari_scribseg.core import Scribbles
+from napari_scribseg.engines.svcd.pipeline import Problem, Solver
+from napari_scribseg.engines.svcd.reference import paper_cost
+from napari_scribseg.numerics.finite import edge_weights
+from napari_scribseg.numerics.primal_dual import Iterate, solve
+
+if TYPE_CHECKING:
+    from napari_scribseg.engines.svcd.engine import SVCD
+
+__all__ = ["TensorBackend", "TensorSolver"]
+
+_MOVED = 0.05  # change of the labelling that counts as a move
+
+
+class TensorSolver:
+    """The reference solver, advanced a number of steps at a time."""
+
+    def __init__(self, problem: Problem, primal: Tensor | None = None, dual: Tensor | None = None) -> None:
+        self._iterates: Iterator[Iterate] = solve(
+            problem.cost, problem.weights, problem.smoothness, pixel=problem.pixel, primal=primal, dual=dual
+        )
+        self._last: Iterate | None = None
+
+    def advance(self, n_steps: int) -> float:
+        """Take ``n_steps`` steps; the share of values that moved in the last few."""
+        before = None if self._last is None else self._last.primal
+        for _ in range(n_steps):
+            self._last = next(self._iterates)
+        if before is None:
+            return 1.0
+        return float(((self.fields.primal - before).abs() > _MOVED).float().mean())
+
+    @property
+    def fields(self) -> Iterate:
+        """The last iterate."""
+        if self._last is None:
+            self._last = next(self._iterates)
+        return self._last
+
+    def primal(self) -> NDArray[np.float32]:
+        """The relaxed labelling, shape (K, H, W), on the host."""
+        return self.fields.primal.to("cpu", torch.float32).numpy().copy()
+
+
+class TensorBackend:
+    """One image on a torch device.
+
+    Parameters
+    ----------
+    scaled : ndarray of shape (C, H, W), float32
+        Intensities, on a scale of 0 to 255.
+    pixel : tuple of 2 float
+        Size of a pixel along rows and columns, in units of the finest pixel.
+    gamma : float
+        Strength of the edge weights.
+    device : str
+        As torch names it.
+    """
+
+    def __init__(self, scaled: NDArray[np.float32], pixel: tuple[float, float], gamma: float, device: str) -> None:
+        self._image = torch.tensor(scaled, device=device)
+        self._pixel = pixel
+        self._weights = edge_weights(self._image, gamma, pixel)
+
+    def pose(self, engine: SVCD, scribbles: Scribbles, memory: Any) -> Problem:
+        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        seeds = torch.tensor(scribbles.seeds, device=self._image.device)
+        cost = paper_cost(self._image, seeds, scribbles.n_classes, engine.sigma, engine.alpha, self._pixel)
+        notes = (f"published model: sigma {engine.sigma:g}, alpha {engine.alpha:g}, smoothness {engine.smoothness:g}",)
+        return Problem(cost, self._weights, engine.smoothness, self._pixel, None, notes)
+
+    def halve(self, problem: Problem) -> Problem:
+        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        cost, weights = _halved(problem.cost), _halved(problem.weights[None])[0]
+        return replace(problem, cost=cost, weights=weights, smoothness=problem.smoothness / 2)
+
+    def start(self, problem: Problem, coarse: Solver | None) -> Solver:
+        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        if coarse is None:
+            return TensorSolver(problem)
+        height, width = problem.weights.shape
+        iterate = coarse.fields
+        return TensorSolver(
+            problem,
+            _doubled(iterate.primal, height, width),
+            2 * _doubled(iterate.dual, height, width),
+        )
+
+
+def _halved(field: Tensor) -> Tensor:
+    """Means over 2 x 2 pixels, of fewer at an odd border."""
+    return functional.avg_pool2d(field[None], 2, ceil_mode=True, count_include_pad=False)[0]
+
+
+def _doubled(field: Tensor, height: int, width: int) -> Tensor:
+    """Every pixel repeated, cut to the finer level's size."""
+    return field.repeat_interleave(2, dim=-2).repeat_interleave(2, dim=-1)[..., :height, :width]

@@ -1,0 +1,175 @@
+"""Spatially varying densities on the CPU: one pass for each pixel, no matrix of pairs, negligible pairs skipped."""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg"
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.numerics.fused.exponential import exp_negative
+from napari_scribseg.numerics.fused.kernel import inlined, kernel
+from napari_scribseg.numerics.threads import in_parallel
+
+__all__ = ["NEGLIGIBLE", "Samples", "collect_samples", "spatially_varying_density"]
+
+NEGLIGIBLE = 18.0  # a pair whose exponent is certainly below minus this is skipped
+_TILE = 16
+_GROUP = 16  # samples that share a bounding box
+
+Samples = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+
+
+def collect_samples(
+    image: NDArray[np.float32], seeds: NDArray[np.int32], n_classes: int, pixel: tuple[float, float] = (1.0, 1.0)
+) -> list[Samples]:
+    """The stroke pixels of each label, neighbours together.
+
+    Returns
+    -------
+    list of (points, boxes, edges)
+        For each label: ``points`` (n, 2 + C), row, column (times ``pixel``) and colour of each stroke pixel; ``boxes``
+        (m, 2, 2 + C), least and largest values of each group; ``edges`` (m + 1,), where the groups begin.
+    """
+    flat = np.flatnonzero(seeds.reshape(-1) >= 0)
+    labels = seeds.reshape(-1)[flat]
+    rows, columns = np.divmod(flat, seeds.shape[1])
+    block = (rows // _TILE) * (seeds.shape[1] // _TILE + 1) + columns // _TILE
+    order = np.lexsort((block, labels))
+    flat, labels, rows, columns = flat[order], labels[order], rows[order], columns[order]
+    colours = image.reshape(image.shape[0], -1)[:, flat].T
+    points = np.column_stack((rows * pixel[0], columns * pixel[1], colours)).astype(np.float32)
+    bounds = np.searchsorted(labels, np.arange(n_classes + 1))
+    return [_grouped(points[a:b]) for a, b in pairwise(bounds)]
+
+
+def _grouped(points: NDArray[np.float32]) -> Samples:
+    starts = np.arange(0, len(points), _GROUP)
+    edges = np.append(starts, len(points)).astype(np.int64)
+    if not len(points):
+        return points, np.zeros((0, 2, points.shape[1]), dtype=np.float32), edges
+    boxes = np.stack((np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)), axis=1)
+    return np.ascontiguousarray(points), boxes, edges
+
+
+def spatially_varying_density(
+    image: NDArray[np.float32],
+    seeds: NDArray[np.int32],
+    rho: NDArray[np.float32],
+    sigma: float,
+    pixel: tuple[float, float] = (1.0, 1.0),
+) -> NDArray[np.float32]:
+    """Density of each label at each pixel, as :func:`napari_scribseg.numerics.density.spatially_varying_density`.
+
+    Parameters
+    ----------
+    image : ndarray of shape (C, H, W), float32
+        Intensities, on a scale of 0 to 255.
+    seeds : ndarray of shape (H, W), int32
+        Class index of each stroke pixel, -1 elsewhere.
+    rho : ndarray of shape (K, H, W), float32
+        Width of the spatial kernel, positive and finite; anything for a label without strokes.
+    sigma : float
+        Width of the colour kernel.
+    pixel : tuple of 2 float
+        Size of a pixel along rows and columns, in units of the finest pixel.
+
+    Returns
+    -------
+    ndarray of shape (K, H, W), float32
+        Less what pairs with an exponent below ``-NEGLIGIBLE`` would have added.
+    """
+    n_classes, height, _ = rho.shape
+    samples = collect_samples(image, seeds, n_classes, pixel)
+    density = np.zeros(rho.shape, dtype=np.float32)
+    strips = -(-height // _TILE)
+    precision = np.float32(0.5 / sigma**2)
+    size = (np.float32(pixel[0]), np.float32(pixel[1]))
+    jobs = [(k, strip) for k in range(n_classes) if len(samples[k][0]) for strip in range(strips)]
+    chunk = max(len(jobs) // 32, 1)
+
+    def task(part: int) -> None:
+        for k, strip in jobs[part * chunk : (part + 1) * chunk]:
+            top, bottom = strip * _TILE, min((strip + 1) * _TILE, height)
+            _strip_density(image, *samples[k], rho[k], precision, size, top, bottom, density[k])
+
+    in_parallel(task, -(-len(jobs) // chunk))
+    return density
+
+
+@kernel
+def _strip_density(image, points, boxes, edges, rho, precision, size, top, bottom, density):
+    """The density of one label in the rows ``top`` to ``bottom``, tile by tile."""
+    n_channels, _, width = image.shape
+    room = (bottom - top) * _TILE
+    pixels = np.empty((2 + n_channels, room), np.float32)
+    near = np.empty(room, np.float32)
+    total = np.empty(room, np.float32)
+    exponent = np.empty(room, np.float32)
+    low = np.empty(2 + n_channels, np.float32)
+    high = np.empty(2 + n_channels, np.float32)
+    norm = np.float32(1 / np.sqrt(2 * np.pi)) / np.float32(points.shape[0])
+    for left in range(0, width, _TILE):
+        right = min(left + _TILE, width)
+        n = _load_tile(image, rho, size, top, bottom, left, right, pixels, near, total)
+        least = near[:n].min()
+        for d in range(2 + n_channels):
+            low[d], high[d] = pixels[d, :n].min(), pixels[d, :n].max()
+        for g in range(boxes.shape[0]):
+            if _bound(boxes[g, 0], boxes[g, 1], low, high, least, precision) > NEGLIGIBLE:
+                continue
+            for j in range(edges[g], edges[g + 1]):
+                if _bound(points[j], points[j], low, high, least, precision) <= NEGLIGIBLE:
+                    _add_sample(pixels, near, points[j], precision, exponent, total, n)
+        i = 0
+        for y in range(top, bottom):
+            for x in range(left, right):
+                density[y, x] = total[i] * norm / rho[y, x]
+                i += 1
+
+
+@inlined
+def _load_tile(image, rho, size, top, bottom, left, right, pixels, near, total):
+    """Gather a tile's places, colours and spatial precisions; the number of its pixels."""
+    i = 0
+    for y in range(top, bottom):
+        for x in range(left, right):
+            pixels[0, i] = y * size[0]
+            pixels[1, i] = x * size[1]
+            for c in range(image.shape[0]):
+                pixels[2 + c, i] = image[c, y, x]
+            near[i] = np.float32(0.5) / (rho[y, x] * rho[y, x])
+            total[i] = 0
+            i += 1
+    return i
+
+
+@inlined
+def _bound(first, last, low, high, near, precision):
+    """A lower bound of minus the exponent between a box of samples and a box of pixels."""
+    place, colour = np.float32(0), np.float32(0)
+    for d in range(low.shape[0]):
+        gap = max(max(low[d] - last[d], first[d] - high[d]), np.float32(0))
+        if d < 2:
+            place += gap * gap
+        else:
+            colour += gap * gap
+    return place * near + colour * precision
+
+
+@kernel
+def _add_sample(pixels, near, point, precision, exponent, total, n):
+    """Add one sample's kernel to ``total``."""
+    row, column = pixels[0], pixels[1]
+    y, x = point[0], point[1]
+    for i in range(n):
+        dy, dx = row[i] - y, column[i] - x
+        exponent[i] = near[i] * (dy * dy + dx * dx)
+    for d in range(2, pixels.shape[0]):
+        channel, value = pixels[d], point[d]
+        for i in range(n):
+            difference = channel[i] - value
+            exponent[i] += precision * difference * difference
+    for i in range(n):
+        total[i] += exp_negative(-exponent[i])

@@ -1,0 +1,212 @@
+"""Distances to the strokes of each label on the CPU: Euclidean, exact; geodesic, by raster scans."""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg"
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.numerics.fused.kernel import kernel
+from napari_scribseg.numerics.threads import band_edges, in_parallel
+
+__all__ = ["FAR", "euclidean_distance", "geodesic_distance"]
+
+FAR = np.float32(1e9)  # distance to a label without strokes
+
+
+def euclidean_distance(
+    seeds: NDArray[np.int32], n_classes: int, pixel: tuple[float, float] = (1.0, 1.0)
+) -> NDArray[np.float32]:
+    """Distance from each pixel to the nearest stroke pixel of each label.
+
+    Parameters
+    ----------
+    seeds : ndarray of shape (H, W), int32
+        Class index of each stroke pixel, -1 elsewhere.
+    n_classes : int
+        Number of labels K.
+    pixel : tuple of 2 float
+        Size of a pixel along rows and columns.
+
+    Returns
+    -------
+    ndarray of shape (K, H, W), float32
+        Between the centres of pixels, in the units of ``pixel``; FAR for a label without strokes.
+
+    Notes
+    -----
+    Columns by two scans, then rows by the lower envelope of parabolas (Felzenszwalb & Huttenlocher 2012).
+    """
+    height = seeds.shape[0]
+    distance = np.full((n_classes, *seeds.shape), FAR, dtype=np.float32)
+    present = [k for k in range(n_classes) if (seeds == k).any()]
+    edges = band_edges(height, per_thread=2)
+
+    def columns(i: int) -> None:
+        _scan_columns(seeds, present[i], np.float32(pixel[0]), distance[present[i]])
+
+    def rows(i: int) -> None:
+        k, band = present[i // (len(edges) - 1)], i % (len(edges) - 1)
+        _scan_rows(distance[k, edges[band] : edges[band + 1]], float(pixel[1]))
+
+    if present:
+        in_parallel(columns, len(present))
+        in_parallel(rows, len(present) * (len(edges) - 1))
+    return distance
+
+
+@kernel
+def _scan_columns(seeds, label, step, distance):
+    """Distance along the column to the nearest stroke pixel of the label, into ``distance`` (H, W)."""
+    height, width = seeds.shape
+    for y in range(height):
+        row, mark = distance[y], seeds[y]
+        before = distance[y - 1] if y > 0 else row
+        first = y == 0
+        for x in range(width):
+            passed = FAR if first else min(before[x] + step, FAR)
+            row[x] = np.float32(0) if mark[x] == label else passed
+    for y in range(height - 2, -1, -1):
+        row, before = distance[y], distance[y + 1]
+        for x in range(width):
+            row[x] = min(row[x], before[x] + step)
+
+
+@kernel
+def _scan_rows(distance, step):
+    """Turn distances along the column into Euclidean ones, row by row, in place."""
+    height, width = distance.shape
+    centre = np.empty(width, np.int64)
+    base = np.empty(width, np.float64)
+    start = np.empty(width + 1, np.float64)
+    square = step * step
+    for y in range(height):
+        row = distance[y]
+        n = 0
+        for q in range(width):
+            if row[q] >= FAR:
+                continue
+            value = np.float64(row[q]) ** 2 + square * q * q
+            position = -1e30
+            while n > 0:
+                position = (value - base[n - 1]) / (2 * square * (q - centre[n - 1]))
+                if position > start[n - 1]:
+                    break
+                n -= 1
+                position = -1e30
+            centre[n], base[n], start[n] = q, value, position
+            n += 1
+        if n == 0:
+            continue
+        start[n] = 1e30
+        i = 0
+        for x in range(width):
+            while start[i + 1] < x:
+                i += 1
+            gap = x - centre[i]
+            along = base[i] - square * centre[i] * centre[i]
+            row[x] = np.sqrt(along + square * gap * gap)
+
+
+def geodesic_distance(
+    seeds: NDArray[np.int32],
+    n_classes: int,
+    speed_cost: NDArray[np.float32],
+    pixel: tuple[float, float] = (1.0, 1.0),
+    *,
+    start: NDArray[np.float32] | None = None,
+    tolerance: float = 1e-3,
+    max_scans: int = 24,
+) -> NDArray[np.float32]:
+    """Length of the cheapest path from each pixel to a stroke of each label.
+
+    A step between neighbours (of eight) costs its length times the mean of their costs.
+
+    Parameters
+    ----------
+    seeds : ndarray of shape (H, W), int32
+        Class index of each stroke pixel, -1 elsewhere.
+    n_classes : int
+        Number of labels K.
+    speed_cost : ndarray of shape (H, W), float32
+        Cost of a unit of length at each pixel, positive.
+    pixel : tuple of 2 float
+        Size of a pixel along rows and columns.
+    start : ndarray of shape (K, H, W), float32, optional
+        Upper bounds of the distances, such as those before a stroke was added; they are not changed.
+    tolerance : float
+        The scans end when none lowers a distance by more than this share of it.
+    max_scans : int
+        Most pairs of scans, down and up.
+
+    Returns
+    -------
+    ndarray of shape (K, H, W), float32
+        FAR for a label without strokes.
+
+    Notes
+    -----
+    Raster scans (Toivanen 1996): down then up, each row by its neighbour row and then along itself in both directions.
+    """
+    size = (np.float32(pixel[0]), np.float32(pixel[1]), np.float32(np.hypot(*pixel)))
+    distance = np.full((n_classes, *seeds.shape), FAR, dtype=np.float32) if start is None else start.copy()
+    present = [k for k in range(n_classes) if (seeds == k).any()]
+    half = np.multiply(speed_cost, np.float32(0.5), dtype=np.float32)
+
+    def task(i: int) -> None:
+        own = distance[present[i]]
+        own[seeds == present[i]] = 0
+        _scan_until_still(own, half, size, np.float32(tolerance), max_scans)
+
+    if present:
+        in_parallel(task, len(present))
+    return distance
+
+
+@kernel
+def _scan_until_still(distance, half, size, tolerance, max_scans):
+    """Scan down and up until nothing changes."""
+    height = distance.shape[0]
+    for _ in range(max_scans):
+        lowered = 0
+        for y in range(height):
+            lowered += _scan_row(distance, half, size, tolerance, y, y - 1)
+        for y in range(height - 1, -1, -1):
+            lowered += _scan_row(distance, half, size, tolerance, y, y + 1)
+        if lowered == 0:
+            return
+
+
+@kernel
+def _scan_row(distance, half, size, tolerance, y, other):
+    """Lower the row ``y`` by paths from the row ``other`` (if there is one) and along itself; how often it mattered."""
+    height, width = distance.shape
+    row, cost = distance[y], half[y]
+    lowered = 0
+    if 0 <= other < height:
+        near, near_cost = distance[other], half[other]
+        for x in range(width):
+            new = near[x] + size[0] * (cost[x] + near_cost[x])
+            lowered += np.int32(new < row[x] * (1 - tolerance))
+            row[x] = min(row[x], new)
+        for x in range(1, width):
+            new = near[x - 1] + size[2] * (cost[x] + near_cost[x - 1])
+            lowered += np.int32(new < row[x] * (1 - tolerance))
+            row[x] = min(row[x], new)
+        for x in range(width - 1):
+            new = near[x + 1] + size[2] * (cost[x] + near_cost[x + 1])
+            lowered += np.int32(new < row[x] * (1 - tolerance))
+            row[x] = min(row[x], new)
+    last = row[0]
+    for x in range(1, width):
+        new = last + size[1] * (cost[x] + cost[x - 1])
+        lowered += np.int32(new < row[x] * (1 - tolerance))
+        last = min(row[x], new)
+        row[x] = last
+    last = row[width - 1]
+    for x in range(width - 2, -1, -1):
+        new = last + size[1] * (cost[x] + cost[x + 1])
+        lowered += np.int32(new < row[x] * (1 - tolerance))
+        last = min(row[x], new)
+        row[x] = last
+    return lowered
