@@ -150,15 +150,22 @@ class History:
 
     def extend(self, step: Step, changes: list[Change], entries: list[Entry]) -> Step:
         """Add a later outcome to a step, or to a new one on top where steps above it could cross it."""
-        changed = bool(changes)
         if step not in self._done or not self._commutes(step, changes):
             step = self.begin([])
         step.changes.extend(changes)
-        step.entries.extend(entries)
-        if changed:
+        if changes:
             self._undone.clear()
+        if step.changes:
+            step.entries.extend(entries)
+        else:
+            self._attach(step, entries)
         self._trim()
         return step
+
+    def _attach(self, step: Step, entries: list[Entry]) -> None:
+        """Give the entries of a step that changed nothing to the one below it: there is nothing to undo in it."""
+        below = [s for s in self._done[: self._done.index(step)] if s.changes]
+        (below[-1].entries if below else self._fixed).extend(entries)
 
     def _commutes(self, step: Step, changes: list[Change]) -> bool:
         """Whether the steps above ``step`` touch none of the voxels of ``changes``."""
@@ -168,12 +175,12 @@ class History:
 
     def discard(self, step: Step) -> None:
         """Take out a step that came to nothing."""
-        if not step.changes and not step.entries and step in self._done:
+        if not step.changes and step in self._done:
             self._done.remove(step)
 
     def undo(self) -> Step | None:
         """The newest step, moved to those undone."""
-        while self._done and not (self._done[-1].changes or self._done[-1].entries):
+        while self._done and not self._done[-1].changes:
             self._done.pop()
         if not self._done:
             return None
@@ -196,6 +203,11 @@ class History:
     def can_redo(self) -> bool:
         """Whether there is a step to do again."""
         return bool(self._undone)
+
+    @property
+    def top(self) -> Step | None:
+        """The newest step, empty ones included."""
+        return self._done[-1] if self._done else None
 
     def newest(self, plane: Plane) -> Step | None:
         """The newest step that changed the strokes of ``plane``, or waits for its result."""

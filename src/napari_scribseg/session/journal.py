@@ -8,7 +8,10 @@ from typing import Literal
 from napari_scribseg.session.updates import Region
 from napari_scribseg.session.volume import Plane
 
-__all__ = ["Entry", "Patch", "Recipe"]
+__all__ = ["KINDS", "Entry", "Kind", "Patch", "Recipe"]
+
+Kind = Literal["run", "edit", "clear", "accept", "reopen"]
+KINDS: tuple[Kind, ...] = ("run", "edit", "clear", "accept", "reopen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Recipe:
         Values in the label volume that were locked.
     background : int or None
         The id whose strokes mark the background.
+    device : str
+        The device asked for.
     checksum : int
         CRC-32 of the image that the engine saw.
     """
@@ -36,6 +41,7 @@ class Recipe:
     overlap: str
     locked: tuple[int, ...]
     background: int | None
+    device: str
     checksum: int
 
 
@@ -62,7 +68,7 @@ class Entry:
     sequence : int
         Its place in the order of all entries.
     kind : str
-        ``run`` (an engine answered), ``set`` (the labels of a plane were set or cleared), ``accept`` or ``reopen``.
+        ``run`` (an engine answered), ``edit`` (set by hand), ``clear``, ``accept`` or ``reopen``.
     plane : Plane
         Where.
     labels : Patch or None
@@ -74,7 +80,7 @@ class Entry:
     """
 
     sequence: int
-    kind: Literal["run", "set", "accept", "reopen"]
+    kind: Kind
     plane: Plane
     labels: Patch | None = None
     seeds: Patch | None = None

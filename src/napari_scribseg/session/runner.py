@@ -6,25 +6,24 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
-from napari_scribseg.core.engine import Engine
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core.image import Image
 from napari_scribseg.session.cache import MISSING, Lru
-from napari_scribseg.session.canvas import Canvas
-from napari_scribseg.session.history import Change, History, Step, pack
+from napari_scribseg.session.history import Change, Step, pack
 from napari_scribseg.session.journal import Patch, Recipe
+from napari_scribseg.session.propagate import Propagation
 from napari_scribseg.session.rules import combine
+from napari_scribseg.session.state import State, engine_key
 from napari_scribseg.session.updates import Region, Restored, Update
 from napari_scribseg.session.volume import Plane
-from napari_scribseg.session.worker import Answer, Deliver, InlineExecutor, Job, Outcome, Scheduler, run_job
+from napari_scribseg.session.worker import Answer, Deliver, InlineExecutor, Job, Outcome, Scheduler, Seeder, run_job
 
 if TYPE_CHECKING:
     from napari_scribseg.session.session import Session
 
-__all__ = ["Runner", "engine_key"]
-
-
-def engine_key(engine: Engine[Any]) -> tuple[str, str]:
-    """The same for engines of one class with equal parameters."""
-    return type(engine).__qualname__, repr(engine)
+__all__ = ["Runner"]
 
 
 def _inline(call: Callable[[], None]) -> None:
@@ -37,21 +36,22 @@ class Runner:
     def __init__(
         self,
         session: Session,
-        canvas: Canvas,
-        history: History,
+        state: State,
         executor: Executor | None,
         deliver: Deliver | None,
         state_bytes: int,
     ) -> None:
         self._session = session
-        self._canvas = canvas
-        self._history = history
+        self._state = state
+        self._canvas = state.canvas
+        self._history = state.history
         self._deliver = deliver or _inline
         self._cache = Lru(state_bytes)
         self._unanswered: dict[Plane, Step] = {}
         self._generation = 0
+        self._executor = executor or InlineExecutor()
         self._scheduler = Scheduler(
-            executor or InlineExecutor(),
+            self._executor,
             self._deliver,
             work=self._work,
             fill=self._fill,
@@ -63,10 +63,24 @@ class Runner:
 
     # requests
 
-    def next_generation(self) -> int:
-        """The number of a new request."""
+    def ask(
+        self, plane: Plane, painted: NDArray[Any], owner: Step | Propagation | None, seeder: Seeder | None = None
+    ) -> Future[Any]:
+        """Let the engine in use answer strokes; this wins over all that was asked before.
+
+        The result goes into the step or the propagation that owns it; without an owner it is only shown.
+        """
         self._generation += 1
-        return self._generation
+        state = self._state
+        job = Job(
+            plane, self._generation, state.engine, state.device, painted, state.classes.background,
+            live=owner is None, seeder=seeder, owner=owner,
+        )  # fmt: skip
+        job.future.add_done_callback(lambda future: job.stop.set() if future.cancelled() else None)
+        self._unanswered.pop(plane, None)
+        self._hide(except_on=plane)
+        self._scheduler.submit(job)
+        return job.future
 
     @property
     def is_busy(self) -> bool:
@@ -78,13 +92,25 @@ class Runner:
         jobs = (self._scheduler.running, self._scheduler.pending)
         return any(job is not None and job.plane == plane and not job.stop.is_set() for job in jobs)
 
-    def submit(self, job: Job) -> Future[Any]:
-        """Let a job run; it wins over those before it."""
-        job.future.add_done_callback(lambda future: job.stop.set() if future.cancelled() else None)
-        self._unanswered.pop(job.plane, None)
-        self._hide(except_on=job.plane)
-        self._scheduler.submit(job)
-        return job.future
+    @property
+    def has_newer(self) -> bool:
+        """Whether a request waits for the running one to end."""
+        return self._scheduler.pending is not None
+
+    def cancel_of(self, owner: Propagation) -> None:
+        """Stop the running job if it belongs to ``owner``."""
+        running = self._scheduler.running
+        if running is not None and running.owner is owner:
+            running.stop.set()
+
+    def in_background(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Call ``work`` in the worker, and ``done`` with what it returned in the owner's thread."""
+
+        def run() -> None:
+            result = work()
+            self._deliver(lambda: done(result))
+
+        self._executor.submit(run)
 
     def refuse(self, plane: Plane, error: Exception) -> Future[Any]:
         """Tell of a request that cannot be met; returns its future."""
@@ -126,10 +152,14 @@ class Runner:
             step = self._history.newest(plane)
             if step is not None and step.waiting:
                 self._unanswered[plane] = step
-        if not self.is_busy:
-            self._idle()
+        self._scheduler.drain()
 
     # memory
+
+    def image(self, plane: Plane) -> Image | None:
+        """The image of a plane, if it is still held."""
+        found: Image | None = self._cache.get(("image", plane))
+        return found
 
     def result(self, plane: Plane) -> Update | None:
         """The last result of a plane, if it is still held."""
@@ -157,13 +187,14 @@ class Runner:
         def preview(answer: Answer) -> None:
             self._deliver(lambda: self._on_preview(job, answer))
 
-        return run_job(job, self._session.volume, progress, preview)
+        return run_job(job, self._state.volume, progress, preview)
 
     # back in the owner's thread
 
     def _on_progress(self, job: Job, fraction: float) -> None:
         if not job.stop.is_set():
-            self._session.progress.emit(fraction)
+            owner = job.owner
+            self._session.progress.emit(owner.fraction(fraction) if isinstance(owner, Propagation) else fraction)
 
     def _on_preview(self, job: Job, answer: Answer) -> None:
         if not (job.stop.is_set() or job.future.done() or job.plane in self._canvas.accepted):
@@ -192,30 +223,38 @@ class Runner:
             self._commit(job, outcome, outcome.answer)
 
     def _fail(self, job: Job, error: Exception) -> None:
-        if isinstance(job.owner, Step):
-            self.resolve(job.owner)
+        owner = job.owner
+        if isinstance(owner, Step):
+            self.resolve(owner)
         self._hide()
         job.future.set_exception(error)
-        self._session.failed.emit(job.plane, error)
+        if not isinstance(owner, Propagation) or owner.failed(job.plane, error):
+            self._session.failed.emit(job.plane, error)
 
     def _superseded(self, job: Job) -> None:
         """A job came to nothing; its plane is asked again when all else is done, if its strokes are still wanted."""
         step = job.owner
+        if isinstance(step, Propagation):
+            step.stopped()
         if not isinstance(step, Step) or not step.waiting:
             return
         if self._history.newest(job.plane) is step:
             self._unanswered[job.plane] = step
         self._history.discard(step)
 
-    def _idle(self) -> None:
+    def _idle(self) -> bool:
         while self._unanswered:
             plane, step = self._unanswered.popitem()
             if step.waiting and self._history.newest(plane) is step and plane not in self._canvas.accepted:
-                self._session.resubmit(plane, step)
-                return
+                painted = self._canvas.strokes.get(plane)
+                if 2 <= np.unique(painted[painted != 0]).size <= self._state.engine.info.max_classes:
+                    self.ask(plane, painted, step)
+                    return True
+                self.resolve(step)
+        return False
 
     def _commit(self, job: Job, outcome: Outcome, answer: Answer) -> None:
-        session, plane = self._session, job.plane
+        state, plane = self._state, job.plane
         array = self._canvas.labels
         merged = self._combined(job, answer)
         changes: list[Change] = []
@@ -226,19 +265,24 @@ class Runner:
         painted = outcome.painted if outcome.painted is not None else job.painted
         seeds = Patch((slice(0, painted.shape[0]), slice(0, painted.shape[1])), pack(painted), painted.dtype.name)
         recipe = Recipe(
-            session.engine_index(job.engine), job.warm is not MISSING, session.overlap, session.locked_values,
-            job.background, outcome.checksum,
+            state.engine_index(job.engine), job.warm is not MISSING, state.overlap, state.locked_values,
+            job.background, job.device, outcome.checksum,
         )  # fmt: skip
-        entry = session.entry("run", plane, change, seeds=seeds, recipe=recipe)
-        if isinstance(job.owner, Step):
-            job.owner.waiting = False
-            self._history.extend(job.owner, changes, [entry])
+        entry = state.entry("run", plane, change, seeds=seeds, recipe=recipe)
+        owner = job.owner
+        step = owner.step if isinstance(owner, Propagation) else owner
+        step.waiting = False
+        step = self._history.extend(step, changes, [entry])
         update = self._update(job, answer, region, final=True)
         key = engine_key(job.engine)
         self._cache.put(("warm", plane, job.device, key), answer.segmentation.state)
         self._cache.put(("result", plane), update)
         job.future.set_result(update)
         self._tell(update, array)
+        self._session.touch()
+        if isinstance(owner, Propagation):
+            owner.step = step
+            owner.landed(update)
 
     def _combined(self, job: Job, answer: Answer) -> Any:
         current = self._canvas.committed(job.plane)
@@ -248,8 +292,8 @@ class Runner:
             current,
             current if underlay is None else underlay,
             ids=answer.ids,
-            overlap=self._session.overlap,
-            locked=self._session.locked_values,
+            overlap=self._state.overlap,
+            locked=self._state.locked_values,
             plane=job.plane,
             accepted=self._canvas.accepted,
         )

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
-from napari_scribseg.core.classes import MAX_ID, ClassTable
+from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.scribbles import Scribbles
-from napari_scribseg.session.canvas import Canvas
-from napari_scribseg.session.history import ArrayChange, Change, History, Step
-from napari_scribseg.session.journal import Entry, Patch
-from napari_scribseg.session.rules import OVERLAPS, combine
-from napari_scribseg.session.runner import Runner, engine_key
+from napari_scribseg.session.autosave import Autosave
+from napari_scribseg.session.desk import Desk
+from napari_scribseg.session.propagate import Propagation
+from napari_scribseg.session.replay import replay
+from napari_scribseg.session.runner import Runner
+from napari_scribseg.session.sidecar import read, write
+from napari_scribseg.session.snapshot import find_volume, restore, take
+from napari_scribseg.session.state import State, as_engine, as_overlap
 from napari_scribseg.session.updates import Restored, Update
 from napari_scribseg.session.volume import Plane, Volume
-from napari_scribseg.session.worker import Deliver, InlineExecutor, Job
+from napari_scribseg.session.worker import Deliver, InlineExecutor
 
 __all__ = ["Session"]
+
+STATE_BYTES = 128 << 20
+MakeEngine = Callable[..., Engine[Any]]
 
 
 class Session:
@@ -56,11 +64,13 @@ class Session:
         Finished labels to begin with. A writable uint8 or uint16 array is written into, not copied.
     state_bytes : int
         Bound of what engines remember of all planes together.
+    sidecar : path, optional
+        A new file that is kept up to date; :meth:`load` goes on with one that exists.
 
     Raises
     ------
     InputError
-        If the engine, the overlap rule or the labels cannot be used.
+        If the engine, the overlap rule or the labels cannot be used, or the sidecar exists.
     """
 
     updated = Signal(Update)
@@ -82,33 +92,57 @@ class Session:
         executor: Executor | None = None,
         deliver: Deliver | None = None,
         labels: ArrayLike | None = None,
-        state_bytes: int = 128 << 20,
+        state_bytes: int = STATE_BYTES,
+        sidecar: str | PathLike[str] | None = None,
+    ) -> None:
+        if sidecar is not None and Path(sidecar).exists():
+            raise InputError(f"{sidecar} exists; go on with it by Session.load, or name a new file")
+        state = State(volume, engine, classes=classes, device=device, overlap=overlap, labels=labels)
+        self._setup(state, executor, deliver, state_bytes, sidecar)
+
+    @classmethod
+    def _around(cls, state: State, *worker: Any) -> Session:
+        session = cls.__new__(cls)
+        session._setup(state, *worker)
+        return session
+
+    def _setup(
+        self,
+        state: State,
+        executor: Executor | None = None,
+        deliver: Deliver | None = None,
+        state_bytes: int = STATE_BYTES,
+        sidecar: str | PathLike[str] | None = None,
     ) -> None:
         if executor is not None and deliver is None and not isinstance(executor, InlineExecutor):
             raise InputError("an executor was given without deliver; a function that calls in your thread is needed")
-        self.volume = volume
-        self.device = device
-        self._canvas = Canvas(volume.shape, labels)
-        self._history = History()
-        self._classes = classes if classes is not None else ClassTable()
-        self._engine = _as_engine(engine)
-        self._overlap = _as_overlap(overlap)
-        self._plane: Plane | None = None
-        self._sequence = 0
+        self._state = state
         self._closed = False
-        self._engines: list[Engine[Any]] = []
-        self._runner = Runner(self, self._canvas, self._history, executor, deliver, state_bytes)
+        self._runner = Runner(self, state, executor, deliver, state_bytes)
+        self._desk = Desk(self, state, self._runner)
+        self._autosave = None
+        if sidecar is not None:
+            self._autosave = Autosave(Path(sidecar), lambda: take(state), self._runner.in_background, self.hint.emit)
 
     # what it holds
 
     @property
+    def volume(self) -> Volume:
+        """What is annotated."""
+        return self._state.volume
+
+    @property
     def labels(self) -> NDArray[Any]:
         """The output, shape (\\*S), uint8 or uint16, background 0; replaced (``changed``) when ids outgrow uint8."""
-        return self._canvas.labels
+        return self._state.canvas.labels
 
     def painted(self, index: Plane | int | None = None) -> NDArray[Any]:
         """The strokes of a plane, shape (H, W), 0 where unpainted; a copy."""
-        return self._canvas.strokes.get(self.plane(index))
+        return self._state.canvas.strokes.get(self.plane(index))
+
+    def painted_planes(self, displayed: tuple[int, int] | None = None) -> list[Plane]:
+        """The planes with strokes that lie along two axes (the last two by default)."""
+        return self._state.canvas.strokes.planes(displayed)
 
     def results(self, index: Plane | int | None = None) -> Update | None:
         """The last result of a plane, as long as memory allows; None where there is none."""
@@ -117,21 +151,21 @@ class Session:
     @property
     def accepted(self) -> frozenset[Plane]:
         """The locked planes."""
-        return frozenset(self._canvas.accepted)
+        return frozenset(self._state.canvas.accepted)
 
     def is_accepted(self, index: Plane | int | None = None) -> bool:
         """Whether a plane is locked."""
-        return self.plane(index) in self._canvas.accepted
+        return self.plane(index) in self._state.canvas.accepted
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is being worked on."""
+        """Whether a request is under way."""
         return self._runner.is_busy
 
     @property
     def engine(self) -> Engine[Any]:
         """The engine in use, with its parameters."""
-        return self._engine
+        return self._state.engine
 
     def use(self, engine: str | Engine[Any], **parameters: Any) -> None:
         """Choose an engine for the strokes to come; nothing is computed again until the next :meth:`draw`.
@@ -141,29 +175,39 @@ class Session:
         InputError
             If there is no such engine, or it does not take planes.
         """
-        self._engine = _as_engine(engine, **parameters)
-        self.changed.emit()
+        self._state.engine = as_engine(engine, **parameters)
+        self.tell_changed()
+
+    @property
+    def device(self) -> str:
+        """The device that engines are asked to use."""
+        return self._state.device
+
+    @device.setter
+    def device(self, device: str) -> None:
+        self._state.device = device
+        self.tell_changed()
 
     @property
     def classes(self) -> ClassTable:
         """Names, colours, locks, and the background's id."""
-        return self._classes
+        return self._state.classes
 
     @classes.setter
     def classes(self, classes: ClassTable) -> None:
-        if classes != self._classes:
-            self._classes = classes
-            self.changed.emit()
+        if classes != self._state.classes:
+            self._state.classes = classes
+            self.tell_changed()
 
     @property
     def overlap(self) -> str:
         """``overwrite`` or ``keep``."""
-        return self._overlap
+        return self._state.overlap
 
     @overlap.setter
     def overlap(self, overlap: str) -> None:
-        self._overlap = _as_overlap(overlap)
-        self.changed.emit()
+        self._state.overlap = as_overlap(overlap)
+        self.tell_changed()
 
     def plane(self, index: Plane | int | None = None) -> Plane:
         """The plane meant by an index along the axis in use, by a Plane, or by None in a 2D image.
@@ -173,11 +217,7 @@ class Session:
         InputError
             If there is no such plane.
         """
-        if isinstance(index, Plane):
-            return self.volume.require(index)
-        if self._plane is not None and index is not None and len(self._plane.position) == 1:
-            return self.volume.require(self._plane.at(self._plane.others[0], int(index)))
-        return self.volume.plane(None if index is None else int(index))
+        return self._state.find_plane(index)
 
     # what the user does
 
@@ -207,7 +247,8 @@ class Session:
         -------
         Future
             Of the final :class:`Update`; of None where there is nothing to compute yet; cancelled when a newer call
-            pushed it out. It is resolved in the owner's thread: do not wait for it there, see :class:`Inbox`.
+            pushed it out. It is resolved in the owner's thread: do not wait for it there, see
+            :class:`~napari_scribseg.session.worker.Inbox`.
 
         Raises
         ------
@@ -216,61 +257,37 @@ class Session:
             the future.
         """
         self._require_open()
-        plane = self.plane(index)
-        try:
-            strokes = self._read_strokes(painted, plane)
-        except InputError as error:
-            return self._runner.refuse(plane, error)
-        self._plane = plane
-        if not live:
-            self._know(strokes)
-        drawn = np.unique(strokes[strokes != 0])
-        if live:
-            return self._runner.submit(self._job(plane, strokes, live=True)) if drawn.size > 1 else _done(None)
-        step = self._history.begin(self._canvas.paint(plane, strokes), waiting=True)
-        most = self._engine.info.max_classes
-        if 2 <= drawn.size <= most:
-            return self._runner.submit(self._job(plane, strokes, owner=step))
-        self._runner.stop(plane)
-        self._runner.resolve(step)
-        if drawn.size > most:
-            text = f"{drawn.size} classes were painted on {plane}; the engine {self._engine.info.name!r} takes {most}"
-            return self._runner.refuse(plane, InputError(text))
-        text = _too_few(drawn, plane)
-        if demand:
-            return self._runner.refuse(plane, InputError(text))
-        self.hint.emit(text)
-        return _done(None)
+        return self._desk.draw(painted, self.plane(index), live=live, demand=demand)
 
     def undo(self) -> bool:
         """Take back the last step, strokes and output together; stops what is running. False where there is none."""
         self._require_open()
-        self._runner.interrupt()
-        return self._move(self._history.undo(), after=False)
+        return self._desk.undo()
 
     def redo(self) -> bool:
         """Do again what was undone last; False where there is nothing."""
         self._require_open()
-        self._runner.interrupt()
-        return self._move(self._history.redo(), after=True)
+        return self._desk.redo()
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a step to take back."""
-        return self._history.can_undo
+        return self._state.history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether there is a step to do again."""
-        return self._history.can_redo
+        return self._state.history.can_redo
 
     def accept(self, index: Plane | int | None = None) -> bool:
         """Lock a plane: no result changes its voxels until it is reopened. False while it is being computed."""
-        return self._set_accepted(self.plane(index), accepted=True)
+        self._require_open()
+        return self._desk.set_accepted(self.plane(index), True)
 
     def reopen(self, index: Plane | int | None = None) -> bool:
         """Unlock a plane."""
-        return self._set_accepted(self.plane(index), accepted=False)
+        self._require_open()
+        return self._desk.set_accepted(self.plane(index), False)
 
     def clear(self, index: Plane | int | None = None) -> bool:
         """Remove a plane's strokes and what this session wrote there; labels that it found there come back.
@@ -278,37 +295,37 @@ class Session:
         False, and ``failed``, where the plane is accepted.
         """
         self._require_open()
-        plane = self.plane(index)
-        if plane in self._canvas.accepted:
-            self._runner.refuse(plane, _locked(plane))
-            return False
-        self._runner.stop(plane)
-        changes = self._canvas.paint(plane, np.zeros(self.volume.plane_shape(plane), np.uint8))
-        underlay = self._canvas.underlay(plane)
-        if underlay is not None:
-            changes += self._write(plane, underlay)
-            changes += self._canvas.set_underlay(plane, None)
-        self._finish_step(plane, changes)
-        return True
+        return self._desk.clear(self.plane(index))
 
     def edit(self, labels: ArrayLike, index: Plane | int | None = None) -> bool:
         """Set the output of a plane by hand: one step, also in the session file.
 
-        Locked classes and accepted planes stay as they are. ``labels`` must not be a view of :attr:`labels`, from
-        which the former state is read.
+        Locked classes stay as they are. ``labels`` must not be a view of :attr:`labels`, from which the former state
+        is read. False, and ``failed``, where the plane is accepted or the labels cannot be used.
         """
         self._require_open()
-        plane = self.plane(index)
-        try:
-            if plane in self._canvas.accepted:
-                raise _locked(plane)
-            values = self._read_strokes(labels, plane)
-        except InputError as error:
-            self._runner.refuse(plane, error)
-            return False
-        self._runner.stop(plane)
-        self._finish_step(plane, self._write(plane, values))
-        return True
+        return self._desk.edit(labels, self.plane(index))
+
+    def propagate(self, start: Plane | int, stop: Plane | int) -> Future[Any]:
+        """Carry the labels of plane ``start`` on to the planes behind it, up to and with ``stop``; one step.
+
+        Each plane is seeded from the interiors of the labels before it, and from its own strokes, which win. It ends
+        early before an accepted plane, and where nothing is left to carry on; ``hint`` tells.
+
+        Returns
+        -------
+        Future
+            Of the tuple of planes that were written; cancelled by the next :meth:`draw`, :meth:`undo` or
+            :meth:`cancel`. What was written by then stays, and is taken back by one :meth:`undo`.
+
+        Raises
+        ------
+        InputError
+            If the planes do not stand one behind the other, or there are no labels on ``start``.
+        """
+        self._require_open()
+        run = Propagation(self._state, self._runner, self.plane(start), self.plane(stop), self.hint.emit)
+        return run.begin()
 
     def cancel(self) -> None:
         """Stop what is running, and forget what waits; the former output comes back."""
@@ -319,161 +336,90 @@ class Session:
         if not self._closed:
             self.cancel()
             self._closed = True
+            if self._autosave is not None:
+                self._autosave.close()
 
-    # steps
+    # files
 
-    def _job(self, plane: Plane, painted: NDArray[Any], *, live: bool = False, owner: Any = None) -> Job:
-        generation = self._runner.next_generation()
-        background = self._classes.background
-        return Job(plane, generation, self._engine, self.device, painted, background, live=live, owner=owner)
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write strokes, output, accepted planes, classes, engines and settings to one file, or leave it as it was.
 
-    def _read_strokes(self, painted: ArrayLike | Scribbles, plane: Plane) -> NDArray[Any]:
-        """The painted ids of a plane, checked; a copy."""
-        if isinstance(painted, Scribbles):
-            painted = self._from_scribbles(painted)
-        values = np.asarray(painted)
-        shape = self.volume.plane_shape(plane)
-        if values.shape != shape:
-            raise InputError(f"the strokes have shape {values.shape}; {plane} has {shape}")
-        if values.dtype.kind not in "iub":
-            raise InputError(f"the strokes hold {values.dtype} values; integers are expected")
-        low, high = int(values.min()), int(values.max())
-        if low < 0 or high > MAX_ID:
-            raise InputError(f"the strokes hold ids from {low} to {high}; expected 0 (unpainted) to {MAX_ID}")
-        if plane in self._canvas.accepted:
-            self.restored.emit(Restored(plane, self._canvas.strokes.get(plane), self._canvas.view(plane).copy()))
-            raise _locked(plane)
-        return values.astype(np.uint8 if high <= 255 else np.uint16)
+        Raises
+        ------
+        InputError
+            If the file cannot be written, or an engine's parameter has no place in it.
+        """
+        write(take(self._state), Path(path))
 
-    def _from_scribbles(self, scribbles: Scribbles) -> NDArray[Any]:
-        """Painted ids; the class with id 0 gets the background's id, a new one where the table has none."""
-        ids = list(scribbles.ids)
-        if 0 in ids:
-            if self._classes.background is None:
-                taken = self._classes.with_ids(ids)
-                free = taken.free_id()
-                self.classes = taken.with_ids([free]).as_background(free)
-            ids[ids.index(0)] = self._classes.background or 0
-        lookup = np.asarray([*ids, 0])
-        return lookup[scribbles.seeds]
+    def flush(self) -> None:
+        """Bring the sidecar up to date now, in the background; to be called when the user pauses."""
+        if self._autosave is not None:
+            self._autosave.flush()
 
-    def _know(self, painted: NDArray[Any]) -> None:
-        """Give ids that the table does not know a name and a colour."""
-        self.classes = self._classes.with_ids(int(i) for i in np.unique(painted))
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str],
+        volume: Volume | None = None,
+        *,
+        engine: str | Engine[Any] | None = None,
+        executor: Executor | None = None,
+        deliver: Deliver | None = None,
+        state_bytes: int = STATE_BYTES,
+        sidecar: str | PathLike[str] | None = None,
+        make_engine: MakeEngine = get_engine,
+    ) -> Session:
+        """Go on with a session saved by :meth:`save`, or with a sidecar.
 
-    def _write(self, plane: Plane, labels: NDArray[Any]) -> list[Change]:
-        """Write labels that no engine made, within the locks; returns the change, if any."""
-        current = self._canvas.committed(plane)
-        nothing = np.zeros_like(current)
-        merged = combine(
-            labels, current, nothing, ids=(), overlap="overwrite", locked=self.locked_values, plane=plane,
-            accepted=self._canvas.accepted,
-        )  # fmt: skip
-        array = self.labels
-        _, change = self._canvas.write(plane, merged)
-        if array is not self.labels:
-            self.changed.emit()
-        return [change] if change is not None else []
+        The volume is read from the file that it came from where none is given. ``engine`` stands in for the one in use
+        when the session was saved, made by ``make_engine(name, **parameters)``. ``sidecar`` is kept up to date from now
+        on and may be ``path`` itself; the other parameters are those of the class.
 
-    @property
-    def locked_values(self) -> tuple[int, ...]:
-        """Values in the output that no result may change: the ids of locked classes, 0 for the background."""
-        return tuple(0 if c.background else c.id for c in self._classes if c.locked)
+        Raises
+        ------
+        InputError
+            If the file is missing, damaged, not a session or from a newer version, or the volume is another one.
+        """
+        if sidecar is not None and Path(sidecar).exists() and not Path(sidecar).samefile(path):
+            raise InputError(f"{sidecar} exists and is not the session being loaded; name a new file")
+        snapshot = read(Path(path))
+        volume = find_volume(snapshot, Path(path)) if volume is None else volume
+        state = restore(snapshot, volume, engine=engine, make_engine=make_engine)
+        return cls._around(state, executor, deliver, state_bytes, sidecar)
 
-    def _finish_step(self, plane: Plane, changes: list[Change]) -> None:
-        """Remember an act that no engine had a part in, and show it."""
-        if not changes:
-            return
-        written = next((c for c in changes if isinstance(c, ArrayChange) and c.kind == "labels"), None)
-        step = self._history.begin([])
-        entries = [] if written is None else [self.entry("set", plane, written)]
-        self._history.extend(step, changes, entries)
-        self._runner.forget(plane)
-        self._show(plane)
+    @classmethod
+    def replay(
+        cls,
+        path: str | PathLike[str],
+        volume: Volume | None = None,
+        *,
+        device: str | None = None,
+        make_engine: MakeEngine = get_engine,
+    ) -> Session:
+        """Run a saved session again without a window: every result is computed anew from the saved strokes.
+
+        The same engines on the same machine give the same label volume, bit by bit. ``device`` stands in for the
+        devices that were used then.
+
+        Raises
+        ------
+        InputError
+            As for :meth:`load`, or if an engine is missing.
+        """
+        snapshot = read(Path(path))
+        volume = find_volume(snapshot, Path(path)) if volume is None else volume
+        return cls._around(replay(snapshot, volume, device=device, make_engine=make_engine))
+
+    def tell_changed(self) -> None:
+        """Emit ``changed``, and note that there is something to save."""
         self.changed.emit()
+        self.touch()
 
-    def entry(self, kind: Any, plane: Plane, change: ArrayChange | None, **more: Any) -> Entry:
-        """The next journal entry."""
-        self._sequence += 1
-        patch = None if change is None else Patch(change.region, change.after, change.dtype)
-        return Entry(self._sequence, kind, plane, patch, **more)
-
-    def engine_index(self, engine: Engine[Any]) -> int:
-        """The place of an engine in the list of those used, where it is added if it is new."""
-        keys = [engine_key(used) for used in self._engines]
-        if engine_key(engine) not in keys:
-            self._engines.append(engine)
-            return len(self._engines) - 1
-        return keys.index(engine_key(engine))
-
-    def resubmit(self, plane: Plane, step: Step) -> None:
-        """Ask again for the result of a step whose job was pushed out."""
-        painted = self._canvas.strokes.get(plane)
-        drawn = np.unique(painted[painted != 0])
-        if 2 <= drawn.size <= self._engine.info.max_classes:
-            self._runner.submit(self._job(plane, painted, owner=step))
-        else:
-            self._runner.resolve(step)
-
-    def _set_accepted(self, plane: Plane, *, accepted: bool) -> bool:
-        self._require_open()
-        if accepted and self._runner.works_on(plane):
-            self.hint.emit(f"{plane} is still being computed; accept it when its result is there")
-            return False
-        changes = self._canvas.accept(plane, accepted)
-        if changes:
-            entry = self.entry("accept" if accepted else "reopen", plane, None)
-            self._history.extend(self._history.begin([]), changes, [entry])
-            self.changed.emit()
-        return bool(changes)
-
-    def _move(self, step: Step | None, *, after: bool) -> bool:
-        if step is None:
-            return False
-        array = self.labels
-        for change in step.changes if after else reversed(step.changes):
-            self._canvas.apply(change, after=after)
-        for plane in {*step.planes(), *(entry.plane for entry in step.entries)}:
-            self._runner.forget(plane)
-        for plane in dict.fromkeys(c.plane for c in step.changes if isinstance(c, ArrayChange)):
-            self._show(plane)
-        if array is not self.labels or any(not isinstance(c, ArrayChange) for c in step.changes):
-            self.changed.emit()
-        self._runner.answer_missing(step.planes())
-        return True
-
-    def _show(self, plane: Plane) -> None:
-        self.restored.emit(Restored(plane, self._canvas.strokes.get(plane), self._canvas.view(plane).copy()))
+    def touch(self) -> None:
+        """Note that there is something to save."""
+        if self._autosave is not None:
+            self._autosave.touch()
 
     def _require_open(self) -> None:
         if self._closed:
             raise InputError("the session is closed; open a new one")
-
-
-def _as_engine(engine: str | Engine[Any], **parameters: Any) -> Engine[Any]:
-    made = get_engine(engine, **parameters) if isinstance(engine, str) else engine
-    if 2 not in made.info.ndim:
-        raise InputError(f"the engine {made.info.name!r} takes images of {made.info.ndim} axes; planes have 2")
-    return made
-
-
-def _as_overlap(overlap: str) -> str:
-    if overlap not in OVERLAPS:
-        raise InputError(f"the overlap rule is {overlap!r}; expected one of {', '.join(OVERLAPS)}")
-    return overlap
-
-
-def _done(value: Any) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_result(value)
-    return future
-
-
-def _locked(plane: Plane) -> InputError:
-    return InputError(f"{plane} is accepted and therefore locked; reopen it to change it")
-
-
-def _too_few(drawn: NDArray[Any], plane: Plane) -> str:
-    if drawn.size == 0:
-        return f"there are no strokes on {plane}; paint at least one stroke for each of two classes"
-    return f"there are strokes of one class only (id {drawn[0]}) on {plane}; paint a second class, such as the background"

@@ -22,7 +22,18 @@ from napari_scribseg.session.cache import MISSING
 from napari_scribseg.session.rules import check_segmentation, to_label_ids
 from napari_scribseg.session.volume import Plane, Volume
 
-__all__ = ["Answer", "Deliver", "Inbox", "InlineExecutor", "Job", "Outcome", "Scheduler", "checksum", "run_job"]
+__all__ = [
+    "Answer",
+    "Deliver",
+    "Inbox",
+    "InlineExecutor",
+    "Job",
+    "Outcome",
+    "Scheduler",
+    "Seeder",
+    "checksum",
+    "run_job",
+]
 
 Deliver = Callable[[Callable[[], None]], None]
 Seeder = Callable[[Image], NDArray[Any]]
@@ -36,7 +47,7 @@ class InlineExecutor(Executor):
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001  an executor hands on whatever was raised
+        except Exception as error:  # noqa: BLE001  an executor hands on whatever was raised
             future.set_exception(error)
         return future
 
@@ -170,7 +181,7 @@ def run_job(
         def report(fraction: float, preview: Segmentation[object] | None = None) -> None:
             nonlocal shown
             pause()
-            if preview is not None:
+            if preview is not None and job.seeder is None:
                 show(_answer(preview, scribbles, name))
             if fraction - shown >= 0.01:
                 shown = float(fraction)
@@ -211,7 +222,7 @@ class Scheduler:
     dropped : callable
         ``dropped(job)``, for a job that a newer one pushed out before it started.
     idle : callable
-        Called when nothing is left; may submit.
+        Called when nothing is left; may submit, and returns whether it did.
     busy : callable
         ``busy(True)`` when work begins, ``busy(False)`` when nothing is left.
     """
@@ -225,7 +236,7 @@ class Scheduler:
         fill: Callable[[Job], None],
         done: Callable[[Job, Outcome], None],
         dropped: Callable[[Job], None],
-        idle: Callable[[], None],
+        idle: Callable[[], bool],
         busy: Callable[[bool], None],
     ) -> None:
         self._executor = executor
@@ -233,6 +244,7 @@ class Scheduler:
         self._work, self._fill, self._done = work, fill, done
         self._dropped, self._idle, self._busy = dropped, idle, busy
         self._was_busy = False
+        self._draining = False
         self.running: Job | None = None
         self.pending: Job | None = None
 
@@ -263,9 +275,12 @@ class Scheduler:
             self._busy(True)
         self._fill(job)
         try:
-            self._executor.submit(self._in_worker, job)
+            ran = self._executor.submit(self._in_worker, job)
         except RuntimeError as error:  # the executor was shut down
             self._finish(job, Outcome(error=error))
+            return
+        if isinstance(self._executor, InlineExecutor):
+            ran.result()  # lets an error of whoever listens through
 
     def _in_worker(self, job: Job) -> None:
         outcome = self._work(job)
@@ -276,11 +291,22 @@ class Scheduler:
             self._done(job, outcome)
         finally:
             self.running = None
-            following, self.pending = self.pending, None
-            if following is not None:
-                self._start(following)
-            else:
-                self._idle()
-            if self.running is None and self._was_busy:
-                self._was_busy = False
-                self._busy(False)
+            self.drain()
+
+    def drain(self) -> None:
+        """Start what waits; a loop, not a recursion, where jobs run inline."""
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self.running is None:
+                following, self.pending = self.pending, None
+                if following is not None:
+                    self._start(following)
+                elif not self._idle():
+                    break
+        finally:
+            self._draining = False
+        if self.running is None and self._was_busy:
+            self._was_busy = False
+            self._busy(False)

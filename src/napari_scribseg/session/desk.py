@@ -1,0 +1,163 @@
+"""What the user's acts do: each becomes one step that can be undone."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.session.history import ArrayChange, Change, Step
+from napari_scribseg.session.journal import Kind
+from napari_scribseg.session.runner import Runner
+from napari_scribseg.session.state import State, locked_error
+from napari_scribseg.session.updates import Restored
+from napari_scribseg.session.volume import Plane
+
+if TYPE_CHECKING:
+    from napari_scribseg.session.session import Session
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Drawing, clearing, editing, accepting, undoing; everything in the owner's thread."""
+
+    def __init__(self, session: Session, state: State, runner: Runner) -> None:
+        self._session, self._state, self._runner = session, state, runner
+
+    def draw(self, painted: ArrayLike | Scribbles, plane: Plane, *, live: bool, demand: bool) -> Future[Any]:
+        """See :meth:`Session.draw`."""
+        state, canvas = self._state, self._state.canvas
+        try:
+            strokes = state.read_strokes(painted, plane)
+            if plane in canvas.accepted:
+                self._show(plane)
+                raise locked_error(plane)
+        except InputError as error:
+            return self._runner.refuse(plane, error)
+        state.plane = plane
+        drawn = tuple(int(i) for i in np.unique(strokes[strokes != 0]))
+        self._session.classes = state.classes.with_ids(drawn)
+        if live:
+            return self._runner.ask(plane, strokes, None) if len(drawn) > 1 else _done(None)
+        changes = canvas.paint(plane, strokes)
+        newest = state.history.top
+        if changes or newest is None or not newest.waiting or newest is not state.history.newest(plane):
+            newest = state.history.begin(changes, waiting=True)
+        self._session.touch()
+        return self._request(plane, strokes, drawn, newest, demand=demand)
+
+    def _request(
+        self, plane: Plane, strokes: NDArray[Any], drawn: tuple[int, ...], step: Step, *, demand: bool
+    ) -> Future[Any]:
+        info = self._state.engine.info
+        if 2 <= len(drawn) <= info.max_classes:
+            return self._runner.ask(plane, strokes, step)
+        self._runner.stop(plane)
+        self._runner.resolve(step)
+        if len(drawn) > info.max_classes:
+            text = f"{len(drawn)} classes were painted on {plane}; the engine {info.name!r} takes {info.max_classes}"
+        elif drawn:
+            text = f"strokes of one class only (id {drawn[0]}) on {plane}; paint a second class, such as the background"
+        else:
+            text = f"no strokes on {plane}; paint at least one stroke for each of two classes"
+        if demand or len(drawn) > 1:
+            return self._runner.refuse(plane, InputError(text))
+        self._session.hint.emit(text)
+        return _done(None)
+
+    def clear(self, plane: Plane) -> bool:
+        """See :meth:`Session.clear`."""
+        canvas = self._state.canvas
+        if plane in canvas.accepted:
+            self._runner.refuse(plane, locked_error(plane))
+            return False
+        self._runner.stop(plane)
+        changes = canvas.paint(plane, np.zeros(self._state.volume.plane_shape(plane), np.uint8))
+        underlay = canvas.underlay(plane)
+        if underlay is not None:
+            changes += self._state.write(plane, underlay)
+            changes += canvas.set_underlay(plane, None)
+        self._finish("clear", plane, changes)
+        return True
+
+    def edit(self, labels: ArrayLike, plane: Plane) -> bool:
+        """See :meth:`Session.edit`."""
+        try:
+            if plane in self._state.canvas.accepted:
+                raise locked_error(plane)
+            values = self._state.read_strokes(labels, plane)
+        except InputError as error:
+            self._runner.refuse(plane, error)
+            return False
+        self._runner.stop(plane)
+        array = self._state.canvas.labels
+        self._finish("edit", plane, self._state.write(plane, values))
+        if array is not self._state.canvas.labels:
+            self._session.changed.emit()
+        return True
+
+    def _finish(self, kind: Kind, plane: Plane, changes: list[Change]) -> None:
+        """Remember an act that no engine had a part in, and show it."""
+        if not changes:
+            return
+        written = next((c for c in changes if isinstance(c, ArrayChange) and c.kind == "labels"), None)
+        history = self._state.history
+        history.extend(history.begin([]), changes, [self._state.entry(kind, plane, written)])
+        self._runner.forget(plane)
+        self._show(plane)
+        self._session.touch()
+
+    def set_accepted(self, plane: Plane, accepted: bool) -> bool:
+        """See :meth:`Session.accept`."""
+        if accepted and self._runner.works_on(plane):
+            self._session.hint.emit(f"{plane} is still being computed; accept it when its result is there")
+            return False
+        changes = self._state.canvas.accept(plane, accepted)
+        if changes:
+            history = self._state.history
+            entry = self._state.entry("accept" if accepted else "reopen", plane)
+            history.extend(history.begin([]), changes, [entry])
+            self._session.tell_changed()
+        return bool(changes)
+
+    def undo(self) -> bool:
+        """See :meth:`Session.undo`."""
+        self._runner.interrupt()
+        return self._move(self._state.history.undo(), after=False)
+
+    def redo(self) -> bool:
+        """See :meth:`Session.redo`."""
+        self._runner.interrupt()
+        return self._move(self._state.history.redo(), after=True)
+
+    def _move(self, step: Step | None, *, after: bool) -> bool:
+        if step is None:
+            self._runner.answer_missing(())
+            return False
+        array = self._state.canvas.labels
+        for change in step.changes if after else reversed(step.changes):
+            self._state.canvas.apply(change, after=after)
+        for plane in {*step.planes(), *(entry.plane for entry in step.entries)}:
+            self._runner.forget(plane)
+        for plane in dict.fromkeys(c.plane for c in step.changes if isinstance(c, ArrayChange)):
+            self._show(plane)
+        if array is not self._state.canvas.labels or any(not isinstance(c, ArrayChange) for c in step.changes):
+            self._session.changed.emit()
+        self._session.touch()
+        self._runner.answer_missing(step.planes())
+        return True
+
+    def _show(self, plane: Plane) -> None:
+        canvas = self._state.canvas
+        self._session.restored.emit(Restored(plane, canvas.strokes.get(plane), canvas.view(plane).copy()))
+
+
+def _done(value: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future

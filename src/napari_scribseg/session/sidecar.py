@@ -1,0 +1,302 @@
+"""The session file: numpy's .npz without pickle, with JSON and compressed pieces inside.
+
+Two arrays of bytes: ``header``, JSON; and ``pieces``, zlib streams one after the other, to which the header points by
+offset and length. A file is written beside its target, flushed to the disk and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.session.history import unpack
+from napari_scribseg.session.journal import KINDS, Entry, Patch, Recipe
+from napari_scribseg.session.snapshot import Snapshot
+from napari_scribseg.session.volume import Plane
+
+__all__ = ["FORMAT", "VERSION", "read", "write"]
+
+FORMAT = "napari-scribseg session"
+VERSION = 1
+_MEMBERS = {"header.npy", "pieces.npy"}
+
+
+class _Pieces:
+    """Byte strings laid end to end."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._data = memoryview(data)
+
+    def add(self, piece: bytes) -> list[int]:
+        self._parts.append(piece)
+        self._size += len(piece)
+        return [self._size - len(piece), len(piece)]
+
+    def get(self, offset: int, length: int) -> bytes:
+        if not 0 <= offset <= offset + length <= len(self._data):
+            raise ValueError(f"a piece of {length} bytes at {offset} lies outside the file")
+        return bytes(self._data[offset : offset + length])
+
+    def joined(self) -> bytes:
+        return b"".join(self._parts)
+
+
+def write(snapshot: Snapshot, path: Path) -> None:
+    """Write a session file; where it fails, a file that was there stays as it was.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written: the message says why.
+    """
+    pieces = _Pieces()
+    header = json.dumps(_header(snapshot, pieces)).encode()
+    arrays = {"header": np.frombuffer(header, np.uint8), "pieces": np.frombuffer(pieces.joined(), np.uint8)}
+    temporary: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False) as file:
+            temporary = Path(file.name)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        temporary = None
+    except OSError as error:
+        raise InputError(f"the session cannot be saved to {path}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Snapshot:
+    """Read a session file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not a session, was written by a newer version, or is damaged.
+    """
+    try:
+        header, data = _read_arrays(path)
+        if header.get("format") != FORMAT:
+            raise InputError(f"{path} is not a session file of napari-scribseg")
+        if int(header["version"]) > VERSION:
+            raise InputError(
+                f"{path} was written by a newer version (format {header['version']}); this one reads up to {VERSION}"
+            )
+        return _snapshot(header, _Pieces(data))
+    except OSError as error:
+        raise InputError(f"the session {path} cannot be read: {error.strerror or error}") from error
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"the session {path} is damaged: {error}") from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, MemoryError, EOFError) as error:
+        raise InputError(f"the session {path} is damaged: {type(error).__name__}: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{path} is not a session file of napari-scribseg, or it is damaged: {error}") from error
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Header and pieces; nothing larger than the file is taken from memory."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if {m.filename for m in members} != _MEMBERS or len(members) != len(_MEMBERS):
+            raise InputError(f"{path} is not a session file of napari-scribseg")
+        if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > path.stat().st_size for m in members):
+            raise InputError(f"{path} is not a session file of napari-scribseg: its parts are larger than the file")
+        parts = {}
+        for member in members:
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                if version != (1, 0):
+                    raise ValueError(f"an array of format {version}")
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+                content = file.read()
+                if dtype != np.uint8 or shape != (len(content),):
+                    raise ValueError(f"{member.filename} holds {len(content)} bytes, and says {shape} of {dtype}")
+                parts[member.filename] = content
+    header = json.loads(parts["header.npy"])
+    if not isinstance(header, dict):
+        raise InputError(f"{path} is not a session file of napari-scribseg")
+    return header, parts["pieces.npy"]
+
+
+# to JSON
+
+
+def _header(snapshot: Snapshot, pieces: _Pieces) -> dict[str, Any]:
+    flat, values = snapshot.strokes
+    steps = np.diff(flat, prepend=0).astype("<i8")
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "shape": list(snapshot.shape),
+        "spacing": list(snapshot.spacing),
+        "source": snapshot.source,
+        "engines": [{"name": name, "parameters": parameters} for name, parameters in snapshot.engines],
+        "device": snapshot.device,
+        "overlap": snapshot.overlap,
+        "plane": None if snapshot.plane is None else _plane_out(snapshot.plane),
+        "classes": [[c.id, c.name, list(c.color), c.visible, c.locked, c.background] for c in snapshot.classes],
+        "strokes": {
+            "count": int(flat.size),
+            "steps": pieces.add(zlib.compress(steps.tobytes(), 1)),
+            "ids": pieces.add(zlib.compress(values.astype("<u2").tobytes(), 1)),
+        },
+        "base": [[_plane_out(plane), _patch_out(patch, pieces)] for plane, patch in snapshot.base],
+        "entries": [_entry_out(entry, pieces) for entry in snapshot.entries],
+    }
+
+
+def _plane_out(plane: Plane) -> list[Any]:
+    return [list(plane.displayed), list(plane.position)]
+
+
+def _patch_out(patch: Patch | None, pieces: _Pieces) -> list[Any] | None:
+    if patch is None:
+        return None
+    rows, columns = patch.region
+    return [rows.start, rows.stop, columns.start, columns.stop, patch.dtype, *pieces.add(patch.values)]
+
+
+def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
+    recipe = entry.recipe
+    return [
+        entry.sequence,
+        entry.kind,
+        _plane_out(entry.plane),
+        _patch_out(entry.labels, pieces),
+        _patch_out(entry.seeds, pieces),
+        None
+        if recipe is None
+        else [
+            recipe.engine,
+            recipe.warm,
+            recipe.overlap,
+            list(recipe.locked),
+            recipe.background,
+            recipe.device,
+            recipe.checksum,
+        ],
+    ]
+
+
+# from JSON
+
+
+def _snapshot(header: dict[str, Any], pieces: _Pieces) -> Snapshot:
+    shape = tuple(int(n) for n in header["shape"])
+    if len(shape) < 2 or min(shape) < 1:
+        raise ValueError(f"the volume has shape {shape}")
+    engines = tuple((str(e["name"]), dict(e["parameters"])) for e in header["engines"])
+    if not engines:
+        raise ValueError("no engine is named")
+    snapshot = Snapshot(
+        shape=shape,
+        spacing=tuple(float(s) for s in header["spacing"]),
+        source=header["source"],
+        engines=engines,
+        device=str(header["device"]),
+        overlap=str(header["overlap"]),
+        plane=None if header["plane"] is None else _plane_in(header["plane"], shape),
+        classes=ClassTable(
+            tuple(
+                LabelClass(int(i), str(name), tuple(color), bool(seen), bool(locked), bool(background))  # type: ignore[arg-type]
+                for i, name, color, seen, locked, background in header["classes"]
+            )
+        ),
+        strokes=_strokes_in(header["strokes"], pieces, shape),
+        base=tuple((_plane_in(p, shape), _required(_patch_in(b, p, pieces, shape))) for p, b in header["base"]),
+        entries=tuple(_entry_in(entry, pieces, shape, len(engines) - 1) for entry in header["entries"]),
+    )
+    _check_lineage(snapshot.entries)
+    return snapshot
+
+
+def _strokes_in(
+    found: dict[str, Any], pieces: _Pieces, shape: tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+    count = int(found["count"])
+    steps = unpack(pieces.get(*found["steps"]), (count,), "int64")
+    values = unpack(pieces.get(*found["ids"]), (count,), "uint16")
+    flat = np.cumsum(steps)
+    ascending = count == 0 or (steps[0] >= 0 and bool((steps[1:] > 0).all()))
+    if not ascending or (count and flat[-1] >= np.prod(shape, dtype=np.int64)) or not values.all():
+        raise ValueError("the strokes are not in order")
+    return flat, values
+
+
+def _plane_in(found: Any, shape: tuple[int, ...]) -> Plane:
+    plane = Plane((int(found[0][0]), int(found[0][1])), tuple(int(p) for p in found[1]))
+    outside = plane.ndim != len(shape) or any(
+        p >= shape[axis] for axis, p in zip(plane.others, plane.position, strict=True)
+    )
+    if outside:
+        raise ValueError(f"{plane} lies outside a volume of shape {shape}")
+    return plane
+
+
+def _patch_in(found: Any, plane_found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> Patch | None:
+    if found is None:
+        return None
+    plane = _plane_in(plane_found, shape)
+    top, bottom, left, right = (int(n) for n in found[:4])
+    height, width = shape[plane.displayed[0]], shape[plane.displayed[1]]
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+        raise ValueError(f"rows {top} to {bottom} and columns {left} to {right} lie outside {height} x {width}")
+    if found[4] not in ("uint8", "uint16"):
+        raise ValueError(f"values of type {found[4]}")
+    patch = Patch((slice(top, bottom), slice(left, right)), pieces.get(int(found[5]), int(found[6])), found[4])
+    unpack(patch.values, patch.shape, patch.dtype)
+    return patch
+
+
+def _required(patch: Patch | None) -> Patch:
+    if patch is None:
+        raise ValueError("a piece of the labels is missing")
+    return patch
+
+
+def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
+    sequence, kind, plane, labels, seeds, recipe = found
+    if kind not in KINDS or (kind == "run") != (seeds is not None and recipe is not None):
+        raise ValueError(f"an entry of the kind {kind!r} that is not complete")
+    made = None
+    if recipe is not None:
+        engine, warm, overlap, locked, background, device, checksum = recipe
+        if not 0 <= int(engine) < n_engines:
+            raise ValueError(f"engine {engine} of {n_engines}")
+        if background is not None and not 1 <= int(background) <= MAX_ID:
+            raise ValueError(f"the background has the id {background}")
+        made = Recipe(
+            int(engine), bool(warm), str(overlap), tuple(int(i) for i in locked), background, str(device), int(checksum)
+        )
+    where = _plane_in(plane, shape)
+    patches = [_patch_in(found, plane, pieces, shape) for found in (labels, seeds)]
+    return Entry(int(sequence), kind, where, patches[0], patches[1], made)
+
+
+def _check_lineage(entries: tuple[Entry, ...]) -> None:
+    """A warm start needs an entry to continue."""
+    known = set()
+    for before, entry in zip((None, *entries), entries, strict=False):
+        if before is not None and before.sequence >= entry.sequence:
+            raise ValueError("the entries are not in order")
+        if entry.recipe is not None:
+            key = entry.plane, entry.recipe.engine, entry.recipe.device
+            if entry.recipe.warm and key not in known:
+                raise ValueError("an entry continues one that is missing")
+            known.add(key)

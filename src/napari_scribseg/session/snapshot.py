@@ -1,0 +1,202 @@
+"""A session as something that can be written down, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core.classes import ClassTable
+from napari_scribseg.core.engine import Engine
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.session.canvas import Canvas
+from napari_scribseg.session.history import unpack
+from napari_scribseg.session.journal import Entry, Patch
+from napari_scribseg.session.state import EngineRecord, State
+from napari_scribseg.session.strokes import StrokeStore
+from napari_scribseg.session.volume import Plane, Volume
+
+__all__ = ["Snapshot", "find_volume", "make", "put", "restore", "settle", "start", "take"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All of a session, immutable: it may be written in any thread.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Spatial shape of the volume.
+    spacing : tuple of float
+        Of the volume.
+    source : str or None
+        The file that the volume came from.
+    engines : tuple of EngineRecord
+        Name and parameters of every engine that entries point to; the last is the one in use.
+    device, overlap : str
+        Settings.
+    plane : Plane or None
+        The plane drawn on last.
+    classes : ClassTable
+        As it was.
+    strokes : tuple of (ndarray, ndarray)
+        Flat indices and ids of all painted voxels.
+    base : tuple of (Plane, Patch)
+        The label volume in the beginning.
+    entries : tuple of Entry
+        The journal.
+    """
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    source: str | None
+    engines: tuple[EngineRecord, ...]
+    device: str
+    overlap: str
+    plane: Plane | None
+    classes: ClassTable
+    strokes: tuple[NDArray[np.int64], NDArray[np.uint16]]
+    base: tuple[tuple[Plane, Patch], ...]
+    entries: tuple[Entry, ...]
+
+
+def take(state: State) -> Snapshot:
+    """A snapshot of a session; takes milliseconds, as what is compressed was so before.
+
+    Raises
+    ------
+    InputError
+        If an engine has a parameter that is not a number, text, truth value or a sequence of those.
+    """
+    return Snapshot(
+        shape=state.volume.shape,
+        spacing=tuple(float(s) for s in state.volume.geometry.spacing),
+        source=state.volume.source,
+        engines=tuple(e if isinstance(e, tuple) else _record(e) for e in (*state.engines, state.engine)),
+        device=state.device,
+        overlap=state.overlap,
+        plane=state.plane,
+        classes=state.classes,
+        strokes=state.canvas.strokes.voxels(),
+        base=state.base,
+        entries=tuple(state.history.entries()),
+    )
+
+
+def _record(engine: Engine[Any]) -> EngineRecord:
+    fields = dataclasses.fields(engine)  # type: ignore[arg-type]
+    return engine.info.name, {f.name: _plain(getattr(engine, f.name), engine, f.name) for f in fields if f.init}
+
+
+def _plain(value: Any, engine: Engine[Any], name: str) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [_plain(v, engine, name) for v in value]
+    raise InputError(
+        f"the parameter {name!r} of the engine {engine.info.name!r} is a {type(value).__name__}; only numbers, text, "
+        "truth values and sequences of them can be saved"
+    )
+
+
+def find_volume(snapshot: Snapshot, path: Path) -> Volume:
+    """Read the image of a saved session, from where it was or from beside the session file.
+
+    Raises
+    ------
+    InputError
+        If it is in neither place, or cannot be read.
+    """
+    if snapshot.source is None:
+        raise InputError(f"{path} does not say which image it belongs to; give the volume")
+    places = (Path(snapshot.source), path.parent / Path(snapshot.source).name)
+    for place in places:
+        if place.exists():
+            return Volume.read(place)
+    raise InputError(f"the image {snapshot.source} of {path} is not there any more; give the volume")
+
+
+def start(
+    snapshot: Snapshot, volume: Volume, engine: str | Engine[Any] | None, make_engine: Callable[..., Engine[Any]]
+) -> State:
+    """The session before its first entry: its settings and the labels that it began with.
+
+    Raises
+    ------
+    InputError
+        If the volume is another one, or the engine in use is missing and ``engine`` names no other.
+    """
+    if volume.shape != snapshot.shape:
+        raise InputError(f"the session belongs to an image of shape {snapshot.shape}; this one has {volume.shape}")
+    if engine is None:
+        engine = make(snapshot.engines[-1], make_engine)
+    state = State(
+        volume, engine, classes=snapshot.classes, device=snapshot.device, overlap=snapshot.overlap, labels=None
+    )
+    state.base = snapshot.base
+    for plane, patch in snapshot.base:
+        put(state.canvas, plane, patch)
+    state.plane = snapshot.plane
+    state.sequence = max((entry.sequence for entry in snapshot.entries), default=0)
+    return state
+
+
+def restore(
+    snapshot: Snapshot,
+    volume: Volume,
+    *,
+    engine: str | Engine[Any] | None = None,
+    make_engine: Callable[..., Engine[Any]],
+) -> State:
+    """The session as it was; nothing is computed.
+
+    Raises
+    ------
+    InputError
+        If the volume is another one, or an engine is missing.
+    """
+    state = start(snapshot, volume, engine, make_engine)
+    for entry in snapshot.entries:
+        plane = volume.require(entry.plane)
+        if entry.kind == "run" and state.canvas.underlay(plane) is None:
+            state.canvas.set_underlay(plane, state.canvas.committed(plane))
+        if entry.labels is not None:
+            put(state.canvas, plane, entry.labels)
+        settle(state.canvas, entry)
+    state.engines = list(snapshot.engines[:-1])
+    state.canvas.strokes = StrokeStore.from_voxels(volume.shape, *snapshot.strokes)
+    state.history.load(list(snapshot.entries))
+    return state
+
+
+def make(record: EngineRecord, make_engine: Callable[..., Engine[Any]]) -> Engine[Any]:
+    """An engine by its record; sequences become tuples, as frozen dataclasses have them."""
+    name, parameters = record
+    return make_engine(name, **{key: _frozen(value) for key, value in parameters.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+
+
+def put(canvas: Canvas, plane: Plane, patch: Patch) -> None:
+    """Write a patch into the output."""
+    labels = canvas.committed(plane).astype(np.uint16)
+    labels[patch.region] = unpack(patch.values, patch.shape, patch.dtype)
+    canvas.write(plane, labels)
+
+
+def settle(canvas: Canvas, entry: Entry) -> None:
+    """What an entry does besides changing labels."""
+    if entry.kind == "clear":
+        canvas.set_underlay(entry.plane, None)
+    elif entry.kind in ("accept", "reopen"):
+        canvas.accept(entry.plane, entry.kind == "accept")

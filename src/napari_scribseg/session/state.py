@@ -1,0 +1,173 @@
+"""What a session is at a moment, without its signals and its worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_scribseg.core.classes import MAX_ID, ClassTable
+from napari_scribseg.core.engine import Engine
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.registry import get_engine
+from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.session.canvas import Canvas
+from napari_scribseg.session.history import ArrayChange, Change, History, pack
+from napari_scribseg.session.journal import Entry, Kind, Patch
+from napari_scribseg.session.rules import OVERLAPS, combine
+from napari_scribseg.session.volume import Plane, Volume
+
+__all__ = ["EngineRecord", "State", "as_engine", "as_overlap", "engine_key", "locked_error"]
+
+
+EngineRecord = tuple[str, dict[str, Any]]
+
+
+class State:
+    """Volume, strokes, output, steps and settings; changed in the owner's thread only.
+
+    Attributes
+    ----------
+    base : tuple of (Plane, Patch)
+        The label volume that the session began with, as far as it was not empty: where a replay begins.
+    engines : list of Engine or EngineRecord
+        Every engine that had a part in the output (of an earlier session: its name and parameters); journal entries
+        point into it.
+    plane : Plane or None
+        The plane drawn on last.
+    sequence : int
+        Number of journal entries ever made.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        engine: str | Engine[Any],
+        *,
+        classes: ClassTable | None,
+        device: str,
+        overlap: str,
+        labels: ArrayLike | None,
+    ) -> None:
+        self.volume = volume
+        self.engine = as_engine(engine)
+        self.classes = classes if classes is not None else ClassTable()
+        self.device = device
+        self.overlap = as_overlap(overlap)
+        self.canvas = Canvas(volume.shape, labels)
+        self.history = History()
+        self.base = () if labels is None else _nonempty(self.canvas.labels)
+        self.engines: list[Engine[Any] | EngineRecord] = []
+        self.plane: Plane | None = None
+        self.sequence = 0
+
+    @property
+    def locked_values(self) -> tuple[int, ...]:
+        """Values in the output that no result may change: the ids of locked classes, 0 for the background."""
+        return tuple(0 if c.background else c.id for c in self.classes if c.locked)
+
+    def find_plane(self, index: Plane | int | None) -> Plane:
+        """The plane meant by an index along the axis in use, by a Plane, or by None in a 2D image."""
+        if isinstance(index, Plane):
+            return self.volume.require(index)
+        if self.plane is not None and index is not None and len(self.plane.position) == 1:
+            return self.volume.plane(int(index), self.plane.others[0])
+        return self.volume.plane(None if index is None else int(index))
+
+    def read_strokes(self, painted: ArrayLike | Scribbles, plane: Plane) -> NDArray[Any]:
+        """The ids of a plane, shape (H, W), uint8 or uint16: a copy.
+
+        Raises
+        ------
+        InputError
+            If the shape is another than the plane's, the values are not integers, or an id is not in 0..65535.
+        """
+        values = np.asarray(self._from_scribbles(painted) if isinstance(painted, Scribbles) else painted)
+        shape = self.volume.plane_shape(plane)
+        if values.shape != shape:
+            raise InputError(f"the strokes have shape {values.shape}; {plane} has {shape}")
+        if values.dtype.kind not in "iub":
+            raise InputError(f"the strokes hold {values.dtype} values; integers are expected")
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > MAX_ID:
+            raise InputError(f"the strokes hold ids from {low} to {high}; expected 0 (unpainted) to {MAX_ID}")
+        return values.astype(np.uint8 if high <= 255 else np.uint16)
+
+    def _from_scribbles(self, scribbles: Scribbles) -> NDArray[Any]:
+        """Painted ids; the class with id 0 gets the background's id, a new one where the table has none."""
+        ids = list(scribbles.ids)
+        if 0 in ids:
+            if self.classes.background is None:
+                taken = self.classes.with_ids(ids)
+                free = taken.free_id()
+                self.classes = taken.with_ids([free]).as_background(free)
+            ids[ids.index(0)] = self.classes.background or 0
+        return np.asarray([*ids, 0])[scribbles.seeds]
+
+    def write(self, plane: Plane, labels: NDArray[Any]) -> list[Change]:
+        """Write labels that no engine made, within the locks; returns the change, if any."""
+        current = self.canvas.committed(plane)
+        merged = combine(
+            labels, current, np.zeros_like(current), ids=(), overlap="overwrite", locked=self.locked_values,
+            plane=plane, accepted=self.canvas.accepted,
+        )  # fmt: skip
+        _, change = self.canvas.write(plane, merged)
+        return [] if change is None else [change]
+
+    def entry(self, kind: Kind, plane: Plane, change: ArrayChange | None = None, **more: Any) -> Entry:
+        """The next journal entry."""
+        self.sequence += 1
+        patch = None if change is None else Patch(change.region, change.after, change.dtype)
+        return Entry(self.sequence, kind, plane, patch, **more)
+
+    def engine_index(self, engine: Engine[Any]) -> int:
+        """The place of an engine in the list of those used, where it is added if it is new."""
+        keys = [None if isinstance(used, tuple) else engine_key(used) for used in self.engines]
+        if engine_key(engine) not in keys:
+            self.engines.append(engine)
+            return len(self.engines) - 1
+        return keys.index(engine_key(engine))
+
+
+def engine_key(engine: Engine[Any]) -> tuple[str, str]:
+    """The same for engines of one class with equal parameters."""
+    return type(engine).__qualname__, repr(engine)
+
+
+def as_engine(engine: str | Engine[Any], **parameters: Any) -> Engine[Any]:
+    """An engine by its name, or itself.
+
+    Raises
+    ------
+    InputError
+        If there is no such engine, or it does not take planes.
+    """
+    made = get_engine(engine, **parameters) if isinstance(engine, str) else engine
+    if 2 not in made.info.ndim:
+        raise InputError(f"the engine {made.info.name!r} takes images of {made.info.ndim} axes; planes have 2")
+    return made
+
+
+def as_overlap(overlap: str) -> str:
+    """The rule itself, if there is one of this name; InputError otherwise."""
+    if overlap not in OVERLAPS:
+        raise InputError(f"the overlap rule is {overlap!r}; expected one of {', '.join(OVERLAPS)}")
+    return overlap
+
+
+def locked_error(plane: Plane) -> InputError:
+    """Why nothing may be written to an accepted plane."""
+    return InputError(f"{plane} is accepted and therefore locked; reopen it to change it")
+
+
+def _nonempty(labels: NDArray[Any]) -> tuple[tuple[Plane, Patch], ...]:
+    """The planes of the last two axes that hold a label, packed."""
+    lead = labels.ndim - 2
+    region = slice(0, labels.shape[-2]), slice(0, labels.shape[-1])
+    found = []
+    for position in np.ndindex(*labels.shape[:-2]):
+        if labels[position].any():
+            packed = pack(labels[position])
+            found.append((Plane((lead, lead + 1), position), Patch(region, packed, labels.dtype.name)))
+    return tuple(found)
