@@ -26,12 +26,13 @@ from napari_scribseg.core.classes import default_color
 __all__ = ["ClassTableView"]
 
 _COLOR, _NAME, _ID, _SHOW, _LOCK, _BACKGROUND = range(6)
+_YES, _NO = "☑", "☐"  # napari's style hides the frame of an empty check box
 _HEADS = ("", "class", "id", "show", "lock", "bg")
 _TIPS = (
     "Colour: double-click to choose another",
     "Name: double-click to change it",
     "Number in the label volume: double-click to change it",
-    "Whether the class is shown",
+    "Whether the class is shown: click to change it",
     "Whether results leave the voxels of this class as they are",
     "The class that stands for the background: it is saved as 0",
 )
@@ -53,6 +54,7 @@ class ClassTableView(QWidget):
         self._classes = ClassTable()
         self._table = _make_table()
         self._table.itemChanged.connect(self._on_item)
+        self._table.cellClicked.connect(self._on_click)
         self._table.cellDoubleClicked.connect(self._on_double_click)
         self._table.itemSelectionChanged.connect(self._on_selection)
         add = QPushButton("+ class")
@@ -128,8 +130,8 @@ class ClassTableView(QWidget):
         label = self._classes[identity]
         chosen = QColorDialog.getColor(QColor.fromRgbF(*label.color), self, f"Colour of {label.name}")
         if chosen.isValid():
-            r, g, b, _ = chosen.getRgbF()
-            color = (min(max(r, 0), 1), min(max(g, 0), 1), min(max(b, 0), 1), label.color[3])
+            r, g, b = (min(max(float(c), 0.0), 1.0) for c in (chosen.redF(), chosen.greenF(), chosen.blueF()))
+            color = (r, g, b, label.color[3])
             self._propose(lambda: self._classes.with_class(replace(label, color=color)))
 
     def _propose(self, make: Callable[[], ClassTable]) -> bool:
@@ -147,6 +149,11 @@ class ClassTableView(QWidget):
         label = self._classes.classes[item.row()]
         self._propose(lambda: _edited(self._classes, label, item))
 
+    def _on_click(self, row: int, column: int) -> None:
+        label = self._classes.classes[row]
+        if column in (_SHOW, _LOCK, _BACKGROUND):
+            self._propose(lambda: _toggled(self._classes, label, column))
+
     def _on_double_click(self, row: int, column: int) -> None:
         if column == _COLOR:
             self.choose_color(self._classes.ids[row])
@@ -157,25 +164,26 @@ class ClassTableView(QWidget):
 
 
 def _edited(classes: ClassTable, label: LabelClass, item: QTableWidgetItem) -> ClassTable:
-    """The table after the user changed one cell of the row of ``label``."""
-    column, text, checked = item.column(), item.text().strip(), item.checkState() == Qt.CheckState.Checked
-    if column == _NAME:
+    """The table after the user changed the text of a cell in the row of ``label``."""
+    text = item.text().strip()
+    if item.column() == _NAME:
         if not text:
             raise InputError("the name of the class is empty; at least one character is expected")
         return classes.with_class(replace(label, name=text))
-    if column == _ID:
-        if not text.isdecimal():
-            raise InputError(f"the id {text!r} is not a number; expected 1 to 65535")
-        new = replace(label, id=int(text))
-        return ClassTable(tuple(new if c.id == label.id else c for c in classes))
+    if not text.isdecimal():
+        raise InputError(f"the id {text!r} is not a number; expected 1 to 65535")
+    new = replace(label, id=int(text))
+    return ClassTable(tuple(new if c.id == label.id else c for c in classes))
+
+
+def _toggled(classes: ClassTable, label: LabelClass, column: int) -> ClassTable:
+    """The table after a click into a column of yes and no."""
     if column == _SHOW:
-        return classes.with_class(replace(label, visible=checked))
+        return classes.with_class(replace(label, visible=not label.visible))
     if column == _LOCK:
-        return classes.with_class(replace(label, locked=checked))
-    if column == _BACKGROUND:
-        others = tuple(_as_foreground(c) for c in classes)
-        return ClassTable(others).as_background(label.id) if checked else ClassTable(others)
-    return classes
+        return classes.with_class(replace(label, locked=not label.locked))
+    others = ClassTable(tuple(_as_foreground(c) for c in classes))
+    return others if label.background else others.as_background(label.id)
 
 
 def _as_foreground(label: LabelClass) -> LabelClass:
@@ -188,9 +196,10 @@ def _as_foreground(label: LabelClass) -> LabelClass:
 
 def _make_table() -> QTableWidget:
     table = QTableWidget(0, len(_HEADS))
-    table.setHorizontalHeaderLabels(list(_HEADS))
-    for column, tip in enumerate(_TIPS):
-        table.horizontalHeaderItem(column).setToolTip(tip)
+    for column, (text, tip) in enumerate(zip(_HEADS, _TIPS, strict=True)):
+        head = QTableWidgetItem(text)
+        head.setToolTip(tip)
+        table.setHorizontalHeaderItem(column, head)
     header = table.horizontalHeader()
     header.setMinimumSectionSize(20)
     for column in range(len(_HEADS)):
@@ -211,10 +220,10 @@ def _row_items(label: LabelClass) -> list[QTableWidgetItem]:
     color = QTableWidgetItem(QIcon(swatch), "")
     color.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
     cells = [color, QTableWidgetItem(label.name), QTableWidgetItem(str(label.id))]
-    for checked in (label.visible, label.locked, label.background):
-        cell = QTableWidgetItem()
-        cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsUserCheckable)
-        cell.setCheckState(Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked)
+    for yes in (label.visible, label.locked, label.background):
+        cell = QTableWidgetItem(_YES if yes else _NO)
+        cell.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
+        cell.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
         cells.append(cell)
     for cell, tip in zip(cells, _TIPS, strict=True):
         cell.setToolTip(tip)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
 
 __all__ = ["Dispatcher"]
 
@@ -58,6 +58,11 @@ class Dispatcher(QObject):
                 self.post(lambda: failed(error))
 
         self._aside.submit(function).add_done_callback(answer)
+
+    def later(self, milliseconds: int, function: Callable[[], object]) -> None:
+        """Run a function of the window's thread after a time, unless this was closed by then."""
+        if not self._closed:
+            QTimer.singleShot(milliseconds, lambda: self._run(function))
 
     def close(self) -> None:
         """End the threads after the jobs that they are in; what still waits is dropped. May be called twice."""

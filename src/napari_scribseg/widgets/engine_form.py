@@ -23,8 +23,8 @@ class EngineForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
         self._rows: dict[str, _Row] = {}
         self._container: Container[Any] | None = None
 
@@ -36,7 +36,7 @@ class EngineForm(QWidget):
         self._container.margins = (0, 0, 0, 0)
         for row in self._rows.values():
             row.connect(self._emit)
-        self.layout().addWidget(self._container.native)
+        self._layout.addWidget(self._container.native)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class EngineForm(QWidget):
     def _clear(self) -> None:
         if self._container is not None:
             native = self._container.native
-            self.layout().removeWidget(native)
+            self._layout.removeWidget(native)
             native.setParent(None)
             native.deleteLater()
             self._container = None
@@ -117,7 +117,7 @@ def _make_field(parameter: Parameter) -> Any:
         return LineEdit()
     low, high = max(parameter.low, -_LARGEST), min(parameter.high, _LARGEST)
     if parameter.kind == "int":
-        field = SpinBox(min=math.ceil(low), max=math.floor(high), step=max(round(parameter.step), 1))
+        field: Any = SpinBox(min=math.ceil(low), max=math.floor(high), step=max(round(parameter.step), 1))
     else:
         field = FloatSpinBox(min=low, max=high, step=parameter.step)
         field.native.setDecimals(max(2, 1 - math.floor(math.log10(parameter.step))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,12 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.planes import displayed_axes, plane_at
 from napari_scribseg.widgets.sources import Source
 
-__all__ = ["LayerSet", "image_layers", "label_layers", "layer_geometry"]
+__all__ = ["LayerSet", "image_layers", "label_layers", "layer_classes", "layer_geometry"]
 
 
 def image_layers(viewer: ViewerModel) -> list[Image]:
@@ -44,6 +44,17 @@ def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
         ):
             return source.geometry()
     return own
+
+
+def layer_classes(layer: Labels) -> ClassTable:
+    """Names and colours of a labels layer, from its features and its colormap."""
+    table = ClassTable()
+    names = dict(zip(layer.features.get("index", ()), layer.features.get("name", ()), strict=False))
+    for identity, name in names.items():
+        if identity > 0:
+            r, g, b, _ = (float(c) for c in layer.colormap.map(int(identity)))
+            table = table.with_class(LabelClass(int(identity), str(name), (r, g, b, 1.0)))
+    return table
 
 
 class LayerSet:
@@ -94,11 +105,16 @@ class LayerSet:
         if data is None or data.shape != self.source.layer_shape:
             data = np.zeros(self.source.layer_shape, dtype=dtype)
         layer = self._labels(data, f"{self.source.layer.name} strokes", classes, 1.0)
-        layer.brush_size = max(1, round(min(n for n in self.source.shape[-2:]) / 100))
-        layer.mode = "paint"
-        self.viewer.layers.selection.active = layer
+        layer.brush_size = max(1, round(min(self.source.shape[-2:]) / 100))
         self.strokes = layer
+        self.take_up_brush()
         return layer
+
+    def take_up_brush(self) -> None:
+        """Select the strokes layer for painting; the next press of the mouse paints."""
+        if self.strokes is not None and self.viewer.dims.ndisplay == 2:
+            self.viewer.layers.selection.active = self.strokes
+            self.strokes.mode = "paint"
 
     def use_strokes(self, layer: Labels) -> None:
         """Take a labels layer that is there, such as one made with napari's own button, as the strokes.
@@ -132,6 +148,16 @@ class LayerSet:
         with self:
             self.strokes.data[self._slicer(plane)] = painted
             self.strokes.refresh(extent=False)
+
+    def fill_strokes(self, strokes: Iterable[tuple[Plane, NDArray[Any]]]) -> None:
+        """Show the strokes of many slices at once: of a session that is taken up again."""
+        for plane, painted in strokes:
+            self.grow_strokes(int(painted.max(initial=0)))
+            if self.strokes is not None:
+                self.strokes.data[self._slicer(plane)] = painted
+        if self.strokes is not None:
+            with self:
+                self.strokes.refresh(extent=False)
 
     def grow_strokes(self, identity: int) -> None:
         """Give the strokes layer a wider integer type where an id would not fit; only painted planes take memory."""
@@ -314,4 +340,4 @@ def _colormap(classes: ClassTable) -> DirectLabelColormap:
 
 def _features(classes: ClassTable) -> dict[str, list[Any]]:
     """The table that napari shows under the mouse, and that writers read: ``index`` and ``name``."""
-    return {"index": [0, *classes.ids], "name": ["", *(c.name for c in classes)]}
+    return {"index": [0, *classes.ids], "name": ["unlabelled", *(c.name for c in classes)]}

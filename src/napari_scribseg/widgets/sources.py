@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import dask.array as da
 import numpy as np
@@ -12,6 +12,9 @@ from napari.layers import Image
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.session.volume import Volume
 from napari_scribseg.widgets.placement import cover, plain_geometry
+
+_stack: Any = da.stack  # dask has no types
+_from_array: Any = da.from_array
 
 __all__ = ["MAX_PLANE", "Source", "channel_choices"]
 
@@ -106,10 +109,10 @@ class Source:
             shapes = {tuple(part.shape) for part in parts}
             if len(shapes) > 1:
                 raise InputError(f"the layers have the shapes {sorted(shapes)}; channels of one image have the same")
-            array, channels = da.stack([_lazy(part) for part in parts], axis=-1), True
+            array, channels = _stack([_lazy(part) for part in parts], axis=-1), True
         elif self.channel_axis is not None:
-            array = array if isinstance(array, np.ndarray) else _lazy(array)
-            array, channels = np.moveaxis(array, self.channel_axis, -1), True
+            array, channels = _lazy(array) if not isinstance(array, np.ndarray) else array, True
+            array = np.moveaxis(cast(Any, array), self.channel_axis, -1)
         return Volume.from_array(array, self.geometry(), channels=channels, source=self.layer.source.path)
 
 
@@ -136,8 +139,8 @@ def _array(layer: Image, level: int) -> Any:
     return layer.data[level] if layer.multiscale else layer.data
 
 
-def _lazy(array: Any) -> da.Array:
+def _lazy(array: Any) -> Any:
     """A dask array that reads only what is sliced out of it."""
     if isinstance(array, da.Array):
         return array
-    return da.from_array(array, chunks=getattr(array, "chunks", None) or "auto", name=False)
+    return _from_array(array, chunks=getattr(array, "chunks", None) or "auto", name=False)

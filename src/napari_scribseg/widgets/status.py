@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from psygnal import Signal
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_scribseg.widgets.keys import KEYS, shown
@@ -26,7 +27,7 @@ class StatusPanel(QWidget):
         self.bar.setTextVisible(False)
         cancel = QPushButton("Cancel")
         cancel.setToolTip(f"Stop the running job ({shown(KEYS['cancel'])}); the former result stays")
-        cancel.clicked.connect(self.cancelled)
+        cancel.clicked.connect(lambda: self.cancelled.emit())
         self._progress = QWidget()
         row = QHBoxLayout(self._progress)
         row.setContentsMargins(0, 0, 0, 0)
@@ -38,7 +39,7 @@ class StatusPanel(QWidget):
         self._patience.setInterval(_PATIENCE_MS)
         self._patience.timeout.connect(self._progress.show)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(6, 0, 6, 4)
         for widget in (self.line, self._progress, self.notes):
             layout.addWidget(widget)
 

@@ -1,0 +1,384 @@
+"""Joins the layers of one image with its session: strokes go in, results and former states come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from napari_scribseg.core import ClassTable, Engine, InputError
+from napari_scribseg.session.session import Session
+from napari_scribseg.session.updates import Restored, Update
+from napari_scribseg.session.volume import Plane
+from napari_scribseg.widgets.layers import LayerSet
+from napari_scribseg.widgets.overlay import overlay_values
+from napari_scribseg.widgets.view import State, View
+
+__all__ = ["Annotator"]
+
+Aside = Callable[[Callable[[], Any], Callable[[Any], object], Callable[[BaseException], object]], None]
+
+
+def _told(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Say what a user can mend in the status line instead of raising it; renew the buttons."""
+
+    @wraps(method)
+    def wrapper(self: Annotator, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except InputError as error:
+            self.view.say(_sentence(str(error)), error=True)
+            return None
+        finally:
+            self.show_state()
+
+    return wrapper
+
+
+class Annotator:
+    """What the user does with one image; knows neither Qt nor threads.
+
+    Parameters
+    ----------
+    layers : LayerSet
+        Its layers, strokes and result present.
+    session : Session
+        Its logic.
+    view : View
+        Where things are told.
+    aside : callable
+        ``aside(function, done, failed)`` computes away from the window.
+
+    Attributes
+    ----------
+    mode : str
+        One of :data:`~napari_scribseg.widgets.view.MODES`.
+    overlay : str
+        One of :data:`~napari_scribseg.widgets.overlay.KINDS`.
+    opacity : float
+        Of the overlay.
+    """
+
+    def __init__(self, layers: LayerSet, session: Session, view: View, aside: Aside) -> None:
+        self.layers = layers
+        self.session = session
+        self.view = view
+        self.mode = "live"
+        self.overlay = "none"
+        self.opacity = 0.5
+        self._aside = aside
+        self._behind = False  # the pen moved on while a live job ran
+        self._shown_classes: ClassTable | None = None
+        self._last_error = ""
+        session.updated.connect(self._on_updated)
+        session.failed.connect(self._on_failed)
+        session.restored.connect(self._on_restored)
+        session.changed.connect(self._on_changed)
+        session.hint.connect(self._on_hint)
+        session.busy.connect(self._on_busy)
+        session.progress.connect(self._on_progress)
+
+    # strokes in -------------------------------------------------------------------------------------------------------
+
+    @_told
+    def pen_moved(self) -> None:
+        """The pen is down and moved: in live mode a first answer is asked for, one at a time."""
+        if self.mode != "live" or not self.session.engine.info.live:
+            return
+        if self.session.is_busy:
+            self._behind = True
+            return
+        self._behind = False
+        plane = self.layers.plane()
+        if plane is not None and not self.session.is_accepted(plane) and self.unsent(plane):
+            self.session.draw(self.layers.painted(plane), plane, live=True)
+
+    @_told
+    def pen_lifted(self) -> None:
+        """A stroke is done: record and segment it, but on demand."""
+        self._behind = False
+        plane = self.layers.plane()
+        if plane is None:
+            self.view.say(self.layers.why_no_plane(), error=True)
+        elif self.mode != "demand":
+            self.session.draw(self.layers.painted(plane), plane)
+        else:
+            self.view.say("Painted: press Segment when the strokes are done")
+
+    @_told
+    def look(self) -> None:
+        """Another slice came in sight, or strokes changed without a pen: show it, and segment what is new there."""
+        plane = self.layers.plane()
+        if plane is None:
+            self.layers.hide_overlay()
+            self.view.show_notes(())
+            self.view.say(self.layers.why_no_plane())
+            return
+        result = self.session.results(plane)
+        self.view.show_notes(result.notes if result is not None else ())
+        self._show_overlay(plane)
+        if self.mode != "demand" and self.unsent(plane):
+            self.session.draw(self.layers.painted(plane), plane)
+
+    def unsent(self, plane: Plane) -> bool:
+        """Whether the strokes layer shows other strokes on a slice than the session knows."""
+        return self.layers.strokes is not None and not np.array_equal(
+            self.layers.painted(plane), self.session.painted(plane)
+        )
+
+    # what the buttons do ----------------------------------------------------------------------------------------------
+
+    @_told
+    def segment(self) -> None:
+        """Segment the slice in sight, whatever the mode."""
+        plane = self._plane()
+        self.session.draw(self.layers.painted(plane), plane, demand=True)
+
+    @_told
+    def undo(self) -> None:
+        """Take back the last stroke and its result."""
+        plane = self.layers.plane()
+        if plane is not None and self.layers.strokes is not None and self.unsent(plane):
+            self.layers.strokes.undo()  # painted on demand only, so the session does not know of it
+        elif not self.session.undo():
+            self.view.say("There is nothing to undo")
+
+    @_told
+    def redo(self) -> None:
+        """Do again what was taken back."""
+        if not self.session.redo():
+            self.view.say("There is nothing to redo")
+
+    @_told
+    def toggle_accepted(self) -> None:
+        """Accept the slice in sight, or reopen it."""
+        plane = self._plane()
+        if self.session.is_accepted(plane):
+            self.session.reopen(plane)
+            self.view.say("The slice is open again: strokes change it")
+        elif self.session.accept(plane):
+            self.view.say("The slice is accepted: nothing changes it until you reopen it")
+
+    @_told
+    def clear(self) -> None:
+        """Remove the strokes and the result of the slice in sight."""
+        plane = self._plane()
+        if self.unsent(plane):
+            self.session.draw(self.layers.painted(plane), plane)  # so that undo brings back these, too
+        if self.session.clear(plane):
+            self.layers.write_strokes(plane, self.session.painted(plane))
+            self.view.say("The slice is cleared; Undo brings it back")
+
+    @_told
+    def propagate(self, count: int) -> None:
+        """Carry the result over to the next slices (the former ones for a negative count)."""
+        plane = self._plane()
+        if not plane.position:
+            raise InputError("the image has one slice only; there is nothing to propagate to")
+        axis, here = plane.others[-1], plane.position[-1]
+        stop = min(max(here + count, 0), self.session.volume.shape[axis] - 1)
+        self.session.propagate(plane, plane.at(axis, stop))
+
+    @_told
+    def cancel(self) -> None:
+        """Stop what runs; the former result stays."""
+        if self.session.is_busy:
+            self.session.cancel()
+            self.view.say("Cancelled; the former result stays")
+
+    @_told
+    def set_engine(self, engine: Engine[Any], mode: str, device: str, overlap: str) -> None:
+        """Take over settings, and answer the slice in sight anew where they change the answer."""
+        session = self.session
+        former = (session.engine, session.device, session.overlap)
+        self.mode = mode
+        if former == (engine, device, overlap):
+            self.look()
+            return
+        session.use(engine)
+        session.device, session.overlap = device, overlap
+        plane = self.layers.plane()
+        if plane is not None and mode != "demand" and not session.is_accepted(plane):
+            session.draw(self.layers.painted(plane), plane)
+
+    @_told
+    def set_classes(self, classes: ClassTable) -> None:
+        """Take over a table that the user changed.
+
+        An id that strokes or results use can neither change nor go: the voxels would lose their name.
+        """
+        for identity in set(self.session.classes.ids) - set(classes.ids):
+            if self.uses(identity):
+                self.view.show_classes(self.session.classes)
+                name = self.session.classes[identity].name
+                raise InputError(f"the class {name!r} has strokes or labels; erase them before its id changes or goes")
+        background = classes.background
+        self.session.classes = classes
+        self.view.show_classes(classes)
+        if background is None:
+            self.view.say("No class is the background: paint a class for what surrounds the others")
+
+    def uses(self, identity: int) -> bool:
+        """Whether a class has strokes or labels anywhere in the volume."""
+        strokes = self.layers.strokes
+        return any(
+            bool(np.any(np.asarray(plane) == identity))
+            for data in (None if strokes is None else strokes.data, self.session.labels)
+            if data is not None
+            for plane in (data if data.ndim > 2 else [data])
+        )
+
+    @_told
+    def paint_with(self, identity: int) -> None:
+        """Put a class into the brush."""
+        self.layers.paint_with(identity)
+        plane = self.layers.plane()
+        if plane is not None and self.overlay == "probability":
+            self._show_overlay(plane)
+
+    def take_brush(self) -> None:
+        """Begin with the first class that is not the background."""
+        first = next((c.id for c in self.session.classes if not c.background), None)
+        if first is not None:
+            self.layers.paint_with(first)
+
+    @_told
+    def set_overlay(self, kind: str, opacity: float) -> None:
+        """Choose what lies over the image."""
+        self.overlay, self.opacity = kind, opacity
+        plane = self.layers.plane()
+        if plane is not None:
+            self._show_overlay(plane)
+
+    def show_all(self) -> None:
+        """Tell the view everything anew, such as when it turns to this image."""
+        self.view.show_classes(self.session.classes)
+        self.view.show_busy(self.session.is_busy)
+        if self.layers.strokes is not None:
+            self.view.show_brush(self.layers.strokes.selected_label)
+        self.look()
+
+    def show_state(self) -> None:
+        """Tell the view which buttons make sense."""
+        plane, session = self.layers.plane(), self.session
+        unsent = plane is not None and self.mode == "demand" and self.layers.strokes is not None
+        accepted = plane is not None and session.is_accepted(plane)
+        state = State(plane is not None, session.can_undo or unsent, session.can_redo, accepted, len(session.accepted))
+        self.view.show_state(state)
+
+    def bring_back(self) -> bool:
+        """Make layers that were deleted anew, as the session knows them; whether the strokes layer is a new one."""
+        new = self.layers.strokes is None
+        if new:
+            self.layers.make_strokes(self.session.classes)
+            session = self.session
+            self.layers.fill_strokes((plane, session.painted(plane)) for plane in session.painted_planes())
+            self.take_brush()
+        self.layers.show_result(self.session.labels, self.session.classes)
+        self.layers.take_up_brush()
+        return new
+
+    def close(self) -> None:
+        """End the session; its sidecar is written. The strokes and the result stay in the viewer."""
+        self.session.close()
+        self.layers.hide_overlay()
+
+    # results out ------------------------------------------------------------------------------------------------------
+
+    def _on_updated(self, update: Update) -> None:
+        self.layers.show_result(self.session.labels, self.session.classes)
+        if update.plane != self.layers.plane():
+            self.show_state()
+            return
+        if update.region[0].stop:
+            self.layers.refresh_result(thumbnail=update.final)
+        self.view.show_notes(update.notes)
+        if update.final:
+            self._last_error = ""
+            self.view.say(f"Done: {len(update.ids)} classes on {update.plane}")
+            self._show_overlay(update.plane)
+        self.show_state()
+
+    def _on_restored(self, restored: Restored) -> None:
+        if restored.painted is not None:
+            self.layers.write_strokes(restored.plane, restored.painted)
+        self.layers.show_result(self.session.labels, self.session.classes)
+        plane = self.layers.plane()
+        if plane == restored.plane:
+            self.layers.refresh_result()
+            self._show_overlay(plane)
+        elif restored.painted is not None:
+            self.view.say(f"Changed {restored.plane}, which is not in sight")
+        self.show_state()
+
+    def _on_failed(self, plane: Plane, error: Exception) -> None:
+        name = self.session.engine.info.title
+        text = _sentence(str(error) if isinstance(error, InputError) else f"{name} failed on {plane}: {error!r}")
+        self.view.say(text, error=True)
+        if text != self._last_error:
+            self.view.notify(text)
+        self._last_error = text
+
+    def _on_changed(self) -> None:
+        if self.session.classes != self._shown_classes:
+            self._shown_classes = self.session.classes
+            self.layers.show_classes(self.session.classes)
+            self.view.show_classes(self.session.classes)
+        if self.layers.result is not None:
+            self.layers.show_result(self.session.labels, self.session.classes)
+        self.show_state()
+
+    def _on_hint(self, text: str) -> None:
+        self.view.say(_sentence(text))
+
+    def _on_busy(self, busy: bool) -> None:
+        self.view.show_busy(busy)
+        if not busy and self._behind:
+            self.pen_moved()
+
+    def _on_progress(self, fraction: float) -> None:
+        self.view.show_progress(fraction)
+
+    def _plane(self) -> Plane:
+        plane = self.layers.plane()
+        if plane is None:
+            raise InputError(self.layers.why_no_plane())
+        return plane
+
+    def _show_overlay(self, plane: Plane) -> None:
+        result = self.session.results(plane) if self.overlay != "none" else None
+        if result is None:
+            self.layers.hide_overlay()
+            return
+        kind, strokes, classes = self.overlay, self.layers.strokes, self.session.classes
+        identity = 0 if strokes is None or strokes.selected_label == classes.background else strokes.selected_label
+        name = "uncertainty" if kind == "uncertainty" else f"probability of {_name(classes, identity)}"
+
+        def show(values: Any) -> None:
+            if kind != self.overlay or plane != self.layers.plane():
+                return
+            if values is None:
+                self.layers.hide_overlay()
+                self.view.say(f"There is no {name} on this slice: it has no strokes here")
+            else:
+                self.layers.show_overlay(plane, values, name, self.opacity)
+
+        self._aside(
+            lambda: overlay_values(kind, result.probabilities, result.ids, identity),
+            show,
+            lambda error: self.view.say(f"The overlay cannot be shown: {error!r}", error=True),
+        )
+
+
+def _name(classes: ClassTable, identity: int) -> str:
+    """What a label id is called; 0 is the background."""
+    for label in classes:
+        if label.id == identity or (identity == 0 and label.background):
+            return label.name
+    return f"label {identity}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

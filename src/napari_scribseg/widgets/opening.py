@@ -1,0 +1,131 @@
+"""How an annotation begins: layers, session and annotator for an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from napari_scribseg.core import ClassTable, Engine, InputError
+from napari_scribseg.session.session import Session
+from napari_scribseg.widgets.annotator import Annotator
+from napari_scribseg.widgets.dispatch import Dispatcher
+from napari_scribseg.widgets.layers import LayerSet
+from napari_scribseg.widgets.saving import new_autosave
+from napari_scribseg.widgets.sources import Source
+from napari_scribseg.widgets.view import View
+
+__all__ = ["Request", "open_annotation", "resume_annotation"]
+
+_BACKGROUND = 255
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user chose before the button was pressed.
+
+    Attributes
+    ----------
+    viewer, source : ViewerModel, Source
+        Where, and what.
+    engine, device, overlap : Engine, str, str
+        For the session.
+    strokes, result : Labels or None
+        Layers to use; None for new ones.
+    """
+
+    viewer: ViewerModel
+    source: Source
+    engine: Engine[Any]
+    device: str = "auto"
+    overlap: str = "overwrite"
+    strokes: Labels | None = None
+    result: Labels | None = None
+
+
+def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Annotator:
+    """Make what is missing and join it.
+
+    Raises
+    ------
+    InputError
+        If the image, or a layer chosen, cannot be used; the viewer is then as it was.
+    """
+    layers = LayerSet(request.viewer, request.source)
+    volume = request.source.volume()
+    if request.strokes is not None and request.strokes is request.result:
+        raise InputError("strokes and result are the same layer; choose two different ones, or new ones")
+    if request.strokes is not None:
+        layers.use_strokes(request.strokes)
+    labels = None if request.result is None else layers.use_result(request.result)
+    session = Session(
+        volume,
+        request.engine,
+        classes=_first_classes(request.strokes, labels),
+        device=request.device,
+        overlap=request.overlap,
+        executor=dispatcher.executor,
+        deliver=dispatcher.post,
+        labels=labels,
+        sidecar=_sidecar(request.source, view),
+    )
+    return _join(layers, session, dispatcher, view)
+
+
+def resume_annotation(request: Request, path: Path, dispatcher: Dispatcher, view: View) -> Annotator:
+    """Go on with saved strokes, on new layers; the file is kept up to date from now on.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or belongs to another image.
+    """
+    layers = LayerSet(request.viewer, request.source)
+    session = Session.load(
+        path, request.source.volume(), executor=dispatcher.executor, deliver=dispatcher.post, sidecar=path
+    )
+    annotator = _join(layers, session, dispatcher, view)
+    layers.fill_strokes((plane, session.painted(plane)) for plane in session.painted_planes())
+    return annotator
+
+
+def _join(layers: LayerSet, session: Session, dispatcher: Dispatcher, view: View) -> Annotator:
+    """Add the layers that are missing, and the annotator that joins them with the session."""
+    if layers.strokes is None:
+        layers.make_strokes(session.classes)
+    layers.show_result(session.labels, session.classes)
+    annotator = Annotator(layers, session, view, dispatcher.aside)
+    annotator.take_brush()
+    return annotator
+
+
+def _first_classes(strokes: Labels | None, labels: NDArray[Any] | None) -> ClassTable:
+    """A background row and one class to begin with, and the ids that are in use already."""
+    used = sorted({*_ids(None if strokes is None else np.asarray(strokes.data)), *_ids(labels)})
+    free = _BACKGROUND if _BACKGROUND not in _ids(labels) else ClassTable.from_ids(used).free_id()
+    return ClassTable.from_ids([*used, *([] if any(i != free for i in used) else [1])], background=free)
+
+
+def _ids(array: NDArray[Any] | None) -> tuple[int, ...]:
+    """The ids in an array, plane by plane so that no copy of it is made."""
+    if array is None:
+        return ()
+    found: set[int] = set()
+    for plane in array.reshape(-1, *array.shape[-2:]):
+        if plane.any():
+            found.update(int(i) for i in np.unique(plane))
+    return tuple(sorted(found - {0}))
+
+
+def _sidecar(source: Source, view: View) -> Path | None:
+    """A file for the autosave; None, and a word, where none can be made."""
+    try:
+        return new_autosave(source)
+    except OSError as error:
+        view.say(f"Strokes are not saved as you paint: {error}", error=True)
+        return None

@@ -1,0 +1,45 @@
+"""What is done in the background when the widget opens, so that the first stroke finds it done."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from napari_scribseg.widgets.dispatch import Dispatcher
+
+__all__ = ["find_device", "warm_up"]
+
+_PATIENCE_MS = 700
+
+
+def find_device(dispatcher: Dispatcher, found: Callable[[str], object]) -> None:
+    """Find out what ``auto`` means on this computer."""
+
+    def choose() -> str:
+        from napari_scribseg.numerics.device import choose_device
+
+        return choose_device("auto")
+
+    dispatcher.aside(choose, found, lambda error: found(f"unknown ({error})"))
+
+
+def warm_up(dispatcher: Dispatcher, say: Callable[[str], object]) -> None:
+    """Load the compiled kernels; where that takes long because they are compiled for the first time, say so."""
+    progress = {"done": False, "told": False}
+
+    def finished(_result: object) -> None:
+        progress["done"] = True
+        if progress["told"]:
+            say("The engine is ready")
+
+    def tell() -> None:
+        if not progress["done"]:
+            progress["told"] = True
+            say("Preparing the engine for this computer; the very first answer may take some seconds longer")
+
+    dispatcher.later(_PATIENCE_MS, tell)
+    dispatcher.aside(_warm_up, finished, finished)
+
+
+def _warm_up() -> None:
+    importlib.import_module("napari_scribseg.numerics").warm_up()

@@ -1,0 +1,136 @@
+"""Turns the events of viewer and layers into the few things that matter to an annotator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari.layers import Layer
+
+from napari_scribseg.widgets.annotator import Annotator
+from napari_scribseg.widgets.layers import LayerSet
+
+__all__ = ["Watcher"]
+
+Later = Callable[[int, Callable[[], object]], None]
+
+_PEN_MS = 25  # pen movements within this time are answered together
+_LOOK_MS = 10  # so are the many events of one movement of a slider
+
+
+class Watcher:
+    """Listens on behalf of one annotator.
+
+    Parameters
+    ----------
+    annotator : Annotator
+        Told of strokes, slices in sight, and classes chosen in napari's own controls.
+    later : callable
+        ``later(milliseconds, function)`` calls a function of the window's thread soon.
+    lost : callable
+        ``lost(role)`` is told of a layer that left the viewer or was replaced: ``"image"``, ``"strokes"``,
+        ``"result"``.
+    turned_to : callable
+        Called when the user paints on the strokes layer: the widget shows this annotator then.
+    """
+
+    def __init__(
+        self,
+        annotator: Annotator,
+        later: Later,
+        lost: Callable[[str], object],
+        turned_to: Callable[[], object],
+    ) -> None:
+        self._annotator = annotator
+        self._later = later
+        self._lost = lost
+        self._turned_to = turned_to
+        self._waiting: set[str] = set()
+        self._open = True
+        viewer = self._layers.viewer
+        viewer.layers.events.removed.connect(self._on_removed)
+        for event in (viewer.dims.events.current_step, viewer.dims.events.order, viewer.dims.events.ndisplay):
+            event.connect(self._on_view)
+        self._layers.source.layer.events.data.connect(self._on_image_data)
+        self.watch_strokes()
+
+    @property
+    def _layers(self) -> LayerSet:
+        return self._annotator.layers
+
+    def watch_strokes(self) -> None:
+        """Listen to the strokes layer; call again when it is another one."""
+        strokes = self._layers.strokes
+        if strokes is not None:
+            strokes.events.labels_update.connect(self._on_pen)
+            strokes.events.paint.connect(self._on_stroke)
+            strokes.events.set_data.connect(self._on_set_data)
+            strokes.events.selected_label.connect(self._on_brush)
+            strokes.events.data.connect(self._on_set_data)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._open = False
+        layers = self._layers
+        layers.viewer.layers.events.removed.disconnect(self._on_removed)
+        dims = layers.viewer.dims.events
+        for event in (dims.current_step, dims.order, dims.ndisplay):
+            event.disconnect(self._on_view)
+        layers.source.layer.events.data.disconnect(self._on_image_data)
+        if layers.strokes is not None:
+            self._unwatch(layers.strokes)
+
+    def _unwatch(self, strokes: Layer) -> None:
+        events = strokes.events
+        for event, method in (
+            (events.labels_update, self._on_pen),
+            (events.paint, self._on_stroke),
+            (events.set_data, self._on_set_data),
+            (events.selected_label, self._on_brush),
+            (events.data, self._on_set_data),
+        ):
+            event.disconnect(method)
+
+    def _soon(self, name: str, milliseconds: int, function: Callable[[], object]) -> None:
+        """Call a function once for all the events of a short time."""
+        if name in self._waiting:
+            return
+        self._waiting.add(name)
+
+        def call() -> None:
+            self._waiting.discard(name)
+            if self._open:
+                function()
+
+        self._later(milliseconds, call)
+
+    def _on_pen(self, _event: Any) -> None:
+        if not self._layers.writing:
+            self._soon("pen", _PEN_MS, self._annotator.pen_moved)
+
+    def _on_stroke(self, _event: Any) -> None:
+        self._turned_to()
+        self._annotator.pen_lifted()
+
+    def _on_set_data(self, _event: Any) -> None:
+        if not self._layers.writing:
+            self._soon("look", _LOOK_MS, self._annotator.look)
+
+    def _on_view(self, _event: Any) -> None:
+        self._soon("look", _LOOK_MS, self._annotator.look)
+
+    def _on_brush(self, _event: Any) -> None:
+        strokes = self._layers.strokes
+        if strokes is not None:
+            self._annotator.view.show_brush(strokes.selected_label)
+
+    def _on_removed(self, event: Any) -> None:
+        strokes = self._layers.strokes
+        role = self._layers.forget(event.value)
+        if role == "strokes" and strokes is not None:
+            self._unwatch(strokes)
+        if role is not None:
+            self._lost(role)
+
+    def _on_image_data(self, _event: Any) -> None:
+        self._lost("image data")
