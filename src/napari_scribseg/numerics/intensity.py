@@ -50,7 +50,8 @@ def _beyond(unit: NDArray[np.float32]) -> NDArray[np.float32]:
     """The part outside [0, 1], compressed: a tenth of log(1 + 10 distance), its sign kept."""
     outside = unit - np.clip(unit, 0, 1)
     size: NDArray[np.float32] = np.log1p(10 * np.abs(outside))
-    return np.copysign(np.float32(0.1) * size, outside)
+    beyond: NDArray[np.float32] = np.copysign(np.float32(0.1) * size, outside)
+    return beyond
 
 
 def _all_whole(flat: NDArray[np.float32]) -> bool:
