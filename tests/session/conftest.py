@@ -56,10 +56,6 @@ class Gate:
         while not self.go.acquire(timeout=0.005):
             report(0.1)
 
-    def await_engine(self) -> None:
-        if not self.arrived.acquire(timeout=10):
-            raise TimeoutError("the engine did not start")
-
 
 _GATES: dict[str, Gate] = {}
 
@@ -105,6 +101,13 @@ class Lying(Nearest):
         return answers[self.how]
 
 
+@dataclass(frozen=True)
+class Few(Nearest):
+    """A Nearest for two classes."""
+
+    info: ClassVar[EngineInfo] = EngineInfo("few", "Few", "for tests", max_classes=2)
+
+
 @pytest.fixture
 def gate(request):
     """A gate and the engine that waits at it."""
@@ -141,4 +144,4 @@ def painted():
 @pytest.fixture
 def engines():
     """The engine classes for tests, by name."""
-    return {"nearest": Nearest, "gated": Gated, "lying": Lying}
+    return {"nearest": Nearest, "gated": Gated, "lying": Lying, "few": Few}

@@ -76,7 +76,6 @@ class Runner:
             plane, self._generation, state.engine, state.device, painted, state.classes.background,
             live=owner is None, seeder=seeder, owner=owner,
         )  # fmt: skip
-        job.future.add_done_callback(lambda future: job.stop.set() if future.cancelled() else None)
         self._unanswered.pop(plane, None)
         self._hide(except_on=plane)
         self._scheduler.submit(job)
@@ -236,6 +235,8 @@ class Runner:
         step = job.owner
         if isinstance(step, Propagation):
             step.stopped()
+        elif job.unwanted and step is not None:
+            self.resolve(step)
         if not isinstance(step, Step) or not step.waiting:
             return
         if self._history.newest(job.plane) is step:

@@ -128,6 +128,16 @@ class Job:
     warm: Any = MISSING
     future: Future[Any] = field(default_factory=Future)
     stop: threading.Event = field(default_factory=threading.Event)
+    unwanted: bool = False
+
+    def __post_init__(self) -> None:
+        self.future.add_done_callback(self._future_done)
+
+    def _future_done(self, future: Future[Any]) -> None:
+        """Whoever holds the future may cancel it, from any thread: then nobody wants the result."""
+        if future.cancelled() and not self.stop.is_set():
+            self.unwanted = True
+            self.stop.set()
 
     def drop(self) -> None:
         """Cancel the job and its future."""

@@ -1,0 +1,284 @@
+"""One job in flight, the latest wins: with a real thread, and an inbox that the test empties."""
+
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from napari_scribseg.core import InputError
+from napari_scribseg.session.session import Session
+from napari_scribseg.session.worker import Inbox
+
+
+@pytest.fixture
+def executor():
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def inbox():
+    return Inbox()
+
+
+@pytest.fixture
+def session(volume, gate, executor, inbox):
+    session = Session(volume, gate[1], executor=executor, deliver=inbox.deliver)
+    yield session
+    session.cancel()
+
+
+def stroke(painted, row):
+    more = painted.copy()
+    more[row, 1] = 1
+    return more
+
+
+def arrive(gate, inbox):
+    """Empty the inbox until the engine stands at the gate."""
+    for _ in range(2000):
+        inbox.run()
+        if gate[0].arrived.acquire(timeout=0.005):
+            return
+    raise TimeoutError("the engine did not start")
+
+
+def settle(session, inbox):
+    for _ in range(2000):
+        inbox.run()
+        if not session.is_busy:
+            return
+        threading.Event().wait(0.005)
+    raise TimeoutError("the session is still busy")
+
+
+def test_threads_need_a_way_back(volume, gate, executor):
+    with pytest.raises(InputError, match="deliver"):
+        Session(volume, gate[1], executor=executor)
+
+
+def test_a_result_arrives_in_the_owner_thread(session, painted, gate, inbox):
+    threads, busy = [], []
+    session.updated.connect(lambda update: threads.append(threading.current_thread()))
+    session.busy.connect(busy.append)
+    future = session.draw(painted, 0)
+    arrive(gate, inbox)
+    assert session.is_busy
+    assert not session.labels.any()
+    gate[0].go.release()
+    assert inbox.wait(future, 10).final
+    assert set(threads) == {threading.current_thread()}
+    assert busy == [True, False]
+
+
+def test_the_latest_wins_and_nothing_queues(session, painted, gate, inbox):
+    finals = []
+    session.updated.connect(lambda update: finals.append(update.generation) if update.final else None)
+    first = session.draw(painted, 0)
+    arrive(gate, inbox)
+    second = session.draw(stroke(painted, 0), 0)
+    third = session.draw(stroke(painted, 1), 0)
+    assert second.cancelled()  # pushed out before it began
+    arrive(gate, inbox)  # only the third runs after the first
+    gate[0].go.release()
+    inbox.wait(third, 10)
+    assert first.cancelled()
+    with pytest.raises(CancelledError):
+        first.result()
+    assert len(finals) == 1
+    assert len([c for c in gate[0].calls if c.startswith("segment")]) == 2
+    assert gate[0].calls.count("prepare") == 1  # kept, though the job that made it was cancelled
+
+
+def test_a_late_answer_is_dropped(session, painted, gate, inbox):
+    first = session.draw(painted, 0)
+    arrive(gate, inbox)
+    gate[0].go.release()
+    while inbox._posted.empty() or not first_answer_posted(session, inbox):
+        threading.Event().wait(0.005)
+    session.cancel()  # the answer is there, but not yet delivered
+    settle(session, inbox)
+    assert first.cancelled()
+    assert not session.labels.any()
+    assert session.painted(0).any()
+
+
+def first_answer_posted(session, inbox):
+    return inbox._posted.qsize() >= 2  # a preview and the answer
+
+
+def test_a_cancelled_job_leaves_the_former_state(session, painted, gate, inbox):
+    def answer(strokes):
+        future = session.draw(strokes, 0)
+        arrive(gate, inbox)
+        return future
+
+    future = answer(painted)
+    gate[0].go.release()
+    inbox.wait(future, 10)
+    answer(stroke(painted, 0))
+    session.cancel()
+    settle(session, inbox)
+    future = answer(stroke(painted, 1))
+    gate[0].go.release()
+    inbox.wait(future, 10)
+    assert gate[0].calls == ["prepare", "segment after 0", "segment after 1", "segment after 1"]
+
+
+def test_undo_while_a_job_runs_cancels_it_and_redo_asks_again(session, painted, gate, inbox):
+    future = session.draw(painted, 0)
+    arrive(gate, inbox)
+    assert session.undo()
+    settle(session, inbox)
+    assert future.cancelled()
+    assert not session.painted(0).any()
+    assert not session.labels.any()
+    assert session.redo()
+    assert (session.painted(0) == painted).all()
+    arrive(gate, inbox)
+    gate[0].go.release()
+    settle(session, inbox)
+    assert session.labels[0].any()
+    session.undo()
+    assert not session.labels.any()
+    assert not session.can_undo
+
+
+def test_a_plane_left_in_a_hurry_gets_its_result_later(session, painted, gate, inbox):
+    session.draw(painted, 0)
+    arrive(gate, inbox)
+    future = session.draw(painted, 1)
+    arrive(gate, inbox)
+    gate[0].go.release()
+    inbox.wait(future, 10)
+    assert session.is_busy
+    arrive(gate, inbox)
+    gate[0].go.release()
+    settle(session, inbox)
+    assert session.labels[0].any()
+    assert session.labels[1].any()
+    assert session.undo()
+    assert session.labels[0].any()
+    assert not session.labels[1].any()
+    assert session.undo()
+    assert not session.labels.any()
+    assert not session.can_undo
+
+
+def test_undo_to_strokes_that_never_got_a_result(session, painted, gate, inbox):
+    session.draw(painted, 0)
+    arrive(gate, inbox)
+    future = session.draw(stroke(painted, 0), 0)
+    arrive(gate, inbox)
+    gate[0].go.release()
+    inbox.wait(future, 10)
+    session.undo()
+    assert (session.painted(0) == painted).all()
+    arrive(gate, inbox)
+    gate[0].go.release()
+    settle(session, inbox)
+    assert session.labels[0].any()
+    session.undo()
+    assert not session.labels.any()
+
+
+def test_the_same_strokes_twice_are_one_step(session, painted, gate, inbox):
+    session.draw(painted, 0)
+    arrive(gate, inbox)
+    future = session.draw(painted, 0)
+    arrive(gate, inbox)
+    gate[0].go.release()
+    inbox.wait(future, 10)
+    session.undo()
+    assert not session.labels.any()
+    assert not session.painted(0).any()
+    assert not session.can_undo
+
+
+def test_accepting_waits_for_the_result(session, painted, gate, inbox):
+    hints = []
+    session.hint.connect(hints.append)
+    future = session.draw(painted, 0)
+    arrive(gate, inbox)
+    assert not session.accept(0)
+    assert "computed" in hints[0]
+    gate[0].go.release()
+    inbox.wait(future, 10)
+    assert session.accept(0)
+
+
+def test_a_future_cancelled_by_its_holder_stops_the_job(session, painted, gate, inbox):
+    future = session.draw(painted, 0)
+    arrive(gate, inbox)
+    assert future.cancel()
+    settle(session, inbox)
+    assert not session.labels.any()
+
+
+def test_progress_is_told(session, painted, gate, inbox):
+    seen = []
+    session.progress.connect(seen.append)
+    future = session.draw(painted, 0)
+    arrive(gate, inbox)
+    gate[0].go.release()
+    inbox.wait(future, 10)
+    assert seen[-1] == 1.0
+    assert seen == sorted(seen)
+
+
+def test_an_executor_that_was_shut_down(session, painted, executor):
+    executor.shutdown()
+    failures = []
+    session.failed.connect(lambda plane, error: failures.append(error))
+    with pytest.raises(RuntimeError):
+        session.draw(painted, 0).result()
+    assert len(failures) == 1
+    assert not session.is_busy
+
+
+def test_closing_while_a_job_runs(session, painted, gate, inbox):
+    future = session.draw(painted, 0)
+    arrive(gate, inbox)
+    session.close()
+    settle(session, inbox)
+    assert future.cancelled()
+    assert not session.labels.any()
+
+
+def test_waiting_has_an_end(session, painted, gate, inbox):
+    with pytest.raises(TimeoutError):
+        inbox.wait(session.draw(painted, 0), 0.05)
+
+
+def test_random_requests_end_in_a_consistent_state(session, painted, gate, inbox):
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        act = rng.integers(5)
+        z = int(rng.integers(3))
+        if act <= 2:
+            session.draw(stroke(painted, int(rng.integers(12))), z, live=bool(rng.integers(2)))
+        elif act == 3:
+            session.undo()
+        else:
+            session.redo()
+        if rng.integers(2):
+            gate[0].go.release()
+        threading.Event().wait(0.002)
+        inbox.run()
+    for _ in range(50):
+        gate[0].go.release()
+    settle(session, inbox)
+    for z in range(3):
+        drawn = np.unique(session.painted(z))
+        assert session.labels[z].any() == (drawn.size > 2)
+    labels = session.labels.copy()
+    n = 0
+    while session.undo():
+        settle(session, inbox)
+        n += 1
+    assert not session.labels.any()
+    for _ in range(n):
+        session.redo()
+        settle(session, inbox)
+    assert (session.labels != 0).sum() == (labels != 0).sum()
