@@ -11,6 +11,7 @@ from napari_scribseg.widgets.keys import KEYS, shown
 __all__ = ["StatusPanel"]
 
 _PATIENCE_MS = 500  # jobs shorter than this show no progress bar
+_STEP_MS = 150  # the bar moves no more often: each of its steps paints the whole window anew
 
 
 class StatusPanel(QWidget):
@@ -25,6 +26,8 @@ class StatusPanel(QWidget):
         self.notes.setEnabled(False)  # dimmed: it is said by the engine, nothing has to be done
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
+        self.bar.setRange(0, 1000)
+        self._fraction = 0.0
         cancel = QPushButton("Cancel")
         cancel.setToolTip(f"Stop the running job ({shown(KEYS['cancel'])}); the former result stays")
         cancel.clicked.connect(lambda: self.cancelled.emit())
@@ -37,7 +40,10 @@ class StatusPanel(QWidget):
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(_PATIENCE_MS)
-        self._patience.timeout.connect(self._progress.show)
+        self._patience.timeout.connect(self._on_patience)
+        self._steps = QTimer(self)
+        self._steps.setInterval(_STEP_MS)
+        self._steps.timeout.connect(self._move)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 0, 6, 4)
         for widget in (self.line, self._progress, self.notes):
@@ -57,15 +63,23 @@ class StatusPanel(QWidget):
         """Start waiting for a job that may be long, or end it."""
         if not busy:
             self._patience.stop()
+            self._steps.stop()
             self._progress.hide()
         elif not self._patience.isActive() and self._progress.isHidden():
-            self.bar.setRange(0, 0)
+            self._fraction = 0.0
             self._patience.start()
 
     def show_progress(self, fraction: float) -> None:
-        """Move the bar; fraction from 0 to 1."""
-        self.bar.setRange(0, 1000)
-        self.bar.setValue(round(1000 * fraction))
+        """Note how far the job is, from 0 to 1; the bar follows a little later."""
+        self._fraction = fraction
+
+    def _on_patience(self) -> None:
+        self._move()
+        self._progress.show()
+        self._steps.start()
+
+    def _move(self) -> None:
+        self.bar.setValue(round(1000 * self._fraction))
 
 
 def _wrapped_label() -> QLabel:

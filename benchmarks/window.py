@@ -1,0 +1,105 @@
+"""How long the window's thread is held by a stroke: run as ``xvfb-run -a python benchmarks/window.py [size]``.
+
+Drives a real window with a volume of 60 slices, four classes and live answers, by mouse events on the canvas, and prints
+the time that each call of ours holds the window's thread (drawing by OpenGL, which is napari's own, left out).
+"""
+
+import sys
+import time
+from collections import defaultdict
+
+import napari
+import numpy as np
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_scribseg.core import ClassTable
+from napari_scribseg.widgets import annotator, dispatch, segmentation, watcher
+
+CALLS = (
+    (annotator.Annotator, "pen_moved"),
+    (annotator.Annotator, "pen_lifted"),
+    (annotator.Annotator, "look"),
+    (annotator.Annotator, "undo"),
+    (dispatch.Dispatcher, "_run"),
+    (watcher.Watcher, "_on_pen"),
+    (watcher.Watcher, "_on_stroke"),
+)
+spent = defaultdict(list)
+
+
+def instrument():
+    for owner, name in CALLS:
+        inner = getattr(owner, name)
+
+        def timed(*args, _inner=inner, _name=f"{owner.__name__}.{name}", **kwargs):
+            start = time.perf_counter()
+            try:
+                return _inner(*args, **kwargs)
+            finally:
+                spent[_name].append((time.perf_counter() - start) * 1e3)
+
+        setattr(owner, name, timed)
+
+
+def wait(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        QApplication.processEvents()
+        time.sleep(0.001)
+
+
+def to_canvas(viewer, row, column):
+    canvas = viewer.window._qt_viewer.canvas
+    x, y = canvas.view.scene.transform.map([column, row])[:2]
+    return QPoint(round(x), round(y))
+
+
+def stroke(viewer, points):
+    native = viewer.window._qt_viewer.canvas.native
+    where = [to_canvas(viewer, *point) for point in points]
+    QTest.mouseMove(native, where[0])
+    QTest.mousePress(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
+    for point in where[1:]:
+        QTest.mouseMove(native, point)
+        wait(0.02)
+    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
+    wait(0.6)
+
+
+def main(size):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size] / size
+    plane = 400 * (np.hypot(x - 0.5, y - 0.5) < 0.3) + 200 * (x > 0.5)
+    image = (plane + rng.normal(0, 40, (60, size, size))).astype(np.int16)
+    viewer = napari.Viewer(show=False)
+    viewer.window._qt_window.resize(1280, 800)
+    viewer.window._qt_window.show()
+    viewer.add_image(image, name="volume")
+    widget = segmentation.SegmentationWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    widget.start()
+    front = widget.desk.front
+    front.set_classes(ClassTable.from_ids([1, 2, 3], background=255))
+    wait(3)
+    instrument()
+    for number in range(16):
+        front.layers.strokes.selected_label = (255, 1, 2, 3)[number % 4]
+        row, column = rng.uniform(0.1, 0.9, 2) * size
+        steps = np.linspace(0, 0.1 * size, 12)
+        stroke(viewer, [(min(row + s, size - 2), min(column + s, size - 2)) for s in steps])
+    front.undo()
+    wait(0.5)
+    viewer.dims.set_current_step(0, 31)
+    wait(0.5)
+    print(f"{size} x {size}, milliseconds of the window's thread:")
+    print(f"{'call':<24}{'calls':>7}{'median':>9}{'95 %':>9}{'max':>9}")
+    for name, times in sorted(spent.items()):
+        print(f"{name:<24}{len(times):>7}{np.median(times):>9.2f}{np.percentile(times, 95):>9.2f}{max(times):>9.2f}")
+    widget.end_all()
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 512)

@@ -1,0 +1,474 @@
+"""What an annotator does, without a window: layers in a viewer model, a view that only listens."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_scribseg.core import ClassTable, InputError
+from napari_scribseg.session.session import Session
+from napari_scribseg.session.volume import Plane
+from napari_scribseg.session.worker import Inbox
+from napari_scribseg.widgets.annotator import Annotator
+from napari_scribseg.widgets.layers import LayerSet
+from napari_scribseg.widgets.sources import Source
+from napari_scribseg.widgets.view import View
+from napari_scribseg.widgets.watcher import Watcher
+
+CLASSES = ClassTable.from_ids([1], background=255)
+
+
+def at_once(_milliseconds, function):
+    function()
+
+
+class Bench:
+    """One annotated image, watched."""
+
+    def __init__(self, array, engine, **options):
+        self.viewer = ViewerModel()
+        session_options = {k: options.pop(k) for k in ("executor", "deliver", "labels") if k in options}
+        channel_axis = options.pop("channels", None)
+        self.image = self.viewer.add_image(array, name="image", **options)
+        self.layers = LayerSet(self.viewer, Source(self.image, channel_axis=channel_axis))
+        self.view = MagicMock(spec=View)
+        volume = self.layers.source.volume()
+        self.session = Session(volume, engine, classes=CLASSES, **session_options)
+        self.layers.make_strokes(CLASSES)
+        self.layers.show_result(self.session.labels, CLASSES)
+        self.lost = []
+        self.annotator = Annotator(self.layers, self.session, self.view, self.aside)
+        self.watcher = Watcher(self.annotator, at_once, self.lost.append, lambda: None)
+
+    @staticmethod
+    def aside(function, done, failed):
+        done(function())
+
+    @property
+    def strokes(self):
+        return self.layers.strokes
+
+    @property
+    def result(self):
+        return self.layers.result
+
+    def paint(self, identity, *points):
+        """One stroke, with napari's own brush."""
+        self.strokes.selected_label = identity
+        with self.strokes.block_history():
+            for point in points:
+                self.strokes.paint(point, identity)
+
+    def said(self):
+        return [call.args[0] for call in self.view.say.call_args_list]
+
+    def shown(self):
+        return self.result.data[self.layers.plane().slicer]
+
+
+@pytest.fixture
+def bench(nearest):
+    bench = Bench(np.zeros((4, 20, 30), np.int16), nearest(), scale=(3, 1, 1))
+    bench.viewer.dims.set_current_step(0, 1)
+    bench.strokes.brush_size = 1
+    return bench
+
+
+def two_strokes(bench, z=1):
+    bench.paint(255, (z, 2, 2), (z, 2, 3))
+    bench.paint(1, (z, 15, 20), (z, 15, 21))
+
+
+def test_first_stroke_asks_for_a_second_class(bench):
+    bench.paint(1, (1, 5, 5))
+    assert "second class" in bench.said()[-1]
+    assert not bench.session.labels.any()
+    bench.view.notify.assert_not_called()
+
+
+def test_two_classes_give_a_result(bench):
+    two_strokes(bench)
+    assert bench.shown()[15, 20] == 1
+    assert bench.shown()[2, 2] == 0
+    assert not bench.result.data[0].any()
+    bench.view.show_notes.assert_called_with(("chose the nearest stroke",))
+
+
+def test_undo_and_redo_cover_strokes_and_result(bench):
+    two_strokes(bench)
+    before = bench.shown().copy()
+    painted = bench.strokes.data.copy()
+    bench.paint(1, (1, 3, 3))
+    after = bench.shown().copy()
+    assert (after != before).any()
+    bench.annotator.undo()
+    assert np.array_equal(bench.shown(), before)
+    assert np.array_equal(bench.strokes.data, painted)
+    bench.annotator.redo()
+    assert np.array_equal(bench.shown(), after)
+    assert bench.strokes.data[1, 3, 3] == 1
+
+
+def test_undo_to_the_beginning_and_no_further(bench):
+    two_strokes(bench)
+    for _ in range(5):
+        bench.annotator.undo()
+    assert not bench.strokes.data.any()
+    assert not bench.session.labels.any()
+    assert "nothing to undo" in bench.said()[-1]
+
+
+def test_undo_on_another_slice_says_where(bench):
+    two_strokes(bench)
+    bench.viewer.dims.set_current_step(0, 3)
+    bench.annotator.undo()
+    assert "slice 1" in bench.said()[-1]
+    assert bench.strokes.data[1, 15, 20] == 0
+
+
+def test_napari_s_own_undo_is_noticed(bench):
+    two_strokes(bench)
+    bench.paint(1, (1, 3, 3))
+    bench.strokes.undo()
+    assert not bench.annotator.unsent(Plane((1, 2), (1,)))
+    assert bench.session.painted(Plane((1, 2), (1,)))[3, 3] == 0
+
+
+def test_on_demand_waits_for_the_button(bench):
+    bench.annotator.mode = "demand"
+    two_strokes(bench)
+    assert not bench.session.labels.any()
+    bench.annotator.segment()
+    assert bench.shown()[15, 20] == 1
+
+
+def test_on_demand_undo_takes_back_what_was_not_sent(bench):
+    bench.annotator.mode = "demand"
+    two_strokes(bench)
+    bench.annotator.undo()
+    assert sorted(np.unique(bench.strokes.data)) == [0, 255]
+    bench.annotator.undo()
+    assert not bench.strokes.data.any()
+
+
+def test_on_demand_without_strokes_is_an_error(bench):
+    bench.annotator.mode = "demand"
+    bench.annotator.segment()
+    assert bench.view.say.call_args.kwargs == {"error": True}
+    assert "at least one stroke" in bench.said()[-1]
+
+
+def test_accepted_slice_stays_as_it_is(bench):
+    two_strokes(bench)
+    bench.annotator.toggle_accepted()
+    before, painted = bench.shown().copy(), bench.strokes.data.copy()
+    bench.paint(1, (1, 3, 3))
+    assert np.array_equal(bench.shown(), before)
+    assert np.array_equal(bench.strokes.data, painted)
+    assert "reopen" in bench.said()[-1]
+    bench.annotator.toggle_accepted()
+    bench.paint(1, (1, 3, 3))
+    assert (bench.shown() != before).any()
+
+
+def test_clear_and_undo(bench):
+    two_strokes(bench)
+    before, painted = bench.shown().copy(), bench.strokes.data.copy()
+    bench.annotator.clear()
+    assert not bench.shown().any()
+    assert not bench.strokes.data.any()
+    bench.annotator.undo()
+    assert np.array_equal(bench.shown(), before)
+    assert np.array_equal(bench.strokes.data, painted)
+
+
+def test_propagate_writes_the_next_slices(bench):
+    two_strokes(bench)
+    bench.annotator.propagate(2)
+    assert bench.result.data[2].any()
+    assert bench.result.data[3].any()
+    assert not bench.result.data[0].any()
+
+
+def test_propagate_in_one_plane_says_why_not(nearest):
+    bench = Bench(np.zeros((20, 30)), nearest())
+    bench.annotator.propagate(3)
+    assert "one slice" in bench.said()[-1]
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 0, 1), (2, 1, 0), (0, 2, 1)])
+def test_any_orientation(nearest, order):
+    bench = Bench(np.zeros((12, 20, 30)), nearest(), scale=(3, 1, 0.5))
+    bench.viewer.dims.order = order
+    bench.viewer.dims.set_current_step(order[0], 7)
+    bench.strokes.brush_size = 1
+    first, second = [2, 2, 2], [9, 9, 9]
+    first[order[0]] = second[order[0]] = 7
+    bench.paint(255, tuple(first))
+    bench.paint(1, tuple(second))
+    assert bench.session.labels[tuple(second)] == 1
+    assert bench.session.labels[tuple(first)] == 0
+    assert np.count_nonzero(bench.session.labels.any(axis=tuple(order[1:]))) == 1
+
+
+def test_time_series(nearest):
+    bench = Bench(np.zeros((3, 4, 20, 30)), nearest())
+    bench.viewer.dims.current_step = (2, 1, 0, 0)
+    bench.strokes.brush_size = 1
+    bench.paint(255, (2, 1, 2, 2))
+    bench.paint(1, (2, 1, 15, 20))
+    assert bench.session.labels[2, 1, 15, 20] == 1
+    assert np.count_nonzero(bench.session.labels.any(axis=(2, 3))) == 1
+
+
+def test_photograph_and_channels(nearest):
+    for options, shape in (({"rgb": True}, (20, 30, 3)), ({"channels": 0}, (3, 20, 30))):
+        bench = Bench(np.zeros(shape, np.uint8), nearest(), **options)
+        lead = (0,) if "channels" in options else ()
+        bench.strokes.brush_size = 1
+        bench.paint(255, (*lead, 2, 2))
+        bench.paint(1, (*lead, 15, 20))
+        assert bench.session.labels.shape == (20, 30)
+        assert bench.session.labels[15, 20] == 1
+        assert np.shares_memory(bench.result.data, bench.session.labels)
+
+
+def test_strokes_in_three_dimensions_are_answered_slice_by_slice(bench):
+    bench.strokes.n_edit_dimensions = 3
+    bench.strokes.brush_size = 9
+    bench.paint(255, (1, 4, 4))
+    bench.paint(1, (1, 15, 20))
+    assert bench.strokes.data[2, 15, 20] == 1
+    assert not bench.session.labels[2].any()
+    bench.viewer.dims.set_current_step(0, 2)
+    assert bench.session.labels[2, 15, 20] == 1
+
+
+def test_unknown_ids_enter_the_table(bench):
+    bench.paint(255, (1, 2, 2))
+    bench.paint(7, (1, 15, 20))
+    assert 7 in bench.session.classes
+    assert bench.shown()[15, 20] == 7
+    assert bench.view.show_classes.call_args.args[0].ids == (255, 1, 7)
+
+
+def test_ids_above_255_widen_both_layers(bench):
+    bench.annotator.set_classes(CLASSES.with_ids([40000]))
+    bench.annotator.paint_with(40000)
+    bench.paint(255, (1, 2, 2))
+    bench.paint(40000, (1, 15, 20))
+    assert bench.strokes.data.dtype == bench.result.data.dtype == np.uint16
+    assert bench.shown()[15, 20] == 40000
+    assert np.shares_memory(bench.result.data, bench.session.labels)
+
+
+def test_class_in_use_keeps_its_id(bench):
+    two_strokes(bench)
+    bench.annotator.set_classes(bench.session.classes.without(1))
+    assert 1 in bench.session.classes
+    assert "erase" in bench.said()[-1]
+    renamed = bench.session.classes.with_class(replace(bench.session.classes[1], name="liver"))
+    bench.annotator.set_classes(renamed)
+    assert bench.session.classes[1].name == "liver"
+    assert "liver" in list(bench.result.features["name"])
+
+
+def test_locked_class_is_left_alone(bench):
+    two_strokes(bench)
+    before = bench.shown() == 1
+    bench.annotator.set_classes(bench.session.classes.with_class(replace(bench.session.classes[1], locked=True)))
+    bench.paint(255, (1, 14, 20))
+    assert np.array_equal(bench.shown() == 1, before)
+
+
+def test_overlay_shows_and_follows(bench):
+    bench.annotator.set_overlay("probability", 0.4)
+    two_strokes(bench)
+    overlay = bench.layers.overlay
+    assert overlay.data.max() == 1
+    assert "class 1" in overlay.name
+    bench.annotator.paint_with(255)
+    assert "background" in bench.layers.overlay.name
+    bench.viewer.dims.set_current_step(0, 3)
+    assert bench.layers.overlay is None
+    bench.annotator.set_overlay("uncertainty", 0.4)
+    bench.viewer.dims.set_current_step(0, 1)
+    assert bench.layers.overlay.data.max() == pytest.approx(0)
+
+
+def test_set_engine_answers_anew(bench, nearest):
+    two_strokes(bench)
+    count = bench.view.show_notes.call_count
+    bench.annotator.set_engine(nearest(weight=2.0), "live", "cpu", "keep")
+    assert bench.session.engine.weight == 2.0
+    assert (bench.session.device, bench.session.overlap) == ("cpu", "keep")
+    assert bench.view.show_notes.call_count > count
+
+
+# bad situations -------------------------------------------------------------------------------------------------------
+
+
+def test_3d_view_says_what_to_do(bench):
+    bench.viewer.dims.ndisplay = 3
+    assert "2D/3D" in bench.said()[-1]
+    bench.annotator.pen_lifted()
+    for act in ("segment", "clear", "toggle_accepted"):
+        getattr(bench.annotator, act)()
+        assert "2D/3D" in bench.said()[-1]
+    assert not bench.view.show_state.call_args.args[0].ready
+
+
+def test_engine_that_raises_leaves_the_former_result(bench, nearest):
+    two_strokes(bench)
+    before = bench.shown().copy()
+    bench.session.use(nearest(error=ZeroDivisionError("oh")))
+    bench.paint(1, (1, 3, 3))
+    assert np.array_equal(bench.shown(), before)
+    assert bench.strokes.data[1, 3, 3] == 1
+    assert "ZeroDivisionError" in bench.said()[-1]
+    bench.paint(1, (1, 4, 4))
+    assert bench.view.notify.call_count == 1
+
+
+def test_engine_that_refuses_is_told_in_its_own_words(bench, nearest):
+    bench.session.use(nearest(error=InputError("the image is constant; contrast is expected")))
+    two_strokes(bench)
+    assert bench.said()[-1] == "The image is constant; contrast is expected"
+
+
+def test_nan_voxels_are_told(nearest):
+    array = np.zeros((20, 30))
+    array[3, 3] = np.nan
+    bench = Bench(array, nearest())
+    bench.paint(255, (2, 2))
+    bench.paint(1, (15, 20))
+    assert "NaN" in bench.said()[-1]
+
+
+def test_one_pixel_wide_image(nearest):
+    bench = Bench(np.zeros((20, 1)), nearest())
+    bench.strokes.brush_size = 1
+    bench.paint(255, (2, 0))
+    bench.paint(1, (15, 0))
+    assert bench.session.labels[15, 0] == 1
+
+
+def test_strokes_layer_resized(bench):
+    two_strokes(bench)
+    before = bench.session.labels.copy()
+    bench.strokes.data = np.zeros((4, 5, 5), np.uint8)
+    assert "(4, 5, 5)" in bench.said()[-1]
+    assert np.array_equal(bench.session.labels, before)
+
+
+def test_strokes_layer_filled_by_a_program(bench):
+    data = np.zeros((4, 20, 30), np.uint8)
+    data[1, 2, 2], data[1, 15, 20] = 255, 1
+    bench.strokes.data = data
+    assert bench.shown()[15, 20] == 1
+
+
+def test_strokes_layer_deleted_and_brought_back(bench):
+    two_strokes(bench)
+    painted = bench.strokes.data.copy()
+    bench.viewer.layers.remove(bench.strokes)
+    assert bench.lost == ["strokes"]
+    assert bench.annotator.bring_back()
+    bench.watcher.watch_strokes()
+    assert np.array_equal(bench.strokes.data, painted)
+    bench.paint(1, (1, 3, 3))
+    assert bench.session.painted(Plane((1, 2), (1,)))[3, 3] == 1
+
+
+def test_result_layer_deleted_comes_back_with_the_next_result(bench):
+    two_strokes(bench)
+    bench.viewer.layers.remove(bench.result)
+    assert bench.lost == ["result"]
+    bench.paint(1, (1, 3, 3))
+    assert bench.result in bench.viewer.layers
+    assert bench.shown()[3, 3] == 1
+
+
+def test_image_deleted_or_replaced_is_told(bench):
+    bench.image.data = np.ones((4, 20, 31))
+    assert bench.lost == ["image data"]
+    bench.viewer.layers.remove(bench.image)
+    assert bench.lost == ["image data", "image"]
+
+
+def test_layers_renamed_and_reordered(bench):
+    two_strokes(bench)
+    bench.strokes.name, bench.result.name, bench.image.name = "a", "b", "c"
+    bench.viewer.layers.reverse()
+    bench.paint(1, (1, 3, 3))
+    assert bench.shown()[3, 3] == 1
+
+
+def test_hidden_layers_still_work(bench):
+    bench.result.visible = bench.strokes.visible = False
+    two_strokes(bench)
+    assert bench.session.labels[1, 15, 20] == 1
+
+
+def test_slider_beyond_the_image(bench):
+    bench.viewer.add_image(np.zeros((9, 20, 30)), scale=(3, 1, 1))
+    bench.viewer.dims.set_current_step(0, 8)
+    bench.annotator.segment()
+    assert "sliders" in bench.said()[-1]
+    assert bench.layers.plane() is None
+
+
+def test_every_layer_deleted_while_a_job_runs(nearest):
+    gate, inbox = threading.Event(), Inbox()
+    with ThreadPoolExecutor(1) as worker:
+        bench = Bench(np.zeros((4, 20, 30)), nearest(gate=gate), executor=worker, deliver=inbox.deliver)
+        bench.viewer.dims.set_current_step(0, 0)
+        bench.strokes.data[0, 2, 2] = 255
+        bench.paint(1, (0, 15, 20))
+        assert bench.session.is_busy
+        future = bench.session.draw(bench.layers.painted(bench.layers.plane()), bench.layers.plane())
+        bench.viewer.layers.clear()
+        gate.set()
+        inbox.wait(future, timeout=10)
+    assert set(bench.lost) == {"image", "strokes", "result"}
+    assert bench.session.labels[0, 15, 20] == 1
+
+
+def test_cancel_keeps_the_former_result(nearest):
+    gate, inbox = threading.Event(), Inbox()
+    with ThreadPoolExecutor(1) as worker:
+        bench = Bench(np.zeros((20, 30)), nearest(gate=gate), executor=worker, deliver=inbox.deliver)
+        bench.strokes.data[2, 2] = 255
+        bench.paint(1, (15, 20))
+        bench.annotator.cancel()
+    inbox.run()
+    assert not bench.session.labels.any()
+    assert bench.strokes.data[15, 20] == 1
+    assert "Cancelled" in bench.said()[-1]
+
+
+def test_closed_annotator_does_nothing_more(bench):
+    two_strokes(bench)
+    bench.watcher.close()
+    bench.annotator.close()
+    before = bench.session.labels.copy()
+    bench.paint(1, (1, 3, 3))
+    bench.viewer.dims.set_current_step(0, 2)
+    bench.viewer.layers.clear()
+    assert np.array_equal(bench.session.labels, before)
+    assert bench.lost == []
+
+
+def test_keep_rule_leaves_finished_labels(nearest):
+    finished = np.zeros((20, 30), np.uint8)
+    finished[:, 25:] = 9
+    bench = Bench(np.zeros((20, 30)), nearest(), labels=finished)
+    bench.session.overlap = "keep"
+    bench.paint(255, (2, 2))
+    bench.paint(1, (15, 20))
+    assert (bench.session.labels[:, 25:] == 9).all()
+    assert np.shares_memory(bench.session.labels, finished)
