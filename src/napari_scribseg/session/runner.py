@@ -235,8 +235,10 @@ class Runner:
         step = job.owner
         if isinstance(step, Propagation):
             step.stopped()
-        elif job.unwanted and step is not None:
-            self.resolve(step)
+        elif job.unwanted:
+            self._hide()
+            if step is not None:
+                self.resolve(step)
         if not isinstance(step, Step) or not step.waiting:
             return
         if self._history.newest(job.plane) is step:

@@ -21,6 +21,7 @@ from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.session.history import unpack
 from napari_scribseg.session.journal import KINDS, Entry, Patch, Recipe
+from napari_scribseg.session.rules import OVERLAPS
 from napari_scribseg.session.snapshot import Snapshot
 from napari_scribseg.session.volume import Plane
 
@@ -207,10 +208,10 @@ def _snapshot(header: dict[str, Any], pieces: _Pieces) -> Snapshot:
     snapshot = Snapshot(
         shape=shape,
         spacing=tuple(float(s) for s in header["spacing"]),
-        source=header["source"],
+        source=None if header["source"] is None else _text(header["source"]),
         engines=engines,
-        device=str(header["device"]),
-        overlap=str(header["overlap"]),
+        device=_text(header["device"]),
+        overlap=_text(header["overlap"], OVERLAPS),
         plane=None if header["plane"] is None else _plane_in(header["plane"], shape),
         classes=ClassTable(
             tuple(
@@ -224,6 +225,12 @@ def _snapshot(header: dict[str, Any], pieces: _Pieces) -> Snapshot:
     )
     _check_lineage(snapshot.entries)
     return snapshot
+
+
+def _text(found: Any, allowed: tuple[str, ...] = ()) -> str:
+    if not isinstance(found, str) or (allowed and found not in allowed):
+        raise ValueError(f"{found!r} stands where {' or '.join(allowed) or 'text'} is expected")
+    return found
 
 
 def _strokes_in(
@@ -282,7 +289,7 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
         if background is not None and not 1 <= int(background) <= MAX_ID:
             raise ValueError(f"the background has the id {background}")
         made = Recipe(
-            int(engine), bool(warm), str(overlap), tuple(int(i) for i in locked), background, str(device), int(checksum)
+            int(engine), bool(warm), _text(overlap, OVERLAPS), tuple(int(i) for i in locked), background, _text(device), int(checksum)
         )
     where = _plane_in(plane, shape)
     patches = [_patch_in(found, plane, pieces, shape) for found in (labels, seeds)]

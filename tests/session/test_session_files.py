@@ -1,0 +1,341 @@
+"""Session files: save, resume, replay, and what is not a session file."""
+
+import json
+import os
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass
+from napari_scribseg.session import autosave
+from napari_scribseg.session.session import Session
+from napari_scribseg.session.sidecar import FORMAT
+from napari_scribseg.session.volume import Plane, Volume
+from napari_scribseg.session.worker import Inbox
+
+
+@pytest.fixture
+def make_engine(engines):
+    return lambda name, **parameters: engines[name](**parameters)
+
+
+@pytest.fixture
+def worked(volume, engines, painted, steps):
+    """A session with all that can happen, by an engine whose answers depend on the warm start."""
+    old = np.zeros(steps.shape, np.uint8)
+    old[1, :3] = 7
+    old[5] = 4
+    session = Session(volume, engines["nearest"](trail=True), labels=old, classes=ClassTable.from_ids([1, 2], background=1))
+    rng = np.random.default_rng(3)
+    strokes = painted.copy()
+    for i in range(6):
+        strokes[i, rng.integers(16)] = 1 + i % 3
+        session.draw(strokes, 0)
+    session.undo()
+    strokes[11, 11] = 2
+    session.draw(strokes, 0)
+    session.overlap = "keep"
+    session.draw(painted, 1)
+    session.classes = session.classes.with_class(LabelClass(7, "old", (1, 0, 0, 1), locked=True))
+    session.draw(np.where(painted != 0, 3 - painted, 0), 1)
+    session.accept(0)
+    session.use(engines["nearest"](bias=40.0, trail=True))
+    across = np.zeros((6, 16), np.uint16)
+    across[:, 2], across[:, 13] = 1, 300
+    session.draw(across, Plane((0, 2), (5,)))
+    session.overlap = "overwrite"
+    session.use(engines["nearest"](trail=True))
+    session.draw(across[:, ::-1], Plane((0, 2), (5,)))
+    session.draw(painted, Plane((1, 2), (2,)))
+    session.clear(Plane((1, 2), (2,)))
+    session.draw(painted, Plane((1, 2), (3,)))
+    session.draw(strokes, Plane((1, 2), (3,)))
+    session.edit(np.full((12, 16), 5), Plane((1, 2), (4,)))
+    session.draw(np.where(painted == 1, painted, 0), Plane((1, 2), (4,)))
+    return session
+
+
+def assert_same(one, two):
+    assert one.labels.dtype == two.labels.dtype
+    assert (one.labels == two.labels).all()
+    assert one.accepted == two.accepted
+    assert one.classes == two.classes
+    assert one.engine == two.engine
+    assert one.overlap == two.overlap
+    for displayed in [(1, 2), (0, 2), (0, 1)]:
+        assert one.painted_planes(displayed) == two.painted_planes(displayed)
+        for plane in one.painted_planes(displayed):
+            assert (one.painted(plane) == two.painted(plane)).all()
+
+
+def test_a_session_goes_on_where_it_was(worked, volume, make_engine, tmp_path, painted):
+    path = tmp_path / "a.scribseg"
+    worked.save(path)
+    session = Session.load(path, volume, make_engine=make_engine)
+    assert_same(worked, session)
+    assert not session.can_undo
+    plane = Plane((1, 2), (1,))
+    for s in (worked, session):
+        s.clear(plane)
+    assert_same(worked, session)
+    with pytest.raises(InputError, match="accepted"):
+        session.draw(painted, Plane((1, 2), (0,))).result()
+
+
+def test_a_replay_gives_the_same_labels(worked, volume, make_engine, tmp_path):
+    path = tmp_path / "a.scribseg"
+    worked.save(path)
+    again = Session.replay(path, volume, make_engine=make_engine)
+    assert_same(worked, again)
+    session = Session.load(path, volume, make_engine=make_engine)
+    session.draw(worked.painted(Plane((1, 2), (3,)))[:, ::-1], Plane((1, 2), (3,)))
+    session.save(path)
+    assert_same(session, Session.replay(path, volume, make_engine=make_engine))
+    again.save(tmp_path / "b.scribseg")
+    assert_same(again, Session.load(tmp_path / "b.scribseg", volume, make_engine=make_engine))
+
+
+def test_a_replay_really_computes(worked, steps, make_engine, tmp_path):
+    path = tmp_path / "a.scribseg"
+    worked.save(path)
+    other = steps.copy()
+    other[0, 0, 0] = 55
+    with pytest.raises(InputError, match="differs"):
+        Session.replay(path, Volume.from_array(other), make_engine=make_engine)
+    calls = []
+
+    def counted(name, **parameters):
+        calls.append(name)
+        return make_engine(name, **parameters)
+
+    Session.replay(path, Volume.from_array(steps), make_engine=counted)
+    assert len(calls) >= 2
+
+
+def test_the_state_of_warm_starts_is_bounded_without_changing_a_replay(volume, engines, make_engine, painted, tmp_path):
+    session = Session(volume, engines["nearest"](trail=True), state_bytes=3000)
+    strokes = painted.copy()
+    for i in range(12):
+        strokes[i, i] = 2 - i % 2
+        session.draw(strokes, i % 3)
+    session.save(tmp_path / "a")
+    assert_same(session, Session.replay(tmp_path / "a", volume, make_engine=make_engine))
+
+
+def test_a_volume_of_another_shape_is_refused(worked, tmp_path, make_engine):
+    worked.save(tmp_path / "a")
+    with pytest.raises(InputError, match=r"\(6, 12, 16\).*\(6, 12, 17\)"):
+        Session.load(tmp_path / "a", Volume.from_array(np.zeros((6, 12, 17))), make_engine=make_engine)
+    with pytest.raises(InputError, match="does not say which image"):
+        Session.load(tmp_path / "a", make_engine=make_engine)
+
+
+def test_an_engine_that_is_gone(worked, volume, tmp_path, engines):
+    def gone(name, **parameters):
+        raise InputError(f"there is no engine {name!r}")
+
+    worked.save(tmp_path / "a")
+    with pytest.raises(InputError, match="no engine"):
+        Session.load(tmp_path / "a", volume, make_engine=gone)
+    session = Session.load(tmp_path / "a", volume, engine=engines["nearest"](), make_engine=gone)
+    assert (session.labels == worked.labels).all()
+    session.save(tmp_path / "b")
+    with pytest.raises(InputError, match="no engine"):
+        Session.replay(tmp_path / "b", volume, make_engine=gone)
+
+
+def test_a_parameter_without_a_place_in_the_file(volume, tmp_path, engines):
+    @dataclass(frozen=True)
+    class Odd(engines["nearest"]):
+        info: ClassVar[EngineInfo] = EngineInfo("odd", "Odd", "")
+        table: Any = None
+
+    with pytest.raises(InputError, match="'table' of the engine 'odd' is a dict"):
+        Session(volume, Odd(table={})).save(tmp_path / "a")
+    session = Session(volume, Odd(table=(1, (2.5, "x"), np.float32(1))))
+    session.save(tmp_path / "a")
+    loaded = Session.load(tmp_path / "a", volume, make_engine=lambda name, **p: Odd(**p))
+    assert loaded.engine == session.engine
+
+
+def test_what_is_not_a_session(volume, tmp_path, worked, make_engine):
+    def refused(path, words):
+        with pytest.raises(InputError, match=words) as caught:
+            Session.load(path, volume, make_engine=make_engine)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    refused(tmp_path / "missing", "No such file")
+    refused(tmp_path, "cannot be read")
+    (tmp_path / "text").write_text("hello")
+    refused(tmp_path / "text", "not a session")
+    (tmp_path / "empty").write_bytes(b"")
+    refused(tmp_path / "empty", "not a session")
+    with (tmp_path / "foreign").open("wb") as file:
+        np.savez(file, a=np.zeros(3))
+    refused(tmp_path / "foreign", "not a session")
+    with (tmp_path / "pickle").open("wb") as file:
+        np.savez(file, header=np.array([{}], object), pieces=np.zeros(0, np.uint8))
+    refused(tmp_path / "pickle", "damaged")
+    with (tmp_path / "bomb").open("wb") as file:
+        np.savez_compressed(file, header=np.zeros(10**7, np.uint8), pieces=np.zeros(0, np.uint8))
+    refused(tmp_path / "bomb", "larger than the file")
+
+
+def _parts(path):
+    with zipfile.ZipFile(path) as archive, archive.open("header.npy") as h, archive.open("pieces.npy") as p:
+        return json.loads(np.lib.format.read_array(h).tobytes()), np.lib.format.read_array(p)
+
+
+def _put(path, header, pieces):
+    with path.open("wb") as file:
+        np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), pieces=pieces)
+
+
+def test_newer_and_damaged_files(worked, volume, tmp_path, make_engine):
+    path = tmp_path / "a"
+    worked.save(path)
+    header, pieces = _parts(path)
+    assert header["format"] == FORMAT
+
+    def refused(words, pieces=pieces, **changes):
+        _put(tmp_path / "b", {**header, **changes}, pieces)
+        with pytest.raises(InputError, match=words) as caught:
+            Session.load(tmp_path / "b", volume, make_engine=make_engine)
+        assert str(tmp_path / "b") in str(caught.value)
+
+    refused("newer version", version=99)
+    refused("damaged", version="x")
+    refused("not a session", format="something")
+    refused("damaged", pieces=pieces[:50])
+    refused("damaged", pieces=np.zeros_like(pieces))
+    for key in header:
+        if key not in ("format", "source", "plane", "spacing"):
+            refused("damaged|not a session", **{key: None})
+    refused("damaged", shape=[6, 12])
+    refused("damaged", shape=[6, 12, 10**30])
+    run = next(e for e in header["entries"] if e[1] == "run")
+    for field, value in [(1, "what"), (2, [[1, 2], [99]]), (3, [0, 99, 0, 1, "uint8", 0, 5]), (4, None), (5, [99] * 7)]:
+        bad = [*run]
+        bad[field] = value
+        refused("damaged", entries=[bad])
+    refused("damaged", entries=header["entries"][::-1])
+    refused("damaged", strokes={**header["strokes"], "count": 10**15})
+
+
+def test_every_flipped_byte_is_noticed_or_harmless(worked, volume, tmp_path, make_engine):
+    path = tmp_path / "a"
+    worked.save(path)
+    content = bytearray(path.read_bytes())
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(content), 60):
+        damaged = bytearray(content)
+        damaged[at] ^= 0x41
+        (tmp_path / "b").write_bytes(damaged)
+        try:
+            session = Session.load(tmp_path / "b", volume, make_engine=make_engine)
+        except InputError as error:
+            assert "\n" not in str(error)
+        else:
+            assert (session.labels == worked.labels).all()
+    for length in rng.integers(0, len(content), 20):
+        (tmp_path / "b").write_bytes(content[:length])
+        with pytest.raises(InputError):
+            Session.load(tmp_path / "b", volume, make_engine=make_engine)
+
+
+def test_a_failed_save_leaves_the_old_file(worked, tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    worked.save(path)
+    before = path.read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full)
+        with pytest.raises(InputError, match="No space left"):
+            worked.save(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["a"]
+    with pytest.raises(InputError, match="cannot be saved"):
+        worked.save(tmp_path / "no" / "folder")
+
+
+def test_the_sidecar_follows(volume, engines, make_engine, painted, tmp_path, monkeypatch):
+    monkeypatch.setattr(autosave, "EVERY", 0.0)
+    monkeypatch.setattr(autosave, "SHARE", 1e9)
+    path = tmp_path / "side"
+    session = Session(volume, engines["nearest"](), sidecar=path)
+    assert not path.exists()
+    session.draw(painted, 0)
+    crashed = Session.load(path, volume, make_engine=make_engine)
+    assert_same(session, crashed)
+    with pytest.raises(InputError, match="exists"):
+        Session(volume, engines["nearest"](), sidecar=path)
+    (tmp_path / "other").write_text("mine")
+    with pytest.raises(InputError, match="exists"):
+        Session.load(path, volume, sidecar=tmp_path / "other", make_engine=make_engine)
+    resumed = Session.load(path, volume, sidecar=path, make_engine=make_engine)
+    resumed.draw(painted, 1)
+    resumed.accept(1)
+    resumed.close()
+    assert_same(resumed, Session.load(path, volume, make_engine=make_engine))
+
+
+def test_saves_are_spaced_and_closing_saves_the_rest(volume, engines, make_engine, painted, tmp_path, monkeypatch):
+    monkeypatch.setattr(autosave, "EVERY", 1e9)
+    path = tmp_path / "side"
+    session = Session(volume, engines["nearest"](), sidecar=path)
+    session.draw(painted, 0)
+    first = path.read_bytes()
+    session.draw(painted, 1)
+    assert path.read_bytes() == first
+    session.flush()
+    assert path.read_bytes() != first
+    session.draw(painted, 2)
+    session.close()
+    assert_same(session, Session.load(path, volume, make_engine=make_engine))
+
+
+def test_a_sidecar_that_cannot_be_written_is_told_once(volume, engines, painted, tmp_path, monkeypatch):
+    monkeypatch.setattr(autosave, "EVERY", 0.0)
+    hints = []
+    session = Session(volume, engines["nearest"](), sidecar=tmp_path / "no" / "side")
+    session.hint.connect(hints.append)
+    for z in range(3):
+        assert session.draw(painted, z).result().final
+    assert len(hints) == 1
+    assert "cannot be saved" in hints[0]
+    (tmp_path / "no").mkdir()
+    session.close()
+    assert (tmp_path / "no" / "side").exists()
+
+
+def test_the_sidecar_is_written_in_the_worker(volume, engines, make_engine, painted, tmp_path, monkeypatch):
+    monkeypatch.setattr(autosave, "EVERY", 0.0)
+    inbox = Inbox()
+    path = tmp_path / "side"
+    with ThreadPoolExecutor(1) as executor:
+        session = Session(volume, engines["nearest"](), executor=executor, deliver=inbox.deliver, sidecar=path)
+        for z in range(4):
+            inbox.wait(session.draw(painted, z), 10)
+        session.close()
+    inbox.run()
+    assert_same(session, Session.load(path, volume, make_engine=make_engine))
+    assert os.listdir(tmp_path) == ["side"]
+
+
+def test_the_file_of_a_large_volume_is_small(engines, tmp_path):
+    volume = Volume.from_array(np.broadcast_to(np.arange(256, dtype=np.int16), (600, 256, 256)))
+    session = Session(volume, engines["nearest"]())
+    strokes = np.zeros((256, 256), np.uint8)
+    strokes[20:200, 40:44], strokes[20:200, 200:204] = 1, 2
+    for z in range(0, 600, 10):
+        session.draw(strokes, z)
+    session.save(tmp_path / "a")
+    assert (tmp_path / "a").stat().st_size < 200_000

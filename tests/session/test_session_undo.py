@@ -1,0 +1,130 @@
+"""Any order of acts can be undone, redone, saved, resumed and replayed."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from napari_scribseg.core import ClassTable
+from napari_scribseg.session.session import Session
+from napari_scribseg.session.volume import Plane, Volume
+
+SHAPE = (4, 5, 6)
+PLANES = st.sampled_from(
+    [Plane((1, 2), (z,)) for z in range(4)] + [Plane((0, 2), (y,)) for y in (1, 3)] + [Plane((0, 1), (x,)) for x in (2, 4)]
+)
+IDS = st.sampled_from([0, 0, 1, 2, 3, 300])
+
+
+class Acts(RuleBasedStateMachine):
+    """Against a model that keeps whole copies."""
+
+    engine: type
+
+    @initialize(keep=st.booleans(), old=st.booleans(), state_bytes=st.sampled_from([0, 5000, 1 << 20]))
+    def begin(self, keep, old, state_bytes):
+        self.volume = Volume.from_array((np.arange(120).reshape(SHAPE) * 37 % 101).astype(np.float32))
+        labels = np.zeros(SHAPE, np.uint8)
+        if old:
+            labels[1:3, 2:4] = 8
+        self.session = Session(
+            self.volume,
+            self.engine(trail=True),
+            classes=ClassTable.from_ids([1], background=1),
+            overlap="keep" if keep else "overwrite",
+            labels=labels,
+            state_bytes=state_bytes,
+        )
+        self.past = [self.now()]
+        self.future = []
+
+    def now(self):
+        painted = np.stack([self.session.painted(Plane((1, 2), (z,))) for z in range(4)])
+        return self.session.labels.astype(int), painted, self.session.accepted
+
+    def same(self, one, two):
+        return (one[0] == two[0]).all() and (one[1] == two[1]).all() and one[2] == two[2]
+
+    def done(self):
+        if not self.same(self.now(), self.past[-1]):
+            self.past.append(self.now())
+            self.future = []
+
+    @rule(plane=PLANES, data=st.data(), live=st.booleans())
+    def draw(self, plane, data, live):
+        strokes = self.session.painted(plane).astype(np.uint16)
+        for _ in range(data.draw(st.integers(1, 4))):
+            r = data.draw(st.integers(0, strokes.shape[0] - 1))
+            c = data.draw(st.integers(0, strokes.shape[1] - 1))
+            strokes[r, c] = data.draw(IDS)
+        if live:
+            self.session.draw(strokes, plane, live=True)
+        self.session.draw(strokes, plane)
+        self.done()
+
+    @rule(plane=PLANES)
+    def clear(self, plane):
+        self.session.clear(plane)
+        self.done()
+
+    @rule(plane=PLANES, value=st.integers(0, 9))
+    def edit(self, plane, value):
+        self.session.edit(np.full(self.volume.plane_shape(plane), value), plane)
+        self.done()
+
+    @rule(plane=PLANES)
+    def accept(self, plane):
+        self.session.accept(plane)
+        self.done()
+
+    @rule(plane=PLANES)
+    def reopen(self, plane):
+        self.session.reopen(plane)
+        self.done()
+
+    @rule(bias=st.sampled_from([0.0, 30.0]))
+    def use(self, bias):
+        self.session.use(self.engine(bias=bias, trail=True))
+
+    @precondition(lambda self: len(self.past) > 1)
+    @rule()
+    def undo(self):
+        assert self.session.undo()
+        self.future.append(self.past.pop())
+        assert self.same(self.now(), self.past[-1])
+
+    @precondition(lambda self: self.future)
+    @rule()
+    def redo(self):
+        assert self.session.redo()
+        self.past.append(self.future.pop())
+        assert self.same(self.now(), self.past[-1])
+
+    @invariant()
+    def it_can_be_undone_if_something_was_done(self):
+        if hasattr(self, "past"):
+            assert self.session.can_undo == (len(self.past) > 1)
+            assert self.session.can_redo == bool(self.future)
+
+    def teardown(self):
+        if not hasattr(self, "session"):
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "a"
+            self.session.save(path)
+            make = {"make_engine": lambda name, **parameters: self.engine(**parameters)}
+            for other in (Session.load(path, self.volume, **make), Session.replay(path, self.volume, **make)):
+                assert (other.labels == self.session.labels).all()
+                assert other.accepted == self.session.accepted
+                assert (np.stack([other.painted(Plane((1, 2), (z,))) for z in range(4)]) == self.now()[1]).all()
+
+
+def test_any_order_of_acts(engines):
+    Acts.engine = engines["nearest"]
+    Acts.TestCase.settings = settings(
+        max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    Acts.TestCase().runTest()
