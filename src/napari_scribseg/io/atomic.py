@@ -1,18 +1,20 @@
-"""Saving that never damages what was there: a temporary file in the same folder, then a rename."""
+"""Saving that never damages what was there: temporary files in the same folder, then renames."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from napari_scribseg.core import InputError
 
-__all__ = ["replacing"]
+__all__ = ["LabelFiles", "replacing", "write_files"]
+
+LabelFiles = dict[Path, Callable[[BinaryIO], None]]
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -41,21 +43,118 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     InputError
         If the system refuses (full disk, read-only folder, missing folder); ``path`` is then what it was before.
     """
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}.tmp")
-    try:
+    with _told_as_sentence([path]):
+        target = _writable(path)
+        temporary = _beside(target, "tmp")
         try:
             with temporary.open("xb") as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
-            if path.exists():
-                temporary.chmod(path.stat().st_mode & 0o777)
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+                _finish(file)
+            _replace_all({target: temporary})
+        finally:
+            _remove(temporary)
+
+
+def write_files(contents: Mapping[Path, Callable[[BinaryIO], None]]) -> tuple[Path, ...]:
+    """Write files that belong together, such as a header and its data: all of them, or none.
+
+    Parameters
+    ----------
+    contents : mapping of Path to callable
+        For each file, what writes its content into an open binary file. They take their places in this order, after
+        the last of them is written.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
+    Raises
+    ------
+    InputError
+        If the system refuses; every file that was there is then what it was before.
+    """
+    paths = list(contents)
+    with _told_as_sentence(paths):
+        targets = {path: _writable(path) for path in paths}
+        temporaries = {targets[path]: _beside(targets[path], "tmp") for path in paths}
+        try:
+            for path, write in contents.items():
+                with temporaries[targets[path]].open("xb") as file:
+                    write(file)
+                    _finish(file)
+            _replace_all(temporaries)
+        finally:
+            for temporary in temporaries.values():
+                _remove(temporary)
+    return tuple(paths)
+
+
+def _writable(path: Path) -> Path:
+    """The file itself where ``path`` is a link; a file that its owner made read-only is not replaced."""
+    target = path.resolve()
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+    return target
+
+
+def _beside(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.{kind}")
+
+
+def _finish(file: BinaryIO) -> None:
+    """Only what has reached the disk may replace a file: a full disk may show as late as here."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _replace_all(temporaries: Mapping[Path, Path]) -> None:
+    """Rename every temporary file to its target; where one cannot be, put back the former content of the others."""
+    former: dict[Path, Path | None] = {}
+    try:
+        for target, temporary in temporaries.items():
+            if target.exists():
+                temporary.chmod(target.stat().st_mode & 0o777)
+            if len(temporaries) > 1:
+                former[target] = _second_name(target)
+            temporary.replace(target)
+    except BaseException:
+        for target, copy in former.items():
+            if copy is not None:
+                copy.replace(target)
+            elif not temporaries[target].exists():  # it was renamed to the target, where nothing had been
+                _remove(target)
+        raise
+    finally:
+        for copy in former.values():
+            if copy is not None:
+                _remove(copy)
+
+
+def _second_name(target: Path) -> Path | None:
+    """Another name for the same content, a hard link or a copy; None where there is no file."""
+    if not target.is_file():
+        return None
+    copy = _beside(target, "old")
+    try:
+        copy.hardlink_to(target)
+    except OSError:  # a file system without hard links
+        copy.write_bytes(target.read_bytes())
+    return copy
+
+
+@contextmanager
+def _told_as_sentence(paths: list[Path]) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        kept = "; the file that was there is unchanged" if path.is_file() else ""
-        raise InputError(f"cannot save {path}: {reason}{kept}") from error
+        kept = "; what was there is unchanged" if any(path.is_file() for path in paths) else ""
+        raise InputError(f"cannot save {paths[0]}: {reason}{kept}") from error

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.classes import MAX_ID
+from napari_scribseg.io.atomic import LabelFiles, write_files
+from napari_scribseg.io.classes_io import bids_path, classes_beside, itksnap_path, render_classes
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.volumes import NIFTI, extension, read_volume
 
@@ -39,7 +42,8 @@ def read_labels(path: str | PathLike[str]) -> LoadedVolume:
     if loaded.channels:
         raise InputError(f"{file.name}: it has {loaded.array.shape[-1]} channels; a label volume has one")
     array, ids = as_labels(loaded.array, file.name)
-    return replace(loaded, array=array, classes=loaded.classes.with_ids(ids))
+    classes = loaded.classes or classes_beside(file)
+    return replace(loaded, array=array, classes=classes.with_ids(ids))
 
 
 def as_labels(array: NDArray[Any], name: str) -> tuple[NDArray[Any], tuple[int, ...]]:
@@ -63,33 +67,39 @@ def as_labels(array: NDArray[Any], name: str) -> tuple[NDArray[Any], tuple[int, 
 
 def write_labels(
     path: str | PathLike[str],
-    labels: NDArray[np.integer],
+    labels: NDArray[np.integer[Any]],
     geometry: Geometry,
     classes: ClassTable | None = None,
+    *,
+    bids_tsv: bool = False,
+    itksnap: bool = False,
 ) -> tuple[Path, ...]:
     """Write a label volume with its geometry; the format follows the extension.
 
     Parameters
     ----------
     path : str or PathLike
-        ``.nii`` or ``.nii.gz``.
+        With one of the extensions in ``LABEL_EXTENSIONS``.
     labels : ndarray of shape ``(*S)``, integer
-        Ids from 0 (background) to 65535, axes as in ``geometry``.
+        Ids from 0 (background) to 65535, axes as in ``geometry``; written with the smallest sufficient unsigned type.
     geometry : Geometry
         Of the image that was annotated; of a time series' geometry the last three axes also do.
     classes : ClassTable, optional
-        Names and colours; a class marked as background is 0 in the volume and is not written.
+        Names and colours; ids that it does not know get default ones. The class marked as background is named only
+        where its id stands in ``labels``, as it does in scribbles: in a label volume it is 0.
+    bids_tsv, itksnap : bool
+        Whether to write a table of the classes beside the volume: BIDS (``x_dseg.tsv``), ITK-SNAP (``x_labels.txt``).
 
     Returns
     -------
     tuple of Path
-        The files written.
+        The files written, the volume first.
 
     Raises
     ------
     InputError
-        If the labels do not fit the geometry or are not ids, the format is unknown, or the file cannot be written; a
-        file that was there is then unchanged.
+        If the labels do not fit the geometry or are not ids, the format is unknown or cannot hold them, or a file
+        cannot be written; every file that was there is then unchanged.
     """
     file = Path(path).expanduser()
     kind = extension(file)
@@ -97,12 +107,33 @@ def write_labels(
         raise InputError(
             f"{file.name}: labels can be saved as {', '.join(LABEL_EXTENSIONS)}; give one of these extensions"
         )
-    array, _ = as_labels(np.asarray(labels), "the label volume")
+    array, ids = as_labels(np.asarray(labels), "the label volume")
     grid = matching(geometry, array.shape)
-    from napari_scribseg.io.nifti import write_nifti_labels
+    table = _named(classes or ClassTable(), ids)
+    contents = _label_files(file, kind, array, grid, table)
+    for wanted, name in ((bids_tsv, bids_path), (itksnap, itksnap_path)):
+        if wanted:
+            contents[name(file)] = partial(_write_bytes, data=render_classes(name(file), table))
+    return write_files(contents)
 
-    write_nifti_labels(file, array, grid)
-    return (file,)
+
+def _write_bytes(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+def _named(classes: ClassTable, ids: tuple[int, ...]) -> ClassTable:
+    """The classes to write: all but a background that is 0 in the volume, and default ones for unknown ids."""
+    background = classes.background
+    if background is not None and background not in ids:
+        classes = classes.without(background)
+    return classes.with_ids(ids)
+
+
+def _label_files(file: Path, kind: str, labels: NDArray[Any], geometry: Geometry, classes: ClassTable) -> LabelFiles:
+    """What the format of this extension writes."""
+    from napari_scribseg.io.nifti import nifti_label_files
+
+    return nifti_label_files(file, labels, geometry)
 
 
 def matching(geometry: Geometry, shape: tuple[int, ...]) -> Geometry:

@@ -6,7 +6,7 @@ import gzip
 import warnings
 import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import nibabel as nib
 import numpy as np
@@ -15,12 +15,12 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError
-from napari_scribseg.io.atomic import replacing
+from napari_scribseg.io.atomic import LabelFiles
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.volumes import stem
 
-__all__ = ["has_label_intent", "read_nifti", "write_nifti_labels"]
+__all__ = ["has_label_intent", "nifti_label_files", "read_nifti"]
 
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
@@ -67,8 +67,9 @@ def _open(path: Path) -> Any:
     if not isinstance(image, nib.Nifti1Pair):
         raise InputError(f"{path.name}: it is {type(image).__name__}, not NIfTI")
     compressed = path.suffix.lower() == ".gz"
-    stored = path.stat().st_size - (0 if compressed else int(image.dataobj.offset))
-    header = image.header
+    header: Any = image.header
+    proxy: Any = image.dataobj
+    stored = path.stat().st_size - (0 if compressed else int(proxy.offset))
     check_declared(
         path,
         image.shape,
@@ -147,8 +148,8 @@ def _affine(path: Path, header: Any) -> NDArray[np.float64]:
     return np.diag([*zooms, 1.0])
 
 
-def write_nifti_labels(path: Path, labels: NDArray[Any], geometry: Geometry) -> None:
-    """Write labels as NIfTI: header of the reference where it is one, label intent, no scaling.
+def nifti_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) -> LabelFiles:
+    """Labels as NIfTI: header of the reference where it is one, label intent, no scaling.
 
     Parameters
     ----------
@@ -159,6 +160,11 @@ def write_nifti_labels(path: Path, labels: NDArray[Any], geometry: Geometry) -> 
     geometry : Geometry
         Of exactly these axes.
 
+    Returns
+    -------
+    dict of Path to callable
+        As :func:`napari_scribseg.io.atomic.write_files` takes it.
+
     Notes
     -----
     NIfTI has no place for names and colours; they go into a table beside it.
@@ -166,12 +172,15 @@ def write_nifti_labels(path: Path, labels: NDArray[Any], geometry: Geometry) -> 
     header = _label_header(geometry, labels)
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
     image: Any = kind(labels.T, None, header)  # type: ignore[no-untyped-call]
-    with replacing(path) as file:
+
+    def write(file: BinaryIO) -> None:
         if path.suffix.lower() == ".gz":
             with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=4, mtime=0) as packed:
                 image.to_stream(packed)
         else:
             image.to_stream(file)
+
+    return {path: write}
 
 
 def _label_header(geometry: Geometry, labels: NDArray[Any]) -> Any:
