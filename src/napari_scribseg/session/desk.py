@@ -122,7 +122,7 @@ class Desk:
             history = self._state.history
             entry = self._state.entry("accept" if accepted else "reopen", plane)
             history.extend(history.begin([]), changes, [entry])
-            self._session.tell_changed()
+            self._session.changed.emit()
         return bool(changes)
 
     def undo(self) -> bool:

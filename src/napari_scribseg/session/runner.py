@@ -235,7 +235,7 @@ class Runner:
         step = job.owner
         if isinstance(step, Propagation):
             step.stopped()
-        elif job.unwanted:
+        elif job.stop.unwanted:
             self._hide()
             if step is not None:
                 self.resolve(step)

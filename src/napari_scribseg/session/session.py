@@ -21,8 +21,8 @@ from napari_scribseg.session.desk import Desk
 from napari_scribseg.session.propagate import Propagation
 from napari_scribseg.session.replay import replay
 from napari_scribseg.session.runner import Runner
-from napari_scribseg.session.sidecar import read, write
-from napari_scribseg.session.snapshot import find_volume, restore, take
+from napari_scribseg.session.sidecar import read_with_volume, write
+from napari_scribseg.session.snapshot import restore, take
 from napari_scribseg.session.state import State, as_engine, as_overlap
 from napari_scribseg.session.updates import Restored, Update
 from napari_scribseg.session.volume import Plane, Volume
@@ -58,8 +58,7 @@ class Session:
     executor : Executor, optional
         Where engines run; inline by default. With threads, ``deliver`` is needed.
     deliver : callable, optional
-        ``deliver(fn)`` calls ``fn`` in the owner's thread; :class:`~napari_scribseg.session.worker.Inbox` has one for
-        programs without an event loop.
+        ``deliver(fn)`` calls ``fn`` in the owner's thread; :class:`~napari_scribseg.session.Inbox` has one.
     labels : array_like of shape (\\*S), integer, optional
         Finished labels to begin with. A writable uint8 or uint16 array is written into, not copied.
     state_bytes : int
@@ -100,12 +99,6 @@ class Session:
         state = State(volume, engine, classes=classes, device=device, overlap=overlap, labels=labels)
         self._setup(state, executor, deliver, state_bytes, sidecar)
 
-    @classmethod
-    def _around(cls, state: State, *worker: Any) -> Session:
-        session = cls.__new__(cls)
-        session._setup(state, *worker)
-        return session
-
     def _setup(
         self,
         state: State,
@@ -121,10 +114,9 @@ class Session:
         self._runner = Runner(self, state, executor, deliver, state_bytes)
         self._desk = Desk(self, state, self._runner)
         self._autosave = None
+        self.changed.connect(self.touch)
         if sidecar is not None:
             self._autosave = Autosave(Path(sidecar), lambda: take(state), self._runner.in_background, self.hint.emit)
-
-    # what it holds
 
     @property
     def volume(self) -> Volume:
@@ -176,7 +168,7 @@ class Session:
             If there is no such engine, or it does not take planes.
         """
         self._state.engine = as_engine(engine, **parameters)
-        self.tell_changed()
+        self.changed.emit()
 
     @property
     def device(self) -> str:
@@ -186,7 +178,7 @@ class Session:
     @device.setter
     def device(self, device: str) -> None:
         self._state.device = device
-        self.tell_changed()
+        self.changed.emit()
 
     @property
     def classes(self) -> ClassTable:
@@ -197,7 +189,7 @@ class Session:
     def classes(self, classes: ClassTable) -> None:
         if classes != self._state.classes:
             self._state.classes = classes
-            self.tell_changed()
+            self.changed.emit()
 
     @property
     def overlap(self) -> str:
@@ -207,19 +199,11 @@ class Session:
     @overlap.setter
     def overlap(self, overlap: str) -> None:
         self._state.overlap = as_overlap(overlap)
-        self.tell_changed()
+        self.changed.emit()
 
     def plane(self, index: Plane | int | None = None) -> Plane:
-        """The plane meant by an index along the axis in use, by a Plane, or by None in a 2D image.
-
-        Raises
-        ------
-        InputError
-            If there is no such plane.
-        """
+        """The plane meant by an index along the axis in use, by a Plane, or by None in a 2D image, if there is one."""
         return self._state.find_plane(index)
-
-    # what the user does
 
     def draw(
         self,
@@ -247,14 +231,12 @@ class Session:
         -------
         Future
             Of the final :class:`Update`; of None where there is nothing to compute yet; cancelled when a newer call
-            pushed it out. It is resolved in the owner's thread: do not wait for it there, see
-            :class:`~napari_scribseg.session.worker.Inbox`.
+            pushed it out. It is resolved in the owner's thread: do not wait for it there, see :class:`Inbox`.
 
         Raises
         ------
         InputError
-            If there is no such plane, or the session is closed. Whatever else is wrong comes through ``failed`` and
-            the future.
+            If there is no such plane, or the session is closed; all else comes through ``failed`` and the future.
         """
         self._require_open()
         return self._desk.draw(painted, self.plane(index), live=live, demand=demand)
@@ -300,8 +282,8 @@ class Session:
     def edit(self, labels: ArrayLike, index: Plane | int | None = None) -> bool:
         """Set the output of a plane by hand: one step, also in the session file.
 
-        Locked classes stay as they are. ``labels`` must not be a view of :attr:`labels`, from which the former state
-        is read. False, and ``failed``, where the plane is accepted or the labels cannot be used.
+        Locked classes stay as they are; ``labels`` must not be a view of :attr:`labels`. False, and ``failed``, where
+        the plane is accepted or the labels cannot be used.
         """
         self._require_open()
         return self._desk.edit(labels, self.plane(index))
@@ -312,11 +294,8 @@ class Session:
         Each plane is seeded from the interiors of the labels before it, and from its own strokes, which win. It ends
         early before an accepted plane, and where nothing is left to carry on; ``hint`` tells.
 
-        Returns
-        -------
-        Future
-            Of the tuple of planes that were written; cancelled by the next :meth:`draw`, :meth:`undo` or
-            :meth:`cancel`. What was written by then stays, and is taken back by one :meth:`undo`.
+        The future's result is the tuple of planes that were written. The next :meth:`draw`, :meth:`undo` or
+        :meth:`cancel` cancels it; what was written by then stays, and is taken back by one :meth:`undo`.
 
         Raises
         ------
@@ -338,8 +317,6 @@ class Session:
             self._closed = True
             if self._autosave is not None:
                 self._autosave.close()
-
-    # files
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write strokes, output, accepted planes, classes, engines and settings to one file, or leave it as it was.
@@ -371,9 +348,8 @@ class Session:
     ) -> Session:
         """Go on with a session saved by :meth:`save`, or with a sidecar.
 
-        The volume is read from the file that it came from where none is given. ``engine`` stands in for the one in use
-        when the session was saved, made by ``make_engine(name, **parameters)``. ``sidecar`` is kept up to date from now
-        on and may be ``path`` itself; the other parameters are those of the class.
+        The volume is read from its own file where none is given. ``engine`` stands in for the one in use at the time,
+        made by ``make_engine(name, **parameters)``. ``sidecar``, kept up to date from now on, may be ``path`` itself.
 
         Raises
         ------
@@ -382,10 +358,11 @@ class Session:
         """
         if sidecar is not None and Path(sidecar).exists() and not Path(sidecar).samefile(path):
             raise InputError(f"{sidecar} exists and is not the session being loaded; name a new file")
-        snapshot = read(Path(path))
-        volume = find_volume(snapshot, Path(path)) if volume is None else volume
+        snapshot, volume = read_with_volume(Path(path), volume)
         state = restore(snapshot, volume, engine=engine, make_engine=make_engine)
-        return cls._around(state, executor, deliver, state_bytes, sidecar)
+        session = cls.__new__(cls)
+        session._setup(state, executor, deliver, state_bytes, sidecar)
+        return session
 
     @classmethod
     def replay(
@@ -401,19 +378,12 @@ class Session:
         The same engines on the same machine give the same label volume, bit by bit. ``device`` stands in for the
         devices that were used then.
 
-        Raises
-        ------
-        InputError
-            As for :meth:`load`, or if an engine is missing.
+        Raises InputError as :meth:`load` does, and if an engine is missing.
         """
-        snapshot = read(Path(path))
-        volume = find_volume(snapshot, Path(path)) if volume is None else volume
-        return cls._around(replay(snapshot, volume, device=device, make_engine=make_engine))
-
-    def tell_changed(self) -> None:
-        """Emit ``changed``, and note that there is something to save."""
-        self.changed.emit()
-        self.touch()
+        snapshot, volume = read_with_volume(Path(path), volume)
+        session = cls.__new__(cls)
+        session._setup(replay(snapshot, volume, device=device, make_engine=make_engine))
+        return session
 
     def touch(self) -> None:
         """Note that there is something to save."""

@@ -22,10 +22,10 @@ from napari_scribseg.core.errors import InputError
 from napari_scribseg.session.history import unpack
 from napari_scribseg.session.journal import KINDS, Entry, Patch, Recipe
 from napari_scribseg.session.rules import OVERLAPS
-from napari_scribseg.session.snapshot import Snapshot
-from napari_scribseg.session.volume import Plane
+from napari_scribseg.session.snapshot import Snapshot, find_volume
+from napari_scribseg.session.volume import Plane, Volume
 
-__all__ = ["FORMAT", "VERSION", "read", "write"]
+__all__ = ["FORMAT", "VERSION", "read", "read_with_volume", "write"]
 
 FORMAT = "napari-scribseg session"
 VERSION = 1
@@ -108,6 +108,12 @@ def read(path: Path) -> Snapshot:
         raise InputError(f"the session {path} is damaged: {type(error).__name__}: {error}") from error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise InputError(f"{path} is not a session file of napari-scribseg, or it is damaged: {error}") from error
+
+
+def read_with_volume(path: Path, volume: Volume | None) -> tuple[Snapshot, Volume]:
+    """A session file, and its image where none is given; see :func:`read` and :func:`find_volume` for the errors."""
+    snapshot = read(path)
+    return snapshot, find_volume(snapshot, path) if volume is None else volume
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -289,7 +295,13 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
         if background is not None and not 1 <= int(background) <= MAX_ID:
             raise ValueError(f"the background has the id {background}")
         made = Recipe(
-            int(engine), bool(warm), _text(overlap, OVERLAPS), tuple(int(i) for i in locked), background, _text(device), int(checksum)
+            int(engine),
+            bool(warm),
+            _text(overlap, OVERLAPS),
+            tuple(int(i) for i in locked),
+            background,
+            _text(device),
+            int(checksum),
         )
     where = _plane_in(plane, shape)
     patches = [_patch_in(found, plane, pieces, shape) for found in (labels, seeds)]

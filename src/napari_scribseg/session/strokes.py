@@ -31,7 +31,8 @@ class StrokeStore:
         rows, columns = plane.displayed
         out = np.zeros((self._shape[rows], self._shape[columns]), dtype=np.uint16)
         for coordinates, values in self._inside(plane):
-            out[coordinates[rows], coordinates[columns]] = values
+            row = np.broadcast_to(coordinates[rows], values.shape)
+            out[row, np.broadcast_to(coordinates[columns], values.shape)] = values
         return out if out.max(initial=0) > 255 else out.astype(np.uint8)
 
     def set(self, plane: Plane, painted: NDArray[Any]) -> None:

@@ -110,6 +110,26 @@ class Answer:
     ids: tuple[int, ...]
 
 
+class StopSign(threading.Event):
+    """Set when a job shall stop; knows nothing of the job, so that future and job do not keep each other alive.
+
+    Attributes
+    ----------
+    unwanted : bool
+        Whether it was set because the holder of the future cancelled it: then nobody wants the result.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unwanted = False
+
+    def future_done(self, future: Future[Any]) -> None:
+        """Stop if the future was cancelled; from any thread."""
+        if future.cancelled() and not self.is_set():
+            self.unwanted = True
+            self.set()
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """One request; filled in the owner's thread, then read only by the worker."""
@@ -127,17 +147,10 @@ class Job:
     prepared: Any = MISSING
     warm: Any = MISSING
     future: Future[Any] = field(default_factory=Future)
-    stop: threading.Event = field(default_factory=threading.Event)
-    unwanted: bool = False
+    stop: StopSign = field(default_factory=StopSign)
 
     def __post_init__(self) -> None:
-        self.future.add_done_callback(self._future_done)
-
-    def _future_done(self, future: Future[Any]) -> None:
-        """Whoever holds the future may cancel it, from any thread: then nobody wants the result."""
-        if future.cancelled() and not self.stop.is_set():
-            self.unwanted = True
-            self.stop.set()
+        self.future.add_done_callback(self.stop.future_done)
 
     def drop(self) -> None:
         """Cancel the job and its future."""
