@@ -5,6 +5,7 @@ from numba import njit
 
 from napari_scribseg.numerics.density import spatially_varying_density
 from napari_scribseg.numerics.fused import density as fused
+from napari_scribseg.numerics.fused.colour import colour_density
 from napari_scribseg.numerics.fused.exponential import exp_negative
 
 
@@ -94,3 +95,25 @@ def test_samples_are_all_there_and_in_their_boxes():
             group = points[edges[g] : edges[g + 1]]
             assert (group >= boxes[g, 0]).all()
             assert (group <= boxes[g, 1]).all()
+
+
+@pytest.mark.parametrize(("channels", "tolerance"), [(1, 0.035), (2, 0.065), (3, 0.095), (4, 1e-4)])
+@pytest.mark.parametrize("sigma", [3.0, 20.0])
+def test_colour_density_matches_the_formula(channels, tolerance, sigma):
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-20, 280, (channels, 30, 40)).astype(np.float32)
+    seeds = np.where(rng.random((30, 40)) < 0.1, rng.integers(0, 2, (30, 40)), -1).astype(np.int32)
+    density = colour_density(image, seeds, 3, sigma)
+    for k in range(2):
+        samples = image[:, seeds == k]
+        distances = ((image[:, None] - samples[..., None, None]) ** 2).sum(0)
+        expected = np.exp(-distances / (2 * sigma**2)).mean(0)
+        np.testing.assert_allclose(density[k], expected, atol=tolerance * expected.max())
+    assert (density[2] == 0).all()
+
+
+def test_colour_density_of_a_constant_image_is_one():
+    seeds = np.full((5, 6), -1, dtype=np.int32)
+    seeds[1, 1], seeds[3, 3] = 0, 1
+    density = colour_density(np.full((3, 5, 6), 9.0, dtype=np.float32), seeds, 2, 8.0)
+    np.testing.assert_allclose(density, 1, rtol=1e-5)

@@ -45,7 +45,8 @@ class CompiledBackend:
 
     def pose(self, engine: SVCD, scribbles: Scribbles, memory: Any) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
-        cost = paper_cost(self._image, scribbles.seeds, scribbles.n_classes, engine.sigma, engine.alpha, self._pixel)
+        seeds = scribbles.seeds.copy()  # writeable: one type for the compiled kernels
+        cost = paper_cost(self._image, seeds, scribbles.n_classes, engine.sigma, engine.alpha, self._pixel)
         notes = (f"published model: sigma {engine.sigma:g}, alpha {engine.alpha:g}, smoothness {engine.smoothness:g}",)
         return Problem(cost, self._weights, engine.smoothness, self._pixel, None, notes)
 

@@ -93,7 +93,7 @@ def prepare(engine: SVCD, image: Image, device: str) -> SVCDState:
     chosen = choose_device(device)
     finest = min(image.spacing)
     pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
-    scaled = scale_intensities(image.data)
+    scaled = np.require(scale_intensities(image.data), requirements=["C", "W"])  # one type for the compiled kernels
     if chosen == "cpu":
         from napari_scribseg.engines.svcd.compiled import CompiledBackend
 

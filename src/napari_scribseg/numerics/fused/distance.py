@@ -165,16 +165,35 @@ def geodesic_distance(
 
 @kernel
 def _scan_until_still(distance, half, size, tolerance, max_scans):
-    """Scan down and up until nothing changes."""
+    """Scan down and up until nothing changes; rows that nothing new can reach are passed over."""
     height = distance.shape[0]
+    news = np.ones((2, height), np.bool_)  # whether a row changed since its neighbour below and above last looked
     for _ in range(max_scans):
         lowered = 0
         for y in range(height):
-            lowered += _scan_row(distance, half, size, tolerance, y, y - 1)
+            lowered += _visit(distance, half, size, tolerance, y, y - 1, news[0], news[1])
         for y in range(height - 1, -1, -1):
-            lowered += _scan_row(distance, half, size, tolerance, y, y + 1)
+            lowered += _visit(distance, half, size, tolerance, y, y + 1, news[1], news[0])
         if lowered == 0:
             return
+
+
+@kernel
+def _visit(distance, half, size, tolerance, y, other, ahead, back):
+    """Scan the row ``y`` if the row ``other`` has news for it (``ahead``); pass its own news on, both ways."""
+    height = distance.shape[0]
+    inside = 0 <= other < height
+    if inside and not ahead[other]:
+        return 0
+    if not inside and not (ahead[y] and back[y]):
+        return 0
+    lowered = _scan_row(distance, half, size, tolerance, y, other)
+    if inside:
+        ahead[other] = False
+    if lowered:
+        ahead[y] = True
+        back[y] = True
+    return lowered
 
 
 @kernel
