@@ -315,7 +315,7 @@ def test_set_engine_answers_anew(bench, nearest):
 def test_3d_view_says_what_to_do(bench):
     bench.viewer.dims.ndisplay = 3
     assert "2D/3D" in bench.said()[-1]
-    bench.annotator.pen_lifted()
+    bench.annotator.pen_lifted(None)
     for act in ("segment", "clear", "toggle_accepted"):
         getattr(bench.annotator, act)()
         assert "2D/3D" in bench.said()[-1]

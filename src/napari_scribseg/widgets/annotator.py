@@ -96,10 +96,9 @@ class Annotator:
             self.session.draw(self.layers.painted(plane), plane, live=True)
 
     @_told
-    def pen_lifted(self) -> None:
-        """A stroke is done: record and segment it, but on demand."""
+    def pen_lifted(self, plane: Plane | None) -> None:
+        """A stroke on a slice is done: record and segment it, but on demand."""
         self._behind = False
-        plane = self.layers.plane()
         if plane is None:
             self.view.say(self.layers.why_no_plane(), error=True)
         elif self.mode != "demand":

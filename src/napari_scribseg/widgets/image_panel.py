@@ -119,6 +119,8 @@ class ImagePanel(QWidget):
             event.disconnect(self.refresh)
 
     def _on_image(self, _index: int = 0) -> None:
+        for combo in (self._strokes, self._result):  # what was chosen for another image does not fit this one
+            combo.setCurrentIndex(0)
         self._fill_channels()
         self.image_chosen.emit(self.image)
 

@@ -86,12 +86,28 @@ def resume_annotation(request: Request, path: Path, dispatcher: Dispatcher, view
         If the file cannot be read, or belongs to another image.
     """
     layers = LayerSet(request.viewer, request.source)
-    session = Session.load(
-        path, request.source.volume(), executor=dispatcher.executor, deliver=dispatcher.post, sidecar=path
-    )
+    session = _load(request, path, dispatcher)
     annotator = _join(layers, session, dispatcher, view)
     layers.fill_strokes((plane, session.painted(plane)) for plane in session.painted_planes())
     return annotator
+
+
+def _load(request: Request, path: Path, dispatcher: Dispatcher) -> Session:
+    """The saved session, with the engine chosen in the window where its own one is no longer to be had."""
+    volume = request.source.volume()
+
+    def load(engine: Engine[Any] | None) -> Session:
+        return Session.load(
+            path, volume, engine=engine, executor=dispatcher.executor, deliver=dispatcher.post, sidecar=path
+        )
+
+    try:
+        return load(None)
+    except InputError as first:
+        try:
+            return load(request.engine)
+        except InputError:
+            raise first from None
 
 
 def _join(layers: LayerSet, session: Session, dispatcher: Dispatcher, view: View) -> Annotator:

@@ -109,8 +109,12 @@ class Watcher:
             self._soon("pen", _PEN_MS, self._annotator.pen_moved)
 
     def _on_stroke(self, _event: Any) -> None:
+        """A stroke is done; napari's polygon tool says so before its voxels are written, so they are read later."""
+        if self._layers.writing:
+            return
+        plane = self._layers.plane()
         self._turned_to()
-        self._annotator.pen_lifted()
+        self._soon(f"stroke {plane}", 0, lambda: self._annotator.pen_lifted(plane))
 
     def _on_set_data(self, _event: Any) -> None:
         if not self._layers.writing:

@@ -1,0 +1,498 @@
+"""The real window: mouse and keys on the canvas, files on the disk."""
+
+import itertools
+import threading
+
+import nibabel
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
+
+from napari_scribseg.core import Geometry
+from napari_scribseg.io import read_labels
+from napari_scribseg.widgets import segmentation
+from napari_scribseg.widgets.saving import autosave_folder
+from napari_scribseg.widgets.segmentation import SegmentationWidget
+
+pytestmark = pytest.mark.gui
+
+AFFINE = np.array([[0.0, 0.1, -1.0, 40], [0.2, 2.0, 0, -70], [3.0, 0.0, 0.1, 12], [0, 0, 0, 1]])
+GEOMETRY = Geometry((5, 40, 60), (3.0, 2.0, 1.0), AFFINE, "millimeter", ("z", "y", "x"))
+
+
+def volume():
+    """A bright box on a dark ground, with noise."""
+    array = np.random.default_rng(0).normal(0, 5, (5, 40, 60)).astype(np.float32)
+    array[:, 10:30, 20:45] += 100
+    return array
+
+
+class Desk:
+    """A viewer with a widget, and hands for mouse and keyboard."""
+
+    def __init__(self, viewer, qtbot):
+        self.viewer, self.qtbot = viewer, qtbot
+        viewer.window._qt_window.resize(1100, 800)
+        self.widget = SegmentationWidget(viewer)
+        viewer.window.add_dock_widget(self.widget, name="Scribble segmentation")
+
+    @property
+    def canvas(self):  # no reference is kept: napari's fixture counts the windows that stay
+        return self.viewer.window._qt_viewer.canvas.native
+
+    @property
+    def front(self):
+        return self.widget.desk.front
+
+    @property
+    def status(self):
+        return self.widget.status.line.text()
+
+    def start(self):
+        self.widget.images.start.click()
+        self.viewer.reset_view()
+        self.qtbot.wait(50)
+
+    def stroke(self, *points):
+        """Press, move and release the left button at positions (row, column) of the world."""
+        transform = self.viewer.window._qt_viewer.canvas.view.scene.transform
+        where = [QPoint(*(round(float(c)) for c in transform.map([x, y])[:2])) for y, x in points]
+        QTest.mouseMove(self.canvas, where[0])
+        QTest.mousePress(self.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
+        for start, stop in itertools.pairwise(where):
+            for part in (0.25, 0.5, 0.75, 1):
+                QTest.mouseMove(self.canvas, start + (stop - start) * part)
+                self.qtbot.wait(10)
+        QTest.mouseRelease(self.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
+
+    def two_strokes(self):
+        self.widget.classes.select(1)
+        self.front.paint_with(1)
+        self.stroke((40, 30), (40, 33), (42, 35))
+        self.front.paint_with(255)
+        self.stroke((10, 5), (10, 50))
+        self.answered()
+
+    def poke(self):
+        """Strokes of two classes by a program, until the engine works on them."""
+        self.front.layers.strokes.data[2, 2, 2] = 255
+        self.front.layers.strokes.paint((2, 20, 30), 1)
+        self.qtbot.waitUntil(lambda: self.front.session.is_busy)
+
+    def answered(self):
+        """Wait until nothing is computed any more."""
+        self.qtbot.wait(60)
+        self.qtbot.waitUntil(lambda: not self.front.session.is_busy, timeout=20_000)
+
+    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier):
+        QTest.keyClick(self.canvas, key, modifier)
+        self.qtbot.wait(20)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(
+        volume(), name="scan", scale=(3, 2, 1), units=("mm",) * 3, metadata={"scribseg": {"geometry": GEOMETRY}}
+    )
+    return viewer
+
+
+@pytest.fixture
+def desk(viewer, qtbot):
+    desk = Desk(viewer, qtbot)
+    yield desk
+    desk.widget.end_all()
+
+
+@pytest.fixture
+def quick(monkeypatch, nearest):
+    """Any engine is the quick one for tests; returns what its next instance is made with."""
+    options = {}
+    monkeypatch.setattr(segmentation, "get_engine", lambda _name, **_parameters: nearest(**options))
+    return options
+
+
+def test_mouse_paints_two_classes_undo_brings_back_and_the_file_reads_back(desk, tmp_path, monkeypatch):
+    desk.start()
+    z = desk.viewer.dims.current_step[0]
+    desk.two_strokes()
+    strokes = desk.front.layers.strokes.data[z].copy()
+    assert sorted(np.unique(strokes)) == [0, 1, 255]
+    first = desk.front.layers.result.data[z].copy()
+    assert first[20, 32] == 1
+    assert first[5, 20] == 0
+    box = np.zeros((40, 60), bool)
+    box[10:30, 20:45] = True
+    assert (first[box] == 1).mean() > 0.9
+    assert (first[~box] == 1).mean() < 0.1
+
+    desk.front.paint_with(1)
+    desk.stroke((70, 5), (70, 12))
+    desk.answered()
+    second = desk.front.layers.result.data[z].copy()
+    assert second[35, 8] == 1
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    desk.answered()
+    assert np.array_equal(desk.front.layers.result.data[z], first)
+    assert np.array_equal(desk.front.layers.strokes.data[z], strokes)
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    desk.answered()
+    assert np.array_equal(desk.front.layers.result.data[z], second)
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+
+    path = tmp_path / "out" / "scan_labels.nii.gz"
+    path.parent.mkdir()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
+    desk.key(Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier)
+    desk.qtbot.waitUntil(lambda: "Saved" in desk.status, timeout=10_000)
+    back = read_labels(path)
+    assert np.array_equal(back.array, desk.front.session.labels)
+    assert np.array_equal(back.array[z], first)
+    on_disk = nibabel.load(path)
+    flip = np.eye(4)[[2, 1, 0, 3]]
+    assert on_disk.affine == pytest.approx(AFFINE @ flip, abs=1e-4)
+    assert on_disk.get_data_dtype().kind in "iu"
+
+
+def test_opens_from_the_manifest_with_napari_s_proxy(viewer, qtbot, quick):
+    _, widget = viewer.window.add_plugin_dock_widget("napari-scribseg", "Scribble segmentation")
+    widget.start()
+    assert widget.desk.front.layers.strokes is viewer.layers[-1]
+    assert widget.desk.front.layers.source.layer is viewer.layers[0]
+    viewer.layers[-1].data[2, 2, 2] = 255
+    viewer.layers[-1].paint((2, 20, 30), 1)
+    qtbot.waitUntil(lambda: widget.desk.front.session.labels.any())
+    widget.end_all()
+
+
+def test_keys_on_the_canvas(desk, quick):
+    desk.start()
+    desk.two_strokes()
+    desk.key(Qt.Key.Key_A)
+    assert len(desk.front.session.accepted) == 1
+    assert "Reopen" in desk.widget.slices.buttons["accept"].text()
+    desk.key(Qt.Key.Key_A)
+    assert not desk.front.session.accepted
+    desk.key(Qt.Key.Key_M)
+    assert desk.front.session.classes.ids == (255, 1, 2)
+    assert desk.front.layers.strokes.selected_label == 2
+    desk.key(Qt.Key.Key_Q)
+    assert desk.front.layers.strokes.selected_label == 1
+    desk.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    assert not desk.front.layers.strokes.data.any()
+    desk.key(Qt.Key.Key_O)
+    assert desk.widget.slices.overlay[0] == "probability"
+
+
+def test_buttons_follow_what_can_be_done(desk, quick):
+    buttons = desk.widget.slices.buttons
+    assert not any(buttons[name].isEnabled() for name in ("segment", "clear", "undo", "redo", "accept"))
+    desk.start()
+    assert buttons["segment"].isEnabled()
+    assert not buttons["undo"].isEnabled()
+    desk.two_strokes()
+    assert buttons["undo"].isEnabled()
+    buttons["undo"].click()
+    assert buttons["redo"].isEnabled()
+    desk.viewer.dims.ndisplay = 3
+    desk.qtbot.waitUntil(lambda: not buttons["segment"].isEnabled())
+    assert "2D/3D" in desk.status
+    desk.viewer.dims.ndisplay = 2
+
+
+def test_transposed_view(desk, quick):
+    desk.viewer.dims.order = (1, 2, 0)
+    desk.start()
+    desk.viewer.dims.set_current_step(1, 20)
+    desk.qtbot.wait(50)
+    desk.front.paint_with(255)
+    desk.stroke((5, 3), (5, 9))  # rows are x, columns are z
+    desk.front.paint_with(1)
+    desk.stroke((30, 6), (33, 6))
+    desk.answered()
+    labels = desk.front.session.labels
+    assert labels[:, 20].any()
+    assert not np.delete(labels, 20, axis=1).any()
+    assert labels[2, 20, 31] == 1
+
+
+def test_closing_the_dock_ends_the_worker_and_resume_goes_on(desk, quick, make_napari_viewer):
+    desk.start()
+    desk.two_strokes()
+    painted = desk.front.layers.strokes.data.copy()
+    labels = desk.front.session.labels.copy()
+    widget = desk.widget
+    desk.viewer.window.remove_dock_widget(widget)
+    assert widget._closed
+    with pytest.raises(RuntimeError):
+        widget.dispatcher.executor.submit(int)
+    assert len(list(autosave_folder().iterdir())) == 1
+
+    for layer in list(desk.viewer.layers)[1:]:
+        desk.viewer.layers.remove(layer)
+    again = Desk(desk.viewer, desk.qtbot)
+    assert "Resume" in again.status
+    again.widget.slices.resume.click()
+    assert "Resumed 1 slices" in again.status
+    assert np.array_equal(again.front.layers.strokes.data, painted)
+    assert np.array_equal(again.front.layers.result.data, labels)
+    again.front.paint_with(1)
+    again.stroke((70, 5), (70, 12))
+    again.answered()
+    assert (again.front.session.labels != labels).any()
+    again.widget.end_all()
+
+
+def test_dock_closed_while_a_job_runs(desk, quick):
+    gate = quick["gate"] = threading.Event()
+    desk.start()
+    desk.poke()
+    desk.viewer.window.remove_dock_widget(desk.widget)
+    gate.set()
+    desk.qtbot.wait(100)
+    desk.viewer.layers[-1].paint((2, 10, 10), 1)
+    desk.viewer.layers.clear()
+
+
+def test_viewer_closed_while_a_job_runs(viewer, qtbot, quick):
+    gate = quick["gate"] = threading.Event()
+    desk = Desk(viewer, qtbot)
+    desk.start()
+    desk.poke()
+    viewer.close()
+    desk.widget.end_all()
+    gate.set()
+    qtbot.wait(50)
+
+
+def test_every_layer_deleted_while_a_job_runs_in_the_window(desk, quick):
+    gate = quick["gate"] = threading.Event()
+    desk.start()
+    desk.poke()
+    desk.viewer.layers.clear()
+    assert desk.front is None
+    gate.set()
+    desk.qtbot.wait(100)
+    assert "deleted" in desk.status
+    desk.widget.start()
+    assert "no image" in desk.status
+
+
+def test_start_brings_deleted_layers_back(desk, quick):
+    desk.start()
+    desk.two_strokes()
+    painted, former = desk.front.layers.strokes.data.copy(), desk.front
+    desk.viewer.layers.remove(desk.front.layers.strokes)
+    desk.viewer.layers.remove(desk.front.layers.result)
+    desk.start()
+    assert desk.front is former
+    assert np.array_equal(desk.front.layers.strokes.data, painted)
+    assert desk.front.layers.result in desk.viewer.layers
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not np.array_equal(desk.front.layers.strokes.data, painted)
+
+
+def test_start_twice_makes_nothing_twice(desk, quick):
+    desk.start()
+    desk.start()
+    assert len(desk.viewer.layers) == 3
+
+
+def test_two_widgets_and_two_images(desk, quick):
+    desk.viewer.add_image(volume()[::-1], name="other")
+    desk.start()
+    other = Desk(desk.viewer, desk.qtbot)
+    other.widget.images._image.setCurrentIndex(1)
+    other.start()
+    assert other.front.layers.source.layer.name == "other"
+    desk.front.layers.strokes.data[2, 2, 2] = 255
+    desk.front.layers.strokes.paint((2, 20, 30), 1)
+    desk.qtbot.waitUntil(lambda: desk.front.session.labels.any())
+    assert not other.front.session.labels.any()
+    other.widget.end_all()
+
+
+def test_one_widget_turns_between_images(desk, quick):
+    desk.viewer.add_image(np.zeros((30, 30)), name="other")
+    desk.start()
+    first = desk.front
+    desk.widget.images._image.setCurrentIndex(1)
+    assert desk.front is None
+    desk.start()
+    assert desk.front.layers.source.layer.name == "other"
+    desk.widget.images._image.setCurrentIndex(0)
+    assert desk.front is first
+    second = next(a for a in desk.widget.desk._all if a is not first)
+    second.layers.strokes.paint((5, 5), 1)
+    desk.qtbot.wait(20)
+    assert desk.front is second
+
+
+def test_layer_made_with_napari_s_own_button(desk, quick, tmp_path, monkeypatch):
+    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
+    desk.viewer._new_labels()
+    mine = desk.viewer.layers[-1]
+    combo = desk.widget.images._strokes
+    combo.setCurrentIndex(combo.findText(mine.name))
+    desk.start()
+    assert desk.front.layers.strokes is mine
+    assert len(desk.viewer.layers) == 3
+    path = tmp_path / "mine.nii"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
+    desk.viewer.dims.set_current_step(0, 2)
+    mine.data[2, 2, 2] = 255
+    mine.paint((2, 20, 30), 1)
+    desk.answered()
+    assert desk.front.session.labels[2, 20, 30] == 1
+    desk.widget.save()
+    desk.qtbot.waitUntil(path.exists, timeout=5000)
+    assert nibabel.load(path).affine == pytest.approx(AFFINE @ np.eye(4)[[2, 1, 0, 3]], abs=1e-4)
+
+
+def test_save_without_starting_takes_the_selected_labels(desk, tmp_path, monkeypatch):
+    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
+    desk.viewer._new_labels()
+    desk.viewer.layers[-1].data[1, 2, 3] = 7
+    desk.viewer.layers.selection.active = desk.viewer.layers[-1]
+    path = tmp_path / "plain.nii.gz"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
+    desk.widget.save()
+    desk.qtbot.waitUntil(path.exists, timeout=5000)
+    desk.qtbot.waitUntil(lambda: "Saved" in desk.status)
+    assert read_labels(path).array[1, 2, 3] == 7
+    assert nibabel.load(path).affine == pytest.approx(AFFINE @ np.eye(4)[[2, 1, 0, 3]], abs=1e-4)
+
+
+def test_save_with_nothing_to_save(desk):
+    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
+    desk.widget.save()
+    assert "no labels to save" in desk.status
+
+
+@pytest.mark.parametrize("name", ["missing/folder/a.nii.gz", "a.docx.nii.gz/b.nii"])
+def test_save_that_fails_loses_nothing(desk, quick, tmp_path, monkeypatch, name):
+    desk.start()
+    desk.two_strokes()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / name), ""))
+    labels = desk.front.session.labels.copy()
+    desk.widget.save()
+    desk.qtbot.waitUntil(lambda: "Not saved" in desk.status, timeout=5000)
+    assert np.array_equal(desk.front.session.labels, labels)
+
+
+def test_strokes_are_saved_and_resumed_from_a_file(desk, quick, tmp_path, monkeypatch):
+    desk.start()
+    desk.two_strokes()
+    painted = desk.front.layers.strokes.data.copy()
+    path = tmp_path / "strokes.scribseg"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
+    desk.widget.slices.keep.click()
+    assert path.exists()
+    desk.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
+    desk.widget.images.choose(desk.viewer.layers["scan"])
+    desk.widget.slices.resume.click()
+    assert np.array_equal(desk.front.layers.strokes.data, painted)
+
+
+def test_resume_from_a_damaged_file(desk, quick, tmp_path):
+    path = tmp_path / "bad.scribseg"
+    path.write_bytes(b"no session")
+    desk.widget.resume(path)
+    assert desk.front is None
+    assert "bad.scribseg" in desk.status
+    assert len(desk.viewer.layers) == 1
+
+
+def test_layer_of_another_shape_cannot_be_chosen(desk, quick):
+    wrong = desk.viewer.add_labels(np.zeros((3, 3), np.uint8), name="wrong")
+    combo = desk.widget.images._strokes
+    combo.setCurrentIndex(combo.findText("wrong"))
+    desk.start()
+    assert desk.front is None
+    assert "(3, 3)" in desk.status
+    assert list(desk.viewer.layers) == [desk.viewer.layers["scan"], wrong]
+
+
+def test_engine_that_raises_is_told_without_a_dialog(desk, quick):
+    quick["error"] = MemoryError("no more")
+    desk.start()
+    desk.two_strokes()
+    assert "MemoryError" in desk.status
+    assert desk.front.layers.strokes.data.any()
+
+
+def test_long_job_shows_progress_and_can_be_cancelled(desk, quick):
+    gate = quick["gate"] = threading.Event()
+    desk.start()
+    desk.poke()
+    panel = desk.widget.status
+    assert not panel._progress.isVisible()
+    desk.qtbot.waitUntil(panel._progress.isVisible, timeout=3000)
+    desk.qtbot.waitUntil(lambda: panel.bar.value() == 500, timeout=3000)
+    panel._progress.layout().itemAt(1).widget().click()
+    desk.qtbot.waitUntil(lambda: not panel._progress.isVisible(), timeout=3000)
+    assert "Cancelled" in desk.status
+    gate.set()
+
+
+def test_ids_above_255_are_drawn(desk, quick):
+    desk.start()
+    desk.front.set_classes(desk.front.session.classes.with_ids([300]))
+    desk.front.paint_with(255)
+    desk.stroke((10, 5), (10, 50))
+    desk.front.paint_with(300)
+    desk.stroke((40, 30), (42, 35))
+    desk.answered()
+    assert desk.front.layers.strokes.data.dtype == desk.front.layers.result.data.dtype == np.uint16
+    assert desk.front.layers.result.data[2, 20, 32] == 300
+    assert desk.viewer.screenshot(flash=False).any()
+
+
+def test_overlay_and_3d_are_drawn(desk, quick):
+    desk.start()
+    desk.two_strokes()
+    desk.widget.slices.toggle_overlay()
+    desk.qtbot.waitUntil(lambda: desk.front.layers.overlay is not None)
+    desk.viewer.dims.set_current_step(0, 4)
+    desk.qtbot.waitUntil(lambda: desk.front.layers.overlay is None)
+    desk.viewer.dims.ndisplay = 3
+    desk.qtbot.wait(50)
+    assert desk.viewer.screenshot(flash=False).any()
+    desk.viewer.dims.ndisplay = 2
+
+
+def test_polygon_tool_is_one_step(desk, quick):
+    desk.start()
+    desk.front.paint_with(255)
+    desk.stroke((10, 5), (10, 50))
+    desk.answered()
+    strokes = desk.front.layers.strokes
+    desk.front.paint_with(1)
+    strokes.paint_polygon([(2, 15, 25), (2, 15, 35), (2, 25, 30)], 1)
+    desk.answered()
+    assert desk.front.session.labels[2, 18, 30] == 1
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert sorted(np.unique(strokes.data)) == [0, 255]
+    assert not desk.front.session.labels.any()
+
+
+def test_live_answers_come_while_the_pen_is_down(desk, quick):
+    desk.start()
+    desk.front.paint_with(255)
+    desk.stroke((10, 5), (10, 50))
+    desk.front.paint_with(1)
+    transform = desk.viewer.window._qt_viewer.canvas.view.scene.transform
+    where = [QPoint(*(round(float(c)) for c in transform.map([x, y])[:2])) for y, x in ((40, 30), (44, 35))]
+    QTest.mouseMove(desk.canvas, where[0])
+    QTest.mousePress(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
+    QTest.mouseMove(desk.canvas, where[1])
+    desk.qtbot.waitUntil(lambda: desk.front.layers.result.data.any(), timeout=5000)
+    QTest.mouseRelease(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[1])
+    desk.answered()
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not desk.front.layers.result.data.any()
+    assert not (desk.front.layers.strokes.data == 1).any()
