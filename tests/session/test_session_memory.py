@@ -71,6 +71,21 @@ def test_a_ct_costs_at_most_one_byte_a_voxel():
     assert whole < volume + 40
 
 
+def test_a_plane_along_another_axis_takes_no_memory_for_the_whole_volume():
+    (grown,) = run("""
+        image = np.zeros((600, 512, 512), np.int8)
+        session = Session(Volume.from_array(image), Halves(), state_bytes=0)
+        painted = np.zeros((600, 512), np.uint8)
+        painted[:, 5], painted[:, 500] = 1, 300 - 45
+        session.draw(painted, Plane((0, 1), (7,)))
+        start = resident()
+        for index in range(100, 110):
+            session.draw(painted, Plane((0, 2), (index,)))
+        print(resident() - start)
+    """)
+    assert grown < 60
+
+
 def test_a_lazy_volume_is_read_by_planes():
     (grown,) = run("""
         import dask.array as da

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import mmap
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,9 @@ from napari_scribseg.session.strokes import StrokeStore
 from napari_scribseg.session.updates import Region, changed_region
 from napari_scribseg.session.volume import Plane
 
-__all__ = ["Canvas"]
+__all__ = ["Canvas", "blank"]
+
+LARGE = 4 << 20  # bytes
 
 
 class Canvas:
@@ -32,7 +37,7 @@ class Canvas:
 
     def __init__(self, shape: tuple[int, ...], labels: ArrayLike | None = None) -> None:
         self.shape = shape
-        self.labels: NDArray[Any] = np.zeros(shape, np.uint8) if labels is None else adopt(labels, shape)
+        self.labels: NDArray[Any] = blank(shape, np.uint8) if labels is None else adopt(labels, shape)
         self.strokes = StrokeStore(shape)
         self.accepted: set[Plane] = set()
         self._underlays: dict[Plane, bytes] = {}
@@ -87,7 +92,7 @@ class Canvas:
         """Widen the type of the output so that no id wraps; planes that hold nothing stay unwritten."""
         if largest <= np.iinfo(self.labels.dtype).max:
             return
-        wide = np.zeros(self.shape, np.uint16)
+        wide = blank(self.shape, np.uint16)
         for index in np.ndindex(*self.shape[:-2]):
             if self.labels[index].any():
                 wide[index] = self.labels[index]
@@ -155,6 +160,22 @@ class Canvas:
             self.hide()
             self._grow(int(values.max(initial=0)))
             self.view(change.plane)[change.region] = values
+
+
+def blank(shape: tuple[int, ...], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
+    """Zeros that take memory only where something is written, in pages of 4 KB.
+
+    What ``np.zeros`` returns for large arrays comes in pages of 2 MB on Linux: one row in each slice of a volume, as a
+    plane along another axis writes them, would take memory for all of it.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < LARGE or not hasattr(mmap, "MAP_PRIVATE"):
+        return np.zeros(shape, dtype)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without huge pages does not know the advice
+            pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, dtype).reshape(shape)
 
 
 def adopt(labels: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -143,7 +144,10 @@ def as_engine(engine: str | Engine[Any], **parameters: Any) -> Engine[Any]:
     InputError
         If there is no such engine, or it does not take planes.
     """
-    made = get_engine(engine, **parameters) if isinstance(engine, str) else engine
+    if isinstance(engine, str):
+        made = get_engine(engine, **parameters)
+    else:
+        made = dataclasses.replace(engine, **parameters) if parameters else engine  # type: ignore[type-var]
     if 2 not in made.info.ndim:
         raise InputError(f"the engine {made.info.name!r} takes images of {made.info.ndim} axes; planes have 2")
     return made
