@@ -1,8 +1,34 @@
 """Volumes and label volumes in files, with their geometry, names and colours. Loads a format's library on first use."""
 
-from napari_scribseg.io.classes_io import read_classes, write_classes
-from napari_scribseg.io.labels import read_labels, write_labels
-from napari_scribseg.io.loaded import LoadedVolume
-from napari_scribseg.io.volumes import read_volume
+from __future__ import annotations
 
-__all__ = ["LoadedVolume", "read_classes", "read_labels", "read_volume", "write_classes", "write_labels"]
+from typing import TYPE_CHECKING
+
+from napari_scribseg.io.classes_io import read_classes, write_classes
+from napari_scribseg.io.labels import LABEL_EXTENSIONS, read_labels, write_labels
+from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.volumes import IMAGE_EXTENSIONS, read_volume
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from napari_scribseg.io.dicom import Series
+
+__all__ = [
+    "IMAGE_EXTENSIONS",
+    "LABEL_EXTENSIONS",
+    "LoadedVolume",
+    "list_series",
+    "read_classes",
+    "read_labels",
+    "read_volume",
+    "write_classes",
+    "write_labels",
+]
+
+
+def list_series(folder: str | PathLike[str]) -> tuple[Series, ...]:
+    """The volumes that a folder of DICOM files holds; see :func:`napari_scribseg.io.dicom.list_series`."""
+    from napari_scribseg.io.dicom import list_series as listed
+
+    return listed(folder)

@@ -16,11 +16,11 @@ from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.io.atomic import LabelFiles, write_files
 from napari_scribseg.io.classes_io import bids_path, classes_beside, itksnap_path, render_classes
 from napari_scribseg.io.loaded import LoadedVolume
-from napari_scribseg.io.volumes import NIFTI, extension, read_volume
+from napari_scribseg.io.volumes import METAIMAGE, NRRD, TIFF, extension, read_volume
 
 __all__ = ["LABEL_EXTENSIONS", "read_labels", "write_labels"]
 
-LABEL_EXTENSIONS = NIFTI
+LABEL_EXTENSIONS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".tif", ".tiff")
 
 
 def read_labels(path: str | PathLike[str]) -> LoadedVolume:
@@ -114,7 +114,8 @@ def write_labels(
     for wanted, name in ((bids_tsv, bids_path), (itksnap, itksnap_path)):
         if wanted:
             contents[name(file)] = partial(_write_bytes, data=render_classes(name(file), table))
-    return write_files(contents)
+    written = write_files(contents)
+    return (file, *(other for other in written if other != file))
 
 
 def _write_bytes(file: BinaryIO, data: bytes) -> None:
@@ -131,6 +132,18 @@ def _named(classes: ClassTable, ids: tuple[int, ...]) -> ClassTable:
 
 def _label_files(file: Path, kind: str, labels: NDArray[Any], geometry: Geometry, classes: ClassTable) -> LabelFiles:
     """What the format of this extension writes."""
+    if kind in NRRD:
+        from napari_scribseg.io.rasters import nrrd_label_files
+
+        return nrrd_label_files(file, labels, geometry, classes)
+    if kind in METAIMAGE:
+        from napari_scribseg.io.rasters import metaimage_label_files
+
+        return metaimage_label_files(file, labels, geometry)
+    if kind in TIFF:
+        from napari_scribseg.io.planar import tiff_label_files
+
+        return tiff_label_files(file, labels, geometry)
     from napari_scribseg.io.nifti import nifti_label_files
 
     return nifti_label_files(file, labels, geometry)

@@ -11,9 +11,9 @@ from napari_scribseg.core import InputError
 
 __all__ = ["available_memory", "check_declared", "human_size"]
 
-# One byte of a deflate stream holds at most 1032 bytes (zlib's technical notes, "Maximum Compression Factor").
-_DEFLATE_LIMIT = 1032
-_BZIP2_LIMIT = 50_000_000 // 40
+# Bytes that one stored byte can hold. Deflate: zlib's technical notes, "Maximum Compression Factor"; bzip2: 45 MB of
+# zeros take about 40 bytes; text: one digit for a double.
+_LARGEST_RATIO = {"raw": 1.0, "deflate": 1032, "bzip2": 1.2e6, "text": 8, "hex": 0.5, "unknown": math.inf}
 
 
 def human_size(n_bytes: float) -> str:
@@ -41,7 +41,7 @@ def available_memory() -> int | None:
 
 
 def check_declared(
-    path: Path, shape: Sequence[int], voxel_bytes: float, stored: int, *, encoding: str = "raw", mapped: bool = False
+    path: Path, shape: Sequence[int], voxel_bytes: float, stored: int, *, encoding: str = "raw", copies: int = 1
 ) -> None:
     """Compare the size that a header declares with the file and with the memory.
 
@@ -56,9 +56,9 @@ def check_declared(
     stored : int
         Bytes of pixel data that the file really has, compressed or not.
     encoding : str
-        ``"raw"``, ``"deflate"`` or ``"bzip2"``.
-    mapped : bool
-        Whether the data stays on the disk and takes no memory.
+        ``"raw"``, ``"deflate"``, ``"bzip2"``, ``"text"``, ``"hex"``, or ``"unknown"`` where it sets no limit.
+    copies : int
+        How many times the reader holds the data at once; 0 where it stays on the disk.
 
     Raises
     ------
@@ -71,16 +71,16 @@ def check_declared(
             f"{path.name}: its header declares the shape {size or '()'}; every axis needs at least one voxel"
         )
     needed = math.prod(int(n) for n in shape) * voxel_bytes
-    limit = stored * {"raw": 1, "deflate": _DEFLATE_LIMIT, "bzip2": _BZIP2_LIMIT}[encoding]
+    limit = stored * _LARGEST_RATIO[encoding]
     if needed > limit:
         what = "holds" if encoding == "raw" else "can at most hold"
         raise InputError(
             f"{path.name}: its header declares {size} voxels ({human_size(needed)}), but the file {what} "
             f"{human_size(limit)}; it is truncated or its header is damaged"
         )
-    memory = None if mapped else available_memory()
-    if memory is not None and needed > memory:
+    memory = available_memory() if copies else None
+    if memory is not None and needed * copies > memory:
         raise InputError(
-            f"{path.name}: it needs {human_size(needed)} of memory ({size} voxels), but {human_size(memory)} is free; "
-            "crop it, or store it uncompressed as .nii, which is read from the disk"
+            f"{path.name}: reading it needs {human_size(needed * copies)} of memory ({size} voxels), but "
+            f"{human_size(memory)} is free; crop it, or store it uncompressed as .nii, which stays on the disk"
         )

@@ -76,7 +76,7 @@ def _open(path: Path) -> Any:
         header.get_data_dtype().itemsize,
         max(stored, 0),
         encoding="deflate" if compressed else "raw",
-        mapped=not compressed and _is_unscaled(image),
+        copies=0 if not compressed and _is_unscaled(image) else 1,
     )
     return image
 

@@ -1,0 +1,350 @@
+"""DICOM: which series a folder holds, and one series as a volume in its true place."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io.itk import LPS_TO_RAS, array_of, open_quietly, reader_of, volume_of
+from napari_scribseg.io.limits import check_declared
+from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.volumes import stem
+
+__all__ = ["Series", "list_series", "read_file", "read_series"]
+
+_LIBRARY = "GDCMImageIO"
+_SUFFIXES = ("", ".dcm", ".ima", ".dicom", ".img")
+# What tells apart images at one position, in this order: temporal position, trigger time, acquisition number, echo
+# time, acquisition time, content time, instance number.
+_IN_TIME = ("0020|0100", "0018|1060", "0020|0012", "0018|0081", "0008|0032", "0008|0033", "0020|0013")
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """What one file says about itself; positions in LPS millimetres."""
+
+    path: Path
+    uid: str
+    description: str
+    localizer: bool
+    size: tuple[int, ...]
+    rows_and_columns: NDArray[np.float64] = field(compare=False)
+    position: NDArray[np.float64] = field(compare=False)
+    pixel: tuple[float, float]
+    in_time: tuple[float, ...]
+    step_in_time: float
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        return np.cross(self.rows_and_columns[:3], self.rows_and_columns[3:])
+
+    @property
+    def height(self) -> float:
+        return float(self.position @ self.normal)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """One volume that a folder holds.
+
+    Attributes
+    ----------
+    identity : str
+        The series instance UID; with ``/1``, ``/2`` ... where the series holds several volumes: slices of several
+        directions or sizes, or pieces with a gap between them.
+    description : str
+        As the scanner called it, and which piece it is.
+    n_files : int
+        How many files belong to it.
+    localizer : bool
+        Whether the scanner marked it as a localizer.
+    files : tuple of Path
+        In the order of the slices.
+    """
+
+    identity: str
+    description: str
+    n_files: int
+    localizer: bool
+    files: tuple[Path, ...] = field(repr=False)
+    slices: tuple[_Slice, ...] = field(repr=False)
+
+
+def list_series(folder: str | PathLike[str]) -> tuple[Series, ...]:
+    """The volumes that a folder of DICOM files holds; files that are no DICOM images are passed over.
+
+    A gap in a series is never closed silently, because labels behind it would come to lie in the wrong place: the
+    pieces on both sides are listed as volumes of their own.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing.
+    """
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        raise InputError(f"{root}: a folder with DICOM files is expected")
+    slices = _slices(sorted(p for p in root.iterdir() if p.is_file()))
+    if not slices:
+        slices = _slices(sorted(p for p in root.rglob("*") if p.is_file()))
+    by_uid: dict[str, list[_Slice]] = defaultdict(list)
+    for s in slices:
+        by_uid[s.uid].append(s)
+    return tuple(series for uid, members in by_uid.items() for series in _volumes(uid, members))
+
+
+def read_series(folder: Path, identity: str | None = None) -> LoadedVolume:
+    """Read one series of a folder.
+
+    Slices are put in the order of their positions along the direction across them; the step between them is that of
+    the positions, whatever thickness is declared, and follows a tilted gantry. Files at the same positions make a time
+    series. Rescale slope and intercept are applied.
+
+    Parameters
+    ----------
+    folder : Path
+        With the files of one or more series.
+    identity : str, optional
+        Which; needed where there are several besides localizers.
+
+    Raises
+    ------
+    InputError
+        If there is no series, no such one, several and none is named, or its slices make no regular grid.
+    """
+    found = list_series(folder)
+    if not found:
+        raise InputError(f"{folder}: there is no DICOM image in it")
+    chosen = [s for s in found if s.identity == identity] if identity is not None else _worth_reading(found)
+    if len(chosen) != 1:
+        listed = "; ".join(f"{s.identity} ({s.description or 'no description'}, {s.n_files} files)" for s in found)
+        wanted = "name one of them as series" if identity is None else f"there is no {identity!r} among them"
+        raise InputError(f"{folder}: it holds {len(found)} series, {wanted}: {listed}")
+    return _read(folder, chosen[0])
+
+
+def read_file(path: Path) -> LoadedVolume:
+    """Read a single DICOM file, of one frame or of several.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    image = open_quietly(reader_of(_LIBRARY), path)
+    if 0 in image.GetSize():
+        raise InputError(f"{path.name}: it holds no image")
+    return volume_of(image, stem(path), path.name)
+
+
+def _worth_reading(found: tuple[Series, ...]) -> list[Series]:
+    """All but localizers; those too where there is nothing else."""
+    return [s for s in found if not s.localizer] or list(found)
+
+
+def _slices(paths: list[Path]) -> list[_Slice]:
+    display: Any = SimpleITK.ProcessObject
+    shown = display.GetGlobalWarningDisplay()
+    display.SetGlobalWarningDisplay(False)  # ITK tells on the terminal about every file that is no DICOM
+    try:
+        return [s for path in paths if _may_be_dicom(path) and (s := _slice(path)) is not None]
+    finally:
+        display.SetGlobalWarningDisplay(shown)
+
+
+def _may_be_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError:
+        return False
+    # The oldest files have no preamble: they begin with a group number, 2 or 8.
+    return head[128:] == b"DICM" or (path.suffix.lower() in _SUFFIXES and head[:2] in (b"\x02\x00", b"\x08\x00"))
+
+
+def _slice(path: Path) -> _Slice | None:
+    """What a file says; None for a file that is no DICOM image (a report, a directory, a structure set)."""
+    reader = reader_of(_LIBRARY)
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+
+    def text(tag: str) -> str:
+        return str(reader.GetMetaData(tag)).strip().strip("\x00") if reader.HasMetaDataKey(tag) else ""
+
+    if not text("0028|0010") or 0 in reader.GetSize():
+        return None
+    n = reader.GetDimension()
+    direction = np.array(reader.GetDirection()).reshape(n, n)
+    turned = np.eye(3)
+    turned[:n, :n] = direction[:3, :3]
+    spacing = reader.GetSpacing()
+    return _Slice(
+        path,
+        text("0020|000e"),
+        " ".join(text("0008|103e").split()),
+        "LOCALIZER" in text("0008|0008").upper().split("\\"),
+        tuple(reader.GetSize()),
+        np.concatenate([turned[:, 0], turned[:, 1]]),
+        _position(text("0020|0032"), (*reader.GetOrigin(), 0.0)[:3]),
+        (float(spacing[0]), float(spacing[1])),
+        tuple(_number(text(tag)) for tag in _IN_TIME),
+        _number(text("0020|0110")) / 1000,
+    )
+
+
+def _position(text: str, otherwise: tuple[float, ...]) -> NDArray[np.float64]:
+    words = text.split("\\")
+    try:
+        position = np.array([float(w) for w in words])
+    except ValueError:
+        return np.array(otherwise)
+    return position if position.shape == (3,) and np.isfinite(position).all() else np.array(otherwise)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text.split("\\")[0])
+    except ValueError:
+        return 0.0
+
+
+def _volumes(uid: str, members: list[_Slice]) -> list[Series]:
+    """A series as the volumes it really holds."""
+    groups: dict[tuple[Any, ...], list[_Slice]] = defaultdict(list)
+    for s in members:
+        groups[(s.size, *np.round(s.rows_and_columns, 3), *np.round(s.pixel, 4))].append(s)
+    pieces = []
+    for group in groups.values():
+        if len(group[0].size) > 2 and group[0].size[2] > 1:  # every file is a volume
+            pieces += [([s], "") for s in group]
+        else:
+            pieces += _without_gaps(sorted(group, key=lambda s: s.height))
+    several = len(pieces) > 1
+    return [
+        Series(
+            f"{uid}/{n}" if several else uid,
+            " ".join(part for part in (piece[0].description, note) if part),
+            len(piece),
+            all(s.localizer for s in piece),
+            tuple(s.path for s in piece),
+            tuple(piece),
+        )
+        for n, (piece, note) in enumerate(pieces, start=1)
+    ]
+
+
+def _without_gaps(ordered: list[_Slice]) -> list[tuple[list[_Slice], str]]:
+    """Runs of slices at one distance, with a note on each; slices of no regular distance stay together."""
+    heights = [level[0].height for level in _levels(ordered)]
+    steps = np.diff(heights)
+    if len(steps) < 2:
+        return [(ordered, "")]
+    usual = float(np.median(steps))
+    gaps = [i for i, step in enumerate(steps) if step > 1.5 * usual]
+    if not gaps or len(gaps) > len(steps) // 4:
+        return [(ordered, "")]
+    ends = [heights[i] + steps[i] / 2 for i in gaps]
+    bounds = [-np.inf, *ends, np.inf]
+    runs = [[s for s in ordered if low < s.height <= high] for low, high in pairwise(bounds)]
+    return [
+        (run, f"(piece at {run[0].height:.2f} to {run[-1].height:.2f} mm, slices are missing beside it)")
+        for run in runs
+    ]
+
+
+def _levels(ordered: list[_Slice]) -> list[list[_Slice]]:
+    """Slices at the same height together, in their order in time."""
+    levels: list[list[_Slice]] = []
+    for s in ordered:
+        if levels and abs(s.height - levels[-1][0].height) < 1e-3:
+            levels[-1].append(s)
+        else:
+            levels.append([s])
+    return [sorted(level, key=lambda s: (s.in_time, s.path.name)) for level in levels]
+
+
+def _read(folder: Path, series: Series) -> LoadedVolume:
+    first = series.slices[0]
+    name = series.description or folder.name
+    if len(series.slices) == 1:
+        return replace(read_file(first.path), name=name)
+    levels = _levels(list(series.slices))
+    counts = {len(level) for level in levels}
+    if len(counts) > 1:
+        raise InputError(
+            f"{name}: it has {min(counts)} to {max(counts)} slices at the same position; the same number at each is "
+            "expected"
+        )
+    n_times = counts.pop()
+    check_declared(folder, (len(series.slices), *first.size[1::-1]), 4, 0, encoding="unknown", copies=2)
+    ordered = [level[t] for t in range(n_times) for level in levels]
+    array = _stacked(ordered)
+    channels = array.ndim > 3
+    array = array.reshape(n_times, len(levels), *array.shape[1:])
+    geometry = _geometry(name, levels, array.shape[1:4])
+    if n_times == 1:
+        return LoadedVolume(array[0], geometry, name, channels)
+    step = first.step_in_time if first.step_in_time > 0 else 1.0
+    geometry = Geometry(array.shape[:4], (step, *geometry.spacing), geometry.affine, "millimeter")
+    return LoadedVolume(array, geometry, name, channels)
+
+
+def _stacked(ordered: list[_Slice]) -> NDArray[Any]:
+    """The slices, each rescaled by its own slope, in a type that holds all of them."""
+    array: NDArray[Any] | None = None
+    for n, s in enumerate(ordered):
+        plane = array_of(open_quietly(reader_of(_LIBRARY), s.path), s.path.name)
+        plane = plane[0] if len(s.size) > 2 else plane
+        if array is None:
+            array = np.empty((len(ordered), *plane.shape), plane.dtype)
+        elif plane.shape != array.shape[1:]:
+            raise InputError(f"{s.path.name}: its values have the shape {plane.shape}; the series {array.shape[1:]}")
+        elif plane.dtype != array.dtype:
+            both = np.result_type(plane.dtype, array.dtype)
+            array = array.astype(np.float32 if both.kind == "f" else both, copy=False)
+        array[n] = plane
+    assert array is not None
+    return array
+
+
+def _geometry(name: str, levels: list[list[_Slice]], shape: tuple[int, ...]) -> Geometry:
+    """The grid through all positions; the step between slices is the mean one, along the line of the positions."""
+    positions = np.array([level[0].position for level in levels])
+    first = levels[0][0]
+    if len(levels) > 1:
+        step = (positions[-1] - positions[0]) / (len(levels) - 1)
+        length = float(np.linalg.norm(step))
+        away = np.linalg.norm(positions - positions[0] - np.outer(np.arange(len(levels)), step), axis=1)
+        if away.max() > max(0.1 * length, 0.02):
+            distances = np.diff([level[0].height for level in levels])
+            raise InputError(
+                f"{name}: its slices lie {distances.min():.3f} to {distances.max():.3f} mm apart and up to "
+                f"{away.max():.3f} mm beside a regular grid; slices at one distance are expected"
+            )
+        if away.max() > max(0.01 * length, 0.02):
+            warnings.warn(
+                f"{name}: its slices lie up to {away.max():.3f} mm beside the regular grid", UserWarning, stacklevel=2
+            )
+    else:
+        step = first.normal
+    lps = np.eye(4)
+    lps[:3, 0] = first.rows_and_columns[:3] * first.pixel[0]
+    lps[:3, 1] = first.rows_and_columns[3:] * first.pixel[1]
+    lps[:3, 2] = step
+    lps[:3, 3] = positions[0]
+    affine = (LPS_TO_RAS @ lps)[:, [2, 1, 0, 3]] + 0.0
+    spacing = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
+    return Geometry(tuple(shape), spacing, affine, "millimeter")

@@ -1,0 +1,139 @@
+"""NRRD and MetaImage, read through SimpleITK."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io.headers import check_metaimage, check_nrrd
+from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.segments import SEGMENTATION, is_segmentation, merge_layers
+from napari_scribseg.io.volumes import extension, stem
+
+__all__ = [
+    "LPS_TO_RAS",
+    "array_of",
+    "geometry_of",
+    "open_quietly",
+    "read_metaimage",
+    "read_nrrd",
+    "reader_of",
+    "volume_of",
+]
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def read_nrrd(path: Path) -> LoadedVolume:
+    """Read an NRRD file; a segmentation of 3D Slicer becomes one label volume with its classes.
+
+    Raises
+    ------
+    InputError
+        If the file is no NRRD, is truncated, declares more than it holds or than fits the memory, or cannot be
+        understood as a 2D, 3D or 4D image.
+    """
+    fields = check_nrrd(path)
+    volume = volume_of(_read(path, "NrrdImageIO"), stem(path), path.name)
+    if is_segmentation(fields) or extension(path) == SEGMENTATION:
+        return merge_layers(volume, fields)
+    if volume.channels and "list" in fields.get("kinds", "").split():  # a list of volumes is a series, not colours
+        return _as_time(volume)
+    return volume
+
+
+def read_metaimage(path: Path) -> LoadedVolume:
+    """Read a MetaImage (``.mha``, or ``.mhd`` with its data file).
+
+    Raises
+    ------
+    InputError
+        As :func:`read_nrrd`.
+    """
+    check_metaimage(path)
+    return volume_of(_read(path, "MetaImageIO"), stem(path), path.name)
+
+
+def _read(path: Path, library: str) -> Any:
+    return open_quietly(reader_of(library), path)
+
+
+def reader_of(library: str) -> Any:
+    """A reader that asks this one of ITK's libraries only."""
+    reader: Any = SimpleITK.ImageFileReader()  # type: ignore[no-untyped-call]
+    reader.SetImageIO(library)
+    return reader
+
+
+def open_quietly(reader: Any, path: Path) -> Any:
+    """Read a file; ITK's several lines about what is wrong become one sentence."""
+    reader.SetFileName(str(path))
+    try:
+        return reader.Execute()
+    except RuntimeError as error:
+        reasons = [line.strip() for line in str(error).splitlines() if line.strip()]
+        last = reasons[-1].rpartition("): ")[2] if reasons else "no reason given"
+        raise InputError(
+            f"{path.name}: it cannot be read, it is damaged or of a kind that ITK does not know ({last})"
+        ) from error
+
+
+def volume_of(image: Any, name: str, shown: str) -> LoadedVolume:
+    """An ITK image as a volume in array order.
+
+    Parameters
+    ----------
+    image : SimpleITK.Image
+        Of 2 to 4 dimensions.
+    name, shown : str
+        What the volume is called, and what a message calls it.
+    """
+    if not 2 <= image.GetDimension() <= 4:
+        raise InputError(f"{shown}: it has {image.GetDimension()} axes; 2 to 4 are expected")
+    array = array_of(image, shown)
+    channels = image.GetNumberOfComponentsPerPixel() > 1
+    geometry = geometry_of(image)
+    if image.GetDimension() == 4 and array.shape[0] == 1:  # a series of one volume is a volume
+        array = array[0]
+        geometry = Geometry(geometry.shape[1:], geometry.spacing[1:], geometry.affine, geometry.unit)
+    return LoadedVolume(array, geometry, name, channels)
+
+
+def array_of(image: Any, shown: str) -> NDArray[Any]:
+    """The values in array order, float32 where they were stored with more digits."""
+    array: NDArray[Any] = SimpleITK.GetArrayFromImage(image)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{shown}: it holds {array.dtype} values; real numbers are expected")
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def geometry_of(image: Any) -> Geometry:
+    """The grid of an ITK image in array order; the place is turned from LPS to RAS.
+
+    ITK holds the physical point of the index i as ``origin + direction @ (spacing * i)``; a 2D image lies in the plane
+    at height zero, and a fourth axis is time.
+    """
+    n = image.GetDimension()
+    spacing = np.array(image.GetSpacing())
+    direction = np.array(image.GetDirection()).reshape(n, n)
+    flat = min(n, 3)
+    lps = np.eye(4)
+    lps[:flat, :flat] = (direction * spacing)[:flat, :flat]
+    lps[:flat, 3] = image.GetOrigin()[:flat]
+    affine = (LPS_TO_RAS @ lps)[:, [2, 1, 0, 3]]
+    affine += 0.0  # no negative zeros
+    return Geometry(tuple(image.GetSize()[::-1]), tuple(float(s) for s in spacing[::-1]), affine, "millimeter")
+
+
+def _as_time(volume: LoadedVolume) -> LoadedVolume:
+    geometry = volume.geometry
+    array = np.moveaxis(volume.array, -1, 0)
+    if array.ndim != 4:
+        return volume
+    grid = Geometry(array.shape, (1.0, *geometry.spacing), geometry.affine, geometry.unit)
+    return LoadedVolume(array, grid, volume.name)

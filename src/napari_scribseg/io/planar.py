@@ -1,0 +1,234 @@
+"""TIFF (stacks, ImageJ, OME), PNG and JPEG: pixels with a size at most, and no place in a patient."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
+
+from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io.atomic import LabelFiles
+from napari_scribseg.io.limits import check_declared
+from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.volumes import extension, stem
+
+__all__ = ["read_picture", "read_tiff", "tiff_label_files"]
+
+# Lengths in millimetres, as ImageJ, OME and TIFF's ResolutionUnit spell them.
+_MILLIMETRES = {
+    "nm": 1e-6, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00b5m": 1e-3, "micron": 1e-3, "microns": 1e-3,
+    "micrometer": 1e-3, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1e3, "inch": 25.4,
+    "in": 25.4, "Å": 1e-7,
+}  # fmt: skip
+
+
+def read_tiff(path: Path) -> LoadedVolume:
+    """Read the first series of a TIFF file.
+
+    Pixel sizes come from the metadata of OME or ImageJ, else from the resolution where its unit is a length.
+
+    Raises
+    ------
+    InputError
+        If the file is no TIFF, is truncated, declares more than fits the memory, or has axes other than time, plane,
+        row, column and channels.
+    """
+    try:
+        with tifffile.TiffFile(path) as file:
+            if not file.series:
+                raise InputError(f"{path.name}: it holds no image")
+            series = file.series[0]
+            _check_tiff(path, file, series)
+            array = series.asarray()
+            axes = series.axes
+            sizes = _pixel_sizes(file)
+    except InputError:
+        raise
+    except Exception as error:  # every codec and every broken tag has an error type of its own
+        raise InputError(f"{path.name}: it cannot be read as TIFF, it is damaged or truncated ({error})") from error
+    return _arranged(path, array, axes, sizes)
+
+
+def _check_tiff(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
+    pages: list[Any] = [page for page in series.pages if page is not None]
+    raw = all(page.keyframe.compression == 1 for page in pages)
+    stored = sum(sum(page.databytecounts) for page in pages)
+    if series.dataoffset is not None:  # one block, as ImageJ has it beyond 4 GiB
+        stored = file.filehandle.size - series.dataoffset
+    elif any(
+        offset + count > file.filehandle.size
+        for page in pages
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ):
+        raise InputError(f"{path.name}: its pixels reach beyond the end of the file; it is truncated")
+    check_declared(path, series.shape, series.dtype.itemsize, stored, encoding="raw" if raw else "unknown")
+
+
+def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float]) -> LoadedVolume:
+    """Axes in the order t, z, y, x, channels; those of length one are left out, unknown ones stand for planes."""
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{path.name}: it holds {array.dtype} values; real numbers are expected")
+    keep = [a for a, n in zip(axes, array.shape, strict=True) if n > 1 or a in "YX"]
+    array = array.reshape([n for a, n in zip(axes, array.shape, strict=True) if n > 1 or a in "YX"])
+    for unknown in "QIR":
+        if unknown in keep and "Z" not in keep:
+            keep[keep.index(unknown)] = "Z"
+    if "S" in keep and "C" in keep:
+        raise InputError(f"{path.name}: it has colours in several channels (axes {axes}); one of the two is expected")
+    keep = ["C" if a == "S" else a for a in keep]
+    wanted = [a for a in "TZYXC" if a in keep]
+    if sorted(keep) != sorted(wanted) or not {"Y", "X"} <= set(keep):
+        raise InputError(
+            f"{path.name}: it has the axes {axes} with the sizes {'x'.join(map(str, array.shape))}; time (T), plane "
+            "(Z), row (Y), column (X) and channel (C or S) are expected"
+        )
+    array = array.transpose([keep.index(a) for a in wanted])
+    if "T" in wanted and "Z" not in wanted:  # time and planes are axes of their own
+        array, wanted = np.expand_dims(array, 1), ["T", "Z", *wanted[1:]]
+    channels = "C" in wanted
+    shape = array.shape[:-1] if channels else array.shape
+    if array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return LoadedVolume(array, _plain_geometry(shape, wanted, sizes), stem(path), channels)
+
+
+def _plain_geometry(shape: tuple[int, ...], axes: list[str], sizes: dict[str, float]) -> Geometry:
+    """Pixel sizes in millimetres where the file has them; no place."""
+    spatial = [a for a in axes if a != "C"]
+    if "X" not in sizes or "Y" not in sizes:
+        return Geometry(shape, (1.0,) * len(shape))
+    steps = tuple(sizes.get(a, 1.0 if a == "T" else sizes["X"]) for a in spatial)
+    return Geometry(shape, steps, None, "millimeter")
+
+
+def _pixel_sizes(file: tifffile.TiffFile) -> dict[str, float]:
+    """Millimetres along Z, Y and X, and seconds along T, as far as the file knows them."""
+    found = _ome_sizes(file.ome_metadata) if file.ome_metadata else _resolution(file)
+    return {axis: size for axis, size in found.items() if math.isfinite(size) and size > 0}
+
+
+def _ome_sizes(xml: str) -> dict[str, float]:
+    pixels = tifffile.xml2dict(xml).get("OME", {}).get("Image", {})
+    pixels = (pixels[0] if isinstance(pixels, list) else pixels).get("Pixels", {})
+    found = {}
+    for axis in "XYZ":
+        unit = _MILLIMETRES.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")))
+        if f"PhysicalSize{axis}" in pixels and unit is not None:
+            found[axis] = float(pixels[f"PhysicalSize{axis}"]) * unit
+    if "TimeIncrement" in pixels:
+        found["T"] = float(pixels["TimeIncrement"])
+    return found
+
+
+def _resolution(file: tifffile.TiffFile) -> dict[str, float]:
+    """Pixels per unit are told by tags; ImageJ tells the unit and the distance of planes in its description."""
+    page = file.pages.first
+    imagej = file.imagej_metadata or {}
+    unit = str(imagej.get("unit", ""))
+    if not imagej and page.resolutionunit in (2, 3):
+        unit = "inch" if page.resolutionunit == 2 else "cm"
+    scale = _MILLIMETRES.get(unit)
+    if scale is None or "XResolution" not in page.tags or (unit == "inch" and not imagej):
+        return {}  # dots per inch are about printing
+    x, y = page.resolution
+    found = {"X": scale / x if x else math.nan, "Y": scale / y if y else math.nan}
+    if "spacing" in imagej:
+        found["Z"] = abs(float(imagej["spacing"])) * scale
+    if "finterval" in imagej:
+        found["T"] = float(imagej["finterval"])
+    return found
+
+
+def read_picture(path: Path) -> LoadedVolume:
+    """Read a PNG or JPEG file: grey, or red, green and blue; a palette is resolved, transparency is dropped.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or too large for the memory.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the memory is asked below
+            with Pillow.open(path) as picture:
+                n = len(picture.getbands())
+                check_declared(path, (picture.height, picture.width, n), 4, 0, encoding="unknown")
+                array = _pixels(picture)
+    except InputError:
+        raise
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Pillow.DecompressionBombError) as error:
+        raise InputError(f"{path.name}: it cannot be read as a picture, it is damaged or truncated") from error
+    return LoadedVolume(array, Geometry(array.shape[:2], (1.0, 1.0)), stem(path), array.ndim == 3)
+
+
+def _pixels(picture: Pillow.Image) -> NDArray[Any]:
+    if picture.mode.startswith("I") or picture.mode in ("L", "F"):
+        array = np.asarray(picture)
+        if picture.mode == "I" and array.min() >= 0 and array.max() <= 65535:
+            array = array.astype(np.uint16)  # how older Pillows open 16 bits
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+    if picture.mode == "1":
+        return np.asarray(picture).astype(np.uint8)
+    if picture.mode == "LA":
+        return np.asarray(picture)[..., 0]
+    return np.asarray(picture.convert("RGB"))
+
+
+def tiff_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) -> LabelFiles:
+    """Labels as TIFF that ImageJ opens as a hyperstack, with pixel sizes; ``.ome.tif`` as OME-TIFF.
+
+    Parameters
+    ----------
+    path : Path
+        ``.tif`` or ``.tiff``, also ``.ome.tif``.
+    labels : ndarray of shape ``(*S)``, uint8 or uint16
+        In array order.
+    geometry : Geometry
+        Of exactly these axes.
+
+    Returns
+    -------
+    dict of Path to callable
+        As :func:`napari_scribseg.io.atomic.write_files` takes it.
+
+    Notes
+    -----
+    TIFF has no place for position and direction: only the voxel size is kept.
+    """
+    axes = "TZYX"[-labels.ndim :]
+    physical = geometry.unit == "millimeter"
+    sizes = dict(zip(axes, geometry.spacing, strict=True))
+    ome = extension(path).startswith(".ome")
+    metadata: dict[str, Any] = {"axes": axes}
+    resolution = None
+    if ome:
+        metadata |= {f"PhysicalSize{a}": sizes[a] for a in "XYZ" if a in sizes and physical}
+        metadata |= {f"PhysicalSize{a}Unit": "mm" for a in "XYZ" if a in sizes and physical}
+        metadata |= {"TimeIncrement": sizes["T"], "TimeIncrementUnit": "s"} if "T" in sizes else {}
+    elif physical:
+        resolution = (1 / sizes["X"], 1 / sizes["Y"])
+        metadata |= {"unit": "mm"} | ({"spacing": sizes["Z"]} if "Z" in sizes else {})
+        metadata |= {"finterval": sizes["T"]} if "T" in sizes else {}
+    large = labels.nbytes > (4 << 30) - (1 << 25)
+
+    def write(file: BinaryIO) -> None:
+        tifffile.imwrite(
+            file,
+            np.ascontiguousarray(labels),
+            imagej=not ome and not large,
+            ome=ome,
+            bigtiff=large,
+            photometric="minisblack",
+            resolution=resolution,
+            resolutionunit="NONE" if resolution else None,
+            metadata=metadata,
+        )
+
+    return {path: write}
