@@ -173,16 +173,16 @@ def test_classes_give_names_and_colors(viewer):
 def test_overlay_is_seen_on_one_slice_at_a_time(viewer):
     layers = on(viewer, np.zeros((4, 20, 30)), scale=(3, 0.5, 0.7))
     layers.make_strokes(CLASSES)
-    layers.show_overlay(Plane((1, 2), (2,)), np.full((20, 30), 0.5, np.float32), "uncertainty", 0.6)
+    layers.show_overlay(Plane((1, 2), (2,)), np.full((20, 30), 0.5, np.float32), "uncertainty", 0.6, (1, 1, 0))
     overlay = layers.overlay
     assert overlay.data.shape == (1, 20, 30)
     assert viewer.layers[-1] is layers.strokes
     assert viewer.layers.selection.active is layers.strokes
     assert overlay not in image_layers(viewer)
-    layers.show_overlay(Plane((1, 2), (3,)), np.zeros((20, 30), np.float32), "probability", 0.4)
+    layers.show_overlay(Plane((1, 2), (3,)), np.zeros((20, 30), np.float32), "probability", 0.4, (1, 0, 0))
     assert layers.overlay is overlay
     assert overlay.opacity == 0.4
-    layers.show_overlay(Plane((0, 2), (3,)), np.zeros((4, 30), np.float32), "probability", 0.4)
+    layers.show_overlay(Plane((0, 2), (3,)), np.zeros((4, 30), np.float32), "probability", 0.4, (1, 0, 0))
     assert layers.overlay.data.shape == (4, 1, 30)
     layers.hide_overlay()
     assert len(viewer.layers) == 2

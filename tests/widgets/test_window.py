@@ -358,11 +358,14 @@ def test_save_without_starting_takes_the_selected_labels(desk, tmp_path, monkeyp
     desk.viewer.layers[-1].data[1, 2, 3] = 7
     desk.viewer.layers.selection.active = desk.viewer.layers[-1]
     path = tmp_path / "plain.nii.gz"
+    for action in desk.widget.slices._tables.values():
+        action.setChecked(True)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
     desk.widget.save()
     desk.qtbot.waitUntil(path.exists, timeout=5000)
     desk.qtbot.waitUntil(lambda: "Saved" in desk.status)
     assert read_labels(path).array[1, 2, 3] == 7
+    assert len(list(tmp_path.glob("plain*"))) == 3
     assert nibabel.load(path).affine == pytest.approx(AFFINE @ np.eye(4)[[2, 1, 0, 3]], abs=1e-4)
 
 

@@ -18,6 +18,7 @@ from napari_scribseg.widgets.view import State, View
 
 __all__ = ["Annotator"]
 
+_UNCERTAIN = (1.0, 0.95, 0.2, 1.0)
 Aside = Callable[[Callable[[], Any], Callable[[Any], object], Callable[[BaseException], object]], None]
 
 
@@ -296,7 +297,7 @@ class Annotator:
         self.view.show_notes(update.notes)
         if update.final:
             self._last_error = ""
-            self.view.say(f"Done: {len(update.ids)} classes on {update.plane}")
+            self.view.say(f"Done: {len(update.ids)} classes{self._where(update.plane)}")
             self._show_overlay(update.plane)
         self.show_state()
 
@@ -309,7 +310,7 @@ class Annotator:
             self.layers.refresh_result()
             self._show_overlay(plane)
         elif restored.painted is not None:
-            self.view.say(f"Changed {restored.plane}, which is not in sight")
+            self.view.say(f"Changed a slice that is not in sight{self._where(restored.plane)}")
         self.show_state()
 
     def _on_failed(self, plane: Plane, error: Exception) -> None:
@@ -340,6 +341,11 @@ class Annotator:
     def _on_progress(self, fraction: float) -> None:
         self.view.show_progress(fraction)
 
+    def _where(self, plane: Plane) -> str:
+        """A slice in the words of the image's axes: ``", z 14"``; nothing for a 2D image."""
+        names = self.session.volume.geometry.axis_names
+        return "".join(f", {names[axis]} {at}" for axis, at in zip(plane.others, plane.position, strict=True))
+
     def _plane(self) -> Plane:
         plane = self.layers.plane()
         if plane is None:
@@ -353,7 +359,11 @@ class Annotator:
             return
         kind, strokes, classes = self.overlay, self.layers.strokes, self.session.classes
         identity = 0 if strokes is None or strokes.selected_label == classes.background else strokes.selected_label
-        name = "uncertainty" if kind == "uncertainty" else f"probability of {_name(classes, identity)}"
+        shown = next((c for c in classes if c.id == identity or (identity == 0 and c.background)), None)
+        name, color = "uncertainty", _UNCERTAIN
+        if kind == "probability":
+            name = f"probability of {shown.name if shown else f'label {identity}'}"
+            color = shown.color if shown else _UNCERTAIN
 
         def show(values: Any) -> None:
             if kind != self.overlay or plane != self.layers.plane():
@@ -362,21 +372,13 @@ class Annotator:
                 self.layers.hide_overlay()
                 self.view.say(f"There is no {name} on this slice: it has no strokes here")
             else:
-                self.layers.show_overlay(plane, values, name, self.opacity)
+                self.layers.show_overlay(plane, values, name, self.opacity, color)
 
         self._aside(
             lambda: overlay_values(kind, result.probabilities, result.ids, identity),
             show,
             lambda error: self.view.say(f"The overlay cannot be shown: {error!r}", error=True),
         )
-
-
-def _name(classes: ClassTable, identity: int) -> str:
-    """What a label id is called; 0 is the background."""
-    for label in classes:
-        if label.id == identity or (identity == 0 and label.background):
-            return label.name
-    return f"label {identity}"
 
 
 def _sentence(text: str) -> str:

@@ -217,7 +217,9 @@ def _row_items(label: LabelClass) -> list[QTableWidgetItem]:
     """The six cells of a class."""
     swatch = QPixmap(16, 16)
     swatch.fill(QColor.fromRgbF(*label.color[:3]))
-    color = QTableWidgetItem(QIcon(swatch), "")
+    icon = QIcon(swatch)
+    icon.addPixmap(swatch, QIcon.Mode.Selected)  # as it is, not tinted by the selection
+    color = QTableWidgetItem(icon, "")
     color.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
     cells = [color, QTableWidgetItem(label.name), QTableWidgetItem(str(label.id))]
     for yes in (label.visible, label.locked, label.background):

@@ -7,7 +7,7 @@ from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox, Widget
 from psygnal import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_scribseg.widgets.parameters import Parameter, parameters_of
 
@@ -26,17 +26,22 @@ class EngineForm(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._rows: dict[str, _Row] = {}
-        self._container: Container[Any] | None = None
+        self._inner: QWidget | None = None
 
     def show_engine(self, engine: type[Any], values: dict[str, Any] | None = None) -> None:
         """Build the rows anew for an engine class; ``values`` are shown in place of its defaults."""
         self._clear()
         self._rows = {p.name: _Row(p, (values or {}).get(p.name, p.default)) for p in parameters_of(engine)}
-        self._container = Container(widgets=[row.widget for row in self._rows.values()], labels=True)
-        self._container.margins = (0, 0, 0, 0)
-        for row in self._rows.values():
+        self._inner = QWidget()
+        rows = QFormLayout(self._inner)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setVerticalSpacing(3)
+        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for name, row in self._rows.items():
+            rows.addRow(name.replace("_", " "), row.widget.native)
+            rows.labelForField(row.widget.native).setToolTip(row.parameter.doc)
             row.connect(self._emit)
-        self._layout.addWidget(self._container.native)
+        self._layout.addWidget(self._inner)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -56,12 +61,11 @@ class EngineForm(QWidget):
         self.changed.emit(self.values)
 
     def _clear(self) -> None:
-        if self._container is not None:
-            native = self._container.native
-            self._layout.removeWidget(native)
-            native.setParent(None)
-            native.deleteLater()
-            self._container = None
+        if self._inner is not None:
+            self._layout.removeWidget(self._inner)
+            self._inner.setParent(None)
+            self._inner.deleteLater()
+            self._inner = None
 
 
 class _Row:
@@ -78,7 +82,6 @@ class _Row:
             inner.margins = (0, 0, 0, 0)
             self.widget = inner
             self.auto.changed.connect(self._enable)
-        self.widget.label = parameter.name.replace("_", " ")
         self.widget.tooltip = self.field.tooltip = parameter.doc
         self.value = value
 

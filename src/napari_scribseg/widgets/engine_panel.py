@@ -37,7 +37,7 @@ class EnginePanel(QWidget):
         self._shown = ""
         self._engine, self._mode, self._device, self._overlap = (QComboBox() for _ in range(4))
         for name, info in infos.items():
-            self._engine.addItem(info.title, name)
+            self._engine.addItem(info.title.split(" (")[0], name)
         for text, mode in _MODES:
             self._mode.addItem(text, mode)
         for text, rule in _OVERLAPS:
@@ -150,5 +150,6 @@ class EnginePanel(QWidget):
     def _show_form(self) -> None:
         self._shown = self.engine
         if self._shown:
-            self._engine.setToolTip(self._infos[self._shown].summary)
+            info = self._infos[self._shown]
+            self._engine.setToolTip(f"{info.title}: {info.summary}")
             self.form.show_engine(engine_class(self._shown), self._values.get(self._shown))

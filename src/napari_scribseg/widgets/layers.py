@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
@@ -213,22 +213,25 @@ class LayerSet:
 
     # overlay ----------------------------------------------------------------------------------------------------------
 
-    def show_overlay(self, plane: Plane, values: NDArray[np.float32], name: str, opacity: float) -> None:
-        """Show numbers from 0 to 1 over one slice, shape (H, W)."""
+    def show_overlay(
+        self, plane: Plane, values: NDArray[np.float32], name: str, opacity: float, color: tuple[float, ...]
+    ) -> None:
+        """Show numbers from 0 (transparent) to 1 (an RGB colour) over one slice, shape (H, W)."""
         axes = [axis for axis in range(len(self.source.layer_shape)) if axis != self.source.channel_axis]
         shown = {axes[axis] for axis in plane.displayed}
         shape = tuple(n if axis in shown else 1 for axis, n in enumerate(self.source.layer_shape))
         data = values.reshape(shape)
         title = f"{self.source.layer.name} {name}"
+        colormap = Colormap([(*color[:3], 0.0), (*color[:3], 1.0)], name=name)
         if self.overlay is not None and self.overlay.data.shape == shape:
             self.overlay.data = data
-            self.overlay.name, self.overlay.opacity, self.overlay.visible = title, opacity, True
+            self.overlay.name, self.overlay.opacity, self.overlay.colormap = title, opacity, colormap
             return
         self.hide_overlay()
         self.overlay = Image(
             data,
             name=title,
-            colormap="viridis",
+            colormap=colormap,
             contrast_limits=(0, 1),
             opacity=opacity,
             blending="translucent",

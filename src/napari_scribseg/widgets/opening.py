@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from napari_scribseg.widgets.saving import new_autosave
 from napari_scribseg.widgets.sources import Source
 from napari_scribseg.widgets.view import View
 
-__all__ = ["Request", "open_annotation", "resume_annotation"]
+__all__ = ["DEFAULT_BACKGROUND", "Request", "open_annotation", "resume_annotation"]
 
-_BACKGROUND = 255
+DEFAULT_BACKGROUND = 255
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Request:
         For the session.
     strokes, result : Labels or None
         Layers to use; None for new ones.
+    classes : ClassTable
+        To begin with; ids that the layers use are added.
     """
 
     viewer: ViewerModel
@@ -46,6 +48,7 @@ class Request:
     overlap: str = "overwrite"
     strokes: Labels | None = None
     result: Labels | None = None
+    classes: ClassTable = field(default_factory=ClassTable)
 
 
 def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Annotator:
@@ -66,7 +69,7 @@ def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Ann
     session = Session(
         volume,
         request.engine,
-        classes=_first_classes(request.strokes, labels),
+        classes=_first_classes(request.classes, request.strokes, labels),
         device=request.device,
         overlap=request.overlap,
         executor=dispatcher.executor,
@@ -120,11 +123,16 @@ def _join(layers: LayerSet, session: Session, dispatcher: Dispatcher, view: View
     return annotator
 
 
-def _first_classes(strokes: Labels | None, labels: NDArray[Any] | None) -> ClassTable:
-    """A background row and one class to begin with, and the ids that are in use already."""
-    used = sorted({*_ids(None if strokes is None else np.asarray(strokes.data)), *_ids(labels)})
-    free = _BACKGROUND if _BACKGROUND not in _ids(labels) else ClassTable.from_ids(used).free_id()
-    return ClassTable.from_ids([*used, *([] if any(i != free for i in used) else [1])], background=free)
+def _first_classes(classes: ClassTable, strokes: Labels | None, labels: NDArray[Any] | None) -> ClassTable:
+    """The table of the window with the ids in use; a background that is a label of its own in them gives way."""
+    finished = _ids(labels)
+    if classes.background in finished:
+        classes = classes.without(classes.background)
+    classes = classes.with_ids((*_ids(None if strokes is None else np.asarray(strokes.data)), *finished))
+    if classes.background is None:
+        free = DEFAULT_BACKGROUND if DEFAULT_BACKGROUND not in classes else classes.free_id()
+        classes = classes.with_ids([free]).as_background(free)
+    return classes
 
 
 def _ids(array: NDArray[Any] | None) -> tuple[int, ...]:

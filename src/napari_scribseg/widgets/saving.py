@@ -117,8 +117,13 @@ class Saver:
         self._widget = widget
         self._dispatcher = dispatcher
 
-    def save_labels(self, viewer: ViewerModel, annotator: Annotator | None, selected: Labels | None) -> None:
-        """Write the result of an annotator; without one the selected labels layer, with the geometry of its image."""
+    def save_labels(
+        self, viewer: ViewerModel, annotator: Annotator | None, selected: Labels | None, tables: dict[str, bool]
+    ) -> None:
+        """Write the result of an annotator; without one the selected labels layer, with the geometry of its image.
+
+        ``tables`` says which files of names and colours go beside it; see :func:`~napari_scribseg.io.write_labels`.
+        """
         if annotator is not None:
             source = annotator.layers.source
             labels, geometry, classes = annotator.session.labels, source.geometry(), annotator.session.classes
@@ -134,7 +139,7 @@ class Saver:
             return
         self._widget.say(f"Saving {path.name}…")
         self._dispatcher.aside(
-            lambda: write_labels(path, np.asarray(labels), geometry, classes), self._saved, self._failed
+            lambda: write_labels(path, np.asarray(labels), geometry, classes, **tables), self._saved, self._failed
         )
 
     def save_session(self, annotator: Annotator | None) -> None:

@@ -19,7 +19,7 @@ from napari_scribseg.widgets.dispatch import Dispatcher
 from napari_scribseg.widgets.engine_panel import EnginePanel
 from napari_scribseg.widgets.image_panel import ImagePanel
 from napari_scribseg.widgets.keys import KEYS
-from napari_scribseg.widgets.opening import Request, open_annotation, resume_annotation
+from napari_scribseg.widgets.opening import DEFAULT_BACKGROUND, Request, open_annotation, resume_annotation
 from napari_scribseg.widgets.preparing import find_device, warm_up
 from napari_scribseg.widgets.saving import Saver, ask_session_path, autosaves
 from napari_scribseg.widgets.slice_panel import SlicePanel
@@ -54,9 +54,10 @@ class SegmentationWidget(QWidget):
         self.saver = Saver(self, self.dispatcher)
         self._lay_out()
         self._connect()
+        self.classes.show_classes(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND))
         self.say(_HELP)
         find_device(self.dispatcher, self.engines.show_device)
-        warm_up(self.dispatcher, self.say)
+        warm_up(self.dispatcher, self._on_warm)
         self._on_image(self.images.image)
 
     # beginning --------------------------------------------------------------------------------------------------------
@@ -101,6 +102,7 @@ class SegmentationWidget(QWidget):
             self.engines.overlap,
             self.images.strokes,
             self.images.result,
+            self.classes.classes,
         )
 
     def _make_engine(self) -> Engine[Any]:
@@ -142,6 +144,9 @@ class SegmentationWidget(QWidget):
         if annotator is None and source is not None and autosaves(source):
             self.say("Strokes of an earlier time are kept for this image: Resume goes on with them, Start begins anew")
 
+    def _on_warm(self, text: str) -> None:
+        self.say(text if self.desk.front is not None else f"{text}. {_HELP}")
+
     def _on_classes(self, classes: ClassTable) -> None:
         if self.desk.front is not None:
             self.desk.front.set_classes(classes)
@@ -172,7 +177,8 @@ class SegmentationWidget(QWidget):
     def save(self) -> None:
         """Write the result, or the selected labels layer where nothing was begun, with the image's geometry."""
         selected = self.viewer.layers.selection.active
-        self.saver.save_labels(self.viewer, self.desk.front, selected if isinstance(selected, Labels) else None)
+        layer = selected if isinstance(selected, Labels) else None
+        self.saver.save_labels(self.viewer, self.desk.front, layer, self.slices.tables)
 
     def _actions(self, annotator: Annotator) -> Keys:
         return {

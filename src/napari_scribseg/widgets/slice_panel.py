@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QSlider, QSpinBox, QWidget
+from qtpy.QtGui import QAction  # type: ignore[attr-defined]
+from qtpy.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSlider,
+    QSpinBox,
+    QWidget,
+)
 
 from napari_scribseg.widgets.keys import with_key
 from napari_scribseg.widgets.overlay import KINDS
@@ -63,7 +74,7 @@ class SlicePanel(QWidget):
         grid.addWidget(self.buttons["propagate"], 3, 0)
         grid.addWidget(self._count, 3, 1)
         grid.addLayout(self._make_overlay(), 4, 0, 1, 2)
-        grid.addWidget(self.buttons["save"], 5, 0, 1, 2)
+        grid.addLayout(self._make_save(), 5, 0, 1, 2)
         grid.addWidget(self.keep, 6, 0)
         grid.addWidget(self.resume, 6, 1)
         self.show_state(State())
@@ -93,6 +104,28 @@ class SlicePanel(QWidget):
         text = "Reopen slice" if state.accepted else "Accept slice"
         done = f" · {state.n_accepted} accepted" if state.n_accepted else ""
         self.buttons["accept"].setText(with_key(text, "accept") + done)
+
+    @property
+    def tables(self) -> dict[str, bool]:
+        """Which tables of names and colours are written beside the label volume."""
+        return {name: action.isChecked() for name, action in self._tables.items()}
+
+    def _make_save(self) -> QHBoxLayout:
+        """The save button, with what else to write behind a small arrow."""
+        menu = QMenu(self)
+        self._tables: dict[str, QAction] = {}
+        for name, text in (("bids_tsv", "with a BIDS table (_dseg.tsv)"), ("itksnap", "with an ITK-SNAP label file")):
+            action = QAction(text, menu)
+            action.setCheckable(True)
+            menu.addAction(action)
+            self._tables[name] = action
+        more = QPushButton("with")
+        more.setToolTip("Names and colours in further files beside the labels")
+        more.setMenu(menu)
+        row = QHBoxLayout()
+        row.addWidget(self.buttons["save"], 1)
+        row.addWidget(more)
+        return row
 
     def _make_overlay(self) -> QHBoxLayout:
         self._overlay = QComboBox()

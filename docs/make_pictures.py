@@ -1,0 +1,192 @@
+"""Make the pictures of the documentation: ``xvfb-run -a -s "-screen 0 1400x1000x24" python docs/make_pictures.py``.
+
+A real window is driven by mouse events on its canvas; what is written to ``docs/images`` is what a user sees. Another
+folder can be named as the first argument.
+"""
+
+import itertools
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import napari
+import nibabel.testing
+import numpy as np
+from PIL import Image as Picture
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QToolButton
+from skimage import data
+
+from napari_scribseg.core import ClassTable, LabelClass
+from napari_scribseg.io import read_volume
+from napari_scribseg.widgets.segmentation import SegmentationWidget
+
+LARGEST = 250_000  # bytes of a picture, above which its colours are made fewer
+COLORS = 200
+SIZE = (1280, 800)
+
+
+def wait(seconds):
+    """Let the window work."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        QApplication.processEvents()
+        time.sleep(0.002)
+
+
+class Studio:
+    """A viewer with the widget, a hand for the mouse, and a camera."""
+
+    def __init__(self, folder, theme="dark"):
+        self.folder = folder
+        self.viewer = napari.Viewer(show=False)
+        self.viewer.theme = theme
+        self.window = self.viewer.window._qt_window
+        self.window.resize(*SIZE)
+        self.window.show()
+        wait(0.5)
+
+    def open_widget(self):
+        """Dock the widget as the menu does."""
+        self.widget = SegmentationWidget(self.viewer)
+        self.viewer.window.add_dock_widget(self.widget, name="Scribble segmentation")
+        wait(1.5)
+
+    def begin(self, classes):
+        """Press the button, and give the classes names."""
+        self.widget.images.start.click()
+        self.front.set_classes(classes)
+        self.viewer.reset_view()
+        wait(0.5)
+
+    @property
+    def front(self):
+        """The annotator in front."""
+        return self.widget.desk.front
+
+    def stroke(self, identity, points, brush=None):
+        """Draw a line in data coordinates (row, column) with the mouse."""
+        strokes = self.front.layers.strokes
+        self.front.paint_with(identity)
+        strokes.brush_size = brush or strokes.brush_size
+        shown = self.viewer.dims.displayed
+        scale, origin = strokes.scale[list(shown)], strokes.translate[list(shown)]
+        canvas = self.viewer.window._qt_viewer.canvas
+        where = []
+        for point in points:
+            y, x = np.asarray(point) * scale + origin
+            where.append(QPoint(*(round(float(c)) for c in canvas.view.scene.transform.map([x, y])[:2])))
+        QTest.mouseMove(canvas.native, where[0])
+        wait(0.05)
+        QTest.mousePress(canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
+        for start, stop in itertools.pairwise(where):
+            for part in np.linspace(0, 1, 6)[1:]:
+                QTest.mouseMove(canvas.native, start + (stop - start) * float(part))
+                wait(0.015)
+        QTest.mouseRelease(canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
+        self.answered()
+
+    def answered(self):
+        """Wait for the engine."""
+        wait(0.1)
+        while self.front.session.is_busy:
+            wait(0.05)
+        wait(0.3)
+
+    def shoot(self, name):
+        """Photograph the whole window."""
+        QTest.mouseMove(self.window, QPoint(640, 5))
+        wait(0.6)
+        pixels = self.viewer.window.screenshot(flash=False, canvas_only=False)
+        picture = Picture.fromarray(pixels).convert("RGB")
+        path = self.folder / f"{name}.png"
+        picture.save(path, optimize=True)
+        if path.stat().st_size > LARGEST:
+            picture.quantize(COLORS, dither=Picture.Dither.NONE).save(path, optimize=True)
+        print(f"{path} {path.stat().st_size // 1024} kB")
+
+    def close(self):
+        """End the worker and the window."""
+        self.widget.end_all()
+        self.viewer.close()
+        wait(0.3)
+
+
+def classes(*named):
+    """A table with a background and classes of these names."""
+    table = ClassTable.from_ids(range(1, len(named) + 1), background=255)
+    for number, name in enumerate(named, 1):
+        table = table.with_class(LabelClass(number, name, table[number].color))
+    return table
+
+
+def mr_volume(folder, theme):
+    """A real MR volume: first strokes, result, overlay, another orientation."""
+    studio = Studio(folder, theme)
+    loaded = read_volume(Path(nibabel.testing.data_path) / "example4d.nii.gz")
+    studio.viewer.add_image(
+        np.asarray(loaded.array[0]),
+        name="example4d",
+        scale=loaded.geometry.spacing[1:],
+        units=("mm",) * 3,
+        axis_labels=("z", "y", "x"),
+        contrast_limits=(0, 600),
+    )
+    studio.viewer.dims.set_current_step(0, 14)
+    studio.viewer.layers[0].axis_labels = ("z", "y", "x")
+    studio.open_widget()
+    suffix = "" if theme == "dark" else f"-{theme}"
+    if not suffix:
+        studio.shoot("window-opened")
+    studio.begin(classes("brain", "ventricles"))
+    head(studio)
+    studio.shoot(f"window-result{suffix}")
+    if not suffix:
+        studio.widget.slices._overlay.setCurrentIndex(2)
+        studio.shoot("window-uncertainty")
+    studio.close()
+
+
+def head(studio):
+    """Strokes on the head: what surrounds it, the brain, the ventricles."""
+    studio.stroke(255, [(6, 10), (90, 14)], 2)
+    studio.stroke(255, [(8, 116), (88, 118)], 2)
+    studio.stroke(1, [(22, 46), (45, 40), (70, 50), (78, 62)], 2)
+    studio.stroke(1, [(22, 82), (45, 88), (70, 78)], 2)
+    studio.stroke(2, [(30, 54), (35, 58)], 1)
+    studio.stroke(2, [(30, 73), (35, 69)], 1)
+    studio.stroke(2, [(54, 65), (59, 60), (61, 57)], 1)
+
+
+def photograph(folder):
+    """A photograph, with the form of the engine unfolded."""
+    studio = Studio(folder)
+    studio.viewer.add_image(data.astronaut(), name="astronaut", rgb=True)
+    studio.open_widget()
+    studio.begin(classes("suit", "skin"))
+    studio.stroke(255, [(40, 30), (250, 30)], 9)
+    studio.stroke(255, [(30, 330), (30, 480)], 9)
+    studio.stroke(1, [(330, 120), (470, 150), (480, 330)], 9)
+    studio.stroke(2, [(90, 200), (150, 210)], 9)
+    fold = studio.widget.engines.findChild(QToolButton)
+    fold.setChecked(True)
+    studio.shoot("window-photograph")
+    studio.close()
+
+
+def main():
+    """Make all pictures."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "images")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as autosave:
+        os.environ["SCRIBSEG_AUTOSAVE"] = autosave
+        mr_volume(folder, "dark")
+        mr_volume(folder, "light")
+        photograph(folder)
+
+
+if __name__ == "__main__":
+    main()
