@@ -126,7 +126,7 @@ def test_undo_on_another_slice_says_where(bench):
     two_strokes(bench)
     bench.viewer.dims.set_current_step(0, 3)
     bench.annotator.undo()
-    assert "slice 1" in bench.said()[-1]
+    assert "z 1" in bench.said()[-1]
     assert bench.strokes.data[1, 15, 20] == 0
 
 
