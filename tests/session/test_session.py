@@ -412,3 +412,24 @@ def test_at_least_100_steps(session, painted):
         assert session.redo()
         assert (session.labels == labels).all()
         assert (session.painted(0) == strokes0).all()
+
+
+def test_computing_again_forgets_what_was_undone(session, painted):
+    session.draw(painted, 0)
+    session.clear(0)
+    session.undo()
+    assert session.can_redo
+    session.draw(painted, 0)  # the same strokes, the same labels; but the engine now stands elsewhere
+    assert not session.can_redo
+    session.undo()
+    assert not session.labels.any()
+
+
+def test_parameters_of_the_engine_in_use(session, painted):
+    session.draw(painted, 0)
+    session.use(session.engine, bias=40.0)
+    assert session.engine.bias == 40.0
+    update = session.draw(painted, 0).result()
+    assert update.final
+    session.undo()
+    assert session.engine.bias == 40.0

@@ -149,12 +149,14 @@ class History:
         return step
 
     def extend(self, step: Step, changes: list[Change], entries: list[Entry]) -> Step:
-        """Add a later outcome to a step, or to a new one on top where steps above it could cross it."""
+        """Add a later outcome to a step, or to a new one on top where steps above it could cross it.
+
+        What was undone is forgotten, even if nothing changed: an undone entry may continue the one that stood last.
+        """
         if step not in self._done or not self._commutes(step, changes):
             step = self.begin([])
         step.changes.extend(changes)
-        if changes:
-            self._undone.clear()
+        self._undone.clear()
         if step.changes:
             step.entries.extend(entries)
         else:

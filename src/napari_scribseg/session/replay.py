@@ -17,7 +17,6 @@ from napari_scribseg.session.journal import Entry, Patch, Recipe
 from napari_scribseg.session.rules import combine
 from napari_scribseg.session.snapshot import Snapshot, make, put, settle, start
 from napari_scribseg.session.state import State
-from napari_scribseg.session.strokes import StrokeStore
 from napari_scribseg.session.volume import Plane, Volume
 from napari_scribseg.session.worker import Job, run_job
 
@@ -67,7 +66,7 @@ def replay(
             put(state.canvas, entry.plane, entry.labels)
         settle(state.canvas, entry)
         done.append(entry)
-    state.canvas.strokes = StrokeStore.from_voxels(volume.shape, *snapshot.strokes)
+    state.canvas.strokes = snapshot.strokes.copy()
     state.history.load(done)
     return state
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
 from napari_scribseg.core.errors import InputError
@@ -23,6 +22,7 @@ from napari_scribseg.session.history import unpack
 from napari_scribseg.session.journal import KINDS, Entry, Patch, Recipe
 from napari_scribseg.session.rules import OVERLAPS
 from napari_scribseg.session.snapshot import Snapshot, find_volume
+from napari_scribseg.session.strokes import StrokeStore
 from napari_scribseg.session.volume import Plane, Volume
 
 __all__ = ["FORMAT", "VERSION", "read", "read_with_volume", "write"]
@@ -145,7 +145,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _header(snapshot: Snapshot, pieces: _Pieces) -> dict[str, Any]:
-    flat, values = snapshot.strokes
+    flat, values = snapshot.strokes.voxels()
     steps = np.diff(flat, prepend=0).astype("<i8")
     return {
         "format": FORMAT,
@@ -239,9 +239,7 @@ def _text(found: Any, allowed: tuple[str, ...] = ()) -> str:
     return found
 
 
-def _strokes_in(
-    found: dict[str, Any], pieces: _Pieces, shape: tuple[int, ...]
-) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+def _strokes_in(found: dict[str, Any], pieces: _Pieces, shape: tuple[int, ...]) -> StrokeStore:
     count = int(found["count"])
     steps = unpack(pieces.get(*found["steps"]), (count,), "int64")
     values = unpack(pieces.get(*found["ids"]), (count,), "uint16")
@@ -249,7 +247,7 @@ def _strokes_in(
     ascending = count == 0 or (steps[0] >= 0 and bool((steps[1:] > 0).all()))
     if not ascending or (count and flat[-1] >= np.prod(shape, dtype=np.int64)) or not values.all():
         raise ValueError("the strokes are not in order")
-    return flat, values
+    return StrokeStore.from_voxels(shape, flat, values)
 
 
 def _plane_in(found: Any, shape: tuple[int, ...]) -> Plane:

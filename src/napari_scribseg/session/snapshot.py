@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
@@ -44,8 +43,8 @@ class Snapshot:
         The plane drawn on last.
     classes : ClassTable
         As it was.
-    strokes : tuple of (ndarray, ndarray)
-        Flat indices and ids of all painted voxels.
+    strokes : StrokeStore
+        What was painted; a copy.
     base : tuple of (Plane, Patch)
         The label volume in the beginning.
     entries : tuple of Entry
@@ -60,7 +59,7 @@ class Snapshot:
     overlap: str
     plane: Plane | None
     classes: ClassTable
-    strokes: tuple[NDArray[np.int64], NDArray[np.uint16]]
+    strokes: StrokeStore
     base: tuple[tuple[Plane, Patch], ...]
     entries: tuple[Entry, ...]
 
@@ -82,7 +81,7 @@ def take(state: State) -> Snapshot:
         overlap=state.overlap,
         plane=state.plane,
         classes=state.classes,
-        strokes=state.canvas.strokes.voxels(),
+        strokes=state.canvas.strokes.copy(),
         base=state.base,
         entries=tuple(state.history.entries()),
     )
@@ -172,7 +171,7 @@ def restore(
             put(state.canvas, plane, entry.labels)
         settle(state.canvas, entry)
     state.engines = list(snapshot.engines[:-1])
-    state.canvas.strokes = StrokeStore.from_voxels(volume.shape, *snapshot.strokes)
+    state.canvas.strokes = snapshot.strokes.copy()
     state.history.load(list(snapshot.entries))
     return state
 
