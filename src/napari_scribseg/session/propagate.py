@@ -70,10 +70,7 @@ def carry_seeds(
         If fewer than two classes have seeds.
     """
     seeds = np.zeros(labels.shape, np.uint16)
-    voxel = min(before.spacing)
-    margin = max(SLOPE * distance, 2 * voxel)
-    grid = np.zeros(labels.shape, bool)
-    grid[::GRID, ::GRID] = True
+    margin = max(SLOPE * distance, 2 * min(before.spacing))
     change = np.abs(after.data - before.data)
     usual = 3 * 1.4826 * np.median(change, axis=(1, 2), keepdims=True)
     for value in np.unique(labels):
@@ -81,21 +78,27 @@ def carry_seeds(
         if painted_id is None:
             continue
         region = labels == value
-        depth = ndimage.distance_transform_edt(np.pad(region, 1, mode="edge"), sampling=before.spacing)[1:-1, 1:-1]
-        parts, n_parts = ndimage.label(region)
-        deepest = np.concatenate([[0.0], ndimage.maximum(depth, parts, np.arange(1, n_parts + 1))])
-        limit = np.minimum(margin, deepest / 2)[parts]
-        inside = region & (depth >= limit)
-        chosen = inside & ((depth < limit + RIM * voxel) | grid)
-        values = before.data[:, region]
-        low, middle, high = np.quantile(values, [0.01, 0.5, 0.99], axis=1, method="nearest")[..., None, None]
+        chosen = _interior(region, before.spacing, margin)
+        low, high = np.quantile(before.data[:, region], [0.01, 0.99], axis=1)[..., None, None]
         spread = 0.25 * (high - low)
-        fits = (after.data >= np.minimum(low, middle) - spread) & (after.data <= np.maximum(high, middle) + spread)
+        fits = (after.data >= low - spread) & (after.data <= high + spread)
         seeds[chosen & ((change <= usual) | fits).all(axis=0)] = painted_id
     seeds[own != 0] = own[own != 0]
     if len(np.unique(seeds[seeds != 0])) < 2:
         raise NothingToCarryError("fewer than two classes reach this plane; paint strokes on it to go on")
     return seeds
+
+
+def _interior(region: NDArray[np.bool_], spacing: tuple[float, ...], margin: float) -> NDArray[np.bool_]:
+    """The line along the border eroded by ``margin``, and a loose grid inside of it, for each part of a region."""
+    depth = ndimage.distance_transform_edt(np.pad(region, 1, mode="edge"), sampling=spacing)[1:-1, 1:-1]
+    parts, n_parts = ndimage.label(region)
+    deepest = np.concatenate([[0.0], ndimage.maximum(depth, parts, np.arange(1, n_parts + 1))])
+    limit = np.minimum(margin, deepest / 2)[parts]
+    grid = np.zeros(region.shape, bool)
+    grid[::GRID, ::GRID] = True
+    chosen: NDArray[np.bool_] = region & (depth >= limit) & ((depth < limit + RIM * min(spacing)) | grid)
+    return chosen
 
 
 class Propagation:
