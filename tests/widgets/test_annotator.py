@@ -463,6 +463,24 @@ def test_closed_annotator_does_nothing_more(bench):
     assert bench.lost == []
 
 
+def test_result_is_not_painted_on_while_it_is_ours(bench):
+    two_strokes(bench)
+    assert not bench.result.editable
+    bench.annotator.close()
+    assert bench.result.editable
+
+
+def test_volume_larger_than_the_memory(nearest):
+    import dask.array as da
+
+    array = da.zeros((40_000, 512, 512), dtype=np.uint16, chunks=(1, 512, 512))  # 20 GB
+    bench = Bench(array, nearest())
+    bench.viewer.dims.set_current_step(0, 31_000)
+    bench.paint(255, (31_000, 20, 20))
+    bench.paint(1, (31_000, 400, 400))
+    assert bench.session.labels[31_000, 400, 400] == 1
+
+
 def test_keep_rule_leaves_finished_labels(nearest):
     finished = np.zeros((20, 30), np.uint8)
     finished[:, 25:] = 9

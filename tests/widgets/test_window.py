@@ -315,6 +315,19 @@ def test_two_widgets_and_two_images(desk, quick):
     other.widget.end_all()
 
 
+def test_two_viewers(desk, quick, make_napari_viewer):
+    second = make_napari_viewer(show=True)
+    second.add_image(volume(), name="scan")
+    other = Desk(second, desk.qtbot)
+    desk.start()
+    other.start()
+    other.poke()
+    desk.qtbot.waitUntil(lambda: other.front.session.labels.any())
+    assert not desk.front.session.labels.any()
+    assert len(list(desk.viewer.layers)) == len(list(second.layers)) == 3
+    other.widget.end_all()
+
+
 def test_one_widget_turns_between_images(desk, quick):
     desk.viewer.add_image(np.zeros((30, 30)), name="other")
     desk.start()

@@ -283,7 +283,7 @@ class Annotator:
     def close(self) -> None:
         """End the session; its sidecar is written. The strokes and the result stay in the viewer."""
         self.session.close()
-        self.layers.hide_overlay()
+        self.layers.release()
 
     # results out ------------------------------------------------------------------------------------------------------
 

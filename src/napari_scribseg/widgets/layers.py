@@ -16,7 +16,7 @@ from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.planes import displayed_axes, plane_at
 from napari_scribseg.widgets.sources import Source
 
-__all__ = ["LayerSet", "image_layers", "label_layers", "layer_classes", "layer_geometry"]
+__all__ = ["LayerSet", "image_layers", "label_layers", "layer_classes", "layer_geometry", "warm_up_labels"]
 
 
 def image_layers(viewer: ViewerModel) -> list[Image]:
@@ -55,6 +55,14 @@ def layer_classes(layer: Labels) -> ClassTable:
             r, g, b, _ = (float(c) for c in layer.colormap.map(int(identity)))
             table = table.with_class(LabelClass(int(identity), str(name), (r, g, b, 1.0)))
     return table
+
+
+def warm_up_labels() -> None:
+    """Make a labels layer for nobody: napari compiles its colour tables at the first one, which takes seconds."""
+    classes = ClassTable.from_ids([1], background=255)
+    for dtype in (np.uint8, np.uint16):
+        layer = Labels(np.ones((2, 2), dtype), colormap=_colormap(classes), features=_features(classes))
+        layer.refresh()
 
 
 class LayerSet:
@@ -191,6 +199,7 @@ class LayerSet:
                 self.viewer.layers.selection.active = self.strokes
         elif not np.shares_memory(self.result.data, data):
             self.result.data = data
+        self.result.editable = False  # it shows the session's own array: a brush there would leave no trace to undo
         return self.result
 
     def use_result(self, layer: Labels) -> NDArray[Any]:
@@ -255,6 +264,12 @@ class LayerSet:
             if layer is not None:
                 layer.colormap = _colormap(classes)
                 layer.features = _features(classes)
+
+    def release(self) -> None:
+        """Leave the layers to the user."""
+        self.hide_overlay()
+        if self.result is not None:
+            self.result.editable = True
 
     def forget(self, layer: Layer) -> str | None:
         """Let go of a layer that left the viewer; tells whether it was the image, strokes, result or overlay."""

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable
 
 from napari_scribseg.widgets.dispatch import Dispatcher
+from napari_scribseg.widgets.layers import warm_up_labels
 
 __all__ = ["find_device", "warm_up"]
 
@@ -42,4 +43,5 @@ def warm_up(dispatcher: Dispatcher, say: Callable[[str], object]) -> None:
 
 
 def _warm_up() -> None:
+    warm_up_labels()
     importlib.import_module("napari_scribseg.numerics").warm_up()
