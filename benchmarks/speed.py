@@ -39,7 +39,7 @@ def measure(call: Callable[[], object], repeats: int) -> tuple[float, float]:
 
 def converged_labels(engine, scribbles, state) -> np.ndarray:
     """The labels after 4000 steps on the finest level."""
-    problem = state.backend.pose(engine, scribbles, None)
+    problem = state.backend.pose(engine, scribbles, None, quick=False)
     solver: Solver = state.backend.start(problem, None)
     solver.advance(4000)
     return solver.primal().argmax(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_SAMPLES", "scale_intensities"]
+__all__ = ["MAX_SAMPLES", "is_picture", "scale_intensities"]
 
 MAX_SAMPLES = 65536  # pixels that the percentiles are read from
 
@@ -58,3 +58,11 @@ def _all_whole(flat: NDArray[np.float32]) -> bool:
     """Whether every value is an integer; looks at a few first, for most images that are not are found out there."""
     some = flat[:: max(flat.size // 1024, 1)]
     return bool((some == np.rint(some)).all() and (flat == np.rint(flat)).all())
+
+
+def is_picture(data: NDArray[np.float32]) -> bool:
+    """Whether an image of shape (C, ...) looks like an RGB picture: three channels, 8 bits or reals in [0, 1]."""
+    if data.shape[0] != 3:
+        return False
+    low, high = float(data.min()), float(data.max())
+    return low >= 0 and (high <= 1 or (high <= 255 and _all_whole(data.reshape(-1))))

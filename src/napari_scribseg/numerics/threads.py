@@ -22,7 +22,7 @@ def in_parallel(task: Callable[[int], object], count: int) -> None:
     Parameters
     ----------
     task : callable
-        It must not call :func:`in_parallel` itself. An exception of any of them is raised here.
+        It may call :func:`in_parallel` itself. An exception of any of them is raised here.
     count : int
         Number of calls.
     """

@@ -15,7 +15,7 @@ def warm_up() -> None:
     Takes tens of seconds when nothing is cached on disk, else well under a second. Call it from a thread of its own as
     soon as a window opens: a kernel that is asked for meanwhile waits for its compilation, and is right.
     """
-    from napari_scribseg.numerics.fused import colour, density, distance, edges, pyramid, relaxation
+    from napari_scribseg.numerics.fused import colour, density, distance, edges, filters, pyramid, relaxation
 
     rng = np.random.default_rng(0)
     image = rng.uniform(0, 255, (3, 40, 44)).astype(np.float32)
@@ -31,6 +31,7 @@ def warm_up() -> None:
 
     jobs: list[Callable[[], object]] = [
         relax,
+        lambda: filters.gaussian_gradient(filters.rgb_to_lab(image), 1.0),
         lambda: edges.edge_weights(image, 5.0),
         lambda: density.spatially_varying_density(image, seeds, np.ones((2, 40, 44), dtype=np.float32), 5.0),
         lambda: colour.colour_density(image, seeds, 2, 8.0),

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Scribbles
+from napari_scribseg.core import Image, Scribbles
+from napari_scribseg.engines.svcd import model
 from napari_scribseg.engines.svcd.pipeline import Problem, Solver
+from napari_scribseg.engines.svcd.terms import LabelTerms, recall, trace_path
 from napari_scribseg.numerics.constants import EPSILON, FORBIDDEN, MIN_RHO
+from napari_scribseg.numerics.fused.colour import colour_density
 from napari_scribseg.numerics.fused.density import spatially_varying_density
-from napari_scribseg.numerics.fused.distance import FAR, euclidean_distance
+from napari_scribseg.numerics.fused.distance import euclidean_distance
 from napari_scribseg.numerics.fused.edges import edge_weights
 from napari_scribseg.numerics.fused.pyramid import double_fields, halve_cost, halve_weights
 from napari_scribseg.numerics.fused.relaxation import Relaxation
+from napari_scribseg.numerics.intensity import scale_intensities
+from napari_scribseg.numerics.threads import band_edges, in_parallel
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.svcd.engine import SVCD
 
-__all__ = ["CompiledBackend", "paper_cost"]
+__all__ = ["CompiledBackend", "mixed_cost", "paper_cost"]
 
 Float32 = NDArray[np.float32]
 
@@ -30,25 +35,67 @@ class CompiledBackend:
 
     Parameters
     ----------
-    scaled : ndarray of shape (C, H, W), float32
-        Intensities, on a scale of 0 to 255.
+    image : Image
+        The image.
     pixel : tuple of 2 float
         Size of a pixel along rows and columns, in units of the finest pixel.
-    gamma : float
-        Strength of the edge weights.
+    engine : SVCD
+        Its parameters say what is looked at.
     """
 
-    def __init__(self, scaled: Float32, pixel: tuple[float, float], gamma: float) -> None:
-        self._image = scaled
+    def __init__(self, image: Image, pixel: tuple[float, float], engine: SVCD) -> None:
         self._pixel = pixel
-        self._weights = edge_weights(scaled, gamma, pixel)
+        if engine.model == "paper":
+            self._scaled = np.require(scale_intensities(image.data), requirements=["C", "W"])
+            self._weights = edge_weights(self._scaled, engine.gamma, pixel)
+        else:
+            self._look = model.Look.at(image.data, pixel)
+            self._weights = self._look.boundary_weights(engine.gamma)
+            self._path_cost = self._look.path_cost()
 
-    def pose(self, engine: SVCD, scribbles: Scribbles, memory: Any) -> Problem:
+    def pose(self, engine: SVCD, scribbles: Scribbles, memory: tuple[LabelTerms, ...] | None, quick: bool) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
         seeds = scribbles.seeds.copy()  # writeable: one type for the compiled kernels
-        cost = paper_cost(self._image, seeds, scribbles.n_classes, engine.sigma, engine.alpha, self._pixel)
-        notes = (f"published model: sigma {engine.sigma:g}, alpha {engine.alpha:g}, smoothness {engine.smoothness:g}",)
-        return Problem(cost, self._weights, engine.smoothness, self._pixel, None, notes)
+        if engine.model == "paper":
+            cost = paper_cost(self._scaled, seeds, scribbles.n_classes, engine.sigma, engine.alpha, self._pixel)
+            return Problem(cost, self._weights, engine.smoothness, self._pixel, notes=engine.describe())
+        terms = self._terms(seeds, scribbles.n_classes, memory or (), quick)
+        recipe, notes = model.choose_recipe(self._look, seeds, scribbles.n_classes)
+        cost = mixed_cost(terms, recipe, seeds)
+        smoothness = recipe.smoothness * engine.smoothness / 100
+        exact = all(t.exact for t in terms)
+        return Problem(cost, self._weights, smoothness, self._pixel, terms, notes, exact)
+
+    def _terms(
+        self, seeds: NDArray[np.int32], n_classes: int, memory: tuple[LabelTerms, ...], quick: bool
+    ) -> tuple[LabelTerms, ...]:
+        """The terms of every label; what its strokes did not change is taken from the memory."""
+        thin = model.thin_seeds(seeds, n_classes)
+        terms: list[LabelTerms] = [LabelTerms.empty(seeds.shape)] * n_classes
+
+        def task(label: int) -> None:
+            mask = seeds == label
+            if mask.any():
+                terms[label] = self._label_terms(mask, thin == label, memory, quick)
+
+        in_parallel(task, n_classes)
+        return tuple(terms)
+
+    def _label_terms(
+        self, mask: NDArray[np.bool_], samples: NDArray[np.bool_], memory: tuple[LabelTerms, ...], quick: bool
+    ) -> LabelTerms:
+        known = recall(mask, memory)
+        if known is not None and (known.exact or quick):
+            return known
+        path, exact = trace_path(mask, self._path_cost, self._pixel, memory, quick)
+        if known is not None:
+            return replace(known, path=path, exact=exact)
+        own = np.where(samples, np.int32(0), np.int32(-1))
+        distance = euclidean_distance(np.where(mask, np.int32(0), np.int32(-1)), 1, self._pixel)
+        rho = np.maximum(distance * np.float32(model.PLACE_ALPHA), np.float32(MIN_RHO))
+        place = spatially_varying_density(self._look.features, own, rho, model.PLACE_SIGMA, self._pixel)[0]
+        colour = colour_density(self._look.smoothed, own, 1, model.COLOUR_SIGMA)[0]
+        return LabelTerms(mask, place, colour, path, exact)
 
     def halve(self, problem: Problem) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
@@ -61,6 +108,32 @@ class CompiledBackend:
         return Relaxation(problem.cost, problem.weights, problem.smoothness, problem.pixel, fields)
 
 
+def mixed_cost(terms: tuple[LabelTerms, ...], recipe: model.Recipe, seeds: NDArray[np.int32]) -> Float32:
+    """The self-tuning model's data term, as :func:`.reference.mixed_cost`, but of shape (H, K, W)."""
+    height, width = seeds.shape
+    cost = np.empty((height, len(terms), width), dtype=np.float32)
+    edges = band_edges(height, per_thread=4)
+
+    def task(i: int) -> None:
+        rows = slice(edges[i], edges[i + 1])
+        out = cost[rows]
+        np.log1p(np.stack([t.path[rows] for t in terms], axis=1), out=out)
+        out *= np.float32(recipe.path)
+        for weight, density in (
+            (recipe.place, np.stack([t.place[rows] for t in terms], axis=1)),
+            (recipe.colour, np.stack([t.colour[rows] for t in terms], axis=1)),
+        ):
+            density /= density.sum(axis=1, keepdims=True) + np.float32(model.NO_DENSITY)
+            density += np.float32(model.LEAST_SHARE)
+            np.log(density, out=density)
+            density *= np.float32(weight)
+            out -= density
+        out -= out.min(axis=1, keepdims=True)
+
+    in_parallel(task, len(edges) - 1)
+    return _harden(cost, seeds)
+
+
 def paper_cost(
     image: Float32,
     seeds: NDArray[np.int32],
@@ -71,10 +144,9 @@ def paper_cost(
 ) -> Float32:
     """The data term of the published model, as :func:`.reference.paper_cost`, but of shape (H, K, W)."""
     distance = euclidean_distance(seeds, n_classes, pixel)
-    rho = np.maximum(np.minimum(distance, FAR) * np.float32(alpha), np.float32(MIN_RHO))
+    rho = np.maximum(distance * np.float32(alpha), np.float32(MIN_RHO))
     density = spatially_varying_density(image, seeds, rho, sigma, pixel)
-    energy = _min_max_energy(density)
-    return hard_strokes(energy, seeds)
+    return _harden(np.ascontiguousarray(_min_max_energy(density).transpose(1, 0, 2)), seeds)
 
 
 def _min_max_energy(density: Float32) -> Float32:
@@ -88,15 +160,14 @@ def _min_max_energy(density: Float32) -> Float32:
     return np.negative(density, out=density)
 
 
-def hard_strokes(cost: Float32, seeds: NDArray[np.int32]) -> Float32:
-    """The cost (K, H, W) with every stroke pixel free for its own label and FORBIDDEN for others, as (H, K, W).
+def _harden(cost: Float32, seeds: NDArray[np.int32]) -> Float32:
+    """Make every stroke pixel free for its own label and FORBIDDEN for others, in a cost (H, K, W); in place.
 
     A label without strokes is forbidden everywhere.
     """
     rows, columns = np.nonzero(seeds >= 0)
     labels = seeds[rows, columns]
-    hard = np.ascontiguousarray(cost.transpose(1, 0, 2))
-    hard[:, np.bincount(labels, minlength=len(cost)) == 0] = FORBIDDEN
-    hard[rows, :, columns] = FORBIDDEN
-    hard[rows, labels, columns] = 0
-    return hard
+    cost[:, np.bincount(labels, minlength=cost.shape[1]) == 0] = FORBIDDEN
+    cost[rows, :, columns] = FORBIDDEN
+    cost[rows, labels, columns] = 0
+    return cost

@@ -24,15 +24,15 @@ class SVCD:
     ----------
     model : {"auto", "paper"}
         ``"auto"`` estimates what it needs from the image and the strokes; ``"paper"`` is the published model with the
-        parameters below.
+        parameters sigma, alpha, smoothness and gamma.
     sigma : float
         Width of the colour kernel, on the scale 0 to 255 (model ``"paper"``).
     alpha : float
         Width of the spatial kernel, in distances to the nearest stroke (model ``"paper"``).
     smoothness : float
-        Weight lambda of the boundary length (model ``"paper"``).
+        Weight of the boundary length: lambda of the model ``"paper"``, per cent of the estimated one in ``"auto"``.
     gamma : float
-        How much cheaper the boundary is on edges of the image.
+        How much cheaper the boundary is on edges of the image: ``exp(-gamma |gradient|)``.
 
     Raises
     ------
@@ -51,15 +51,25 @@ class SVCD:
     )
 
     model: Literal["auto", "paper"] = "auto"
-    sigma: Annotated[float, Range(0.1, 100, 0.1, "width of the colour kernel, on the scale 0 to 255")] = 1.3
-    alpha: Annotated[float, Range(0.1, 50, 0.1, "width of the spatial kernel, in distances to the stroke")] = 1.8
-    smoothness: Annotated[float, Range(0, 1000, 1, "weight of the boundary length")] = 100.0
+    sigma: Annotated[float, Range(0.1, 100, 0.1, "model paper: width of the colour kernel, on the scale 0 to 255")] = (
+        1.3
+    )
+    alpha: Annotated[
+        float, Range(0.1, 50, 0.1, "model paper: width of the spatial kernel, in distances to the stroke")
+    ] = 1.8
+    smoothness: Annotated[
+        float, Range(0, 1000, 1, "weight of the boundary length; in the model auto, per cent of its own")
+    ] = 100.0
     gamma: Annotated[float, Range(0, 50, 0.1, "how much cheaper the boundary is on edges")] = 5.0
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self), include_extras=True)
         for field in dataclasses.fields(self):
             _check(field.name, getattr(self, field.name), hints[field.name])
+
+    def describe(self) -> tuple[str, ...]:
+        """The published model's parameters, for the notes of an answer."""
+        return (f"published model: sigma {self.sigma:g}, alpha {self.alpha:g}, smoothness {self.smoothness:g}",)
 
     def prepare(self, image: Image, device: str = "auto") -> SVCDState:
         """Scale the intensities, find the edges; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""

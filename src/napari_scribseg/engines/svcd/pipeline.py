@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.numerics.device import choose_device
-from napari_scribseg.numerics.intensity import scale_intensities
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.svcd.engine import SVCD
@@ -34,6 +33,7 @@ class Problem:
     pixel: tuple[float, float]
     memory: Any = None
     notes: tuple[str, ...] = ()
+    exact: bool = True
 
 
 class Solver(Protocol):
@@ -56,8 +56,12 @@ class Solver(Protocol):
 class Backend(Protocol):
     """The arithmetic of one kind of device."""
 
-    def pose(self, engine: SVCD, scribbles: Scribbles, memory: Any) -> Problem:
-        """The problem for one set of strokes; ``memory`` is that of an earlier problem on this image, or None."""
+    def pose(self, engine: SVCD, scribbles: Scribbles, memory: Any, quick: bool) -> Problem:
+        """The problem for one set of strokes.
+
+        ``memory`` is that of an earlier problem on this image, or None. ``quick`` allows a first approximation, which
+        is not ``exact``.
+        """
         ...
 
     def halve(self, problem: Problem) -> Problem:
@@ -93,37 +97,45 @@ def prepare(engine: SVCD, image: Image, device: str) -> SVCDState:
     chosen = choose_device(device)
     finest = min(image.spacing)
     pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
-    scaled = np.require(scale_intensities(image.data), requirements=["C", "W"])  # one type for the compiled kernels
     if chosen == "cpu":
         from napari_scribseg.engines.svcd.compiled import CompiledBackend
 
-        return SVCDState(CompiledBackend(scaled, pixel, engine.gamma), chosen)
+        return SVCDState(CompiledBackend(image, pixel, engine), chosen)
     from napari_scribseg.engines.svcd.tensors import TensorBackend
 
-    return SVCDState(TensorBackend(scaled, pixel, engine.gamma, chosen), chosen)
+    return SVCDState(TensorBackend(image, pixel, engine, chosen), chosen)
 
 
 def segment(engine: SVCD, scribbles: Scribbles, state: SVCDState, report: Report) -> Segmentation[SVCDState]:
     """The answer for one set of strokes: the same whatever was asked before."""
     report(0.0)
-    problem = state.backend.pose(engine, scribbles, state.memory)
-    state = replace(state, memory=problem.memory)
-    notes = (*problem.notes, f"computed on {state.device}")
+    problem = state.backend.pose(engine, scribbles, state.memory, quick=True)
     report(0.2)
-    solver = _coarse_to_fine(state.backend, problem, report)
-    preview = Segmentation(_obey(solver.primal(), scribbles.seeds), state, (*notes, "preview"))
-    report(0.5, cast("Segmentation[object]", preview))
-    taken = 0
-    while taken < _REFINE_STEPS:
-        moved = solver.advance(_AT_ONCE)
-        taken += _AT_ONCE
-        if moved <= _STILL:
+    solver = _coarse_to_fine(state.backend, problem)
+    notes = (*problem.notes, f"computed on {state.device}")
+    preview = _answer(solver, scribbles, replace(state, memory=problem.memory), (*notes, "preview"))
+    report(0.4, cast("Segmentation[object]", preview))
+    if not problem.exact:
+        problem = state.backend.pose(engine, scribbles, problem.memory, quick=False)
+        report(0.6)
+        solver = _coarse_to_fine(state.backend, problem)
+    for taken in range(0, _REFINE_STEPS, _AT_ONCE):
+        report(0.7 + 0.3 * taken / _REFINE_STEPS)
+        if solver.advance(_AT_ONCE) <= _STILL:
             break
-        report(0.5 + 0.5 * taken / (_REFINE_STEPS + _AT_ONCE))
-    return Segmentation(_obey(solver.primal(), scribbles.seeds), state, notes)
+    return _answer(solver, scribbles, replace(state, memory=problem.memory), notes)
 
 
-def _coarse_to_fine(backend: Backend, problem: Problem, report: Report) -> Solver:
+def _answer(solver: Solver, scribbles: Scribbles, state: SVCDState, notes: tuple[str, ...]) -> Segmentation[SVCDState]:
+    """The solver's labelling, with certainty for its own class at every stroke pixel."""
+    probabilities = solver.primal()
+    rows, columns = np.nonzero(scribbles.seeds >= 0)
+    probabilities[:, rows, columns] = 0
+    probabilities[scribbles.seeds[rows, columns], rows, columns] = 1
+    return Segmentation(probabilities, state, notes)
+
+
+def _coarse_to_fine(backend: Backend, problem: Problem) -> Solver:
     """Solve at the coarsest level, then a few steps on each finer one."""
     levels = [problem]
     shape = np.asarray(problem.weights.shape)
@@ -133,15 +145,6 @@ def _coarse_to_fine(backend: Backend, problem: Problem, report: Report) -> Solve
     solver = backend.start(levels[-1], None)
     solver.advance(COARSE_STEPS[-1])
     for depth in range(len(levels) - 2, -1, -1):
-        report(0.5 - 0.3 * (depth + 1) / len(levels))
         solver = backend.start(levels[depth], solver)
         solver.advance(COARSE_STEPS[min(depth, 1)])
     return solver
-
-
-def _obey(probabilities: NDArray[np.float32], seeds: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Certainty for its own class at every stroke pixel, and sums of exactly about 1 elsewhere; in place."""
-    rows, columns = np.nonzero(seeds >= 0)
-    probabilities[:, rows, columns] = 0
-    probabilities[seeds[rows, columns], rows, columns] = 1
-    return probabilities

@@ -1,4 +1,4 @@
-"""The published model in plain torch: what every fast path is tested against, and the path for CUDA and MPS."""
+"""Both models' costs in plain torch: what every fast path is tested against, and the path for CUDA and MPS."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from napari_scribseg.engines.svcd import model
 from napari_scribseg.numerics.constants import EPSILON, FORBIDDEN, MIN_RHO
 from napari_scribseg.numerics.density import spatially_varying_density
 
-__all__ = ["hard_strokes", "min_max_energy", "paper_cost", "stroke_distance"]
+__all__ = ["hard_strokes", "min_max_energy", "mixed_cost", "paper_cost", "stroke_distance"]
 
 
 def stroke_distance(seeds: Tensor, n_classes: int, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
@@ -70,3 +71,40 @@ def paper_cost(
     rho = (alpha * distance).clamp_min(MIN_RHO)
     density = spatially_varying_density(image, seeds, rho, sigma, pixel)
     return hard_strokes(min_max_energy(density), seeds)
+
+
+def mixed_cost(
+    features: Tensor,
+    smoothed: Tensor,
+    path: Tensor,
+    seeds: Tensor,
+    samples: Tensor,
+    recipe: model.Recipe,
+    pixel: Sequence[float] = (1.0, 1.0),
+) -> Tensor:
+    """The data term of the self-tuning model, shape (K, H, W).
+
+    Parameters
+    ----------
+    features, smoothed : Tensor of shape (C, H, W)
+        As :class:`.model.Look` holds them.
+    path : Tensor of shape (K, H, W)
+        Geodesic distance to the strokes of each label.
+    seeds, samples : Tensor of shape (H, W), integer
+        Class index of each stroke pixel, -1 elsewhere; all of them, and those that densities are estimated from.
+    recipe : Recipe
+        Weights of the terms.
+    pixel : sequence of 2 float
+        Size of a pixel along rows and columns, in units of the finest pixel.
+    """
+    n_classes = len(path)
+    rho = (model.PLACE_ALPHA * stroke_distance(seeds, n_classes, pixel).to(features.dtype)).clamp_min(MIN_RHO)
+    place = spatially_varying_density(features, samples, rho, model.PLACE_SIGMA, pixel)
+    colour = spatially_varying_density(smoothed, samples, torch.full_like(rho, torch.inf), model.COLOUR_SIGMA)
+    cost = recipe.path * torch.log1p(path) + recipe.place * _share_energy(place) + recipe.colour * _share_energy(colour)
+    return hard_strokes(cost - cost.amin(dim=0), seeds)
+
+
+def _share_energy(density: Tensor) -> Tensor:
+    """``-log`` of each label's share of the densities."""
+    return -torch.log(density / (density.sum(dim=0) + model.NO_DENSITY) + model.LEAST_SHARE)

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from napari_scribseg.core import Scribbles
+from napari_scribseg.core import Image, Scribbles
+from napari_scribseg.engines.svcd import model
 from napari_scribseg.engines.svcd.pipeline import Problem, Solver
-from napari_scribseg.engines.svcd.reference import paper_cost
+from napari_scribseg.engines.svcd.reference import mixed_cost, paper_cost
+from napari_scribseg.engines.svcd.terms import LabelTerms, trace_paths
 from napari_scribseg.numerics.finite import edge_weights
+from napari_scribseg.numerics.intensity import scale_intensities
 from napari_scribseg.numerics.primal_dual import Iterate, solve
 
 if TYPE_CHECKING:
@@ -61,27 +64,49 @@ class TensorBackend:
 
     Parameters
     ----------
-    scaled : ndarray of shape (C, H, W), float32
-        Intensities, on a scale of 0 to 255.
+    image : Image
+        The image.
     pixel : tuple of 2 float
         Size of a pixel along rows and columns, in units of the finest pixel.
-    gamma : float
-        Strength of the edge weights.
+    engine : SVCD
+        Its parameters say what is looked at.
     device : str
         As torch names it.
     """
 
-    def __init__(self, scaled: NDArray[np.float32], pixel: tuple[float, float], gamma: float, device: str) -> None:
-        self._image = torch.tensor(scaled, device=device)
+    def __init__(self, image: Image, pixel: tuple[float, float], engine: SVCD, device: str) -> None:
         self._pixel = pixel
-        self._weights = edge_weights(self._image, gamma, pixel)
+        self._device = device
+        if engine.model == "paper":
+            self._image = self._put(scale_intensities(image.data))
+            self._weights = edge_weights(self._image, engine.gamma, pixel)
+        else:
+            self._look = look = model.Look.at(image.data, pixel)
+            self._weights = self._put(look.boundary_weights(engine.gamma))
+            self._path_cost = look.path_cost()
+            self._features, self._smoothed = self._put(look.features), self._put(look.smoothed)
 
-    def pose(self, engine: SVCD, scribbles: Scribbles, memory: Any) -> Problem:
-        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
-        seeds = torch.tensor(scribbles.seeds, device=self._image.device)
-        cost = paper_cost(self._image, seeds, scribbles.n_classes, engine.sigma, engine.alpha, self._pixel)
-        notes = (f"published model: sigma {engine.sigma:g}, alpha {engine.alpha:g}, smoothness {engine.smoothness:g}",)
-        return Problem(cost, self._weights, engine.smoothness, self._pixel, None, notes)
+    def _put(self, array: NDArray[Any]) -> Tensor:
+        """A copy on the device."""
+        return torch.tensor(array, device=self._device)
+
+    def pose(self, engine: SVCD, scribbles: Scribbles, memory: tuple[LabelTerms, ...] | None, quick: bool) -> Problem:
+        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`.
+
+        Paths are traced on the CPU, which is best at them.
+        """
+        seeds, n_classes = self._put(scribbles.seeds), scribbles.n_classes
+        if engine.model == "paper":
+            cost = paper_cost(self._image, seeds, n_classes, engine.sigma, engine.alpha, self._pixel)
+            return Problem(cost, self._weights, engine.smoothness, self._pixel, notes=engine.describe())
+        terms = trace_paths(scribbles.seeds.copy(), n_classes, self._path_cost, self._pixel, memory or (), quick)
+        path = self._put(np.stack([t.path for t in terms]))
+        thin = self._put(model.thin_seeds(scribbles.seeds, n_classes))
+        recipe, notes = model.choose_recipe(self._look, scribbles.seeds, n_classes)
+        cost = mixed_cost(self._features, self._smoothed, path, seeds, thin, recipe, self._pixel)
+        smoothness = recipe.smoothness * engine.smoothness / 100
+        exact = all(t.exact for t in terms)
+        return Problem(cost, self._weights, smoothness, self._pixel, terms, notes, exact)
 
     def halve(self, problem: Problem) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""

@@ -133,7 +133,8 @@ def geodesic_distance(
     pixel : tuple of 2 float
         Size of a pixel along rows and columns.
     start : ndarray of shape (K, H, W), float32, optional
-        Upper bounds of the distances, such as those before a stroke was added; they are not changed.
+        The distances to part of the strokes (the same ``speed_cost``, tolerance 0, enough scans): what is new is added
+        to them. They are not changed.
     tolerance : float
         The scans end when none lowers a distance by more than this share of it.
     max_scans : int
@@ -155,8 +156,9 @@ def geodesic_distance(
 
     def task(i: int) -> None:
         own = distance[present[i]]
-        own[seeds == present[i]] = 0
-        _scan_until_still(own, half, size, np.float32(tolerance), max_scans)
+        fresh = (seeds == present[i]) & (own > 0)
+        own[fresh] = 0
+        _scan_until_still(own, fresh, half, size, np.float32(tolerance), max_scans)
 
     if present:
         in_parallel(task, len(present))
@@ -164,68 +166,93 @@ def geodesic_distance(
 
 
 @kernel
-def _scan_until_still(distance, half, size, tolerance, max_scans):
-    """Scan down and up until nothing changes; rows that nothing new can reach are passed over."""
-    height = distance.shape[0]
-    news = np.ones((2, height), np.bool_)  # whether a row changed since its neighbour below and above last looked
+def _scan_until_still(distance, fresh, half, size, tolerance, max_scans):
+    """Scan down and up until nothing changes; only what changed in a row is passed on to its neighbours."""
+    height, width = distance.shape
+    below = np.empty((height, 2), np.int64)  # columns of a row that changed since the row below looked at it
+    above = np.empty((height, 2), np.int64)
+    before = np.empty(width, np.float32)
+    for y in range(height):
+        first, last = 0, width
+        while first < width and not fresh[y, first]:
+            first += 1
+        while last > first and not fresh[y, last - 1]:
+            last -= 1
+        if first < last:
+            first, last = _lower_along(distance[y], half[y], size[1], first, last)
+        below[y, 0], below[y, 1], above[y, 0], above[y, 1] = first, last, first, last
     for _ in range(max_scans):
-        lowered = 0
-        for y in range(height):
-            lowered += _visit(distance, half, size, tolerance, y, y - 1, news[0], news[1])
-        for y in range(height - 1, -1, -1):
-            lowered += _visit(distance, half, size, tolerance, y, y + 1, news[1], news[0])
-        if lowered == 0:
+        lowered = False
+        for y in range(1, height):
+            lowered |= _visit(distance, half, size, tolerance, y, y - 1, below, above, before)
+        for y in range(height - 2, -1, -1):
+            lowered |= _visit(distance, half, size, tolerance, y, y + 1, above, below, before)
+        if not lowered:
             return
 
 
 @kernel
-def _visit(distance, half, size, tolerance, y, other, ahead, back):
-    """Scan the row ``y`` if the row ``other`` has news for it (``ahead``); pass its own news on, both ways."""
-    height = distance.shape[0]
-    inside = 0 <= other < height
-    if inside and not ahead[other]:
-        return 0
-    if not inside and not (ahead[y] and back[y]):
-        return 0
-    lowered = _scan_row(distance, half, size, tolerance, y, other)
-    if inside:
-        ahead[other] = False
-    if lowered:
-        ahead[y] = True
-        back[y] = True
-    return lowered
+def _visit(distance, half, size, tolerance, y, other, ahead, back, before):
+    """Lower the row ``y`` where the row ``other`` has news, and along itself; whether anything changed.
+
+    ``ahead`` holds the news of every row for the next one in the direction of the scan, ``back`` for the other
+    direction; an empty interval is no news.
+    """
+    width = distance.shape[1]
+    first, last = ahead[other]
+    if first >= last:
+        return False
+    ahead[other, 0], ahead[other, 1] = width, 0
+    first, last = max(first - 1, 0), min(last + 1, width)
+    row, cost = distance[y], half[y]
+    before[:] = row
+    _lower_across(row[first:last], distance[other, first:last], cost[first:last], half[other, first:last], size)
+    first, last = _lower_along(row, cost, size[1], first, last)
+    keep = np.float32(1) - tolerance
+    while first < last and row[first] >= before[first] * keep:
+        first += 1
+    while first < last and row[last - 1] >= before[last - 1] * keep:
+        last -= 1
+    if first >= last:
+        return False
+    ahead[y, 0], ahead[y, 1] = min(ahead[y, 0], first), max(ahead[y, 1], last)
+    back[y, 0], back[y, 1] = min(back[y, 0], first), max(back[y, 1], last)
+    return True
 
 
 @kernel
-def _scan_row(distance, half, size, tolerance, y, other):
-    """Lower the row ``y`` by paths from the row ``other`` (if there is one) and along itself; how often it mattered."""
-    height, width = distance.shape
-    row, cost = distance[y], half[y]
-    lowered = 0
-    if 0 <= other < height:
-        near, near_cost = distance[other], half[other]
-        for x in range(width):
-            new = near[x] + size[0] * (cost[x] + near_cost[x])
-            lowered += np.int32(new < row[x] * (1 - tolerance))
-            row[x] = min(row[x], new)
-        for x in range(1, width):
-            new = near[x - 1] + size[2] * (cost[x] + near_cost[x - 1])
-            lowered += np.int32(new < row[x] * (1 - tolerance))
-            row[x] = min(row[x], new)
-        for x in range(width - 1):
-            new = near[x + 1] + size[2] * (cost[x] + near_cost[x + 1])
-            lowered += np.int32(new < row[x] * (1 - tolerance))
-            row[x] = min(row[x], new)
-    last = row[0]
+def _lower_across(row, near, cost, near_cost, size):
+    """Lower a row by steps from the row beside it, straight and diagonal."""
+    width = row.shape[0]
+    for x in range(width):
+        row[x] = min(row[x], near[x] + size[0] * (cost[x] + near_cost[x]))
     for x in range(1, width):
-        new = last + size[1] * (cost[x] + cost[x - 1])
-        lowered += np.int32(new < row[x] * (1 - tolerance))
-        last = min(row[x], new)
-        row[x] = last
-    last = row[width - 1]
-    for x in range(width - 2, -1, -1):
-        new = last + size[1] * (cost[x] + cost[x + 1])
-        lowered += np.int32(new < row[x] * (1 - tolerance))
-        last = min(row[x], new)
-        row[x] = last
-    return lowered
+        row[x] = min(row[x], near[x - 1] + size[2] * (cost[x] + near_cost[x - 1]))
+    for x in range(width - 1):
+        row[x] = min(row[x], near[x + 1] + size[2] * (cost[x] + near_cost[x + 1]))
+
+
+@kernel
+def _lower_along(row, cost, step, first, last):
+    """Lower a row by steps along itself, from the columns ``first`` to ``last`` outwards; the columns reached."""
+    width = row.shape[0]
+    x = first + 1
+    value = row[first]
+    while x < width:
+        new = value + step * (cost[x] + cost[x - 1])
+        if x >= last and new >= row[x]:
+            break
+        value = min(row[x], new)
+        row[x] = value
+        x += 1
+    end = max(x, last)
+    x = end - 2
+    value = row[end - 1]
+    while x >= 0:
+        new = value + step * (cost[x] + cost[x + 1])
+        if x < first and new >= row[x]:
+            break
+        value = min(row[x], new)
+        row[x] = value
+        x -= 1
+    return min(x + 1, first), end

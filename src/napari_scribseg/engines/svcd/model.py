@@ -1,0 +1,200 @@
+"""The self-tuning model: which terms make up the cost of a label, and how much each counts."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.numerics.fused.filters import gaussian_gradient, rgb_to_lab, smooth
+from napari_scribseg.numerics.intensity import is_picture, scale_intensities
+
+__all__ = [
+    "COLOUR_SIGMA",
+    "LEAST_SHARE",
+    "NO_DENSITY",
+    "PLACE_ALPHA",
+    "PLACE_SIGMA",
+    "Look",
+    "Recipe",
+    "choose_recipe",
+    "thin_seeds",
+]
+
+PLACE_ALPHA = 10.0  # width of the spatial kernel, in distances to the stroke
+PLACE_SIGMA = 8.0  # width of its colour kernel
+COLOUR_SIGMA = 5.0  # width of the kernel of colours alone, on the smoothed picture
+_JUDGED = 512  # stroke pixels that the reliability of colours is judged by
+_HIDDEN = 15.0  # radius around a stroke pixel that is held back, in finest pixels
+_HIDDEN_SHARE = 0.35  # and at most this share of the extent of its label's strokes
+_SAMPLES = 128  # stroke pixels of a label that its densities are estimated from
+_LAB = 1.785  # CIELAB units on the scale 0 to 255
+LEAST_SHARE = 1e-3  # added to a label's share of the densities
+NO_DENSITY = 1e-12  # sum of the densities below which no label has a share
+_GAMMA_UNIT = 0.1  # the edges here are in units of their 90th percentile, not of their maximum
+_PATH_GAIN = 30.0  # what an edge adds to the cost of a path
+_MOST_NOISE = 4.0  # standard deviation of a channel's noise, on the scale 0 to 255
+_SMOOTHING = 1.0  # scale of the smoothed picture and of the gradient, in finest pixels
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What the model sees of an image.
+
+    Attributes
+    ----------
+    features : ndarray of shape (C, H, W), float32
+        CIELAB colours of a picture, scaled intensities of anything else, on a scale of about 0 to 255.
+    smoothed : ndarray of shape (C, H, W), float32
+        The same, smoothed.
+    edges : ndarray of shape (H, W), float32
+        Size of the gradient, in units of its 90th percentile.
+    pixel : tuple of 2 float
+        Size of a pixel along rows and columns, in units of the finest pixel.
+    picture : bool
+        Whether it is an RGB picture.
+    """
+
+    features: Float32
+    smoothed: Float32
+    edges: Float32
+    pixel: tuple[float, float]
+    picture: bool
+
+    @classmethod
+    def at(cls, data: Float32, pixel: tuple[float, float]) -> Look:
+        """Look at an image of shape (C, H, W)."""
+        picture = is_picture(data)
+        if picture:
+            features = rgb_to_lab(np.require(scale_intensities(data), requirements=["C", "W"]))
+            features *= np.float32(_LAB)
+        else:
+            features = np.concatenate([scale_intensities(channel[np.newaxis]) for channel in data])
+        features *= np.asarray([_quietening(channel) for channel in features], dtype=np.float32)[:, None, None]
+        gradient = gaussian_gradient(features, _SMOOTHING, pixel)
+        unit = max(float(np.percentile(gradient, 90)), 0.05 * float(gradient.max()))
+        edges = np.multiply(gradient, np.float32(1 / unit if unit > 0 else 0), out=gradient)
+        return cls(features, smooth(features, _SMOOTHING, pixel), edges, pixel, picture)
+
+    def boundary_weights(self, gamma: float) -> Float32:
+        """Weight of the boundary length at each pixel, shape (H, W): small on edges, never nothing."""
+        weights: Float32 = np.exp(np.float32(-_GAMMA_UNIT * gamma) * self.edges) + np.float32(1e-3)
+        return weights
+
+    def path_cost(self) -> Float32:
+        """Cost of a unit of a path's length at each pixel, shape (H, W)."""
+        cost: Float32 = np.float32(1) + np.float32(_PATH_GAIN) * self.edges
+        return cost
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How much each term of the cost counts.
+
+    Attributes
+    ----------
+    place : float
+        ``-log`` of the share of the spatially varying density.
+    colour : float
+        ``-log`` of the share of the density of colours alone.
+    path : float
+        ``log(1 + geodesic distance)``.
+    smoothness : float
+        Weight of the boundary length.
+    """
+
+    place: float
+    colour: float
+    path: float
+    smoothness: float
+
+
+_BY_PATH = Recipe(place=0.1, colour=0.3, path=10.0, smoothness=8.0)
+_BY_COLOUR = Recipe(place=1.0, colour=0.1, path=0.1, smoothness=25.0)
+_DOUBTFUL, _CERTAIN = 0.65, 0.95  # reliability of the colours from which on they count, and decide
+
+
+def choose_recipe(look: Look, seeds: NDArray[np.int32], n_classes: int) -> tuple[Recipe, tuple[str, ...]]:
+    """The weights for an image with strokes, and what to tell the user of them.
+
+    Colours decide in RGB pictures. Elsewhere they count the more the better they tell held-back stroke pixels apart;
+    paths that avoid edges do the rest.
+    """
+    if look.picture:
+        return _BY_COLOUR, ("colour picture: labels by the colours near their strokes",)
+    reliability = colour_reliability(look, seeds, n_classes)
+    share = min(max((reliability - _DOUBTFUL) / (_CERTAIN - _DOUBTFUL), 0.0), 1.0)
+    recipe = Recipe(*(a ** (1 - share) * b**share for a, b in zip(astuple(_BY_PATH), astuple(_BY_COLOUR), strict=True)))
+    told = f"intensities tell the strokes apart with reliability {reliability:.2f}"
+    return recipe, (f"{told}: labels {share:.0%} by intensity, {1 - share:.0%} by paths that avoid edges",)
+
+
+def thin_seeds(seeds: NDArray[np.int32], n_classes: int) -> NDArray[np.int32]:
+    """The seeds with at most a fixed number of pixels of each label left, evenly taken in raster order."""
+    flat = seeds.reshape(-1)
+    thin = np.full(flat.shape, -1, dtype=np.int32)
+    known = np.flatnonzero(flat >= 0)
+    for label in range(n_classes):
+        own = known[flat[known] == label]
+        if len(own) > _SAMPLES:
+            own = own[np.arange(_SAMPLES) * len(own) // _SAMPLES]
+        thin[own] = label
+    return thin.reshape(seeds.shape)
+
+
+def _quietening(channel: Float32) -> float:
+    """The factor, at most 1, that brings a channel's noise down to what its colour kernel can bear.
+
+    The noise is estimated from second differences (Immerkaer 1996), by their median: edges do not count as noise.
+    """
+    if min(channel.shape) < 3:
+        return 1.0
+    rows = channel[:-2] - 2 * channel[1:-1] + channel[2:]
+    mixed = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
+    noise = float(np.median(np.abs(mixed))) / (0.6745 * 6)
+    return min(1.0, _MOST_NOISE / noise) if noise > 0 else 1.0
+
+
+def colour_reliability(look: Look, seeds: NDArray[np.int32], n_classes: int) -> float:
+    """How well colour alone tells stroke pixels apart whose surroundings are held back.
+
+    Returns
+    -------
+    float
+        1 where the held-back pixels' own labels are certain, 0 where colour says nothing, negative where it misleads:
+        ``1 + mean over labels of the mean log share / log K``.
+    """
+    places, colours, labels = [], [], []
+    for label in range(n_classes):
+        flat = np.flatnonzero(seeds == label)
+        most = max(_JUDGED // n_classes, 8)
+        flat = flat[np.arange(min(most, len(flat))) * len(flat) // min(most, max(len(flat), 1))] if len(flat) else flat
+        rows, columns = np.divmod(flat, seeds.shape[1])
+        places.append(np.column_stack((rows * look.pixel[0], columns * look.pixel[1])))
+        colours.append(look.features[:, rows, columns].T)
+        labels.append(np.full(len(flat), label))
+    place, colour, label_of = np.concatenate(places), np.concatenate(colours), np.concatenate(labels)
+    drawn = [k for k in range(n_classes) if len(places[k])]
+    hidden = np.empty(n_classes)
+    for k in drawn:
+        hidden[k] = min(_HIDDEN, _HIDDEN_SHARE * float(np.linalg.norm(np.ptp(places[k], axis=0))))
+    kernel = np.exp(-0.5 / PLACE_SIGMA**2 * _squared_gaps(colour))
+    seen = _squared_gaps(place) > np.square(hidden[label_of])[:, np.newaxis]
+    shares = np.stack(
+        [
+            ((kernel * seen)[:, label_of == k].sum(axis=1) + 1e-6) / np.maximum(seen[:, label_of == k].sum(axis=1), 1)
+            for k in drawn
+        ]
+    )
+    shares /= shares.sum(axis=0)
+    scores = [np.log(shares[i, label_of == k] + LEAST_SHARE).mean() for i, k in enumerate(drawn)]
+    return float(1 + np.mean(scores) / np.log(len(drawn)))
+
+
+def _squared_gaps(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Squared distances between all rows."""
+    gaps: NDArray[np.floating] = np.square(points[:, np.newaxis] - points).sum(axis=-1)
+    return gaps
