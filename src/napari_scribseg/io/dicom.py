@@ -43,6 +43,7 @@ class _Slice:
     pixel: tuple[float, float]
     in_time: tuple[float, ...]
     step_in_time: float
+    placed: bool
 
     @property
     def normal(self) -> NDArray[np.float64]:
@@ -156,10 +157,32 @@ def _slices(paths: list[Path]) -> list[_Slice]:
     display: Any = SimpleITK.ProcessObject
     shown = display.GetGlobalWarningDisplay()
     display.SetGlobalWarningDisplay(False)  # ITK tells on the terminal about every file that is no DICOM
+    found, damaged = [], []
     try:
-        return [s for path in paths if _may_be_dicom(path) and (s := _slice(path)) is not None]
+        for path in filter(_may_be_dicom, paths):
+            try:
+                found += _slice(path)
+            except RuntimeError:
+                damaged += [path.name] * _is_image(path)
     finally:
         display.SetGlobalWarningDisplay(shown)
+    if damaged:
+        names = ", ".join(damaged[:5]) + (" ..." if len(damaged) > 5 else "")
+        what = "1 DICOM image cannot" if len(damaged) == 1 else f"{len(damaged)} DICOM images cannot"
+        warnings.warn(
+            f"{what} be read and the volume lacks its slices: {names} is truncated or damaged",
+            UserWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file that cannot be read declares rows, as an image does and a report or a directory does not."""
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+    rows = b"\x28\x00\x10\x00"  # followed by the value's type or, where types are implicit, its length
+    return rows + b"US" in head or rows + b"\x02\x00\x00\x00" in head
 
 
 def _may_be_dicom(path: Path) -> bool:
@@ -172,46 +195,45 @@ def _may_be_dicom(path: Path) -> bool:
     return head[128:] == b"DICM" or (path.suffix.lower() in _SUFFIXES and head[:2] in (b"\x02\x00", b"\x08\x00"))
 
 
-def _slice(path: Path) -> _Slice | None:
-    """What a file says; None for a file that is no DICOM image (a report, a directory, a structure set)."""
+def _slice(path: Path) -> list[_Slice]:
+    """What a file says; nothing for a DICOM file without an image (a report, a structure set)."""
     reader = reader_of(_LIBRARY)
     reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return None
+    reader.ReadImageInformation()
 
     def text(tag: str) -> str:
         return str(reader.GetMetaData(tag)).strip().strip("\x00") if reader.HasMetaDataKey(tag) else ""
 
     if not text("0028|0010") or 0 in reader.GetSize():
-        return None
+        return []
     n = reader.GetDimension()
     direction = np.array(reader.GetDirection()).reshape(n, n)
     turned = np.eye(3)
     turned[:n, :n] = direction[:3, :3]
     spacing = reader.GetSpacing()
-    return _Slice(
+    position = _position(text("0020|0032"))
+    described = _Slice(
         path,
         text("0020|000e"),
         " ".join(text("0008|103e").split()),
         "LOCALIZER" in text("0008|0008").upper().split("\\"),
         tuple(reader.GetSize()),
         np.concatenate([turned[:, 0], turned[:, 1]]),
-        _position(text("0020|0032"), (*reader.GetOrigin(), 0.0)[:3]),
+        np.array((*reader.GetOrigin(), 0.0)[:3]) if position is None else position,
         (float(spacing[0]), float(spacing[1])),
         tuple(_number(text(tag)) for tag in _IN_TIME),
         _number(text("0020|0110")) / 1000,
+        position is not None or (n > 2 and reader.GetSize()[2] > 1),
     )
+    return [described]
 
 
-def _position(text: str, otherwise: tuple[float, ...]) -> NDArray[np.float64]:
-    words = text.split("\\")
+def _position(text: str) -> NDArray[np.float64] | None:
     try:
-        position = np.array([float(w) for w in words])
+        position = np.array([float(word) for word in text.split("\\")])
     except ValueError:
-        return np.array(otherwise)
-    return position if position.shape == (3,) and np.isfinite(position).all() else np.array(otherwise)
+        return None
+    return position if position.shape == (3,) and np.isfinite(position).all() else None
 
 
 def _number(text: str) -> float:
@@ -231,7 +253,7 @@ def _volumes(uid: str, members: list[_Slice]) -> list[Series]:
         if len(group[0].size) > 2 and group[0].size[2] > 1:  # every file is a volume
             pieces += [([s], "") for s in group]
         else:
-            pieces += _without_gaps(sorted(group, key=lambda s: s.height))
+            pieces += _without_gaps(sorted(_placed(group), key=lambda s: s.height))
     several = len(pieces) > 1
     return [
         Series(
@@ -246,6 +268,14 @@ def _volumes(uid: str, members: list[_Slice]) -> list[Series]:
     ]
 
 
+def _placed(group: list[_Slice]) -> list[_Slice]:
+    """Slices without positions, such as ultrasound frames, 1 mm apart in the order of their numbers."""
+    if any(s.placed for s in group):
+        return group
+    ordered = sorted(group, key=lambda s: (s.in_time[-1], s.path.name))
+    return [replace(s, position=s.position + n * s.normal) for n, s in enumerate(ordered)]
+
+
 def _without_gaps(ordered: list[_Slice]) -> list[tuple[list[_Slice], str]]:
     """Runs of slices at one distance, with a note on each; slices of no regular distance stay together."""
     heights = [level[0].height for level in _levels(ordered)]
@@ -254,7 +284,8 @@ def _without_gaps(ordered: list[_Slice]) -> list[tuple[list[_Slice], str]]:
         return [(ordered, "")]
     usual = float(np.median(steps))
     gaps = [i for i, step in enumerate(steps) if step > 1.5 * usual]
-    if not gaps or len(gaps) > len(steps) // 4:
+    regular = all(abs(step - usual) < 0.1 * usual for i, step in enumerate(steps) if i not in gaps)
+    if not gaps or not regular:
         return [(ordered, "")]
     ends = [heights[i] + steps[i] / 2 for i in gaps]
     bounds = [-np.inf, *ends, np.inf]
@@ -289,7 +320,7 @@ def _read(folder: Path, series: Series) -> LoadedVolume:
             "expected"
         )
     n_times = counts.pop()
-    check_declared(folder, (len(series.slices), *first.size[1::-1]), 4, 0, encoding="unknown", copies=2)
+    check_declared(folder, (len(series.slices), *first.size[1::-1]), 4, 0, encoding="unknown")
     ordered = [level[t] for t in range(n_times) for level in levels]
     array = _stacked(ordered)
     channels = array.ndim > 3
@@ -307,7 +338,7 @@ def _stacked(ordered: list[_Slice]) -> NDArray[Any]:
     array: NDArray[Any] | None = None
     for n, s in enumerate(ordered):
         plane = array_of(open_quietly(reader_of(_LIBRARY), s.path), s.path.name)
-        plane = plane[0] if len(s.size) > 2 else plane
+        plane = _narrowed(plane[0] if len(s.size) > 2 else plane)
         if array is None:
             array = np.empty((len(ordered), *plane.shape), plane.dtype)
         elif plane.shape != array.shape[1:]:
@@ -318,6 +349,16 @@ def _stacked(ordered: list[_Slice]) -> NDArray[Any]:
         array[n] = plane
     assert array is not None
     return array
+
+
+def _narrowed(plane: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers in 16 bits where they fit: ITK rescales into 32."""
+    if plane.dtype.kind in "iu" and plane.dtype.itemsize > 2:
+        low, high = int(plane.min()), int(plane.max())
+        for kind in (np.int16, np.uint16):
+            if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+                return plane.astype(kind)
+    return plane
 
 
 def _geometry(name: str, levels: list[list[_Slice]], shape: tuple[int, ...]) -> Geometry:

@@ -20,7 +20,19 @@ from napari_scribseg.io.volumes import METAIMAGE, NRRD, TIFF, extension, read_vo
 
 __all__ = ["LABEL_EXTENSIONS", "read_labels", "write_labels"]
 
-LABEL_EXTENSIONS = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd", ".tif", ".tiff")
+LABEL_EXTENSIONS = (
+    ".nii.gz",
+    ".nii",
+    ".seg.nrrd",
+    ".nrrd",
+    ".nhdr",
+    ".mha",
+    ".mhd",
+    ".tif",
+    ".tiff",
+    ".ome.tif",
+    ".ome.tiff",
+)
 
 
 def read_labels(path: str | PathLike[str]) -> LoadedVolume:

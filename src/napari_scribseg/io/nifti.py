@@ -212,7 +212,7 @@ def _agrees(reference: Any, geometry: Geometry) -> bool:
 
 
 def _set_plain_geometry(header: Any, geometry: Geometry) -> None:
-    """Voxel sizes, units, and the affine as both sform and (without its shear) qform, code 1 'scanner'."""
+    """Voxel sizes, units, and the affine as sform; also as qform where it has no shear, which a qform cannot hold."""
     steps = geometry.spacing[::-1]
     header.set_zooms(steps)
     physical = geometry.unit == "millimeter"
@@ -220,6 +220,8 @@ def _set_plain_geometry(header: Any, geometry: Geometry) -> None:
     if geometry.affine is not None:
         affine = geometry.affine[:, [2, 1, 0, 3]]
         header.set_sform(affine, code="scanner")
-        header.set_qform(affine, code="scanner", strip_shears=True)
+        axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+        sheared = not np.allclose(axes.T @ axes, np.eye(3), atol=1e-4)
+        header.set_qform(affine, code="unknown" if sheared else "scanner", strip_shears=True)
         if len(steps) == 4:
             header.set_zooms(steps)
