@@ -68,7 +68,28 @@ def _check_tiff(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSe
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
     ):
         raise InputError(f"{path.name}: its pixels reach beyond the end of the file; it is truncated")
+    _check_pages(path, file)
     check_declared(path, series.shape, series.dtype.itemsize, stored, encoding="raw" if raw else "unknown")
+
+
+def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
+    """Follow the chain of pages: tifffile leaves out those beyond the end of a truncated file."""
+    handle, form = file.filehandle, file.tiff
+    seen: set[int] = set()
+    place = form.offsetsize if form.offsetsize == 8 else 4  # of the first page's offset, in BigTIFF and TIFF
+    while True:
+        handle.seek(place)
+        word = handle.read(form.offsetsize)
+        offset = int.from_bytes(word, "little" if form.byteorder == "<" else "big")
+        if offset == 0 and len(word) == form.offsetsize:
+            return
+        handle.seek(offset)
+        count = handle.read(form.tagnosize)
+        if len(count) < form.tagnosize or offset in seen:
+            raise InputError(f"{path.name}: its list of pages leads beyond the end of the file; it is truncated")
+        seen.add(offset)
+        tags = int.from_bytes(count, "little" if form.byteorder == "<" else "big")
+        place = offset + form.tagnosize + tags * form.tagsize
 
 
 def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float]) -> LoadedVolume:

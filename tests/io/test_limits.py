@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from napari_scribseg.core import InputError
+from napari_scribseg.io import limits, read_volume
+from napari_scribseg.io.limits import available_memory, check_declared, human_size
+
+PATH = Path("i.nii")
+
+
+def test_what_fits_is_accepted():
+    check_declared(PATH, (2, 3, 4), 2, 48)
+    check_declared(PATH, (100, 100, 100), 1, 1000, encoding="deflate")
+    check_declared(PATH, (2, 3, 4), 2, 0, encoding="unknown")
+
+
+@pytest.mark.parametrize(
+    ("shape", "stored", "encoding", "words"),
+    [
+        ((2, 3, 4), 47, "raw", "declares 2x3x4 voxels .48 bytes., but the file holds 47 bytes"),
+        ((200, 300, 400), 10000, "deflate", "can at most hold 9.8 MiB"),
+        ((2, 0, 4), 100, "raw", "every axis needs at least one voxel"),
+        ((), 100, "raw", "every axis needs at least one voxel"),
+        ((10**6, 10**6, 10**6), 100, "raw", "TiB"),
+    ],
+)
+def test_what_cannot_be_is_told(shape, stored, encoding, words):
+    with pytest.raises(InputError, match=words):
+        check_declared(PATH, shape, 2, stored, encoding=encoding)
+
+
+def test_memory_is_asked_before_it_is_taken(monkeypatch):
+    monkeypatch.setattr(limits, "available_memory", lambda: 1000)
+    check_declared(PATH, (10, 10), 10, 1000)
+    check_declared(PATH, (10, 10), 20, 2000, copies=0)
+    with pytest.raises(InputError, match=r"needs 2\.0 KiB of memory \(10x10 voxels\), but 1000 bytes is free"):
+        check_declared(PATH, (10, 10), 10, 1000, copies=2)
+
+
+@pytest.mark.parametrize("name", ["i.nrrd", "i.mha", "i.tif", "i.png", "i.nii.gz"])
+def test_every_reader_asks(tmp_path, name, monkeypatch):
+    sitk.WriteImage(sitk.GetImageFromArray(np.ones((64, 64), np.uint8)), str(tmp_path / name))
+    read_volume(tmp_path / name)
+    monkeypatch.setattr(limits, "available_memory", lambda: 1000)
+    with pytest.raises(InputError, match="of memory"):
+        read_volume(tmp_path / name)
+
+
+def test_a_dicom_series_asks(shared_data, monkeypatch):
+    monkeypatch.setattr(limits, "available_memory", lambda: 1000)
+    with pytest.raises(InputError, match="of memory"):
+        read_volume(shared_data / "dcmqi_ct_dicom")
+
+
+def test_sizes_for_people():
+    assert [human_size(n) for n in (0, 1023, 1536, 5 << 20, 3 << 40, 5000 << 40)] == [
+        "0 bytes", "1023 bytes", "1.5 KiB", "5.0 MiB", "3.0 TiB", "5000.0 TiB",
+    ]  # fmt: skip
+    memory = available_memory()
+    assert memory is None or memory > 0
