@@ -281,7 +281,7 @@ def describe(path: Path) -> list[str]:
     """
     import nibabel
 
-    from napari_scribseg.io import list_series, read_labels
+    from napari_scribseg.io import is_label_file, list_series
 
     if path.is_dir():
         series = list_series(path)
@@ -304,7 +304,6 @@ def describe(path: Path) -> list[str]:
         codes = nibabel.orientations.aff2axcodes(geometry.affine)
         lines.append(f"axes run towards {', '.join(str(c) for c in codes)} (RAS+)")
         lines.append(f"first voxel at ({', '.join(f'{v:.2f}' for v in geometry.affine[:3, 3])}) mm")
-    if array.dtype.kind in "iub" and not volume.channels:
-        classes = read_labels(path).classes if path.is_file() else ClassTable()
-        lines += [f"class    {c.id} {c.name}" for c in classes]
+    if is_label_file(path):
+        lines += [f"class    {c.id} {c.name}" for c in read_labels(path).classes]
     return lines

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
-from napari_scribseg.io import LABEL_EXTENSIONS, read_labels, read_volume, write_labels
+from napari_scribseg.io import LABEL_EXTENSIONS, is_label_file, read_labels, read_volume, write_labels
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 PLACED = [".nii", ".nii.gz", ".nrrd", ".nhdr", ".seg.nrrd", ".mha", ".mhd"]
@@ -416,3 +416,16 @@ def test_labels_on_a_real_image_keep_its_header(tmp_path, shared_data, image, se
         drawn = sitk.ReadImage(str(tmp_path / f"l{extension}"))
         np.testing.assert_allclose(LPS @ sitk_affine(drawn), old.affine, atol=1e-5)
         np.testing.assert_array_equal(sitk.GetArrayFromImage(drawn), np.asarray(old.dataobj).T)
+
+
+def test_a_file_that_says_it_holds_labels(tmp_path, geometry_from, affine, small_labels):
+    geometry = geometry_from(affine)
+    write_labels(tmp_path / "a.nii.gz", small_labels, geometry)
+    write_labels(tmp_path / "b.seg.nrrd", small_labels, geometry)
+    write_labels(tmp_path / "c.mha", small_labels, geometry, bids_tsv=True)
+    write_labels(tmp_path / "d.tif", small_labels, geometry, itksnap=True)
+    write_labels(tmp_path / "e.nrrd", small_labels, geometry)
+    nibabel.save(nibabel.Nifti1Image(small_labels.astype(np.uint8), affine), tmp_path / "f.nii")
+    said = {name: is_label_file(tmp_path / name) for name in ("a.nii.gz", "b.seg.nrrd", "c.mha", "d.tif")}
+    assert all(said.values()), said
+    assert not any(is_label_file(tmp_path / name) for name in ("e.nrrd", "f.nii", "missing.nii"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_scribseg.io.classes_io import read_classes, write_classes
-from napari_scribseg.io.labels import LABEL_EXTENSIONS, read_labels, write_labels
+from napari_scribseg.io.labels import LABEL_EXTENSIONS, is_label_file, read_labels, write_labels
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.volumes import IMAGE_EXTENSIONS, read_volume
 
@@ -18,6 +18,7 @@ __all__ = [
     "IMAGE_EXTENSIONS",
     "LABEL_EXTENSIONS",
     "LoadedVolume",
+    "is_label_file",
     "list_series",
     "read_classes",
     "read_labels",

@@ -15,10 +15,12 @@ from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.io.atomic import LabelFiles, write_files
 from napari_scribseg.io.classes_io import bids_path, classes_beside, itksnap_path, render_classes
+from napari_scribseg.io.headers import nrrd_fields
 from napari_scribseg.io.loaded import LoadedVolume
-from napari_scribseg.io.volumes import METAIMAGE, NRRD, TIFF, extension, read_volume
+from napari_scribseg.io.segments import SEGMENTATION, is_segmentation
+from napari_scribseg.io.volumes import METAIMAGE, NIFTI, NRRD, TIFF, extension, read_volume
 
-__all__ = ["LABEL_EXTENSIONS", "read_labels", "write_labels"]
+__all__ = ["LABEL_EXTENSIONS", "is_label_file", "read_labels", "write_labels"]
 
 LABEL_EXTENSIONS = (
     ".nii.gz",
@@ -56,6 +58,27 @@ def read_labels(path: str | PathLike[str]) -> LoadedVolume:
     array, ids = as_labels(loaded.array, file.name)
     classes = loaded.classes or classes_beside(file)
     return replace(loaded, array=array, classes=classes.with_ids(ids))
+
+
+def is_label_file(path: str | PathLike[str]) -> bool:
+    """Whether a file says that it holds labels: NIfTI's label intent, segments of 3D Slicer, or a table beside it.
+
+    Raises
+    ------
+    InputError
+        If it is a NIfTI or NRRD file whose header cannot be read.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        return False
+    if extension(file) in NIFTI:
+        from napari_scribseg.io.nifti import has_label_intent
+
+        if has_label_intent(file):
+            return True
+    if extension(file) in NRRD and (extension(file) == SEGMENTATION or is_segmentation(nrrd_fields(file)[0])):
+        return True
+    return bids_path(file).is_file() or itksnap_path(file).is_file()
 
 
 def as_labels(array: NDArray[Any], name: str) -> tuple[NDArray[Any], tuple[int, ...]]:
