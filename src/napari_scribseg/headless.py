@@ -256,18 +256,19 @@ def write_demo_input(folder: Path) -> DemoInput:
     InputError
         If the folder cannot be made or written.
     """
-    import shutil
+    import nibabel
 
     from napari_scribseg.io import samples, write_labels
 
     sample = samples.mr_volume()
+    source = nibabel.load(sample.path)
+    image, scribbles = folder / "image.nii.gz", folder / "scribbles.nii.gz"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        image = folder / f"image{''.join(sample.path.suffixes)}"
-        shutil.copyfile(sample.path, image)
+        nibabel.save(source.slicer[..., 0] if source.ndim == 4 else source, image)
     except OSError as error:
         raise InputError(f"{folder} cannot be written ({error.strerror}); a writable folder is expected") from error
-    (scribbles, *_rest) = write_labels(folder / "scribbles.nii.gz", sample.painted, sample.geometry, sample.classes)
+    write_labels(scribbles, sample.painted, sample.geometry, sample.classes, bids_tsv=True)
     return DemoInput(image, scribbles, sample.classes.background)
 
 
