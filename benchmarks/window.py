@@ -93,9 +93,7 @@ def main(size):
     wait(0.5)
     viewer.dims.set_current_step(0, 31)
     wait(0.5)
-    print(
-        f"{size} x {size}, milliseconds of the window's thread (CPU of the thread; wall includes waiting for a core):"
-    )
+    print(f"{size} x {size}, milliseconds of the window's thread (wall includes waiting for a core):")
     print(f"{'call':<24}{'calls':>7}{'CPU median':>12}{'95 %':>8}{'max':>8}{'wall median':>13}{'95 %':>8}{'max':>8}")
     for name, times in sorted(spent.items()):
         wall, own = np.transpose(times)

@@ -205,11 +205,17 @@ def test_keys_are_bound_over_napari_s_and_given_back(viewer):
     layers = on(viewer, np.zeros((20, 30)))
     strokes = layers.make_strokes(CLASSES)
     pressed = []
-    keys = {"Control-Z": lambda: pressed.append("undo"), "A": lambda: pressed.append("accept")}
+    keys = {
+        "Control-Z": lambda: pressed.append("undo"),
+        "A": lambda: pressed.append("accept"),
+        "O": lambda: pressed.append("overlay"),
+    }
     layers.bind_keys(keys)
     layers.bind_keys(keys)
     for function in strokes.keymap.values():
         function(strokes)
-    assert sorted(pressed) == ["accept", "undo"]
+    assert sorted(pressed) == ["accept", "overlay", "undo"]
+    assert len(layers.source.layer.keymap) == 2
     layers.unbind_keys(keys)
     assert not strokes.keymap
+    assert not layers.source.layer.keymap

@@ -78,6 +78,6 @@ def test_channel_choices():
     first, second = Image(np.zeros((3, 64, 65))), Image(np.zeros((3, 64, 65)))
     names = [name for name, _ in channel_choices(first, [first, second, rgb])]
     assert names[0] == "one channel"
-    assert "3 channels" in names[1]
+    assert names[1] == "axis 0 (3 channels)"
     assert names[2] == "all 2 images of this shape"
     assert len(names) == 3

@@ -481,6 +481,48 @@ def test_overlay_and_3d_are_drawn(desk, quick):
     desk.viewer.dims.ndisplay = 2
 
 
+def test_autosave_folder_that_cannot_be_made(desk, quick, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SCRIBSEG_AUTOSAVE", str(tmp_path / "file"))
+    told = []
+    monkeypatch.setattr(segmentation, "show_warning", told.append)
+    desk.start()
+    desk.two_strokes()
+    assert desk.front.session.labels.any()
+    assert "not kept" in told[0]
+
+
+def test_pyramid_is_worked_on_at_a_bearable_level(desk, quick, monkeypatch):
+    monkeypatch.setattr("napari_scribseg.widgets.sources.MAX_PLANE", 40 * 40)
+    desk.viewer.layers.clear()
+    levels = [np.random.default_rng(0).random((64 // 2**k, 64 // 2**k)).astype(np.float32) for k in range(3)]
+    desk.viewer.add_image(levels, multiscale=True, name="slide", scale=(2, 2))
+    desk.start()
+    assert "level 1" in desk.status
+    desk.front.paint_with(255)
+    desk.stroke((10, 10), (10, 100))
+    desk.front.paint_with(1)
+    desk.stroke((90, 60), (100, 70))
+    desk.answered()
+    assert desk.front.session.labels.shape == (32, 32)
+    assert desk.front.session.labels[23, 15] == 1
+
+
+def test_device_that_is_not_there(desk):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    desk.start()
+    desk.widget.engines._device.setCurrentIndex(2)
+    desk.front.layers.strokes.data[2, 2, 2] = 255
+    desk.front.layers.strokes.paint((2, 20, 30), 1)
+    desk.qtbot.waitUntil(lambda: "CUDA" in desk.status, timeout=20_000)
+    desk.widget.engines._device.setCurrentIndex(1)
+    desk.answered()
+    assert desk.front.session.labels[2, 20, 30] == 1
+
+
 def test_polygon_tool_is_one_step(desk, quick):
     desk.start()
     desk.front.paint_with(255)

@@ -18,6 +18,8 @@ from napari_scribseg.widgets.sources import Source
 
 __all__ = ["LayerSet", "image_layers", "label_layers", "layer_classes", "layer_geometry", "warm_up_labels"]
 
+_IMAGE_KEYS = {"C", "O", "X", "Y", "Z"}  # napari's own on an image layer
+
 
 def image_layers(viewer: ViewerModel) -> list[Image]:
     """The images that can be annotated, in the order of the list; our own overlays are none."""
@@ -294,18 +296,20 @@ class LayerSet:
         self._writing = False
 
     def bind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
-        """Bind keys on the strokes and the result layer, over napari's own ones (its undo knows nothing of results)."""
-        for layer in (self.strokes, self.result):
-            if layer is not None:
-                for key, function in keys.items():
+        """Bind keys on the layers, over napari's own undo, which knows nothing of results; the image keeps its keys."""
+        for layer in self._keyed():
+            for key, function in keys.items():
+                if layer is not self.source.layer or key not in _IMAGE_KEYS:
                     layer.bind_key(key, lambda _layer, call=function: call(), overwrite=True)
 
     def unbind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
         """Give the keys back."""
-        for layer in (self.strokes, self.result):
-            if layer is not None:
-                for key in keys:
-                    layer.bind_key(key, None)
+        for layer in self._keyed():
+            for key in keys:
+                layer.bind_key(key, None)
+
+    def _keyed(self) -> list[Layer]:
+        return [layer for layer in (self.source.layer, self.strokes, self.result) if layer is not None]
 
     def _slicer(self, plane: Plane) -> tuple[int | slice, ...]:
         slicer = list(plane.slicer)

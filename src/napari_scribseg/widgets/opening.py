@@ -151,5 +151,5 @@ def _sidecar(source: Source, view: View) -> Path | None:
     try:
         return new_autosave(source)
     except OSError as error:
-        view.say(f"Strokes are not saved as you paint: {error}", error=True)
+        view.notify(f"Strokes are not kept as you paint: {error}")
         return None

@@ -74,7 +74,8 @@ class SegmentationWidget(QWidget):
             return
         begun = self.desk.begin(source, lambda view: open_annotation(self._request(), self.dispatcher, view))
         if begun is not None:
-            self.say("Paint a stroke in this class, then choose another class in the table and paint one there")
+            level = f" (on level {source.level} of the pyramid)" if source.level else ""
+            self.say(f"Paint a stroke in this class, then choose another class in the table and paint there{level}")
 
     def resume(self, path: Path | None = None) -> None:
         """Go on with saved strokes: those kept for this image, or those of a file that the user names."""

@@ -124,7 +124,9 @@ def channel_choices(layer: Image, images: list[Image]) -> list[tuple[str, Source
     shape = choices[0][1].full_shape
     for axis, n in enumerate(shape):
         if len(shape) > 2 and 2 <= n <= 16:
-            choices.append((f"axis {layer.axis_labels[axis]} ({n} channels)", Source(layer, channel_axis=axis)))
+            name = layer.axis_labels[axis]
+            name = str(axis) if name.startswith(("-", "axis")) else name
+            choices.append((f"axis {name} ({n} channels)", Source(layer, channel_axis=axis)))
     alike = tuple(
         other
         for other in images
