@@ -13,13 +13,10 @@ from napari_scribseg.session.session import Session
 from napari_scribseg.session.updates import Restored, Update
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.layers import LayerSet
-from napari_scribseg.widgets.overlay import overlay_values
+from napari_scribseg.widgets.overlay import Aside, Overlay
 from napari_scribseg.widgets.view import State, View
 
 __all__ = ["Annotator"]
-
-_UNCERTAIN = (1.0, 0.95, 0.2, 1.0)
-Aside = Callable[[Callable[[], Any], Callable[[Any], object], Callable[[BaseException], object]], None]
 
 
 def _told(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,10 +53,8 @@ class Annotator:
     ----------
     mode : str
         One of :data:`~napari_scribseg.widgets.view.MODES`.
-    overlay : str
-        One of :data:`~napari_scribseg.widgets.overlay.KINDS`.
-    opacity : float
-        Of the overlay.
+    overlay : Overlay
+        What lies over the image.
     """
 
     def __init__(self, layers: LayerSet, session: Session, view: View, aside: Aside) -> None:
@@ -67,9 +62,7 @@ class Annotator:
         self.session = session
         self.view = view
         self.mode = "live"
-        self.overlay = "none"
-        self.opacity = 0.5
-        self._aside = aside
+        self.overlay = Overlay(layers, session, view, aside)
         self._behind = False  # the pen moved on while a live job ran
         self._shown_classes: ClassTable | None = None
         self._last_error = ""
@@ -118,7 +111,7 @@ class Annotator:
             return
         result = self.session.results(plane)
         self.view.show_notes(result.notes if result is not None else ())
-        self._show_overlay(plane)
+        self.overlay.show(plane)
         if self.mode != "demand" and self.unsent(plane):
             self.session.draw(self.layers.painted(plane), plane)
 
@@ -235,8 +228,8 @@ class Annotator:
         """Put a class into the brush."""
         self.layers.paint_with(identity)
         plane = self.layers.plane()
-        if plane is not None and self.overlay == "probability":
-            self._show_overlay(plane)
+        if plane is not None and self.overlay.kind == "probability":
+            self.overlay.show(plane)
 
     def take_brush(self) -> None:
         """Begin with the first class that is not the background."""
@@ -247,10 +240,10 @@ class Annotator:
     @_told
     def set_overlay(self, kind: str, opacity: float) -> None:
         """Choose what lies over the image."""
-        self.overlay, self.opacity = kind, opacity
+        self.overlay.kind, self.overlay.opacity = kind, opacity
         plane = self.layers.plane()
         if plane is not None:
-            self._show_overlay(plane)
+            self.overlay.show(plane)
 
     def show_all(self) -> None:
         """Tell the view everything anew, such as when it turns to this image."""
@@ -298,7 +291,7 @@ class Annotator:
         if update.final:
             self._last_error = ""
             self.view.say(f"Done: {len(update.ids)} classes{self._where(update.plane)}")
-            self._show_overlay(update.plane)
+            self.overlay.show(update.plane)
         self.show_state()
 
     def _on_restored(self, restored: Restored) -> None:
@@ -308,7 +301,7 @@ class Annotator:
         plane = self.layers.plane()
         if plane == restored.plane:
             self.layers.refresh_result()
-            self._show_overlay(plane)
+            self.overlay.show(plane)
         elif restored.painted is not None:
             self.view.say(f"Changed a slice that is not in sight{self._where(restored.plane)}")
         self.show_state()
@@ -351,34 +344,6 @@ class Annotator:
         if plane is None:
             raise InputError(self.layers.why_no_plane())
         return plane
-
-    def _show_overlay(self, plane: Plane) -> None:
-        result = self.session.results(plane) if self.overlay != "none" else None
-        if result is None:
-            self.layers.hide_overlay()
-            return
-        kind, strokes, classes = self.overlay, self.layers.strokes, self.session.classes
-        identity = 0 if strokes is None or strokes.selected_label == classes.background else strokes.selected_label
-        shown = next((c for c in classes if c.id == identity or (identity == 0 and c.background)), None)
-        name, color = "uncertainty", _UNCERTAIN
-        if kind == "probability":
-            name = f"probability of {shown.name if shown else f'label {identity}'}"
-            color = shown.color if shown else _UNCERTAIN
-
-        def show(values: Any) -> None:
-            if kind != self.overlay or plane != self.layers.plane():
-                return
-            if values is None:
-                self.layers.hide_overlay()
-                self.view.say(f"There is no {name} on this slice: it has no strokes here")
-            else:
-                self.layers.show_overlay(plane, values, name, self.opacity, color)
-
-        self._aside(
-            lambda: overlay_values(kind, result.probabilities, result.ids, identity),
-            show,
-            lambda error: self.view.say(f"The overlay cannot be shown: {error!r}", error=True),
-        )
 
 
 def _sentence(text: str) -> str:

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import Colormap, DirectLabelColormap
+from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
+from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.session.volume import Plane
+from napari_scribseg.widgets.colors import class_colormap, class_features
 from napari_scribseg.widgets.planes import displayed_axes, plane_at
 from napari_scribseg.widgets.sources import Source
 
-__all__ = ["LayerSet", "image_layers", "label_layers", "layer_classes", "layer_geometry", "warm_up_labels"]
+__all__ = ["LayerSet", "image_layers", "label_layers", "layer_geometry"]
 
 _IMAGE_KEYS = {"C", "O", "X", "Y", "Z"}  # napari's own on an image layer
 
@@ -46,25 +47,6 @@ def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
         ):
             return source.geometry()
     return own
-
-
-def layer_classes(layer: Labels) -> ClassTable:
-    """Names and colours of a labels layer, from its features and its colormap."""
-    table = ClassTable()
-    names = dict(zip(layer.features.get("index", ()), layer.features.get("name", ()), strict=False))
-    for identity, name in names.items():
-        if identity > 0:
-            r, g, b, _ = (float(c) for c in layer.colormap.map(int(identity)))
-            table = table.with_class(LabelClass(int(identity), str(name), (r, g, b, 1.0)))
-    return table
-
-
-def warm_up_labels() -> None:
-    """Make a labels layer for nobody: napari compiles its colour tables at the first one, which takes seconds."""
-    classes = ClassTable.from_ids([1], background=255)
-    for dtype in (np.uint8, np.uint16):
-        layer = Labels(np.ones((2, 2), dtype), colormap=_colormap(classes), features=_features(classes))
-        layer.refresh()
 
 
 class LayerSet:
@@ -264,8 +246,8 @@ class LayerSet:
         self.grow_strokes(max(classes.ids, default=0))
         for layer in (self.strokes, self.result):
             if layer is not None:
-                layer.colormap = _colormap(classes)
-                layer.features = _features(classes)
+                layer.colormap = class_colormap(classes)
+                layer.features = class_features(classes)
 
     def release(self) -> None:
         """Leave the layers to the user."""
@@ -332,8 +314,8 @@ class LayerSet:
             data,
             name=name,
             opacity=opacity,
-            colormap=_colormap(classes),
-            features=_features(classes),
+            colormap=class_colormap(classes),
+            features=class_features(classes),
             metadata={"scribseg": geometry},
             **self.source.placement(),
         )
@@ -351,15 +333,3 @@ class LayerSet:
 def _is_overlay(layer: Layer) -> bool:
     left = layer.metadata.get("scribseg")
     return isinstance(left, dict) and bool(left.get("overlay"))
-
-
-def _colormap(classes: ClassTable) -> DirectLabelColormap:
-    """Colours by id; hidden classes are transparent, ids without a class grey."""
-    colors: dict[int | None, Any] = {None: (0.6, 0.6, 0.6, 1.0), 0: (0.0, 0.0, 0.0, 0.0)}
-    colors.update({c.id: (*c.color[:3], c.color[3] if c.visible else 0.0) for c in classes})
-    return DirectLabelColormap(color_dict=colors)
-
-
-def _features(classes: ClassTable) -> dict[str, list[Any]]:
-    """The table that napari shows under the mouse, and that writers read: ``index`` and ``name``."""
-    return {"index": [0, *classes.ids], "name": ["unlabelled", *(c.name for c in classes)]}

@@ -2,14 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Segmentation
+from napari_scribseg.session.session import Session
+from napari_scribseg.session.volume import Plane
+from napari_scribseg.widgets.layers import LayerSet
+from napari_scribseg.widgets.view import View
 
-__all__ = ["KINDS", "overlay_values"]
+__all__ = ["KINDS", "Aside", "Overlay", "overlay_values"]
 
 KINDS = ("none", "probability", "uncertainty")
+_UNCERTAIN = (1.0, 0.95, 0.2, 1.0)
+Aside = Callable[[Callable[[], Any], Callable[[Any], object], Callable[[BaseException], object]], None]
+
+
+class Overlay:
+    """Shows how certain the answer for the slice in sight is; computed away from the window.
+
+    Attributes
+    ----------
+    kind : str
+        One of :data:`KINDS`.
+    opacity : float
+        From 0 to 1.
+    """
+
+    def __init__(self, layers: LayerSet, session: Session, view: View, aside: Aside) -> None:
+        self.kind = "none"
+        self.opacity = 0.5
+        self._layers = layers
+        self._session = session
+        self._view = view
+        self._aside = aside
+
+    def show(self, plane: Plane) -> None:
+        """Show the overlay of a slice in sight, or none where the slice has no answer."""
+        result = self._session.results(plane) if self.kind != "none" else None
+        if result is None:
+            self._layers.hide_overlay()
+            return
+        kind, (identity, name, color) = self.kind, self._meant()
+
+        def arrived(values: Any) -> None:
+            if kind != self.kind or plane != self._layers.plane():
+                return
+            if values is None:
+                self._layers.hide_overlay()
+                self._view.say(f"There is no {name} on this slice: the class has no strokes here")
+            else:
+                self._layers.show_overlay(plane, values, name, self.opacity, color)
+
+        self._aside(
+            lambda: overlay_values(kind, result.probabilities, result.ids, identity),
+            arrived,
+            lambda error: self._view.say(f"The overlay cannot be shown: {error!r}", error=True),
+        )
+
+    def _meant(self) -> tuple[int, str, tuple[float, ...]]:
+        """Label id, name and colour of what is asked for: the class in the brush; the background has the id 0."""
+        if self.kind == "uncertainty":
+            return 0, "uncertainty", _UNCERTAIN
+        strokes = self._layers.strokes
+        brush = 0 if strokes is None else strokes.selected_label
+        chosen = next((c for c in self._session.classes if c.id == brush), None)
+        if chosen is None:
+            return brush, f"probability of label {brush}", _UNCERTAIN
+        return 0 if chosen.background else brush, f"probability of {chosen.name}", chosen.color
 
 
 def overlay_values(

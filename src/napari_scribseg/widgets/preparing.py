@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
+from napari_scribseg.widgets.colors import warm_up_labels
 from napari_scribseg.widgets.dispatch import Dispatcher
-from napari_scribseg.widgets.layers import warm_up_labels
 
 __all__ = ["find_device", "warm_up"]
 

@@ -20,8 +20,9 @@ from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io import write_labels
 from napari_scribseg.io.labels import LABEL_EXTENSIONS
 from napari_scribseg.widgets.annotator import Annotator
+from napari_scribseg.widgets.colors import layer_classes
 from napari_scribseg.widgets.dispatch import Dispatcher
-from napari_scribseg.widgets.layers import layer_classes, layer_geometry
+from napari_scribseg.widgets.layers import layer_geometry
 from napari_scribseg.widgets.sources import Source
 
 __all__ = [
