@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_scribseg.core import Geometry
 from napari_scribseg.io import read_labels
+from napari_scribseg.session.session import Session
 from napari_scribseg.widgets import segmentation
 from napari_scribseg.widgets.saving import autosave_folder
 from napari_scribseg.widgets.segmentation import SegmentationWidget
@@ -244,6 +245,17 @@ def test_closing_the_dock_ends_the_worker_and_resume_goes_on(desk, quick, make_n
     again.answered()
     assert (again.front.session.labels != labels).any()
     again.widget.end_all()
+
+
+def test_a_crash_after_a_pause_loses_nothing(desk, quick, monkeypatch):
+    monkeypatch.setattr("napari_scribseg.widgets.watcher._PAUSE_MS", 50)
+    desk.start()
+    desk.two_strokes()
+    desk.qtbot.wait(400)
+    (kept,) = autosave_folder().iterdir()  # what a crash now would leave
+    labels = Session.load(kept, desk.front.session.volume, engine=desk.front.session.engine).labels
+    assert np.array_equal(labels, desk.front.session.labels)
+    assert labels.any()
 
 
 def test_dock_closed_while_a_job_runs(desk, quick):

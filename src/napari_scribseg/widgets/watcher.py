@@ -16,6 +16,7 @@ Later = Callable[[int, Callable[[], object]], None]
 
 _PEN_MS = 25  # pen movements within this time are answered together
 _LOOK_MS = 10  # so are the many events of one movement of a slider
+_PAUSE_MS = 2500  # after work, in which what the autosave left for later is written
 
 
 class Watcher:
@@ -52,6 +53,9 @@ class Watcher:
         for event in (viewer.dims.events.current_step, viewer.dims.events.order, viewer.dims.events.ndisplay):
             event.connect(self._on_view)
         self._layers.source.layer.events.data.connect(self._on_image_data)
+        annotator.session.busy.connect(self._on_busy)
+        annotator.session.changed.connect(self._on_work)
+        annotator.session.restored.connect(self._on_work)
         self.watch_strokes()
 
     @property
@@ -122,6 +126,13 @@ class Watcher:
 
     def _on_view(self, _event: Any) -> None:
         self._soon("look", _LOOK_MS, self._annotator.look)
+
+    def _on_busy(self, busy: bool) -> None:
+        if not busy:
+            self._on_work()
+
+    def _on_work(self) -> None:
+        self._soon("flush", _PAUSE_MS, self._annotator.session.flush)
 
     def _on_brush(self, _event: Any) -> None:
         strokes = self._layers.strokes
