@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from os import PathLike
@@ -15,6 +16,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io.dicom_bytes import is_cut_off, is_image, may_be_dicom
 from napari_scribseg.io.itk import LPS_TO_RAS, array_of, open_quietly, reader_of, volume_of
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
@@ -23,7 +25,6 @@ from napari_scribseg.io.volumes import stem
 __all__ = ["Series", "list_series", "read_file", "read_series"]
 
 _LIBRARY = "GDCMImageIO"
-_SUFFIXES = ("", ".dcm", ".ima", ".dicom", ".img")
 # What tells apart images at one position, in this order: temporal position, trigger time, acquisition number, echo
 # time, acquisition time, content time, instance number.
 _IN_TIME = ("0020|0100", "0018|1060", "0020|0012", "0018|0081", "0008|0032", "0008|0033", "0020|0013")
@@ -143,8 +144,12 @@ def read_file(path: Path) -> LoadedVolume:
         If it cannot be read.
     """
     image = open_quietly(reader_of(_LIBRARY), path)
-    if 0 in image.GetSize():
-        raise InputError(f"{path.name}: it holds no image")
+    try:
+        described = _slice(path)
+    except RuntimeError as error:
+        raise InputError(f"{path.name}: it cannot be read, it is damaged or truncated ({error})") from error
+    if not described:
+        raise InputError(f"{path.name}: it is DICOM, but holds no image")
     return volume_of(image, stem(path), path.name)
 
 
@@ -159,11 +164,11 @@ def _slices(paths: list[Path]) -> list[_Slice]:
     display.SetGlobalWarningDisplay(False)  # ITK tells on the terminal about every file that is no DICOM
     found, damaged = [], []
     try:
-        for path in filter(_may_be_dicom, paths):
+        for path in filter(may_be_dicom, paths):
             try:
                 found += _slice(path)
             except RuntimeError:
-                damaged += [path.name] * _is_image(path)
+                damaged += [path.name] * is_image(path)
     finally:
         display.SetGlobalWarningDisplay(shown)
     if damaged:
@@ -177,24 +182,6 @@ def _slices(paths: list[Path]) -> list[_Slice]:
     return found
 
 
-def _is_image(path: Path) -> bool:
-    """Whether a file that cannot be read declares rows, as an image does and a report or a directory does not."""
-    with path.open("rb") as file:
-        head = file.read(1 << 20)
-    rows = b"\x28\x00\x10\x00"  # followed by the value's type or, where types are implicit, its length
-    return rows + b"US" in head or rows + b"\x02\x00\x00\x00" in head
-
-
-def _may_be_dicom(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError:
-        return False
-    # The oldest files have no preamble: they begin with a group number, 2 or 8.
-    return head[128:] == b"DICM" or (path.suffix.lower() in _SUFFIXES and head[:2] in (b"\x02\x00", b"\x08\x00"))
-
-
 def _slice(path: Path) -> list[_Slice]:
     """What a file says; nothing for a DICOM file without an image (a report, a structure set)."""
     reader = reader_of(_LIBRARY)
@@ -206,6 +193,8 @@ def _slice(path: Path) -> list[_Slice]:
 
     if not text("0028|0010") or 0 in reader.GetSize():
         return []
+    if is_cut_off(path, _pixel_bytes(text)):
+        raise RuntimeError(f"{path.name} ends before its pixels do")
     n = reader.GetDimension()
     direction = np.array(reader.GetDirection()).reshape(n, n)
     turned = np.eye(3)
@@ -226,6 +215,13 @@ def _slice(path: Path) -> list[_Slice]:
         position is not None or (n > 2 and reader.GetSize()[2] > 1),
     )
     return [described]
+
+
+def _pixel_bytes(text: Callable[[str], str]) -> int:
+    """Rows, columns, samples, bits and frames, multiplied."""
+    rows, columns, bits = (int(_number(text(tag))) for tag in ("0028|0010", "0028|0011", "0028|0100"))
+    samples, frames = (int(_number(text(tag)) or 1) for tag in ("0028|0002", "0028|0008"))
+    return min(max(rows * columns * samples * frames * bits // 8, 0), 0xFFFFFFF0)
 
 
 def _position(text: str) -> NDArray[np.float64] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,11 @@ __all__ = [
     "volume_of",
 ]
 
+_SPACES = {
+    **dict.fromkeys(("right-anterior-superior", "ras"), (1, 1, 1)),
+    **dict.fromkeys(("left-anterior-superior", "las"), (-1, 1, 1)),
+    **dict.fromkeys(("left-posterior-superior", "lps"), (-1, -1, 1)),
+}
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -40,11 +47,34 @@ def read_nrrd(path: Path) -> LoadedVolume:
     """
     fields = check_nrrd(path)
     volume = volume_of(_read(path, "NrrdImageIO"), stem(path), path.name)
+    affine = _declared_affine(fields)
+    if affine is not None:
+        volume = replace(volume, geometry=replace(volume.geometry, affine=affine))
     if is_segmentation(fields) or extension(path) == SEGMENTATION:
         return merge_layers(volume, fields)
     if volume.channels and "list" in fields.get("kinds", "").split():  # a list of volumes is a series, not colours
         return _as_time(volume)
     return volume
+
+
+def _declared_affine(fields: dict[str, str]) -> NDArray[np.float64] | None:
+    """Index (z, y, x) to RAS+ as the header says it; None where it names no anatomical space or is not 3D.
+
+    Early SimpleITK (2.4.0) turns a left-anterior-superior space the wrong way round.
+    """
+    signs = _SPACES.get(fields.get("space", "").lower().removesuffix("-time").removesuffix("t"))
+    vectors = [v for v in re.findall(r"\(([^()]*)\)", fields.get("space directions", "")) if "nan" not in v.lower()]
+    origin = re.findall(r"\(([^()]*)\)", fields.get("space origin", "")) or ["0,0,0"]
+    if signs is None or len(vectors) < 3:
+        return None
+    try:
+        columns = [[float(word) for word in vector.split(",")][:3] for vector in (*vectors[:3], origin[0])]
+        steps = np.array(columns).T * np.array(signs)[:, None]
+    except ValueError:
+        return None
+    affine = np.eye(4)
+    affine[:3] = steps
+    return affine[:, [2, 1, 0, 3]] + 0.0
 
 
 def read_metaimage(path: Path) -> LoadedVolume:

@@ -1,0 +1,52 @@
+"""What the bytes of a file say before a library reads it as DICOM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["is_cut_off", "is_image", "may_be_dicom"]
+
+_SUFFIXES = ("", ".dcm", ".ima", ".dicom", ".img")
+_ROWS = b"\x28\x00\x10\x00"
+_PIXELS = b"\xe0\x7f\x10\x00"
+_HEAD = 1 << 20
+
+
+def may_be_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM does: with its mark, or as the oldest files do, with group 2 or 8."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError:
+        return False
+    return head[128:] == b"DICM" or (path.suffix.lower() in _SUFFIXES and head[:2] in (b"\x02\x00", b"\x08\x00"))
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file that no library can read declares rows, as an image does and a report or a directory does not."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    # The tag is followed by the value's type or, where types are implicit, its length.
+    return _ROWS + b"US" in head or _ROWS + b"\x02\x00\x00\x00" in head
+
+
+def is_cut_off(path: Path, pixel_bytes: int) -> bool:
+    """Whether a file ends before its uncompressed pixels do; GDCM before 3.2 fills the rest with whatever is there.
+
+    Parameters
+    ----------
+    path : Path
+        A little-endian DICOM file.
+    pixel_bytes : int
+        What rows, columns, samples, bits and frames make.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    size = path.stat().st_size
+    for length in (pixel_bytes, pixel_bytes + pixel_bytes % 2):
+        declared = length.to_bytes(4, "little")
+        for start in (b"OW\x00\x00", b"OB\x00\x00", b""):
+            place = head.find(_PIXELS + start + declared)
+            if place >= 0 and place + len(_PIXELS + start + declared) + pixel_bytes > size:
+                return True
+    return False
