@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Geometry, InputError, Stroke
 from napari_scribseg.io.volumes import read_volume
 
-__all__ = ["BACKGROUND", "Sample", "mr_volume"]
+__all__ = ["BACKGROUND", "Sample", "ct_phantom", "mr_volume", "photograph", "totalsegmentator_ct"]
 
 BACKGROUND = 255
 
@@ -50,6 +50,53 @@ _MR_STROKES: tuple[tuple[int, int, float, Points], ...] = (
     (18, 2, 0.0, ((38, 70), (46, 65), (54, 70))),
 )
 
+_PHOTOGRAPH_STROKES: tuple[tuple[int, int, float, Points], ...] = (
+    (0, BACKGROUND, 3.0, ((40, 30), (330, 22))),
+    (0, BACKGROUND, 3.0, ((30, 330), (30, 480))),
+    (0, BACKGROUND, 3.0, ((130, 390), (280, 360))),
+    (0, BACKGROUND, 3.0, ((320, 400), (330, 490))),
+    (0, 1, 3.0, ((330, 120), (470, 150), (480, 250))),
+    (0, 1, 3.0, ((300, 90), (340, 70), (440, 60))),
+    (0, 1, 3.0, ((330, 320), (400, 290))),
+    (0, 2, 3.0, ((90, 200), (150, 210))),
+    (0, 3, 3.0, ((60, 170), (45, 210), (70, 270))),
+)
+
+# The phantom's organs: id, Hounsfield units, centre and semi-axes in millimetres (plane, row, column).
+_PHANTOM_SPACING = (3.0, 1.0, 1.0)
+_PHANTOM_SHAPE = (40, 192, 256)
+_PHANTOM_ORGANS: tuple[tuple[int, float, tuple[tuple[float, ...], tuple[float, ...]]], ...] = (
+    (0, 45.0, ((60, 96, 128), (400, 74, 104))),  # muscle, inside a layer of fat
+    (1, 115.0, ((66, 84, 80), (45, 44, 46))),  # liver
+    (4, 130.0, ((72, 108, 190), (28, 26, 16))),  # spleen
+    (2, 190.0, ((46, 126, 88), (32, 17, 13))),  # kidneys
+    (2, 190.0, ((50, 126, 168), (32, 17, 13))),
+    (0, 260.0, ((60, 110, 134), (400, 9, 9))),  # aorta
+    (3, 420.0, ((60, 138, 128), (400, 16, 18))),  # spine
+)
+_PHANTOM_STROKES: tuple[tuple[int, int, float, Points], ...] = tuple(
+    stroke
+    for plane in (16, 22)
+    for stroke in (
+        (plane, BACKGROUND, 1.0, ((8, 60), (8, 200))),
+        (plane, BACKGROUND, 1.0, ((27, 110), (30, 150))),
+        (plane, BACKGROUND, 1.0, ((70, 140), (80, 165), (95, 150))),
+        (plane, BACKGROUND, 1.0, ((110, 130), (110, 138))),
+        (plane, BACKGROUND, 1.0, ((158, 80), (162, 128), (158, 176))),
+        (plane, BACKGROUND, 1.0, ((128, 106), (140, 104))),
+        (plane, 1, 1.0, ((60, 70), (90, 60), (100, 90))),
+        (plane, 2, 1.0, ((118, 88), (134, 88))),
+        (plane, 2, 1.0, ((118, 168), (134, 168))),
+        (plane, 3, 1.0, ((138, 120), (138, 136))),
+        (plane, 4, 1.0, ((98, 192), (114, 192))),
+    )
+)
+
+_TOTALSEGMENTATOR = "https://raw.githubusercontent.com/wasserth/TotalSegmentator"
+_TOTALSEGMENTATOR_COMMIT = "0e65a448d557382b1e925276212b3bec7f5aff83"
+_TOTALSEGMENTATOR_FILE = "tests/reference_files/example_ct.nii.gz"
+_TOTALSEGMENTATOR_SHA256 = "dbd3ae6d614d1d7ef3a46925c30c70038ed52da6b37fdd6afdc7b9b71387e3e1"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
@@ -84,9 +131,7 @@ class Sample:
         return self.array.ndim > self.painted.ndim
 
 
-def _paint(
-    shape: tuple[int, ...], strokes: tuple[tuple[int, int, float, Points], ...]
-) -> NDArray[np.uint8]:
+def _paint(shape: tuple[int, ...], strokes: tuple[tuple[int, int, float, Points], ...]) -> NDArray[np.uint8]:
     """Strokes on the planes of a volume, or on the one plane of a picture."""
     painted = np.zeros(shape, dtype=np.uint8)
     planes = painted if len(shape) == 3 else painted[np.newaxis]
@@ -123,3 +168,74 @@ def mr_volume() -> Sample:
     array = loaded.array[0]
     classes = _classes(brain=1, ventricles=2)
     return Sample("MR head", array, geometry, _paint(geometry.shape, _MR_STROKES), classes, path)
+
+
+def photograph() -> Sample:
+    """A photograph of NASA's that is installed with scikit-image, 512 x 512 pixels, red, green and blue."""
+    from skimage import data
+
+    array = np.asarray(data.astronaut())  # type: ignore[no-untyped-call]
+    shape = array.shape[:2]
+    geometry = Geometry(shape, (1.0, 1.0))
+    classes = _classes(suit=1, skin=2, hair=3)
+    return Sample("astronaut", array, geometry, _paint(shape, _PHOTOGRAPH_STROKES), classes)
+
+
+def ct_phantom(seed: int = 0) -> Sample:
+    """A made CT of an abdomen: 40 planes 3 mm apart of 192 x 256 pixels of 1 mm, Hounsfield units, with noise.
+
+    Parameters
+    ----------
+    seed : int
+        Of the noise; the same seed gives the same voxels.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    axes = [np.arange(n) * size for n, size in zip(_PHANTOM_SHAPE, _PHANTOM_SPACING, strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"))
+
+    def inside(centre: tuple[float, ...], radii: tuple[float, ...], grown: float = 0.0) -> NDArray[np.bool_]:
+        place, size = (np.reshape(v, (3, 1, 1, 1)) for v in (centre, np.asarray(radii) + grown))
+        mask: NDArray[np.bool_] = (((grid - place) / size) ** 2).sum(0) <= 1
+        return mask
+
+    values = np.full(_PHANTOM_SHAPE, -1000.0, dtype=np.float32)
+    body, girth = _PHANTOM_ORGANS[0][2]
+    values[inside(body, girth, 10)] = -100
+    for _, hounsfield, (centre, radii) in _PHANTOM_ORGANS:
+        values[inside(centre, radii)] = hounsfield
+    blurred = gaussian_filter(values, (0.3, 0.8, 0.8))
+    noise = gaussian_filter(np.random.default_rng(seed).normal(0, 1, _PHANTOM_SHAPE), (0, 0.7, 0.7))
+    array = np.rint(blurred + 14 * noise / noise.std()).astype(np.int16)
+    affine = np.array([[0, 0, -1.0, 128], [0, -1.0, 0, 96], [3.0, 0, 0, -60], [0, 0, 0, 1]])  # towards the left, back
+    geometry = Geometry(_PHANTOM_SHAPE, _PHANTOM_SPACING, affine, "millimeter")
+    classes = _classes(liver=1, kidneys=2, spine=3, spleen=4)
+    return Sample("CT phantom", array, geometry, _paint(_PHANTOM_SHAPE, _PHANTOM_STROKES), classes)
+
+
+def totalsegmentator_ct() -> Sample:
+    """The example CT of TotalSegmentator (Apache-2.0), whole body at 3 mm; downloaded when first asked, and kept.
+
+    Raises
+    ------
+    InputError
+        If it cannot be downloaded, or is not the file that was expected.
+    """
+    import pooch
+
+    url = f"{_TOTALSEGMENTATOR}/{_TOTALSEGMENTATOR_COMMIT}/{_TOTALSEGMENTATOR_FILE}"
+    try:
+        path = Path(
+            pooch.retrieve(
+                url,
+                known_hash=f"sha256:{_TOTALSEGMENTATOR_SHA256}",
+                fname="totalsegmentator_example_ct.nii.gz",
+                path=pooch.os_cache("napari-scribseg"),
+            )
+        )
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong checksum is a ValueError
+        reason = " ".join(str(error).split())
+        raise InputError(f"{url} could not be downloaded as expected ({reason[:200]})") from error
+    loaded = read_volume(path)
+    painted = np.zeros(loaded.geometry.shape, dtype=np.uint8)
+    return Sample("TotalSegmentator CT", loaded.array, loaded.geometry, painted, _classes(), path)

@@ -1,0 +1,229 @@
+"""What napari.yaml names: readers, writers and sample data that speak in plain layer tuples; napari is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
+from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
+from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.samples import Sample, ct_phantom, mr_volume, photograph, totalsegmentator_ct
+from napari_scribseg.io.volumes import IMAGE_EXTENSIONS, extension
+
+__all__ = [
+    "get_reader",
+    "sample_ct_phantom",
+    "sample_mr_volume",
+    "sample_photograph",
+    "sample_totalsegmentator_ct",
+    "write_labels_layer",
+]
+
+LayerData = tuple[Any, dict[str, Any], str]
+_LABEL_WORDS = ("_dseg", "_seg", "_label", "_labels", "-label", "-seg", "_mask")
+_MILLIMETRES = {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "meter": 1000.0}
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
+    """A function that reads ``path``, or None where the format is none of ours.
+
+    Parameters
+    ----------
+    path : str or sequence of str
+        An image or label file, the folder of a DICOM series, or several of them.
+    """
+    paths = [path] if isinstance(path, str) else list(path)
+    known = all(Path(p).is_dir() or extension(Path(p)) in IMAGE_EXTENSIONS for p in paths)
+    return _read if paths and known else None
+
+
+def _read(path: str | Sequence[str]) -> list[LayerData]:
+    """The layers of one or several files or folders."""
+    layers = []
+    for one in [path] if isinstance(path, str) else path:
+        file = Path(one)
+        if file.is_dir():
+            layers += [image_layer(read_volume(file, series=s.identity)) for s in list_series(file)]
+        elif is_label_file(file) or _named_like_labels(file):
+            layers.append(_labels_or_image(file))
+        else:
+            layers.append(image_layer(read_volume(file)))
+    return layers
+
+
+def _named_like_labels(file: Path) -> bool:
+    name = file.name[: -len(extension(file)) or None].lower()
+    return name.endswith(_LABEL_WORDS)
+
+
+def _labels_or_image(file: Path) -> LayerData:
+    """A label file as labels; one that is only named like one and does not hold ids, as the image that it is."""
+    try:
+        loaded = read_labels(file)
+    except InputError:
+        if is_label_file(file):
+            raise
+        return image_layer(read_volume(file))
+    return labels_layer(loaded.array, loaded.name, loaded.geometry, loaded.classes)
+
+
+def display_placement(geometry: Geometry) -> dict[str, Any]:
+    """Scale, translation, units and names that show a grid upright: the nearest orthogonal geometry.
+
+    Rows and columns stay as the file has them and never run backwards on the screen; the translation is the position
+    of the first voxel along each axis' own direction. So volumes of one orientation lie on one another as in the
+    patient, and painting always has straight voxels under the pen. The true affine stays in the layer's metadata.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of two to four axes.
+    """
+    n_axes = len(geometry.shape)
+    translate = np.zeros(n_axes)
+    if geometry.affine is not None and n_axes >= 3:
+        columns = geometry.affine[:3, :3] / np.linalg.norm(geometry.affine[:3, :3], axis=0)
+        translate[-3:] = nearest_axes(columns).T @ geometry.affine[:3, 3]
+    space = "mm" if geometry.unit == "millimeter" else "pixel"
+    units = ("s",) * (n_axes == 4 and space == "mm") + (space,) * (n_axes - (n_axes == 4 and space == "mm"))
+    return {
+        "scale": tuple(geometry.spacing),
+        "translate": tuple(float(t) for t in translate),
+        "units": units,
+        "axis_labels": tuple(geometry.axis_names),
+    }
+
+
+def nearest_axes(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The signed permutation matrix nearest to three unit columns: each column a different world axis."""
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(-np.abs(directions))
+    nearest = np.zeros((3, 3))
+    nearest[rows, columns] = np.where(directions[rows, columns] < 0, -1.0, 1.0)
+    return nearest
+
+
+def image_layer(loaded: LoadedVolume) -> LayerData:
+    """An image as a layer; red, green and blue as one colour layer, other channels along a last axis of their own."""
+    placement = display_placement(loaded.geometry)
+    rgb = loaded.channels and loaded.array.shape[-1] in (3, 4)
+    array = loaded.array
+    if rgb and array.dtype.kind == "f":
+        rgb = bool(np.nanmin(array) >= 0 and np.nanmax(array) <= 1)
+    if loaded.channels and not rgb:
+        array = np.moveaxis(array, -1, 0)
+        placement = {
+            "scale": (1.0, *placement["scale"]),
+            "translate": (0.0, *placement["translate"]),
+            "units": ("pixel", *placement["units"]),
+            "axis_labels": ("channel", *placement["axis_labels"]),
+        }
+    kwargs = {"name": loaded.name, "rgb": rgb, "metadata": {"scribseg": {"geometry": loaded.geometry}}, **placement}
+    return array, kwargs, "image"
+
+
+def labels_layer(labels: NDArray[Any], name: str, geometry: Geometry, classes: ClassTable) -> LayerData:
+    """Labels with their names and colours as a layer."""
+    colors: dict[int | None, Any] = {None: (0.6, 0.6, 0.6, 1.0), 0: (0.0, 0.0, 0.0, 0.0)}
+    colors.update({c.id: c.color for c in classes})
+    kwargs = {
+        "name": name,
+        "features": {"index": [0, *classes.ids], "name": ["unlabelled", *(c.name for c in classes)]},
+        "colormap": colors,
+        "metadata": {"scribseg": {"geometry": geometry}},
+        **display_placement(geometry),
+    }
+    return labels, kwargs, "labels"
+
+
+def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Save a labels layer; see :func:`napari_scribseg.io.write_labels` for the formats.
+
+    Parameters
+    ----------
+    path : str
+        With one of the extensions of label volumes; ``.nii.gz`` is added where there is none.
+    data : array of shape ``(*S)``
+        Ids.
+    meta : dict
+        As napari passes it: the geometry is in its metadata, or made from scale, units and axis names.
+
+    Raises
+    ------
+    InputError
+        If the layer cannot be written in this format; a file that was there is unchanged.
+    """
+    if isinstance(data, (list, tuple)):
+        raise InputError("the labels layer is a pyramid; one of a single resolution is expected")
+    target = Path(path)
+    if not extension(target):
+        target = target.with_name(f"{target.name}.nii.gz")
+    labels = np.asarray(data)
+    written = write_labels(target, labels, layer_geometry(labels.shape, meta), layer_classes(meta))
+    return [str(p) for p in written]
+
+
+def layer_geometry(shape: tuple[int, ...], meta: dict[str, Any]) -> Geometry:
+    """The geometry that a reader left in the layer, else one made from its scale, units and axis names."""
+    left = (meta.get("metadata") or {}).get("scribseg")
+    kept = left.get("geometry") if isinstance(left, dict) else None
+    if isinstance(kept, Geometry) and kept.shape == shape:
+        return kept
+    units = [str(u) for u in meta.get("units") or ("pixel",) * len(shape)]
+    sizes = [_MILLIMETRES.get(u) for u in units]
+    metric = all(size is not None for size in sizes[-2:])
+    scale = [abs(float(s)) for s in meta.get("scale", (1.0,) * len(shape))]
+    spacing = tuple(s * (size if metric and size is not None else 1.0) for s, size in zip(scale, sizes, strict=True))
+    return Geometry(shape, spacing, unit="millimeter" if metric else "pixel")
+
+
+def layer_classes(meta: dict[str, Any]) -> ClassTable:
+    """Names and colours out of a layer's features and colormap."""
+    features, colormap = meta.get("features"), meta.get("colormap")
+    table = ClassTable()
+    if features is None or "index" not in features or "name" not in features:
+        return table
+    colors = getattr(colormap, "color_dict", None) or {}
+    for index, name in zip(features["index"], features["name"], strict=True):
+        if int(index) > 0:
+            table = table.with_ids([int(index)])
+            named = replace(table[int(index)], name=str(name))
+            color = colors.get(int(index))
+            if color is not None:
+                r, g, b = (float(c) for c in np.asarray(color)[:3])
+                named = LabelClass(named.id, named.name, (r, g, b, 1.0))
+            table = table.with_class(named)
+    return table
+
+
+def _sample_layers(sample: Sample) -> list[LayerData]:
+    loaded = LoadedVolume(sample.array, sample.geometry, sample.name, sample.channels)
+    strokes = labels_layer(sample.painted.copy(), f"{sample.name} strokes", sample.geometry, sample.classes)
+    return [image_layer(loaded), strokes]
+
+
+def sample_mr_volume() -> list[LayerData]:
+    """A real MR volume with strokes on three slices; nothing is downloaded."""
+    return _sample_layers(mr_volume())
+
+
+def sample_photograph() -> list[LayerData]:
+    """A photograph with strokes; nothing is downloaded."""
+    return _sample_layers(photograph())
+
+
+def sample_ct_phantom() -> list[LayerData]:
+    """A made CT with strokes on two slices; nothing is downloaded."""
+    return _sample_layers(ct_phantom())
+
+
+def sample_totalsegmentator_ct() -> list[LayerData]:
+    """A whole-body CT, downloaded at the first time."""
+    return _sample_layers(totalsegmentator_ct())[:1]
