@@ -81,3 +81,10 @@ def test_channel_choices():
     assert names[1] == "axis 0 (3 channels)"
     assert names[2] == "all 2 images of this shape"
     assert len(names) == 3
+
+
+def test_axis_named_channel_comes_first():
+    image = Image(np.zeros((3, 5, 64, 65)), axis_labels=("channel", "z", "y", "x"))
+    (name, source), *_ = channel_choices(image, [image])
+    assert name == "axis channel (3 channels)"
+    assert source.channel_axis == 0

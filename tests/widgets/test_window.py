@@ -535,6 +535,35 @@ def test_device_that_is_not_there(desk):
     assert desk.front.session.labels[2, 20, 30] == 1
 
 
+def test_sample_data_begins_with_its_own_strokes(desk, quick):
+    desk.viewer.layers.clear()
+    image, strokes = desk.viewer.open_sample("napari-scribseg", "mr-head")
+    desk.viewer.dims.set_current_step(0, 14)
+    desk.start()
+    assert desk.front.layers.strokes is strokes
+    assert desk.front.layers.source.geometry() is image.metadata["scribseg"]["geometry"]
+    assert desk.front.session.classes.background == 255
+    assert desk.front.session.classes[1].name != "class 1"
+    desk.answered()
+    assert desk.front.session.labels[14].any()
+    assert not desk.front.session.labels[10].any()
+    desk.viewer.dims.set_current_step(0, 10)
+    desk.answered()
+    assert desk.front.session.labels[10].any()
+
+
+def test_finished_labels_are_corrected_in_place(desk, quick):
+    finished = np.zeros((5, 40, 60), np.uint8)
+    finished[2, 20:30, 20:30] = 255
+    layer = desk.viewer.add_labels(finished, name="scan labels", scale=(3, 2, 1))
+    desk.widget.images.refresh()
+    desk.start()
+    assert desk.front.layers.result is layer
+    assert desk.front.session.classes.background not in (None, 255)
+    assert 255 in desk.front.session.classes
+    assert np.shares_memory(layer.data, desk.front.session.labels)
+
+
 def test_polygon_tool_is_one_step(desk, quick):
     desk.start()
     desk.front.paint_with(255)

@@ -8,7 +8,8 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_scribseg.core import ClassTable, LabelClass
+from napari_scribseg.core import ClassTable
+from napari_scribseg.io.napari_hooks import layer_classes as read_layer_classes
 
 __all__ = ["class_colormap", "class_features", "layer_classes", "warm_up_labels"]
 
@@ -26,14 +27,10 @@ def class_features(classes: ClassTable) -> dict[str, list[Any]]:
 
 
 def layer_classes(layer: Labels) -> ClassTable:
-    """Names and colours of a labels layer, from its features and its colormap."""
-    table = ClassTable()
-    names = dict(zip(layer.features.get("index", ()), layer.features.get("name", ()), strict=False))
-    for identity, name in names.items():
-        if identity > 0:
-            r, g, b, _ = (float(c) for c in layer.colormap.map(int(identity)))
-            table = table.with_class(LabelClass(int(identity), str(name), (r, g, b, 1.0)))
-    return table
+    """Names and colours of a labels layer; a class named "background" is the background."""
+    table = read_layer_classes({"features": layer.features, "colormap": layer.colormap})
+    named = next((c.id for c in table if c.name.lower() == "background"), None)
+    return table if named is None else table.as_background(named)
 
 
 def warm_up_labels() -> None:

@@ -110,8 +110,10 @@ class ImagePanel(QWidget):
         self.start.setEnabled(bool(images))
         if self.image is not former:
             self._on_image()
-        else:
-            self._fill_channels()
+            return
+        self._fill_channels()
+        if self.strokes is None and self.result is None:
+            self._find_layers()
 
     def close_events(self) -> None:
         """Listen to the viewer no more."""
@@ -119,10 +121,19 @@ class ImagePanel(QWidget):
             event.disconnect(self.refresh)
 
     def _on_image(self, _index: int = 0) -> None:
-        for combo in (self._strokes, self._result):  # what was chosen for another image does not fit this one
-            combo.setCurrentIndex(0)
         self._fill_channels()
+        self._find_layers()
         self.image_chosen.emit(self.image)
+
+    def _find_layers(self) -> None:
+        """Choose the layers that belong to the image by their name and shape, such as those of sample data."""
+        for combo, role in ((self._strokes, "strokes"), (self._result, "labels")):
+            found = None
+            if self.source is not None:
+                name, shape = f"{self.source.layer.name} {role}", self.source.layer_shape
+                layers = label_layers(self._viewer)
+                found = next((one for one in layers if one.name == name and one.data.shape == shape), None)
+            combo.setCurrentIndex(max(_index(combo, found), 0))
 
     def _fill_channels(self) -> None:
         image = self.image

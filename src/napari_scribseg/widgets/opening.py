@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.session.session import Session
 from napari_scribseg.widgets.annotator import Annotator
+from napari_scribseg.widgets.colors import layer_classes
 from napari_scribseg.widgets.dispatch import Dispatcher
 from napari_scribseg.widgets.layers import LayerSet
 from napari_scribseg.widgets.saving import new_autosave
@@ -69,7 +70,7 @@ def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Ann
     session = Session(
         volume,
         request.engine,
-        classes=_first_classes(request.classes, request.strokes, labels),
+        classes=_first_classes(request, labels),
         device=request.device,
         overlap=request.overlap,
         executor=dispatcher.executor,
@@ -123,16 +124,25 @@ def _join(layers: LayerSet, session: Session, dispatcher: Dispatcher, view: View
     return annotator
 
 
-def _first_classes(classes: ClassTable, strokes: Labels | None, labels: NDArray[Any] | None) -> ClassTable:
-    """The table of the window with the ids in use; a background that is a label of its own in them gives way."""
+def _first_classes(request: Request, labels: NDArray[Any] | None) -> ClassTable:
+    """The classes of the layers chosen, else those of the window; the ids in use are added.
+
+    A background that is a label of its own in finished labels gives way to a free id.
+    """
     finished = _ids(labels)
+    used = (*_ids(None if request.strokes is None else np.asarray(request.strokes.data)), *finished)
+    classes = ClassTable()
+    for layer in (request.strokes, request.result):
+        for label in () if layer is None else layer_classes(layer):
+            if label.id not in classes and not (label.background and classes.background is not None):
+                classes = classes.with_class(label)
+    classes = (classes if len(classes) else request.classes).with_ids(used)
     if classes.background in finished:
-        classes = classes.without(classes.background)
-    classes = classes.with_ids((*_ids(None if strokes is None else np.asarray(strokes.data)), *finished))
+        classes = classes.with_class(replace(classes[classes.background], background=False, name="label"))
     if classes.background is None:
-        free = DEFAULT_BACKGROUND if DEFAULT_BACKGROUND not in classes else classes.free_id()
+        free = DEFAULT_BACKGROUND if DEFAULT_BACKGROUND not in finished else classes.free_id()
         classes = classes.with_ids([free]).as_background(free)
-    return classes
+    return classes if len(classes) > 1 else classes.with_ids([1])
 
 
 def _ids(array: NDArray[Any] | None) -> tuple[int, ...]:

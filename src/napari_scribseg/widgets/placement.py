@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,9 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry
+from napari_scribseg.io.napari_hooks import layer_geometry
 
-__all__ = ["cover", "plain_geometry"]
-
-_MILLIMETRES = {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "meter": 1000.0}
+__all__ = ["cover", "made_up", "plain_geometry"]
 
 
 def cover(
@@ -66,15 +66,12 @@ def plain_geometry(
     axis_labels : sequence of str
         Names of the axes; those that napari made up are replaced.
     """
-    known = [_MILLIMETRES.get(unit) for unit in units]
-    metric = len(shape) > 0 and all(size is not None for size in known[-2:])
-    spacing = tuple(
-        abs(float(s)) * (size if metric and size is not None else 1.0) for s, size in zip(scale, known, strict=True)
-    )
-    named = not any(label.lstrip("-").isdigit() or label.startswith("axis ") for label in axis_labels)
-    return Geometry(
-        shape=tuple(int(n) for n in shape),
-        spacing=spacing,
-        unit="millimeter" if metric else "pixel",
-        axis_names=tuple(axis_labels) if named else (),
-    )
+    geometry = layer_geometry(tuple(int(n) for n in shape), {"scale": scale, "units": units})
+    if any(made_up(label) for label in axis_labels):
+        return geometry
+    return replace(geometry, axis_names=tuple(axis_labels))
+
+
+def made_up(label: str) -> bool:
+    """Whether napari gave an axis its name, because nobody else did."""
+    return label.lstrip("-").isdigit() or label.startswith("axis ")

@@ -11,13 +11,14 @@ from napari.layers import Image
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.session.volume import Volume
-from napari_scribseg.widgets.placement import cover, plain_geometry
+from napari_scribseg.widgets.placement import cover, made_up, plain_geometry
 
 _stack: Any = da.stack  # dask has no types
 _from_array: Any = da.from_array
 
 __all__ = ["MAX_PLANE", "Source", "channel_choices"]
 
+_CHANNELS = {"channel", "channels", "c", "ch"}
 MAX_PLANE = 4096 * 4096  # voxels of a displayed plane, above which a pyramid's next level is taken
 
 
@@ -117,16 +118,19 @@ class Source:
 
 
 def channel_choices(layer: Image, images: list[Image]) -> list[tuple[str, Source]]:
-    """The ways to read a layer: as it is, with one of its axes as channels, or together with others of its shape."""
+    """The ways to read a layer: as it is, with one of its axes as channels, or together with others of its shape.
+
+    The first is the likeliest: an axis whose name says that it is channels, else the layer as it is.
+    """
     choices = [("RGB" if layer.rgb else "one channel", Source(layer))]
     if layer.rgb:
         return choices
     shape = choices[0][1].full_shape
     for axis, n in enumerate(shape):
         if len(shape) > 2 and 2 <= n <= 16:
-            name = layer.axis_labels[axis]
-            name = str(axis) if name.startswith(("-", "axis")) else name
-            choices.append((f"axis {name} ({n} channels)", Source(layer, channel_axis=axis)))
+            label = layer.axis_labels[axis]
+            choice = f"axis {axis if made_up(label) else label} ({n} channels)", Source(layer, channel_axis=axis)
+            choices.insert(0 if label.lower() in _CHANNELS else len(choices), choice)
     alike = tuple(
         other
         for other in images
