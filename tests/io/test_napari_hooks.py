@@ -1,0 +1,154 @@
+import nibabel
+import numpy as np
+import pytest
+
+from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.io import napari_hooks as hooks
+from napari_scribseg.io import read_labels, read_volume, write_labels
+
+OBLIQUE = np.array([[0.2, -0.3, -0.9, 40], [0.1, -1.1, 0.35, 30], [2.9, 0.1, 0.15, -20], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def geometry():
+    spacing = tuple(np.linalg.norm(OBLIQUE[:3, :3], axis=0))
+    return Geometry((4, 5, 6), spacing, OBLIQUE, "millimeter")
+
+
+@pytest.fixture
+def classes():
+    table = ClassTable.from_ids([1, 300])
+    return table.with_class(type(table[1])(1, "liver", (1.0, 0.5, 0.0, 1.0)))
+
+
+@pytest.fixture
+def labels():
+    array = np.zeros((4, 5, 6), np.uint16)
+    array[1:3, 1:4, 2:5] = 1
+    array[3, 4, 5] = 300
+    return array
+
+
+def test_unknown_formats_are_left_to_others(tmp_path):
+    assert hooks.get_reader("picture.xyz") is None
+    assert hooks.get_reader([]) is None
+    assert hooks.get_reader(["a.nii", "b.doc"]) is None
+    assert hooks.get_reader(str(tmp_path)) is not None
+    assert hooks.get_reader("a.NII.GZ") is not None
+
+
+@pytest.mark.parametrize("name", ["out.seg.nrrd", "out_dseg.nii.gz", "out.nii.gz"])
+def test_labels_come_back_as_labels_with_names_colours_and_place(tmp_path, geometry, classes, labels, name):
+    write_labels(tmp_path / name, labels, geometry, classes, bids_tsv=name.endswith(".gz"))
+    path = str(tmp_path / name)
+    ((data, kwargs, kind),) = hooks.get_reader(path)(path)
+    assert kind == "labels"
+    np.testing.assert_array_equal(data, labels)
+    assert dict(zip(kwargs["features"]["index"], kwargs["features"]["name"], strict=True))[1] == "liver"
+    np.testing.assert_allclose(kwargs["colormap"][1], (1.0, 0.5, 0.0, 1.0), atol=0.01)
+    np.testing.assert_allclose(kwargs["scale"], geometry.spacing, rtol=1e-5)
+    np.testing.assert_allclose(kwargs["metadata"]["scribseg"]["geometry"].affine, OBLIQUE, atol=1e-4)
+
+
+def test_an_image_named_like_labels_is_still_an_image(tmp_path):
+    path = tmp_path / "ct_seg.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.linspace(-900, 900, 60, dtype=np.float32).reshape(3, 4, 5), np.eye(4)), path)
+    ((data, _, kind),) = hooks.get_reader(str(path))(str(path))
+    assert kind == "image"
+    assert data.shape == (5, 4, 3)
+
+
+def test_the_place_shown_is_the_nearest_orthogonal_one(geometry):
+    shown = hooks.display_placement(geometry)
+    assert shown["units"] == ("mm", "mm", "mm")
+    assert all(s > 0 for s in shown["scale"])
+    # planes run towards the head, rows towards the back, columns towards the left
+    np.testing.assert_allclose(shown["translate"], (-20, -30, -40))
+
+
+def test_axes_at_45_degrees_still_get_an_axis_each():
+    turned = np.array([[1, 1, 0], [1, -0.99, 0], [0, 0.1, 1.0]]) / np.sqrt(2)
+    nearest = hooks.nearest_axes(turned)
+    np.testing.assert_array_equal(np.abs(nearest).sum(0), 1)
+    np.testing.assert_array_equal(np.abs(nearest).sum(1), 1)
+
+
+def test_time_and_pixels_have_their_units():
+    assert hooks.display_placement(Geometry((2, 3, 4, 5), (2, 1, 1, 1), unit="millimeter"))["units"] == (
+        "s",
+        "mm",
+        "mm",
+        "mm",
+    )
+    assert hooks.display_placement(Geometry((3, 4), (1, 1)))["units"] == ("pixel", "pixel")
+
+
+def test_channels_other_than_colours_get_an_axis(tmp_path):
+    loaded = read_volume(_saved_channels(tmp_path, 2))
+    data, kwargs, _ = hooks.image_layer(loaded)
+    assert data.shape == (2, 5, 4, 3)
+    assert not kwargs["rgb"]
+    assert len(kwargs["scale"]) == len(kwargs["units"]) == len(kwargs["axis_labels"]) == 4
+
+
+def _saved_channels(folder, n):
+    path = folder / "channels.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.arange(60 * n, dtype=np.int16).reshape(3, 4, 5, 1, n), np.eye(4)), path)
+    return path
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha", ".tif"])
+def test_what_napari_saves_comes_back(tmp_path, geometry, classes, labels, extension):
+    _, meta, _ = hooks.labels_layer(labels, "labels", geometry, classes)
+    (path, *_) = hooks.write_labels_layer(str(tmp_path / f"saved{extension}"), labels, meta)
+    back = read_labels(path)
+    np.testing.assert_array_equal(back.array, labels)
+    np.testing.assert_allclose(back.geometry.spacing, geometry.spacing, rtol=1e-5)
+    if extension == ".seg.nrrd":
+        assert back.classes[1].name == "liver"
+    if extension != ".tif":
+        np.testing.assert_allclose(back.geometry.affine, OBLIQUE, atol=1e-4)
+
+
+def test_a_layer_without_our_metadata_keeps_its_voxel_sizes(tmp_path):
+    meta = {"scale": (3.0, 500.0, 500.0), "units": ("millimeter", "micrometer", "micrometer"), "metadata": {}}
+    (path,) = hooks.write_labels_layer(str(tmp_path / "plain"), np.ones((2, 3, 4), np.uint8), meta)
+    assert path.endswith("plain.nii.gz")
+    np.testing.assert_allclose(nibabel.load(path).header.get_zooms(), (0.5, 0.5, 3.0))
+
+
+def test_a_pyramid_is_refused():
+    with pytest.raises(InputError, match="pyramid"):
+        hooks.write_labels_layer("x.nii", [np.ones((4, 4)), np.ones((2, 2))], {})
+
+
+@pytest.mark.parametrize(
+    "sample", [hooks.sample_mr_volume, hooks.sample_photograph, hooks.sample_ct_phantom], ids=lambda f: f.__name__
+)
+def test_samples_are_an_image_and_its_strokes(sample):
+    (image, image_kwargs, image_kind), (strokes, strokes_kwargs, strokes_kind) = sample()
+    assert (image_kind, strokes_kind) == ("image", "labels")
+    assert image.shape[: strokes.ndim] == strokes.shape
+    assert image_kwargs["scale"] == strokes_kwargs["scale"]
+    assert image_kwargs["translate"] == strokes_kwargs["translate"]
+
+
+def test_several_series_become_several_layers(shared_data):
+    folder = str(shared_data / "dcmqi_ct_dicom")
+    ((data, kwargs, kind),) = hooks.get_reader(folder)(folder)
+    assert kind == "image"
+    assert data.shape == (3, 512, 512)
+    assert kwargs["units"] == ("mm", "mm", "mm")
+
+
+@pytest.mark.gui
+def test_napari_opens_saves_and_opens_again(make_napari_viewer, tmp_path, geometry, classes, labels):
+    write_labels(tmp_path / "one.seg.nrrd", labels, geometry, classes)
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open(str(tmp_path / "one.seg.nrrd"), plugin="napari-scribseg")
+    layer.save(str(tmp_path / "two.seg.nrrd"), plugin="napari-scribseg")
+    back = read_labels(tmp_path / "two.seg.nrrd")
+    np.testing.assert_array_equal(back.array, labels)
+    assert back.classes[1].name == "liver"
+    np.testing.assert_allclose(back.classes[1].color, (1.0, 0.5, 0.0, 1.0), atol=0.01)
+    np.testing.assert_allclose(back.geometry.affine, OBLIQUE, atol=1e-4)
