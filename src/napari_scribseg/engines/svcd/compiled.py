@@ -50,7 +50,6 @@ class CompiledBackend:
             self._weights = edge_weights(self._scaled, engine.gamma, pixel)
         else:
             self._look = model.Look.at(image.data, pixel)
-            self._weights = self._look.boundary_weights(engine.gamma)
             self._path_cost = self._look.path_cost()
 
     def pose(self, engine: SVCD, scribbles: Scribbles, memory: tuple[LabelTerms, ...] | None, quick: bool) -> Problem:
@@ -59,15 +58,21 @@ class CompiledBackend:
         if engine.model == "paper":
             cost = paper_cost(self._scaled, seeds, scribbles.n_classes, engine.sigma, engine.alpha, self._pixel)
             return Problem(cost, self._weights, engine.smoothness, self._pixel, notes=engine.describe())
-        terms = self._terms(seeds, scribbles.n_classes, memory or (), quick)
         recipe, notes = model.choose_recipe(self._look, seeds, scribbles.n_classes)
-        cost = mixed_cost(terms, recipe, seeds)
+        terms = self._terms(seeds, scribbles.n_classes, recipe, memory or (), quick)
+        cost = mixed_cost(terms, recipe, seeds, model.open_label(scribbles))
+        weights = self._look.boundary_weights(recipe.edge * engine.gamma / 5)
         smoothness = recipe.smoothness * engine.smoothness / 100
         exact = all(t.exact for t in terms)
-        return Problem(cost, self._weights, smoothness, self._pixel, terms, notes, exact)
+        return Problem(cost, weights, smoothness, self._pixel, terms, notes, exact)
 
     def _terms(
-        self, seeds: NDArray[np.int32], n_classes: int, memory: tuple[LabelTerms, ...], quick: bool
+        self,
+        seeds: NDArray[np.int32],
+        n_classes: int,
+        recipe: model.Recipe,
+        memory: tuple[LabelTerms, ...],
+        quick: bool,
     ) -> tuple[LabelTerms, ...]:
         """The terms of every label; what its strokes did not change is taken from the memory."""
         thin = model.thin_seeds(seeds, n_classes)
@@ -76,26 +81,34 @@ class CompiledBackend:
         def task(label: int) -> None:
             mask = seeds == label
             if mask.any():
-                terms[label] = self._label_terms(mask, thin == label, memory, quick)
+                terms[label] = self._label_terms(mask, thin == label, recipe, memory, quick)
 
         in_parallel(task, n_classes)
         return tuple(terms)
 
     def _label_terms(
-        self, mask: NDArray[np.bool_], samples: NDArray[np.bool_], memory: tuple[LabelTerms, ...], quick: bool
+        self,
+        mask: NDArray[np.bool_],
+        samples: NDArray[np.bool_],
+        recipe: model.Recipe,
+        memory: tuple[LabelTerms, ...],
+        quick: bool,
     ) -> LabelTerms:
-        known = recall(mask, memory)
-        if known is not None and (known.exact or quick):
-            return known
-        path, exact = trace_path(mask, self._path_cost, self._pixel, memory, quick)
-        if known is not None:
-            return replace(known, path=path, exact=exact)
+        """The terms of one label that the recipe asks for."""
         own = np.where(samples, np.int32(0), np.int32(-1))
-        distance = euclidean_distance(np.where(mask, np.int32(0), np.int32(-1)), 1, self._pixel)
-        rho = np.maximum(distance * np.float32(model.PLACE_ALPHA), np.float32(MIN_RHO))
-        place = spatially_varying_density(self._look.features, own, rho, model.PLACE_SIGMA, self._pixel)[0]
-        colour = colour_density(self._look.smoothed, own, 1, model.COLOUR_SIGMA)[0]
-        return LabelTerms(mask, place, colour, path, exact)
+        terms = recall(mask, memory)
+        if terms is None:
+            terms = LabelTerms(mask, euclidean_distance(np.where(mask, np.int32(0), np.int32(-1)), 1, self._pixel)[0])
+        if recipe.place and terms.place is None:
+            rho = np.maximum(terms.near * np.float32(model.PLACE_ALPHA), np.float32(MIN_RHO))[np.newaxis]
+            place = spatially_varying_density(self._look.features, own, rho, model.PLACE_SIGMA, self._pixel)[0]
+            terms = replace(terms, place=place)
+        if recipe.tone and terms.tone is None:
+            terms = replace(terms, tone=colour_density(self._look.smoothed, own, 1, model.TONE_SIGMA)[0])
+        if recipe.path and (terms.path is None or not (terms.exact or quick)):
+            path, exact = trace_path(mask, self._path_cost, self._pixel, memory, quick)
+            terms = replace(terms, path=path, exact=exact)
+        return terms
 
     def halve(self, problem: Problem) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
@@ -108,26 +121,34 @@ class CompiledBackend:
         return Relaxation(problem.cost, problem.weights, problem.smoothness, problem.pixel, fields)
 
 
-def mixed_cost(terms: tuple[LabelTerms, ...], recipe: model.Recipe, seeds: NDArray[np.int32]) -> Float32:
+def mixed_cost(
+    terms: tuple[LabelTerms, ...], recipe: model.Recipe, seeds: NDArray[np.int32], open_label: int | None
+) -> Float32:
     """The self-tuning model's data term, as :func:`.reference.mixed_cost`, but of shape (H, K, W)."""
     height, width = seeds.shape
-    cost = np.empty((height, len(terms), width), dtype=np.float32)
+    cost = np.zeros((height, len(terms), width), dtype=np.float32)
     edges = band_edges(height, per_thread=4)
+
+    def stack(name: str, rows: slice) -> Float32:
+        return np.stack([getattr(t, name)[rows] for t in terms], axis=1)
 
     def task(i: int) -> None:
         rows = slice(edges[i], edges[i + 1])
         out = cost[rows]
-        np.log1p(np.stack([t.path[rows] for t in terms], axis=1), out=out)
-        out *= np.float32(recipe.path)
-        for weight, density in (
-            (recipe.place, np.stack([t.place[rows] for t in terms], axis=1)),
-            (recipe.colour, np.stack([t.colour[rows] for t in terms], axis=1)),
-        ):
-            density /= density.sum(axis=1, keepdims=True) + np.float32(model.NO_DENSITY)
-            density += np.float32(model.LEAST_SHARE)
-            np.log(density, out=density)
-            density *= np.float32(weight)
-            out -= density
+        for weight, name in ((recipe.near, "near"), (recipe.path, "path")):
+            if weight:
+                out += np.float32(weight) * np.log1p(stack(name, rows))
+        if recipe.place:
+            share = stack("place", rows)
+            share /= share.sum(axis=1, keepdims=True) + np.float32(model.NO_DENSITY)
+            share += np.float32(model.LEAST_SHARE)
+            out -= np.float32(recipe.place) * np.log(share, out=share)
+        if recipe.tone:
+            tone = stack("tone", rows)
+            if open_label is not None:
+                np.maximum(tone[:, open_label], np.float32(model.OPEN_TONE), out=tone[:, open_label])
+            tone += np.float32(model.LEAST_TONE)
+            out -= np.float32(recipe.tone) * np.log(tone, out=tone)
         out -= out.min(axis=1, keepdims=True)
 
     in_parallel(task, len(edges) - 1)

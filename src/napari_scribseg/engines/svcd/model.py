@@ -7,35 +7,42 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.core import Scribbles
 from napari_scribseg.numerics.fused.filters import gaussian_gradient, rgb_to_lab, smooth
 from napari_scribseg.numerics.intensity import is_picture, scale_intensities
 
 __all__ = [
-    "COLOUR_SIGMA",
     "LEAST_SHARE",
+    "LEAST_TONE",
     "NO_DENSITY",
+    "OPEN_TONE",
     "PLACE_ALPHA",
     "PLACE_SIGMA",
+    "TONE_SIGMA",
     "Look",
     "Recipe",
     "choose_recipe",
+    "colour_reliability",
+    "open_label",
     "thin_seeds",
 ]
 
 PLACE_ALPHA = 10.0  # width of the spatial kernel, in distances to the stroke
 PLACE_SIGMA = 8.0  # width of its colour kernel
-COLOUR_SIGMA = 5.0  # width of the kernel of colours alone, on the smoothed picture
+TONE_SIGMA = 10.0  # width of the kernel of colours alone, on the smoothed image
+LEAST_SHARE = 1e-3  # added to a label's share of the densities
+LEAST_TONE = 1e-3  # added to a label's density of colours alone
+OPEN_TONE = 0.5  # least density of colours alone that the background has: no strokes show all that lies there
+NO_DENSITY = 1e-12  # sum of the densities below which no label has a share
+_SAMPLES = 128  # stroke pixels of a label that its densities are estimated from
 _JUDGED = 512  # stroke pixels that the reliability of colours is judged by
 _HIDDEN = 15.0  # radius around a stroke pixel that is held back, in finest pixels
 _HIDDEN_SHARE = 0.35  # and at most this share of the extent of its label's strokes
-_SAMPLES = 128  # stroke pixels of a label that its densities are estimated from
+_DOUBTFUL, _CERTAIN = 0.65, 0.95  # reliability of the colours from which on they count, and decide
 _LAB = 1.785  # CIELAB units on the scale 0 to 255
-LEAST_SHARE = 1e-3  # added to a label's share of the densities
-NO_DENSITY = 1e-12  # sum of the densities below which no label has a share
-_GAMMA_UNIT = 0.1  # the edges here are in units of their 90th percentile, not of their maximum
-_PATH_GAIN = 30.0  # what an edge adds to the cost of a path
 _MOST_NOISE = 4.0  # standard deviation of a channel's noise, on the scale 0 to 255
-_SMOOTHING = 1.0  # scale of the smoothed picture and of the gradient, in finest pixels
+_PATH_GAIN = 50.0  # what an edge adds to the cost of a path
+_SMOOTHING = 1.0  # scale of the smoothed image and of the gradient, in finest pixels
 
 Float32 = NDArray[np.float32]
 
@@ -79,9 +86,9 @@ class Look:
         edges = np.multiply(gradient, np.float32(1 / unit if unit > 0 else 0), out=gradient)
         return cls(features, smooth(features, _SMOOTHING, pixel), edges, pixel, picture)
 
-    def boundary_weights(self, gamma: float) -> Float32:
+    def boundary_weights(self, strength: float) -> Float32:
         """Weight of the boundary length at each pixel, shape (H, W): small on edges, never nothing."""
-        weights: Float32 = np.exp(np.float32(-_GAMMA_UNIT * gamma) * self.edges) + np.float32(1e-3)
+        weights: Float32 = np.exp(np.float32(-strength) * self.edges) + np.float32(1e-3)
         return weights
 
     def path_cost(self) -> Float32:
@@ -92,29 +99,38 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How much each term of the cost counts.
+    """How much each term of the cost of a label counts.
 
     Attributes
     ----------
     place : float
-        ``-log`` of the share of the spatially varying density.
-    colour : float
-        ``-log`` of the share of the density of colours alone.
+        ``-log`` of the label's share of the spatially varying densities.
+    near : float
+        ``log(1 + Euclidean distance)`` to the label's strokes.
     path : float
-        ``log(1 + geodesic distance)``.
+        ``log(1 + geodesic distance)`` to them, along paths that avoid edges.
+    tone : float
+        ``-log`` of the density of colours alone, that of the background label at least ``OPEN_TONE``.
     smoothness : float
         Weight of the boundary length.
+    edge : float
+        How fast a boundary gets cheaper with the gradient.
     """
 
     place: float
-    colour: float
+    near: float
     path: float
+    tone: float
     smoothness: float
+    edge: float
+
+    def towards(self, other: Recipe, share: float) -> Recipe:
+        """A recipe between this one (share 0) and another (share 1)."""
+        return Recipe(*((1 - share) * a + share * b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
-_BY_PATH = Recipe(place=0.1, colour=0.3, path=10.0, smoothness=8.0)
-_BY_COLOUR = Recipe(place=1.0, colour=0.1, path=0.1, smoothness=25.0)
-_DOUBTFUL, _CERTAIN = 0.65, 0.95  # reliability of the colours from which on they count, and decide
+_BY_PATH = Recipe(place=0.0, near=3.0, path=3.5, tone=1.0, smoothness=4.0, edge=1.0)
+_BY_COLOUR = Recipe(place=1.0, near=0.0, path=0.0, tone=0.0, smoothness=40.0, edge=0.5)
 
 
 def choose_recipe(look: Look, seeds: NDArray[np.int32], n_classes: int) -> tuple[Recipe, tuple[str, ...]]:
@@ -127,9 +143,24 @@ def choose_recipe(look: Look, seeds: NDArray[np.int32], n_classes: int) -> tuple
         return _BY_COLOUR, ("colour picture: labels by the colours near their strokes",)
     reliability = colour_reliability(look, seeds, n_classes)
     share = min(max((reliability - _DOUBTFUL) / (_CERTAIN - _DOUBTFUL), 0.0), 1.0)
-    recipe = Recipe(*(a ** (1 - share) * b**share for a, b in zip(astuple(_BY_PATH), astuple(_BY_COLOUR), strict=True)))
+    recipe = _BY_PATH.towards(_BY_COLOUR, share)
     told = f"intensities tell the strokes apart with reliability {reliability:.2f}"
     return recipe, (f"{told}: labels {share:.0%} by intensity, {1 - share:.0%} by paths that avoid edges",)
+
+
+def open_label(scribbles: Scribbles) -> int | None:
+    """The index of the class that stands for the background, if any: its strokes show only part of what belongs to it.
+
+    The class with the id 0; else the one whose strokes' bounding box encloses those of all other classes.
+    """
+    if 0 in scribbles.ids:
+        return scribbles.ids.index(0)
+    boxes = {}
+    for label in np.flatnonzero(scribbles.counts):
+        rows, columns = np.nonzero(scribbles.seeds == label)
+        boxes[int(label)] = (rows.min(), columns.min(), -rows.max(), -columns.max())
+    least = tuple(min(values) for values in zip(*boxes.values(), strict=True))
+    return next((label for label, box in boxes.items() if box == least), None)
 
 
 def thin_seeds(seeds: NDArray[np.int32], n_classes: int) -> NDArray[np.int32]:

@@ -76,10 +76,11 @@ def paper_cost(
 def mixed_cost(
     features: Tensor,
     smoothed: Tensor,
-    path: Tensor,
+    distances: Tensor,
     seeds: Tensor,
     samples: Tensor,
     recipe: model.Recipe,
+    open_label: int | None,
     pixel: Sequence[float] = (1.0, 1.0),
 ) -> Tensor:
     """The data term of the self-tuning model, shape (K, H, W).
@@ -88,20 +89,28 @@ def mixed_cost(
     ----------
     features, smoothed : Tensor of shape (C, H, W)
         As :class:`.model.Look` holds them.
-    path : Tensor of shape (K, H, W)
-        Geodesic distance to the strokes of each label.
+    distances : Tensor of shape (K, H, W)
+        The terms of the distances, weighted.
     seeds, samples : Tensor of shape (H, W), integer
         Class index of each stroke pixel, -1 elsewhere; all of them, and those that densities are estimated from.
     recipe : Recipe
         Weights of the terms.
+    open_label : int or None
+        Index of the background.
     pixel : sequence of 2 float
         Size of a pixel along rows and columns, in units of the finest pixel.
     """
-    n_classes = len(path)
-    rho = (model.PLACE_ALPHA * stroke_distance(seeds, n_classes, pixel).to(features.dtype)).clamp_min(MIN_RHO)
-    place = spatially_varying_density(features, samples, rho, model.PLACE_SIGMA, pixel)
-    colour = spatially_varying_density(smoothed, samples, torch.full_like(rho, torch.inf), model.COLOUR_SIGMA)
-    cost = recipe.path * torch.log1p(path) + recipe.place * _share_energy(place) + recipe.colour * _share_energy(colour)
+    cost, n_classes = distances, len(distances)
+    if recipe.place:
+        rho = (model.PLACE_ALPHA * stroke_distance(seeds, n_classes, pixel).to(features.dtype)).clamp_min(MIN_RHO)
+        place = spatially_varying_density(features, samples, rho, model.PLACE_SIGMA, pixel)
+        cost = cost + recipe.place * _share_energy(place)
+    if recipe.tone:
+        everywhere = torch.full_like(distances, torch.inf)
+        tone = spatially_varying_density(smoothed, samples, everywhere, model.TONE_SIGMA)
+        if open_label is not None:
+            tone[open_label].clamp_(min=model.OPEN_TONE)
+        cost = cost - recipe.tone * torch.log(tone + model.LEAST_TONE)
     return hard_strokes(cost - cost.amin(dim=0), seeds)
 
 

@@ -82,7 +82,6 @@ class TensorBackend:
             self._weights = edge_weights(self._image, engine.gamma, pixel)
         else:
             self._look = look = model.Look.at(image.data, pixel)
-            self._weights = self._put(look.boundary_weights(engine.gamma))
             self._path_cost = look.path_cost()
             self._features, self._smoothed = self._put(look.features), self._put(look.smoothed)
 
@@ -99,14 +98,20 @@ class TensorBackend:
         if engine.model == "paper":
             cost = paper_cost(self._image, seeds, n_classes, engine.sigma, engine.alpha, self._pixel)
             return Problem(cost, self._weights, engine.smoothness, self._pixel, notes=engine.describe())
-        terms = trace_paths(scribbles.seeds.copy(), n_classes, self._path_cost, self._pixel, memory or (), quick)
-        path = self._put(np.stack([t.path for t in terms]))
-        thin = self._put(model.thin_seeds(scribbles.seeds, n_classes))
         recipe, notes = model.choose_recipe(self._look, scribbles.seeds, n_classes)
-        cost = mixed_cost(self._features, self._smoothed, path, seeds, thin, recipe, self._pixel)
+        cost = torch.zeros((n_classes, *seeds.shape), device=seeds.device)
+        terms: tuple[LabelTerms, ...] = ()
+        if recipe.path or recipe.near:
+            terms = trace_paths(scribbles.seeds.copy(), n_classes, self._path_cost, self._pixel, memory or (), quick)
+            near, path = (self._put(np.stack([getattr(t, name) for t in terms])) for name in ("near", "path"))
+            cost = recipe.near * torch.log1p(near) + recipe.path * torch.log1p(path)
+        samples = self._put(model.thin_seeds(scribbles.seeds, n_classes))
+        opened = model.open_label(scribbles)
+        cost = mixed_cost(self._features, self._smoothed, cost, seeds, samples, recipe, opened, self._pixel)
+        weights = self._put(self._look.boundary_weights(recipe.edge * engine.gamma / 5))
         smoothness = recipe.smoothness * engine.smoothness / 100
         exact = all(t.exact for t in terms)
-        return Problem(cost, self._weights, smoothness, self._pixel, terms, notes, exact)
+        return Problem(cost, weights, smoothness, self._pixel, terms, notes, exact)
 
     def halve(self, problem: Problem) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""

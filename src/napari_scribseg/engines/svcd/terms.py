@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.numerics.fused.distance import FAR, geodesic_distance
+from napari_scribseg.numerics.fused.distance import FAR, euclidean_distance, geodesic_distance
 from napari_scribseg.numerics.threads import in_parallel
 
 __all__ = ["LabelTerms", "recall", "trace_path", "trace_paths"]
@@ -18,31 +18,34 @@ _ALL_SCANS = 1000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelTerms:
-    """What the strokes of one label say of every pixel; all of shape (H, W).
+    """What the strokes of one label say of every pixel; all of shape (H, W), None where it was not asked for.
 
     Attributes
     ----------
     mask : ndarray of bool
         The label's stroke pixels.
-    place, colour : ndarray, float32
+    near : ndarray, float32
+        Euclidean distance to the strokes.
+    place, tone : ndarray, float32, or None
         Spatially varying density, and density of colours alone.
-    path : ndarray, float32
+    path : ndarray, float32, or None
         Geodesic distance to the strokes.
     exact : bool
         Whether ``path`` is final, not only an upper bound near it.
     """
 
     mask: NDArray[np.bool_]
-    place: NDArray[np.float32]
-    colour: NDArray[np.float32]
-    path: NDArray[np.float32]
-    exact: bool
+    near: NDArray[np.float32]
+    place: NDArray[np.float32] | None = None
+    tone: NDArray[np.float32] | None = None
+    path: NDArray[np.float32] | None = None
+    exact: bool = True
 
     @classmethod
     def empty(cls, shape: tuple[int, ...]) -> LabelTerms:
         """The terms of a label without strokes; they take no memory."""
-        none = np.broadcast_to(np.float32(0), shape)
-        return cls(np.broadcast_to(np.False_, shape), none, none, np.broadcast_to(FAR, shape), exact=True)
+        none, far = np.broadcast_to(np.float32(0), shape), np.broadcast_to(FAR, shape)
+        return cls(np.broadcast_to(np.False_, shape), far, none, none, far)
 
 
 def recall(mask: NDArray[np.bool_], memory: tuple[LabelTerms, ...]) -> LabelTerms | None:
@@ -62,9 +65,13 @@ def trace_path(
     If the label only gained strokes since an exact one was traced, that one is completed, and exact again.
     """
     seeds = np.where(mask, np.int32(0), np.int32(-1))
-    before = [t for t in memory if t.exact and t.mask.any() and mask[t.mask].all()]
-    if before:
-        start = max(before, key=lambda t: np.count_nonzero(t.mask)).path[np.newaxis]
+    paths = [
+        (np.count_nonzero(t.mask), t.path)
+        for t in memory
+        if t.path is not None and t.exact and t.mask.any() and mask[t.mask].all()
+    ]
+    if paths:
+        start = max(paths, key=lambda counted: counted[0])[1][np.newaxis]
         path = geodesic_distance(seeds, 1, cost, pixel, start=start, tolerance=0.0, max_scans=_ALL_SCANS)
         return path[0], True
     scans = _QUICK_SCANS if quick else _ALL_SCANS
@@ -79,7 +86,7 @@ def trace_paths(
     memory: tuple[LabelTerms, ...],
     quick: bool,
 ) -> tuple[LabelTerms, ...]:
-    """The paths of every label, by themselves: what a backend that has its own densities needs of the CPU."""
+    """The distances of every label, by themselves: what a backend that has its own densities needs of the CPU."""
     terms = [LabelTerms.empty(seeds.shape)] * n_classes
 
     def task(label: int) -> None:
@@ -88,8 +95,9 @@ def trace_paths(
         if known is not None and (known.exact or quick):
             terms[label] = known
         elif mask.any():
+            near = euclidean_distance(np.where(mask, np.int32(0), np.int32(-1)), 1, pixel)[0]
             path, exact = trace_path(mask, cost, pixel, memory, quick)
-            terms[label] = replace(terms[label], mask=mask, path=path, exact=exact)
+            terms[label] = LabelTerms(mask, near, path=path, exact=exact)
 
     in_parallel(task, n_classes)
     return tuple(terms)
