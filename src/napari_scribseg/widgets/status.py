@@ -23,7 +23,7 @@ class StatusPanel(QWidget):
         super().__init__(parent)
         self.line = _wrapped_label()
         self.notes = _wrapped_label()
-        self.notes.setEnabled(False)  # dimmed: it is said by the engine, nothing has to be done
+        self.notes.setStyleSheet("font-style: italic;")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
