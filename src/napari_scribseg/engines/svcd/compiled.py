@@ -99,12 +99,15 @@ class CompiledBackend:
         terms = recall(mask, memory)
         if terms is None:
             terms = LabelTerms(mask, euclidean_distance(np.where(mask, np.int32(0), np.int32(-1)), 1, self._pixel)[0])
+        if terms.width != recipe.width:
+            terms = replace(terms, place=None, tone=None, width=recipe.width)
         if recipe.place and terms.place is None:
             rho = np.maximum(terms.near * np.float32(model.PLACE_ALPHA), np.float32(MIN_RHO))[np.newaxis]
-            place = spatially_varying_density(self._look.features, own, rho, model.PLACE_SIGMA, self._pixel)[0]
+            sigma = recipe.width * model.PLACE_SIGMA
+            place = spatially_varying_density(self._look.features, own, rho, sigma, self._pixel)[0]
             terms = replace(terms, place=place)
         if recipe.tone and terms.tone is None:
-            terms = replace(terms, tone=colour_density(self._look.smoothed, own, 1, model.TONE_SIGMA)[0])
+            terms = replace(terms, tone=colour_density(self._look.smoothed, own, 1, recipe.width * model.TONE_SIGMA)[0])
         if recipe.path and (terms.path is None or not (terms.exact or quick)):
             path, exact = trace_path(mask, self._path_cost, self._pixel, memory, quick)
             terms = replace(terms, path=path, exact=exact)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Scribbles
 from napari_scribseg.numerics.fused.filters import gaussian_gradient, rgb_to_lab, smooth
-from napari_scribseg.numerics.intensity import is_picture, scale_intensities
+from napari_scribseg.numerics.intensity import equalize_intensities, is_picture, scale_intensities
 
 __all__ = [
     "LEAST_SHARE",
@@ -38,6 +38,7 @@ _SAMPLES = 128  # stroke pixels of a label that its densities are estimated from
 _JUDGED = 512  # stroke pixels that the reliability of colours is judged by
 _HIDDEN = 15.0  # radius around a stroke pixel that is held back, in finest pixels
 _HIDDEN_SHARE = 0.35  # and at most this share of the extent of its label's strokes
+_WIDTHS = (1.0, 0.5, 0.25)  # factors on the widths of the colour kernels, from which held-back strokes choose
 _DOUBTFUL, _CERTAIN = 0.65, 0.95  # reliability of the colours from which on they count, and decide
 _LAB = 1.785  # CIELAB units on the scale 0 to 255
 _MOST_NOISE = 4.0  # standard deviation of a channel's noise, on the scale 0 to 255
@@ -79,7 +80,7 @@ class Look:
             features = rgb_to_lab(np.require(scale_intensities(data), requirements=["C", "W"]))
             features *= np.float32(_LAB)
         else:
-            features = np.concatenate([scale_intensities(channel[np.newaxis]) for channel in data])
+            features = np.concatenate([equalize_intensities(scale_intensities(c[np.newaxis])) for c in data])
         features *= np.asarray([_quietening(channel) for channel in features], dtype=np.float32)[:, None, None]
         gradient = gaussian_gradient(features, _SMOOTHING, pixel)
         unit = max(float(np.percentile(gradient, 90)), 0.05 * float(gradient.max()))
@@ -115,6 +116,8 @@ class Recipe:
         Weight of the boundary length.
     edge : float
         How fast a boundary gets cheaper with the gradient.
+    width : float
+        Factor on the widths of the colour kernels.
     """
 
     place: float
@@ -123,6 +126,7 @@ class Recipe:
     tone: float
     smoothness: float
     edge: float
+    width: float = 1.0
 
     def towards(self, other: Recipe, share: float) -> Recipe:
         """A recipe between this one (share 0) and another (share 1)."""
@@ -130,21 +134,23 @@ class Recipe:
 
 
 _BY_PATH = Recipe(place=0.0, near=3.0, path=3.5, tone=1.0, smoothness=4.0, edge=1.0)
-_BY_COLOUR = Recipe(place=1.0, near=0.0, path=0.0, tone=0.0, smoothness=40.0, edge=0.5)
+_BY_COLOUR = Recipe(place=1.0, near=0.0, path=0.0, tone=0.0, smoothness=55.0, edge=0.7)
 
 
 def choose_recipe(look: Look, seeds: NDArray[np.int32], n_classes: int) -> tuple[Recipe, tuple[str, ...]]:
     """The weights for an image with strokes, and what to tell the user of them.
 
-    Colours decide in RGB pictures. Elsewhere they count the more the better they tell held-back stroke pixels apart;
-    paths that avoid edges do the rest.
+    Colours decide in RGB pictures. Elsewhere they count the more the better they tell held-back stroke pixels apart,
+    with the kernel width that does so best; paths that avoid edges do the rest.
     """
     if look.picture:
         return _BY_COLOUR, ("colour picture: labels by the colours near their strokes",)
-    reliability = colour_reliability(look, seeds, n_classes)
+    reliability, width = max((colour_reliability(look, seeds, n_classes, w * PLACE_SIGMA), w) for w in _WIDTHS)
     share = min(max((reliability - _DOUBTFUL) / (_CERTAIN - _DOUBTFUL), 0.0), 1.0)
-    recipe = _BY_PATH.towards(_BY_COLOUR, share)
-    told = f"intensities tell the strokes apart with reliability {reliability:.2f}"
+    recipe = replace(_BY_PATH.towards(_BY_COLOUR, share), width=width)
+    told = (
+        f"intensities tell the strokes apart with reliability {reliability:.2f}, kernel width {width * PLACE_SIGMA:g}"
+    )
     return recipe, (f"{told}: labels {share:.0%} by intensity, {1 - share:.0%} by paths that avoid edges",)
 
 
@@ -189,8 +195,8 @@ def _quietening(channel: Float32) -> float:
     return min(1.0, _MOST_NOISE / noise) if noise > 0 else 1.0
 
 
-def colour_reliability(look: Look, seeds: NDArray[np.int32], n_classes: int) -> float:
-    """How well colour alone tells stroke pixels apart whose surroundings are held back.
+def colour_reliability(look: Look, seeds: NDArray[np.int32], n_classes: int, sigma: float = PLACE_SIGMA) -> float:
+    """How well colour alone tells stroke pixels apart whose surroundings are held back, by a kernel of width sigma.
 
     Returns
     -------
@@ -212,7 +218,7 @@ def colour_reliability(look: Look, seeds: NDArray[np.int32], n_classes: int) -> 
     hidden = np.empty(n_classes)
     for k in drawn:
         hidden[k] = min(_HIDDEN, _HIDDEN_SHARE * float(np.linalg.norm(np.ptp(places[k], axis=0))))
-    kernel = np.exp(-0.5 / PLACE_SIGMA**2 * _squared_gaps(colour))
+    kernel = np.exp(-0.5 / sigma**2 * _squared_gaps(colour))
     seen = _squared_gaps(place) > np.square(hidden[label_of])[:, np.newaxis]
     shares = np.stack(
         [

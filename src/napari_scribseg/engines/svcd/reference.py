@@ -103,11 +103,11 @@ def mixed_cost(
     cost, n_classes = distances, len(distances)
     if recipe.place:
         rho = (model.PLACE_ALPHA * stroke_distance(seeds, n_classes, pixel).to(features.dtype)).clamp_min(MIN_RHO)
-        place = spatially_varying_density(features, samples, rho, model.PLACE_SIGMA, pixel)
+        place = spatially_varying_density(features, samples, rho, recipe.width * model.PLACE_SIGMA, pixel)
         cost = cost + recipe.place * _share_energy(place)
     if recipe.tone:
         everywhere = torch.full_like(distances, torch.inf)
-        tone = spatially_varying_density(smoothed, samples, everywhere, model.TONE_SIGMA)
+        tone = spatially_varying_density(smoothed, samples, everywhere, recipe.width * model.TONE_SIGMA)
         if open_label is not None:
             tone[open_label].clamp_(min=model.OPEN_TONE)
         cost = cost - recipe.tone * torch.log(tone + model.LEAST_TONE)

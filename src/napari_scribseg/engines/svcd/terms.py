@@ -32,6 +32,8 @@ class LabelTerms:
         Geodesic distance to the strokes.
     exact : bool
         Whether ``path`` is final, not only an upper bound near it.
+    width : float
+        Factor on the widths of the colour kernels of ``place`` and ``tone``.
     """
 
     mask: NDArray[np.bool_]
@@ -40,6 +42,7 @@ class LabelTerms:
     tone: NDArray[np.float32] | None = None
     path: NDArray[np.float32] | None = None
     exact: bool = True
+    width: float = 1.0
 
     @classmethod
     def empty(cls, shape: tuple[int, ...]) -> LabelTerms:
