@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_scribseg.numerics.intensity import scale_intensities
+from napari_scribseg.numerics.intensity import equalize_intensities, scale_intensities
 
 
 def test_eight_bit_pictures_stay_as_they_are():
@@ -39,3 +39,29 @@ def test_an_image_of_two_values_keeps_them_apart():
     scaled = scale_intensities(image)
     assert scaled[0, 50, 50] == pytest.approx(255)
     assert scaled[0, 0, 0] == 0
+
+
+def test_equalizing_spreads_a_narrow_range_of_tissues_beside_air_and_bone():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([np.full(4000, 2.0), rng.normal(180, 3, 3000), rng.normal(195, 3, 3000), [255.0, 0.0]])
+    scaled = values.astype(np.float32)[np.newaxis]
+    mapped = equalize_intensities(scaled)
+    muscle, liver = mapped[0, 4000:7000].mean(), mapped[0, 7000:10000].mean()
+    assert liver - muscle > 2.5 * 15
+    order = np.argsort(scaled[0], kind="stable")
+    assert (np.diff(mapped[0][order]) >= -1e-3).all()
+    np.testing.assert_allclose([mapped.min(), mapped.max()], [0, 255], atol=1e-3)
+    slopes = np.diff(mapped[0][order]) / np.maximum(np.diff(scaled[0][order]), 1e-6)
+    assert slopes[np.diff(scaled[0][order]) > 0.6].max() <= 4 * 1.2
+
+
+def test_equalizing_an_even_spread_changes_little_and_leaves_what_lies_beyond():
+    scaled = np.linspace(-40, 300, 20000, dtype=np.float32)[np.newaxis]
+    mapped = equalize_intensities(scaled)
+    np.testing.assert_allclose(mapped, scaled, atol=1.0)
+    np.testing.assert_array_equal(mapped[scaled > 255], scaled[scaled > 255])
+
+
+def test_equalizing_a_constant_or_tiny_image_stays_finite():
+    for scaled in (np.zeros((1, 5, 5), np.float32), np.full((1, 1, 1), 300, np.float32)):
+        assert np.isfinite(equalize_intensities(scaled)).all()

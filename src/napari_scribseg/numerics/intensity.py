@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_SAMPLES", "is_picture", "scale_intensities"]
+__all__ = ["MAX_SAMPLES", "equalize_intensities", "is_picture", "scale_intensities"]
 
 MAX_SAMPLES = 65536  # pixels that the percentiles are read from
 
@@ -66,3 +66,43 @@ def is_picture(data: NDArray[np.float32]) -> bool:
         return False
     low, high = float(data.min()), float(data.max())
     return low >= 0 and (high <= 1 or (high <= 255 and _all_whole(data.reshape(-1))))
+
+
+_BINS = 512
+_CLIPPINGS = 5  # rounds of handing the clipped share out again
+
+
+def equalize_intensities(scaled: NDArray[np.float32], limit: float = 4.0) -> NDArray[np.float32]:
+    """Spread the intensities that occur often, so that a narrow range of tissues does not vanish beside air and bone.
+
+    Contrast-limited histogram equalisation (Pizer et al. 1987) of the whole image: a monotone map of 0..255 onto itself
+    that enlarges a difference at most ``limit`` times.
+
+    Parameters
+    ----------
+    scaled : ndarray of shape (...), float32
+        One channel, as :func:`scale_intensities` gives it; values beyond 0..255 stay as they are.
+    limit : float
+        Largest slope of the map, at least 1.
+
+    Returns
+    -------
+    ndarray of shape (...), float32
+    """
+    flat = scaled.reshape(-1)
+    sample = flat[:: max(flat.size // MAX_SAMPLES, 1)]
+    inside = sample[(sample >= 0) & (sample <= 255)]
+    if not inside.size:
+        return scaled
+    counts = np.bincount(np.minimum((inside * (_BINS / 255)).astype(np.intp), _BINS - 1), minlength=_BINS)
+    slope = counts * (_BINS / inside.size)
+    for _ in range(_CLIPPINGS):
+        excess = np.clip(slope - limit, 0, None).mean()
+        slope = np.minimum(slope, limit) + excess
+    nodes = np.concatenate(([0.0], np.cumsum(slope)))
+    nodes *= 255 / nodes[-1]
+    place = np.clip(scaled * np.float32(_BINS / 255), 0, _BINS)
+    whole = np.minimum(place.astype(np.intp), _BINS - 1)
+    start, step = nodes[:-1].astype(np.float32), np.diff(nodes).astype(np.float32)
+    mapped = start[whole] + step[whole] * (place - whole.astype(np.float32))
+    return np.where((scaled < 0) | (scaled > 255), scaled, mapped)
