@@ -173,7 +173,8 @@ def test_the_command_itself_loads_no_torch_to_list_engines():
     code = (
         "import sys\nsys.argv = ['scribseg', 'engines']\nfrom napari_scribseg.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'torch', 'numba', 'napari', 'qtpy', 'SimpleITK', 'nibabel'} & set(sys.modules)\nassert not heavy, heavy\n"
+        "heavy = {'torch', 'numba', 'napari', 'qtpy', 'SimpleITK', 'nibabel'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

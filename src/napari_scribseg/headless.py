@@ -261,7 +261,7 @@ def write_demo_input(folder: Path) -> DemoInput:
     from napari_scribseg.io import samples, write_labels
 
     sample = samples.mr_volume()
-    source = nibabel.load(sample.path)
+    source = nibabel.nifti1.load(sample.path)  # type: ignore[no-untyped-call]
     image, scribbles = folder / "image.nii.gz", folder / "scribbles.nii.gz"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -302,7 +302,7 @@ def describe(path: Path) -> list[str]:
         f"values   {array.dtype}, {np.min(array):g} to {np.max(array):g}",
     ]
     if geometry.affine is not None:
-        codes = nibabel.orientations.aff2axcodes(geometry.affine)
+        codes = nibabel.orientations.aff2axcodes(geometry.affine)  # type: ignore[no-untyped-call]
         lines.append(f"axes run towards {', '.join(str(c) for c in codes)} (RAS+)")
         lines.append(f"first voxel at ({', '.join(f'{v:.2f}' for v in geometry.affine[:3, 3])}) mm")
     if is_label_file(path):
