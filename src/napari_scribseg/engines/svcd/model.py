@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Scribbles
 from napari_scribseg.numerics.fused.filters import gaussian_gradient, rgb_to_lab, smooth
-from napari_scribseg.numerics.intensity import equalize_intensities, is_picture, scale_intensities
+from napari_scribseg.numerics.intensity import MAX_SAMPLES, equalize_intensities, is_picture, scale_intensities
 
 __all__ = [
     "LEAST_SHARE",
@@ -34,12 +35,13 @@ LEAST_SHARE = 1e-3  # added to a label's share of the densities
 LEAST_TONE = 1e-3  # added to a label's density of colours alone
 OPEN_TONE = 0.5  # least density of colours alone that the background has: no strokes show all that lies there
 NO_DENSITY = 1e-12  # sum of the densities below which no label has a share
-_SAMPLES = 128  # stroke pixels of a label that its densities are estimated from
-_JUDGED = 512  # stroke pixels that the reliability of colours is judged by
+_SAMPLES = 64  # stroke pixels of a label that its densities are estimated from
+_JUDGED = 320  # stroke pixels that the reliability of colours is judged by
 _HIDDEN = 15.0  # radius around a stroke pixel that is held back, in finest pixels
 _HIDDEN_SHARE = 0.35  # and at most this share of the extent of its label's strokes
 _WIDTHS = (1.0, 0.5, 0.25)  # factors on the widths of the colour kernels, from which held-back strokes choose
 _DOUBTFUL, _CERTAIN = 0.65, 0.95  # reliability of the colours from which on they count, and decide
+_LEAST_INTENSITY = 0.1  # share below which intensities are left out
 _LAB = 1.785  # CIELAB units on the scale 0 to 255
 _MOST_NOISE = 4.0  # standard deviation of a channel's noise, on the scale 0 to 255
 _PATH_GAIN = 50.0  # what an edge adds to the cost of a path
@@ -83,7 +85,7 @@ class Look:
             features = np.concatenate([equalize_intensities(scale_intensities(c[np.newaxis])) for c in data])
         features *= np.asarray([_quietening(channel) for channel in features], dtype=np.float32)[:, None, None]
         gradient = gaussian_gradient(features, _SMOOTHING, pixel)
-        unit = max(float(np.percentile(gradient, 90)), 0.05 * float(gradient.max()))
+        unit = max(float(np.percentile(_some(gradient), 90)), 0.05 * float(gradient.max()))
         edges = np.multiply(gradient, np.float32(1 / unit if unit > 0 else 0), out=gradient)
         return cls(features, smooth(features, _SMOOTHING, pixel), edges, pixel, picture)
 
@@ -145,8 +147,10 @@ def choose_recipe(look: Look, seeds: NDArray[np.int32], n_classes: int) -> tuple
     """
     if look.picture:
         return _BY_COLOUR, ("colour picture: labels by the colours near their strokes",)
-    reliability, width = max((colour_reliability(look, seeds, n_classes, w * PLACE_SIGMA), w) for w in _WIDTHS)
-    share = min(max((reliability - _DOUBTFUL) / (_CERTAIN - _DOUBTFUL), 0.0), 1.0)
+    judged = colour_reliability(look, seeds, n_classes, [w * PLACE_SIGMA for w in _WIDTHS])
+    reliability, width = max(zip(judged, _WIDTHS, strict=True))
+    share = min((reliability - _DOUBTFUL) / (_CERTAIN - _DOUBTFUL), 1.0)
+    share = share if share > _LEAST_INTENSITY else 0.0
     recipe = replace(_BY_PATH.towards(_BY_COLOUR, share), width=width)
     told = (
         f"intensities tell the strokes apart with reliability {reliability:.2f}, kernel width {width * PLACE_SIGMA:g}"
@@ -191,18 +195,18 @@ def _quietening(channel: Float32) -> float:
         return 1.0
     rows = channel[:-2] - 2 * channel[1:-1] + channel[2:]
     mixed = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
-    noise = float(np.median(np.abs(mixed))) / (0.6745 * 6)
+    noise = float(np.median(np.abs(_some(mixed)))) / (0.6745 * 6)
     return min(1.0, _MOST_NOISE / noise) if noise > 0 else 1.0
 
 
-def colour_reliability(look: Look, seeds: NDArray[np.int32], n_classes: int, sigma: float = PLACE_SIGMA) -> float:
-    """How well colour alone tells stroke pixels apart whose surroundings are held back, by a kernel of width sigma.
+def colour_reliability(look: Look, seeds: NDArray[np.int32], n_classes: int, sigmas: Sequence[float]) -> list[float]:
+    """How well colour alone tells stroke pixels apart whose surroundings are held back, by kernels of several widths.
 
     Returns
     -------
-    float
-        1 where the held-back pixels' own labels are certain, 0 where colour says nothing, negative where it misleads:
-        ``1 + mean over labels of the mean log share / log K``.
+    list of float
+        For each width: 1 where the held-back pixels' own labels are certain, 0 where colour says nothing, negative
+        where it misleads: ``1 + mean over labels of the mean log share / log K``.
     """
     places, colours, labels = [], [], []
     for label in range(n_classes):
@@ -218,20 +222,27 @@ def colour_reliability(look: Look, seeds: NDArray[np.int32], n_classes: int, sig
     hidden = np.empty(n_classes)
     for k in drawn:
         hidden[k] = min(_HIDDEN, _HIDDEN_SHARE * float(np.linalg.norm(np.ptp(places[k], axis=0))))
-    kernel = np.exp(-0.5 / sigma**2 * _squared_gaps(colour))
+    gaps = _squared_gaps(colour)
     seen = _squared_gaps(place) > np.square(hidden[label_of])[:, np.newaxis]
-    shares = np.stack(
-        [
-            ((kernel * seen)[:, label_of == k].sum(axis=1) + 1e-6) / np.maximum(seen[:, label_of == k].sum(axis=1), 1)
-            for k in drawn
-        ]
-    )
-    shares /= shares.sum(axis=0)
-    scores = [np.log(shares[i, label_of == k] + LEAST_SHARE).mean() for i, k in enumerate(drawn)]
-    return float(1 + np.mean(scores) / np.log(len(drawn)))
+    members = np.stack([label_of == k for k in drawn]).astype(np.float32)
+    numbers = np.maximum(members @ seen.T.astype(np.float32), 1)
+    judged = []
+    for sigma in sigmas:
+        shares = (members @ (np.exp(gaps * (-0.5 / sigma**2)) * seen).T + 1e-6) / numbers
+        shares /= shares.sum(axis=0)
+        scores = [np.log(shares[i, label_of == k] + LEAST_SHARE).mean() for i, k in enumerate(drawn)]
+        judged.append(float(1 + np.mean(scores) / np.log(len(drawn))))
+    return judged
 
 
-def _squared_gaps(points: NDArray[np.floating]) -> NDArray[np.floating]:
+def _squared_gaps(points: NDArray[np.floating]) -> Float32:
     """Squared distances between all rows."""
-    gaps: NDArray[np.floating] = np.square(points[:, np.newaxis] - points).sum(axis=-1)
+    gaps = np.zeros((len(points), len(points)), dtype=np.float32)
+    for column in points.T.astype(np.float32):
+        gaps += np.square(column[:, np.newaxis] - column)
     return gaps
+
+
+def _some(values: Float32) -> Float32:
+    """At most about ``MAX_SAMPLES`` of the values, evenly taken: enough for a percentile."""
+    return values.reshape(-1)[:: max(values.size // MAX_SAMPLES, 1)]

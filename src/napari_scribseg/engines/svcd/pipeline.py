@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Backend", "Problem", "SVCDState", "Solver", "prepare", "segment"]
 
-COARSE_STEPS = (10, 20, 150)  # steps on the finest level, the next, and every coarser one
+COARSE_STEPS = (8, 16, 150)  # steps on the finest level, the next, and every coarser one
 _SMALLEST = 24  # pixels that the shorter side of a coarse level keeps
 _REFINE_STEPS = 400
 _AT_ONCE = 16  # steps between two reports
