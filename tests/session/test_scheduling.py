@@ -282,3 +282,23 @@ def test_random_requests_end_in_a_consistent_state(session, painted, gate, inbox
         session.redo()
         settle(session, inbox)
     assert (session.labels != 0).sum() == (labels != 0).sum()
+
+
+def test_an_answer_that_comes_after_an_undo_leaves_the_undone_stroke_to_redo(session, painted, gate, inbox):
+    first, second = stroke(painted, 2), stroke(stroke(painted, 2), 5)
+    session.draw(first, 0)
+    arrive(gate, inbox)
+    session.draw(second, 0)  # pushes the first out before its result
+    for _ in range(50):
+        gate[0].go.release()
+    settle(session, inbox)
+    with_both = session.labels.copy()
+    assert session.undo()
+    settle(session, inbox)  # the first stroke is answered now
+    np.testing.assert_array_equal(session.painted(0), first)
+    assert session.labels[0].any()
+    assert session.redo()
+    settle(session, inbox)
+    np.testing.assert_array_equal(session.painted(0), second)
+    np.testing.assert_array_equal(session.labels, with_both)
+    assert not session.can_redo

@@ -148,21 +148,33 @@ class History:
         self._trim()
         return step
 
-    def extend(self, step: Step, changes: list[Change], entries: list[Entry]) -> Step:
+    def extend(self, step: Step, changes: list[Change], entries: list[Entry], *, answer: bool = False) -> Step:
         """Add a later outcome to a step, or to a new one on top where steps above it could cross it.
 
-        What was undone is forgotten, even if nothing changed: an undone entry may continue the one that stood last.
+        What was undone is forgotten, even if nothing changed: an undone entry may continue the one that stood last. Of
+        an ``answer`` that came by itself after an undo, the undone strokes are kept, to be answered anew when redone.
         """
         if step not in self._done or not self._commutes(step, changes):
             step = self.begin([])
         step.changes.extend(changes)
-        self._undone.clear()
+        self._undone = self._strokes_alone() if answer else []
         if step.changes:
             step.entries.extend(entries)
         else:
             self._attach(step, entries)
         self._trim()
         return step
+
+    def _strokes_alone(self) -> list[Step]:
+        """The undone steps without their results, up to the first that is more than strokes and their result."""
+        kept: list[Step] = []
+        for step in reversed(self._undone):
+            strokes: list[Change] = [c for c in step.changes if c.kind == "painted"]
+            answered = all(entry.kind == "run" for entry in step.entries)
+            if not strokes or not answered or any(c.kind == "accepted" for c in step.changes):
+                break
+            kept.append(Step(step.identity, strokes, waiting=True))
+        return kept[::-1]
 
     def _attach(self, step: Step, entries: list[Entry]) -> None:
         """Give the entries of a step that changed nothing to the one below it: there is nothing to undo in it."""

@@ -275,7 +275,7 @@ class Runner:
         owner = job.owner
         step = owner.step if isinstance(owner, Propagation) else owner
         step.waiting = False
-        step = self._history.extend(step, changes, [entry])
+        step = self._history.extend(step, changes, [entry], answer=isinstance(owner, Step))
         update = self._update(job, answer, region, final=True)
         key = engine_key(job.engine)
         self._cache.put(("warm", plane, job.device, key), answer.segmentation.state)
