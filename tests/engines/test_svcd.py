@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, get_engine
-from napari_scribseg.engines.svcd import SVCD
+from napari_scribseg.engines.svcd import SVCD, pipeline
 from napari_scribseg.engines.svcd.compiled import paper_cost
 from napari_scribseg.engines.svcd.pipeline import SVCDState, segment
 from napari_scribseg.engines.svcd.reference import paper_cost as reference_cost
@@ -174,6 +174,22 @@ def test_preview_comes_before_the_answer_and_is_near_it():
     assert previews
     assert (previews[0].labels == answer.labels).mean() > 0.95
     assert not np.shares_memory(previews[0].probabilities, answer.probabilities)
+
+
+@pytest.mark.parametrize("shape", [(61, 75), (64, 80)])
+def test_large_images_are_previewed_at_half_the_resolution(monkeypatch, shape):
+    image, scribbles, truth = two_discs(shape)
+    engine = SVCD()
+    expected = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
+    monkeypatch.setattr(pipeline, "_LARGE", 1000)
+    seen = []
+    answer = engine.segment(image, scribbles, engine.prepare(image, "cpu"), lambda f, p=None: seen.append(p))
+    preview = next(p for p in seen if p is not None)
+    assert preview.probabilities.shape == (3, *shape)
+    assert (preview.labels == truth).mean() > 0.9
+    known = scribbles.seeds >= 0
+    np.testing.assert_array_equal(preview.labels[known], scribbles.seeds[known])
+    np.testing.assert_array_equal(answer.probabilities, expected.probabilities)
 
 
 def test_cancelling_at_any_moment_leaves_the_state_usable():

@@ -18,6 +18,7 @@ __all__ = ["Backend", "Problem", "SVCDState", "Solver", "prepare", "segment"]
 
 COARSE_STEPS = (8, 16, 150)  # steps on the finest level, the next, and every coarser one
 _SMALLEST = 24  # pixels that the shorter side of a coarse level keeps
+_LARGE = 1 << 21  # pixels above which the first answer is that of half the resolution
 _REFINE_STEPS = 400
 _AT_ONCE = 16  # steps between two reports
 _STILL = 5e-5  # share of the values that still move when the refinement ends
@@ -111,14 +112,18 @@ def segment(engine: SVCD, scribbles: Scribbles, state: SVCDState, report: Report
     report(0.0)
     problem = state.backend.pose(engine, scribbles, state.memory, quick=True)
     report(0.2)
-    solver = _coarse_to_fine(state.backend, problem)
+    large = problem.weights.shape[0] * problem.weights.shape[1] > _LARGE
+    levels = _levels(state.backend, problem)
+    solver = _coarse_to_fine(state.backend, levels, finest=int(large))
     notes = (*problem.notes, f"computed on {state.device}")
     preview = _answer(solver, scribbles, replace(state, memory=problem.memory), (*notes, "preview"))
     report(0.4, cast("Segmentation[object]", preview))
     if not problem.exact:
         problem = state.backend.pose(engine, scribbles, problem.memory, quick=False)
         report(0.6)
-        solver = _coarse_to_fine(state.backend, problem)
+        solver = _coarse_to_fine(state.backend, _levels(state.backend, problem))
+    elif large:
+        solver = _finer(state.backend, levels[0], solver, COARSE_STEPS[0])
     for taken in range(0, _REFINE_STEPS, _AT_ONCE):
         report(0.7 + 0.3 * taken / _REFINE_STEPS)
         if solver.advance(_AT_ONCE) <= _STILL:
@@ -127,24 +132,38 @@ def segment(engine: SVCD, scribbles: Scribbles, state: SVCDState, report: Report
 
 
 def _answer(solver: Solver, scribbles: Scribbles, state: SVCDState, notes: tuple[str, ...]) -> Segmentation[SVCDState]:
-    """The solver's labelling, with certainty for its own class at every stroke pixel."""
+    """The solver's labelling at full resolution, with certainty for its own class at every stroke pixel."""
     probabilities = solver.primal()
+    if probabilities.shape[1:] != scribbles.shape:
+        height, width = scribbles.shape
+        probabilities = probabilities.repeat(2, axis=1)[:, :height].repeat(2, axis=2)[:, :, :width].copy()
     rows, columns = np.nonzero(scribbles.seeds >= 0)
     probabilities[:, rows, columns] = 0
     probabilities[scribbles.seeds[rows, columns], rows, columns] = 1
     return Segmentation(probabilities, state, notes)
 
 
-def _coarse_to_fine(backend: Backend, problem: Problem) -> Solver:
-    """Solve at the coarsest level, then a few steps on each finer one."""
+def _levels(backend: Backend, problem: Problem) -> list[Problem]:
+    """The problem and its halvings."""
     levels = [problem]
     shape = np.asarray(problem.weights.shape)
     while len(levels) < 6 and min(-(-shape // 2)) >= _SMALLEST:
         levels.append(backend.halve(levels[-1]))
         shape = -(-shape // 2)
+    return levels
+
+
+def _coarse_to_fine(backend: Backend, levels: list[Problem], finest: int = 0) -> Solver:
+    """Solve at the coarsest level, then a few steps on each finer one, down to the level ``finest``."""
     solver = backend.start(levels[-1], None)
     solver.advance(COARSE_STEPS[-1])
-    for depth in range(len(levels) - 2, -1, -1):
-        solver = backend.start(levels[depth], solver)
-        solver.advance(COARSE_STEPS[min(depth, 1)])
+    for depth in range(len(levels) - 2, finest - 1, -1):
+        solver = _finer(backend, levels[depth], solver, COARSE_STEPS[min(depth, 1)])
+    return solver
+
+
+def _finer(backend: Backend, problem: Problem, coarse: Solver, n_steps: int) -> Solver:
+    """Go on from the solution of the halved problem."""
+    solver = backend.start(problem, coarse)
+    solver.advance(n_steps)
     return solver

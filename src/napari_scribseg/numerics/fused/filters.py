@@ -60,11 +60,15 @@ def _taps(sigma: float, order: int) -> Float32:
     """Weights of a Gaussian (order 0) or of its derivative (order 1, as a correlation), from left to right."""
     if sigma < 0.1:
         return np.asarray([[0, 1, 0], [-0.5, 0, 0.5]][order], dtype=np.float32)
-    reach = int(4 * sigma + 0.5)
+    reach = max(int(4 * sigma + 0.5), 1)
     at = np.arange(-reach, reach + 1)
     weights = np.exp(-0.5 * (at / sigma) ** 2)
     weights /= weights.sum()
-    return (weights if order == 0 else weights * at / sigma**2).astype(np.float32)
+    if order == 0:
+        return weights.astype(np.float32)
+    # where few samples are left, the derivative is scaled so that a ramp still has its slope
+    variance = sigma**2 if sigma >= 0.7 else float((weights * at**2).sum())
+    return (weights * at / variance).astype(np.float32)
 
 
 def _filter(image: Float32, down: Float32, along: Float32) -> Float32:
