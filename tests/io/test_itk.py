@@ -139,6 +139,7 @@ def test_truncated_files_are_told_in_one_sentence(tmp_path, name, compressed, ke
         ({"type": "block"}, "the type 'block'"),
         ({"encoding": "zip"}, "the encoding 'zip'"),
         ({"data file": "gone.raw"}, "its data file gone.raw is missing"),
+        ({"data file": ""}, "its data file without a name is missing"),
         ({"space": "left-posterior-superior", "space directions": "(1,0,0) (0,0,0) (0,0,1)"}, "cannot be read"),
     ],
 )
@@ -158,6 +159,7 @@ def test_senseless_nrrd_headers_are_told_before_memory_is_taken(tmp_path, change
         ("DimSize = 7 6 5", "DimSize = 7 6 a", "whole numbers are expected"),
         ("MET_SHORT", "MET_STRING", "the type 'STRING'"),
         ("ElementDataFile = LOCAL", "ElementDataFile = gone.raw", "its data file gone.raw is missing"),
+        ("ElementDataFile = LOCAL", "ElementDataFile = ", "its data file without a name is missing"),
         ("ElementDataFile = LOCAL", "", "cut off"),
     ],
 )

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -47,6 +48,29 @@ def test_every_reader_asks(tmp_path, name, monkeypatch):
     monkeypatch.setattr(limits, "available_memory", lambda: 1000)
     with pytest.raises(InputError, match="of memory"):
         read_volume(tmp_path / name)
+
+
+@pytest.mark.parametrize("stored", [np.float64, ">i2", "scaled"])
+def test_values_that_are_converted_ask_although_the_file_is_mapped(tmp_path, monkeypatch, stored):
+    header = nibabel.Nifti1Header(endianness=">" if stored == ">i2" else "<")
+    values = np.ones((64, 64), {"scaled": np.uint8, ">i2": np.int16}.get(stored, stored))
+    image = nibabel.Nifti1Image(values, np.eye(4), header)
+    image.set_data_dtype(values.dtype)  # the header given says float32
+    if stored == "scaled":
+        image.header.set_slope_inter(0.5, 1)
+    nibabel.save(image, tmp_path / "i.nii")
+    nibabel.save(nibabel.Nifti1Image(np.ones((64, 64), np.int16), np.eye(4)), tmp_path / "mapped.nii")
+    monkeypatch.setattr(limits, "available_memory", lambda: 1000)
+    read_volume(tmp_path / "mapped.nii")
+    with pytest.raises(InputError, match="of memory"):
+        read_volume(tmp_path / "i.nii")
+
+
+def test_a_single_dicom_file_asks(shared_data, monkeypatch):
+    monkeypatch.setattr(limits, "available_memory", lambda: 1000)
+    path = next(p for p in sorted((shared_data / "dcmqi_ct_dicom").iterdir()) if p.suffix == ".dcm")
+    with pytest.raises(InputError, match="of memory"):
+        read_volume(path)
 
 
 def test_a_dicom_series_asks(shared_data, monkeypatch):

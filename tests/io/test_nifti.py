@@ -214,3 +214,18 @@ def test_what_is_no_image_or_holds_no_real_numbers(tmp_path):
     (tmp_path / "a.xyz").touch()
     with pytest.raises(InputError, match=r"a\.xyz: the format is not known; expected one of \.nii"):
         read_volume(tmp_path / "a.xyz")
+
+
+def test_header_fields_without_a_sense_are_told_and_replaced(tmp_path):
+    nibabel.save(nibabel.Nifti1Image(voxels(), np.diag([2.0, 3, 4, 1])), tmp_path / "i.nii")
+    good = (tmp_path / "i.nii").read_bytes()
+    unit = bytearray(good)
+    unit[123] = 7
+    (tmp_path / "i.nii").write_bytes(unit)
+    with pytest.warns(UserWarning, match=r"i\.nii: its unit of length is unknown"):
+        assert read_volume(tmp_path / "i.nii").geometry.spacing == (4, 3, 2)
+    quaternion = bytearray(good)
+    quaternion[252:256] = np.array([1, 1], "<i2").tobytes()  # a qform that is none, beside a good sform
+    quaternion[256:260] = np.array([5.0], "<f4").tobytes()
+    (tmp_path / "i.nii").write_bytes(quaternion)
+    assert read_volume(tmp_path / "i.nii").geometry.spacing == (4, 3, 2)

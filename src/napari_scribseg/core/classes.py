@@ -121,7 +121,8 @@ class ClassTable:
 
     def with_ids(self, ids: Iterable[int]) -> ClassTable:
         """This table with default classes added for the ids it does not know; 0 is skipped."""
-        new = [int(i) for i in ids if i != 0 and i not in self]
+        known = set(self.ids)  # a volume of cells has thousands of ids
+        new = [int(i) for i in ids if i != 0 and i not in known]
         made = tuple(LabelClass(i, f"class {i}", default_color(i)) for i in dict.fromkeys(new))
         return ClassTable(self.classes + made)
 

@@ -143,14 +143,15 @@ def read_file(path: Path) -> LoadedVolume:
     InputError
         If it cannot be read.
     """
-    image = open_quietly(reader_of(_LIBRARY), path)
     try:
         described = _slice(path)
     except RuntimeError as error:
-        raise InputError(f"{path.name}: it cannot be read, it is damaged or truncated ({error})") from error
+        reason = (str(error).strip().splitlines() or ["no reason given"])[-1].rpartition("): ")[2]
+        raise InputError(f"{path.name}: it cannot be read, it is damaged or truncated ({reason})") from error
     if not described:
         raise InputError(f"{path.name}: it is DICOM, but holds no image")
-    return volume_of(image, stem(path), path.name)
+    check_declared(path, described[0].size[::-1], 4, 0, encoding="unknown")
+    return volume_of(open_quietly(reader_of(_LIBRARY), path), stem(path), path.name)
 
 
 def _worth_reading(found: tuple[Series, ...]) -> list[Series]:

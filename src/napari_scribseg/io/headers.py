@@ -160,11 +160,13 @@ def _whole(text: str) -> int:
 
 def _bytes_in(path: Path, data: str) -> int | None:
     """The size of a detached data file; None for lists and patterns of files, which their reader checks."""
-    if data.split()[0].upper() == "LIST" or "%" in data:
+    if data.upper().split()[:1] == ["LIST"] or "%" in data:
         return None
     file = path.parent / data
     if not file.is_file():
-        raise InputError(f"{path.name}: its data file {data} is missing; it is expected in the same folder")
+        raise InputError(
+            f"{path.name}: its data file {data or 'without a name'} is missing; it is expected in the same folder"
+        )
     return file.stat().st_size
 
 

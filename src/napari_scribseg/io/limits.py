@@ -41,7 +41,7 @@ def available_memory() -> int | None:
 
 
 def check_declared(
-    path: Path, shape: Sequence[int], voxel_bytes: float, stored: int, *, encoding: str = "raw", copies: int = 1
+    path: Path, shape: Sequence[int], voxel_bytes: float, stored: int, *, encoding: str = "raw", copies: float = 1
 ) -> None:
     """Compare the size that a header declares with the file and with the memory.
 
@@ -57,8 +57,8 @@ def check_declared(
         Bytes of pixel data that the file really has, compressed or not.
     encoding : str
         ``"raw"``, ``"deflate"``, ``"bzip2"``, ``"text"``, ``"hex"``, or ``"unknown"`` where it sets no limit.
-    copies : int
-        How many times the reader holds the data at once; 0 where it stays on the disk.
+    copies : float
+        How many times the declared bytes the reader holds at once; 0 where they stay on the disk.
 
     Raises
     ------

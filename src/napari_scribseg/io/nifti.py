@@ -67,18 +67,30 @@ def _open(path: Path) -> Any:
     if not isinstance(image, nib.Nifti1Pair):
         raise InputError(f"{path.name}: it is {type(image).__name__}, not NIfTI")
     compressed = path.suffix.lower() == ".gz"
-    header: Any = image.header
     proxy: Any = image.dataobj
+    header: Any = image.header
+    stored_type = header.get_data_dtype()
     stored = path.stat().st_size - (0 if compressed else int(proxy.offset))
     check_declared(
         path,
         image.shape,
-        header.get_data_dtype().itemsize,
+        stored_type.itemsize,
         max(stored, 0),
         encoding="deflate" if compressed else "raw",
-        copies=0 if not compressed and _is_unscaled(image) else 1,
+        copies=_copies(image, compressed),
     )
     return image
+
+
+def _copies(image: Any, compressed: bool) -> float:
+    """How many times the stored bytes :func:`_values` takes: what is unpacked, and what is converted from it."""
+    stored = image.header.get_data_dtype()
+    converted = 0.0
+    if not _is_unscaled(image) or (stored.kind == "f" and stored.itemsize > 4):
+        converted = 4 / stored.itemsize
+    elif not stored.isnative:
+        converted = 1.0
+    return (1 if compressed else 0) + converted
 
 
 def _is_unscaled(image: Any) -> bool:
@@ -122,7 +134,11 @@ def _values(path: Path, image: Any) -> NDArray[Any]:
 
 def _geometry(path: Path, header: Any, shape: tuple[int, ...]) -> Geometry:
     """The grid in array order; ``reference`` is a copy of the header."""
-    space, time = header.get_xyzt_units()
+    try:
+        space, time = header.get_xyzt_units()
+    except KeyError:  # a code that NIfTI does not know
+        warnings.warn(f"{path.name}: its unit of length is unknown; millimetres are taken", UserWarning, stacklevel=2)
+        space, time = "unknown", "unknown"
     affine = _affine(path, header)
     affine[:3] *= _MILLIMETRES[space]
     in_array_order = affine[:, [2, 1, 0, 3]]
@@ -135,10 +151,11 @@ def _geometry(path: Path, header: Any, shape: tuple[int, ...]) -> Geometry:
 
 def _affine(path: Path, header: Any) -> NDArray[np.float64]:
     """The affine that nibabel takes (sform, else qform, else none), the next one where it is singular."""
-    candidates = [header.get_best_affine()]
-    if header["qform_code"] > 0:
-        candidates.append(header.get_qform())
-    for n, affine in enumerate(candidates):
+    for n, candidate in enumerate((header.get_best_affine, header.get_qform)[: 1 + (header["qform_code"] > 0)]):
+        try:
+            affine = candidate()
+        except (ValueError, HeaderDataError):  # a quaternion longer than one, or pixdim without a sense
+            continue
         if np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-12:
             if n:
                 warnings.warn(f"{path.name}: its sform is singular; the qform is used", UserWarning, stacklevel=2)
