@@ -433,3 +433,25 @@ def test_parameters_of_the_engine_in_use(session, painted):
     assert update.final
     session.undo()
     assert session.engine.bias == 40.0
+
+
+def test_finished_labels_are_those_without_a_preview(volume, engines, painted):
+    session = Session(volume, engines["nearest"]())
+    session.draw(painted, 0)
+    session.draw(painted, 1)
+    before = session.finished_labels()
+    assert (before == session.labels).all()
+    assert not np.shares_memory(before, session.labels)
+    seen = []
+
+    def look(update):
+        if not update.final:
+            seen.append((session.finished_labels(), session.labels.copy()))
+
+    session.updated.connect(look)
+    session.draw(np.where(painted != 0, 3 - painted, 0), 1)
+    ((finished, shown),) = seen
+    assert (finished == before).all()
+    assert (shown != before).any()
+    assert (session.finished_labels() == session.labels).all()
+    assert (session.labels != before).any()

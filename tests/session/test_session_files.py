@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass
-from napari_scribseg.session import autosave
+from napari_scribseg.session import autosave, compare
 from napari_scribseg.session.session import Session
 from napari_scribseg.session.sidecar import FORMAT
 from napari_scribseg.session.volume import Plane, Volume
@@ -339,3 +339,66 @@ def test_the_file_of_a_large_volume_is_small(engines, tmp_path):
         session.draw(strokes, z)
     session.save(tmp_path / "a")
     assert (tmp_path / "a").stat().st_size < 200_000
+
+
+def test_an_image_that_differs_is_told(worked, steps, make_engine, tmp_path, recwarn):
+    worked.save(tmp_path / "a")
+    Session.load(tmp_path / "a", worked.volume, make_engine=make_engine)
+    assert not recwarn.list
+    other = steps.copy()
+    other[3, 0, 0] = 55  # in plane 3 along axis 0, and in none along axis 1
+    with pytest.warns(
+        UserWarning, match=r"differs on 1 of the \d+ slices that were segmented .first slice 3 along axis 0"
+    ):
+        session = Session.load(tmp_path / "a", Volume.from_array(other, spacing=(3, 1, 1)), make_engine=make_engine)
+    assert (session.labels == worked.labels).all()
+    with pytest.warns(UserWarning, match=r"measure 1 x 1 x 1 and measured 3 x 1 x 1"):
+        Session.load(tmp_path / "a", Volume.from_array(steps), make_engine=make_engine)
+
+
+def test_an_image_that_differs_is_told_by_a_hint_where_one_listens(worked, steps, make_engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "PATIENCE", 0.0)  # plane by plane
+    worked.save(tmp_path / "a")
+    inbox, hints = Inbox(), []
+    with ThreadPoolExecutor(1) as executor:
+        session = Session.load(
+            tmp_path / "a", Volume.from_array(steps + 1, spacing=(3, 1, 1)), make_engine=make_engine,
+            executor=executor, deliver=inbox.deliver,
+        )  # fmt: skip
+        session.hint.connect(hints.append)
+        inbox.wait(session.draw(np.eye(12, 16, dtype=np.uint8) + 1, Plane((1, 2), (5,))), 10)
+        while not hints:
+            inbox.run()
+        closed = Session.load(
+            tmp_path / "a", worked.volume, make_engine=make_engine, executor=executor, deliver=inbox.deliver
+        )
+        closed.close()
+    inbox.run()
+    assert len(hints) == 1
+    assert "this is not the image that the strokes were painted on" in hints[0]
+
+
+def test_a_session_file_is_as_readable_as_any_other_and_a_link_stays_one(worked, tmp_path):
+    (tmp_path / "plain").touch()
+    worked.save(tmp_path / "a")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    worked.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_an_autosave_that_breaks_is_told_and_tried_again(volume, engines, painted, tmp_path, monkeypatch):
+    monkeypatch.setattr(autosave, "EVERY", 0.0)
+    hints = []
+    session = Session(volume, engines["nearest"](), sidecar=tmp_path / "side")
+    session.hint.connect(hints.append)
+
+    def broken(*_args):
+        raise MemoryError("none left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(autosave, "write", broken)
+        session.draw(painted, 0)
+    assert "MemoryError" in hints[0]
+    session.close()
+    assert (tmp_path / "side").exists()

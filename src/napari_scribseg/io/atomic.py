@@ -40,19 +40,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Raises
     ------
-    InputError
+    OSError
         If the system refuses (full disk, read-only folder, missing folder); ``path`` is then what it was before.
     """
-    with _told_as_sentence([path]):
-        target = _writable(path)
-        temporary = _beside(target, "tmp")
-        try:
-            with temporary.open("xb") as file:
-                yield file
-                _finish(file)
-            _replace_all({target: temporary})
-        finally:
-            _remove(temporary)
+    target = _writable(path)
+    temporary = _beside(target, "tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            _finish(file)
+        _replace_all({target: temporary})
+    finally:
+        _remove(temporary)
 
 
 def write_files(contents: Mapping[Path, Callable[[BinaryIO], None]]) -> tuple[Path, ...]:

@@ -81,6 +81,8 @@ class Autosave:
                     self._on_disk = serial
             except InputError as error:
                 return str(error), time.monotonic() - begin
+            except Exception as error:  # noqa: BLE001  in a thread nobody would hear of it, and no save would follow
+                return f"the session was not saved: {error!r}", time.monotonic() - begin
         return None, time.monotonic() - begin
 
     def _written(self, outcome: tuple[str | None, float]) -> None:

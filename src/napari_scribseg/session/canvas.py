@@ -54,6 +54,17 @@ class Canvas:
         self.hide()
         return self.view(plane).copy()
 
+    def finished(self) -> NDArray[Any]:
+        """The output without a preview: a copy, which takes memory only where there are labels."""
+        copy = blank(self.shape, self.labels.dtype.type)
+        for index in np.ndindex(*self.shape[:-2]):
+            if self.labels[index].any():
+                copy[index] = self.labels[index]
+        if self._hidden is not None:
+            plane, labels = self._hidden
+            copy[plane.slicer] = labels
+        return copy
+
     def show(self, plane: Plane, labels: NDArray[Any]) -> Region:
         """Put a preview over a plane; returns what changed on the screen."""
         if self._hidden is None or self._hidden[0] != plane:

@@ -102,6 +102,11 @@ class Runner:
         if running is not None and running.owner is owner:
             running.stop.set()
 
+    @property
+    def is_inline(self) -> bool:
+        """Whether work is done at once, in the owner's thread."""
+        return isinstance(self._executor, InlineExecutor)
+
     def in_background(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
         """Call ``work`` in the worker, and ``done`` with what it returned in the owner's thread."""
 

@@ -17,6 +17,7 @@ from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.session.autosave import Autosave
+from napari_scribseg.session.compare import Comparison
 from napari_scribseg.session.desk import Desk
 from napari_scribseg.session.propagate import Propagation
 from napari_scribseg.session.replay import replay
@@ -128,6 +129,10 @@ class Session:
         """The output, shape (\\*S), uint8 or uint16, background 0; replaced (``changed``) when ids outgrow uint8."""
         return self._state.canvas.labels
 
+    def finished_labels(self) -> NDArray[Any]:
+        """A copy of the output for saving, without the preview that :attr:`labels` shows while a job runs."""
+        return self._state.canvas.finished()
+
     def painted(self, index: Plane | int | None = None) -> NDArray[Any]:
         """The strokes of a plane, shape (H, W), 0 where unpainted; a copy."""
         return self._state.canvas.strokes.get(self.plane(index))
@@ -162,10 +167,7 @@ class Session:
     def use(self, engine: str | Engine[Any], **parameters: Any) -> None:
         """Choose an engine for the strokes to come; nothing is computed again until the next :meth:`draw`.
 
-        Raises
-        ------
-        InputError
-            If there is no such engine, or it does not take planes.
+        Raises InputError if there is no such engine, or it does not take planes.
         """
         self._state.engine = as_engine(engine, **parameters)
         self.changed.emit()
@@ -321,10 +323,7 @@ class Session:
     def save(self, path: str | PathLike[str]) -> None:
         """Write strokes, output, accepted planes, classes, engines and settings to one file, or leave it as it was.
 
-        Raises
-        ------
-        InputError
-            If the file cannot be written, or an engine's parameter has no place in it.
+        Raises InputError if the file cannot be written, or an engine's parameter has no place in it.
         """
         write(take(self._state), Path(path))
 
@@ -350,6 +349,7 @@ class Session:
 
         The volume is read from its own file where none is given. ``engine`` stands in for the one in use at the time,
         made by ``make_engine(name, **parameters)``. ``sidecar``, kept up to date from now on, may be ``path`` itself.
+        Where the image is not the one that was segmented, ``hint`` tells; a warning, where nobody listens to it.
 
         Raises
         ------
@@ -362,6 +362,7 @@ class Session:
         state = restore(snapshot, volume, engine=engine, make_engine=make_engine)
         session = cls.__new__(cls)
         session._setup(state, executor, deliver, state_bytes, sidecar)
+        Comparison(snapshot, volume, session._runner, session.hint, stopped=lambda: session._closed).begin()
         return session
 
     @classmethod

@@ -7,8 +7,6 @@ offset and length. A file is written beside its target, flushed to the disk and 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 
 from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
 from napari_scribseg.core.errors import InputError
+from napari_scribseg.io.atomic import replacing
 from napari_scribseg.session.history import unpack
 from napari_scribseg.session.journal import KINDS, Entry, Patch, Recipe
 from napari_scribseg.session.rules import OVERLAPS
@@ -65,20 +64,11 @@ def write(snapshot: Snapshot, path: Path) -> None:
     pieces = _Pieces()
     header = json.dumps(_header(snapshot, pieces)).encode()
     arrays = {"header": np.frombuffer(header, np.uint8), "pieces": np.frombuffer(pieces.joined(), np.uint8)}
-    temporary: Path | None = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
+        with replacing(path) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        temporary = None
     except OSError as error:
         raise InputError(f"the session cannot be saved to {path}: {error.strerror or error}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Snapshot:
