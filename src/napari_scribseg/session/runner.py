@@ -64,17 +64,24 @@ class Runner:
     # requests
 
     def ask(
-        self, plane: Plane, painted: NDArray[Any], owner: Step | Propagation | None, seeder: Seeder | None = None
+        self,
+        plane: Plane,
+        painted: NDArray[Any],
+        owner: Step | Propagation | None,
+        seeder: Seeder | None = None,
+        *,
+        again: bool = False,
     ) -> Future[Any]:
         """Let the engine in use answer strokes; this wins over all that was asked before.
 
-        The result goes into the step or the propagation that owns it; without an owner it is only shown.
+        The result goes into the step or the propagation that owns it; without an owner it is only shown. ``again``:
+        the user asked before, not now.
         """
         self._generation += 1
         state = self._state
         job = Job(
             plane, self._generation, state.engine, state.device, painted, state.classes.background,
-            live=owner is None, seeder=seeder, owner=owner,
+            live=owner is None, again=again, seeder=seeder, owner=owner,
         )  # fmt: skip
         self._unanswered.pop(plane, None)
         self._hide(except_on=plane)
@@ -256,7 +263,7 @@ class Runner:
             if step.waiting and self._history.newest(plane) is step and plane not in self._canvas.accepted:
                 painted = self._canvas.strokes.get(plane)
                 if 2 <= np.unique(painted[painted != 0]).size <= self._state.engine.info.max_classes:
-                    self.ask(plane, painted, step)
+                    self.ask(plane, painted, step, again=True)
                     return True
                 self.resolve(step)
         return False
@@ -280,7 +287,7 @@ class Runner:
         owner = job.owner
         step = owner.step if isinstance(owner, Propagation) else owner
         step.waiting = False
-        step = self._history.extend(step, changes, [entry], answer=isinstance(owner, Step))
+        step = self._history.extend(step, changes, [entry], answer=job.again)
         update = self._update(job, answer, region, final=True)
         key = engine_key(job.engine)
         self._cache.put(("warm", plane, job.device, key), answer.segmentation.state)

@@ -141,6 +141,7 @@ class Job:
     painted: NDArray[Any]
     background: int | None
     live: bool = False
+    again: bool = False
     seeder: Seeder | None = None
     owner: Any = None
     image: Image | None = None
