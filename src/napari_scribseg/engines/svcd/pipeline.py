@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Backend", "Problem", "SVCDState", "Solver", "prepare", "segment"]
 
-COARSE_STEPS = (8, 16, 150)  # steps on the finest level, the next, and every coarser one
+COARSE_STEPS = (4, 16, 150)  # steps on the finest level, the next, and every coarser one
 _SMALLEST = 24  # pixels that the shorter side of a coarse level keeps
 _LARGE = 1 << 21  # pixels above which the first answer is that of half the resolution
 _REFINE_STEPS = 400

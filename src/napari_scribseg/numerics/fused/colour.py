@@ -63,10 +63,16 @@ def colour_density(image: Float32, seeds: NDArray[np.int32], n_classes: int, sig
             _splat(grid[k], places[chosen], np.float32(1 / np.count_nonzero(chosen)))
 
     in_parallel(task, n_classes)
-    grid = np.ascontiguousarray(np.moveaxis(grid, 0, -1))
     density = np.empty((n_classes, height, width), dtype=np.float32)
     edges = band_edges(height)
     low, inverse = low.astype(np.float32), np.float32(1 / step)
+    if n_channels == 1:
+        table = grid.reshape(n_classes, -1)
+        in_parallel(
+            lambda i: _look_up_grey(table, image[0], low[0], inverse, density, edges[i], edges[i + 1]), len(edges) - 1
+        )
+        return density
+    grid = np.ascontiguousarray(np.moveaxis(grid, 0, -1))
     in_parallel(lambda i: _look_up(grid, image, low, inverse, density, edges[i], edges[i + 1]), len(edges) - 1)
     return density
 
@@ -122,3 +128,17 @@ def _look_up(grid, image, low, inverse, density, start, stop):
                     total[k] += weight * flat[np.uintp(base + k)]
             for k in range(n_labels):
                 density[k, y, x] = total[k]
+
+
+@kernel
+def _look_up_grey(table, image, low, inverse, density, start, stop):
+    """Interpolate each label's row of the table at the intensity of every pixel."""
+    n_labels, last = table.shape[0], np.int32(table.shape[1] - 2)
+    for k in range(n_labels):
+        row = table[k]
+        for y in range(start, stop):
+            pixels, out = image[y], density[k, y]
+            for x in range(out.shape[0]):
+                value = (pixels[x] - low) * inverse
+                i = min(np.int32(value), last)
+                out[x] = row[i] + (value - np.float32(i)) * (row[i + 1] - row[i])
