@@ -174,19 +174,29 @@ def test_the_size_of_a_state():
 def test_the_least_recently_used_goes_first():
     lru = Lru(10_000)
     for name in "abc":
-        lru.put(name, np.zeros(3000, np.uint8))
-    lru.get("a")
-    lru.put("d", np.zeros(3000, np.uint8))
-    assert [name in lru for name in "abcd"] == [True, False, True, True]
+        lru.put(("state", name), np.zeros(3000, np.uint8))
+    lru.get(("state", "a"))
+    lru.put(("state", "d"), np.zeros(3000, np.uint8))
+    assert [("state", name) in lru for name in "abcd"] == [True, False, True, True]
     assert lru.nbytes <= 10_000
-    lru.put("e", np.zeros(20_000, np.uint8))
-    assert "e" not in lru
-    assert len(lru) == 3
-    lru.drop_where(lambda key: key in "ac")
-    lru.drop("nothing")
+    lru.drop_where(lambda key: key[1] in "ac")
+    lru.drop(("state", "nothing"))
     assert len(lru) == 1
     lru.clear()
     assert (len(lru), lru.nbytes) == (0, 0)
+
+
+def test_what_belongs_to_the_last_plane_is_kept_beyond_the_bound_unless_that_is_zero():
+    lru = Lru(10_000)
+    lru.put(("image", "a"), np.zeros(3000, np.uint8))
+    lru.put(("image", "b"), np.zeros(6000, np.uint8))
+    lru.put(("state", "b"), np.zeros(20_000, np.uint8))
+    assert [key in lru for key in (("image", "a"), ("image", "b"), ("state", "b"))] == [False, True, True]
+    lru.put(("image", "c"), np.zeros(3000, np.uint8))
+    assert len(lru) == 1
+    nothing = Lru(0)
+    nothing.put(("image", "a"), np.zeros(1, np.uint8))
+    assert len(nothing) == 0
 
 
 # history

@@ -59,33 +59,38 @@ def _names(slots: Any) -> tuple[str, ...]:
 
 
 class Lru:
-    """Values by key, bounded in bytes."""
+    """Values by key, bounded in bytes; a key is a tuple whose second part names what the value belongs to.
+
+    Everything that belongs to what was put last is kept even beyond the bound (unless that is zero), so that the next
+    stroke on a large plane need not begin from nothing.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._held: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._held: OrderedDict[tuple[Hashable, ...], tuple[Any, int]] = OrderedDict()
         self.nbytes = 0
 
-    def get(self, key: Hashable, default: Any = None) -> Any:
+    def get(self, key: tuple[Hashable, ...], default: Any = None) -> Any:
         """The value, which then counts as used last."""
         if key not in self._held:
             return default
         self._held.move_to_end(key)
         return self._held[key][0]
 
-    def put(self, key: Hashable, value: Any) -> None:
-        """Remember a value, and forget others until all fit; one larger than the bound is not kept."""
+    def put(self, key: tuple[Hashable, ...], value: Any) -> None:
+        """Remember a value, and forget those used longest ago until all fit."""
         self.drop(key)
         size = size_of(value)
-        if size > self.limit:
+        if not self.limit:
             return
         self._held[key] = value, size
         self.nbytes += size
-        while self.nbytes > self.limit:
-            _, (_, freed) = self._held.popitem(last=False)
-            self.nbytes -= freed
+        for other in [other for other in self._held if other[1] != key[1]]:
+            if self.nbytes <= self.limit:
+                break
+            self.drop(other)
 
-    def drop(self, key: Hashable) -> None:
+    def drop(self, key: tuple[Hashable, ...]) -> None:
         """Forget one value, if it is there."""
         if key in self._held:
             self.nbytes -= self._held.pop(key)[1]

@@ -31,7 +31,7 @@ from napari_scribseg.session.worker import Deliver, InlineExecutor
 
 __all__ = ["Session"]
 
-STATE_BYTES = 128 << 20
+STATE_BYTES = 32 << 20
 MakeEngine = Callable[..., Engine[Any]]
 
 
@@ -63,7 +63,8 @@ class Session:
     labels : array_like of shape (\\*S), integer, optional
         Finished labels to begin with. A writable uint8 or uint16 array is written into, not copied.
     state_bytes : int
-        Bound of what engines remember of all planes together.
+        Bound of what engines remember of all planes together; what belongs to the last one is kept in any case, unless
+        the bound is 0.
     sidecar : path, optional
         A new file that is kept up to date; :meth:`load` goes on with one that exists.
 
