@@ -1,3 +1,6 @@
+import dataclasses
+from types import SimpleNamespace
+
 import nibabel
 import numpy as np
 import pytest
@@ -95,6 +98,67 @@ def _saved_channels(folder, n):
     path = folder / "channels.nii.gz"
     nibabel.save(nibabel.Nifti1Image(np.arange(60 * n, dtype=np.int16).reshape(3, 4, 5, 1, n), np.eye(4)), path)
     return path
+
+
+def test_folders_of_other_formats_are_left_to_others(tmp_path):
+    (tmp_path / "a.zarr" / "0").mkdir(parents=True)
+    (tmp_path / "a.zarr" / "zarr.json").write_text("{}")
+    (tmp_path / "a.zarr" / "0" / "0.0").write_bytes(bytes(100))
+    assert hooks.get_reader(str(tmp_path / "a.zarr")) is None
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="there is no DICOM image in it"):
+        hooks.get_reader(str(tmp_path / "empty"))(str(tmp_path / "empty"))
+
+
+def test_a_series_that_cannot_be_read_does_not_keep_the_others_away(shared_data, monkeypatch):
+    folder = str(shared_data / "dcmqi_ct_dicom")
+    (series,) = hooks.list_series(folder)
+    monkeypatch.setattr(hooks, "list_series", lambda _folder: (dataclasses.replace(series, identity="gone"), series))
+    with pytest.warns(UserWarning, match="there is no 'gone'"):
+        ((_, _, kind),) = hooks.get_reader(folder)(folder)
+    assert kind == "image"
+
+
+@pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha", ".tif"])
+def test_names_that_a_format_cannot_keep_are_told(tmp_path, geometry, classes, labels, extension, recwarn):
+    _, meta, _ = hooks.labels_layer(labels, "labels", geometry, classes)
+    hooks.write_labels_layer(str(tmp_path / f"a{extension}"), labels, meta)
+    told = [str(w.message) for w in recwarn.list if "names and colours" in str(w.message)]
+    assert len(told) == (extension != ".seg.nrrd")
+    assert len(list(tmp_path.iterdir())) == 1  # tables are written on request only
+    recwarn.clear()
+    _, meta, _ = hooks.labels_layer(labels, "labels", geometry, ClassTable.from_ids([1, 300]))
+    hooks.write_labels_layer(str(tmp_path / f"b{extension}"), labels, meta)
+    assert not recwarn.list
+
+
+def test_labels_of_an_image_with_channels_keep_its_geometry(tmp_path, geometry, classes, labels):
+    _, meta, _ = hooks.labels_layer(labels, "labels", geometry, classes)
+    (path, *_) = hooks.write_labels_layer(str(tmp_path / "a.seg.nrrd"), labels[np.newaxis], meta)
+    back = read_labels(path)
+    np.testing.assert_array_equal(back.array, labels)
+    np.testing.assert_allclose(back.geometry.affine, OBLIQUE, atol=1e-4)
+
+
+def test_the_background_of_a_layer_is_no_segment(tmp_path, geometry, labels):
+    table = ClassTable.from_ids([1], background=255)
+    _, meta, _ = hooks.labels_layer(labels, "labels", geometry, table)
+    (path, *_) = hooks.write_labels_layer(str(tmp_path / "a.seg.nrrd"), labels, meta)
+    assert read_labels(path).classes.ids == (1, 300)
+
+
+def test_features_of_others_and_thousands_of_ids_do_no_harm():
+    features = {"index": [0, 1, np.nan, -3, 70000, "a", None], "name": ["", "cell", "", "", "", "", ""]}
+    assert hooks.layer_classes({"features": features}).ids == (1,)
+    many = ClassTable.from_ids(range(1, 30000))
+    assert hooks.layer_classes({"features": hooks.class_features(many)}) == many
+
+
+def test_hidden_classes_stay_hidden():
+    table = ClassTable.from_ids([1, 2])
+    table = table.with_class(dataclasses.replace(table[2], visible=False))
+    colormap = SimpleNamespace(color_dict=hooks.class_colors(table))
+    assert hooks.layer_classes({"features": hooks.class_features(table), "colormap": colormap}) == table
 
 
 @pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha", ".tif"])

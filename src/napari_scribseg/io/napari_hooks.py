@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
+from napari_scribseg.core.classes import MAX_ID, default_color
 from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
+from napari_scribseg.io.classes_io import bids_path, itksnap_path
+from napari_scribseg.io.dicom_bytes import may_be_dicom
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.samples import Sample, ct_phantom, mr_volume, photograph, totalsegmentator_ct
+from napari_scribseg.io.segments import SEGMENTATION
 from napari_scribseg.io.volumes import IMAGE_EXTENSIONS, extension
 
 __all__ = [
+    "class_colors",
+    "class_features",
     "get_reader",
+    "layer_classes",
+    "layer_geometry",
     "sample_ct_phantom",
     "sample_mr_volume",
     "sample_photograph",
@@ -27,6 +36,7 @@ __all__ = [
 
 LayerData = tuple[Any, dict[str, Any], str]
 _LABEL_WORDS = ("_dseg", "_seg", "_label", "_labels", "-label", "-seg", "_mask")
+_MOST_LOOKED_AT = 2000  # files of a folder, which may hold millions of pieces of a zarr array
 _MILLIMETRES = {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "meter": 1000.0}
 
 
@@ -39,8 +49,16 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
         An image or label file, the folder of a DICOM series, or several of them.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    known = all(Path(p).is_dir() or extension(Path(p)) in IMAGE_EXTENSIONS for p in paths)
+    known = all(_is_ours(Path(p)) for p in paths)
     return _read if paths and known else None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the format is one of ours; a folder is, unless all that it holds is something else than DICOM."""
+    if not path.is_dir():
+        return extension(path) in IMAGE_EXTENSIONS
+    files = list(islice((p for p in path.rglob("*") if p.is_file()), _MOST_LOOKED_AT))
+    return not files or any(map(may_be_dicom, files))
 
 
 def _read(path: str | Sequence[str]) -> list[LayerData]:
@@ -49,11 +67,26 @@ def _read(path: str | Sequence[str]) -> list[LayerData]:
     for one in [path] if isinstance(path, str) else path:
         file = Path(one)
         if file.is_dir():
-            layers += [image_layer(read_volume(file, series=s.identity)) for s in list_series(file)]
+            layers += _folder_layers(file)
         elif is_label_file(file) or _named_like_labels(file):
             layers.append(_labels_or_image(file))
         else:
             layers.append(image_layer(read_volume(file)))
+    return layers
+
+
+def _folder_layers(folder: Path) -> list[LayerData]:
+    """Every DICOM series of a folder; one that cannot be read is told in a warning where there are others."""
+    layers, errors = [], []
+    for series in list_series(folder):
+        try:
+            layers.append(image_layer(read_volume(folder, series=series.identity)))
+        except InputError as error:
+            errors.append(error)
+    if not layers:
+        raise errors[0] if errors else InputError(f"{folder}: there is no DICOM image in it")
+    for told in errors:
+        warnings.warn(str(told), UserWarning, stacklevel=2)
     return layers
 
 
@@ -131,27 +164,40 @@ def image_layer(loaded: LoadedVolume) -> LayerData:
 
 def labels_layer(labels: NDArray[Any], name: str, geometry: Geometry, classes: ClassTable) -> LayerData:
     """Labels with their names and colours as a layer."""
-    colors: dict[int | None, Any] = {None: (0.6, 0.6, 0.6, 1.0), 0: (0.0, 0.0, 0.0, 0.0)}
-    colors.update({c.id: c.color for c in classes})
     kwargs = {
         "name": name,
-        "features": {"index": [0, *classes.ids], "name": ["unlabelled", *(c.name for c in classes)]},
-        "colormap": colors,
+        "features": class_features(classes),
+        "colormap": class_colors(classes),
         "metadata": {"scribseg": {"geometry": geometry}},
         **display_placement(geometry),
     }
     return labels, kwargs, "labels"
 
 
+def class_colors(classes: ClassTable) -> dict[int | None, Any]:
+    """Colours by id, RGBA in [0, 1], as napari's direct colormap takes them: hidden classes clear, other ids grey."""
+    colors: dict[int | None, Any] = {None: (0.6, 0.6, 0.6, 1.0), 0: (0.0, 0.0, 0.0, 0.0)}
+    colors.update({c.id: (*c.color[:3], c.color[3] if c.visible else 0.0) for c in classes})
+    return colors
+
+
+def class_features(classes: ClassTable) -> dict[str, list[Any]]:
+    """The table that napari shows under the mouse, and that writers read: ``index`` and ``name``."""
+    return {"index": [0, *classes.ids], "name": ["unlabelled", *(c.name for c in classes)]}
+
+
 def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Save a labels layer; see :func:`napari_scribseg.io.write_labels` for the formats.
+
+    Where the format has no place for names and colours, a warning says so: a table beside the volume is written on
+    request only, by the widget or the command.
 
     Parameters
     ----------
     path : str
         With one of the extensions of label volumes; ``.nii.gz`` is added where there is none.
     data : array of shape ``(*S)``
-        Ids.
+        Ids; one further axis of length one, where the image has channels, is left out.
     meta : dict
         As napari passes it: the geometry is in its metadata, or made from scale, units and axis names.
 
@@ -166,15 +212,40 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     if not extension(target):
         target = target.with_name(f"{target.name}.nii.gz")
     labels = np.asarray(data)
-    written = write_labels(target, labels, layer_geometry(labels.shape, meta), layer_classes(meta))
+    kept = _kept_geometry(meta)
+    if kept is not None and [n for n in labels.shape if n > 1] == [n for n in kept.shape if n > 1]:
+        labels = labels.reshape(kept.shape)
+    classes = layer_classes(meta)
+    written = write_labels(target, labels, layer_geometry(labels.shape, meta), classes)
+    if extension(target) != SEGMENTATION and _are_named(classes) and not _has_table(target):
+        warnings.warn(
+            f"{target.name} keeps the ids, not the names and colours of the classes; .seg.nrrd keeps them, and so does "
+            "a table beside the volume, which Save labels in the widget writes on request",
+            UserWarning,
+            stacklevel=2,
+        )
     return [str(p) for p in written]
 
 
-def layer_geometry(shape: tuple[int, ...], meta: dict[str, Any]) -> Geometry:
-    """The geometry that a reader left in the layer, else one made from its scale, units and axis names."""
+def _are_named(classes: ClassTable) -> bool:
+    return any(c.name != f"class {c.id}" or c.color[:3] != default_color(c.id)[:3] for c in classes if not c.background)
+
+
+def _has_table(labels: Path) -> bool:
+    return bids_path(labels).is_file() or itksnap_path(labels).is_file()
+
+
+def _kept_geometry(meta: dict[str, Any]) -> Geometry | None:
+    """What a reader left in the metadata of a layer."""
     left = (meta.get("metadata") or {}).get("scribseg")
     kept = left.get("geometry") if isinstance(left, dict) else None
-    if isinstance(kept, Geometry) and kept.shape == shape:
+    return kept if isinstance(kept, Geometry) else None
+
+
+def layer_geometry(shape: tuple[int, ...], meta: dict[str, Any]) -> Geometry:
+    """The geometry that a reader left in the layer, else one made from its scale and units."""
+    kept = _kept_geometry(meta)
+    if kept is not None and kept.shape == shape:
         return kept
     units = [str(u) for u in meta.get("units") or ("pixel",) * len(shape)]
     sizes = [_MILLIMETRES.get(u) for u in units]
@@ -185,22 +256,28 @@ def layer_geometry(shape: tuple[int, ...], meta: dict[str, Any]) -> Geometry:
 
 
 def layer_classes(meta: dict[str, Any]) -> ClassTable:
-    """Names and colours out of a layer's features and colormap."""
+    """Names and colours out of a layer's features and colormap; a class named "background" is the background."""
     features, colormap = meta.get("features"), meta.get("colormap")
-    table = ClassTable()
     if features is None or "index" not in features or "name" not in features:
-        return table
+        return ClassTable()
     colors = getattr(colormap, "color_dict", None) or {}
+    found: dict[int, LabelClass] = {}
     for index, name in zip(features["index"], features["name"], strict=True):
-        if int(index) > 0:
-            table = table.with_ids([int(index)])
-            named = replace(table[int(index)], name=str(name))
-            color = colors.get(int(index))
-            if color is not None:
-                r, g, b = (float(c) for c in np.asarray(color)[:3])
-                named = LabelClass(named.id, named.name, (r, g, b, 1.0))
-            table = table.with_class(named)
-    return table
+        identity = _identity(index)
+        if identity:
+            r, g, b, a = (float(c) for c in np.clip(colors.get(identity, default_color(identity)), 0, 1))
+            found[identity] = LabelClass(identity, str(name), (r, g, b, 1.0), visible=a > 0)
+    table = ClassTable(tuple(found.values()))
+    background = next((c.id for c in table if c.name.lower() == "background"), None)
+    return table if background is None else table.as_background(background)
+
+
+def _identity(index: Any) -> int:
+    """The id that a cell of the column ``index`` holds; 0 where it is none, as in a table of another plugin."""
+    try:
+        return int(index) if 0 < int(index) <= MAX_ID else 0
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def _sample_layers(sample: Sample) -> list[LayerData]:
