@@ -463,6 +463,18 @@ def test_closed_annotator_does_nothing_more(bench):
     assert bench.lost == []
 
 
+def test_an_overlay_that_comes_after_the_end_is_not_shown(bench):
+    two_strokes(bench)
+    late = []
+    bench.annotator.overlay._aside = lambda function, done, failed: late.append(lambda: done(function()))
+    bench.annotator.set_overlay("uncertainty", 0.5)
+    bench.annotator.close()
+    for call in late:
+        call()
+    assert bench.layers.overlay is None
+    assert len(bench.viewer.layers) == 3
+
+
 def test_result_is_not_painted_on_while_it_is_ours(bench):
     two_strokes(bench)
     assert not bench.result.editable

@@ -58,3 +58,13 @@ def test_nothing_arrives_after_close(dispatcher, qtbot):
     dispatcher.aside(lambda: 1, seen.append, seen.append)
     dispatcher.close()
     assert seen == []
+
+
+def test_a_file_is_written_even_if_the_window_closes_before(dispatcher):
+    go, written = threading.Event(), []
+    dispatcher.aside(go.wait, print, print, file=True)
+    dispatcher.aside(lambda: written.append("whole"), print, print, file=True)
+    dispatcher.close()
+    go.set()
+    dispatcher._files.shutdown(wait=True)
+    assert written == ["whole"]

@@ -426,6 +426,30 @@ def test_strokes_are_saved_and_resumed_from_a_file(desk, quick, tmp_path, monkey
     assert np.array_equal(desk.front.layers.strokes.data, painted)
 
 
+def test_resumed_settings_are_shown_as_they_are(desk, quick, tmp_path):
+    desk.start()
+    desk.two_strokes()
+    session = desk.front.session
+    session.device, session.overlap = "cuda", "keep"
+    session.save(tmp_path / "a.scribseg")
+    desk.widget.resume(tmp_path / "a.scribseg")
+    assert desk.front.session is not session
+    assert (desk.widget.engines.device, desk.widget.engines.overlap) == ("cuda", "keep")
+
+
+def test_a_result_taken_over_from_a_former_annotation_stays_ours(desk, quick):
+    desk.start()
+    desk.two_strokes()
+    result, former = desk.front.layers.result, desk.front
+    desk.viewer.add_labels(np.zeros((5, 40, 60), np.uint8), name="mine")
+    combo = desk.widget.images._strokes
+    combo.setCurrentIndex(combo.findText("mine"))  # another layer to paint on, the same result
+    desk.widget.start()
+    assert desk.front is not former
+    assert desk.front.layers.result is result
+    assert not result.editable
+
+
 def test_resume_from_a_damaged_file(desk, quick, tmp_path):
     path = tmp_path / "bad.scribseg"
     path.write_bytes(b"no session")

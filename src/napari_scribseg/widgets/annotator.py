@@ -276,6 +276,7 @@ class Annotator:
     def close(self) -> None:
         """End the session; its sidecar is written. The strokes and the result stay in the viewer."""
         self.session.close()
+        self.overlay.kind = "none"  # one that is still being computed comes too late
         self.layers.release()
 
     # results out ------------------------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ class Desk:
         former = self.of(source.layer)
         if former is not None:
             self.end(former)
+            annotator.layers.show_result(annotator.session.labels, annotator.session.classes)  # may be the former's own
         watcher = Watcher(
             annotator,
             self._dispatcher.later,

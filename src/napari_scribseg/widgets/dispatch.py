@@ -12,7 +12,7 @@ __all__ = ["Dispatcher"]
 
 
 class Dispatcher(QObject):
-    """One worker thread for the engine, one for what may wait, and :meth:`post` to return from either.
+    """A worker thread for the engine, one for what may wait, one for files, and :meth:`post` to return from them.
 
     Everything that the window shows is changed in functions given to :meth:`post`, so no lock is needed anywhere.
     """
@@ -24,6 +24,7 @@ class Dispatcher(QObject):
         self._closed = False
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg")
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg-aside")
+        self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg-files")
         self._posted.connect(self._run, Qt.ConnectionType.QueuedConnection)
 
     @property
@@ -41,9 +42,17 @@ class Dispatcher(QObject):
             self._closed = True
 
     def aside(
-        self, function: Callable[[], Any], done: Callable[[Any], object], failed: Callable[[BaseException], object]
+        self,
+        function: Callable[[], Any],
+        done: Callable[[Any], object],
+        failed: Callable[[BaseException], object],
+        *,
+        file: bool = False,
     ) -> None:
-        """Run a function away from window and engine; ``done`` or ``failed`` is posted with what it gave."""
+        """Run a function away from window and engine; ``done`` or ``failed`` is posted with what it gave.
+
+        One that writes a ``file`` waits for nothing else, and is run even if the window is closed before.
+        """
         if self._closed:
             return
 
@@ -57,7 +66,7 @@ class Dispatcher(QObject):
             else:
                 self.post(lambda: failed(error))
 
-        self._aside.submit(function).add_done_callback(answer)
+        (self._files if file else self._aside).submit(function).add_done_callback(answer)
 
     def later(self, milliseconds: int, function: Callable[[], object]) -> None:
         """Run a function of the window's thread after a time, unless this was closed by then."""
@@ -65,10 +74,11 @@ class Dispatcher(QObject):
             QTimer.singleShot(milliseconds, lambda: self._run(function))
 
     def close(self) -> None:
-        """End the threads after the jobs that they are in; what still waits is dropped. May be called twice."""
+        """End the threads after their jobs; what waits is dropped, but for files. May be called twice."""
         self._closed = True
         self._worker.shutdown(wait=False, cancel_futures=True)
         self._aside.shutdown(wait=False, cancel_futures=True)
+        self._files.shutdown(wait=False)
 
     def _run(self, function: Callable[[], object]) -> None:
         if not self._closed:

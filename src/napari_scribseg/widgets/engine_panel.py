@@ -85,9 +85,9 @@ class EnginePanel(QWidget):
         """What a result may do to finished labels."""
         return str(self._overlap.currentData())
 
-    def choose(self, engine: str, values: dict[str, Any], overlap: str) -> None:
-        """Show an engine with parameters, and an overlap rule, without telling."""
-        for combo, data in ((self._engine, engine), (self._overlap, overlap)):
+    def choose(self, engine: str, values: dict[str, Any], overlap: str, device: str) -> None:
+        """Show an engine with parameters, an overlap rule, and a device, without telling."""
+        for combo, data in ((self._engine, engine), (self._overlap, overlap), (self._device, device)):
             combo.blockSignals(True)
             combo.setCurrentIndex(max(combo.findData(data), 0))
             combo.blockSignals(False)

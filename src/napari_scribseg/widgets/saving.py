@@ -7,6 +7,7 @@ import os
 import re
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtCore import QStandardPaths
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io import write_labels
 from napari_scribseg.io.labels import LABEL_EXTENSIONS
 from napari_scribseg.widgets.annotator import Annotator
@@ -83,19 +84,28 @@ def ask_labels_path(parent: QWidget, suggested: Path) -> Path | None:
     """Ask where to write the label volume; None where the user thought better of it."""
     every = " ".join(f"*{extension}" for extension in LABEL_EXTENSIONS)
     filters = ";;".join([f"Label volumes ({every})", *(f"{e[1:]} (*{e})" for e in LABEL_EXTENSIONS)])
-    path, _ = QFileDialog.getSaveFileName(parent, "Save labels", str(suggested), filters)
-    if not path:
-        return None
-    return Path(path if any(path.lower().endswith(e) for e in LABEL_EXTENSIONS) else f"{path}.nii.gz")
+    path, chosen = QFileDialog.getSaveFileName(parent, "Save labels", str(suggested), filters)
+    extension = next((e for e in LABEL_EXTENSIONS if chosen.endswith(f"(*{e})")), ".nii.gz")
+    return _completed(parent, path, LABEL_EXTENSIONS, extension)
 
 
 def ask_session_path(parent: QWidget, suggested: Path, *, save: bool) -> Path | None:
     """Ask where the strokes are, or where they go; None where the user thought better of it."""
     ask = QFileDialog.getSaveFileName if save else QFileDialog.getOpenFileName
     path, _ = ask(parent, "Save strokes" if save else "Resume", str(suggested), f"Strokes (*{SESSION_EXTENSION})")
-    if not path:
-        return None
-    return Path(path if not save or path.endswith(SESSION_EXTENSION) else f"{path}{SESSION_EXTENSION}")
+    return _completed(parent, path, (SESSION_EXTENSION,) if save else ("",), SESSION_EXTENSION)
+
+
+def _completed(parent: QWidget, path: str, known: tuple[str, ...], extension: str) -> Path | None:
+    """The path with an extension; the dialog did not ask about replacing a file whose name only gets one here."""
+    if not path or path.lower().endswith(known):
+        return Path(path) if path else None
+    whole = Path(f"{path}{extension}")
+    if whole.exists():
+        question = f"{whole.name} exists. Replace it?"
+        if QMessageBox.question(parent, "Replace", question) != QMessageBox.StandardButton.Yes:
+            return None
+    return whole
 
 
 def _safe(name: str) -> str:
@@ -117,30 +127,64 @@ class Saver:
     def __init__(self, widget: Any, dispatcher: Dispatcher) -> None:
         self._widget = widget
         self._dispatcher = dispatcher
+        self._waiting: list[Callable[[], None]] = []
 
     def save_labels(
         self, viewer: ViewerModel, annotator: Annotator | None, selected: Labels | None, tables: dict[str, bool]
     ) -> None:
         """Write the result of an annotator; without one the selected labels layer, with the geometry of its image.
 
+        While a job runs, the result is a preview: it is then written when the job is done or cancelled.
+
         ``tables`` says which files of names and colours go beside it; see :func:`~napari_scribseg.io.write_labels`.
         """
         if annotator is not None:
             source = annotator.layers.source
-            labels, geometry, classes = annotator.session.labels, source.geometry(), annotator.session.classes
-            name, origin = source.layer.name, source.layer.source.path
+            path = ask_labels_path(
+                self._widget, suggested_name(source.layer.name, source.layer.source.path, source.geometry())
+            )
+            if path is not None:
+                self._when_final(annotator, path, tables)
         elif selected is not None and not selected.multiscale:
-            labels, geometry, classes = selected.data, layer_geometry(viewer, selected), layer_classes(selected)
-            name, origin = selected.name, selected.source.path
+            geometry = layer_geometry(viewer, selected)
+            path = ask_labels_path(self._widget, suggested_name(selected.name, selected.source.path, geometry))
+            if path is not None:
+                self._write(path, selected.data, geometry, layer_classes(selected), tables)
         else:
             self._widget.say("There are no labels to save: press Start painting, or select a labels layer", error=True)
-            return
-        path = ask_labels_path(self._widget, suggested_name(name, origin, geometry))
-        if path is None:
-            return
+
+    def finish(self) -> None:
+        """Write at once what waits for a job that nobody will wait for any more."""
+        for write in list(self._waiting):
+            write()
+
+    def _when_final(self, annotator: Annotator, path: Path, tables: dict[str, bool]) -> None:
+        session, geometry = annotator.session, annotator.layers.source.geometry()
+
+        def write() -> None:
+            if write in self._waiting:
+                self._waiting.remove(write)
+                session.busy.disconnect(on_busy)
+            self._write(path, session.finished_labels(), geometry, session.classes, tables)
+
+        def on_busy(busy: bool) -> None:
+            if not busy:
+                write()
+
+        if session.is_busy:
+            self._waiting.append(write)
+            session.busy.connect(on_busy)
+            self._widget.say(f"{path.name} is saved when the running job is done; Cancel saves the former result")
+        else:
+            write()
+
+    def _write(self, path: Path, labels: Any, geometry: Geometry, classes: ClassTable, tables: dict[str, bool]) -> None:
         self._widget.say(f"Saving {path.name}…")
         self._dispatcher.aside(
-            lambda: write_labels(path, np.asarray(labels), geometry, classes, **tables), self._saved, self._failed
+            lambda: write_labels(path, np.asarray(labels), geometry, classes, **tables),
+            self._saved,
+            self._failed,
+            file=True,
         )
 
     def save_session(self, annotator: Annotator | None) -> None:

@@ -208,7 +208,7 @@ class SegmentationWidget(QWidget):
         self.images.choose(layers.source.layer, layers.strokes, layers.result)
         engine = session.engine
         values = {name: getattr(engine, name) for name in getattr(engine, "__dataclass_fields__", {})}
-        self.engines.choose(engine.info.name, values, session.overlap)
+        self.engines.choose(engine.info.name, values, session.overlap, session.device)
         annotator.mode = self.engines.mode
         annotator.set_overlay(*self.slices.overlay)
 
@@ -286,5 +286,6 @@ class SegmentationWidget(QWidget):
         if not self._closed:
             self._closed = True
             self.desk.end_all()
+            self.saver.finish()
             self.images.close_events()
             self.dispatcher.close()

@@ -1,0 +1,180 @@
+"""What is saved, and when: no preview, no half of a stroke, and nothing replaced unasked."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QFileDialog, QMessageBox
+
+from napari_scribseg.core import ClassTable
+from napari_scribseg.io import read_labels
+from napari_scribseg.io.labels import LABEL_EXTENSIONS
+from napari_scribseg.session.session import Session
+from napari_scribseg.session.worker import Inbox
+from napari_scribseg.widgets import saving
+from napari_scribseg.widgets.annotator import Annotator
+from napari_scribseg.widgets.layers import LayerSet
+from napari_scribseg.widgets.saving import Saver
+from napari_scribseg.widgets.sources import Source
+from napari_scribseg.widgets.view import View
+
+LIVER = ClassTable.from_ids([1], background=255)
+LIVER = LIVER.with_class(replace(LIVER[1], name="liver", color=(1.0, 0.5, 0.0, 1.0)))
+TABLES = {"bids_tsv": True, "itksnap": True}
+
+
+class AtOnce:
+    """A dispatcher that waits for nothing."""
+
+    def aside(self, function, done, failed, *, file=False):
+        assert file
+        done(function())
+
+
+def annotate(engine, **options):
+    viewer = ViewerModel()
+    layers = LayerSet(viewer, Source(viewer.add_image(np.zeros((4, 20, 30), np.int16), name="scan", units=("mm",) * 3)))
+    session = Session(layers.source.volume(), engine, classes=LIVER, **options)
+    layers.make_strokes(LIVER)
+    layers.show_result(session.labels, LIVER)
+    return Annotator(layers, session, MagicMock(spec=View), MagicMock())
+
+
+def strokes(row=15):
+    painted = np.zeros((20, 30), np.uint8)
+    painted[2, 2:5], painted[row, 20:23] = 255, 1
+    return painted
+
+
+@pytest.fixture
+def saver(tmp_path, monkeypatch):
+    saver = Saver(MagicMock(), AtOnce())
+    saver.path = tmp_path / "out.nii.gz"
+    monkeypatch.setattr(saving, "ask_labels_path", lambda *_args: saver.path)
+    return saver
+
+
+def said(saver):
+    return [call.args[0] for call in saver._widget.say.call_args_list]
+
+
+@pytest.mark.parametrize("extension", LABEL_EXTENSIONS)
+def test_tables_go_beside_every_format(nearest, saver, extension):
+    annotator = annotate(nearest())
+    annotator.session.draw(strokes(), 1)
+    saver.path = saver.path.with_name(f"out{extension}")
+    saver.save_labels(annotator.layers.viewer, annotator, None, TABLES)
+    assert said(saver)[-1].startswith(f"Saved out{extension}")
+    assert {"out_dseg.tsv", "out_labels.txt"} <= {p.name for p in saver.path.parent.iterdir()}
+    back = read_labels(saver.path)
+    assert np.array_equal(back.array, annotator.session.labels)
+    assert back.classes.ids == (1,)
+    assert back.classes[1].name == "liver"
+    np.testing.assert_allclose(back.classes[1].color, (1.0, 0.5, 0.0, 1.0), atol=0.01)
+
+
+def test_tables_only_on_request(nearest, saver):
+    annotator = annotate(nearest())
+    annotator.session.draw(strokes(), 1)
+    saver.save_labels(annotator.layers.viewer, annotator, None, dict.fromkeys(TABLES, False))
+    assert [p.name for p in saver.path.parent.glob("out*")] == ["out.nii.gz"]
+
+
+class Busy:
+    """An annotator whose second job waits at a gate, and shows a preview."""
+
+    def __init__(self, nearest, worker):
+        self.gate, self.inbox = threading.Event(), Inbox()
+        self.gate.set()
+        self.annotator = annotate(nearest(gate=self.gate), executor=worker, deliver=self.inbox.deliver)
+        self.session = self.annotator.session
+        self.inbox.wait(self.session.draw(strokes(), 1), 10)
+        self.former = self.session.labels.copy()
+        self.gate.clear()
+        self.future = self.session.draw(strokes(4), 1)
+        self.session._state.canvas.show(self.session.plane(1), np.full((20, 30), 7, np.uint8))
+
+
+@pytest.fixture
+def busy(nearest):
+    with ThreadPoolExecutor(1) as worker:
+        busy = Busy(nearest, worker)
+        yield busy
+        busy.gate.set()
+
+
+def test_while_a_job_runs_the_result_is_awaited(busy, saver):
+    saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
+    assert not saver.path.exists()
+    assert "saved when the running job is done" in said(saver)[-1]
+    busy.gate.set()
+    busy.inbox.wait(busy.future, 10)
+    busy.inbox.run()
+    assert np.array_equal(read_labels(saver.path).array, busy.session.labels)
+    assert not np.array_equal(busy.session.labels, busy.former)
+    saver.path.unlink()
+    busy.inbox.wait(busy.session.draw(strokes(6), 1), 10)
+    busy.inbox.run()
+    assert not saver.path.exists()  # asked for once, saved once
+
+
+def test_a_job_that_is_cancelled_leaves_the_former_result_to_save(busy, saver):
+    saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
+    busy.session.cancel()
+    while busy.session.is_busy:
+        busy.inbox.run()
+    assert np.array_equal(read_labels(saver.path).array, busy.former)
+
+
+def test_a_window_that_closes_saves_what_was_asked_for_without_the_preview(busy, saver):
+    saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
+    saver.finish()
+    assert np.array_equal(read_labels(saver.path).array, busy.former)
+    saver.finish()
+    assert len([text for text in said(saver) if text.startswith("Saved")]) == 1
+
+
+def test_what_is_painted_while_the_file_is_written_is_not_in_it(nearest, saver):
+    annotator, writes = annotate(nearest()), []
+    annotator.session.draw(strokes(), 1)
+    before = annotator.session.labels.copy()
+    saver._dispatcher = MagicMock()
+    saver._dispatcher.aside = lambda function, *_args, **_options: writes.append(function)
+    saver.save_labels(annotator.layers.viewer, annotator, None, {})
+    annotator.session.draw(strokes(4), 1)
+    writes[0]()
+    assert np.array_equal(read_labels(saver.path).array, before)
+
+
+@pytest.mark.parametrize(
+    ("typed", "chosen", "expected"),
+    [
+        ("a", "seg.nrrd (*.seg.nrrd)", "a.seg.nrrd"),
+        ("a", "Label volumes (*.nii.gz *.nii)", "a.nii.gz"),
+        ("a.MHA", "seg.nrrd (*.seg.nrrd)", "a.MHA"),
+    ],
+)
+def test_the_format_chosen_in_the_dialog_counts(tmp_path, monkeypatch, typed, chosen, expected):
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / typed), chosen))
+    assert saving.ask_labels_path(None, tmp_path / "x") == tmp_path / expected
+
+
+@pytest.mark.parametrize("ask", ["labels", "session"])
+def test_a_file_whose_name_gets_an_extension_is_not_replaced_unasked(tmp_path, monkeypatch, ask):
+    (tmp_path / "a.nii.gz").touch()
+    (tmp_path / "a.scribseg").touch()
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / "a"), ""))
+    monkeypatch.setattr(QMessageBox, "question", lambda *_args: answers.pop(0))
+
+    def path():
+        if ask == "labels":
+            return saving.ask_labels_path(None, tmp_path)
+        return saving.ask_session_path(None, tmp_path, save=True)
+
+    assert path() is None
+    assert path() == tmp_path / ("a.nii.gz" if ask == "labels" else "a.scribseg")
