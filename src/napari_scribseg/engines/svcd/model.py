@@ -152,10 +152,8 @@ def choose_recipe(look: Look, seeds: NDArray[np.int32], n_classes: int) -> tuple
     share = min((reliability - _DOUBTFUL) / (_CERTAIN - _DOUBTFUL), 1.0)
     share = share if share > _LEAST_INTENSITY else 0.0
     recipe = replace(_BY_PATH.towards(_BY_COLOUR, share), width=width)
-    told = (
-        f"intensities tell the strokes apart with reliability {reliability:.2f}, kernel width {width * PLACE_SIGMA:g}"
-    )
-    return recipe, (f"{told}: labels {share:.0%} by intensity, {1 - share:.0%} by paths that avoid edges",)
+    how = f"reliability {reliability:.2f}, kernel width {width * PLACE_SIGMA:g}"
+    return recipe, (f"labels {share:.0%} by intensity ({how}), {1 - share:.0%} by paths that avoid edges",)
 
 
 def open_label(scribbles: Scribbles) -> int | None:
