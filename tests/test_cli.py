@@ -101,6 +101,25 @@ def test_bad_options_end_with_status_2_and_one_sentence(scribseg, files, argumen
     assert not (files / "labels.nii.gz").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "path", "words"),
+    [
+        ("--out", "labels.docx", "labels can be saved as"),
+        ("--out", "missing/labels.nii.gz", "the folder does not exist"),
+        ("--out", "folder.nii", "it is a folder"),
+        ("--picture", "picture.gif", "a picture can be saved as .png or .jpg"),
+        ("--picture", "missing/picture.png", "the folder does not exist"),
+    ],
+)
+def test_what_cannot_be_saved_is_told_before_anything_is_computed(scribseg, files, monkeypatch, option, path, words):
+    monkeypatch.setattr("napari_scribseg.headless.segment_strokes", lambda *_args, **_options: pytest.fail("computed"))
+    (files / "folder.nii").mkdir()
+    code, _, err = scribseg(*segment(files, option, files / path))
+    assert code == 2
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_scribbles_elsewhere_in_space_are_refused_unless_asked(scribseg, files):
     moved = nibabel.load(files / "strokes.nii.gz")
     affine = AFFINE.copy()

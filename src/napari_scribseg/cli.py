@@ -91,7 +91,11 @@ def segment(
     """Segment every slice of IMAGE that has strokes, and write a label volume with its geometry."""
     from napari_scribseg.headless import parse_parameters, segment_volume
     from napari_scribseg.io import write_labels
+    from napari_scribseg.io.labels import check_label_path
 
+    check_label_path(out)
+    if picture is not None:
+        _check_picture(picture)
     with _progress("segmenting") as progress:
         volume, strokes, labels, classes = segment_volume(
             image,
@@ -155,6 +159,16 @@ def demo(
     log.debug("the label volume has the shape %s", labels.geometry.shape)
 
 
+def _check_picture(path: Path) -> None:
+    """Complain before the work is done, not after it."""
+    from napari_scribseg.core import InputError
+    from napari_scribseg.io.atomic import check_writable
+
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"{path.name}: a picture can be saved as .png or .jpg; give one of these extensions")
+    check_writable(path)
+
+
 def _write_picture(
     path: Path, volume: Any, painted: Any, labels: Any, classes: Any, axis: int | None, most: int = 4
 ) -> Path:
@@ -163,6 +177,7 @@ def _write_picture(
     from PIL import Image as Pillow
 
     from napari_scribseg.headless import stroke_planes
+    from napari_scribseg.io.atomic import write_files
     from napari_scribseg.picture import montage
 
     strokes = np.asarray(painted)
@@ -170,7 +185,8 @@ def _write_picture(
     chosen = [planes[i] for i in np.unique(np.linspace(0, len(planes) - 1, min(most, len(planes))).round().astype(int))]
     rows = [(np.asarray(volume.array[p.slicer]), strokes[p.slicer], labels[p.slicer]) for p in chosen]
     spacing = tuple(volume.geometry.spacing[a] for a in chosen[0].displayed)
-    Pillow.fromarray(montage(rows, classes, spacing=(spacing[0], spacing[1]))).save(path)
+    image = Pillow.fromarray(montage(rows, classes, spacing=(spacing[0], spacing[1])))
+    write_files({path: lambda file: image.save(file, "png" if path.suffix.lower() == ".png" else "jpeg")})
     return path
 
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from napari_scribseg.core import InputError
 
-__all__ = ["LabelFiles", "replacing", "write_files"]
+__all__ = ["LabelFiles", "check_writable", "replacing", "write_files"]
 
 LabelFiles = dict[Path, Callable[[BinaryIO], None]]
 
@@ -27,6 +27,22 @@ _REASONS = {
     errno.ENOTDIR: "its parent is not a folder",
     errno.EISDIR: "it is a folder",
 }
+
+
+def check_writable(path: Path) -> None:
+    """Ask before long work whether its result could be saved; the disk may still be full then.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or may not be written, or the file is a folder or may not be replaced.
+    """
+    with _told_as_sentence([path]):
+        folder = _writable(path).parent
+        code = 0 if os.access(folder, os.W_OK) else errno.EACCES
+        code = code if folder.is_dir() else errno.ENOENT
+        if code:
+            raise OSError(code, os.strerror(code), str(folder))
 
 
 @contextmanager

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.classes import MAX_ID
-from napari_scribseg.io.atomic import LabelFiles, write_files
+from napari_scribseg.io.atomic import LabelFiles, check_writable, write_files
 from napari_scribseg.io.classes_io import bids_path, classes_beside, itksnap_path, render_classes
 from napari_scribseg.io.headers import nrrd_fields
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.segments import SEGMENTATION, is_segmentation
 from napari_scribseg.io.volumes import METAIMAGE, NIFTI, NRRD, TIFF, extension, read_volume
 
-__all__ = ["LABEL_EXTENSIONS", "is_label_file", "read_labels", "write_labels"]
+__all__ = ["LABEL_EXTENSIONS", "check_label_path", "is_label_file", "read_labels", "write_labels"]
 
 LABEL_EXTENSIONS = (
     ".nii.gz",
@@ -137,11 +137,7 @@ def write_labels(
         cannot be written; every file that was there is then unchanged.
     """
     file = Path(path).expanduser()
-    kind = extension(file)
-    if kind not in LABEL_EXTENSIONS:
-        raise InputError(
-            f"{file.name}: labels can be saved as {', '.join(LABEL_EXTENSIONS)}; give one of these extensions"
-        )
+    kind = _label_extension(file)
     array, ids = as_labels(np.asarray(labels), "the label volume")
     grid = matching(geometry, array.shape)
     table = _named(classes or ClassTable(), ids)
@@ -151,6 +147,28 @@ def write_labels(
             contents[name(file)] = partial(_write_bytes, data=render_classes(name(file), table))
     written = write_files(contents)
     return (file, *(other for other in written if other != file))
+
+
+def check_label_path(path: str | PathLike[str]) -> None:
+    """Ask before long work whether labels could be saved here.
+
+    Raises
+    ------
+    InputError
+        If the extension is none of ``LABEL_EXTENSIONS``, or the folder is missing or may not be written.
+    """
+    file = Path(path).expanduser()
+    _label_extension(file)
+    check_writable(file)
+
+
+def _label_extension(file: Path) -> str:
+    kind = extension(file)
+    if kind not in LABEL_EXTENSIONS:
+        raise InputError(
+            f"{file.name}: labels can be saved as {', '.join(LABEL_EXTENSIONS)}; give one of these extensions"
+        )
+    return kind
 
 
 def _write_bytes(file: BinaryIO, data: bytes) -> None:
