@@ -265,7 +265,10 @@ def test_dock_closed_while_a_job_runs(desk, quick):
     desk.viewer.window.remove_dock_widget(desk.widget)
     gate.set()
     desk.qtbot.wait(100)
-    desk.viewer.layers[-1].paint((2, 10, 10), 1)
+    strokes = desk.viewer.layers[-1]
+    strokes.paint((2, 10, 10), 1)
+    assert strokes.data[2, 10, 10] == 1  # an ordinary labels layer again
+    assert desk.front is None
     desk.viewer.layers.clear()
 
 
@@ -278,6 +281,9 @@ def test_viewer_closed_while_a_job_runs(viewer, qtbot, quick):
     desk.widget.end_all()
     gate.set()
     qtbot.wait(50)
+    assert desk.front is None
+    ours = [t.name for t in threading.enumerate() if t.name.startswith("scribseg")]
+    assert all(name.startswith("scribseg-kernel") for name in ours)  # the compiled loops' own pool stays
 
 
 def test_every_layer_deleted_while_a_job_runs_in_the_window(desk, quick):
