@@ -122,6 +122,18 @@ def test_while_a_job_runs_the_result_is_awaited(busy, saver):
     assert not saver.path.exists()  # asked for once, saved once
 
 
+def test_two_files_asked_for_while_a_job_runs(busy, saver):
+    first = saver.path
+    saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
+    saver.path = saver.path.with_name("second.seg.nrrd")
+    saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
+    busy.gate.set()
+    busy.inbox.wait(busy.future, 10)
+    busy.inbox.run()
+    assert first.exists()
+    assert saver.path.exists()
+
+
 def test_a_job_that_is_cancelled_leaves_the_former_result_to_save(busy, saver):
     saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
     busy.session.cancel()

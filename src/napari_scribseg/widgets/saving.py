@@ -164,11 +164,10 @@ class Saver:
         def write() -> None:
             if write in self._waiting:
                 self._waiting.remove(write)
-                session.busy.disconnect(on_busy)
             self._write(path, session.finished_labels(), geometry, session.classes, tables)
 
         def on_busy(busy: bool) -> None:
-            if not busy:
+            if not busy and write in self._waiting:
                 write()
 
         if session.is_busy:
