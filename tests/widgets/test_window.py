@@ -443,6 +443,16 @@ def test_resumed_settings_are_shown_as_they_are(desk, quick, tmp_path):
     assert (desk.widget.engines.device, desk.widget.engines.overlap) == ("cuda", "keep")
 
 
+def test_strokes_resumed_on_another_image_are_told(desk, quick, tmp_path):
+    desk.start()
+    desk.two_strokes()
+    desk.front.session.save(tmp_path / "a.scribseg")
+    desk.viewer.layers["scan"].data = volume() + 1
+    desk.widget.resume(tmp_path / "a.scribseg")
+    desk.qtbot.waitUntil(lambda: "not the image that the strokes were painted on" in desk.status)
+    assert desk.front.session.labels.any()
+
+
 def test_a_result_taken_over_from_a_former_annotation_stays_ours(desk, quick):
     desk.start()
     desk.two_strokes()

@@ -146,8 +146,8 @@ def nearest_axes(directions: NDArray[np.float64]) -> NDArray[np.float64]:
 def image_layer(loaded: LoadedVolume) -> LayerData:
     """An image as a layer; red, green and blue as one colour layer, other channels along a last axis of their own."""
     placement = display_placement(loaded.geometry)
-    rgb = loaded.channels and loaded.array.shape[-1] in (3, 4)
     array = loaded.array
+    rgb = loaded.channels and array.shape[-1] in (3, 4) and array.dtype.kind in "uf"  # vectors have signs, colours none
     if rgb and array.dtype.kind == "f":
         rgb = bool(np.nanmin(array) >= 0 and np.nanmax(array) <= 1)
     if loaded.channels and not rgb:

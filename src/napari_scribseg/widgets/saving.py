@@ -62,7 +62,15 @@ def new_autosave(source: Source) -> Path:
 def autosaves(source: Source) -> list[Path]:
     """The files kept for an image, the newest first."""
     found = autosave_folder().glob(f"{_stem(source)}-*{SESSION_EXTENSION}")
-    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    return sorted(found, key=_modified, reverse=True)
+
+
+def _modified(path: Path) -> float:
+    """When a file was written; 0 where another window has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _stem(source: Source) -> str:
