@@ -61,6 +61,20 @@ def test_an_image_named_like_labels_is_still_an_image(tmp_path):
     assert data.shape == (5, 4, 3)
 
 
+def test_an_image_beside_its_own_labels_is_still_an_image(tmp_path, geometry, classes, labels):
+    path = tmp_path / "scan [1].nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.arange(120, dtype=np.uint16).reshape(6, 5, 4), np.eye(4)), path)
+    write_labels(tmp_path / "scan [1]_dseg.nii.gz", labels, geometry, classes, bids_tsv=True, itksnap=True)
+    ((_, _, kind),) = hooks.get_reader(str(path))(str(path))
+    assert kind == "image"
+    ((_, kwargs, kind),) = hooks.get_reader(str(path))(str(tmp_path / "scan [1]_dseg.nii.gz"))
+    assert kind == "labels"
+    assert "liver" in kwargs["features"]["name"]
+    (tmp_path / "scan [1]_dseg.nii.gz").unlink()  # then the table is that of the volume of this name
+    ((_, _, kind),) = hooks.get_reader(str(path))(str(path))
+    assert kind == "labels"
+
+
 def test_the_place_shown_is_the_nearest_orthogonal_one(geometry):
     shown = hooks.display_placement(geometry)
     assert shown["units"] == ("mm", "mm", "mm")

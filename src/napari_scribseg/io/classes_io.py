@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import warnings
 from collections.abc import Iterable
@@ -14,7 +15,15 @@ from napari_scribseg.core.classes import MAX_ID, Color, default_color
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.volumes import extension, stem
 
-__all__ = ["bids_path", "classes_beside", "itksnap_path", "read_classes", "render_classes", "write_classes"]
+__all__ = [
+    "bids_path",
+    "classes_beside",
+    "itksnap_path",
+    "read_classes",
+    "render_classes",
+    "tables_beside",
+    "write_classes",
+]
 
 _MOST_BYTES = 16 << 20
 _SNAP_LINE = re.compile(r'^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+([\d.eE+-]+)\s+([01])\s+([01])\s+"(.*)"\s*$')
@@ -46,6 +55,18 @@ def bids_path(labels: Path) -> Path:
 def itksnap_path(labels: Path) -> Path:
     """Where the ITK-SNAP label file of a label volume goes: ``x_labels.txt`` for ``x.nii.gz``."""
     return labels.with_name(f"{stem(labels)}_labels.txt")
+
+
+def tables_beside(labels: Path) -> tuple[Path, ...]:
+    """The tables of this volume that there are: BIDS first, then ITK-SNAP.
+
+    ``x_dseg.tsv`` is that of ``x_dseg.nii.gz`` where there is one, and not of the image ``x.nii.gz`` beside it.
+    """
+    table = bids_path(labels)
+    name = stem(table)
+    others = (extension(p) for p in labels.parent.glob(f"{glob.escape(name)}.*") if p != labels)
+    taken = stem(labels) != name and any(e not in ("", ".tsv", ".txt", ".label") for e in others)
+    return tuple(path for path in (table, itksnap_path(labels)) if path.is_file() and not (taken and path == table))
 
 
 def read_classes(path: str | PathLike[str]) -> ClassTable:
@@ -116,12 +137,11 @@ def classes_beside(labels: Path) -> ClassTable:
 
     A table that cannot be read is told in a warning, not an error: the volume itself is whole.
     """
-    for path in (bids_path(labels), itksnap_path(labels)):
-        if path.is_file():
-            try:
-                return read_classes(path)
-            except InputError as error:
-                warnings.warn(f"names and colours are not used: {error}", UserWarning, stacklevel=2)
+    for path in tables_beside(labels):
+        try:
+            return read_classes(path)
+        except InputError as error:
+            warnings.warn(f"names and colours are not used: {error}", UserWarning, stacklevel=2)
     return ClassTable()
 
 

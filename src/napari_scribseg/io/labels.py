@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.io.atomic import LabelFiles, check_writable, write_files
-from napari_scribseg.io.classes_io import bids_path, classes_beside, itksnap_path, render_classes
+from napari_scribseg.io.classes_io import bids_path, classes_beside, itksnap_path, render_classes, tables_beside
 from napari_scribseg.io.headers import nrrd_fields
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.segments import SEGMENTATION, is_segmentation
@@ -78,7 +78,7 @@ def is_label_file(path: str | PathLike[str]) -> bool:
             return True
     if extension(file) in NRRD and (extension(file) == SEGMENTATION or is_segmentation(nrrd_fields(file)[0])):
         return True
-    return bids_path(file).is_file() or itksnap_path(file).is_file()
+    return bool(tables_beside(file))
 
 
 def as_labels(array: NDArray[Any], name: str) -> tuple[NDArray[Any], tuple[int, ...]]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
 from napari_scribseg.core.classes import MAX_ID, default_color
 from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
-from napari_scribseg.io.classes_io import bids_path, itksnap_path
+from napari_scribseg.io.classes_io import tables_beside
 from napari_scribseg.io.dicom_bytes import may_be_dicom
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.samples import Sample, ct_phantom, mr_volume, photograph, totalsegmentator_ct
@@ -217,7 +217,7 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         labels = labels.reshape(kept.shape)
     classes = layer_classes(meta)
     written = write_labels(target, labels, layer_geometry(labels.shape, meta), classes)
-    if extension(target) != SEGMENTATION and _are_named(classes) and not _has_table(target):
+    if extension(target) != SEGMENTATION and _are_named(classes) and not tables_beside(target):
         warnings.warn(
             f"{target.name} keeps the ids, not the names and colours of the classes; .seg.nrrd keeps them, and so does "
             "a table beside the volume, which Save labels in the widget writes on request",
@@ -229,10 +229,6 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 def _are_named(classes: ClassTable) -> bool:
     return any(c.name != f"class {c.id}" or c.color[:3] != default_color(c.id)[:3] for c in classes if not c.background)
-
-
-def _has_table(labels: Path) -> bool:
-    return bids_path(labels).is_file() or itksnap_path(labels).is_file()
 
 
 def _kept_geometry(meta: dict[str, Any]) -> Geometry | None:
