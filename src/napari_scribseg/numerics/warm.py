@@ -27,7 +27,7 @@ def warm_up() -> None:
     def relax() -> None:
         coarse = relaxation.Relaxation(pyramid.halve_cost(cost), pyramid.halve_weights(weights), 1.0)
         coarse.advance(1)
-        relaxation.Relaxation(cost, weights, 1.0, fields=pyramid.double_fields(coarse.fields, (40, 44))).advance(1)
+        relaxation.Relaxation(cost, weights, 1.0, fields=coarse.fields).advance(1)
 
     jobs: list[Callable[[], object]] = [
         relax,

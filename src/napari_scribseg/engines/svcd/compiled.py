@@ -17,7 +17,7 @@ from napari_scribseg.numerics.fused.colour import colour_density
 from napari_scribseg.numerics.fused.density import spatially_varying_density
 from napari_scribseg.numerics.fused.distance import euclidean_distance
 from napari_scribseg.numerics.fused.edges import edge_weights
-from napari_scribseg.numerics.fused.pyramid import double_fields, halve_cost, halve_weights
+from napari_scribseg.numerics.fused.pyramid import halve_cost, halve_weights
 from napari_scribseg.numerics.fused.relaxation import Relaxation
 from napari_scribseg.numerics.intensity import scale_intensities
 from napari_scribseg.numerics.threads import band_edges, in_parallel
@@ -120,7 +120,7 @@ class CompiledBackend:
 
     def start(self, problem: Problem, coarse: Solver | None) -> Solver:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
-        fields = None if coarse is None else double_fields(coarse.fields, problem.weights.shape)
+        fields = None if coarse is None else coarse.fields
         return Relaxation(problem.cost, problem.weights, problem.smoothness, problem.pixel, fields)
 
 

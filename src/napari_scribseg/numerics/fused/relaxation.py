@@ -42,7 +42,7 @@ class Relaxation:
         Size of a pixel along rows and columns, in units of the finest pixel (at least 1).
     fields : ndarray of shape (4, H, K, W), float32, optional
         State to go on from (:attr:`fields` of another relaxation), by default the cheapest label at each pixel and no
-        flow. It is not changed.
+        flow; that of the halved problem, of shape (4, ceil(H / 2), K, ceil(W / 2)), is good too. It is not changed.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Relaxation:
         area = (tiles[:, 1] - tiles[:, 0] + 2 * n_steps) * (tiles[:, 3] - tiles[:, 2] + 2 * n_steps)
         room = 4 * self._cost.shape[1] * int(area.max())
         source = self._fields
-        target = np.empty_like(source) if self._spare is None else self._spare
+        target = np.empty((4, *self._cost.shape), dtype=np.float32) if self._spare is None else self._spare
         parts = min(4 * min(n_threads(), MAX_THREADS), len(tiles))
         edges = [len(tiles) * i // parts for i in range(parts + 1)]
 
@@ -96,7 +96,7 @@ class Relaxation:
             advance_tiles(source, target, *given, self._steps, self._pixel, np.float32(_MOVED), n_steps)
 
         in_parallel(task, parts)
-        self._spare = source if self._spare is not None else np.empty_like(source)
+        self._spare = source if self._spare is not None else np.empty_like(target)
         self._fields = target
         return int(moved.sum())
 

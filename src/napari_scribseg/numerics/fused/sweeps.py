@@ -147,6 +147,19 @@ def _load(scratch, source, start, row, width, rows, stride):
 
 
 @kernel
+def _load_doubled(scratch, source, part, top, bottom, left, right):
+    """Fill the rows from those of half the resolution: ``part`` 0 and 1 repeated, 2 and 3 repeated and doubled."""
+    n_labels, width = source.shape[2], right - left
+    coarse = source[PRIMAL] if part < DOWN else source[part]
+    scale = np.float32(1 if part < DOWN else 2)
+    for y in range(top, bottom):
+        for k in range(n_labels):
+            row, start = coarse[y // 2, k], ((y - top) * n_labels + k) * width
+            for x in range(width):
+                scratch[np.uintp(start + x)] = scale * row[np.uintp((left + x) >> 1)]
+
+
+@kernel
 def _store(target, source, scratch, start, stride, offset, row, width, rows, rest):
     """Copy the pieces back to ``target``; the number of values that differ from ``source`` by more than ``rest``."""
     moved = 0
@@ -167,7 +180,9 @@ def advance_tiles(source, target, cost, radius, tiles, moved, scratch, steps, pi
     ----------
     source, target : ndarray of shape (4, H, K, W), float32
         The state before and after: primal field, its extrapolation, and the two components of the dual field. Only
-        the given tiles of ``target`` are written.
+        the given tiles of ``target`` are written. ``source`` may be the state at half the resolution, rounded up: the
+        labelling is then repeated, and the dual field, which is per pixel of boundary, repeated and doubled (the next
+        projection brings it onto the finer level's ball).
     cost : ndarray of shape (H, K, W), float32
         Data term.
     radius : ndarray of shape (H, W), float32
@@ -187,8 +202,10 @@ def advance_tiles(source, target, cost, radius, tiles, moved, scratch, steps, pi
     n_steps : int
         Number of steps, and width of the halo.
     """
-    _, height, n_labels, width = source.shape
-    before, after = source.reshape(source.size), target.reshape(target.size)
+    _, height, n_labels, width = target.shape
+    halved = source.shape[1] != height or source.shape[3] != width
+    after = target.reshape(target.size)
+    before = after if halved else source.reshape(source.size)
     for i in range(tiles.shape[0]):
         y0, y1, x0, x1 = tiles[i]
         top, bottom = max(y0 - n_steps, 0), min(y1 + n_steps, height)
@@ -196,7 +213,10 @@ def advance_tiles(source, target, cost, radius, tiles, moved, scratch, steps, pi
         row, plane = right - left, (bottom - top) * n_labels * (right - left)
         for f in range(4):
             start = (f * height + top) * n_labels * width + left
-            _load(scratch[f * plane :], before, start, row, row, (bottom - top) * n_labels, width)
+            if halved:
+                _load_doubled(scratch[f * plane :], source, f, top, bottom, left, right)
+            else:
+                _load(scratch[f * plane :], before, start, row, row, (bottom - top) * n_labels, width)
         fields = scratch[: 4 * plane].reshape((4, bottom - top, n_labels, row))
         _advance(fields, cost, radius, (top, left), steps, pixel, n_steps)
         for f in range(4):
@@ -204,4 +224,5 @@ def advance_tiles(source, target, cost, radius, tiles, moved, scratch, steps, pi
             offset = f * plane + (y0 - top) * n_labels * row + x0 - left
             rows = (y1 - y0) * n_labels
             count = _store(after, before, scratch, start, width, offset, row, x1 - x0, rows, rest)
-            moved[i] = count if f == PRIMAL else moved[i]
+            if f == PRIMAL:
+                moved[i] = rows * (x1 - x0) if halved else count
