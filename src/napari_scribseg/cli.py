@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -192,8 +193,22 @@ def _write_picture(
 
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[SliceDone], None]]:
-    """A moving bar on a terminal; elsewhere a line at the start, the end, and every ten seconds."""
+    """A moving bar on a terminal; elsewhere a line at the end, and every ten seconds.
+
+    Where the first slice takes long, a line says why: an engine is compiled for the machine on the very first run.
+    """
     start = time.perf_counter()
+    why = threading.Timer(3, log.info, ("%s: the first run on a machine compiles the engine, some 20 seconds", what))
+    why.daemon = True
+    why.start()
+    try:
+        yield from _reports(what, start, why)
+    finally:
+        why.cancel()
+
+
+def _reports(what: str, start: float, why: threading.Timer) -> Iterator[Callable[[SliceDone], None]]:
+    """The function that takes each slice done; the first one makes the explanation ``why`` needless."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import Progress
@@ -202,6 +217,7 @@ def _progress(what: str) -> Iterator[Callable[[SliceDone], None]]:
             task = bar.add_task(what, total=None)
 
             def move(step: SliceDone) -> None:
+                why.cancel()
                 bar.update(task, completed=step.done, total=step.total)
                 for note in step.notes:
                     log.debug("%s: %s", step.plane, note)
@@ -211,6 +227,7 @@ def _progress(what: str) -> Iterator[Callable[[SliceDone], None]]:
     last = [start]
 
     def tell(step: SliceDone) -> None:
+        why.cancel()
         for note in step.notes:
             log.debug("%s: %s", step.plane, note)
         now = time.perf_counter()
