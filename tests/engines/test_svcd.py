@@ -245,3 +245,14 @@ def test_the_cpu_path_loads_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_cuda_without_a_card_is_one_sentence_and_with_one_keeps_the_contract():
+    torch = pytest.importorskip("torch")
+    image, _, _ = two_discs()
+    if torch.cuda.is_available():
+        check_engine(SVCD(), device="cuda")
+        return
+    with pytest.raises(InputError, match="'cuda' was asked for") as error:
+        SVCD().prepare(image, "cuda")
+    assert "\n" not in str(error.value)
