@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Backend", "Problem", "SVCDState", "Solver", "prepare", "segment"]
 
-COARSE_STEPS = (4, 16, 150)  # steps on the finest level, the next, and every coarser one
+COARSE_STEPS = (4, 8, 100)  # steps on the finest level, the next, and every coarser one
 _SMALLEST = 24  # pixels that the shorter side of a coarse level keeps
 _LARGE = 1 << 21  # pixels above which the first answer is that of half the resolution
 _REFINE_STEPS = 400
 _AT_ONCE = 16  # steps between two reports
-_STILL = 5e-5  # share of the values that still move when the refinement ends
+_STILL = 1e-4  # share of the values that still move when the refinement ends
 
 
 @dataclass(frozen=True, slots=True, eq=False)
