@@ -1,0 +1,22 @@
+"""Simulated users: strokes, corrections, clicks, boxes and extreme points drawn from a label; needs no torch."""
+
+from napari_scribseg.simulate.boxes import bounding_box, box_stroke, extreme_points, point_strokes
+from napari_scribseg.simulate.clicks import Click, Clicks, robot_click, training_clicks
+from napari_scribseg.simulate.corrections import Correction, simulate_correction
+from napari_scribseg.simulate.strokes import ScribbleStyle, SimulatedScribble, simulate_scribble
+
+__all__ = [
+    "Click",
+    "Clicks",
+    "Correction",
+    "ScribbleStyle",
+    "SimulatedScribble",
+    "bounding_box",
+    "box_stroke",
+    "extreme_points",
+    "point_strokes",
+    "robot_click",
+    "simulate_correction",
+    "simulate_scribble",
+    "training_clicks",
+]

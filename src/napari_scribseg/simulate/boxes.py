@@ -1,0 +1,105 @@
+"""Boxes and extreme points: the prompts that paper 001 compares scribbles with (section 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_scribseg.core import InputError, Stroke
+from napari_scribseg.simulate.masks import as_mask
+
+__all__ = ["bounding_box", "box_stroke", "extreme_points", "point_strokes"]
+
+Box = tuple[int, int, int, int]
+
+
+def bounding_box(label: ArrayLike) -> Box | None:
+    """The smallest box that holds all of a label.
+
+    Parameters
+    ----------
+    label : array_like of shape (H, W), bool or integer
+        What is not 0 belongs to the object.
+
+    Returns
+    -------
+    tuple of 4 int or None
+        First row, first column, last row, last column, all of them in the box; None for an empty label.
+
+    Raises
+    ------
+    InputError
+        If ``label`` is no image of labels.
+    """
+    rows, columns = np.nonzero(as_mask(label))
+    if not rows.size:
+        return None
+    return int(rows.min()), int(columns.min()), int(rows.max()), int(columns.max())
+
+
+def extreme_points(label: ArrayLike) -> NDArray[np.intp]:
+    """The topmost, leftmost, lowest and rightmost pixel of a label.
+
+    Parameters
+    ----------
+    label : array_like of shape (H, W), bool or integer
+        What is not 0 belongs to the object.
+
+    Returns
+    -------
+    ndarray of shape (4, 2), intp
+        Rows and columns in the order named; the middle one where several pixels reach as far. Shape (0, 2) for an empty
+        label.
+
+    Raises
+    ------
+    InputError
+        If ``label`` is no image of labels.
+    """
+    pixels = np.argwhere(as_mask(label))
+    if not len(pixels):
+        return pixels.reshape(0, 2)
+    found = []
+    first, last = pixels.min(axis=0), pixels.max(axis=0)
+    for axis, end in ((0, first[0]), (1, first[1]), (0, last[0]), (1, last[1])):
+        as_far = pixels[pixels[:, axis] == end]
+        found.append(as_far[len(as_far) // 2])
+    return np.asarray(found, dtype=np.intp)
+
+
+def box_stroke(box: Box, class_index: int, radius: float = 2.0) -> Stroke:
+    """The outline of a box as a stroke, as the paper renders it (radius of the pen in pixels).
+
+    Raises
+    ------
+    InputError
+        If the last row or column lies before the first.
+    """
+    top, left, bottom, right = box
+    if bottom < top or right < left:
+        raise InputError(f"the box is {box}; first row, first column, last row, last column are expected")
+    corners = [(top, left), (top, right), (bottom, right), (bottom, left), (top, left)]
+    return Stroke(np.asarray(corners, dtype=np.float64), radius, class_index)
+
+
+def point_strokes(points: ArrayLike, class_index: int, radius: float = 2.0) -> tuple[Stroke, ...]:
+    """Points as dots of the pen, as the paper renders them.
+
+    Parameters
+    ----------
+    points : array_like of shape (N, 2)
+        Rows and columns.
+    class_index : int
+        Class painted.
+    radius : float
+        Of the pen, in pixels.
+
+    Raises
+    ------
+    InputError
+        If the points have another shape.
+    """
+    positions = np.asarray(points, dtype=np.float64)
+    if positions.ndim != 2 or positions.shape[1] != 2:
+        raise InputError(f"the points have shape {positions.shape}; expected (N, 2)")
+    return tuple(Stroke(position[np.newaxis], radius, class_index) for position in positions)

@@ -1,0 +1,142 @@
+"""The stroke by which a person mends a wrong answer (paper 001, section 2.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from napari_scribseg.core import InputError
+from napari_scribseg.simulate.masks import as_mask, require_same_shape
+from napari_scribseg.simulate.strokes import ScribbleStyle, SimulatedScribble, simulate_scribble
+
+__all__ = ["Correction", "as_probability", "errors", "object_radius", "simulate_correction", "temporary_label"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Correction:
+    """What the simulated user did about an answer.
+
+    Attributes
+    ----------
+    sign : int
+        1 where the answer was too small and object was painted, -1 where it was too large, 0 where it was good enough.
+    signal : ndarray of shape (H, W), int8
+        Old and new strokes together: 1 object, -1 background, 0 not painted.
+    temporary : ndarray of shape (H, W), bool
+        The label that the new stroke was drawn into.
+    scribble : SimulatedScribble or None
+        The new stroke; None where ``sign`` is 0.
+    """
+
+    sign: int
+    signal: NDArray[np.int8]
+    temporary: NDArray[np.bool_]
+    scribble: SimulatedScribble | None
+
+
+def simulate_correction(
+    prediction: ArrayLike,
+    truth: ArrayLike,
+    signal: ArrayLike,
+    seed: int | np.random.Generator,
+    style: ScribbleStyle | None = None,
+    *,
+    tolerance: float = 0.01,
+    reach: float | None = None,
+    stay: bool = True,
+) -> Correction:
+    """Look at an answer, and add a stroke where it is wrong.
+
+    Parameters
+    ----------
+    prediction : array_like of shape (H, W)
+        Probability of the object, 0 to 1, or its mask.
+    truth : array_like of shape (H, W), bool or integer
+        What is not 0 belongs to the object.
+    signal : array_like of shape (H, W), integer
+        The strokes so far: 1 object, -1 background, 0 not painted.
+    seed : int or Generator
+        The same seed gives the same stroke.
+    style : ScribbleStyle, optional
+        How the user draws.
+    tolerance : float
+        An answer whose wrong pixels are fewer than this share of the object's is left alone (paper: 0.01).
+    reach : float, optional
+        How far around the error the stroke may go, in pixels; by default the object's radius, as in the paper.
+    stay : bool
+        Whether an object stroke keeps to the object and a background stroke off it. Taken literally, the paper's
+        temporary label may reach across the border, and the stroke with it.
+
+    Returns
+    -------
+    Correction
+        The new stroke is painted over the old ones.
+
+    Raises
+    ------
+    InputError
+        If the arrays differ in shape, or hold what is not described above.
+    """
+    target, answer, old = as_mask(truth, "truth"), as_probability(prediction), np.asarray(signal)
+    require_same_shape(answer, target, ("prediction", "truth"))
+    require_same_shape(old, target, ("signal", "truth"))
+    if old.dtype.kind not in "iu" or np.any((old < -1) | (old > 1)):
+        raise InputError("the strokes so far hold other values than -1, 0 and 1; these integers are expected")
+    if not (np.isfinite(tolerance) and tolerance >= 0):
+        raise InputError(f"the tolerance is {tolerance}; a share of at least 0 is expected")
+    if reach is not None and not (np.isfinite(reach) and reach >= 0):
+        raise InputError(f"the reach is {reach}; a number of pixels of at least 0 is expected")
+    new = old.astype(np.int8)
+    missing, surplus = errors(answer, target)
+    n_wrong = np.count_nonzero(missing) + np.count_nonzero(surplus)
+    if n_wrong == 0 or n_wrong < tolerance * np.count_nonzero(target):
+        return Correction(0, new, np.zeros(target.shape, dtype=bool), None)
+    sign = -1 if np.count_nonzero(surplus) > np.count_nonzero(missing) else 1
+    temporary = temporary_label(surplus if sign < 0 else missing, object_radius(target) if reach is None else reach)
+    if stay:
+        temporary &= target == (sign > 0)
+    scribble = simulate_scribble(temporary, seed, style)
+    drawn = scribble.mask & (target == (sign > 0)) if stay else scribble.mask
+    new[drawn] = sign
+    return Correction(sign, new, temporary, scribble)
+
+
+def as_probability(prediction: ArrayLike) -> NDArray[np.float64]:
+    """An answer as probabilities, shape (H, W).
+
+    Raises
+    ------
+    InputError
+        If it has not two axes, or holds values outside 0 to 1.
+    """
+    answer = np.asarray(prediction)
+    if answer.dtype.kind not in "biuf" or answer.ndim != 2:
+        raise InputError(
+            f"the prediction is {answer.dtype} of shape {answer.shape}; numbers of shape (H, W) are expected"
+        )
+    answer = answer.astype(np.float64)
+    if not ((answer >= 0) & (answer <= 1)).all():
+        raise InputError("the prediction holds NaN or values outside 0 to 1; probabilities or a mask are expected")
+    return answer
+
+
+def errors(answer: NDArray[np.float64], target: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Object pixels that the answer misses, and those that it has too many: differences above 0.5; shape (H, W)."""
+    return target - answer > 0.5, answer - target > 0.5
+
+
+def object_radius(target: NDArray[np.bool_]) -> float:
+    """Radius, in pixels, of the disc that has the area of the object; 0 where it is empty."""
+    return float(np.sqrt(np.count_nonzero(target) / np.pi))
+
+
+def temporary_label(wrong: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:
+    """The wrong pixels and what lies within ``reach`` pixels of them, so that new strokes meet old ones.
+
+    ``wrong``, of shape (H, W), holds at least one pixel.
+    """
+    near: NDArray[np.bool_] = ndimage.distance_transform_edt(~wrong) <= reach
+    return near

@@ -1,0 +1,58 @@
+"""What every simulated user asks of a label: that it is a mask, and how deep each pixel lies in it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from napari_scribseg.core import InputError
+
+__all__ = ["as_mask", "distance_field", "require_same_shape"]
+
+
+def as_mask(label: ArrayLike, name: str = "label") -> NDArray[np.bool_]:
+    """The label as a mask of shape (H, W): True where it is not 0.
+
+    Raises
+    ------
+    InputError
+        If ``label`` has not two axes of at least one pixel, or holds neither booleans nor integers.
+    """
+    mask = np.asarray(label)
+    if mask.dtype.kind not in "biu":
+        raise InputError(f"the {name} holds {mask.dtype} values; booleans or integers are expected")
+    if mask.ndim != 2 or 0 in mask.shape:
+        raise InputError(f"the {name} has shape {mask.shape}; expected (H, W) with at least one pixel")
+    inside: NDArray[np.bool_] = mask != 0
+    return inside
+
+
+def require_same_shape(a: NDArray[np.generic], b: NDArray[np.generic], names: tuple[str, str]) -> None:
+    """Check that two arrays lie on the same grid.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ.
+    """
+    if a.shape != b.shape:
+        raise InputError(f"the {names[0]} has shape {a.shape} and the {names[1]} {b.shape}; the same is expected")
+
+
+def distance_field(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Distance of each pixel of a mask to the nearest pixel outside it.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (H, W), bool
+        The label.
+
+    Returns
+    -------
+    ndarray of shape (H, W), float64
+        Euclidean, in pixels, between the centres of pixels: 1 at the rim, 0 outside. What lies beyond the image counts
+        as outside, so that a stroke keeps away from the border of the image too.
+    """
+    field: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    return field

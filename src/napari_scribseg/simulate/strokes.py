@@ -1,0 +1,293 @@
+"""Strokes as a person would draw them into a label (paper 001, section 2.3).
+
+A point in each tile of the label that holds enough of it, near the middle line; a minimum spanning tree over the
+points, sometimes torn; and smooth lines along its longest paths, drawn with a round pen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import splev, splprep
+
+from napari_scribseg.core import InputError, Stroke
+from napari_scribseg.simulate.graph import edge_costs, remove_inner_edges, spanning_edges, split_into_paths
+from napari_scribseg.simulate.masks import as_mask, distance_field
+from napari_scribseg.simulate.sampling import connected_components, dilated_skeleton, draw_points, shuffled_tiles
+
+__all__ = ["Line", "ScribbleStyle", "SimulatedScribble", "paint", "simulate_scribble", "smooth_line"]
+
+Outside = Literal["edges", "pen", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScribbleStyle:
+    """How the simulated user draws. The paper gives the values marked so; the others were chosen by eye.
+
+    Attributes
+    ----------
+    tiles : int
+        Tiles across the height, and across the width, of each connected component.
+    smallest_tile : int
+        Pixels that the side of a tile has at least.
+    tile_share : float
+        A tile gets a point if it holds more than this share of the label's distance field; 0 to 1.
+    skeleton_reach : int
+        How far from the middle line a point may lie, in pixels.
+    point_distance : float
+        No two points lie within this many pixels.
+    outside_penalty : float
+        How many times the way outside the label counts (paper: 3), at least 1.
+    torn_share : float
+        Share of the graphs that lose edges (paper: 0.2).
+    torn_edges : tuple of float
+        Probability of losing 1, 2, ... edges (paper: 1/2, 1/3, 1/6).
+    deviation : float
+        How far the smooth line passes from its points, root mean square, in pixels.
+    radius : float
+        Of the pen, in pixels (paper: 2).
+    bridge_components : bool
+        Whether a line may join separate parts of a label across the background; the paper leaves it open.
+    outside : {"edges", "pen", "never"}
+        What may be painted outside the label. ``"edges"``: lines whose middle leaves it, between points whose straight
+        connection leaves it. ``"pen"``: all that the pen touches, past the rim of a label thinner than the pen too, as
+        in the paper. ``"never"``: nothing.
+    """
+
+    tiles: int = 5
+    smallest_tile: int = 8
+    tile_share: float = 0.01
+    skeleton_reach: int = 3
+    point_distance: float = 8.0
+    outside_penalty: float = 3.0
+    torn_share: float = 0.2
+    torn_edges: tuple[float, ...] = (1 / 2, 1 / 3, 1 / 6)
+    deviation: float = 1.0
+    radius: float = 2.0
+    bridge_components: bool = False
+    outside: Outside = "edges"
+
+    def __post_init__(self) -> None:
+        smallest = {"tiles": 1, "smallest_tile": 1, "skeleton_reach": 0, "outside_penalty": 1}
+        for name in (*smallest, "point_distance", "deviation", "radius"):
+            low, value = smallest.get(name, 0), getattr(self, name)
+            if not (np.isfinite(value) and value >= low):
+                raise InputError(f"{name} is {value}; a finite number of at least {low} is expected")
+        for name in ("tile_share", "torn_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; a share from 0 to 1 is expected")
+        if self.outside not in get_args(Outside):
+            raise InputError(f"outside is {self.outside!r}; one of {', '.join(get_args(Outside))} is expected")
+        if not self.torn_edges or min(self.torn_edges) < 0 or not np.isclose(sum(self.torn_edges), 1):
+            raise InputError(f"torn_edges is {self.torn_edges}; probabilities that sum to 1 are expected")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """One movement of the simulated pen.
+
+    Attributes
+    ----------
+    knots : tuple of int
+        Numbers of the points that it follows.
+    points : ndarray of shape (L, 2), float64
+        Row and column along it, half a pixel or less apart along each axis.
+    leaves : ndarray of shape (L,), bool
+        Whether the position lies between two points whose straight connection leaves the label.
+    """
+
+    knots: tuple[int, ...]
+    points: NDArray[np.float64]
+    leaves: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedScribble:
+    """What the simulated user drew.
+
+    Attributes
+    ----------
+    mask : ndarray of shape (H, W), bool
+        Pixels painted.
+    points : ndarray of shape (N, 2), intp
+        Row and column of the points drawn from the label.
+    edges : ndarray of shape (M, 2), intp
+        Numbers of the points that hang together.
+    lines : tuple of Line
+        In the order in which they were drawn, the longest first.
+    radius : float
+        Of the pen, in pixels.
+    """
+
+    mask: NDArray[np.bool_]
+    points: NDArray[np.intp]
+    edges: NDArray[np.intp]
+    lines: tuple[Line, ...]
+    radius: float
+
+    def strokes(self, class_index: int) -> tuple[Stroke, ...]:
+        """The lines as strokes of a class; ``style.outside`` cuts ``mask``, not them."""
+        return tuple(Stroke(line.points, self.radius, class_index) for line in self.lines)
+
+
+def simulate_scribble(
+    label: ArrayLike, seed: int | np.random.Generator, style: ScribbleStyle | None = None
+) -> SimulatedScribble:
+    """Draw a scribble into a label.
+
+    Parameters
+    ----------
+    label : array_like of shape (H, W), bool or integer
+        What is not 0 belongs to the object.
+    seed : int or Generator
+        The same seed gives the same scribble; a generator is advanced.
+    style : ScribbleStyle, optional
+        How the user draws.
+
+    Returns
+    -------
+    SimulatedScribble
+        Without lines where the label is empty; else with at least one pixel inside it.
+
+    Raises
+    ------
+    InputError
+        If ``label`` is no image of labels.
+
+    References
+    ----------
+    Lowes et al., Interactive Scribble Segmentation (2023), section 2.3.
+    """
+    mask, style, seed = as_mask(label), style or ScribbleStyle(), np.random.default_rng(seed)
+    rows, columns = _box(mask)
+    part = mask[rows, columns]
+    points, parts = _points(part, style, seed)
+    points = points + np.asarray([rows.start, columns.start])
+    costs, leaves = edge_costs(points, mask, style.outside_penalty, 0 * parts if style.bridge_components else parts)
+    edges = remove_inner_edges(spanning_edges(costs), style.torn_share, style.torn_edges, seed)
+    lines = tuple(_line(path, points, leaves, style.deviation) for path in split_into_paths(points, edges))
+    drawn = _paint_lines(lines, mask, style)
+    return SimulatedScribble(drawn, points, edges, lines, style.radius)
+
+
+def _paint_lines(lines: tuple[Line, ...], mask: NDArray[np.bool_], style: ScribbleStyle) -> NDArray[np.bool_]:
+    """Pixels of the lines, cut as ``style.outside`` says."""
+    if not lines:
+        return np.zeros(mask.shape, dtype=bool)
+    way = np.concatenate([line.points for line in lines])
+    drawn = paint(way, style.radius, mask.shape)
+    if style.outside == "pen":
+        return drawn
+    drawn &= mask
+    if style.outside == "edges":
+        at = np.clip(np.rint(way).astype(np.intp), 0, np.asarray(mask.shape) - 1)
+        away = np.concatenate([line.leaves for line in lines]) & ~mask[at[:, 0], at[:, 1]]
+        drawn |= paint(way[away], style.radius, mask.shape)
+    return drawn
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The smallest rectangle that holds all of the mask; empty for an empty mask."""
+    sides = []
+    for axis in (1, 0):
+        filled = np.flatnonzero(mask.any(axis=axis))
+        sides.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 0))
+    return sides[0], sides[1]
+
+
+def _points(
+    mask: NDArray[np.bool_], style: ScribbleStyle, seed: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """Points drawn from a mask without empty margins, shape (N, 2), and the component of each, shape (N,)."""
+    if not mask.size:
+        return np.zeros((0, 2), dtype=np.intp), np.zeros(0, dtype=np.int32)
+    field, components = distance_field(mask), connected_components(mask)
+    skeleton = dilated_skeleton(mask, style.skeleton_reach)
+    tiles = shuffled_tiles(components, field, style.tiles, style.smallest_tile, style.tile_share, seed)
+    points = draw_points(field, skeleton, components, tiles, style.tile_share, style.point_distance, seed)
+    return points, components[points[:, 0], points[:, 1]]
+
+
+def _line(path: list[int], points: NDArray[np.intp], leaves: NDArray[np.bool_], deviation: float) -> Line:
+    """The smooth line along a path, and which of its positions lie on an edge that leaves the label."""
+    line, stretch = smooth_line(points[path].astype(np.float64), deviation)
+    if len(path) == 1:
+        return Line(tuple(path), line, np.zeros(1, dtype=bool))
+    return Line(tuple(path), line, leaves[path[:-1], path[1:]][stretch])
+
+
+def smooth_line(knots: NDArray[np.float64], deviation: float) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """A B-spline that passes near the points of a path.
+
+    Parameters
+    ----------
+    knots : ndarray of shape (N, 2), float64
+        Rows and columns, N at least 1, no two in a row the same.
+    deviation : float
+        Root mean square distance from the points that smoothing may cost, in pixels; 0 passes through them.
+
+    Returns
+    -------
+    line : ndarray of shape (L, 2), float64
+        Positions half a pixel or less apart along each axis; cubic, of lower degree for fewer than four points.
+    stretch : ndarray of shape (L,), intp
+        For each position, the number of the point passed before it, 0 to N - 2 (0 where N is 1).
+    """
+    if len(knots) == 1:
+        return knots, np.zeros(1, dtype=np.intp)
+    at = np.append(0, np.cumsum(np.sqrt(np.hypot(*np.diff(knots, axis=0).T))))  # centripetal: swings out less
+    at /= at[-1]
+    fitted: Any = splprep(knots.T, u=at, k=min(3, len(knots) - 1), s=len(knots) * deviation**2)
+    spline = fitted[0]
+    n = 2 * int(np.ceil(np.abs(np.diff(knots, axis=0)).sum())) + 1
+    while True:
+        position = np.linspace(0, 1, n)
+        line = np.stack(splev(position, spline), axis=1)
+        gap = np.abs(np.diff(line, axis=0)).max()
+        if gap <= 0.5:
+            break
+        n = int(np.ceil(n * gap / 0.45))
+    stretch = np.clip(np.searchsorted(at, position, side="right") - 1, 0, len(knots) - 2)
+    return line, stretch.astype(np.intp)
+
+
+def paint(line: NDArray[np.float64], radius: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Pixels that a round pen touches along a line.
+
+    Parameters
+    ----------
+    line : ndarray of shape (L, 2), float64
+        Rows and columns, half a pixel or less apart.
+    radius : float
+        Of the pen, in pixels.
+    shape : tuple of 2 int
+        Of the image; what lies beyond is cut off.
+
+    Returns
+    -------
+    ndarray of shape ``shape``, bool
+        The same pixels as :meth:`Stroke.rasterize <napari_scribseg.core.scribbles.Stroke.rasterize>` gives.
+    """
+    reach = int(radius)
+    y, x = _pen(radius)
+    centres = np.rint(line).astype(np.intp)
+    near = ((centres >= -reach) & (centres < np.asarray(shape) + reach)).all(axis=1)
+    padded = np.zeros((shape[0] + 4 * reach, shape[1] + 4 * reach), dtype=bool)
+    flat = (centres[near] + 2 * reach) @ (padded.shape[1], 1)
+    if flat.size:
+        flat = flat[np.append(True, flat[1:] != flat[:-1])]
+        padded.ravel()[flat[:, np.newaxis] + (y * padded.shape[1] + x)] = True
+    return padded[2 * reach : 2 * reach + shape[0], 2 * reach : 2 * reach + shape[1]]
+
+
+@lru_cache(maxsize=8)
+def _pen(radius: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of a round pen, its middle at 0."""
+    reach = int(radius)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    inside = y**2 + x**2 <= radius**2
+    return y[inside], x[inside]

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from label_shapes import disc, labels
+from scipy.ndimage import distance_transform_edt
+
+from napari_scribseg.core import InputError
+from napari_scribseg.simulate import Click, robot_click, training_clicks
+from napari_scribseg.simulate.clicks import background_band, k_medoids
+
+SHAPE = (64, 64)
+TRUTH = disc(SHAPE, (32, 32), 16)
+
+
+@settings(max_examples=100, deadline=None)
+@given(labels(), st.integers(0, 1000))
+def test_training_clicks_lie_where_they_say(label, seed):
+    found = training_clicks(label, seed, most_candidates=200)
+    assert label[tuple(found.positive.T)].all()
+    assert (1 if label.any() else 0) <= len(found.positive) <= 10
+    assert len(found.negative) <= 10
+    if len(found.negative):
+        away = distance_transform_edt(~label)[tuple(found.negative.T)]
+        assert ((away >= 5) & (away <= 40)).all()
+    again = training_clicks(label, seed, most_candidates=200)
+    np.testing.assert_array_equal(found.positive, again.positive)
+    np.testing.assert_array_equal(found.negative, again.negative)
+    for clicks in (found.positive, found.negative):
+        assert len(np.unique(clicks, axis=0)) == len(clicks)
+
+
+def test_numbers_of_clicks_are_drawn_from_the_whole_ranges():
+    counts = {
+        (len(c.positive), len(c.negative)) for c in (training_clicks(TRUTH, s, most_candidates=60) for s in range(200))
+    }
+    assert {p for p, _ in counts} == set(range(1, 11))
+    assert {n for _, n in counts} == set(range(11))
+
+
+def test_the_band_is_five_to_forty_pixels_wide():
+    pixel = disc((1, 100), (0, 0), 0)
+    np.testing.assert_array_equal(np.flatnonzero(background_band(pixel, (5, 40))), np.arange(5, 41))
+    assert not background_band(np.ones((9, 9), bool), (5, 40)).any()
+    assert not background_band(np.zeros((9, 9), bool), (5, 40)).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_medoids_of_two_heaps_are_their_middles(seed):
+    points = np.asarray([[0, 0], [0, 1], [0, 2], [50, 0], [50, 1], [50, 2]])
+    np.testing.assert_array_equal(k_medoids(points, 2, np.random.default_rng(seed)), [1, 4])
+    assert k_medoids(points, 1, np.random.default_rng(seed)).tolist() in ([1], [4])
+    np.testing.assert_array_equal(k_medoids(points, 9, np.random.default_rng(seed)), np.arange(6))
+    assert k_medoids(points, 0, np.random.default_rng(seed)).size == 0
+
+
+def test_the_robot_clicks_the_middle_of_the_first_object():
+    assert robot_click(np.zeros(SHAPE), TRUTH) == Click(32, 32, True)
+
+
+def test_the_robot_clicks_the_larger_error():
+    answer = TRUTH | disc(SHAPE, (32, 60), 2)
+    assert robot_click(answer, TRUTH) == Click(32, 60, False)
+    # a long thin surplus has more pixels, a compact gap the higher peak
+    answer = TRUTH.copy()
+    answer[1, 1:60] = True
+    answer[30:35, 30:35] = False
+    assert robot_click(answer, TRUTH) == Click(32, 32, True)
+    assert robot_click(answer, TRUTH, larger="pixels") == Click(1, 1, False)
+
+
+def test_no_pixel_is_clicked_twice_and_nothing_when_all_is_right():
+    assert robot_click(TRUTH, TRUTH) is None
+    answer = TRUTH.copy()
+    answer[32, 32] = False
+    first = robot_click(answer, TRUTH)
+    assert first == Click(32, 32, True)
+    assert robot_click(answer, TRUTH, [first]) is None
+
+
+def test_an_error_at_the_border_is_clicked_inside_the_image():
+    click = robot_click(np.zeros((9, 9)), np.ones((9, 9), bool))
+    assert click == Click(4, 4, True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels(), st.integers(0, 1000), st.sampled_from(["peak", "pixels"]))
+def test_the_robot_clicks_what_is_wrong(truth, seed, larger):
+    answer = np.random.default_rng(seed).random(truth.shape)
+    click = robot_click(answer, truth, larger=larger)
+    wrong = (answer > 0.5) != truth
+    assert (click is None) == (not wrong.any())
+    if click:
+        assert wrong[click.row, click.column]
+        assert click.positive == truth[click.row, click.column]
+
+
+def test_what_cannot_be_is_told():
+    with pytest.raises(InputError, match="positive is"):
+        training_clicks(TRUTH, 0, positive=(3, 1))
+    with pytest.raises(InputError, match="most_candidates"):
+        training_clicks(TRUTH, 0, most_candidates=0)
+    with pytest.raises(InputError, match="'peak' or 'pixels'"):
+        robot_click(TRUTH, TRUTH, larger="area")
+    with pytest.raises(InputError, match="shape"):
+        robot_click(TRUTH[1:], TRUTH)
