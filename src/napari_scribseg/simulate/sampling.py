@@ -79,9 +79,10 @@ def shuffled_tiles(
         Of the order.
     """
     sums = np.bincount(components.ravel(), weights=field.ravel())
+    threshold = share * field.sum()
     tiles = []
     for number, box in enumerate(ndimage.find_objects(components), start=1):
-        if sums[number] > share * sums[1:].sum():
+        if sums[number] > threshold:
             rows, columns = (_intervals(side, n, smallest) for side in box)
             tiles += [Tile(number, r, c) for r in rows for c in columns]
     return [tiles[i] for i in seed.permutation(len(tiles))]
