@@ -1,0 +1,1 @@
+"""Engines and their peers measured on data sets with people's strokes or simulated users."""

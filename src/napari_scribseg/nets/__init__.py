@@ -1,0 +1,1 @@
+"""Network architectures and their weights; they know nothing of interaction."""
