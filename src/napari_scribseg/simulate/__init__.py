@@ -3,12 +3,16 @@
 from napari_scribseg.simulate.boxes import bounding_box, box_stroke, extreme_points, point_strokes
 from napari_scribseg.simulate.clicks import Click, Clicks, robot_click, training_clicks
 from napari_scribseg.simulate.corrections import Correction, simulate_correction
+from napari_scribseg.simulate.human_error import HumanError
+from napari_scribseg.simulate.robot import RobotUser
 from napari_scribseg.simulate.strokes import ScribbleStyle, SimulatedScribble, simulate_scribble
 
 __all__ = [
     "Click",
     "Clicks",
     "Correction",
+    "HumanError",
+    "RobotUser",
     "ScribbleStyle",
     "SimulatedScribble",
     "bounding_box",

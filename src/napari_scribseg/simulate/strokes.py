@@ -19,7 +19,7 @@ from napari_scribseg.simulate.graph import edge_costs, remove_inner_edges, spann
 from napari_scribseg.simulate.masks import as_mask, distance_field
 from napari_scribseg.simulate.sampling import connected_components, dilated_skeleton, draw_points, shuffled_tiles
 
-__all__ = ["Line", "ScribbleStyle", "SimulatedScribble", "paint", "simulate_scribble", "smooth_line"]
+__all__ = ["Line", "ScribbleStyle", "SimulatedScribble", "paint", "paint_lines", "simulate_scribble", "smooth_line"]
 
 Outside = Literal["edges", "pen", "never"]
 
@@ -170,12 +170,12 @@ def simulate_scribble(
     costs, leaves = edge_costs(points, mask, style.outside_penalty, 0 * parts if style.bridge_components else parts)
     edges = remove_inner_edges(spanning_edges(costs), style.torn_share, style.torn_edges, seed)
     lines = tuple(_line(path, points, leaves, style.deviation) for path in split_into_paths(points, edges))
-    drawn = _paint_lines(lines, mask, style)
+    drawn = paint_lines(lines, mask, style)
     return SimulatedScribble(drawn, points, edges, lines, style.radius)
 
 
-def _paint_lines(lines: tuple[Line, ...], mask: NDArray[np.bool_], style: ScribbleStyle) -> NDArray[np.bool_]:
-    """Pixels of the lines, cut as ``style.outside`` says."""
+def paint_lines(lines: tuple[Line, ...], mask: NDArray[np.bool_], style: ScribbleStyle) -> NDArray[np.bool_]:
+    """Pixels of lines drawn into a label, shapes (H, W), with the pen of the style, cut as ``style.outside`` says."""
     if not lines:
         return np.zeros(mask.shape, dtype=bool)
     way = np.concatenate([line.points for line in lines])

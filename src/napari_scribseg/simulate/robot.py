@@ -1,0 +1,260 @@
+"""A user that never tires: first strokes or clicks for every class, then one more where the answer is most wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_scribseg.core import InputError
+from napari_scribseg.simulate.corrections import object_radius, temporary_label
+from napari_scribseg.simulate.human_error import HumanError, apply_error
+from napari_scribseg.simulate.masks import distance_field, require_same_shape
+from napari_scribseg.simulate.sampling import connected_components
+from napari_scribseg.simulate.strokes import Line, ScribbleStyle, paint, paint_lines, simulate_scribble
+
+__all__ = ["RobotUser", "worth_mending"]
+
+Hand = Literal["strokes", "clicks"]
+Pixels = NDArray[np.int64]
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class RobotUser:
+    """A user that never tires.
+
+    Attributes
+    ----------
+    hand : {"strokes", "clicks"}
+        What it draws.
+    style : ScribbleStyle, optional
+        How it draws strokes.
+    error : HumanError, optional
+        What goes wrong; by default it never errs, and every pixel that it paints has its true class.
+    radius : float
+        Of the dot that a click leaves, in pixels.
+    tolerance : float
+        A class whose wrong pixels (missing and too many) are fewer than this share of its own is not mended (paper
+        001, section 2.4: 0.01).
+    """
+
+    hand: Hand = "strokes"
+    style: ScribbleStyle | None = None
+    error: HumanError | None = None
+    radius: float = 2.0
+    tolerance: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.hand not in get_args(Hand):
+            raise InputError(f"hand is {self.hand!r}; 'strokes' or 'clicks' is expected")
+        for name in ("radius", "tolerance"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise InputError(f"{name} is {value}; a finite number of at least 0 is expected")
+
+    def begin(self, truth: ArrayLike, n_classes: int, seed: int | np.random.Generator) -> NDArray[np.int32]:
+        """The first strokes, or one click, for each class that is there.
+
+        Parameters
+        ----------
+        truth : array_like of shape (H, W), integer
+            Class of each pixel, 0 to ``n_classes - 1``, or -1 where it is not known; nothing is painted there.
+        n_classes : int
+            Number of classes; wrong labels are drawn from all of them.
+        seed : int or Generator
+            The same seed gives the same strokes; a generator is advanced.
+
+        Returns
+        -------
+        ndarray of shape (H, W), int32
+            Seeds: the class painted, or -1. Each class in ``truth`` has at least one pixel, in its own label. A wrong
+            label never hits the longest line of a class.
+
+        Raises
+        ------
+        InputError
+            If ``truth`` holds other values.
+        """
+        target, seed = _classes(truth, "truth"), np.random.default_rng(seed)
+        present = [int(c) for c in np.unique(target) if c != UNKNOWN]
+        if present and present[-1] >= n_classes:
+            raise InputError(f"the truth holds the class {present[-1]}; classes below {n_classes} are expected")
+        seeds = np.full(target.shape, UNKNOWN, dtype=np.int32)
+        for c in present:
+            label = target == c
+            for number, line in enumerate(self._lines(label, seed)):
+                painted = self._other(c, n_classes, seed) if number else c
+                seeds[self._draw(line, label, target, seed)] = painted
+        while lost := sorted(set(present) - set(np.unique(seeds).tolist())):
+            for c in lost:  # overpainted by errors
+                seeds[_deepest(target == c)] = c
+        return seeds
+
+    def correct(
+        self, answer: ArrayLike, truth: ArrayLike, seeds: ArrayLike, seed: int | np.random.Generator
+    ) -> NDArray[np.int32] | None:
+        """One more stroke or click, in the true class, where the answer is most wrong.
+
+        A stroke goes into the largest connected region of wrong pixels of one true class, dilated within its class by
+        the radius of the smaller of the two objects concerned (paper 001, section 2.4), and reaches the region itself.
+        A click goes to the highest peak of the distance transform of the errors of one true class (paper 003, section
+        4.1, with the larger error as :func:`~napari_scribseg.simulate.clicks.robot_click` has it).
+
+        Parameters
+        ----------
+        answer : array_like of shape (H, W), integer
+            Class that was found for each pixel.
+        truth : array_like of shape (H, W), integer
+            True class, or -1 where it is not known.
+        seeds : array_like of shape (H, W), integer
+            What has been painted so far: class or -1.
+        seed : int or Generator
+            The same seed gives the same stroke; a generator is advanced.
+
+        Returns
+        -------
+        ndarray of shape (H, W), int32, or None
+            The seeds with the new stroke painted over them: without errors, at least one pixel of the wrong region more
+            is painted in its true class. None where nothing is worth mending that was not painted.
+
+        Raises
+        ------
+        InputError
+            If the shapes differ, or the arrays hold no classes.
+        """
+        found, target, old = (_classes(a, n) for a, n in ((answer, "answer"), (truth, "truth"), (seeds, "seeds")))
+        require_same_shape(found, target, ("answer", "truth"))
+        require_same_shape(old, target, ("seeds", "truth"))
+        seed = np.random.default_rng(seed)
+        wrong = worth_mending(found, target, self.tolerance) & (old != target)
+        if not wrong.any():
+            return None
+        n_classes = int(max(found.max(), target.max(), old.max())) + 1
+        pick = _largest_peak if self.hand == "clicks" else _largest_region
+        c, region = pick(wrong, target)
+        painted = self._other(c, n_classes, seed)
+        new = old.astype(np.int32)
+        if self.hand == "clicks":
+            line = _dot(_deepest(region))
+        else:
+            line = self._line_into(region, target == c, _reach(region, found, target, c), seed)
+        drawn = self._draw(line, target == c, target, seed)
+        if (drawn & (old != painted) & (region if self.error is None else True)).any():
+            new[drawn] = painted
+        else:  # nothing was gained: dab at the middle of what is wrong
+            new[region & paint(_dot(_deepest(region)).points, self.radius, region.shape)] = c
+        return new
+
+    def _lines(self, label: NDArray[np.bool_], seed: np.random.Generator) -> tuple[Line, ...]:
+        """What is meant to be drawn first into a label that is not empty."""
+        if self.hand == "clicks":
+            return (_dot(_deepest(label)),)
+        return simulate_scribble(label, seed, self.style).lines
+
+    def _line_into(
+        self, region: NDArray[np.bool_], label: NDArray[np.bool_], reach: float, seed: np.random.Generator
+    ) -> Line:
+        """The longest line of a scribble in the dilated region that reaches the region; else the longest in it."""
+        parts = connected_components(temporary_label(region, reach) & label)
+        near = parts == parts[_deepest(region)]
+        style = self.style or ScribbleStyle()
+        for line in simulate_scribble(near, seed, style).lines:
+            if (paint(line.points, style.radius, region.shape) & region).any():
+                return line
+        return simulate_scribble(region, seed, style).lines[0]
+
+    def _draw(
+        self, line: Line, label: NDArray[np.bool_], target: Pixels, seed: np.random.Generator
+    ) -> NDArray[np.bool_]:
+        """Pixels painted by who meant ``line``, all of them known."""
+        style = self.style or ScribbleStyle()
+        if self.hand == "clicks":
+            style = ScribbleStyle(radius=self.radius)
+        if self.error is None:
+            return paint_lines((line,), label, style) & label
+        drawn = paint_lines((apply_error(line, label, self.error, seed),), label, style)
+        known: NDArray[np.bool_] = drawn & (target != UNKNOWN)
+        return known
+
+    def _other(self, c: int, n_classes: int, seed: np.random.Generator) -> int:
+        """The class that is painted where ``c`` is meant."""
+        if self.error is None or n_classes < 2 or seed.random() >= self.error.wrong_label:
+            return c
+        return int((c + seed.integers(1, n_classes)) % n_classes)
+
+
+def worth_mending(answer: Pixels, truth: Pixels, tolerance: float) -> NDArray[np.bool_]:
+    """Wrong pixels that a user would mend.
+
+    Parameters
+    ----------
+    answer, truth : ndarray of shape (H, W), int64
+        Classes; -1 in the truth is never wrong.
+    tolerance : float
+        A class is good enough when its missing and surplus pixels are fewer than this share of its own.
+
+    Returns
+    -------
+    ndarray of shape (H, W), bool
+        Pixels where the answer differs, and the true class or the class answered is not good enough. For one object on
+        a larger background this is the rule of paper 001, section 2.4.
+    """
+    wrong: NDArray[np.bool_] = (answer != truth) & (truth != UNKNOWN)
+    n = int(max(answer.max(), truth.max())) + 2
+    missing, surplus = (np.bincount(a[wrong] + 1, minlength=n) for a in (truth, answer))
+    size = np.bincount(truth.ravel() + 1, minlength=n)
+    mend = missing + surplus >= np.maximum(tolerance * size, 1)
+    worth: NDArray[np.bool_] = wrong & (mend[truth + 1] | mend[answer + 1])
+    return worth
+
+
+def _classes(values: ArrayLike, name: str) -> Pixels:
+    """Classes of shape (H, W), -1 and up."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" or array.ndim != 2 or array.size == 0:
+        raise InputError(f"the {name} is {array.dtype} of shape {array.shape}; integers of shape (H, W) are expected")
+    if int(array.min()) < UNKNOWN:
+        raise InputError(f"the {name} holds {int(array.min())}; classes from -1 (unknown) are expected")
+    return array.astype(np.int64)
+
+
+def _largest_region(wrong: NDArray[np.bool_], target: Pixels) -> tuple[int, NDArray[np.bool_]]:
+    """The connected region of one true class with the most wrong pixels, and that class."""
+    best, largest, region = 0, 0, wrong
+    for c in np.unique(target[wrong]):
+        parts = connected_components(wrong & (target == c))
+        sizes = np.bincount(parts.ravel())
+        sizes[0] = 0
+        if sizes.max() > largest:
+            best, largest, region = int(c), int(sizes.max()), parts == sizes.argmax()
+    return best, region
+
+
+def _largest_peak(wrong: NDArray[np.bool_], target: Pixels) -> tuple[int, NDArray[np.bool_]]:
+    """The wrong pixels of the true class whose distance transform has the highest peak, and that class."""
+    classes = np.unique(target[wrong])[::-1]  # the object before the background where both are alike
+    peaks = [distance_field(wrong & (target == c)).max() for c in classes]
+    c = int(classes[int(np.argmax(peaks))])
+    return c, wrong & (target == c)
+
+
+def _reach(region: NDArray[np.bool_], answer: Pixels, target: Pixels, c: int) -> float:
+    """Radius of the smaller of the true object and the one that was mostly answered, in pixels."""
+    taken = answer[region]
+    other = int(np.bincount(taken[taken >= 0], minlength=1).argmax())
+    radii = [object_radius(target == k) for k in (c, other)]
+    return min(radius for radius in radii if radius > 0)
+
+
+def _deepest(region: NDArray[np.bool_]) -> tuple[int, int]:
+    """The first pixel farthest from the border of a region that is not empty."""
+    row, column = np.unravel_index(int(distance_field(region).argmax()), region.shape)
+    return int(row), int(column)
+
+
+def _dot(at: tuple[int, int]) -> Line:
+    """A line of one position."""
+    return Line((0,), np.asarray([at], dtype=np.float64), np.zeros(1, dtype=bool))
