@@ -134,7 +134,9 @@ class DataSet:
             If there is no such case, or its files are missing or damaged.
         """
         if name not in self.cases:
-            raise InputError(f"the data set {self.name} has no case {name!r}; its {len(self)} start with {self._some()}")
+            raise InputError(
+                f"the data set {self.name} has no case {name!r}; its {len(self)} start with {self._some()}"
+            )
         return self.read(name)
 
     def _some(self) -> str:

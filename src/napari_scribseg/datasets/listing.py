@@ -1,0 +1,63 @@
+"""What lies in a folder, by name only: no file is opened."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_scribseg.core import InputError
+from napari_scribseg.io import IMAGE_EXTENSIONS
+from napari_scribseg.io.volumes import extension, stem
+
+__all__ = ["images_in", "listed", "require_folder"]
+
+
+def require_folder(folder: Path) -> Path:
+    """The folder, where there is one.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; the folder of a data set is expected")
+    return folder
+
+
+def listed(folder: Path, ending: str) -> tuple[str, ...]:
+    """The names, less their ending, of the files with that ending, sorted.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing, or holds none.
+    """
+    entries = os.listdir(require_folder(folder))
+    names = sorted(n.removesuffix(ending) for n in entries if n.endswith(ending) and not n.startswith("."))
+    if not names:
+        raise InputError(f"{folder}: it holds no file that ends in {ending}, but {_some(entries)}")
+    return tuple(names)
+
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """The image files of a folder by their stem, sorted; the hidden ones are passed over.
+
+    Raises
+    ------
+    InputError
+        If two of them differ in their extension only.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or extension(path) not in IMAGE_EXTENSIONS or not path.is_file():
+            continue
+        name = stem(path)
+        if name in found:
+            raise InputError(f"{folder}: {found[name].name} and {path.name} have one name; each name is expected once")
+        found[name] = path
+    return found
+
+
+def _some(entries: list[str]) -> str:
+    return ", ".join(sorted(entries)[:4]) or "nothing"

@@ -1,0 +1,164 @@
+"""The sets with people's strokes: photographs (Graz) and cardiac MR (ACDC)."""
+
+from __future__ import annotations
+
+import zipfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import InputError
+from napari_scribseg.datasets.case import UNKNOWN, Case, DataSet
+from napari_scribseg.datasets.listing import listed
+from napari_scribseg.io import read_volume
+from napari_scribseg.io.limits import check_declared
+
+__all__ = ["open_acdc", "open_graz", "read_acdc", "read_graz"]
+
+_ACDC_NAMES = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
+_ACDC_UNLABELLED = 4
+_DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+
+
+def open_graz(folder: Path) -> DataSet:
+    """Photographs with thin strokes for every label, and the truth.
+
+    A case is one person's strokes on one photograph; several people drew on the same one, and it is their group.
+
+    References
+    ----------
+    Santner, Pock, Bischof, "Interactive Multi-Label Segmentation", ACCV 2010.
+    """
+    names = listed(folder / "seeds", ".gt")
+    return DataSet(
+        name="graz_scribbles",
+        title="Photographs with people's thin strokes (Graz)",
+        licence="not stated",
+        trainable=False,
+        human_strokes=True,
+        cases=names,
+        read=partial(read_graz, folder=folder),
+    )
+
+
+def read_graz(name: str, *, folder: Path) -> Case:
+    """One photograph with one person's strokes; no label is the background.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged.
+    """
+    path = folder / "seeds" / f"{name}.gt"
+    fields = _fields(path)
+    try:
+        shape = int(fields["HEIGHT"]), int(fields["WIDTH"])
+        image = fields["IMAGE"].strip()
+        check_declared(path, shape, 8, 0, encoding="unknown")
+        truth, seeds = (_runs(fields[key], shape) for key in ("LABELS", "SEEDS"))
+    except (KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path.name}: it is no file of run lengths with its header ({error})") from error
+    return Case(
+        name=name,
+        image=read_volume(folder / "images" / Path(image).name).array,
+        truth=truth,
+        spacing=(1.0, 1.0),
+        group=Path(image).stem,
+        source="graz_scribbles",
+        strokes=seeds - 1,  # 0 is no seed, k + 1 a seed of the label k
+        background=None,
+    )
+
+
+def _fields(path: Path) -> dict[str, str]:
+    try:
+        text = path.read_text(encoding="ascii")
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path.name}: it is no text") from error
+    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return {key.strip(): value for key, value in pairs}
+
+
+def _runs(text: str, shape: tuple[int, int]) -> NDArray[np.int32]:
+    """Run lengths, value and length by turns in row order, as an array."""
+    values, lengths = np.asarray(text.split(), dtype=np.int64).reshape(-1, 2).T
+    if lengths.min(initial=0) < 0 or lengths.sum() != shape[0] * shape[1]:
+        raise ValueError(f"its runs sum to {lengths.sum()} pixels, its size is {shape[0]}x{shape[1]}")
+    return np.repeat(values.astype(np.int32), lengths).reshape(shape)
+
+
+def open_acdc(folder: Path) -> DataSet:
+    """Cardiac MR volumes, short axis, with an expert's strokes on the slices and the truth.
+
+    A case is one volume of shape (planes, rows, columns); a patient has two, at the end of diastole and of systole.
+    The voxel size is not in the files: 1 along each axis.
+
+    References
+    ----------
+    Bernard et al., IEEE TMI 2018, doi:10.1109/TMI.2018.2837502; strokes: Valvano et al., IEEE TMI 2021.
+    """
+    return DataSet(
+        name="acdc_scribbles",
+        title="Cardiac MR with experts' strokes (ACDC)",
+        licence="CC BY-NC-SA 4.0",
+        trainable=False,
+        human_strokes=True,
+        cases=listed(folder, ".npz"),
+        read=partial(read_acdc, folder=folder),
+    )
+
+
+def read_acdc(name: str, *, folder: Path) -> Case:
+    """One volume; strokes of the id 0 mark the background.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    path = folder / f"{name}.npz"
+    image, truth, scribble = _arrays(path, ("image", "label", "scribble"))
+    if truth.dtype.kind not in "iu" or scribble.dtype.kind not in "iu":
+        raise InputError(f"{path.name}: its labels hold {truth.dtype} and {scribble.dtype}; integers are expected")
+    strokes = scribble.astype(np.int32)
+    strokes[scribble == _ACDC_UNLABELLED] = UNKNOWN
+    return Case(
+        name=name,
+        image=image,
+        truth=truth.astype(np.int32),
+        spacing=(1.0,) * truth.ndim,
+        group=name.partition("_")[0],
+        source="acdc_scribbles",
+        names=_ACDC_NAMES,
+        strokes=strokes,
+    )
+
+
+def _arrays(path: Path, keys: tuple[str, ...]) -> list[NDArray[Any]]:
+    """Arrays of an npz file; their declared sizes are checked before any is read."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            for key in keys:
+                _check_member(path, file, f"{key}.npy")
+        with np.load(path, allow_pickle=False) as arrays:
+            return [arrays[key] for key in keys]
+    except InputError:
+        raise
+    except _DAMAGED as error:
+        raise InputError(f"{path.name}: it cannot be read as npz with {', '.join(keys)} ({error})") from error
+
+
+def _check_member(path: Path, file: zipfile.ZipFile, key: str) -> None:
+    info = file.getinfo(key)
+    with file.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+    check_declared(path, shape, dtype.itemsize, info.compress_size, encoding="deflate")

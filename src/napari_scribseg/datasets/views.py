@@ -1,0 +1,140 @@
+"""Other views of a case: its slices, its objects as one, one of its objects, the labels that were drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import InputError
+from napari_scribseg.datasets.case import UNKNOWN, Case
+
+__all__ = ["drawn", "semantic", "single_object", "slices"]
+
+
+def slices(case: Case, axis: int = 0, *, strokes_only: bool = False, smallest: int = 1) -> Iterator[Case]:
+    """The 2D cases of a 3D case, in their order; images and labels are views.
+
+    Parameters
+    ----------
+    case : Case
+        With three axes.
+    axis : int
+        Across the slices.
+    strokes_only : bool
+        Whether to leave out the slices that a person's strokes do not suffice for: those without strokes of two
+        labels, the background among them where the case has one.
+    smallest : int
+        A slice with fewer pixels of objects in its truth is left out.
+
+    Yields
+    ------
+    Case
+        ``"NAME slice 7"``, in the group and of the source of the volume.
+
+    Raises
+    ------
+    InputError
+        If the case has two axes, or there is no such axis.
+    """
+    if case.truth.ndim != 3 or axis not in (0, 1, 2):
+        raise InputError(f"{case.name}: slices across axis {axis} of {case.truth.ndim} axes; 0 to 2 of 3 expected")
+    return _slices(case, axis, strokes_only, smallest)
+
+
+def _slices(case: Case, axis: int, strokes_only: bool, smallest: int) -> Iterator[Case]:
+    spacing = tuple(s for a, s in enumerate(case.spacing) if a != axis)
+    for index in range(case.truth.shape[axis]):
+        at: tuple[slice | int, ...] = (slice(None),) * axis + (index,)
+        truth = case.truth[at]
+        strokes = None if case.strokes is None else case.strokes[at]
+        if _objects(truth, case.background).sum() < smallest:
+            continue
+        if strokes_only and (strokes is None or not _suffice(strokes, case.background)):
+            continue
+        name = f"{case.name} slice {index}"
+        yield replace(case, name=name, image=case.image[at], truth=truth, spacing=spacing, strokes=strokes)
+
+
+def _suffice(strokes: NDArray[np.int32], background: int | None) -> bool:
+    ids = set(np.unique(strokes).tolist()) - {UNKNOWN}
+    return len(ids) >= 2 and (background is None or background in ids)
+
+
+def _objects(ids: NDArray[np.int32], background: int | None) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = ids != UNKNOWN
+    return known if background is None else known & (ids != background)
+
+
+def semantic(case: Case) -> Case:
+    """The case with all its objects as the id 1 and the background as 0, in the truth and in the strokes.
+
+    Raises
+    ------
+    InputError
+        If the case has no background: then every id is an object.
+    """
+    if case.background is None:
+        raise InputError(f"{case.name}: every label of it is an object; a case with a background is expected")
+
+    def collapsed(ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        return np.where(ids == UNKNOWN, ids, _objects(ids, case.background).astype(np.int32))
+
+    strokes = None if case.strokes is None else collapsed(case.strokes)
+    names = {0: "background", 1: "object"}
+    return replace(case, truth=collapsed(case.truth), strokes=strokes, names=names, background=0, instances=False)
+
+
+def single_object(case: Case, identity: int) -> Case:
+    """The case with one of its labels as the id 1 and all the others as the background 0.
+
+    Parameters
+    ----------
+    case : Case
+        Of any kind.
+    identity : int
+        An id in its truth.
+
+    Returns
+    -------
+    Case
+        ``"NAME object 3"``, in the group and of the source of the case.
+
+    Raises
+    ------
+    InputError
+        If the truth does not hold the id.
+    """
+    if identity == UNKNOWN or not (case.truth == identity).any():
+        raise InputError(f"{case.name}: its truth has no label {identity}; it has {_some(case.ids)}")
+
+    def alone(ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        return np.where(ids == UNKNOWN, ids, (ids == identity).astype(np.int32))
+
+    return replace(
+        case,
+        name=f"{case.name} object {identity}",
+        truth=alone(case.truth),
+        strokes=None if case.strokes is None else alone(case.strokes),
+        names={0: "background", 1: case.names.get(identity, f"object {identity}")},
+        background=0,
+        instances=False,
+    )
+
+
+def drawn(case: Case) -> Case:
+    """The case without the labels that nobody drew: in the truth they become the background.
+
+    No method can find a label that it was shown nothing of; to score all methods on what was drawn, use this view. A
+    case without strokes or without a background is given back as it is.
+    """
+    if case.strokes is None or case.background is None:
+        return case
+    kept = np.isin(case.truth, [*np.unique(case.strokes).tolist(), UNKNOWN])
+    return replace(case, truth=np.where(kept, case.truth, np.int32(case.background)))
+
+
+def _some(ids: tuple[int, ...]) -> str:
+    return ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "") or "none"
