@@ -1,5 +1,21 @@
 """Images with their truth, and people's strokes where there are some, for training and measuring; needs no torch."""
 
+from napari_scribseg.datasets.bids import open_bids
 from napari_scribseg.datasets.case import Case, DataSet
+from napari_scribseg.datasets.folder import open_folder
+from napari_scribseg.datasets.known import KnownDataSet, known_data_sets, open_data_set
+from napari_scribseg.datasets.views import drawn, semantic, single_object, slices
 
-__all__ = ["Case", "DataSet"]
+__all__ = [
+    "Case",
+    "DataSet",
+    "KnownDataSet",
+    "drawn",
+    "known_data_sets",
+    "open_bids",
+    "open_data_set",
+    "open_folder",
+    "semantic",
+    "single_object",
+    "slices",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from napari_scribseg.core import InputError
@@ -33,7 +32,7 @@ def listed(folder: Path, ending: str) -> tuple[str, ...]:
     InputError
         If the folder is missing, or holds none.
     """
-    entries = os.listdir(require_folder(folder))
+    entries = [p.name for p in require_folder(folder).iterdir()]
     names = sorted(n.removesuffix(ending) for n in entries if n.endswith(ending) and not n.startswith("."))
     if not names:
         raise InputError(f"{folder}: it holds no file that ends in {ending}, but {_some(entries)}")

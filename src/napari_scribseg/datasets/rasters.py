@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets.case import Case, DataSet
-from napari_scribseg.datasets.listing import images_in, listed, require_folder
+from napari_scribseg.datasets.listing import listed, require_folder
 from napari_scribseg.datasets.reading import About, CaseFiles, read_case
 from napari_scribseg.io import read_volume
 
@@ -184,7 +183,7 @@ def open_permissive(folder: Path) -> DataSet:
     The name of a case starts with its source, the sub-folder: ``ct_aorta/10002_135``. Its group is the patient where
     the file name tells, else the whole source.
     """
-    inside = "labels.json" in os.listdir(require_folder(folder))
+    inside = (require_folder(folder) / "labels.json").is_file()
     sources = [folder] if inside else sorted(p for p in folder.iterdir() if (p / "labels.json").is_file())
     names = tuple(f"{s.name}/{n}" for s in sources for n in listed(s, "_label.png"))
     if not names:
@@ -213,8 +212,8 @@ def slice_licences(folder: Path) -> dict[str, str]:
 def _read_permissive(name: str, *, folder: Path) -> Case:
     source, _, single = name.partition("/")
     stem = f"{single}_image"
-    image = next((folder / source / f"{stem}{e}" for e in (".png", ".jpg") if (folder / source / f"{stem}{e}").exists()),
-                 None)  # fmt: skip
+    pictures = [folder / source / f"{stem}{ending}" for ending in (".png", ".jpg")]
+    image = next((p for p in pictures if p.exists()), None)
     if image is None:
         raise InputError(f"{folder / source}: there is no image for the labels of {single}; {stem}.png is expected")
     patient = re.search(_PATIENTS.get(source, "$^"), single)

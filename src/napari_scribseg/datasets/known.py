@@ -1,0 +1,115 @@
+"""Data sets by name, and any folder by its path."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from napari_scribseg.core import InputError
+from napari_scribseg.datasets import rasters, strokes_sets, volumes
+from napari_scribseg.datasets.bids import is_bids, open_bids
+from napari_scribseg.datasets.case import DataSet
+from napari_scribseg.datasets.folder import open_folder
+
+__all__ = ["ROOT_VARIABLE", "KnownDataSet", "known_data_sets", "open_data_set"]
+
+ROOT_VARIABLE = "SCRIBSEG_DATA"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDataSet:
+    """A data set that the program can read by name; its folder need not be there.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    title, licence : str
+        As of :class:`~napari_scribseg.datasets.case.DataSet`.
+    trainable, human_strokes : bool
+        Likewise.
+    open : callable
+        From its folder to the data set.
+    """
+
+    name: str
+    title: str
+    licence: str
+    trainable: bool
+    human_strokes: bool
+    open: Callable[[Path], DataSet]
+
+
+_COCO_LICENCE = "annotations CC BY 4.0, photographs under their own CC licences"
+_KNOWN = {
+    known.name: known
+    for known in (
+        KnownDataSet("acdc_scribbles", "Cardiac MR with experts' strokes (ACDC)", "CC BY-NC-SA 4.0",
+                     False, True, strokes_sets.open_acdc),
+        KnownDataSet("axondeepseg_sem", "Axons and myelin in electron microscopy (AxonDeepSeg)", "MIT",
+                     True, False, rasters.open_axondeepseg),
+        KnownDataSet("coco_mval", "Photographs with one object mask each (COCO MVal)", _COCO_LICENCE,
+                     True, False, rasters.open_coco),
+        KnownDataSet("dcmqi_ct_dicom", "CT slices in DICOM with NRRD masks (dcmqi)", "BSD-3-Clause",
+                     False, False, volumes.open_dcmqi),
+        KnownDataSet("dsb2018_nuclei", "Nuclei in microscopy, instances (Data Science Bowl 2018)", "CC0 1.0",
+                     True, False, rasters.open_dsb2018),
+        KnownDataSet("graz_scribbles", "Photographs with people's thin strokes (Graz)", "not stated",
+                     False, True, strokes_sets.open_graz),
+        KnownDataSet("msd_hippocampus", "Hippocampus in MR crops (Medical Segmentation Decathlon)", "CC BY-SA 4.0",
+                     True, False, volumes.open_hippocampus),
+        KnownDataSet("permissive_slices", "Single slices with labels (17 sources)",
+                     "permissive, of each source its own", True, False, rasters.open_permissive),
+        KnownDataSet("totalsegmentator", "CT and MR with a model's organ labels (TotalSegmentator)", "Apache-2.0",
+                     False, False, volumes.open_totalsegmentator),
+        KnownDataSet("usiigaci_phase", "Cells in phase contrast, instances (Usiigaci)", "MIT",
+                     True, False, rasters.open_usiigaci),
+    )
+}  # fmt: skip
+
+
+def known_data_sets() -> tuple[KnownDataSet, ...]:
+    """The data sets that can be read by name, sorted; reads no file."""
+    return tuple(_KNOWN[name] for name in sorted(_KNOWN))
+
+
+def open_data_set(name: str | PathLike[str], root: str | PathLike[str] | None = None) -> DataSet:
+    """A data set by name, or by the path of a folder; lists files, and reads no image.
+
+    Parameters
+    ----------
+    name : str or PathLike
+        One of :func:`known_data_sets`, or ``permissive_slices/SOURCE`` for one of its sources; else the path of a
+        folder: a BIDS data set where it has ``dataset_description.json`` or ``sub-*`` folders
+        (:func:`~napari_scribseg.datasets.bids.open_bids`), else pairs of images and labels
+        (:func:`~napari_scribseg.datasets.folder.open_folder`).
+    root : str or PathLike, optional
+        The folder with the folders of the known data sets; by default that in the environment variable
+        ``SCRIBSEG_DATA``.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or nothing in it can be read as a data set.
+    """
+    text = os.fspath(name)
+    first, _, source = text.partition("/")
+    if first in _KNOWN and (not source or (first == "permissive_slices" and "/" not in source)):
+        return _KNOWN[first].open(_root(text, root) / text)
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        near = difflib.get_close_matches(text, _KNOWN, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; expected a folder or one of {', '.join(sorted(_KNOWN))}"
+        raise InputError(f"{text!r} is neither a known data set nor a folder{hint}")
+    return open_bids(folder) if is_bids(folder) else open_folder(folder)
+
+
+def _root(name: str, root: str | PathLike[str] | None) -> Path:
+    given = os.fspath(root) if root is not None else os.environ.get(ROOT_VARIABLE, "")
+    if not given:
+        raise InputError(f"the data set {name!r} needs the folder that holds it; name that folder in {ROOT_VARIABLE}")
+    return Path(given).expanduser()
