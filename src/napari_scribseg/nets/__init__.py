@@ -1,1 +1,23 @@
 """Network architectures and their weights; they know nothing of interaction."""
+
+from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
+from napari_scribseg.nets.export import export_onnx
+from napari_scribseg.nets.inference import Predictor, fold_batch_norm, for_inference
+from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
+from napari_scribseg.nets.weights import build, load_model, load_shipped, save_model, shipped_weights
+
+__all__ = [
+    "EfficientUNet",
+    "EfficientUNetConfig",
+    "PlainUNet",
+    "PlainUNetConfig",
+    "Predictor",
+    "build",
+    "export_onnx",
+    "fold_batch_norm",
+    "for_inference",
+    "load_model",
+    "load_shipped",
+    "save_model",
+    "shipped_weights",
+]
