@@ -1,0 +1,223 @@
+"""Many images at once with dask: worker processes on this machine, or those of a scheduler elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from napari_scribseg.batch.jobs import HIDDEN, Outcome, Task
+from napari_scribseg.batch.one import MOST_ATTEMPTS, give_up, segment_one
+from napari_scribseg.core import InputError
+
+Client = Any  # of distributed, which is not typed
+Future = Any
+
+__all__ = ["HOW_TO_GET", "has_dask", "local_client", "remote_client", "segment_all"]
+
+HOW_TO_GET = "pip install 'napari-scribseg[cluster]'"
+log = logging.getLogger("scribseg")
+
+_PATIENCE = 60  # seconds for a scheduler to get its first worker
+_RESUBMITS = 5
+_ASK_AGAIN = 5.0  # seconds after which the number of workers is asked for again
+
+
+def has_dask() -> bool:
+    """Whether the packages of the extra ``cluster`` are installed."""
+    return all(importlib.util.find_spec(name) for name in ("dask", "distributed"))
+
+
+def _distributed() -> Any:
+    """The package, loaded when it is first needed."""
+    return importlib.import_module("distributed")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without dask's own messages, unless those for debugging are wanted: killed workers are told in the report."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    try:
+        if not log.isEnabledFor(logging.DEBUG):
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def local_client(workers: int, threads: int) -> Iterator[Client]:
+    """Worker processes on this machine, each with its share of the memory and ``threads`` threads.
+
+    A process that takes more memory than its share is killed before the system does it, and replaced.
+    """
+    import dask
+    from distributed.system import MEMORY_LIMIT
+
+    distributed = _distributed()
+
+    names = ("SCRIBSEG_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    config = {
+        # segment_one itself counts how often an image took its worker along; dask counts the neighbours, too
+        "distributed.scheduler.allowed-failures": 10 * MOST_ATTEMPTS,
+        # images are not kept between tasks: a worker that waits for memory to become free would wait for ever
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": 0.95,
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(names, str(threads)),
+    }
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        stack.enter_context(dask.config.set(config))
+        cluster = stack.enter_context(
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",  # there is a small HTTP server in any case; not at a known port
+                memory_limit=MEMORY_LIMIT // workers,
+                silence_logs=False if log.isEnabledFor(logging.DEBUG) else logging.CRITICAL,
+                security=True if importlib.util.find_spec("cryptography") else None,
+            )
+        )
+        yield stack.enter_context(distributed.Client(cluster, set_as_default=False))
+
+
+@contextmanager
+def remote_client(address: str, folder: Path) -> Iterator[Client]:
+    """The workers of a scheduler that runs already.
+
+    Parameters
+    ----------
+    address : str
+        Such as ``tcp://10.0.0.1:8786`` or ``tls://...``.
+    folder : Path
+        The output folder, which all workers must see.
+
+    Raises
+    ------
+    InputError
+        If nothing answers there, no worker comes within a minute, or a worker has another version or does not see
+        the folder.
+    """
+    with _quiet():
+        yield from _connected(address, folder)
+
+
+def _connected(address: str, folder: Path) -> Iterator[Client]:
+    distributed = _distributed()
+    try:
+        client = distributed.Client(address, timeout=15, set_as_default=False)
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"no scheduler answers at {address!r} ({reason[:200]}); an address such as tcp://10.0.0.1:8786 is expected"
+        ) from error
+    with client:
+        _check_workers(client, address, folder)
+        yield client
+
+
+def probe(token: str) -> tuple[str, bool]:
+    """What a worker says of itself: the version it has, and whether it sees a file."""
+    from napari_scribseg import __version__
+
+    return __version__, Path(token).is_file()
+
+
+def _check_workers(client: Client, address: str, folder: Path) -> None:
+    from napari_scribseg import __version__
+
+    if not client.nthreads():
+        log.info("the scheduler at %s has no workers yet; waiting for the first one", address)
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError as error:
+        raise InputError(f"the scheduler at {address} got no worker in {_PATIENCE} s; start `dask worker`s") from error
+    token = folder / HIDDEN / f"seen-{secrets.token_hex(6)}"
+    token.touch()
+    try:
+        answers = client.run(probe, str(token), on_error="return")
+    finally:
+        token.unlink(missing_ok=True)
+    for worker, answer in answers.items():
+        if isinstance(answer, BaseException):
+            raise InputError(
+                f"the worker {worker} cannot run napari-scribseg ({type(answer).__name__}: {answer}); version "
+                f"{__version__} is expected there"
+            )
+        version, sees = answer
+        if version != __version__:
+            raise InputError(f"the worker {worker} has napari-scribseg {version}; {__version__} is expected, as here")
+        if not sees:
+            raise InputError(f"the worker {worker} does not see {folder}; a folder that all machines share is expected")
+
+
+def segment_all(tasks: Iterable[Task], client: Client) -> Generator[Outcome, None, None]:
+    """Do the tasks on the workers, and give each outcome as it comes.
+
+    Twice as many tasks as threads are with the scheduler at any time. What a killed worker had is done by another; one
+    image that kills its worker time and again fails alone.
+
+    Raises
+    ------
+    InputError
+        If the scheduler goes away.
+    """
+    distributed = _distributed()
+
+    waiting = deque((task, 0) for task in tasks)
+    flying: dict[Future, tuple[Task, int]] = {}
+    arrivals = distributed.as_completed(loop=client.loop)
+    room, asked = 0, float("-inf")
+    try:
+        while waiting or flying:
+            if time.monotonic() - asked > _ASK_AGAIN:
+                room, asked = max(2 * sum(client.nthreads().values()), 4), time.monotonic()
+            while waiting and len(flying) < room:
+                task, again = waiting.popleft()
+                future = client.submit(
+                    segment_one, task, key=("segment_one", task.run, task.job.out, again), pure=False, retries=1
+                )
+                flying[future] = (task, again)
+                arrivals.add(future)
+            future = next(arrivals)
+            task, again = flying.pop(future)
+            outcome = _collect(future, task, again)
+            future.release()
+            if outcome is None:
+                waiting.append((task, again + 1))
+            else:
+                yield outcome
+    finally:
+        if flying:
+            client.cancel(list(flying), force=True)
+
+
+def _collect(future: Future, task: Task, again: int) -> Outcome | None:
+    """The outcome of a future; None where its worker died, perhaps of another image, and it is to be sent again."""
+    distributed = _distributed()
+
+    try:
+        result: Any = future.result()
+    except distributed.KilledWorker:
+        return give_up(task) if again >= _RESUBMITS else None
+    except (CancelledError, OSError) as error:
+        raise InputError("the scheduler is gone; what is done stays, and the same command goes on from here") from error
+    except Exception as error:  # noqa: BLE001 - such as a worker without the engine's package: the image's failure
+        return Outcome.of(task, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+    if not isinstance(result, Outcome):
+        return Outcome.of(task, "failed", error="the worker answered in another version's way")
+    return result

@@ -1,0 +1,170 @@
+"""What is to be done for one image, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from napari_scribseg.core import InputError
+from napari_scribseg.io import LABEL_EXTENSIONS
+from napari_scribseg.io.volumes import extension, stem
+
+__all__ = ["HIDDEN", "STATUSES", "Job", "Outcome", "Status", "Task", "check_jobs"]
+
+Status = Literal["done", "skipped", "failed", "left"]
+STATUSES: tuple[Status, ...] = ("done", "skipped", "failed", "left")
+
+HIDDEN = ".scribseg"  # folder of records inside the output folder
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One image of a cohort, its strokes, and where its labels go.
+
+    Attributes
+    ----------
+    image, scribbles : Path
+        Files, or a DICOM folder for the image.
+    out : str
+        Label file to write, relative to the output folder, with ``/``; unique in the cohort, it names the job.
+    background : int or None
+        Id whose strokes mark the background.
+    axis : int or None
+        Axis across which the slices lie; None for the first spatial one.
+    class_table : bool
+        Whether to write a BIDS table of names and colours beside the labels.
+    where : str
+        Where the job was asked for, such as ``"cohort.csv, line 3"``, for messages.
+    """
+
+    image: Path
+    scribbles: Path
+    out: str
+    background: int | None = None
+    axis: int | None = None
+    class_table: bool = False
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job with all that a worker on another machine needs to do it; plain values only.
+
+    Attributes
+    ----------
+    job : Job
+        With absolute paths.
+    folder : Path
+        The output folder.
+    engine : str
+        Registered name.
+    parameters : mapping
+        What was chosen for the engine's fields.
+    settings : mapping
+        The value of every field of the engine, as JSON has it: what a record is compared with.
+    device : str
+        Where to compute.
+    ignore_geometry, overwrite, retry_failed : bool
+        See :func:`napari_scribseg.batch.run_batch`.
+    run : str
+        Names this run; the same for all of its tasks.
+    """
+
+    job: Job
+    folder: Path
+    engine: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    ignore_geometry: bool = False
+    overwrite: bool = False
+    retry_failed: bool = True
+    run: str = ""
+
+    @property
+    def labels(self) -> Path:
+        """The label file to write."""
+        return self.folder / self.job.out
+
+    @property
+    def record(self) -> Path:
+        """The JSON file that says, last of all, that this image is done."""
+        return self.folder / HIDDEN / "records" / f"{self.job.out}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one image.
+
+    Attributes
+    ----------
+    id : str
+        The job's ``out``.
+    image : Path
+        The image.
+    status : {"done", "skipped", "failed", "left"}
+        Skipped: an earlier run did it. Left: this run ended before its turn.
+    seconds : float
+        Time of reading, computing and writing, in the run that did it.
+    slices : int
+        Number of slices segmented.
+    labels : Path or None
+        The label file, where there is one.
+    error : str
+        Why it failed, one sentence.
+    notes : tuple of str
+        What reading, segmenting or writing warned of.
+    """
+
+    id: str
+    image: Path
+    status: Status
+    seconds: float = 0.0
+    slices: int = 0
+    labels: Path | None = None
+    error: str = ""
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, task: Task, status: Status, **values: Any) -> Outcome:
+        """The outcome of a task."""
+        return cls(task.job.out, task.job.image, status, **values)
+
+
+def check_jobs(jobs: Iterable[Job], folder: Path) -> None:
+    """Refuse jobs that would write over each other, over what they read, or outside of the output folder.
+
+    Raises
+    ------
+    InputError
+        At the first such job: the message names it.
+    """
+    taken: dict[str, Job] = {}
+    folder = folder.resolve()
+    listed = list(jobs)
+    inputs = {path.resolve() for job in listed for path in (job.image, job.scribbles)}
+    for job in listed:
+        path, place = PurePosixPath(job.out), _place(job)
+        if extension(Path(path.name)) not in LABEL_EXTENSIONS:
+            raise InputError(
+                f"{place}: the output {job.out!r} has no extension of a label file; one of "
+                f"{', '.join(LABEL_EXTENSIONS)} is expected"
+            )
+        if path.is_absolute() or ".." in path.parts or path.parts[0] == HIDDEN or Path(job.out).is_absolute():
+            raise InputError(f"{place}: the output is {job.out!r}; a path inside the output folder is expected")
+        # of the same stem are also x.mhd and x.nrrd, whose tables and data files could be the same
+        key = (path.parent / stem(Path(path.name))).as_posix().casefold()
+        if key in taken:
+            raise InputError(
+                f"{_place(taken[key])} and {place} would both write {job.out}; each image needs an output of its own "
+                "(a column 'out' in a table, one folder of derivatives of a BIDS data set)"
+            )
+        taken[key] = job
+        if (folder / job.out).resolve() in inputs:
+            raise InputError(f"{place}: the output {job.out!r} is an input of this cohort; give another --out folder")
+
+
+def _place(job: Job) -> str:
+    return job.where or str(job.image)

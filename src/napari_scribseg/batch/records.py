@@ -1,0 +1,227 @@
+"""What stays on disk of an image that was done: a record, and a line in a log that is only ever appended to."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from napari_scribseg.batch.jobs import HIDDEN, Outcome, Task
+from napari_scribseg.core import InputError
+from napari_scribseg.io.atomic import write_files
+from napari_scribseg.io.classes_io import bids_path, tables_beside
+from napari_scribseg.io.volumes import extension, stem
+
+__all__ = ["fingerprint", "finished", "log_line", "read_record", "remove_stale", "request", "write_record"]
+
+FORMAT = "napari-scribseg batch record"
+VERSION = 1
+_DETACHED = (".mhd", ".nhdr")  # headers that name another file with the voxels
+_DATA_FILE = re.compile(rb"^(?:ElementDataFile *=|data file:) *(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
+# the names that io.atomic gives to files that are being written, and to second names of what they replace
+_TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{12}\.(?:tmp|old)")
+
+Fingerprint = list[list[Any]]
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Name, size in bytes and time of change in ns of each file that belongs to ``path``; of a folder, all inside.
+
+    Raises
+    ------
+    InputError
+        If it does not exist or cannot be looked at.
+    """
+    try:
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.is_file())
+        elif extension(path) in _DETACHED:
+            files = [path, *_data_files(path)]
+        else:
+            files = [path]
+        stats = [(os.path.relpath(p, path.parent), p.stat()) for p in files]
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}") from error
+    except OSError as error:
+        raise InputError(f"{path}: it cannot be read ({error.strerror})") from error
+    return [[name, s.st_size, s.st_mtime_ns] for name, s in stats]
+
+
+def _data_files(header: Path) -> list[Path]:
+    """The file that a header names, where it does and it is there."""
+    with header.open("rb") as file:
+        match = _DATA_FILE.search(file.read(1 << 16))
+    data = header.parent / os.fsdecode(match[1]) if match else header
+    return [data] if match and data.is_file() else []
+
+
+def request(task: Task) -> dict[str, Any]:
+    """All that the labels of an image follow from, as JSON has it; the same request gives the same labels.
+
+    Raises
+    ------
+    InputError
+        If the image or the scribbles do not exist.
+    """
+    job = task.job
+    return {
+        "image": fingerprint(job.image),
+        "scribbles": [entry for p in (job.scribbles, *tables_beside(job.scribbles)) for entry in fingerprint(p)],
+        "engine": task.engine,
+        "parameters": dict(task.settings),
+        "background": job.background,
+        "axis": job.axis,
+        "class_table": job.class_table,
+        "ignore_geometry": task.ignore_geometry,
+    }
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record of an image; empty where there is none, or none that can be used."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    known = isinstance(record, dict) and record.get("format") == FORMAT and record.get("version") == VERSION
+    return record if known else {}
+
+
+def write_record(task: Task, status: str, wanted: dict[str, Any], **values: Any) -> None:
+    """Write the record of an image, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    from napari_scribseg import __version__
+
+    record = {
+        "format": FORMAT,
+        "version": VERSION,
+        "status": status,
+        "run": task.run,
+        "program": f"napari-scribseg {__version__}",
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "device": task.device,
+        "request": wanted,
+        **values,
+    }
+    data = json.dumps(record, indent=1).encode()
+    try:
+        task.record.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{task.record.parent} cannot be made ({error.strerror})") from error
+    write_files({task.record: lambda file: _write(file, data)})
+
+
+def _write(file: Any, data: bytes) -> None:
+    file.write(data)
+
+
+def finished(task: Task) -> Outcome | None:
+    """What a record says of this very task: done (in this run) or skipped (in an earlier one); None: it is to be done.
+
+    A failure counts only where failures are not to be tried again.
+    """
+    record = read_record(task.record)
+    status, of_this_run = record.get("status"), record.get("run") == task.run
+    if status not in ("done", "failed") or (status == "failed" and task.retry_failed and not of_this_run):
+        return None
+    try:
+        if record["request"] != json.loads(json.dumps(request(task))):
+            return None
+        notes = tuple(map(str, record.get("notes", ())))
+        if status == "failed":
+            return Outcome.of(task, "failed", error=str(record["error"]), seconds=float(record["seconds"]), notes=notes)
+        if not all((task.folder / name).is_file() for name, *_ in record["outputs"]):
+            return None
+        return Outcome.of(
+            task,
+            "done" if of_this_run else "skipped",
+            seconds=float(record["seconds"]),
+            slices=int(record["slices"]),
+            labels=task.labels,
+            notes=notes,
+        )
+    except (InputError, KeyError, TypeError, ValueError):  # inputs are gone, or someone edited the record
+        return None
+
+
+def refuse_foreign(task: Task, record: dict[str, Any]) -> None:
+    """Do not write over labels that are not this command's, or that someone corrected since.
+
+    Raises
+    ------
+    InputError
+        If such a file stands where this task would write.
+    """
+    if task.overwrite or (record and record.get("outputs") is None):  # none known: a run was killed while it wrote
+        return
+    written = {entry[0]: list(entry) for entry in record.get("outputs") or ()}
+    for path in outputs(task):
+        name = path.relative_to(task.folder).as_posix()
+        if path.exists() and written.get(name) != [name, *_size_and_time(path)]:
+            what = "was changed after it was written" if name in written else "is no result of a former run"
+            raise InputError(f"{name} {what}; move it away, or allow writing over it (--overwrite)")
+
+
+def outputs(task: Task) -> tuple[Path, ...]:
+    """The files that a task writes, but for a data file beside a header."""
+    return (task.labels, bids_path(task.labels)) if task.job.class_table else (task.labels,)
+
+
+def described(task: Task, paths: Iterable[Path]) -> Fingerprint:
+    """Path below the output folder, size and time of change of each file written."""
+    return [[p.relative_to(task.folder).as_posix(), *_size_and_time(p)] for p in paths]
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def log_line(task: Task, event: str) -> None:
+    """Append a line to the log of this process: ``time event id``; what can not be logged is no failure."""
+    folder = task.folder / HIDDEN / "log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{task.run}-{socket.gethostname()}-{os.getpid()}.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{time.time():.3f} {event} {task.job.out}\n")
+    except OSError:
+        return
+
+
+def remove_stale(tasks: Iterable[Task], folder: Path) -> int:
+    """Remove what killed workers left half written: files with the names of temporaries of these tasks' outputs.
+
+    Returns
+    -------
+    int
+        How many were removed.
+    """
+    names: dict[Path, set[str]] = {}
+    for task in tasks:
+        for path in (task.labels, bids_path(task.labels), task.record):
+            names.setdefault(path.parent, set()).update((path.name[:100], stem(path)[:100]))
+    names.setdefault(folder, set()).update(("report.csv", "report.md", "dataset_description.json"))
+    count = 0
+    for place, targets in names.items():
+        for path in _temporaries(place):
+            match = _TEMPORARY.fullmatch(path.name)
+            target = match["target"] if match else ""
+            if target in targets or stem(Path(target)) in targets:  # x.raw belongs to x.mhd
+                path.unlink(missing_ok=True)
+                count += 1
+    return count
+
+
+def _temporaries(folder: Path) -> Iterator[Path]:
+    if folder.is_dir():
+        yield from [p for p in folder.iterdir() if p.name.startswith(".") and _TEMPORARY.fullmatch(p.name)]

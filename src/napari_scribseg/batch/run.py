@@ -1,0 +1,198 @@
+"""A cohort from the first image to the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from napari_scribseg.batch import cluster
+from napari_scribseg.batch.jobs import HIDDEN, Job, Outcome, Task, check_jobs
+from napari_scribseg.batch.lock import locked
+from napari_scribseg.batch.one import segment_one
+from napari_scribseg.batch.records import finished, remove_stale
+from napari_scribseg.batch.report import BatchReport, write_report
+from napari_scribseg.core import InputError, get_engine
+from napari_scribseg.numerics.device import choose_device, n_threads
+
+__all__ = ["Progress", "run_batch"]
+
+log = logging.getLogger("scribseg")
+
+Progress = Callable[[Outcome, int, int], None]
+
+
+def run_batch(
+    jobs: Iterable[Job],
+    out: str | PathLike[str],
+    *,
+    engine: str = "svcd",
+    parameters: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    device: str = "auto",
+    ignore_geometry: bool = False,
+    overwrite: bool = False,
+    retry_failed: bool = True,
+    progress: Progress | None = None,
+) -> BatchReport:
+    """Segment every image of a cohort with one engine; what an earlier run did is not done again.
+
+    An image counts as done when its record in ``out/.scribseg`` names the same image, strokes, engine and parameters,
+    and its labels are there. An image that fails does not stop the others. A script that calls this function with
+    workers needs the line ``if __name__ == "__main__":``, as every one that starts processes.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+        As from :func:`~napari_scribseg.batch.read_table` or :func:`~napari_scribseg.batch.read_bids`.
+    out : str or PathLike
+        Folder for labels, records and the report; made where it is missing.
+    engine : str
+        Registered name.
+    parameters : mapping, optional
+        Values for the engine's fields.
+    workers : int, optional
+        Number of worker processes; 0 computes in this process. The default is half the number of cores where the
+        extra ``cluster`` is installed, else 0.
+    scheduler : str, optional
+        Address of a dask scheduler whose workers do the work instead; they must see the files under the same paths.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    ignore_geometry : bool
+        Take scribbles that lie elsewhere in space than their image as they are.
+    overwrite : bool
+        Write also over files that are no results of this command, or that were changed since.
+    retry_failed : bool
+        Whether images that failed in an earlier run, and did not change since, are tried again.
+    progress : callable, optional
+        Called as ``progress(outcome, done, total)`` after each image, the skipped ones included.
+
+    Returns
+    -------
+    BatchReport
+        Also written to ``out/report.csv`` and ``out/report.md``, after an interruption, too.
+
+    Raises
+    ------
+    InputError
+        If a job, the engine, a parameter, the device or the folder cannot be used, or another run is at work in the
+        folder; nothing was computed then. Also if the scheduler goes away.
+    """
+    start = time.perf_counter()
+    folder = Path(out).expanduser().absolute()
+    listed = [_absolute(job) for job in jobs]
+    if not listed:
+        raise InputError("no images were given; at least one is expected")
+    check_jobs(listed, folder)
+    settings = _settings(engine, parameters or {})
+    if scheduler is None:
+        choose_device(device)
+    common = Task(
+        listed[0],
+        folder,
+        engine,
+        dict(parameters or {}),
+        settings,
+        device=device,
+        ignore_geometry=ignore_geometry,
+        overwrite=overwrite,
+        retry_failed=retry_failed,
+        run=f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}",
+    )
+    tasks = [dataclasses.replace(common, job=job) for job in listed]
+    count = _chosen_workers(workers, scheduler)
+    with locked(_made(folder)):
+        remove_stale(tasks, folder)
+        outcomes: dict[str, Outcome] = {}
+        try:
+            for outcome in _outcomes(tasks, count, scheduler):
+                outcomes[outcome.id] = outcome
+                if progress is not None:
+                    progress(outcome, len(outcomes), len(tasks))
+        finally:
+            ordered = tuple(outcomes.get(task.job.out) or Outcome.of(task, "left") for task in tasks)
+            report = BatchReport(ordered, folder, engine, settings, time.perf_counter() - start)
+            write_report(report)
+    return report
+
+
+def _outcomes(tasks: list[Task], workers: int, scheduler: str | None) -> Generator[Outcome, None, None]:
+    """First what is done already, then the rest as it comes."""
+    ahead = []
+    for task in tasks:
+        known = finished(task)
+        if known is not None:
+            yield known
+        else:
+            ahead.append(task)
+    if not ahead:
+        return
+    if not workers and scheduler is None:
+        yield from map(segment_one, ahead)
+        return
+    with _client(ahead, workers, scheduler) as client, closing(cluster.segment_all(ahead, client)) as coming:
+        yield from coming
+
+
+@contextmanager
+def _client(tasks: list[Task], workers: int, scheduler: str | None) -> Iterator[Any]:
+    if scheduler is not None:
+        with cluster.remote_client(scheduler, tasks[0].folder) as client:
+            yield client
+        return
+    workers = min(workers, len(tasks))
+    with cluster.local_client(workers, max(n_threads() // workers, 1)) as client:
+        yield client
+
+
+def _chosen_workers(workers: int | None, scheduler: str | None) -> int:
+    """The number of local worker processes; 0 for this process."""
+    if workers is not None and workers < 0:
+        raise InputError(f"{workers} workers were asked for; 0 (this process) or more are expected")
+    if scheduler is not None:
+        if workers is not None:
+            raise InputError("both workers and a scheduler were given; a scheduler has workers of its own")
+        if not cluster.has_dask():
+            raise InputError(f"a scheduler was given, but dask is not installed; {cluster.HOW_TO_GET}")
+        return 0
+    if cluster.has_dask():
+        return max(n_threads() // 2, 1) if workers is None else workers
+    if workers:
+        raise InputError(f"{workers} workers were asked for, but dask is not installed; {cluster.HOW_TO_GET}")
+    if workers is None:
+        log.info("one image at a time; for several at once, %s", cluster.HOW_TO_GET)
+    return 0
+
+
+def _settings(engine: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Every field of the engine with its value, as JSON has it."""
+    made: Any = get_engine(engine, **parameters)
+    values = {field.name: getattr(made, field.name) for field in dataclasses.fields(made) if field.init}
+    return {n: v if isinstance(v, str | bool | int | float | None) else repr(v) for n, v in values.items()}
+
+
+def _absolute(job: Job) -> Job:
+    paths = {
+        name: Path(os.path.normpath(getattr(job, name).expanduser().absolute())) for name in ("image", "scribbles")
+    }
+    return dataclasses.replace(job, image=paths["image"], scribbles=paths["scribbles"])
+
+
+def _made(folder: Path) -> Path:
+    """The folder of records inside the output folder, made where it is missing."""
+    hidden = folder / HIDDEN
+    try:
+        hidden.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}); a writable folder is expected") from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder} may not be written; a writable folder is expected")
+    return hidden

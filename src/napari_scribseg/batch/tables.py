@@ -1,0 +1,139 @@
+"""A cohort from a table of images and scribbles."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import os
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+from napari_scribseg.batch.jobs import Job
+from napari_scribseg.core import InputError
+from napari_scribseg.io.volumes import PICTURES, TIFF, extension, stem
+
+__all__ = ["COLUMNS", "read_table"]
+
+NEEDED = ("image", "scribbles")
+COLUMNS = (*NEEDED, "out", "background", "axis")
+_MOST_BYTES = 256 << 20
+
+
+def read_table(path: str | PathLike[str], *, background: int | None = None, axis: int | None = None) -> tuple[Job, ...]:
+    """Read a table of images and scribbles.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        UTF-8 text whose first line names the columns: ``image`` and ``scribbles`` (files, relative to the table's
+        folder), and optionally ``out`` (label file to write, relative to the output folder), ``background`` (id) and
+        ``axis``. Other columns are passed over. Cells are separated by commas, semicolons or tabs.
+    background, axis : int, optional
+        For the rows that say nothing of their own.
+
+    Returns
+    -------
+    tuple of Job
+        In the order of the table. Without ``out``, labels get the image's path below the table's folder, with
+        ``_labels.nii.gz`` (``_labels.tif`` for pictures). Whether the files exist is not asked: what cannot be read is
+        a failure of one image, not of the cohort.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, a column is missing, or a row cannot be understood: the message names the line.
+    """
+    file = Path(path).expanduser().absolute()
+    text = _read_text(file)
+    head, separator = _head(file.name, text)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    jobs: list[Job] = []
+    try:
+        for cells in rows:
+            line = rows.line_num
+            if line == 1 or not any(cell.strip() for cell in cells):
+                continue
+            place = f"{file.name}, line {line}"
+            if len(cells) > len(head):
+                raise InputError(f"{place}: it has {len(cells)} cells; {len(head)} are expected, as in the first line")
+            values = {name: cell.strip() for name, cell in zip(head, cells, strict=False)}
+            jobs.append(_job(values, place, file.parent, background, axis))
+    except csv.Error as error:
+        raise InputError(f"{file.name}, line {rows.line_num}: it cannot be read as a table ({error})") from error
+    if not jobs:
+        raise InputError(f"{file.name}: it has no row below its first line; one row for each image is expected")
+    return tuple(jobs)
+
+
+def _read_text(file: Path) -> str:
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{file.name}: it has {file.stat().st_size} bytes; that is no table of a cohort")
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{file}: the table cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file.name}: it is not UTF-8 text; save the table as CSV in UTF-8") from error
+
+
+def _head(name: str, text: str) -> tuple[list[str], str]:
+    """The names of the columns, in lower case, and what separates them."""
+    first = text.split("\n", 1)[0].strip("\r")
+    separator = max("\t;,", key=first.count)
+    head = [cell.strip().strip('"').lower() for cell in first.split(separator)]
+    for column in NEEDED:
+        if column not in head:
+            raise InputError(
+                f"{name}, line 1: there is no column {column!r} among {', '.join(c for c in head if c) or 'none'}; "
+                f"{', '.join(NEEDED)} are expected, and optionally {', '.join(COLUMNS[len(NEEDED) :])}"
+            )
+    for column in head:
+        if column in COLUMNS and head.count(column) > 1:
+            raise InputError(f"{name}, line 1: the column {column!r} is there twice; once is expected")
+        meant = difflib.get_close_matches(column, COLUMNS, 1, cutoff=0.85)
+        if meant and column not in COLUMNS and meant[0] not in head:
+            raise InputError(f"{name}, line 1: the column {column!r} is not known; is {meant[0]!r} meant?")
+    return head, separator
+
+
+def _job(values: Mapping[str, str], place: str, folder: Path, background: int | None, axis: int | None) -> Job:
+    for column in NEEDED:
+        if not values.get(column):
+            raise InputError(f"{place}: the cell {column!r} is empty; a file is expected")
+    image, scribbles = (_path(values[column], folder) for column in NEEDED)
+    own_background = _number(values, "background", place, 1)
+    own_axis = _number(values, "axis", place, 0)
+    return Job(
+        image,
+        scribbles,
+        values.get("out", "").replace("\\", "/") or _default_out(image, folder),
+        background=background if own_background is None else own_background,
+        axis=axis if own_axis is None else own_axis,
+        where=place,
+    )
+
+
+def _path(text: str, folder: Path) -> Path:
+    return Path(os.path.normpath(folder / Path(text).expanduser()))
+
+
+def _number(values: Mapping[str, str], column: str, place: str, least: int) -> int | None:
+    text = values.get(column, "")
+    if text.lower() in ("", "n/a"):
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise InputError(f"{place}: {column} is {text!r}; a whole number from {least} is expected")
+    return number
+
+
+def _default_out(image: Path, folder: Path) -> str:
+    """The image's path below the table's folder, or its name where it lies elsewhere, with a name for labels."""
+    inside = image.parent.relative_to(folder) if image.parent.is_relative_to(folder) else Path()
+    kind = ".tif" if extension(image) in TIFF + PICTURES else ".nii.gz"
+    return (inside / f"{stem(image)}_labels{kind}").as_posix()
