@@ -154,7 +154,7 @@ def test_unknown_architecture_and_configuration(saved):
 def test_tensors_that_are_not_those_of_the_network(saved):
     header, numbers = parts(saved)
     name = "head.weight"
-    changed = header | {name: header[name] | {"shape": [4, 1, 1, 1]}}
+    changed = header | {name: header[name] | {"shape": [10, 1, 1, 1]}}
     with pytest.raises(InputError, match="has shape|have shape"):
         load_model(write(saved.with_name("changed.safetensors"), changed, numbers))
     renamed = {("feet.weight" if key == name else key): value for key, value in header.items()}

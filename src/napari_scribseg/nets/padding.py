@@ -25,7 +25,7 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
         ``x`` itself where nothing is missing.
     """
     down, right = -x.shape[-2] % multiple, -x.shape[-1] % multiple
-    tracing = torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     if not tracing and not (down or right):  # a trace must hold for every size: no branch on it
         return x
     return functional.pad(x, (0, right, 0, down), mode="replicate")
