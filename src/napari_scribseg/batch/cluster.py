@@ -88,6 +88,7 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
                 processes=True,
                 dashboard_address="127.0.0.1:0",  # there is a small HTTP server in any case; not at a known port
                 memory_limit=MEMORY_LIMIT // workers,
+                preload="napari_scribseg.batch.preload",
                 silence_logs=False if log.isEnabledFor(logging.DEBUG) else logging.CRITICAL,
                 security=True if importlib.util.find_spec("cryptography") else None,
             )

@@ -118,6 +118,7 @@ def run_batch(
                 if progress is not None:
                     progress(outcome, len(outcomes), len(tasks))
         finally:
+            remove_stale(tasks, folder)  # of workers that were killed in this run
             ordered = tuple(outcomes.get(task.job.out) or Outcome.of(task, "left") for task in tasks)
             report = BatchReport(ordered, folder, engine, settings, time.perf_counter() - start)
             write_report(report)

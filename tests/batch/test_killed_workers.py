@@ -1,0 +1,133 @@
+"""Processes that are killed in the middle of a cohort: nothing is lost, nothing that was finished is done again."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+
+import pytest
+
+from napari_scribseg.batch import read_table, run_batch
+from napari_scribseg.numerics.warm import warm_up
+
+pytest.importorskip("distributed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill so"),
+]
+
+
+def test_a_killed_worker_loses_nothing_and_repeats_nothing_finished(cohort, tmp_path, events, readable, temporaries):
+    warm_up()  # the compiled kernels are on the disk for the workers then
+    out, count, killed = tmp_path / "out", 200, []
+
+    def kill_one(outcome, done, total):
+        if done >= 80 and not killed:
+            newest = events(out)[-1]
+            os.kill(newest[1], signal.SIGKILL)
+            killed.append((time.time(), newest[1]))
+
+    report = run_batch(read_table(cohort(count)), out, workers=2, progress=kill_one)
+
+    assert len(killed) == 1
+    assert report.summary == "200 done of 200 images"
+    log = events(out)
+    processes = {pid for _, pid, _, _ in log}
+    assert len(processes) == 3  # two, and the one in the place of the killed one
+    assert os.getpid() not in processes
+    done = Counter(image for _, _, event, image in log if event == "done")
+    assert set(done.values()) == {1}
+    assert len(done) >= count - 1  # at most the killed one did not come to log what it had done
+    started = Counter(image for _, _, event, image in log if event == "started")
+    finished_before = {image for when, _, event, image in log if event == "done" and when < killed[0][0]}
+    assert len(finished_before) >= 80
+    assert all(started[image] == 1 for image in finished_before)
+    assert sum(started.values()) <= count + 1  # none but the image that the killed worker had in its hands
+    assert not temporaries(out)
+    for outcome in report:
+        readable(outcome.labels)
+    assert run_batch(read_table(tmp_path / "cohort.csv"), out, workers=2).summary == "200 skipped of 200 images"
+
+
+COMMAND = """
+    import sys
+    from napari_scribseg import cli
+    from napari_scribseg.batch.command import batch
+
+    if __name__ == "__main__":
+        if "batch" not in [command.callback.__name__ for command in cli.app.registered_commands]:
+            cli.app.command()(batch)
+        cli.main()
+"""
+
+
+def start_command(tmp_path, *arguments):
+    """The command in a process group of its own, as a terminal starts it."""
+    script = tmp_path / "scribseg.py"
+    script.write_text(textwrap.dedent(COMMAND))
+    command = [sys.executable, str(script), "batch", *map(str, arguments)]
+    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+
+
+def alive(pid):
+    try:
+        state = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def n_done(events, out):
+    return sum(event == "done" for _, _, event, _ in events(out))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc whether processes ended")
+@pytest.mark.parametrize("end", ["killed", "interrupted"])
+def test_a_run_that_ends_early_goes_on_where_it_stopped(cohort, tmp_path, events, readable, temporaries, end):
+    warm_up()
+    out, count = tmp_path / "out", 80
+    table = cohort(count)
+    process = start_command(tmp_path, table, "--out", out, "--workers", 2)
+    wait_for(lambda: n_done(events, out) >= 20, "20 images")
+    if end == "killed":
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    else:
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal: the workers get it, too
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 130, told
+        assert "the same command goes on from here" in told
+        assert "Traceback" not in told
+        assert len((out / "report.csv").read_text().splitlines()) == 1 + count
+    workers = {pid for _, pid, _, _ in events(out)}
+    wait_for(lambda: not any(map(alive, workers)), "the end of the workers")
+    first = Counter(image for _, _, event, image in events(out) if event == "done")
+    assert 20 <= len(first) < count
+
+    second = start_command(tmp_path, table, "--out", out, "--workers", 2)
+    printed, told = second.communicate(timeout=120)
+
+    assert second.returncode == 0, told
+    assert printed.strip() == str(out / "report.md")
+    done = Counter(image for _, _, event, image in events(out) if event == "done")
+    assert len(done) >= count - 2
+    assert set(done.values()) == {1}
+    started = Counter(image for _, _, event, image in events(out) if event == "started")
+    assert all(started[image] == 1 for image in first)
+    assert f"{len(first)} skipped" in (out / "report.md").read_text() or end == "killed"
+    assert not temporaries(out)
+    labels = sorted(out.glob("in/*_labels.nii.gz"))
+    assert len(labels) == count
+    for path in labels:
+        readable(path)
