@@ -48,8 +48,8 @@ class PlainUNetConfig:
         if not self.channels or min(self.in_channels, self.convolutions, self.patch, self.detail, *self.channels) < 1:
             counts = f"{self.in_channels}, {self.channels}, {self.convolutions}, {self.patch} and {self.detail}"
             raise InputError(
-                f"in_channels, channels, convolutions, patch and detail are {counts}; at least one scale, and counts of at "
-                "least 1, are expected"
+                f"in_channels, channels, convolutions, patch and detail are {counts}; at least one scale and "
+                "counts of at least 1 are expected"
             )
         if self.activation not in get_args(Activation):
             raise InputError(f"the activation is {self.activation!r}; one of {get_args(Activation)} is expected")
