@@ -5,9 +5,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter
+from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from napari_scribseg.batch import read_table, run_batch
@@ -81,7 +85,7 @@ def wait_for(condition, what, seconds=60):
 
 def alive(pid):
     try:
-        state = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
         return False
     return state not in "ZX"
@@ -131,3 +135,43 @@ def test_a_run_that_ends_early_goes_on_where_it_stopped(cohort, tmp_path, events
     assert len(labels) == count
     for path in labels:
         readable(path)
+
+
+def test_an_image_that_takes_its_worker_along_fails_alone(cohort, tmp_path, events, readable):
+    table = cohort(12)
+    rng = np.random.default_rng(0)
+    strokes = np.zeros((400, 400, 12), np.uint8)
+    strokes[20, 20:380], strokes[380, 20:380] = 255, 3
+    for name, array in (("large", rng.integers(0, 99, strokes.shape).astype(np.int16)), ("large_s", strokes)):
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / f"{name}.nii")
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:3], "large.nii,large_s.nii,255", *lines[3:]]) + "\n")
+    warm_up()
+    out, killed, ended = tmp_path / "out", [], threading.Event()
+
+    def kill_who_has_it():
+        while not ended.wait(0.01):
+            for _, pid, event, image in events(out):
+                if event == "started" and image.startswith("large") and pid not in killed:
+                    killed.append(pid)
+                    os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_who_has_it)
+    killer.start()
+    try:
+        report = run_batch(read_table(table), out, workers=2)
+    finally:
+        ended.set()
+        killer.join()
+
+    assert report.summary == "12 done, 1 failed of 13 images"
+    assert len(killed) == 3
+    (failure,) = report.failures
+    assert failure.id == "large_labels.nii.gz"
+    assert failure.error.startswith("the worker process was killed 3 times")
+    for outcome in report:
+        if outcome.status == "done":
+            readable(outcome.labels)
+    assert not (out / "large_labels.nii.gz").exists()
+    again = run_batch(read_table(table), out, workers=2)  # nobody kills now
+    assert again.summary == "1 done, 12 skipped of 13 images"

@@ -26,6 +26,7 @@ __all__ = ["HOW_TO_GET", "has_dask", "local_client", "remote_client", "segment_a
 HOW_TO_GET = "pip install 'napari-scribseg[cluster]'"
 log = logging.getLogger("scribseg")
 
+_ANSWER = 15  # seconds for a scheduler to answer
 _PATIENCE = 60  # seconds for a scheduler to get its first worker
 _RESUBMITS = 5
 _ASK_AGAIN = 5.0  # seconds after which the number of workers is asked for again
@@ -120,7 +121,7 @@ def remote_client(address: str, folder: Path) -> Iterator[Client]:
 def _connected(address: str, folder: Path) -> Iterator[Client]:
     distributed = _distributed()
     try:
-        client = distributed.Client(address, timeout=15, set_as_default=False)
+        client = distributed.Client(address, timeout=_ANSWER, set_as_default=False)
     except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(

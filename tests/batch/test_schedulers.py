@@ -1,0 +1,56 @@
+"""The work goes to the workers of a scheduler that runs already."""
+
+import importlib
+import os
+
+import pytest
+
+from napari_scribseg.batch import cluster, read_table, run_batch
+from napari_scribseg.core import InputError
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture
+def address():
+    options = {"threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
+    with distributed.LocalCluster(n_workers=1, **options) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_the_workers_of_a_scheduler_do_the_work(cohort, tmp_path, address, events, readable):
+    table = cohort(6)
+    (tmp_path / "in" / "i003.nii.gz").unlink()
+    report = run_batch(read_table(table), tmp_path / "out", scheduler=address)
+    assert report.summary == "5 done, 1 failed of 6 images"
+    assert os.getpid() not in {pid for _, pid, _, _ in events(tmp_path / "out")}
+    for outcome in report:
+        if outcome.status == "done":
+            readable(outcome.labels)
+    assert not list((tmp_path / "out" / ".scribseg").glob("seen-*"))
+
+
+def test_an_address_where_nothing_answers(cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_ANSWER", 1)
+    for address in ("tcp://127.0.0.1:9", "nonsense://x"):
+        with pytest.raises(InputError, match=r"no scheduler answers at .*; an address such as tcp://"):
+            run_batch(read_table(cohort(1)), tmp_path / "out", scheduler=address)
+
+
+def test_a_worker_that_cannot_do_the_work_is_told_before_it(cohort, tmp_path, address, monkeypatch):
+    package = importlib.import_module("napari_scribseg")
+    with monkeypatch.context() as patch:
+        patch.setattr(package, "__version__", "99.0", raising=False)
+        with pytest.raises(InputError, match=r"the worker tcp://.* has napari-scribseg .*; 99\.0 is expected, as here"):
+            run_batch(read_table(cohort(1)), tmp_path / "out", scheduler=address)
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "probe", elsewhere)
+        with pytest.raises(InputError, match=r"the worker tcp://.* does not see .*; a folder that all machines share"):
+            run_batch(read_table(cohort(1)), tmp_path / "out", scheduler=address)
+
+
+def elsewhere(token):
+    """As a machine answers that does not share the folder."""
+    from napari_scribseg import __version__
+
+    return __version__, False
