@@ -175,3 +175,14 @@ def test_an_image_that_takes_its_worker_along_fails_alone(cohort, tmp_path, even
     assert not (out / "large_labels.nii.gz").exists()
     again = run_batch(read_table(table), out, workers=2)  # nobody kills now
     assert again.summary == "1 done, 12 skipped of 13 images"
+
+
+def test_a_script_without_a_main_block_is_told_what_it_needs(cohort, tmp_path):
+    script = (
+        "import sys; from napari_scribseg.batch import *; run_batch(read_table(sys.argv[1]), sys.argv[2], workers=1)"
+    )
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "script.py"), str(cohort(1)), str(tmp_path / "out")]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert told.returncode == 1
+    assert "a script that starts some needs the line `if __name__ == '__main__':`" in told.stderr

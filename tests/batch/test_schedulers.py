@@ -1,7 +1,11 @@
 """The work goes to the workers of a scheduler that runs already."""
 
 import importlib
+import json
 import os
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -54,3 +58,43 @@ def elsewhere(token):
     from napari_scribseg import __version__
 
     return __version__, False
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_leaves_what_is_done(cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_ANSWER", 5)
+    where = tmp_path / "scheduler.json"
+    programs = (
+        ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(where)],
+        ["worker", "--scheduler-file", str(where), "--nthreads", "1", "--no-dashboard"],
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.dask_{name}", *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for name, *arguments in programs
+    ]
+    try:
+        while not where.is_file():
+            assert running[0].poll() is None
+            time.sleep(0.05)
+        address = json.loads(where.read_text())["address"]
+        table = cohort(60)
+        with pytest.raises(cluster.SchedulerLost, match="what is done stays"):
+            run_batch(
+                read_table(table),
+                tmp_path / "out",
+                scheduler=address,
+                progress=lambda outcome, done, total: running[0].kill() if done == 10 else None,
+            )
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    rows = (tmp_path / "out" / "report.csv").read_text()
+    assert 10 <= rows.count(",done,") < 60
+    assert rows.count(",done,") + rows.count(",left,") == 60
+    assert run_batch(read_table(table), tmp_path / "out", workers=0).count("skipped") >= rows.count(",done,")

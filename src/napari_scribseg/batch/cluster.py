@@ -21,7 +21,7 @@ from napari_scribseg.core import InputError
 Client = Any  # of distributed, which is not typed
 Future = Any
 
-__all__ = ["HOW_TO_GET", "has_dask", "local_client", "remote_client", "segment_all"]
+__all__ = ["HOW_TO_GET", "SchedulerLost", "has_dask", "local_client", "remote_client", "segment_all"]
 
 HOW_TO_GET = "pip install 'napari-scribseg[cluster]'"
 log = logging.getLogger("scribseg")
@@ -30,6 +30,10 @@ _ANSWER = 15  # seconds for a scheduler to answer
 _PATIENCE = 60  # seconds for a scheduler to get its first worker
 _RESUBMITS = 5
 _ASK_AGAIN = 5.0  # seconds after which the number of workers is asked for again
+
+
+class SchedulerLost(RuntimeError):
+    """The scheduler went away in the middle of the work."""
 
 
 def has_dask() -> bool:
@@ -82,18 +86,25 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
     with ExitStack() as stack:
         stack.enter_context(_quiet())
         stack.enter_context(dask.config.set(config))
-        cluster = stack.enter_context(
-            distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address="127.0.0.1:0",  # there is a small HTTP server in any case; not at a known port
-                memory_limit=MEMORY_LIMIT // workers,
-                preload="napari_scribseg.batch.preload",
-                silence_logs=False if log.isEnabledFor(logging.DEBUG) else logging.CRITICAL,
-                security=True if importlib.util.find_spec("cryptography") else None,
+        try:
+            cluster = stack.enter_context(
+                distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address="127.0.0.1:0",  # there is a small HTTP server in any case; not at a known port
+                    memory_limit=MEMORY_LIMIT // workers,
+                    preload="napari_scribseg.batch.preload",
+                    silence_logs=False if log.isEnabledFor(logging.DEBUG) else logging.CRITICAL,
+                    # without it, whoever else is on this machine could reach the scheduler, and run code as this user
+                    security=True if importlib.util.find_spec("cryptography") else None,
+                )
             )
-        )
+        except RuntimeError as error:
+            raise InputError(
+                f"no worker process starts ({error}); a script that starts some needs the line "
+                "`if __name__ == '__main__':`, and 0 workers compute in this process"
+            ) from error
         yield stack.enter_context(distributed.Client(cluster, set_as_default=False))
 
 
@@ -175,7 +186,7 @@ def segment_all(tasks: Iterable[Task], client: Client) -> Generator[Outcome, Non
 
     Raises
     ------
-    InputError
+    SchedulerLost
         If the scheduler goes away.
     """
     distributed = _distributed()
@@ -217,7 +228,7 @@ def _collect(future: Future, task: Task, again: int) -> Outcome | None:
     except distributed.KilledWorker:
         return give_up(task) if again >= _RESUBMITS else None
     except (CancelledError, OSError) as error:
-        raise InputError("the scheduler is gone; what is done stays, and the same command goes on from here") from error
+        raise SchedulerLost("the scheduler is gone; what is done stays, and the same call goes on from here") from error
     except Exception as error:  # noqa: BLE001 - such as a worker without the engine's package: the image's failure
         return Outcome.of(task, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")
     if not isinstance(result, Outcome):

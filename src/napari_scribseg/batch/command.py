@@ -69,6 +69,7 @@ def batch(
     ] = True,
 ) -> None:
     """Segment every image of a cohort; what is done already is not done again."""
+    from napari_scribseg.batch.cluster import SchedulerLost
     from napari_scribseg.batch.run import run_batch
     from napari_scribseg.headless import parse_parameters
 
@@ -89,6 +90,9 @@ def batch(
                 retry_failed=retry_failed,
                 progress=progress,
             )
+    except SchedulerLost as error:
+        typer.echo(f"scribseg: {error}", err=True)
+        raise typer.Exit(_SOME_FAILED) from error
     except KeyboardInterrupt:
         typer.echo("scribseg: what is done stays; the same command goes on from here", err=True)
         raise

@@ -84,7 +84,9 @@ def run_batch(
     ------
     InputError
         If a job, the engine, a parameter, the device or the folder cannot be used, or another run is at work in the
-        folder; nothing was computed then. Also if the scheduler goes away.
+        folder; nothing was computed then.
+    SchedulerLost
+        If the scheduler goes away; what is done stays.
     """
     start = time.perf_counter()
     folder = Path(out).expanduser().absolute()
