@@ -54,6 +54,16 @@ def test_a_bids_folder_becomes_a_derivative(command, tmp_path, pair):
     assert description["GeneratedBy"][0]["Parameters"]["model"] == "auto"
 
 
+def test_strokes_without_their_image_are_told(command, tmp_path, pair, caplog):
+    image, strokes = pair(tmp_path / "study" / "sub-1" / "anat", "sub-1_T1w")
+    strokes.rename(image.with_name("sub-1_desc-scribbles_dseg.nii.gz"))
+    _, lonely = pair(tmp_path / "study" / "sub-2" / "anat", "sub-2_T1w")
+    lonely.with_name("sub-2_T1w.nii.gz").unlink()
+    lonely.rename(lonely.with_name("sub-2_desc-scribbles_dseg.nii.gz"))
+    assert command(tmp_path / "study", "--out", tmp_path / "out", "--background", 255)[0] == 0
+    assert "strokes are left out: sub-2_desc-scribbles_dseg.nii.gz" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [(("--suffix", "T1w"), "was given with a table"), (("--param", "smoothness"), "has no '='")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -109,7 +110,12 @@ def _read(cohort: Path, out: Path, engine: str, *, suffix: str | None, **values:
         from napari_scribseg.batch.bids_tree import check_derivative, read_bids
 
         check_derivative(cohort, out)
-        return read_bids(cohort, engine=engine, suffix=suffix, **values)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            jobs = read_bids(cohort, engine=engine, suffix=suffix, **values)
+        for warning in caught:
+            log.warning("%s", warning.message)
+        return jobs
     if suffix is not None:
         raise InputError(f"the suffix {suffix!r} was given with a table; it tells the images of a BIDS folder apart")
     from napari_scribseg.batch.tables import read_table
