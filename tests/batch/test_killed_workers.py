@@ -4,9 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
+import threading
 import time
 from collections import Counter
+from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 from napari_scribseg.batch import read_table, run_batch
@@ -65,6 +70,114 @@ COMMAND = """
 
 def start_command(tmp_path, *arguments):
     """The command in a process group of its own, as a terminal starts it."""
+    script = tmp_path / "scribseg.py"
+    script.write_text(textwrap.dedent(COMMAND))
+    command = [sys.executable, str(script), "batch", *map(str, arguments)]
+    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, what, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+
+
+def alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def n_done(events, out):
+    return sum(event == "done" for _, _, event, _ in events(out))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc whether processes ended")
+@pytest.mark.parametrize("end", ["killed", "interrupted"])
+def test_a_run_that_ends_early_goes_on_where_it_stopped(cohort, tmp_path, events, readable, temporaries, end):
+    warm_up()
+    out, count = tmp_path / "out", 80
+    table = cohort(count)
+    process = start_command(tmp_path, table, "--out", out, "--workers", 2)
+    wait_for(lambda: n_done(events, out) >= 20, "20 images")
+    if end == "killed":
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    else:
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal: the workers get it, too
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 130, told
+        assert "the same command goes on from here" in told
+        assert "Traceback" not in told
+        assert len((out / "report.csv").read_text().splitlines()) == 1 + count
+    workers = {pid for _, pid, _, _ in events(out)}
+    wait_for(lambda: not any(map(alive, workers)), "the end of the workers")
+    first = Counter(image for _, _, event, image in events(out) if event == "done")
+    assert 20 <= len(first) < count
+
+    second = start_command(tmp_path, table, "--out", out, "--workers", 2)
+    printed, told = second.communicate(timeout=120)
+
+    assert second.returncode == 0, told
+    assert printed.strip() == str(out / "report.md")
+    done = Counter(image for _, _, event, image in events(out) if event == "done")
+    assert len(done) >= count - 2
+    assert set(done.values()) == {1}
+    started = Counter(image for _, _, event, image in events(out) if event == "started")
+    assert all(started[image] == 1 for image in first)
+    assert f"{len(first)} skipped" in (out / "report.md").read_text() or end == "killed"
+    assert not temporaries(out)
+    labels = sorted(out.glob("in/*_labels.nii.gz"))
+    assert len(labels) == count
+    for path in labels:
+        readable(path)
+
+
+def test_an_image_that_takes_its_worker_along_fails_alone(cohort, tmp_path, events, readable):
+    table = cohort(12)
+    rng = np.random.default_rng(0)
+    strokes = np.zeros((400, 400, 12), np.uint8)
+    strokes[20, 20:380], strokes[380, 20:380] = 255, 3
+    for name, array in (("large", rng.integers(0, 99, strokes.shape).astype(np.int16)), ("large_s", strokes)):
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / f"{name}.nii")
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:3], "large.nii,large_s.nii,255", *lines[3:]]) + "\n")
+    warm_up()
+    out, killed, ended = tmp_path / "out", [], threading.Event()
+
+    def kill_who_has_it():
+        while not ended.wait(0.01):
+            for _, pid, event, image in events(out):
+                if event == "started" and image.startswith("large") and pid not in killed:
+                    killed.append(pid)
+                    os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_who_has_it)
+    killer.start()
+    try:
+        report = run_batch(read_table(table), out, workers=2)
+    finally:
+        ended.set()
+        killer.join()
+
+    assert report.summary == "12 done, 1 failed of 13 images"
+    assert len(killed) == 3
+    (failure,) = report.failures
+    assert failure.id == "large_labels.nii.gz"
+    assert failure.error.startswith("the worker process was killed 3 times")
+    for outcome in report:
+        if outcome.status == "done":
+            readable(outcome.labels)
+    assert not (out / "large_labels.nii.gz").exists()
+    again = run_batch(read_table(table), out, workers=2)  # nobody kills now
+    assert again.summary == "1 done, 12 skipped of 13 images"
+
+
+def test_a_script_without_a_main_block_is_told_what_it_needs(cohort, tmp_path):
     lines = (
         "import sys",
         "from napari_scribseg.batch import read_table, run_batch",
