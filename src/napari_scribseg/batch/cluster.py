@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
+import multiprocessing
+import os
 import secrets
 import time
 from collections import deque
@@ -61,11 +63,38 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def _try_a_process() -> None:
+    """Start one process as dask does; dask itself would start one that fails again and again, for ever.
+
+    Raises
+    ------
+    InputError
+        If it fails, mostly because it reads a script again that starts processes itself.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=os.getpid)
+    try:
+        process.start()
+        process.join()
+        failed = process.exitcode != 0
+    except RuntimeError:  # this is such a process itself
+        failed = True
+    if failed:
+        raise InputError(
+            "no worker process starts; a script that starts some needs the line `if __name__ == '__main__':`, and "
+            "0 workers compute in this process"
+        )
+
+
 @contextmanager
 def local_client(workers: int, threads: int) -> Iterator[Client]:
     """Worker processes on this machine, each with its share of the memory and ``threads`` threads.
 
     A process that takes more memory than its share is killed before the system does it, and replaced.
+
+    Raises
+    ------
+    InputError
+        If no process starts.
     """
     import dask
     from distributed.system import MEMORY_LIMIT
@@ -83,28 +112,23 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
         "distributed.worker.memory.terminate": 0.95,
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(names, str(threads)),
     }
+    _try_a_process()
     with ExitStack() as stack:
         stack.enter_context(_quiet())
         stack.enter_context(dask.config.set(config))
-        try:
-            cluster = stack.enter_context(
-                distributed.LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address="127.0.0.1:0",  # there is a small HTTP server in any case; not at a known port
-                    memory_limit=MEMORY_LIMIT // workers,
-                    preload="napari_scribseg.batch.preload",
-                    silence_logs=False if log.isEnabledFor(logging.DEBUG) else logging.CRITICAL,
-                    # without it, whoever else is on this machine could reach the scheduler, and run code as this user
-                    security=True if importlib.util.find_spec("cryptography") else None,
-                )
+        cluster = stack.enter_context(
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",  # there is a small HTTP server in any case; not at a known port
+                memory_limit=MEMORY_LIMIT // workers,
+                preload="napari_scribseg.batch.preload",
+                silence_logs=False if log.isEnabledFor(logging.DEBUG) else logging.CRITICAL,
+                # without it, whoever else is on this machine could reach the scheduler, and run code as this user
+                security=True if importlib.util.find_spec("cryptography") else None,
             )
-        except RuntimeError as error:
-            raise InputError(
-                f"no worker process starts ({error}); a script that starts some needs the line "
-                "`if __name__ == '__main__':`, and 0 workers compute in this process"
-            ) from error
+        )
         yield stack.enter_context(distributed.Client(cluster, set_as_default=False))
 
 
