@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate.corrections import object_radius, temporary_label
@@ -39,6 +40,9 @@ class RobotUser:
     tolerance : float
         A class whose wrong pixels (missing and too many) are fewer than this share of its own is not mended (paper
         001, section 2.4: 0.01).
+    band : float, optional
+        First strokes keep within this many pixels of the border of their label, where it is not that of the image:
+        people draw around an object, not all over its background. By default they go anywhere.
     """
 
     hand: Hand = "strokes"
@@ -46,6 +50,7 @@ class RobotUser:
     error: HumanError | None = None
     radius: float = 2.0
     tolerance: float = 0.01
+    band: float | None = None
 
     def __post_init__(self) -> None:
         if self.hand not in get_args(Hand):
@@ -54,6 +59,8 @@ class RobotUser:
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"{name} is {value}; a finite number of at least 0 is expected")
+        if self.band is not None and not self.band >= 1:
+            raise InputError(f"band is {self.band}; a number of pixels of at least 1 is expected")
 
     def begin(self, truth: ArrayLike, n_classes: int, seed: int | np.random.Generator) -> NDArray[np.int32]:
         """The first strokes, or one click, for each class that is there.
@@ -152,7 +159,10 @@ class RobotUser:
         """What is meant to be drawn first into a label that is not empty."""
         if self.hand == "clicks":
             return (_dot(_deepest(label)),)
-        return simulate_scribble(label, seed, self.style).lines
+        near = label
+        if self.band is not None and not label.all():
+            near = label & (ndimage.distance_transform_edt(label) <= self.band)
+        return simulate_scribble(near, seed, self.style).lines
 
     def _line_into(
         self, region: NDArray[np.bool_], label: NDArray[np.bool_], reach: float, seed: np.random.Generator
