@@ -71,9 +71,9 @@ def apply_error(line: Line, label: NDArray[np.bool_], error: HumanError, seed: n
     """
     points, leaves = line.points, line.leaves
     if error.jitter > 0:
-        moved = shake(points, error.jitter, error.jitter_length, seed)
-        strayed = leaves | (_inside(points, label) & ~_inside(moved, label))
-        points, leaves = _half_pixels(moved, strayed)
+        held = _inside(points, label)
+        points, origin = _half_pixels(shake(points, error.jitter, error.jitter_length, seed))
+        leaves = leaves[origin] | (held[origin] & ~_inside(points, label))
     if error.spill > 0 and seed.random() < error.spill_rate:
         longer = overshoot(points, label, seed.exponential(error.spill), seed)
         if longer is not None:
@@ -167,15 +167,10 @@ def _inside(points: NDArray[np.float64], label: NDArray[np.bool_]) -> NDArray[np
     return inside
 
 
-def _half_pixels(
-    points: NDArray[np.float64], leaves: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The same line with positions half a pixel or less apart along each axis."""
-    gaps = np.abs(np.diff(points, axis=0)).max(axis=1, initial=0)
-    pieces = np.maximum(np.ceil(2 * gaps), 1).astype(np.intp)
-    if not (pieces > 1).any():
-        return points, leaves
+def _half_pixels(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """The same line with positions half a pixel or less apart along each axis, and the old position before each."""
+    pieces = np.maximum(np.ceil(2 * np.abs(np.diff(points, axis=0)).max(axis=1, initial=0)), 1).astype(np.intp)
     at = np.append(0, np.cumsum(pieces))
     where = np.arange(at[-1] + 1)
     dense = np.stack([np.interp(where, at, points[:, axis]) for axis in (0, 1)], axis=1)
-    return dense, leaves[np.searchsorted(at, where, side="right") - 1]
+    return dense, np.searchsorted(at, where, side="right") - 1

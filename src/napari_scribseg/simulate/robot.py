@@ -95,8 +95,8 @@ class RobotUser:
             for number, line in enumerate(self._lines(label, seed)):
                 painted = self._other(c, n_classes, seed) if number else c
                 seeds[self._draw(line, label, target, seed)] = painted
-        while lost := sorted(set(present) - set(np.unique(seeds).tolist())):
-            for c in lost:  # overpainted by errors
+        for c in present:
+            if not ((seeds == c) & (target == c)).any():  # overpainted by errors
                 seeds[_deepest(target == c)] = c
         return seeds
 
