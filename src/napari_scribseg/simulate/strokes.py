@@ -239,12 +239,15 @@ def smooth_line(knots: NDArray[np.float64], deviation: float) -> tuple[NDArray[n
     """
     if len(knots) == 1:
         return knots, np.zeros(1, dtype=np.intp)
+    n = 2 * int(np.ceil(np.abs(np.diff(knots, axis=0)).sum())) + 1
+    if len(knots) == 2:
+        way = np.linspace(0, 1, n)[:, np.newaxis]
+        return (1 - way) * knots[0] + way * knots[1], np.zeros(n, dtype=np.intp)
     at = np.append(0, np.cumsum(np.sqrt(np.hypot(*np.diff(knots, axis=0).T))))  # centripetal: swings out less
     at /= at[-1]
     # full output: a deviation met only roughly is no reason to warn
     fitted: Any = splprep(knots.T, u=at, k=min(3, len(knots) - 1), s=len(knots) * deviation**2, full_output=1)
     spline = fitted[0][0]
-    n = 2 * int(np.ceil(np.abs(np.diff(knots, axis=0)).sum())) + 1
     while True:
         position = np.linspace(0, 1, n)
         line = np.stack(splev(position, spline), axis=1)
