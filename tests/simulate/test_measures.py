@@ -87,7 +87,8 @@ def test_samples_are_compared():
     assert moved.wasserstein == pytest.approx(1)
     assert moved.ks == pytest.approx(0.5)
     assert moved.p_value < 1e-6
-    assert compare(np.ones(9), np.full(9, 3.0)).wasserstein == pytest.approx(20)
+    assert compare(np.ones(9), np.full(9, 3.0)).wasserstein == pytest.approx(4)
+    assert compare(np.zeros(9), np.full(9, 3.0)).wasserstein == pytest.approx(3)
 
 
 def test_what_cannot_be_measured_is_told():

@@ -75,7 +75,8 @@ class Difference:
     p_value : float
         Of the same distribution behind both, if the values were independent; those of one image are not.
     wasserstein : float
-        Earth mover's distance by the interquartile range of the first sample, but at least a tenth of its median.
+        Earth mover's distance by the interquartile range of the first sample; where that is 0, by half its median, or
+        by 1.
     """
 
     ks: float
@@ -113,10 +114,9 @@ def measure_strokes(painted: ArrayLike, label: ArrayLike, *, gap: float = 1.5) -
         return StrokeMeasures(*(np.zeros(0) for _ in fields(StrokeMeasures)))
     pixels, strokes, tree = _middle_lines(drawn, gap)
     n = int(strokes.max()) + 1
-    thickness = distance_field(drawn)[tuple(pixels.T)]
-    width = ndimage.mean(2 * thickness - 1, strokes, np.arange(n))
+    width = ndimage.mean(2 * _depths(drawn)[tuple(pixels.T)] - 1, strokes, np.arange(n))
     length = np.bincount(strokes[tree.row], weights=tree.data, minlength=n).astype(np.float64)
-    field = distance_field(target)
+    field = _depths(target)
     around = np.argwhere(drawn)
     owner = strokes[cKDTree(pixels).query(around)[1]]
     depth = ndimage.median(field[tuple(around.T)], owner, np.arange(n)) / field.max()
@@ -158,7 +158,7 @@ def compare(reference: ArrayLike, other: ArrayLike) -> Difference:
     a, b = a[np.isfinite(a)], b[np.isfinite(b)]
     if not a.size or not b.size:
         raise InputError(f"the samples hold {a.size} and {b.size} values; at least one in each is expected")
-    scale = max(iqr(a), 0.1 * abs(float(np.median(a)))) or 1.0
+    scale = float(iqr(a)) or abs(float(np.median(a))) / 2 or 1.0
     found = ks_2samp(a, b, method="asymp")
     return Difference(float(found.statistic), float(found.pvalue), float(wasserstein_distance(a, b) / scale))
 
@@ -187,10 +187,19 @@ def turning(path: NDArray[np.float64]) -> float:
     return float(np.abs(angle).sum() / np.hypot(rows, columns).sum())
 
 
+def _depths(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The distance field of a mask that is not empty, looked for where there is some; shape (H, W)."""
+    field = np.zeros(mask.shape)
+    box = ndimage.find_objects(mask.view(np.uint8))[0]
+    field[box] = distance_field(mask[box])
+    return field
+
+
 def _middle_lines(drawn: NDArray[np.bool_], gap: float) -> tuple[NDArray[np.intp], NDArray[np.int32], coo_array]:
     """Pixels of the skeleton (N, 2), the stroke of each (N,), and the minimum spanning tree of each stroke (N, N)."""
     thin: Any = skeletonize
-    pixels = np.argwhere(thin(drawn))
+    box = ndimage.find_objects(drawn.view(np.uint8))[0]
+    pixels = np.argwhere(thin(drawn[box])) + [side.start for side in box]
     pairs = cKDTree(pixels).query_pairs(gap, output_type="ndarray")
     lengths = np.hypot(*(pixels[pairs[:, 0]] - pixels[pairs[:, 1]]).T)
     graph = coo_array((lengths, (pairs[:, 0], pairs[:, 1])), shape=(len(pixels), len(pixels))).tocsr()
