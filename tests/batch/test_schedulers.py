@@ -47,17 +47,17 @@ def test_a_worker_that_cannot_do_the_work_is_told_before_it(cohort, tmp_path, ad
         patch.setattr(package, "__version__", "99.0", raising=False)
         with pytest.raises(InputError, match=r"the worker tcp://.* has napari-scribseg .*; 99\.0 is expected, as here"):
             run_batch(read_table(cohort(1)), tmp_path / "out", scheduler=address)
+
+    def elsewhere(token):  # inside a function: a worker cannot import this module
+        """As a machine answers that does not share the folder."""
+        from napari_scribseg import __version__
+
+        return __version__, False
+
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "probe", elsewhere)
         with pytest.raises(InputError, match=r"the worker tcp://.* does not see .*; a folder that all machines share"):
             run_batch(read_table(cohort(1)), tmp_path / "out", scheduler=address)
-
-
-def elsewhere(token):
-    """As a machine answers that does not share the folder."""
-    from napari_scribseg import __version__
-
-    return __version__, False
 
 
 @pytest.mark.slow
