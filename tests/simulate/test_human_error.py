@@ -4,7 +4,7 @@ from label_shapes import disc
 
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate import HumanError, ScribbleStyle
-from napari_scribseg.simulate.human_error import apply_error, overshoot, shake
+from napari_scribseg.simulate.human_error import apply_error, overshoot, shake, shorten
 from napari_scribseg.simulate.strokes import Line, paint_lines
 
 SHAPE = (60, 400)
@@ -46,6 +46,41 @@ def test_a_shaky_line_has_no_gaps_and_is_painted_where_it_leaves():
     np.testing.assert_array_equal(LABEL[tuple(at[~line.leaves].T)], True)
     assert (paint_lines((line,), LABEL, ScribbleStyle(radius=0)) & ~LABEL).any()
     assert not (paint_lines((line,), LABEL, ScribbleStyle(outside="never")) & ~LABEL).any()
+
+
+def test_a_steered_line_is_shaky_and_keeps_to_its_label():
+    error = HumanError(jitter=8, jitter_length=2, steered=True)
+    line = apply_error(straight(), LABEL, error, np.random.default_rng(1))
+    assert np.abs(np.diff(line.points, axis=0)).max() <= 0.5 + 1e-9
+    assert LABEL[tuple(np.rint(line.points).astype(int).T)].all()
+    assert np.ptp(line.points[:, 0]) > 10
+    assert not line.leaves.any()
+
+
+def test_a_steered_line_does_not_move_where_it_leaves_its_label_on_purpose():
+    crossing = straight(0, 390)
+    crossing = Line(crossing.knots, crossing.points, ~LABEL[tuple(np.rint(crossing.points).astype(int).T)])
+    error = HumanError(jitter=3, jitter_length=2, steered=True)
+    line = apply_error(crossing, LABEL, error, np.random.default_rng(0))
+    outside = ~LABEL[tuple(np.rint(line.points).astype(int).T)]
+    np.testing.assert_array_equal(line.points[outside & (line.points[:, 1] < 19), 0], 30)
+    assert line.leaves[outside].all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 641])
+def test_a_shortened_line_loses_its_ends(n):
+    rng = np.random.default_rng(3)
+    parts = [shorten(n, 0.6, rng) for _ in range(400)]
+    lengths = np.asarray([part.stop - part.start for part in parts])
+    assert lengths.min() >= max(int(0.4 * n), 1)
+    assert lengths.max() <= n
+    assert all(part.start >= 0 for part in parts)
+    assert all(part.stop <= n for part in parts)
+    if n == 641:
+        assert lengths.mean() / n == pytest.approx(0.7, abs=0.03)
+        assert np.mean([part.start for part in parts]) / n == pytest.approx(0.15, abs=0.03)
+    line = apply_error(straight(), LABEL, HumanError(shortened=1.0), rng)
+    assert 1 <= len(line.points) == len(line.leaves) <= 641
 
 
 def test_a_line_runs_past_the_border_at_the_nearer_end():

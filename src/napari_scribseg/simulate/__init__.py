@@ -6,6 +6,7 @@ from napari_scribseg.simulate.corrections import Correction, simulate_correction
 from napari_scribseg.simulate.human_error import HumanError
 from napari_scribseg.simulate.robot import RobotUser
 from napari_scribseg.simulate.strokes import ScribbleStyle, SimulatedScribble, simulate_scribble
+from napari_scribseg.simulate.styles import human_like
 
 __all__ = [
     "Click",
@@ -18,6 +19,7 @@ __all__ = [
     "bounding_box",
     "box_stroke",
     "extreme_points",
+    "human_like",
     "point_strokes",
     "robot_click",
     "simulate_correction",

@@ -1,4 +1,4 @@
-"""What goes wrong when people draw: shaky lines, lines that run over the border, strokes of the wrong class."""
+"""What goes wrong when people draw: shaky and short lines, lines over the border, strokes of the wrong class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import ndimage
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate.strokes import Line
 
-__all__ = ["HumanError", "apply_error", "overshoot", "shake"]
+__all__ = ["HumanError", "apply_error", "overshoot", "shake", "shorten"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,10 @@ class HumanError:
         Root mean square of the sideways displacement along a line, in pixels.
     jitter_length : float
         Standard deviation of the Gaussian that smooths the displacement along the line, in pixels.
+    steered : bool
+        Whether jitter stops at the border of the label, as of a person who takes care.
+    shortened : float
+        Largest share of a line that is left out at its ends, 0 to 1; each line loses an even random share up to that.
     spill : float
         How far a line that runs past the border of its label goes beyond it, in pixels; mean of an exponential
         distribution.
@@ -35,6 +39,8 @@ class HumanError:
 
     jitter: float = 0.0
     jitter_length: float = 5.0
+    steered: bool = False
+    shortened: float = 0.0
     spill: float = 0.0
     spill_rate: float = 0.0
     wrong_label: float = 0.0
@@ -44,7 +50,7 @@ class HumanError:
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
                 raise InputError(f"{name} is {value}; a finite number of pixels of at least 0 is expected")
-        for name in ("spill_rate", "wrong_label"):
+        for name in ("shortened", "spill_rate", "wrong_label"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; a share from 0 to 1 is expected")
 
@@ -70,9 +76,15 @@ def apply_error(line: Line, label: NDArray[np.bool_], error: HumanError, seed: n
         (unless ``ScribbleStyle.outside`` is ``"never"``).
     """
     points, leaves = line.points, line.leaves
+    if error.shortened > 0:
+        part = shorten(len(points), error.shortened, seed)
+        points, leaves = points[part], leaves[part]
     if error.jitter > 0:
         held = _inside(points, label)
-        points, origin = _half_pixels(shake(points, error.jitter, error.jitter_length, seed))
+        moved = shake(points, error.jitter, error.jitter_length, seed)
+        if error.steered:
+            moved, held = _steer(points, moved, held, label), np.zeros_like(held)
+        points, origin = _half_pixels(moved)
         leaves = leaves[origin] | (held[origin] & ~_inside(points, label))
     if error.spill > 0 and seed.random() < error.spill_rate:
         longer = overshoot(points, label, seed.exponential(error.spill), seed)
@@ -113,6 +125,13 @@ def shake(points: NDArray[np.float64], size: float, length: float, seed: np.rand
         noise = ndimage.gaussian_filter1d(noise, width, mode="wrap") * np.sqrt(2 * width * np.sqrt(np.pi))
     moved: NDArray[np.float64] = points + size * noise[:, np.newaxis] * normal
     return moved
+
+
+def shorten(n: int, most: float, seed: np.random.Generator) -> slice:
+    """What is left of ``n`` positions, at least one, when the ends of a line lose a random share of up to ``most``."""
+    left = max(n - int(seed.uniform(0, most) * n), 1)
+    start = int(seed.integers(n - left + 1))
+    return slice(start, start + left)
 
 
 def overshoot(
@@ -158,6 +177,17 @@ def overshoot(
     more = ways[end][1][: exits[end] + int(np.ceil(2 * beyond))]
     nothing = np.zeros((0, 2))
     return (more[::-1], points, nothing) if end else (nothing, points, more)
+
+
+def _steer(
+    points: NDArray[np.float64], moved: NDArray[np.float64], held: NDArray[np.bool_], label: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Positions (L, 2) moved as far as they stay in the label, in halves; those that were not in it stay."""
+    steered = moved.copy()
+    for share in (1 / 2, 1 / 4, 0.0):
+        out = ~(held & _inside(steered, label))
+        steered[out] = points[out] + share * (moved[out] - points[out])
+    return steered
 
 
 def _inside(points: NDArray[np.float64], label: NDArray[np.bool_]) -> NDArray[np.bool_]:
