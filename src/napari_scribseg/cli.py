@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from napari_scribseg.batch.command import batch
+from napari_scribseg.bench.command import bench
+from napari_scribseg.options import Device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,15 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 log = logging.getLogger("scribseg")
-
-
-class Device(StrEnum):
-    """Where an engine computes."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
 
 
 def _version(asked: bool) -> None:
@@ -189,6 +183,10 @@ def _write_picture(
     image = Pillow.fromarray(montage(rows, classes, spacing=(spacing[0], spacing[1])))
     write_files({path: lambda file: image.save(file, "png" if path.suffix.lower() == ".png" else "jpeg")})
     return path
+
+
+app.command()(batch)
+app.command()(bench)
 
 
 @contextmanager

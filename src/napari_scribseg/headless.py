@@ -19,7 +19,7 @@ from napari_scribseg.io import LoadedVolume, read_labels, read_volume
 from napari_scribseg.session.session import Session
 from napari_scribseg.session.volume import Plane, Volume
 
-__all__ = ["SliceDone", "parse_parameters", "same_grid", "segment_strokes", "segment_volume", "stroke_planes"]
+__all__ = ["SliceDone", "parse_fields", "parse_parameters", "same_grid", "segment_strokes", "segment_volume", "stroke_planes"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,9 +47,13 @@ def parse_parameters(engine: str, pairs: Iterable[str]) -> dict[str, Any]:
     InputError
         If a text has no ``=``, names no field of the engine, or does not fit the field's type.
     """
-    cls = engine_class(engine)
+    return parse_fields(engine_class(engine), engine, pairs)
+
+
+def parse_fields(cls: type[Any], engine: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """:func:`parse_parameters` for the dataclass of an engine that need not be registered."""
     hints = typing.get_type_hints(cls)
-    fields = {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    fields = {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
     values: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")

@@ -36,6 +36,8 @@ class EngineInfo:
         Numbers of spatial axes that it takes.
     max_classes : int
         Most classes at once.
+    min_classes : int
+        Fewest classes with strokes that it answers; 1 where strokes of the object alone are enough.
     needs_weights : bool
         Whether it loads trained weights.
     live : bool
@@ -48,6 +50,7 @@ class EngineInfo:
     doi: str = ""
     ndim: tuple[int, ...] = (2,)
     max_classes: int = 255
+    min_classes: int = 2
     needs_weights: bool = False
     live: bool = False
 

@@ -4,6 +4,7 @@ from napari_scribseg.datasets.bids import open_bids
 from napari_scribseg.datasets.case import Case, DataSet
 from napari_scribseg.datasets.folder import open_folder
 from napari_scribseg.datasets.known import KnownDataSet, known_data_sets, open_data_set
+from napari_scribseg.datasets.made import made_ct
 from napari_scribseg.datasets.views import drawn, semantic, single_object, slices
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "KnownDataSet",
     "drawn",
     "known_data_sets",
+    "made_ct",
     "open_bids",
     "open_data_set",
     "open_folder",

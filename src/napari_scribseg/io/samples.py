@@ -116,6 +116,8 @@ class Sample:
         Names and colours; the background's strokes have the id 255.
     path : Path or None
         The file that the image was read from.
+    truth : ndarray of shape (\\*S), uint8, or None
+        The class of every voxel, 0 = background, where it is known.
     """
 
     name: str
@@ -124,6 +126,7 @@ class Sample:
     painted: NDArray[np.uint8]
     classes: ClassTable
     path: Path | None = None
+    truth: NDArray[np.uint8] | None = None
 
     @property
     def channels(self) -> bool:
@@ -201,16 +204,18 @@ def ct_phantom(seed: int = 0) -> Sample:
 
     values = np.full(_PHANTOM_SHAPE, -1000.0, dtype=np.float32)
     body, girth = _PHANTOM_ORGANS[0][2]
+    truth = np.zeros(_PHANTOM_SHAPE, dtype=np.uint8)
     values[inside(body, girth, 10)] = -100
-    for _, hounsfield, (centre, radii) in _PHANTOM_ORGANS:
-        values[inside(centre, radii)] = hounsfield
+    for organ, hounsfield, (centre, radii) in _PHANTOM_ORGANS:
+        here = inside(centre, radii)
+        values[here], truth[here] = hounsfield, organ
     blurred = gaussian_filter(values, (0.3, 0.8, 0.8))
     noise = gaussian_filter(np.random.default_rng(seed).normal(0, 1, _PHANTOM_SHAPE), (0, 0.7, 0.7))
     array = np.rint(blurred + 14 * noise / noise.std()).astype(np.int16)
     affine = np.array([[0, 0, -1.0, 128], [0, -1.0, 0, 96], [3.0, 0, 0, -60], [0, 0, 0, 1]])  # towards the left, back
     geometry = Geometry(_PHANTOM_SHAPE, _PHANTOM_SPACING, affine, "millimeter")
     classes = _classes(liver=1, kidneys=2, spine=3, spleen=4)
-    return Sample("CT phantom", array, geometry, _paint(_PHANTOM_SHAPE, _PHANTOM_STROKES), classes)
+    return Sample("CT phantom", array, geometry, _paint(_PHANTOM_SHAPE, _PHANTOM_STROKES), classes, truth=truth)
 
 
 def totalsegmentator_ct() -> Sample:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate.human_error import HumanError
 from napari_scribseg.simulate.robot import RobotUser
 from napari_scribseg.simulate.strokes import ScribbleStyle
 
-__all__ = ["Kind", "human_like"]
-
-Kind = Literal["photographs", "cardiac"]
+__all__ = ["human_like"]
 
 _USERS = {
     "photographs": RobotUser(
@@ -45,7 +41,7 @@ _USERS = {
 }
 
 
-def human_like(kind: Kind) -> RobotUser:
+def human_like(kind: str) -> RobotUser:
     """A robot user whose strokes are like those of people, as far as a search for its values could bring them.
 
     Parameters

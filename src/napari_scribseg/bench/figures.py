@@ -1,0 +1,96 @@
+"""Figures of a run: scores over interactions with bands, and accuracy against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_scribseg.bench.rows import Row
+from napari_scribseg.bench.statistics import bootstrap_mean
+from napari_scribseg.bench.summary import Summary, curves
+from napari_scribseg.io.atomic import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["FIGURES", "figure_name", "write_figures"]
+
+FIGURES = ("cost", "curves")
+
+
+def figure_name(kind: str, data: str, protocol: str) -> str:
+    """Name of the file; a data set may be called ``SET/SOURCE``."""
+    return f"{kind}-{data}-{protocol}.png".replace("/", "-")
+
+
+def write_figures(rows: Sequence[Row], summaries: Sequence[Summary], out: Path) -> list[Path]:
+    """Write for each data set and protocol ``cost-DATA-PROTOCOL.png``, and ``curves-...`` where answers follow.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        What was measured.
+    summaries : sequence of Summary
+        Of the same rows.
+    out : Path
+        Existing folder.
+    """
+    written = []
+    colours = {method: f"C{i % 10}" for i, method in enumerate(dict.fromkeys(s.method for s in summaries))}
+    for data, protocol in dict.fromkeys((s.data, s.protocol) for s in summaries):
+        part = [s for s in summaries if (s.data, s.protocol) == (data, protocol)]
+        those = [row for row in rows if (row.data, row.protocol) == (data, protocol)]
+        written.append(_save(out / figure_name("cost", data, protocol), f"{data}, {protocol}", _cost, part, colours))
+        if part[0].interactions > 1:
+            path = out / figure_name("curves", data, protocol)
+            written.append(_save(path, f"{data}, {protocol}", _curves, part, colours, those))
+    return written
+
+
+def _save(path: Path, title: str, draw: Any, *what: Any) -> Path:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    draw(axes, *what)
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    with replacing(path) as file:
+        figure.savefig(file, format="png")
+    return path
+
+
+def _cost(axes: Axes, part: Sequence[Summary], colours: dict[str, str]) -> None:
+    """Dice after the last interaction against the seconds of an answer."""
+    for s in part:
+        span = np.clip([[s.dice.mean - s.dice.low], [s.dice.high - s.dice.mean]], 0, None)
+        seconds = s.first_seconds if s.interactions == 1 else s.seconds
+        marker = "o" if s.method.split(":")[0] == "svcd" else "s"
+        axes.errorbar(seconds, s.dice.mean, yerr=span, fmt=marker, color=colours[s.method], capsize=3, label=s.method)
+    axes.set_xscale("log")
+    axes.set_xlabel("seconds an answer, median" + (", with preparing" if part[0].interactions == 1 else ""))
+    axes.set_ylabel("mean Dice, 95 % interval")
+    axes.legend(fontsize=8, loc="best")
+
+
+def _curves(axes: Axes, part: Sequence[Summary], colours: dict[str, str], rows: Sequence[Row]) -> None:
+    """Mean IoU over the interactions, with the bootstrap's band."""
+    from matplotlib.ticker import MaxNLocator
+
+    number = np.arange(1, part[0].interactions + 1)
+    for s in part:
+        table, groups = curves([row for row in rows if row.method == s.method], "iou", number.size)
+        band = [bootstrap_mean(column, groups) for column in table.T]
+        axes.plot(number, [b.mean for b in band], color=colours[s.method], label=f"{s.method} ({s.area.mean:.3f})")
+        axes.fill_between(
+            number, [b.low for b in band], [b.high for b in band], color=colours[s.method], alpha=0.12, lw=0
+        )
+    axes.set_xlabel("interactions")
+    axes.set_ylabel("mean IoU, 95 % band; area in brackets")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8, loc="lower right")

@@ -1,0 +1,72 @@
+"""What is measured: a registered engine or a peer, with its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_scribseg.bench.peers import PEERS, peer_class
+from napari_scribseg.core import Engine, Image, InputError, Scribbles
+from napari_scribseg.core.registry import engine_class, engine_names
+from napari_scribseg.headless import parse_fields
+
+__all__ = ["ALL_PEERS", "Method", "parse_method", "warm_up"]
+
+# two betas: scikit-image's default, and one that suits thin strokes on photographs
+ALL_PEERS = (
+    "random-walker",
+    "random-walker:beta=5000",
+    "watershed",
+    "higra-watershed",
+    "geodesic",
+    "graph-cut",
+    "grabcut",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of a benchmark.
+
+    Attributes
+    ----------
+    name : str
+        As it is written on the command line and in tables: ``svcd``, ``svcd:model=paper``.
+    engine : Engine
+        Registered, or a peer.
+    peer : bool
+        Whether it is not ours.
+    """
+
+    name: str
+    engine: Engine[Any]
+    peer: bool
+
+
+def parse_method(text: str) -> Method:
+    """Read ``NAME`` or ``NAME:parameter=value,parameter=value``.
+
+    Raises
+    ------
+    InputError
+        If there is no such engine or peer, its library is not installed, or a parameter does not fit.
+    """
+    name, _, pairs = text.partition(":")
+    if name not in PEERS and name not in engine_names():
+        known = ", ".join((*engine_names(), *PEERS))
+        raise InputError(f"there is no engine or peer {name!r}; expected one of {known}")
+    cls: type[Any] = peer_class(name) if name in PEERS else engine_class(name)
+    parameters = parse_fields(cls, name, pairs.split(",") if pairs else [])
+    return Method(text, cls(**parameters), name in PEERS)
+
+
+def warm_up(method: Method, device: str = "auto") -> None:
+    """Answer two tiny images, grey and colour, so that compiling and loading are not counted as answering."""
+    seeds = np.full((32, 32), -1, dtype=np.int32)
+    seeds[4:8, 4:28], seeds[24:28, 4:28] = 0, 1
+    ramp = np.linspace(0, 255, 32 * 32).reshape(32, 32).astype(np.uint8)
+    for pixels in (ramp, np.stack([ramp, ramp.T, ramp[::-1]], axis=-1)):
+        image = Image.from_array(pixels, (1.0, 1.0))
+        method.engine.segment(image, Scribbles(seeds, 2), method.engine.prepare(image, device))

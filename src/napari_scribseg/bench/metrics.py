@@ -1,0 +1,117 @@
+"""How good an answer is: overlap, distances between boundaries, and whether the strokes were obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Scores", "boundary_distances", "obeyed_share", "overlap", "score"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Means over the classes that count.
+
+    Attributes
+    ----------
+    dice, iou : float
+        0 to 1; a class that is neither in the answer nor in the truth scores 1.
+    hausdorff, hausdorff95, surface : float
+        Largest, 95th percentile and mean of the distances between the boundaries, both ways, in the unit of the
+        spacing. A class missed altogether counts the diagonal of the image.
+    """
+
+    dice: float
+    iou: float
+    hausdorff: float
+    hausdorff95: float
+    surface: float
+
+
+def score(
+    labels: NDArray[np.integer], truth: NDArray[np.integer], classes: Iterable[int], spacing: tuple[float, ...]
+) -> Scores:
+    """Compare an answer with the truth.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (H, W), integer
+        Class found for each pixel.
+    truth : ndarray of shape (H, W), integer
+        True class; -1 where it is not known, which counts neither for nor against.
+    classes : iterable of int
+        The classes that count.
+    spacing : tuple of 2 float
+        Pixel size.
+
+    Returns
+    -------
+    Scores
+    """
+    rows = []
+    known = truth >= 0
+    for k in classes:
+        found, true = (labels == k) & known, truth == k
+        rows.append((*overlap(found, true), *boundary_distances(found, true, spacing)))
+    return Scores(*(float(v) for v in np.mean(rows, axis=0)))
+
+
+def overlap(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> tuple[float, float]:
+    """Dice coefficient and intersection over union of two masks; both 1 where both are empty."""
+    common, total = int(np.count_nonzero(found & true)), int(np.count_nonzero(found)) + int(np.count_nonzero(true))
+    if total == 0:
+        return 1.0, 1.0
+    return 2 * common / total, common / (total - common)
+
+
+def boundary_distances(
+    found: NDArray[np.bool_], true: NDArray[np.bool_], spacing: tuple[float, ...]
+) -> tuple[float, float, float]:
+    """Distances between the boundaries of two masks, by SimpleITK's contour and distance-map filters.
+
+    Parameters
+    ----------
+    found, true : ndarray of shape (\\*S), bool
+        Of the same shape.
+    spacing : tuple of float
+        Voxel size along each axis.
+
+    Returns
+    -------
+    hausdorff, hausdorff95, surface : float
+        Maximum, 95th percentile and mean over the boundary voxels of both masks of the distance to the other's
+        boundary, in the unit of ``spacing``. 0 where both masks are empty, the diagonal of the image where one is.
+    """
+    if not found.any() and not true.any():
+        return 0.0, 0.0, 0.0
+    if not found.any() or not true.any():
+        diagonal = float(np.linalg.norm(np.asarray(found.shape) * spacing))
+        return diagonal, diagonal, diagonal
+    distances = np.concatenate([_to_boundary(found, true, spacing), _to_boundary(true, found, spacing)])
+    return float(distances.max()), float(np.percentile(distances, 95)), float(distances.mean())
+
+
+def _to_boundary(mask: NDArray[np.bool_], other: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float32]:
+    """Distance of each boundary voxel of ``mask`` to the boundary of ``other``."""
+    import SimpleITK
+
+    sitk: Any = SimpleITK
+    contours = []
+    for values in (mask, other):
+        image = sitk.GetImageFromArray(np.pad(values, 1).astype(np.uint8))  # an object at the rim has a boundary there
+        image.SetSpacing(tuple(float(s) for s in reversed(spacing)))
+        contours.append(sitk.LabelContour(image, fullyConnected=True))
+    field = sitk.SignedMaurerDistanceMap(contours[1], squaredDistance=False, useImageSpacing=True)
+    at_boundary = sitk.GetArrayViewFromImage(contours[0]).astype(bool)
+    distances: NDArray[np.float32] = np.abs(sitk.GetArrayViewFromImage(field)[at_boundary])
+    return distances
+
+
+def obeyed_share(labels: NDArray[np.integer], seeds: NDArray[np.integer]) -> float:
+    """Share of the painted pixels that got the class painted there; 1 where nothing is painted."""
+    painted = seeds >= 0
+    return float((labels[painted] == seeds[painted]).mean()) if painted.any() else 1.0

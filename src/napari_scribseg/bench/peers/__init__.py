@@ -1,0 +1,53 @@
+"""Other interactive methods behind our engine protocol, so that all are measured alike; each by its own library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from napari_scribseg.core import Engine, InputError
+
+__all__ = ["PEERS", "Peer", "peer_class"]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a peer's class is, and the module that it needs beyond the base dependencies."""
+
+    home: str
+    needs: str | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether the module it needs is there."""
+        return self.needs is None or find_spec(self.needs) is not None
+
+
+PEERS = {
+    "random-walker": Peer("walker:RandomWalker"),
+    "watershed": Peer("flooding:Watershed"),
+    "higra-watershed": Peer("flooding:HigraWatershed", "higra"),
+    "geodesic": Peer("geodesic:Geodesic"),
+    "graph-cut": Peer("cuts:GraphCut", "maxflow"),
+    "grabcut": Peer("cuts:GrabCut", "cv2"),
+}
+
+
+def peer_class(name: str) -> type[Engine[Any]]:
+    """The class of a peer.
+
+    Raises
+    ------
+    InputError
+        If there is no such peer, or the library it needs is not installed.
+    """
+    if name not in PEERS:
+        raise InputError(f"there is no peer {name!r}; expected one of {', '.join(PEERS)}")
+    peer = PEERS[name]
+    if not peer.installed:
+        raise InputError(f"the peer {name!r} needs {peer.needs}; install it with: pip install 'napari-scribseg[bench]'")
+    module, _, attribute = peer.home.partition(":")
+    loaded: type[Engine[Any]] = getattr(import_module(f"{__name__}.{module}"), attribute)
+    return loaded

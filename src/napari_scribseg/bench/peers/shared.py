@@ -1,0 +1,79 @@
+"""What the peers share: intensities from 0 to 1, edges, and one answer from a mask for each class."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from skimage.color import rgb2gray
+from skimage.filters import sobel
+
+from napari_scribseg.core import Image, InputError, Range, Scribbles, Segmentation
+
+__all__ = ["answer", "channels_last", "check_ranges", "edge_strength", "merge_masks", "nearest_class"]
+
+
+def check_ranges(peer: Any) -> None:
+    """Complain of a parameter that lies outside its ``Range``; NaN does."""
+    hints = get_type_hints(type(peer), include_extras=True)
+    for field in fields(peer):
+        value = getattr(peer, field.name)
+        for bounds in get_args(hints[field.name]):
+            if isinstance(bounds, Range) and not bounds.low <= value <= bounds.high:
+                raise InputError(f"{field.name} is {value}; expected {bounds.low:g} to {bounds.high:g}")
+
+
+def channels_last(image: Image) -> NDArray[np.float32]:
+    """The image as (H, W, C), the range of all its channels brought to [0, 1]."""
+    low, high = float(image.data.min()), float(image.data.max())
+    scaled = (image.data - np.float32(low)) / np.float32(max(high - low, 1e-12))
+    return np.ascontiguousarray(np.moveaxis(scaled, 0, -1))
+
+
+def edge_strength(image: Image) -> NDArray[np.float64]:
+    """Sobel gradient (H, W) of the grey image; of more channels than three, of their mean."""
+    pixels = channels_last(image)
+    grey = rgb2gray(pixels) if pixels.shape[-1] == 3 else pixels.mean(axis=-1)
+    edges: NDArray[np.float64] = sobel(grey)  # type: ignore[no-untyped-call]
+    return edges
+
+
+def answer(labels: NDArray[np.integer], scribbles: Scribbles) -> Segmentation[None]:
+    """Labels (H, W) as an engine's answer: probability 1 for the label, and for its own class at every seed."""
+    obeyed = np.where(scribbles.seeds >= 0, scribbles.seeds, labels)
+    probabilities = np.zeros((scribbles.n_classes, *scribbles.shape), dtype=np.float32)
+    np.put_along_axis(probabilities, obeyed[np.newaxis].astype(np.intp), 1, axis=0)
+    return Segmentation(probabilities, None)
+
+
+def seed_distances(scribbles: Scribbles) -> NDArray[np.float64]:
+    """Distance in pixels to the nearest seed of each class, (K, H, W); infinite for a class without seeds."""
+    distances = np.full((scribbles.n_classes, *scribbles.shape), np.inf)
+    for k in np.flatnonzero(scribbles.counts):
+        distances[k] = distance_transform_edt(scribbles.seeds != k)
+    return distances
+
+
+def nearest_class(scribbles: Scribbles) -> NDArray[np.intp]:
+    """The class whose seed lies nearest, (H, W)."""
+    nearest: NDArray[np.intp] = seed_distances(scribbles).argmin(axis=0)
+    return nearest
+
+
+def merge_masks(claims: NDArray[np.bool_], scribbles: Scribbles) -> NDArray[np.intp]:
+    """One label for each pixel from the masks of a two-class method run once for each class.
+
+    Parameters
+    ----------
+    claims : ndarray of shape (K, H, W), bool
+        What each class claims against all others.
+    scribbles : Scribbles
+        Where no class or more than one claims a pixel, the one with the nearest seed gets it.
+    """
+    distances = seed_distances(scribbles)
+    distances[~claims & claims.any(axis=0)] = np.inf
+    merged: NDArray[np.intp] = distances.argmin(axis=0)
+    return merged

@@ -1,0 +1,58 @@
+"""The random walker of scikit-image."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Annotated, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import random_walker
+
+from napari_scribseg.bench.peers.shared import answer, channels_last, check_ranges
+from napari_scribseg.core import EngineInfo, Image, InputError, Range, Report, Scribbles, Segmentation, silent
+
+__all__ = ["RandomWalker"]
+
+
+@dataclass(frozen=True)
+class RandomWalker:
+    """Random walker (Grady 2006), by conjugate gradients; with pyamg preconditioned by multigrid.
+
+    Parameters
+    ----------
+    beta : float
+        How much harder a walker crosses an edge; scikit-image's default is 130.
+    """
+
+    beta: Annotated[float, Range(0, 1e6)] = 130.0
+
+    info: ClassVar[EngineInfo] = EngineInfo(
+        "random-walker", "Random walker", "scikit-image's random walker", doi="10.1109/TPAMI.2006.233"
+    )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def prepare(self, image: Image, device: str = "auto") -> NDArray[np.float32]:
+        """Intensities from 0 to 1, channels last."""
+        return channels_last(image)
+
+    def segment(
+        self, image: Image, scribbles: Scribbles, state: NDArray[np.float32], report: Report = silent
+    ) -> Segmentation[NDArray[np.float32]]:
+        """Solve for every class anew."""
+        scribbles.require(image.shape)
+        if state.max() == state.min():
+            raise InputError("all pixels of the image are alike; the random walker needs edges")
+        drawn = np.flatnonzero(scribbles.counts)
+        markers = np.zeros(scribbles.n_classes + 1, dtype=np.intp)  # the last stands for unknown, seed -1
+        markers[drawn] = np.arange(1, drawn.size + 1)
+        mode = "cg_mg" if find_spec("pyamg") else "cg_j"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pixels that no walker reaches
+            found = random_walker(state, markers[scribbles.seeds], beta=self.beta, mode=mode, channel_axis=-1)
+        labels = drawn[np.clip(found - 1, 0, None)]
+        return Segmentation(answer(labels, scribbles).probabilities, state)

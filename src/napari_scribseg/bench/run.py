@@ -1,0 +1,250 @@
+"""A benchmark run: every method on every case by every protocol, going on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_scribseg.bench.methods import Method, parse_method, warm_up
+from napari_scribseg.bench.play import Rules, play
+from napari_scribseg.bench.rows import Job, Row, RowFile
+from napari_scribseg.bench.tasks import Protocol, tasks
+from napari_scribseg.core import InputError
+from napari_scribseg.datasets import DataSet
+from napari_scribseg.io.atomic import replacing
+
+__all__ = ["Plan", "Progress", "evenly", "run"]
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured.
+
+    Attributes
+    ----------
+    methods : tuple of str
+        As :func:`~napari_scribseg.bench.methods.parse_method` reads them.
+    data : tuple of DataSet
+        Data sets; each once.
+    protocols : tuple of {"human", "strokes", "clicks"}, optional
+        Who draws; ``human`` is left out for data without a person's strokes. By default ``human`` where there are such
+        strokes, else the two others.
+    rules : Rules
+        How long a task is played, and with which seed.
+    most_cases : int, optional
+        Cases of a data set, evenly chosen; all by default.
+    most_slices : int
+        Slices of a volume that a robot user works on.
+    """
+
+    methods: tuple[str, ...]
+    data: tuple[DataSet, ...]
+    protocols: tuple[Protocol, ...] | None = None
+    rules: Rules = field(default_factory=Rules)
+    most_cases: int | None = None
+    most_slices: int = 3
+
+    def jobs(self) -> list[Job]:
+        """All jobs; those of a case lie together, so that methods meet the machine in the same state."""
+        return [
+            Job(data.name, case, protocol, method)
+            for data in self.data
+            for case in evenly(data.cases, self.most_cases)
+            for protocol in self._protocols(data)
+            for method in self.methods
+        ]
+
+    def _protocols(self, data: DataSet) -> tuple[Protocol, ...]:
+        if self.protocols is None:
+            return ("human",) if data.human_strokes else ("strokes", "clicks")
+        return tuple(p for p in dict.fromkeys(self.protocols) if p != "human" or data.human_strokes)
+
+
+def evenly(items: Sequence[str], most: int | None) -> list[str]:
+    """Up to ``most`` of the items, evenly spaced, in their order."""
+    if most is None or most >= len(items):
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = None) -> list[Row]:
+    """Do the jobs of a plan that ``out`` does not hold yet.
+
+    Parameters
+    ----------
+    plan : Plan
+        What is to be measured.
+    out : Path
+        Folder for ``rows.csv`` (a row for each interaction), ``finished.csv`` and ``run.json``; made where it is
+        missing.
+    workers : int
+        Processes, each with its share of the cores; with more than one the seconds are those of a busy machine.
+    progress : callable, optional
+        Called with the number of jobs done, their total and what is worked on.
+
+    Returns
+    -------
+    list of Row
+        Of this plan, from earlier runs too.
+
+    Raises
+    ------
+    InputError
+        If a method or a case cannot be had, there is nothing to do, or ``out`` holds a run with other rules.
+    """
+    for text in plan.methods:
+        parse_method(text)  # complain before the work starts
+    jobs = plan.jobs()
+    if not jobs:
+        raise InputError("there is nothing to measure: no data set fits the protocols asked for")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}); a folder for the results is expected") from error
+    _check_settings(plan, out, workers)
+    file = RowFile(out)
+    open_jobs = [job for job in jobs if job not in file.finished]
+    done = len(jobs) - len(open_jobs)
+    for job, rows in _results(plan, open_jobs, workers):
+        file.add(job, rows)
+        done += 1
+        if progress is not None:
+            progress(done, len(jobs), f"{job.data} {job.case}, {job.method}")
+    wanted = set(jobs)
+    rows = [row for row in file.rows() if row.job in wanted]
+    if not rows:
+        raise InputError("there is nothing to measure: no image has labels, or strokes, of two classes")
+    return rows
+
+
+def _settings(plan: Plan, workers: int) -> dict[str, Any]:
+    """What must be alike for rows to stand in one table."""
+    return {
+        "version": version("napari-scribseg"),
+        "rules": asdict(plan.rules),
+        "slices": plan.most_slices,
+        "workers": workers,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "python": platform.python_version(),
+    }
+
+
+def _check_settings(plan: Plan, out: Path, workers: int) -> None:
+    """Write the settings, or compare them with those of the run that is to go on."""
+    path, settings = out / "run.json", json.loads(json.dumps(_settings(plan, workers)))
+    if path.exists():
+        try:
+            before, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(settings)
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{path} is damaged ({error}); give another folder") from error
+        for name in (n for n in {**now, **before} if before.get(n) != now.get(n)):
+            raise InputError(
+                f"{out} holds a run with {name} = {before.get(name)}, now it is {now.get(name)}; give another folder, "
+                "or the same settings to go on"
+            )
+        return
+    with replacing(path) as file:
+        file.write(json.dumps(settings, indent=1).encode())
+
+
+def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:
+    """Nested settings as one table, their names joined by dots."""
+    table: dict[str, Any] = {}
+    for name, value in settings.items():
+        table |= _flat(value, f"{head}{name}.") if isinstance(value, dict) else {f"{head}{name}": value}
+    return table
+
+
+def _results(plan: Plan, jobs: list[Job], workers: int) -> Iterator[tuple[Job, list[Row]]]:
+    by_case: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        by_case.setdefault((job.data, job.case), []).append(job)
+    sets = {data.name: data for data in plan.data}
+    if workers == 1:
+        for (data, case), group in by_case.items():
+            yield from _play_case(sets[data], case, group, plan.rules, plan.most_slices)
+        return
+    with _pool(workers) as pool:
+        todo = iter(by_case.items())
+        running: set[Future[list[tuple[Job, list[Row]]]]] = set()
+        while True:
+            for (data, case), group in todo:
+                running.add(pool.submit(_play_whole, sets[data], case, group, plan.rules, plan.most_slices))
+                if len(running) >= 2 * workers:
+                    break
+            if not running:
+                return
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield from future.result()
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that keep to their own cores; what is not started is dropped when the block fails."""
+    context = get_context("spawn")
+    turn = context.Value("i", 0)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_take_cores, initargs=(turn, workers))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _take_cores(turn: Any, workers: int) -> None:
+    """Bind this process to its share of the cores, where the system can: no library starts more threads than that."""
+    with turn.get_lock():
+        index = turn.value
+        turn.value += 1
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, set(cores[index % len(cores) :: workers]) or {cores[index % len(cores)]})
+
+
+def _play_whole(
+    data: DataSet, case: str, jobs: list[Job], rules: Rules, most_slices: int
+) -> list[tuple[Job, list[Row]]]:
+    return list(_play_case(data, case, jobs, rules, most_slices))
+
+
+def _play_case(
+    data: DataSet, case: str, jobs: list[Job], rules: Rules, most_slices: int
+) -> Iterator[tuple[Job, list[Row]]]:
+    """The rows of each job on one case, which is read once."""
+    loaded = data.load(case)
+    for job in jobs:
+        protocol: Protocol = job.protocol  # type: ignore[assignment]
+        method = _warm(job.method, rules.device)
+        rows: list[Row] = []
+        for task in tasks(loaded, protocol, most_slices=most_slices, seed=rules.seed):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                rows += play(method, task, job, protocol, rules)
+        yield job, rows
+
+
+_warmed: dict[tuple[str, str], Method] = {}
+
+
+def _warm(text: str, device: str) -> Method:
+    """A method that has answered once in this process."""
+    if (text, device) not in _warmed:
+        method = parse_method(text)
+        with contextlib.suppress(Exception):  # it fails again, and is told, where it counts
+            warm_up(method, device)
+        _warmed[text, device] = method
+    return _warmed[text, device]

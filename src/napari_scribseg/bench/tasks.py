@@ -1,0 +1,149 @@
+"""What a method is asked to do with a case: its slices or objects, and the classes that count."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Image
+from napari_scribseg.datasets.case import UNKNOWN, Case
+from napari_scribseg.datasets.views import drawn, semantic, single_object, slices
+
+__all__ = ["PROTOCOLS", "Protocol", "Task", "random_generator", "tasks"]
+
+Protocol = Literal["human", "strokes", "clicks"]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
+
+_SMALLEST = 20  # pixels of a class that a robot user still draws into
+_SMALLEST_OBJECT = 100  # pixels of an object that is worth clicking on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """One image to segment.
+
+    Attributes
+    ----------
+    name, group : str
+        As in :class:`~napari_scribseg.datasets.case.Case`.
+    image : Image
+        Two spatial axes.
+    truth : ndarray of shape (H, W), int64
+        Index of the class, 0 to ``n_classes - 1``; -1 where it is not known.
+    n_classes : int
+        Number of classes.
+    counted : tuple of int
+        The classes whose scores count: all but the background.
+    strokes : ndarray of shape (H, W), int32, or None
+        A person's strokes: class index, -1 where nothing was painted.
+    unit : str
+        Of the image's spacing: ``"mm"`` or ``"px"``.
+    """
+
+    name: str
+    group: str
+    image: Image
+    truth: NDArray[np.int64]
+    n_classes: int
+    counted: tuple[int, ...]
+    strokes: NDArray[np.int32] | None
+    unit: str
+
+
+def tasks(case: Case, protocol: Protocol, *, most_slices: int = 3, seed: int = 0) -> Iterator[Task]:
+    """The tasks that a case gives; none where it has nothing to do.
+
+    ``human``: every slice with a person's strokes for two classes or more; what nobody drew counts as background.
+    ``strokes``: all labels, instances as one class; of a volume, ``most_slices`` slices evenly chosen. ``clicks``: one
+    object for each slice, drawn at random, against the rest.
+
+    Parameters
+    ----------
+    case : Case
+        Of two or three axes.
+    protocol : {"human", "strokes", "clicks"}
+        Who draws, and what.
+    most_slices : int
+        Slices of a volume that a robot user works on.
+    seed : int
+        Chooses the objects; the same seed gives the same tasks.
+
+    Yields
+    ------
+    Task
+    """
+    if protocol == "human":
+        if case.strokes is None:  # a folder may hold strokes for some of its images
+            return
+        flat = slices(case, strokes_only=True) if case.truth.ndim == 3 else iter((case,))
+        views = (drawn(view) for view in flat)
+    else:
+        views = (_view(view, protocol, seed) for view in _chosen(case, most_slices))
+    for view in views:
+        task = _task(view)
+        if task is not None:
+            yield task
+
+
+def random_generator(seed: int, *names: str) -> np.random.Generator:
+    """The same generator for the same seed and names, in every process and on every machine."""
+    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+
+
+def _chosen(case: Case, most: int) -> Iterator[Case]:
+    """The case itself, or evenly chosen slices of it that hold objects."""
+    if case.truth.ndim == 2:
+        yield case
+        return
+    found = list(slices(case, smallest=_SMALLEST_OBJECT))
+    for index in np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)):
+        yield found[index]
+
+
+def _view(case: Case, protocol: Protocol, seed: int) -> Case:
+    """The case as a robot user meets it: without a person's strokes, and with what it is to segment as labels."""
+    case = replace(case, strokes=None)
+    if protocol == "strokes":
+        return semantic(case) if case.instances else case
+    ids, sizes = np.unique(case.truth, return_counts=True)
+    objects = [(i, n) for i, n in zip(ids.tolist(), sizes.tolist(), strict=True) if i in case.objects]
+    if not objects:
+        return case
+    worth = [i for i, n in objects if n >= _SMALLEST_OBJECT] or [max(objects, key=lambda pair: pair[1])[0]]
+    return single_object(case, worth[random_generator(seed, case.name).integers(len(worth))])
+
+
+def _task(case: Case) -> Task | None:
+    """The case with class indices for label ids; None where it has fewer than two classes or no object."""
+    shown = case.truth if case.strokes is None else case.strokes
+    ids, sizes = np.unique(shown, return_counts=True)
+    smallest = _SMALLEST if case.strokes is None else 1
+    kept = [i for i, n in zip(ids.tolist(), sizes.tolist(), strict=True) if i != UNKNOWN and n >= smallest]
+    if case.background in kept:
+        kept.insert(0, kept.pop(kept.index(case.background)))
+    if len(kept) < 2:
+        return None
+    counted = tuple(range(1 if kept[0] == case.background else 0, len(kept)))
+    return Task(
+        case.name,
+        case.group or case.name,
+        Image.from_array(case.image, case.spacing),
+        _indices(case.truth, kept).astype(np.int64),
+        len(kept),
+        counted,
+        None if case.strokes is None else _indices(case.strokes, kept),
+        case.unit,
+    )
+
+
+def _indices(labels: NDArray[np.int32], ids: list[int]) -> NDArray[np.int32]:
+    """Position in ``ids`` of each label, -1 for the others."""
+    table = np.full(max(int(labels.max()), *ids) + 2, UNKNOWN, dtype=np.int32)
+    table[ids] = np.arange(len(ids))
+    table[-1] = UNKNOWN  # what -1 reads
+    return table[labels]

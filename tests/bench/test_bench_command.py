@@ -1,0 +1,188 @@
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from napari_scribseg import cli
+from napari_scribseg.bench.command import bench
+from napari_scribseg.bench.peers import PEERS, Peer
+from napari_scribseg.bench.rows import RowFile
+from napari_scribseg.core import InputError
+
+SHORT = ("--corrections", 1, "--clicks", 2, "--peers", "none")
+
+
+@pytest.fixture
+def command():
+    """Run the command in this process; returns its exit status and the lines on standard output."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(bench)
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, [str(a) for a in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout.splitlines()
+
+    return run
+
+
+def test_a_folder_of_pairs(command, folder, tmp_path):
+    out = tmp_path / "out"
+    methods = ("--engine", "watershed", "--engine", "geodesic:edge_cost=50")
+    code, lines = command("--out", out, "--data", folder(2), *methods, *SHORT)
+    assert code == 0
+    assert lines[:2] == [str(out / "report.md"), str(out / "summary.csv")]
+    assert all((tmp_path / line).is_file() for line in lines)
+    rows = RowFile(out).rows()
+    assert {row.method for row in rows} == {"watershed", "geodesic:edge_cost=50"}
+    assert {row.protocol for row in rows} == {"strokes", "clicks"}
+    assert {row.case for row in rows} == {"p0", "p1"}
+    assert {row.unit for row in rows} == {"px"}
+    assert max(row.interaction for row in rows) == 2
+    text = (out / "report.md").read_text()
+    assert "## pairs: strokes of a simulated user" in text
+    assert "## pairs: clicks of a simulated user" in text
+
+
+def test_peoples_strokes_where_there_are_some(command, folder, tmp_path):
+    data, out = folder(2, drawn=(0, 1)), tmp_path / "out"
+    assert command("--out", out, "--data", data, "--engine", "watershed", "--protocol", "human", *SHORT)[0] == 0
+    rows = RowFile(out).rows()
+    assert [(row.protocol, row.interaction, row.n_classes, row.obeyed) for row in rows] == [("human", 1, 3, 1.0)] * 2
+    assert min(row.dice for row in rows) > 0.9
+    assert "## pairs: a person's strokes, one answer" in (out / "report.md").read_text()
+
+
+def test_people_come_by_default_where_they_drew(command, folder, tmp_path):
+    out = tmp_path / "out"
+    command("--out", out, "--data", folder(1, drawn=(0,)), "--engine", "watershed", *SHORT)
+    assert {row.protocol for row in RowFile(out).rows()} == {"human"}
+
+
+def test_a_quick_look_at_the_made_ct(command, tmp_path, monkeypatch):
+    monkeypatch.delenv("SCRIBSEG_DATA", raising=False)
+    out = tmp_path / "out"
+    code, lines = command(
+        "--out", out, "--quick", "--cases", 1, "--slices", 1, "--clicks", 2, "--corrections", 0,
+        "--engine", "watershed", "--peers", "none",
+    )  # fmt: skip
+    assert code == 0
+    rows = RowFile(out).rows()
+    assert {row.data for row in rows} == {"made_ct"}
+    assert [row.protocol for row in rows] == ["strokes", "clicks", "clicks"]
+    assert {row.unit for row in rows} == {"mm"}
+    assert rows[0].dice > 0.5
+    assert len(lines) >= 2
+
+
+def test_a_quick_look_has_fewer_cases_and_interactions(command, folder, tmp_path, monkeypatch):
+    plans = []
+    monkeypatch.setattr("napari_scribseg.bench.run.run", lambda plan, *_, **__: plans.append(plan) or [])
+    monkeypatch.setattr("napari_scribseg.bench.report.write_report", lambda *_: [])
+    data = folder(5)
+    command("--out", tmp_path / "out", "--data", data, "--quick")
+    command("--out", tmp_path / "out", "--data", data, "--quick", "--cases", 2, "--corrections", 1)
+    command("--out", tmp_path / "out", "--data", data)
+    found = [(p.most_cases, p.rules.corrections, p.rules.clicks) for p in plans]
+    assert found == [(3, 2, 6), (2, 1, 6), (None, 5, 20)]
+
+
+def test_all_engines_and_peers_by_default(command, folder, tmp_path, monkeypatch, caplog):
+    plans = []
+    monkeypatch.setattr("napari_scribseg.bench.run.run", lambda plan, *_, **__: plans.append(plan) or [])
+    monkeypatch.setattr("napari_scribseg.bench.report.write_report", lambda *_: [])
+    monkeypatch.setitem(PEERS, "grabcut", Peer("cuts:GrabCut", "no_such_module"))
+    data = folder(1)
+    with caplog.at_level("INFO", logger="scribseg"):
+        command("--out", tmp_path / "out", "--data", data)
+    assert "svcd" in plans[0].methods
+    assert {"random-walker", "random-walker:beta=5000", "watershed", "geodesic"} <= set(plans[0].methods)
+    assert "grabcut" not in plans[0].methods
+    assert re.search(r"left out: .*grabcut.*; pip install 'napari-scribseg\[bench\]' brings them", caplog.text)
+    command("--out", tmp_path / "out", "--data", data, "--peers", "none", "--engine", "svcd", "--engine", "svcd")
+    assert plans[1].methods == ("svcd",)
+
+
+def test_the_same_command_goes_on_and_other_rules_do_not(command, folder, tmp_path):
+    data, out = folder(1), tmp_path / "out"
+    arguments = ("--out", out, "--data", data, "--engine", "watershed", *SHORT)
+    command(*arguments)
+    before = (out / "rows.csv").read_bytes()
+    command(*arguments)
+    assert (out / "rows.csv").read_bytes() == before
+    command(*arguments, "--engine", "geodesic")
+    assert (out / "rows.csv").read_bytes().startswith(before)
+    with pytest.raises(InputError, match=r"holds a run with rules\.seed = 0, now it is 7; give another folder"):
+        command(*arguments, "--seed", 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--engine", "svdc"), "there is no engine or peer 'svdc'"),
+        (("--engine", "svcd:smooth=3"), "has no parameter 'smooth'"),
+        (("--engine", "random-walker:beta=high"), "the parameter beta is 'high'"),
+        (("--engine", "grabcut:iterations=99"), "iterations is 99; expected 1 to 20"),
+        (("--data", "no_such_set"), "'no_such_set' is neither a known data set nor a folder"),
+        (("--protocol", "human"), "there is nothing to measure"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(command, folder, tmp_path, arguments, sentence):
+    data = () if "--data" in arguments else ("--data", folder(1))
+    with pytest.raises(InputError, match=sentence) as told:
+        command("--out", tmp_path / "out", *data, *arguments, *SHORT)
+    assert len(str(told.value).splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_data_sets_of_one_name_are_told(command, folder, tmp_path):
+    data = folder(1)
+    with pytest.raises(InputError, match="two data sets are called 'pairs'"):
+        command("--out", tmp_path / "out", "--data", data, "--data", data)
+
+
+@pytest.mark.parametrize("arguments", [("--clicks", 1), ("--cases", 0), ("--workers", 0), ("--protocol", "mice")])
+def test_options_out_of_range(command, tmp_path, arguments):
+    assert command("--out", tmp_path / "out", *arguments)[0] == 2
+
+
+def test_bad_input_ends_the_program_with_status_2(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["scribseg", "bench", "--out", str(tmp_path / "out"), "--engine", "svdc"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("scribseg: there is no engine or peer 'svdc'")
+
+
+def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys, folder, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_scribseg.bench.run.run", interrupted)
+    arguments = ["--out", str(tmp_path / "out"), "--data", str(folder(1))]
+    monkeypatch.setattr(sys, "argv", ["scribseg", "bench", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert "what is measured stays; the same command goes on from here" in capsys.readouterr().err
+
+
+def test_who_draws_strokes_is_a_rule(command, folder, tmp_path):
+    data = folder(1)
+    for user in ("plain", "photographs"):
+        out = tmp_path / user
+        command("--out", out, "--data", data, "--engine", "watershed", "--user", user, "--protocol", "strokes", *SHORT)
+        assert json.loads((out / "run.json").read_text())["rules"]["strokes_user"]["hand"] == "strokes"
+
+
+def test_loading_the_command_loads_nothing_heavy():
+    code = "import sys, napari_scribseg.bench.command; print(*(m for m in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"torch", "numba", "scipy", "skimage", "matplotlib", "SimpleITK", "nibabel", "napari_scribseg.headless"}
+    assert not heavy & set(loaded)
