@@ -1,0 +1,253 @@
+"""The command ``scribseg train``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_scribseg.options import Device
+
+if TYPE_CHECKING:
+    from napari_scribseg.datasets import DataSet
+    from napari_scribseg.train.pack import Pack
+    from napari_scribseg.train.settings import Settings
+
+__all__ = ["app"]
+
+log = logging.getLogger("scribseg")
+
+app = typer.Typer(help="Train the network that ships with the package.", no_args_is_help=True, rich_markup_mode=None)
+
+_PACK, _SETTINGS = "data.pack", "settings.json"
+_STOPPED = 3  # the exit status of a run that was asked to stop and can be taken up again
+
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="DIR|PACK|NAME",
+        help="A packed file, a folder with images and labels, a known data set or a folder of them; may be repeated.",
+    ),
+]
+Root = Annotated[Path | None, typer.Option(help="Folder of the known data sets; default: SCRIBSEG_DATA.")]
+
+
+@app.command()
+def pack(
+    out: Annotated[Path, typer.Option(help="File to write; its name ends in .pack.")],
+    data: Data = None,
+    root: Root = None,
+    side: Annotated[int, typer.Option(help="Longest side of a picture, in pixels.")] = 352,
+    slices: Annotated[int, typer.Option(help="Most slices of a volume, along each axis.")] = 4,
+) -> None:
+    """Pack images with labels into one compact file."""
+    from napari_scribseg.io.atomic import check_writable
+    from napari_scribseg.train.pack import PackOptions, write_pack
+
+    check_writable(out)
+    packed = write_pack(out, _data_sets(data, root), PackOptions(side=side, slices=slices))
+    size = out.stat().st_size / 2**20
+    log.info("%d pictures of %d sources, %.1f MiB: %s", len(packed), len(packed.sources), size, out)
+    typer.echo(out)
+
+
+@app.command("scribble-net")
+def scribble_net(
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, weights, logs and pictures.")],
+    data: Data = None,
+    root: Root = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the folder, with its settings and data.")
+    ] = False,
+    devices: Annotated[int, typer.Option(min=1, help="Training processes on each computer.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Computers.")] = 1,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that draw samples. Default: by the cores.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of torch on a CPU. Default: all cores.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Samples in all. Default: a million.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Samples of a step. Default: 32.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Highest learning rate. Default: 0.002.")] = None,
+    corrections: Annotated[
+        int | None, typer.Option(min=1, help="Most corrections in an iterative step. Default: 1.")
+    ] = None,
+    network: Annotated[str | None, typer.Option(help="plain-unet (default) or efficient-unet.")] = None,
+    config: Annotated[str | None, typer.Option(metavar="JSON", help="Fields of the network's configuration.")] = None,
+    validate: Annotated[
+        list[str] | None, typer.Option(metavar="SOURCE", help="A source that only validates; may be repeated.")
+    ] = None,
+    validation_samples: Annotated[int | None, typer.Option(min=1, help="Of each such source. Default: 48.")] = None,
+    size: Annotated[int | None, typer.Option(min=32, help="Side of a sample, in pixels. Default: 128.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto (default), float32 or bfloat16.")] = None,
+    compile_: Annotated[bool, typer.Option("--compile", help="Let torch compile the network.")] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of all that is drawn at random.")] = None,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between two checkpoints.")] = 3.0,
+    validation_minutes: Annotated[float, typer.Option(min=0, help="Between two validations.")] = 15.0,
+    log_every: Annotated[int, typer.Option(min=1, help="Steps between two rows of the log.")] = 50,
+    until: Annotated[int | None, typer.Option(min=1, help="Stop after this step; --resume goes on.")] = None,
+) -> None:
+    """Train a network that answers strokes; stops cleanly when interrupted, and goes on exactly there."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads leave their cores to those that draw samples
+    from napari_scribseg.train.loop import train
+    from napari_scribseg.train.machine import Machine, make_fabric
+    from napari_scribseg.train.pack import read_pack
+    from napari_scribseg.train.settings import Settings
+
+    machine = Machine(
+        device.value, devices, nodes, workers, threads, 60 * checkpoint_minutes, 60 * validation_minutes, log_every
+    )
+    given = {
+        "samples": samples, "batch": batch, "rate": rate, "corrections": corrections, "architecture": network,
+        "config": _config(config, network), "validation": tuple(validate) if validate else None, "seed": seed,
+        "validation_samples": validation_samples, "size": size, "precision": precision, "compile": compile_ or None,
+    }  # fmt: skip
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    stored = out / _SETTINGS
+    going_on = resume and stored.is_file()
+    settings = Settings.from_json(stored.read_text(encoding="utf-8"), str(stored)) if going_on else Settings(**chosen)
+    fabric = make_fabric(machine, settings.precision)
+    if fabric.is_global_zero:
+        if going_on:
+            _check_same(settings, chosen)
+        else:
+            _prepare(out, settings, data, root)
+    fabric.launch()
+    if not going_on:
+        settings = Settings.from_json(stored.read_text(encoding="utf-8"), str(stored))
+    with _asked_to_stop() as stopped:
+        result = train(settings, read_pack(out / _PACK), out, fabric, machine, until=until, stopped=stopped)
+    if fabric.is_global_zero:
+        typer.echo(out / "weights.safetensors")
+        if not result.finished:
+            log.info("stopped at step %d of %d; --resume goes on from there", result.step, settings.steps)
+    if stopped():
+        raise typer.Exit(_STOPPED)
+
+
+def _config(text: str | None, network: str | None) -> dict[str, Any] | None:
+    """The configuration given as JSON; none of the default network's where another one is asked for."""
+    import json
+
+    from napari_scribseg.core import InputError
+
+    if text is None:
+        return {"in_channels": 6} if network == "efficient-unet" else None
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(
+            f'--config {text!r} is no JSON ({error}); such as {{"channels": [16, 32]}} is expected'
+        ) from error
+    if not isinstance(values, dict):
+        raise InputError(f'--config {text!r} is no table; such as {{"channels": [16, 32]}} is expected')
+    return values
+
+
+def _check_same(settings: Settings, given: dict[str, Any]) -> None:
+    """A run that goes on keeps its settings."""
+    from napari_scribseg.core import InputError
+
+    changed = [name for name in given if getattr(replace(settings, **given), name) != getattr(settings, name)]
+    if changed:
+        name = changed[0]
+        raise InputError(
+            f"{name} is {given[name]!r}, but the run has {getattr(settings, name)!r}; with --resume its own settings "
+            "are expected"
+        )
+
+
+def _prepare(out: Path, settings: Settings, data: list[str] | None, root: Path | None) -> None:
+    """The folder of a new run, with its data and settings."""
+    from napari_scribseg.core import InputError
+    from napari_scribseg.io.atomic import write_files
+    from napari_scribseg.nets import build
+    from napari_scribseg.train.pack import read_pack, write_pack, writes
+
+    if (out / _SETTINGS).exists():
+        raise InputError(f"{out} holds a run; --resume, which goes on with it, or another folder is expected")
+    build(settings.architecture, settings.config)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be made ({error.strerror}); a folder that can be written is expected"
+        ) from error
+    packed = [name for name in data or () if Path(name).is_file()]
+    if packed and len(data or ()) > 1:
+        raise InputError(f"{packed[0]} is given with other data; one packed file, or folders, are expected")
+    source = read_pack(packed[0]) if packed else write_pack(out / _PACK, _data_sets(data, root))
+    _check_sources(source, settings)
+    if packed:
+        write_files({out / _PACK: writes(source.path.read_bytes())})
+    text = settings.to_json().encode()
+    write_files({out / _SETTINGS: writes(text)})
+
+
+def _check_sources(pack: Pack, settings: Settings) -> None:
+    from napari_scribseg.core import InputError
+
+    missing = sorted(set(settings.validation) - set(pack.sources))
+    if missing:
+        raise InputError(
+            f"the data has no source {', '.join(missing)} to validate on; name some of {', '.join(pack.sources)} with "
+            "--validate"
+        )
+    if not set(pack.sources) - set(settings.validation):
+        raise InputError(f"every source of the data validates; others than {', '.join(pack.sources)} are expected")
+
+
+def _data_sets(names: list[str] | None, root: Path | None) -> list[DataSet]:
+    """The data sets to train on; those that may not be trained on are refused, or left out of a folder of many."""
+    from napari_scribseg.core import InputError
+    from napari_scribseg.datasets import known_data_sets, open_data_set
+
+    known = {data_set.name: data_set for data_set in known_data_sets()}
+    found: list[DataSet] = []
+    for name in names or ():
+        folder = Path(name).expanduser()
+        inside = [n for n in known if (folder / n).is_dir()] if folder.is_dir() and name not in known else []
+        if inside:
+            found += [open_data_set(n, folder) for n in inside if known[n].trainable]
+        elif folder.is_dir() and folder.resolve().name in known:
+            found.append(open_data_set(folder.resolve().name, folder.resolve().parent))
+        elif folder.is_dir() and folder.resolve().parent.name == "permissive_slices":
+            slices = folder.resolve()
+            found.append(open_data_set(f"permissive_slices/{slices.name}", slices.parents[1]))
+        else:
+            found.append(open_data_set(name, root))
+    refused = [data_set for data_set in found if data_set.name in known and not data_set.trainable]
+    if refused:
+        raise InputError(
+            f"{refused[0].name} ({refused[0].licence}) may not be trained on; one of "
+            f"{', '.join(n for n in known if known[n].trainable)}, or a folder of your own, is expected"
+        )
+    if not found:
+        raise InputError("there is no data; --data with a packed file, a folder or a known data set is expected")
+    return found
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether the process was asked to end (SIGINT, SIGTERM); a second SIGINT ends it at once."""
+    asked: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    owner = os.getpid()
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked) and os.getpid() == owner
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

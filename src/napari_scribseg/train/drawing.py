@@ -1,0 +1,102 @@
+"""The first strokes of a training sample: whole scribbles, parts of them, and strokes on what is not the object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_scribseg.simulate import ScribbleStyle, simulate_scribble
+from napari_scribseg.simulate.corrections import object_radius
+from napari_scribseg.simulate.strokes import paint
+
+__all__ = ["DrawingOptions", "draw_signal", "draw_style"]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawingOptions:
+    """Which strokes a sample starts with.
+
+    Attributes
+    ----------
+    radius : tuple of two float
+        Of the pen, in pixels of the view.
+    whole : float
+        Share of the strokes that run through all of the object, as the paper draws them; of the others some lines, a
+        piece of one line, or little more than a dot is drawn.
+    negative : float
+        Share of the samples with a stroke off the object as well; the paper has 0.1, but beside each other's strokes
+        classes are never alone.
+    """
+
+    radius: tuple[float, float] = (0.8, 3.5)
+    whole: float = 0.5
+    negative: float = 0.35
+
+
+def draw_style(options: DrawingOptions, rng: np.random.Generator) -> ScribbleStyle:
+    """A random pen and hand."""
+    return ScribbleStyle(
+        tiles=int(rng.integers(2, 7)),
+        point_distance=float(rng.choice((6, 9, 13))),  # of few values a table each is kept
+        deviation=float(rng.uniform(0.3, 2.5)),
+        radius=round(4 * float(rng.uniform(*options.radius))) / 4,
+        torn_share=0.3,
+    )
+
+
+def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
+    """The strokes that a user draws first.
+
+    Parameters
+    ----------
+    target : ndarray of shape (S, S), bool
+        The object.
+    options : DrawingOptions
+    rng : Generator
+        Advanced.
+
+    Returns
+    -------
+    ndarray of shape (S, S), int8
+        1 on the object, -1 off it, 0 not painted; empty only where the target is.
+    """
+    signal = np.zeros(target.shape, dtype=np.int8)
+    if rng.random() < options.negative:
+        off = _outside(target, rng)
+        signal[_stroke(off, options, rng) & ~target] = -1
+    signal[_stroke(target, options, rng)] = 1
+    return signal
+
+
+def _outside(target: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Where a stroke off the object is drawn: anywhere, or in a ring around the object."""
+    if rng.random() < 0.4:
+        return ~target
+    distance = ndimage.distance_transform_edt(~target)
+    near = rng.uniform(0, 4)
+    far = near + max(object_radius(target) * rng.uniform(0.3, 1.2), 4)
+    ring: NDArray[np.bool_] = (distance > near) & (distance < far)
+    return ring
+
+
+def _stroke(mask: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A scribble through a mask, or a part of one."""
+    style = draw_style(options, rng)
+    drawn = simulate_scribble(mask, rng, style)
+    if not drawn.lines or rng.random() < options.whole:
+        return drawn.mask
+    lines = [line.points for line in drawn.lines]
+    kind = rng.random()
+    if kind < 0.35:
+        lines = lines[: int(rng.integers(1, len(lines) + 1))]
+    else:
+        share = rng.uniform(0.25, 0.8) if kind < 0.8 else rng.uniform(0, 0.2)
+        line = lines[int(rng.integers(len(lines))) if rng.random() < 0.3 else 0]
+        length = max(int(share * len(line)), 1)
+        start = int(rng.integers(len(line) - length + 1))
+        lines = [line[start : start + length]]
+    part = paint(np.concatenate(lines), style.radius, mask.shape) & drawn.mask
+    return part if part.any() else drawn.mask

@@ -1,0 +1,128 @@
+"""Random scanners: what may happen to the intensities of a picture while its objects stay where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_scribseg.train.geometry import smooth_noise
+
+__all__ = ["as_seen", "vary_intensities"]
+
+Planes = NDArray[np.float32]
+_LOWEST_SPREAD = 1e-3
+
+
+def vary_intensities(planes: Planes, rng: np.random.Generator) -> Planes:
+    """A picture as another scanner, microscope or camera might have shown it.
+
+    Parameters
+    ----------
+    planes : ndarray of shape (1, S, S) or (3, S, S), float32
+        Intensities from 0 to 1.
+    rng : Generator
+        Advanced.
+
+    Returns
+    -------
+    ndarray of shape (3, S, S), float32
+        From -1 to 1.
+    """
+    planes = _channels(planes, rng)
+    for share, change in _CHANGES:
+        if rng.random() < share:
+            planes = np.clip(change(planes, rng), -1, 2)
+    if rng.random() < 0.5:  # as an image is scaled before the network sees it, by percentiles
+        low, high = np.percentile(planes[:, ::2, ::2], (0.5, 99.5))
+        if high - low > _LOWEST_SPREAD:
+            planes = (planes - low) / (high - low)
+    return np.clip(planes * 2 - 1, -1, 1).astype(np.float32)
+
+
+def as_seen(planes: Planes) -> Planes:
+    """A picture without any change: (1, S, S) or (3, S, S) from 0 to 1 becomes (3, S, S) from -1 to 1."""
+    return np.clip(np.broadcast_to(planes, (3, *planes.shape[1:])) * 2 - 1, -1, 1).astype(np.float32)
+
+
+def _channels(planes: Planes, rng: np.random.Generator) -> Planes:
+    """Three channels: of one, three alike; of three, sometimes grey, exchanged or mixed."""
+    if planes.shape[0] == 1:
+        return np.repeat(planes, 3, axis=0)
+    kind = rng.random()
+    if kind < 0.35:
+        weight = rng.dirichlet((1.0, 1.0, 1.0)).astype(np.float32)
+        return np.repeat(np.tensordot(weight, planes, 1)[None], 3, axis=0)
+    if kind < 0.5:
+        return planes[rng.permutation(3)]
+    if kind < 0.6:
+        mixing = rng.dirichlet((1.0, 1.0, 1.0), size=3).astype(np.float32)
+        return np.tensordot(mixing, planes, 1)
+    return planes
+
+
+def _window(planes: Planes, rng: np.random.Generator) -> Planes:
+    low, high = np.percentile(planes[:, ::2, ::2], (rng.uniform(0, 12), rng.uniform(88, 100)))
+    seen: Planes = np.clip((planes - low) / max(high - low, 0.05), 0, 1)
+    return seen
+
+
+def _gamma(planes: Planes, rng: np.random.Generator) -> Planes:
+    return np.clip(planes, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.4)))
+
+
+def _curve(planes: Planes, rng: np.random.Generator) -> Planes:
+    """Any map of the intensities, not always a monotone one: contrasts exchange as between MR sequences."""
+    nodes = rng.random(int(rng.integers(4, 8)))
+    return np.interp(planes, np.linspace(0, 1, nodes.size), nodes).astype(np.float32)
+
+
+def _invert(planes: Planes, rng: np.random.Generator) -> Planes:
+    return np.float32(1) - planes
+
+
+def _bias(planes: Planes, rng: np.random.Generator) -> Planes:
+    field = smooth_noise(planes.shape[-1], int(rng.integers(2, 5)), rng)
+    shaded: Planes = planes * np.exp(rng.uniform(0.1, 0.4) * field)
+    return shaded
+
+
+def _level(planes: Planes, rng: np.random.Generator) -> Planes:
+    return (planes - 0.5) * np.float32(rng.uniform(0.5, 1.4)) + np.float32(0.5 + rng.uniform(-0.2, 0.2))
+
+
+def _blur(planes: Planes, rng: np.random.Generator) -> Planes:
+    sigma = rng.uniform(0.4, 1.6)
+    return np.stack([ndimage.gaussian_filter(plane, sigma, truncate=3) for plane in planes])
+
+
+def _coarsen(planes: Planes, rng: np.random.Generator) -> Planes:
+    """Fewer pixels along one or both axes, as of thick slices."""
+    size = planes.shape[-1]
+    at = [np.arange(size) // step * step for step in rng.choice((1, 2, 3), 2)]
+    return planes[:, at[0][:, None], at[1]]
+
+
+def _noise(planes: Planes, rng: np.random.Generator) -> Planes:
+    noise = rng.standard_normal(planes.shape, dtype=np.float32)
+    if rng.random() < 0.6:  # the same in all channels
+        noise[:] = noise[0]
+    if rng.random() < 0.3:  # grains larger than a pixel
+        noise = ndimage.uniform_filter(noise, (0, 2, 2)) * 2
+    size = np.float32(rng.uniform(0.005, 0.1))
+    return planes + size * noise * (np.sqrt(np.clip(planes, 0, 1)) if rng.random() < 0.4 else 1)
+
+
+_CHANGES: tuple[tuple[float, Callable[[Planes, np.random.Generator], Planes]], ...] = (
+    (0.3, _window),
+    (0.4, _gamma),
+    (0.1, _curve),
+    (0.2, _invert),
+    (0.25, _bias),
+    (0.4, _level),
+    (0.2, _blur),
+    (0.1, _coarsen),
+    (0.4, _noise),
+)

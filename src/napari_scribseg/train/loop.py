@@ -1,0 +1,297 @@
+"""The training loop: the same on one CPU, one card or many, and exact when it is taken up again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_scribseg.core import InputError
+from napari_scribseg.nets import build, save_model
+from napari_scribseg.nets.weights import Network
+from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
+from napari_scribseg.train.log import RunLog
+from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
+from napari_scribseg.train.machine import Machine
+from napari_scribseg.train.pack import Pack
+from napari_scribseg.train.passes import Batch, answers, corrected
+from napari_scribseg.train.samples import SampleOptions, Samples, loader
+from napari_scribseg.train.settings import Settings
+from napari_scribseg.train.synced_norm import sync_batch_norm
+from napari_scribseg.train.validate import Validation, write_pictures
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["Result", "train", "training_sources"]
+
+log = logging.getLogger("scribseg")
+
+_MOST_SKIPPED = 50  # steps in a row without a finite gradient
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Where a run stands when it ends.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    finished : bool
+        Whether these are all.
+    scores : tuple of two float or None
+        Mean Dice of the last validation: after the first stroke, and after one correction.
+    """
+
+    step: int
+    finished: bool
+    scores: tuple[float, float] | None
+
+
+def training_sources(pack: Pack, settings: Settings) -> tuple[str, ...]:
+    """The sources of a pack that do not validate."""
+    return tuple(source for source in pack.sources if source not in settings.validation)
+
+
+def train(
+    settings: Settings,
+    pack: Pack,
+    out: Path,
+    fabric: Fabric,
+    machine: Machine,
+    *,
+    until: int | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Train a network, from the newest checkpoint in ``out`` where there is one.
+
+    Parameters
+    ----------
+    settings : Settings
+    pack : Pack
+    out : Path
+        Folder of the run. Gets ``checkpoints/``, ``weights.safetensors`` (the average, the newest),
+        ``best.safetensors`` (that of the best validation), logs and ``pictures/``.
+    fabric : Fabric
+        Launched.
+    machine : Machine
+    until : int, optional
+        Stop after this step; the learning rate goes on towards that of ``settings``.
+    stopped : callable
+        Asked after each step whether to end the run here.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    InputError
+        If settings and data do not fit together, or a checkpoint is damaged.
+    """
+    with _threads(machine):
+        return _Run(settings, pack, out, fabric, machine).go(min(until or settings.steps, settings.steps), stopped)
+
+
+class _Run:
+    """One process of a run."""
+
+    def __init__(self, settings: Settings, pack: Pack, out: Path, fabric: Fabric, machine: Machine) -> None:
+        self.settings, self.pack, self.out, self.fabric, self.machine = settings, pack, out, fabric, machine
+        options = SampleOptions(settings.size, settings.synthetic, settings.superpixels, weights=dict(settings.weights))
+        self.drawing = options.drawing
+        sources = training_sources(pack, settings)
+        self.samples = Samples(pack, sources, settings.seed, options)
+        self.zero, self.world = fabric.is_global_zero, fabric.world_size
+        self.validation = self._validation() if self.zero else None
+        pack.preload(sources)  # before processes are forked: they share the memory
+        start = self._start()
+        self.step, self.best = start.step, start.best
+        self.scores: tuple[float, float] | None = None
+        self.net, self.channels = start.model.train(), start.model.config.in_channels
+        if self.world > 1:
+            sync_batch_norm(self.net)
+        _channels_last(self.net)
+        optimizer = torch.optim.AdamW(self.net.parameters(), lr=settings.rate, weight_decay=settings.decay)
+        wrapped: nn.Module = torch.compile(self.net) if settings.compile else self.net  # type: ignore[assignment]
+        self.model, self.optimizer = fabric.setup(wrapped, optimizer)
+        if start.optimizer:
+            optimizer.load_state_dict(start.optimizer)
+        self.average = Average(self.net, _channels_last(start.average.to(fabric.device)), settings.ema)
+        self.log = RunLog(out, self.step) if self.zero else None
+        self.began = time.monotonic()
+
+    def _validation(self) -> Validation | None:
+        s = self.settings
+        return Validation(self.pack, s.validation, s.validation_samples, s.size) if s.validation else None
+
+    def _start(self) -> Checkpoint:
+        """The newest checkpoint, or a new network."""
+        path = latest(self.out / "checkpoints")
+        if path is not None:
+            return read_checkpoint(path)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            model = build(self.settings.architecture, self.settings.config)
+        average = build(self.settings.architecture, self.settings.config)
+        average.load_state_dict(model.state_dict())
+        return Checkpoint(0, model, average, {}, -1.0)
+
+    def go(self, until: int, stopped: Callable[[], bool]) -> Result:
+        """Train until a step."""
+        saved = checked = told = time.monotonic()
+        totals, count, skipped = torch.zeros(2), 0, 0
+        for batch in self._batches(until):
+            loss, dice, finite = self._one(batch)
+            self.step, skipped = self.step + 1, 0 if finite else skipped + 1
+            if skipped >= _MOST_SKIPPED:
+                raise InputError(
+                    f"{skipped} steps in a row had no finite gradient; a lower learning rate than {self.settings.rate} "
+                    "is expected"
+                )
+            end, state = self._shared(loss, dice, stopped() or self.step == until)
+            totals, count, now = totals + state, count + 1, time.monotonic()
+            if self.zero and (self.step % self.machine.rows == 0 or end):
+                self._tell(totals / count, count / (now - told))
+                totals, count, told = torch.zeros(2), 0, now
+            if self.zero and (end or now - checked >= self.machine.validation):
+                self._validate()
+                checked = told = time.monotonic()
+            if self.zero and (end or now - saved >= self.machine.checkpoint):
+                self._save()
+                saved = time.monotonic()
+            if end:
+                break
+        self.fabric.barrier()
+        if self.log is not None:
+            self.log.close()
+        return Result(self.step, self.step >= self.settings.steps, self.scores)
+
+    def _batches(self, until: int) -> Iterator[Batch]:
+        if self.step >= until:
+            return
+        s, share = self.settings, (self.fabric.global_rank, self.world)
+        for batch in loader(self.samples, self.step, until, s.batch, self.machine.n_workers, share):
+            image, target, known, signal = (part.to(self.fabric.device, non_blocking=True) for part in batch)
+            yield image, target, known, signal
+
+    def _one(self, batch: Batch) -> tuple[Tensor, Tensor, bool]:
+        """One step: mean loss and Dice of this process's part, and whether the gradient was finite."""
+        image, target, known, signal = batch
+        previous = None
+        for turn in range(self.settings.n_corrections(self.step)):
+            with torch.no_grad():
+                logits = answers(self.model, image, signal, previous, self.channels)
+                previous = torch.nan_to_num(torch.sigmoid(logits), nan=0.5)
+            signal = corrected(previous, (image, target, known, signal), self._seeds(len(image), turn), self.drawing)
+        logits = answers(self.model, image, signal, previous, self.channels)
+        loss = segmentation_loss(logits, target, known).mean()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate(self.step)
+        self.optimizer.zero_grad()
+        self.fabric.backward(loss)
+        norm = self.fabric.clip_gradients(
+            self.model, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
+        )
+        finite = bool(torch.isfinite(norm)) if norm is not None else True
+        if finite:
+            self.optimizer.step()
+            self.average.update(self.step)
+        return loss.detach(), dice_scores(logits.detach() > 0, target, known).mean(), finite
+
+    def _seeds(self, count: int, turn: int) -> list[list[int]]:
+        """One for each sample of this process's part, the same however many processes there are."""
+        start = self.step * self.settings.batch + self.fabric.global_rank * count
+        return [[self.settings.seed, 2, turn, start + i] for i in range(count)]
+
+    def _shared(self, loss: Tensor, dice: Tensor, end: bool) -> tuple[bool, Tensor]:
+        """Whether any process wants to end, and loss and Dice of the whole batch."""
+        values = torch.stack((loss.float(), dice.float(), torch.tensor(float(end), device=loss.device)))
+        if self.world > 1:
+            values = self.fabric.all_reduce(values, reduce_op="mean")  # type: ignore[assignment]
+        values = values.cpu()
+        return bool(values[2] > 0), values[:2]
+
+    def _tell(self, mean: Tensor, steps_per_second: float) -> None:
+        assert self.log is not None
+        s = self.settings
+        seconds = self.log.seconds + time.monotonic() - self.began
+        self.log.steps(
+            step=self.step, samples=self.step * s.batch, seconds=seconds, loss=float(mean[0]), dice=float(mean[1]),
+            rate=s.learning_rate(self.step - 1), samples_per_second=steps_per_second * s.batch,
+        )  # fmt: skip
+        log.info(
+            "step %d of %d: loss %.4f, dice %.3f, %.1f samples a second",
+            self.step, s.steps, mean[0], mean[1], steps_per_second * s.batch,
+        )  # fmt: skip
+
+    def _validate(self) -> None:
+        if self.validation is None or self.log is None:
+            return
+        done = self.step * self.settings.batch
+        scores = self.validation.run(
+            self.average.model, self.channels, self.fabric.device, self.fabric.autocast, pictures=True
+        )
+        self.scores = first, mended = scores.mean
+        self.log.validation(self.step, done, {**scores.sources, "mean": scores.mean})
+        (self.out / "pictures").mkdir(exist_ok=True)
+        write_pictures(self.out / "pictures" / f"step-{self.step:09d}.png", scores)
+        log.info("validation at step %d: dice %.4f, after a correction %.4f", self.step, first, mended)
+        if first + mended > self.best:
+            self.best = first + mended
+            save_model(self.out / "best.safetensors", self._averaged(), self._card())
+
+    def _averaged(self) -> Network:
+        return self.average.model  # type: ignore[return-value]
+
+    def _card(self) -> dict[str, str]:
+        """What the weights come from."""
+        used = [item for item in self.pack.items if item.source not in self.settings.validation]
+        card = {
+            "data": ", ".join(sorted({item.source for item in used})),
+            "licences": "; ".join(sorted({f"{item.data_set}: {item.licence}" for item in used})),
+            "samples": str(self.step * self.settings.batch),
+            "validated on": ", ".join(self.settings.validation),
+        }
+        if self.scores is not None:
+            card["dice"] = "{:.4f} after the first stroke, {:.4f} after one correction".format(*self.scores)
+        return card
+
+    def _save(self) -> None:
+        state = self.optimizer.state_dict()
+        state = {"state": state["state"], "param_groups": state["param_groups"]}
+        model = _plain(self.net, self.settings)
+        write_checkpoint(self.out / "checkpoints", Checkpoint(self.step, model, self._averaged(), state, self.best))
+        save_model(self.out / "weights.safetensors", self._averaged(), self._card())
+
+
+def _channels_last(module: Any) -> nn.Module:
+    """The network laid out in memory as convolutions want it; changed in place."""
+    laid_out: nn.Module = module.to(memory_format=torch.channels_last)
+    return laid_out
+
+
+def _plain(net: Network, settings: Settings) -> Network:
+    """The network with ordinary batch norms, as it is saved; the tensors are shared."""
+    copy = build(settings.architecture, settings.config)
+    copy.load_state_dict(net.state_dict(), assign=True)
+    return copy
+
+
+@contextmanager
+def _threads(machine: Machine) -> Iterator[None]:
+    """The threads of torch, as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(machine.n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

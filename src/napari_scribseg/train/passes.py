@@ -1,0 +1,58 @@
+"""The passes of a network over a batch: an answer, a correction of it, an answer to that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_scribseg.simulate import simulate_correction
+from napari_scribseg.train.drawing import DrawingOptions, draw_style
+from napari_scribseg.train.samples import network_input
+
+__all__ = ["Batch", "answers", "corrected"]
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # image, target, known, signal: see `Sample`
+
+
+def answers(
+    model: Callable[[Tensor], Tensor], image: Tensor, signal: Tensor, previous: Tensor | None, channels: int
+) -> Tensor:
+    """Logits of shape (N, H, W), float32; the arguments are those of ``network_input``."""
+    x = network_input(image, signal, previous, channels).contiguous(memory_format=torch.channels_last)
+    return model(x).float().squeeze(1)
+
+
+def corrected(
+    answer: Tensor, batch: Batch, seeds: Sequence[Sequence[int]], options: DrawingOptions, *, plain: bool = False
+) -> Tensor:
+    """The strokes after a user has mended each answer of a batch.
+
+    Parameters
+    ----------
+    answer : Tensor of shape (N, H, W)
+        Probability of the object.
+    batch : tuple of Tensor
+        Its strokes are those that the answer was given to. What is not known is taken as right.
+    seeds : sequence of N sequences of int
+        Of the strokes.
+    options : DrawingOptions
+    plain : bool
+        Whether the pen is that of the paper, not a random one.
+
+    Returns
+    -------
+    Tensor of shape (N, H, W), int8
+        On the device of ``answer``.
+    """
+    _, target, known, signal = (part.cpu().numpy() for part in batch)
+    found = answer.detach().float().clamp(0, 1).cpu().numpy()
+    found = np.where(known, np.nan_to_num(found, nan=0.5), target)
+    mended = np.empty_like(signal)
+    for i, seed in enumerate(seeds):
+        rng = np.random.default_rng(seed)
+        style = None if plain else draw_style(options, rng)
+        mended[i] = simulate_correction(found[i], target[i], signal[i], rng, style).signal
+    return torch.from_numpy(mended).to(answer.device)

@@ -1,0 +1,157 @@
+"""What a training run is, in one value that is written beside its results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from napari_scribseg.core import InputError
+
+__all__ = ["SOURCE_WEIGHTS", "VALIDATION_SOURCES", "Settings"]
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+#: One CT, one MR, one microscopy and one other source; no slice of them is trained on.
+VALIDATION_SOURCES = ("ct_spleen_msd", "mr_spine_spider", "usiigaci_phase", "us_carotid")
+
+#: Sources of many pictures of the same thing count less than their number says.
+SOURCE_WEIGHTS: Mapping[str, float] = {"msd_hippocampus": 5.0, "fluorescence": 7.0, "coco_mval": 18.0}
+
+_LARGEST = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A run; the same settings and data give the same weights on one CPU with the same number of threads.
+
+    Attributes
+    ----------
+    architecture : str
+        Name of the network.
+    config : mapping
+        Fields of its configuration that differ from the default.
+    samples : int
+        In all, over which the learning rate falls to nothing.
+    batch : int
+        Samples of a step, over all processes.
+    size : int
+        Pixels along each side of a sample.
+    rate : float
+        Highest learning rate (AdamW).
+    decay : float
+        Weight decay.
+    warm_up : int
+        Samples over which the learning rate rises from 0.
+    clip : float
+        Longest gradient.
+    ema : float
+        Share of the averaged weights that stays at each step; less at the start of a run.
+    iterative : float
+        Share of the steps in which answers are corrected before the step counts (paper: 0.3).
+    corrections : int
+        Most corrections in such a step; their number is drawn evenly from 1.
+    synthetic, superpixels : float
+        As of :class:`~napari_scribseg.train.samples.SampleOptions`.
+    validation : tuple of str
+        Sources that are never trained on.
+    validation_samples : int
+        Of each of these sources.
+    weights : mapping of str to float
+        How often a source is chosen; the others count with the square root of the number of their groups.
+    precision : {"auto", "float32", "bfloat16"}
+        ``auto``: bfloat16 where the processor computes in it, float32 elsewhere.
+    compile : bool
+        Whether torch compiles the network.
+    seed : int
+    """
+
+    architecture: str = "plain-unet"
+    config: Mapping[str, Any] = field(default_factory=lambda: {"channels": (16, 32, 64, 96, 128)})
+    samples: int = 1_000_000
+    batch: int = 32
+    size: int = 128
+    rate: float = 2e-3
+    decay: float = 1e-4
+    warm_up: int = 16_000
+    clip: float = 1.0
+    ema: float = 0.999
+    iterative: float = 0.3
+    corrections: int = 1
+    synthetic: float = 0.25
+    superpixels: float = 0.4
+    validation: tuple[str, ...] = VALIDATION_SOURCES
+    validation_samples: int = 48
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(SOURCE_WEIGHTS))
+    precision: Precision = "auto"
+    compile: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "batch", "corrections", "validation_samples"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; a count of at least 1 is expected")
+        if self.size < 32:
+            raise InputError(f"the size of the samples is {self.size}; at least 32 pixels are expected")
+        for name in ("rate", "clip"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise InputError(f"{name} is {getattr(self, name)}; a positive number is expected")
+        for name in ("iterative", "synthetic", "superpixels", "ema"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; a share from 0 to 1 is expected")
+        for name in ("decay", "warm_up", "seed"):
+            if not 0 <= getattr(self, name) < _LARGEST:
+                raise InputError(f"{name} is {getattr(self, name)}; a number of at least 0 is expected")
+        if self.precision not in get_args(Precision):
+            raise InputError(
+                f"the precision is {self.precision!r}; one of {', '.join(get_args(Precision))} is expected"
+            )
+        if not all(0 < weight < np.inf for weight in self.weights.values()):
+            raise InputError(f"the weights of the sources are {dict(self.weights)}; positive numbers are expected")
+
+    @property
+    def steps(self) -> int:
+        """How many steps the samples make."""
+        return -(-self.samples // self.batch)
+
+    def learning_rate(self, step: int) -> float:
+        """Linear rise, then half a cosine down to a hundredth."""
+        done = step * self.batch
+        if done < self.warm_up:
+            return self.rate * (done + self.batch) / (self.warm_up + self.batch)
+        share = min((done - self.warm_up) / max(self.samples - self.warm_up, 1), 1.0)
+        return float(self.rate * (0.01 + 0.99 * (1 + np.cos(np.pi * share)) / 2))
+
+    def n_corrections(self, step: int) -> int:
+        """How many corrections come before the pass that counts; the same in every process."""
+        rng = np.random.default_rng([self.seed, 1, step])
+        return int(rng.integers(1, self.corrections + 1)) if rng.random() < self.iterative else 0
+
+    def to_json(self) -> str:
+        """Text for :meth:`from_json`."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "the settings") -> Settings:
+        """Settings from their text.
+
+        Raises
+        ------
+        InputError
+            If it is not what :meth:`to_json` wrote.
+        """
+        try:
+            values = json.loads(text)
+            known = {f.name for f in fields(cls)}
+            if not isinstance(values, dict) or set(values) - known:
+                raise InputError(f"{name}: fields other than {', '.join(sorted(known))} are not expected")
+            values["validation"] = tuple(values.get("validation", VALIDATION_SOURCES))
+            values["config"] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get("config", {}).items()}
+            return cls(**values)
+        except InputError:
+            raise
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(f"{name} cannot be read ({error}); a file as the run wrote it is expected") from error

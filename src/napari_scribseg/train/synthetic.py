@@ -1,0 +1,120 @@
+"""Made-up pictures with their labels, for shapes and contrasts that no data set holds.
+
+Smooth random fields compete for each pixel, round cells tile the plane, or tubes run through it; each label gets its
+own intensity and texture, as in Hoffmann et al., SynthMorph (2021), and Billot et al., SynthSeg (2023).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_scribseg.train.geometry import smooth_noise
+
+__all__ = ["draw_labels", "draw_picture", "paint_labels"]
+
+
+def draw_picture(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """A picture and its labels.
+
+    Parameters
+    ----------
+    size : int
+        Pixels along each side.
+    rng : Generator
+        Advanced.
+
+    Returns
+    -------
+    planes : ndarray of shape (1, S, S) or (3, S, S), float32
+        Intensities from 0 to 1.
+    labels : ndarray of shape (S, S), int32
+        Ids from 0, each of them an object.
+    """
+    labels = draw_labels(size, rng)
+    return paint_labels(labels, rng), labels
+
+
+def draw_labels(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Labels of shape (S, S), int32, from 0: fields, cells, tubes or blobs."""
+    kind = rng.random()
+    if kind < 0.4:
+        fields = [_field(size, rng) for _ in range(int(rng.integers(2, 8)))]
+        regions: NDArray[np.int32] = np.argmax(fields, axis=0).astype(np.int32)
+        return regions
+    if kind < 0.65:
+        return _cells(size, rng)
+    if kind < 0.8:
+        width = rng.uniform(0.05, 0.35)
+        return (np.abs(_field(size, rng)) < width).astype(np.int32) + 2 * (_field(size, rng) > 0.8)
+    return _blobs(size, rng)
+
+
+def _field(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Noise of a coarse and a finer scale."""
+    cells = int(rng.integers(3, 12))
+    return smooth_noise(size, cells, rng) + np.float32(rng.uniform(0, 0.4)) * smooth_noise(size, 2 * cells, rng)
+
+
+def _bent_grid(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Rows and columns, shape (2, S, S), from 0 to 1, bent a little."""
+    axis = np.linspace(0, 1, size, dtype=np.float32)
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"))
+    bend = np.float32(rng.uniform(0, 0.05))
+    return grid + bend * np.stack([smooth_noise(size, int(rng.integers(4, 14)), rng) for _ in range(2)])
+
+
+def _cells(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Cells around random points, sometimes with walls between them, sometimes alike."""
+    grid, points = _bent_grid(size, rng), rng.random((int(rng.integers(4, 40)), 2)).astype(np.float32)
+    distance = np.hypot(*(grid[:, None] - points.T[:, :, None, None]))
+    cells = np.argmin(distance, axis=0).astype(np.int32) + 1
+    if rng.random() < 0.5:
+        nearest = np.partition(distance, 1, axis=0)
+        cells[nearest[1] - nearest[0] < rng.uniform(0.01, 0.06)] = 0
+    if rng.random() < 0.4:
+        cells = np.append(0, rng.integers(1, 5, len(points)))[cells].astype(np.int32)
+    result: NDArray[np.int32] = cells
+    return result
+
+
+def _blobs(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Ellipses, later ones over earlier ones, some with a rim of their own label, some hollow."""
+    grid, labels = _bent_grid(size, rng), np.zeros((size, size), dtype=np.int32)
+    for index in range(1, int(rng.integers(2, 14))):
+        angle, axes = rng.uniform(0, np.pi), rng.uniform(0.03, 0.35, 2)
+        y, x = grid - rng.random(2).astype(np.float32)[:, None, None]
+        radius = np.hypot(
+            (np.cos(angle) * y + np.sin(angle) * x) / axes[0], (np.cos(angle) * x - np.sin(angle) * y) / axes[1]
+        )
+        labels[radius < 1] = 2 * index
+        if rng.random() < 0.4:
+            labels[radius < rng.uniform(0.5, 0.9)] = 2 * index + 1
+    return labels
+
+
+def paint_labels(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """A picture in which each label has its own intensity and texture.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (S, S), int32
+        From 0.
+    rng : Generator
+        Advanced.
+
+    Returns
+    -------
+    ndarray of shape (1, S, S) or (3, S, S), float32
+        From 0 to 1.
+    """
+    n, size = int(labels.max()) + 1, labels.shape[0]
+    channels = 3 if rng.random() < 0.3 else 1
+    means = rng.random((channels, n)).astype(np.float32)
+    grain = rng.uniform(0, 0.12, (1, n)).astype(np.float32) * rng.integers(0, 2)
+    texture = smooth_noise(size, int(rng.integers(8, size // 2)), rng)
+    planes = means[:, labels] + grain[:, labels] * texture
+    if rng.random() < 0.7:
+        planes = ndimage.gaussian_filter(planes, (0, *[rng.uniform(0.3, 1.5)] * 2), truncate=3)
+    return np.clip(planes, 0, 1).astype(np.float32)

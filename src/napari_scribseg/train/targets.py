@@ -1,0 +1,111 @@
+"""What a training sample is about: an object of a packed picture, one of its parts, or a region of like pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_scribseg.train.pack import Item
+from napari_scribseg.train.superpixels import felzenszwalb_regions
+
+__all__ = ["box_of", "choose_object", "choose_region", "choose_superpixel"]
+
+
+def choose_object(
+    item: Item, labels: NDArray[np.int32], rng: np.random.Generator, background: float = 0.08
+) -> NDArray[np.bool_] | None:
+    """An object of a picture.
+
+    Parameters
+    ----------
+    item : Item
+    labels : ndarray of shape (H, W), int32
+    rng : Generator
+        Advanced.
+    background : float
+        Share of the samples about the background: a user paints it as a class of its own.
+
+    Returns
+    -------
+    ndarray of shape (H, W), bool, or None
+        None where there is no object.
+    """
+    ids = np.flatnonzero(np.bincount(labels.reshape(-1) + 1)) - 1
+    objects = ids[(ids >= 0) & (ids != (-1 if item.background is None else item.background))]
+    if not objects.size:
+        return None
+    if item.background is not None and rng.random() < background:
+        everything_else: NDArray[np.bool_] = labels == item.background
+        return everything_else
+    if item.instances and rng.random() < 0.12:
+        return np.isin(labels, objects)
+    mask: NDArray[np.bool_] = labels == rng.choice(objects)
+    if not item.instances and rng.random() < 0.6:
+        parts, n_parts = ndimage.label(mask)
+        if n_parts > 1:
+            areas = np.bincount(parts.reshape(-1))[1:]
+            mask = parts == 1 + rng.choice(n_parts, p=np.sqrt(areas) / np.sqrt(areas).sum())
+    return mask
+
+
+def choose_superpixel(planes: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_] | None:
+    """A region of like pixels, of random coarseness (Felzenszwalb and Huttenlocher 2004).
+
+    As in ScribblePrompt (Wong et al. 2024), such regions carry over to kinds of images that no label was made for.
+
+    Parameters
+    ----------
+    planes : ndarray of shape (C, S, S), float32
+        From 0 to 1.
+    rng : Generator
+        Advanced.
+
+    Returns
+    -------
+    ndarray of shape (S, S), bool, or None
+        None where every region is too small or too large.
+    """
+    scale = float(np.exp(rng.uniform(np.log(20), np.log(800))))
+    regions = felzenszwalb_regions(planes, scale, float(rng.uniform(0.3, 1.5)), 40)
+    return choose_region(regions, rng, parts=False)
+
+
+def choose_region(
+    labels: NDArray[np.int32], rng: np.random.Generator, *, parts: bool = True
+) -> NDArray[np.bool_] | None:
+    """One label of a map in which every id is an object.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (S, S), int32
+        From 0.
+    rng : Generator
+        Advanced.
+    parts : bool
+        Whether one connected part of the label is chosen in half of the cases.
+
+    Returns
+    -------
+    ndarray of shape (S, S), bool, or None
+        None where no label covers between 0.5 and 70 percent.
+    """
+    counts = np.bincount(labels.reshape(-1))
+    fit = np.flatnonzero((counts > 0.005 * labels.size) & (counts < 0.7 * labels.size))
+    if not fit.size:
+        return None
+    mask: NDArray[np.bool_] = labels == rng.choice(fit)
+    if parts and rng.random() < 0.5:
+        found, n_found = ndimage.label(mask)
+        if n_found > 1:
+            areas = np.bincount(found.reshape(-1))[1:]
+            mask = found == 1 + rng.choice(n_found, p=areas / areas.sum())
+    return mask
+
+
+def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """First row, first column, height and width of a mask that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        float(rows[0]), float(columns[0]), float(rows[-1] - rows[0] + 1), float(columns[-1] - columns[0] + 1)
+    )  # fmt: skip

@@ -1,0 +1,186 @@
+"""How good a network is on sources that it was not trained on: the same objects and strokes in every run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as Picture
+from torch import Tensor, nn
+
+from napari_scribseg.core import InputError
+from napari_scribseg.io.atomic import write_files
+from napari_scribseg.train.drawing import DrawingOptions
+from napari_scribseg.train.geometry import GeometryOptions
+from napari_scribseg.train.losses import dice_scores
+from napari_scribseg.train.pack import Pack
+from napari_scribseg.train.passes import Batch, answers, corrected
+from napari_scribseg.train.samples import SampleOptions, Samples
+
+__all__ = ["Scores", "Validation", "write_pictures"]
+
+_SEED = 20230407  # of the samples and strokes; never that of a run
+_BATCH = 32
+_SHOWN = 3  # cases of each source in the picture
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Mean Dice on the validation sources.
+
+    Attributes
+    ----------
+    sources : mapping of str to tuple of two float
+        After the first stroke, and after one correction.
+    pictures : ndarray of shape (H, W, 3), uint8
+        Some cases, a row each: image, truth with the first strokes, answer, strokes after the correction, answer to
+        them; empty where none were asked for.
+    """
+
+    sources: Mapping[str, tuple[float, float]]
+    pictures: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 3), dtype=np.uint8))
+
+    @property
+    def mean(self) -> tuple[float, float]:
+        """Over the sources, each counting once."""
+        first, mended = np.mean(list(self.sources.values()), axis=0)
+        return float(first), float(mended)
+
+
+class Validation:
+    """Fixed samples of some sources: labelled objects, without changes of the intensities, with a whole first stroke.
+
+    Parameters
+    ----------
+    pack : Pack
+    sources : sequence of str
+    count : int
+        Samples of each source.
+    size : int
+        Pixels along each side.
+
+    Raises
+    ------
+    InputError
+        If the pack lacks a source.
+    """
+
+    def __init__(self, pack: Pack, sources: Sequence[str], count: int, size: int) -> None:
+        missing = sorted(set(sources) - set(pack.sources))
+        if missing or not sources:
+            raise InputError(
+                f"the pack has no source {', '.join(missing) or 'to validate on'}; it has {', '.join(pack.sources)}"
+            )
+        options = SampleOptions(
+            size=size,
+            synthetic=0,
+            superpixels=0,
+            background=0,
+            smallest=0.005,
+            vary=False,
+            drawing=DrawingOptions(radius=(2, 2), whole=1, negative=0),
+            geometry=GeometryOptions(
+                context=(1.3, 3.0), largest=1, rim=0, shift=0.3, turned=0, angle=0, stretch=1, bent=0
+            ),
+        )
+        self.drawing = options.drawing
+        self.batches: dict[str, list[Batch]] = {}
+        for source in sources:
+            samples = Samples(pack, [source], _SEED, options)
+            parts = [range(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH)]
+            self.batches[source] = [_stack([samples[i] for i in part]) for part in parts]
+
+    @torch.no_grad()
+    def run(
+        self,
+        model: nn.Module,
+        channels: int,
+        device: torch.device | str = "cpu",
+        precision: Callable[[], AbstractContextManager[object]] = nullcontext,
+        *,
+        pictures: bool = False,
+    ) -> Scores:
+        """Let a network answer.
+
+        Parameters
+        ----------
+        model : nn.Module
+            In eval mode, on ``device``.
+        channels : int
+            That it takes; see :func:`~napari_scribseg.train.samples.network_input`.
+        device : torch.device or str
+        precision : callable
+            Gives the context in which it computes.
+        pictures : bool
+            Whether to draw some cases.
+
+        Returns
+        -------
+        Scores
+            Of the network's answers alone: strokes are not forced upon them.
+        """
+        scores, rows = {}, []
+        for number, (source, batches) in enumerate(self.batches.items()):
+            dice: list[Tensor] = []
+            for part, cpu in enumerate(batches):
+                image, target, known, signal = (tensor.to(device) for tensor in cpu)
+                batch = (image, target, known, signal)
+                with precision():
+                    first = torch.sigmoid(answers(model, image, signal, None, channels))
+                seeds = [[_SEED, number, part * _BATCH + i] for i in range(len(image))]
+                mended = corrected(first, batch, seeds, self.drawing, plain=True)
+                with precision():
+                    second = torch.sigmoid(answers(model, image, mended, first, channels))
+                dice.append(torch.stack([dice_scores(answer > 0.5, target, known) for answer in (first, second)]))
+                if pictures and part == 0:
+                    shown = (cpu[0], cpu[1], cpu[3], first.cpu(), mended.cpu(), second.cpu())
+                    rows += [_row(*(np.asarray(t[i]) for t in shown)) for i in range(min(_SHOWN, len(image)))]
+            mean = torch.cat(dice, dim=1).double().mean(dim=1)
+            scores[source] = (float(mean[0]), float(mean[1]))
+        return Scores(scores, np.concatenate(rows)) if rows else Scores(scores)
+
+
+def _stack(samples: Sequence[Batch]) -> Batch:
+    image, target, known, signal = (torch.stack(parts) for parts in zip(*samples, strict=True))
+    return image, target, known, signal
+
+
+def _row(
+    image: NDArray[np.float32],
+    target: NDArray[np.bool_],
+    signal: NDArray[np.int8],
+    first: NDArray[np.float32],
+    mended: NDArray[np.int8],
+    second: NDArray[np.float32],
+) -> NDArray[np.uint8]:
+    """Five views side by side, shape (S, 5 S, 3)."""
+    plain = (np.clip(image.transpose(1, 2, 0) + 1, 0, 2) * 127.5).astype(np.uint8)
+
+    def tinted(mask: NDArray[np.bool_], strokes: NDArray[np.int8]) -> NDArray[np.uint8]:
+        view = plain.copy()
+        view[mask] = view[mask] // 2 + np.asarray((0, 90, 127), dtype=np.uint8)
+        view[strokes > 0] = (60, 255, 60)
+        view[strokes < 0] = (255, 60, 60)
+        return view
+
+    nothing = np.zeros(target.shape, dtype=bool)
+    return np.concatenate(
+        [
+            plain,
+            tinted(target, signal),
+            tinted(first > 0.5, 0 * signal),
+            tinted(nothing, mended),
+            tinted(second > 0.5, 0 * mended),
+        ],
+        axis=1,
+    )
+
+
+def write_pictures(path: Path, scores: Scores) -> None:
+    """Save the pictures as PNG."""
+    write_files({path: lambda file: Picture.fromarray(scores.pictures).save(file, "png")})

@@ -1,0 +1,302 @@
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Picture
+
+from napari_scribseg.core import InputError
+from napari_scribseg.nets import build, load_model
+from napari_scribseg.train.checkpoint import latest, read_checkpoint
+from napari_scribseg.train.log import RunLog
+from napari_scribseg.train.loop import train, training_sources
+from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
+from napari_scribseg.train.machine import Machine, computes_bfloat16, make_fabric
+from napari_scribseg.train.passes import corrected
+from napari_scribseg.train.settings import Settings
+from napari_scribseg.train.validate import Validation
+
+MACHINE = Machine(device="cpu", workers=0, threads=1, checkpoint=1e6, validation=1e6, rows=2)
+
+
+@pytest.fixture
+def go(pack, tmp_path):
+    """Train in a folder of ``tmp_path``."""
+
+    def run(settings, name="run", machine=MACHINE, **options):
+        out = tmp_path / name
+        out.mkdir(exist_ok=True)
+        fabric = make_fabric(machine, settings.precision)
+        fabric.launch()
+        return train(settings, pack, out, fabric, machine, **options), out
+
+    return run
+
+
+def weights(path):
+    return load_model(path)[0].state_dict()
+
+
+def losses(out):
+    return [line.split(",")[3] for line in (out / "steps.csv").read_text().splitlines()[1:]]
+
+
+def test_a_resumed_run_is_the_straight_run_bit_for_bit(go, tiny):
+    settings = tiny(samples=48, corrections=2)
+    straight, a = go(settings, "a")
+    half, b = go(settings, "b", until=6)
+    assert (half.step, half.finished) == (6, False)
+    resumed, _ = go(settings, "b")
+    assert straight.step == resumed.step == 12
+    assert resumed.finished
+    assert straight.scores == resumed.scores
+    assert losses(a) == losses(b)
+    for name in ("model.safetensors", "average.safetensors"):
+        one, two = (weights(latest(out / "checkpoints") / name) for out in (a, b))
+        assert all(torch.equal(one[key], two[key]) for key in one)
+    states = [read_checkpoint(latest(out / "checkpoints")).optimizer["state"] for out in (a, b)]
+    for index, entry in states[0].items():
+        assert all(torch.equal(value, states[1][index][key]) for key, value in entry.items())
+
+
+def test_workers_change_nothing(go, tiny):
+    settings = tiny(samples=16)
+    _, alone = go(settings, "a")
+    _, helped = go(settings, "b", Machine("cpu", workers=1, threads=1, rows=2))
+    assert losses(alone) == losses(helped)
+    one, two = (weights(out / "weights.safetensors") for out in (alone, helped))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_the_loss_falls_on_few_objects(go, tiny, monkeypatch):
+    from napari_scribseg.train.samples import Samples
+
+    draw = Samples.draw
+    monkeypatch.setattr(Samples, "draw", lambda self, index: draw(self, index % 4))
+    settings = tiny(samples=240, iterative=0, synthetic=0, superpixels=0, rate=1e-2)
+    _, out = go(settings)
+    values = [float(v) for v in losses(out)]
+    assert np.mean(values[-5:]) < 0.6 * values[0]
+    dice = [float(line.split(",")[4]) for line in (out / "steps.csv").read_text().splitlines()[1:]]
+    assert np.mean(dice[-5:]) > dice[0] + 0.1
+
+
+def test_what_a_run_leaves(go, tiny):
+    result, out = go(tiny(samples=24))
+    assert result.finished
+    assert {p.name for p in out.iterdir()} >= {"steps.csv", "validation.csv", "weights.safetensors", "best.safetensors"}
+    model, card = load_model(out / "weights.safetensors")
+    assert model.config.channels == (6, 8)
+    assert card["data"] == "colour, grey"
+    assert card["validated on"] == "cells"
+    assert "after one correction" in card["dice"]
+    assert "CC0" in card["licences"]
+    with Picture.open(out / "pictures" / "step-000000006.png") as picture:
+        assert picture.size == (5 * 32, 3 * 32)
+    rows = (out / "validation.csv").read_text().splitlines()
+    assert [row.split(",")[2] for row in rows[1:]] == ["cells", "mean"]
+
+
+def test_a_run_saves_and_ends_when_asked(go, tiny):
+    calls = []
+
+    def stopped():
+        calls.append(1)
+        return len(calls) == 3
+
+    result, out = go(tiny(), stopped=stopped)
+    assert (result.step, result.finished) == (3, False)
+    assert latest(out / "checkpoints").name == "step-000000003"
+    frequent = Machine("cpu", workers=0, threads=1, checkpoint=0, validation=0, rows=1)
+    _, out = go(tiny(samples=20), "often", frequent)
+    assert [p.name for p in sorted((out / "checkpoints").iterdir())] == ["step-000000004", "step-000000005"]
+    assert len((out / "validation.csv").read_text().splitlines()) == 1 + 2 * 5
+
+
+def test_steps_without_a_finite_gradient_change_nothing(go, tiny, monkeypatch):
+    from napari_scribseg.train import loop
+
+    monkeypatch.setattr(loop, "segmentation_loss", lambda logits, *_: logits.mean((1, 2)) * float("nan"))
+    monkeypatch.setattr(loop, "_MOST_SKIPPED", 100)
+    settings = tiny(samples=12)
+    _, out = go(settings)
+    torch.manual_seed(settings.seed)
+    fresh = build(settings.architecture, settings.config)
+    kept = weights(latest(out / "checkpoints") / "model.safetensors")
+    assert all(torch.equal(kept[name], value) for name, value in fresh.named_parameters())
+    monkeypatch.setattr(loop, "_MOST_SKIPPED", 2)
+    with pytest.raises(InputError, match="2 steps in a row had no finite gradient"):
+        go(settings, "b")
+
+
+def test_damaged_checkpoints_are_told(go, tiny):
+    _, out = go(tiny(samples=8))
+    path = latest(out / "checkpoints")
+    state = path / "optimizer.pt"
+    content = state.read_bytes()
+    for broken in (b"", content[:100], b"x" * 50):
+        state.write_bytes(broken)
+        with pytest.raises(InputError, match=r"optimizer\.pt is missing or damaged"):
+            go(tiny(samples=8))
+    torch.save({"step": 1, "best": 0.0, "optimizer": {}}, state)
+    with pytest.raises(InputError, match="belong to different steps"):
+        read_checkpoint(path)
+    torch.save({"step": torch.nn.Linear(1, 1), "best": 0.0, "optimizer": {}}, state)  # would run code
+    with pytest.raises(InputError, match="missing or damaged"):
+        read_checkpoint(path)
+
+
+def test_validation_is_the_same_each_time(pack):
+    torch.manual_seed(0)
+    model = build("plain-unet", {"channels": (6, 8)}).eval()
+    scores = [Validation(pack, ["cells", "grey"], 4, 32).run(model, 6, pictures=True) for _ in range(2)]
+    assert scores[0].sources == scores[1].sources
+    assert set(scores[0].sources) == {"cells", "grey"}
+    np.testing.assert_array_equal(scores[0].pictures, scores[1].pictures)
+    assert scores[0].pictures.shape == (6 * 32, 5 * 32, 3)
+    np.testing.assert_allclose(scores[0].mean, np.mean(list(scores[0].sources.values()), axis=0))
+    with pytest.raises(InputError, match="no source moon"):
+        Validation(pack, ["moon"], 4, 32)
+
+
+def test_validation_of_a_perfect_and_of_an_empty_answer(pack):
+    class Perfect(torch.nn.Module):
+        def forward(self, x):  # the objects are the bright places
+            return torch.where(x[:, :1] > 0, 9.0, -9.0)
+
+    class Empty(torch.nn.Module):
+        def forward(self, x):
+            return x[:, :1] * 0 - 9
+
+    validation = Validation(pack, ["grey"], 6, 48)
+    assert min(validation.run(Perfect(), 6).mean) > 0.85  # a view may show the other disc too
+    assert max(validation.run(Empty(), 6).mean) == 0
+
+
+def test_a_correction_goes_where_the_answer_is_wrong(pack):
+    validation = Validation(pack, ["cells"], 4, 48)
+    (batch,) = validation.batches["cells"]
+    image, target, known, signal = batch
+    seeds = [[i] for i in range(4)]
+    missed = corrected(torch.zeros(4, 48, 48), batch, seeds, validation.drawing)
+    assert torch.equal(missed, corrected(torch.zeros(4, 48, 48), batch, seeds, validation.drawing))
+    assert ((missed == 1) & ~target).sum() == 0
+    assert ((missed == 1).sum((1, 2)) >= (signal == 1).sum((1, 2))).all()
+    surplus = corrected(torch.ones(4, 48, 48), batch, seeds, validation.drawing)
+    assert ((surplus == -1).sum((1, 2)) > 0).all()
+    assert not ((surplus == -1) & target).any()
+    right = corrected(target.float(), batch, seeds, validation.drawing)
+    assert torch.equal(right, signal)
+    nothing_known = (image, target, torch.zeros_like(known), signal)
+    assert torch.equal(
+        corrected(torch.full((4, 48, 48), float("nan")), nothing_known, seeds, validation.drawing), signal
+    )
+
+
+def test_average_of_weights():
+    model = build("plain-unet", {"channels": (4,)})
+    average = Average(model, copy.deepcopy(model), 0.9)
+    before = average.model.head.bias.clone()
+    with torch.no_grad():
+        model.head.bias += 1
+        model.down[0][1].running_mean += 2
+    average.update(0)  # decay 0.1 at the first step
+    torch.testing.assert_close(average.model.head.bias, before + 0.9)
+    torch.testing.assert_close(average.model.down[0][1].running_mean, torch.full((4,), 1.8))
+    average.update(1000)
+    torch.testing.assert_close(average.model.head.bias, before + 0.9 + 0.1 * 0.1)
+    assert not average.model.training
+
+
+def test_loss_counts_known_pixels_of_each_sample_alone():
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 8, 8), torch.rand(2, 8, 8) > 0.5
+    known = torch.ones_like(target)
+    known[0, 4:] = False
+    both = segmentation_loss(logits, target, known)
+    wild = torch.where(known, logits, 50.0)
+    torch.testing.assert_close(segmentation_loss(wild, target, known), both)
+    torch.testing.assert_close(segmentation_loss(logits[1:], target[1:], known[1:]), both[1:])
+    sure = torch.where(target, 50.0, -50.0)
+    torch.testing.assert_close(segmentation_loss(sure, target, known), torch.zeros(2))
+    assert torch.isfinite(segmentation_loss(logits, target, torch.zeros_like(known))).all()
+    assert dice_scores(target, target, known).tolist() == [1, 1]
+    assert dice_scores(~target, target, known).tolist() == [0, 0]
+    assert dice_scores(target, target, torch.zeros_like(known)).tolist() == [1, 1]
+
+
+def test_log_drops_what_comes_after_the_step_it_goes_on_from(tmp_path):
+    log = RunLog(tmp_path, 0)
+    for step in (5, 10):
+        log.steps(step=step, samples=step, seconds=step, loss=1.0, dice=0.5, rate=0.1, samples_per_second=2.0)
+        log.validation(step, step, {"a": (0.5, 0.6)})
+    log.close()
+    with (tmp_path / "steps.csv").open("a") as file:
+        file.write("11,1")  # cut off by a crash
+    log = RunLog(tmp_path, 5)
+    log.close()
+    assert log.seconds == 5
+    assert [line.split(",")[0] for line in (tmp_path / "steps.csv").read_text().splitlines()] == ["step", "5"]
+    assert (tmp_path / "validation.csv").read_text().splitlines()[1:] == ["5,5,a,0.5,0.6"]
+
+
+def test_learning_rate_rises_and_falls():
+    settings = Settings(samples=1000, batch=10, warm_up=100, rate=1.0)
+    rates = [settings.learning_rate(step) for step in range(settings.steps)]
+    assert np.argmax(rates) == 10
+    assert (np.diff(rates[:11]) > 0).all()
+    assert (np.diff(rates[10:]) < 0).all()
+    assert rates[-1] < 0.02
+    assert Settings(samples=11, batch=10).steps == 2
+
+
+def test_corrections_come_in_their_share_of_the_steps():
+    settings = Settings(iterative=0.3, corrections=3)
+    counts = np.bincount([settings.n_corrections(step) for step in range(3000)], minlength=4) / 3000
+    np.testing.assert_allclose(counts, [0.7, 0.1, 0.1, 0.1], atol=0.03)
+    assert not any(Settings(iterative=0).n_corrections(step) for step in range(50))
+
+
+def test_settings_as_text():
+    settings = Settings(seed=4, weights={"a": 2.0})
+    assert Settings.from_json(settings.to_json()) == settings
+    assert settings.validation == ("ct_spleen_msd", "mr_spine_spider", "usiigaci_phase", "us_carotid")
+    for text in ("", "[]", '{"moon": 1}', '{"samples": "x"}', '{"weights": 3}', '{"config": []}', "[" * 100_000):
+        with pytest.raises(InputError, match="expected"):
+            Settings.from_json(text)
+    assert json.loads(settings.to_json())["samples"] == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("samples", 0), ("batch", 0), ("corrections", 0), ("size", 8), ("rate", 0), ("rate", float("nan")),
+     ("iterative", 1.5), ("ema", -1), ("precision", "half"), ("decay", -1), ("seed", -1), ("weights", {"a": 0})],
+)  # fmt: skip
+def test_bad_settings_are_told(field, value):
+    with pytest.raises(InputError, match=r"expected"):
+        Settings(**{field: value})
+
+
+@pytest.mark.parametrize("changes", [{"devices": 0}, {"workers": -1}, {"threads": 0}, {"checkpoint": -1}])
+def test_bad_machines_are_told(changes):
+    with pytest.raises(InputError, match=r"expected"):
+        Machine(**changes)
+
+
+def test_sources_and_precision(pack, tiny):
+    assert training_sources(pack, tiny()) == ("colour", "grey")
+    assert not computes_bfloat16("mps")
+    assert make_fabric(MACHINE, "bfloat16")._precision.precision == "bf16-mixed"
+    assert make_fabric(MACHINE, "float32")._precision.precision == "32-true"
+
+
+def test_bfloat16_trains(go, tiny):
+    _, out = go(tiny(samples=8, precision="bfloat16"))
+    assert all(np.isfinite([float(v) for v in losses(out)]))
+    assert all(value.dtype != torch.bfloat16 for value in weights(out / "weights.safetensors").values())
+
+
+def test_four_channels_train(go, tiny):
+    _, out = go(tiny(samples=8, iterative=1, config={"in_channels": 4, "channels": (6, 8)}))
+    assert load_model(out / "weights.safetensors")[0].config.in_channels == 4

@@ -1,0 +1,219 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_scribseg.core import InputError
+from napari_scribseg.train.drawing import DrawingOptions, draw_signal
+from napari_scribseg.train.geometry import GeometryOptions, draw_view, look
+from napari_scribseg.train.intensity import as_seen, vary_intensities
+from napari_scribseg.train.samples import SampleOptions, Samples, loader, network_input
+from napari_scribseg.train.superpixels import felzenszwalb_regions
+from napari_scribseg.train.synthetic import draw_labels, draw_picture
+from napari_scribseg.train.targets import choose_object, choose_region
+
+
+@pytest.fixture
+def samples(pack):
+    return Samples(pack, ["grey", "colour"], 3, SampleOptions(size=48))
+
+
+def equal(a, b):
+    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("image", "target", "known", "signal"))
+
+
+def test_a_sample_depends_on_its_number_and_the_seed_only(pack, samples):
+    late = samples.draw(7)
+    again = Samples(pack, ["colour", "grey"], 3, SampleOptions(size=48))
+    assert equal(again.draw(7), late)
+    assert not equal(again.draw(8), late)
+    assert not equal(Samples(pack, ["colour", "grey"], 4, SampleOptions(size=48)).draw(7), late)
+
+
+def test_samples_are_sound(samples):
+    for index in range(150):
+        sample = samples.draw(index)
+        assert sample.image.shape == (3, 48, 48)
+        assert sample.image.dtype == np.float32
+        assert np.isfinite(sample.image).all()
+        assert np.abs(sample.image).max() <= 1
+        assert 0.003 <= sample.target.mean() <= 0.9
+        assert (sample.signal == 1).any()
+        assert not (sample.signal == -1)[sample.target].any()
+
+
+def test_strokes_lie_in_the_object(discs):
+    target = discs(0)[1] > 0
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        signal = draw_signal(target, DrawingOptions(negative=0.5), rng)
+        assert (signal[target] == 1).any()
+        assert not (signal == -1)[target].any()
+        # the paper lets a line leave the object between two points whose connection leaves it; discs do not
+        assert not (signal == 1)[~target].any()
+
+
+def test_options_choose_what_samples_are_made_of(pack):
+    only = SampleOptions(size=48, synthetic=0, superpixels=0, background=0, vary=False)
+    plain = Samples(pack, ["grey"], 0, only)
+    for index in range(20):
+        sample = plain.draw(index)
+        assert sample.image[0][sample.target].mean() > 0.1 > sample.image[0][~sample.target].mean()
+    unknown = Samples(pack, ["cells"], 0, only)
+    assert any(not unknown.draw(index).known.all() for index in range(20))
+    made_up = Samples(pack, ["grey"], 0, replace(only, synthetic=1))
+    assert made_up.draw(0).known.all()
+
+
+def test_weights_of_sources(pack):
+    some = Samples(pack, ["grey", "colour"], 0, SampleOptions(weights={"grey": 3.0, "colour": 1.0}))
+    np.testing.assert_allclose(some.weights, [0.25, 0.75])
+
+
+def test_unknown_sources_and_no_objects_are_told(pack):
+    with pytest.raises(InputError, match="the pack has no source moon; it has cells, colour, grey"):
+        Samples(pack, ["moon"], 0)
+    with pytest.raises(InputError, match="no source to train on"):
+        Samples(pack, [], 0)
+    none = Samples(pack, ["grey"], 0, SampleOptions(size=32, synthetic=0, superpixels=0, smallest=0.89, largest=0.9))
+    with pytest.raises(InputError, match="no usable object was found"):
+        none.draw(0)
+
+
+def test_processes_share_each_batch(samples):
+    whole = list(loader(samples, 2, 4, 4, 0))
+    parts = [list(loader(samples, 2, 4, 4, 0, (rank, 2))) for rank in (0, 1)]
+    assert len(whole) == 2
+    for step in range(2):
+        for k in range(4):
+            torch.testing.assert_close(torch.cat([parts[0][step][k], parts[1][step][k]]), whole[step][k])
+    assert torch.equal(whole[0][0][1], samples[9][0])
+    with pytest.raises(InputError, match="cannot be shared by 3 processes"):
+        loader(samples, 0, 1, 4, 0, (0, 3))
+
+
+def test_workers_draw_the_same(samples):
+    alone, helped = (list(loader(samples, 0, 2, 3, n)) for n in (0, 1))
+    for a, b in zip(alone, helped, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_network_input_of_both_kinds():
+    image, signal = torch.zeros(1, 3, 2, 2), torch.tensor([[[1, -1], [0, 0]]], dtype=torch.int8)
+    previous = torch.full((1, 2, 2), 0.25)
+    four, six = network_input(image, signal, previous, 4), network_input(image, signal, previous, 6)
+    assert four[0, 3].tolist() == [[1, -1], [0, 0]]
+    assert six[0, 3:].tolist() == [[[1, 0], [0, 0]], [[0, 1], [0, 0]], [[0.25, 0.25], [0.25, 0.25]]]
+    assert not network_input(image, signal, None, 6)[:, 5].any()
+    with pytest.raises(InputError, match="5 input channels"):
+        network_input(image, signal, None, 5)
+
+
+def test_a_view_shows_the_picture_where_it_says():
+    side = 40
+    ramp = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij")).astype(np.float32)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        options = GeometryOptions(context=(0.5, 1.2), smallest=8, turned=0.5, bent=0.5)
+        view = draw_view((12.0, 14.0, 12.0, 10.0), (40, 40), 24, options, rng)
+        inside = ((view.at > 1) & (view.at < side - 2)).all(axis=0)
+        assert inside.any()
+        np.testing.assert_allclose(look(ramp, view)[:, inside], view.at[:, inside], atol=0.02)
+
+
+def test_a_view_stays_in_the_picture_where_it_must():
+    options = GeometryOptions(context=(1, 4), largest=1, rim=0, turned=0, angle=0, stretch=1, bent=0)
+    for seed in range(30):
+        at = draw_view((0.0, 50.0, 20.0, 10.0), (50, 60), 16, options, np.random.default_rng(seed)).at
+        height, width = (np.ptp(axis) * 16 / 15 for axis in at)
+        assert width <= 60.01
+        assert at[1].min() > -1
+        assert at[1].max() < 60
+        if height <= 50:
+            assert at[0].min() > -1
+            assert at[0].max() < 50
+
+
+def test_a_coarse_view_averages_and_stays_aligned():
+    picture = np.random.default_rng(0).random((1, 128, 128)).astype(np.float32)
+    picture[:, :, 64:] += 2
+    options = GeometryOptions(context=(1, 1.0001), shift=0, turned=0, angle=0, stretch=1, bent=0)
+    view = draw_view((0.0, 0.0, 128.0, 128.0), (128, 128), 32, options, np.random.default_rng(1))
+    seen = look(picture, view)[0]
+    assert seen.std(axis=0).mean() < 0.12  # of single pixels 0.29
+    left = view.at[1] < 60
+    np.testing.assert_allclose(seen[left].mean(), 0.5, atol=0.05)
+    np.testing.assert_allclose(seen[view.at[1] > 68].mean(), 2.5, atol=0.05)
+
+
+def test_image_and_labels_see_the_same(discs):
+    image, truth = discs(1)
+    planes = np.stack((image / 255, truth > 0)).astype(np.float32)
+    for seed in range(10):
+        view = draw_view((10.0, 12.0, 30.0, 30.0), truth.shape, 48, GeometryOptions(), np.random.default_rng(seed))
+        seen = look(planes, view)
+        assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.9
+
+
+def test_intensities_stay_finite_even_of_flat_pictures():
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        for planes in (
+            np.full((1, 24, 24), 0.5, np.float32),
+            np.zeros((3, 24, 24), np.float32),
+            rng.random((3, 24, 24)),
+        ):
+            seen = vary_intensities(np.asarray(planes, np.float32), rng)
+            assert seen.shape == (3, 24, 24)
+            assert seen.dtype == np.float32
+            assert np.isfinite(seen).all()
+            assert np.abs(seen).max() <= 1
+    assert as_seen(np.ones((1, 2, 2), np.float32)).tolist() == np.ones((3, 2, 2)).tolist()
+
+
+def test_made_up_pictures():
+    kinds = set()
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        labels = draw_labels(40, rng)
+        kinds.add(int(labels.max()))
+        assert labels.shape == (40, 40)
+        assert labels.min() >= 0
+        planes, _ = draw_picture(40, rng)
+        assert planes.shape[1:] == (40, 40)
+        assert np.isfinite(planes).all()
+        assert 0 <= planes.min() <= planes.max() <= 1
+    assert len(kinds) > 5
+
+
+def test_regions_are_connected_and_follow_edges():
+    from scipy import ndimage
+
+    planes = np.zeros((1, 40, 40), np.float32)
+    planes[:, 10:30, 5:25] = 0.8
+    planes += np.random.default_rng(0).normal(0, 0.01, planes.shape).astype(np.float32)
+    regions = felzenszwalb_regions(planes, 200, 0.5, 20)
+    inside = regions[12:28, 7:23]
+    assert (inside == inside[0, 0]).all()
+    assert inside[0, 0] not in regions[:8]
+    for region in range(regions.max() + 1):
+        assert ndimage.label(regions == region)[1] == 1
+        assert (regions == region).sum() >= 20
+    coarse = felzenszwalb_regions(
+        planes + np.random.default_rng(1).random((1, 40, 40)).astype(np.float32), 900, 0.5, 20
+    )
+    fine = felzenszwalb_regions(planes + np.random.default_rng(1).random((1, 40, 40)).astype(np.float32), 20, 0.5, 20)
+    assert coarse.max() < fine.max()
+    three = np.repeat(planes, 3, axis=0)
+    np.testing.assert_array_equal(felzenszwalb_regions(three, 200, 0.5, 20), regions)
+
+
+def test_objects_are_chosen_by_kind(pack):
+    item = next(i for i in pack.items if i.source == "cells")
+    labels = pack.load(item)[1]
+    rng = np.random.default_rng(0)
+    found = {tuple(np.unique(labels[choose_object(item, labels, rng, 0.2)])) for _ in range(80)}
+    assert found == {(0,), (1,), (2,), (1, 2)}
+    assert choose_object(item, np.zeros_like(labels), rng) is None
+    assert choose_region(np.zeros((20, 20), np.int32), rng) is None

@@ -1,0 +1,174 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from typer.testing import CliRunner
+
+from napari_scribseg.cli import app
+from napari_scribseg.core import InputError
+from napari_scribseg.nets import load_model
+from napari_scribseg.train.pack import read_pack
+
+SMALL = ("--samples", 16, "--batch", 4, "--size", 32, "--config", '{"channels": [6, 8]}', "--validate", "cells",
+         "--validation-samples", 2, "--workers", 0, "--threads", 1, "--device", "cpu")  # fmt: skip
+
+
+@pytest.fixture
+def command():
+    """Run ``scribseg train``; returns its exit status and standard output."""
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, ["train", *map(str, arguments)])
+        if isinstance(result.exception, Exception):
+            raise result.exception
+        return result.exit_code, result.stdout
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path, discs):
+    """A folder of images and labels."""
+    for n in range(3):
+        for kind, values in zip(("images", "labels"), discs(n), strict=True):
+            path = tmp_path / "mine" / kind / f"c{n}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Picture.fromarray(values.astype(np.uint8)).save(path)
+    return tmp_path / "mine"
+
+
+def rows(out, name="steps.csv"):
+    with (out / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_from_a_pack_in_two_goes(command, pack, tmp_path):
+    out = tmp_path / "run"
+    code, text = command("scribble-net", "--data", pack.path, "--out", out, *SMALL, "--until", 2)
+    assert (code, text.strip()) == (0, str(out / "weights.safetensors"))
+    assert rows(out)[-1]["step"] == "2"
+    code, _ = command("scribble-net", "--out", out, "--resume", "--workers", 0, "--threads", 1, "--device", "cpu")
+    assert code == 0
+    assert rows(out)[-1]["step"] == "4"
+    assert rows(out, "validation.csv")[-1]["source"] == "mean"
+    assert load_model(out / "weights.safetensors")[1]["samples"] == "16"
+    with pytest.raises(InputError, match="holds a run; --resume"):
+        command("scribble-net", "--data", pack.path, "--out", out, *SMALL)
+    with pytest.raises(InputError, match="seed is 9, but the run has 0"):
+        command("scribble-net", "--out", out, "--resume", "--seed", 9)
+
+
+def test_resume_starts_where_there_is_nothing_yet(command, pack, tmp_path):
+    code, _ = command("scribble-net", "--data", pack.path, "--out", tmp_path / "run", "--resume", *SMALL, "--until", 1)
+    assert code == 0
+    assert rows(tmp_path / "run")[-1]["step"] == "1"
+
+
+def test_packing_a_folder_and_training_on_folders(command, folder, tmp_path):
+    code, text = command("pack", "--data", folder, "--out", tmp_path / "a.pack", "--side", 48)
+    assert (code, text.strip()) == (0, str(tmp_path / "a.pack"))
+    packed = read_pack(tmp_path / "a.pack")
+    assert (len(packed), packed.sources) == (3, ("mine",))
+    assert max(packed.load(packed.items[0])[0].shape) == 48
+    other = folder.rename(tmp_path / "cells")
+    folder.parent.joinpath("b").mkdir()
+    (tmp_path / "b" / "images").symlink_to(other / "images")
+    (tmp_path / "b" / "labels").symlink_to(other / "labels")
+    out = tmp_path / "run"
+    code, _ = command("scribble-net", "--data", other, "--data", tmp_path / "b", "--out", out, *SMALL, "--until", 1)
+    assert code == 0
+    assert read_pack(out / "data.pack").sources == ("b", "cells")
+
+
+def test_bad_input_is_told(command, pack, folder, tmp_path):
+    def net(*arguments):
+        return command("scribble-net", "--out", tmp_path / "run", *arguments)
+
+    with pytest.raises(InputError, match="there is no data"):
+        net(*SMALL)
+    with pytest.raises(InputError, match="neither a known data set nor a folder"):
+        net("--data", "moon", *SMALL)
+    with pytest.raises(InputError, match="no source ct_spleen_msd"):
+        net("--data", pack.path)
+    with pytest.raises(InputError, match="every source of the data validates"):
+        net("--data", pack.path, *[a for s in pack.sources for a in ("--validate", s)])
+    with pytest.raises(InputError, match="one packed file, or folders"):
+        net("--data", pack.path, "--data", folder)
+    with pytest.raises(InputError, match="is no JSON"):
+        net("--data", pack.path, "--config", "{")
+    with pytest.raises(InputError, match="is no table"):
+        net("--data", pack.path, "--config", "[]")
+    with pytest.raises(InputError, match="the network 'moon' is unknown"):
+        net("--data", pack.path, "--network", "moon")
+    with pytest.raises(InputError, match="the precision is 'half'"):
+        net("--data", pack.path, "--precision", "half")
+    (tmp_path / "no.pack").write_bytes(b"no zip")
+    with pytest.raises(InputError, match="is no packed file"):
+        net("--data", tmp_path / "no.pack", *SMALL)
+    with pytest.raises(InputError, match="the folder does not exist"):
+        command("pack", "--data", folder, "--out", tmp_path / "none" / "a.pack")
+
+
+@pytest.mark.parametrize("name", ["acdc_scribbles", "graz_scribbles", "totalsegmentator", "dcmqi_ct_dicom"])
+def test_data_for_measuring_is_refused_under_any_name(command, tmp_path, discs, name):
+    folder = tmp_path / name
+    if name == "graz_scribbles":
+        for part in ("images", "seeds"):
+            (folder / part).mkdir(parents=True)
+    folder.mkdir(exist_ok=True)
+    for ending in (".npz", ".txt", ".dcm", ".nii.gz"):
+        (folder / f"patient001_frame01{ending}").write_bytes(b"")
+    with pytest.raises(InputError):
+        command("pack", "--data", folder, "--out", tmp_path / "a.pack")
+    assert not (tmp_path / "a.pack").exists()
+
+
+def run_apart(*arguments, **options):
+    code = "from napari_scribseg.cli import main; main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "train", "scribble-net", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def test_a_run_asked_to_end_saves_first(pack, tmp_path):
+    out = tmp_path / "run"
+    long = ("--samples", 100_000, *SMALL[2:])
+    process = run_apart("--data", pack.path, "--out", out, *long, "--checkpoint-minutes", 0)
+    try:
+        while not (out / "weights.safetensors").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 3, err
+    assert "--resume goes on from there" in err
+    done = int(rows(out)[-1]["step"])
+    assert (out / "checkpoints" / f"step-{done:09d}").is_dir()
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(command, pack, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    command("scribble-net", "--data", pack.path, "--out", one, *SMALL, "--log-every", 1)
+    script = tmp_path / "main.py"
+    script.write_text("from napari_scribseg.cli import main\nmain()\n")
+    arguments = ["train", "scribble-net", "--data", pack.path, "--out", two, *SMALL, "--devices", 2, "--log-every", 1]
+    done = subprocess.run(
+        [sys.executable, script, *map(str, arguments)], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    losses = [[float(row["loss"]) for row in rows(out)] for out in (one, two)]
+    assert len(losses[0]) == 4
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+    a, b = (load_model(out / "weights.safetensors")[0].state_dict() for out in (one, two))
+    for name, value in a.items():
+        np.testing.assert_allclose(value.numpy(), b[name].numpy(), atol=2e-2, err_msg=name)
