@@ -8,9 +8,9 @@ import pytest
 
 from napari_scribseg.batch import one as one_module
 from napari_scribseg.batch import read_table, run_batch
-from napari_scribseg.batch.lock import locked
 from napari_scribseg.core import InputError
 from napari_scribseg.io import atomic
+from napari_scribseg.io.lock import locked
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_one_run_at_a_time_in_a_folder(run, cohort, tmp_path):
     table = cohort(1)
     hidden = tmp_path / "out" / ".scribseg"
     hidden.mkdir(parents=True)
-    with locked(hidden), pytest.raises(InputError, match="another run is at work in"):
+    with locked(hidden / "lock"), pytest.raises(InputError, match="another run is at work with"):
         run(table)
     assert run(table).summary == "1 done of 1 images"
 

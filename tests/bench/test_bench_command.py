@@ -86,10 +86,10 @@ def test_a_quick_look_has_fewer_cases_and_interactions(command, folder, tmp_path
     monkeypatch.setattr("napari_scribseg.bench.report.write_report", lambda *_: [])
     data = folder(5)
     command("--out", tmp_path / "out", "--data", data, "--quick")
-    command("--out", tmp_path / "out", "--data", data, "--quick", "--cases", 2, "--corrections", 1)
+    command("--out", tmp_path / "out", "--data", data, "--quick", "--cases", 3, "--corrections", 1)
     command("--out", tmp_path / "out", "--data", data)
-    found = [(p.most_cases, p.rules.corrections, p.rules.clicks) for p in plans]
-    assert found == [(3, 2, 6), (2, 1, 6), (None, 5, 20)]
+    found = [(p.most_cases, p.most_slices, p.rules.corrections, p.rules.clicks) for p in plans]
+    assert found == [(2, 2, 2, 6), (3, 2, 1, 6), (None, None, 5, 20)]
 
 
 def test_all_engines_and_peers_by_default(command, folder, tmp_path, monkeypatch, caplog):

@@ -71,7 +71,7 @@ def test_a_table_for_each_data_set_and_protocol_holds_every_method(rows, out):
     cell = dict(zip(clicks[0], clicks[2], strict=True))
     assert cell["Dice at first"] == "0.510"
     assert cell["Dice after 4"].startswith("0.990 (")
-    assert cell["NoC@85"] == "4.00 (100%)"
+    assert cell["NoC@85 of 4"] == "4.00 (100%)"
     assert cell["an answer, s"] == "0.010"
     assert cell["obeyed"] == "100 %"
     assert cell["failed"] == "0"

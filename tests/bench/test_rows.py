@@ -29,6 +29,11 @@ def test_an_empty_folder_has_no_rows(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["finished.csv", "rows.csv"]
 
 
+def test_without_rows_nothing_is_finished(filled):
+    (filled / "rows.csv").unlink()
+    assert RowFile(filled).finished == set()
+
+
 def test_every_field_comes_back(tmp_path, make_row):
     rows = [
         make_row(image='a, "b"; ü', failure="ValueError: no, really", seconds=math.nan, dice=0.123456, peak_mib=0.0),

@@ -14,6 +14,7 @@ from napari_scribseg.bench.rows import Job
 from napari_scribseg.bench.run import Plan, evenly, run
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import open_folder
+from napari_scribseg.io.lock import locked
 
 RULES = Rules(corrections=1, clicks=3)
 METHODS = ("watershed", "geodesic")
@@ -67,7 +68,7 @@ def test_a_run_has_a_row_for_every_interaction(data_set, tmp_path):
     assert {row.interaction for row in rows if row.protocol == "strokes"} <= {1, 2}
     assert [step[:2] for step in told] == [(i, 8) for i in range(1, 9)]
     assert told[0][2] == "made p0, watershed"
-    assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == ["finished.csv", "rows.csv", "run.json"]
+    assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == ["finished.csv", "lock", "rows.csv", "run.json"]
 
 
 def test_a_finished_run_does_nothing_again(data_set, tmp_path, played, settled):
@@ -255,3 +256,10 @@ def test_a_killed_run_goes_on_where_it_stopped(folder, tmp_path, played, settled
     assert settled(rows) == settled(whole)
     assert len({(row.job, row.image, row.interaction) for row in rows}) == len(rows) == len(whole)
     assert not [p for p in (tmp_path / "out").iterdir() if p.name.endswith(".tmp")]
+
+
+def test_two_runs_do_not_share_a_folder(data_set, tmp_path):
+    plan = Plan(METHODS, (data_set(1),), ("strokes",), RULES)
+    with locked(tmp_path / "lock"), pytest.raises(InputError, match="another run is at work with"):
+        run(plan, tmp_path)
+    assert not (tmp_path / "rows.csv").exists()

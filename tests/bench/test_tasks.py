@@ -67,6 +67,12 @@ def test_without_a_background_every_class_counts(flat):
     assert (task.n_classes, task.counted) == (3, (0, 1, 2))
 
 
+def test_human_slices_can_be_limited(volume):
+    names = [t.name for t in tasks(volume, "human")]
+    assert len(names) > 1
+    assert [t.name for t in tasks(volume, "human", most_slices=1)] == names[:1]
+
+
 def test_human_slices_are_those_with_strokes_of_two_classes(volume):
     found = list(tasks(volume, "human"))
     assert [t.name for t in found] == ["v slice 2", "v slice 5"]

@@ -15,11 +15,11 @@ from typing import Any
 
 from napari_scribseg.batch import cluster
 from napari_scribseg.batch.jobs import HIDDEN, Job, Outcome, Task, check_jobs
-from napari_scribseg.batch.lock import locked
 from napari_scribseg.batch.one import segment_one
 from napari_scribseg.batch.records import finished, remove_stale
 from napari_scribseg.batch.report import BatchReport, write_report
 from napari_scribseg.core import InputError, get_engine
+from napari_scribseg.io.lock import locked
 from napari_scribseg.numerics.device import choose_device, n_threads
 
 __all__ = ["Progress", "run_batch"]
@@ -111,7 +111,7 @@ def run_batch(
     )
     tasks = [dataclasses.replace(common, job=job) for job in listed]
     count = _chosen_workers(workers, scheduler)
-    with locked(_made(folder)):
+    with locked(_made(folder) / "lock"):
         remove_stale(tasks, folder)
         outcomes: dict[str, Outcome] = {}
         try:

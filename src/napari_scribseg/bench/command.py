@@ -73,7 +73,10 @@ def bench(
     peers: Annotated[Peers, typer.Option(help="Run other methods as well.")] = Peers.installed,
     root: Annotated[Path | None, typer.Option(help="Folder of the known data sets; default: SCRIBSEG_DATA.")] = None,
     cases: Annotated[int | None, typer.Option(min=1, help="Cases of a data set, evenly chosen. Default: all.")] = None,
-    slices: Annotated[int, typer.Option(min=1, help="Slices of a volume that a robot works on.")] = 3,
+    slices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Slices of a volume. Default: 3 for a robot, all with a person's strokes."),
+    ] = None,
     corrections: Annotated[int, typer.Option(min=0, help="Most corrections after the first strokes.")] = 5,
     clicks: Annotated[int, typer.Option(min=2, help="Most clicks.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
@@ -82,7 +85,8 @@ def bench(
     ] = 1,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     quick: Annotated[
-        bool, typer.Option("--quick", help="A look: three cases, two corrections, six clicks; what data there is.")
+        bool,
+        typer.Option("--quick", help="A look: two cases, two slices, two corrections, six clicks; what data there is."),
     ] = False,
 ) -> None:
     """Measure engines and their peers on images with known labels: tables, figures and a row for every answer."""
@@ -90,7 +94,7 @@ def bench(
     from napari_scribseg.bench.run import Plan, run
 
     if quick:
-        cases, corrections, clicks = cases or 3, min(corrections, 2), min(clicks, 6)
+        cases, slices, corrections, clicks = cases or 2, slices or 2, min(corrections, 2), min(clicks, 6)
     sets = _data_sets(data, root, quick)
     rules = _rules(user, corrections, clicks, seed, device)
     plan = Plan(

@@ -124,8 +124,8 @@ def _one_answer(part: Sequence[Summary]) -> list[str]:
 def _many_answers(part: Sequence[Summary]) -> list[str]:
     n, unit = part[0].interactions, part[0].unit
     head = (
-        f"| method | Dice at first | Dice after {n} | IoU at first | IoU after {n} | AuC | NoC@85 | NoC@90 "
-        f"| HD95, {unit} | obeyed | first answer, s | an answer, s | 95 %, s | MiB | failed |"
+        f"| method | Dice at first | Dice after {n} | IoU at first | IoU after {n} | AuC | NoC@85 of {n} "
+        f"| NoC@90 of {n} | HD95, {unit} | obeyed | first answer, s | an answer, s | 95 %, s | MiB | failed |"
     )
     lines = [head, "|---" * 15 + "|"]
     for s in sorted(part, key=lambda s: -s.area.mean):

@@ -113,6 +113,8 @@ class RowFile:
     def __init__(self, folder: Path) -> None:
         self._rows, self._finished = folder / "rows.csv", folder / "finished.csv"
         self.finished = {Job(*line) for line in _read(self._finished, _job_names())}
+        if not self._rows.exists():
+            self.finished.clear()
         kept = [row for row in self.rows() if row.job in self.finished]
         _replace(self._rows, _NAMES, [astuple(row) for row in kept])
         _replace(self._finished, _job_names(), [astuple(job) for job in sorted(self.finished)])

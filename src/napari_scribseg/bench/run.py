@@ -24,6 +24,7 @@ from napari_scribseg.bench.tasks import Protocol, tasks
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import DataSet
 from napari_scribseg.io.atomic import replacing
+from napari_scribseg.io.lock import locked
 
 __all__ = ["Plan", "Progress", "evenly", "run"]
 
@@ -47,8 +48,8 @@ class Plan:
         How long a task is played, and with which seed.
     most_cases : int, optional
         Cases of a data set, evenly chosen; all by default.
-    most_slices : int
-        Slices of a volume that a robot user works on.
+    most_slices : int, optional
+        Slices of a volume, evenly chosen; by default three for a robot user, and all with a person's strokes.
     """
 
     methods: tuple[str, ...]
@@ -56,7 +57,7 @@ class Plan:
     protocols: tuple[Protocol, ...] | None = None
     rules: Rules = field(default_factory=Rules)
     most_cases: int | None = None
-    most_slices: int = 3
+    most_slices: int | None = None
 
     def jobs(self) -> list[Job]:
         """All jobs; those of a case lie together, so that methods meet the machine in the same state."""
@@ -104,7 +105,8 @@ def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = 
     Raises
     ------
     InputError
-        If a method or a case cannot be had, there is nothing to do, or ``out`` holds a run with other rules.
+        If a method or a case cannot be had, there is nothing to do, ``out`` holds a run with other rules, or
+        another run is at work there.
     """
     for text in plan.methods:
         parse_method(text)  # complain before the work starts
@@ -115,7 +117,13 @@ def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out} cannot be made ({error.strerror}); a folder for the results is expected") from error
-    _check_settings(plan, out, workers)
+    with locked(out / "lock"):
+        _check_settings(plan, out, workers)
+        return _rows(plan, jobs, out, workers, progress)
+
+
+def _rows(plan: Plan, jobs: list[Job], out: Path, workers: int, progress: Progress | None) -> list[Row]:
+    """Do what is not done yet, and read the rows of all jobs."""
     file = RowFile(out)
     open_jobs = [job for job in jobs if job not in file.finished]
     done = len(jobs) - len(open_jobs)
@@ -216,13 +224,13 @@ def _take_cores(turn: Any, workers: int) -> None:
 
 
 def _play_whole(
-    data: DataSet, case: str, jobs: list[Job], rules: Rules, most_slices: int
+    data: DataSet, case: str, jobs: list[Job], rules: Rules, most_slices: int | None
 ) -> list[tuple[Job, list[Row]]]:
     return list(_play_case(data, case, jobs, rules, most_slices))
 
 
 def _play_case(
-    data: DataSet, case: str, jobs: list[Job], rules: Rules, most_slices: int
+    data: DataSet, case: str, jobs: list[Job], rules: Rules, most_slices: int | None
 ) -> Iterator[tuple[Job, list[Row]]]:
     """The rows of each job on one case, which is read once."""
     loaded = data.load(case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Protocol = Literal["human", "strokes", "clicks"]
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 _SMALLEST = 20  # pixels of a class that a robot user still draws into
+_ROBOT_SLICES = 3
 _SMALLEST_OBJECT = 100  # pixels of an object that is worth clicking on
 
 
@@ -55,11 +56,11 @@ class Task:
     unit: str
 
 
-def tasks(case: Case, protocol: Protocol, *, most_slices: int = 3, seed: int = 0) -> Iterator[Task]:
+def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, seed: int = 0) -> Iterator[Task]:
     """The tasks that a case gives; none where it has nothing to do.
 
     ``human``: every slice with a person's strokes for two classes or more; what nobody drew counts as background.
-    ``strokes``: all labels, instances as one class; of a volume, ``most_slices`` slices evenly chosen. ``clicks``: one
+    ``strokes``: all labels, instances as one class; of a volume, some slices evenly chosen. ``clicks``: one
     object for each slice, drawn at random, against the rest.
 
     Parameters
@@ -68,8 +69,8 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int = 3, seed: int = 0
         Of two or three axes.
     protocol : {"human", "strokes", "clicks"}
         Who draws, and what.
-    most_slices : int
-        Slices of a volume that a robot user works on.
+    most_slices : int, optional
+        Slices of a volume, evenly chosen; by default three for a robot user, and all with a person's strokes.
     seed : int
         Chooses the objects; the same seed gives the same tasks.
 
@@ -80,10 +81,10 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int = 3, seed: int = 0
     if protocol == "human":
         if case.strokes is None:  # a folder may hold strokes for some of its images
             return
-        flat = slices(case, strokes_only=True) if case.truth.ndim == 3 else iter((case,))
-        views = (drawn(view) for view in flat)
+        views = (drawn(view) for view in _flat(case, most_slices, strokes_only=True))
     else:
-        views = (_view(view, protocol, seed) for view in _chosen(case, most_slices))
+        flat = _flat(case, most_slices or _ROBOT_SLICES, smallest=_SMALLEST_OBJECT)
+        views = (_view(view, protocol, seed) for view in flat)
     for view in views:
         task = _task(view)
         if task is not None:
@@ -95,13 +96,14 @@ def random_generator(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
-def _chosen(case: Case, most: int) -> Iterator[Case]:
-    """The case itself, or evenly chosen slices of it that hold objects."""
+def _flat(case: Case, most: int | None, **which: Any) -> Iterator[Case]:
+    """The case itself, or up to ``most`` of its slices, evenly spaced; ``which`` goes to ``slices``."""
     if case.truth.ndim == 2:
         yield case
         return
-    found = list(slices(case, smallest=_SMALLEST_OBJECT))
-    for index in np.unique(np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)):
+    found = list(slices(case, **which))
+    n = len(found) if most is None else min(most, len(found))
+    for index in np.unique(np.linspace(0, len(found) - 1, n).round().astype(int)):
         yield found[index]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from napari_scribseg.core import InputError
@@ -12,7 +13,7 @@ __all__ = ["images_in", "listed", "require_folder"]
 
 
 def require_folder(folder: Path) -> Path:
-    """The folder, where there is one.
+    """The folder by its absolute path, whose last part is a name even for ``.``.
 
     Raises
     ------
@@ -21,7 +22,7 @@ def require_folder(folder: Path) -> Path:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; the folder of a data set is expected")
-    return folder
+    return Path(os.path.abspath(folder))  # noqa: PTH100 resolve() would follow links, and lose their names
 
 
 def listed(folder: Path, ending: str) -> tuple[str, ...]:

@@ -17,8 +17,13 @@ _TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(file: Path) -> Iterator[None]:
     """Hold the lock of an output folder; on a file system that knows no locks, go without.
+
+    Parameters
+    ----------
+    file : Path
+        Named ``lock``, in the output folder or in a folder of records inside it; made where it is missing.
 
     Raises
     ------
@@ -26,16 +31,16 @@ def locked(folder: Path) -> Iterator[None]:
         If another run holds it, or the lock file cannot be made.
     """
     try:
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror})") from error
+        raise InputError(f"{file.parent} cannot be written ({error.strerror})") from error
     try:
         try:
             _lock(descriptor)
         except OSError as error:
             if error.errno in _TAKEN:
                 raise InputError(
-                    f"another run is at work in {folder.parent}; wait for its end, or give another --out folder"
+                    f"another run is at work with {file}; wait for its end, or give another --out folder"
                 ) from error
         yield
     finally:
