@@ -19,7 +19,15 @@ from napari_scribseg.io import LoadedVolume, read_labels, read_volume
 from napari_scribseg.session.session import Session
 from napari_scribseg.session.volume import Plane, Volume
 
-__all__ = ["SliceDone", "parse_fields", "parse_parameters", "same_grid", "segment_strokes", "segment_volume", "stroke_planes"]
+__all__ = [
+    "SliceDone",
+    "parse_fields",
+    "parse_parameters",
+    "same_grid",
+    "segment_strokes",
+    "segment_volume",
+    "stroke_planes",
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
