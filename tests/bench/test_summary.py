@@ -56,6 +56,7 @@ def test_a_summary_by_hand(play):
     seconds = [0.1, 0.2, 0.1, 0.2, 0.3, 0.4]
     assert (found.seconds, found.seconds95) == pytest.approx((np.median(seconds), np.percentile(seconds, 95)))
     assert found.first_seconds == pytest.approx(1.1)
+    assert found.first_seconds95 >= found.first_seconds
     assert (found.peak_mib, found.hausdorff95.mean, found.surface.mean, found.obeyed.mean) == (12.0, 3.0, 1.0, 1.0)
 
 

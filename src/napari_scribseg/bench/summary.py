@@ -41,8 +41,8 @@ class Summary:
         Share of the images that reached it.
     area : Interval
         Area under the IoU over the interactions.
-    first_seconds, seconds, seconds95 : float
-        Median of preparing and answering for the first time; median and 95th percentile of an answer.
+    first_seconds, first_seconds95, seconds, seconds95 : float
+        Median and 95th percentile of preparing and answering for the first time, and of an answer.
     peak_mib : float
         Most memory of any answer.
     """
@@ -65,6 +65,7 @@ class Summary:
     reached: tuple[float, float]
     area: Interval
     first_seconds: float
+    first_seconds95: float
     seconds: float
     seconds95: float
     peak_mib: float
@@ -149,11 +150,17 @@ def _summary(key: tuple[str, str, str], rows: list[Row], length: int) -> Summary
         noc=(float(np.mean(needed[0])), float(np.mean(needed[1]))),
         reached=(reached[0], reached[1]),
         area=bootstrap_mean([area_under_curve(curve) for curve in iou], groups),
-        first_seconds=float(np.median(first)) if first.size else np.nan,
-        seconds=float(np.median(seconds)) if seconds.size else np.nan,
-        seconds95=float(np.percentile(seconds, 95)) if seconds.size else np.nan,
+        first_seconds=_percentile(first, 50),
+        first_seconds95=_percentile(first, 95),
+        seconds=_percentile(seconds, 50),
+        seconds95=_percentile(seconds, 95),
         peak_mib=max(row.peak_mib for row in rows),
     )
+
+
+def _percentile(values: NDArray[np.float64], share: float) -> float:
+    """NaN without values."""
+    return float(np.percentile(values, share)) if values.size else float("nan")
 
 
 def _first_answer(play: Sequence[Row]) -> int:
