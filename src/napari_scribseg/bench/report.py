@@ -28,13 +28,13 @@ _WHO = {
 }
 _NOTES = """\
 Means over images; in brackets the 95 % interval of a bootstrap over groups (photographs, patients). Dice, IoU and the
-distances are means over the classes that count: all but the background where there is one. HD95 is the 95th percentile
-and ASSD the mean of the distances between the boundaries, both ways; a class missed altogether counts the image's
-diagonal. Obeyed: share of the painted pixels that have their class. First answer: median seconds of preparing the image
-and answering. An answer: median and 95th percentile, with preparing where there is one answer only. MiB: the most memory
-that any answer took beyond what the process held. AuC: area under the IoU over the interactions, 0 to 1. NoC: mean
-number of interactions until the IoU is reached, in brackets the share of the images that reach it; the others count the
-most. A method that fails scores 0.
+distances are means over the classes that count: all but the background where there is one. HD95 is the 95th
+percentile and ASSD the mean of the distances between the boundaries, both ways; a class missed altogether counts the
+image's diagonal. Obeyed: share of the painted pixels that have their class. First answer: median seconds of preparing
+the image and answering. An answer: median and 95th percentile, with preparing where there is one answer only. MiB:
+the most memory that any answer took beyond what the process held. AuC: area under the IoU over the interactions, 0 to
+1. NoC: mean number of interactions until the IoU is reached, in brackets the share of the images that reach it; the
+others count the most. A method that fails scores 0.
 """
 
 
