@@ -216,7 +216,8 @@ class _Run:
         """Whether any process wants to end, and loss and Dice of the whole batch."""
         values = torch.stack((loss.float(), dice.float(), torch.tensor(float(end), device=loss.device)))
         if self.world > 1:
-            values = self.fabric.all_reduce(values, reduce_op="mean")  # type: ignore[assignment]
+            reduced: Any = self.fabric.all_reduce(values, reduce_op="mean")
+            values = reduced
         values = values.cpu()
         return bool(values[2] > 0), values[:2]
 
