@@ -5,6 +5,7 @@ from napari_scribseg.core.engine import Engine, EngineInfo, Range, Report, Segme
 from napari_scribseg.core.errors import Cancelled, InputError
 from napari_scribseg.core.geometry import Geometry
 from napari_scribseg.core.image import Image
+from napari_scribseg.core.parameters import check_parameters
 from napari_scribseg.core.registry import engine_infos, engine_names, get_engine
 from napari_scribseg.core.scribbles import UNKNOWN, Scribbles, Stroke
 
@@ -23,6 +24,7 @@ __all__ = [
     "Scribbles",
     "Segmentation",
     "Stroke",
+    "check_parameters",
     "engine_infos",
     "engine_names",
     "get_engine",

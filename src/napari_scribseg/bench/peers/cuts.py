@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_scribseg.bench.peers.shared import answer, channels_last, check_ranges, merge_masks, nearest_class
-from napari_scribseg.core import EngineInfo, Image, Range, Report, Scribbles, Segmentation, silent
+from napari_scribseg.bench.peers.shared import answer, channels_last, merge_masks, nearest_class
+from napari_scribseg.core import EngineInfo, Image, Range, Report, Scribbles, Segmentation, check_parameters, silent
 
 __all__ = ["GrabCut", "GraphCut"]
 
@@ -35,7 +35,7 @@ class GraphCut:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_parameters(self)
 
     def prepare(self, image: Image, device: str = "auto") -> NDArray[np.float32]:
         """Intensities from 0 to 1, channels last."""
@@ -107,7 +107,7 @@ class GrabCut:
     info: ClassVar[EngineInfo] = EngineInfo("grabcut", "GrabCut", "OpenCV's GrabCut", doi="10.1145/1015706.1015720")
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_parameters(self)
 
     def prepare(self, image: Image, device: str = "auto") -> NDArray[np.uint8]:
         """The image as three 8-bit channels."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.graph import MCP_Geometric
 
-from napari_scribseg.bench.peers.shared import answer, check_ranges, edge_strength
-from napari_scribseg.core import EngineInfo, Image, Range, Report, Scribbles, Segmentation, silent
+from napari_scribseg.bench.peers.shared import answer, edge_strength
+from napari_scribseg.core import EngineInfo, Image, Range, Report, Scribbles, Segmentation, check_parameters, silent
 
 __all__ = ["Geodesic"]
 
@@ -32,7 +32,7 @@ class Geodesic:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_parameters(self)
 
     def prepare(self, image: Image, device: str = "auto") -> NDArray[np.float64]:
         """What a step costs at each pixel."""

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any, get_args, get_type_hints
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from skimage.color import rgb2gray
 from skimage.filters import sobel
 
-from napari_scribseg.core import Image, InputError, Range, Scribbles, Segmentation
+from napari_scribseg.core import Image, Scribbles, Segmentation
 
-__all__ = ["answer", "channels_last", "check_ranges", "edge_strength", "merge_masks", "nearest_class"]
-
-
-def check_ranges(peer: Any) -> None:
-    """Complain of a parameter that lies outside its ``Range``; NaN does."""
-    hints = get_type_hints(type(peer), include_extras=True)
-    for field in fields(peer):
-        value = getattr(peer, field.name)
-        for bounds in get_args(hints[field.name]):
-            if isinstance(bounds, Range) and not bounds.low <= value <= bounds.high:
-                raise InputError(f"{field.name} is {value}; expected {bounds.low:g} to {bounds.high:g}")
+__all__ = ["answer", "channels_last", "edge_strength", "merge_masks", "nearest_class"]
 
 
 def channels_last(image: Image) -> NDArray[np.float32]:

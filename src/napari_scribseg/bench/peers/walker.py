@@ -11,8 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import random_walker
 
-from napari_scribseg.bench.peers.shared import answer, channels_last, check_ranges
-from napari_scribseg.core import EngineInfo, Image, InputError, Range, Report, Scribbles, Segmentation, silent
+from napari_scribseg.bench.peers.shared import answer, channels_last
+from napari_scribseg.core import (
+    EngineInfo,
+    Image,
+    InputError,
+    Range,
+    Report,
+    Scribbles,
+    Segmentation,
+    check_parameters,
+    silent,
+)
 
 __all__ = ["RandomWalker"]
 
@@ -37,7 +47,7 @@ class RandomWalker:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_parameters(self)
 
     def prepare(self, image: Image, device: str = "auto") -> NDArray[np.float32]:
         """Intensities from 0 to 1, channels last."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import numpy as np
-
-from napari_scribseg.core import EngineInfo, Image, InputError, Range, Report, Scribbles, Segmentation, silent
+from napari_scribseg.core import (
+    EngineInfo,
+    Image,
+    InputError,
+    Range,
+    Report,
+    Scribbles,
+    Segmentation,
+    check_parameters,
+    silent,
+)
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.svcd.pipeline import SVCDState
@@ -63,9 +70,7 @@ class SVCD:
     gamma: Annotated[float, Range(0, 50, 0.1, "how much cheaper the boundary is on edges")] = 5.0
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self), include_extras=True)
-        for field in dataclasses.fields(self):
-            _check(field.name, getattr(self, field.name), hints[field.name])
+        check_parameters(self)
 
     def describe(self) -> tuple[str, ...]:
         """The published model's parameters, for the notes of an answer."""
@@ -87,17 +92,3 @@ class SVCD:
 
         scribbles.require(image.shape, max_classes=self.info.max_classes)
         return segment(self, scribbles, state, report)
-
-
-def _check(name: str, value: object, hint: object) -> None:
-    """Raise InputError where a parameter's value does not fit its annotation."""
-    choices = get_args(hint)
-    bounds = next((a for a in choices if isinstance(a, Range)), None)
-    if bounds is None:
-        if value not in choices:
-            raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(str, choices))}")
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(float(value)):
-        raise InputError(f"{name} is {value!r}; a finite number is expected")
-    if not bounds.low <= float(value) <= bounds.high:
-        raise InputError(f"{name} is {value}; expected {bounds.low:g} to {bounds.high:g}")
