@@ -49,7 +49,7 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
 
     It is run on small made pictures of one and three channels: shapes, types, sums and stroke pixels of the answer;
     that inputs are left alone, that the same input gives the same answer, warm or cold; progress, cancelling, and one
-    clear error for each kind of bad input.
+    clear error for each kind of bad input. If ``info.min_classes`` is 1, it is also given strokes of one class of two.
 
     Parameters
     ----------
@@ -87,6 +87,8 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
         _promise(all(0 <= f <= 1 for f in fractions), f"progress lies in [0, 1]; it was {fractions}")
         _check_repeats(engine, image, scribbles, answer, device)
         _check_cancel(engine, image, scribbles, device)
+    if engine.info.min_classes == 1:
+        _check_single_class(engine, device)
     _check_bad_input(engine, device)
 
 
@@ -142,6 +144,14 @@ def _check_cancel(engine: Engine[Any], image: Image, scribbles: Scribbles, devic
         _check_answer(engine.segment(image, scribbles, state), scribbles)
         return
     raise AssertionError("broken promise: segment reports at least once, and lets Cancelled through")
+
+
+def _check_single_class(engine: Engine[Any], device: str) -> None:
+    """An engine that asks for one class only answers strokes of one of two, whichever it is."""
+    image, scribbles, _ = two_discs()
+    for index in (0, 1):
+        alone = Scribbles(np.where(scribbles.seeds == 1, index, -1).astype(np.int32), 2)
+        _check_answer(engine.segment(image, alone, engine.prepare(image, device)), alone)
 
 
 def _check_bad_input(engine: Engine[Any], device: str) -> None:

@@ -3,10 +3,12 @@
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.export import export_onnx
 from napari_scribseg.nets.inference import Predictor, fold_batch_norm, for_inference
+from napari_scribseg.nets.inputs import INPUT_CHANNELS, network_input
 from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
 from napari_scribseg.nets.weights import build, load_model, load_shipped, save_model, shipped_weights
 
 __all__ = [
+    "INPUT_CHANNELS",
     "EfficientUNet",
     "EfficientUNetConfig",
     "PlainUNet",
@@ -18,6 +20,7 @@ __all__ = [
     "for_inference",
     "load_model",
     "load_shipped",
+    "network_input",
     "save_model",
     "shipped_weights",
 ]

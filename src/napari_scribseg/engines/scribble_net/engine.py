@@ -1,0 +1,94 @@
+"""The engine's parameters and its two methods; the work is done in ``pipeline``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from napari_scribseg.core import (
+    EngineInfo,
+    Image,
+    InputError,
+    Range,
+    Report,
+    Scribbles,
+    Segmentation,
+    check_parameters,
+    silent,
+)
+
+if TYPE_CHECKING:
+    from napari_scribseg.engines.scribble_net.pipeline import NetState
+
+__all__ = ["ScribbleNet"]
+
+
+@dataclass(frozen=True)
+class ScribbleNet:
+    """A network trained on simulated strokes (Lowes et al. 2023), run on a crop for each class.
+
+    Parameters
+    ----------
+    weights : str
+        Path of a .safetensors file with a network of this package; empty for the one that comes with it.
+    crop : {"auto", "whole"}
+        ``"auto"``: each class is looked at in a crop around its strokes, enlarged until its object fits;
+        ``"whole"``: always in the whole image, with less resolution.
+    refine : {"edges", "none"}
+        ``"edges"``: boundaries are moved to edges of the image at its full resolution; ``"none"``: the network's answer
+        is only enlarged.
+    hybrid : float
+        How much the colours near the strokes count beside the network, from 0 (not) to 1.
+    passes : int
+        1, or 2: look again at a crop that fits the object, with the first answer as an input.
+
+    Raises
+    ------
+    InputError
+        If a parameter has a wrong type or is outside its range.
+
+    References
+    ----------
+    Lowes et al., Interactive Scribble Segmentation (2023).
+    """
+
+    info: ClassVar[EngineInfo] = EngineInfo(
+        name="scribble-net",
+        title="Scribble network (trained)",
+        summary="A trained network that follows the pen; needs the fewest strokes, 1 to 255 classes.",
+        doi="10.7557/18.6823",
+        ndim=(2,),
+        min_classes=1,
+        needs_weights=True,
+        live=True,
+    )
+
+    weights: str = ""
+    crop: Literal["auto", "whole"] = "auto"
+    refine: Literal["edges", "none"] = "edges"
+    hybrid: Annotated[float, Range(0, 1, 0.05, "how much the colours near the strokes count beside the network")] = 0.0
+    passes: Annotated[int, Range(1, 2, 1, "2: look at the object again, with the first answer as an input")] = 2
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+
+    def prepare(self, image: Image, device: str = "auto") -> NetState:
+        """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
+        from napari_scribseg.engines.scribble_net.pipeline import prepare
+
+        if len(image.shape) not in self.info.ndim:
+            raise InputError(f"the image has {len(image.shape)} spatial axes; scribble-net takes 2 (one slice)")
+        return prepare(self, image, device)
+
+    def segment(
+        self, image: Image, scribbles: Scribbles, state: NetState, report: Report = silent
+    ) -> Segmentation[NetState]:
+        """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
+
+        Strokes of one of two classes are enough: the other one is then all that does not belong to the object.
+        """
+        from napari_scribseg.engines.scribble_net.pipeline import segment
+
+        if not (scribbles.n_classes == 2 and scribbles.shape == image.shape and scribbles.counts.any()):
+            scribbles.require(image.shape, max_classes=self.info.max_classes)
+        return segment(self, scribbles, state, report)

@@ -1,0 +1,190 @@
+"""From strokes to probabilities: a first look, the preview, a second look, boundaries; the same for every device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_scribseg.core import Image, Report, Scribbles, Segmentation
+from napari_scribseg.engines.scribble_net.networks import open_network
+from napari_scribseg.engines.scribble_net.opinions import Opinion, combine, widest
+from napari_scribseg.engines.scribble_net.passes import first_look, second_look, sharper_look
+from napari_scribseg.engines.scribble_net.planes import three_planes
+from napari_scribseg.engines.scribble_net.prior import log_shares
+from napari_scribseg.engines.scribble_net.refine import boundary_weights, refine
+from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
+from napari_scribseg.engines.scribble_net.views import levels_of
+from napari_scribseg.numerics.device import choose_device
+from napari_scribseg.numerics.intensity import is_picture
+
+if TYPE_CHECKING:
+    from napari_scribseg.engines.scribble_net.engine import ScribbleNet
+
+__all__ = ["Memory", "NetState", "prepare", "segment"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """The last answer.
+
+    Attributes
+    ----------
+    strokes : Strokes
+        What it answered.
+    opinions : mapping of int to Opinion
+        What the network said, by class.
+    """
+
+    strokes: Strokes
+    opinions: Mapping[int, Opinion]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetState:
+    """What the engine remembers of one image.
+
+    Attributes
+    ----------
+    scene : Scene
+        The scaled image, and the network.
+    weights : ndarray of shape (H, W), float32
+        Of the boundary length.
+    device : str
+        Where it computes.
+    memory : Memory or None
+        The last answer.
+    """
+
+    scene: Scene
+    weights: NDArray[np.float32]
+    device: str
+    memory: Memory | None = None
+
+
+def prepare(engine: ScribbleNet, image: Image, device: str) -> NetState:
+    """The state for a fresh image."""
+    chosen = choose_device(device)
+    network = open_network(engine.weights, chosen)
+    finest = min(image.spacing)
+    pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
+    planes = three_planes(image.data)
+    levels = levels_of(torch.from_numpy(planes).to(chosen), pixel)
+    scene = Scene(levels, pixel, (planes.shape[1], planes.shape[2]), network, is_picture(image.data))
+    return NetState(scene, boundary_weights(planes, pixel), chosen)
+
+
+@torch.inference_mode()
+def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: Report) -> Segmentation[NetState]:
+    """The answer for one set of strokes, from what was said before where it can help."""
+    report(0.0)
+    strokes = Strokes.of(scribbles.seeds)
+    labels, whole = [int(k) for k in np.flatnonzero(scribbles.counts)], engine.crop == "whole"
+    kept, before = _recalled(state.memory, strokes, labels, state.scene)
+    asked = [k for k in labels if k not in kept]
+    wide = widest(strokes, labels, scribbles.ids, state.scene) if len(labels) > 1 else None
+    first = first_look(state.scene, strokes, asked, before, asked if whole else (wide,)) if asked else {}
+    notes = _notes(state, labels)
+    preview = _Canvas(state, scribbles, labels, wide, {**kept, **first})
+    report(0.3, cast("Segmentation[object]", preview.answer(preview.probabilities(0.0), strokes, (*notes, "preview"))))
+    second: dict[int, Opinion] = {}
+    for i, part in enumerate(_portions(asked, state.device)):
+        report(0.35 + 0.25 * i / max(len(asked), 1))
+        some = {k: first[k] for k in part}
+        if engine.passes == 2:
+            second |= second_look(state.scene, strokes, some, whole)
+        else:
+            second |= sharper_look(state.scene, strokes, some, before)
+    canvas = _Canvas(state, scribbles, labels, wide, {**kept, **second})
+    report(0.6)
+    probabilities = canvas.probabilities(engine.hybrid)
+    if engine.refine == "edges":
+        given = canvas.seeds, state.weights, state.scene.pixel
+        probabilities = refine(probabilities, *given, lambda share: report(0.7 + 0.25 * share))
+    report(0.95)
+    return canvas.answer(probabilities, strokes, notes)
+
+
+def _recalled(
+    memory: Memory | None, strokes: Strokes, labels: list[int], scene: Scene
+) -> tuple[dict[int, Opinion], dict[int, Opinion]]:
+    """What was said before: of classes for which it still holds, and of those to be asked again.
+
+    An opinion holds as long as nothing new was drawn where the network looked. After strokes were taken back, nothing
+    counts that was said before.
+    """
+    if memory is None:
+        return {}, {}
+    where, added = strokes.changed(memory.strokes)
+    if not added:
+        return {}, {}
+    known = {k: memory.opinions[k] for k in labels if k in memory.opinions}
+    renewed = set(np.unique(strokes.seeds[where]).tolist())
+    kept = {k: o for k, o in known.items() if k not in renewed and not o.saw(where, scene.pixel)}
+    return kept, {k: o for k, o in known.items() if k not in kept}
+
+
+def _portions(labels: list[int], device: str) -> list[list[int]]:
+    """Classes asked at once: all on a graphics card; one by one on a CPU, to hear in between that nobody waits."""
+    if device == "cpu":
+        return [[k] for k in labels]
+    return [labels] if labels else []
+
+
+def _notes(state: NetState, labels: list[int]) -> tuple[str, ...]:
+    rest = ("one class was drawn: the other is all that does not belong to it",) if len(labels) == 1 else ()
+    return (*rest, f"computed on {state.device}")
+
+
+class _Canvas:
+    """The opinions on all classes, on the image's own grid."""
+
+    def __init__(
+        self,
+        state: NetState,
+        scribbles: Scribbles,
+        labels: list[int],
+        wide: int | None,
+        opinions: Mapping[int, Opinion],
+    ) -> None:
+        self._state, self._scribbles, self._opinions = state, scribbles, opinions
+        self._wide = wide
+        self._labels = labels if len(labels) > 1 else sorted((labels[0], 1 - labels[0]))
+        place = np.full(scribbles.n_classes + 1, -1, dtype=np.int32)
+        place[self._labels] = np.arange(len(self._labels))
+        self.seeds: NDArray[np.int32] = place[scribbles.seeds]
+
+    def probabilities(self, hybrid: float) -> Tensor:
+        """Of the classes with strokes, shape (K', H, W).
+
+        The network answers for each class whether a pixel belongs to it. Given that just one of these independent
+        answers is yes, the probability of a class is proportional to its odds: the softmax of the logits.
+        """
+        scene = self._state.scene
+        fields = combine({k: self._opinions[k] for k in self._labels if k in self._opinions}, scene, self._wide)
+        if len(fields) < len(self._labels):  # one class is drawn: 0 for the other, whose odds are even
+            rest = torch.zeros_like(fields)
+            fields = torch.cat((fields, rest) if self._labels[0] in self._opinions else (rest, fields))
+        if hybrid and len(self._opinions) > 1:
+            planes = scene.levels[0].planes.cpu().numpy()
+            opened = None if scene.picture or self._wide is None else self._labels.index(self._wide)
+            shares = log_shares(planes, self.seeds, len(self._labels), scene.pixel, opened)
+            fields += hybrid * torch.from_numpy(shares).to(fields.device)
+        return torch.softmax(fields, dim=0)
+
+    def answer(self, probabilities: Tensor, strokes: Strokes, notes: tuple[str, ...]) -> Segmentation[NetState]:
+        """With certainty for its own class at every stroke pixel; nothing for classes without strokes."""
+        found = probabilities.to("cpu", torch.float32).numpy()
+        if len(found) < self._scribbles.n_classes:
+            full = np.zeros((self._scribbles.n_classes, *found.shape[1:]), dtype=np.float32)
+            full[self._labels] = found
+            found = full
+        rows, columns = strokes.painted
+        found[:, rows, columns] = 0
+        found[strokes.seeds[rows, columns], rows, columns] = 1
+        return Segmentation(found, replace(self._state, memory=Memory(strokes, self._opinions)), notes)

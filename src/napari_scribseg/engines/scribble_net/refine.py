@@ -1,0 +1,137 @@
+"""Boundaries at the image's full resolution: the network's logits as data term of the convex relaxation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_scribseg.numerics.constants import FORBIDDEN
+from napari_scribseg.numerics.fused.filters import gaussian_gradient
+from napari_scribseg.numerics.fused.relaxation import Relaxation
+from napari_scribseg.numerics.primal_dual import solve
+
+__all__ = ["boundary_weights", "refine"]
+
+SMOOTHNESS = 4.0  # weight of the boundary length, in nats for a pixel's side
+GAMMA = 2.0  # how fast a boundary gets cheaper with the gradient, in units of its 97th percentile
+_SCALE = 0.5  # of the gradient, in finest pixels
+_MOST_COST = 8.0  # nats; what the network is sure of
+_SURE = 0.98  # probability above which a pixel far from others is left alone
+_MARGIN = 12  # pixels around those that are not sure
+_STEPS, _AT_ONCE = 64, 16
+_STILL = 1e-4  # share of the values that still move when the refinement ends
+_OWN_SHARE = 2 / 3  # of the relaxed labelling in the answer; the rest keeps the network's doubts
+
+Float32 = NDArray[np.float32]
+
+
+def boundary_weights(planes: Float32, pixel: tuple[float, float]) -> Float32:
+    """Weight of the boundary length at each pixel, shape (H, W): small on edges, never nothing.
+
+    Parameters
+    ----------
+    planes : ndarray of shape (3, H, W), float32
+        The scaled image.
+    pixel : tuple of 2 float
+        Size of a pixel along rows and columns, in units of the finest side.
+    """
+    gradient = gaussian_gradient(np.require(planes, requirements=["C", "W"]), _SCALE, pixel)
+    unit = max(float(np.percentile(gradient, 97)), 0.05 * float(gradient.max()))
+    scaled = np.multiply(gradient, np.float32(-GAMMA / unit if unit > 0 else 0), out=gradient)
+    weights: Float32 = np.exp(scaled, out=scaled)
+    return np.add(weights, np.float32(1e-3), out=weights)
+
+
+def refine(
+    probabilities: Tensor,
+    seeds: NDArray[np.int32],
+    weights: Float32,
+    pixel: tuple[float, float],
+    tell: Callable[[float], None],
+) -> Tensor:
+    """Move the boundaries to edges of the image.
+
+    Parameters
+    ----------
+    probabilities : Tensor of shape (K, H, W)
+        By the network.
+    seeds : ndarray of shape (H, W), int32
+        Index along the first axis of ``probabilities`` at stroke pixels, -1 elsewhere.
+    weights : ndarray of shape (H, W), float32
+        From :func:`boundary_weights`.
+    pixel : tuple of 2 float
+        Size of a pixel along rows and columns.
+    tell : callable
+        Called with the share of the work that is done; may raise to end it.
+
+    Returns
+    -------
+    Tensor of shape (K, H, W)
+        Probabilities; only a rectangle around the pixels that the network was not sure of differs.
+    """
+    window = _window(probabilities)
+    if window is None:
+        return probabilities
+    part = probabilities[:, window[0], window[1]]
+    cost = -torch.log(part.clamp_min(float(np.exp(-_MOST_COST))))
+    cost = _harden(cost, torch.from_numpy(seeds[window].astype(np.int64)).to(cost.device))
+    relax = _on_host if part.device.type == "cpu" else _on_device
+    labelling = relax(cost, part, weights[window], pixel, tell)
+    refined = probabilities.clone()
+    refined[:, window[0], window[1]] = torch.lerp(part, labelling, _OWN_SHARE)
+    return refined
+
+
+def _window(probabilities: Tensor) -> tuple[slice, slice] | None:
+    """The rectangle around all pixels whose class is not sure; None where there are none."""
+    doubt = probabilities.amax(dim=0) < _SURE
+    spans = []
+    for axis in (0, 1):
+        at = torch.nonzero(doubt.any(dim=1 - axis))
+        if not len(at):
+            return None
+        first, last = int(at[0]), int(at[-1])
+        spans.append(slice(max(first - _MARGIN, 0), min(last + 1 + _MARGIN, doubt.shape[axis])))
+    return spans[0], spans[1]
+
+
+def _harden(cost: Tensor, seeds: Tensor) -> Tensor:
+    """Free for its own class at every stroke pixel, forbidden for others; in place."""
+    rows, columns = torch.nonzero(seeds >= 0, as_tuple=True)
+    cost[:, rows, columns] = FORBIDDEN
+    cost[seeds[rows, columns], rows, columns] = 0
+    return cost
+
+
+def _on_host(
+    cost: Tensor, start: Tensor, weights: Float32, pixel: tuple[float, float], tell: Callable[[float], None]
+) -> Tensor:
+    """The relaxed labelling by the compiled solver."""
+    primal = np.ascontiguousarray(start.numpy().transpose(1, 0, 2))
+    fields = np.stack((primal, primal, np.zeros_like(primal), np.zeros_like(primal)))
+    costs = np.ascontiguousarray(cost.numpy().transpose(1, 0, 2))
+    solver = Relaxation(costs, weights, SMOOTHNESS, pixel, fields)
+    for taken in range(0, _STEPS, _AT_ONCE):
+        tell(taken / _STEPS)
+        if solver.advance(_AT_ONCE) <= _STILL:
+            break
+    return torch.from_numpy(solver.primal())
+
+
+def _on_device(
+    cost: Tensor, start: Tensor, weights: Float32, pixel: tuple[float, float], tell: Callable[[float], None]
+) -> Tensor:
+    """The relaxed labelling by the reference solver."""
+    primal = start
+    on_device = torch.from_numpy(np.ascontiguousarray(weights)).to(cost.device)
+    for iterate in solve(cost, on_device, SMOOTHNESS, pixel=pixel, primal=start):
+        primal = iterate.primal
+        if iterate.index % _AT_ONCE == 0:
+            tell(iterate.index / _STEPS)
+        if iterate.index >= _STEPS:
+            break
+    return primal

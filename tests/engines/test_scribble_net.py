@@ -1,0 +1,365 @@
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_scribseg.core import Cancelled, Image, InputError, Scribbles
+from napari_scribseg.engines.scribble_net import ScribbleNet, networks
+from napari_scribseg.engines.scribble_net.opinions import LIMIT
+from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig, save_model
+from napari_scribseg.session.cache import size_of
+from napari_scribseg.testing import check_engine, two_discs
+
+SCALES = 9  # the coarsest one of a view of 256 pixels has a single pixel
+
+
+def level_network():
+    """A network made by hand: a pixel belongs to the object if it is dark, medium or bright as strokes on it are.
+
+    Three intensities of the first channel are told apart; max pooling gathers which of them are under strokes on the
+    object and under others, from the whole view.
+    """
+    net = PlainUNet(PlainUNetConfig(channels=(9, *[6] * (SCALES - 1)), convolutions=2, patch=1)).eval()
+    with torch.no_grad():
+        for value in net.state_dict().values():
+            if value.is_floating_point():
+                value.zero_()
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.weight.fill_(1)
+                module.running_var.fill_(1 - module.eps)
+        _sort_intensities(net.down[0])
+        for depth in range(1, SCALES):
+            for i in range(6):
+                _wire(net.down[depth], 0, i, {(i + 3 if depth == 1 else i): 1.0})
+                _wire(net.down[depth], 1, i, {i: 1.0})
+        for depth in range(1, SCALES - 1):
+            for i in range(6):
+                _wire(net.up[depth], 0, i, {6 + i: 1.0})
+                _wire(net.up[depth], 1, i, {i: 1.0})
+        for i in range(6):
+            _wire(net.up[0], 0, i, {i % 3: 1.0, 9 + i: 4.0}, -4.0)
+            _wire(net.up[0], 1, i, {i: 1.0})
+            net.head.weight[0, i] = 20.0 if i < 3 else -20.0
+        net.head.bias.fill_(-6.0)
+    return net
+
+
+def _wire(stage, number, out, sources, bias=0.0):
+    """Weights of one output of one of the two convolutions of a stage, its middle pixel only."""
+    conv, norm = stage[3 * number], stage[3 * number + 1]
+    for source, weight in sources.items():
+        conv.weight[out, source, 1, 1] = weight
+    norm.bias[out] = bias
+
+
+def _sort_intensities(stage):
+    """Outputs 0 to 2: dark, medium, bright; 3 to 5: these under own strokes; 6 to 8: under others' strokes."""
+    for i, knot in enumerate((-0.6, -0.4, 0.4, 0.6)):
+        _wire(stage, 0, i, {0: 5.0}, -5.0 * knot)
+    for i in (3, 4):
+        _wire(stage, 0, i + 1, {i: 1.0})
+    lower, upper = {0: 1.0, 1: -1.0}, {2: 1.0, 3: -1.0}
+    dark = ({k: -v for k, v in lower.items()}, 1.0)
+    medium = (lower | {k: -v for k, v in upper.items()}, 0.0)
+    for i, (sources, bias) in enumerate((dark, medium, (upper, 0.0))):
+        _wire(stage, 1, i, sources, bias)
+        _wire(stage, 1, 3 + i, sources | {4: 1.0}, bias - 1)
+        _wire(stage, 1, 6 + i, sources | {5: 1.0}, bias - 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Threads that wait for one another take minutes for such small networks where other programs run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return str(save_model(tmp_path_factory.mktemp("net") / "level.safetensors", level_network()))
+
+
+@pytest.fixture
+def engine(weights):
+    return ScribbleNet(weights=weights)
+
+
+def disc(shape, middle, radius, spacing=(1.0, 1.0)):
+    """A bright disc on a dark ground, and its truth; ``middle`` and ``radius`` in units of the spacing."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    truth = np.hypot((rows + 0.5) * spacing[0] - middle[0], (columns + 0.5) * spacing[1] - middle[1]) <= radius
+    values = np.where(truth, 200.0, 20.0) + np.random.default_rng(0).normal(0, 3, shape)
+    return Image.from_array(values, spacing), truth.astype(int)
+
+
+def drawn(shape, *strokes):
+    """Seeds from (class, rows, columns), each an index or a slice."""
+    seeds = np.full(shape, -1, dtype=np.int32)
+    for k, rows, columns in strokes:
+        seeds[rows, columns] = k
+    return seeds
+
+
+def answer(engine, image, seeds, n_classes=2, state=None, report=lambda fraction, preview=None: None):
+    scribbles = Scribbles(seeds, n_classes)
+    made = engine.segment(image, scribbles, engine.prepare(image, "cpu") if state is None else state, report)
+    p = made.probabilities
+    assert p.shape == (n_classes, *image.shape)
+    assert p.dtype == np.float32
+    assert np.isfinite(p).all()
+    assert (p >= 0).all()
+    np.testing.assert_allclose(p.sum(0), 1, atol=1e-4)
+    rows, columns = np.nonzero(seeds >= 0)
+    assert (p[seeds[rows, columns], rows, columns] == 1).all()
+    return made
+
+
+def dice(found, truth):
+    return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+
+
+def last_view(made, k):
+    return made.state.memory.opinions[k].patches[-1].view
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"refine": "none"}, {"passes": 1}, {"crop": "whole"}, {"hybrid": 1.0}],
+    ids=lambda p: ",".join(map(str, p.items())) or "defaults",
+)
+def test_contract(weights, parameters):
+    check_engine(ScribbleNet(weights=weights, **parameters), minimum_accuracy=0.95)
+
+
+def test_contract_with_the_published_input(tmp_path):
+    torch.manual_seed(0)
+    config = EfficientUNetConfig(
+        channels=(4, 6), repeats=(1, 1), expansion=(1, 2), fused=(True, True), squeeze=(False,) * 2
+    )
+    check_engine(
+        ScribbleNet(weights=str(save_model(tmp_path / "net.safetensors", EfficientUNet(config)))), minimum_accuracy=0.0
+    )
+
+
+def test_declaration():
+    info = ScribbleNet.info
+    assert (info.name, info.live, info.needs_weights, info.min_classes) == ("scribble-net", True, True, 1)
+    code = "import sys, napari_scribseg.engines.scribble_net as e; e.ScribbleNet(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"weights": 3}, "weights is 3; text is expected"),
+        ({"crop": "tight"}, "crop is 'tight'; expected one of auto, whole"),
+        ({"refine": True}, "refine is True; expected one of edges, none"),
+        ({"hybrid": 1.5}, "hybrid is 1.5; expected 0 to 1"),
+        ({"hybrid": float("nan")}, "hybrid is nan; a finite number"),
+        ({"passes": 3}, "passes is 3; expected 1 to 2"),
+        ({"passes": 1.5}, "passes is 1.5; a whole number"),
+    ],
+)
+def test_bad_parameters_are_refused_in_one_sentence(parameters, message):
+    with pytest.raises(InputError) as caught:
+        ScribbleNet(**parameters)
+    assert str(caught.value).startswith(message)
+
+
+def test_missing_shipped_weights_say_how_to_give_some(monkeypatch):
+    monkeypatch.setattr(networks, "shipped_weights", dict)
+    image, _, _ = two_discs()
+    with pytest.raises(InputError, match=r"no trained network .* get_engine\('scribble-net', weights=") as caught:
+        ScribbleNet().prepare(image, "cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_foreign_and_damaged_weights_give_one_sentence(tmp_path, weights):
+    image, _, _ = two_discs()
+    good = Path(weights).read_bytes()
+    foreign, damaged, other = (tmp_path / f"{name}.safetensors" for name in ("foreign", "damaged", "other"))
+    foreign.write_bytes(b"PK\x03\x04 not a network" * 9)
+    damaged.write_bytes(good[:-5000] + bytes(5000))
+    save_model(other, PlainUNet(PlainUNetConfig(in_channels=5, channels=(4, 4))))
+    cases = {
+        tmp_path / "none.safetensors": "missing",
+        foreign: "no safetensors file",
+        damaged: "damaged",
+        other: "takes 5 input channels; 4 or 6 are expected",
+    }
+    for path, message in cases.items():
+        with pytest.raises(InputError, match=message) as caught:
+            ScribbleNet(weights=str(path)).prepare(image, "cpu")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_network_is_loaded_once_and_again_when_its_file_changes(tmp_path):
+    path = save_model(tmp_path / "net.safetensors", level_network())
+    image, _, _ = two_discs()
+    engine = ScribbleNet(weights=str(path))
+    first, second = engine.prepare(image, "cpu"), engine.prepare(image, "cpu")
+    assert first.scene.network is second.scene.network
+    save_model(path, level_network(), {"title": "newer"})
+    os.utime(path, ns=(1, 1))
+    assert engine.prepare(image, "cpu").scene.network is not first.scene.network
+    assert size_of(first) < 4 * image.data.nbytes * 3 + 50_000  # the shared network counts nothing
+
+
+def test_a_small_object_in_a_large_image_is_seen_in_a_local_crop(engine):
+    image, truth = disc((768, 1024), (500, 700), 20)
+    seeds = drawn(image.shape, (1, 500, slice(692, 708)), (0, 500, slice(640, 650)))
+    made = answer(engine, image, seeds)
+    first, second = (p.view for p in made.state.memory.opinions[1].patches)
+    assert first.scale * max(first.shape) <= 0.16 * 1024
+    assert second.scale * max(second.shape) <= 110
+    assert dice(made.labels == 1, truth == 1) > 0.97
+    assert (made.labels[:400, :500] == 0).all()
+
+
+def test_crops_grow_with_the_object(engine):
+    image, truth = disc((400, 420), (200, 210), 120)
+    seeds = drawn(image.shape, (1, 200, slice(207, 213)), (0, 4, slice(4, 12)))
+    made = answer(engine, image, seeds)
+    first = made.state.memory.opinions[1].patches[0].view
+    assert first.scale * max(first.shape) >= 240
+    assert dice(made.labels == 1, truth == 1) > 0.97
+    assert np.array_equal(made.state.memory.opinions[0].patches[0].view.box[:2], (-10.0, 0.0))  # the whole, unsquashed
+
+
+def test_pixels_are_isotropic_to_the_network(engine):
+    spacing = (3.0, 1.0)
+    image, truth = disc((80, 240), (120, 120), 50, spacing)
+    seeds = drawn(image.shape, (1, 40, slice(110, 130)), (0, 3, slice(20, 220)))
+    made = answer(engine, image, seeds)
+    box = made.state.memory.opinions[1].box
+    assert abs((box[2] - box[0]) - (box[3] - box[1])) < 8  # round in what it saw
+    assert dice(made.labels == 1, truth == 1) > 0.97
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 9])
+def test_any_number_of_channels(engine, channels):
+    image, scribbles, truth = two_discs((60, 80), channels)
+    made = answer(engine, image, scribbles.seeds, 3)
+    assert (made.labels == truth).mean() > 0.95
+
+
+def test_twelve_classes_and_one_without_strokes(engine):
+    rng = np.random.default_rng(0)
+    image = Image.from_array(rng.normal(0, 1, (90, 120)), (1, 1))
+    seeds = np.full(image.shape, -1, dtype=np.int32)
+    for k in range(12):
+        seeds[10 + 30 * (k // 4) : 13 + 30 * (k // 4), 10 + 30 * (k % 4) : 20 + 30 * (k % 4)] = k
+    made = answer(engine, image, seeds, 13)
+    assert (made.probabilities[12] == 0).all()
+    assert set(np.unique(made.labels)) == set(range(12))
+
+
+def test_strokes_on_every_pixel(engine):
+    image, truth = disc((40, 50), (20, 25), 10)
+    made = answer(engine, image, truth.astype(np.int32))
+    assert np.array_equal(made.labels, truth)
+
+
+@pytest.mark.parametrize("shape", [(1, 60), (60, 1), (2, 2), (48, 64)])
+@pytest.mark.parametrize("constant", [True, False], ids=["constant", "noise"])
+def test_odd_shapes_and_single_pixels(engine, shape, constant):
+    values = np.full(shape, 7.0) if constant else np.random.default_rng(0).normal(0, 500, shape)
+    answer(engine, Image.from_array(values, (1, 2)), drawn(shape, (0, 0, 0), (1, -1, -1)), 3)
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_one_class_of_two_is_told_from_the_rest(engine, k):
+    image, truth = disc((96, 96), (48, 48), 20)
+    made = answer(engine, image, drawn(image.shape, (k, 48, slice(40, 56))))
+    assert dice(made.labels == k, truth == 1) > 0.97
+    assert any("one class was drawn" in note for note in made.notes)
+    with pytest.raises(InputError, match="strokes of one class only"):
+        engine.segment(image, Scribbles(drawn(image.shape, (1, 48, 48)), 3), made.state)
+
+
+@pytest.mark.parametrize("refine", ["edges", "none"])
+def test_wrong_strokes_are_obeyed(weights, refine):
+    image, _ = disc((96, 96), (48, 48), 20)
+    seeds = drawn(image.shape, (1, 48, slice(40, 56)), (0, 40, slice(40, 56)), (1, slice(80, 82), slice(5, 30)))
+    answer(ScribbleNet(weights=weights, refine=refine), image, seeds)
+
+
+def test_the_preview_comes_first_and_progress_ends_behind_it(engine):
+    image, truth = disc((200, 200), (100, 100), 40)
+    seeds = drawn(image.shape, (1, 100, slice(90, 110)), (0, 5, slice(5, 190)))
+    told = []
+    made = answer(engine, image, seeds, report=lambda f, preview=None: told.append((f, preview)))
+    previews = [p for _, p in told if p is not None]
+    assert len(previews) == 1
+    assert "preview" in previews[0].notes
+    assert "preview" not in made.notes
+    assert dice(previews[0].labels == 1, truth == 1) > 0.95
+    assert sum(f > 0.3 for f, _ in told) >= 4  # chances to cancel between the looks
+    again = answer(engine, image, seeds, state=previews[0].state)
+    assert (again.labels == made.labels).mean() > 0.97
+
+
+def test_cancelling_at_any_report_leaves_the_state_usable(engine):
+    image, scribbles, _ = two_discs()
+    state = engine.prepare(image, "cpu")
+    expected = engine.segment(image, scribbles, state).probabilities
+    told = []
+    engine.segment(image, scribbles, state, lambda f, preview=None: told.append(f))
+    for stop in range(len(told)):
+        count = iter(range(stop + 1))
+
+        def report(fraction, preview=None, count=count):
+            if next(count, None) is None:
+                raise Cancelled
+
+        if stop < len(told) - 1:
+            with pytest.raises(Cancelled):
+                engine.segment(image, scribbles, state, report)
+    assert np.array_equal(engine.segment(image, scribbles, state).probabilities, expected)
+
+
+def test_only_classes_that_see_a_new_stroke_are_asked_again(engine):
+    image = Image.from_array(np.where(np.arange(600) % 200 < 100, 200.0, 20.0)[None].repeat(300, 0), (1, 1))
+    strokes = [(k, slice(100, 104), slice(40 + 200 * k, 60 + 200 * k)) for k in range(3)]
+    before = answer(engine, image, drawn(image.shape, *strokes), 3)
+    same = answer(engine, image, drawn(image.shape, *strokes), 3, state=before.state)
+    assert np.array_equal(same.probabilities, before.probabilities)
+    more = drawn(image.shape, *strokes, (0, slice(110, 114), slice(40, 60)))
+    after = answer(engine, image, more, 3, state=before.state)
+    old, new = before.state.memory.opinions, after.state.memory.opinions
+    assert new[0] is not old[0]
+    for k in (1, 2):
+        seen = any(p.view.box[1] < 60 and p.view.box[0] < 114 for p in old[k].patches)
+        assert (new[k] is not old[k]) == seen
+
+
+def test_after_strokes_were_taken_back_nothing_is_recalled(engine):
+    image, _ = disc((120, 120), (60, 60), 25)
+    few = drawn(image.shape, (1, 60, slice(50, 70)), (0, 5, slice(5, 100)))
+    many = drawn(image.shape, (1, 60, slice(50, 70)), (0, 5, slice(5, 100)), (1, 110, slice(5, 30)))
+    cold = answer(engine, image, few)
+    warm = answer(engine, image, few, state=answer(engine, image, many).state)
+    assert np.array_equal(cold.probabilities, warm.probabilities)
+
+
+def test_the_engine_is_frozen_and_volumes_are_refused(engine):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        engine.passes = 1
+    with pytest.raises(InputError, match="3 spatial axes; scribble-net takes 2"):
+        engine.prepare(Image.from_array(np.zeros((4, 5, 6)), (1, 1, 1)), "cpu")
+
+
+def test_what_was_not_looked_at_is_less_likely_than_anything_seen(engine):
+    image, _ = disc((300, 900), (150, 100), 30)
+    seeds = drawn(image.shape, (1, 150, slice(95, 105)), (0, 150, slice(200, 210)))
+    made = answer(engine, image, seeds)
+    assert np.log(made.probabilities[1, :, 600:].max() + 1e-30) < -LIMIT / 2
+    assert (made.labels[:, 600:] == 0).all()

@@ -1,0 +1,277 @@
+import numpy as np
+import pytest
+import torch
+
+from napari_scribseg.core import InputError
+from napari_scribseg.engines.scribble_net import opinions, passes
+from napari_scribseg.engines.scribble_net.opinions import UNCLAIMED, UNSEEN, Opinion, Patch
+from napari_scribseg.engines.scribble_net.planes import three_planes
+from napari_scribseg.engines.scribble_net.prior import log_shares
+from napari_scribseg.engines.scribble_net.refine import boundary_weights, refine
+from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
+from napari_scribseg.engines.scribble_net.views import View, fit_views, levels_of, look, paint, stroke_signal
+from napari_scribseg.nets import network_input
+
+
+class Recorder:
+    """Stands for a network: keeps what it was given, and says what it is told to say."""
+
+    device = torch.device("cpu")
+    recalls = True
+
+    def __init__(self, says):
+        self.says, self.given = says, []
+
+    def __call__(self, image, signal, previous):
+        self.given.append((image, signal, previous))
+        return self.says(image, signal)
+
+
+def scene_of(planes, network, pixel=(1.0, 1.0)):
+    planes = torch.as_tensor(planes, dtype=torch.float32)
+    return Scene(levels_of(planes, pixel), pixel, tuple(planes.shape[1:]), network)
+
+
+def seeds_of(shape, *strokes):
+    seeds = np.full(shape, -1, dtype=np.int32)
+    for k, rows, columns in strokes:
+        seeds[rows, columns] = k
+    return seeds
+
+
+def flat_opinion(view, logit, box=None):
+    return Opinion((Patch(view, torch.full(view.shape, float(logit))),), box or view.box)
+
+
+# network_input
+
+
+def test_network_input_of_four_and_of_six_channels():
+    image, signal = torch.rand(2, 3, 4, 5), torch.tensor([1, 0, -1, 0, 1]).expand(2, 4, 5)
+    four = network_input(image, signal, None, 4)
+    assert torch.equal(four[:, :3], image)
+    assert torch.equal(four[:, 3], signal.float())
+    previous = torch.rand(2, 4, 5)
+    six = network_input(image, signal, previous, 6)
+    assert torch.equal(six[:, 3], (signal > 0).float())
+    assert torch.equal(six[:, 4], (signal < 0).float())
+    assert torch.equal(six[:, 5], previous)
+    assert (network_input(image, signal, None, 6)[:, 5] == 0).all()
+    with pytest.raises(InputError, match="5 input channels cannot be given strokes"):
+        network_input(image, signal, None, 5)
+
+
+# planes
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 3000.0])
+def test_planes_have_three_channels_from_minus_1_to_1_in_any_unit(channels, unit):
+    values = np.random.default_rng(0).normal(0, 1, (channels, 40, 50))
+    planes = three_planes((values * unit - 7 * unit).astype(np.float32))
+    assert planes.shape == (3, 40, 50)
+    assert planes.dtype == np.float32
+    assert planes.min() == -1
+    assert planes.max() == 1
+    np.testing.assert_allclose(planes, three_planes((values * 2).astype(np.float32)), atol=1e-2)
+
+
+def test_planes_of_few_channels():
+    rng = np.random.default_rng(0)
+    one = rng.normal(0, 1, (1, 30, 30)).astype(np.float32)
+    assert (three_planes(one)[0] == three_planes(one)[2]).all()
+    two = np.concatenate((one, rng.normal(0, 9, one.shape).astype(np.float32)))
+    planes = three_planes(two)
+    np.testing.assert_allclose(planes[2], (planes[0] + planes[1]) / 2, atol=1e-6)
+    picture = np.rint(rng.uniform(0, 255, (3, 30, 30))).astype(np.float32)
+    picture[1] /= 5
+    picture = np.rint(picture)
+    planes = three_planes(picture)
+    assert planes[1].max() < -0.5  # a picture keeps its colours
+    with_alpha = np.concatenate((picture, np.full((1, 30, 30), 255, dtype=np.float32)))
+    assert np.array_equal(three_planes(with_alpha), planes)
+
+
+def test_planes_of_many_channels_keep_what_varies():
+    pattern = np.sin(np.arange(50) / 3)[None].repeat(40, 0)
+    data = np.random.default_rng(0).normal(0, 0.05, (8, 40, 50)) + pattern
+    planes = three_planes(data.astype(np.float32))
+    assert np.corrcoef(planes[0].ravel(), pattern.ravel())[0, 1] > 0.99
+
+
+def test_planes_of_constant_images_and_of_small_objects_on_an_even_ground():
+    assert (three_planes(np.full((1, 9, 9), 5, dtype=np.float32)) == -1).all()
+    data = np.random.default_rng(0).normal(0, 1, (1, 200, 200)).astype(np.float32)
+    data[:, 100:108, 100:108] += 100  # less than 0.5 per cent of the pixels
+    planes = three_planes(data)
+    assert np.ptp(planes[0, :90]) < 0.2
+
+
+# views
+
+
+def test_views_are_square_inside_the_image_and_shortened_where_all_have_room():
+    whole, small = fit_views([(0, 0, 100, 400), (90, 10, 95, 20)], 128, (100.0, 400.0))
+    assert whole.shape == small.shape
+    assert whole.scale == 400 / 128
+    assert small.scale == 10 / 128
+    assert small.top >= 0
+    assert small.box[2] <= 100
+    (alone,) = fit_views([(0, 0, 100, 400)], 128, (100.0, 400.0))
+    assert alone.shape == (32, 128)
+    assert alone.box == (0.0, 0.0, 100.0, 400.0)
+
+
+@pytest.mark.parametrize("pixel", [(1.0, 1.0), (3.0, 1.0), (1.0, 2.5)])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.3, 4.0])
+def test_a_view_shows_a_ramp_where_it_lies_and_paints_it_back(pixel, scale):
+    shape = (90, 120)
+    at = [(np.arange(n) + 0.5) * p for n, p in zip(shape, pixel, strict=True)]
+    ramp = torch.from_numpy((at[0][:, None] + 2 * at[1][None]).astype(np.float32))
+    levels = levels_of(ramp[None].repeat(3, 1, 1), pixel)
+    view = View(8.0, 12.0, scale, (16, 24))
+    seen = look(levels, view)[1]
+    expected = view.centres(0)[:, None] + 2 * view.centres(1)[None]
+    np.testing.assert_allclose(seen.numpy(), expected, atol=0.05 * scale + 0.05)
+    field = torch.full(shape, torch.nan)
+    rows, columns = paint(field, torch.from_numpy(expected.astype(np.float32)), view, pixel)
+    assert torch.isfinite(field).sum() == (rows.stop - rows.start) * (columns.stop - columns.start)
+    inner = field[rows.start + 2 : rows.stop - 2, columns.start + 2 : columns.stop - 2]
+    if scale <= 1:
+        truth = ramp[rows.start + 2 : rows.stop - 2, columns.start + 2 : columns.stop - 2]
+        torch.testing.assert_close(inner, truth, atol=0.2, rtol=0)
+
+
+def test_a_coarse_view_averages():
+    checks = torch.from_numpy((np.indices((64, 64)).sum(0) % 2).astype(np.float32))
+    seen = look(levels_of(checks[None].repeat(3, 1, 1), (1.0, 1.0)), View(0, 0, 4.0, (16, 16)))
+    torch.testing.assert_close(seen, torch.full((3, 16, 16), 0.5))
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 3.0, 9.0])
+def test_no_stroke_is_lost_and_others_are_negative(scale):
+    seeds = seeds_of((90, 90), (0, 10, 10), (1, 40, slice(20, 60)), (2, slice(70, 72), 80))
+    painted = np.nonzero(seeds >= 0)
+    size = int(np.ceil(90 / scale))
+    view = View(0.0, 0.0, scale, (size, size))
+    signals = [stroke_signal(seeds, painted, k, view, (1.0, 1.0)) for k in range(3)]
+    for k, signal in enumerate(signals):
+        assert (signal == 1).any()
+        assert np.array_equal(signal != 0, signals[0] != 0)
+        assert (signal[signals[(k + 1) % 3] == 1] == -1).all()
+    beyond = stroke_signal(seeds, painted, 0, View(-50.0, 95.0, scale, (20, 20)), (1.0, 1.0))
+    assert not beyond.any()
+
+
+# opinions
+
+
+def test_a_crop_grows_until_the_object_fits_and_others_see_the_strokes():
+    shape = (300, 300)
+    planes = np.full((3, *shape), -1.0)
+    planes[:, 60:240, 100:200] = 1.0
+    network = Recorder(lambda image, signal: 6 * image[:, 0])
+    scene = scene_of(planes, network)
+    strokes = Strokes.of(seeds_of(shape, (0, 150, slice(145, 155)), (1, 150, slice(90, 95))))
+    found = passes.first_look(scene, strokes, [0], {}, ())[0]
+    top, left, bottom, right = found.patches[0].view.box
+    assert top < 60
+    assert bottom > 240
+    assert left < 100
+    assert right > 200
+    np.testing.assert_allclose(found.box, (60, 100, 240, 200), atol=4)
+    assert len(network.given) > 1
+    assert all((signal == 1).any() for _, signal, _ in network.given)
+    assert (network.given[-1][1] == -1).any()
+    assert network.given[0][0].shape == (1, 3, 128, 128)
+
+
+def test_the_second_look_is_told_of_the_first():
+    shape = (200, 200)
+    network = Recorder(lambda image, signal: torch.where(signal == 1, 8.0, -8.0))
+    scene = scene_of(np.zeros((3, *shape)), network)
+    strokes = Strokes.of(seeds_of(shape, (0, slice(90, 110), slice(90, 110)), (1, 5, 5)))
+    first = passes.first_look(scene, strokes, [0, 1], {}, (1,))
+    assert network.given[0][2] is None
+    second = passes.second_look(scene, strokes, {0: first[0]}, False)
+    previous = network.given[-1][2]
+    assert previous.max() > 0.99
+    assert previous.min() < 0.01
+    view = second[0].patches[-1].view
+    assert view.scale < first[0].patches[0].view.scale
+    assert view.box[0] < 90
+    assert view.box[2] > 110
+
+
+def test_of_two_opinions_the_finer_one_counts_more():
+    scene = scene_of(np.zeros((3, 100, 100)), Recorder(None))
+    coarse, fine = View(0, 0, 4.0, (25, 25)), View(40, 40, 1.0, (20, 20))
+    fields = opinions.combine({0: flat_opinion(coarse, 8), 1: flat_opinion(fine, 3)}, scene, None)
+    assert fields[0, 50, 50] == 2
+    assert fields[1, 50, 50] == 3
+    assert fields[0, 5, 5] == 8
+    assert UNSEEN - 1 < fields[1, 5, 5] < UNSEEN
+    assert fields[1, 35, 50] > fields[1, 5, 5]  # the farther away, the less
+
+
+def test_what_no_class_claims_belongs_to_the_widest():
+    scene = scene_of(np.zeros((3, 100, 100)), Recorder(None))
+    view = View(0, 0, 1.0, (100, 100))
+    said = {0: flat_opinion(view, -9), 1: flat_opinion(View(0, 0, 1.0, (20, 20)), -3)}
+    fields = opinions.combine(said, scene, 0)
+    assert (fields[0] == UNCLAIMED).all()
+    assert (fields.argmax(0) == 0).all()
+
+
+def test_the_widest_class_is_the_background_or_the_one_that_reaches_farthest():
+    scene = scene_of(np.zeros((3, 50, 50)), Recorder(None))
+    strokes = Strokes.of(seeds_of((50, 50), (0, 3, slice(3, 6)), (1, slice(10, 40), 9)))
+    assert opinions.widest(strokes, [0, 1], (0, 7), scene) == 0
+    assert opinions.widest(strokes, [0, 1], (5, 7), scene) == 1
+    assert opinions.widest(strokes, [1], (0, 7), scene) == 1
+
+
+# refine and prior
+
+
+def test_boundaries_move_to_edges_and_strokes_stay():
+    truth = np.zeros((60, 60), dtype=bool)
+    truth[20:40, 20:40] = True
+    planes = np.where(truth, 1.0, -1.0)[None].repeat(3, 0).astype(np.float32)
+    distance = np.maximum(np.abs(np.arange(60) - 29.5)[:, None], np.abs(np.arange(60) - 29.5)[None])
+    blurred = torch.sigmoid(torch.from_numpy((11.4 - distance).astype(np.float32)))  # 1.4 pixels too large
+    seeds = seeds_of((60, 60), (0, 30, 30))
+    told = []
+    p = torch.stack((1 - blurred, blurred))
+    refined = refine(p, seeds, boundary_weights(planes, (1.0, 1.0)), (1.0, 1.0), told.append)
+    before, after = ((q[1] > 0.5).numpy() for q in (p, refined))
+    assert (after != truth).sum() < 0.5 * (before != truth).sum()
+    assert refined[0, 30, 30] > 0.5  # a stroke against all evidence
+    torch.testing.assert_close(refined.sum(0), torch.ones(60, 60))
+    assert told == sorted(told)
+    assert torch.equal(refined[:, 0], p[:, 0])  # far away nothing is touched
+
+
+def test_refining_on_the_host_and_on_a_device_agree():
+    rng = np.random.default_rng(0)
+    planes = rng.uniform(-1, 1, (3, 40, 50)).astype(np.float32)
+    weights = boundary_weights(planes, (1.0, 2.0))
+    p = torch.softmax(torch.from_numpy(rng.normal(0, 2, (3, 40, 50)).astype(np.float32)), 0)
+    cost = -torch.log(p)
+    from napari_scribseg.engines.scribble_net import refine as module
+
+    host = module._on_host(cost, p, weights, (1.0, 2.0), lambda share: None)
+    device = module._on_device(cost, p, weights, (1.0, 2.0), lambda share: None)
+    assert (host.argmax(0) == device.argmax(0)).float().mean() > 0.99
+
+
+def test_the_prior_prefers_the_colours_of_the_strokes():
+    truth = np.zeros((40, 60), dtype=int)
+    truth[:, 30:] = 1
+    planes = np.where(truth == 1, 0.8, -0.8)[None].repeat(3, 0).astype(np.float32)
+    shares = log_shares(planes, seeds_of(truth.shape, (0, 20, slice(3, 9)), (1, 20, slice(50, 57))), 2, (1.0, 1.0))
+    assert shares.shape == (2, 40, 60)
+    assert (shares.argmax(0) == truth).all()
+    assert (shares <= 1e-3 + 1e-6).all()
+    opened = log_shares(planes, seeds_of(truth.shape, (0, 20, slice(3, 9)), (1, 20, slice(50, 57))), 2, (1.0, 1.0), 0)
+    np.testing.assert_allclose(opened[0].min(), np.log(0.1), rtol=1e-6)
