@@ -8,7 +8,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.train.drawing import DrawingOptions, draw_signal
 from napari_scribseg.train.geometry import GeometryOptions, draw_view, look
 from napari_scribseg.train.intensity import as_seen, vary_intensities
-from napari_scribseg.train.samples import SampleOptions, Samples, loader, network_input
+from napari_scribseg.train.samples import SampleOptions, Samples, loader
 from napari_scribseg.train.superpixels import felzenszwalb_regions
 from napari_scribseg.train.synthetic import draw_labels, draw_picture
 from napari_scribseg.train.targets import choose_object, choose_region
@@ -97,17 +97,6 @@ def test_workers_draw_the_same(samples):
     alone, helped = (list(loader(samples, 0, 2, 3, n)) for n in (0, 1))
     for a, b in zip(alone, helped, strict=True):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-def test_network_input_of_both_kinds():
-    image, signal = torch.zeros(1, 3, 2, 2), torch.tensor([[[1, -1], [0, 0]]], dtype=torch.int8)
-    previous = torch.full((1, 2, 2), 0.25)
-    four, six = network_input(image, signal, previous, 4), network_input(image, signal, previous, 6)
-    assert four[0, 3].tolist() == [[1, -1], [0, 0]]
-    assert six[0, 3:].tolist() == [[[1, 0], [0, 0]], [[0, 1], [0, 0]], [[0.25, 0.25], [0.25, 0.25]]]
-    assert not network_input(image, signal, None, 6)[:, 5].any()
-    with pytest.raises(InputError, match="5 input channels"):
-        network_input(image, signal, None, 5)
 
 
 def test_a_view_shows_the_picture_where_it_says():

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_scribseg.nets import network_input
 from napari_scribseg.simulate import simulate_correction
 from napari_scribseg.train.drawing import DrawingOptions, draw_style
-from napari_scribseg.train.samples import network_input
 
 __all__ = ["Batch", "answers", "corrected"]
 

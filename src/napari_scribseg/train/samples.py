@@ -21,7 +21,7 @@ from napari_scribseg.train.pack import Item, Pack
 from napari_scribseg.train.synthetic import draw_picture
 from napari_scribseg.train.targets import box_of, choose_object, choose_region, choose_superpixel
 
-__all__ = ["Sample", "SampleOptions", "Samples", "loader", "network_input"]
+__all__ = ["Sample", "SampleOptions", "Samples", "loader"]
 
 _TRIES = 50
 
@@ -197,38 +197,6 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         extent = float(np.exp(rng.uniform(np.log(0.15), 0)) * max(shape))
         row, column = rng.uniform(0, shape[0]), rng.uniform(0, shape[1])
         return row - extent / 4, column - extent / 4, extent / 2, extent / 2
-
-
-def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channels: int) -> Tensor:
-    """What a network sees.
-
-    Parameters
-    ----------
-    image : Tensor of shape (N, 3, H, W)
-        From -1 to 1.
-    signal : Tensor of shape (N, H, W)
-        1 strokes on the object, -1 strokes off it, 0 not painted.
-    previous : Tensor of shape (N, H, W) or None
-        Probability of the object as the network gave it before the last stroke, 0 to 1; None where there was none.
-    channels : int
-        4: image and signal, as published. 6: image, strokes on and off the object as two channels, previous output.
-
-    Returns
-    -------
-    Tensor of shape (N, channels, H, W), float32
-
-    Raises
-    ------
-    InputError
-        If ``channels`` is neither.
-    """
-    strokes = signal.to(image.dtype)
-    if channels == 4:
-        return torch.cat((image, strokes[:, None]), dim=1)
-    if channels != 6:
-        raise InputError(f"a network with {channels} input channels cannot be given strokes; 4 or 6 are expected")
-    before = torch.zeros_like(strokes) if previous is None else previous.to(image.dtype)
-    return torch.cat((image, torch.stack((strokes.clamp(min=0), (-strokes).clamp(min=0), before), dim=1)), dim=1)
 
 
 def loader(
