@@ -140,7 +140,7 @@ class Engine(Protocol[State]):
         Raises
         ------
         InputError
-            If the scribbles do not fit the image, or hold fewer than two classes.
+            If the scribbles do not fit the image, or hold strokes of fewer classes than ``info.min_classes``.
         Cancelled
             If ``report`` asked for it; ``state`` stays usable.
         """
