@@ -10,7 +10,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.nets import build, load_model
 from napari_scribseg.train.checkpoint import latest, read_checkpoint
 from napari_scribseg.train.log import RunLog
-from napari_scribseg.train.loop import train, training_sources
+from napari_scribseg.train.loop import first_network, train, training_sources
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine, computes_bfloat16, make_fabric
 from napari_scribseg.train.passes import corrected
@@ -58,6 +58,25 @@ def test_a_resumed_run_is_the_straight_run_bit_for_bit(go, tiny):
     states = [read_checkpoint(latest(out / "checkpoints")).optimizer["state"] for out in (a, b)]
     for index, entry in states[0].items():
         assert all(torch.equal(value, states[1][index][key]) for key, value in entry.items())
+
+
+def test_a_run_starts_from_the_weights_of_another(go, tiny):
+    _, first = go(tiny(samples=16), "a")
+    known = first / "weights.safetensors"
+    again = first_network(tiny(start=str(known)))
+    assert all(torch.equal(value, weights(known)[key]) for key, value in again.state_dict().items())
+    result, second = go(tiny(samples=16, start=str(known), seed=5), "b")
+    assert result.finished
+    different = weights(second / "weights.safetensors")
+    assert any(not torch.equal(value, different[key]) for key, value in weights(known).items())
+
+
+def test_weights_to_start_from_that_do_not_fit_are_told(go, tiny, tmp_path):
+    _, first = go(tiny(samples=4), "a")
+    with pytest.raises(InputError, match=r"weights.safetensors holds a plain-unet of .*; to start from it"):
+        first_network(tiny(start=str(first / "weights.safetensors"), config={"channels": (4,)}))
+    with pytest.raises(InputError, match="none.safetensors are missing"):
+        first_network(tiny(start=str(tmp_path / "none.safetensors")))
 
 
 def test_workers_change_nothing(go, tiny):

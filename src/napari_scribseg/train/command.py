@@ -73,6 +73,9 @@ def scribble_net(
         int | None, typer.Option(min=0, help="Processes that draw samples. Default: by the cores.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of torch on a CPU. Default: all cores.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights to start from, with another --seed. Default: random.")
+    ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples in all. Default: a million.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples of a step. Default: 32.")] = None,
     rate: Annotated[float | None, typer.Option(help="Highest learning rate. Default: 0.002.")] = None,
@@ -107,6 +110,7 @@ def scribble_net(
     given = {
         "samples": samples, "batch": batch, "rate": rate, "corrections": corrections, "architecture": network,
         "config": _config(config, network), "validation": tuple(validate) if validate else None, "seed": seed,
+        "start": str(start.expanduser().absolute()) if start else None,
         "validation_samples": validation_samples, "size": size, "precision": precision, "compile": compile_ or None,
     }  # fmt: skip
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -168,12 +172,12 @@ def _prepare(out: Path, settings: Settings, data: list[str] | None, root: Path |
     """The folder of a new run, with its data and settings."""
     from napari_scribseg.core import InputError
     from napari_scribseg.io.atomic import write_files
-    from napari_scribseg.nets import build
+    from napari_scribseg.train.loop import first_network
     from napari_scribseg.train.pack import read_pack, write_pack, writes
 
     if (out / _SETTINGS).exists():
         raise InputError(f"{out} holds a run; --resume, which goes on with it, or another folder is expected")
-    build(settings.architecture, settings.config)
+    first_network(settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
-from napari_scribseg.nets import build, save_model
+from napari_scribseg.nets import build, load_model, save_model
 from napari_scribseg.nets.weights import Network
 from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
 from napari_scribseg.train.log import RunLog
@@ -30,7 +31,7 @@ from napari_scribseg.train.validate import Validation, write_pictures
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Result", "train", "training_sources"]
+__all__ = ["Result", "first_network", "train", "training_sources"]
 
 log = logging.getLogger("scribseg")
 
@@ -59,6 +60,28 @@ class Result:
 def training_sources(pack: Pack, settings: Settings) -> tuple[str, ...]:
     """The sources of a pack that do not validate."""
     return tuple(source for source in pack.sources if source not in settings.validation)
+
+
+def first_network(settings: Settings) -> Network:
+    """The network that a run begins with: random weights, or those of a file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, or holds another network.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = build(settings.architecture, settings.config)
+    if not settings.start:
+        return model
+    found, card = load_model(settings.start)
+    if type(found) is not type(model) or found.config != model.config:
+        raise InputError(
+            f"{settings.start} holds a {card['architecture']} of {card['config']}; to start from it, --network and "
+            "--config have to name the same"
+        )
+    return found
 
 
 def train(
@@ -138,12 +161,8 @@ class _Run:
         path = latest(self.out / "checkpoints")
         if path is not None:
             return read_checkpoint(path)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed)
-            model = build(self.settings.architecture, self.settings.config)
-        average = build(self.settings.architecture, self.settings.config)
-        average.load_state_dict(model.state_dict())
-        return Checkpoint(0, model, average, {}, -1.0)
+        model = first_network(self.settings)
+        return Checkpoint(0, model, copy.deepcopy(model), {}, -1.0)
 
     def go(self, until: int, stopped: Callable[[], bool]) -> Result:
         """Train until a step."""

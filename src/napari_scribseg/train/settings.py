@@ -34,6 +34,8 @@ class Settings:
         Name of the network.
     config : mapping
         Fields of its configuration that differ from the default.
+    start : str
+        Path of the weights that the run starts from, of the same network; empty for random ones.
     samples : int
         In all, over which the learning rate falls to nothing.
     batch : int
@@ -71,6 +73,7 @@ class Settings:
 
     architecture: str = "plain-unet"
     config: Mapping[str, Any] = field(default_factory=lambda: {"channels": (16, 32, 64, 96, 128)})
+    start: str = ""
     samples: int = 1_000_000
     batch: int = 32
     size: int = 128
