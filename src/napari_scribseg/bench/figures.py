@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_scribseg.bench.peers import PEERS
 from napari_scribseg.bench.rows import Row
 from napari_scribseg.bench.statistics import bootstrap_mean
 from napari_scribseg.bench.summary import Summary, curves
@@ -70,7 +71,7 @@ def _cost(axes: Axes, part: Sequence[Summary], colours: dict[str, str]) -> None:
     for s in part:
         span = np.clip([[s.dice.mean - s.dice.low], [s.dice.high - s.dice.mean]], 0, None)
         seconds = s.first_seconds if s.interactions == 1 else s.seconds
-        marker = "o" if s.method.split(":")[0] == "svcd" else "s"
+        marker = "s" if s.method.split(":")[0] in PEERS else "o"
         axes.errorbar(seconds, s.dice.mean, yerr=span, fmt=marker, color=colours[s.method], capsize=3, label=s.method)
     axes.set_xscale("log")
     axes.set_xlabel("seconds an answer, median" + (", with preparing" if part[0].interactions == 1 else ""))
