@@ -19,9 +19,8 @@ import torch
 
 from napari_scribseg.bench.methods import parse_method
 from napari_scribseg.bench.metrics import score
-from napari_scribseg.bench.run import evenly
 from napari_scribseg.bench.statistics import bootstrap_mean
-from napari_scribseg.bench.tasks import Task, tasks
+from napari_scribseg.bench.tasks import Task, evenly, tasks
 from napari_scribseg.core import Scribbles
 from napari_scribseg.datasets import open_data_set
 from napari_scribseg.engines.scribble_net import ScribbleNet

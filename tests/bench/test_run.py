@@ -11,7 +11,8 @@ from napari_scribseg.bench import run as running
 from napari_scribseg.bench.peers.flooding import Watershed
 from napari_scribseg.bench.play import Rules
 from napari_scribseg.bench.rows import Job
-from napari_scribseg.bench.run import Plan, evenly, run
+from napari_scribseg.bench.run import Plan, run
+from napari_scribseg.bench.tasks import evenly
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import open_folder
 from napari_scribseg.io.lock import locked

@@ -3,6 +3,7 @@ import pytest
 
 from napari_scribseg.core import Scribbles
 from napari_scribseg.engines.svcd import model
+from napari_scribseg.numerics.seeds import thin_seeds
 from napari_scribseg.testing import two_discs
 
 
@@ -47,7 +48,7 @@ def test_without_a_class_around_the_others_there_is_no_background():
 def test_thinned_seeds_are_few_and_true():
     seeds = np.full((60, 60), -1, dtype=np.int32)
     seeds[:20], seeds[40, 5:8] = 0, 1
-    thin = model.thin_seeds(seeds, 2)
+    thin = thin_seeds(seeds, 2)
     kept = thin >= 0
     np.testing.assert_array_equal(thin[kept], seeds[kept])
     assert 0 < (thin == 0).sum() <= 128

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -15,18 +15,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_scribseg.bench.methods import Method, parse_method, warm_up
 from napari_scribseg.bench.play import Rules, play
 from napari_scribseg.bench.rows import Job, Row, RowFile
-from napari_scribseg.bench.tasks import Protocol, tasks
+from napari_scribseg.bench.tasks import Protocol, evenly, tasks
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import DataSet
 from napari_scribseg.io.atomic import replacing
 from napari_scribseg.io.lock import locked
 
-__all__ = ["Plan", "Progress", "evenly", "run"]
+__all__ = ["Plan", "Progress", "run"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -73,13 +71,6 @@ class Plan:
         if self.protocols is None:
             return ("human",) if data.human_strokes else ("strokes", "clicks")
         return tuple(p for p in dict.fromkeys(self.protocols) if p != "human" or data.human_strokes)
-
-
-def evenly(items: Sequence[str], most: int | None) -> list[str]:
-    """Up to ``most`` of the items, evenly spaced, in their order."""
-    if most is None or most >= len(items):
-        return list(items)
-    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
 
 
 def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = None) -> list[Row]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from napari_scribseg.core import Image
 from napari_scribseg.datasets.case import UNKNOWN, Case
 from napari_scribseg.datasets.views import drawn, semantic, single_object, slices
 
-__all__ = ["PROTOCOLS", "Protocol", "Task", "random_generator", "tasks"]
+__all__ = ["PROTOCOLS", "Protocol", "Task", "evenly", "random_generator", "tasks"]
 
 Protocol = Literal["human", "strokes", "clicks"]
+T = TypeVar("T")
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 _SMALLEST = 20  # pixels of a class that a robot user still draws into
@@ -96,15 +97,19 @@ def random_generator(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
+def evenly(items: Sequence[T], most: int | None) -> list[T]:
+    """Up to ``most`` of the items, evenly spaced, in their order; all for None."""
+    if most is None or most >= len(items):
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
 def _flat(case: Case, most: int | None, **which: Any) -> Iterator[Case]:
     """The case itself, or up to ``most`` of its slices, evenly spaced; ``which`` goes to ``slices``."""
     if case.truth.ndim == 2:
         yield case
         return
-    found = list(slices(case, **which))
-    n = len(found) if most is None else min(most, len(found))
-    for index in np.unique(np.linspace(0, len(found) - 1, n).round().astype(int)):
-        yield found[index]
+    yield from evenly(list(slices(case, **which)), most)
 
 
 def _view(case: Case, protocol: Protocol, seed: int) -> Case:

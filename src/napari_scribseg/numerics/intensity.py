@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_SAMPLES", "equalize_intensities", "is_picture", "scale_intensities"]
+__all__ = ["equalize_intensities", "is_picture", "scale_intensities", "some_values"]
 
-MAX_SAMPLES = 65536  # pixels that the percentiles are read from
+_MAX_SAMPLES = 65536
+
+
+def some_values(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most about 65536 of the values, evenly taken, in one axis: enough for percentiles and covariances."""
+    return values.reshape(-1)[:: max(values.size // _MAX_SAMPLES, 1)]
 
 
 def scale_intensities(data: NDArray[np.float32], tail: float = 0.5) -> NDArray[np.float32]:
@@ -36,8 +41,7 @@ def scale_intensities(data: NDArray[np.float32], tail: float = 0.5) -> NDArray[n
         return data
     if low == high:
         return np.zeros_like(data)
-    step = max(flat.size // MAX_SAMPLES, 1)
-    inner_low, inner_high = (float(v) for v in np.percentile(flat[::step], (tail, 100 - tail)))
+    inner_low, inner_high = (float(v) for v in np.percentile(some_values(flat), (tail, 100 - tail)))
     if inner_high <= inner_low:
         inner_low, inner_high = low, high
     unit = np.multiply(np.subtract(data, inner_low, dtype=np.float32), np.float32(1 / (inner_high - inner_low)))
@@ -89,8 +93,7 @@ def equalize_intensities(scaled: NDArray[np.float32], limit: float = 4.0) -> NDA
     -------
     ndarray of shape (...), float32
     """
-    flat = scaled.reshape(-1)
-    sample = flat[:: max(flat.size // MAX_SAMPLES, 1)]
+    sample = some_values(scaled)
     inside = sample[(sample >= 0) & (sample <= 255)]
     if not inside.size:
         return scaled

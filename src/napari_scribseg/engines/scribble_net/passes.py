@@ -15,9 +15,8 @@ from napari_scribseg.engines.scribble_net.opinions import LIMIT, Opinion, Patch
 from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
 from napari_scribseg.engines.scribble_net.views import Box, View, fit_views, look, stroke_signal
 
-__all__ = ["first_look", "second_look", "sharper_look"]
+__all__ = ["first_look", "second_look"]
 
-SIZES = (WORKING_SIZE,)  # sides of second views, in their pixels; larger than what was trained on made them worse
 _CONTEXT = 3.0  # side of the first view over the extent of the strokes
 _FIT = 2.5  # side of the second view over the extent of the object
 _RECALL = 1.5  # and of the first view, where an earlier answer tells the extent
@@ -26,7 +25,7 @@ _LEAST_SHARE = 0.15  # of the image's longer side, likewise
 _LEAST_FIT = 24.0  # side of a second view: the smallest that networks are trained on
 _LEAST_ZOOM = 0.4  # side of a second view over that of the first
 _GROWTH = 0.75  # of its side, by which a view grows where the object leaves it
-_MOST_GROWTHS = 4  # of a first view
+_MOST_GROWTHS, _MOST_REGROWTHS = 4, 1  # of a first and of a second view
 _RIM = 3  # pixels of a rim that the object may cover
 _SEAM = 6.0  # pixels at the rim of the second view over which it takes over from the first
 
@@ -48,51 +47,29 @@ def first_look(
         Classes that are looked for in the whole image.
     """
     boxes = {k: _whole(scene) if k in whole else _first_box(scene, strokes, k, before.get(k)) for k in labels}
-    return _look(scene, strokes, boxes, before, WORKING_SIZE, _MOST_GROWTHS)
+    return _look(scene, strokes, boxes, before, _MOST_GROWTHS)
 
 
 def second_look(scene: Scene, strokes: Strokes, first: Mapping[int, Opinion], whole: bool) -> dict[int, Opinion]:
     """Another pass for every class, in a view that fits its object, told what the first pass said there."""
     boxes = {k: _whole(scene) if whole else _second_box(scene, o) for k, o in first.items()}
-    second: dict[int, Opinion] = {}
-    for size, labels in _by_size(boxes).items():
-        second |= _look(scene, strokes, {k: boxes[k] for k in labels}, first, size, 1)
+    second = _look(scene, strokes, boxes, first, _MOST_REGROWTHS)
     return {k: _joined(scene, first[k], o) for k, o in second.items()}
 
 
-def sharper_look(
-    scene: Scene, strokes: Strokes, first: Mapping[int, Opinion], before: Mapping[int, Opinion]
-) -> dict[int, Opinion]:
-    """The first look with more pixels, where it had fewer than the image."""
-    boxes = {k: o.patches[0].view.box for k, o in first.items() if o.patches[0].view.scale > 1 and len(SIZES) > 1}
-    found = dict(first)
-    for size, labels in _by_size(boxes).items():
-        found |= _look(scene, strokes, {k: boxes[k] for k in labels}, before, size, 0)
-    return found
-
-
 def _look(
-    scene: Scene, strokes: Strokes, boxes: Mapping[int, Box], before: Mapping[int, Opinion], size: int, growths: int
+    scene: Scene, strokes: Strokes, boxes: Mapping[int, Box], before: Mapping[int, Opinion], growths: int
 ) -> dict[int, Opinion]:
     """A pass for every class, in one batch; those whose object leaves its view are asked again in a larger one."""
     found: dict[int, Opinion] = {}
     for turn in range(growths + 1):
-        views = dict(zip(boxes, fit_views(list(boxes.values()), size, scene.extent), strict=True))
+        views = dict(zip(boxes, fit_views(list(boxes.values()), WORKING_SIZE, scene.extent), strict=True))
         found |= _ask(scene, strokes, views, before)
         grown = {k: _grown(scene, found[k].patches[0]) for k in boxes} if turn < growths else {}
         boxes = {k: box for k, box in grown.items() if box is not None}
         if not boxes:
             break
     return found
-
-
-def _by_size(boxes: Mapping[int, Box]) -> dict[int, list[int]]:
-    """Classes by the size of their views: the smallest that shows all pixels of the image, or the largest there is."""
-    groups: dict[int, list[int]] = {}
-    for k, box in boxes.items():
-        side = max(box[2] - box[0], box[3] - box[1])
-        groups.setdefault(next((s for s in SIZES if s >= side), SIZES[-1]), []).append(k)
-    return groups
 
 
 def _ask(

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.engines.scribble_net.opinions import Opinion, combine, widest
-from napari_scribseg.engines.scribble_net.passes import first_look, second_look, sharper_look
+from napari_scribseg.engines.scribble_net.passes import first_look, second_look
 from napari_scribseg.engines.scribble_net.planes import three_planes
 from napari_scribseg.engines.scribble_net.prior import log_shares
 from napari_scribseg.engines.scribble_net.refine import boundary_weights, refine
@@ -99,7 +99,7 @@ def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: 
         if engine.passes == 2:
             second |= second_look(state.scene, strokes, some, whole)
         else:
-            second |= sharper_look(state.scene, strokes, some, before)
+            second |= some
     canvas = _Canvas(state, scribbles, labels, wide, {**kept, **second})
     report(0.6)
     probabilities = canvas.probabilities(engine.hybrid)

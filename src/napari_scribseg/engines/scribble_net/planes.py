@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.numerics.intensity import MAX_SAMPLES, is_picture
+from napari_scribseg.numerics.intensity import is_picture, some_values
 
 __all__ = ["three_planes"]
 
@@ -48,7 +48,7 @@ def three_planes(data: Float32) -> Float32:
 
 def _scaled(values: Float32) -> Float32:
     """The range between the percentiles as -1 to 1, in a new array."""
-    sample = _some(values.reshape(-1))
+    sample = some_values(values)
     lowest, low, high, highest = (float(v) for v in np.percentile(sample, (_RARE, TAIL, 100 - TAIL, 100 - _RARE)))
     if highest - lowest > _FAR * (high - low):
         low, high = lowest, highest
@@ -63,14 +63,9 @@ def _scaled(values: Float32) -> Float32:
 def _principal(channels: Float32) -> Float32:
     """The three linear combinations that vary most, shape (3, H, W); each with its largest coefficient positive."""
     flat = channels.reshape(len(channels), -1)
-    sample = np.stack([_some(channel) for channel in flat]).astype(np.float64)
+    sample = np.stack([some_values(channel) for channel in flat]).astype(np.float64)
     vectors = np.linalg.eigh(np.cov(sample))[1][:, :-4:-1].T if sample.shape[1] > 1 else np.eye(3, len(channels))
     largest = np.abs(vectors).argmax(axis=1)
     vectors = vectors * np.sign(vectors[np.arange(3), largest])[:, np.newaxis]
     parts: Float32 = (vectors.astype(np.float32) @ flat).reshape(3, *channels.shape[1:])
     return parts
-
-
-def _some(values: Float32) -> Float32:
-    """At most about ``MAX_SAMPLES`` of the values, evenly taken: enough for percentiles and covariances."""
-    return values[:: max(values.size // MAX_SAMPLES, 1)]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from napari_scribseg.numerics.constants import MIN_RHO
 from napari_scribseg.numerics.fused.density import spatially_varying_density
 from napari_scribseg.numerics.fused.distance import euclidean_distance
+from napari_scribseg.numerics.seeds import thin_seeds
 
 __all__ = ["log_shares"]
 
@@ -16,7 +17,6 @@ SIGMA = 8.0  # width of the colour kernel, on the scale 0 to 255
 _LEAST_SHARE = 1e-3  # added to a class's share of the densities
 _OPEN_SHARE = 0.1  # least share of an open class
 _NO_DENSITY = 1e-12  # sum of the densities below which no class has a share
-_SAMPLES = 64  # stroke pixels of a class that its density is estimated from
 
 Float32 = NDArray[np.float32]
 
@@ -46,19 +46,9 @@ def log_shares(
     """
     colours = np.multiply(np.add(planes, np.float32(1)), np.float32(127.5))
     rho = np.maximum(euclidean_distance(seeds, n_classes, pixel) * np.float32(ALPHA), np.float32(MIN_RHO))
-    density = spatially_varying_density(colours, _some(seeds, n_classes), rho, SIGMA, pixel)
+    density = spatially_varying_density(colours, thin_seeds(seeds, n_classes), rho, SIGMA, pixel)
     density /= density.sum(axis=0) + np.float32(_NO_DENSITY)
     density += np.float32(_LEAST_SHARE)
     if open_class is not None:
         np.maximum(density[open_class], np.float32(_OPEN_SHARE), out=density[open_class])
     return np.log(density, out=density)
-
-
-def _some(seeds: NDArray[np.int32], n_classes: int) -> NDArray[np.int32]:
-    """The seeds with at most a fixed number of pixels of each class left, evenly taken in raster order."""
-    flat = seeds.reshape(-1)
-    thin = np.full_like(flat, -1)
-    for label in range(n_classes):
-        own = np.flatnonzero(flat == label)
-        thin[own[np.arange(min(_SAMPLES, own.size)) * own.size // max(min(_SAMPLES, own.size), 1)]] = label
-    return thin.reshape(seeds.shape)

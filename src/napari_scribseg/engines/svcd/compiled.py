@@ -20,6 +20,7 @@ from napari_scribseg.numerics.fused.edges import edge_weights
 from napari_scribseg.numerics.fused.pyramid import halve_cost, halve_weights
 from napari_scribseg.numerics.fused.relaxation import Relaxation
 from napari_scribseg.numerics.intensity import scale_intensities
+from napari_scribseg.numerics.seeds import thin_seeds
 from napari_scribseg.numerics.threads import band_edges, in_parallel
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class CompiledBackend:
         quick: bool,
     ) -> tuple[LabelTerms, ...]:
         """The terms of every label; what its strokes did not change is taken from the memory."""
-        thin = model.thin_seeds(seeds, n_classes)
+        thin = thin_seeds(seeds, n_classes)
         terms: list[LabelTerms] = [LabelTerms.empty(seeds.shape)] * n_classes
 
         def task(label: int) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Scribbles
 from napari_scribseg.numerics.fused.filters import gaussian_gradient, rgb_to_lab, smooth
-from napari_scribseg.numerics.intensity import MAX_SAMPLES, equalize_intensities, is_picture, scale_intensities
+from napari_scribseg.numerics.intensity import equalize_intensities, is_picture, scale_intensities, some_values
 
 __all__ = [
     "LEAST_SHARE",
@@ -25,7 +25,6 @@ __all__ = [
     "choose_recipe",
     "colour_reliability",
     "open_label",
-    "thin_seeds",
 ]
 
 PLACE_ALPHA = 10.0  # width of the spatial kernel, in distances to the stroke
@@ -35,7 +34,6 @@ LEAST_SHARE = 1e-3  # added to a label's share of the densities
 LEAST_TONE = 1e-3  # added to a label's density of colours alone
 OPEN_TONE = 0.5  # least density of colours alone that the background has: no strokes show all that lies there
 NO_DENSITY = 1e-12  # sum of the densities below which no label has a share
-_SAMPLES = 64  # stroke pixels of a label that its densities are estimated from
 _JUDGED = 320  # stroke pixels that the reliability of colours is judged by
 _HIDDEN = 15.0  # radius around a stroke pixel that is held back, in finest pixels
 _HIDDEN_SHARE = 0.35  # and at most this share of the extent of its label's strokes
@@ -85,7 +83,7 @@ class Look:
             features = np.concatenate([equalize_intensities(scale_intensities(c[np.newaxis])) for c in data])
         features *= np.asarray([_quietening(channel) for channel in features], dtype=np.float32)[:, None, None]
         gradient = gaussian_gradient(features, _SMOOTHING, pixel)
-        unit = max(float(np.percentile(_some(gradient), 90)), 0.05 * float(gradient.max()))
+        unit = max(float(np.percentile(some_values(gradient), 90)), 0.05 * float(gradient.max()))
         edges = np.multiply(gradient, np.float32(1 / unit if unit > 0 else 0), out=gradient)
         return cls(features, smooth(features, _SMOOTHING, pixel), edges, pixel, picture)
 
@@ -171,19 +169,6 @@ def open_label(scribbles: Scribbles) -> int | None:
     return next((label for label, box in boxes.items() if box == least), None)
 
 
-def thin_seeds(seeds: NDArray[np.int32], n_classes: int) -> NDArray[np.int32]:
-    """The seeds with at most a fixed number of pixels of each label left, evenly taken in raster order."""
-    flat = seeds.reshape(-1)
-    thin = np.full(flat.shape, -1, dtype=np.int32)
-    known = np.flatnonzero(flat >= 0)
-    for label in range(n_classes):
-        own = known[flat[known] == label]
-        if len(own) > _SAMPLES:
-            own = own[np.arange(_SAMPLES) * len(own) // _SAMPLES]
-        thin[own] = label
-    return thin.reshape(seeds.shape)
-
-
 def _quietening(channel: Float32) -> float:
     """The factor, at most 1, that brings a channel's noise down to what its colour kernel can bear.
 
@@ -193,7 +178,7 @@ def _quietening(channel: Float32) -> float:
         return 1.0
     rows = channel[:-2] - 2 * channel[1:-1] + channel[2:]
     mixed = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
-    noise = float(np.median(np.abs(_some(mixed)))) / (0.6745 * 6)
+    noise = float(np.median(np.abs(some_values(mixed)))) / (0.6745 * 6)
     return min(1.0, _MOST_NOISE / noise) if noise > 0 else 1.0
 
 
@@ -239,8 +224,3 @@ def _squared_gaps(points: NDArray[np.floating]) -> Float32:
     for column in points.T.astype(np.float32):
         gaps += np.square(column[:, np.newaxis] - column)
     return gaps
-
-
-def _some(values: Float32) -> Float32:
-    """At most about ``MAX_SAMPLES`` of the values, evenly taken: enough for a percentile."""
-    return values.reshape(-1)[:: max(values.size // MAX_SAMPLES, 1)]

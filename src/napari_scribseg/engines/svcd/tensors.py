@@ -20,6 +20,7 @@ from napari_scribseg.engines.svcd.terms import LabelTerms, trace_paths
 from napari_scribseg.numerics.finite import edge_weights
 from napari_scribseg.numerics.intensity import scale_intensities
 from napari_scribseg.numerics.primal_dual import Iterate, solve
+from napari_scribseg.numerics.seeds import thin_seeds
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.svcd.engine import SVCD
@@ -105,7 +106,7 @@ class TensorBackend:
             terms = trace_paths(scribbles.seeds.copy(), n_classes, self._path_cost, self._pixel, memory or (), quick)
             near, path = (self._put(np.stack([getattr(t, name) for t in terms])) for name in ("near", "path"))
             cost = recipe.near * torch.log1p(near) + recipe.path * torch.log1p(path)
-        samples = self._put(model.thin_seeds(scribbles.seeds, n_classes))
+        samples = self._put(thin_seeds(scribbles.seeds, n_classes))
         opened = model.open_label(scribbles)
         cost = mixed_cost(self._features, self._smoothed, cost, seeds, samples, recipe, opened, self._pixel)
         weights = self._put(self._look.boundary_weights(recipe.edge * engine.gamma / 5))
