@@ -31,6 +31,14 @@ def test_extreme_points_touch_the_sides_of_the_box(label):
         assert (points[0, 0], points[1, 1], points[2, 0], points[3, 1]) == box
 
 
+def test_extreme_points_may_be_drawn_from_those_near_the_outermost():
+    near = {tuple(extreme_points(LABEL, 1, seed)[2]) for seed in range(60)}
+    assert near == {(row, column) for row in (7, 8) for column in range(5, 11)}
+    ties = {tuple(extreme_points(LABEL, seed=seed)[2]) for seed in range(60)}
+    assert ties == {(8, column) for column in range(5, 11)}
+    np.testing.assert_array_equal(extreme_points(LABEL, 1, 3), extreme_points(LABEL, 1, np.random.default_rng(3)))
+
+
 def test_they_are_drawn_with_the_pen():
     outline = box_stroke((2, 3, 8, 9), 1, radius=0).rasterize((12, 12))
     expected = np.zeros((12, 12), dtype=bool)
@@ -47,3 +55,5 @@ def test_what_is_no_box_or_point_is_told():
         box_stroke((5, 5, 2, 9), 0)
     with pytest.raises(InputError, match="shape"):
         point_strokes(np.zeros(3), 0)
+    with pytest.raises(InputError, match="the slack is -1; a number of pixels of at least 0 is expected"):
+        extreme_points(LABEL, -1)

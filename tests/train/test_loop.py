@@ -1,5 +1,7 @@
 import copy
+import csv
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -7,8 +9,11 @@ import torch
 from PIL import Image as Picture
 
 from napari_scribseg.core import InputError
+from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.nets import build, load_model
+from napari_scribseg.simulate import bounding_box
 from napari_scribseg.train.checkpoint import latest, read_checkpoint
+from napari_scribseg.train.drawing import Prompt
 from napari_scribseg.train.log import RunLog
 from napari_scribseg.train.loop import first_network, train, training_sources
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
@@ -117,6 +122,33 @@ def test_what_a_run_leaves(go, tiny):
     assert [row.split(",")[2] for row in rows[1:]] == ["cells", "mean"]
 
 
+@pytest.mark.parametrize("prompt", ["scribbles", "box", "extreme-points"])
+def test_a_run_answers_its_prompt(go, tiny, prompt, monkeypatch):
+    mended = []
+    monkeypatch.setattr("napari_scribseg.train.loop.corrected", lambda *a: mended.append(1) or corrected(*a))
+    result, out = go(tiny(samples=8, iterative=1, prompt=prompt))
+    scribbles = prompt == "scribbles"
+    assert len(mended) == (2 if scribbles else 0)
+    assert len(result.scores) == (2 if scribbles else 1)
+    card = load_model(out / "best.safetensors")[1]
+    assert card["prompt"] == prompt
+    assert card["dice"].endswith("after one correction" if scribbles else "after the prompt")
+    with (out / "validation.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"] for row in rows] == ["cells", "mean"]
+    assert [bool(row["corrected"]) for row in rows] == [scribbles] * 2
+    assert all(float(row["first"]) >= 0 for row in rows)
+    with Picture.open(out / "pictures" / "step-000000002.png") as picture:
+        assert picture.size == ((5 if scribbles else 3) * 32, 3 * 32)
+
+
+def test_the_engine_answers_scribbles_only(go, tiny):
+    _, out = go(tiny(samples=4, prompt="extreme-points"))
+    expected = r"^the network in weights\.safetensors answers 'extreme-points'; one that answers scribbles is expected$"
+    with pytest.raises(InputError, match=expected):
+        open_network(str(out / "weights.safetensors"), "cpu")
+
+
 def test_a_run_saves_and_ends_when_asked(go, tiny):
     calls = []
 
@@ -177,6 +209,21 @@ def test_validation_is_the_same_each_time(pack):
     np.testing.assert_allclose(scores[0].mean, np.mean(list(scores[0].sources.values()), axis=0))
     with pytest.raises(InputError, match="no source moon"):
         Validation(pack, ["moon"], 4, 32)
+
+
+def test_validation_shows_the_same_objects_whatever_the_prompt(pack):
+    drawn = {p: Validation(pack, ["cells"], 4, 32, p).batches["cells"][0] for p in get_args(Prompt)}
+    for image, target, known, signal in drawn.values():
+        torch.testing.assert_close((image, target, known), drawn["scribbles"][:3])
+        assert (signal == 1).any((1, 2)).all()
+    _, target, _, boxes = drawn["box"]
+    points = drawn["extreme-points"][3]
+    for k, mask in enumerate(target):
+        top, left, bottom, right = bounding_box(mask.numpy())
+        assert boxes[k, [top, top, bottom, bottom], [left, right, left, right]].tolist() == [1] * 4
+        sides = points[k, [top, bottom]].any(1).tolist() + points[k, :, [left, right]].any(0).tolist()
+        assert all(sides)
+        assert ((points[k] == 1) & mask).any()
 
 
 def test_validation_of_a_perfect_and_of_an_empty_answer(pack):
@@ -275,6 +322,7 @@ def test_corrections_come_in_their_share_of_the_steps():
     counts = np.bincount([settings.n_corrections(step) for step in range(3000)], minlength=4) / 3000
     np.testing.assert_allclose(counts, [0.7, 0.1, 0.1, 0.1], atol=0.03)
     assert not any(Settings(iterative=0).n_corrections(step) for step in range(50))
+    assert not any(Settings(iterative=1, prompt="box").n_corrections(step) for step in range(50))
 
 
 def test_settings_as_text():
@@ -284,13 +332,18 @@ def test_settings_as_text():
     for text in ("", "[]", '{"moon": 1}', '{"samples": "x"}', '{"weights": 3}', '{"config": []}', "[" * 100_000):
         with pytest.raises(InputError, match="expected"):
             Settings.from_json(text)
-    assert json.loads(settings.to_json())["samples"] == 1_000_000
+    older = json.loads(settings.to_json())
+    assert older["samples"] == 1_000_000
+    assert older.pop("prompt") == "scribbles"
+    assert Settings.from_json(json.dumps(older)) == settings
+    assert Settings.from_json(Settings(prompt="box").to_json()).prompt == "box"
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [("samples", 0), ("batch", 0), ("corrections", 0), ("size", 8), ("rate", 0), ("rate", float("nan")),
-     ("iterative", 1.5), ("ema", -1), ("precision", "half"), ("decay", -1), ("seed", -1), ("weights", {"a": 0})],
+     ("iterative", 1.5), ("ema", -1), ("precision", "half"), ("prompt", "lasso"),
+     ("decay", -1), ("seed", -1), ("weights", {"a": 0})],
 )  # fmt: skip
 def test_bad_settings_are_told(field, value):
     with pytest.raises(InputError, match=r"expected"):

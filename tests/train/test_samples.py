@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from napari_scribseg.core import InputError
 from napari_scribseg.train.drawing import DrawingOptions, draw_signal
@@ -52,6 +53,54 @@ def test_strokes_lie_in_the_object(discs):
         assert not (signal == -1)[target].any()
         # the paper lets a line leave the object between two points whose connection leaves it; discs do not
         assert not (signal == 1)[~target].any()
+
+
+OBJECT = np.zeros((32, 40), dtype=bool)
+OBJECT[8:21, 10:27] = True
+OBJECT[5, 14] = OBJECT[12, 31] = True
+
+
+def test_a_box_is_the_outline_around_the_object():
+    exact = DrawingOptions(radius=(0.5, 0.5), prompt="box", slack=0)
+    expected = np.zeros(OBJECT.shape, dtype=np.int8)
+    expected[5:21, 10:32] = 1
+    expected[6:20, 11:31] = 0
+    np.testing.assert_array_equal(draw_signal(OBJECT, exact, np.random.default_rng(0)), expected)
+    thick = draw_signal(OBJECT, replace(exact, radius=(2, 2)), np.random.default_rng(0))
+    np.testing.assert_array_equal(thick == 1, ndimage.distance_transform_edt(expected == 0) <= 2)
+    whole = draw_signal(np.ones((9, 9), dtype=bool), replace(exact, slack=3), np.random.default_rng(0))
+    assert (whole == 1).sum() >= 4 * 2  # clipped to the view, it is still there
+
+
+def test_a_box_lies_off_by_no_more_than_the_slack():
+    options = DrawingOptions(radius=(0.5, 0.5), prompt="box", slack=2)
+    found = [np.argwhere(draw_signal(OBJECT, options, np.random.default_rng(seed))) for seed in range(80)]
+    ends = np.asarray([[*pixels.min(axis=0), *pixels.max(axis=0)] for pixels in found]) - (5, 10, 20, 31)
+    assert ends.min(axis=0).tolist() == [-2] * 4
+    assert ends.max(axis=0).tolist() == [2] * 4
+
+
+@pytest.mark.parametrize("slack", [0, 2])
+def test_extreme_points_lie_on_the_object_at_its_sides(slack):
+    options = DrawingOptions(radius=(0.5, 0.5), prompt="extreme-points", slack=slack)
+    for seed in range(30):
+        pixels = np.argwhere(draw_signal(OBJECT, options, np.random.default_rng(seed)))
+        assert OBJECT[tuple(pixels.T)].all()
+        assert 3 <= len(pixels) <= 4
+        assert (pixels.min(axis=0) - (5, 10) <= slack).all()
+        assert ((20, 31) - pixels.max(axis=0) <= slack).all()
+    dots = draw_signal(OBJECT, replace(options, radius=(2, 2), slack=0), np.random.default_rng(0))
+    assert (dots[3:8, 14] == 1).all()
+    assert ndimage.label(dots)[1] == 4
+
+
+@pytest.mark.parametrize("prompt", ["box", "extreme-points"])
+def test_a_prompt_is_drawn_with_pens_of_many_widths_and_never_off_the_object(prompt, discs):
+    target, rng = discs(0)[1] > 0, np.random.default_rng(0)
+    drawn = [draw_signal(target, DrawingOptions(prompt=prompt, negative=1), rng) for _ in range(20)]
+    assert {tuple(np.unique(signal)) for signal in drawn} == {(0, 1)}
+    assert len({(signal == 1).sum() for signal in drawn}) > 3
+    assert not draw_signal(np.zeros((8, 8), dtype=bool), DrawingOptions(prompt=prompt), rng).any()
 
 
 def test_options_choose_what_samples_are_made_of(pack):
@@ -177,8 +226,6 @@ def test_made_up_pictures():
 
 
 def test_regions_are_connected_and_follow_edges():
-    from scipy import ndimage
-
     planes = np.zeros((1, 40, 40), np.float32)
     planes[:, 10:30, 5:25] = 0.8
     planes += np.random.default_rng(0).normal(0, 0.01, planes.shape).astype(np.float32)

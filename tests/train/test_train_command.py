@@ -64,6 +64,15 @@ def test_from_a_pack_in_two_goes(command, pack, tmp_path):
         command("scribble-net", "--out", out, "--resume", "--seed", 9)
 
 
+def test_another_prompt(command, pack, tmp_path):
+    out = tmp_path / "run"
+    code, _ = command("scribble-net", "--data", pack.path, "--out", out, *SMALL, "--prompt", "box", "--until", 1)
+    assert code == 0
+    assert load_model(out / "weights.safetensors")[1]["prompt"] == "box"
+    with pytest.raises(InputError, match="prompt is 'scribbles', but the run has 'box'"):
+        command("scribble-net", "--out", out, "--resume", "--prompt", "scribbles")
+
+
 def test_resume_starts_where_there_is_nothing_yet(command, pack, tmp_path):
     code, _ = command("scribble-net", "--data", pack.path, "--out", tmp_path / "run", "--resume", *SMALL, "--until", 1)
     assert code == 0
@@ -108,6 +117,8 @@ def test_bad_input_is_told(command, pack, folder, tmp_path):
         net("--data", pack.path, "--network", "moon")
     with pytest.raises(InputError, match="the precision is 'half'"):
         net("--data", pack.path, "--precision", "half")
+    with pytest.raises(InputError, match="the prompt is 'lasso'; one of scribbles, box, extreme-points is expected"):
+        net("--data", pack.path, "--prompt", "lasso")
     (tmp_path / "no.pack").write_bytes(b"no zip")
     with pytest.raises(InputError, match="is no packed file"):
         net("--data", tmp_path / "no.pack", *SMALL)

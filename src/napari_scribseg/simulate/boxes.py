@@ -37,33 +37,43 @@ def bounding_box(label: ArrayLike) -> Box | None:
     return int(rows.min()), int(columns.min()), int(rows.max()), int(columns.max())
 
 
-def extreme_points(label: ArrayLike) -> NDArray[np.intp]:
+def extreme_points(label: ArrayLike, slack: int = 0, seed: int | np.random.Generator | None = None) -> NDArray[np.intp]:
     """The topmost, leftmost, lowest and rightmost pixel of a label.
 
     Parameters
     ----------
     label : array_like of shape (H, W), bool or integer
         What is not 0 belongs to the object.
+    slack : int
+        By how many pixels a point may fall short of the outermost one.
+    seed : int or Generator, optional
+        Of the choice among the pixels that reach as far; a generator is advanced. None takes the middle one.
 
     Returns
     -------
     ndarray of shape (4, 2), intp
-        Rows and columns in the order named; the middle one where several pixels reach as far. Shape (0, 2) for an empty
-        label.
+        Rows and columns in the order named. Shape (0, 2) for an empty label.
 
     Raises
     ------
     InputError
-        If ``label`` is no image of labels.
+        If ``label`` is no image of labels, or ``slack`` is negative.
+
+    References
+    ----------
+    Maninis et al., Deep Extreme Cut (2018), for points drawn among those near the extremes.
     """
+    if slack < 0:
+        raise InputError(f"the slack is {slack}; a number of pixels of at least 0 is expected")
+    rng = None if seed is None else np.random.default_rng(seed)
     pixels = np.argwhere(as_mask(label))
     if not len(pixels):
         return pixels.reshape(0, 2)
     found = []
     first, last = pixels.min(axis=0), pixels.max(axis=0)
     for axis, end in ((0, first[0]), (1, first[1]), (0, last[0]), (1, last[1])):
-        as_far = pixels[pixels[:, axis] == end]
-        found.append(as_far[len(as_far) // 2])
+        as_far = pixels[np.abs(pixels[:, axis] - end) <= slack]
+        found.append(as_far[len(as_far) // 2 if rng is None else rng.integers(len(as_far))])
     return np.asarray(found, dtype=np.intp)
 
 

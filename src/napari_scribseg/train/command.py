@@ -76,6 +76,9 @@ def scribble_net(
     start: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights to start from, with another --seed. Default: random.")
     ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="What the network answers: scribbles (default), box or extreme-points.")
+    ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples in all. Default: a million.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples of a step. Default: 32.")] = None,
     rate: Annotated[float | None, typer.Option(help="Highest learning rate. Default: 0.002.")] = None,
@@ -110,7 +113,7 @@ def scribble_net(
     given = {
         "samples": samples, "batch": batch, "rate": rate, "corrections": corrections, "architecture": network,
         "config": _config(config, network), "validation": tuple(validate) if validate else None, "seed": seed,
-        "start": str(start.expanduser().absolute()) if start else None,
+        "start": str(start.expanduser().absolute()) if start else None, "prompt": prompt,
         "validation_samples": validation_samples, "size": size, "precision": precision, "compile": compile_ or None,
     }  # fmt: skip
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

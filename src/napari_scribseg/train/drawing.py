@@ -1,18 +1,23 @@
-"""The first strokes of a training sample: whole scribbles, parts of them, and strokes on what is not the object."""
+"""The first strokes of a training sample: scribbles on and off the object, or its box or extreme points instead."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_scribseg.core import Stroke
 from napari_scribseg.simulate import ScribbleStyle, simulate_scribble
+from napari_scribseg.simulate.boxes import bounding_box, box_stroke, extreme_points, point_strokes
 from napari_scribseg.simulate.corrections import object_radius
 from napari_scribseg.simulate.strokes import paint
 
-__all__ = ["DrawingOptions", "draw_signal", "draw_style"]
+__all__ = ["DrawingOptions", "Prompt", "draw_signal", "draw_style"]
+
+Prompt = Literal["scribbles", "box", "extreme-points"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +34,19 @@ class DrawingOptions:
     negative : float
         Share of the samples with a stroke off the object as well; the paper has 0.1, but beside each other's strokes
         classes are never alone.
+    prompt : {"scribbles", "box", "extreme-points"}
+        What is drawn: scribbles; or, as the paper compares them, the outline of the bounding box of the object in the
+        view, or a dot on its left-, right-, top- and bottommost pixel. For these only ``radius`` and ``slack`` count.
+    slack : int
+        By how many pixels of the view a side of the box may lie off, either way, and a point fall short (DEXTR: 5 of
+        512).
     """
 
     radius: tuple[float, float] = (0.8, 3.5)
     whole: float = 0.5
     negative: float = 0.35
+    prompt: Prompt = "scribbles"
+    slack: int = 1
 
 
 def draw_style(options: DrawingOptions, rng: np.random.Generator) -> ScribbleStyle:
@@ -42,9 +55,14 @@ def draw_style(options: DrawingOptions, rng: np.random.Generator) -> ScribbleSty
         tiles=int(rng.integers(2, 7)),
         point_distance=float(rng.choice((6, 9, 13))),  # of few values a table each is kept
         deviation=float(rng.uniform(0.3, 2.5)),
-        radius=round(4 * float(rng.uniform(*options.radius))) / 4,
+        radius=_radius(options, rng),
         torn_share=0.3,
     )
+
+
+def _radius(options: DrawingOptions, rng: np.random.Generator) -> float:
+    """Of a random pen, in quarters of a pixel."""
+    return round(4 * float(rng.uniform(*options.radius))) / 4
 
 
 def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
@@ -61,14 +79,36 @@ def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.rand
     Returns
     -------
     ndarray of shape (S, S), int8
-        1 on the object, -1 off it, 0 not painted; empty only where the target is.
+        1 on the object, -1 off it, 0 not painted; empty only where the target is. A box or points are 1 all over.
     """
     signal = np.zeros(target.shape, dtype=np.int8)
+    if options.prompt != "scribbles":
+        signal[_box_or_points(target, options, rng)] = 1
+        return signal
     if rng.random() < options.negative:
         off = _outside(target, rng)
         signal[_stroke(off, options, rng) & ~target] = -1
     signal[_stroke(target, options, rng)] = 1
     return signal
+
+
+def _box_or_points(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Pixels of the box's outline or of the four dots, cut off where the view ends."""
+    drawn = np.zeros(target.shape, dtype=bool)
+    radius, box = _radius(options, rng), bounding_box(target)
+    if box is None:
+        return drawn
+    strokes: tuple[Stroke, ...]
+    if options.prompt == "box":
+        off = rng.integers(-options.slack, options.slack + 1, (2, 2))
+        corners = np.clip(np.reshape(box, (2, 2)) + off, 0, np.subtract(target.shape, 1))
+        (top, left), (bottom, right) = np.sort(corners, axis=0).tolist()
+        strokes = (box_stroke((top, left, bottom, right), 0, radius),)
+    else:
+        strokes = point_strokes(extreme_points(target, options.slack, rng), 0, radius)
+    for stroke in strokes:
+        drawn |= stroke.rasterize(target.shape)
+    return drawn
 
 
 def _outside(target: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:

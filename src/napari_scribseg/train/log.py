@@ -39,11 +39,13 @@ class RunLog:
             int(values["step"]),
         )
 
-    def validation(self, step: int, samples: int, scores: Mapping[str, tuple[float, float]]) -> None:
-        """Rows of ``validation.csv``: for each source, Dice after the first stroke and after one correction."""
-        for source, (first, mended) in scores.items():
-            self._append("validation.csv", [step, samples, source, _short(first), _short(mended)])
-            self._scalars({f"first/{source}": first, f"corrected/{source}": mended}, step)
+    def validation(self, step: int, samples: int, scores: Mapping[str, tuple[float, ...]]) -> None:
+        """Rows of ``validation.csv``: for each source, Dice after the first stroke and after one correction, if any."""
+        for source, given in scores.items():
+            found = dict(zip(self.VALIDATION[3:], given, strict=False))
+            cells = [_short(found[name]) if name in found else "" for name in self.VALIDATION[3:]]
+            self._append("validation.csv", [step, samples, source, *cells])
+            self._scalars({f"{name}/{source}": score for name, score in found.items()}, step)
 
     def close(self) -> None:
         """Write what is still in memory."""

@@ -18,6 +18,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.nets import build, load_model, save_model
 from napari_scribseg.nets.weights import Network
 from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
+from napari_scribseg.train.drawing import DrawingOptions
 from napari_scribseg.train.log import RunLog
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine
@@ -48,13 +49,13 @@ class Result:
         Steps done.
     finished : bool
         Whether these are all.
-    scores : tuple of two float or None
-        Mean Dice of the last validation: after the first stroke, and after one correction.
+    scores : tuple of float or None
+        Mean Dice of the last validation, as :attr:`~napari_scribseg.train.validate.Scores.mean` has it.
     """
 
     step: int
     finished: bool
-    scores: tuple[float, float] | None
+    scores: tuple[float, ...] | None
 
 
 def training_sources(pack: Pack, settings: Settings) -> tuple[str, ...]:
@@ -129,8 +130,11 @@ class _Run:
 
     def __init__(self, settings: Settings, pack: Pack, out: Path, fabric: Fabric, machine: Machine) -> None:
         self.settings, self.pack, self.out, self.fabric, self.machine = settings, pack, out, fabric, machine
-        options = SampleOptions(settings.size, settings.synthetic, settings.superpixels, weights=dict(settings.weights))
-        self.drawing = options.drawing
+        self.drawing = DrawingOptions(prompt=settings.prompt)
+        options = SampleOptions(
+            settings.size, settings.synthetic, settings.superpixels,
+            weights=dict(settings.weights), drawing=self.drawing,
+        )  # fmt: skip
         sources = training_sources(pack, settings)
         self.samples = Samples(pack, sources, settings.seed, options)
         self.zero, self.world = fabric.is_global_zero, fabric.world_size
@@ -138,7 +142,7 @@ class _Run:
         pack.preload(sources)  # before processes are forked: they share the memory
         start = self._start()
         self.step, self.best = start.step, start.best
-        self.scores: tuple[float, float] | None = None
+        self.scores: tuple[float, ...] | None = None
         self.net, self.channels = start.model.train(), start.model.config.in_channels
         if self.world > 1:
             sync_batch_norm(self.net)
@@ -154,7 +158,9 @@ class _Run:
 
     def _validation(self) -> Validation | None:
         s = self.settings
-        return Validation(self.pack, s.validation, s.validation_samples, s.size) if s.validation else None
+        if not s.validation:
+            return None
+        return Validation(self.pack, s.validation, s.validation_samples, s.size, s.prompt)
 
     def _start(self) -> Checkpoint:
         """The newest checkpoint, or a new network."""
@@ -260,14 +266,20 @@ class _Run:
         scores = self.validation.run(
             self.average.model, self.channels, self.fabric.device, self.fabric.autocast, pictures=True
         )
-        self.scores = first, mended = scores.mean
+        self.scores = scores.mean
         self.log.validation(self.step, done, {**scores.sources, "mean": scores.mean})
         (self.out / "pictures").mkdir(exist_ok=True)
         write_pictures(self.out / "pictures" / f"step-{self.step:09d}.png", scores)
-        log.info("validation at step %d: dice %.4f, after a correction %.4f", self.step, first, mended)
-        if first + mended > self.best:
-            self.best = first + mended
+        log.info("validation at step %d: dice %s", self.step, self._told(self.scores))
+        if sum(self.scores) > self.best:
+            self.best = sum(self.scores)
             save_model(self.out / "best.safetensors", self._averaged(), self._card())
+
+    def _told(self, scores: tuple[float, ...]) -> str:
+        """Scores in words."""
+        scribbles = self.settings.prompt == "scribbles"
+        when = ("after the first stroke", "after one correction") if scribbles else ("after the prompt",)
+        return ", ".join(f"{score:.4f} {words}" for score, words in zip(scores, when, strict=True))
 
     def _averaged(self) -> Network:
         return self.average.model  # type: ignore[return-value]
@@ -278,11 +290,12 @@ class _Run:
         card = {
             "data": ", ".join(sorted({item.source for item in used})),
             "licences": "; ".join(sorted({f"{item.data_set}: {item.licence}" for item in used})),
+            "prompt": self.settings.prompt,
             "samples": str(self.step * self.settings.batch),
             "validated on": ", ".join(self.settings.validation),
         }
         if self.scores is not None:
-            card["dice"] = "{:.4f} after the first stroke, {:.4f} after one correction".format(*self.scores)
+            card["dice"] = self._told(self.scores)
         return card
 
     def _save(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from napari_scribseg.core import InputError
+from napari_scribseg.train.drawing import Prompt
 
 __all__ = ["SOURCE_WEIGHTS", "VALIDATION_SOURCES", "Settings"]
 
@@ -36,6 +37,8 @@ class Settings:
         Fields of its configuration that differ from the default.
     start : str
         Path of the weights that the run starts from, of the same network; empty for random ones.
+    prompt : {"scribbles", "box", "extreme-points"}
+        What the network answers. To a box or extreme points there are no corrections.
     samples : int
         In all, over which the learning rate falls to nothing.
     batch : int
@@ -74,6 +77,7 @@ class Settings:
     architecture: str = "plain-unet"
     config: Mapping[str, Any] = field(default_factory=lambda: {"channels": (16, 32, 64, 96, 128)})
     start: str = ""
+    prompt: Prompt = "scribbles"
     samples: int = 1_000_000
     batch: int = 32
     size: int = 128
@@ -108,10 +112,9 @@ class Settings:
         for name in ("decay", "warm_up", "seed"):
             if not 0 <= getattr(self, name) < _LARGEST:
                 raise InputError(f"{name} is {getattr(self, name)}; a number of at least 0 is expected")
-        if self.precision not in get_args(Precision):
-            raise InputError(
-                f"the precision is {self.precision!r}; one of {', '.join(get_args(Precision))} is expected"
-            )
+        for name, choices in (("precision", get_args(Precision)), ("prompt", get_args(Prompt))):
+            if getattr(self, name) not in choices:
+                raise InputError(f"the {name} is {getattr(self, name)!r}; one of {', '.join(choices)} is expected")
         if not all(0 < weight < np.inf for weight in self.weights.values()):
             raise InputError(f"the weights of the sources are {dict(self.weights)}; positive numbers are expected")
 
@@ -130,6 +133,8 @@ class Settings:
 
     def n_corrections(self, step: int) -> int:
         """How many corrections come before the pass that counts; the same in every process."""
+        if self.prompt != "scribbles":
+            return 0
         rng = np.random.default_rng([self.seed, 1, step])
         return int(rng.integers(1, self.corrections + 1)) if rng.random() < self.iterative else 0
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
 from napari_scribseg.io.atomic import write_files
-from napari_scribseg.train.drawing import DrawingOptions
+from napari_scribseg.train.drawing import DrawingOptions, Prompt
 from napari_scribseg.train.geometry import GeometryOptions
 from napari_scribseg.train.losses import dice_scores
 from napari_scribseg.train.pack import Pack
@@ -35,25 +35,26 @@ class Scores:
 
     Attributes
     ----------
-    sources : mapping of str to tuple of two float
-        After the first stroke, and after one correction.
+    sources : mapping of str to tuple of float
+        After the first strokes, and after one correction; after the prompt alone where it is a box or extreme points.
     pictures : ndarray of shape (H, W, 3), uint8
-        Some cases, a row each: image, truth with the first strokes, answer, strokes after the correction, answer to
-        them; empty where none were asked for.
+        Some cases, a row each: image, truth with the first strokes, answer, and, where there is a correction, the
+        strokes after it and the answer to them; empty where none were asked for.
     """
 
-    sources: Mapping[str, tuple[float, float]]
+    sources: Mapping[str, tuple[float, ...]]
     pictures: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 3), dtype=np.uint8))
 
     @property
-    def mean(self) -> tuple[float, float]:
+    def mean(self) -> tuple[float, ...]:
         """Over the sources, each counting once."""
-        first, mended = np.mean(list(self.sources.values()), axis=0)
-        return float(first), float(mended)
+        return tuple(np.mean(list(self.sources.values()), axis=0).tolist())
 
 
 class Validation:
     """Fixed samples of some sources: labelled objects, without changes of the intensities, with a whole first stroke.
+
+    The objects are the same whatever the prompt, and boxes and extreme points lie exactly.
 
     Parameters
     ----------
@@ -63,6 +64,7 @@ class Validation:
         Samples of each source.
     size : int
         Pixels along each side.
+    prompt : {"scribbles", "box", "extreme-points"}
 
     Raises
     ------
@@ -70,7 +72,7 @@ class Validation:
         If the pack lacks a source.
     """
 
-    def __init__(self, pack: Pack, sources: Sequence[str], count: int, size: int) -> None:
+    def __init__(self, pack: Pack, sources: Sequence[str], count: int, size: int, prompt: Prompt = "scribbles") -> None:
         missing = sorted(set(sources) - set(pack.sources))
         if missing or not sources:
             raise InputError(
@@ -83,7 +85,7 @@ class Validation:
             background=0,
             smallest=0.005,
             vary=False,
-            drawing=DrawingOptions(radius=(2, 2), whole=1, negative=0),
+            drawing=DrawingOptions(radius=(2, 2), whole=1, negative=0, prompt=prompt, slack=0),
             geometry=GeometryOptions(
                 context=(1.3, 3.0), largest=1, rim=0, shift=0.3, turned=0, angle=0, stretch=1, bent=0
             ),
@@ -124,24 +126,26 @@ class Validation:
         Scores
             Of the network's answers alone: strokes are not forced upon them.
         """
-        scores, rows = {}, []
+        scores: dict[str, tuple[float, ...]] = {}
+        rows: list[NDArray[np.uint8]] = []
         for number, (source, batches) in enumerate(self.batches.items()):
             dice: list[Tensor] = []
             for part, cpu in enumerate(batches):
                 image, target, known, signal = (tensor.to(device) for tensor in cpu)
                 batch = (image, target, known, signal)
                 with precision():
-                    first = torch.sigmoid(answers(model, image, signal, None, channels))
-                seeds = [[_SEED, number, part * _BATCH + i] for i in range(len(image))]
-                mended = corrected(first, batch, seeds, self.drawing, plain=True)
-                with precision():
-                    second = torch.sigmoid(answers(model, image, mended, first, channels))
-                dice.append(torch.stack([dice_scores(answer > 0.5, target, known) for answer in (first, second)]))
+                    found = [torch.sigmoid(answers(model, image, signal, None, channels))]
+                shown = [cpu[0], cpu[1], cpu[3], found[0].cpu()]
+                if self.drawing.prompt == "scribbles":
+                    seeds = [[_SEED, number, part * _BATCH + i] for i in range(len(image))]
+                    mended = corrected(found[0], batch, seeds, self.drawing, plain=True)
+                    with precision():
+                        found.append(torch.sigmoid(answers(model, image, mended, found[0], channels)))
+                    shown += [mended.cpu(), found[1].cpu()]
+                dice.append(torch.stack([dice_scores(answer > 0.5, target, known) for answer in found]))
                 if pictures and part == 0:
-                    shown = (cpu[0], cpu[1], cpu[3], first.cpu(), mended.cpu(), second.cpu())
                     rows += [_row(*(np.asarray(t[i]) for t in shown)) for i in range(min(_SHOWN, len(image)))]
-            mean = torch.cat(dice, dim=1).double().mean(dim=1)
-            scores[source] = (float(mean[0]), float(mean[1]))
+            scores[source] = tuple(torch.cat(dice, dim=1).double().mean(dim=1).tolist())
         return Scores(scores, np.concatenate(rows)) if rows else Scores(scores)
 
 
@@ -155,10 +159,10 @@ def _row(
     target: NDArray[np.bool_],
     signal: NDArray[np.int8],
     first: NDArray[np.float32],
-    mended: NDArray[np.int8],
-    second: NDArray[np.float32],
+    mended: NDArray[np.int8] | None = None,
+    second: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
-    """Five views side by side, shape (S, 5 S, 3)."""
+    """Three views side by side, or five with a correction, shape (S, 3 S, 3) or (S, 5 S, 3)."""
     plain = (np.clip(image.transpose(1, 2, 0) + 1, 0, 2) * 127.5).astype(np.uint8)
 
     def tinted(mask: NDArray[np.bool_], strokes: NDArray[np.int8]) -> NDArray[np.uint8]:
@@ -168,17 +172,10 @@ def _row(
         view[strokes < 0] = (255, 60, 60)
         return view
 
-    nothing = np.zeros(target.shape, dtype=bool)
-    return np.concatenate(
-        [
-            plain,
-            tinted(target, signal),
-            tinted(first > 0.5, 0 * signal),
-            tinted(nothing, mended),
-            tinted(second > 0.5, 0 * mended),
-        ],
-        axis=1,
-    )
+    views = [plain, tinted(target, signal), tinted(first > 0.5, 0 * signal)]
+    if mended is not None and second is not None:
+        views += [tinted(np.zeros(target.shape, dtype=bool), mended), tinted(second > 0.5, 0 * mended)]
+    return np.concatenate(views, axis=1)
 
 
 def write_pictures(path: Path, scores: Scores) -> None:

@@ -73,7 +73,7 @@ def open_network(weights: str, device: str) -> Network:
     Raises
     ------
     InputError
-        If there is no such file, it is damaged or foreign, or its network takes other inputs.
+        If there is no such file, it is damaged or foreign, or its network takes other inputs, or other prompts.
     """
     shipped = shipped_weights().get(SHIPPED)
     if not weights and shipped is None:
@@ -91,12 +91,14 @@ def open_network(weights: str, device: str) -> Network:
 @lru_cache(maxsize=_KEPT)
 def _load(weights: str, device: str, version: tuple[int, int]) -> Network:
     """The network of a file as it is now (``version``), warmed up."""
-    model, _ = load_model(weights) if weights else load_shipped(SHIPPED)
-    channels = model.config.in_channels
+    model, card = load_model(weights) if weights else load_shipped(SHIPPED)
+    channels, name = model.config.in_channels, Path(weights).name or SHIPPED
     if channels not in INPUT_CHANNELS:
         expected = " or ".join(map(str, INPUT_CHANNELS))
-        name = Path(weights).name or SHIPPED
         raise InputError(f"the network in {name} takes {channels} input channels; {expected} are expected")
+    prompt = card.get("prompt", "scribbles")
+    if prompt != "scribbles":
+        raise InputError(f"the network in {name} answers {prompt[:60]!r}; one that answers scribbles is expected")
     network = Network(for_inference(model, device), channels)
     for n in (1, 2):
         image = torch.zeros((n, 3, WORKING_SIZE, WORKING_SIZE), device=network.device)
