@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Engine, Geometry, InputError
 from napari_scribseg.core.registry import engine_class, get_engine
 from napari_scribseg.io import LoadedVolume, read_labels, read_volume
+from napari_scribseg.session.rules import suffice
 from napari_scribseg.session.session import Session
 from napari_scribseg.session.volume import Plane, Volume
 
@@ -180,7 +181,7 @@ def segment_strokes(
     Raises
     ------
     InputError
-        If the shapes differ, nothing is painted, or a slice has strokes of one class only.
+        If the shapes differ, nothing is painted, or a slice has strokes of one class only (where the engine needs two).
     """
     volume = Volume.from_array(image.array, image.geometry, channels=image.channels)
     if painted.shape != volume.shape:
@@ -189,7 +190,8 @@ def segment_strokes(
     if not planes:
         raise InputError("the scribbles hold no stroke; paint at least one stroke for each of two classes on a slice")
     table = (classes or ClassTable()).with_ids(int(i) for i in np.unique(painted))
-    lonely = [p for p in planes if np.unique(painted[p.slicer]).size < (2 if painted[p.slicer].all() else 3)]
+    drawn = {p: np.setdiff1d(painted[p.slicer], [0]).tolist() for p in planes}
+    lonely = [p for p, ids in drawn.items() if len(ids) == 1 and not suffice(ids, engine.info, table.background)]
     if lonely:
         raise InputError(
             f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (first {lonely[0]}); "

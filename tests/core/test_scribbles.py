@@ -107,3 +107,12 @@ def test_strokes_outside_and_in_3d():
 def test_bad_strokes_are_named(points, radius, index, words):
     with pytest.raises(InputError, match=words):
         Scribbles(np.full((4, 4), -1, np.int32), 2).add(Stroke(points, radius, index))
+
+
+def test_the_rest_of_a_lonely_class():
+    lonely = Scribbles.from_labels(np.array([[0, 7, 0, 7]])).with_rest()
+    assert lonely.ids == (0, 7)
+    np.testing.assert_array_equal(lonely.seeds, [[-1, 1, -1, 1]])
+    for painted in ([[1, 0, 7]], [[9, 0, 0]], [[0, 0]]):
+        whole = Scribbles.from_labels(np.array(painted), background=9)
+        assert whole.with_rest() is whole

@@ -5,7 +5,7 @@ from numba import njit
 
 from napari_scribseg.numerics.density import spatially_varying_density
 from napari_scribseg.numerics.fused import density as fused
-from napari_scribseg.numerics.fused.colour import colour_density
+from napari_scribseg.numerics.fused.colour import colour_density, nearest_colour
 from napari_scribseg.numerics.fused.exponential import exp_negative
 
 
@@ -117,3 +117,12 @@ def test_colour_density_of_a_constant_image_is_one():
     seeds[1, 1], seeds[3, 3] = 0, 1
     density = colour_density(np.full((3, 5, 6), 9.0, dtype=np.float32), seeds, 2, 8.0)
     np.testing.assert_allclose(density, 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_nearest_colour(channels):
+    rng = np.random.default_rng(0)
+    image, colours = rng.normal(size=(channels, 31, 40)), rng.normal(size=(channels, 5))
+    expected = np.sqrt(((image[..., None] - colours[:, None, None]) ** 2).sum(0)).min(-1)
+    found = nearest_colour(image.astype(np.float32), colours.astype(np.float32))
+    np.testing.assert_allclose(found, expected, atol=1e-6)

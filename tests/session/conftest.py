@@ -108,6 +108,22 @@ class Few(Nearest):
     info: ClassVar[EngineInfo] = EngineInfo("few", "Few", "for tests", max_classes=2)
 
 
+@dataclass(frozen=True)
+class Alone(Nearest):
+    """A Nearest that one class is enough for: all that is darker or brighter than it is the rest."""
+
+    info: ClassVar[EngineInfo] = EngineInfo("alone", "Alone", "for tests", min_classes=1)
+
+    def segment(self, image, scribbles, state, report=silent):
+        if np.count_nonzero(scribbles.counts) > 1:
+            return super().segment(image, scribbles, state, report)
+        drawn, grey = int(np.argmax(scribbles.counts)), image.data.mean(axis=0)
+        own = np.abs(grey - grey[scribbles.seeds == drawn].mean()) < 50
+        p = np.empty((2, *image.shape), np.float32)
+        p[drawn], p[1 - drawn] = own, ~own
+        return Segmentation(p, state)
+
+
 @pytest.fixture
 def gate(request):
     """A gate and the engine that waits at it."""
@@ -144,4 +160,4 @@ def painted():
 @pytest.fixture
 def engines():
     """The engine classes for tests, by name."""
-    return {"nearest": Nearest, "gated": Gated, "lying": Lying, "few": Few}
+    return {"nearest": Nearest, "gated": Gated, "lying": Lying, "few": Few, "alone": Alone}

@@ -302,3 +302,33 @@ def test_an_answer_that_comes_after_an_undo_leaves_the_undone_stroke_to_redo(ses
     np.testing.assert_array_equal(session.painted(0), second)
     np.testing.assert_array_equal(session.labels, with_both)
     assert not session.can_redo
+
+
+def test_an_overtaken_live_job_ends_with_its_next_preview(session, painted, gate, inbox):
+    seen = []
+    session.updated.connect(seen.append)
+    live = session.draw(painted, 0, live=True)
+    arrive(gate, inbox)
+    session.overtake()
+    gate[0].go.release()
+    update = inbox.wait(live, 10)
+    assert seen == [update]  # the preview, which tells no side from the other, and not the answer after it
+    assert np.unique(update.probabilities).size <= 3
+    assert not update.final
+    settle(session, inbox)
+    final = session.draw(painted, 0)
+    arrive(gate, inbox)
+    session.overtake()  # says nothing to a job that is not live
+    gate[0].go.release()
+    assert inbox.wait(final, 10).final
+
+
+def test_a_live_job_that_is_not_overtaken_goes_on_after_its_preview(session, painted, gate, inbox):
+    seen = []
+    session.updated.connect(seen.append)
+    live = session.draw(painted, 0, live=True)
+    arrive(gate, inbox)
+    gate[0].go.release()
+    assert inbox.wait(live, 10) is seen[-1]
+    assert len(seen) == 2
+    assert not np.array_equal(seen[0].probabilities, seen[1].probabilities)

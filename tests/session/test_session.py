@@ -455,3 +455,20 @@ def test_finished_labels_are_those_without_a_preview(volume, engines, painted):
     assert (shown != before).any()
     assert (session.finished_labels() == session.labels).all()
     assert (session.labels != before).any()
+
+
+def test_one_class_is_enough_where_the_engine_says_so(volume, engines, painted):
+    session = Session(volume, engines["alone"]())
+    alone = np.where(painted == 2, painted, 0)
+    update = session.draw(alone, 0).result()
+    assert update.ids == (0, 2)
+    np.testing.assert_array_equal(session.labels[0], np.where(volume.image(update.plane).data[0] > 50, 2, 0))
+    assert session.draw(alone, 1, live=True).result().ids == (0, 2)
+
+
+def test_the_background_alone_is_not_enough(volume, engines, painted):
+    session = Session(volume, engines["alone"](), classes=ClassTable.from_ids([1, 2], background=2))
+    hints = log(session.hint)
+    assert session.draw(np.where(painted == 2, painted, 0), 0).result() is None
+    assert "one class only" in hints[0]
+    assert not session.labels.any()

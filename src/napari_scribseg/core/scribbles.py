@@ -144,6 +144,16 @@ class Scribbles:
         seeds[stroke.rasterize(self.shape)] = stroke.class_index
         return replace(self, seeds=seeds)
 
+    def with_rest(self) -> Scribbles:
+        """These scribbles, and if they are of one class only, a class of id 0 without any for all that is not its own.
+
+        For engines that one class is enough for (:attr:`EngineInfo.min_classes <napari_scribseg.core.EngineInfo>`);
+        unchanged if the only class is the background.
+        """
+        if self.n_classes != 1 or self.ids == (0,):
+            return self
+        return Scribbles(np.where(self.seeds == 0, np.int32(1), np.int32(UNKNOWN)), 2, (0, *self.ids))
+
     def to_ids(self, labels: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
         """Label ids for an array of class indices, in the smallest sufficient unsigned type."""
         table = np.asarray(self.ids, dtype=np.min_scalar_type(max(self.ids, default=0)))

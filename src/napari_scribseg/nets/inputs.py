@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from napari_scribseg.core import InputError
+from napari_scribseg.nets.guidance import guidance
 
 __all__ = ["INPUT_CHANNELS", "network_input"]
 
-INPUT_CHANNELS = (4, 6)  # numbers of channels that network_input can fill
+INPUT_CHANNELS = (4, 6, 11)  # numbers of channels that network_input can fill
 
 
 def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channels: int) -> Tensor:
@@ -25,6 +26,7 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
         Probability of the object as the network gave it before the last stroke, 0 to 1; None where there was none.
     channels : int
         4: image and signal, as published. 6: image, strokes on and off the object as two channels, previous output.
+        11: these, and the maps of :func:`~napari_scribseg.nets.guidance.guidance`.
 
     Returns
     -------
@@ -38,7 +40,10 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
     strokes = signal.to(image.dtype)
     if channels == 4:
         return torch.cat((image, strokes[:, None]), dim=1)
-    if channels != 6:
-        raise InputError(f"a network with {channels} input channels cannot be given strokes; 4 or 6 are expected")
+    if channels not in INPUT_CHANNELS:
+        raise InputError(f"a network with {channels} input channels cannot be given strokes; 4, 6 or 11 are expected")
     before = torch.zeros_like(strokes) if previous is None else previous.to(image.dtype)
-    return torch.cat((image, torch.stack((strokes.clamp(min=0), (-strokes).clamp(min=0), before), dim=1)), dim=1)
+    parts = [image, torch.stack((strokes.clamp(min=0), (-strokes).clamp(min=0), before), dim=1)]
+    if channels == 11:
+        parts.append(guidance(image, signal).to(image.dtype))
+    return torch.cat(parts, dim=1)

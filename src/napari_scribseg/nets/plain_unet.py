@@ -23,7 +23,8 @@ class PlainUNetConfig:
     Attributes
     ----------
     in_channels : int
-        Red, green, blue, strokes on the object, strokes on others, the previous output.
+        Red, green, blue, strokes on the object, strokes on others, the previous output, and the five maps of
+        :func:`~napari_scribseg.nets.guidance.guidance`.
     channels : tuple of int
         Feature channels at each scale, the finest first; each scale has half the size of the one before.
     convolutions : int
@@ -37,7 +38,7 @@ class PlainUNetConfig:
         ``relu`` is the faster one on a CPU.
     """
 
-    in_channels: int = 6
+    in_channels: int = 11
     channels: tuple[int, ...] = (24, 48, 96, 128, 160)
     convolutions: int = 2
     patch: int = 2

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["thin_seeds"]
+__all__ = ["MOST", "thin_seeds"]
 
-_MOST = 64  # stroke pixels of a label that its densities are estimated from
+MOST = 64
 
 
-def thin_seeds(seeds: NDArray[np.int32], n_classes: int) -> NDArray[np.int32]:
-    """The seeds with at most a fixed number of pixels of each label left, evenly taken in raster order.
+def thin_seeds(seeds: NDArray[np.int32], n_classes: int, most: int = MOST) -> NDArray[np.int32]:
+    """The seeds with at most a number of pixels of each label left, evenly taken in raster order.
 
     Parameters
     ----------
@@ -19,13 +19,15 @@ def thin_seeds(seeds: NDArray[np.int32], n_classes: int) -> NDArray[np.int32]:
         Class index of each stroke pixel, -1 elsewhere.
     n_classes : int
         Number of classes.
+    most : int
+        Stroke pixels of a label; the default is what a density is estimated from.
     """
     flat = seeds.reshape(-1)
     thin = np.full(flat.shape, -1, dtype=np.int32)
     known = np.flatnonzero(flat >= 0)
     for label in range(n_classes):
         own = known[flat[known] == label]
-        if len(own) > _MOST:
-            own = own[np.arange(_MOST) * len(own) // _MOST]
+        if len(own) > most:
+            own = own[np.arange(most) * len(own) // most]
         thin[own] = label
     return thin.reshape(seeds.shape)

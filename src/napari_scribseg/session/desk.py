@@ -12,6 +12,7 @@ from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.session.history import ArrayChange, Change, Step
 from napari_scribseg.session.journal import Kind
+from napari_scribseg.session.rules import suffice
 from napari_scribseg.session.runner import Runner
 from napari_scribseg.session.state import State, locked_error
 from napari_scribseg.session.updates import Restored
@@ -43,7 +44,8 @@ class Desk:
         drawn = tuple(int(i) for i in np.unique(strokes[strokes != 0]))
         self._session.classes = state.classes.with_ids(drawn)
         if live:
-            return self._runner.ask(plane, strokes, None) if len(drawn) > 1 else _done(None)
+            enough = suffice(drawn, state.engine.info, state.classes.background)
+            return self._runner.ask(plane, strokes, None) if enough else _done(None)
         changes = canvas.paint(plane, strokes)
         newest = state.history.top
         if changes or newest is None or not newest.waiting or newest is not state.history.newest(plane):
@@ -55,7 +57,7 @@ class Desk:
         self, plane: Plane, strokes: NDArray[Any], drawn: tuple[int, ...], step: Step, *, demand: bool
     ) -> Future[Any]:
         info = self._state.engine.info
-        if 2 <= len(drawn) <= info.max_classes:
+        if suffice(drawn, info, self._state.classes.background):
             return self._runner.ask(plane, strokes, step)
         self._runner.stop(plane)
         self._runner.resolve(step)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core.engine import Segmentation
+from napari_scribseg.core.engine import EngineInfo, Segmentation
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.session.volume import Plane
 
-__all__ = ["OVERLAPS", "check_segmentation", "combine", "to_label_ids"]
+__all__ = ["OVERLAPS", "check_segmentation", "combine", "suffice", "to_label_ids"]
 
 OVERLAPS = ("overwrite", "keep")
+
+
+def suffice(drawn: Collection[int], info: EngineInfo, background: int | None) -> bool:
+    """Whether an engine can work with strokes of these ids, and no more of them than it takes."""
+    alone = len(drawn) == 1 and info.min_classes == 1 and background not in drawn
+    return alone or 2 <= len(drawn) <= info.max_classes
 
 
 def combine(

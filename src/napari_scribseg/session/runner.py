@@ -14,7 +14,7 @@ from napari_scribseg.session.cache import MISSING, Lru
 from napari_scribseg.session.history import Change, Step, pack
 from napari_scribseg.session.journal import Patch, Recipe
 from napari_scribseg.session.propagate import Propagation
-from napari_scribseg.session.rules import combine
+from napari_scribseg.session.rules import combine, suffice
 from napari_scribseg.session.state import State, engine_key
 from napari_scribseg.session.updates import Region, Restored, Update
 from napari_scribseg.session.volume import Plane
@@ -97,6 +97,12 @@ class Runner:
         """Whether a job for ``plane`` that still counts runs or waits."""
         jobs = (self._scheduler.running, self._scheduler.pending)
         return any(job is not None and job.plane == plane and not job.stop.is_set() for job in jobs)
+
+    def overtake(self) -> None:
+        """The pen has moved on: let the live job that runs end with its next preview."""
+        running = self._scheduler.running
+        if running is not None and running.live:
+            running.overtaken.set()
 
     @property
     def has_newer(self) -> bool:
@@ -216,6 +222,7 @@ class Runner:
         region = self._canvas.show(job.plane, self._combined(job, answer))
         update = self._update(job, answer, region, final=False)
         self._tell(update, array)
+        job.seen = answer, update
         return update
 
     def _done(self, job: Job, outcome: Outcome) -> None:
@@ -229,7 +236,8 @@ class Runner:
         elif outcome.error is not None:
             self._fail(job, outcome.error)
         elif outcome.answer is not None and job.live:
-            job.future.set_result(self._show(job, outcome.answer))
+            seen, update = job.seen or (None, None)
+            job.future.set_result(update if seen is outcome.answer else self._show(job, outcome.answer))
         elif outcome.answer is not None:
             self._commit(job, outcome, outcome.answer)
 
@@ -262,7 +270,8 @@ class Runner:
             plane, step = self._unanswered.popitem()
             if step.waiting and self._history.newest(plane) is step and plane not in self._canvas.accepted:
                 painted = self._canvas.strokes.get(plane)
-                if 2 <= np.unique(painted[painted != 0]).size <= self._state.engine.info.max_classes:
+                drawn = {int(i) for i in np.unique(painted[painted != 0])}
+                if suffice(drawn, self._state.engine.info, self._state.classes.background):
                     self.ask(plane, painted, step, again=True)
                     return True
                 self.resolve(step)

@@ -244,6 +244,10 @@ class Session:
         self._require_open()
         return self._desk.draw(painted, self.plane(index), live=live, demand=demand)
 
+    def overtake(self) -> None:
+        """Tell that the pen has moved on: a live answer that is being computed ends with its next preview."""
+        self._runner.overtake()
+
     def undo(self) -> bool:
         """Take back the last step, strokes and output together; stops what is running. False where there is none."""
         self._require_open()

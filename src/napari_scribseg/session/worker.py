@@ -132,7 +132,17 @@ class StopSign(threading.Event):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One request; filled in the owner's thread, then read only by the worker."""
+    """One request; filled in the owner's thread, then read only by the worker.
+
+    Attributes
+    ----------
+    live : bool
+        The pen is still down: the answer is only shown.
+    overtaken : Event
+        Set while the job runs when the pen has moved on: its next preview is its answer, for the next job to begin.
+    seen : tuple of Answer and Update, or None
+        The preview that was shown last; belongs to the owner's thread.
+    """
 
     plane: Plane
     generation: int
@@ -147,6 +157,8 @@ class Job:
     image: Image | None = None
     prepared: Any = MISSING
     warm: Any = MISSING
+    overtaken: threading.Event = field(default_factory=threading.Event)
+    seen: Any = None
     future: Future[Any] = field(default_factory=Future)
     stop: StopSign = field(default_factory=StopSign)
 
@@ -200,13 +212,19 @@ def run_job(
             pause()
         painted = outcome.painted = job.painted if job.seeder is None else job.seeder(image)
         scribbles = Scribbles.from_labels(painted, background=job.background)
-        shown = -1.0
+        if job.engine.info.min_classes == 1:
+            scribbles = scribbles.with_rest()
+        shown, seen = -1.0, None
 
         def report(fraction: float, preview: Segmentation[object] | None = None) -> None:
-            nonlocal shown
+            nonlocal shown, seen
             pause()
             if preview is not None and job.seeder is None:
-                show(_answer(preview, scribbles, name))
+                seen = _answer(preview, scribbles, name)
+                show(seen)
+            if seen is not None and job.overtaken.is_set():
+                outcome.answer = seen
+                raise Cancelled
             if fraction - shown >= 0.01:
                 shown = float(fraction)
                 progress(min(max(shown, 0.0), 1.0))
@@ -215,7 +233,8 @@ def run_job(
         answer = job.engine.segment(image, scribbles, state, report)
         outcome.answer = _answer(answer, scribbles, name)
     except Cancelled as error:
-        outcome.error = error if job.stop.is_set() else RuntimeError(f"the engine {name!r} stopped unasked")
+        if job.stop.is_set() or outcome.answer is None:
+            outcome.error = error if job.stop.is_set() else RuntimeError(f"the engine {name!r} stopped unasked")
     except Exception as error:  # noqa: BLE001  an engine, or a lazy array, may raise anything; it is shown to the user
         outcome.error = error
     return outcome

@@ -51,8 +51,8 @@ class SampleOptions:
     """
 
     size: int = 128
-    synthetic: float = 0.25
-    superpixels: float = 0.4
+    synthetic: float = 0.2
+    superpixels: float = 0.3
     background: float = 0.08
     smallest: float = 0.003
     largest: float = 0.9

@@ -88,8 +88,8 @@ class Settings:
     ema: float = 0.999
     iterative: float = 0.3
     corrections: int = 1
-    synthetic: float = 0.25
-    superpixels: float = 0.4
+    synthetic: float = 0.2
+    superpixels: float = 0.3
     validation: tuple[str, ...] = VALIDATION_SOURCES
     validation_samples: int = 48
     weights: Mapping[str, float] = field(default_factory=lambda: dict(SOURCE_WEIGHTS))

@@ -83,6 +83,7 @@ class Annotator:
             return
         if self.session.is_busy:
             self._behind = True
+            self.session.overtake()
             return
         self._behind = False
         plane = self.layers.plane()
@@ -288,9 +289,9 @@ class Annotator:
             return
         if update.region[0].stop:
             self.layers.refresh_result(thumbnail=update.final)
-        self.view.show_notes(update.notes)
-        if update.final:
+        if update.final:  # what changes beside the canvas has the whole window painted anew
             self._last_error = ""
+            self.view.show_notes(update.notes)
             self.view.say(f"Done: {len(update.ids)} classes{self._where(update.plane)}")
             self.overlay.show(update.plane)
         self.show_state()

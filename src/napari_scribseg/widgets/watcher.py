@@ -14,7 +14,7 @@ __all__ = ["Watcher"]
 
 Later = Callable[[int, Callable[[], object]], None]
 
-_PEN_MS = 25  # pen movements within this time are answered together
+_PEN_MS = 4  # pen movements within this time are answered together
 _LOOK_MS = 10  # so are the many events of one movement of a slider
 _PAUSE_MS = 2500  # after work, in which what the autosave left for later is written
 

@@ -10,10 +10,11 @@ from napari_scribseg.numerics.fused.density import spatially_varying_density
 from napari_scribseg.numerics.fused.kernel import kernel
 from napari_scribseg.numerics.threads import band_edges, in_parallel
 
-__all__ = ["colour_density"]
+__all__ = ["colour_density", "nearest_colour"]
 
 _CELL = 0.5  # size of a cell of the grid, in sigma
 _MAX_VALUES = 1 << 22  # of a grid; above, and for more than three channels, the densities are summed directly
+_RUN = 512  # pixels that are compared at once
 _EVERYWHERE = 1e6  # width of a spatial kernel that makes no difference between places
 
 Float32 = NDArray[np.float32]
@@ -142,3 +143,47 @@ def _look_up_grey(table, image, low, inverse, density, start, stop):
                 value = (pixels[x] - low) * inverse
                 i = min(np.int32(value), last)
                 out[x] = row[i] + (value - np.float32(i)) * (row[i + 1] - row[i])
+
+
+def nearest_colour(image: Float32, colours: Float32) -> Float32:
+    """Distance of each pixel's colour from the nearest of some colours.
+
+    Parameters
+    ----------
+    image : ndarray of shape (C, H, W), float32
+    colours : ndarray of shape (C, M), float32
+        At least one.
+
+    Returns
+    -------
+    ndarray of shape (H, W), float32
+        Euclidean, in the units of the image.
+    """
+    flat = np.ascontiguousarray(image).reshape(len(image), -1)
+    squares = np.empty(flat.shape[1], dtype=np.float32)
+    _nearest(flat, colours, squares)
+    return np.sqrt(squares, out=squares).reshape(image.shape[1:])
+
+
+@kernel
+def _nearest(flat, colours, squares):
+    """Square of the distance from the nearest column of ``colours`` (C, M), for every column of ``flat`` (C, P)."""
+    n_channels, n_pixels = flat.shape
+    away = np.empty(_RUN, np.float32)
+    for first in range(0, n_pixels, _RUN):
+        n = min(_RUN, n_pixels - first)
+        own = squares[first : first + n]
+        for j in range(colours.shape[1]):
+            for x in range(n):
+                away[x] = np.float32(0)
+            for c in range(n_channels):
+                colour, row = colours[c, j], flat[c, first : first + n]
+                for x in range(n):
+                    difference = row[x] - colour
+                    away[x] += difference * difference
+            if j == 0:
+                for x in range(n):
+                    own[x] = away[x]
+            else:
+                for x in range(n):
+                    own[x] = min(own[x], away[x])

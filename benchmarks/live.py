@@ -1,0 +1,146 @@
+"""From a mouse move to changed pixels in the window: run as ``xvfb-run -a python benchmarks/live.py [engine] [size]``.
+
+Draws strokes of three classes with the mouse on a real picture in a real napari window, 60 moves a second. For each
+move, the time until the window has painted an answer to strokes that hold it; moves that fall into the time of one
+answer wait for the next, and count with that. Says also how long the widget takes to open, and from the first move to
+the first answer, network loaded and warmed up included.
+"""
+
+import statistics
+import sys
+import time
+
+import napari
+import numpy as np
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+from skimage import data, transform
+
+from napari_scribseg.core import ClassTable
+from napari_scribseg.widgets import segmentation
+
+RATE = 60.0  # moves a second
+MOVES = 40  # of a stroke
+NUMBER = 12  # of strokes
+
+
+class Clock:
+    """Notes when moves are made, when their strokes are read, and when answers are painted."""
+
+    def __init__(self, viewer, front):
+        self.moves, self.paints = [], []
+        self._read, self._due = {}, []
+        self._session, self._answered = front.session, 0
+        canvas = viewer.window._qt_viewer.canvas
+        canvas.native.frameSwapped.connect(self._painted)
+        self._session.updated.connect(self._updated)
+        ask = self._session.draw
+
+        def draw(*args, **kwargs):
+            now = time.perf_counter()
+            future = ask(*args, **kwargs)
+            self._read[self._session._runner._generation] = now
+            return future
+
+        self._session.draw = draw
+
+    def _updated(self, update):
+        read = self._read.get(update.generation)
+        if read is not None:
+            self._due.append(read)
+
+    def _painted(self):
+        now = time.perf_counter()
+        self.paints += [(read, now) for read in self._due]
+        self._due.clear()
+
+    def latencies(self):
+        """Milliseconds of every move that an answer came to."""
+        found = []
+        for move in self.moves:
+            after = [painted for read, painted in self.paints if read >= move]
+            if after:
+                found.append(1e3 * (min(after) - move))
+        return found
+
+
+def wait(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        QApplication.processEvents()
+        time.sleep(0.0005)
+
+
+def to_canvas(viewer, point):
+    x, y = viewer.window._qt_viewer.canvas.view.scene.transform.map([point[1], point[0]])[:2]
+    return QPoint(round(x), round(y))
+
+
+def stroke(viewer, points, clock, rest):
+    native = viewer.window._qt_viewer.canvas.native
+    where = [to_canvas(viewer, point) for point in points]
+    QTest.mouseMove(native, where[0])
+    QTest.mousePress(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
+    due = time.perf_counter()
+    for point in where[1:]:
+        due += 1 / RATE
+        clock.moves.append(time.perf_counter())
+        QTest.mouseMove(native, point)
+        wait(max(due - time.perf_counter(), 0))
+    wait(0.3)
+    QTest.mouseRelease(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
+    wait(rest)
+
+
+def quantiles(times):
+    return f"median {statistics.median(times):.0f}, 95 % {np.percentile(times, 95):.0f}, most {max(times):.0f} ms"
+
+
+def main(engine="scribble-net", size=512):
+    image = transform.resize(data.camera(), (size, size), preserve_range=True).astype(np.uint8)
+    viewer = napari.Viewer(show=False)
+    viewer.window._qt_window.resize(1280, 800)
+    viewer.window._qt_window.show()
+    viewer.add_image(image, name="camera")
+    wait(2)
+    began = time.perf_counter()
+    widget = segmentation.SegmentationWidget(viewer)
+    viewer.window.add_dock_widget(widget)
+    widget.start()
+    QApplication.processEvents()
+    opened = time.perf_counter() - began
+    front = widget.desk.front
+    front.session.use(engine)
+    front.set_classes(ClassTable.from_ids([1, 2], background=255))
+    clock = Clock(viewer, front)
+    rng = np.random.default_rng(0)
+    places = {255: (0.15, 0.7), 1: (0.35, 0.4), 2: (0.9, 0.75)}  # sky, coat, grass
+    first = None
+    for number in range(NUMBER):
+        label = (255, 1, 2)[number % 3]
+        front.layers.strokes.selected_label = label
+        start = np.asarray(places[label]) * size + rng.normal(0, 0.02 * size, 2)
+        turn = rng.uniform(0, 2 * np.pi) + np.linspace(0, 2, MOVES)
+        points = start + np.cumsum(np.stack((np.sin(turn), np.cos(turn)), 1), axis=0) * 0.15 * size / MOVES
+        stroke(viewer, np.clip(points, 2, size - 3), clock, rest=1.0)
+        if first is None and clock.paints:
+            first = clock.paints[0][1] - clock.moves[0]
+        if number == 2:
+            warm = len(clock.moves)  # all three classes have strokes
+    times = clock.latencies()
+    clock.moves = clock.moves[warm:]
+    steady = clock.latencies()
+    print(
+        f"{engine}, {size} x {size}, widget opened in {opened:.2f} s, first answer {first:.2f} s after the first move"
+    )
+    print(f"moves with an answer, all: {len(times)}, {quantiles(times)}")
+    print(f"three classes: {len(steady)} of {len(clock.moves)}, {quantiles(steady)}")
+    print(f"answers painted: {len(clock.paints)} of {NUMBER * (MOVES - 1)} moves")
+    viewer.window.screenshot("/tmp/live.png", canvas_only=False)
+    widget.end_all()
+    viewer.close()
+
+
+if __name__ == "__main__":
+    main(*(f(v) for f, v in zip((str, int), sys.argv[1:], strict=False)))
