@@ -332,3 +332,29 @@ def test_a_live_job_that_is_not_overtaken_goes_on_after_its_preview(session, pai
     assert inbox.wait(live, 10) is seen[-1]
     assert len(seen) == 2
     assert not np.array_equal(seen[0].probabilities, seen[1].probabilities)
+
+
+def test_an_engine_prepares_before_the_first_stroke(session, painted, gate, inbox, executor):
+    for _ in range(2):
+        session.prepare(0)
+        executor.submit(int).result(10)
+        inbox.run()
+    future = session.draw(painted, 0)
+    arrive(gate, inbox)
+    gate[0].go.release()
+    assert inbox.wait(future, 10).final
+    assert gate[0].calls == ["prepare", "segment after 0"]
+
+
+def test_a_failure_to_prepare_waits_for_the_stroke(volume, painted, executor, inbox, engines):
+    class Broken(engines["nearest"]):
+        def prepare(self, image, device="auto"):
+            raise RuntimeError("no such thing")
+
+    session, failures = Session(volume, Broken(), executor=executor, deliver=inbox.deliver), []
+    session.failed.connect(lambda plane, error: failures.append(str(error)))
+    session.prepare(0)
+    future = session.draw(painted, 0)
+    settle(session, inbox)
+    assert failures == ["no such thing"]
+    assert isinstance(future.exception(), RuntimeError)

@@ -36,6 +36,7 @@ def warm_up() -> None:
         lambda: density.spatially_varying_density(image, seeds, np.ones((2, 40, 44), dtype=np.float32), 5.0),
         lambda: colour.colour_density(image, seeds, 2, 8.0),
         lambda: colour.colour_density(image[:1], seeds, 2, 8.0),
+        lambda: colour.nearest_colour(image, image[:, 0, :5].copy()),
         lambda: distance.euclidean_distance(seeds, 2),
         lambda: distance.geodesic_distance(seeds, 2, weights),
     ]

@@ -129,6 +129,27 @@ class Runner:
 
         self._executor.submit(run)
 
+    def prepare(self, plane: Plane) -> None:
+        """Let the engine in use load and prepare for a plane before a stroke asks for it; failures wait for the stroke."""
+        volume, engine, device = self._state.volume, self._state.engine, self._state.device
+        key = ("prepared", plane, device, engine_key(engine))
+        if self.is_inline or self._cache.get(key, MISSING) is not MISSING:
+            return
+
+        def work() -> Any:
+            try:
+                image = volume.image(plane)
+                return image, engine.prepare(image, device)
+            except Exception:  # noqa: BLE001  an engine, or a lazy array, may raise anything; the stroke will tell
+                return None
+
+        def done(found: Any) -> None:
+            if found is not None:
+                self._cache.put(("image", plane), found[0])
+                self._cache.put(key, found[1])
+
+        self.in_background(work, done)
+
     def refuse(self, plane: Plane, error: Exception) -> Future[Any]:
         """Tell of a request that cannot be met; returns its future."""
         future: Future[Any] = Future()

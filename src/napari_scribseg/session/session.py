@@ -244,6 +244,16 @@ class Session:
         self._require_open()
         return self._desk.draw(painted, self.plane(index), live=live, demand=demand)
 
+    def prepare(self, index: Plane | int | None = None) -> None:
+        """Let the engine load and look at a plane in the background, so that its first stroke need not wait for that.
+
+        Raises
+        ------
+        InputError
+            If there is no such plane.
+        """
+        self._runner.prepare(self.plane(index))
+
     def overtake(self) -> None:
         """Tell that the pen has moved on: a live answer that is being computed ends with its next preview."""
         self._runner.overtake()

@@ -35,6 +35,8 @@ __all__ = [
     "run_job",
 ]
 
+_REST = 0.15  # seconds that a pen rests before more than a preview is computed
+
 Deliver = Callable[[Callable[[], None]], None]
 Seeder = Callable[[Image], NDArray[Any]]
 
@@ -139,7 +141,7 @@ class Job:
     live : bool
         The pen is still down: the answer is only shown.
     overtaken : Event
-        Set while the job runs when the pen has moved on: its next preview is its answer, for the next job to begin.
+        Set while the job runs when the pen has moved on: a preview is then all of its answer, for the next job to begin.
     seen : tuple of Answer and Update, or None
         The preview that was shown last; belongs to the owner's thread.
     """
@@ -222,6 +224,8 @@ def run_job(
             if preview is not None and job.seeder is None:
                 seen = _answer(preview, scribbles, name)
                 show(seen)
+                if job.live:
+                    job.overtaken.wait(_REST)
             if seen is not None and job.overtaken.is_set():
                 outcome.answer = seen
                 raise Cancelled

@@ -196,6 +196,7 @@ class Annotator:
         plane = self.layers.plane()
         if plane is not None and mode != "demand" and not session.is_accepted(plane):
             session.draw(self.layers.painted(plane), plane)
+        self._prepare()
 
     @_told
     def set_classes(self, classes: ClassTable) -> None:
@@ -253,6 +254,13 @@ class Annotator:
         if self.layers.strokes is not None:
             self.view.show_brush(self.layers.strokes.selected_label)
         self.look()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Let the engine load while the user still looks for where to begin."""
+        plane = self.layers.plane()
+        if plane is not None and not self.session.is_busy:
+            self.session.prepare(plane)
 
     def show_state(self) -> None:
         """Tell the view which buttons make sense."""

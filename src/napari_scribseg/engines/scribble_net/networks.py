@@ -102,5 +102,6 @@ def _load(weights: str, device: str, version: tuple[int, int]) -> Network:
     network = Network(for_inference(model, device), channels)
     for n in (1, 2):
         image = torch.zeros((n, 3, WORKING_SIZE, WORKING_SIZE), device=network.device)
-        network(image, image[:, 0], None)
+        strokes = torch.eye(WORKING_SIZE, device=network.device).expand(n, -1, -1)
+        network(image, strokes, None)
     return network

@@ -85,13 +85,18 @@ def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: 
     report(0.0)
     strokes = Strokes.of(scribbles.seeds)
     labels, whole = [int(k) for k in np.flatnonzero(scribbles.counts)], engine.crop == "whole"
-    kept, before = _recalled(state.memory, strokes, labels, state.scene)
+    kept, before, drawn = _recalled(state.memory, strokes, labels, state.scene)
     asked = [k for k in labels if k not in kept]
     wide = widest(strokes, labels, scribbles.ids, state.scene) if len(labels) > 1 else None
-    first = first_look(state.scene, strokes, asked, before, asked if whole else (wide,)) if asked else {}
     notes = _notes(state, labels)
-    preview = _Canvas(state, scribbles, labels, wide, {**kept, **first})
+
+    def look(some: list[int]) -> dict[int, Opinion]:
+        return first_look(state.scene, strokes, some, before, some if whole else (wide,)) if some else {}
+
+    first = look([k for k in asked if k in drawn])  # the preview is about these; what was said of others serves it still
+    preview = _Canvas(state, scribbles, labels, wide, {**kept, **before, **first})
     report(0.3, cast("Segmentation[object]", preview.answer(preview.probabilities(0.0), strokes, (*notes, "preview"))))
+    first |= look([k for k in asked if k not in drawn])
     second: dict[int, Opinion] = {}
     for i, part in enumerate(_portions(asked, state.device)):
         report(0.35 + 0.25 * i / max(len(asked), 1))
@@ -112,21 +117,22 @@ def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: 
 
 def _recalled(
     memory: Memory | None, strokes: Strokes, labels: list[int], scene: Scene
-) -> tuple[dict[int, Opinion], dict[int, Opinion]]:
-    """What was said before: of classes for which it still holds, and of those to be asked again.
+) -> tuple[dict[int, Opinion], dict[int, Opinion], set[int]]:
+    """What was said before: of classes for which it still holds, of those to be asked again; and which classes were
+    drawn since, or never asked about.
 
     An opinion holds as long as nothing new was drawn where the network looked. After strokes were taken back, nothing
     counts that was said before.
     """
     if memory is None:
-        return {}, {}
+        return {}, {}, set(labels)
     where, added = strokes.changed(memory.strokes)
     if not added:
-        return {}, {}
+        return {}, {}, set(labels)
     known = {k: memory.opinions[k] for k in labels if k in memory.opinions}
     renewed = set(np.unique(strokes.seeds[where]).tolist())
     kept = {k: o for k, o in known.items() if k not in renewed and not o.saw(where, scene.pixel)}
-    return kept, {k: o for k, o in known.items() if k not in kept}
+    return kept, {k: o for k, o in known.items() if k not in kept}, renewed | (set(labels) - set(known))
 
 
 def _portions(labels: list[int], device: str) -> list[list[int]]:
