@@ -17,6 +17,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from skimage import data, transform
 
+from napari_scribseg import get_engine
 from napari_scribseg.core import ClassTable
 from napari_scribseg.widgets import segmentation
 
@@ -111,7 +112,7 @@ def main(engine="scribble-net", size=512):
     QApplication.processEvents()
     opened = time.perf_counter() - began
     front = widget.desk.front
-    front.session.use(engine)
+    front.set_engine(get_engine(engine), "live", "auto", "overwrite")
     front.set_classes(ClassTable.from_ids([1, 2], background=255))
     clock = Clock(viewer, front)
     rng = np.random.default_rng(0)
@@ -137,7 +138,6 @@ def main(engine="scribble-net", size=512):
     print(f"moves with an answer, all: {len(times)}, {quantiles(times)}")
     print(f"three classes: {len(steady)} of {len(clock.moves)}, {quantiles(steady)}")
     print(f"answers painted: {len(clock.paints)} of {NUMBER * (MOVES - 1)} moves")
-    viewer.window.screenshot("/tmp/live.png", canvas_only=False)
     widget.end_all()
     viewer.close()
 

@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_scribseg.core import InputError
-from napari_scribseg.engines.scribble_net import opinions, passes
+from napari_scribseg.core import Image, InputError, Scribbles
+from napari_scribseg.engines.scribble_net import hybrid, opinions, passes
 from napari_scribseg.engines.scribble_net.opinions import UNCLAIMED, UNSEEN, Opinion, Patch
 from napari_scribseg.engines.scribble_net.planes import three_planes
-from napari_scribseg.engines.scribble_net.prior import log_shares
 from napari_scribseg.engines.scribble_net.refine import boundary_weights, refine
 from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
 from napari_scribseg.engines.scribble_net.views import View, fit_views, levels_of, look, paint, stroke_signal
@@ -231,7 +230,7 @@ def test_the_widest_class_is_the_background_or_the_one_that_reaches_farthest():
     assert opinions.widest(strokes, [1], (0, 7), scene) == 1
 
 
-# refine and prior
+# refine and hybrid
 
 
 def test_boundaries_move_to_edges_and_strokes_stay():
@@ -265,13 +264,28 @@ def test_refining_on_the_host_and_on_a_device_agree():
     assert (host.argmax(0) == device.argmax(0)).float().mean() > 0.99
 
 
-def test_the_prior_prefers_the_colours_of_the_strokes():
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_colours_near_the_strokes_overrule_a_network_that_does_not_know(share):
     truth = np.zeros((40, 60), dtype=int)
     truth[:, 30:] = 1
-    planes = np.where(truth == 1, 0.8, -0.8)[None].repeat(3, 0).astype(np.float32)
-    shares = log_shares(planes, seeds_of(truth.shape, (0, 20, slice(3, 9)), (1, 20, slice(50, 57))), 2, (1.0, 1.0))
-    assert shares.shape == (2, 40, 60)
-    assert (shares.argmax(0) == truth).all()
-    assert (shares <= 1e-3 + 1e-6).all()
-    opened = log_shares(planes, seeds_of(truth.shape, (0, 20, slice(3, 9)), (1, 20, slice(50, 57))), 2, (1.0, 1.0), 0)
-    np.testing.assert_allclose(opened[0].min(), np.log(0.1), rtol=1e-6)
+    image = Image(np.where(truth == 1, 200.0, 50.0)[None].astype(np.float32), (1.0, 1.0))
+    seeds = seeds_of(truth.shape, (0, 20, slice(3, 9)), (1, 20, slice(50, 57)))
+    even, told = torch.full((2, 40, 60), 0.5), []
+    state = hybrid.MODEL.prepare(image, "cpu")
+    mixed, memory = hybrid.with_colours(even, Scribbles(seeds, 2), state, None, share, told.append)
+    assert (mixed.argmax(0).numpy() == truth).all()
+    torch.testing.assert_close(mixed.sum(0), torch.ones(40, 60))
+    assert told == sorted(told)
+    again, _ = hybrid.with_colours(even, Scribbles(seeds, 2), state, memory, share, told.append)
+    torch.testing.assert_close(again, mixed)
+
+
+def test_a_network_that_knows_decides_where_colours_do_not():
+    rng = np.random.default_rng(0)
+    image = Image(rng.normal(100, 10, (1, 40, 60)).astype(np.float32), (1.0, 1.0))
+    seeds = seeds_of((40, 60), (0, 20, slice(3, 9)), (1, 20, slice(50, 57)))
+    sure = torch.full((2, 40, 60), 1e-4)
+    sure[1, :, 20:], sure[0, :, :20] = 1 - 1e-4, 1 - 1e-4  # not in the middle between the strokes, where distances meet
+    state = hybrid.MODEL.prepare(image, "cpu")
+    mixed, _ = hybrid.with_colours(sure, Scribbles(seeds, 2), state, None, 0.2, lambda share: None)
+    assert (mixed.argmax(0) == sure.argmax(0)).float().mean() > 0.97

@@ -130,7 +130,7 @@ class Runner:
         self._executor.submit(run)
 
     def prepare(self, plane: Plane) -> None:
-        """Let the engine in use load and prepare for a plane before a stroke asks for it; failures wait for the stroke."""
+        """Let the engine prepare for a plane before a stroke asks for it; the stroke will tell of a failure."""
         volume, engine, device = self._state.volume, self._state.engine, self._state.device
         key = ("prepared", plane, device, engine_key(engine))
         if self.is_inline or self._cache.get(key, MISSING) is not MISSING:

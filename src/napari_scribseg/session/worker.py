@@ -141,7 +141,7 @@ class Job:
     live : bool
         The pen is still down: the answer is only shown.
     overtaken : Event
-        Set while the job runs when the pen has moved on: a preview is then all of its answer, for the next job to begin.
+        Set while the job runs when the pen has moved on: a preview is then all of its answer, so that the next begins.
     seen : tuple of Answer and Update, or None
         The preview that was shown last; belongs to the owner's thread.
     """

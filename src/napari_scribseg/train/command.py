@@ -83,7 +83,7 @@ def scribble_net(
     batch: Annotated[int | None, typer.Option(min=1, help="Samples of a step. Default: 32.")] = None,
     rate: Annotated[float | None, typer.Option(help="Highest learning rate. Default: 0.002.")] = None,
     corrections: Annotated[
-        int | None, typer.Option(min=1, help="Most corrections in an iterative step. Default: 1.")
+        int | None, typer.Option(min=1, help="Most corrections in an iterative step. Default: 3.")
     ] = None,
     network: Annotated[str | None, typer.Option(help="plain-unet (default) or efficient-unet.")] = None,
     config: Annotated[str | None, typer.Option(metavar="JSON", help="Fields of the network's configuration.")] = None,

@@ -20,6 +20,9 @@ __all__ = ["DrawingOptions", "Prompt", "draw_signal", "draw_style"]
 Prompt = Literal["scribbles", "box", "extreme-points"]
 
 
+_MOST_NEGATIVE = 3  # strokes off the object
+
+
 @dataclass(frozen=True, slots=True)
 class DrawingOptions:
     """Which strokes a sample starts with.
@@ -32,8 +35,8 @@ class DrawingOptions:
         Share of the strokes that run through all of the object, as the paper draws them; of the others some lines, a
         piece of one line, or little more than a dot is drawn.
     negative : float
-        Share of the samples with a stroke off the object as well; the paper has 0.1, but beside each other's strokes
-        classes are never alone.
+        Share of the samples with strokes off the object as well, one to three; the paper has 0.1, but where several
+        classes are painted none is alone.
     prompt : {"scribbles", "box", "extreme-points"}
         What is drawn: scribbles; or, as the paper compares them, the outline of the bounding box of the object in the
         view, or a dot on its left-, right-, top- and bottommost pixel. For these only ``radius`` and ``slack`` count.
@@ -42,9 +45,9 @@ class DrawingOptions:
         512).
     """
 
-    radius: tuple[float, float] = (0.8, 3.5)
+    radius: tuple[float, float] = (0.25, 3.5)
     whole: float = 0.5
-    negative: float = 0.35
+    negative: float = 0.5
     prompt: Prompt = "scribbles"
     slack: int = 1
 
@@ -86,8 +89,9 @@ def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.rand
         signal[_box_or_points(target, options, rng)] = 1
         return signal
     if rng.random() < options.negative:
-        off = _outside(target, rng)
-        signal[_stroke(off, options, rng) & ~target] = -1
+        for _ in range(int(rng.integers(1, _MOST_NEGATIVE + 1))):
+            off = _outside(target, rng)
+            signal[_stroke(off, options, rng) & ~target] = -1
     signal[_stroke(target, options, rng)] = 1
     return signal
 

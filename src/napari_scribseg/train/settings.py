@@ -87,7 +87,7 @@ class Settings:
     clip: float = 1.0
     ema: float = 0.999
     iterative: float = 0.3
-    corrections: int = 1
+    corrections: int = 3
     synthetic: float = 0.2
     superpixels: float = 0.3
     validation: tuple[str, ...] = VALIDATION_SOURCES

@@ -106,6 +106,7 @@ class Validation:
         precision: Callable[[], AbstractContextManager[object]] = nullcontext,
         *,
         pictures: bool = False,
+        corrections: int = 1,
     ) -> Scores:
         """Let a network answer.
 
@@ -120,6 +121,8 @@ class Validation:
             Gives the context in which it computes.
         pictures : bool
             Whether to draw some cases.
+        corrections : int
+            How often each answer is mended and asked for again; never for boxes and extreme points.
 
         Returns
         -------
@@ -132,16 +135,15 @@ class Validation:
             dice: list[Tensor] = []
             for part, cpu in enumerate(batches):
                 image, target, known, signal = (tensor.to(device) for tensor in cpu)
-                batch = (image, target, known, signal)
                 with precision():
                     found = [torch.sigmoid(answers(model, image, signal, None, channels))]
                 shown = [cpu[0], cpu[1], cpu[3], found[0].cpu()]
-                if self.drawing.prompt == "scribbles":
-                    seeds = [[_SEED, number, part * _BATCH + i] for i in range(len(image))]
-                    mended = corrected(found[0], batch, seeds, self.drawing, plain=True)
+                for turn in range(corrections if self.drawing.prompt == "scribbles" else 0):
+                    seeds = [[_SEED, number, part * _BATCH + i, *[turn] * (turn > 0)] for i in range(len(image))]
+                    signal = corrected(found[-1], (image, target, known, signal), seeds, self.drawing, plain=True)
                     with precision():
-                        found.append(torch.sigmoid(answers(model, image, mended, found[0], channels)))
-                    shown += [mended.cpu(), found[1].cpu()]
+                        found.append(torch.sigmoid(answers(model, image, signal, found[-1], channels)))
+                    shown += [signal.cpu(), found[-1].cpu()] if turn == 0 else []
                 dice.append(torch.stack([dice_scores(answer > 0.5, target, known) for answer in found]))
                 if pictures and part == 0:
                     rows += [_row(*(np.asarray(t[i]) for t in shown)) for i in range(min(_SHOWN, len(image)))]

@@ -36,9 +36,10 @@ class ScribbleNet:
         ``"whole"``: always in the whole image, with less resolution.
     refine : {"edges", "none"}
         ``"edges"``: boundaries are moved to edges of the image at its full resolution; ``"none"``: the network's answer
-        is only enlarged.
+        is only enlarged. Without a meaning where ``hybrid`` is above 0.
     hybrid : float
-        How much the colours near the strokes count beside the network, from 0 (not) to 1.
+        Share of the variational model (``svcd``: the colours near the strokes, paths to them, edges) in the answer to
+        strokes of two classes or more, from 0 (the network alone) to 1 (the model alone).
     passes : int
         1, or 2: look again at a crop that fits the object, with the first answer as an input.
 
@@ -66,7 +67,7 @@ class ScribbleNet:
     weights: str = ""
     crop: Literal["auto", "whole"] = "auto"
     refine: Literal["edges", "none"] = "edges"
-    hybrid: Annotated[float, Range(0, 1, 0.05, "how much the colours near the strokes count beside the network")] = 0.0
+    hybrid: Annotated[float, Range(0, 1, 0.05, "share of the variational model, svcd, in the answer")] = 0.0
     passes: Annotated[int, Range(1, 2, 1, "2: look at the object again, with the first answer as an input")] = 2
 
     def __post_init__(self) -> None:

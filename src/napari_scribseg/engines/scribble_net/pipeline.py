@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
+from napari_scribseg.engines.scribble_net.hybrid import MODEL, with_colours
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.engines.scribble_net.opinions import Opinion, combine, widest
 from napari_scribseg.engines.scribble_net.passes import first_look, second_look
 from napari_scribseg.engines.scribble_net.planes import three_planes
-from napari_scribseg.engines.scribble_net.prior import log_shares
 from napari_scribseg.engines.scribble_net.refine import boundary_weights, refine
 from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
 from napari_scribseg.engines.scribble_net.views import levels_of
 from napari_scribseg.numerics.device import choose_device
-from napari_scribseg.numerics.intensity import is_picture
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.scribble_net.engine import ScribbleNet
+    from napari_scribseg.engines.svcd.pipeline import SVCDState
 
 __all__ = ["Memory", "NetState", "prepare", "segment"]
 
@@ -39,10 +39,13 @@ class Memory:
         What it answered.
     opinions : mapping of int to Opinion
         What the network said, by class.
+    colours : Any
+        What the variational model keeps of its last strokes.
     """
 
     strokes: Strokes
     opinions: Mapping[int, Opinion]
+    colours: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +60,8 @@ class NetState:
         Of the boundary length.
     device : str
         Where it computes.
+    colours : SVCDState or None
+        The image as the variational model sees it, where it has a say.
     memory : Memory or None
         The last answer.
     """
@@ -64,6 +69,7 @@ class NetState:
     scene: Scene
     weights: NDArray[np.float32]
     device: str
+    colours: SVCDState | None = None
     memory: Memory | None = None
 
 
@@ -75,8 +81,10 @@ def prepare(engine: ScribbleNet, image: Image, device: str) -> NetState:
     pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
     planes = three_planes(image.data)
     levels = levels_of(torch.from_numpy(planes).to(chosen), pixel)
-    scene = Scene(levels, pixel, (planes.shape[1], planes.shape[2]), network, is_picture(image.data))
-    return NetState(scene, boundary_weights(planes, pixel), chosen)
+    scene = Scene(levels, pixel, (planes.shape[1], planes.shape[2]), network)
+    return NetState(
+        scene, boundary_weights(planes, pixel), chosen, MODEL.prepare(image, chosen) if engine.hybrid else None
+    )
 
 
 @torch.inference_mode()
@@ -93,9 +101,11 @@ def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: 
     def look(some: list[int]) -> dict[int, Opinion]:
         return first_look(state.scene, strokes, some, before, some if whole else (wide,)) if some else {}
 
-    first = look([k for k in asked if k in drawn])  # the preview is about these; what was said of others serves it still
+    first = look(
+        [k for k in asked if k in drawn]
+    )  # the preview is about these; what was said of others serves it still
     preview = _Canvas(state, scribbles, labels, wide, {**kept, **before, **first})
-    report(0.3, cast("Segmentation[object]", preview.answer(preview.probabilities(0.0), strokes, (*notes, "preview"))))
+    report(0.3, cast("Segmentation[object]", preview.answer(preview.probabilities(), strokes, (*notes, "preview"))))
     first |= look([k for k in asked if k not in drawn])
     second: dict[int, Opinion] = {}
     for i, part in enumerate(_portions(asked, state.device)):
@@ -107,12 +117,22 @@ def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: 
             second |= some
     canvas = _Canvas(state, scribbles, labels, wide, {**kept, **second})
     report(0.6)
-    probabilities = canvas.probabilities(engine.hybrid)
-    if engine.refine == "edges":
+    probabilities, colours = canvas.probabilities(), None
+    if state.colours is not None and len(labels) > 1:
+        former = None if state.memory is None else state.memory.colours
+        probabilities, colours = with_colours(
+            probabilities,
+            canvas.scribbles,
+            state.colours,
+            former,
+            engine.hybrid,
+            lambda share: report(0.65 + 0.3 * share),
+        )
+    elif engine.refine == "edges":
         given = canvas.seeds, state.weights, state.scene.pixel
         probabilities = refine(probabilities, *given, lambda share: report(0.7 + 0.25 * share))
     report(0.95)
-    return canvas.answer(probabilities, strokes, notes)
+    return canvas.answer(probabilities, strokes, notes, colours)
 
 
 def _recalled(
@@ -165,7 +185,12 @@ class _Canvas:
         place[self._labels] = np.arange(len(self._labels))
         self.seeds: NDArray[np.int32] = place[scribbles.seeds]
 
-    def probabilities(self, hybrid: float) -> Tensor:
+    @property
+    def scribbles(self) -> Scribbles:
+        """The strokes of the classes that have any."""
+        return Scribbles(self.seeds, len(self._labels), tuple(self._scribbles.ids[k] for k in self._labels))
+
+    def probabilities(self) -> Tensor:
         """Of the classes with strokes, shape (K', H, W).
 
         The network answers for each class whether a pixel belongs to it. Given that just one of these independent
@@ -176,14 +201,11 @@ class _Canvas:
         if len(fields) < len(self._labels):  # one class is drawn: 0 for the other, whose odds are even
             rest = torch.zeros_like(fields)
             fields = torch.cat((fields, rest) if self._labels[0] in self._opinions else (rest, fields))
-        if hybrid and len(self._opinions) > 1:
-            planes = scene.levels[0].planes.cpu().numpy()
-            opened = None if scene.picture or self._wide is None else self._labels.index(self._wide)
-            shares = log_shares(planes, self.seeds, len(self._labels), scene.pixel, opened)
-            fields += hybrid * torch.from_numpy(shares).to(fields.device)
         return torch.softmax(fields, dim=0)
 
-    def answer(self, probabilities: Tensor, strokes: Strokes, notes: tuple[str, ...]) -> Segmentation[NetState]:
+    def answer(
+        self, probabilities: Tensor, strokes: Strokes, notes: tuple[str, ...], colours: Any = None
+    ) -> Segmentation[NetState]:
         """With certainty for its own class at every stroke pixel; nothing for classes without strokes."""
         found = probabilities.to("cpu", torch.float32).numpy()
         if len(found) < self._scribbles.n_classes:
@@ -193,4 +215,4 @@ class _Canvas:
         rows, columns = strokes.painted
         found[:, rows, columns] = 0
         found[strokes.seeds[rows, columns], rows, columns] = 1
-        return Segmentation(found, replace(self._state, memory=Memory(strokes, self._opinions)), notes)
+        return Segmentation(found, replace(self._state, memory=Memory(strokes, self._opinions, colours)), notes)

@@ -14,17 +14,17 @@ from napari_scribseg.numerics.fused.filters import gaussian_gradient
 from napari_scribseg.numerics.fused.relaxation import Relaxation
 from napari_scribseg.numerics.primal_dual import solve
 
-__all__ = ["boundary_weights", "refine"]
+__all__ = ["MOST_COST", "OWN_SHARE", "SMOOTHNESS", "boundary_weights", "refine"]
 
 SMOOTHNESS = 4.0  # weight of the boundary length, in nats for a pixel's side
 GAMMA = 2.0  # how fast a boundary gets cheaper with the gradient, in units of its 97th percentile
 _SCALE = 0.5  # of the gradient, in finest pixels
-_MOST_COST = 8.0  # nats; what the network is sure of
+MOST_COST = 8.0  # nats; what the network is sure of
 _SURE = 0.98  # probability above which a pixel far from others is left alone
 _MARGIN = 12  # pixels around those that are not sure
 _STEPS, _AT_ONCE = 64, 16
 _STILL = 1e-4  # share of the values that still move when the refinement ends
-_OWN_SHARE = 2 / 3  # of the relaxed labelling in the answer; the rest keeps the network's doubts
+OWN_SHARE = 2 / 3  # of the relaxed labelling in the answer; the rest keeps the network's doubts
 
 Float32 = NDArray[np.float32]
 
@@ -77,12 +77,12 @@ def refine(
     if window is None:
         return probabilities
     part = probabilities[:, window[0], window[1]]
-    cost = -torch.log(part.clamp_min(float(np.exp(-_MOST_COST))))
+    cost = -torch.log(part.clamp_min(float(np.exp(-MOST_COST))))
     cost = _harden(cost, torch.from_numpy(seeds[window].astype(np.int64)).to(cost.device))
     relax = _on_host if part.device.type == "cpu" else _on_device
     labelling = relax(cost, part, weights[window], pixel, tell)
     refined = probabilities.clone()
-    refined[:, window[0], window[1]] = torch.lerp(part, labelling, _OWN_SHARE)
+    refined[:, window[0], window[1]] = torch.lerp(part, labelling, OWN_SHARE)
     return refined
 
 

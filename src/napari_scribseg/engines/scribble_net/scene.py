@@ -25,15 +25,12 @@ class Scene:
     shape : tuple of 2 int
         Pixels along rows and columns.
     network : Network
-    picture : bool
-        Whether it is a picture in red, green and blue.
     """
 
     levels: tuple[Level, ...]
     pixel: tuple[float, float]
     shape: tuple[int, int]
     network: Network
-    picture: bool = False
 
     @property
     def extent(self) -> tuple[float, float]:

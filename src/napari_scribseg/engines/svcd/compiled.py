@@ -114,6 +114,10 @@ class CompiledBackend:
             terms = replace(terms, path=path, exact=exact)
         return terms
 
+    def add(self, problem: Problem, cost: Float32) -> Problem:
+        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        return replace(problem, cost=problem.cost + cost.transpose(1, 0, 2))
+
     def halve(self, problem: Problem) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
         cost, weights = halve_cost(problem.cost), halve_weights(problem.weights)

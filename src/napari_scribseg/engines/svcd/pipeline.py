@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -14,7 +15,7 @@ from napari_scribseg.numerics.device import choose_device
 if TYPE_CHECKING:
     from napari_scribseg.engines.svcd.engine import SVCD
 
-__all__ = ["Backend", "Problem", "SVCDState", "Solver", "prepare", "segment"]
+__all__ = ["Backend", "Problem", "SVCDState", "Solver", "prepare", "relax", "segment"]
 
 COARSE_STEPS = (4, 8, 100)  # steps on the finest level, the next, and every coarser one
 _SMALLEST = 24  # pixels that the shorter side of a coarse level keeps
@@ -63,6 +64,10 @@ class Backend(Protocol):
         ``memory`` is that of an earlier problem on this image, or None. ``quick`` allows a first approximation, which
         is not ``exact``.
         """
+        ...
+
+    def add(self, problem: Problem, cost: NDArray[np.float32]) -> Problem:
+        """The problem with a cost of shape (K, H, W) added to its own."""
         ...
 
     def halve(self, problem: Problem) -> Problem:
@@ -124,11 +129,56 @@ def segment(engine: SVCD, scribbles: Scribbles, state: SVCDState, report: Report
         solver = _coarse_to_fine(state.backend, _levels(state.backend, problem))
     elif large:
         solver = _finer(state.backend, levels[0], solver, COARSE_STEPS[0])
+    _refine(solver, lambda share: report(0.7 + 0.3 * share))
+    return _answer(solver, scribbles, replace(state, memory=problem.memory), notes)
+
+
+def relax(
+    engine: SVCD,
+    scribbles: Scribbles,
+    state: SVCDState,
+    memory: Any,
+    cost: NDArray[np.float32],
+    smoothness: float,
+    tell: Callable[[float], None],
+) -> tuple[NDArray[np.float32], Any]:
+    """The relaxed labelling when the cost of each label is not the model's alone.
+
+    Parameters
+    ----------
+    engine : SVCD
+    scribbles : Scribbles
+    state : SVCDState
+    memory : Any
+        From an earlier call for this image, or None.
+    cost : ndarray of shape (K, H, W), float32
+        Added to the model's where nothing is painted.
+    smoothness : float
+        Added to the model's weight of the boundary length.
+    tell : callable
+        Called with the share of the work that is done; may raise to end it.
+
+    Returns
+    -------
+    ndarray of shape (K, H, W), float32
+    Any
+        For the next call.
+    """
+    problem = state.backend.pose(engine, scribbles, memory, quick=False)
+    tell(0.3)
+    added = np.where(scribbles.seeds >= 0, np.float32(0), cost)
+    problem = replace(state.backend.add(problem, added), smoothness=problem.smoothness + smoothness)
+    solver = _coarse_to_fine(state.backend, _levels(state.backend, problem))
+    _refine(solver, lambda share: tell(0.5 + share / 2))
+    return solver.primal(), problem.memory
+
+
+def _refine(solver: Solver, tell: Callable[[float], None]) -> None:
+    """Take steps until hardly anything moves."""
     for taken in range(0, _REFINE_STEPS, _AT_ONCE):
-        report(0.7 + 0.3 * taken / _REFINE_STEPS)
+        tell(taken / _REFINE_STEPS)
         if solver.advance(_AT_ONCE) <= _STILL:
             break
-    return _answer(solver, scribbles, replace(state, memory=problem.memory), notes)
 
 
 def _answer(solver: Solver, scribbles: Scribbles, state: SVCDState, notes: tuple[str, ...]) -> Segmentation[SVCDState]:

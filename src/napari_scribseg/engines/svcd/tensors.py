@@ -114,6 +114,10 @@ class TensorBackend:
         exact = all(t.exact for t in terms)
         return Problem(cost, weights, smoothness, self._pixel, terms, notes, exact)
 
+    def add(self, problem: Problem, cost: NDArray[np.float32]) -> Problem:
+        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        return replace(problem, cost=problem.cost + self._put(cost))
+
     def halve(self, problem: Problem) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
         cost, weights = _halved(problem.cost), _halved(problem.weights[None])[0]
