@@ -67,8 +67,8 @@ class Studio:
         """The annotator in front."""
         return self.widget.desk.front
 
-    def stroke(self, identity, points, brush=None):
-        """Draw a line in data coordinates (row, column) with the mouse."""
+    def stroke(self, identity, points, brush=None, while_down=lambda: None):
+        """Draw a line in data coordinates (row, column) with the mouse; ``while_down`` is called after each piece."""
         strokes = self.front.layers.strokes
         self.front.paint_with(identity)
         strokes.brush_size = brush or strokes.brush_size
@@ -86,6 +86,7 @@ class Studio:
             for part in np.linspace(0, 1, 6)[1:]:
                 QTest.mouseMove(canvas.native, start + (stop - start) * float(part))
                 wait(0.015)
+            while_down()
         QTest.mouseRelease(canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
         self.answered()
 
@@ -107,6 +108,17 @@ class Studio:
         if path.stat().st_size > LARGEST:
             picture.quantize(COLORS, dither=Picture.Dither.NONE).save(path, optimize=True)
         print(f"{path} {path.stat().st_size // 1024} kB")
+
+    def choose_engine(self, name):
+        """Choose an engine in the list."""
+        chooser = self.widget.engines._engine
+        chooser.setCurrentIndex(chooser.findData(name))
+        wait(2)
+
+    def look(self):
+        """The canvas as it is at this moment."""
+        wait(0.35)
+        return Picture.fromarray(self.viewer.window.screenshot(flash=False, canvas_only=True)).convert("RGB")
 
     def close(self):
         """End the worker and the window."""
@@ -179,6 +191,39 @@ def photograph(folder):
     studio.close()
 
 
+def recording(folder):
+    """The trained network under the pen: the canvas at moments of a stroke that is still being drawn, and after it."""
+    studio = Studio(folder)
+    loaded = read_volume(Path(nibabel.testing.data_path) / "example4d.nii.gz")
+    studio.viewer.add_image(np.asarray(loaded.array[0])[14], name="head", contrast_limits=(0, 600))
+    studio.open_widget()
+    studio.choose_engine("scribble-net")
+    studio.begin(classes("brain"))
+    shots = []
+
+    def shoot():
+        shots.append(studio.look())
+
+    shoot()
+    studio.stroke(1, [(20, 62), (24, 45), (45, 38), (65, 46), (76, 60)], 2, shoot)
+    studio.stroke(1, [(75, 70), (60, 86), (35, 90), (22, 74)], 2, shoot)
+    studio.stroke(255, [(14, 8), (50, 5), (90, 10)], 2)
+    shoot()
+    chosen = [shots[i] for i in (1, 2, 3, 4, 6, -1)]
+    side = min(chosen[0].size)
+    tiles = []
+    for shot in chosen:
+        left, top = (shot.width - side) // 2, (shot.height - side) // 2
+        tiles.append(shot.crop((left, top, left + side, top + side)).resize((360, 360), Picture.Resampling.LANCZOS))
+    sheet = Picture.new("RGB", (3 * 366 - 6, 2 * 366 - 6), "white")
+    for number, tile in enumerate(tiles):
+        sheet.paste(tile, (number % 3 * 366, number // 3 * 366))
+    path = folder / "live-stroke.png"
+    sheet.quantize(COLORS, dither=Picture.Dither.NONE).save(path, optimize=True)
+    print(f"{path} {path.stat().st_size // 1024} kB")
+    studio.close()
+
+
 def main():
     """Make all pictures."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "images")
@@ -188,6 +233,7 @@ def main():
         mr_volume(folder, "dark")
         mr_volume(folder, "light")
         photograph(folder)
+        recording(folder)
 
 
 if __name__ == "__main__":

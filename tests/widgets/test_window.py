@@ -635,3 +635,35 @@ def test_live_answers_come_while_the_pen_is_down(desk, quick):
     desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not desk.front.layers.result.data.any()
     assert not (desk.front.layers.strokes.data == 1).any()
+
+
+def test_the_trained_network_follows_the_pen_and_one_class_is_enough(desk):
+    desk.start()
+    engines = desk.widget.engines
+    engines._engine.setCurrentIndex(engines._engine.findData("scribble-net"))
+    desk.qtbot.waitUntil(lambda: desk.front.session.engine.info.name == "scribble-net")
+    desk.front.paint_with(1)
+    transform = desk.viewer.window._qt_viewer.canvas.view.scene.transform
+    points = ((30, 25), (34, 28), (42, 34), (50, 40))
+    where = [QPoint(*(round(float(c)) for c in transform.map([x, y])[:2])) for y, x in points]
+    QTest.mouseMove(desk.canvas, where[0])
+    QTest.mousePress(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
+    for place in where[1:]:
+        QTest.mouseMove(desk.canvas, place)
+        desk.qtbot.wait(20)
+    result = desk.front.layers.result
+    desk.qtbot.waitUntil(lambda: desk.front.layers.result.data[2].any(), timeout=20_000)
+    assert not desk.front.session.can_undo  # a preview, which nothing is remembered of
+    QTest.mouseRelease(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
+    desk.answered()
+    labels = desk.front.session.labels[2]
+    strokes = desk.front.layers.strokes.data[2]
+    assert set(np.unique(labels)) == {0, 1}
+    assert (labels[strokes == 1] == 1).all()
+    truth = np.zeros((40, 60), bool)
+    truth[10:30, 20:45] = True
+    overlap = (truth & (labels == 1)).sum() / (truth | (labels == 1)).sum()
+    assert overlap > 0.7
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not desk.front.session.labels.any()
+    assert desk.front.layers.result is result

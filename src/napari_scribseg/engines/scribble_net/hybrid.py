@@ -15,7 +15,7 @@ from napari_scribseg.engines.scribble_net.refine import MOST_COST, OWN_SHARE, SM
 from napari_scribseg.engines.svcd import SVCD
 from napari_scribseg.engines.svcd.pipeline import SVCDState, relax
 
-__all__ = ["with_colours"]
+__all__ = ["MODEL", "SVCDState", "with_colours"]
 
 MODEL = SVCD()  # with the parameters that it chooses by itself
 

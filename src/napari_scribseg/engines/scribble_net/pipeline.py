@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
-from napari_scribseg.engines.scribble_net.hybrid import MODEL, with_colours
+from napari_scribseg.engines.scribble_net.hybrid import MODEL, SVCDState, with_colours
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.engines.scribble_net.opinions import Opinion, combine, widest
 from napari_scribseg.engines.scribble_net.passes import first_look, second_look
@@ -24,7 +24,6 @@ from napari_scribseg.numerics.device import choose_device
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.scribble_net.engine import ScribbleNet
-    from napari_scribseg.engines.svcd.pipeline import SVCDState
 
 __all__ = ["Memory", "NetState", "prepare", "segment"]
 
