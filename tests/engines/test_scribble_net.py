@@ -188,12 +188,12 @@ def test_missing_foreign_and_damaged_weights_give_one_sentence(tmp_path, weights
     foreign, damaged, other = (tmp_path / f"{name}.safetensors" for name in ("foreign", "damaged", "other"))
     foreign.write_bytes(b"PK\x03\x04 not a network" * 9)
     damaged.write_bytes(good[:-5000] + bytes(5000))
-    save_model(other, PlainUNet(PlainUNetConfig(in_channels=5, channels=(4, 4))))
+    save_model(other, PlainUNet(PlainUNetConfig(in_channels=7, channels=(4, 4))))
     cases = {
         tmp_path / "none.safetensors": "missing",
         foreign: "no safetensors file",
         damaged: "damaged",
-        other: "takes 5 input channels; 4, 6 or 11 are expected",
+        other: "takes 7 input channels; 4, 5, 6 or 11 are expected",
     }
     for path, message in cases.items():
         with pytest.raises(InputError, match=message) as caught:

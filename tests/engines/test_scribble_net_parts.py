@@ -56,8 +56,8 @@ def test_network_input_of_four_and_of_six_channels():
     assert torch.equal(six[:, 4], (signal < 0).float())
     assert torch.equal(six[:, 5], previous)
     assert (network_input(image, signal, None, 6)[:, 5] == 0).all()
-    with pytest.raises(InputError, match="5 input channels cannot be given strokes"):
-        network_input(image, signal, None, 5)
+    with pytest.raises(InputError, match="7 input channels cannot be given strokes"):
+        network_input(image, signal, None, 7)
 
 
 # planes

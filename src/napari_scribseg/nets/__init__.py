@@ -1,14 +1,18 @@
-"""Network architectures and their weights; they know nothing of interaction."""
+"""Network architectures, what they are given, and their weights."""
 
+from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig, load_encoder
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.export import export_onnx
 from napari_scribseg.nets.inference import Predictor, fold_batch_norm, for_inference
-from napari_scribseg.nets.inputs import INPUT_CHANNELS, network_input
+from napari_scribseg.nets.inputs import INPUT_CHANNELS, WITH_PREVIOUS, interaction_maps, network_input
 from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
 from napari_scribseg.nets.weights import build, load_model, load_shipped, save_model, shipped_weights
 
 __all__ = [
     "INPUT_CHANNELS",
+    "WITH_PREVIOUS",
+    "BRSNet",
+    "BRSNetConfig",
     "EfficientUNet",
     "EfficientUNetConfig",
     "PlainUNet",
@@ -18,6 +22,8 @@ __all__ = [
     "export_onnx",
     "fold_batch_norm",
     "for_inference",
+    "interaction_maps",
+    "load_encoder",
     "load_model",
     "load_shipped",
     "network_input",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from napari_scribseg.core import InputError
 from napari_scribseg.nets.guidance import guidance
+from napari_scribseg.numerics.fused.distance import euclidean_distance
 
-__all__ = ["INPUT_CHANNELS", "network_input"]
+__all__ = ["INPUT_CHANNELS", "WITH_PREVIOUS", "interaction_maps", "network_input"]
 
-INPUT_CHANNELS = (4, 6, 11)  # numbers of channels that network_input can fill
+_MEAN = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue
+_SCALE = 0.017  # about one over their standard deviation
+_FARTHEST = 255.0  # pixels, where an interaction map ends
+
+INPUT_CHANNELS = (4, 5, 6, 11)  # numbers of channels that network_input can fill
+WITH_PREVIOUS = (6, 11)  # those among them that hold the previous output
 
 
 def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channels: int) -> Tensor:
@@ -25,7 +32,9 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
     previous : Tensor of shape (N, H, W) or None
         Probability of the object as the network gave it before the last stroke, 0 to 1; None where there was none.
     channels : int
-        4: image and signal, as published. 6: image, strokes on and off the object as two channels, previous output.
+        4: image and signal, as published in paper 001. 5: image and the maps of :func:`interaction_maps`, as published
+        in paper 003: ``(value - mean) * 0.017`` with values and ImageNet's means on the scale 0 to 255. 6: image,
+        strokes on and off the object as two channels, previous output.
         11: these, and the maps of :func:`~napari_scribseg.nets.guidance.guidance`.
 
     Returns
@@ -37,13 +46,39 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
     InputError
         If ``channels`` is neither.
     """
+    if channels == 5:
+        mean = torch.tensor(_MEAN, dtype=image.dtype, device=image.device)[:, None, None]
+        values = ((image + 1) * 127.5 - mean) * _SCALE
+        return torch.cat((values, interaction_maps(signal).to(image.device, image.dtype)), dim=1)
     strokes = signal.to(image.dtype)
     if channels == 4:
         return torch.cat((image, strokes[:, None]), dim=1)
     if channels not in INPUT_CHANNELS:
-        raise InputError(f"a network with {channels} input channels cannot be given strokes; 4, 6 or 11 are expected")
+        raise InputError(
+            f"a network with {channels} input channels cannot be given strokes; 4, 5, 6 or 11 are expected"
+        )
     before = torch.zeros_like(strokes) if previous is None else previous.to(image.dtype)
     parts = [image, torch.stack((strokes.clamp(min=0), (-strokes).clamp(min=0), before), dim=1)]
     if channels == 11:
         parts.append(guidance(image, signal).to(image.dtype))
     return torch.cat(parts, dim=1)
+
+
+def interaction_maps(signal: Tensor) -> Tensor:
+    """How near the strokes on an object and those off it are (Jang and Kim 2019, section 3.1).
+
+    Parameters
+    ----------
+    signal : Tensor of shape (N, H, W)
+        1 strokes on the object, -1 strokes off it, 0 not painted.
+
+    Returns
+    -------
+    Tensor of shape (N, 2, H, W), float32, on the CPU
+        ``1 - min(distance, 255) / 255`` to the nearest stroke pixel on the object, and to the nearest off it; 0 where
+        there are no strokes of that kind.
+    """
+    marks = signal.detach().cpu().numpy()
+    seeds = np.where(marks > 0, np.int32(0), np.where(marks < 0, np.int32(1), np.int32(-1)))
+    distance = np.stack([euclidean_distance(one, 2) for one in seeds])  # (N, 2, H, W)
+    return torch.from_numpy(1 - np.minimum(distance, np.float32(_FARTHEST)) / np.float32(_FARTHEST))

@@ -18,12 +18,14 @@ from safetensors.torch import save as tensor_bytes
 from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
+from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
 
 __all__ = ["ARCHITECTURES", "build", "load_model", "load_shipped", "save_model", "shipped_weights"]
 
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type]] = {
+    "brs-net": (BRSNet, BRSNetConfig),
     "efficient-unet": (EfficientUNet, EfficientUNetConfig),
     "plain-unet": (PlainUNet, PlainUNetConfig),
 }
@@ -36,7 +38,7 @@ _MAX_PARAMETERS = 1 << 28  # before a configuration from a file is built
 _BYTES = {"F16": 2, "BF16": 2, "F32": 4, "I64": 8}
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
-Network = EfficientUNet | PlainUNet
+Network = BRSNet | EfficientUNet | PlainUNet
 
 
 def build(architecture: str, config: Mapping[str, Any] | None = None) -> Network:
@@ -93,7 +95,7 @@ def save_model(
     ----------
     path : str or Path
         Ends in ``.safetensors``; an older file is replaced once the new one is complete.
-    model : EfficientUNet or PlainUNet
+    model : BRSNet, EfficientUNet or PlainUNet
     metadata : mapping of str to str, optional
         The card: data, licences, steps, scores; any names but ``format``, ``architecture``, ``config`` and ``sha256``.
     dtype : {"float32", "float16"}

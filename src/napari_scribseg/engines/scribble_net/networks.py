@@ -12,6 +12,7 @@ from torch import Tensor
 from napari_scribseg.core import InputError
 from napari_scribseg.nets import (
     INPUT_CHANNELS,
+    WITH_PREVIOUS,
     Predictor,
     for_inference,
     load_model,
@@ -51,7 +52,7 @@ class Network:
     @property
     def recalls(self) -> bool:
         """Whether the previous output is an input."""
-        return self._channels > min(INPUT_CHANNELS)
+        return self._channels in WITH_PREVIOUS
 
     def __call__(self, image: Tensor, signal: Tensor, previous: Tensor | None) -> Tensor:
         """Logits of shape (N, H, W); the parameters are those of :func:`~napari_scribseg.nets.network_input`."""
@@ -94,7 +95,7 @@ def _load(weights: str, device: str, version: tuple[int, int]) -> Network:
     model, card = load_model(weights) if weights else load_shipped(SHIPPED)
     channels, name = model.config.in_channels, Path(weights).name or SHIPPED
     if channels not in INPUT_CHANNELS:
-        expected = "{}, {} or {}".format(*INPUT_CHANNELS)
+        expected = "{}, {}, {} or {}".format(*INPUT_CHANNELS)
         raise InputError(f"the network in {name} takes {channels} input channels; {expected} are expected")
     prompt = card.get("prompt", "scribbles")
     if prompt != "scribbles":

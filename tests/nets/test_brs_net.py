@@ -1,0 +1,121 @@
+"""The network of paper 003, and the encoder's weights from a file."""
+
+import pytest
+import torch
+
+from napari_scribseg.core import InputError
+from napari_scribseg.nets import (
+    BRSNet,
+    BRSNetConfig,
+    interaction_maps,
+    load_encoder,
+    load_model,
+    network_input,
+    save_model,
+)
+
+SMALL = BRSNetConfig(
+    stem=8,
+    growth=4,
+    blocks=(2, 2, 2, 2),
+    squeeze=(2, 2, 4, 4),
+    skips=(4, 6, 8),
+    coarse=(16, 12, 8, 8),
+    branch=(6, 6, 4),
+)
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_the_encoder_is_densenet_121():
+    model = BRSNet()
+    assert count(model.features) == 6_953_856 + 2 * 64 * 49  # torchvision's, and two interaction maps
+    assert [conv.in_channels for conv in model.skips] == [256, 512, 1024]
+    assert [squeeze.squeeze.in_channels for squeeze in model.excite] == [256, 512, 1024, 1024]
+    assert [squeeze.squeeze.out_channels for squeeze in model.excite] == [16, 32, 64, 64]
+    widths = [[m.out_channels for m in stage if isinstance(m, torch.nn.Conv2d)] for stage in model.coarse]
+    assert widths == [[512, 512, 256], [256, 256, 128], [128, 128, 64], [64, 64, 32]]
+    assert [branch[0].dilation for branch in model.branches] == [(1, 1), (2, 2), (3, 3)]
+    assert {branch[0].in_channels for branch in model.branches} == {6}
+    assert (model.weigh.squeeze.in_channels, model.weigh.squeeze.out_channels) == (48, 3)
+
+
+@pytest.mark.parametrize("fine", [True, False])
+@pytest.mark.parametrize("size", [(64, 64), (45, 70)])
+def test_logits_have_the_size_of_the_image(fine, size):
+    model = BRSNet(BRSNetConfig(**{f: getattr(SMALL, f) for f in SMALL.__slots__} | {"fine": fine})).eval()
+    with torch.no_grad():
+        coarse, last = model.both(torch.rand(2, 5, *size))
+    assert coarse.shape == last.shape == (2, 1, *size)
+    assert torch.equal(coarse, last) is not fine
+    assert torch.isfinite(last).all()
+
+
+def test_training_reaches_every_parameter():
+    torch.manual_seed(0)
+    model = BRSNet(SMALL)
+    coarse, last = model.both(torch.rand(2, 5, 64, 64))
+    (coarse.square().mean() + last.square().mean()).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_saved_and_loaded(tmp_path):
+    model = BRSNet(SMALL).eval()
+    again, card = load_model(save_model(tmp_path / "net.safetensors", model))
+    assert card["architecture"] == "brs-net"
+    x = torch.rand(1, 5, 40, 40)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(x), model(x))
+
+
+def test_an_encoder_from_a_file_of_either_spelling(tmp_path):
+    torch.manual_seed(1)
+    donor = BRSNet(BRSNetConfig(**{f: getattr(SMALL, f) for f in SMALL.__slots__} | {"in_channels": 3}))
+    state = {f"features.{name}": value for name, value in donor.features.state_dict().items()}
+    old = {name.replace("norm1", "norm.1").replace("conv2", "conv.2"): v for name, v in state.items()}
+    for number, given in enumerate((state, old | {"classifier.bias": torch.zeros(3)})):
+        path = tmp_path / f"{number}.pth"
+        torch.save(given, path)
+        model = BRSNet(SMALL)
+        maps = model.features.conv0.weight[:, 3:].clone()
+        load_encoder(model, path)
+        found = model.features.state_dict()
+        assert torch.equal(found["conv0.weight"][:, :3], state["features.conv0.weight"])
+        assert torch.equal(found["conv0.weight"][:, 3:], maps)
+        assert all(torch.equal(v, state[f"features.{k}"]) for k, v in found.items() if k != "conv0.weight")
+
+
+def test_foreign_encoders_give_one_sentence(tmp_path):
+    model = BRSNet(SMALL)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    (tmp_path / "text.pth").write_text("no weights")
+    torch.save({"features.conv0.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "other.pth")
+    torch.save([torch.zeros(2)], tmp_path / "list.pth")
+    torch.save(model, tmp_path / "pickle.pth")
+    cases = {"none": "missing", "text": "cannot be read", "other": "shape", "list": "list", "pickle": "cannot be read"}
+    for name, words in cases.items():
+        with pytest.raises(InputError, match=words):
+            load_encoder(model, tmp_path / f"{name}.pth")
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_configuration_that_does_not_fit():
+    with pytest.raises(InputError, match="4 counts"):
+        BRSNetConfig(blocks=(1, 2, 3))
+    with pytest.raises(InputError, match="below 1"):
+        BRSNetConfig(growth=0)
+
+
+def test_the_input_of_the_paper():
+    image, signal = torch.full((2, 3, 20, 300), 1.0), torch.zeros(2, 20, 300, dtype=torch.int8)
+    signal[0, 10, 5], signal[0, 3, 8] = 1, -1
+    x = network_input(image, signal, None, 5)
+    assert x.shape == (2, 5, 20, 300)
+    assert torch.allclose(x[:, 0], torch.tensor((255 - 123.68) * 0.017))
+    assert x[0, 3, 10, 5] == x[0, 4, 3, 8] == 1
+    assert x[0, 3, 10, 15].item() == pytest.approx(1 - 10 / 255)
+    assert x[0, 3, 10, 299] == 0  # 255 pixels away and more
+    assert (x[1, 3:] == 0).all()
+    assert torch.equal(x[:, 3:], interaction_maps(signal))
