@@ -62,6 +62,7 @@ def tiny():
     def make(**changes):
         values = {
             "config": {"channels": (6, 8)}, "samples": 64, "batch": 4, "size": 32, "warm_up": 8, "iterative": 0.5,
+            "corrections": 1,
             "validation": ("cells",), "validation_samples": 3, "weights": {}, "rate": 5e-3,
         }  # fmt: skip
         return Settings(**{**values, **changes})

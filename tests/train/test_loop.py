@@ -1,6 +1,7 @@
 import copy
 import csv
 import json
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_what_a_run_leaves(go, tiny):
     assert [row.split(",")[2] for row in rows[1:]] == ["cells", "mean"]
 
 
-@pytest.mark.parametrize("prompt", ["scribbles", "box", "extreme-points"])
+@pytest.mark.parametrize("prompt", ["scribbles", "clicks", "box", "extreme-points", "none"])
 def test_a_run_answers_its_prompt(go, tiny, prompt, monkeypatch):
     mended = []
     monkeypatch.setattr("napari_scribseg.train.loop.corrected", lambda *a: mended.append(1) or corrected(*a))
@@ -212,7 +213,7 @@ def test_validation_is_the_same_each_time(pack):
 
 
 def test_validation_shows_the_same_objects_whatever_the_prompt(pack):
-    drawn = {p: Validation(pack, ["cells"], 4, 32, p).batches["cells"][0] for p in get_args(Prompt)}
+    drawn = {p: Validation(pack, ["cells"], 4, 32, p).batches["cells"][0] for p in get_args(Prompt) if p != "none"}
     for image, target, known, signal in drawn.values():
         torch.testing.assert_close((image, target, known), drawn["scribbles"][:3])
         assert (signal == 1).any((1, 2)).all()
@@ -372,3 +373,47 @@ def test_bfloat16_trains(go, tiny):
 def test_four_channels_train(go, tiny):
     _, out = go(tiny(samples=8, iterative=1, config={"in_channels": 4, "channels": (6, 8)}))
     assert load_model(out / "weights.safetensors")[0].config.in_channels == 4
+
+
+BRS = {
+    "stem": 4, "growth": 2, "blocks": (1, 1, 1, 1), "squeeze": (2, 2, 2, 2), "skips": (2, 2, 2),
+    "coarse": (8, 8, 4, 4), "branch": (4, 4, 2),
+}  # fmt: skip
+
+
+def test_the_network_of_brs_in_two_stages(go, tiny):
+    first = tiny(architecture="brs-net", config={**BRS, "fine": False}, prompt="clicks", samples=8)
+    _, out = go(first)
+    model, card = load_model(out / "weights.safetensors")
+    assert (card["architecture"], card["prompt"], model.config.fine) == ("brs-net", "clicks", False)
+    second = replace(first, config=BRS, seed=1, start=str(out / "weights.safetensors"))
+    begun = first_network(second)
+    assert begun.config.fine
+    assert all(torch.equal(begun.state_dict()[name], value) for name, value in model.state_dict().items())
+    _, fine = go(second, "fine")
+    assert load_model(fine / "weights.safetensors")[0].config == begun.config
+
+
+def test_an_encoder_learns_more_slowly(go, tiny, tmp_path):
+    donor = build("brs-net", {**BRS, "in_channels": 3})
+    torch.save(donor.features.state_dict(), tmp_path / "encoder.pth")
+    settings = tiny(
+        architecture="brs-net", config=BRS, prompt="clicks", samples=8, encoder=str(tmp_path / "encoder.pth"),
+        encoder_rate=1e-6, decay=0.0, ema=0.0,
+    )  # fmt: skip
+    begun = first_network(settings).state_dict()
+    assert torch.equal(begun["features.conv0.weight"][:, :3], donor.state_dict()["features.conv0.weight"])
+    _, out = go(settings)
+    learned = load_model(out / "weights.safetensors")[0].state_dict()
+    moved = {name: (learned[name] - value).abs().max() for name, value in begun.items() if name.endswith("weight")}
+    encoder = [value for name, value in moved.items() if name.startswith("features.")]
+    assert max(encoder) < 1e-6
+    assert moved["fine_head.weight"] > 1e-3
+    with pytest.raises(InputError, match="an encoder was given for a plain-unet"):
+        first_network(tiny(encoder="x.pth"))
+
+
+def test_three_channels_train_on_the_image_alone(go, tiny):
+    _, out = go(tiny(samples=8, prompt="none", config={"in_channels": 3, "channels": (6, 8)}))
+    model, card = load_model(out / "weights.safetensors")
+    assert (model.config.in_channels, card["prompt"]) == (3, "none")

@@ -253,3 +253,28 @@ def test_objects_are_chosen_by_kind(pack):
     assert found == {(0,), (1,), (2,), (1, 2)}
     assert choose_object(item, np.zeros_like(labels), rng) is None
     assert choose_region(np.zeros((20, 20), np.int32), rng) is None
+
+
+def test_clicks_are_single_pixels_on_the_object_and_near_it():
+    target = np.zeros((64, 64), dtype=bool)
+    target[20:40, 24:44] = True
+    away = ndimage.distance_transform_edt(~target)
+    options, counts = DrawingOptions(prompt="clicks"), []
+    for seed in range(40):
+        signal = draw_signal(target, options, np.random.default_rng(seed))
+        assert target[signal == 1].all()
+        assert (away[signal == -1] >= 5).all()
+        counts.append(((signal == 1).sum(), (signal == -1).sum()))
+    assert np.min(counts, axis=0).tolist() == [1, 0]
+    assert np.max(counts, axis=0).tolist() == [10, 10]
+
+
+def test_without_a_prompt_all_objects_are_to_be_found(pack):
+    options = SampleOptions(
+        size=48, synthetic=0, superpixels=0, background=0, vary=False, drawing=DrawingOptions(prompt="none")
+    )
+    found = [Samples(pack, ["cells"], 0, options).draw(index) for index in range(12)]
+    assert not any(sample.signal.any() for sample in found)
+    for sample in found:  # every object is bright, whatever its number
+        known = sample.known & (np.abs(sample.image[0]) > 0.1)
+        assert (sample.target == (sample.image[0] > 0))[known].mean() > 0.95

@@ -117,7 +117,7 @@ def test_bad_input_is_told(command, pack, folder, tmp_path):
         net("--data", pack.path, "--network", "moon")
     with pytest.raises(InputError, match="the precision is 'half'"):
         net("--data", pack.path, "--precision", "half")
-    with pytest.raises(InputError, match="the prompt is 'lasso'; one of scribbles, box, extreme-points is expected"):
+    with pytest.raises(InputError, match="the prompt is 'lasso'; one of scribbles, clicks, box, extreme-points"):
         net("--data", pack.path, "--prompt", "lasso")
     (tmp_path / "no.pack").write_bytes(b"no zip")
     with pytest.raises(InputError, match="is no packed file"):
@@ -183,3 +183,18 @@ def test_two_processes_learn_what_one_does(command, pack, tmp_path):
     a, b = (load_model(out / "weights.safetensors")[0].state_dict() for out in (one, two))
     for name, value in a.items():
         np.testing.assert_allclose(value.numpy(), b[name].numpy(), atol=2e-2, err_msg=name)
+
+
+def test_brs_goes_through_both_stages_and_goes_on(command, pack, tmp_path):
+    out = tmp_path / "run"
+    some = ("--batch", 4, "--size", 32, "--validate", "cells", "--validation-samples", 2, "--workers", 0,
+            "--threads", 1, "--device", "cpu", "--coarse-samples", 4, "--fine-samples", 4)  # fmt: skip
+    code, text = command("brs", "--data", pack.path, "--out", out, *some)
+    assert code == 0
+    assert text.split() == [str(out / part / "weights.safetensors") for part in ("coarse", "fine")]
+    coarse, fine = (load_model(out / part / "weights.safetensors")[0] for part in ("coarse", "fine"))
+    assert (coarse.config.fine, fine.config.fine) == (False, True)
+    code, text = command("brs", "--out", out, "--resume", *some)
+    assert (code, text.strip()) == (0, str(out / "fine" / "weights.safetensors"))
+    with pytest.raises(InputError, match="holds a run"):
+        command("brs", "--data", pack.path, "--out", out, *some)

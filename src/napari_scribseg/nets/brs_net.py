@@ -207,8 +207,10 @@ class BRSNet(nn.Module):
         Returns
         -------
         Tensor of shape (N, 1, H, W)
+            While it is trained with a fine decoder, (N, 2, H, W): the logits of the coarse decoder before them.
         """
-        return self.both(x)[1]
+        coarse, last = self.both(x)
+        return torch.cat((coarse, last), dim=1) if self.training and self.config.fine else last
 
     def _coarse(self, x: Tensor) -> Tensor:
         f, seen, y = dict(self.features.named_children()), [], x

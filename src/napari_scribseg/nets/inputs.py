@@ -16,7 +16,7 @@ _MEAN = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue
 _SCALE = 0.017  # about one over their standard deviation
 _FARTHEST = 255.0  # pixels, where an interaction map ends
 
-INPUT_CHANNELS = (4, 5, 6, 11)  # numbers of channels that network_input can fill
+INPUT_CHANNELS = (3, 4, 5, 6, 11)  # numbers of channels that network_input can fill
 WITH_PREVIOUS = (6, 11)  # those among them that hold the previous output
 
 
@@ -32,9 +32,9 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
     previous : Tensor of shape (N, H, W) or None
         Probability of the object as the network gave it before the last stroke, 0 to 1; None where there was none.
     channels : int
-        4: image and signal, as published in paper 001. 5: image and the maps of :func:`interaction_maps`, as published
-        in paper 003: ``(value - mean) * 0.017`` with values and ImageNet's means on the scale 0 to 255. 6: image,
-        strokes on and off the object as two channels, previous output.
+        3: the image alone. 4: image and signal, as published in paper 001. 5: image and the maps of
+        :func:`interaction_maps`, as published in paper 003: ``(value - mean) * 0.017`` with values and ImageNet's means
+        on the scale 0 to 255. 6: image, strokes on and off the object as two channels, previous output.
         11: these, and the maps of :func:`~napari_scribseg.nets.guidance.guidance`.
 
     Returns
@@ -46,6 +46,8 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
     InputError
         If ``channels`` is neither.
     """
+    if channels == 3:
+        return image
     if channels == 5:
         mean = torch.tensor(_MEAN, dtype=image.dtype, device=image.device)[:, None, None]
         values = ((image + 1) * 127.5 - mean) * _SCALE
@@ -55,7 +57,7 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
         return torch.cat((image, strokes[:, None]), dim=1)
     if channels not in INPUT_CHANNELS:
         raise InputError(
-            f"a network with {channels} input channels cannot be given strokes; 4, 5, 6 or 11 are expected"
+            f"a network with {channels} input channels cannot be given strokes; 3, 4, 5, 6 or 11 are expected"
         )
     before = torch.zeros_like(strokes) if previous is None else previous.to(image.dtype)
     parts = [image, torch.stack((strokes.clamp(min=0), (-strokes).clamp(min=0), before), dim=1)]

@@ -17,6 +17,7 @@ from napari_scribseg.options import Device
 
 if TYPE_CHECKING:
     from napari_scribseg.datasets import DataSet
+    from napari_scribseg.train.machine import Machine
     from napari_scribseg.train.pack import Pack
     from napari_scribseg.train.settings import Settings
 
@@ -24,10 +25,16 @@ __all__ = ["app"]
 
 log = logging.getLogger("scribseg")
 
-app = typer.Typer(help="Train the network that ships with the package.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Train the networks that ship with the package.", no_args_is_help=True, rich_markup_mode=None)
 
 _PACK, _SETTINGS = "data.pack", "settings.json"
 _STOPPED = 3  # the exit status of a run that was asked to stop and can be taken up again
+
+#: The light network of ``scribseg train brs``, with the same two decoders.
+LIGHT_BRS: dict[str, Any] = {
+    "stem": 16, "growth": 8, "blocks": (3, 4, 6, 4), "squeeze": (4, 4, 8, 8), "skips": (16, 24, 32),
+    "coarse": (64, 48, 32, 24), "branch": (8, 8, 6),
+}  # fmt: skip
 
 Data = Annotated[
     list[str] | None,
@@ -77,7 +84,8 @@ def scribble_net(
         Path | None, typer.Option(metavar="FILE", help="Weights to start from, with another --seed. Default: random.")
     ] = None,
     prompt: Annotated[
-        str | None, typer.Option(help="What the network answers: scribbles (default), box or extreme-points.")
+        str | None,
+        typer.Option(help="What the network answers: scribbles (default), clicks, box, extreme-points; or none."),
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples in all. Default: a million.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples of a step. Default: 32.")] = None,
@@ -101,15 +109,6 @@ def scribble_net(
     until: Annotated[int | None, typer.Option(min=1, help="Stop after this step; --resume goes on.")] = None,
 ) -> None:
     """Train a network that answers strokes; stops cleanly when interrupted, and goes on exactly there."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads leave their cores to those that draw samples
-    from napari_scribseg.train.loop import train
-    from napari_scribseg.train.machine import Machine, make_fabric
-    from napari_scribseg.train.pack import read_pack
-    from napari_scribseg.train.settings import Settings
-
-    machine = Machine(
-        device.value, devices, nodes, workers, threads, 60 * checkpoint_minutes, 60 * validation_minutes, log_every
-    )
     given = {
         "samples": samples, "batch": batch, "rate": rate, "corrections": corrections, "architecture": network,
         "config": _config(config, network), "validation": tuple(validate) if validate else None, "seed": seed,
@@ -117,6 +116,87 @@ def scribble_net(
         "validation_samples": validation_samples, "size": size, "precision": precision, "compile": compile_ or None,
     }  # fmt: skip
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    machine = _machine(device, devices, nodes, workers, threads, checkpoint_minutes, validation_minutes, log_every)
+    _run(out, chosen, machine, data, root, resume=resume, until=until)
+
+
+@app.command("brs")
+def brs(
+    out: Annotated[Path, typer.Option(help="Folder of the run; its parts are called coarse and fine.")],
+    data: Data = None,
+    root: Root = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="The paper's own network on DenseNet-121. Default: a light one.")
+    ] = False,
+    encoder: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="ImageNet weights: densenet121-a639ec97.pth, with --published.")
+    ] = None,
+    prompt: Annotated[str | None, typer.Option(help="clicks (default, as published) or scribbles.")] = None,
+    coarse_samples: Annotated[int, typer.Option(min=1, help="Samples without the fine decoder.")] = 300_000,
+    fine_samples: Annotated[int, typer.Option(min=1, help="Samples with it, after those.")] = 200_000,
+    batch: Annotated[int | None, typer.Option(min=1, help="Samples of a step. Default: 32.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Highest learning rate. Default: 0.002.")] = None,
+    validate: Annotated[
+        list[str] | None, typer.Option(metavar="SOURCE", help="A source that only validates; may be repeated.")
+    ] = None,
+    validation_samples: Annotated[int | None, typer.Option(min=1, help="Of each such source. Default: 48.")] = None,
+    size: Annotated[int | None, typer.Option(min=32, help="Side of a sample, in pixels. Default: 128.")] = None,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes that draw samples.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of torch on a CPU. Default: all cores.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    checkpoint_minutes: Annotated[float, typer.Option(min=0, help="Between two checkpoints.")] = 3.0,
+    validation_minutes: Annotated[float, typer.Option(min=0, help="Between two validations.")] = 15.0,
+    log_every: Annotated[int, typer.Option(min=1, help="Steps between two rows of the log.")] = 50,
+) -> None:
+    """Train the network of BRS in two stages: without its fine decoder, then with it."""
+    config: dict[str, Any] = {} if published else dict(LIGHT_BRS)
+    given = {
+        "architecture": "brs-net", "prompt": prompt or "clicks", "batch": batch, "rate": rate, "size": size,
+        "validation": tuple(validate) if validate else None, "validation_samples": validation_samples,
+        "encoder_rate": 0.01 if encoder else None,
+    }  # fmt: skip
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    machine = _machine(device, 1, 1, workers, threads, checkpoint_minutes, validation_minutes, log_every)
+    coarse, fine = out / "coarse", out / "fine"
+    if not (fine / _SETTINGS).is_file():
+        first: dict[str, Any] = {"config": {**config, "fine": False}, "samples": coarse_samples, "seed": seed}
+        if encoder:
+            first["encoder"] = str(encoder.expanduser().absolute())
+        _run(coarse, chosen | first, machine, data, root, resume=resume)
+    start = str((coarse / "weights.safetensors").absolute())
+    second: dict[str, Any] = {"config": config, "samples": fine_samples, "seed": seed + 1, "start": start}
+    _run(fine, chosen | second, machine, [str(coarse / _PACK)], root, resume=resume)
+
+
+def _machine(
+    device: Device, devices: int, nodes: int, workers: int | None, threads: int | None,
+    checkpoint_minutes: float, validation_minutes: float, rows: int,
+) -> Machine:  # fmt: skip
+    from napari_scribseg.train.machine import Machine
+
+    seconds = 60 * checkpoint_minutes, 60 * validation_minutes
+    return Machine(device.value, devices, nodes, workers, threads, *seconds, rows)
+
+
+def _run(
+    out: Path,
+    chosen: dict[str, Any],
+    machine: Machine,
+    data: list[str] | None,
+    root: Path | None,
+    *,
+    resume: bool,
+    until: int | None = None,
+) -> None:
+    """Begin a run with the chosen settings, or go on with the one in the folder."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads leave their cores to those that draw samples
+    from napari_scribseg.train.loop import train
+    from napari_scribseg.train.machine import make_fabric
+    from napari_scribseg.train.pack import read_pack
+    from napari_scribseg.train.settings import Settings
+
     stored = out / _SETTINGS
     going_on = resume and stored.is_file()
     settings = Settings.from_json(stored.read_text(encoding="utf-8"), str(stored)) if going_on else Settings(**chosen)

@@ -12,13 +12,13 @@ from scipy import ndimage
 from napari_scribseg.core import Stroke
 from napari_scribseg.simulate import ScribbleStyle, simulate_scribble
 from napari_scribseg.simulate.boxes import bounding_box, box_stroke, extreme_points, point_strokes
+from napari_scribseg.simulate.clicks import training_clicks
 from napari_scribseg.simulate.corrections import object_radius
 from napari_scribseg.simulate.strokes import paint
 
 __all__ = ["DrawingOptions", "Prompt", "draw_signal", "draw_style"]
 
-Prompt = Literal["scribbles", "box", "extreme-points"]
-
+Prompt = Literal["scribbles", "clicks", "box", "extreme-points", "none"]
 
 _MOST_NEGATIVE = 3  # strokes off the object
 
@@ -37,9 +37,10 @@ class DrawingOptions:
     negative : float
         Share of the samples with strokes off the object as well, one to three; the paper has 0.1, but where several
         classes are painted none is alone.
-    prompt : {"scribbles", "box", "extreme-points"}
-        What is drawn: scribbles; or, as the paper compares them, the outline of the bounding box of the object in the
-        view, or a dot on its left-, right-, top- and bottommost pixel. For these only ``radius`` and ``slack`` count.
+    prompt : {"scribbles", "clicks", "box", "extreme-points", "none"}
+        What is drawn: scribbles; single pixels on the object and near it (paper 003); or, as paper 001 compares them,
+        the outline of the bounding box of the object in the view, or a dot on its left-, right-, top- and bottommost
+        pixel, for which only ``radius`` and ``slack`` count; or nothing, where all objects are to be found.
     slack : int
         By how many pixels of the view a side of the box may lie off, either way, and a point fall short (DEXTR: 5 of
         512).
@@ -82,9 +83,17 @@ def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.rand
     Returns
     -------
     ndarray of shape (S, S), int8
-        1 on the object, -1 off it, 0 not painted; empty only where the target is. A box or points are 1 all over.
+        1 on the object, -1 off it, 0 not painted; empty only where the target is, or nothing is to be drawn. A box or
+        points are 1 all over.
     """
     signal = np.zeros(target.shape, dtype=np.int8)
+    if options.prompt == "none":
+        return signal
+    if options.prompt == "clicks":
+        clicks = training_clicks(target, rng)
+        signal[tuple(clicks.negative.T)] = -1
+        signal[tuple(clicks.positive.T)] = 1
+        return signal
     if options.prompt != "scribbles":
         signal[_box_or_points(target, options, rng)] = 1
         return signal

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
-from napari_scribseg.nets import build, load_model, save_model
+from napari_scribseg.nets import BRSNet, build, load_encoder, load_model, save_model
 from napari_scribseg.nets.weights import Network
 from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
 from napari_scribseg.train.drawing import DrawingOptions
@@ -23,7 +23,7 @@ from napari_scribseg.train.log import RunLog
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine
 from napari_scribseg.train.pack import Pack
-from napari_scribseg.train.passes import Batch, answers, corrected
+from napari_scribseg.train.passes import Batch, all_answers, answers, corrected
 from napari_scribseg.train.samples import SampleOptions, Samples, loader
 from napari_scribseg.train.settings import Settings
 from napari_scribseg.train.synced_norm import sync_batch_norm
@@ -36,6 +36,7 @@ __all__ = ["Result", "first_network", "train", "training_sources"]
 
 log = logging.getLogger("scribseg")
 
+_BACKGROUND = 0.08  # share of the labelled objects that are the background
 _MOST_SKIPPED = 50  # steps in a row without a finite gradient
 
 
@@ -69,14 +70,21 @@ def first_network(settings: Settings) -> Network:
     Raises
     ------
     InputError
-        If the file is missing or damaged, or holds another network.
+        If a file is missing or damaged, or holds another network or encoder.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = build(settings.architecture, settings.config)
+    if settings.encoder:
+        if not isinstance(model, BRSNet):
+            raise InputError(f"an encoder was given for a {settings.architecture}; a brs-net is expected")
+        load_encoder(model, settings.encoder)
     if not settings.start:
         return model
     found, card = load_model(settings.start)
+    if isinstance(found, BRSNet) and isinstance(model, BRSNet) and replace(found.config, fine=True) == model.config:
+        model.load_state_dict(found.state_dict(), strict=False)  # the fine decoder of the second stage begins anew
+        return model
     if type(found) is not type(model) or found.config != model.config:
         raise InputError(
             f"{settings.start} holds a {card['architecture']} of {card['config']}; to start from it, --network and "
@@ -131,8 +139,9 @@ class _Run:
     def __init__(self, settings: Settings, pack: Pack, out: Path, fabric: Fabric, machine: Machine) -> None:
         self.settings, self.pack, self.out, self.fabric, self.machine = settings, pack, out, fabric, machine
         self.drawing = DrawingOptions(prompt=settings.prompt)
+        made_up = 0.0 if settings.prompt == "none" else 1.0  # what is to be found there would be anyone's guess
         options = SampleOptions(
-            settings.size, settings.synthetic, settings.superpixels,
+            settings.size, made_up * settings.synthetic, made_up * settings.superpixels, made_up * _BACKGROUND,
             weights=dict(settings.weights), drawing=self.drawing,
         )  # fmt: skip
         sources = training_sources(pack, settings)
@@ -147,7 +156,7 @@ class _Run:
         if self.world > 1:
             sync_batch_norm(self.net)
         _channels_last(self.net)
-        optimizer = torch.optim.AdamW(self.net.parameters(), lr=settings.rate, weight_decay=settings.decay)
+        optimizer = torch.optim.AdamW(_groups(self.net, settings), lr=settings.rate, weight_decay=settings.decay)
         wrapped: nn.Module = torch.compile(self.net) if settings.compile else self.net  # type: ignore[assignment]
         self.model, self.optimizer = fabric.setup(wrapped, optimizer)
         if start.optimizer:
@@ -217,10 +226,10 @@ class _Run:
                 logits = answers(self.model, image, signal, previous, self.channels)
                 previous = torch.nan_to_num(torch.sigmoid(logits), nan=0.5)
             signal = corrected(previous, (image, target, known, signal), self._seeds(len(image), turn), self.drawing)
-        logits = answers(self.model, image, signal, previous, self.channels)
-        loss = segmentation_loss(logits, target, known).mean()
+        logits = all_answers(self.model, image, signal, previous, self.channels)  # (N, D, H, W)
+        loss = torch.stack([segmentation_loss(one, target, known).mean() for one in logits.unbind(1)]).mean()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate(self.step)
+            group["lr"] = group.get("share", 1.0) * self.settings.learning_rate(self.step)
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
         norm = self.fabric.clip_gradients(
@@ -230,7 +239,7 @@ class _Run:
         if finite:
             self.optimizer.step()
             self.average.update(self.step)
-        return loss.detach(), dice_scores(logits.detach() > 0, target, known).mean(), finite
+        return loss.detach(), dice_scores(logits.detach()[:, -1] > 0, target, known).mean(), finite
 
     def _seeds(self, count: int, turn: int) -> list[list[int]]:
         """One for each sample of this process's part, the same however many processes there are."""
@@ -304,6 +313,15 @@ class _Run:
         model = _plain(self.net, self.settings)
         write_checkpoint(self.out / "checkpoints", Checkpoint(self.step, model, self._averaged(), state, self.best))
         save_model(self.out / "weights.safetensors", self._averaged(), self._card())
+
+
+def _groups(net: nn.Module, settings: Settings) -> list[dict[str, Any]]:
+    """The parameters, with the share of the learning rate that they learn with."""
+    encoder = list(net.features.parameters()) if isinstance(net, BRSNet) and settings.encoder_rate != 1 else []
+    known = {id(p) for p in encoder}
+    others = [p for p in net.parameters() if id(p) not in known]
+    groups = [{"params": others, "share": 1.0}]
+    return groups + ([{"params": encoder, "share": settings.encoder_rate}] if encoder else [])
 
 
 def _channels_last(module: Any) -> nn.Module:

@@ -12,7 +12,7 @@ from napari_scribseg.nets import network_input
 from napari_scribseg.simulate import simulate_correction
 from napari_scribseg.train.drawing import DrawingOptions, draw_style
 
-__all__ = ["Batch", "answers", "corrected"]
+__all__ = ["Batch", "all_answers", "answers", "corrected"]
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # image, target, known, signal: see `Sample`
 
@@ -21,8 +21,15 @@ def answers(
     model: Callable[[Tensor], Tensor], image: Tensor, signal: Tensor, previous: Tensor | None, channels: int
 ) -> Tensor:
     """Logits of shape (N, H, W), float32; the arguments are those of ``network_input``."""
+    return all_answers(model, image, signal, previous, channels)[:, -1]
+
+
+def all_answers(
+    model: Callable[[Tensor], Tensor], image: Tensor, signal: Tensor, previous: Tensor | None, channels: int
+) -> Tensor:
+    """Logits of every decoder of a network in training, shape (N, D, H, W), float32; the last one is the answer."""
     x = network_input(image, signal, previous, channels).contiguous(memory_format=torch.channels_last)
-    return model(x).float().squeeze(1)
+    return model(x).float()
 
 
 def corrected(

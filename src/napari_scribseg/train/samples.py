@@ -156,7 +156,8 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         if not np.isfinite(image).all() or image.std() < 1e-3:
             return None
         signal = draw_signal(target, options.drawing, rng)
-        return Sample(image, target, known, signal) if (signal == 1).any() else None
+        drawn = options.drawing.prompt == "none" or (signal == 1).any()
+        return Sample(image, target, known, signal) if drawn else None
 
     def _made_up(
         self, rng: np.random.Generator
@@ -180,6 +181,8 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
             if target is None or not target.any():
                 return None
             box = box_of(target)
+            if options.drawing.prompt == "none":
+                target = labels > (-1 if item.background is None else item.background)
         view = draw_view(box, labels.shape, options.size, options.geometry, rng)
         planes = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
         if target is None:

@@ -37,7 +37,11 @@ class Settings:
         Fields of its configuration that differ from the default.
     start : str
         Path of the weights that the run starts from, of the same network; empty for random ones.
-    prompt : {"scribbles", "box", "extreme-points"}
+    encoder : str
+        Path of a state dict with the encoder of torchvision's DenseNet, for a ``brs-net``; empty for random weights.
+    encoder_rate : float
+        Learning rate of a brs-net's encoder, as a share of that of its decoders (paper 003: 0.01).
+    prompt : {"scribbles", "clicks", "box", "extreme-points", "none"}
         What the network answers. To a box or extreme points there are no corrections.
     samples : int
         In all, over which the learning rate falls to nothing.
@@ -77,6 +81,8 @@ class Settings:
     architecture: str = "plain-unet"
     config: Mapping[str, Any] = field(default_factory=lambda: {"channels": (16, 32, 64, 96, 128)})
     start: str = ""
+    encoder: str = ""
+    encoder_rate: float = 1.0
     prompt: Prompt = "scribbles"
     samples: int = 1_000_000
     batch: int = 32
@@ -103,7 +109,7 @@ class Settings:
                 raise InputError(f"{name} is {getattr(self, name)}; a count of at least 1 is expected")
         if self.size < 32:
             raise InputError(f"the size of the samples is {self.size}; at least 32 pixels are expected")
-        for name in ("rate", "clip"):
+        for name in ("rate", "clip", "encoder_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; a positive number is expected")
         for name in ("iterative", "synthetic", "superpixels", "ema"):

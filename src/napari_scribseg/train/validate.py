@@ -64,7 +64,7 @@ class Validation:
         Samples of each source.
     size : int
         Pixels along each side.
-    prompt : {"scribbles", "box", "extreme-points"}
+    prompt : {"scribbles", "clicks", "box", "extreme-points", "none"}
 
     Raises
     ------

@@ -94,8 +94,8 @@ def _load(weights: str, device: str, version: tuple[int, int]) -> Network:
     """The network of a file as it is now (``version``), warmed up."""
     model, card = load_model(weights) if weights else load_shipped(SHIPPED)
     channels, name = model.config.in_channels, Path(weights).name or SHIPPED
-    if channels not in INPUT_CHANNELS:
-        expected = "{}, {}, {} or {}".format(*INPUT_CHANNELS)
+    if channels not in INPUT_CHANNELS or channels == 3:
+        expected = "4, 5, 6 or 11"
         raise InputError(f"the network in {name} takes {channels} input channels; {expected} are expected")
     prompt = card.get("prompt", "scribbles")
     if prompt != "scribbles":
