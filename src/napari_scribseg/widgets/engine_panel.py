@@ -14,6 +14,7 @@ from napari_scribseg.widgets.engine_form import EngineForm
 
 __all__ = ["EnginePanel"]
 
+FIRST_ENGINE = "svcd"  # what the window begins with
 _MODES = (
     ("live", "live"),
     ("on stroke end", "stroke"),
@@ -38,6 +39,7 @@ class EnginePanel(QWidget):
         self._engine, self._mode, self._device, self._overlap = (QComboBox() for _ in range(4))
         for name, info in infos.items():
             self._engine.addItem(info.title.split(" (")[0], name)
+        self._engine.setCurrentIndex(max(self._engine.findData(FIRST_ENGINE), 0))
         for text, mode in _MODES:
             self._mode.addItem(text, mode)
         for text, rule in _OVERLAPS:
