@@ -363,3 +363,27 @@ def test_what_was_not_looked_at_is_less_likely_than_anything_seen(engine):
     made = answer(engine, image, seeds)
     assert np.log(made.probabilities[1, :, 600:].max() + 1e-30) < -LIMIT / 2
     assert (made.labels[:, 600:] == 0).all()
+
+
+def test_a_preview_asks_about_the_drawn_class_only(weights, monkeypatch):
+    image, scribbles, _ = two_discs()
+    engine = ScribbleNet(weights=weights)
+    before = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
+    seeds = scribbles.seeds.copy()
+    rows, columns = np.nonzero(seeds == 1)
+    seeds[rows[0] + 1, columns[0]] = 1
+    asked, call = [], networks.Network.__call__
+    monkeypatch.setattr(
+        networks.Network, "__call__", lambda self, *given: asked.append(len(given[0])) or call(self, *given)
+    )
+    until_preview = []
+
+    def report(fraction, preview=None):
+        if preview is not None:
+            until_preview.extend(asked)
+
+    after = engine.segment(image, Scribbles(seeds, scribbles.n_classes), before.state, report)
+    assert set(until_preview) == {1}
+    assert len(asked) > len(until_preview)
+    alone = engine.segment(image, Scribbles(seeds, scribbles.n_classes), engine.prepare(image, "cpu"))
+    assert (after.labels == alone.labels).mean() > 0.99
