@@ -20,6 +20,9 @@ class GeometryOptions:
     ----------
     context : tuple of two float
         Side of the view over that of the object's box, drawn evenly on a logarithmic scale; below 1 the object is cut.
+    scale : tuple of two float, or None
+        Pixels of the picture per pixel of the view, drawn likewise, in place of ``context``: for networks that see
+        whole pictures as they are.
     smallest : int
         Side of the view at least, in pixels of the picture.
     largest : float
@@ -37,6 +40,7 @@ class GeometryOptions:
     """
 
     context: tuple[float, float] = (0.8, 4.0)
+    scale: tuple[float, float] | None = None
     smallest: int = 24
     largest: float = 1.15
     rim: float = 0.25
@@ -85,9 +89,10 @@ def draw_view(
     rng : Generator
         Advanced.
     """
-    low, high = np.log(options.context)
     extent = max(box[2], box[3])
-    side = max(min(extent * np.exp(rng.uniform(low, high)), options.largest * max(shape)), options.smallest)
+    low, high = np.log(options.scale or options.context)
+    wanted = (size if options.scale else extent) * np.exp(rng.uniform(low, high))
+    side = max(min(wanted, options.largest * max(shape)), options.smallest)
     free = options.shift * abs(side - extent) / 2
     middle = np.asarray([box[0] + box[2] / 2, box[1] + box[3] / 2]) + rng.uniform(-free, free, 2)
     middle = _kept_inside(middle, shape, side * (0.5 - options.rim))

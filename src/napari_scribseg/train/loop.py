@@ -19,6 +19,7 @@ from napari_scribseg.nets import BRSNet, build, load_encoder, load_model, save_m
 from napari_scribseg.nets.weights import Network
 from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
 from napari_scribseg.train.drawing import DrawingOptions
+from napari_scribseg.train.geometry import GeometryOptions
 from napari_scribseg.train.log import RunLog
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine
@@ -37,6 +38,7 @@ __all__ = ["Result", "first_network", "train", "training_sources"]
 log = logging.getLogger("scribseg")
 
 _BACKGROUND = 0.08  # share of the labelled objects that are the background
+_SCALES = (0.6, 1.7)  # pixels of the picture per pixel, of networks that are shown whole pictures
 _MOST_SKIPPED = 50  # steps in a row without a finite gradient
 
 
@@ -143,6 +145,7 @@ class _Run:
         options = SampleOptions(
             settings.size, made_up * settings.synthetic, made_up * settings.superpixels, made_up * _BACKGROUND,
             weights=dict(settings.weights), drawing=self.drawing,
+            geometry=GeometryOptions(scale=_SCALES if settings.prompt == "none" else None),
         )  # fmt: skip
         sources = training_sources(pack, settings)
         self.samples = Samples(pack, sources, settings.seed, options)

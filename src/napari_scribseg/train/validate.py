@@ -87,7 +87,15 @@ class Validation:
             vary=False,
             drawing=DrawingOptions(radius=(2, 2), whole=1, negative=0, prompt=prompt, slack=0),
             geometry=GeometryOptions(
-                context=(1.3, 3.0), largest=1, rim=0, shift=0.3, turned=0, angle=0, stretch=1, bent=0
+                context=(1.3, 3.0),
+                scale=(1.0, 1.0) if prompt == "none" else None,
+                largest=1,
+                rim=0,
+                shift=0.3,
+                turned=0,
+                angle=0,
+                stretch=1,
+                bent=0,
             ),
         )
         self.drawing = options.drawing
