@@ -35,7 +35,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     """
     folded = copy.deepcopy(model).eval()
     for name, module in list(folded.named_modules()):
-        if isinstance(module, nn.Sequential):
+        if type(module) is nn.Sequential:  # a class derived from it may do more than call its parts in turn
             parent, _, child = name.rpartition(".")
             sequence = _fold_sequence(module)
             if name:

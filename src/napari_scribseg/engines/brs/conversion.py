@@ -1,0 +1,155 @@
+"""What is changed at a network's input: the interaction maps, also of networks that were never trained with any."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_scribseg.core import InputError
+from napari_scribseg.nets import network_input
+from napari_scribseg.numerics.fused.distance import euclidean_distance
+
+__all__ = ["FARTHEST", "Converted", "Prompt", "Trained", "interaction_maps", "prompt_of", "with_maps"]
+
+FARTHEST = 255.0  # pixels at which the distance to a stroke is truncated
+
+
+def with_maps(image: Tensor, maps: Tensor) -> Tensor:
+    """The input of a network that was never trained with interaction maps, with such maps.
+
+    Section 3.3 of the paper concatenates image and maps and lets them share the weights of the first convolution. The
+    convolution is linear: ``conv(image) + conv(maps) = conv(image + maps)``, with the bias once. So the maps can as
+    well be added to the image, and nothing in the network need be found or rebuilt: the same holds for modules, for
+    exported programs and for TorchScript, whose layers cannot be changed. (A network that reads its input in several
+    layers has the maps in all of them.) While the maps are zero, the output is the network's own, bit for bit.
+
+    Parameters
+    ----------
+    image : Tensor of shape (N, C, H, W)
+        As the network takes it.
+    maps : Tensor of shape (N, 1, H, W)
+        The map of the object less that of the rest, the same for all channels: after shared weights, only this
+        difference counts. In units of the image as the network takes it.
+
+    Returns
+    -------
+    Tensor of shape (N, C, H, W)
+    """
+    return image + maps
+
+
+def interaction_maps(seeds: NDArray[np.int32]) -> NDArray[np.float32]:
+    """How near each pixel is to the strokes of each sign.
+
+    Parameters
+    ----------
+    seeds : ndarray of shape (H, W), int32
+        1 on strokes of the object, 0 on those of the rest, -1 elsewhere.
+
+    Returns
+    -------
+    ndarray of shape (2, H, W), float32
+        ``1 - min(d, 255) / 255`` of the distance ``d`` in pixels to the object's strokes, then to the others'; 0 where
+        there are none of that sign.
+    """
+    distance = euclidean_distance(seeds, 2)[::-1]
+    return np.ascontiguousarray(1 - np.minimum(distance, np.float32(FARTHEST)) / np.float32(FARTHEST))
+
+
+class Prompt(Protocol):
+    """How a network is told of strokes, and what of it may be changed."""
+
+    def base(self, image: Tensor, seeds: NDArray[np.int32]) -> Tensor:
+        """The network's input before anything is changed, for strokes on the network's grid."""
+        ...
+
+    def zero(self, image: Tensor) -> Tensor:
+        """No change."""
+        ...
+
+    def changed(self, base: Tensor, change: Tensor) -> Tensor:
+        """The input with a change."""
+        ...
+
+
+class Converted:
+    """A network that takes images only; its maps start at zero, which is the network's own answer.
+
+    Parameters
+    ----------
+    contrast : float
+        Of the image as the network takes it: a change of 1 is one standard deviation.
+    """
+
+    def __init__(self, contrast: float) -> None:
+        self._contrast = contrast
+
+    def base(self, image: Tensor, seeds: NDArray[np.int32]) -> Tensor:
+        """The image."""
+        return image
+
+    def zero(self, image: Tensor) -> Tensor:
+        """One map, for all channels."""
+        return torch.zeros_like(image[:, :1])
+
+    def changed(self, base: Tensor, change: Tensor) -> Tensor:
+        """The map shares the first convolution with the image."""
+        return with_maps(base, change * self._contrast)
+
+
+class Trained:
+    """A network that was trained with strokes; what is changed are the channels that tell it of them.
+
+    Parameters
+    ----------
+    kind : {"distance", "scribbles"}
+        Of the maps: the two of the paper, or those of :func:`~napari_scribseg.nets.network_input`.
+    channels : int
+        Of its whole input.
+    """
+
+    def __init__(self, kind: str, channels: int) -> None:
+        self._kind, self._channels = kind, channels
+
+    def base(self, image: Tensor, seeds: NDArray[np.int32]) -> Tensor:
+        """The image, followed by the maps."""
+        if self._kind == "distance":
+            maps = torch.from_numpy(interaction_maps(seeds))[None].to(image)
+            return torch.cat((image, maps), dim=1)
+        signal = np.select((seeds == 1, seeds == 0), (np.float32(1), np.float32(-1)), np.float32(0))
+        return network_input(image, torch.from_numpy(signal)[None].to(image), None, self._channels)
+
+    def zero(self, image: Tensor) -> Tensor:
+        """As many maps as the network has."""
+        return image.new_zeros((1, self._channels - image.shape[1], *image.shape[2:]))
+
+    def changed(self, base: Tensor, change: Tensor) -> Tensor:
+        """The maps are changed, the image is not."""
+        first = base.shape[1] - change.shape[1]
+        return torch.cat((base[:, :first], base[:, first:] + change), dim=1)
+
+
+def prompt_of(kind: str, image: Tensor, channels: int) -> Prompt:
+    """How a network is told of strokes.
+
+    Parameters
+    ----------
+    kind : {"none", "distance", "scribbles"}
+        As :attr:`ModelCard.prompt <napari_scribseg.engines.brs.ModelCard>` has it.
+    image : Tensor of shape (1, C, h, w)
+        As the network takes it.
+    channels : int
+        Of the network's whole input.
+    """
+    if kind == "none":
+        contrast = float(image.std()) if image.numel() > 1 else 0.0
+        return Converted(contrast if contrast > 0 else 1.0)
+    if channels <= image.shape[1]:
+        raise InputError(
+            f"the network takes {channels} channels and the image has {image.shape[1]}: none are left for maps"
+        )
+    return Trained(kind, channels)

@@ -1,0 +1,146 @@
+"""A network cut in two: what lies before a layer is computed once, only what depends on it is computed again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from napari_scribseg.core import InputError
+from napari_scribseg.engines.brs.checkpoints import first_line
+
+__all__ = ["Cut", "Values"]
+
+Values = dict[fx.Node, Any]
+
+
+class Cut:
+    """A network, traced for one size of its input, and cut after a layer.
+
+    Parameters
+    ----------
+    module : nn.Module
+        A network, or an exported one.
+    x : Tensor of shape (1, C, h, w)
+        An input; only its size counts.
+    layer : {"A", "B", "C"}
+        ``"A"``: where the image is coarsest, the last layer before it is enlarged again; ``"C"``: what the last
+        convolution takes; ``"B"``: the last layer of the middle one of the scales between. (Sofiuk et al. cut after the
+        backbone, after the pyramid pooling, and before the last layers of another network.)
+    name : str
+        For messages.
+
+    Attributes
+    ----------
+    channels : int
+        Of the layer's output.
+
+    Raises
+    ------
+    InputError
+        If the network cannot be traced, as most TorchScript cannot.
+    """
+
+    def __init__(self, module: nn.Module, x: Tensor, layer: str, name: str) -> None:
+        try:
+            with torch.no_grad():
+                self._graph = make_fx(module)(x)
+                shapes = _shapes(self._graph, x)
+        except Exception as error:  # tracing foreign code may raise anything
+            raise InputError(
+                f"{name} cannot be taken apart for f-brs ({first_line(error)}); the engine brs takes it as it is"
+            ) from error
+        self._place = _place(shapes, layer)
+        self._after = _dependents(self._place)
+        self._kept = {n for node in self._after for n in node.all_input_nodes if n not in self._after}
+        self.channels = shapes[self._place][1]
+
+    def before(self, x: Tensor) -> Values:
+        """All that the second part needs, the layer's own output included."""
+        values = _run(self._graph, {}, x, skip=self._after)
+        return {node: values[node] for node in self._kept | {self._place}}
+
+    def layer(self, values: Values) -> Tensor:
+        """The output of the layer, shape (1, channels, h', w')."""
+        found: Tensor = values[self._place]
+        return found
+
+    def after(self, values: Values, output: Tensor) -> Any:
+        """What the network would give if the layer's output were ``output``."""
+        known = {**values, self._place: output}
+        return _run(self._graph, known, None)[next(n for n in self._graph.graph.nodes if n.op == "output")]
+
+
+def _run(graph: fx.GraphModule, known: Values, x: Tensor | None, skip: set[fx.Node] | None = None) -> Values:
+    """Values of the nodes: of all but ``skip``; of those that follow from ``known`` where there is no ``x``."""
+    values = dict(known)
+
+    def of(node: fx.Node) -> Any:
+        return values[node]
+
+    for node in graph.graph.nodes:
+        if node in values or (skip is not None and node in skip):
+            continue
+        if node.op == "placeholder":
+            if x is not None:
+                values[node] = x
+        elif node.op == "get_attr":
+            if x is not None:
+                values[node] = getattr(graph, str(node.target))
+        elif node.op == "output":
+            values[node] = fx.node.map_arg(node.args[0], of)
+        elif all(n in values for n in node.all_input_nodes):
+            arguments = list(fx.node.map_arg(node.args, of))
+            if _overwrites(node) and node.args[0] in known:  # what is known serves again
+                arguments[0] = arguments[0].clone()
+            values[node] = node.target(*arguments, **fx.node.map_arg(node.kwargs, of))
+    return values
+
+
+def _overwrites(node: fx.Node) -> bool:
+    """Whether an operation writes its result over its first argument."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
+
+
+def _shapes(graph: fx.GraphModule, x: Tensor) -> dict[fx.Node, tuple[int, ...]]:
+    """Shapes of all that is computed from the input and has the axes of an image, in order."""
+    values = _run(graph, {}, x)
+    return {
+        node: tuple(value.shape)
+        for node, value in values.items()
+        if node.op == "call_function" and isinstance(value, Tensor) and value.ndim == 4 and value.is_floating_point()
+    }
+
+
+def _place(shapes: dict[fx.Node, tuple[int, ...]], layer: str) -> fx.Node:
+    """The node after which to cut."""
+    nodes = list(shapes)
+    convolutions = [node for node in nodes if "convolution" in str(node.target)]
+    last = next((n for n in convolutions[-1].all_input_nodes if n in shapes), nodes[0])
+    if layer == "C":
+        return last
+    area = {node: shapes[node][2] * shapes[node][3] for node in nodes}
+    spread = [node for node in nodes if area[node] > 1]  # not the single pixels of squeeze and excite
+    coarsest = [node for node in spread if area[node] == min(area[n] for n in spread)][-1]
+    deepest = nodes.index(coarsest)
+    if layer == "A" or deepest >= nodes.index(last):
+        return coarsest if deepest < nodes.index(last) else last
+    decoder = nodes[deepest : nodes.index(last) + 1]
+    scales = sorted({area[node] for node in decoder})
+    middle = scales[len(scales) // 2]
+    return [node for node in decoder if area[node] == middle][-1]
+
+
+def _dependents(place: fx.Node) -> set[fx.Node]:
+    """All nodes that follow from one."""
+    found: set[fx.Node] = set()
+    stack = list(place.users)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(node.users)
+    return found

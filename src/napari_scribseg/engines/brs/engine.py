@@ -1,0 +1,229 @@
+"""The engines' parameters and their two methods; the work is done in ``pipeline``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import (
+    EngineInfo,
+    Image,
+    InputError,
+    Range,
+    Report,
+    Scribbles,
+    Segmentation,
+    check_parameters,
+    silent,
+)
+
+if TYPE_CHECKING:
+    from napari_scribseg.engines.brs.pipeline import BRSState
+
+__all__ = ["BRS", "FBRS"]
+
+
+@dataclass(frozen=True)
+class BRS:
+    """Backpropagating refinement (Jang & Kim 2019): a network's input is corrected until it agrees with the strokes.
+
+    Parameters
+    ----------
+    model : str
+        The network: a ``.safetensors`` file of this package, a ``.pt2`` file of ``torch.export``, a TorchScript file,
+        the folder of a MONAI bundle, or ``package.module:factory`` (a function, or class, that makes it); empty for the
+        network that comes with the package. How it wants its input stands in a file beside it, see
+        :class:`ModelCard <napari_scribseg.engines.brs.ModelCard>`.
+    weights : str
+        For a factory: a ``.safetensors`` file, or one of ``torch.save`` that holds tensors only.
+    trust : bool
+        Whether code that comes with the model may run; needed for all but ``.safetensors``, see
+        :func:`runs_code <napari_scribseg.engines.brs.runs_code>`.
+    evaluations : int
+        Most forward and backward passes for an answer (for each class, where a network knows only one object).
+    seconds : float
+        After so long the best found so far is the answer.
+    inertia : float
+        How much it costs to change the maps: lambda of the paper.
+    objective : {"squared", "cross-entropy"}
+        Disagreement with the strokes: ``"squared"`` as published; ``"cross-entropy"``, whose gradient does not vanish
+        where the network is sure and wrong.
+
+    Raises
+    ------
+    InputError
+        If a parameter has a wrong type or is outside its range.
+
+    References
+    ----------
+    Jang and Kim, Interactive Image Segmentation via Backpropagating Refinement Scheme (2019).
+    """
+
+    info: ClassVar[EngineInfo] = EngineInfo(
+        name="brs",
+        title="BRS (a network that obeys every stroke)",
+        summary="Makes any trained network follow strokes, your own U-Net too; 1 to 255 classes.",
+        doi="10.1109/CVPR.2019.00544",
+        ndim=(2,),
+        min_classes=1,
+        needs_weights=True,
+    )
+
+    model: str = ""
+    weights: str = ""
+    trust: bool = False
+    evaluations: Annotated[int, Range(1, 1000, 1, "most forward and backward passes for an answer")] = 20
+    seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
+    inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the maps; lambda of the paper")] = 1e-3
+    objective: Literal["squared", "cross-entropy"] = "squared"
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def prepare(self, image: Image, device: str = "auto") -> BRSState:
+        """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
+        return _prepare(self, image, device)
+
+    def unprompted(self, state: BRSState) -> NDArray[np.float32]:
+        """What the network says without strokes: probabilities of its own classes, the background first.
+
+        Parameters
+        ----------
+        state : BRSState
+            From :meth:`prepare`.
+
+        Returns
+        -------
+        ndarray of shape (K, H, W), float32
+
+        Raises
+        ------
+        InputError
+            If the network was trained to be given strokes.
+        """
+        return _unprompted(state)
+
+    def segment(
+        self, image: Image, scribbles: Scribbles, state: BRSState, report: Report = silent
+    ) -> Segmentation[BRSState]:
+        """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
+
+        Strokes of one of two classes are enough: the other one is then all that does not belong to it.
+        """
+        return _segment(self, image, scribbles, state, report)
+
+
+@dataclass(frozen=True)
+class FBRS:
+    """Feature backpropagating refinement (Sofiuk et al. 2020): as :class:`BRS`, but quicker.
+
+    Not the maps are corrected but the channels of a layer, each by a scale and a bias; all before it is computed once.
+
+    Parameters
+    ----------
+    model, weights, trust, seconds, objective
+        As for :class:`BRS`.
+    layer : {"A", "B", "C"}
+        Where: ``"A"`` the coarsest scale, ``"B"`` the middle of the decoder, ``"C"`` before the last convolution; the
+        later, the quicker and the less is corrected together.
+    evaluations : int
+        Most passes through what lies behind the layer.
+    inertia : float
+        How much it costs to change the scales; ten times as much for the biases.
+
+    Raises
+    ------
+    InputError
+        If a parameter has a wrong type or is outside its range.
+
+    References
+    ----------
+    Sofiuk et al., f-BRS: Rethinking Backpropagating Refinement for Interactive Segmentation (2020).
+    """
+
+    info: ClassVar[EngineInfo] = EngineInfo(
+        name="f-brs",
+        title="f-BRS (a network that obeys strokes, quicker)",
+        summary="Like brs, but only a layer's channels are corrected: quicker on large networks; 1 to 255 classes.",
+        doi="10.1109/CVPR42600.2020.00865",
+        ndim=(2,),
+        min_classes=1,
+        needs_weights=True,
+    )
+
+    model: str = ""
+    weights: str = ""
+    trust: bool = False
+    layer: Literal["A", "B", "C"] = "B"
+    evaluations: Annotated[int, Range(1, 1000, 1, "most passes through what lies behind the layer")] = 20
+    seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
+    inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the layer")] = 1e-3
+    objective: Literal["squared", "cross-entropy"] = "squared"
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def prepare(self, image: Image, device: str = "auto") -> BRSState:
+        """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
+        return _prepare(self, image, device)
+
+    def unprompted(self, state: BRSState) -> NDArray[np.float32]:
+        """What the network says without strokes: probabilities of its own classes, the background first.
+
+        Parameters
+        ----------
+        state : BRSState
+            From :meth:`prepare`.
+
+        Returns
+        -------
+        ndarray of shape (K, H, W), float32
+
+        Raises
+        ------
+        InputError
+            If the network was trained to be given strokes.
+        """
+        return _unprompted(state)
+
+    def segment(
+        self, image: Image, scribbles: Scribbles, state: BRSState, report: Report = silent
+    ) -> Segmentation[BRSState]:
+        """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
+
+        Strokes of one of two classes are enough: the other one is then all that does not belong to it.
+        """
+        return _segment(self, image, scribbles, state, report)
+
+
+def _check(engine: BRS | FBRS) -> None:
+    check_parameters(engine)
+    if not isinstance(engine.trust, bool):
+        raise InputError(f"trust is {engine.trust!r}; True or False is expected")
+
+
+def _prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
+    from napari_scribseg.engines.brs.pipeline import prepare
+
+    if len(image.shape) not in engine.info.ndim:
+        raise InputError(f"the image has {len(image.shape)} spatial axes; {engine.info.name} takes 2 (one slice)")
+    return prepare(engine, image, device)
+
+
+def _unprompted(state: BRSState) -> NDArray[np.float32]:
+    from napari_scribseg.engines.brs.pipeline import unprompted
+
+    return unprompted(state)
+
+
+def _segment(
+    engine: BRS | FBRS, image: Image, scribbles: Scribbles, state: BRSState, report: Report
+) -> Segmentation[BRSState]:
+    from napari_scribseg.engines.brs.pipeline import segment
+
+    if not (scribbles.n_classes == 2 and scribbles.shape == image.shape and scribbles.counts.any()):
+        scribbles.require(image.shape, max_classes=engine.info.max_classes)
+    return segment(engine, scribbles, state, report)

@@ -1,0 +1,161 @@
+"""From a model's name to a network in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from napari_scribseg.core import InputError
+from napari_scribseg.engines.brs.bundle import load_bundle
+from napari_scribseg.engines.brs.card import ModelCard, read_card
+from napari_scribseg.engines.brs.checkpoints import first_line, load_weights
+from napari_scribseg.engines.brs.sources import EXPECTED, Source, runs_code
+from napari_scribseg.nets import INPUT_CHANNELS, load_model, load_shipped, shipped_weights
+
+__all__ = ["SHIPPED", "Loaded", "load_network"]
+
+SHIPPED = "scribble-net"  # until this engine has a network of its own
+SHIPPED_CARD = ModelCard(channels=3, scale=(-1.0, 1.0), head="sigmoid", applied=False, multiple=1, prompt="scribbles")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A network as its file has it.
+
+    Attributes
+    ----------
+    module : nn.Module
+        Takes (1, C, H, W), in evaluation mode, without gradients of its weights.
+    card : ModelCard
+        From the file beside it, or what the model says of itself; other fields are still to be found.
+    n_inputs : int
+        Channels of its whole input, where the model says it; else 0.
+    """
+
+    module: nn.Module
+    card: ModelCard
+    n_inputs: int = 0
+
+
+def load_network(source: Source, weights: str, trust: bool, device: str) -> Loaded:
+    """Load a model.
+
+    Parameters
+    ----------
+    source : Source
+    weights : str
+        For a factory: a .safetensors file, or one of torch.save that holds tensors only. Empty for other models.
+    trust : bool
+        Whether code that comes with the model may run.
+    device : str
+        As :func:`~napari_scribseg.numerics.device.choose_device` gives it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be loaded, needs trust that was not given, or its weights are of another network.
+    """
+    reason = runs_code(source.text)
+    if reason and not trust:
+        raise InputError(f"{reason}; say trust=True if you know where it comes from")
+    if weights and source.kind != "factory":
+        raise InputError(f"weights are {weights!r}, but {source.name} has its own; they are for a factory only")
+    beside = Path(weights) if source.kind == "factory" else source.path
+    card = (read_card(beside) if beside.name else None) or ModelCard()
+    n_inputs = 0
+    if source.kind in ("shipped", "safetensors"):
+        module, card, n_inputs = _load_own(source, card)
+    elif source.kind == "bundle":
+        with _told(source):
+            module, card = load_bundle(source.path, card if card != ModelCard() else None)
+    elif source.kind == "torchscript":
+        with _told(source), _quiet():
+            module = torch.jit.load(str(source.path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+    elif source.kind == "export":
+        module, card, n_inputs = _load_export(source, card, device)
+    else:
+        module = _build(source)
+        if weights:
+            load_weights(module, weights)
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return Loaded(module.to(device), card, n_inputs)
+
+
+def _load_own(source: Source, card: ModelCard) -> tuple[nn.Module, ModelCard, int]:
+    """A network of this package; its file holds numbers only."""
+    if source.kind == "shipped":
+        if SHIPPED not in shipped_weights():
+            raise InputError(
+                "brs has no trained network in this installation; name one in its parameter model, as in "
+                "get_engine('brs', model='unet.pt2', trust=True)"
+            )
+        module = load_shipped(SHIPPED)[0]
+        return module, SHIPPED_CARD, module.config.in_channels
+    module, metadata = load_model(source.path)
+    channels = module.config.in_channels
+    if card.prompt == "auto":
+        told = metadata.get("prompt", "scribbles" if channels in INPUT_CHANNELS else "none")
+        if told not in ("none", "scribbles"):
+            raise InputError(f"the network in {source.name} answers {told[:60]!r}; none or scribbles is expected")
+        plain = SHIPPED_CARD if told == "scribbles" and card == ModelCard() else card
+        card = replace(plain, prompt="scribbles" if told == "scribbles" else "none")
+    if card.prompt == "scribbles" and channels not in INPUT_CHANNELS:
+        expected = "{}, {} or {}".format(*INPUT_CHANNELS)
+        raise InputError(f"the network in {source.name} takes {channels} input channels; {expected} are expected")
+    return module, card, channels
+
+
+def _load_export(source: Source, card: ModelCard, device: str) -> tuple[nn.Module, ModelCard, int]:
+    with _told(source), _quiet():
+        program = torch.export.load(str(source.path))
+        if device != "cpu":
+            from torch.export.passes import move_to_device_pass
+
+            program = move_to_device_pass(program, device)
+    first = program.graph_signature.user_inputs[0]
+    shape = next(n.meta["val"].shape for n in program.graph.nodes if n.name == first)
+    if len(shape) != 4:
+        raise InputError(f"the network in {source.name} takes {len(shape)} axes; 4 are expected (one slice at a time)")
+    if all(isinstance(s, int) for s in shape[2:]) and not card.size:
+        card = replace(card, size=(int(shape[2]), int(shape[3])))
+    return program.module(), card, shape[1] if isinstance(shape[1], int) else 0
+
+
+def _build(source: Source) -> nn.Module:
+    """Call the factory."""
+    package, _, name = source.text.partition(":")
+    with _told(source):
+        try:
+            factory = getattr(importlib.import_module(package), name)
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"{source.text} cannot be imported ({first_line(error)}); {EXPECTED}") from error
+        module = factory()
+    if not isinstance(module, nn.Module):
+        raise InputError(f"{source.text} made a {type(module).__name__}; a torch.nn.Module is expected")
+    return module.eval()
+
+
+@contextlib.contextmanager
+def _told(source: Source) -> Iterator[None]:
+    """What goes wrong in foreign code, as one sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{source.name} does not load: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

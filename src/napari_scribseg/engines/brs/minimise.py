@@ -1,0 +1,158 @@
+"""L-BFGS within a budget; the best values that were seen count, and it ends as soon as all is right."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+__all__ = ["Best", "Budget", "minimise"]
+
+HISTORY = 20  # corrections that L-BFGS keeps, as published
+FIRST_STEP = 0.1  # largest change of a value in the first step
+
+Tried = tuple[Tensor, Tensor, int]  # energy, fields, wrong pixels
+
+
+@dataclass(slots=True)
+class Budget:
+    """How much may be spent.
+
+    Attributes
+    ----------
+    evaluations : int
+        Forward and backward passes.
+    seconds : float
+        From when it was made.
+    """
+
+    evaluations: int
+    seconds: float
+    _begin: float = field(default_factory=time.monotonic)
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() - self._begin > self.seconds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Best:
+    """The best that was found.
+
+    Attributes
+    ----------
+    values : Tensor
+    fields : Tensor
+        The network's answer for them.
+    energy : float
+    wrong : int
+        Annotated pixels that are wrong.
+    first_energy, first_wrong : float, int
+        The same where it began.
+    evaluations : int
+    """
+
+    values: Tensor
+    fields: Tensor
+    energy: float
+    wrong: int
+    first_energy: float
+    first_wrong: int
+    evaluations: int
+
+
+class _Enough(Exception):
+    """Ends L-BFGS from within."""
+
+
+def minimise(
+    start: Tensor,
+    evaluate: Callable[[Tensor], Tried],
+    budget: Budget,
+    tell: Callable[[Best, bool], None],
+) -> Best:
+    """Minimise an energy until no annotated pixel is wrong, or the budget is spent.
+
+    Parameters
+    ----------
+    start : Tensor
+        Not changed.
+    evaluate : callable
+        Energy, answer and number of wrong pixels for values like ``start``.
+    budget : Budget
+    tell : callable
+        Called after each evaluation with the best so far, and whether it is new; may raise to end it.
+
+    Returns
+    -------
+    Best
+        Of all that was evaluated: that with the fewest wrong pixels, of these that of the least energy.
+    """
+    search = _Search(start, evaluate, budget, tell)
+    search.try_values(start)
+    if search.done:
+        return search.best
+    # Steps of torch's L-BFGS begin with 1 / |gradient|_1; in these units the largest change is then FIRST_STEP.
+    largest, total = float(search.gradient.abs().max()), float(search.gradient.abs().sum())
+    unit = FIRST_STEP * total / largest if largest > 0 else 1.0
+    steps = torch.zeros_like(start, requires_grad=True)
+
+    def closure() -> Tensor:
+        if steps.grad is not None:  # what L-BFGS asks first is known
+            search.try_values(start + unit * steps.detach())
+        steps.grad = search.gradient * unit
+        return torch.tensor(search.energy)
+
+    optimizer = torch.optim.LBFGS(
+        [steps],
+        max_iter=100,
+        max_eval=budget.evaluations + 100,
+        history_size=HISTORY,
+        tolerance_grad=0,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )
+    if largest > 0 and math.isfinite(total):
+        with contextlib.suppress(_Enough):
+            optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return search.best
+
+
+class _Search:
+    """What was evaluated so far."""
+
+    def __init__(
+        self, start: Tensor, evaluate: Callable[[Tensor], Tried], budget: Budget, tell: Callable[[Best, bool], None]
+    ) -> None:
+        self._evaluate, self._budget, self._tell = evaluate, budget, tell
+        self.best: Best = Best(start, start, math.inf, 1 << 60, math.inf, 1 << 60, 0)
+        self.energy, self.gradient = math.inf, torch.zeros_like(start)
+
+    @property
+    def done(self) -> bool:
+        """Whether all is right, or the budget is spent."""
+        return self.best.wrong == 0 or self.best.evaluations >= self._budget.evaluations or self._budget.late
+
+    def try_values(self, values: Tensor) -> None:
+        """Evaluate, remember the energy, its gradient, and the best."""
+        values = values.detach().requires_grad_(True)
+        energy, fields, wrong = self._evaluate(values)
+        n, before = self.best.evaluations + 1, self.best
+        self.energy = float(energy.detach())
+        if wrong:
+            (self.gradient,) = torch.autograd.grad(energy, values)
+        first = (self.energy, wrong) if n == 1 else (before.first_energy, before.first_wrong)
+        better = math.isfinite(self.energy) and (wrong, self.energy) < (before.wrong, before.energy)
+        if better or n == 1:
+            self.best = Best(values.detach(), fields.detach(), self.energy, wrong, *first, n)
+        else:
+            self.best = Best(before.values, before.fields, before.energy, before.wrong, *first, n)
+        self._tell(self.best, better)
+        if n > 1 and (self.done or not math.isfinite(self.energy)):
+            raise _Enough

@@ -1,0 +1,129 @@
+"""What kind of thing a model's name stands for, found out without loading it. Needs no torch."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_scribseg.core import InputError
+
+__all__ = ["Source", "find_source", "runs_code"]
+
+Kind = Literal["shipped", "safetensors", "export", "torchscript", "bundle", "factory"]
+
+EXPECTED = (
+    "a .safetensors file of this package, a .pt2 file of torch.export, a TorchScript file, the folder of a MONAI "
+    "bundle, or package.module:factory is expected"
+)
+_FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model that can be loaded.
+
+    Attributes
+    ----------
+    kind : str
+        ``"shipped"``: the network of this package; ``"safetensors"``: a file that
+        :func:`~napari_scribseg.nets.save_model` wrote; ``"export"``, ``"torchscript"``, ``"bundle"`` or ``"factory"``.
+    text : str
+        As the user gave it.
+    path : Path
+        Of the file or folder; without a meaning for ``"shipped"`` and ``"factory"``.
+    """
+
+    kind: Kind
+    text: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Short, for messages."""
+        named = {"shipped": "the network of this package", "factory": self.text}
+        return named.get(self.kind, self.path.name)
+
+
+def find_source(model: str) -> Source:
+    """What a model's name stands for.
+
+    Parameters
+    ----------
+    model : str
+        A path, ``package.module:factory``, or nothing for the network that comes with the package.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is no model.
+    """
+    path = Path(model).expanduser()
+    if not model:
+        return Source("shipped", model, path)
+    if _FACTORY.fullmatch(model) and not path.exists():
+        return Source("factory", model, path)
+    if path.is_dir():
+        if not (path / "configs").is_dir() and not (path / "models").is_dir():
+            raise InputError(
+                f"the folder {path.name} holds neither configs nor models: it is no MONAI bundle; {EXPECTED}"
+            )
+        return Source("bundle", model, path)
+    if not path.is_file():
+        raise InputError(f"the model {model} is missing; {EXPECTED}")
+    if path.suffix == ".safetensors":
+        return Source("safetensors", model, path)
+    return Source(_archive(path), model, path)
+
+
+def _archive(path: Path) -> Literal["export", "torchscript"]:
+    """The kind of a zip file by the names of what it holds; torch writes them all as zip files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.partition("/")[2] or name for name in archive.namelist()} | set(archive.namelist())
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{path.name} is no model; {EXPECTED}") from error
+    if {"serialized_exported_program.json", "models/model.json"} & names:
+        return "export"
+    if "constants.pkl" in names and any(name.startswith("code/") for name in names):
+        return "torchscript"
+    if "data.pkl" in names:
+        raise InputError(
+            f"{path.name} holds weights without their network; name what builds it as model="
+            f"'package.module:factory' and this file as weights"
+        )
+    raise InputError(f"{path.name} is no model; {EXPECTED}")
+
+
+def runs_code(model: str) -> str:
+    """Whether loading a model runs code that came with it, to be asked before it is loaded.
+
+    A file of :func:`~napari_scribseg.nets.save_model` holds numbers only. Everything else may run code: a factory is
+    a function, TorchScript is a program, a MONAI bundle holds expressions, and ``torch.export.load`` unpickles some
+    parts of a ``.pt2`` file and evaluates the formulas of its sizes.
+
+    Parameters
+    ----------
+    model : str
+        As for :class:`~napari_scribseg.engines.brs.BRS`.
+
+    Returns
+    -------
+    str
+        A sentence for the user; empty if nothing is run.
+
+    Raises
+    ------
+    InputError
+        If there is no such model.
+    """
+    source = find_source(model)
+    reasons = {
+        "export": f"{source.name} is a program written by torch.export, and loading it may run code that it holds",
+        "torchscript": f"{source.name} is a TorchScript program: it runs code that it holds",
+        "bundle": f"{source.name} is a MONAI bundle: its configuration may run any code",
+        "factory": f"{source.text} is a function: its module is imported, and it is called",
+    }
+    return reasons.get(source.kind, "")
