@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Points
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -14,7 +14,7 @@ from napari_scribseg.widgets.sources import Source, channel_choices
 
 __all__ = ["ImagePanel", "fill_combo"]
 
-_NEW = "new layer"
+_NEW, _NONE = "new layer", "none"
 
 
 def fill_combo(combo: QComboBox, choices: list[tuple[str, Any]]) -> None:
@@ -33,15 +33,20 @@ class ImagePanel(QWidget):
     """Choosers of layers, kept in step with the viewer's list, and the button that begins."""
 
     image_chosen = Signal(object)
+    clicks_chosen = Signal(object)
     started = Signal()
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._image, self._channels = _combo(), _combo()
-        self._strokes, self._result = _combo(), _combo()
+        self._strokes, self._result, self._clicks = _combo(), _combo(), _combo()
         self._strokes.setToolTip("Where to paint: a new layer, or a labels layer of the image's shape")
         self._result.setToolTip("Where the result goes: a new layer, or labels that are there and to be corrected")
+        self._clicks.setToolTip(
+            "A points layer whose points are painted as dots: in the class that their column 'class' names, "
+            "else in the one chosen in the table"
+        )
         self._channels.setToolTip("What counts as channels: one axis of the image, or several images of the same shape")
         self.start = QPushButton("Start painting")
         self.start.setToolTip("Make the layers that are missing, on the image's grid, and take up the brush")
@@ -53,6 +58,7 @@ class ImagePanel(QWidget):
             ("Channels", self._channels),
             ("Strokes", self._strokes),
             ("Result", self._result),
+            ("Clicks", self._clicks),
         ):
             form.addRow(text, combo)
         layout = QVBoxLayout(self)
@@ -60,6 +66,7 @@ class ImagePanel(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.start)
         self._image.currentIndexChanged.connect(self._on_image)
+        self._clicks.currentIndexChanged.connect(lambda _index: self.clicks_chosen.emit(self.clicks))
         self.start.clicked.connect(lambda: self.started.emit())
         for event in self._list_events():
             event.connect(self.refresh)
@@ -93,6 +100,12 @@ class ImagePanel(QWidget):
         chosen = self._result.currentData()
         return chosen if isinstance(chosen, Labels) else None
 
+    @property
+    def clicks(self) -> Points | None:
+        """The points layer whose points are clicks; None for none."""
+        chosen = self._clicks.currentData()
+        return chosen if isinstance(chosen, Points) else None
+
     def choose(self, image: Image, strokes: Labels | None = None, result: Labels | None = None) -> None:
         """Show these layers as chosen, without telling."""
         for combo, layer in ((self._image, image), (self._strokes, strokes), (self._result, result)):
@@ -107,6 +120,12 @@ class ImagePanel(QWidget):
         fill_combo(self._image, [(layer.name, layer) for layer in images])
         for combo in (self._strokes, self._result):
             fill_combo(combo, [(_NEW, None), *((layer.name, layer) for layer in label_layers(self._viewer))])
+        clicks = self.clicks
+        fill_combo(
+            self._clicks, [(_NONE, None), *((one.name, one) for one in self._viewer.layers if isinstance(one, Points))]
+        )
+        if self.clicks is not clicks:
+            self.clicks_chosen.emit(self.clicks)
         self.start.setEnabled(bool(images))
         if self.image is not former:
             self._on_image()

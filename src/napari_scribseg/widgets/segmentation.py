@@ -14,6 +14,7 @@ from napari_scribseg.core import ClassTable, Engine, InputError, get_engine
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.widgets.annotator import Annotator
 from napari_scribseg.widgets.class_table import ClassTableView
+from napari_scribseg.widgets.clicks import Clicks
 from napari_scribseg.widgets.desk import Desk, Keys
 from napari_scribseg.widgets.dispatch import Dispatcher
 from napari_scribseg.widgets.engine_panel import EnginePanel
@@ -51,6 +52,7 @@ class SegmentationWidget(QWidget):
         self.slices = SlicePanel()
         self.status = StatusPanel()
         self.desk = Desk(self, self.dispatcher, self._keys, self._show_front)
+        self.clicks = Clicks(lambda: self.desk.front, self.say)
         self.saver = Saver(self, self.dispatcher)
         self._lay_out()
         self._connect()
@@ -122,6 +124,7 @@ class SegmentationWidget(QWidget):
     def _connect(self) -> None:
         self.images.started.connect(self.start)
         self.images.image_chosen.connect(self._on_image)
+        self.images.clicks_chosen.connect(self.clicks.use)
         self.classes.changed.connect(self._on_classes)
         self.classes.selected.connect(lambda identity: self._front("paint_with", identity))
         self.classes.refused.connect(lambda text: self.say(text[:1].upper() + text[1:], error=True))
@@ -211,6 +214,7 @@ class SegmentationWidget(QWidget):
         self.engines.choose(engine.info.name, values, session.overlap, session.device)
         annotator.mode = self.engines.mode
         annotator.set_overlay(*self.slices.overlay)
+        self.clicks.sync()
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show one sentence in the status line."""
@@ -288,4 +292,5 @@ class SegmentationWidget(QWidget):
             self.desk.end_all()
             self.saver.finish()
             self.images.close_events()
+            self.clicks.use(None)
             self.dispatcher.close()

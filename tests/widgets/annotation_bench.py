@@ -1,0 +1,63 @@
+"""An annotated image without a window, for tests."""
+
+from unittest.mock import MagicMock
+
+from napari.components import ViewerModel
+
+from napari_scribseg.core import ClassTable
+from napari_scribseg.session.session import Session
+from napari_scribseg.widgets.annotator import Annotator
+from napari_scribseg.widgets.layers import LayerSet
+from napari_scribseg.widgets.sources import Source
+from napari_scribseg.widgets.view import View
+from napari_scribseg.widgets.watcher import Watcher
+
+CLASSES = ClassTable.from_ids([1], background=255)
+
+
+def at_once(_milliseconds, function):
+    function()
+
+
+class Bench:
+    """One annotated image, watched."""
+
+    def __init__(self, array, engine, **options):
+        self.viewer = ViewerModel()
+        session_options = {k: options.pop(k) for k in ("executor", "deliver", "labels") if k in options}
+        channel_axis = options.pop("channels", None)
+        self.image = self.viewer.add_image(array, name="image", **options)
+        self.layers = LayerSet(self.viewer, Source(self.image, channel_axis=channel_axis))
+        self.view = MagicMock(spec=View)
+        volume = self.layers.source.volume()
+        self.session = Session(volume, engine, classes=CLASSES, **session_options)
+        self.layers.make_strokes(CLASSES)
+        self.layers.show_result(self.session.labels, CLASSES)
+        self.lost = []
+        self.annotator = Annotator(self.layers, self.session, self.view, self.aside)
+        self.watcher = Watcher(self.annotator, at_once, self.lost.append, lambda: None)
+
+    @staticmethod
+    def aside(function, done, failed):
+        done(function())
+
+    @property
+    def strokes(self):
+        return self.layers.strokes
+
+    @property
+    def result(self):
+        return self.layers.result
+
+    def paint(self, identity, *points):
+        """One stroke, with napari's own brush."""
+        self.strokes.selected_label = identity
+        with self.strokes.block_history():
+            for point in points:
+                self.strokes.paint(point, identity)
+
+    def said(self):
+        return [call.args[0] for call in self.view.say.call_args_list]
+
+    def shown(self):
+        return self.result.data[self.layers.plane().slicer]
