@@ -472,3 +472,32 @@ def test_the_background_alone_is_not_enough(volume, engines, painted):
     assert session.draw(np.where(painted == 2, painted, 0), 0).result() is None
     assert "one class only" in hints[0]
     assert not session.labels.any()
+
+
+def test_what_a_network_says_alone_is_an_edit(volume, engines):
+    class Saying(engines["nearest"]):
+        def unprompted(self, state):
+            bright = state["image"][0] > 50
+            return np.stack((~bright, bright & False, bright)).astype(np.float32)
+
+    session = Session(volume, Saying(), classes=ClassTable.from_ids([4], background=9))
+    assert session.predict(0).result()
+    bright = volume.image(session.plane(0)).data[0] > 50
+    np.testing.assert_array_equal(session.labels[0], np.where(bright, 1, 0))  # a second class, which the table lacked
+    assert set(session.classes.ids) == {1, 4, 9}
+    assert session.undo()
+    assert not session.labels.any()
+
+
+def test_an_engine_without_a_network_says_nothing_alone(session, engines):
+    with pytest.raises(InputError, match="answers strokes only"):
+        session.predict(0)
+
+    class Broken(engines["nearest"]):
+        def unprompted(self, state):
+            raise RuntimeError("no such layer")
+
+    session.use(Broken())
+    failures = log(session.failed)
+    assert isinstance(session.predict(0).exception(), RuntimeError)
+    assert "no such layer" in str(failures[0])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.session.cache import MISSING, Lru
 from napari_scribseg.session.history import Change, Step, pack
@@ -149,6 +150,35 @@ class Runner:
                 self._cache.put(key, found[1])
 
         self.in_background(work, done)
+
+    def predict(self, plane: Plane) -> Future[Any]:
+        """See :meth:`Session.predict`."""
+        state, engine, device = self._state, self._state.engine, self._state.device
+        unprompted = getattr(engine, "unprompted", None)
+        if unprompted is None:
+            raise InputError(f"the engine {engine.info.name!r} answers strokes only; one such as brs is expected")
+        future: Future[Any] = Future()
+
+        def work() -> Any:
+            try:
+                return np.argmax(unprompted(engine.prepare(state.volume.image(plane), device)), axis=0)
+            except Exception as error:  # noqa: BLE001  a foreign network may raise anything; it is shown to the user
+                return error
+
+        def done(found: Any) -> None:
+            if isinstance(found, Exception):
+                future.set_exception(found)
+                self._session.failed.emit(plane, found)
+                return
+            known = [c.id for c in state.classes if not c.background]
+            new = iter(i for i in range(1, 1 << 16) if i not in state.classes)
+            ids = [0, *known][: int(found.max()) + 1]
+            ids += [next(new) for _ in range(int(found.max()) + 1 - len(ids))]
+            self._session.classes = state.classes.with_ids(i for i in ids if i)
+            future.set_result(self._session.edit(np.asarray(ids, dtype=np.uint16)[found], plane))
+
+        self.in_background(work, done)
+        return future
 
     def refuse(self, plane: Plane, error: Exception) -> Future[Any]:
         """Tell of a request that cannot be met; returns its future."""

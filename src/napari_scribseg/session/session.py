@@ -244,6 +244,24 @@ class Session:
         self._require_open()
         return self._desk.draw(painted, self.plane(index), live=live, demand=demand)
 
+    def predict(self, index: Plane | int | None = None) -> Future[Any]:
+        """Write what the engine's network says without strokes into a plane, as an edit that can be undone.
+
+        Its first class is the background; the others are the classes of the table in their order, and new ones.
+
+        Returns
+        -------
+        Future
+            True when it is written. What goes wrong comes through ``failed`` and the future.
+
+        Raises
+        ------
+        InputError
+            If there is no such plane, or the engine has no network that answers without strokes.
+        """
+        self._require_open()
+        return self._runner.predict(self.plane(index))
+
     def prepare(self, index: Plane | int | None = None) -> None:
         """Let the engine load and look at a plane in the background, so that its first stroke need not wait for that.
 

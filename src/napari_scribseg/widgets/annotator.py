@@ -131,6 +131,13 @@ class Annotator:
         self.session.draw(self.layers.painted(plane), plane, demand=True)
 
     @_told
+    def run_network(self) -> None:
+        """Write what the engine's network says of the slice in sight, without strokes, into the result."""
+        plane = self._plane()
+        self.session.predict(plane)
+        self.view.say("The network looks at the slice; strokes correct what it says")
+
+    @_told
     def undo(self) -> None:
         """Take back the last stroke and its result."""
         plane = self.layers.plane()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox, Widget
@@ -54,6 +55,9 @@ class EngineForm(QWidget):
             row.value = row.parameter.default
         self._emit()
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
     def __getitem__(self, name: str) -> _Row:
         return self._rows[name]
 
@@ -102,7 +106,10 @@ class _Row:
 
     def connect(self, told: Any) -> None:
         """Call a function without arguments whenever the user changes the value."""
-        self.field.changed.connect(lambda _value: told())
+        if self.parameter.kind == "text":  # a path counts when it is whole
+            self.field.native.editingFinished.connect(told)
+        else:
+            self.field.changed.connect(lambda _value: told())
         if self.auto is not None:
             self.auto.changed.connect(lambda _value: told())
 

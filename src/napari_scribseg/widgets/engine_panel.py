@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QToolButton, QVB
 from napari_scribseg.core import EngineInfo
 from napari_scribseg.core.registry import engine_class
 from napari_scribseg.widgets.engine_form import EngineForm
+from napari_scribseg.widgets.model_page import ModelPage
 
 __all__ = ["EnginePanel"]
 
@@ -30,6 +31,7 @@ class EnginePanel(QWidget):
     mode_changed = Signal(str)
     device_changed = Signal(str)
     overlap_changed = Signal(str)
+    network_asked = Signal()
 
     def __init__(self, infos: dict[str, EngineInfo], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,7 +55,11 @@ class EnginePanel(QWidget):
         self._fold = self._make_fold()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        self.models = ModelPage()
+        self.models.changed.connect(self._on_model)
+        self.models.asked.connect(self.network_asked.emit)
         layout.addLayout(self._make_rows())
+        layout.addWidget(self.models)
         layout.addWidget(self._fold)
         layout.addWidget(self._folded)
         self._engine.currentIndexChanged.connect(self._on_engine)
@@ -144,6 +150,7 @@ class EnginePanel(QWidget):
         self._tell()
 
     def _on_form(self, _values: dict[str, Any]) -> None:
+        self._show_model()
         self._tell()
 
     def _tell(self) -> None:
@@ -155,3 +162,15 @@ class EnginePanel(QWidget):
             info = self._infos[self._shown]
             self._engine.setToolTip(f"{info.title}: {info.summary}")
             self.form.show_engine(engine_class(self._shown), self._values.get(self._shown))
+        self._show_model()
+
+    def _show_model(self) -> None:
+        """The page of the network, for engines that take any."""
+        takes = {"model", "trust"} <= set(self.form)
+        self.models.setVisible(takes)
+        if takes:
+            self.models.show_model(str(self.form["model"].value), bool(self.form["trust"].value))
+
+    def _on_model(self, model: str, trust: bool) -> None:
+        self.form["model"].value, self.form["trust"].value = model, trust
+        self._tell()

@@ -129,6 +129,7 @@ class SegmentationWidget(QWidget):
         self.classes.selected.connect(lambda identity: self._front("paint_with", identity))
         self.classes.refused.connect(lambda text: self.say(text[:1].upper() + text[1:], error=True))
         self.engines.engine_changed.connect(lambda _name, _values: self._on_engine())
+        self.engines.network_asked.connect(lambda: self._front("run_network"))
         self.engines.mode_changed.connect(lambda _mode: self._on_engine())
         self.engines.device_changed.connect(lambda _device: self._on_engine())
         self.engines.overlap_changed.connect(lambda _rule: self._on_engine())

@@ -1,0 +1,194 @@
+"""Bring your own U-Net: choose a network's file, say what may be run, and write down how it wants its input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from psygnal import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_scribseg.core import InputError
+from napari_scribseg.engines.brs.card import ModelCard, card_path, read_card, write_card
+from napari_scribseg.engines.brs.sources import find_source, runs_code
+
+__all__ = ["CardDialog", "ModelPage"]
+
+_FILES = "Networks (*.safetensors *.pt2 *.pt *.ts *.pth);;All files (*)"
+_KINDS = {
+    "shipped": "the network of this package",
+    "safetensors": "numbers only, nothing is run",
+    "export": "a program of torch.export",
+    "torchscript": "a TorchScript program",
+    "bundle": "a MONAI bundle",
+    "factory": "a function",
+}
+
+
+class ModelPage(QGroupBox):
+    """Which network an engine works with; ``changed`` carries the engine's parameters ``model`` and ``trust``."""
+
+    changed = Signal(str, bool)
+    asked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Bring your own U-Net", parent)
+        self._model = ""
+        file, folder = QPushButton("File…"), QPushButton("MONAI bundle…")
+        file.setToolTip("A network of torch.export (.pt2), TorchScript (.pt), or of this package (.safetensors)")
+        folder.setToolTip("The folder of a MONAI bundle")
+        own = QPushButton("Ours")
+        own.setToolTip("The network that comes with the package")
+        self.about = QLabel()
+        self.about.setWordWrap(True)
+        self.trust = QCheckBox("Run it: I know where it comes from")
+        self.card = QPushButton("How it wants its input…")
+        self.card.setToolTip("Scaling, outputs and classes; written to a small file beside the network")
+        self.say = QPushButton("Let it segment")
+        self.say.setToolTip("What the network says of this slice without strokes, into the result; strokes correct it")
+        file.clicked.connect(self._on_file)
+        folder.clicked.connect(self._on_folder)
+        own.clicked.connect(lambda: self.choose(""))
+        self.trust.toggled.connect(lambda _on: self._tell())
+        self.card.clicked.connect(self._on_card)
+        self.say.clicked.connect(lambda: self.asked.emit())
+        top, bottom = QHBoxLayout(), QHBoxLayout()
+        for button in (file, folder, own):
+            top.addWidget(button)
+        for button in (self.card, self.say):
+            bottom.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addLayout(top)
+        layout.addWidget(self.about)
+        layout.addWidget(self.trust)
+        layout.addLayout(bottom)
+        self.show_model("", False)
+
+    def show_model(self, model: str, trust: bool) -> None:
+        """Show a network as chosen, without telling."""
+        self._model = model
+        self.trust.blockSignals(True)
+        self.trust.setChecked(trust)
+        self.trust.blockSignals(False)
+        try:
+            source, reason = find_source(model), runs_code(model)
+        except InputError as error:
+            self.about.setText(f"⚠ {error}")
+            self.trust.hide()
+            self.card.setEnabled(False)
+            return
+        card = "" if source.kind in ("shipped", "factory") or not card_path(model).is_file() else "; its card is read"
+        self.about.setText(reason or f"{source.name}: {_KINDS[source.kind]}{card}")
+        self.trust.setVisible(bool(reason))
+        self.card.setEnabled(source.kind not in ("shipped", "factory"))
+
+    def choose(self, model: str) -> None:
+        """Take a network; trust is asked for anew."""
+        self.show_model(model, False)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.changed.emit(self._model, self.trust.isChecked())
+
+    def _on_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "A trained network", str(Path(self._model).parent), _FILES)
+        if path:
+            self.choose(path)
+
+    def _on_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "The folder of a MONAI bundle", str(Path(self._model).parent))
+        if path:
+            self.choose(path)
+
+    def _on_card(self) -> None:
+        dialog = CardDialog(self._model, self)
+        if dialog.exec():
+            self.show_model(self._model, self.trust.isChecked())
+            self._tell()
+
+
+class CardDialog(QDialog):
+    """The fields of a network's card; OK writes it beside the network, and what does not fit is told."""
+
+    def __init__(self, model: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(f"How {Path(model).name} wants its input")
+        self._model = model
+        self.problem = QLabel()
+        self.problem.setWordWrap(True)
+        try:
+            card = read_card(model) or ModelCard()
+        except InputError as error:
+            card = ModelCard()
+            self.problem.setText(f"⚠ {error}")
+        hints = get_type_hints(ModelCard)
+        self.fields: dict[str, QComboBox | QLineEdit] = {}
+        form = QFormLayout()
+        for field in dataclasses.fields(ModelCard):
+            widget = _field(hints[field.name], getattr(card, field.name))
+            self.fields[field.name] = widget
+            form.addRow(field.name, widget)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(QLabel("What is left as it is, is found by trying; the documentation of brs explains each."))
+        layout.addLayout(form)
+        layout.addWidget(self.problem)
+        layout.addWidget(buttons)
+
+    def accept(self) -> None:
+        """Write the card and close, or tell what does not fit."""
+        try:
+            card = ModelCard(**{name: _value(name, widget) for name, widget in self.fields.items()})
+            write_card(self._model, card)
+        except InputError as error:
+            self.problem.setText(f"⚠ {error}")
+            return
+        except OSError as error:
+            self.problem.setText(f"⚠ the card cannot be written beside the network ({error.strerror})")
+            return
+        super().accept()
+
+
+def _field(hint: Any, value: Any) -> QComboBox | QLineEdit:
+    """A chooser for what has few values, a line for everything else; lists are written as 1, 2, 3."""
+    if get_origin(hint) is Literal or isinstance(value, bool) or value is None:
+        combo = QComboBox()
+        choices = get_args(hint) if get_origin(hint) is Literal else (None, True, False)
+        for choice in choices:
+            combo.addItem({None: "found by trying", True: "yes", False: "no"}.get(choice, str(choice)), choice)
+        combo.setCurrentIndex(choices.index(value))
+        return combo
+    return QLineEdit(json.dumps(list(value))[1:-1] if isinstance(value, tuple) else json.dumps(value))
+
+
+def _value(name: str, widget: QComboBox | QLineEdit) -> Any:
+    if isinstance(widget, QComboBox):
+        return widget.currentData()
+    text = widget.text().strip()
+    many = isinstance(getattr(ModelCard(), name), tuple)
+    try:
+        return json.loads(f"[{text}]" if many else text)
+    except ValueError:
+        pass
+    if many and name == "classes":
+        return [part.strip() for part in text.split(",")]
+    raise InputError(f"{name} is {text!r}; {'numbers such as 0.5, 99.5' if many else 'a number'} is expected")

@@ -1,0 +1,102 @@
+"""The page of a user's own network: what it shows, tells and writes."""
+
+import json
+
+import pytest
+import torch
+
+from napari_scribseg.engines.brs.card import ModelCard, read_card
+from napari_scribseg.nets import PlainUNet, PlainUNetConfig, save_model
+from napari_scribseg.widgets import model_page
+from napari_scribseg.widgets.model_page import CardDialog, ModelPage
+
+
+@pytest.fixture
+def page(qtbot):
+    page = ModelPage()
+    qtbot.addWidget(page)
+    page.told = []
+    page.changed.connect(lambda model, trust: page.told.append((model, trust)))
+    return page
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A network of this package: numbers only."""
+    return str(save_model(tmp_path / "own.safetensors", PlainUNet(PlainUNetConfig(in_channels=3, channels=(4, 4)))))
+
+
+@pytest.fixture
+def script(tmp_path):
+    """A TorchScript program."""
+    path = tmp_path / "net.pt"
+    torch.jit.script(torch.nn.Conv2d(1, 1, 3, padding=1)).save(str(path))
+    return str(path)
+
+
+def test_numbers_need_no_trust_and_a_program_does(page, own, script):
+    page.choose(own)
+    assert "nothing is run" in page.about.text()
+    assert page.trust.isHidden()
+    page.choose(script)
+    assert "TorchScript" in page.about.text()
+    assert not page.trust.isHidden()
+    page.trust.setChecked(True)
+    page.choose(own)  # trust is for one network
+    assert page.told == [(own, False), (script, False), (script, True), (own, False)]
+
+
+def test_a_file_that_is_no_network_is_told(page, tmp_path):
+    (tmp_path / "notes.pt").write_text("not a network")
+    page.choose(str(tmp_path / "notes.pt"))
+    assert "is no model" in page.about.text()
+    assert page.trust.isHidden()
+    assert not page.card.isEnabled()
+
+
+def test_a_file_is_chosen_in_a_dialog(page, own, monkeypatch):
+    monkeypatch.setattr(model_page.QFileDialog, "getOpenFileName", lambda *a: (own, ""))
+    page._on_file()
+    monkeypatch.setattr(model_page.QFileDialog, "getOpenFileName", lambda *a: ("", ""))
+    page._on_file()
+    assert page.told == [(own, False)]
+
+
+def test_the_card_is_written_beside_the_network(qtbot, script):
+    dialog = CardDialog(script)
+    qtbot.addWidget(dialog)
+    dialog.fields["normalisation"].setCurrentText("range")
+    dialog.fields["intensities"].setText("-200, 300")
+    dialog.fields["classes"].setText("liver, spleen")
+    dialog.fields["applied"].setCurrentText("yes")
+    dialog.accept()
+    assert dialog.result() == 1
+    card = read_card(script)
+    assert card == ModelCard(
+        normalisation="range", intensities=(-200.0, 300.0), classes=("liver", "spleen"), applied=True
+    )
+    again = CardDialog(script)
+    qtbot.addWidget(again)
+    assert again.fields["intensities"].text() == "-200.0, 300.0"
+    assert json.loads(f"[{again.fields['classes'].text()}]") == ["liver", "spleen"]
+    again.accept()
+    assert read_card(script) == card
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "words"),
+    [
+        ("percentiles", "99, 1", "0 <= low < high"),
+        ("percentiles", "a, b", "numbers such as 0.5, 99.5 is expected"),
+        ("multiple", "many", "a number is expected"),
+        ("slices", "4", "an odd number"),
+    ],
+)
+def test_what_does_not_fit_is_told_and_nothing_is_written(qtbot, script, field, text, words):
+    dialog = CardDialog(script)
+    qtbot.addWidget(dialog)
+    dialog.fields[field].setText(text)
+    dialog.accept()
+    assert words in dialog.problem.text()
+    assert dialog.result() == 0
+    assert read_card(script) is None
