@@ -1,7 +1,8 @@
 """Made-up pictures with their labels, for shapes and contrasts that no data set holds.
 
 Smooth random fields compete for each pixel, round cells tile the plane, or tubes run through it; each label gets its
-own intensity and texture, as in Hoffmann et al., SynthMorph (2021), and Billot et al., SynthSeg (2023).
+own intensity and texture, as in Hoffmann et al., SynthMorph (2021), and Billot et al., SynthSeg (2023). In some of them
+the objects have the intensities of their surroundings and show by their rims, as cells do in phase contrast.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from scipy import ndimage
 from napari_scribseg.train.geometry import smooth_noise
 
 __all__ = ["draw_labels", "draw_picture", "paint_labels"]
+
+_OUTLINED = 0.35  # share of the pictures whose objects show by their rims
 
 
 def draw_picture(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
@@ -114,7 +117,26 @@ def paint_labels(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray
     means = rng.random((channels, n)).astype(np.float32)
     grain = rng.uniform(0, 0.12, (1, n)).astype(np.float32) * rng.integers(0, 2)
     texture = smooth_noise(size, int(rng.integers(8, size // 2)), rng)
+    outlined = rng.random() < _OUTLINED
+    if outlined:
+        common = means.mean(axis=1, keepdims=True)
+        means = common + (means - common) * np.float32(rng.uniform(0, 0.3))
     planes = means[:, labels] + grain[:, labels] * texture
+    if outlined:
+        planes = planes + _rims(labels, rng)
     if rng.random() < 0.7:
         planes = ndimage.gaussian_filter(planes, (0, *[rng.uniform(0.3, 1.5)] * 2), truncate=3)
     return np.clip(planes, 0, 1).astype(np.float32)
+
+
+def _rims(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """What is brighter or darker along the borders, shape (S, S): each label's side of a border in its own way."""
+    border = np.zeros(labels.shape, dtype=bool)
+    border[1:] |= labels[1:] != labels[:-1]
+    border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    distance = ndimage.distance_transform_edt(~border)
+    strength = rng.uniform(-0.5, 0.5, int(labels.max()) + 1)
+    broken = np.clip(1 + rng.uniform(0, 1) * smooth_noise(len(labels), int(rng.integers(6, 20)), rng), 0, 2)
+    fall = np.exp(-((distance / rng.uniform(0.8, 3.5)) ** 2))
+    rims: NDArray[np.float32] = (strength[labels] * fall * broken).astype(np.float32)
+    return rims
