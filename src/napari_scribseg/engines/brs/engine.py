@@ -48,7 +48,7 @@ class BRS:
         After so long the best found so far is the answer.
     inertia : float
         How much it costs to change the maps: lambda of the paper.
-    objective : {"squared", "cross-entropy"}
+    objective : {"cross-entropy", "squared"}
         Disagreement with the strokes: ``"squared"`` as published; ``"cross-entropy"``, whose gradient does not vanish
         where the network is sure and wrong.
 
@@ -78,7 +78,7 @@ class BRS:
     evaluations: Annotated[int, Range(1, 1000, 1, "most forward and backward passes for an answer")] = 20
     seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the maps; lambda of the paper")] = 1e-3
-    objective: Literal["squared", "cross-entropy"] = "squared"
+    objective: Literal["cross-entropy", "squared"] = "cross-entropy"
 
     def __post_init__(self) -> None:
         _check(self)
@@ -161,7 +161,7 @@ class FBRS:
     evaluations: Annotated[int, Range(1, 1000, 1, "most passes through what lies behind the layer")] = 20
     seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the layer")] = 1e-3
-    objective: Literal["squared", "cross-entropy"] = "squared"
+    objective: Literal["cross-entropy", "squared"] = "cross-entropy"
 
     def __post_init__(self) -> None:
         _check(self)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,24 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_scribseg.core import Image, InputError
-from napari_scribseg.engines.brs.card import ModelCard, card_path
-from napari_scribseg.engines.brs.checkpoints import first_line
-from napari_scribseg.engines.brs.loading import Loaded, load_network
-from napari_scribseg.engines.brs.sources import find_source
-from napari_scribseg.nets import fold_batch_norm
+from napari_scribseg.engines.brs.card import ModelCard
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
 from napari_scribseg.numerics.intensity import is_picture, some_values
 
-__all__ = ["Network", "complete", "open_network"]
+__all__ = ["Network", "first_output"]
 
 Float32 = NDArray[np.float32]
 
-_MULTIPLES = (1, 8, 16, 32, 64, 128)
-_CHANNELS = (1, 3, 4, 2, 5, 6)  # tried where nothing else says how many
-_LEAST = 40  # pixels along a side of what a network is tried on
 _LONGEST = 192  # pixels along a side of what the network of this package is given; it was trained on 128
 _EPSILON = 1e-6  # probabilities of a network are kept so far from 0 and 1
-_KEPT = 4  # networks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,12 +85,7 @@ class Network:
     def raw(self, x: Tensor, *, exact: bool = False) -> Tensor:
         """The network's outputs, shape (1, n_outputs, h, w), for an input of any size (1, C, h, w)."""
         whole = pad_to_multiple(x, self.card.multiple)
-        return crop_to(self.output((self.module if exact else self.fast)(whole)), x)
-
-    def output(self, given: Any) -> Tensor:
-        """The output that counts, of a network that may give several."""
-        found: Tensor = _tensor(given)
-        return found
+        return crop_to(first_output((self.module if exact else self.fast)(whole)), x)
 
     def fields(self, raw: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Logarithms of the odds of each class up to a constant, shape (K, H, W), on the image's own grid.
@@ -156,168 +141,10 @@ def _stretched(data: Float32, low: float, high: float, bottom: float, top: float
     return np.asarray(bottom + (top - bottom) * share, dtype=np.float32)
 
 
-def _tensor(out: Any) -> Any:
+def first_output(out: Any) -> Any:
     """The output of a network that may give several: ``out`` of a dict, else the first."""
     if isinstance(out, dict):
         out = out.get("out", next(iter(out.values()), None))
     if isinstance(out, list | tuple) and out:
         out = out[0]
     return out
-
-
-def open_network(model: str, weights: str, trust: bool, device: str) -> Network:
-    """A model, loaded if it has not been yet, or has changed since.
-
-    Parameters
-    ----------
-    model, weights, trust
-        As for :class:`~napari_scribseg.engines.brs.BRS`.
-    device : str
-        As :func:`~napari_scribseg.numerics.device.choose_device` gives it.
-
-    Raises
-    ------
-    InputError
-        If there is no such model, it cannot be loaded, or is no network that segments slices.
-    """
-    source = find_source(model)
-    paths = [path for path in (source.path, Path(weights).expanduser()) if path.name]
-    files = [file for path in paths for file in (path, card_path(path), path / "models" / "model.pt")]
-    versions = tuple((s.st_mtime_ns, s.st_size) if (s := _stat(f)) else None for f in files)
-    return _open(str(Path.cwd()), model, weights, trust, device, versions)
-
-
-def _stat(path: Path) -> Any:
-    try:
-        return path.stat()
-    except OSError:
-        return None
-
-
-@lru_cache(maxsize=_KEPT)
-def _open(folder: str, model: str, weights: str, trust: bool, device: str, versions: tuple[Any, ...]) -> Network:
-    """The model as its files are now (``versions``)."""
-    source = find_source(model)
-    return complete(load_network(source, weights, trust, device), source.name, device)
-
-
-def complete(loaded: Loaded, name: str, device: str) -> Network:
-    """Find out by small inputs what a network's card leaves open.
-
-    Parameters
-    ----------
-    loaded : Loaded
-    name : str
-        For messages.
-    device : str
-
-    Raises
-    ------
-    InputError
-        If the network has no convolution, fails at every size, or gives anything but an image of the input's size.
-    """
-    module, card = loaded.module, loaded.card
-    weights = _first_convolution(module)
-    if weights is None:
-        raise InputError(f"{name} has no convolution; a convolutional network that segments images is expected")
-    extra = 2 if card.prompt == "distance" else 0
-    inputs = [c * card.slices + extra for c in ((card.channels,) if card.channels else _CHANNELS)]
-    if loaded.n_inputs:
-        inputs = [loaded.n_inputs]
-    elif not card.channels:
-        inputs = list(dict.fromkeys((int(weights.shape[1]), *inputs)))
-    problem = f"{name} could not be tried"
-    for n in inputs:
-        for multiple in (card.multiple,) if card.multiple else _MULTIPLES:
-            shape = card.size or _odd_multiples(multiple)
-            outputs, problem = _tried(module, n, (shape[0], shape[1]), device, name)
-            if outputs is not None:
-                found = card.channels or max((n - extra) // card.slices, 1)
-                card = replace(card, channels=found, multiple=1 if card.size else multiple)
-                card = replace(card, prompt="none" if card.prompt == "auto" else card.prompt)
-                card = _with_head(card, outputs)
-                _check_outputs(card, outputs[0].shape[1], name)
-                fast = _fast(loaded, n, (shape[0], shape[1]), device)
-                return Network(module, fast, card, name, device, outputs[0].shape[1], n)
-    raise InputError(problem)
-
-
-def _first_convolution(module: nn.Module) -> Tensor | None:
-    """The weights of a network's first convolution over images."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            return layer.weight
-    held = [*module.parameters(), *module.buffers()]  # exported and scripted networks have no layers of ours
-    found = next((tensor for tensor in held if tensor.ndim == 4), None)
-    if found is None and "conv" in str(getattr(module, "inlined_graph", "")):  # frozen: the weights are constants
-        return torch.empty(1, _CHANNELS[0], 1, 1)
-    return found
-
-
-def _odd_multiples(multiple: int) -> tuple[int, int]:
-    """A size that no larger power of two divides."""
-    times = max(-(-_LEAST // multiple), 3) | 1
-    return times * multiple, (times + 2) * multiple
-
-
-@torch.no_grad()
-def _tried(
-    module: nn.Module, channels: int, shape: tuple[int, int], device: str, name: str
-) -> tuple[list[Tensor] | None, str]:
-    """Outputs for nothing and for noise; or why there are none."""
-    noise = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (1, channels, *shape)).astype(np.float32))
-    outputs = []
-    for x in (torch.zeros_like(noise), noise):
-        try:
-            out = _tensor(module(x.to(device)))
-        except Exception as error:  # noqa: BLE001  foreign code may raise anything for a size that it does not take
-            return None, f"{name} fails for an input of shape {tuple(x.shape)}: {first_line(error)}"
-        if not isinstance(out, Tensor):
-            return (
-                None,
-                f"{name} gives a {type(out).__name__}; one tensor of shape (1, outputs, rows, columns) is expected",
-            )
-        if out.ndim != 4 or out.shape[2:] != x.shape[2:] or len(out) != 1:
-            return None, (
-                f"{name} gives an output of shape {tuple(out.shape)} for an input of shape {tuple(x.shape)}; an output "
-                "of the input's size is expected"
-            )
-        outputs.append(out)
-    if not all(torch.isfinite(out).all() for out in outputs):
-        raise InputError(f"{name} gives NaN or infinite values; finite ones are expected")
-    return outputs, ""
-
-
-def _with_head(card: ModelCard, outputs: list[Tensor]) -> ModelCard:
-    """Whether outputs are probabilities, and shared among the classes: by those of two inputs."""
-    within = all(((out >= 0) & (out <= 1)).all() for out in outputs) and any((out > 0).any() for out in outputs)
-    shared = all((out.sum(1) - 1).abs().max() < 1e-3 for out in outputs)
-    applied = bool(within) if card.applied is None else card.applied
-    if card.head == "auto":
-        single = outputs[0].shape[1] == 1
-        card = replace(card, head="sigmoid" if single or (applied and not shared) else "softmax")
-    return replace(card, applied=applied)
-
-
-def _check_outputs(card: ModelCard, n: int, name: str) -> None:
-    for field, values in (("ids", card.ids), ("classes", card.classes)):
-        if values and len(values) != n:
-            raise InputError(f"the card of {name} has {len(values)} {field}; its network has {n} outputs")
-    if card.head == "softmax" and n == 1:
-        raise InputError(f"the card of {name} says softmax; the one output of its network needs sigmoid")
-    if card.prompt != "none" and (n, card.head) != (1, "sigmoid"):
-        raise InputError(f"{name} takes strokes and has {n} outputs; one with sigmoid is expected")
-
-
-@torch.no_grad()
-def _fast(loaded: Loaded, channels: int, shape: tuple[int, int], device: str) -> nn.Module:
-    """The network with batch norm folded and another layout; as it is where that is not possible."""
-    if isinstance(loaded.module, torch.jit.ScriptModule | torch.fx.GraphModule):
-        return loaded.module
-    x = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (1, channels, *shape)).astype(np.float32)).to(device)
-    try:
-        folded = fold_batch_norm(loaded.module).requires_grad_(False)
-        same = torch.allclose(_tensor(folded(x)), _tensor(loaded.module(x)), rtol=1e-3, atol=1e-4)
-    except Exception:  # noqa: BLE001  foreign modules may not like to be copied
-        same = False
-    return folded.to(memory_format=torch.channels_last) if same else loaded.module  # type: ignore[call-overload]

@@ -17,7 +17,8 @@ from napari_scribseg.engines.brs.conversion import Prompt, prompt_of
 from napari_scribseg.engines.brs.cut import Cut, Values
 from napari_scribseg.engines.brs.energy import Annotated, disagreement
 from napari_scribseg.engines.brs.minimise import Best, Budget, Tried, minimise
-from napari_scribseg.engines.brs.network import Network, open_network
+from napari_scribseg.engines.brs.network import Network, first_output
+from napari_scribseg.engines.brs.opening import open_network
 from napari_scribseg.engines.brs.questions import Question, ask, probabilities
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
 from napari_scribseg.numerics.device import choose_device
@@ -268,7 +269,7 @@ class _Solver:
                 self._before = self._cut.before(pad_to_multiple(self._base, network.card.multiple))
         scale, bias = (part.reshape(1, -1, 1, 1) for part in change)
         changed = self._cut.layer(self._before) * (1 + scale) + bias
-        return crop_to(network.output(self._cut.after(self._before, changed)), self._base)
+        return crop_to(first_output(self._cut.after(self._before, changed)), self._base)
 
 
 def _on_grid(targets: NDArray[np.int32], shape: Any) -> NDArray[np.int32]:

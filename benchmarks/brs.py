@@ -1,0 +1,110 @@
+"""Time of brs and f-brs on one image: ``python benchmarks/brs.py [--threads 2]``.
+
+A plain U-Net of about 1 million parameters with random weights, one channel, 256 x 256 pixels, and strokes that it can
+hardly obey, so that all evaluations are spent. Printed are medians: the whole answer, the first preview (the network's
+own answer) and the first correction that is shown, cold, with the image prepared; and a single evaluation of the
+network as it is, with batch norm folded, and with channels last too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_scribseg.core import Image, Scribbles
+from napari_scribseg.engines.brs import BRS, FBRS
+from napari_scribseg.nets import PlainUNet, PlainUNetConfig, fold_batch_norm, save_model
+
+SIZE = 256
+CHANNELS = (16, 32, 64, 96, 128)
+
+
+def make_network() -> PlainUNet:
+    """Random weights; batch norms as if they had seen something."""
+    torch.manual_seed(0)
+    net = PlainUNet(PlainUNetConfig(in_channels=1, channels=CHANNELS, patch=1))
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return net.eval()
+
+
+def median_ms(call, repeats: int) -> float:
+    """Median of some runs after one that does not count."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def one_evaluation(net: torch.nn.Module, channels_last: bool, repeats: int) -> float:
+    """Forward, and backward to the input."""
+    x = torch.rand(1, 1, SIZE, SIZE)
+    if channels_last:
+        net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+    net.requires_grad_(False)
+    x.requires_grad_(True)
+    return median_ms(lambda: torch.autograd.grad(net(x).square().sum(), x), repeats)
+
+
+def one_answer(engine, image: Image, scribbles: Scribbles, repeats: int) -> None:
+    """Print the medians of an engine."""
+    state = engine.prepare(image, "cpu")
+    totals, previews, corrections, notes = [], [], [], ""
+    for turn in range(repeats + 1):
+        start, shown = time.perf_counter(), []
+
+        def report(fraction, preview=None, *, start=start, shown=shown):
+            if preview is not None:
+                shown.append(1e3 * (time.perf_counter() - start))
+
+        notes = engine.segment(image, scribbles, state, report).notes[0]
+        if turn:  # the first does not count
+            totals.append(1e3 * (time.perf_counter() - start))
+            previews.append(shown[0])
+            corrections.append(shown[1] if len(shown) > 1 else totals[-1])
+    medians = [statistics.median(values) for values in (totals, previews, corrections)]
+    name = f"{engine.info.name} {getattr(engine, 'layer', '')}".strip()
+    print(f"| {name} | {' | '.join(f'{m:.0f}' for m in medians)} | {notes} |", flush=True)
+
+
+def main() -> None:
+    """Print two tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    net = make_network()
+    print(f"{sum(p.numel() for p in net.parameters())} parameters, {SIZE} x {SIZE}, {given.threads} threads\n")
+    print("| one evaluation | ms |\n|---|---|")
+    print(f"| as it is | {one_evaluation(net, False, given.repeats):.0f} |")
+    folded = fold_batch_norm(net)
+    print(f"| batch norm folded | {one_evaluation(folded, False, given.repeats):.0f} |")
+    print(f"| channels last too | {one_evaluation(folded, True, given.repeats):.0f} |\n", flush=True)
+    rng = np.random.default_rng(0)
+    image = Image.from_array(rng.normal(0, 1, (SIZE, SIZE)), (1.0, 1.0))
+    seeds = np.full((SIZE, SIZE), -1, dtype=np.int32)
+    seeds[::3, ::3] = rng.integers(0, 2, seeds[::3, ::3].shape)
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(save_model(Path(folder) / "net.safetensors", make_network(), {"prompt": "none"}))
+        print(
+            "| engine | answer, ms | first preview, ms | first correction, ms | what it says |\n|---|---|---|---|---|"
+        )
+        engines = [BRS(model=path, seconds=60.0), *(FBRS(model=path, layer=k, seconds=60.0) for k in ("A", "B", "C"))]
+        for engine in engines:
+            one_answer(engine, image, Scribbles(seeds, 2), given.repeats)
+
+
+if __name__ == "__main__":
+    main()

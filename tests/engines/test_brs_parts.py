@@ -1,0 +1,202 @@
+import numpy as np
+import pytest
+import torch
+from brs_networks import Levels
+from scipy import ndimage
+from torch import nn
+
+from napari_scribseg.core import Scribbles
+from napari_scribseg.engines.brs import BRS, ModelCard
+from napari_scribseg.engines.brs.conversion import Converted, Trained, interaction_maps, with_maps
+from napari_scribseg.engines.brs.cut import Cut
+from napari_scribseg.engines.brs.energy import Annotated, disagreement
+from napari_scribseg.engines.brs.loading import Loaded
+from napari_scribseg.engines.brs.minimise import Budget, minimise
+from napari_scribseg.engines.brs.pipeline import BRSState, segment
+from napari_scribseg.engines.brs.probing import complete
+from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig
+from napari_scribseg.testing import two_discs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def monai(name, **settings):
+    nets = pytest.importorskip("monai.networks.nets")
+    return getattr(nets, name)(spatial_dims=2, in_channels=1, out_channels=2, **settings)
+
+
+SMALL = EfficientUNetConfig((8, 8, 8), (1, 1, 1), (1, 2, 2), (True, True, False), (False, False, True))
+NETWORKS = {
+    "plain-unet": (lambda: PlainUNet(PlainUNetConfig(channels=(8, 12, 16))), 11),
+    "plain-unet-1": (lambda: PlainUNet(PlainUNetConfig(in_channels=1, channels=(8, 12), patch=1)), 1),
+    "plain-unet-8": (lambda: PlainUNet(PlainUNetConfig(in_channels=8, channels=(8, 12), patch=1)), 8),
+    "efficient-unet": (lambda: EfficientUNet(SMALL), 4),
+    "softmax": (lambda: Levels(3, halvings=2, softmax=True), 3),
+    "monai-unet": (lambda: monai("UNet", channels=(8, 16), strides=(2,)), 1),
+    "monai-basic-unet": (lambda: monai("BasicUNet", features=(4, 4, 8, 8, 8, 4)), 1),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    torch.manual_seed(0)
+    make, channels = NETWORKS[request.param]
+    return make().eval().requires_grad_(False), torch.rand(1, channels, 48, 64)
+
+
+def test_converted_networks_are_themselves_bit_for_bit_while_the_maps_are_zero(network):
+    net, image = network
+    own = net(image)
+    assert torch.equal(net(with_maps(image, torch.zeros(1, 1, 48, 64))), own)
+    prompt = Converted(float(image.std()))
+    base = prompt.base(image, np.full((48, 64), -1, dtype=np.int32))
+    assert torch.equal(net(prompt.changed(base, prompt.zero(image))), own)
+    assert not torch.equal(net(prompt.changed(base, prompt.zero(image) + 0.1)), own)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_maps_share_the_first_convolution(channels):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(channels, 5, 3, padding=1)
+    image, maps = torch.rand(1, channels, 20, 24), torch.rand(1, 1, 20, 24)
+    shared = nn.functional.conv2d(maps.expand(-1, channels, -1, -1), conv.weight, padding=1)
+    torch.testing.assert_close(conv(with_maps(image, maps)), conv(image) + shared)
+
+
+def test_interaction_maps_are_truncated_distances():
+    seeds = np.full((30, 400), -1, dtype=np.int32)
+    seeds[3, 5:9] = 1
+    near, none = interaction_maps(seeds)
+    expected = 1 - np.minimum(ndimage.distance_transform_edt(seeds != 1), 255) / 255
+    np.testing.assert_allclose(near, expected, atol=1e-5)
+    assert near[3, 6] == 1
+    assert near[0, 399] == 0
+    assert not none.any()
+    seeds[20, 20] = 0
+    assert interaction_maps(seeds)[1][20, 20] == 1
+
+
+def test_networks_that_were_trained_with_maps_get_them():
+    seeds = np.full((8, 9), -1, dtype=np.int32)
+    seeds[1, 1], seeds[5, 5] = 1, 0
+    image = torch.rand(1, 3, 8, 9)
+    prompt = Trained("distance", 5)
+    base = prompt.base(image, seeds)
+    assert torch.equal(base[:, :3], image)
+    assert np.array_equal(base[0, 3:].numpy(), interaction_maps(seeds))
+    assert torch.equal(prompt.changed(base, prompt.zero(image)), base)
+    changed = prompt.changed(base, prompt.zero(image) + 1)
+    assert torch.equal(changed[:, :3], image)
+    assert torch.equal(changed[:, 3:], base[:, 3:] + 1)
+
+
+def test_a_network_of_the_papers_kind_is_asked_with_its_maps():
+    """It answers by the maps alone: the object is where its map is larger."""
+
+    class Nearer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 1, 1)
+            with torch.no_grad():
+                self.conv.weight.copy_(torch.tensor([0.0, 40.0, -40.0]).reshape(1, 3, 1, 1))
+                self.conv.bias.zero_()
+
+        def forward(self, x):
+            return self.conv(x)
+
+    net = complete(Loaded(Nearer().requires_grad_(False), ModelCard(prompt="distance", channels=1)), "net", "cpu")
+    image, scribbles, _ = two_discs()
+    one = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds), 2)
+    made = segment(BRS(), one, BRSState(net, net.input(image), None, image.shape), lambda fraction, preview=None: None)
+    maps = interaction_maps(one.seeds)
+    assert np.array_equal(made.labels[one.seeds < 0], (maps[0] > maps[1])[one.seeds < 0].astype(int))
+
+
+def annotated(places, classes, weights=None):
+    n = len(places)
+    weights = torch.ones(n) if weights is None else torch.tensor(weights)
+    return Annotated(torch.tensor(places), torch.tensor(classes), weights, torch.ones(n, dtype=torch.bool))
+
+
+def test_the_corrective_energy_of_two_classes_is_equation_4():
+    logits = torch.tensor([[0.3, -1.0, 2.0, 0.1]])
+    fields = torch.stack((torch.zeros_like(logits), logits))
+    marks = annotated([0, 1, 2], [1, 1, 0])
+    y = torch.sigmoid(logits[0, :3])
+    expected = ((torch.tensor([1.0, 1.0, 0.0]) - y) ** 2).sum()
+    torch.testing.assert_close(disagreement(marks.pick(fields), marks, "squared"), expected)
+    entropy = nn.functional.binary_cross_entropy_with_logits(
+        logits[0, :3], torch.tensor([1.0, 1.0, 0.0]), reduction="sum"
+    )
+    torch.testing.assert_close(disagreement(marks.pick(fields), marks, "cross-entropy"), entropy)
+    assert marks.wrong(marks.pick(fields), 0.5) == 2
+    assert marks.wrong(marks.pick(fields), 0.9) == 3
+
+
+def rosenbrock(target):
+    def evaluate(values):
+        a, b = values[0], values[1]
+        energy = (1 - a) ** 2 + 100 * (b - a**2) ** 2
+        return energy, values * 1, int(float(energy) > target)
+
+    return evaluate
+
+
+def test_the_energy_falls_and_it_ends_when_all_is_right():
+    seen = []
+    best = minimise(
+        torch.tensor([-1.2, 1.0]), rosenbrock(1e-4), Budget(200, 60), lambda best, better: seen.append(best.energy)
+    )
+    assert best.wrong == 0
+    assert best.energy <= 1e-4
+    assert best.first_energy == pytest.approx(24.2, rel=1e-3)
+    assert seen == sorted(seen, reverse=True)
+    assert len(seen) == best.evaluations < 200
+
+
+@pytest.mark.parametrize(("evaluations", "seconds", "spent"), [(5, 60, 5), (1, 60, 1), (100, 0, 1)])
+def test_budgets(evaluations, seconds, spent):
+    best = minimise(torch.tensor([-1.2, 1.0]), rosenbrock(0.0), Budget(evaluations, seconds), lambda best, better: None)
+    assert best.evaluations == spent
+    assert best.energy <= best.first_energy
+
+
+def test_values_that_are_not_finite_end_it_with_the_best_before():
+    def evaluate(values):
+        energy = values.square().sum() if float(values.abs().max()) > 0.95 else values.sum() * float("nan")
+        return energy, values * 1, 1
+
+    best = minimise(torch.tensor([1.0, 1.0]), evaluate, Budget(50, 60), lambda best, better: None)
+    assert np.isfinite(best.energy)
+    assert best.evaluations < 50
+    still = minimise(torch.ones(2), lambda v: ((v * 0).sum(), v, 3), Budget(50, 60), lambda best, better: None)
+    assert (still.evaluations, still.wrong) == (1, 3)
+
+
+@pytest.mark.parametrize("layer", ["A", "B", "C"])
+def test_a_network_cut_in_two_is_the_whole(network, layer):
+    net, image = network
+    cut = Cut(net, torch.zeros_like(image), layer, "net")
+    known = cut.before(image)
+    kept = {node: value.clone() for node, value in known.items() if isinstance(value, torch.Tensor)}
+    own = net(image)
+    for _ in range(2):
+        again = cut.after(known, cut.layer(known))
+        torch.testing.assert_close(again, own)
+    assert all(torch.equal(known[node], value) for node, value in kept.items())
+    assert cut.layer(known).shape[1] == cut.channels
+    assert not torch.allclose(cut.after(known, cut.layer(known) * 1.5 + 0.3), own)
+
+
+def test_layers_lie_behind_one_another():
+    net = PlainUNet(PlainUNetConfig(in_channels=1, channels=(4, 6, 8), patch=1)).eval().requires_grad_(False)
+    cuts = [Cut(net, torch.zeros(1, 1, 32, 32), layer, "net") for layer in "ABC"]
+    assert [cut.channels for cut in cuts] == [8, 6, 4]
+    sizes = [tuple(cut.layer(cut.before(torch.zeros(1, 1, 32, 32))).shape[2:]) for cut in cuts]
+    assert sizes == [(8, 8), (16, 16), (32, 32)]
