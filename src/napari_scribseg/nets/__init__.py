@@ -4,13 +4,14 @@ from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig, load_encoder
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.export import export_onnx
 from napari_scribseg.nets.inference import Predictor, fold_batch_norm, for_inference
-from napari_scribseg.nets.inputs import INPUT_CHANNELS, WITH_PREVIOUS, interaction_maps, network_input
+from napari_scribseg.nets.inputs import INPUT_CHANNELS, WITH_PREVIOUS, WITH_STROKES, interaction_maps, network_input
 from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
 from napari_scribseg.nets.weights import build, load_model, load_shipped, save_model, shipped_weights
 
 __all__ = [
     "INPUT_CHANNELS",
     "WITH_PREVIOUS",
+    "WITH_STROKES",
     "BRSNet",
     "BRSNetConfig",
     "EfficientUNet",

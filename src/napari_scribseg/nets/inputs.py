@@ -10,13 +10,14 @@ from napari_scribseg.core import InputError
 from napari_scribseg.nets.guidance import guidance
 from napari_scribseg.numerics.fused.distance import euclidean_distance
 
-__all__ = ["INPUT_CHANNELS", "WITH_PREVIOUS", "interaction_maps", "network_input"]
+__all__ = ["INPUT_CHANNELS", "WITH_PREVIOUS", "WITH_STROKES", "interaction_maps", "network_input"]
 
 _MEAN = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue
 _SCALE = 0.017  # about one over their standard deviation
 _FARTHEST = 255.0  # pixels, where an interaction map ends
 
 INPUT_CHANNELS = (3, 4, 5, 6, 11)  # numbers of channels that network_input can fill
+WITH_STROKES = (4, 5, 6, 11)  # those among them that hold the strokes
 WITH_PREVIOUS = (6, 11)  # those among them that hold the previous output
 
 

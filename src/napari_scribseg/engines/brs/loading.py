@@ -17,7 +17,7 @@ from napari_scribseg.engines.brs.bundle import load_bundle
 from napari_scribseg.engines.brs.card import ModelCard, read_card
 from napari_scribseg.engines.brs.checkpoints import first_line, load_weights
 from napari_scribseg.engines.brs.sources import EXPECTED, Source, runs_code
-from napari_scribseg.nets import INPUT_CHANNELS, load_model, load_shipped, shipped_weights
+from napari_scribseg.nets import WITH_STROKES, load_model, load_shipped, shipped_weights
 
 __all__ = ["SHIPPED", "Loaded", "load_network"]
 
@@ -102,13 +102,13 @@ def _load_own(source: Source, card: ModelCard) -> tuple[nn.Module, ModelCard, in
     module, metadata = load_model(source.path)
     channels = module.config.in_channels
     if card.prompt == "auto":
-        told = metadata.get("prompt", "scribbles" if channels in INPUT_CHANNELS else "none")
+        told = metadata.get("prompt", "scribbles" if channels in WITH_STROKES else "none")
         if told not in ("none", "scribbles"):
             raise InputError(f"the network in {source.name} answers {told[:60]!r}; none or scribbles is expected")
         plain = SHIPPED_CARD if told == "scribbles" and card == ModelCard() else card
         card = replace(plain, prompt="scribbles" if told == "scribbles" else "none")
-    if card.prompt == "scribbles" and channels not in INPUT_CHANNELS:
-        expected = "{}, {} or {}".format(*INPUT_CHANNELS)
+    if card.prompt == "scribbles" and channels not in WITH_STROKES:
+        expected = "{}, {}, {} or {}".format(*WITH_STROKES)
         raise InputError(f"the network in {source.name} takes {channels} input channels; {expected} are expected")
     return module, card, channels
 

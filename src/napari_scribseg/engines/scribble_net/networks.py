@@ -11,8 +11,8 @@ from torch import Tensor
 
 from napari_scribseg.core import InputError
 from napari_scribseg.nets import (
-    INPUT_CHANNELS,
     WITH_PREVIOUS,
+    WITH_STROKES,
     Predictor,
     for_inference,
     load_model,
@@ -35,7 +35,7 @@ class Network:
     ----------
     predictor : Predictor
     channels : int
-        Of its input, one of :data:`~napari_scribseg.nets.INPUT_CHANNELS`.
+        Of its input, one of :data:`~napari_scribseg.nets.WITH_STROKES`.
     """
 
     nbytes = 0  # what an image's state takes for it: nothing, it is shared by all
@@ -94,8 +94,8 @@ def _load(weights: str, device: str, version: tuple[int, int]) -> Network:
     """The network of a file as it is now (``version``), warmed up."""
     model, card = load_model(weights) if weights else load_shipped(SHIPPED)
     channels, name = model.config.in_channels, Path(weights).name or SHIPPED
-    if channels not in INPUT_CHANNELS or channels == 3:
-        expected = "4, 5, 6 or 11"
+    if channels not in WITH_STROKES:
+        expected = "{}, {}, {} or {}".format(*WITH_STROKES)
         raise InputError(f"the network in {name} takes {channels} input channels; {expected} are expected")
     prompt = card.get("prompt", "scribbles")
     if prompt != "scribbles":
