@@ -3,13 +3,13 @@
 A plain U-Net of about 1 million parameters with random weights, one channel, 256 x 256 pixels, and strokes that it can
 hardly obey, so that all evaluations are spent. Printed are medians: the whole answer, the first preview (the network's
 own answer) and the first correction that is shown, cold, with the image prepared; and a single evaluation of the
-network as it is, with batch norm folded, and with channels last too.
+network as it is, with batch norm folded, and with channels last too. Behind each the processor time of all threads
+together, which other programs on the computer change less.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -36,18 +36,29 @@ def make_network() -> PlainUNet:
     return net.eval()
 
 
-def median_ms(call, repeats: int) -> float:
+def now() -> np.ndarray:
+    """Clock and processor time, in milliseconds."""
+    return 1e3 * np.asarray((time.perf_counter(), time.process_time()))
+
+
+def told(times: list[np.ndarray]) -> str:
+    """Medians as text."""
+    wall, processor = np.median(times, axis=0)
+    return f"{wall:.0f} ({processor:.0f})"
+
+
+def median_ms(call, repeats: int) -> str:
     """Median of some runs after one that does not count."""
     call()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = now()
         call()
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times)
+        times.append(now() - start)
+    return told(times)
 
 
-def one_evaluation(net: torch.nn.Module, channels_last: bool, repeats: int) -> float:
+def one_evaluation(net: torch.nn.Module, channels_last: bool, repeats: int) -> str:
     """Forward, and backward to the input."""
     x = torch.rand(1, 1, SIZE, SIZE)
     if channels_last:
@@ -62,20 +73,19 @@ def one_answer(engine, image: Image, scribbles: Scribbles, repeats: int) -> None
     state = engine.prepare(image, "cpu")
     totals, previews, corrections, notes = [], [], [], ""
     for turn in range(repeats + 1):
-        start, shown = time.perf_counter(), []
+        start, shown = now(), []
 
         def report(fraction, preview=None, *, start=start, shown=shown):
             if preview is not None:
-                shown.append(1e3 * (time.perf_counter() - start))
+                shown.append(now() - start)
 
         notes = engine.segment(image, scribbles, state, report).notes[0]
         if turn:  # the first does not count
-            totals.append(1e3 * (time.perf_counter() - start))
+            totals.append(now() - start)
             previews.append(shown[0])
             corrections.append(shown[1] if len(shown) > 1 else totals[-1])
-    medians = [statistics.median(values) for values in (totals, previews, corrections)]
     name = f"{engine.info.name} {getattr(engine, 'layer', '')}".strip()
-    print(f"| {name} | {' | '.join(f'{m:.0f}' for m in medians)} | {notes} |", flush=True)
+    print(f"| {name} | {' | '.join(map(told, (totals, previews, corrections)))} | {notes} |", flush=True)
 
 
 def main() -> None:
@@ -87,20 +97,18 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     net = make_network()
     print(f"{sum(p.numel() for p in net.parameters())} parameters, {SIZE} x {SIZE}, {given.threads} threads\n")
-    print("| one evaluation | ms |\n|---|---|")
-    print(f"| as it is | {one_evaluation(net, False, given.repeats):.0f} |")
+    print("| one evaluation | ms (processor) |\n|---|---|")
+    print(f"| as it is | {one_evaluation(net, False, given.repeats)} |")
     folded = fold_batch_norm(net)
-    print(f"| batch norm folded | {one_evaluation(folded, False, given.repeats):.0f} |")
-    print(f"| channels last too | {one_evaluation(folded, True, given.repeats):.0f} |\n", flush=True)
+    print(f"| batch norm folded | {one_evaluation(folded, False, given.repeats)} |")
+    print(f"| channels last too | {one_evaluation(folded, True, given.repeats)} |\n", flush=True)
     rng = np.random.default_rng(0)
     image = Image.from_array(rng.normal(0, 1, (SIZE, SIZE)), (1.0, 1.0))
     seeds = np.full((SIZE, SIZE), -1, dtype=np.int32)
     seeds[::3, ::3] = rng.integers(0, 2, seeds[::3, ::3].shape)
     with tempfile.TemporaryDirectory() as folder:
         path = str(save_model(Path(folder) / "net.safetensors", make_network(), {"prompt": "none"}))
-        print(
-            "| engine | answer, ms | first preview, ms | first correction, ms | what it says |\n|---|---|---|---|---|"
-        )
+        print("| engine | answer, ms (processor) | first preview | first correction | notes |\n|---|---|---|---|---|")
         engines = [BRS(model=path, seconds=60.0), *(FBRS(model=path, layer=k, seconds=60.0) for k in ("A", "B", "C"))]
         for engine in engines:
             one_answer(engine, image, Scribbles(seeds, 2), given.repeats)

@@ -26,9 +26,9 @@ class Cut:
     x : Tensor of shape (1, C, h, w)
         An input; only its size counts.
     layer : {"A", "B", "C"}
-        ``"A"``: where the image is coarsest, the last layer before it is enlarged again; ``"C"``: what the last
-        convolution takes; ``"B"``: the last layer of the middle one of the scales between. (Sofiuk et al. cut after the
-        backbone, after the pyramid pooling, and before the last layers of another network.)
+        ``"A"``: the last layer of the coarsest scale; ``"B"``: the last layer before the finest scale; ``"C"``: what
+        the last convolution takes. (Sofiuk et al. cut after the backbone, after the pyramid pooling, and before the
+        last layers of another network.)
     name : str
         For messages.
 
@@ -122,16 +122,12 @@ def _place(shapes: dict[fx.Node, tuple[int, ...]], layer: str) -> fx.Node:
     last = next((n for n in convolutions[-1].all_input_nodes if n in shapes), nodes[0])
     if layer == "C":
         return last
-    area = {node: shapes[node][2] * shapes[node][3] for node in nodes}
-    spread = [node for node in nodes if area[node] > 1]  # not the single pixels of squeeze and excite
-    coarsest = [node for node in spread if area[node] == min(area[n] for n in spread)][-1]
-    deepest = nodes.index(coarsest)
-    if layer == "A" or deepest >= nodes.index(last):
-        return coarsest if deepest < nodes.index(last) else last
-    decoder = nodes[deepest : nodes.index(last) + 1]
-    scales = sorted({area[node] for node in decoder})
-    middle = scales[len(scales) // 2]
-    return [node for node in decoder if area[node] == middle][-1]
+    end = nodes.index(last)
+    area = {node: shapes[node][2] * shapes[node][3] for node in nodes[: end + 1]}
+    coarser = [node for node in area if 1 < area[node] < area[last]]  # 1: squeeze and excite
+    if not coarser:
+        return last
+    return coarser[-1] if layer == "B" else [n for n in coarser if area[n] == min(area[m] for m in coarser)][-1]
 
 
 def _dependents(place: fx.Node) -> set[fx.Node]:

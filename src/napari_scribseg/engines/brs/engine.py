@@ -127,7 +127,7 @@ class FBRS:
     model, weights, trust, seconds, objective
         As for :class:`BRS`.
     layer : {"A", "B", "C"}
-        Where: ``"A"`` the coarsest scale, ``"B"`` the middle of the decoder, ``"C"`` before the last convolution; the
+        Where: ``"A"`` the coarsest scale, ``"B"`` before the finest scale, ``"C"`` before the last convolution; the
         later, the quicker and the less is corrected together.
     evaluations : int
         Most passes through what lies behind the layer.

@@ -140,13 +140,11 @@ class _Search:
         return self.best.wrong == 0 or self.best.evaluations >= self._budget.evaluations or self._budget.late
 
     def try_values(self, values: Tensor) -> None:
-        """Evaluate, remember the energy, its gradient, and the best."""
+        """Evaluate, remember the energy, the best, and the gradient if it goes on."""
         values = values.detach().requires_grad_(True)
         energy, fields, wrong = self._evaluate(values)
         n, before = self.best.evaluations + 1, self.best
         self.energy = float(energy.detach())
-        if wrong:
-            (self.gradient,) = torch.autograd.grad(energy, values)
         first = (self.energy, wrong) if n == 1 else (before.first_energy, before.first_wrong)
         better = math.isfinite(self.energy) and (wrong, self.energy) < (before.wrong, before.energy)
         if better or n == 1:
@@ -154,5 +152,7 @@ class _Search:
         else:
             self.best = Best(before.values, before.fields, before.energy, before.wrong, *first, n)
         self._tell(self.best, better)
-        if n > 1 and (self.done or not math.isfinite(self.energy)):
+        if not self.done and math.isfinite(self.energy):
+            (self.gradient,) = torch.autograd.grad(energy, values)
+        elif n > 1:
             raise _Enough
