@@ -31,7 +31,7 @@ def monai(name, **settings):
     return getattr(nets, name)(spatial_dims=2, in_channels=1, out_channels=2, **settings)
 
 
-SMALL = EfficientUNetConfig((8, 8, 8), (1, 1, 1), (1, 2, 2), (True, True, False), (False, False, True))
+SMALL = EfficientUNetConfig(4, (8, 8, 8), (1, 1, 1), (1, 2, 2), (True, True, False), (False, False, True))
 NETWORKS = {
     "plain-unet": (lambda: PlainUNet(PlainUNetConfig(channels=(8, 12, 16))), 11),
     "plain-unet-1": (lambda: PlainUNet(PlainUNetConfig(in_channels=1, channels=(8, 12), patch=1)), 1),

@@ -218,7 +218,7 @@ class _Solver:
     Attributes
     ----------
     start : Tensor
-        What was corrected before, or nothing.
+        What was corrected before, if it helps; else nothing.
     """
 
     def __init__(
@@ -238,9 +238,20 @@ class _Solver:
 
     @torch.no_grad()
     def first(self) -> tuple[Tensor, int]:
-        """The network's answer before anything more is corrected, and its number of wrong stroke pixels."""
-        own = self._state.own
-        raw = own if own is not None and self._untouched else self._raw(self.start)
+        """The answer before anything more is corrected, and its number of wrong stroke pixels.
+
+        What was corrected for earlier strokes is kept where the network agrees with as many pixels as without it.
+        """
+        own, zero = self._state.own, torch.zeros_like(self.start)
+        fields, wrong = self._judged(self._raw(zero) if own is None else own)
+        if not self._untouched and wrong:
+            corrected, fewer = self._judged(self._raw(self.start))
+            if fewer <= wrong:
+                return corrected, fewer
+        self.start = zero
+        return fields, wrong
+
+    def _judged(self, raw: Tensor) -> tuple[Tensor, int]:
         _require_finite(raw, self._state.network)
         fields = self._fields(raw)
         return fields, self._annotated.wrong(self._annotated.pick(fields), self._threshold)
