@@ -124,15 +124,28 @@ class FBRS:
 
     Parameters
     ----------
-    model, weights, trust, seconds, objective
-        As for :class:`BRS`.
+    model : str
+        The network, as for :class:`BRS`; empty for the network that comes with the package.
+    weights : str
+        For a factory: a ``.safetensors`` file, or one of ``torch.save`` that holds tensors only.
+    trust : bool
+        Whether code that comes with the model may run; needed for all but ``.safetensors``.
     layer : {"A", "B", "C"}
         Where: ``"A"`` the coarsest scale, ``"B"`` before the finest scale, ``"C"`` before the last convolution; the
         later, the quicker and the less is corrected together.
     evaluations : int
         Most passes through what lies behind the layer.
+    seconds : float
+        After so long the best found so far is the answer.
     inertia : float
         How much it costs to change the scales; ten times as much for the biases.
+    objective : {"cross-entropy", "squared"}
+        Disagreement with the strokes, as for :class:`BRS`.
+
+    Notes
+    -----
+    A scale and a bias hold for the whole image: where it shows many objects and the network was never trained with
+    strokes, a correction of one spoils others. :class:`BRS` corrects where the strokes are.
 
     Raises
     ------
