@@ -32,7 +32,7 @@ __all__ = ["CardDialog", "ModelPage"]
 
 _FILES = "Networks (*.safetensors *.pt2 *.pt *.ts *.pth);;All files (*)"
 _KINDS = {
-    "shipped": "the network of this package",
+    "shipped": "trained with strokes; a network of yours goes here",
     "safetensors": "numbers only, nothing is run",
     "export": "a program of torch.export",
     "torchscript": "a TorchScript program",
@@ -50,7 +50,7 @@ class ModelPage(QGroupBox):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Bring your own U-Net", parent)
         self._model = ""
-        file, folder = QPushButton("File…"), QPushButton("MONAI bundle…")
+        file, folder = QPushButton("File…"), QPushButton("Bundle…")
         file.setToolTip("A network of torch.export (.pt2), TorchScript (.pt), or of this package (.safetensors)")
         folder.setToolTip("The folder of a MONAI bundle")
         own = QPushButton("Ours")
@@ -58,7 +58,7 @@ class ModelPage(QGroupBox):
         self.about = QLabel()
         self.about.setWordWrap(True)
         self.trust = QCheckBox("Run it: I know where it comes from")
-        self.card = QPushButton("How it wants its input…")
+        self.card = QPushButton("Its input…")
         self.card.setToolTip("Scaling, outputs and classes; written to a small file beside the network")
         self.say = QPushButton("Let it segment")
         self.say.setToolTip("What the network says of this slice without strokes, into the result; strokes correct it")
