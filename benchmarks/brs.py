@@ -22,15 +22,17 @@ from napari_scribseg.engines.brs import BRS, FBRS
 from napari_scribseg.nets import PlainUNet, PlainUNetConfig, fold_batch_norm, save_model
 
 SIZE = 256
-CHANNELS = (16, 32, 64, 96, 128)
+CHANNELS = {1: (16, 32, 64, 96, 128), 2: (24, 48, 96, 128, 160)}  # by patch: about 1 million parameters
 
 
-def make_network() -> PlainUNet:
-    """Random weights; batch norms as if they had seen something."""
+def make_network(patch: int) -> PlainUNet:
+    """Random weights that keep the size of what passes through, so that no gradient vanishes (denormals are slow)."""
     torch.manual_seed(0)
-    net = PlainUNet(PlainUNetConfig(in_channels=1, channels=CHANNELS, patch=1))
+    net = PlainUNet(PlainUNetConfig(in_channels=1, channels=CHANNELS[patch], patch=patch))
     for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
     return net.eval()
@@ -93,9 +95,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--patch", type=int, default=1, choices=CHANNELS, help="2: no wide layers at full resolution")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    net = make_network()
+    net = make_network(given.patch)
     print(f"{sum(p.numel() for p in net.parameters())} parameters, {SIZE} x {SIZE}, {given.threads} threads\n")
     print("| one evaluation | ms (processor) |\n|---|---|")
     print(f"| as it is | {one_evaluation(net, False, given.repeats)} |")
@@ -107,7 +110,7 @@ def main() -> None:
     seeds = np.full((SIZE, SIZE), -1, dtype=np.int32)
     seeds[::3, ::3] = rng.integers(0, 2, seeds[::3, ::3].shape)
     with tempfile.TemporaryDirectory() as folder:
-        path = str(save_model(Path(folder) / "net.safetensors", make_network(), {"prompt": "none"}))
+        path = str(save_model(Path(folder) / "net.safetensors", make_network(given.patch), {"prompt": "none"}))
         print("| engine | answer, ms (processor) | first preview | first correction | notes |\n|---|---|---|---|---|")
         engines = [BRS(model=path, seconds=60.0), *(FBRS(model=path, layer=k, seconds=60.0) for k in ("A", "B", "C"))]
         for engine in engines:
