@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
+from napari_scribseg.nets.efficient_unet import SqueezeExcite
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
 
 __all__ = ["BRSNet", "BRSNetConfig", "load_encoder"]
@@ -72,20 +73,6 @@ class BRSNetConfig:
     def stride(self) -> int:
         """How many pixels of the image one of the coarsest scale covers along an axis."""
         return 32
-
-
-class SqueezeExcite(nn.Module):
-    """Weigh each channel by what the whole image holds (Hu et al. 2018)."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(channels, hidden, 1)
-        self.excite = nn.Conv2d(hidden, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Scale ``x`` of shape (N, C, H, W)."""
-        weight = nn.functional.relu(self.squeeze(x.mean((2, 3), keepdim=True)))  # (N, hidden, 1, 1)
-        return x * torch.sigmoid(self.excite(weight))  # (N, C, H, W)
 
 
 class DenseLayer(nn.Module):
@@ -166,7 +153,9 @@ class BRSNet(nn.Module):
                 channels //= 2
         features["norm5"] = nn.BatchNorm2d(channels)
         self.features = nn.Sequential(features)
-        self.excite = nn.ModuleList(SqueezeExcite(n, h) for n, h in zip(sizes, config.squeeze, strict=True))
+        self.excite = nn.ModuleList(
+            SqueezeExcite(n, h, nn.functional.relu) for n, h in zip(sizes, config.squeeze, strict=True)
+        )
         self.skips = nn.ModuleList(nn.Conv2d(n, k, 1) for n, k in zip(sizes, config.skips, strict=False))
         taken = [sizes[-1], *(w // 2 + k for w, k in zip(config.coarse, reversed(config.skips), strict=False))]
         self.coarse = nn.ModuleList(
@@ -183,7 +172,7 @@ class BRSNet(nn.Module):
                 for d in _DILATIONS
             )
             joined = c * len(_DILATIONS)
-            self.weigh = SqueezeExcite(joined, max(joined // 16, 1))
+            self.weigh = SqueezeExcite(joined, max(joined // 16, 1), nn.functional.relu)
             self.join = nn.Sequential(*_convolution(joined, c, 3))
             self.fine_head = nn.Conv2d(c, 1, 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -72,15 +73,16 @@ class EfficientUNetConfig:
 class SqueezeExcite(nn.Module):
     """Weigh each channel by what the whole image holds (Hu et al. 2018)."""
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int, hidden: int, activation: Callable[[Tensor], Tensor] = nn.functional.silu) -> None:
         super().__init__()
+        self.activation = activation
         self.squeeze = nn.Conv2d(channels, hidden, 1)
         self.excite = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale ``x`` of shape (N, C, H, W)."""
         weight = x.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
-        weight = nn.functional.silu(self.squeeze(weight))  # (N, hidden, 1, 1)
+        weight = self.activation(self.squeeze(weight))  # (N, hidden, 1, 1)
         return x * torch.sigmoid(self.excite(weight))  # (N, C, H, W)
 
 

@@ -16,9 +16,9 @@ _MEAN = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue
 _SCALE = 0.017  # about one over their standard deviation
 _FARTHEST = 255.0  # pixels, where an interaction map ends
 
-INPUT_CHANNELS = (3, 4, 5, 6, 11)  # numbers of channels that network_input can fill
-WITH_STROKES = (4, 5, 6, 11)  # those among them that hold the strokes
-WITH_PREVIOUS = (6, 11)  # those among them that hold the previous output
+WITH_PREVIOUS = (6, 11)  # numbers of channels of inputs that hold the previous output
+WITH_STROKES = (4, 5, *WITH_PREVIOUS)  # and of those that hold the strokes
+INPUT_CHANNELS = (3, *WITH_STROKES)  # all that network_input can fill
 
 
 def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channels: int) -> Tensor:

@@ -9,13 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_scribseg import nets
 from napari_scribseg.core import InputError
 from napari_scribseg.nets import network_input
-from napari_scribseg.numerics.fused.distance import euclidean_distance
 
-__all__ = ["FARTHEST", "Converted", "Prompt", "Trained", "interaction_maps", "prompt_of", "with_maps"]
-
-FARTHEST = 255.0  # pixels at which the distance to a stroke is truncated
+__all__ = ["Converted", "Prompt", "Trained", "interaction_maps", "prompt_of", "with_maps"]
 
 
 def with_maps(image: Tensor, maps: Tensor) -> Tensor:
@@ -56,8 +54,14 @@ def interaction_maps(seeds: NDArray[np.int32]) -> NDArray[np.float32]:
         ``1 - min(d, 255) / 255`` of the distance ``d`` in pixels to the object's strokes, then to the others'; 0 where
         there are none of that sign.
     """
-    distance = euclidean_distance(seeds, 2)[::-1]
-    return np.ascontiguousarray(1 - np.minimum(distance, np.float32(FARTHEST)) / np.float32(FARTHEST))
+    maps: NDArray[np.float32] = nets.interaction_maps(_signal(seeds))[0].numpy()
+    return maps
+
+
+def _signal(seeds: NDArray[np.int32]) -> Tensor:
+    """Strokes as networks are told of them, shape (1, H, W): 1 on the object, -1 on the rest, 0 elsewhere."""
+    signal = np.select((seeds == 1, seeds == 0), (np.float32(1), np.float32(-1)), np.float32(0))
+    return torch.from_numpy(signal)[None]
 
 
 class Prompt(Protocol):
@@ -120,8 +124,7 @@ class Trained:
         if self._kind == "distance":
             maps = torch.from_numpy(interaction_maps(seeds))[None].to(image)
             return torch.cat((image, maps), dim=1)
-        signal = np.select((seeds == 1, seeds == 0), (np.float32(1), np.float32(-1)), np.float32(0))
-        return network_input(image, torch.from_numpy(signal)[None].to(image), None, self._channels)
+        return network_input(image, _signal(seeds).to(image), None, self._channels)
 
     def zero(self, image: Tensor) -> Tensor:
         """As many maps as the network has."""

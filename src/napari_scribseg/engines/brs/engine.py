@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,62 @@ if TYPE_CHECKING:
 __all__ = ["BRS", "FBRS"]
 
 
+class _Refinement:
+    """What both engines do alike."""
+
+    info: ClassVar[EngineInfo]
+    trust: bool
+
+    def __post_init__(self) -> None:
+        check_parameters(self)
+        if not isinstance(self.trust, bool):
+            raise InputError(f"trust is {self.trust!r}; True or False is expected")
+
+    def prepare(self, image: Image, device: str = "auto") -> BRSState:
+        """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
+        from napari_scribseg.engines.brs.pipeline import prepare
+
+        if len(image.shape) not in self.info.ndim:
+            raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
+        return prepare(cast("BRS | FBRS", self), image, device)
+
+    def unprompted(self, state: BRSState) -> NDArray[np.float32]:
+        """What the network says without strokes: probabilities of its own classes, the background first.
+
+        Parameters
+        ----------
+        state : BRSState
+            From :meth:`prepare`.
+
+        Returns
+        -------
+        ndarray of shape (K, H, W), float32
+
+        Raises
+        ------
+        InputError
+            If the network was trained to be given strokes.
+        """
+        from napari_scribseg.engines.brs.pipeline import unprompted
+
+        return unprompted(state)
+
+    def segment(
+        self, image: Image, scribbles: Scribbles, state: BRSState, report: Report = silent
+    ) -> Segmentation[BRSState]:
+        """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
+
+        Strokes of one of two classes are enough: the other one is then all that does not belong to it.
+        """
+        from napari_scribseg.engines.brs.pipeline import segment
+
+        if not (scribbles.n_classes == 2 and scribbles.shape == image.shape and scribbles.counts.any()):
+            scribbles.require(image.shape, max_classes=self.info.max_classes)
+        return segment(cast("BRS | FBRS", self), scribbles, state, report)
+
+
 @dataclass(frozen=True)
-class BRS:
+class BRS(_Refinement):
     """Backpropagating refinement (Jang & Kim 2019): a network's input is corrected until it agrees with the strokes.
 
     Parameters
@@ -80,44 +134,9 @@ class BRS:
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the maps; lambda of the paper")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
 
-    def __post_init__(self) -> None:
-        _check(self)
-
-    def prepare(self, image: Image, device: str = "auto") -> BRSState:
-        """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
-        return _prepare(self, image, device)
-
-    def unprompted(self, state: BRSState) -> NDArray[np.float32]:
-        """What the network says without strokes: probabilities of its own classes, the background first.
-
-        Parameters
-        ----------
-        state : BRSState
-            From :meth:`prepare`.
-
-        Returns
-        -------
-        ndarray of shape (K, H, W), float32
-
-        Raises
-        ------
-        InputError
-            If the network was trained to be given strokes.
-        """
-        return _unprompted(state)
-
-    def segment(
-        self, image: Image, scribbles: Scribbles, state: BRSState, report: Report = silent
-    ) -> Segmentation[BRSState]:
-        """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
-
-        Strokes of one of two classes are enough: the other one is then all that does not belong to it.
-        """
-        return _segment(self, image, scribbles, state, report)
-
 
 @dataclass(frozen=True)
-class FBRS:
+class FBRS(_Refinement):
     """Feature backpropagating refinement (Sofiuk et al. 2020): as :class:`BRS`, but quicker.
 
     Not the maps are corrected but the channels of a layer, each by a scale and a bias; all before it is computed once.
@@ -175,68 +194,3 @@ class FBRS:
     seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the layer")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
-
-    def __post_init__(self) -> None:
-        _check(self)
-
-    def prepare(self, image: Image, device: str = "auto") -> BRSState:
-        """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
-        return _prepare(self, image, device)
-
-    def unprompted(self, state: BRSState) -> NDArray[np.float32]:
-        """What the network says without strokes: probabilities of its own classes, the background first.
-
-        Parameters
-        ----------
-        state : BRSState
-            From :meth:`prepare`.
-
-        Returns
-        -------
-        ndarray of shape (K, H, W), float32
-
-        Raises
-        ------
-        InputError
-            If the network was trained to be given strokes.
-        """
-        return _unprompted(state)
-
-    def segment(
-        self, image: Image, scribbles: Scribbles, state: BRSState, report: Report = silent
-    ) -> Segmentation[BRSState]:
-        """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
-
-        Strokes of one of two classes are enough: the other one is then all that does not belong to it.
-        """
-        return _segment(self, image, scribbles, state, report)
-
-
-def _check(engine: BRS | FBRS) -> None:
-    check_parameters(engine)
-    if not isinstance(engine.trust, bool):
-        raise InputError(f"trust is {engine.trust!r}; True or False is expected")
-
-
-def _prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
-    from napari_scribseg.engines.brs.pipeline import prepare
-
-    if len(image.shape) not in engine.info.ndim:
-        raise InputError(f"the image has {len(image.shape)} spatial axes; {engine.info.name} takes 2 (one slice)")
-    return prepare(engine, image, device)
-
-
-def _unprompted(state: BRSState) -> NDArray[np.float32]:
-    from napari_scribseg.engines.brs.pipeline import unprompted
-
-    return unprompted(state)
-
-
-def _segment(
-    engine: BRS | FBRS, image: Image, scribbles: Scribbles, state: BRSState, report: Report
-) -> Segmentation[BRSState]:
-    from napari_scribseg.engines.brs.pipeline import segment
-
-    if not (scribbles.n_classes == 2 and scribbles.shape == image.shape and scribbles.counts.any()):
-        scribbles.require(image.shape, max_classes=engine.info.max_classes)
-    return segment(engine, scribbles, state, report)
