@@ -132,15 +132,14 @@ class Runner:
 
     def prepare(self, plane: Plane) -> None:
         """Let the engine prepare for a plane before a stroke asks for it; the stroke will tell of a failure."""
-        volume, engine, device = self._state.volume, self._state.engine, self._state.device
-        key = ("prepared", plane, device, engine_key(engine))
+        key = ("prepared", plane, self._state.device, engine_key(self._state.engine))
         if self.is_inline or self._cache.get(key, MISSING) is not MISSING:
             return
+        get_ready = self._getting_ready(plane)
 
         def work() -> Any:
             try:
-                image = volume.image(plane)
-                return image, engine.prepare(image, device)
+                return get_ready()
             except Exception:  # noqa: BLE001  an engine, or a lazy array, may raise anything; the stroke will tell
                 return None
 
@@ -151,17 +150,30 @@ class Runner:
 
         self.in_background(work, done)
 
+    def _getting_ready(self, plane: Plane) -> Callable[[], tuple[Image, Any]]:
+        """What gives, in the worker, the image of a plane and the engine's state for it: held ones, or new ones."""
+        volume, engine, device = self._state.volume, self._state.engine, self._state.device
+        image = self._cache.get(("image", plane))
+        prepared = self._cache.get(("prepared", plane, device, engine_key(engine)), MISSING)
+
+        def get_ready() -> tuple[Image, Any]:
+            found = image or volume.image(plane)
+            return found, engine.prepare(found, device) if prepared is MISSING else prepared
+
+        return get_ready
+
     def predict(self, plane: Plane) -> Future[Any]:
         """See :meth:`Session.predict`."""
-        state, engine, device = self._state, self._state.engine, self._state.device
+        state, engine = self._state, self._state.engine
         unprompted = getattr(engine, "unprompted", None)
         if unprompted is None:
             raise InputError(f"the engine {engine.info.name!r} answers strokes only; one such as brs is expected")
         future: Future[Any] = Future()
+        get_ready = self._getting_ready(plane)
 
         def work() -> Any:
             try:
-                return np.argmax(unprompted(engine.prepare(state.volume.image(plane), device)), axis=0)
+                return np.argmax(unprompted(get_ready()[1]), axis=0)
             except Exception as error:  # noqa: BLE001  a foreign network may raise anything; it is shown to the user
                 return error
 
