@@ -1,0 +1,78 @@
+"""The guided filter, and the principal components of many channels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+
+from napari_scribseg.numerics.intensity import some_values
+
+__all__ = ["guided_filter", "principal_components"]
+
+Float32 = NDArray[np.float32]
+
+
+def guided_filter(planes: Float32, guide: Float32, radius: int, epsilon: float) -> Float32:
+    """Smooth planes along, but not across, the edges of a guide.
+
+    In each window a plane is taken for a linear function of the guide, ``a guide + b`` with the ridge ``epsilon`` on
+    ``a``; a pixel gets the mean of what all windows around it say.
+
+    Parameters
+    ----------
+    planes : ndarray of shape (C, H, W), float32
+    guide : ndarray of shape (H, W), float32
+        Such as a grey image.
+    radius : int
+        Windows have the side ``2 radius + 1``, in pixels; the rim is repeated.
+    epsilon : float
+        Variance of the guide in a window below which it counts as even.
+
+    Returns
+    -------
+    ndarray of shape (C, H, W), float32
+
+    References
+    ----------
+    He, Sun and Tang, Guided Image Filtering (TPAMI 2013), equations 5 to 8.
+    """
+
+    def mean(values: Float32) -> Float32:
+        filtered: Float32 = uniform_filter(values, 2 * radius + 1, mode="nearest")
+        return filtered
+
+    guide = guide - guide.mean(dtype=np.float64).astype(np.float32)  # little cancels where variances are small
+    mean_guide = mean(guide)
+    variance = np.maximum(mean(guide * guide) - mean_guide * mean_guide, 0)
+    filtered = np.empty_like(planes)
+    for plane, out in zip(planes, filtered, strict=True):
+        mean_plane = mean(plane)
+        slope = (mean(guide * plane) - mean_guide * mean_plane) / (variance + np.float32(epsilon))
+        out[:] = mean(slope) * guide + mean(mean_plane - slope * mean_guide)
+    return filtered
+
+
+def principal_components(planes: Float32, count: int) -> Float32:
+    """The linear combinations of channels that vary most.
+
+    Parameters
+    ----------
+    planes : ndarray of shape (C, H, W), float32
+    count : int
+        At most C.
+
+    Returns
+    -------
+    ndarray of shape (count, H, W), float32
+        Of mean about 0, by falling variance; each with its largest coefficient positive.
+    """
+    sample = np.stack([some_values(plane) for plane in planes]).astype(np.float64)
+    mean = sample.mean(axis=1, keepdims=True)
+    covariance = (sample - mean) @ (sample - mean).T / sample.shape[1]
+    vectors = np.linalg.eigh(covariance)[1][:, ::-1][:, :count].T
+    largest = np.abs(vectors).argmax(axis=1)
+    vectors = vectors * np.sign(vectors[np.arange(count), largest])[:, np.newaxis]
+    flat = planes.reshape(len(planes), -1) - mean.astype(np.float32)
+    parts: Float32 = (vectors.astype(np.float32) @ flat).reshape(count, *planes.shape[1:])
+    return parts
