@@ -5,7 +5,7 @@ from brs_networks import Levels
 from scipy import ndimage
 from torch import nn
 
-from napari_scribseg.core import Scribbles
+from napari_scribseg.core import Scribbles, silent
 from napari_scribseg.engines.brs import BRS, ModelCard
 from napari_scribseg.engines.brs.conversion import Converted, Trained, interaction_maps, with_maps
 from napari_scribseg.engines.brs.cut import Cut
@@ -113,7 +113,9 @@ def test_a_network_of_the_papers_kind_is_asked_with_its_maps():
     net = complete(Loaded(Nearer().requires_grad_(False), ModelCard(prompt="distance", channels=1)), "net", "cpu")
     image, scribbles, _ = two_discs()
     one = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds), 2)
-    made = segment(BRS(), one, BRSState(net, net.input(image), None, image.shape), lambda fraction, preview=None: None)
+    planes = net.planes(image)
+    state = BRSState(net, net.input(planes, image.shape), None, planes, image.shape, image.spacing)
+    made = segment(BRS(), one, state, silent)
     maps = interaction_maps(one.seeds)
     assert np.array_equal(made.labels[one.seeds < 0], (maps[0] > maps[1])[one.seeds < 0].astype(int))
 

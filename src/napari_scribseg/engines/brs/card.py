@@ -37,7 +37,7 @@ class ModelCard:
     intensities : tuple of 2 float
         In the image's own unit, such as Hounsfield units.
     scale : tuple of 2 float
-        Ends of the scale that the network was trained on.
+        Ends of the scale that the network was trained on. Empty: -1 and 1 for a network of this package, else 0 and 1.
     mean, std : tuple of float
         One number, or one for each channel, in the image's own unit.
     head : {"auto", "sigmoid", "softmax"}
@@ -60,8 +60,8 @@ class ModelCard:
         Pixel size in mm along rows and columns that it was trained on: the image is resampled. Empty: as it is.
     prompt : {"auto", "none", "distance", "scribbles"}
         ``"none"``: the network takes images only; ``"distance"``: its last two channels are interaction maps, of the
-        object and of the rest (the network of the paper); ``"scribbles"``: those of the networks of this package.
-        ``"auto"``: what the file of a network of this package says, else ``"none"``.
+        object and of the rest (the network of the paper); ``"scribbles"``: strokes or clicks as the networks of this
+        package take them. ``"auto"``: what the file of a network of this package says, else ``"none"``.
     """
 
     channels: int = 0
@@ -69,7 +69,7 @@ class ModelCard:
     normalisation: Literal["percentiles", "range", "mean-std", "none"] = "percentiles"
     percentiles: tuple[float, ...] = (0.5, 99.5)
     intensities: tuple[float, ...] = ()
-    scale: tuple[float, ...] = (0.0, 1.0)
+    scale: tuple[float, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     head: Literal["auto", "sigmoid", "softmax"] = "auto"
@@ -86,9 +86,8 @@ class ModelCard:
         for field in dataclasses.fields(self):
             value = _typed(field.name, getattr(self, field.name), hints[field.name])
             object.__setattr__(self, field.name, value)
-        for name in ("percentiles", "scale"):
-            _expect(len(getattr(self, name)) == 2, name, getattr(self, name), "two numbers")
-        for name in ("intensities", "size", "spacing"):
+        _expect(len(self.percentiles) == 2, "percentiles", self.percentiles, "two numbers")
+        for name in ("scale", "intensities", "size", "spacing"):
             _expect(len(getattr(self, name)) in (0, 2), name, getattr(self, name), "two numbers, or none")
         _expect(
             0 <= self.percentiles[0] < self.percentiles[1] <= 100, "percentiles", self.percentiles, "0 <= low < high"
@@ -96,7 +95,7 @@ class ModelCard:
         if self.normalisation == "range" or self.intensities:
             rising = len(self.intensities) == 2 and self.intensities[0] < self.intensities[1]
             _expect(rising, "intensities", self.intensities, "low < high, in the image's unit")
-        _expect(self.scale[0] < self.scale[1], "scale", self.scale, "low < high")
+        _expect(not self.scale or self.scale[0] < self.scale[1], "scale", self.scale, "low < high")
         _expect(0 <= self.channels <= 1024, "channels", self.channels, "0 to 1024")
         _expect(1 <= self.slices <= 99 and self.slices % 2 == 1, "slices", self.slices, "an odd number up to 99")
         _expect(0 <= self.multiple <= 1024, "multiple", self.multiple, "0 to 1024")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -53,13 +54,15 @@ class Cut:
                 f"{name} cannot be taken apart for f-brs ({first_line(error)}); the engine brs takes it as it is"
             ) from error
         self._place = _place(shapes, layer)
-        self._after = _dependents(self._place)
-        self._kept = {n for node in self._after for n in node.all_input_nodes if n not in self._after}
+        after = _dependents(self._place)
+        self._first = [node for node in self._graph.graph.nodes if node not in after]
+        self._second = [node for node in self._graph.graph.nodes if node in after]
+        self._kept = {n for node in self._second for n in node.all_input_nodes if n not in after}
         self.channels = shapes[self._place][1]
 
     def before(self, x: Tensor) -> Values:
         """All that the second part needs, the layer's own output included."""
-        values = _run(self._graph, {}, x, skip=self._after)
+        values = _run(self._graph, self._first, {}, x)
         return {node: values[node] for node in self._kept | {self._place}}
 
     def layer(self, values: Values) -> Tensor:
@@ -70,32 +73,29 @@ class Cut:
     def after(self, values: Values, output: Tensor) -> Any:
         """What the network would give if the layer's output were ``output``."""
         known = {**values, self._place: output}
-        return _run(self._graph, known, None)[next(n for n in self._graph.graph.nodes if n.op == "output")]
+        return _run(self._graph, self._second, known, None)[self._second[-1]]
 
 
-def _run(graph: fx.GraphModule, known: Values, x: Tensor | None, skip: set[fx.Node] | None = None) -> Values:
-    """Values of the nodes: of all but ``skip``; of those that follow from ``known`` where there is no ``x``."""
+def _run(graph: fx.GraphModule, nodes: Iterable[fx.Node], known: Values, x: Tensor | None) -> Values:
+    """The known values, and those of some nodes in their order; ``x`` is the input, where they begin with it."""
     values = dict(known)
 
     def of(node: fx.Node) -> Any:
         return values[node]
 
-    for node in graph.graph.nodes:
-        if node in values or (skip is not None and node in skip):
-            continue
+    for node in nodes:
         if node.op == "placeholder":
-            if x is not None:
-                values[node] = x
+            values[node] = x
         elif node.op == "get_attr":
-            if x is not None:
-                values[node] = getattr(graph, str(node.target))
+            values[node] = getattr(graph, str(node.target))
         elif node.op == "output":
             values[node] = fx.node.map_arg(node.args[0], of)
-        elif all(n in values for n in node.all_input_nodes):
-            arguments = list(fx.node.map_arg(node.args, of))
+        else:
+            operation: Any = node.target
+            arguments: list[Any] = list(fx.node.map_arg(node.args, of))
             if _overwrites(node) and node.args[0] in known:  # what is known serves again
                 arguments[0] = arguments[0].clone()
-            values[node] = node.target(*arguments, **fx.node.map_arg(node.kwargs, of))
+            values[node] = operation(*arguments, **fx.node.map_arg(node.kwargs, of))
     return values
 
 
@@ -107,7 +107,7 @@ def _overwrites(node: fx.Node) -> bool:
 
 def _shapes(graph: fx.GraphModule, x: Tensor) -> dict[fx.Node, tuple[int, ...]]:
     """Shapes of all that is computed from the input and has the axes of an image, in order."""
-    values = _run(graph, {}, x)
+    values = _run(graph, graph.graph.nodes, {}, x)
     return {
         node: tuple(value.shape)
         for node, value in values.items()

@@ -30,12 +30,16 @@ class _Refinement:
     """What both engines do alike."""
 
     info: ClassVar[EngineInfo]
+    model: str
+    weights: str
     trust: bool
+    zoom: bool
 
     def __post_init__(self) -> None:
         check_parameters(self)
-        if not isinstance(self.trust, bool):
-            raise InputError(f"trust is {self.trust!r}; True or False is expected")
+        for name in ("trust", "zoom"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} is {getattr(self, name)!r}; True or False is expected")
 
     def prepare(self, image: Image, device: str = "auto") -> BRSState:
         """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
@@ -44,6 +48,18 @@ class _Refinement:
         if len(image.shape) not in self.info.ndim:
             raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
         return prepare(cast("BRS | FBRS", self), image, device)
+
+    @property
+    def slices(self) -> int:
+        """How many slices of a volume the network takes at once: more than one for 2.5D networks.
+
+        A session gives :meth:`prepare` the slice with those around it as further channels, all of the first slice
+        first; a slice alone is repeated.
+        """
+        from napari_scribseg.engines.brs.sources import card_of
+
+        card = card_of(self.model, self.weights)
+        return 1 if card is None else card.slices
 
     def unprompted(self, state: BRSState) -> NDArray[np.float32]:
         """What the network says without strokes: probabilities of its own classes, the background first.
@@ -88,8 +104,9 @@ class BRS(_Refinement):
     ----------
     model : str
         The network: a ``.safetensors`` file of this package, a ``.pt2`` file of ``torch.export``, a TorchScript file,
-        the folder of a MONAI bundle, or ``package.module:factory`` (a function, or class, that makes it); empty for the
-        network that comes with the package. How it wants its input stands in a file beside it, see
+        the folder of a MONAI bundle, ``package.module:factory`` (a function, or class, that makes it), or the name of a
+        network that comes with the package; empty for the one of these that was trained with strokes or clicks on
+        images of many kinds. How it wants its input stands in a file beside it, see
         :class:`ModelCard <napari_scribseg.engines.brs.ModelCard>`.
     weights : str
         For a factory: a ``.safetensors`` file, or one of ``torch.save`` that holds tensors only.
@@ -105,6 +122,9 @@ class BRS(_Refinement):
     objective : {"cross-entropy", "squared"}
         Disagreement with the strokes: ``"squared"`` as published; ``"cross-entropy"``, whose gradient does not vanish
         where the network is sure and wrong.
+    zoom : bool
+        For a network that knows strokes: from the second answer on it is shown the surroundings of the object, 1.4
+        times as large, instead of the whole image (as :class:`FBRS` has it; not published for this method).
 
     Raises
     ------
@@ -133,6 +153,7 @@ class BRS(_Refinement):
     seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the maps; lambda of the paper")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
+    zoom: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,6 +181,9 @@ class FBRS(_Refinement):
         How much it costs to change the scales; ten times as much for the biases.
     objective : {"cross-entropy", "squared"}
         Disagreement with the strokes, as for :class:`BRS`.
+    zoom : bool
+        For a network that knows strokes: from the second answer on it is shown the surroundings of the object, 1.4
+        times as large, instead of the whole image.
 
     Notes
     -----
@@ -194,3 +218,4 @@ class FBRS(_Refinement):
     seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the layer")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
+    zoom: bool = True

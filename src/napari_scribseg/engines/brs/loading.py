@@ -7,22 +7,21 @@ import importlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.bundle import load_bundle
-from napari_scribseg.engines.brs.card import ModelCard, read_card
+from napari_scribseg.engines.brs.card import ModelCard
 from napari_scribseg.engines.brs.checkpoints import first_line, load_weights
-from napari_scribseg.engines.brs.sources import EXPECTED, Source, runs_code
-from napari_scribseg.nets import WITH_STROKES, load_model, load_shipped, shipped_weights
+from napari_scribseg.engines.brs.sources import EXPECTED, Source, card_of, runs_code, shipped_names
+from napari_scribseg.nets import WITH_STROKES, load_model, load_shipped
 
-__all__ = ["SHIPPED", "Loaded", "load_network"]
+__all__ = ["Loaded", "load_network"]
 
-SHIPPED = "scribble-net"  # until this engine has a network of its own
-SHIPPED_CARD = ModelCard(channels=3, scale=(-1.0, 1.0), head="sigmoid", applied=False, multiple=1, prompt="scribbles")
+_SCALE = (-1.0, 1.0)  # on which scribseg train shows pictures
+_PROMPTS = ("scribbles", "clicks", "none")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,8 +66,7 @@ def load_network(source: Source, weights: str, trust: bool, device: str) -> Load
         raise InputError(f"{reason}; say trust=True if you know where it comes from")
     if weights and source.kind != "factory":
         raise InputError(f"weights are {weights!r}, but {source.name} has its own; they are for a factory only")
-    beside = Path(weights) if source.kind == "factory" else source.path
-    card = (read_card(beside) if beside.name else None) or ModelCard()
+    card = card_of(source.text, weights) or ModelCard()
     n_inputs = 0
     if source.kind in ("shipped", "safetensors"):
         module, card, n_inputs = _load_own(source, card)
@@ -90,27 +88,30 @@ def load_network(source: Source, weights: str, trust: bool, device: str) -> Load
 
 
 def _load_own(source: Source, card: ModelCard) -> tuple[nn.Module, ModelCard, int]:
-    """A network of this package; its file holds numbers only."""
+    """A network of this package; its file holds numbers only, and says what it was trained to be given."""
     if source.kind == "shipped":
-        if SHIPPED not in shipped_weights():
+        if source.text not in shipped_names():
             raise InputError(
                 "brs has no trained network in this installation; name one in its parameter model, as in "
                 "get_engine('brs', model='unet.pt2', trust=True)"
             )
-        module = load_shipped(SHIPPED)[0]
-        return module, SHIPPED_CARD, module.config.in_channels
-    module, metadata = load_model(source.path)
+        module, metadata = load_shipped(source.text)
+    else:
+        module, metadata = load_model(source.path)
     channels = module.config.in_channels
     if card.prompt == "auto":
         told = metadata.get("prompt", "scribbles" if channels in WITH_STROKES else "none")
-        if told not in ("none", "scribbles"):
-            raise InputError(f"the network in {source.name} answers {told[:60]!r}; none or scribbles is expected")
-        plain = SHIPPED_CARD if told == "scribbles" and card == ModelCard() else card
-        card = replace(plain, prompt="scribbles" if told == "scribbles" else "none")
-    if card.prompt == "scribbles" and channels not in WITH_STROKES:
-        expected = "{}, {}, {} or {}".format(*WITH_STROKES)
-        raise InputError(f"the network in {source.name} takes {channels} input channels; {expected} are expected")
-    return module, card, channels
+        if told not in _PROMPTS:
+            raise InputError(
+                f"the network in {source.name} answers {told[:60]!r}; one of {', '.join(_PROMPTS)} is expected"
+            )
+        card = replace(card, prompt="none" if told == "none" else "scribbles")
+    if card.prompt == "scribbles":
+        if channels not in WITH_STROKES:
+            expected = "{}, {}, {} or {}".format(*WITH_STROKES)
+            raise InputError(f"the network in {source.name} takes {channels} input channels; {expected} are expected")
+        card = replace(card, channels=3)
+    return module, replace(card, scale=card.scale or _SCALE, applied=False), channels
 
 
 def _load_export(source: Source, card: ModelCard, device: str) -> tuple[nn.Module, ModelCard, int]:

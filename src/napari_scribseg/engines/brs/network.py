@@ -20,7 +20,7 @@ __all__ = ["Network", "first_output"]
 
 Float32 = NDArray[np.float32]
 
-_LONGEST = 192  # pixels along a side of what the network of this package is given; it was trained on 128
+_LONGEST = 192  # pixels along a side of what networks of this package are given; they were trained on 128
 _EPSILON = 1e-6  # probabilities of a network are kept so far from 0 and 1
 
 
@@ -58,28 +58,38 @@ class Network:
         """Classes that share each pixel among them: the outputs of a softmax; those of a sigmoid, and the rest."""
         return self.n_outputs + (self.card.head == "sigmoid")
 
-    def input(self, image: Image) -> Tensor:
-        """The image as the network wants it, shape (1, C, h, w), on the device; strokes are no part of it."""
-        planes = _normalised(_as_channels(image.data, self), self.card)
-        x = torch.from_numpy(np.tile(planes, (self.card.slices, 1, 1)))[None].to(self.device)
-        shape = self._grid(image)
-        if shape != image.shape:
+    def planes(self, image: Image) -> Float32:
+        """The image on the network's scale, shape (C, H, W); strokes are no part of it.
+
+        A 2.5D network is given the image with the slices around it as further channels, all of the first slice first,
+        or the slice alone, which is then repeated.
+        """
+        slices, channels = self.card.slices, self.card.channels
+        if slices > 1 and image.n_channels == slices * channels:
+            parts = [_normalised(part, self.card) for part in np.split(image.data, slices)]
+            return np.concatenate(parts)
+        return np.tile(_normalised(_as_channels(image.data, self), self.card), (slices, 1, 1))
+
+    def input(self, planes: Float32, shape: tuple[int, int]) -> Tensor:
+        """What :meth:`planes` gave, or a part of it, on the network's device and a grid of ``shape``: (1, C, h, w)."""
+        x = torch.from_numpy(np.ascontiguousarray(planes))[None].to(self.device)
+        if shape != planes.shape[1:]:
             x = functional.interpolate(x, shape, mode="bilinear", antialias=True)
         return x
 
-    def _grid(self, image: Image) -> tuple[int, int]:
+    def grid(self, shape: tuple[int, ...], spacing: tuple[float, ...]) -> tuple[int, int]:
         """Rows and columns of what the network is given."""
         if self.card.size:
             return self.card.size[0], self.card.size[1]
         steps = (1.0, 1.0)
         if self.card.spacing:
-            steps = (self.card.spacing[0] / image.spacing[0], self.card.spacing[1] / image.spacing[1])
+            steps = (self.card.spacing[0] / spacing[0], self.card.spacing[1] / spacing[1])
         elif self.card.prompt == "scribbles":
-            finest = min(image.spacing)
-            pixel = [s / finest for s in image.spacing]
-            coarse = max(max(n * p for n, p in zip(image.shape, pixel, strict=True)) / _LONGEST, 1.0)
+            finest = min(spacing)
+            pixel = [s / finest for s in spacing]
+            coarse = max(max(n * p for n, p in zip(shape, pixel, strict=True)) / _LONGEST, 1.0)
             steps = (coarse / pixel[0], coarse / pixel[1])
-        rows, columns = (max(round(n / step), 1) for n, step in zip(image.shape, steps, strict=True))
+        rows, columns = (max(round(n / step), 1) for n, step in zip(shape, steps, strict=True))
         return rows, columns
 
     def raw(self, x: Tensor, *, exact: bool = False) -> Tensor:

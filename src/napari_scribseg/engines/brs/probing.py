@@ -20,6 +20,7 @@ __all__ = ["complete"]
 
 _MULTIPLES = (1, 8, 16, 32, 64, 128)
 _CHANNELS = (1, 3, 4, 2, 5, 6)  # tried where nothing else says how many
+_SCALE = (0.0, 1.0)  # of intensities, where the card says nothing
 _LEAST = 40  # pixels along a side of what a network is tried on
 
 
@@ -58,7 +59,7 @@ def complete(loaded: Loaded, name: str, device: str) -> Network:
             problems.append(problem)
             continue
         found = card.channels or max((n - extra) // card.slices, 1)
-        card = replace(card, channels=found, multiple=1 if card.size else multiple)
+        card = replace(card, channels=found, multiple=1 if card.size else multiple, scale=card.scale or _SCALE)
         card = _with_head(replace(card, prompt="none" if card.prompt == "auto" else card.prompt), outputs)
         n_outputs = int(outputs[0].shape[1])
         _check_outputs(card, n_outputs, name)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 import zipfile
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from napari_scribseg.core import InputError
+from napari_scribseg.engines.brs.card import ModelCard, read_card
 
-__all__ = ["Source", "find_source", "runs_code"]
+__all__ = ["DEFAULT", "Source", "card_of", "find_source", "runs_code", "shipped_names"]
 
 Kind = Literal["shipped", "safetensors", "export", "torchscript", "bundle", "factory"]
 
 EXPECTED = (
     "a .safetensors file of this package, a .pt2 file of torch.export, a TorchScript file, the folder of a MONAI "
-    "bundle, or package.module:factory is expected"
+    "bundle, package.module:factory, or the name of a network that comes with the package is expected"
 )
+DEFAULT = "scribble-net"  # the network that answers where none is named
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -28,10 +31,10 @@ class Source:
     Attributes
     ----------
     kind : str
-        ``"shipped"``: the network of this package; ``"safetensors"``: a file that
+        ``"shipped"``: a network that comes with the package; ``"safetensors"``: a file that
         :func:`~napari_scribseg.nets.save_model` wrote; ``"export"``, ``"torchscript"``, ``"bundle"`` or ``"factory"``.
     text : str
-        As the user gave it.
+        As the user gave it; the name of a network that comes with the package.
     path : Path
         Of the file or folder; without a meaning for ``"shipped"`` and ``"factory"``.
     """
@@ -43,8 +46,13 @@ class Source:
     @property
     def name(self) -> str:
         """Short, for messages."""
-        named = {"shipped": "the network of this package", "factory": self.text}
-        return named.get(self.kind, self.path.name)
+        return self.text if self.kind in ("shipped", "factory") else self.path.name
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Names of the networks that come with the package."""
+    folder = Path(str(resources.files("napari_scribseg"))) / "nets" / "data"
+    return tuple(sorted(path.stem for path in folder.glob("*.safetensors")))
 
 
 def find_source(model: str) -> Source:
@@ -53,7 +61,8 @@ def find_source(model: str) -> Source:
     Parameters
     ----------
     model : str
-        A path, ``package.module:factory``, or nothing for the network that comes with the package.
+        A path, ``package.module:factory``, the name of a network that comes with the package, or nothing for
+        :data:`DEFAULT`.
 
     Raises
     ------
@@ -61,8 +70,8 @@ def find_source(model: str) -> Source:
         If there is no such file, or it is no model.
     """
     path = Path(model).expanduser()
-    if not model:
-        return Source("shipped", model, path)
+    if not model or model in shipped_names():
+        return Source("shipped", model or DEFAULT, path)
     if _FACTORY.fullmatch(model) and not path.exists():
         return Source("factory", model, path)
     if path.is_dir():
@@ -76,6 +85,19 @@ def find_source(model: str) -> Source:
     if path.suffix == ".safetensors":
         return Source("safetensors", model, path)
     return Source(_archive(path), model, path)
+
+
+def card_of(model: str, weights: str) -> ModelCard | None:
+    """The card beside a model, or beside the weights of a factory; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or its card does not fit.
+    """
+    source = find_source(model)
+    beside = Path(weights) if source.kind == "factory" else source.path
+    return read_card(beside) if source.kind != "shipped" and beside.name else None
 
 
 def _archive(path: Path) -> Literal["export", "torchscript"]:

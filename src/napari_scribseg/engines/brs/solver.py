@@ -1,0 +1,189 @@
+"""One question to the network: what is changed for it, and how right the answer then is."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_scribseg.core import InputError
+from napari_scribseg.engines.brs.conversion import Prompt, prompt_of
+from napari_scribseg.engines.brs.cut import Cut, Values
+from napari_scribseg.engines.brs.energy import Annotated, disagreement
+from napari_scribseg.engines.brs.minimise import Tried
+from napari_scribseg.engines.brs.network import Network, first_output
+from napari_scribseg.engines.brs.questions import Question
+from napari_scribseg.engines.brs.zoom import Frame
+from napari_scribseg.nets.padding import crop_to, pad_to_multiple
+
+if TYPE_CHECKING:
+    from napari_scribseg.engines.brs.engine import BRS, FBRS
+    from napari_scribseg.engines.brs.pipeline import BRSState
+
+__all__ = ["Solver", "cut_for", "require_finite"]
+
+_BIAS = 10.0  # how many times as much a bias costs as a scale (Sofiuk et al.)
+_ENLARGED = 2.0  # most that a frame's pixels are enlarged
+_FAR = -20.0  # logarithm of the odds of the object beyond a frame
+
+
+def require_finite(values: Tensor, network: Network) -> None:
+    """Complain of an answer that is none."""
+    if not torch.isfinite(values).all():
+        raise InputError(f"{network.name} gives NaN or infinite values for this image; finite ones are expected")
+
+
+def cut_for(network: Network, x: Tensor, layer: str) -> Cut:
+    """A network taken apart for inputs of the size of one, kept for all images of this size."""
+    multiple = network.card.multiple
+    return _cut(network, (1, network.n_inputs, *(-(-n // multiple) * multiple for n in x.shape[2:])), layer)
+
+
+@lru_cache(maxsize=4)
+def _cut(network: Network, shape: tuple[int, ...], layer: str) -> Cut:
+    """A network taken apart for inputs of one size."""
+    return Cut(network.fast, torch.zeros(shape, device=network.device), layer, network.name)
+
+
+class Solver:
+    """One question to the network, and the energy of what is changed for it.
+
+    Parameters
+    ----------
+    engine : BRS or FBRS
+    state : BRSState
+    question : Question
+    frame : Frame or None
+        The part of the image that the network is shown; None for all of it.
+    known : Tensor or None
+        What was corrected for the last answer.
+
+    Attributes
+    ----------
+    start : Tensor
+        What was corrected before, if it helps; else nothing.
+    """
+
+    def __init__(
+        self, engine: BRS | FBRS, state: BRSState, question: Question, frame: Frame | None, known: Tensor | None
+    ) -> None:
+        self._engine, self._state, self._question, self._frame = engine, state, question, frame
+        network, layer = state.network, getattr(engine, "layer", "")
+        targets = question.targets if frame is None else question.targets[frame.slicer]
+        self._shape = targets.shape
+        x = state.x if frame is None else _seen_in(frame, state)
+        self._prompt: Prompt = prompt_of(network.card.prompt, x, network.n_inputs)
+        self._base = self._prompt.base(x, _on_grid(targets, x.shape[2:]))
+        self._untouched = known is None
+        self._annotated = _annotated(targets, network.device, bool(layer))
+        self._threshold = 0.51 if layer else 0.5
+        self._cut = cut_for(network, x, layer) if layer else None
+        self._before: Values = {}
+        zero = self._prompt.zero(x) if self._cut is None else x.new_zeros((2, self._cut.channels))
+        self.start = zero if known is None or known.shape != zero.shape else known
+
+    @torch.no_grad()
+    def first(self) -> tuple[Tensor, int]:
+        """The answer before anything more is corrected, and its number of wrong stroke pixels.
+
+        What was corrected for earlier strokes is kept where the network agrees with as many pixels as without it.
+        """
+        own, zero = self._state.own, torch.zeros_like(self.start)
+        fields, wrong = self._judged(self._raw(zero) if own is None else own)
+        if not self._untouched and wrong:
+            corrected, fewer = self._judged(self._raw(self.start))
+            if fewer <= wrong:
+                return corrected, fewer
+        self.start = zero
+        return fields, wrong
+
+    def _judged(self, raw: Tensor) -> tuple[Tensor, int]:
+        require_finite(raw, self._state.network)
+        fields = self._fields(raw)
+        return fields, self._annotated.wrong(self._annotated.pick(fields), self._threshold)
+
+    def evaluate(self, change: Tensor) -> Tried:
+        """Energy, answer and number of wrong stroke pixels for a change."""
+        fields = self._fields(self._raw(change))
+        picked = self._annotated.pick(fields)
+        size = (
+            change.square().sum()
+            if self._cut is None
+            else (change.square().sum(1) * change.new_tensor((1, _BIAS))).sum()
+        )
+        energy = disagreement(picked, self._annotated, self._engine.objective) + self._engine.inertia * size
+        return energy, fields, self._annotated.wrong(picked.detach(), self._threshold)
+
+    def whole(self, fields: Tensor) -> Tensor:
+        """An answer in the frame as one of the image: beyond the frame there is none of the object."""
+        if self._frame is None:
+            return fields
+        whole = fields.new_zeros((len(fields), *self._state.shape))
+        whole[1] = _FAR
+        whole[(slice(None), *self._frame.slicer)] = fields
+        return whole
+
+    def _fields(self, raw: Tensor) -> Tensor:
+        return self._question.merged(self._state.network.fields(raw, self._shape))
+
+    def _raw(self, change: Tensor) -> Tensor:
+        network = self._state.network
+        if self._cut is None:
+            return network.raw(self._prompt.changed(self._base, change))
+        if not self._before:
+            with torch.no_grad():
+                self._before = self._cut.before(pad_to_multiple(self._base, network.card.multiple))
+        scale, bias = (part.reshape(1, -1, 1, 1) for part in change)
+        changed = self._cut.layer(self._before) * (1 + scale) + bias
+        return crop_to(first_output(self._cut.after(self._before, changed)), self._base)
+
+
+def _seen_in(frame: Frame, state: BRSState) -> Tensor:
+    """A part of the image on a grid about as large as that of the whole one, each pixel enlarged twice at most."""
+    assert state.planes is not None  # only networks that are given strokes have frames, and keep them
+    planes = state.planes[(slice(None), *frame.slicer)]
+    fixed = state.network.card.size
+    if fixed:
+        return state.network.input(planes, (fixed[0], fixed[1]))
+    ratios = [n / size for n, size in zip(state.x.shape[2:], state.shape, strict=True)]
+    sides = [n * ratio for n, ratio in zip(planes.shape[1:], ratios, strict=True)]
+    factor = min(max(state.x.shape[2:]) / max(sides), _ENLARGED / max(ratios))
+    rows, columns = (max(round(side * factor), 1) for side in sides)
+    return state.network.input(planes, (rows, columns))
+
+
+def _on_grid(targets: NDArray[np.int32], shape: Any) -> NDArray[np.int32]:
+    """Strokes on a grid of another size: each pixel goes where its centre lies."""
+    if targets.shape == tuple(shape):
+        return targets
+    rows, columns = np.nonzero(targets >= 0)
+    placed = [
+        np.minimum((at + 0.5) * new / old, new - 1).astype(np.intp)
+        for at, new, old in zip((rows, columns), shape, targets.shape, strict=True)
+    ]
+    found = np.full(tuple(shape), -1, dtype=np.int32)
+    found[placed[0], placed[1]] = targets[rows, columns]
+    return found
+
+
+def _annotated(targets: NDArray[np.int32], device: str, patches: bool) -> Annotated:
+    """The stroke pixels; with patches (Sofiuk et al.) their neighbours too, and each class counts alike."""
+    spread = targets.copy()
+    if patches:
+        padded = np.pad(targets, 1, constant_values=-1)
+        height, width = targets.shape
+        for down in (0, 1, 2):
+            for right in (0, 1, 2):
+                near = padded[down : down + height, right : right + width]
+                np.copyto(spread, near, where=(spread < 0) & (near >= 0))
+    places = np.flatnonzero(spread >= 0)
+    classes = spread.reshape(-1)[places]
+    weights = 1 / np.bincount(classes)[classes] if patches else np.ones(len(places))
+    strict = targets.reshape(-1)[places] >= 0
+    tensors = (torch.from_numpy(np.asarray(v)).to(device) for v in (places, classes.astype(np.int64), strict))
+    where, what, must = tensors
+    return Annotated(where, what, torch.from_numpy(weights.astype(np.float32)).to(device), must)
