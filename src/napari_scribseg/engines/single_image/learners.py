@@ -1,0 +1,161 @@
+"""What a fit needs to know of a network: its loss at the strokes, at those held back, and its answer everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_scribseg.engines.single_image.fields import Fields
+from napari_scribseg.engines.single_image.network import PixelNet
+from napari_scribseg.engines.single_image.samples import Samples
+from napari_scribseg.engines.single_image.unet import SingleUNet, crops_around
+
+__all__ = ["Learner", "Penalty", "PixelLearner", "UNetLearner"]
+
+
+class Learner(Protocol):
+    """A network and the strokes that it is fitted to."""
+
+    network: nn.Module
+
+    def loss(self) -> Tensor:
+        """At the strokes that it is fitted to, the penalty included."""
+        ...
+
+    def judge(self) -> Tensor:
+        """Cross-entropy at the strokes that are held back."""
+        ...
+
+    def logits(self, tell: Callable[[float], None]) -> Tensor:
+        """Everywhere, shape (K, H, W); ``tell`` gets the share that is done."""
+        ...
+
+
+class Penalty:
+    """``weight |grad L|_1`` over some input channels (Dröge & Moeller 2021, equation 2).
+
+    Parameters
+    ----------
+    weight : float
+        The factor before the norm: ``1e-7 beta``.
+    channels : slice
+        Of the input.
+    """
+
+    def __init__(self, weight: float, channels: slice) -> None:
+        self.weight, self.channels = weight, channels
+
+
+class PixelLearner:
+    """A :class:`PixelNet` fitted at the receptive fields of the strokes alone, which is exact.
+
+    Parameters
+    ----------
+    network : PixelNet
+    planes : Tensor of shape (C, H, W)
+        The input.
+    samples : Samples
+    penalty : Penalty, optional
+    """
+
+    def __init__(self, network: PixelNet, planes: Tensor, samples: Samples, penalty: Penalty | None = None) -> None:
+        self.network, self._planes = network, planes
+        self._penalty = penalty if penalty is not None and penalty.weight > 0 else None
+        self._fitted = self._part(samples, ~samples.judges)
+        self._judges = self._part(samples, samples.judges)
+
+    def _part(self, samples: Samples, chosen: np.ndarray) -> tuple[Fields, Tensor, Tensor]:
+        """Receptive fields, their input rows (N, C) and the targets."""
+        net, planes = self.network, self._planes
+        depth = len(net.weights) if net.kernel > 1 else 0
+        shape = int(planes.shape[1]), int(planes.shape[2])
+        fields = Fields.of(samples.pixels[chosen], shape, net.kernel, depth).to(str(planes.device))
+        rows = planes.reshape(len(planes), -1)[:, fields.sources].T.contiguous()
+        rows = rows if self._penalty is not None else net.patches(rows, fields)
+        return fields, rows, torch.from_numpy(samples.targets[chosen]).to(planes.device)
+
+    def loss(self) -> Tensor:
+        """See :class:`Learner`."""
+        fields, rows, targets = self._fitted
+        if self._penalty is None:
+            return functional.cross_entropy(self.network.at(rows, fields), targets)
+        rows = rows.detach().requires_grad_(True)  # one row a pixel: what overlapping patches say of it is summed
+        loss = functional.cross_entropy(self.network.at(self.network.patches(rows, fields), fields), targets)
+        (gradient,) = torch.autograd.grad(loss, rows, create_graph=True)
+        return loss + self._penalty.weight * gradient[:, self._penalty.channels].abs().sum()
+
+    def judge(self) -> Tensor:
+        """See :class:`Learner`."""
+        fields, rows, targets = self._judges
+        patches = rows if self._penalty is None else self.network.patches(rows, fields)
+        return functional.cross_entropy(self.network.at(patches, fields), targets)
+
+    def logits(self, tell: Callable[[float], None]) -> Tensor:
+        """See :class:`Learner`."""
+        return self.network.everywhere(self._planes, tell)
+
+
+class UNetLearner:
+    """A :class:`SingleUNet` fitted on the rectangles around the strokes that it can see, which is exact.
+
+    Parameters
+    ----------
+    network : SingleUNet
+    planes : Tensor of shape (C, H, W)
+    samples : Samples
+    """
+
+    def __init__(self, network: SingleUNet, planes: Tensor, samples: Samples) -> None:
+        self.network, self._planes = network, planes
+        self._fitted = self._parts(samples, ~samples.judges)
+        self._judges = self._parts(samples, samples.judges)
+
+    def _parts(self, samples: Samples, chosen: np.ndarray) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """For each crop its planes, the flat indices of the strokes in it, and their targets."""
+        if not chosen.any():
+            return []
+        net, planes = self.network, self._planes
+        width, parts = int(planes.shape[2]), []
+        pixels, targets = samples.pixels[chosen], samples.targets[chosen]
+        left = np.ones(len(pixels), dtype=bool)  # a stroke pixel counts once, also where rectangles overlap
+        for box in crops_around(pixels, (int(planes.shape[1]), width), net.reach, net.stride):
+            rows, columns = pixels // width - box[0].start, pixels % width - box[1].start
+            margins = [(rows, box[0], int(planes.shape[1])), (columns, box[1], width)]
+            seen = left.copy()
+            for at, span, size in margins:
+                first = 0 if span.start == 0 else net.reach
+                last = span.stop - span.start - (0 if span.stop == size else net.reach)
+                seen &= (at >= first) & (at < last)
+            left &= ~seen
+            flat = rows[seen] * (box[1].stop - box[1].start) + columns[seen]
+            where, wanted = (torch.from_numpy(a).to(planes.device) for a in (flat, targets[seen]))
+            parts.append((planes[None, :, box[0], box[1]].contiguous(), where, wanted))
+        return parts
+
+    def _cross_entropy(self, parts: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        found, wanted = [], []
+        for crop, where, targets in parts:
+            logits = self.network(crop)[0]  # (K, h, w)
+            found.append(logits.reshape(len(logits), -1)[:, where].T)
+            wanted.append(targets)
+        return functional.cross_entropy(torch.cat(found), torch.cat(wanted))
+
+    def loss(self) -> Tensor:
+        """See :class:`Learner`."""
+        return self._cross_entropy(self._fitted)
+
+    def judge(self) -> Tensor:
+        """See :class:`Learner`."""
+        return self._cross_entropy(self._judges)
+
+    @torch.no_grad()
+    def logits(self, tell: Callable[[float], None]) -> Tensor:
+        """See :class:`Learner`."""
+        tell(0.0)
+        logits: Tensor = self.network(self._planes[None])[0]
+        return logits

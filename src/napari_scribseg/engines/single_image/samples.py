@@ -1,0 +1,92 @@
+"""The stroke pixels that a network is fitted to, and those that are held back to judge it by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Scribbles
+
+__all__ = ["MOST", "Samples"]
+
+MOST = 16384  # stroke pixels; of more, as many are taken evenly from each class
+_TILE = 8  # pixels; a stroke's neighbours are alike, so it is held back in pieces of this size
+_LEAST = 24  # pixels that a class has at least, for some to be held back
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Stroke pixels.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (N,)
+        Flat indices, ascending.
+    targets : ndarray of shape (N,), int64
+        Position of each one's class in ``drawn``.
+    judges : ndarray of shape (N,), bool
+        Which are held back.
+    drawn : tuple of int
+        Indices of the classes that have strokes.
+    """
+
+    pixels: NDArray[np.intp]
+    targets: NDArray[np.int64]
+    judges: NDArray[np.bool_]
+    drawn: tuple[int, ...]
+
+    @classmethod
+    def of(cls, scribbles: Scribbles, held_back: float, seed: int, most: int = MOST) -> Samples:
+        """The stroke pixels of scribbles.
+
+        What is held back depends on the place and on the seed alone: it stays so when strokes are added.
+
+        Parameters
+        ----------
+        scribbles : Scribbles
+            With strokes.
+        held_back : float
+            Share that is held back, in squares of 8 x 8 pixels; none of a class with few pixels, and never more than
+            half of a class.
+        seed : int
+        most : int
+            Stroke pixels above which classes are thinned.
+        """
+        flat = scribbles.seeds.reshape(-1)
+        pixels = np.flatnonzero(flat >= 0)
+        drawn, targets = np.unique(flat[pixels], return_inverse=True)
+        if len(pixels) > most:
+            kept = _thinned(targets, len(drawn), most)
+            pixels, targets = pixels[kept], targets[kept]
+        judges = _chance(pixels, scribbles.shape[1], seed) < held_back
+        for k in range(len(drawn)):
+            own = targets == k
+            count, held = np.count_nonzero(own), np.count_nonzero(own & judges)
+            if count < _LEAST or 2 * held > count:
+                judges[own] = False
+        return cls(pixels, targets.astype(np.int64), judges, tuple(int(k) for k in drawn))
+
+
+def _thinned(targets: NDArray[np.intp], n_classes: int, most: int) -> NDArray[np.intp]:
+    """Positions of at most about ``most`` pixels, small classes whole, large ones evenly taken in raster order."""
+    counts = np.bincount(targets, minlength=n_classes)
+    room, left = most, n_classes
+    kept = []
+    for k in np.argsort(counts):
+        share = max(room // left, 1)
+        own = np.flatnonzero(targets == k)
+        if len(own) > share:
+            own = own[np.arange(share) * len(own) // share]
+        kept.append(own)
+        room, left = room - len(own), left - 1
+    return np.sort(np.concatenate(kept))
+
+
+def _chance(pixels: NDArray[np.intp], width: int, seed: int) -> NDArray[np.float64]:
+    """A number in [0, 1) for each pixel's tile, as good as random."""
+    rows, columns = np.divmod(pixels, width)
+    tiles, index = np.unique((rows // _TILE) * (width // _TILE + 1) + columns // _TILE, return_inverse=True)
+    drawn = [np.random.default_rng([seed, int(tile)]).random() for tile in tiles]
+    return np.asarray(drawn)[index]
