@@ -155,7 +155,7 @@ def settled():
     """Rows without what differs from run to run: times and memory."""
 
     def strip(rows):
-        same = {"prepare_seconds": 0.0, "peak_mib": 0.0}
+        same = {"prepare_seconds": 0.0, "peak_mib": 0.0, "agreed": 0.0, "gain": 0.0}
         kept = [dataclasses.replace(r, **same, seconds=float(np.isfinite(r.seconds))) for r in rows]
         return sorted(kept, key=lambda r: (r.job, r.image, r.interaction))
 

@@ -201,5 +201,62 @@ def test_unknown_pixels_are_never_painted(toy, task, job):
 
 def test_most_interactions_of_a_protocol():
     rules = Rules(corrections=2, clicks=6)
-    assert [rules.most(p) for p in ("human", "strokes", "clicks")] == [1, 3, 6]
+    assert [rules.most(p) for p in ("human", "strokes", "clicks", "mend")] == [1, 3, 6, 3]
     assert Rules().most("clicks") == 20
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Of a network that tells how many stroke pixels it got right by itself."""
+
+    agreement: float = 0.75
+
+
+def network(task, method):
+    """The method with an answer without strokes: one square is missing, the other has a corner too many."""
+
+    def unprompted(self, state):
+        found = (task.truth == 1).astype(np.float32)
+        found[20:, 26:] = 0
+        found[24:26, 18:22] = 1
+        return np.stack((1 - found, found))
+
+    cls = type(method.engine)
+    engine = type("Network", (cls,), {"unprompted": unprompted})(method.engine.think)
+    return dataclasses.replace(method, engine=engine)
+
+
+@pytest.fixture
+def squares(task):
+    """Both squares are objects of one class, as in the protocol mend."""
+    given = task(2)
+    truth = (task(3).truth > 0).astype(np.int64)
+    nearest_object = np.where(np.arange(44)[None] + np.arange(40)[:, None] > 42, 2, 1).astype(np.int32)
+    return dataclasses.replace(given, truth=truth, n_classes=2, counted=(1,), nearest=nearest_object)
+
+
+def test_what_a_network_says_alone_is_mended(toy, job, squares):
+    def think(image, scribbles):
+        found = np.where(squares.nearest == 1, squares.truth, 0)
+        found = found if len(segments(method)) == 1 else squares.truth
+        p = np.stack((found == 0, found == 1)).astype(np.float32)
+        return Segmentation(p, State())
+
+    method = network(squares, toy(think, eager=True))
+    rows = play(method, squares, job, "mend", Rules(corrections=5))
+    assert [row.interaction for row in rows] == [1, 2, 3]  # nothing is left to click on
+    first, second = segments(method)
+    assert set(np.unique(first)) == {-1, 1}  # in the middle of what is missing
+    assert squares.nearest[first == 1].mean() == 2
+    assert rows[0].iou < rows[2].iou == 1
+    assert np.isnan([rows[0].gain, rows[0].agreed]).all()
+    assert rows[1].gain == 0  # the object that was clicked on is still missing
+    assert rows[2].gain > 0
+    assert [row.agreed for row in rows[1:]] == [0.75, 0.75]
+    assert (second != first).any()
+
+
+def test_mending_needs_a_network_that_answers_alone(toy, job, squares):
+    (row,) = play(toy(nearest, eager=True), squares, job, "mend", Rules())
+    assert row.failure == "InputError: it answers strokes only; a network that answers without is expected"
+    assert row.dice == 0

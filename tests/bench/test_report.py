@@ -57,7 +57,8 @@ def test_a_table_for_each_data_set_and_protocol_holds_every_method(rows, out):
     written = write_report(rows, RULES, out, "scribseg bench --out 'x y'")
     text = (out / "report.md").read_text()
     assert [p.name for p in written] == [
-        "report.md", "summary.csv", "cost-drawn-human.png", "cost-made-clicks.png", "curves-made-clicks.png"
+        "report.md", "summary.csv", "cost-drawn-human.png", "cost-made-clicks.png", "curves-made-clicks.png",
+        "seconds-made-clicks.png",
     ]  # fmt: skip
     assert text.index("## drawn: a person's strokes") < text.index("## made: clicks of a simulated user")
     assert text.count("3 images.") == 2
@@ -157,7 +158,7 @@ def test_any_name_of_a_data_set_becomes_a_file(rows, out, name):
     pytest.importorskip("matplotlib")
     written = write_report([dataclasses.replace(row, data=name) for row in rows if row.data == "made"], RULES, out)
     assert {p.parent for p in written} == {out}
-    assert len(written) == 4
+    assert len(written) == 5
     text = (out / "report.md").read_text()
     assert f"](curves-{name.replace('/', '-').replace(' ', '%20')}-clicks.png)" in text
 
@@ -182,3 +183,24 @@ def test_a_report_is_written_over_the_last_one(rows, out, without_matplotlib):
     before = {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in (".md", ".csv")}
     write_report(rows, RULES, out)
     assert {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in (".md", ".csv")} == before
+
+
+def test_what_was_mended_is_told_click_by_click(make_row, out):
+    rows = []
+    for i in range(3):
+        names = {"case": f"p{i}", "image": f"p{i}", "group": f"p{i}", "protocol": "mend"}
+        for n in range(3 if i else 2):  # the first image has nothing left to click on after one click
+            more = {"gain": 0.1 * n, "agreed": 1.0} if n else {}
+            rows.append(make_row(**names, interaction=n + 1, iou=0.8 + 0.05 * n, seconds=0.1 * n, **more))
+    write_report(rows, RULES, out)
+    (table,) = tables((out / "report.md").read_text())
+    assert table[0] == ["method", "", "network alone", "1 click", "2 clicks"]
+    iou, gain, agreed, seconds = table[2:]
+    assert [line[1] for line in table[2:]] == ["IoU", "gain", "agreed", "median s"]
+    assert [cell[:5] for cell in iou[2:]] == ["0.800", "0.850", "0.883"]
+    assert [cell[:5] for cell in gain[2:]] == ["", "0.100", "0.200"]  # of the images that were clicked on
+    assert [cell[:5] for cell in agreed[2:]] == ["", "1.000", "1.000"]
+    assert seconds[2:] == ["0.000", "0.100", "0.200"]
+    if find_spec("matplotlib"):
+        for kind in ("curves", "agreed", "seconds"):
+            assert np.asarray(Picture.open(out / f"{kind}-made-mend.png")).std() > 10

@@ -160,3 +160,18 @@ def test_generators_differ_by_seed_and_names():
     ]
     assert len(set(draws)) == 6
     assert random_generator(0, "a").integers(2**60) == draws[0]
+
+
+@pytest.mark.parametrize("instances", [True, False])
+def test_all_objects_are_mended_as_one_class(flat, instances):
+    (task,) = tasks(flat(instances=instances), "mend")
+    assert (task.n_classes, task.counted, task.strokes) == (2, (1,), None)
+    truth = flat().truth
+    np.testing.assert_array_equal(task.truth, truth > 0)
+    first, second = (np.unique(task.nearest[truth == k]) for k in (4, 9))
+    assert len(first) == len(second) == 1
+    assert first != second
+    if instances:
+        assert (first[0], second[0]) == (4, 9)
+    assert task.nearest[0, 0] == first[0]
+    assert task.nearest[-1, -1] == second[0]

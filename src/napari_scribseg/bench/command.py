@@ -34,6 +34,7 @@ class Draws(StrEnum):
     human = "human"
     strokes = "strokes"
     clicks = "clicks"
+    mend = "mend"
 
 
 class User(StrEnum):

@@ -1,4 +1,4 @@
-"""Figures of a run: scores over interactions with bands, and accuracy against cost."""
+"""Figures of a run: scores and seconds over interactions with bands, and accuracy against cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FIGURES", "figure_name", "write_figures"]
 
-FIGURES = ("cost", "curves")
+FIGURES = ("cost", "curves", "agreed", "seconds")
+_OVER = {"curves": "iou", "agreed": "agreed", "seconds": "seconds"}  # kinds of figures over the interactions
+_AXES = {
+    "iou": "mean IoU, 95 % band; area in brackets",
+    "agreed": "stroke pixels right before they were set, mean share, 95 % band",
+    "seconds": "mean seconds an answer, 95 % band",
+}
 
 
 def figure_name(kind: str, data: str, protocol: str) -> str:
@@ -28,7 +34,10 @@ def figure_name(kind: str, data: str, protocol: str) -> str:
 
 
 def write_figures(rows: Sequence[Row], summaries: Sequence[Summary], out: Path) -> list[Path]:
-    """Write for each data set and protocol ``cost-DATA-PROTOCOL.png``, and ``curves-...`` where answers follow.
+    """Write the figures for each data set and protocol.
+
+    ``cost-DATA-PROTOCOL.png``; where answers follow, ``curves-...`` and ``seconds-...`` (paper 003, figure 10) and, of
+    methods that tell how many stroke pixels they got right by themselves, ``agreed-...`` (figure 9).
 
     Parameters
     ----------
@@ -46,8 +55,10 @@ def write_figures(rows: Sequence[Row], summaries: Sequence[Summary], out: Path) 
         those = [row for row in rows if (row.data, row.protocol) == (data, protocol)]
         written.append(_save(out / figure_name("cost", data, protocol), f"{data}, {protocol}", _cost, part, colours))
         if part[0].interactions > 1:
-            path = out / figure_name("curves", data, protocol)
-            written.append(_save(path, f"{data}, {protocol}", _curves, part, colours, those))
+            for kind, score in _OVER.items():
+                if any(np.isfinite(getattr(row, score)) for row in those):
+                    path = out / figure_name(kind, data, protocol)
+                    written.append(_save(path, f"{data}, {protocol}", _curves, part, colours, those, score))
     return written
 
 
@@ -79,19 +90,25 @@ def _cost(axes: Axes, part: Sequence[Summary], colours: dict[str, str]) -> None:
     axes.legend(fontsize=8, loc="best")
 
 
-def _curves(axes: Axes, part: Sequence[Summary], colours: dict[str, str], rows: Sequence[Row]) -> None:
-    """Mean IoU over the interactions, with the bootstrap's band."""
+def _curves(axes: Axes, part: Sequence[Summary], colours: dict[str, str], rows: Sequence[Row], score: str) -> None:
+    """A mean over the interactions, with the bootstrap's band."""
     from matplotlib.ticker import MaxNLocator
 
     number = np.arange(1, part[0].interactions + 1)
     for s in part:
-        table, groups = curves([row for row in rows if row.method == s.method], "iou", number.size)
+        own = [row for row in rows if row.method == s.method]
+        table, groups = curves(own, score, number.size, stays=score != "seconds")
         band = [bootstrap_mean(column, groups) for column in table.T]
-        axes.plot(number, [b.mean for b in band], color=colours[s.method], label=f"{s.method} ({s.area.mean:.3f})")
+        if not any(np.isfinite(b.mean) for b in band):
+            continue
+        label = f"{s.method} ({s.area.mean:.3f})" if score == "iou" else s.method
+        axes.plot(number, [b.mean for b in band], color=colours[s.method], label=label)
         axes.fill_between(
             number, [b.low for b in band], [b.high for b in band], color=colours[s.method], alpha=0.12, lw=0
         )
     axes.set_xlabel("interactions")
-    axes.set_ylabel("mean IoU, 95 % band; area in brackets")
+    axes.set_ylabel(_AXES[score])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=8, loc="lower right")
+    if score == "seconds":
+        axes.set_yscale("log")
+    axes.legend(fontsize=8, loc="best" if score == "seconds" else "lower right")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from napari_scribseg.bench.memory import peak_memory
 from napari_scribseg.bench.methods import Method
-from napari_scribseg.bench.metrics import Scores, obeyed_share, score
+from napari_scribseg.bench.metrics import Scores, obeyed_share, overlap, score
 from napari_scribseg.bench.rows import Job, Row
 from napari_scribseg.bench.tasks import Protocol, Task, random_generator
-from napari_scribseg.core import Scribbles, Segmentation
+from napari_scribseg.core import InputError, Scribbles, Segmentation
 from napari_scribseg.simulate import RobotUser
 
 __all__ = ["Rules", "play"]
@@ -29,9 +30,9 @@ class Rules:
     Attributes
     ----------
     strokes_user, clicks_user : RobotUser
-        Who draws in the protocols ``strokes`` and ``clicks``.
+        Who draws in the protocols ``strokes``, and ``clicks`` and ``mend``.
     corrections : int
-        Most corrections after the first strokes.
+        Most corrections after the first strokes, and of what a network says alone.
     clicks : int
         Most clicks (paper 003: 20).
     seed : int
@@ -49,7 +50,8 @@ class Rules:
 
     def most(self, protocol: str) -> int:
         """Most interactions of a protocol."""
-        return {"human": 1, "strokes": 1 + self.corrections, "clicks": self.clicks}[protocol]
+        with_corrections = 1 + self.corrections
+        return {"human": 1, "strokes": with_corrections, "clicks": self.clicks, "mend": with_corrections}[protocol]
 
 
 def play(method: Method, task: Task, job: Job, protocol: Protocol, rules: Rules) -> list[Row]:
@@ -57,7 +59,8 @@ def play(method: Method, task: Task, job: Job, protocol: Protocol, rules: Rules)
 
     A method that fails ends the play: a row says why, with scores of 0. In the protocol ``clicks`` the first click is
     on the object alone; a method that needs strokes of two classes has no answer to it, which scores 0, and gets a
-    click on the background next.
+    click on the background next. In ``mend`` the first answer is what a network says alone (``unprompted``), and all
+    clicks follow what is wrong in it, for whatever object (paper 003, table 4).
 
     Parameters
     ----------
@@ -67,7 +70,7 @@ def play(method: Method, task: Task, job: Job, protocol: Protocol, rules: Rules)
         What is to be segmented.
     job : Job
         What the rows belong to.
-    protocol : {"human", "strokes", "clicks"}
+    protocol : {"human", "strokes", "clicks", "mend"}
         Who draws.
     rules : Rules
         How long, and with which seed.
@@ -78,9 +81,11 @@ def play(method: Method, task: Task, job: Job, protocol: Protocol, rules: Rules)
         In the order of the interactions; ends early when nothing is left to mend.
     """
     random = random_generator(rules.seed, task.name, protocol)
+    player = _Player(method, task, job, rules.device)
+    if protocol == "mend":
+        return _mended(player, task, rules, random)
     user = rules.clicks_user if protocol == "clicks" else rules.strokes_user
     seeds = _first(task, protocol, user, random)
-    player = _Player(method, task, job, rules.device)
     rows: list[Row] = []
     while True:
         number = len(rows) + 1
@@ -103,6 +108,26 @@ def _first(task: Task, protocol: Protocol, user: RobotUser, random: np.random.Ge
     if protocol == "strokes":
         return user.begin(task.truth, task.n_classes, random)
     return user.begin(np.where(task.truth == 1, 1, -1), task.n_classes, random)
+
+
+def _mended(player: _Player, task: Task, rules: Rules, random: np.random.Generator) -> list[Row]:
+    """What a network says alone, and clicks on what is wrong in it."""
+    assert task.nearest is not None  # tasks of this protocol have it
+    seeds = np.full(task.truth.shape, -1, dtype=np.int32)
+    labels, rows = player.alone(seeds), [player.row]
+    while labels is not None and len(rows) < rules.most("mend"):
+        new = rules.clicks_user.correct(labels, task.truth, seeds, random)
+        if new is None:
+            break
+        near = task.nearest == np.bincount(task.nearest[new != seeds]).argmax()
+        before, seeds = labels, new
+        labels = player.answer(len(rows) + 1, seeds)
+        gain = np.nan
+        if labels is not None:
+            former, now = (overlap(found[near] == 1, task.truth[near] == 1)[1] for found in (before, labels))
+            gain = now - former
+        rows.append(replace(player.row, gain=gain))
+    return rows
 
 
 def _second_click(task: Task, seeds: Seeds, user: RobotUser) -> Seeds:
@@ -130,29 +155,52 @@ class _Player:
         self.waiting = False
         self.row: Row
 
+    def alone(self, nothing: Seeds) -> NDArray[np.intp] | None:
+        """The labels that a network gives without strokes; None where it failed."""
+        engine: Any = self._method.engine
+
+        def answer() -> tuple[NDArray[np.intp], float]:
+            if not hasattr(engine, "unprompted"):
+                raise InputError("it answers strokes only; a network that answers without is expected")
+            found = np.argmax(engine.unprompted(self._state), axis=0)
+            if found.max() >= self._task.n_classes:
+                raise InputError(f"the network has a class {found.max()}; {self._task.n_classes} are expected")
+            return found, np.nan
+
+        return self._timed(1, nothing, answer)
+
     def answer(self, number: int, seeds: Seeds) -> NDArray[np.intp] | None:
         """The labels; None where the method waits for a second class, or failed."""
         scribbles = Scribbles(seeds, self._task.n_classes)
         self.waiting = int(np.count_nonzero(scribbles.counts)) < self._method.engine.info.min_classes
         if self.waiting:
-            self._note(number, seeds, None, 0.0, np.nan, 0.0, "")
+            self._note(number, seeds, None, 0.0, np.nan, 0.0, "", np.nan)
             return None
-        prepare_seconds, seconds, failure = 0.0, np.nan, ""
-        result: Segmentation[Any] | None = None
+
+        def answer() -> tuple[NDArray[np.intp], float]:
+            result = self._method.engine.segment(self._task.image, scribbles, self._state)
+            self._state = result.state
+            _check(result, scribbles)
+            return result.labels, float(getattr(result.state, "agreement", np.nan))
+
+        return self._timed(number, seeds, answer)
+
+    def _timed(
+        self, number: int, seeds: Seeds, answer: Callable[[], tuple[NDArray[np.intp], float]]
+    ) -> NDArray[np.intp] | None:
+        """Prepare, where that is still to be done, and answer; what it took, and what came of it, goes into the row."""
+        prepare_seconds, seconds, failure, agreed = 0.0, np.nan, "", np.nan
+        labels: NDArray[np.intp] | None = None
         with peak_memory() as peak:
             try:
                 if not self._prepared:
                     prepare_seconds = self._prepare()
                 start = time.perf_counter()
-                result = self._method.engine.segment(self._task.image, scribbles, self._state)
+                labels, agreed = answer()
                 seconds = time.perf_counter() - start
-                self._state = result.state
-                _check(result, scribbles)
             except Exception as error:  # noqa: BLE001 a method that fails is a result, not the end of the benchmark
                 failure = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-                result, seconds = None, np.nan
-        labels = None if result is None else result.labels
-        self._note(number, seeds, labels, prepare_seconds, seconds, peak.mib, failure)
+        self._note(number, seeds, labels, prepare_seconds, seconds, peak.mib, failure, agreed)
         return labels
 
     def _prepare(self) -> float:
@@ -170,6 +218,7 @@ class _Player:
         seconds: float,
         peak: float,
         failure: str,
+        agreed: float,
     ) -> None:
         task, job = self._task, self._job
         spacing = task.image.spacing
@@ -199,4 +248,5 @@ class _Player:
             seconds,
             peak,
             failure,
+            agreed,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from importlib.util import find_spec
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 from napari_scribseg.bench.figures import FIGURES, figure_name
 from napari_scribseg.bench.play import Rules
 from napari_scribseg.bench.rows import Row
-from napari_scribseg.bench.statistics import Interval
-from napari_scribseg.bench.summary import Summary, summarize
+from napari_scribseg.bench.statistics import Interval, bootstrap_mean
+from napari_scribseg.bench.summary import Summary, curves, summarize
 from napari_scribseg.io.atomic import replacing
 
 __all__ = ["markdown", "write_report"]
@@ -25,16 +28,19 @@ _WHO = {
     "human": "a person's strokes, one answer",
     "strokes": "strokes of a simulated user, then corrections where the answer is most wrong",
     "clicks": "clicks of a simulated user on one object and the background",
+    "mend": "what a network says alone, and clicks of a simulated user on what is wrong in it",
 }
 _NOTES = """\
 Means over images; in brackets the 95 % interval of a bootstrap over groups (photographs, patients). Dice, IoU and the
 distances are means over the classes that count: all but the background where there is one. HD95 is the 95th
 percentile and ASSD the mean of the distances between the boundaries, both ways; a class missed altogether counts the
-image's diagonal. Obeyed: share of the painted pixels that have their class. First answer: median seconds of preparing
+image's diagonal. Obeyed: share of the painted pixels that have their class; agreed: that a network gave their class by
+itself, before they were set. First answer: median seconds of preparing
 the image and answering. An answer: median and 95th percentile, with preparing where there is one answer only. MiB:
 the most memory that any answer took beyond what the process held. AuC: area under the IoU over the interactions, 0 to
 1. NoC: mean number of interactions until the IoU is reached, in brackets the share of the images that reach it; the
-others count the most. A method that fails scores 0.
+others count the most. Gain: IoU after a click less that before, in the pixels nearest to the object clicked on; images
+with nothing left to click on are left out. A method that fails scores 0.
 """
 
 
@@ -88,7 +94,10 @@ def markdown(
     for data, protocol in dict.fromkeys((s.data, s.protocol) for s in summaries):
         part = [s for s in summaries if (s.data, s.protocol) == (data, protocol)]
         lines += [f"## {data}: {_WHO[protocol]}", "", f"{part[0].images} images.", ""]
-        lines += _one_answer(part) if part[0].interactions == 1 else _many_answers(part)
+        if protocol == "mend":
+            lines += _mended(part, [row for row in rows if (row.data, row.protocol) == (data, protocol)])
+        else:
+            lines += _one_answer(part) if part[0].interactions == 1 else _many_answers(part)
         own = [name for kind in FIGURES if (name := figure_name(kind, data, protocol)) in figures]
         lines += ["", *(f"![{name}]({quote(name)})" for name in own), ""]
     failures = [row for row in rows if row.failure]
@@ -126,9 +135,9 @@ def _many_answers(part: Sequence[Summary]) -> list[str]:
     n, unit = part[0].interactions, part[0].unit
     head = (
         f"| method | Dice at first | Dice after {n} | IoU at first | IoU after {n} | AuC | NoC@85 of {n} "
-        f"| NoC@90 of {n} | HD95, {unit} | obeyed | first answer, s | an answer, s | 95 %, s | MiB | failed |"
+        f"| NoC@90 of {n} | HD95, {unit} | obeyed | agreed | first answer, s | an answer, s | 95 %, s | MiB | failed |"
     )
-    lines = [head, "|---" * 15 + "|"]
+    lines = [head, "|---" * 16 + "|"]
     for s in sorted(part, key=lambda s: -s.area.mean):
         cells = [
             s.method,
@@ -140,6 +149,7 @@ def _many_answers(part: Sequence[Summary]) -> list[str]:
             *(f"{noc:.2f} ({share:.0%})" for noc, share in zip(s.noc, s.reached, strict=True)),
             f"{s.hausdorff95.mean:.1f}",
             _percent(s.obeyed.mean),
+            _percent(s.agreed.mean),
             f"{s.first_seconds:.3f}",
             f"{s.seconds:.3f}",
             f"{s.seconds95:.3f}",
@@ -150,6 +160,26 @@ def _many_answers(part: Sequence[Summary]) -> list[str]:
     return lines
 
 
+def _mended(part: Sequence[Summary], rows: Sequence[Row]) -> list[str]:
+    """IoU, gain, agreement and seconds of each method over the clicks (paper 003, table 4)."""
+    n = part[0].interactions
+    lines = [_line("method", "", "network alone", *(_clicks(k) for k in range(1, n))), "|---" * (n + 2) + "|"]
+    for s in part:
+        own = [row for row in rows if row.method == s.method]
+        for score, name in (("iou", "IoU"), ("gain", "gain"), ("agreed", "agreed"), ("seconds", "median s")):
+            table, groups = curves(own, score, n, stays=score in ("iou", "agreed"))
+            if score == "seconds":
+                cells = [f"{np.nanmedian(column):.3f}" if np.isfinite(column).any() else "" for column in table.T]
+            else:
+                cells = [_interval(bootstrap_mean(column, groups)) for column in table.T]
+            lines.append(_line(s.method, name, *cells))
+    return lines
+
+
+def _clicks(number: int) -> str:
+    return "1 click" if number == 1 else f"{number} clicks"
+
+
 def _line(*cells: str) -> str:
     """A line of a table."""
     escaped = [cell.replace("|", "\\|") for cell in cells]
@@ -157,10 +187,15 @@ def _line(*cells: str) -> str:
 
 
 def _interval(value: Interval) -> str:
+    """Mean and ends; nothing where there were no values."""
+    if math.isnan(value.mean):
+        return ""
     return f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
 
 
 def _percent(share: float) -> str:
+    if math.isnan(share):
+        return ""
     return f"{100 * share:.2f} %" if share < 1 else "100 %"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -60,6 +61,11 @@ class Row:
         Most memory that preparing and answering took beyond what was held before.
     failure : str
         Why there is no answer; the scores are then 0, and the distances the image's diagonal.
+    agreed : float
+        Share of the painted pixels that the method gave their class by itself, before it set them; NaN where its state
+        has no ``agreement`` that tells.
+    gain : float
+        In the protocol ``mend``: IoU in the surroundings of the object last clicked on, less that before the click.
     """
 
     data: str
@@ -82,6 +88,8 @@ class Row:
     seconds: float
     peak_mib: float
     failure: str
+    agreed: float = math.nan
+    gain: float = math.nan
 
     @property
     def job(self) -> Job:

@@ -39,9 +39,9 @@ class Plan:
         As :func:`~napari_scribseg.bench.methods.parse_method` reads them.
     data : tuple of DataSet
         Data sets; each once.
-    protocols : tuple of {"human", "strokes", "clicks"}, optional
+    protocols : tuple of {"human", "strokes", "clicks", "mend"}, optional
         Who draws; ``human`` is left out for data without a person's strokes. By default ``human`` where there are such
-        strokes, else the two others.
+        strokes, else ``strokes`` and ``clicks``.
     rules : Rules
         How long a task is played, and with which seed.
     most_cases : int, optional

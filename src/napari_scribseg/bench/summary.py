@@ -15,6 +15,7 @@ from napari_scribseg.bench.statistics import Interval, area_under_curve, bootstr
 __all__ = ["Summary", "curves", "summarize"]
 
 _TARGETS = (0.85, 0.90)
+_AT_LAST = ("dice", "iou", "hausdorff95", "surface", "obeyed", "agreed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Summary:
         Images, and those with an answer missing for a failure.
     interactions : int
         Most interactions that the protocol allows.
-    dice, iou, hausdorff95, surface, obeyed : Interval
+    dice, iou, hausdorff95, surface, obeyed, agreed : Interval
         Means over images after the last interaction.
     first_dice, first_iou : Interval
         After the first answer of any kind.
@@ -59,6 +60,7 @@ class Summary:
     hausdorff95: Interval
     surface: Interval
     obeyed: Interval
+    agreed: Interval
     first_dice: Interval
     first_iou: Interval
     noc: tuple[float, float]
@@ -87,8 +89,10 @@ def summarize(rows: Sequence[Row], rules: Rules) -> list[Summary]:
     return [_summary(key, part, rules.most(key[1])) for key, part in parts.items()]
 
 
-def curves(rows: Sequence[Row], score: str, length: int) -> tuple[NDArray[np.float64], list[str]]:
-    """Scores over the interactions, one curve for each image; where a user had nothing to mend, the last one stays.
+def curves(
+    rows: Sequence[Row], score: str, length: int, *, stays: bool = True
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Scores over the interactions, one curve for each image.
 
     Parameters
     ----------
@@ -98,6 +102,8 @@ def curves(rows: Sequence[Row], score: str, length: int) -> tuple[NDArray[np.flo
         Name of a number in the rows.
     length : int
         Interactions.
+    stays : bool
+        Where a user had nothing left to mend, the last score stays; else NaN follows.
 
     Returns
     -------
@@ -110,7 +116,7 @@ def curves(rows: Sequence[Row], score: str, length: int) -> tuple[NDArray[np.flo
     table = np.empty((len(plays), length))
     for line, play in zip(table, plays, strict=True):
         values = [getattr(row, score) for row in play][:length]
-        line[: len(values)], line[len(values) :] = values, values[-1]
+        line[: len(values)], line[len(values) :] = values, values[-1] if stays else np.nan
     return table, [play[0].group for play in plays]
 
 
@@ -123,7 +129,7 @@ def _plays(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _summary(key: tuple[str, str, str], rows: list[Row], length: int) -> Summary:
-    tables = {name: curves(rows, name, length)[0] for name in ("dice", "iou", "hausdorff95", "surface", "obeyed")}
+    tables = {name: curves(rows, name, length)[0] for name in _AT_LAST}
     iou, groups = curves(rows, "iou", length)
     at = np.arange(len(groups)), np.minimum([_first_answer(play) for play in _plays(rows)], length - 1)
     last = {name: bootstrap_mean(table[:, -1], groups) for name, table in tables.items()}
@@ -145,6 +151,7 @@ def _summary(key: tuple[str, str, str], rows: list[Row], length: int) -> Summary
         hausdorff95=last["hausdorff95"],
         surface=last["surface"],
         obeyed=last["obeyed"],
+        agreed=last["agreed"],
         first_dice=bootstrap_mean(tables["dice"][at], groups),
         first_iou=bootstrap_mean(iou[at], groups),
         noc=(float(np.mean(needed[0])), float(np.mean(needed[1]))),

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_scribseg.core import Image
 from napari_scribseg.datasets.case import UNKNOWN, Case
@@ -16,7 +17,7 @@ from napari_scribseg.datasets.views import drawn, semantic, single_object, slice
 
 __all__ = ["PROTOCOLS", "Protocol", "Task", "evenly", "random_generator", "tasks"]
 
-Protocol = Literal["human", "strokes", "clicks"]
+Protocol = Literal["human", "strokes", "clicks", "mend"]
 T = TypeVar("T")
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
@@ -45,6 +46,8 @@ class Task:
         A person's strokes: class index, -1 where nothing was painted.
     unit : str
         Of the image's spacing: ``"mm"`` or ``"px"``.
+    nearest : ndarray of shape (H, W), int32, or None
+        In the protocol ``mend``: the id of the object that lies nearest to each pixel.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Task:
     counted: tuple[int, ...]
     strokes: NDArray[np.int32] | None
     unit: str
+    nearest: NDArray[np.int32] | None = None
 
 
 def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, seed: int = 0) -> Iterator[Task]:
@@ -62,13 +66,13 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, see
 
     ``human``: every slice with a person's strokes for two classes or more; what nobody drew counts as background.
     ``strokes``: all labels, instances as one class; of a volume, some slices evenly chosen. ``clicks``: one
-    object for each slice, drawn at random, against the rest.
+    object for each slice, drawn at random, against the rest. ``mend``: all objects as one class.
 
     Parameters
     ----------
     case : Case
         Of two or three axes.
-    protocol : {"human", "strokes", "clicks"}
+    protocol : {"human", "strokes", "clicks", "mend"}
         Who draws, and what.
     most_slices : int, optional
         Slices of a volume, evenly chosen; by default three for a robot user, and all with a person's strokes.
@@ -85,11 +89,11 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, see
         views = (drawn(view) for view in _flat(case, most_slices, strokes_only=True))
     else:
         flat = _flat(case, most_slices or _ROBOT_SLICES, smallest=_SMALLEST_OBJECT)
-        views = (_view(view, protocol, seed) for view in flat)
+        views = (replace(view, strokes=None) for view in flat)
     for view in views:
-        task = _task(view)
+        task = _task(_asked(view, protocol, seed))
         if task is not None:
-            yield task
+            yield replace(task, nearest=_nearest(view)) if protocol == "mend" else task
 
 
 def random_generator(seed: int, *names: str) -> np.random.Generator:
@@ -112,17 +116,30 @@ def _flat(case: Case, most: int | None, **which: Any) -> Iterator[Case]:
     yield from evenly(list(slices(case, **which)), most)
 
 
-def _view(case: Case, protocol: Protocol, seed: int) -> Case:
-    """The case as a robot user meets it: without a person's strokes, and with what it is to segment as labels."""
-    case = replace(case, strokes=None)
-    if protocol == "strokes":
-        return semantic(case) if case.instances else case
+def _asked(case: Case, protocol: Protocol, seed: int) -> Case:
+    """The case with what a robot user is to segment as labels."""
+    if protocol == "mend":
+        return semantic(case)
+    if protocol != "clicks":
+        return semantic(case) if case.instances and protocol == "strokes" else case
     ids, sizes = np.unique(case.truth, return_counts=True)
     objects = [(i, n) for i, n in zip(ids.tolist(), sizes.tolist(), strict=True) if i in case.objects]
     if not objects:
         return case
     worth = [i for i, n in objects if n >= _SMALLEST_OBJECT] or [max(objects, key=lambda pair: pair[1])[0]]
     return single_object(case, worth[random_generator(seed, case.name).integers(len(worth))])
+
+
+def _nearest(case: Case) -> NDArray[np.int32]:
+    """The id of the object nearest to each pixel; connected parts are objects where the labels are classes."""
+    ids = case.truth
+    if not case.instances:
+        ids = ndimage.label(semantic(case).truth == 1, np.ones((3, 3)))[0]
+        rest = ids == 0
+    else:
+        rest = semantic(case).truth != 1
+    where = ndimage.distance_transform_edt(rest, sampling=case.spacing, return_distances=False, return_indices=True)
+    return np.asarray(ids[tuple(where)], dtype=np.int32)
 
 
 def _task(case: Case) -> Task | None:

@@ -44,6 +44,8 @@ class Memory:
         The part of the image where it was found, by the same label id.
     objects : mapping of int to ndarray of shape (H, W), bool
         What was answered to belong to the class, where the engine zooms in.
+    agreement : float
+        Share of the stroke pixels that the network gave their class, before they were set.
     """
 
     seeds: NDArray[np.int32]
@@ -51,6 +53,7 @@ class Memory:
     layer: str
     frames: Mapping[int, Frame | None]
     objects: Mapping[int, NDArray[np.bool_]]
+    agreement: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +82,11 @@ class BRSState:
     shape: tuple[int, ...]
     spacing: tuple[float, ...]
     memory: Memory | None = None
+
+    @property
+    def agreement(self) -> float:
+        """Share of the stroke pixels of the last answer that the network gave their class; NaN without strokes."""
+        return float("nan") if self.memory is None else self.memory.agreement
 
 
 def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
@@ -147,11 +155,11 @@ def segment(engine: BRS | FBRS, scribbles: Scribbles, state: BRSState, report: R
         wrong[key], changes[ids[key]] = best.wrong, best.values
         n_evaluations += best.evaluations
     marks = sum(int((q.targets >= 0).sum()) for q in questions)
-    told = _obedience(marks, before, sum(wrong.values()), n_evaluations)
+    former, share = (1 - n / max(marks, 1) for n in (before, sum(wrong.values())))
     objects = {ids[k]: (f[1] > f[0]).cpu().numpy() for k, f in fields.items()} if _zooms(engine, state) else {}
-    new = Memory(_labels(scribbles), changes, getattr(engine, "layer", ""), frames, objects)
+    new = Memory(_labels(scribbles), changes, getattr(engine, "layer", ""), frames, objects, share)
     report(1.0)
-    return _answer(scribbles, fields, replace(state, memory=new), (told, *notes))
+    return _answer(scribbles, fields, replace(state, memory=new), (_told(former, share, n_evaluations), *notes))
 
 
 def _zooms(engine: BRS | FBRS, state: BRSState) -> bool:
@@ -216,14 +224,13 @@ def _notes(state: BRSState, scribbles: Scribbles) -> tuple[str, ...]:
     return (*rest, f"answered by {state.network.name}", f"computed on {state.network.device}")
 
 
-def _obedience(marks: int, before: int, after: int, evaluations: int) -> str:
+def _told(before: float, after: float, evaluations: int) -> str:
     """How many stroke pixels the network itself got right, before any was forced."""
-    share, former = (100 * (1 - n / max(marks, 1)) for n in (after, before))
     if not evaluations:
-        return f"the network agrees with {share:.1f} % of the stroke pixels"
+        return f"the network agrees with {100 * after:.1f} % of the stroke pixels"
     return (
-        f"the network agrees with {share:.1f} % of the stroke pixels, {former:.1f} % before {evaluations} evaluations "
-        "corrected it"
+        f"the network agrees with {100 * after:.1f} % of the stroke pixels, {100 * before:.1f} % before {evaluations} "
+        "evaluations corrected it"
     )
 
 
