@@ -72,16 +72,20 @@ class Segmentation(Generic[State]):
     Attributes
     ----------
     probabilities : ndarray of shape (K, \\*S), float32
-        Probability of each class, summing to 1 over the first axis, and 1 for its own class at every seed.
+        Probability of each class, summing to 1 over the first axis, and 1 for its own class at every seed (but for
+        ``outlines``).
     state : State
         To be passed to the next call for the same image, for a warm start.
     notes : tuple of str
         What the engine chose by itself, one short sentence each, for the user to read.
+    outlines : bool
+        Whether closed strokes were read as rough outlines, so that their own pixels need not have their class.
     """
 
     probabilities: NDArray[np.float32]
     state: State
     notes: tuple[str, ...] = ()
+    outlines: bool = False
 
     @property
     def labels(self) -> NDArray[np.intp]:

@@ -77,8 +77,9 @@ def combine(
 
 
 def to_label_ids(segmentation: Segmentation[Any], scribbles: Scribbles) -> NDArray[Any]:
-    """Label ids of shape (H, W) by the most probable class, every seed obeyed."""
-    classes = np.where(scribbles.seeds >= 0, scribbles.seeds, segmentation.labels)
+    """Label ids of shape (H, W) by the most probable class, every seed obeyed unless it may be part of an outline."""
+    binding = (scribbles.seeds >= 0) & (not segmentation.outlines)
+    classes = np.where(binding, scribbles.seeds, segmentation.labels)
     return scribbles.to_ids(classes)
 
 

@@ -4,6 +4,7 @@ from napari_scribseg.simulate.boxes import bounding_box, box_stroke, extreme_poi
 from napari_scribseg.simulate.clicks import Click, Clicks, robot_click, training_clicks
 from napari_scribseg.simulate.corrections import Correction, simulate_correction
 from napari_scribseg.simulate.human_error import HumanError
+from napari_scribseg.simulate.outlines import enclosed, sloppy_outline
 from napari_scribseg.simulate.robot import RobotUser
 from napari_scribseg.simulate.strokes import ScribbleStyle, SimulatedScribble, simulate_scribble
 from napari_scribseg.simulate.styles import human_like
@@ -18,11 +19,13 @@ __all__ = [
     "SimulatedScribble",
     "bounding_box",
     "box_stroke",
+    "enclosed",
     "extreme_points",
     "human_like",
     "point_strokes",
     "robot_click",
     "simulate_correction",
     "simulate_scribble",
+    "sloppy_outline",
     "training_clicks",
 ]
