@@ -17,6 +17,7 @@ import typer
 from napari_scribseg.batch.command import batch
 from napari_scribseg.bench.command import bench
 from napari_scribseg.options import Device
+from napari_scribseg.study.command import study
 from napari_scribseg.train.command import app as train
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ def _write_picture(
 
 app.command()(batch)
 app.command()(bench)
+app.command()(study)
 app.add_typer(train, name="train")
 
 

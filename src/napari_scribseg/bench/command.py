@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_scribseg.bench.run import Progress
     from napari_scribseg.datasets import DataSet
 
-__all__ = ["bench"]
+__all__ = ["bench", "show_progress"]
 
 log = logging.getLogger("scribseg")
 
@@ -107,7 +107,7 @@ def bench(
         slices,
     )
     try:
-        with _progress() as progress:
+        with show_progress() as progress:
             rows = run(plan, out, workers=workers, progress=progress)
     except KeyboardInterrupt:
         typer.echo("scribseg: what is measured stays; the same command goes on from here", err=True)
@@ -162,7 +162,7 @@ def _rules(user: User, corrections: int, clicks: int, seed: int, device: Device)
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """A moving bar on a terminal; elsewhere a line every ten seconds and at the end."""
     if sys.stderr.isatty():
         from rich.console import Console

@@ -1,0 +1,176 @@
+"""Fitting the network to one image: samples, steps, and the end when held-back samples get no better."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_scribseg.engines.coarse_to_fine.shapes import Regions, draw_shape, find_regions, sloppy_cells, snap
+from napari_scribseg.nets.upscaler import Upscaler, UpscalerConfig
+
+if TYPE_CHECKING:
+    from napari_scribseg.engines.coarse_to_fine.engine import CoarseToFine
+
+__all__ = ["Fit"]
+
+_HELD_BACK = 0.25  # of the samples, as published
+_BATCH = 8
+_RATE = 2e-3
+_START = 3.0  # the enlarged mask before the sigmoid, where the mask is predicted
+_PATIENCE = 2  # epochs without a gain before the rate falls
+_FALL = 0.3  # of the rate, each time
+_FALLS = 2  # before the fit ends
+_GAIN = 0.995  # of the best loss is less
+_KINDS = {"paper": ("rectangle", "circle"), "smooth": ("rectangle", "circle", "smooth")}
+
+
+class Fit:
+    """A network being fitted to one image; what is done stays done when it is stopped, and goes on from there.
+
+    Parameters
+    ----------
+    engine : CoarseToFine
+        The parameters.
+    picture : ndarray of shape (C, H, W), float32
+        From above 0 (black) to 1.
+    device : str
+        Where it computes.
+    """
+
+    def __init__(self, engine: CoarseToFine, picture: NDArray[np.float32], device: str) -> None:
+        self._engine, self._picture, self._device = engine, picture, device
+        self._lock = threading.Lock()
+        self._steps: Iterator[float] | None = self._run()
+        self.image = torch.from_numpy(picture)[None].to(device)
+        self.net = self._network()
+        self.small = torch.nn.functional.adaptive_avg_pool2d(self.image, self.net.grid)
+        self.curve: list[float] = []
+        self.progress = 0.0
+
+    @property
+    def done(self) -> bool:
+        """Whether the network is ready."""
+        return self._steps is None
+
+    def advance(self, told: Callable[[float], None]) -> None:
+        """Go on until the fit ends; ``told`` gets the share done between steps, and may raise to stop."""
+        with self._lock:
+            while self._steps is not None:
+                told(self.progress)
+                share = next(self._steps, None)
+                if share is None:
+                    self._steps = None
+                else:
+                    self.progress = max(self.progress, share)
+
+    def _network(self) -> Upscaler:
+        engine, channels = self._engine, self._picture.shape[0]
+        encoded = engine.representation == "encoder"
+        config = UpscalerConfig(
+            in_channels=channels * engine.repeats + 1,
+            out_channels=1 if engine.mask == "predicted" else channels,
+            size=(self._picture.shape[1], self._picture.shape[2]),
+            ratio=min(engine.ratio, max(min(self._picture.shape[1:]) / 10, 2.0)),
+            width=engine.width,
+            image_channels=channels if encoded else 0,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(engine.seed)
+            return Upscaler(config).to(self._device, memory_format=torch.channels_last)
+
+    def reconstruct(self, cells: Tensor, noise: torch.Generator) -> Tensor:
+        """What the network makes of the cells that are shown.
+
+        Parameters
+        ----------
+        cells : Tensor of shape (N, 1, h, w)
+            1 where the image is shown, 0 where it is hidden.
+        noise : Generator
+            On the CPU.
+
+        Returns
+        -------
+        Tensor of shape (N, out, H, W)
+        """
+        shown = (self.small * cells).repeat_interleave(self._engine.repeats, dim=1)  # (N, C repeats, h, w)
+        disturbed = torch.randn(shown.shape, generator=noise).to(shown) * (self._engine.noise / 255)
+        coarse = torch.cat((shown + disturbed, cells), dim=1).contiguous(memory_format=torch.channels_last)
+        start = _START if self._engine.mask == "predicted" else 0.0
+        return self.net(coarse, cells, self.image if len(self.net.encoder) else None, start)
+
+    def _sample(self, number: int, regions: Regions) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """What is meant, packed into bits, and the cells that a person covers who draws it roughly."""
+        engine, shape = self._engine, (self._picture.shape[1], self._picture.shape[2])
+        random = np.random.default_rng([engine.seed, number])
+        kinds = _KINDS["paper" if engine.shapes == "paper" else "smooth"]
+        mask = draw_shape(shape, kinds[random.integers(len(kinds))], random)
+        if regions:
+            mask = snap(mask, regions[random.integers(len(regions))])
+        error = random.uniform(0, engine.sloppiness)
+        return np.packbits(mask), sloppy_cells(mask, self.net.grid, error, random)
+
+    def _run(self) -> Iterator[float]:
+        """The whole fit, in steps; yields the share done."""
+        engine = self._engine
+        regions = find_regions(np.moveaxis(self._picture, 0, -1)) if engine.shapes == "regions" else ()
+        yield 0.02
+        masks, cells = [], []
+        for number in range(engine.samples):
+            packed, covered = self._sample(number, regions)
+            masks.append(packed)
+            cells.append(covered)
+            if number % 16 == 15:
+                yield 0.02 + 0.08 * number / engine.samples
+        bits, shown = np.stack(masks), torch.from_numpy(np.stack(cells)).float()[:, None]
+        held = max(int(_HELD_BACK * engine.samples), 1)
+        optimiser = torch.optim.Adam(self.net.parameters(), lr=_RATE)
+        noise = torch.Generator().manual_seed(engine.seed)
+        random = np.random.default_rng([engine.seed, engine.samples])
+        best, weights, waited, falls = np.inf, None, 0, 0
+        for epoch in range(engine.epochs):
+            order = held + random.permutation(engine.samples - held)
+            for start in range(0, len(order), _BATCH):
+                chosen = order[start : start + _BATCH]
+                loss = self._loss(bits[chosen], shown[chosen], noise)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                yield 0.1 + 0.9 * (epoch + start / len(order)) / engine.epochs
+            score = self._held_back(bits[:held], shown[:held])
+            self.curve.append(score)
+            if score < _GAIN * best:
+                best, weights, waited = score, copy.deepcopy(self.net.state_dict()), 0
+                continue
+            waited += 1
+            if waited > _PATIENCE:
+                if falls == _FALLS:
+                    break
+                falls, waited = falls + 1, 0
+                optimiser.param_groups[0]["lr"] *= _FALL
+        if weights is not None:
+            self.net.load_state_dict(weights)
+
+    def _loss(self, bits: NDArray[np.uint8], cells: Tensor, noise: torch.Generator) -> Tensor:
+        """Mean squared error of a batch."""
+        rows, columns = self._picture.shape[1:]
+        unpacked = np.unpackbits(bits, axis=1, count=rows * columns).reshape(-1, 1, rows, columns)
+        target = torch.from_numpy(unpacked).to(self._device, torch.float32)
+        if self._engine.mask == "thresholded":
+            target = target * self.image
+        return torch.nn.functional.mse_loss(self.reconstruct(cells.to(self._device), noise), target)
+
+    def _held_back(self, bits: NDArray[np.uint8], cells: Tensor) -> float:
+        noise = torch.Generator().manual_seed(self._engine.seed + 1)
+        with torch.no_grad():
+            losses = [
+                float(self._loss(bits[i : i + _BATCH], cells[i : i + _BATCH], noise)) * len(bits[i : i + _BATCH])
+                for i in range(0, len(bits), _BATCH)
+            ]
+        return sum(losses) / len(bits)

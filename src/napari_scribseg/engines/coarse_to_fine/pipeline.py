@@ -1,0 +1,144 @@
+"""From a drawing to probabilities: coarse labels, and for each class the network's reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Image, Report, Scribbles, Segmentation
+from napari_scribseg.engines.coarse_to_fine.fitting import Fit
+from napari_scribseg.engines.coarse_to_fine.outlines import Drawing, cell_labels, read_drawing
+from napari_scribseg.numerics.device import choose_device
+from napari_scribseg.numerics.intensity import scale_intensities
+
+if TYPE_CHECKING:
+    from napari_scribseg.engines.coarse_to_fine.engine import CoarseToFine
+
+__all__ = ["CoarseState", "prepare", "segment"]
+
+_DARKEST = 0.2  # the image's black; 0 is what is hidden
+_FITTED = 0.95  # of the progress that the fit takes
+_PREVIEW = 0.9  # probability of what is only drawn yet
+_AT_ONCE = 8  # classes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoarseState:
+    """What the engine remembers of one image.
+
+    Attributes
+    ----------
+    fit : Fit
+        The network, or the part of its fit that is done.
+    picture : ndarray of shape (C, h, w), float32
+        The image from 0 to 1, at the resolution at which the network works.
+    """
+
+    fit: Fit
+    picture: NDArray[np.float32]
+
+
+def prepare(engine: CoarseToFine, image: Image, device: str) -> CoarseState:
+    """The state for a fresh image; the fit begins with the first drawing, which can show how far it is."""
+    chosen = choose_device(device)
+    picture = np.clip(scale_intensities(image.data) / np.float32(255), 0, 1)
+    longest = max(image.shape)
+    if longest > engine.resolution:
+        size = [max(round(n * engine.resolution / longest), 1) for n in image.shape]
+        picture = _resized(picture, (size[0], size[1]))
+    shown = np.ascontiguousarray(_DARKEST + (1 - _DARKEST) * picture, dtype=np.float32)
+    return CoarseState(Fit(engine, shown, chosen), picture)
+
+
+def segment(
+    engine: CoarseToFine, scribbles: Scribbles, state: CoarseState, report: Report
+) -> Segmentation[CoarseState]:
+    """The answer for one drawing."""
+    fit, small = state.fit, state.picture.shape[1:]
+    grid = fit.net.grid
+    report(0.0)
+    drawing = read_drawing(scribbles, scribbles.shape[0] / grid[0])
+    cells = cell_labels(_shrunk(drawing, (small[0], small[1])), state.picture, grid, scribbles.n_classes)
+    if not fit.done:
+        rough = np.repeat(np.repeat(cells, -(-small[0] // grid[0]), 0), -(-small[1] // grid[1]), 1)
+        shares = _one_hot(rough, scribbles.n_classes) * np.float32(_PREVIEW) + np.float32(
+            (1 - _PREVIEW) / scribbles.n_classes
+        )
+        report(0.01, _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, ()))
+        fit.advance(lambda share: report(0.01 + (_FITTED - 0.01) * share))
+    report(_FITTED)
+    shares = _class_shares(engine, cells, scribbles.n_classes, drawing.background, state)
+    notes = (
+        f"a network of {grid[0]} x {grid[1]} cells, fitted in {len(fit.curve)} rounds; "
+        f"error on what was held back {min(fit.curve):.4f}",
+    )
+    answer = _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, notes)
+    report(1.0)
+    return answer
+
+
+def _class_shares(
+    engine: CoarseToFine, cells: NDArray[np.int32], n_classes: int, background: int | None, state: CoarseState
+) -> NDArray[np.float32]:
+    """How much of each pixel each class gets, shape (K, h, w); what no other class has is the background's."""
+    fit = state.fit
+    shares = np.zeros((n_classes, *state.picture.shape[1:]), dtype=np.float32)
+    asked = [k for k in np.unique(cells).tolist() if k != background]
+    for start in range(0, len(asked), _AT_ONCE):
+        some = asked[start : start + _AT_ONCE]
+        shown = torch.from_numpy(np.stack([cells == k for k in some])[:, np.newaxis].astype(np.float32))
+        noise = torch.Generator().manual_seed(engine.seed)
+        with torch.no_grad():
+            made = fit.reconstruct(shown.to(fit.image.device), noise)  # (N, out, h, w)
+            if engine.mask == "thresholded":
+                made = (made * fit.image).sum(1, keepdim=True) / fit.image.square().sum(1, keepdim=True)
+        shares[some] = made[:, 0].clamp(0, 1).cpu().numpy()
+    if background is not None:
+        shares[background] = 1 - shares.max(axis=0)
+    return shares
+
+
+def _answer(
+    shares: NDArray[np.float32], drawing: Drawing, state: CoarseState, notes: tuple[str, ...]
+) -> Segmentation[CoarseState]:
+    """Shares made probabilities; thin strokes are obeyed."""
+    shares = np.clip(shares, 1e-4, 1)
+    shares /= shares.sum(axis=0)
+    exact = drawing.strokes >= 0
+    shares[:, exact] = _one_hot(drawing.strokes[exact], len(shares))
+    return Segmentation(shares, state, notes, outlines=bool((drawing.areas >= 0).any()))
+
+
+def _one_hot(labels: NDArray[np.int32], n_classes: int) -> NDArray[np.float32]:
+    return (labels == np.arange(n_classes).reshape(-1, *(1,) * labels.ndim)).astype(np.float32)
+
+
+def _shrunk(drawing: Drawing, size: tuple[int, int]) -> Drawing:
+    """The drawing at the resolution of the network; no thin stroke gets lost."""
+    shape = drawing.areas.shape
+    if shape == size:
+        return drawing
+    at = [(np.arange(n) * s + s // 2) // n for n, s in zip(size, shape, strict=True)]
+    strokes = np.full(size, -1, dtype=np.int32)
+    rows, columns = np.nonzero(drawing.strokes >= 0)
+    strokes[rows * size[0] // shape[0], columns * size[1] // shape[1]] = drawing.strokes[rows, columns]
+    return Drawing(drawing.areas[np.ix_(*at)], strokes, drawing.background)
+
+
+def _resized(channels: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Channels of shape (C, H, W) at another size: smoothed before they are made smaller, bilinear."""
+    if channels.shape[1:] == size:
+        return channels
+    scaled = torch.nn.functional.interpolate(
+        torch.from_numpy(np.ascontiguousarray(channels))[None], size=size, mode="bilinear", antialias=True
+    )
+    made: NDArray[np.float32] = scaled[0].numpy()
+    return made
+
+
+def _pair(shape: tuple[int, ...]) -> tuple[int, int]:
+    return shape[0], shape[1]

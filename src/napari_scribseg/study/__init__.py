@@ -1,0 +1,1 @@
+"""What the papers on networks for one image measured, measured again."""

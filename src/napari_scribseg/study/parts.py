@@ -1,0 +1,141 @@
+"""The parts of the study: which methods are compared, and what the papers found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["PARTS", "PUBLISHED_SLOPPINESS", "SLOPPY_METHODS", "Claim", "Part", "all_methods"]
+
+_COLUMNS = {
+    "c": "colour",
+    "c & sp": "colour+position",
+    "c & se": "colour+semantic",
+    "c & sp & se": "colour+position+semantic",
+}
+_SIDES = (1, 3, 5, 7)
+_WIDTHS = (4, 8, 16, 32, 64)
+_DEPTHS = (1, 2, 3, 4, 6)
+_BETAS = (0, 10_000, 100_000, 1_000_000, 10_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """That one method is better than another."""
+
+    text: str
+    better: str
+    worse: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One table or figure of a paper.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line.
+    title : str
+        For people.
+    cells : mapping of (row, column) to str
+        The method in each place, as ``scribseg bench`` reads it.
+    published : mapping of (row, column) to float
+        The paper's mean IoU there.
+    claims : tuple of Claim
+        What the paper concluded.
+    axis : str
+        Where the columns are numbers: what they are; empty for a table.
+    """
+
+    name: str
+    title: str
+    cells: Mapping[tuple[str, str], str]
+    published: Mapping[tuple[str, str], float]
+    claims: tuple[Claim, ...] = ()
+    axis: str = ""
+
+
+def all_methods(parts: tuple[Part, ...]) -> tuple[str, ...]:
+    """The methods of some parts, each once, in their order."""
+    return tuple(dict.fromkeys(method for part in parts for method in part.cells.values()))
+
+
+def _table1() -> Part:
+    cells = {("SVCD", "c & sp"): "svcd:model=paper", ("SVCD, model auto", "c & sp"): "svcd"}
+    cells |= {("SVCD", "c & sp & se"): "svcd:model=paper,inputs=colour+semantic"}
+    cells |= {("SVCD, model auto", "c & sp & se"): "svcd:inputs=colour+semantic"}
+    for row, name in (("PWN", "pwn"), ("CNN", "cnn"), ("U-Net", "unet-single")):
+        cells |= {(row, column): f"{name}:inputs={inputs}" for column, inputs in _COLUMNS.items()}
+    cells |= {
+        ("CNN + reg.", "c & sp"): "cnn-reg:inputs=colour+position",
+        ("CNN + reg.", "c & se"): "cnn-reg:inputs=colour+semantic,penalty=colour",
+    }
+    values = {
+        "SVCD": (None, 0.775, None, 0.845),
+        "PWN": (0.607, 0.721, 0.689, 0.731),
+        "CNN": (0.673, 0.715, 0.772, 0.739),
+        "CNN + reg.": (None, 0.731, 0.774, None),
+        "U-Net": (0.654, 0.642, 0.658, 0.648),
+    }
+    published = {
+        (row, column): value
+        for row, line in values.items()
+        for column, value in zip(_COLUMNS, line, strict=True)
+        if value is not None
+    }
+    both, colour = "inputs=colour+position", "inputs=colour"
+    claims = (
+        Claim("the model is better than any network", "svcd", f"cnn-reg:{both}"),
+        Claim("the published model is better than any network", "svcd:model=paper", f"cnn-reg:{both}"),
+        Claim("position helps the pixel-wise network", f"pwn:{both}", f"pwn:{colour}"),
+        Claim("position helps the CNN", f"cnn:{both}", f"cnn:{colour}"),
+        Claim("position does not help the U-Net", f"unet-single:{colour}", f"unet-single:{both}"),
+        Claim("the penalty helps the CNN", f"cnn-reg:{both}", f"cnn:{both}"),
+        Claim("semantic features help the CNN", "cnn:inputs=colour+semantic", f"cnn:{colour}"),
+        Claim("semantic features help the model", "svcd:inputs=colour+semantic", "svcd"),
+    )
+    return Part("table1", "Methods and inputs (paper 000, table 1)", cells, published, claims)
+
+
+def _figure3(axis: str, title: str, values: tuple[int, ...]) -> Part:
+    cells = {(row, str(v)): f"cnn:inputs={inputs},{axis}={v}" for row, inputs in _COLUMNS.items() for v in values}
+    return Part(axis, f"{title} (paper 000, figure 3)", cells, {}, axis=axis)
+
+
+def _beta() -> Part:
+    both = _COLUMNS["c & sp"]
+    cells = {
+        (f"on the {of}", str(v)): f"cnn-reg:inputs={both},penalty={of},beta={v}"
+        for of in ("position", "colour")
+        for v in _BETAS
+    }
+    return Part("beta", "Weight of the penalty (paper 000, figure 3)", cells, {}, axis="beta")
+
+
+def _finetune() -> Part:
+    cells = {(f"freeze {part}", "c"): f"finetune:freeze={part}" for part in ("none", "encoder")}
+    published = {("ENet (published)", "c"): 0.52, ("DeepLabv3 (published)", "c"): 0.59}
+    claims = (Claim("fine-tuning is worse than a small CNN", "cnn:inputs=colour+position", "finetune:freeze=none"),)
+    cells[("CNN, for comparison", "c")] = "cnn:inputs=colour+position"
+    return Part("finetune", "Fine-tuning a trained network (paper 000, section 3.3)", cells, published, claims)
+
+
+PARTS: tuple[Part, ...] = (
+    _table1(),
+    _figure3("kernel", "Side of the convolutions", _SIDES),
+    _figure3("width", "Channels", _WIDTHS),
+    _figure3("depth", "Layers", _DEPTHS),
+    _beta(),
+    _finetune(),
+)
+
+#: The methods of the sloppiness experiment, by the name that tables show.
+SLOPPY_METHODS: Mapping[str, str] = {
+    "as published": "coarse-to-fine:mask=thresholded,shapes=paper,sloppiness=0",
+    "mask predicted": "coarse-to-fine:shapes=smooth",
+    "and the image's regions": "coarse-to-fine",
+    "and an encoder": "coarse-to-fine:representation=encoder",
+}
+
+PUBLISHED_SLOPPINESS = "given the varying and sloppy user input, the produced reconstructions are also roughly the same"
