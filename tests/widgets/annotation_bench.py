@@ -19,10 +19,14 @@ def at_once(_milliseconds, function):
     function()
 
 
+def no_wait(until, _seconds):
+    return until()
+
+
 class Bench:
     """One annotated image, watched."""
 
-    def __init__(self, array, engine, **options):
+    def __init__(self, array, engine, *, later=at_once, wait=no_wait, **options):
         self.viewer = ViewerModel()
         session_options = {k: options.pop(k) for k in ("executor", "deliver", "labels") if k in options}
         channel_axis = options.pop("channels", None)
@@ -35,7 +39,7 @@ class Bench:
         self.layers.show_result(self.session.labels, CLASSES)
         self.lost = []
         self.annotator = Annotator(self.layers, self.session, self.view, self.aside)
-        self.watcher = Watcher(self.annotator, at_once, self.lost.append, lambda: None)
+        self.watcher = Watcher(self.annotator, later, wait, self.lost.append, lambda: None)
 
     @staticmethod
     def aside(function, done, failed):

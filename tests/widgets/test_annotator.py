@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from time import sleep
 
 import numpy as np
 import pytest
@@ -445,3 +446,43 @@ def test_keep_rule_leaves_finished_labels(nearest):
     bench.paint(1, (15, 20))
     assert (bench.session.labels[:, 25:] == 9).all()
     assert np.shares_memory(bench.session.labels, finished)
+
+
+def test_where_painting_takes_long_the_frame_waits_for_the_answer(nearest):
+    later, waits, answer, columns = [], [], [True], iter(range(30))
+
+    def wait(_until, seconds):
+        waits.append(seconds)
+        return answer[0]
+
+    bench = Bench(np.zeros((20, 30)), nearest(), later=lambda _ms, function: later.append(function), wait=wait)
+
+    def move():
+        bench.paint(1, (15, next(columns)))
+        called, later[:] = list(later), []
+        return called
+
+    paintings = move()
+    assert waits == []  # nothing is known of the window yet
+    sleep(0.03)  # the window paints
+    for function in paintings:
+        function()
+    move()
+    assert len(waits) == 1
+    assert 0 < waits[0] <= 0.08
+    answer[0] = False  # the engine is too slow for that
+    move()
+    assert len(waits) == 2
+    for _ in range(5):
+        move()
+    assert len(waits) == 2
+    move()
+    assert len(waits) == 3
+
+
+def test_a_fast_window_never_waits(nearest):
+    waits = []
+    bench = Bench(np.zeros((20, 30)), nearest(), wait=lambda _until, seconds: waits.append(seconds))
+    for column in range(5):
+        bench.paint(1, (15, column))
+    assert waits == []

@@ -37,6 +37,24 @@ def test_posts_keep_their_order(dispatcher, qtbot):
     assert seen == list(range(50))
 
 
+def test_wait_runs_what_is_posted_until_the_condition_holds(dispatcher, qtbot):
+    seen = []
+    for number in range(5):
+        dispatcher.executor.submit(lambda number=number: dispatcher.post(lambda: seen.append(number)))
+    assert dispatcher.wait(lambda: len(seen) == 3, 10)
+    assert seen == [0, 1, 2]
+    qtbot.waitUntil(lambda: len(seen) == 5)  # the others come by the window's own loop
+    qtbot.wait(20)
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_wait_gives_up(dispatcher, qtbot):
+    seen = []
+    assert not dispatcher.wait(lambda: bool(seen), 0.01)
+    dispatcher.post(lambda: seen.append("later"))
+    qtbot.waitUntil(lambda: bool(seen))
+
+
 def test_aside_answers_and_fails(dispatcher, qtbot):
     seen = []
     dispatcher.aside(lambda: 1 + 1, seen.append, seen.append)

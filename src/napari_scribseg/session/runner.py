@@ -104,6 +104,12 @@ class Runner:
         running = self._scheduler.running
         if running is not None and running.live:
             running.overtaken.set()
+    @property
+    def has_preview(self) -> bool:
+        """Whether the running job has shown a first answer."""
+        running = self._scheduler.running
+        return running is not None and running.seen is not None
+
 
     @property
     def has_newer(self) -> bool:

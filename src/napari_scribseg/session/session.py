@@ -161,6 +161,11 @@ class Session:
         return self._runner.is_busy
 
     @property
+    def has_preview(self) -> bool:
+        """Whether :attr:`labels` shows a preview of the request under way."""
+        return self._runner.has_preview
+
+    @property
     def engine(self) -> Engine[Any]:
         """The engine in use, with its parameters."""
         return self._state.engine

@@ -35,7 +35,7 @@ __all__ = [
     "run_job",
 ]
 
-_REST = 0.15  # seconds that a pen rests before more than a preview is computed
+_REST = 0.3  # seconds that a pen rests before more than a preview is computed
 
 Deliver = Callable[[Callable[[], None]], None]
 Seeder = Callable[[Image], NDArray[Any]]

@@ -90,6 +90,11 @@ class Annotator:
         if plane is not None and not self.session.is_accepted(plane) and self.unsent(plane):
             self.session.draw(self.layers.painted(plane), plane, live=True)
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether the result shows an answer to all that the pen did, or none is to come."""
+        return not self._behind and (not self.session.is_busy or self.session.has_preview)
+
     @_told
     def pen_lifted(self, plane: Plane | None) -> None:
         """A stroke on a slice is done: record and segment it, but on demand."""

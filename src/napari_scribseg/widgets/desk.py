@@ -71,6 +71,7 @@ class Desk:
         watcher = Watcher(
             annotator,
             self._dispatcher.later,
+            self._dispatcher.wait,
             lambda role: self._on_lost(annotator, role),
             lambda: self.turn_to(annotator),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
@@ -17,7 +19,7 @@ class Dispatcher(QObject):
     Everything that the window shows is changed in functions given to :meth:`post`, so no lock is needed anywhere.
     """
 
-    _posted = Signal(object)
+    _posted = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -25,7 +27,8 @@ class Dispatcher(QObject):
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg")
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg-aside")
         self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg-files")
-        self._posted.connect(self._run, Qt.ConnectionType.QueuedConnection)
+        self._calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._posted.connect(self._run_posted, Qt.ConnectionType.QueuedConnection)
 
     @property
     def executor(self) -> Executor:
@@ -36,10 +39,24 @@ class Dispatcher(QObject):
         """Run a function soon on the thread that this object lives on; from any thread. Nothing happens once closed."""
         if self._closed:
             return
+        self._calls.put(function)
         try:
-            self._posted.emit(function)
+            self._posted.emit()
         except RuntimeError:  # the window went away, and this object with it, between the question and the answer
             self._closed = True
+
+    def wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Run what is posted, as it comes, until a condition holds, on this object's thread; False if it does not in time.
+
+        Nothing else happens in the window meanwhile, so ``seconds`` must be less than a person notices.
+        """
+        end = time.monotonic() + seconds
+        while not until():
+            try:
+                self._run(self._calls.get(timeout=max(end - time.monotonic(), 0)))
+            except queue.Empty:
+                return False
+        return True
 
     def aside(
         self,
@@ -79,6 +96,14 @@ class Dispatcher(QObject):
         self._worker.shutdown(wait=False, cancel_futures=True)
         self._aside.shutdown(wait=False, cancel_futures=True)
         self._files.shutdown(wait=False)
+
+    def _run_posted(self) -> None:
+        """One signal, one call, unless :meth:`wait` ran it before."""
+        try:
+            function = self._calls.get_nowait()
+        except queue.Empty:
+            return
+        self._run(function)
 
     def _run(self, function: Callable[[], object]) -> None:
         if not self._closed:
