@@ -19,7 +19,17 @@ from napari_scribseg.session.rules import combine, suffice
 from napari_scribseg.session.state import State, engine_key
 from napari_scribseg.session.updates import Region, Restored, Update
 from napari_scribseg.session.volume import Plane
-from napari_scribseg.session.worker import Answer, Deliver, InlineExecutor, Job, Outcome, Scheduler, Seeder, run_job
+from napari_scribseg.session.worker import (
+    Answer,
+    Deliver,
+    InlineExecutor,
+    Job,
+    Outcome,
+    Scheduler,
+    Seeder,
+    prepare,
+    run_job,
+)
 
 if TYPE_CHECKING:
     from napari_scribseg.session.session import Session
@@ -164,7 +174,7 @@ class Runner:
 
         def get_ready() -> tuple[Image, Any]:
             found = image or volume.image(plane)
-            return found, engine.prepare(found, device) if prepared is MISSING else prepared
+            return found, prepare(engine, found, volume, plane, device) if prepared is MISSING else prepared
 
         return get_ready
 

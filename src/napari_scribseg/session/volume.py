@@ -241,3 +241,33 @@ class Volume:
         values: NDArray[Any] = np.asarray(self.array[index])
         rows, columns = plane.displayed
         return Image.from_array(values, (self.geometry.spacing[rows], self.geometry.spacing[columns]))
+
+    def around(self, plane: Plane, slices: int) -> Image:
+        """Read a plane with its neighbours, as 2.5D networks take them.
+
+        Parameters
+        ----------
+        plane : Plane
+        slices : int
+            An odd number of planes one behind the other, along the last axis that does not lie in them; at the ends of
+            the volume, the last plane stands for those that are missing.
+
+        Returns
+        -------
+        Image
+            Of ``slices`` times as many channels: all of the first plane, then all of the next one.
+
+        Raises
+        ------
+        InputError
+            As for :meth:`image`.
+        """
+        self.require(plane)
+        if not plane.others:
+            planes = [plane] * slices
+        else:
+            axis, at = plane.others[-1], plane.position[-1]
+            steps = range(at - slices // 2, at + slices // 2 + 1)
+            planes = [plane.at(axis, min(max(index, 0), self.shape[axis] - 1)) for index in steps]
+        read = {p: self.image(p) for p in dict.fromkeys(planes)}
+        return Image(np.concatenate([read[p].data for p in planes]), read[plane].spacing)

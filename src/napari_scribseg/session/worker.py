@@ -32,6 +32,7 @@ __all__ = [
     "Scheduler",
     "Seeder",
     "checksum",
+    "prepare",
     "run_job",
 ]
 
@@ -190,6 +191,12 @@ def checksum(image: Image) -> int:
     return zlib.crc32(np.ascontiguousarray(image.data).data.cast("B"))
 
 
+def prepare(engine: Engine[Any], image: Image, volume: Volume, plane: Plane, device: str) -> Any:
+    """An engine's state for a plane; one that sees several slices at once is given those around it."""
+    slices = int(getattr(engine, "slices", 1))
+    return engine.prepare(image if slices == 1 else volume.around(plane, slices), device)
+
+
 def run_job(
     job: Job,
     volume: Volume,
@@ -210,7 +217,7 @@ def run_job(
         outcome.checksum = checksum(image)
         pause()
         if job.prepared is MISSING:
-            outcome.prepared = job.engine.prepare(image, job.device)
+            outcome.prepared = prepare(job.engine, image, volume, job.plane, job.device)
             pause()
         painted = outcome.painted = job.painted if job.seeder is None else job.seeder(image)
         scribbles = Scribbles.from_labels(painted, background=job.background)
