@@ -90,7 +90,11 @@ class Segmentation(Generic[State]):
     @property
     def labels(self) -> NDArray[np.intp]:
         """Most probable class index at each voxel, shape (\\*S); ties go to the lower index."""
-        labels: NDArray[np.intp] = np.argmax(self.probabilities, axis=0)
+        labels = np.zeros(self.probabilities.shape[1:], dtype=np.intp)
+        most = self.probabilities[0].copy()
+        for k, p in enumerate(self.probabilities[1:], start=1):  # several times as fast as argmax along the first axis
+            labels[p > most] = k
+            np.maximum(most, p, out=most)
         return labels
 
     @property
