@@ -104,6 +104,12 @@ class Runner:
         """Whether a job runs or waits."""
         return self._scheduler.running is not None
 
+    @property
+    def has_preview(self) -> bool:
+        """Whether the running job has shown a first answer."""
+        running = self._scheduler.running
+        return running is not None and running.seen is not None
+
     def works_on(self, plane: Plane) -> bool:
         """Whether a job for ``plane`` that still counts runs or waits."""
         jobs = (self._scheduler.running, self._scheduler.pending)
@@ -114,12 +120,6 @@ class Runner:
         running = self._scheduler.running
         if running is not None and running.live:
             running.overtaken.set()
-    @property
-    def has_preview(self) -> bool:
-        """Whether the running job has shown a first answer."""
-        running = self._scheduler.running
-        return running is not None and running.seen is not None
-
 
     @property
     def has_newer(self) -> bool:
