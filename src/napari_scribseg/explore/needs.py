@@ -1,0 +1,38 @@
+"""Packages of the extra ``explore``, imported when they are needed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from napari_scribseg.core import InputError
+
+__all__ = ["need"]
+
+_WHAT = {
+    "higra": "cutting images into segments",
+    "umap": "the plane of the segments",
+    "pytorch_metric_learning": "learning from labels",
+    "sklearn": "the uncertainty of segments",
+    "timm": "an encoder of timm",
+}
+_PACKAGE = {"umap": "umap-learn", "sklearn": "scikit-learn", "pytorch_metric_learning": "pytorch-metric-learning"}
+
+
+def need(module: str) -> Any:
+    """Import a module, or one of its submodules.
+
+    Raises
+    ------
+    InputError
+        If its package is not installed; the message names the extra that has it.
+    """
+    top = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ImportError as error:
+        extra = "timm" if top == "timm" else "explore"
+        raise InputError(
+            f"{_WHAT.get(top, module)} needs the package {_PACKAGE.get(top, top)}, which cannot be imported ({error}); "
+            f"install it with pip install 'napari-scribseg[{extra}]'"
+        ) from error

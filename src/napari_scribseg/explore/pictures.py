@@ -1,0 +1,188 @@
+"""The images of a workspace, from arrays, images and files of any kind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Geometry, Image, InputError
+from napari_scribseg.io import IMAGE_EXTENSIONS, read_volume
+from napari_scribseg.io.volumes import extension
+
+__all__ = ["Added", "Picture", "Pictures", "read_pictures"]
+
+MAX_CHANNELS = 16
+MAX_PIXELS = 1 << 28
+
+Pictures = Any  # a path, an array, an Image, or an iterable of those
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One image, or one slice of a volume.
+
+    Attributes
+    ----------
+    name : str
+        For people, and for the file of its labels.
+    array : ndarray of shape (H, W) or (H, W, C)
+        As it was given; read-only.
+    source : str or None
+        The file that it came from.
+    plane : int or None
+        Which slice along the first axis of its volume; None where it is no slice.
+    geometry : Geometry
+        Of the image, or of the whole volume.
+    volume : int
+        The same number for the slices of one volume.
+    """
+
+    name: str
+    array: NDArray[Any]
+    source: str | None
+    plane: int | None
+    geometry: Geometry
+    volume: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.array.shape[0], self.array.shape[1]
+
+    @property
+    def data(self) -> NDArray[np.float32]:
+        """Channels first, shape (C, H, W), float32."""
+        array = self.array if self.array.ndim == 3 else self.array[..., np.newaxis]
+        return np.ascontiguousarray(np.moveaxis(array, -1, 0), dtype=np.float32)
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of shape and values, 32 hexadecimal digits."""
+        made = hashlib.sha256(f"{self.array.shape} {self.array.dtype}".encode())
+        made.update(np.ascontiguousarray(self.array).tobytes())
+        return made.hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What came of adding images.
+
+    Attributes
+    ----------
+    indices : tuple of int
+        The new images of the workspace.
+    skipped : tuple of str
+        A sentence for each file that could not be read.
+    """
+
+    indices: tuple[int, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def read_pictures(given: Pictures, first_volume: int) -> tuple[list[Picture], list[str]]:
+    """Images from whatever was given.
+
+    Parameters
+    ----------
+    given : path, array, Image, or an iterable of those
+        A path is a file, or a folder of image files (sorted by name, hidden ones left out) or of a DICOM series. An
+        array is one image of shape (H, W) or (H, W, C). Volumes, in files or as 3D :class:`~napari_scribseg.Image`,
+        become their slices along the first axis.
+    first_volume : int
+        Number for the first volume among them.
+
+    Returns
+    -------
+    pictures : list of Picture
+    skipped : list of str
+        Why files could not be read, a sentence each.
+
+    Raises
+    ------
+    InputError
+        If nothing could be read, or an array is no image.
+    """
+    pictures: list[Picture] = []
+    skipped: list[str] = []
+    for item in _items(given):
+        number = first_volume + len({p.volume for p in pictures})
+        if not isinstance(item, (str, os.PathLike)):
+            pictures += _from_memory(item, f"image {number}", number)
+            continue
+        try:
+            pictures += _from_file(Path(item), number)
+        except InputError as error:
+            skipped.append(str(error))
+    if not pictures:
+        raise InputError(skipped[0] if skipped else "no images were given; at least one is expected")
+    return pictures, skipped
+
+
+def _items(given: Pictures) -> Iterable[Any]:
+    if isinstance(given, (str, os.PathLike)):
+        path = Path(given).expanduser()
+        return _files(path) if path.is_dir() else [path]
+    return [given] if isinstance(given, (np.ndarray, Image)) else list(given)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The images of a folder, or the folder itself where it is a DICOM series."""
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    images = [p for p in files if extension(p) in IMAGE_EXTENSIONS and extension(p) != ".dcm"]
+    if images:
+        return images
+    if files:
+        return [folder]
+    raise InputError(f"the folder {folder} holds no images; files with {', '.join(IMAGE_EXTENSIONS)} are expected")
+
+
+def _from_file(path: Path, number: int) -> list[Picture]:
+    loaded = read_volume(path)
+    source = str(path.expanduser().resolve())
+    return _slices(np.asarray(loaded.array), loaded.geometry, loaded.name, source, number)
+
+
+def _from_memory(item: Any, name: str, number: int) -> list[Picture]:
+    if isinstance(item, Image):
+        array = item.data[0] if item.n_channels == 1 else np.moveaxis(item.data, 0, -1)
+        affine = item.affine if item.affine is not None and item.affine.shape == (4, 4) else None
+        return _slices(array, Geometry(item.shape, item.spacing, affine), name, None, number)
+    array = np.asarray(item)
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] > MAX_CHANNELS):
+        raise InputError(
+            f"an image has shape {array.shape}; (rows, columns) or (rows, columns, channels) with at most "
+            f"{MAX_CHANNELS} channels is expected (make a volume an Image of three spacings)"
+        )
+    return _slices(array, Geometry(array.shape[:2], (1.0, 1.0)), name, None, number)
+
+
+def _slices(array: NDArray[Any], geometry: Geometry, name: str, source: str | None, number: int) -> list[Picture]:
+    ndim = len(geometry.shape)
+    if ndim not in (2, 3):
+        raise InputError(f"{name}: it has {ndim} spatial axes; an image or a volume is expected")
+    planes = [array] if ndim == 2 else list(array)
+    found = []
+    for z, plane in enumerate(planes):
+        index = z if ndim == 3 else None
+        label = name if index is None else f"{name} [{z}]"
+        found.append(Picture(label, _checked(plane, label), source, index, geometry, number))
+    return found
+
+
+def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name}: it holds {array.dtype} values; real numbers are expected")
+    if 0 in array.shape or array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise InputError(f"{name}: it has shape {array.shape}; 1 to {MAX_PIXELS} pixels are expected")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{name}: it holds NaN or infinite values; finite values are expected")
+    kept = np.array(array, dtype=np.float32 if array.dtype == np.float64 else array.dtype)
+    kept.setflags(write=False)
+    return kept

@@ -1,0 +1,206 @@
+"""The segments of all images: which pixels, which class, which place in the plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_scribseg.core import InputError
+
+__all__ = ["Regions", "SegmentTable", "describe_regions"]
+
+_COLUMNS: dict[str, tuple[Any, tuple[int, ...], float]] = {  # type, shape of an entry, value where nothing is known
+    "image": (np.int32, (), -1),
+    "area": (np.int64, (), 0),
+    "box": (np.int32, (4,), 0),
+    "label": (np.int32, (), 0),
+    "place": (np.float32, (2,), np.nan),
+}
+
+Key = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """Disjoint regions of an image, not yet segments.
+
+    Attributes
+    ----------
+    area : ndarray of shape (k,), int64
+        Pixels.
+    box : ndarray of shape (k, 4), int32
+        First row, first column, and those behind the last.
+    print : ndarray of shape (k, 2), int64
+        A fingerprint of the pixels.
+    """
+
+    area: NDArray[np.int64]
+    box: NDArray[np.int32]
+    print: NDArray[np.int64]
+
+
+def describe_regions(regions: NDArray[np.int32], origin: tuple[int, int], width: int) -> Regions:
+    """Area, box and fingerprint of each region.
+
+    Parameters
+    ----------
+    regions : ndarray of shape (h, w), int32
+        0 to k - 1, each present; -1 for pixels of none.
+    origin : tuple of 2 int
+        Row and column of its first pixel in the image.
+    width : int
+        Columns of the image.
+    """
+    inside = regions >= 0
+    rows, columns = np.nonzero(inside)
+    index = regions[inside]
+    positions = (rows + origin[0]) * width + columns + origin[1]
+    k = int(index.max()) + 1 if index.size else 0
+    mixed = _mixed(positions)
+    area = np.bincount(index, minlength=k)
+    halves = [np.bincount(index, weights=(mixed >> np.uint64(s)) & np.uint64(0xFFFFFF), minlength=k) for s in (8, 40)]
+    boxes = np.zeros((k, 4), dtype=np.int32)
+    for i, (down, across) in enumerate(ndimage.find_objects(regions + 1)):
+        boxes[i] = down.start, across.start, down.stop, across.stop
+    boxes += np.array([*origin, *origin], dtype=np.int32)
+    return Regions(area, boxes, np.stack(halves, axis=1).astype(np.int64))  # sums below 2**53: exact
+
+
+def _mixed(positions: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Pseudo-random 64 bits for each position (splitmix64, Steele et al. 2014)."""
+    z = positions.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+class SegmentTable:
+    """Segments by id: an id stands for a set of pixels of an image, and is given to no other.
+
+    A segment that a new cut has replaced stays known: where a later cut makes the same pixels a segment again, it has
+    its old id, and with it its class, features and place.
+
+    Attributes
+    ----------
+    maps : list of (ndarray of shape (H, W), int32) or None
+        The id of the segment of each pixel, from 1 on; None for an image that was not cut.
+    image, area, box, label, place : ndarray
+        One entry for each id, that of 0 unused. ``label`` 0 is unlabelled; ``place`` is NaN where there is none.
+    features : ndarray of shape (n, D), float32
+        Rows of NaN where there are none; D is 0 before the first.
+    """
+
+    image: NDArray[np.int32]
+    area: NDArray[np.int64]
+    box: NDArray[np.int32]
+    label: NDArray[np.int32]
+    place: NDArray[np.float32]
+
+    def __init__(self) -> None:
+        self.maps: list[NDArray[np.int32] | None] = []
+        self.features: NDArray[np.float32] = np.zeros((1, 0), dtype=np.float32)
+        self._alive: list[NDArray[np.int64]] = []
+        self.keys: dict[Key, int] = {}
+        self._size = 1
+        for name, (dtype, shape, empty) in _COLUMNS.items():
+            setattr(self, name, np.full((1, *shape), empty, dtype=dtype))
+
+    def __len__(self) -> int:
+        """Number of ids given, with the 0 that stands for no segment."""
+        return self._size
+
+    def add_images(self, count: int) -> None:
+        """Room for more images, not cut yet."""
+        self.maps += [None] * count
+        self._alive += [np.zeros(0, dtype=np.int64)] * count
+
+    def ids(self, image: int | None = None) -> NDArray[np.int64]:
+        """The segments that there are now, of one image or of all, in ascending order within an image."""
+        if image is not None:
+            return self._alive[image]
+        return np.concatenate(self._alive) if self._alive else np.zeros(0, dtype=np.int64)
+
+    def alive(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the ids are segments now."""
+        now = np.zeros(self._size, dtype=bool)
+        now[self.ids()] = True
+        return now[ids]
+
+    def identify(self, image: int, regions: Regions) -> NDArray[np.int64]:
+        """The id of each region, shape (k,); new ones for pixels that were no segment before."""
+        keys = [
+            (image, int(a), int(p), int(q)) for a, (p, q) in zip(regions.area, regions.print, strict=True)
+        ]
+        ids = np.array([self.keys.get(key, 0) for key in keys], dtype=np.int64)
+        new = np.flatnonzero(ids == 0)
+        ids[new] = self._size + np.arange(len(new))
+        self._grow(len(new))
+        self.keys.update((keys[i], int(ids[i])) for i in new)
+        self.image[ids[new]] = image
+        self.area[ids[new]] = regions.area[new]
+        self.box[ids[new]] = regions.box[new]
+        return ids
+
+    def put(self, image: int, window: tuple[slice, slice], ids: NDArray[np.int32], shape: tuple[int, int]) -> None:
+        """Write ids into a window of an image's map; 0 in ``ids`` takes pixels away."""
+        found = self.maps[image]
+        if found is None:
+            found = self.maps[image] = np.zeros(shape, dtype=np.int32)
+        before = found[window]
+        whole = ids.shape == found.shape
+        gone = set() if whole else set(np.unique(before).tolist())
+        before[...] = ids
+        now = np.flatnonzero(np.bincount(ids.reshape(-1)))
+        if whole:
+            self._alive[image] = now[now > 0]
+        else:
+            kept = [i for i in self._alive[image].tolist() if i not in gone]
+            self._alive[image] = np.array(sorted({*kept, *now[now > 0].tolist()}), dtype=np.int64)
+
+    def set_features(self, ids: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
+        """Remember features; others of another length are forgotten."""
+        if self.features.shape[1] != rows.shape[1]:
+            self.features = np.full((len(self.image), rows.shape[1]), np.nan, dtype=np.float32)
+        self.features[ids] = rows
+
+    def described(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the ids have features."""
+        if not self.features.shape[1]:
+            return np.zeros(len(ids), dtype=bool)
+        return ~np.isnan(self.features[ids, 0])
+
+    def require(self, ids: Any) -> NDArray[np.int64]:
+        """Ids that a user gave, each once.
+
+        Raises
+        ------
+        InputError
+            If they are no whole numbers, or one is no segment now.
+        """
+        given = np.atleast_1d(np.asarray(ids))
+        if given.size == 0:
+            return np.zeros(0, dtype=np.int64)
+        if given.ndim != 1 or given.dtype.kind not in "iu":
+            raise InputError(f"segment ids are {ids!r}; whole numbers are expected")
+        wanted = np.unique(given.astype(np.int64))
+        known = (wanted > 0) & (wanted < self._size)
+        known[known] = self.alive(wanted[known])
+        if not known.all():
+            raise InputError(f"there is no segment {wanted[~known][0]}; the ids that the workspace gives are expected")
+        return wanted
+
+    def _grow(self, count: int) -> None:
+        self._size += count
+        room = len(self.image)
+        if self._size <= room:
+            return
+        more = max(self._size, 2 * room) - room
+        for name, (dtype, shape, empty) in _COLUMNS.items():
+            column = getattr(self, name)
+            setattr(self, name, np.concatenate((column, np.full((more, *shape), empty, dtype=dtype))))
+        extra = np.full((more, self.features.shape[1]), np.nan, dtype=np.float32)
+        self.features = np.concatenate((self.features, extra))
