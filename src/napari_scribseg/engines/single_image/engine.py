@@ -20,7 +20,7 @@ from napari_scribseg.core import (
 if TYPE_CHECKING:
     from napari_scribseg.engines.single_image.pipeline import FitState, PixelEngine
 
-__all__ = ["CNN", "PWN", "CNNReg", "Inputs", "UNetSingle"]
+__all__ = ["CNN", "PWN", "CNNReg", "FineTune", "Inputs", "UNetSingle"]
 
 Inputs = Literal[
     "colour",
@@ -252,6 +252,70 @@ class UNetSingle(_FittedToOneImage):
     rate: _Rate = 0.003
     held_back: _HeldBack = 0.2
     seed: _Seed = 0
+
+
+@dataclass(frozen=True)
+class FineTune(_FittedToOneImage):
+    """A trained network with a new last layer, fine-tuned on the strokes (Dröge & Moeller 2021, section 3.3).
+
+    The network sees the image alone; what it learned from many images is all that it brings along.
+
+    Parameters
+    ----------
+    weights : str
+        Path of a ``.safetensors`` file with a network of this package, one that was converted too; empty for the one
+        that comes with it.
+    frozen : {"nothing", "encoder", "all but the last layer"}
+        What stays as it was trained. Batch norms always keep their statistics.
+    size : int
+        Pixels along the longer side of what the network is shown; a smaller image is shown as it is.
+    steps, rate, held_back, seed
+        As for :class:`PWN`.
+
+    Raises
+    ------
+    InputError
+        If a parameter has a wrong type or is outside its range.
+
+    References
+    ----------
+    As for :class:`PWN`.
+    """
+
+    info: ClassVar[EngineInfo] = _info(
+        "finetune",
+        "Fine-tuned network (transfer learning)",
+        "A trained network, yours too, learns this image's classes from the strokes; slow; for comparison.",
+        needs_weights=True,
+    )
+
+    weights: str = ""
+    frozen: Literal["nothing", "encoder", "all but the last layer"] = "encoder"
+    size: Annotated[int, Range(32, 2048, 32, "pixels along the longer side of what the network is shown")] = 256
+    steps: _Steps = 60
+    rate: _Rate = 0.003
+    held_back: _HeldBack = 0.2
+    seed: _Seed = 0
+
+    def prepare(self, image: Image, device: str = "auto") -> FitState:
+        """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
+        from napari_scribseg.engines.single_image.transfer import prepare
+
+        if len(image.shape) not in self.info.ndim:
+            raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
+        return prepare(self, image, device)
+
+    def segment(
+        self, image: Image, scribbles: Scribbles, state: FitState, report: Report = silent
+    ) -> Segmentation[FitState]:
+        """Fine-tune and segment; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
+
+        If strokes were only added since the state's last answer, the fit goes on from that answer's weights.
+        """
+        from napari_scribseg.engines.single_image.transfer import segment
+
+        scribbles.require(image.shape, max_classes=self.info.max_classes)
+        return segment(self, scribbles, state, report)
 
 
 def _check_kernel(kernel: int) -> None:

@@ -84,4 +84,4 @@ def gather(rows: Tensor, table: Tensor) -> Tensor:
     Tensor of shape (M, kernel * kernel * C)
     """
     padded = torch.cat((rows, rows.new_zeros((1, rows.shape[1]))))
-    return padded.index_select(0, table.reshape(-1)).reshape(len(table), -1)
+    return padded.index_select(0, table.reshape(-1)).reshape(len(table), table.shape[1] * rows.shape[1])

@@ -1,0 +1,213 @@
+"""Transfer learning: a trained network, its last layer made anew for the classes that were drawn."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_scribseg.core import Image, InputError, Report, Scribbles, Segmentation
+from napari_scribseg.engines.single_image.engine import FineTune
+from napari_scribseg.engines.single_image.pipeline import FitState, learn
+from napari_scribseg.engines.single_image.samples import Samples
+from napari_scribseg.nets import INPUT_CHANNELS, BRSNet, load_model, load_shipped, network_input
+from napari_scribseg.nets.planes import three_planes
+from napari_scribseg.numerics.device import choose_device
+
+__all__ = ["Transfer", "TransferLearner", "prepare", "segment"]
+
+_SHIPPED = "scribble-net"
+
+
+class _Known(nn.Module):
+    """A layer whose output never changes, because neither its input nor its weights do."""
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("output", output)
+
+    def forward(self, _: Tensor) -> Tensor:
+        """What was computed once."""
+        return cast("Tensor", self.output)
+
+
+class Transfer(nn.Module):
+    """A network of this package that answers for other classes than it was trained for, on one image.
+
+    Parameters
+    ----------
+    base : PlainUNet, EfficientUNet or BRSNet
+        Changed.
+    seen : Tensor of shape (1, C, h, w)
+        Its input; scales of an encoder that is frozen are computed once.
+    n_classes : int
+    frozen : str
+        As in :class:`~napari_scribseg.engines.single_image.FineTune`.
+    """
+
+    def __init__(self, base: nn.Module, seen: Tensor, n_classes: int, frozen: str) -> None:
+        super().__init__()
+        self.base = base.eval()
+        if isinstance(base, BRSNet) and not base.config.fine:  # its answer has a quarter of the size
+            base.coarse_grow = nn.Upsample(scale_factor=4, mode="bilinear")  # type: ignore[assignment]
+        base.requires_grad_(frozen != "all but the last layer")
+        if frozen != "nothing":
+            _freeze_encoder(base, seen)
+        self._answer_for([None] * n_classes)
+
+    @property
+    def head(self) -> nn.Conv2d:
+        """The last layer."""
+        return cast("nn.Conv2d", self.base.get_submodule(self._name))
+
+    @property
+    def _name(self) -> str:
+        if isinstance(self.base, BRSNet):
+            return "fine_head" if self.base.config.fine else "coarse_head"
+        return "head"
+
+    def set_classes(self, kept: Sequence[int | None]) -> None:
+        """Make the last layer answer for other classes; see :meth:`.network.PixelNet.set_classes`."""
+        self._answer_for(kept)
+
+    def _answer_for(self, kept: Sequence[int | None]) -> None:
+        before = self.head
+        head = nn.Conv2d(before.in_channels, len(kept), before.kernel_size, padding=before.padding)  # type: ignore[arg-type]
+        with torch.no_grad():
+            for new, old in enumerate(kept):
+                if old is not None:
+                    head.weight[new], head.bias[new] = before.weight[old], before.bias[old]  # type: ignore[index]
+        setattr(self.base, self._name, head.to(before.weight.device))
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Logits of shape (1, K, h, w)."""
+        logits: Tensor = self.base(seen)
+        return logits
+
+
+@torch.no_grad()
+def _freeze_encoder(base: nn.Module, seen: Tensor) -> None:
+    """Keep the weights of an encoder, and compute its scales once where each is a layer of its own."""
+    if isinstance(base, BRSNet):
+        base.features.requires_grad_(False)
+        base.excite.requires_grad_(False)
+        return
+    stages = cast("nn.ModuleList", base.down)
+    for name in ("stem", "shrink"):
+        if hasattr(base, name):
+            base.get_submodule(name).requires_grad_(False)
+    found: list[Tensor] = []
+    hooks = [stage.register_forward_hook(lambda _, __, y: found.append(y)) for stage in stages]
+    base(seen)
+    for i, (hook, output) in enumerate(zip(hooks, found, strict=True)):
+        hook.remove()
+        stages[i] = _Known(output)
+
+
+class TransferLearner:
+    """A :class:`Transfer` fitted to strokes on the image's own grid.
+
+    Parameters
+    ----------
+    network : Transfer
+    seen : Tensor of shape (C, h, w)
+        Its input.
+    samples : Samples
+    shape : tuple of 2 int
+        Of the image, whose pixels the samples are.
+    """
+
+    def __init__(self, network: Transfer, seen: Tensor, samples: Samples, shape: tuple[int, int]) -> None:
+        self.network, self._seen, self._shape = network, seen, shape
+        self._fitted = self._part(samples, ~samples.judges)
+        self._judges = self._part(samples, samples.judges)
+
+    def _part(self, samples: Samples, chosen: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        """Where the strokes lie, from -1 to 1 over the image, shape (1, 1, N, 2), and their targets."""
+        rows, columns = np.divmod(samples.pixels[chosen], self._shape[1])
+        places = np.stack(((2 * columns + 1) / self._shape[1] - 1, (2 * rows + 1) / self._shape[0] - 1), axis=-1)
+        grid = torch.from_numpy(places.astype(np.float32))[None, None]
+        return grid.to(self._seen.device), torch.from_numpy(samples.targets[chosen]).to(self._seen.device)
+
+    def _cross_entropy(self, part: tuple[Tensor, Tensor]) -> Tensor:
+        logits = self.network(self._seen[None])  # (1, K, h, w)
+        found = functional.grid_sample(logits, part[0], padding_mode="border", align_corners=False)  # (1, K, 1, N)
+        return functional.cross_entropy(found[0, :, 0].T, part[1])
+
+    def loss(self) -> Tensor:
+        """See :class:`.learners.Learner`."""
+        return self._cross_entropy(self._fitted)
+
+    def judge(self) -> Tensor:
+        """See :class:`.learners.Learner`."""
+        return self._cross_entropy(self._judges)
+
+    @torch.no_grad()
+    def logits(self, tell: Callable[[float], None]) -> Tensor:
+        """See :class:`.learners.Learner`."""
+        tell(0.0)
+        small = self.network(self._seen[None])
+        return functional.interpolate(small, self._shape, mode="bilinear", align_corners=False)[0]
+
+
+def prepare(engine: FineTune, image: Image, device: str) -> FitState:
+    """The state for a fresh image: what the network is shown of it."""
+    chosen = choose_device(device)
+    model, name = _open(engine.weights)
+    planes = torch.from_numpy(three_planes(image.data))[None]
+    height, width = planes.shape[2:]
+    shrink = min(engine.size / max(height, width), 1.0)
+    if shrink < 1:
+        size = max(round(height * shrink), 1), max(round(width * shrink), 1)
+        planes = functional.interpolate(planes, size, mode="bilinear", antialias=True)
+    channels = model.config.in_channels
+    if channels == 1:
+        seen = planes.mean(dim=1, keepdim=True)
+    elif channels in INPUT_CHANNELS:
+        seen = network_input(planes, planes.new_zeros((1, *planes.shape[2:])), None, channels)
+    else:
+        expected = ", ".join(map(str, (1, *INPUT_CHANNELS)))
+        raise InputError(f"the network in {name} takes {channels} input channels; {expected} are expected")
+    return FitState(seen[0].to(chosen), {}, chosen)
+
+
+def segment(engine: FineTune, scribbles: Scribbles, state: FitState, report: Report) -> Segmentation[FitState]:
+    """The answer for one set of strokes."""
+    report(0.0)
+    samples = Samples.of(scribbles, engine.held_back, engine.seed)
+    shape = scribbles.shape[0], scribbles.shape[1]
+
+    def start(before: nn.Module | None, kept: list[int | None]) -> TransferLearner:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(engine.seed)
+            if before is None:
+                base = copy.deepcopy(_open(engine.weights)[0]).to(state.device)
+                net = Transfer(base, state.planes[None], len(kept), engine.frozen)
+            else:
+                net = cast("Transfer", before)
+                net.set_classes(kept)
+        return TransferLearner(net, state.planes, samples, shape)
+
+    return learn(engine, scribbles, samples, state, start, report)
+
+
+def _open(weights: str) -> tuple[Any, str]:
+    """A network, not to be changed, and the name of its file."""
+    path = Path(weights).expanduser() if weights else None
+    stat = path.stat() if path is not None and path.is_file() else None
+    version = (0, 0) if stat is None else (stat.st_mtime_ns, stat.st_size)
+    return _load(str(path) if path else "", version), path.name if path else _SHIPPED
+
+
+@lru_cache(maxsize=2)
+def _load(path: str, version: tuple[int, int]) -> nn.Module:
+    """The network of a file as it is now (``version``)."""
+    return (load_model(path) if path else load_shipped(_SHIPPED))[0]
