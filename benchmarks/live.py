@@ -1,14 +1,17 @@
-"""From a mouse move to changed pixels in the window: run as ``xvfb-run -a python benchmarks/live.py [engine] [size]``.
+"""From a mouse move to changed pixels in the window: ``xvfb-run -a python benchmarks/live.py [engine] [size] [rate]``.
 
-Draws strokes of three classes with the mouse on a real picture in a real napari window, 60 moves a second. For each
-move, the time until the window has painted an answer to strokes that hold it; moves that fall into the time of one
-answer wait for the next, and count with that. Says also how long the widget takes to open, and from the first move to
-the first answer, network loaded and warmed up included.
+Draws strokes of three classes with the mouse on a real picture in a real napari window, ``rate`` moves a second (60).
+For each move, the time until the window has painted an answer to strokes that hold it; moves that fall into the time of
+one answer wait for the next, and count with that. Says also how long the widget takes to open, and from the first move
+to the first answer, network loaded and warmed up included. The engine ``instant`` answers nonsense in no time: what it
+takes is the window's own share.
 """
 
 import statistics
 import sys
 import time
+from dataclasses import dataclass
+from typing import ClassVar
 
 import napari
 import numpy as np
@@ -17,13 +20,30 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from skimage import data, transform
 
-from napari_scribseg import get_engine
-from napari_scribseg.core import ClassTable
+from napari_scribseg import Segmentation, get_engine
+from napari_scribseg.core import ClassTable, EngineInfo, silent
 from napari_scribseg.widgets import segmentation
 
-RATE = 60.0  # moves a second
 MOVES = 40  # of a stroke
 NUMBER = 12  # of strokes
+
+
+@dataclass(frozen=True)
+class Instant:
+    """Gives the upper half of the image to one class, in turn."""
+
+    info: ClassVar[EngineInfo] = EngineInfo("instant", "Instant", "for measuring the window", live=True)
+
+    def prepare(self, image, device="auto"):
+        return 0
+
+    def segment(self, image, scribbles, state, report=silent):
+        probabilities = np.zeros((scribbles.n_classes, *image.shape), dtype=np.float32)
+        half = image.shape[0] // 2
+        probabilities[state % 2, :half] = probabilities[-1, half:] = 1
+        answer = Segmentation(probabilities, state + 1)
+        report(0.5, answer)
+        return answer
 
 
 class Clock:
@@ -78,14 +98,14 @@ def to_canvas(viewer, point):
     return QPoint(round(x), round(y))
 
 
-def stroke(viewer, points, clock, rest):
+def stroke(viewer, points, clock, rest, rate):
     native = viewer.window._qt_viewer.canvas.native
     where = [to_canvas(viewer, point) for point in points]
     QTest.mouseMove(native, where[0])
     QTest.mousePress(native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
     due = time.perf_counter()
     for point in where[1:]:
-        due += 1 / RATE
+        due += 1 / rate
         clock.moves.append(time.perf_counter())
         QTest.mouseMove(native, point)
         wait(max(due - time.perf_counter(), 0))
@@ -98,7 +118,7 @@ def quantiles(times):
     return f"median {statistics.median(times):.0f}, 95 % {np.percentile(times, 95):.0f}, most {max(times):.0f} ms"
 
 
-def main(engine="scribble-net", size=512):
+def main(engine="scribble-net", size=512, rate=60.0):
     image = transform.resize(data.camera(), (size, size), preserve_range=True).astype(np.uint8)
     viewer = napari.Viewer(show=False)
     viewer.window._qt_window.resize(1280, 800)
@@ -112,7 +132,7 @@ def main(engine="scribble-net", size=512):
     QApplication.processEvents()
     opened = time.perf_counter() - began
     front = widget.desk.front
-    front.set_engine(get_engine(engine), "live", "auto", "overwrite")
+    front.set_engine(Instant() if engine == "instant" else get_engine(engine), "live", "auto", "overwrite")
     front.set_classes(ClassTable.from_ids([1, 2], background=255))
     clock = Clock(viewer, front)
     rng = np.random.default_rng(0)
@@ -124,7 +144,7 @@ def main(engine="scribble-net", size=512):
         start = np.asarray(places[label]) * size + rng.normal(0, 0.02 * size, 2)
         turn = rng.uniform(0, 2 * np.pi) + np.linspace(0, 2, MOVES)
         points = start + np.cumsum(np.stack((np.sin(turn), np.cos(turn)), 1), axis=0) * 0.15 * size / MOVES
-        stroke(viewer, np.clip(points, 2, size - 3), clock, rest=1.0)
+        stroke(viewer, np.clip(points, 2, size - 3), clock, 1.0, rate)
         if first is None and clock.paints:
             first = clock.paints[0][1] - clock.moves[0]
         if number == 2:
@@ -143,4 +163,4 @@ def main(engine="scribble-net", size=512):
 
 
 if __name__ == "__main__":
-    main(*(f(v) for f, v in zip((str, int), sys.argv[1:], strict=False)))
+    main(*(f(v) for f, v in zip((str, int, float), sys.argv[1:], strict=False)))
