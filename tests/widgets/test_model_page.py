@@ -1,10 +1,12 @@
 """The page of a user's own network: what it shows, tells and writes."""
 
 import json
+import zipfile
 
 import pytest
 import torch
 
+from napari_scribseg.engines.brs import sources
 from napari_scribseg.engines.brs.card import ModelCard, read_card
 from napari_scribseg.nets import PlainUNet, PlainUNetConfig, save_model
 from napari_scribseg.widgets import model_page
@@ -100,3 +102,25 @@ def test_what_does_not_fit_is_told_and_nothing_is_written(qtbot, script, field, 
     assert words in dialog.problem.text()
     assert dialog.result() == 0
     assert read_card(script) is None
+
+
+def test_networks_that_come_with_the_package_are_offered(page):
+    (menu,) = page.findChildren(model_page.QMenu)
+    offered = {action.text(): action for action in menu.actions()}
+    assert {"nuclei-unet", "scribble-net"} <= set(offered)
+    offered["nuclei-unet"].trigger()
+    assert page.told == [("nuclei-unet", False)]
+    assert page.about.text().startswith("nuclei-unet: comes with the package")
+    assert page.trust.isHidden()
+
+
+def test_a_program_is_looked_into_once_until_it_changes(page, script, monkeypatch):
+    opened = []
+    real = zipfile.ZipFile
+    monkeypatch.setattr(sources.zipfile, "ZipFile", lambda *given: opened.append(given) or real(*given))
+    for trust in (False, True, False):
+        page.show_model(script, trust)
+    assert len(opened) == 1
+    torch.jit.script(torch.nn.Conv2d(2, 1, 3, padding=1)).save(script)
+    page.show_model(script, False)
+    assert len(opened) == 2

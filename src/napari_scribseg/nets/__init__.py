@@ -1,6 +1,7 @@
 """Network architectures, what they are given, and their weights."""
 
 from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig, load_encoder
+from napari_scribseg.nets.download import fetch_encoder
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.export import export_onnx
 from napari_scribseg.nets.inference import Predictor, fold_batch_norm, for_inference
@@ -21,6 +22,7 @@ __all__ = [
     "Predictor",
     "build",
     "export_onnx",
+    "fetch_encoder",
     "fold_batch_norm",
     "for_inference",
     "interaction_maps",

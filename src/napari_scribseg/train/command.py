@@ -130,7 +130,10 @@ def brs(
         bool, typer.Option("--published", help="The paper's own network on DenseNet-121. Default: a light one.")
     ] = False,
     encoder: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="ImageNet weights: densenet121-a639ec97.pth, with --published.")
+        Path | None,
+        typer.Option(
+            metavar="FILE|download", help="ImageNet's weights, with --published: densenet121-a639ec97.pth, or fetch it."
+        ),
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="clicks (default, as published) or scribbles.")] = None,
     coarse_samples: Annotated[int, typer.Option(min=1, help="Samples without the fine decoder.")] = 300_000,
@@ -163,7 +166,10 @@ def brs(
     if not (fine / _SETTINGS).is_file():
         first: dict[str, Any] = {"config": {**config, "fine": False}, "samples": coarse_samples, "seed": seed}
         if encoder:
-            first["encoder"] = str(encoder.expanduser().absolute())
+            from napari_scribseg.nets import fetch_encoder
+
+            file = fetch_encoder() if str(encoder) == "download" else encoder
+            first["encoder"] = str(file.expanduser().absolute())
         _run(coarse, chosen | first, machine, data, root, resume=resume)
     start = str((coarse / "weights.safetensors").absolute())
     second: dict[str, Any] = {"config": config, "samples": fine_samples, "seed": seed + 1, "start": start}

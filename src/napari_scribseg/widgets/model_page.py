@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QMenu,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -26,13 +27,13 @@ from qtpy.QtWidgets import (
 
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.card import ModelCard, card_path, read_card, write_card
-from napari_scribseg.engines.brs.sources import find_source, runs_code
+from napari_scribseg.engines.brs.sources import find_source, runs_code, shipped_names
 
 __all__ = ["CardDialog", "ModelPage"]
 
 _FILES = "Networks (*.safetensors *.pt2 *.pt *.ts *.pth);;All files (*)"
 _KINDS = {
-    "shipped": "trained with strokes; a network of yours goes here",
+    "shipped": "comes with the package; a network of yours goes here",
     "safetensors": "numbers only, nothing is run",
     "export": "a program of torch.export",
     "torchscript": "a TorchScript program",
@@ -54,7 +55,8 @@ class ModelPage(QGroupBox):
         file.setToolTip("A network of torch.export (.pt2), TorchScript (.pt), or of this package (.safetensors)")
         folder.setToolTip("The folder of a MONAI bundle")
         own = QPushButton("Ours")
-        own.setToolTip("The network that comes with the package")
+        own.setToolTip("The networks that come with the package")
+        own.setMenu(self._shipped(own))
         self.about = QLabel()
         self.about.setWordWrap(True)
         self.trust = QCheckBox("Run it: I know where it comes from")
@@ -64,7 +66,6 @@ class ModelPage(QGroupBox):
         self.say.setToolTip("What the network says of this slice without strokes, into the result; strokes correct it")
         file.clicked.connect(self._on_file)
         folder.clicked.connect(self._on_folder)
-        own.clicked.connect(lambda: self.choose(""))
         self.trust.toggled.connect(lambda _on: self._tell())
         self.card.clicked.connect(self._on_card)
         self.say.clicked.connect(lambda: self.asked.emit())
@@ -80,6 +81,12 @@ class ModelPage(QGroupBox):
         layout.addWidget(self.trust)
         layout.addLayout(bottom)
         self.show_model("", False)
+
+    def _shipped(self, button: QPushButton) -> QMenu:
+        menu = QMenu(button)
+        for name in shipped_names():
+            menu.addAction(name).triggered.connect(lambda _checked=False, name=name: self.choose(name))
+        return menu
 
     def show_model(self, model: str, trust: bool) -> None:
         """Show a network as chosen, without telling."""

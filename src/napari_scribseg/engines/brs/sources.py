@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -84,7 +85,8 @@ def find_source(model: str) -> Source:
         raise InputError(f"the model {model} is missing; {EXPECTED}")
     if path.suffix == ".safetensors":
         return Source("safetensors", model, path)
-    return Source(_archive(path), model, path)
+    stat = path.stat()
+    return Source(_archive(path, stat.st_mtime_ns, stat.st_size), model, path)
 
 
 def card_of(model: str, weights: str) -> ModelCard | None:
@@ -100,8 +102,9 @@ def card_of(model: str, weights: str) -> ModelCard | None:
     return read_card(beside) if source.kind != "shipped" and beside.name else None
 
 
-def _archive(path: Path) -> Literal["export", "torchscript"]:
-    """The kind of a zip file by the names of what it holds; torch writes them all as zip files."""
+@lru_cache(maxsize=8)
+def _archive(path: Path, modified: int, size: int) -> Literal["export", "torchscript"]:
+    """The kind of a zip file as it is now by the names of what it holds; torch writes them all as zip files."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.partition("/")[2] or name for name in archive.namelist()} | set(archive.namelist())
