@@ -256,3 +256,20 @@ def test_cuda_without_a_card_is_one_sentence_and_with_one_keeps_the_contract():
     with pytest.raises(InputError, match="'cuda' was asked for") as error:
         SVCD().prepare(image, "cuda")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("model", ["auto", "paper"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_semantic_features_as_more_channels(model, channels):
+    engine = SVCD(model=model, alpha=8.0, smoothness=20.0, features="colour+semantic")
+    image, scribbles, truth = two_discs((61, 75), channels)
+    compiled = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
+    without = SVCD(model=model, alpha=8.0, smoothness=20.0)
+    plain = without.segment(image, scribbles, without.prepare(image, "cpu"))
+    assert not np.array_equal(compiled.probabilities, plain.probabilities)
+    assert (compiled.labels == truth).mean() > 0.9
+    assert (compiled.labels == on_torch(engine, image, scribbles).labels).mean() > 0.99
+
+
+def test_semantic_features_keep_the_contract():
+    check_engine(SVCD(features="colour+semantic"))

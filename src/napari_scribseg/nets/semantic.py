@@ -29,6 +29,7 @@ SEMANTIC_CHANNELS = 3
 _SHIPPED = "scribble-net"
 _SIDE = 256  # pixels along the longer side of what the network is shown: what the shipped one was trained on, doubled
 _SHRUNK = 2  # the maps of all scales meet at a grid so many times coarser than what the network is shown
+_MARGIN = 16  # pixels added around it, whose maps are cut off again: at a rim, an encoder sees the rim
 _RADIUS, _EPSILON = 8, 1e-3  # of the guided filter, whose guide goes from 0 to 1
 _TAIL = 0.5  # percentage of the values that may lie beyond 0 and 1 each, and is cut
 
@@ -96,10 +97,13 @@ def encoder_maps(image: Tensor, backbone: str, device: str) -> Tensor:
     shrink = min(_SIDE / max(height, width), 1.0)
     size = max(round(height * shrink), 1), max(round(width * shrink), 1)
     seen = functional.interpolate(image, size, mode="bilinear", antialias=True) if shrink < 1 else image
-    grid = max(size[0] // _SHRUNK, 1), max(size[1] // _SHRUNK, 1)
+    seen = functional.pad(seen, (_MARGIN,) * 4, mode="replicate")
+    grid = [-(-(n + 2 * _MARGIN) // _SHRUNK) for n in size]
+    rim = _MARGIN // _SHRUNK
     parts = []
     for one in _encoder(backbone, device)(seen.to(device)):
         scale = functional.interpolate(one.float(), grid, mode="bilinear", align_corners=False)
+        scale = scale[..., rim : grid[0] - rim, rim : grid[1] - rim]
         scale = scale - scale.mean(dim=(2, 3), keepdim=True)
         spread = scale.square().mean(dim=(2, 3)).sum(dim=1).sqrt()
         parts.append(scale / spread.clamp_min(1e-6)[:, None, None, None])
@@ -132,9 +136,11 @@ def _own(path: str, device: str, version: tuple[int, int]) -> Encoder:
             f"the network in {name} takes {channels} input channels; {', '.join(map(str, INPUT_CHANNELS))} are expected"
         )
     model = model.to(device).requires_grad_(False)
-    stages = [m for n, m in model.features.named_children() if n.startswith("denseblock")] if isinstance(
-        model, BRSNet
-    ) else list(model.down)
+    stages = (
+        [m for n, m in model.features.named_children() if n.startswith("denseblock")]
+        if isinstance(model, BRSNet)
+        else list(model.down)
+    )
 
     def encode(image: Tensor) -> list[Tensor]:
         """Maps of each scale when nothing is painted."""
@@ -178,11 +184,13 @@ def _download(timm: Any, name: str) -> str:
     """Path of a timm model's weights, from the hub's cache or the hub; safetensors only."""
     config = timm.get_pretrained_cfg(name)
     if config is None or not config.hf_hub_id:
-        raise InputError(f"the timm model {name!r} has no weights on the Hugging Face hub; one with weights is expected")
+        raise InputError(
+            f"the timm model {name!r} has no weights on the Hugging Face hub; one with weights is expected"
+        )
     hub = importlib.import_module("huggingface_hub")
     repository = config.hf_hub_id if config.hf_hub_id != "timm/" else f"timm/{name}"
     try:
         return str(hub.hf_hub_download(repository, "model.safetensors"))
-    except Exception as error:  # noqa: BLE001 - the hub raises errors of several libraries; each has one meaning here
+    except Exception as error:  # the hub raises errors of several libraries; each has one meaning here
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"the weights of the timm model {name!r} cannot be had: {reason}") from error

@@ -16,10 +16,10 @@ from napari_scribseg.engines.scribble_net.hybrid import MODEL, SVCDState, with_c
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.engines.scribble_net.opinions import Opinion, combine, widest
 from napari_scribseg.engines.scribble_net.passes import first_look, second_look
-from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.engines.scribble_net.refine import boundary_weights, refine
 from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
 from napari_scribseg.engines.scribble_net.views import levels_of
+from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.numerics.device import choose_device
 
 if TYPE_CHECKING:

@@ -150,7 +150,7 @@ class CNN(_FittedToOneImage):
         "Like pwn, but it sees the surroundings of a pixel: for textures; no weights needed.",
     )
 
-    inputs: Inputs = "colour+position"
+    inputs: Inputs = "colour"
     backbone: str = ""
     width: _Width = 16
     depth: _Depth = 2
@@ -199,7 +199,7 @@ class CNNReg(_FittedToOneImage):
     width: _Width = 16
     depth: _Depth = 2
     kernel: _Kernel = 3
-    beta: Annotated[float, Range(0, 1e9, 1e4, "weight of the penalty, in units of 1e-7")] = 1e5
+    beta: Annotated[float, Range(0, 1e9, 1e4, "weight of the penalty, in units of 1e-7")] = 1e7
     penalty: Literal["position", "colour"] = "position"
     steps: _Steps = 100
     rate: _Rate = 0.01
@@ -211,7 +211,7 @@ class CNNReg(_FittedToOneImage):
         _check_kernel(self.kernel)
         if self.penalty not in self.inputs.split("+"):
             raise InputError(
-                f"penalty is {self.penalty!r}, but the inputs are {self.inputs!r}; inputs with {self.penalty} are expected"
+                f"penalty is {self.penalty!r}, but the inputs are {self.inputs!r}; 'colour+position', say, is expected"
             )
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -66,10 +67,10 @@ class PixelLearner:
     def __init__(self, network: PixelNet, planes: Tensor, samples: Samples, penalty: Penalty | None = None) -> None:
         self.network, self._planes = network, planes
         self._penalty = penalty if penalty is not None and penalty.weight > 0 else None
-        self._fitted = self._part(samples, ~samples.judges)
+        self._fitted = self._part(samples, samples.fitted)
         self._judges = self._part(samples, samples.judges)
 
-    def _part(self, samples: Samples, chosen: np.ndarray) -> tuple[Fields, Tensor, Tensor]:
+    def _part(self, samples: Samples, chosen: NDArray[np.bool_]) -> tuple[Fields, Tensor, Tensor]:
         """Receptive fields, their input rows (N, C) and the targets."""
         net, planes = self.network, self._planes
         depth = len(net.weights) if net.kernel > 1 else 0
@@ -112,10 +113,10 @@ class UNetLearner:
 
     def __init__(self, network: SingleUNet, planes: Tensor, samples: Samples) -> None:
         self.network, self._planes = network, planes
-        self._fitted = self._parts(samples, ~samples.judges)
+        self._fitted = self._parts(samples, samples.fitted)
         self._judges = self._parts(samples, samples.judges)
 
-    def _parts(self, samples: Samples, chosen: np.ndarray) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _parts(self, samples: Samples, chosen: NDArray[np.bool_]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """For each crop its planes, the flat indices of the strokes in it, and their targets."""
         if not chosen.any():
             return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ class PixelNet(nn.Module):
         sizes = [in_channels, *[width] * depth]
         self.weights = nn.ParameterList()  # (kernel * kernel * C, width): what a matrix product takes
         self.biases = nn.ParameterList()
-        for inside, outside in zip(sizes[:-1], sizes[1:], strict=True):
+        for inside, outside in pairwise(sizes):
             self.weights.append(_drawn((kernel * kernel * inside, outside), kernel * kernel * inside, generator))
             self.biases.append(_drawn((outside,), kernel * kernel * inside, generator))
         self.head = nn.Parameter(_drawn((width, n_classes), width, generator))

@@ -125,9 +125,7 @@ def _pixel_net(
     return PixelLearner(net.to(state.device), state.planes, samples, penalty)
 
 
-def _unet(
-    engine: Any, state: FitState, samples: Samples, before: nn.Module | None, kept: list[int | None]
-) -> Learner:
+def _unet(engine: Any, state: FitState, samples: Samples, before: nn.Module | None, kept: list[int | None]) -> Learner:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(engine.seed)
         if before is None:
@@ -194,9 +192,7 @@ def _still_right(fitted: Fitted | None, engine: Any, marks: NDArray[np.int32]) -
     return fitted if np.array_equal(fitted.seeds[told], marks[told]) else None
 
 
-def _fitted(
-    engine: Any, learner: Learner, samples: Samples, steps: int, tell: Callable[[float], None]
-) -> LossCurve:
+def _fitted(engine: Any, learner: Learner, samples: Samples, steps: int, tell: Callable[[float], None]) -> LossCurve:
     judge = learner.judge if samples.judges.any() else None
     parameters = [p for p in learner.network.parameters() if p.requires_grad]
     return fit(parameters, learner.loss, judge, steps, engine.rate, tell)

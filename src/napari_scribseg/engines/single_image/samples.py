@@ -26,14 +26,18 @@ class Samples:
         Flat indices, ascending.
     targets : ndarray of shape (N,), int64
         Position of each one's class in ``drawn``.
+    fitted : ndarray of shape (N,), bool
+        Which the network is fitted to: all that are not held back.
     judges : ndarray of shape (N,), bool
-        Which are held back.
+        Which say when to stop: those held back and, so that every class has a say, all of a class that none are held
+        back of; none where no class has any.
     drawn : tuple of int
         Indices of the classes that have strokes.
     """
 
     pixels: NDArray[np.intp]
     targets: NDArray[np.int64]
+    fitted: NDArray[np.bool_]
     judges: NDArray[np.bool_]
     drawn: tuple[int, ...]
 
@@ -60,13 +64,19 @@ class Samples:
         if len(pixels) > most:
             kept = _thinned(targets, len(drawn), most)
             pixels, targets = pixels[kept], targets[kept]
-        judges = _chance(pixels, scribbles.shape[1], seed) < held_back
+        chance = _chance(pixels, scribbles.shape[1], seed)
+        fitted, judges = np.ones(len(pixels), dtype=bool), np.zeros(len(pixels), dtype=bool)
         for k in range(len(drawn)):
             own = targets == k
-            count, held = np.count_nonzero(own), np.count_nonzero(own & judges)
-            if count < _LEAST or 2 * held > count:
-                judges[own] = False
-        return cls(pixels, targets.astype(np.int64), judges, tuple(int(k) for k in drawn))
+            held = own & (chance < held_back)
+            if np.count_nonzero(own) >= _LEAST and 0 < 2 * np.count_nonzero(held) <= np.count_nonzero(own):
+                fitted[held] = False
+                judges |= held
+            else:
+                judges |= own
+        if fitted.all():
+            judges[:] = False
+        return cls(pixels, targets.astype(np.int64), fitted, judges, tuple(int(k) for k in drawn))
 
 
 def _thinned(targets: NDArray[np.intp], n_classes: int, most: int) -> NDArray[np.intp]:

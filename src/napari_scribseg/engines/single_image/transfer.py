@@ -127,7 +127,7 @@ class TransferLearner:
 
     def __init__(self, network: Transfer, seen: Tensor, samples: Samples, shape: tuple[int, int]) -> None:
         self.network, self._seen, self._shape = network, seen, shape
-        self._fitted = self._part(samples, ~samples.judges)
+        self._fitted = self._part(samples, samples.fitted)
         self._judges = self._part(samples, samples.judges)
 
     def _part(self, samples: Samples, chosen: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:

@@ -46,11 +46,14 @@ class CompiledBackend:
 
     def __init__(self, image: Image, pixel: tuple[float, float], engine: SVCD) -> None:
         self._pixel = pixel
+        semantic = model.semantic_planes(engine, image.data, "cpu")
         if engine.model == "paper":
             self._scaled = np.require(scale_intensities(image.data), requirements=["C", "W"])
             self._weights = edge_weights(self._scaled, engine.gamma, pixel)
+            if semantic is not None:
+                self._scaled = np.concatenate((self._scaled, semantic * np.float32(model.PAPER_MEANING)))
         else:
-            self._look = model.Look.at(image.data, pixel)
+            self._look = model.Look.at(image.data, pixel, semantic)
             self._path_cost = self._look.path_cost()
 
     def pose(self, engine: SVCD, scribbles: Scribbles, memory: tuple[LabelTerms, ...] | None, quick: bool) -> Problem:

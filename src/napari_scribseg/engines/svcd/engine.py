@@ -40,6 +40,12 @@ class SVCD:
         Weight of the boundary length: lambda of the model ``"paper"``, per cent of the estimated one in ``"auto"``.
     gamma : float
         How much cheaper the boundary is on edges of the image: ``exp(-gamma |gradient|)``.
+    features : {"colour", "colour+semantic"}
+        What the densities are estimated of: colours or intensities alone, or with the semantic features of a trained
+        network's encoder as three more channels (Droege & Moeller 2021, section 3.1); edges are those of the image.
+    backbone : str
+        For semantic features: empty for the scribble network of the package, a ``.safetensors`` file of this package,
+        or the name of a timm model, whose weights timm's hub downloads.
 
     Raises
     ------
@@ -68,6 +74,8 @@ class SVCD:
         float, Range(0, 1000, 1, "weight of the boundary length; in the model auto, per cent of its own")
     ] = 100.0
     gamma: Annotated[float, Range(0, 50, 0.1, "how much cheaper the boundary is on edges")] = 5.0
+    features: Literal["colour", "colour+semantic"] = "colour"
+    backbone: str = ""
 
     def __post_init__(self) -> None:
         check_parameters(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,15 @@ from napari_scribseg.core import Scribbles
 from napari_scribseg.numerics.fused.filters import gaussian_gradient, rgb_to_lab, smooth
 from napari_scribseg.numerics.intensity import equalize_intensities, is_picture, scale_intensities, some_values
 
+if TYPE_CHECKING:
+    from napari_scribseg.engines.svcd.engine import SVCD
+
 __all__ = [
     "LEAST_SHARE",
     "LEAST_TONE",
     "NO_DENSITY",
     "OPEN_TONE",
+    "PAPER_MEANING",
     "PLACE_ALPHA",
     "PLACE_SIGMA",
     "TONE_SIGMA",
@@ -25,6 +30,7 @@ __all__ = [
     "choose_recipe",
     "colour_reliability",
     "open_label",
+    "semantic_planes",
 ]
 
 PLACE_ALPHA = 10.0  # width of the spatial kernel, in distances to the stroke
@@ -34,6 +40,8 @@ LEAST_SHARE = 1e-3  # added to a label's share of the densities
 LEAST_TONE = 1e-3  # added to a label's density of colours alone
 OPEN_TONE = 0.5  # least density of colours alone that the background has: no strokes show all that lies there
 NO_DENSITY = 1e-12  # sum of the densities below which no label has a share
+PAPER_MEANING = 255.0  # range of semantic features in the published model, that of colours
+_MEANING = 64.0  # and in the self-tuning model
 _JUDGED = 320  # stroke pixels that the reliability of colours is judged by
 _HIDDEN = 15.0  # radius around a stroke pixel that is held back, in finest pixels
 _HIDDEN_SHARE = 0.35  # and at most this share of the extent of its label's strokes
@@ -55,7 +63,8 @@ class Look:
     Attributes
     ----------
     features : ndarray of shape (C, H, W), float32
-        CIELAB colours of a picture, scaled intensities of anything else, on a scale of about 0 to 255.
+        CIELAB colours of a picture, scaled intensities of anything else, on a scale of about 0 to 255; then semantic
+        features, where they are asked for.
     smoothed : ndarray of shape (C, H, W), float32
         The same, smoothed.
     edges : ndarray of shape (H, W), float32
@@ -73,8 +82,8 @@ class Look:
     picture: bool
 
     @classmethod
-    def at(cls, data: Float32, pixel: tuple[float, float]) -> Look:
-        """Look at an image of shape (C, H, W)."""
+    def at(cls, data: Float32, pixel: tuple[float, float], semantic: Float32 | None = None) -> Look:
+        """Look at an image of shape (C, H, W), with semantic features of shape (3, H, W) from 0 to 1 or without."""
         picture = is_picture(data)
         if picture:
             features = rgb_to_lab(np.require(scale_intensities(data), requirements=["C", "W"]))
@@ -85,6 +94,8 @@ class Look:
         gradient = gaussian_gradient(features, _SMOOTHING, pixel)
         unit = max(float(np.percentile(some_values(gradient), 90)), 0.05 * float(gradient.max()))
         edges = np.multiply(gradient, np.float32(1 / unit if unit > 0 else 0), out=gradient)
+        if semantic is not None:
+            features = np.concatenate((features, semantic * np.float32(_MEANING)))
         return cls(features, smooth(features, _SMOOTHING, pixel), edges, pixel, picture)
 
     def boundary_weights(self, strength: float) -> Float32:
@@ -152,6 +163,15 @@ def choose_recipe(look: Look, seeds: NDArray[np.int32], n_classes: int) -> tuple
     recipe = replace(_BY_PATH.towards(_BY_COLOUR, share), width=width)
     how = f"reliability {reliability:.2f}, kernel width {width * PLACE_SIGMA:g}"
     return recipe, (f"labels {share:.0%} by intensity ({how}), {1 - share:.0%} by paths that avoid edges",)
+
+
+def semantic_planes(engine: SVCD, data: Float32, device: str) -> Float32 | None:
+    """Semantic features of an image, shape (3, H, W), from 0 to 1; None where the engine wants none."""
+    if engine.features == "colour":
+        return None
+    from napari_scribseg.nets.semantic import semantic_features  # torch is loaded for it alone
+
+    return semantic_features(data, engine.backbone, device)
 
 
 def open_label(scribbles: Scribbles) -> int | None:

@@ -78,11 +78,14 @@ class TensorBackend:
     def __init__(self, image: Image, pixel: tuple[float, float], engine: SVCD, device: str) -> None:
         self._pixel = pixel
         self._device = device
+        semantic = model.semantic_planes(engine, image.data, device)
         if engine.model == "paper":
             self._image = self._put(scale_intensities(image.data))
             self._weights = edge_weights(self._image, engine.gamma, pixel)
+            if semantic is not None:
+                self._image = torch.cat((self._image, self._put(semantic) * model.PAPER_MEANING))
         else:
-            self._look = look = model.Look.at(image.data, pixel)
+            self._look = look = model.Look.at(image.data, pixel, semantic)
             self._path_cost = look.path_cost()
             self._features, self._smoothed = self._put(look.features), self._put(look.smoothed)
 

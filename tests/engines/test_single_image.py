@@ -1,0 +1,430 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, get_engine
+from napari_scribseg.engines.single_image import CNN, PWN, CNNReg, UNetSingle, pipeline
+from napari_scribseg.engines.single_image.fields import Fields, gather
+from napari_scribseg.engines.single_image.fit import fit
+from napari_scribseg.engines.single_image.learners import Penalty, PixelLearner, UNetLearner
+from napari_scribseg.engines.single_image.network import PixelNet
+from napari_scribseg.engines.single_image.samples import Samples
+from napari_scribseg.engines.single_image.unet import SingleUNet, crops_around
+from napari_scribseg.testing import check_engine, two_discs
+
+ENGINES = [PWN(), CNN(), CNNReg(), UNetSingle(width=4, steps=30)]
+NAMES = [e.info.name for e in ENGINES]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def answer(engine, image, scribbles, state=None):
+    return engine.segment(image, scribbles, state or engine.prepare(image, "cpu"))
+
+
+def random_strokes(shape, n_classes=3, share=0.05, seed=0):
+    """Single pixels all over, the corners among them."""
+    rng = np.random.default_rng(seed)
+    seeds = np.where(rng.random(shape) < share, rng.integers(0, n_classes, shape), -1).astype(np.int32)
+    seeds[0, 0], seeds[-1, -1], seeds[0, -1] = 0, 1, n_classes - 1
+    return Scribbles(seeds, n_classes)
+
+
+def on_whole_image(net, planes, samples):
+    """Cross-entropy of the whole image's logits, where all that is not fitted to is ignored."""
+    targets = torch.full((planes.shape[1] * planes.shape[2],), -100)
+    targets[samples.pixels[samples.fitted]] = torch.from_numpy(samples.targets[samples.fitted])
+    return functional.cross_entropy(net(planes[None]), targets.reshape(1, *planes.shape[1:]), ignore_index=-100)
+
+
+def gradients(loss, net):
+    return torch.autograd.grad(loss, list(net.parameters()))
+
+
+def pixel_net(channels=5, classes=3, kernel=3, depth=2, seed=0):
+    return PixelNet(channels, classes, 8, depth, kernel, torch.Generator().manual_seed(seed)).double()
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=NAMES)
+def test_contract(engine):
+    check_engine(engine, minimum_accuracy=0.6)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=NAMES)
+def test_registered_with_its_own_name(engine):
+    assert type(get_engine(engine.info.name)) is type(engine)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_colours_alone_tell_the_discs_apart(name):
+    image, scribbles, truth = two_discs(channels=3)
+    colour = {"penalty": "colour"} if name == "cnn-reg" else {}
+    found = answer(get_engine(name, inputs="colour", **colour), image, scribbles)
+    assert (found.labels == truth).mean() > 0.9
+
+
+# the fit at the receptive fields is that on the whole image
+
+
+@pytest.mark.parametrize(("kernel", "depth"), [(1, 2), (3, 1), (3, 2), (5, 3)])
+def test_loss_and_gradients_are_those_of_the_whole_image(kernel, depth):
+    planes = torch.rand(5, 23, 31, dtype=torch.float64)
+    samples = Samples.of(random_strokes((23, 31)), 0.2, 0)
+    net = pixel_net(kernel=kernel, depth=depth)
+    loss, expected = PixelLearner(net, planes, samples).loss(), on_whole_image(net, planes, samples)
+    torch.testing.assert_close(loss, expected)
+    for ours, whole in zip(gradients(loss, net), gradients(expected, net), strict=True):
+        torch.testing.assert_close(ours, whole)
+
+
+def test_weights_after_some_steps_are_those_of_the_whole_image():
+    planes = torch.rand(3, 19, 26, dtype=torch.float64)
+    samples = Samples.of(random_strokes((19, 26)), 0.0, 0)
+    ours, whole = pixel_net(3), pixel_net(3)
+    fit(list(ours.parameters()), PixelLearner(ours, planes, samples).loss, None, 25, 1e-2, lambda _: None)
+    fit(list(whole.parameters()), lambda: on_whole_image(whole, planes, samples), None, 25, 1e-2, lambda _: None)
+    start = pixel_net(3)
+    for a, b, c in zip(ours.parameters(), whole.parameters(), start.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)
+        assert (a - c).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("channels", [slice(3, 5), slice(0, 3)], ids=["position", "colour"])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_the_penalty_is_that_of_the_whole_image(channels, kernel):
+    planes = torch.rand(5, 17, 22, dtype=torch.float64)
+    samples = Samples.of(random_strokes((17, 22), share=0.2), 0.0, 0)
+    net = pixel_net(kernel=kernel)
+    loss = PixelLearner(net, planes, samples, Penalty(0.7, channels)).loss()
+    inputs = planes.clone().requires_grad_(True)
+    plain = on_whole_image(net, inputs, samples)
+    (gradient,) = torch.autograd.grad(plain, inputs, create_graph=True)
+    expected = plain + 0.7 * gradient[channels].abs().sum()
+    assert expected > plain * 1.001
+    torch.testing.assert_close(loss, expected)
+    for ours, whole in zip(gradients(loss, net), gradients(expected, net), strict=True):
+        torch.testing.assert_close(ours, whole)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 3])
+@pytest.mark.parametrize("shape", [(90, 140), (77, 121)])
+def test_a_unet_on_crops_is_that_on_the_whole_image(levels, shape):
+    seeds = np.full(shape, -1, dtype=np.int32)
+    seeds[4:6, 5:15], seeds[60:62, 100:120], seeds[-1, -5:] = 0, 1, 1
+    samples = Samples.of(Scribbles(seeds, 2), 0.0, 0)
+    torch.manual_seed(0)
+    net = SingleUNet(2, 2, 4, levels).double()
+    planes = torch.rand(2, *shape, dtype=torch.float64)
+    boxes = crops_around(samples.pixels, shape, net.reach, net.stride)
+    area = sum((r.stop - r.start) * (c.stop - c.start) for r, c in boxes)
+    assert area < shape[0] * shape[1] or levels == 3
+    loss, expected = UNetLearner(net, planes, samples).loss(), on_whole_image(net, planes, samples)
+    torch.testing.assert_close(loss, expected)
+    for ours, whole in zip(gradients(loss, net), gradients(expected, net), strict=True):
+        torch.testing.assert_close(ours, whole)
+
+
+def test_bands_make_no_difference():
+    planes = torch.rand(4, 150, 400)
+    net = pixel_net(4, kernel=5).float()
+    told = []
+    found = net.everywhere(planes, told.append)
+    assert len(told) > 2
+    torch.testing.assert_close(found, net(planes[None])[0].detach())
+
+
+def test_what_lies_outside_the_image_is_zero():
+    fields = Fields.of(np.asarray([0]), (3, 4), 3, 1)
+    assert fields.sources.tolist() == [0, 1, 4, 5]
+    patch = gather(torch.tensor([[1.0], [2.0], [3.0], [4.0]]), fields.tables[0])
+    assert patch.tolist() == [[0, 0, 0, 0, 1, 2, 0, 3, 4]]
+
+
+# when a fit ends, and what it keeps
+
+
+def test_the_best_weights_on_what_is_held_back_are_kept():
+    parameter = nn.Parameter(torch.tensor(4.0))
+    curve = fit([parameter], lambda: parameter**2, lambda: (parameter - 2.0) ** 2 + 1, 1000, 0.1, lambda _: None)
+    assert abs(float(parameter) - 2.0) < 0.5
+    assert curve.kept < curve.steps[-1] < 1000
+    assert curve.held_back[curve.steps == curve.kept] == curve.held_back.min()
+    assert curve.fitted[-1] < curve.fitted[0]
+    assert f"step {curve.kept} of {curve.steps[-1]}" in curve.describe()
+
+
+def test_without_a_judge_every_step_is_taken():
+    parameter = nn.Parameter(torch.tensor(4.0))
+    curve = fit([parameter], lambda: parameter**2, None, 33, 0.1, lambda _: None)
+    assert (curve.kept, curve.steps[-1]) == (33, 33)
+    assert np.isnan(curve.held_back).all()
+
+
+def test_what_is_held_back_stays_so_and_leaves_every_class_a_part():
+    _, scribbles, _ = two_discs((200, 260))
+    seeds = scribbles.seeds.copy()
+    seeds[100, 20:120], seeds[101, 150:240] = 1, 2
+    first = Samples.of(Scribbles(seeds, 3), 0.2, 0)
+    held = first.pixels[~first.fitted]
+    assert 0.05 < len(held) / len(first.pixels) < 0.45
+    for k in range(3):
+        assert np.count_nonzero(first.fitted & (first.targets == k)) * 2 >= np.count_nonzero(first.targets == k)
+    seeds[150, 20:120] = 0
+    second = Samples.of(Scribbles(seeds, 3), 0.2, 0)
+    kept = np.isin(second.pixels, first.pixels)
+    assert np.array_equal(second.pixels[kept & ~second.fitted], held)
+
+
+def test_a_class_with_few_pixels_is_fitted_whole_and_still_has_a_say():
+    _, scribbles, _ = two_discs((200, 260))
+    samples = Samples.of(scribbles, 0.3, 0)
+    small = samples.targets > 0
+    assert samples.fitted[small].all()
+    assert samples.judges[small].all()
+    assert not samples.fitted.all()
+    assert not Samples.of(scribbles, 0.0, 0).judges.any()
+
+
+def test_the_answer_tells_the_fit_and_keeps_its_curve():
+    image, scribbles, _ = two_discs()
+    found = answer(CNN(steps=20), image, scribbles)
+    assert found.notes[0].startswith("fitted afresh: kept the weights of step")
+    curve = found.state.curve
+    assert len(curve.steps) == len(curve.fitted) == len(curve.held_back) >= 2
+    assert found.state.planes.shape == (1, *image.shape)
+    assert CNN().prepare(image, "cpu").curve is None
+
+
+# a further stroke
+
+
+def with_stroke(scribbles, index=1):
+    seeds = scribbles.seeds.copy()
+    seeds[10, 10:40] = index
+    return Scribbles(seeds, scribbles.n_classes, scribbles.ids)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_further_stroke_goes_on_from_the_last_weights(name):
+    image, scribbles, _ = two_discs()
+    engine = get_engine(name, steps=20, width=4)
+    first = answer(engine, image, scribbles)
+    before = [p.detach().clone() for p in first.state.fitted.network.parameters()]
+    more = with_stroke(scribbles, 0)
+    second = answer(engine, image, more, first.state)
+    assert second.notes[0].startswith("went on from the last answer's weights")
+    assert second.state.curve.steps[-1] == 5
+    for a, b in zip(before, first.state.fitted.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    again = answer(engine, image, more, first.state)
+    assert np.array_equal(again.probabilities, second.probabilities)
+
+
+def test_the_same_strokes_get_the_same_answer_without_a_fit():
+    image, scribbles, _ = two_discs()
+    first = answer(CNN(), image, scribbles)
+    second = answer(CNN(), image, scribbles, first.state)
+    assert np.array_equal(first.probabilities, second.probabilities)
+    assert second.state.curve is first.state.curve
+
+
+def test_a_stroke_that_was_taken_back_leaves_no_trace():
+    image, scribbles, _ = two_discs()
+    cold = answer(PWN(), image, scribbles)
+    drawn = answer(PWN(), image, with_stroke(scribbles), cold.state)
+    back = answer(PWN(), image, scribbles, drawn.state)
+    assert np.array_equal(back.probabilities, cold.probabilities)
+    other = answer(PWN(seed=1), image, scribbles, drawn.state)
+    assert other.notes[0].startswith("fitted afresh")
+
+
+@pytest.mark.parametrize("name", ["pwn", "unet-single"])
+def test_a_new_class_joins_those_that_are_known(name):
+    image, scribbles, truth = two_discs(channels=3)
+    engine = get_engine(name, inputs="colour", width=8)
+    two = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds).astype(np.int32), 2, (0, 7))
+    first = answer(engine, image, two)
+    three = Scribbles(scribbles.seeds, 3, (0, 7, 5))
+    second = answer(engine, image, three, first.state)
+    assert second.state.fitted.ids == (0, 7, 5)
+    assert second.state.curve.steps[-1] > 25
+    assert (second.labels == truth).mean() > 0.9
+
+
+def test_the_seed_decides():
+    image, scribbles, _ = two_discs()
+    one, two, other = (answer(CNN(seed=s, steps=10), image, scribbles).probabilities for s in (3, 3, 4))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_the_global_generator_is_left_alone():
+    image, scribbles, _ = two_discs()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    answer(UNetSingle(steps=1, width=2), image, scribbles)
+    assert torch.equal(torch.rand(3), expected)
+
+
+# inputs of all kinds
+
+
+@pytest.mark.parametrize("channels", range(1, 9))
+@pytest.mark.parametrize("name", NAMES)
+def test_images_of_1_to_8_channels(name, channels):
+    image, scribbles, _ = two_discs((30, 34), channels)
+    found = answer(get_engine(name, steps=3, width=4), image, scribbles)
+    assert np.isfinite(found.probabilities).all()
+    np.testing.assert_allclose(found.probabilities.sum(0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_12_labels(name):
+    truth = np.repeat(np.arange(12), 6)[None].repeat(40, 0)
+    image = Image.from_array(np.random.default_rng(0).permutation(12)[truth] * 20.0, (1, 1))
+    seeds = np.full(truth.shape, -1, dtype=np.int32)
+    seeds[10:30, 2::6] = truth[10:30, 2::6]
+    settings = {"steps": 40} if name == "unet-single" else {"steps": 300}
+    found = answer(get_engine(name, **settings), image, Scribbles(seeds, 12))
+    assert found.probabilities.shape == (12, *truth.shape)
+    assert (found.labels == truth).mean() > (0.3 if name == "unet-single" else 0.6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_strokes_on_every_pixel(name):
+    image, _, truth = two_discs()
+    found = answer(get_engine(name, steps=3), image, Scribbles(truth.astype(np.int32), 3))
+    assert np.array_equal(found.labels, truth)
+
+
+def test_of_very_many_stroke_pixels_some_are_taken_and_the_answer_says_so():
+    seeds = np.zeros((200, 200), dtype=np.int32)
+    seeds[:4], seeds[50, 50:60] = 1, 2
+    samples = Samples.of(Scribbles(seeds, 3), 0.0, 0, most=1500)
+    counts = np.bincount(samples.targets)
+    assert counts[2] == 10
+    assert len(samples.pixels) <= 1500
+    assert counts.min() > 9
+    image = Image.from_array(np.random.default_rng(0).random((200, 200)), (1, 1))
+    found = answer(PWN(steps=1), image, Scribbles(seeds, 3))
+    assert any(note.startswith("fitted to") and note.endswith("of 40000 stroke pixels") for note in found.notes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(1, 30), (30, 1), (2, 2)])
+def test_odd_shapes_constant_images_and_classes_without_strokes(name, shape):
+    image = Image.from_array(np.full(shape, 7.0), (1, 1))
+    seeds = np.full(shape, -1, dtype=np.int32)
+    seeds[0, 0], seeds[-1, -1] = 0, 2
+    found = answer(get_engine(name, steps=2, width=4), image, Scribbles(seeds, 4))
+    assert np.isfinite(found.probabilities).all()
+    assert not found.probabilities[[1, 3]].any()
+
+
+def test_semantic_features_are_an_input_and_a_picture():
+    image, scribbles, _ = two_discs(channels=3)
+    found = answer(PWN(inputs="colour+semantic", steps=5), image, scribbles)
+    assert found.state.planes.shape[0] == 6
+    picture = found.state.semantic
+    assert picture.shape == (*image.shape, 3)
+    assert 0 <= picture.min() < picture.max() <= 1
+    assert PWN().prepare(image, "cpu").semantic is None
+
+
+def test_positions_go_from_0_to_1_and_colours_too():
+    image, _, _ = two_discs((20, 31), channels=3)
+    state = CNN(inputs="colour+position").prepare(image, "cpu")
+    colour, position = state.planes[state.where["colour"]], state.planes[state.where["position"]]
+    assert (float(position[0, 0, 5]), float(position[0, -1, 5])) == (0, 1)
+    assert (float(position[1, 3, 0]), float(position[1, 3, -1])) == (0, 1)
+    assert colour.min() >= -0.3
+    assert colour.max() <= 1.3
+
+
+# reports
+
+
+def test_previews_while_it_fits(monkeypatch):
+    monkeypatch.setattr(pipeline, "_PREVIEW_AFTER", 0.0)
+    image, scribbles, _ = two_discs()
+    seen = []
+
+    def report(fraction, preview=None):
+        seen.append((fraction, preview))
+
+    engine = CNN(steps=20)
+    engine.segment(image, scribbles, engine.prepare(image, "cpu"), report)
+    previews = [p for _, p in seen if p is not None]
+    assert len(previews) >= 3
+    for preview in previews:
+        assert "preview" in preview.notes
+        np.testing.assert_allclose(preview.probabilities.sum(0), 1, atol=1e-5)
+    assert [f for f, _ in seen] == sorted(f for f, _ in seen)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_can_be_stopped_in_the_middle_without_harm(name):
+    image, scribbles, _ = two_discs()
+    engine = get_engine(name, steps=30, width=4)
+    first = answer(engine, image, scribbles)
+    calls = 0
+
+    def stop(fraction, preview=None):
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        engine.segment(image, with_stroke(scribbles), first.state, stop)
+    again = answer(engine, image, scribbles, first.state)
+    assert np.array_equal(again.probabilities, first.probabilities)
+    assert torch.get_num_threads() == 1
+
+
+# bad input
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("pwn", {"inputs": "color"}, "inputs is 'color'; expected one of colour, position"),
+        ("cnn", {"kernel": 4}, "kernel is 4; an odd number of pixels is expected"),
+        ("cnn", {"depth": 0}, "depth is 0; expected 1 to 16"),
+        ("cnn-reg", {"inputs": "colour"}, "penalty is 'position', but the inputs are 'colour'"),
+        ("cnn-reg", {"beta": -1.0}, "beta is -1.0; expected 0 to"),
+        ("unet-single", {"levels": 5}, "levels is 5; expected 0 to 4"),
+        ("pwn", {"rate": float("nan")}, "rate is nan; a finite number"),
+        ("pwn", {"steps": 1.5}, "steps is 1.5; a whole number"),
+    ],
+)
+def test_bad_parameters_are_refused_in_one_sentence(name, parameters, message):
+    with pytest.raises(InputError) as caught:
+        get_engine(name, **parameters)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=NAMES)
+def test_volumes_are_refused(engine):
+    image = Image.from_array(np.zeros((4, 5, 6)), (1, 1, 1))
+    with pytest.raises(InputError, match=f"3 spatial axes; {engine.info.name} takes 2"):
+        engine.prepare(image, "cpu")
+
+
+def test_the_penalty_changes_the_answer():
+    image, scribbles, _ = two_discs()
+    weak, strong = (answer(dataclasses.replace(CNNReg(), beta=b), image, scribbles) for b in (0.0, 1e8))
+    plain = answer(CNN(inputs="colour+position"), image, scribbles)
+    assert np.array_equal(weak.labels, plain.labels)
+    assert not np.array_equal(strong.labels, plain.labels)
