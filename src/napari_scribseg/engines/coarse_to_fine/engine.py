@@ -38,7 +38,7 @@ class CoarseToFine:
         What is masked: the image made smaller, as published, or what an encoder finds in it.
     shapes : {"regions", "smooth", "paper"}
         Masks to learn from: ``"paper"`` rectangles and circles, ``"smooth"`` random smooth shapes as well,
-        ``"regions"`` all of these moved to the borders of the image's own regions.
+        ``"regions"`` all of these moved to the borders of the image's own regions, as is then what the user draws.
     sloppiness : float
         Largest error of the outlines that it learns to forgive: root mean square, in cells; 0 as published.
     width : int
@@ -78,12 +78,12 @@ class CoarseToFine:
     mask: Literal["predicted", "thresholded"] = "predicted"
     representation: Literal["downscaled", "encoder"] = "downscaled"
     shapes: Literal["regions", "smooth", "paper"] = "regions"
-    sloppiness: Annotated[float, Range(0, 3, 0.1, "error of the outlines that it learns to forgive, in cells")] = 0.7
+    sloppiness: Annotated[float, Range(0, 3, 0.1, "error of the outlines that it learns to forgive, in cells")] = 0.3
     width: Annotated[int, Range(8, 1024, 8, "channels of the first layer")] = 64
     repeats: Annotated[int, Range(1, 512, 1, "how often the coarse picture is repeated in the input")] = 4
     noise: Annotated[float, Range(0, 255, 1, "of each repetition, on the scale 0 to 255")] = 5.0
-    samples: Annotated[int, Range(8, 20000, 100, "masks to learn from; a quarter is held back")] = 1000
-    epochs: Annotated[int, Range(1, 1000, 1, "most rounds through the samples")] = 10
+    samples: Annotated[int, Range(8, 20000, 100, "masks to learn from; a quarter is held back")] = 600
+    epochs: Annotated[int, Range(1, 1000, 1, "most rounds through the samples")] = 4
     resolution: Annotated[int, Range(32, 2048, 32, "longer side of the image that the network works on")] = 256
     seed: Annotated[int, Range(0, 2**31 - 1, 1, "of all that is drawn at random")] = 0
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_scribseg.engines.coarse_to_fine.shapes import Regions, draw_shape, find_regions, sloppy_cells, snap
+from napari_scribseg.engines.coarse_to_fine.shapes import draw_shape, find_regions, sloppy_cells, snap
 from napari_scribseg.nets.upscaler import Upscaler, UpscalerConfig
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Fit:
         self._engine, self._picture, self._device = engine, picture, device
         self._lock = threading.Lock()
         self._steps: Iterator[float] | None = self._run()
+        self.regions = find_regions(np.moveaxis(picture, 0, -1)) if engine.shapes == "regions" else ()
         self.image = torch.from_numpy(picture)[None].to(device)
         self.net = self._network()
         self.small = torch.nn.functional.adaptive_avg_pool2d(self.image, self.net.grid)
@@ -105,29 +106,27 @@ class Fit:
         start = _START if self._engine.mask == "predicted" else 0.0
         return self.net(coarse, cells, self.image if len(self.net.encoder) else None, start)
 
-    def _sample(self, number: int, regions: Regions) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _sample(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """What is meant, packed into bits, and the cells that a person covers who draws it roughly."""
         engine, shape = self._engine, (self._picture.shape[1], self._picture.shape[2])
         random = np.random.default_rng([engine.seed, number])
         kinds = _KINDS["paper" if engine.shapes == "paper" else "smooth"]
         mask = draw_shape(shape, kinds[random.integers(len(kinds))], random)
-        if regions:
-            mask = snap(mask, regions[random.integers(len(regions))])
+        if self.regions:
+            mask = snap(mask, self.regions)
         error = random.uniform(0, engine.sloppiness)
         return np.packbits(mask), sloppy_cells(mask, self.net.grid, error, random)
 
     def _run(self) -> Iterator[float]:
         """The whole fit, in steps; yields the share done."""
         engine = self._engine
-        regions = find_regions(np.moveaxis(self._picture, 0, -1)) if engine.shapes == "regions" else ()
-        yield 0.02
         masks, cells = [], []
         for number in range(engine.samples):
-            packed, covered = self._sample(number, regions)
+            packed, covered = self._sample(number)
             masks.append(packed)
             cells.append(covered)
             if number % 16 == 15:
-                yield 0.02 + 0.08 * number / engine.samples
+                yield 0.1 * number / engine.samples
         bits, shown = np.stack(masks), torch.from_numpy(np.stack(cells)).float()[:, None]
         held = max(int(_HELD_BACK * engine.samples), 1)
         optimiser = torch.optim.Adam(self.net.parameters(), lr=_RATE)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.engines.coarse_to_fine.fitting import Fit
 from napari_scribseg.engines.coarse_to_fine.outlines import Drawing, cell_labels, read_drawing
+from napari_scribseg.engines.coarse_to_fine.shapes import Regions, snap
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.intensity import scale_intensities
 
@@ -62,10 +63,10 @@ def segment(
     grid = fit.net.grid
     report(0.0)
     drawing = read_drawing(scribbles, scribbles.shape[0] / grid[0])
-    cells = cell_labels(_shrunk(drawing, (small[0], small[1])), state.picture, grid, scribbles.n_classes)
+    rough = _snapped(_shrunk(drawing, (small[0], small[1])), fit.regions)
+    cells = cell_labels(rough, state.picture, grid, scribbles.n_classes)
     if not fit.done:
-        rough = np.repeat(np.repeat(cells, -(-small[0] // grid[0]), 0), -(-small[1] // grid[1]), 1)
-        shares = _one_hot(rough, scribbles.n_classes) * np.float32(_PREVIEW) + np.float32(
+        shares = _one_hot(cells, scribbles.n_classes) * np.float32(_PREVIEW) + np.float32(
             (1 - _PREVIEW) / scribbles.n_classes
         )
         report(0.01, _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, ()))
@@ -127,6 +128,17 @@ def _shrunk(drawing: Drawing, size: tuple[int, int]) -> Drawing:
     rows, columns = np.nonzero(drawing.strokes >= 0)
     strokes[rows * size[0] // shape[0], columns * size[1] // shape[1]] = drawing.strokes[rows, columns]
     return Drawing(drawing.areas[np.ix_(*at)], strokes, drawing.background)
+
+
+def _snapped(drawing: Drawing, regions: Regions) -> Drawing:
+    """The drawing with its areas at the borders of regions, the smaller areas on top."""
+    if not regions or not (drawing.areas >= 0).any():
+        return drawing
+    areas = np.full_like(drawing.areas, -1)
+    classes, sizes = np.unique(drawing.areas[drawing.areas >= 0], return_counts=True)
+    for index in classes[np.argsort(-sizes)]:
+        areas[snap(drawing.areas == index, regions)] = index
+    return Drawing(areas, drawing.strokes, drawing.background)
 
 
 def _resized(channels: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -71,24 +73,33 @@ def find_regions(picture: NDArray[np.float32]) -> Regions:
     found = []
     for scale in np.geomspace(150, 450, _SCALES) * (area / 256**2) ** 0.5:
         smallest = max(int(area * scale / 4e6), 8)
-        found.append(felzenszwalb(picture, scale=float(scale), sigma=0.8, min_size=smallest, channel_axis=-1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # it asks whether many channels are meant
+            found.append(felzenszwalb(picture, scale=float(scale), sigma=0.8, min_size=smallest, channel_axis=-1))
     return tuple(found)
 
 
-def snap(mask: Mask, regions: NDArray[np.intp]) -> Mask:
-    """The union of the regions that lie mostly in a mask; the mask itself where that would be another shape.
+def snap(mask: Mask, regions: Regions) -> Mask:
+    """A mask moved to the borders of regions: the union of those that lie mostly in it, by a vote of the scales.
 
     Parameters
     ----------
     mask : ndarray of shape (H, W), bool
         What was meant, roughly.
-    regions : ndarray of shape (H, W), integer
-        Numbers of regions from 0.
+    regions : tuple of ndarray of shape (H, W), integer
+        Numbers of regions from 0; an odd number of scales.
+
+    Returns
+    -------
+    ndarray of shape (H, W), bool
+        The mask itself where the union would be another shape.
     """
-    flat = regions.reshape(-1)
-    sizes = np.bincount(flat)
-    inside = np.bincount(flat[mask.reshape(-1)], minlength=sizes.size)
-    snapped: Mask = (inside > 0.5 * sizes)[regions]
+    votes = np.zeros(mask.shape, dtype=np.intp)
+    for scale in regions:
+        sizes = np.bincount(scale.reshape(-1))
+        inside = np.bincount(scale[mask], minlength=sizes.size)
+        votes += (inside > 0.5 * sizes)[scale]
+    snapped: Mask = votes > len(regions) // 2
     common, both = np.count_nonzero(snapped & mask), np.count_nonzero(snapped | mask)
     return snapped if common > _ALIKE * both else mask
 

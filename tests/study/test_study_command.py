@@ -1,0 +1,109 @@
+"""scribseg study, and its experiment with sloppy outlines."""
+
+import csv
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from napari_scribseg.bench.rows import RowFile
+from napari_scribseg.core import InputError
+from napari_scribseg.datasets import open_data_set
+from napari_scribseg.study import parts
+from napari_scribseg.study.command import study
+from napari_scribseg.study.sloppiness import SloppyPlan, agreement, measure
+
+QUICK = "coarse-to-fine:samples=8,epochs=1,width=8,repeats=1"
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Run the command with a small study in this process; returns its exit status and what it wrote."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(study)
+    small = parts.Part(
+        "width",
+        "Widths",
+        {("c", "2"): "pwn:steps=5,width=2", ("c", "4"): "pwn:steps=5,width=4", ("d", "2"): "nobody"},
+        {("c", "4"): 0.5},
+        (parts.Claim("wider is better", "pwn:steps=5,width=4", "pwn:steps=5,width=2"),),
+        axis="width",
+    )
+    monkeypatch.setattr(parts, "PARTS", (small,))
+    monkeypatch.setattr(parts, "SLOPPY_METHODS", {"quick": QUICK})
+
+    def run(*arguments):
+        result = CliRunner().invoke(app, [str(a) for a in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout.splitlines()
+
+    return run
+
+
+def test_a_folder_with_strokes(command, folder, tmp_path):
+    out = tmp_path / "out"
+    code, written = command("--out", out, "--data", folder(), "--outlines", 2)
+    assert code == 0
+    names = {line.rsplit("/", 1)[-1] for line in written}
+    assert {"study.md", "width.csv", "width-differences.csv", "width-pairs.png", "sloppiness.csv"} <= names
+    page = (out / "study.md").read_text()
+    assert "paper 0.500" in page
+    assert "`nobody`: there is no engine" in page
+    assert "| quick | 0.03 |" in page
+    table = list(csv.DictReader((out / "width.csv").open()))
+    assert [line["images"] for line in table] == ["2", "2", "0"]
+    assert all(0 <= float(line["iou"]) <= 1 for line in table[:2])
+    assert {row.protocol for row in RowFile(out / "strokes").rows()} == {"human"}
+
+
+def test_it_goes_on_where_it_was(command, folder, tmp_path):
+    out, data = tmp_path / "out", folder()
+    command("--out", out, "--data", data, "--cases", 1, "--outlines", 2)
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "outlines").glob("*.csv")}
+    rows = RowFile(out / "strokes").rows()
+    command("--out", out, "--data", data, "--outlines", 2)
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "outlines").glob("*.csv")}
+    assert len(before) == 1
+    assert len(after) == 2
+    assert before.items() <= after.items()
+    kept = [repr(r) for r in RowFile(out / "strokes").rows() if r.case == rows[0].case]
+    assert kept == [repr(r) for r in rows]
+    with pytest.raises(InputError, match="outlines"):
+        command("--out", out, "--data", data, "--outlines", 3)
+
+
+def test_a_simulated_user_where_nobody_drew(command, folder, tmp_path):
+    out = tmp_path / "out"
+    assert command("--out", out, "--data", folder(1, drawn=False), "--part", "width")[0] == 0
+    rows = RowFile(out / "strokes").rows()
+    assert {(row.protocol, row.interaction) for row in rows} == {("strokes", 1)}
+    assert not (out / "outlines").exists()
+
+
+def test_agreement():
+    a, b = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    a[:2], b[:3] = True, True
+    assert agreement([a, a]) == 1
+    assert agreement([a, b]) == pytest.approx(2 / 3)
+    assert agreement([a, a, b]) == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
+
+
+def test_more_sloppy_outlines_agree_less(folder, tmp_path):
+    plan = SloppyPlan((QUICK,), (open_data_set(folder(1)),), errors=(0.02, 0.2), outlines=3)
+    told = []
+    rows = measure(plan, tmp_path / "o", lambda done, total, what: told.append((done, total)))
+    assert told == [(1, 1)]
+    assert [row.error for row in rows] == [0.02, 0.2]
+    assert rows[0].drawn_agreement > rows[1].drawn_agreement
+    assert rows[0].drawn_iou > rows[1].drawn_iou
+    assert rows == measure(plan, tmp_path / "o", lambda *_: None)
+
+
+def test_a_foreign_file_is_told(folder, tmp_path):
+    plan = SloppyPlan((QUICK,), (open_data_set(folder(1)),), errors=(0.1,), outlines=2)
+    measure(plan, tmp_path / "o", lambda *_: None)
+    next((tmp_path / "o").glob("*.csv")).write_text("x,y\n1,2\n")
+    with pytest.raises(InputError, match="another folder"):
+        measure(plan, tmp_path / "o", lambda *_: None)
