@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from psygnal import Signal
 
 from napari_scribseg.core.classes import ClassTable
@@ -20,6 +20,7 @@ from napari_scribseg.session.autosave import Autosave
 from napari_scribseg.session.compare import Comparison
 from napari_scribseg.session.desk import Desk
 from napari_scribseg.session.propagate import Propagation
+from napari_scribseg.session.readable import Readable
 from napari_scribseg.session.replay import replay
 from napari_scribseg.session.runner import Runner
 from napari_scribseg.session.sidecar import read_with_volume, write
@@ -35,7 +36,7 @@ STATE_BYTES = 32 << 20
 MakeEngine = Callable[..., Engine[Any]]
 
 
-class Session:
+class Session(Readable):
     """Strokes in, labels out, plane by plane; no window needed.
 
     All state is changed in the owner's thread: call every method there. The worker reads a plane, prepares the engine
@@ -121,51 +122,6 @@ class Session:
             self._autosave = Autosave(Path(sidecar), lambda: take(state), self._runner.in_background, self.hint.emit)
 
     @property
-    def volume(self) -> Volume:
-        """What is annotated."""
-        return self._state.volume
-
-    @property
-    def labels(self) -> NDArray[Any]:
-        """The output, shape (\\*S), uint8 or uint16, background 0; replaced (``changed``) when ids outgrow uint8."""
-        return self._state.canvas.labels
-
-    def finished_labels(self) -> NDArray[Any]:
-        """A copy of the output for saving, without the preview that :attr:`labels` shows while a job runs."""
-        return self._state.canvas.finished()
-
-    def painted(self, index: Plane | int | None = None) -> NDArray[Any]:
-        """The strokes of a plane, shape (H, W), 0 where unpainted; a copy."""
-        return self._state.canvas.strokes.get(self.plane(index))
-
-    def painted_planes(self, displayed: tuple[int, int] | None = None) -> list[Plane]:
-        """The planes with strokes that lie along two axes (the last two by default)."""
-        return self._state.canvas.strokes.planes(displayed)
-
-    def results(self, index: Plane | int | None = None) -> Update | None:
-        """The last result of a plane, as long as memory allows; None where there is none."""
-        return self._runner.result(self.plane(index))
-
-    @property
-    def accepted(self) -> frozenset[Plane]:
-        """The locked planes."""
-        return frozenset(self._state.canvas.accepted)
-
-    def is_accepted(self, index: Plane | int | None = None) -> bool:
-        """Whether a plane is locked."""
-        return self.plane(index) in self._state.canvas.accepted
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request is under way."""
-        return self._runner.is_busy
-
-    @property
-    def has_preview(self) -> bool:
-        """Whether :attr:`labels` shows a preview of the request under way."""
-        return self._runner.has_preview
-
-    @property
     def engine(self) -> Engine[Any]:
         """The engine in use, with its parameters."""
         return self._state.engine
@@ -208,10 +164,6 @@ class Session:
     def overlap(self, overlap: str) -> None:
         self._state.overlap = as_overlap(overlap)
         self.changed.emit()
-
-    def plane(self, index: Plane | int | None = None) -> Plane:
-        """The plane meant by an index along the axis in use, by a Plane, or by None in a 2D image, if there is one."""
-        return self._state.find_plane(index)
 
     def draw(
         self,
@@ -273,8 +225,9 @@ class Session:
         Raises
         ------
         InputError
-            If there is no such plane.
+            If there is no such plane, or the session is closed.
         """
+        self._require_open()
         self._runner.prepare(self.plane(index))
 
     def overtake(self) -> None:
@@ -290,16 +243,6 @@ class Session:
         """Do again what was undone last; False where there is nothing."""
         self._require_open()
         return self._desk.redo()
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return self._state.history.can_undo
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is a step to do again."""
-        return self._state.history.can_redo
 
     def accept(self, index: Plane | int | None = None) -> bool:
         """Lock a plane: no result changes its voxels until it is reopened. False while it is being computed."""
