@@ -15,7 +15,9 @@ import typer
 from napari_scribseg.options import Device
 
 if TYPE_CHECKING:
+    from napari_scribseg.bench.rows import Row
     from napari_scribseg.datasets import DataSet
+    from napari_scribseg.study.sloppiness import Sloppiness
 
 __all__ = ["study"]
 
@@ -138,7 +140,7 @@ def _scribbled(
     slices: int | None,
     seed: int,
     device: Device,
-) -> list:
+) -> list[Row]:
     """One answer of each method to each image: people's strokes, or a simulated user's where nobody drew."""
     from napari_scribseg.bench.command import show_progress
     from napari_scribseg.bench.play import Rules
@@ -157,7 +159,7 @@ def _scribbled(
 
 def _outlined(
     sets: tuple[DataSet, ...], out: Path, cases: int | None, outlines: int, seed: int, device: Device
-) -> list:
+) -> list[Sloppiness]:
     from napari_scribseg.bench.command import show_progress
     from napari_scribseg.io.lock import locked
     from napari_scribseg.study.parts import SLOPPY_METHODS

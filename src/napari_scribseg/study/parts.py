@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["PARTS", "PUBLISHED_SLOPPINESS", "SLOPPY_METHODS", "Claim", "Part", "all_methods"]
+__all__ = ["PARTS", "SLOPPY_METHODS", "Claim", "Part", "all_methods"]
 
 _COLUMNS = {
     "c": "colour",
@@ -16,6 +16,7 @@ _COLUMNS = {
 _SIDES = (1, 3, 5, 7)
 _WIDTHS = (4, 8, 16, 32, 64)
 _DEPTHS = (1, 2, 3, 4, 6)
+_FROZEN = ("nothing", "encoder", "all but the last layer")
 _BETAS = (0, 10_000, 100_000, 1_000_000, 10_000_000)
 
 
@@ -63,8 +64,8 @@ def all_methods(parts: tuple[Part, ...]) -> tuple[str, ...]:
 
 def _table1() -> Part:
     cells = {("SVCD", "c & sp"): "svcd:model=paper", ("SVCD, model auto", "c & sp"): "svcd"}
-    cells |= {("SVCD", "c & sp & se"): "svcd:model=paper,inputs=colour+semantic"}
-    cells |= {("SVCD, model auto", "c & sp & se"): "svcd:inputs=colour+semantic"}
+    cells |= {("SVCD", "c & sp & se"): "svcd:model=paper,features=colour+semantic"}
+    cells |= {("SVCD, model auto", "c & sp & se"): "svcd:features=colour+semantic"}
     for row, name in (("PWN", "pwn"), ("CNN", "cnn"), ("U-Net", "unet-single")):
         cells |= {(row, column): f"{name}:inputs={inputs}" for column, inputs in _COLUMNS.items()}
     cells |= {
@@ -93,7 +94,7 @@ def _table1() -> Part:
         Claim("position does not help the U-Net", f"unet-single:{colour}", f"unet-single:{both}"),
         Claim("the penalty helps the CNN", f"cnn-reg:{both}", f"cnn:{both}"),
         Claim("semantic features help the CNN", "cnn:inputs=colour+semantic", f"cnn:{colour}"),
-        Claim("semantic features help the model", "svcd:inputs=colour+semantic", "svcd"),
+        Claim("semantic features help the model", "svcd:features=colour+semantic", "svcd"),
     )
     return Part("table1", "Methods and inputs (paper 000, table 1)", cells, published, claims)
 
@@ -114,9 +115,9 @@ def _beta() -> Part:
 
 
 def _finetune() -> Part:
-    cells = {(f"freeze {part}", "c"): f"finetune:freeze={part}" for part in ("none", "encoder")}
+    cells = {(f"{part} frozen", "c"): f"finetune:frozen={part}" for part in _FROZEN}
     published = {("ENet (published)", "c"): 0.52, ("DeepLabv3 (published)", "c"): 0.59}
-    claims = (Claim("fine-tuning is worse than a small CNN", "cnn:inputs=colour+position", "finetune:freeze=none"),)
+    claims = (Claim("fine-tuning is worse than a small CNN", "cnn:inputs=colour+position", "finetune:frozen=encoder"),)
     cells[("CNN, for comparison", "c")] = "cnn:inputs=colour+position"
     return Part("finetune", "Fine-tuning a trained network (paper 000, section 3.3)", cells, published, claims)
 
@@ -137,5 +138,3 @@ SLOPPY_METHODS: Mapping[str, str] = {
     "and the image's regions": "coarse-to-fine",
     "and an encoder": "coarse-to-fine:representation=encoder",
 }
-
-PUBLISHED_SLOPPINESS = "given the varying and sloppy user input, the produced reconstructions are also roughly the same"

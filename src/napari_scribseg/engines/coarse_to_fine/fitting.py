@@ -84,7 +84,8 @@ class Fit:
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(engine.seed)
-            return Upscaler(config).to(self._device, memory_format=torch.channels_last)
+            net = Upscaler(config).to(self._device)
+        return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def reconstruct(self, cells: Tensor, noise: torch.Generator) -> Tensor:
         """What the network makes of the cells that are shown.
@@ -104,7 +105,8 @@ class Fit:
         disturbed = torch.randn(shown.shape, generator=noise).to(shown) * (self._engine.noise / 255)
         coarse = torch.cat((shown + disturbed, cells), dim=1).contiguous(memory_format=torch.channels_last)
         start = _START if self._engine.mask == "predicted" else 0.0
-        return self.net(coarse, cells, self.image if len(self.net.encoder) else None, start)
+        made: Tensor = self.net(coarse, cells, self.image if len(self.net.encoder) else None, start)
+        return made
 
     def _sample(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """What is meant, packed into bits, and the cells that a person covers who draws it roughly."""
@@ -139,7 +141,7 @@ class Fit:
                 chosen = order[start : start + _BATCH]
                 loss = self._loss(bits[chosen], shown[chosen], noise)
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 yield 0.1 + 0.9 * (epoch + start / len(order)) / engine.epochs
             score = self._held_back(bits[:held], shown[:held])

@@ -128,12 +128,13 @@ def cell_labels(
         from skimage.filters import sobel
         from skimage.segmentation import watershed
 
-        edges = np.max([sobel(channel) for channel in picture], axis=0)
-        labels = watershed(edges, markers=known + 1) - 1
+        edges = np.max([sobel(channel) for channel in picture], axis=0)  # type: ignore[no-untyped-call]
+        labels = watershed(edges, markers=known + 1) - 1  # type: ignore[no-untyped-call]
     rows, columns = labels.shape
     cell = (np.arange(rows) * grid[0] // rows)[:, np.newaxis] * grid[1] + np.arange(columns) * grid[1] // columns
     weight = np.where(drawing.strokes >= 0, float(labels.size), 1.0)  # one stroke pixel outweighs every area
     votes = np.bincount(
         (cell * n_classes + labels).reshape(-1), weight.reshape(-1), minlength=grid[0] * grid[1] * n_classes
     )
-    return votes.reshape(*grid, n_classes).argmax(-1).astype(np.int32)
+    most: NDArray[np.int32] = votes.reshape(*grid, n_classes).argmax(-1).astype(np.int32)
+    return most

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -69,7 +69,8 @@ def segment(
         shares = _one_hot(cells, scribbles.n_classes) * np.float32(_PREVIEW) + np.float32(
             (1 - _PREVIEW) / scribbles.n_classes
         )
-        report(0.01, _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, ()))
+        preview: Segmentation[Any] = _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, ())
+        report(0.01, preview)
         fit.advance(lambda share: report(0.01 + (_FITTED - 0.01) * share))
     report(_FITTED)
     shares = _class_shares(engine, cells, scribbles.n_classes, drawing.background, state)
@@ -115,7 +116,8 @@ def _answer(
 
 
 def _one_hot(labels: NDArray[np.int32], n_classes: int) -> NDArray[np.float32]:
-    return (labels == np.arange(n_classes).reshape(-1, *(1,) * labels.ndim)).astype(np.float32)
+    hot: NDArray[np.float32] = (labels == np.arange(n_classes).reshape(-1, *(1,) * labels.ndim)).astype(np.float32)
+    return hot
 
 
 def _shrunk(drawing: Drawing, size: tuple[int, int]) -> Drawing:

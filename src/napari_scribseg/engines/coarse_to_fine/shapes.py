@@ -40,10 +40,12 @@ def draw_shape(shape: tuple[int, int], kind: str, random: np.random.Generator) -
     x = np.arange(shape[1])[np.newaxis] - random.uniform(0, shape[1])
     if kind == "rectangle":
         high, wide = random.uniform(_SMALLEST, _LARGEST, 2) * side
-        return (np.abs(y) <= high) & (np.abs(x) <= wide)
+        box: Mask = (np.abs(y) <= high) & (np.abs(x) <= wide)
+        return box
     radius = random.uniform(_SMALLEST, _LARGEST) * side
     if kind == "circle":
-        return y**2 + x**2 <= radius**2
+        disc: Mask = y**2 + x**2 <= radius**2
+        return disc
     stretch = np.exp(random.normal(0, 0.25))
     y, x = y * stretch, x / stretch
     angle = np.arctan2(y, x)
@@ -51,7 +53,8 @@ def draw_shape(shape: tuple[int, int], kind: str, random: np.random.Generator) -
     for number in range(2, _WAVES + 2):
         size, phase = random.normal(0, 0.35 / number), random.uniform(0, 2 * np.pi)
         waves += size * np.cos(number * angle + phase)
-    return np.hypot(y, x) <= radius * np.clip(1 + waves, 0.2, None)
+    smooth: Mask = np.hypot(y, x) <= radius * np.clip(1 + waves, 0.2, None)
+    return smooth
 
 
 def find_regions(picture: NDArray[np.float32]) -> Regions:
@@ -133,4 +136,5 @@ def sloppy_cells(mask: Mask, grid: tuple[int, int], error: float, random: np.ran
             place += drift * (error * size / np.sqrt((drift**2).mean()))
     at = [np.clip(np.rint(p), 0, n - 1).astype(np.intp) for p, n in zip((rows, columns), mask.shape, strict=True)]
     seen = mask[at[0], at[1]].reshape(grid[0], 3, grid[1], 3)
-    return seen.mean(axis=(1, 3)) >= 0.5
+    covered: Mask = seen.mean(axis=(1, 3)) >= 0.5
+    return covered
