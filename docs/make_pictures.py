@@ -6,6 +6,7 @@ folder can be named as the first argument.
 
 import itertools
 import os
+import re
 import sys
 import tempfile
 import time
@@ -191,6 +192,28 @@ def photograph(folder):
     studio.close()
 
 
+def own_network(folder):
+    """A U-Net for nuclei alone, and corrected by strokes; the nuclei are those that the page itself makes."""
+    page = (Path(__file__).parent / "tutorial-unet.md").read_text(encoding="utf-8")
+    space = {}
+    exec(re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1], space)
+    studio = Studio(folder)
+    studio.viewer.add_image(space["cells"], name="cells", contrast_limits=(0, 110))
+    studio.open_widget()
+    studio.choose_engine("brs")
+    studio.widget.engines.models.choose("nuclei-unet")
+    studio.begin(classes("cell"))
+    studio.widget.engines.models.say.click()
+    while not studio.front.session.labels.any():
+        wait(0.1)
+    studio.shoot("unet-alone")
+    studio.stroke(1, [(152, 119), (152, 130)], 4)
+    studio.stroke(1, [(95, 57), (95, 66)], 4)
+    studio.stroke(1, [(54, 187), (54, 197)], 4)
+    studio.shoot("unet-corrected")
+    studio.close()
+
+
 def recording(folder):
     """The trained network under the pen: the canvas at moments of a stroke that is still being drawn, and after it."""
     studio = Studio(folder)
@@ -233,6 +256,7 @@ def main():
         mr_volume(folder, "dark")
         mr_volume(folder, "light")
         photograph(folder)
+        own_network(folder)
         recording(folder)
 
 
