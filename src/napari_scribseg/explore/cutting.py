@@ -78,9 +78,7 @@ class Cutter:
             return network_edges(picture.data, self.device)
         return gaussian_edges(picture.data)
 
-    def around(
-        self, index: int, picture: Picture, kind: Gradient, window: tuple[slice, slice]
-    ) -> NDArray[np.float32]:
+    def around(self, index: int, picture: Picture, kind: Gradient, window: tuple[slice, slice]) -> NDArray[np.float32]:
         """The gradient in a window; that of the last image is kept, for strokes come one after the other."""
         if self._last is None or self._last[:2] != (index, kind):
             self._last = (index, kind, self.gradient(index, picture, kind))

@@ -102,7 +102,9 @@ def build_hierarchy(
     rag = hg.make_region_adjacency_graph_from_labelisation(graph, hg.labelisation_watershed(graph, weights))
     if rag.num_vertices() == 1:
         return _one_region(gradient.shape)
-    basins = hg.rag_back_project_vertex_weights(rag, np.arange(rag.num_vertices(), dtype=np.int32)).reshape(gradient.shape)
+    basins = hg.rag_back_project_vertex_weights(rag, np.arange(rag.num_vertices(), dtype=np.int32)).reshape(
+        gradient.shape
+    )
     frontier = hg.rag_accumulate_on_edges(rag, hg.Accumulators.min, weights)
     mean = hg.rag_accumulate_on_edges(rag, hg.Accumulators.mean, weights)
     tree, altitudes = _by(hg, criterion, rag, frontier)

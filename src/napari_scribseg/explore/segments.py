@@ -19,6 +19,8 @@ _COLUMNS: dict[str, tuple[Any, tuple[int, ...], float]] = {  # type, shape of an
     "box": (np.int32, (4,), 0),
     "label": (np.int32, (), 0),
     "place": (np.float32, (2,), np.nan),
+    "settled": (np.bool_, (), False),
+    "print": (np.int64, (2,), 0),
 }
 
 Key = tuple[int, int, int, int]
@@ -88,8 +90,9 @@ class SegmentTable:
     ----------
     maps : list of (ndarray of shape (H, W), int32) or None
         The id of the segment of each pixel, from 1 on; None for an image that was not cut.
-    image, area, box, label, place : ndarray
-        One entry for each id, that of 0 unused. ``label`` 0 is unlabelled; ``place`` is NaN where there is none.
+    image, area, box, label, place, settled, print : ndarray
+        One entry for each id, that of 0 unused. ``label`` 0 is unlabelled; ``place`` is NaN where there is none, and
+        ``settled`` says whether it comes from the segment's own features; ``print`` is that of :class:`Regions`.
     features : ndarray of shape (n, D), float32
         Rows of NaN where there are none; D is 0 before the first.
     """
@@ -99,6 +102,8 @@ class SegmentTable:
     box: NDArray[np.int32]
     label: NDArray[np.int32]
     place: NDArray[np.float32]
+    settled: NDArray[np.bool_]
+    print: NDArray[np.int64]
 
     def __init__(self) -> None:
         self.maps: list[NDArray[np.int32] | None] = []
@@ -132,9 +137,7 @@ class SegmentTable:
 
     def identify(self, image: int, regions: Regions) -> NDArray[np.int64]:
         """The id of each region, shape (k,); new ones for pixels that were no segment before."""
-        keys = [
-            (image, int(a), int(p), int(q)) for a, (p, q) in zip(regions.area, regions.print, strict=True)
-        ]
+        keys = [(image, int(a), int(p), int(q)) for a, (p, q) in zip(regions.area, regions.print, strict=True)]
         ids = np.array([self.keys.get(key, 0) for key in keys], dtype=np.int64)
         new = np.flatnonzero(ids == 0)
         ids[new] = self._size + np.arange(len(new))
@@ -143,6 +146,7 @@ class SegmentTable:
         self.image[ids[new]] = image
         self.area[ids[new]] = regions.area[new]
         self.box[ids[new]] = regions.box[new]
+        self.print[ids[new]] = regions.print[new]
         return ids
 
     def put(self, image: int, window: tuple[slice, slice], ids: NDArray[np.int32], shape: tuple[int, int]) -> None:
@@ -192,6 +196,10 @@ class SegmentTable:
         if not known.all():
             raise InputError(f"there is no segment {wanted[~known][0]}; the ids that the workspace gives are expected")
         return wanted
+
+    def reserve(self, size: int) -> None:
+        """Let the next id be ``size``, as in the workspace that a file was made from."""
+        self._grow(size - self._size)
 
     def _grow(self, count: int) -> None:
         self._size += count

@@ -7,7 +7,7 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +15,14 @@ from psygnal import Signal
 
 from napari_scribseg.core import ClassTable, InputError, Report, Scribbles, Stroke, silent
 from napari_scribseg.core.classes import MAX_ID
-from napari_scribseg.explore.correction import as_pixels, split_mask
-from napari_scribseg.explore.cutting import CutSettings, Cutter, with_threshold
+from napari_scribseg.explore import output, storage
+from napari_scribseg.explore.cache import FeatureCache, default_folder
+from napari_scribseg.explore.cutting import CutSettings
+from napari_scribseg.explore.editor import Editor
 from napari_scribseg.explore.gradients import as_edge_map
-from napari_scribseg.explore.history import History, MapPatch, Step
+from napari_scribseg.explore.looks import Looks
 from napari_scribseg.explore.pictures import Added, Picture, Pictures, read_pictures
-from napari_scribseg.explore.segments import SegmentTable, describe_regions
+from napari_scribseg.explore.segments import SegmentTable
 
 __all__ = ["Workspace"]
 
@@ -28,7 +30,8 @@ BATCH = 15  # images, as in the authors' code
 REGIONS = 50  # segments an image, where no threshold was chosen
 
 Ids = NDArray[np.int64]
-_WHOLE = (slice(None), slice(None))
+Filter = Literal["all", "unlabelled", "uncertain"]
+UNCERTAIN = 0.5  # of the entropy; from here on a segment is called uncertain
 
 
 class Workspace:
@@ -40,9 +43,13 @@ class Workspace:
         Names and colours; classes that :meth:`assign` is given and that it does not know are added.
     device : str
         Where encoders run: ``"auto"``, ``"cpu"``, ``"cuda"``.
+    cache : PathLike, optional
+        Folder for features; the user's cache folder by default.
 
     Attributes
     ----------
+    pictures : list of Picture
+        The images.
     images_changed : Signal()
         Images were added.
     segments_changed : Signal(tuple of int)
@@ -68,15 +75,20 @@ class Workspace:
     places_changed = Signal()
     classes_changed = Signal()
 
-    def __init__(self, classes: ClassTable | None = None, *, device: str = "auto") -> None:
+    def __init__(
+        self,
+        classes: ClassTable | None = None,
+        *,
+        device: str = "auto",
+        cache: str | PathLike[str] | None = None,
+    ) -> None:
         self._classes = classes or ClassTable()
-        self.device = device
         self.pictures: list[Picture] = []
-        self.settings = CutSettings()
         self.table = SegmentTable()
-        self._cutter = Cutter(device)
-        self._history = History()
         self._lock = RLock()
+        self._editor = Editor(self.table, self.pictures, self._lock, device)
+        folder = default_folder() if cache is None else Path(cache)
+        self._looks = Looks(self.table, self.pictures, self._lock, device, FeatureCache(folder))
 
     # images
 
@@ -110,7 +122,7 @@ class Workspace:
     def set_edges(self, index: int, edges: ArrayLike) -> None:
         """Give an edge map of shape (H, W) for an image, for ``cut(gradient="given")``."""
         picture = self._picture(index)
-        self._cutter.set_edges(index, as_edge_map(edges, picture.shape))
+        self._editor.cutter.set_edges(index, as_edge_map(edges, picture.shape))
 
     def next_batch(self, size: int = BATCH) -> tuple[int, ...]:
         """The next images without segments, at most so many, to be given to :meth:`cut`."""
@@ -157,33 +169,25 @@ class Workspace:
         indices = list(range(len(self.pictures))) if images is None else [int(i) for i in images]
         if not indices:
             raise InputError("there are no images to cut; add some first")
-        pictures = [self._picture(i) for i in indices]
-        chosen = self._chosen(threshold, settings)
-        hierarchies = []
-        for n, (index, picture) in enumerate(zip(indices, pictures, strict=True)):
-            report(n / len(indices))
-            hierarchies.append(self._cutter.hierarchy(index, picture, chosen))
-        if threshold is None and (chosen != self.settings or not chosen.threshold):
-            chosen = with_threshold(chosen, hierarchies, regions)
-        cuts = [hierarchy.cut(chosen.threshold) for hierarchy in hierarchies]
-        report(1.0)
-        with self._lock:
-            self.settings = chosen
-            patches = [p for i, cut in zip(indices, cuts, strict=True) if (p := self._placed(i, cut)) is not None]
-            none = np.zeros(0, dtype=np.int64)
-            if patches:
-                self._apply(Step("cut", tuple(patches), none, none.astype(np.int32), none.astype(np.int32)))
-        return self._changed(patches)
+        indices = [self._index(i) for i in indices]
+        changed = self._editor.cut(indices, threshold, regions, settings, report)
+        self._segments_changed(changed)
+        return changed
+
+    @property
+    def settings(self) -> CutSettings:
+        """How the images were cut last."""
+        return self._editor.settings
 
     def preview(self, index: int, threshold: float | None = None, **settings: Any) -> NDArray[np.int32]:
         """What :meth:`cut` would make of an image: regions 0 to k - 1, shape (H, W). Nothing changes."""
-        chosen = self._chosen(threshold, settings)
-        return self._cutter.hierarchy(index, self._picture(index), chosen).cut(chosen.threshold)
+        chosen = self._editor.chosen(threshold, settings)
+        return self._editor.cutter.hierarchy(index, self._picture(index), chosen).cut(chosen.threshold)
 
     def gradient(self, index: int, kind: str | None = None) -> NDArray[np.float32]:
         """The gradient that an image is cut by, shape (H, W), 0 to 1."""
         chosen = replace(self.settings, gradient=kind) if kind else self.settings  # type: ignore[arg-type]
-        return self._cutter.gradient(index, self._picture(index), chosen.gradient)
+        return self._editor.cutter.gradient(index, self._picture(index), chosen.gradient)
 
     def split(
         self,
@@ -210,26 +214,10 @@ class Workspace:
         InputError
             If there is no such segment, or not a stroke of each sign in it.
         """
-        with self._lock:
-            (identity,) = self.table.require([segment])
-            index = int(self.table.image[identity])
-            picture, window = self.pictures[index], self._window(identity)
-            before = self._map(index)[window]
-            marks = [as_pixels(strokes, picture.shape)[window] for strokes in (positive, negative)]
-            gradient = self._cutter.around(index, picture, self.settings.gradient, window)
-            mask = before == identity
-            parts, n_positive = split_mask(gradient, mask, *marks)
-            origin = (window[0].start, window[1].start)
-            ids = self.table.identify(index, describe_regions(parts, origin, picture.shape[1]))
-            new = ids[~self.table.described(ids)]
-            self.table.place[new] = self.table.place[identity]
-            after = before.copy()
-            after[mask] = ids[parts[mask]]
-            patch = MapPatch.of(index, window, before, after)
-            labels = np.where(np.arange(len(ids)) < n_positive, self.table.label[identity], 0).astype(np.int32)
-            self._apply(Step("split", (patch,), ids, self.table.label[ids], labels))
-        self._changed([patch])
-        return ids[:n_positive], ids[n_positive:]
+        positives, negatives, index = self._editor.split(segment, positive, negative)
+        self._segments_changed((index,))
+        self.labels_changed.emit(np.concatenate((positives, negatives)))
+        return positives, negatives
 
     # classes
 
@@ -266,13 +254,9 @@ class Workspace:
         """
         if isinstance(label, bool) or int(label) != label or not 0 <= label <= MAX_ID:
             raise InputError(f"the class is {label!r}; a whole number from 0 (none) to {MAX_ID} is expected")
-        with self._lock:
-            wanted = self.table.require(ids)
-            wanted = wanted[self.table.label[wanted] != label]
-            if not len(wanted):
-                return wanted
-            after = np.full(len(wanted), label, dtype=np.int32)
-            self._apply(Step("assign", (), wanted, self.table.label[wanted], after))
+        wanted = self._editor.assign(ids, int(label))
+        if not len(wanted):
+            return wanted
         if label and label not in self.classes:
             self.classes = self.classes.with_ids([int(label)])
         self.labels_changed.emit(wanted)
@@ -289,12 +273,12 @@ class Workspace:
     @property
     def can_undo(self) -> bool:
         """Whether there is a step to take back."""
-        return bool(self._history.done)
+        return bool(self._editor.history.done)
 
     @property
     def can_redo(self) -> bool:
         """Whether there is a step to do again."""
-        return bool(self._history.undone)
+        return bool(self._editor.history.undone)
 
     # what a window asks
 
@@ -313,22 +297,183 @@ class Workspace:
         inside = 0 <= row < height and 0 <= column < width
         return int(self._map(index)[row, column]) if inside else 0
 
+    def inside(self, outline: ArrayLike, ids: ArrayLike | None = None) -> Ids:
+        """The segments whose places lie in a box or lasso.
+
+        Parameters
+        ----------
+        outline : array_like of shape (2, 2) or (N, 2)
+            Two opposite corners of a box, or the corners of a lasso, in coordinates of :meth:`places`.
+        ids : array_like of int, optional
+            Look among these only; all by default.
+        """
+        among = self.ids() if ids is None else self.table.require(ids)
+        return output.inside(self.table.place[among], np.asarray(outline, dtype=np.float64), among)
+
+    def places(self, ids: ArrayLike) -> NDArray[np.float32]:
+        """Places in the plane, shape (n, 2), in the order of ``ids``; NaN where a segment was not embedded yet."""
+        return self.table.place[np.asarray(ids, dtype=np.int64)]
+
+    def thumbnail(self, segment: int, size: int = 48) -> NDArray[np.uint8]:
+        """A small picture of a segment and a little around it, which is darker; shape (size, size, 3)."""
+        (identity,) = self.table.require([segment])
+        index = int(self.table.image[identity])
+        return output.thumbnail(self.pictures[index], self._map(index), int(identity), self.table.box[identity], size)
+
+    # what they look like
+
+    def use_encoder(self, view: str = "maps", backbone: str = "") -> None:
+        """Choose what describes segments; features, metric and plane of another choice are forgotten.
+
+        Parameters are those of :func:`~napari_scribseg.explore.encoders.make_encoder`: ``"maps"`` (one look at each
+        image) or ``"crops"`` (a look at each segment, as in the paper), and the network.
+        """
+        self._looks.use(view, backbone)
+
+    def embed(self, *, refit: bool = False, report: Report = silent) -> Ids:
+        """Describe the segments that are new, and give them places in the plane; those that have one stay.
+
+        Parameters
+        ----------
+        refit : bool
+            Place all anew, by their classes too, starting from where they are.
+        report : Report
+
+        Returns
+        -------
+        ndarray of int64
+            The segments that got places.
+
+        Raises
+        ------
+        InputError
+            If there are no segments, umap-learn is not installed, or a network cannot be had.
+        Cancelled
+            If ``report`` asked for it; features that were computed are kept.
+        """
+        placed = self._looks.embed(refit=refit, report=report)
+        if len(placed):
+            self.places_changed.emit()
+        return placed
+
+    def learn(self, report: Report = silent) -> int:
+        """Learn from the classes which segments are alike, and place all segments anew, from where they are.
+
+        One round of metric learning on a linear layer behind the encoder; further rounds go on from it.
+
+        Returns
+        -------
+        int
+            How many labelled segments were learned from.
+
+        Raises
+        ------
+        InputError
+            If there are labelled segments of fewer than two classes, or a package of the extra is missing.
+        Cancelled
+            If ``report`` asked for it; nothing was learned then.
+        """
+        count = self._looks.learn(report)
+        self.places_changed.emit()
+        return count
+
+    def local_places(self, ids: ArrayLike, report: Report = silent) -> tuple[Ids, NDArray[np.float32]]:
+        """A plane of its own for a selection, in which nearest neighbours matter most.
+
+        Returns
+        -------
+        ids : ndarray of shape (n,), int64
+        places : ndarray of shape (n, 2), float32
+            The places of the workspace do not change.
+        """
+        wanted = self.table.require(ids)
+        return wanted, self._looks.local(wanted, report)
+
+    def uncertainty(self, ids: ArrayLike | None = None) -> NDArray[np.float32]:
+        """How uncertain the class of each segment is by its looks, 0 to 1, in the order of ``ids`` (all by default)."""
+        return self._looks.uncertainty(self.ids() if ids is None else np.asarray(ids, dtype=np.int64))
+
+    def filtered(self, which: Filter) -> Ids:
+        """All segments, the unlabelled ones, or the unlabelled ones whose uncertainty is at least 0.5."""
+        ids = self.ids()
+        if which not in ("all", "unlabelled", "uncertain"):
+            raise InputError(f"the filter is {which!r}; one of all, unlabelled, uncertain is expected")
+        if which == "all":
+            return ids
+        ids = ids[self.table.label[ids] == 0]
+        return ids if which == "unlabelled" else ids[self._looks.uncertainty(ids) >= UNCERTAIN]
+
+    def most_uncertain(self, count: int = 1) -> Ids:
+        """The unlabelled segments to look at next, the most uncertain first."""
+        ids = self.filtered("unlabelled")
+        return ids[np.argsort(-self._looks.uncertainty(ids), kind="stable")[:count]]
+
+    # output
+
     def labels(self, index: int) -> NDArray[Any]:
         """The label image, shape (H, W), uint8 or uint16: 0 where no class is assigned, and for the background."""
         with self._lock:
-            table = self.table.label.copy()
-            found = self._map(self._index(index))
-        if self.classes.background is not None:
-            table[table == self.classes.background] = 0
-        labels = table[found]
-        return labels.astype(np.uint8 if labels.max(initial=0) <= 255 else np.uint16)
+            return output.label_image(self._map(self._index(index)), self.table.label, self.classes.background)
 
-    def _chosen(self, threshold: float | None, settings: dict[str, Any]) -> CutSettings:
-        known = {"gradient", "criterion", "simplification"}
-        if not set(settings) <= known:
-            raise InputError(f"the settings {sorted(set(settings) - known)} are unknown; {sorted(known)} are expected")
-        chosen = replace(self.settings, **settings)
-        return chosen if threshold is None else replace(chosen, threshold=threshold)
+    def scribbles(self, index: int) -> Scribbles:
+        """Strokes for an engine from the classes of an image: the middle lines of its labelled segments.
+
+        Raises
+        ------
+        InputError
+            If no segment of the image has a class.
+        """
+        with self._lock:
+            return output.as_scribbles(self._map(self._index(index)), self.table.label, self.classes.background)
+
+    def save_labels(self, folder: str | PathLike[str], extension: str = ".nii.gz") -> tuple[Path, ...]:
+        """Write the labels of all images that were cut, one file for each image or volume, with names and colours.
+
+        Returns
+        -------
+        tuple of Path
+            The files written: ``NAME_labels.nii.gz`` and its table of classes.
+
+        Raises
+        ------
+        InputError
+            If nothing was cut, or a file cannot be written; see :func:`napari_scribseg.io.write_labels`.
+        """
+        return output.save_labels(self, Path(folder).expanduser(), extension)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write images' places, segments, classes, features, what was learned and the plane to one file.
+
+        Images that came from files are named, not copied. Undo does not outlive a file.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written; one that was there is unchanged.
+        """
+        with self._lock:
+            content = storage.pack(self)
+        storage.write(content, Path(path).expanduser())
+
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        device: str = "auto",
+        cache: str | PathLike[str] | None = None,
+    ) -> Workspace:
+        """Go on with a workspace from a file.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, damaged, not a workspace or from a newer version, or an image of it is not where it
+            was nor beside the file, or has changed its size.
+        """
+        workspace = cls(device=device, cache=cache)
+        storage.restore(workspace, Path(path).expanduser())
+        return workspace
 
     def _index(self, index: int) -> int:
         if isinstance(index, bool) or int(index) != index or not 0 <= index < len(self.pictures):
@@ -342,42 +487,16 @@ class Workspace:
         found = self.table.maps[index]
         return np.zeros(self.pictures[index].shape, dtype=np.int32) if found is None else found
 
-    def _window(self, identity: int) -> tuple[slice, slice]:
-        top, left, bottom, right = (int(n) for n in self.table.box[identity])
-        return slice(top, bottom), slice(left, right)
-
-    def _placed(self, index: int, regions: NDArray[np.int32]) -> MapPatch | None:
-        """The change that makes regions the segments of an image; None where they are it already."""
-        ids = self.table.identify(index, describe_regions(regions, (0, 0), regions.shape[1]))
-        after = ids.astype(np.int32)[regions]
-        before = self.table.maps[index]
-        if before is not None and np.array_equal(before, after):
-            return None
-        return MapPatch.of(index, _WHOLE, before, after)
-
-    def _apply(self, step: Step) -> None:
-        self._history.add(step)
-        self._show(step, after=True)
-
-    def _show(self, step: Step, *, after: bool) -> None:
-        for patch in step.patches:
-            self.table.put(patch.image, patch.window, patch.ids(after), self.pictures[patch.image].shape)
-        self.table.label[step.ids] = step.after if after else step.before
-
-    def _changed(self, patches: Sequence[MapPatch]) -> tuple[int, ...]:
-        images = tuple(dict.fromkeys(patch.image for patch in patches))
+    def _segments_changed(self, images: Sequence[int]) -> None:
         if images:
-            self.segments_changed.emit(images)
+            self.segments_changed.emit(tuple(images))
             self.places_changed.emit()
-        return images
 
     def _turn(self, *, back: bool) -> str:
-        with self._lock:
-            step = self._history.back() if back else self._history.forth()
-            if step is None:
-                return ""
-            self._show(step, after=not back)
-        self._changed(step.patches)
+        step = self._editor.turn(back=back)
+        if step is None:
+            return ""
+        self._segments_changed(tuple(dict.fromkeys(patch.image for patch in step.patches)))
         if len(step.ids):
             self.labels_changed.emit(step.ids)
         return step.kind

@@ -1,0 +1,195 @@
+"""What the segments of a workspace look like: features, the metric learned on them, and places in the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import InputError, Report, silent
+from napari_scribseg.explore.cache import FeatureCache
+from napari_scribseg.explore.pictures import Picture
+from napari_scribseg.explore.plane import add_to_plane, fit_plane
+from napari_scribseg.explore.segments import SegmentTable
+from napari_scribseg.explore.uncertainty import uncertainty
+
+__all__ = ["Looks"]
+
+_DESCRIBING = 0.6  # share of the time of an embedding that features take
+
+Ids = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+
+
+class Looks:
+    """Features, metric and plane of the segments of a table.
+
+    Attributes
+    ----------
+    view, backbone : str
+        Of the encoder, see :func:`~napari_scribseg.explore.encoders.make_encoder`.
+    head : Head or None
+        What was learned; None before that.
+    """
+
+    def __init__(
+        self, table: SegmentTable, pictures: Sequence[Picture], lock: RLock, device: str, cache: FeatureCache
+    ) -> None:
+        self.table, self.pictures, self.device, self.cache = table, pictures, device, cache
+        self.view, self.backbone = "maps", ""
+        self.head: Any = None
+        self.rounds = 0  # of learning
+        self._model: Any = None
+        self._lock = lock
+        self._work = RLock()  # one long computation at a time
+        self._digests: dict[int, str] = {}
+
+    def use(self, view: str, backbone: str) -> None:
+        """Choose an encoder; what other ones said is forgotten.
+
+        Raises
+        ------
+        InputError
+            If the view or the device is unknown.
+        """
+        from napari_scribseg.explore.encoders import make_encoder
+
+        make_encoder(view, backbone, self.device)  # type: ignore[arg-type]
+        if (view, backbone) == (self.view, self.backbone):
+            return
+        with self._lock:
+            self.view, self.backbone = view, backbone
+            self.head = self._model = None
+            self.table.features = np.zeros((len(self.table.image), 0), dtype=np.float32)
+            self.table.settled[:] = False
+
+    def embed(self, *, refit: bool, report: Report) -> Ids:
+        """Describe and place what is not yet; the ids placed. See :meth:`Workspace.embed`."""
+        with self._work:
+            with self._lock:
+                ids = self.table.ids()
+            if not len(ids):
+                raise InputError("there are no segments to embed; cut the images first")
+            self._describe(ids, lambda fraction: report(_DESCRIBING * fraction))
+            new = ids[~self.table.settled[ids]]
+            if self._model is None or refit:
+                new = ids
+                self._fit(ids, lambda fraction: report(_DESCRIBING + (1 - _DESCRIBING) * fraction))
+            elif len(new):
+                places = add_to_plane(self._model, self.learned(new))
+                self._place(new, places)
+            report(1.0)
+            return new
+
+    def learn(self, report: Report) -> int:
+        """Learn from the classes and place all anew; the number of labelled segments. See :meth:`Workspace.learn`."""
+        from napari_scribseg.explore.metric import learn_head
+
+        with self._work:
+            with self._lock:
+                ids = self.table.ids()
+            self._describe(ids, lambda fraction: report(0.3 * fraction))
+            labels = self.table.label[ids].copy()
+            known = labels > 0
+            head = learn_head(
+                self.table.features[ids[known]],
+                labels[known],
+                self.head,
+                seed=self.rounds,
+                report=lambda fraction: report(0.3 + 0.2 * fraction),
+            )
+            before, self.head = self.head, head
+            try:
+                self._fit(ids, lambda fraction: report(0.5 + 0.5 * fraction))
+            except BaseException:
+                self.head = before  # features and plane belong together
+                raise
+            self.rounds += 1
+            return int(known.sum())
+
+    def local(self, ids: Ids, report: Report) -> Float32:
+        """Places of a selection among themselves, shape (n, 2)."""
+        self._require(ids)
+        return fit_plane(self.learned(ids), self.table.label[ids], local=True, report=report)[1]
+
+    def uncertainty(self, ids: Ids) -> Float32:
+        """How uncertain the class of each segment is, 0 to 1; 1 without features."""
+        described = self.table.described(ids)
+        found = np.ones(len(ids), dtype=np.float32)
+        alive = self.table.ids()
+        known = alive[(self.table.label[alive] > 0) & self.table.described(alive)]
+        if described.any():
+            found[described] = uncertainty(self.learned(ids[described]), self.learned(known), self.table.label[known])
+        return found
+
+    def learned(self, ids: Ids) -> Float32:
+        """Features after what was learned, shape (n, D)."""
+        features = self.table.features[ids]
+        return features if self.head is None else self.head(features)
+
+    def _require(self, ids: Ids) -> None:
+        missing = int((~self.table.described(ids)).sum())
+        if missing:
+            raise InputError(f"{missing} of the {len(ids)} segments have no features yet; embed first")
+
+    def _fit(self, ids: Ids, report: Report) -> None:
+        start = self.table.place[ids]
+        known = ~np.isnan(start[:, 0])
+        warm = bool(known.all())
+        model, places = fit_plane(
+            self.learned(ids), self.table.label[ids].copy(), start if warm else None, report=report
+        )
+        with self._lock:
+            self._model = model
+            self.table.settled[:] = False
+        self._place(ids, places)
+
+    def _place(self, ids: Ids, places: Float32) -> None:
+        with self._lock:
+            self.table.place[ids] = places
+            self.table.settled[ids] = True
+
+    def _describe(self, ids: Ids, report: Report) -> None:
+        from napari_scribseg.explore.encoders import make_encoder
+
+        encoder = make_encoder(self.view, self.backbone, self.device)  # type: ignore[arg-type]
+        missing = ids[~self.table.described(ids)]
+        images = np.unique(self.table.image[missing]).tolist()
+        for n, image in enumerate(images):
+            report(n / len(images))
+            self._describe_image(
+                encoder,
+                int(image),
+                missing[self.table.image[missing] == image],
+                lambda fraction, n=n: report((n + fraction) / len(images)),  # type: ignore[misc]
+            )
+        if images:
+            self.cache.prune()
+
+    def _describe_image(self, encoder: Any, image: int, ids: Ids, report: Report) -> None:
+        if image not in self._digests:
+            self._digests[image] = self.pictures[image].digest
+        digest = self._digests[image]
+        keys = [(int(a), *map(int, p)) for a, p in zip(self.table.area[ids], self.table.print[ids], strict=True)]
+        kept = self.cache.get(digest, encoder.key)
+        unknown = np.array([i for i, key in enumerate(keys) if key not in kept], dtype=np.int64)
+        if len(unknown):
+            with self._lock:
+                found = self.table.maps[image]
+                lookup = np.full(len(self.table), -1, dtype=np.int32)
+                lookup[ids[unknown]] = np.arange(len(unknown), dtype=np.int32)
+                regions = np.full((1, 1), -1, np.int32) if found is None else lookup[found]
+            present = np.unique(regions[regions >= 0])  # what was cut away meanwhile is not described
+            compact = np.full(len(unknown) + 1, -1, dtype=np.int32)
+            compact[present] = np.arange(len(present), dtype=np.int32)
+            if not len(present):
+                return
+            rows = encoder.describe(self.pictures[image].data, compact[regions], report)
+            kept |= {keys[unknown[i]]: row for i, row in zip(present, rows, strict=True)}
+            self.cache.put(digest, encoder.key, kept)
+        there = [i for i, key in enumerate(keys) if key in kept]
+        with self._lock:
+            self.table.set_features(ids[there], np.stack([kept[keys[i]] for i in there]))

@@ -1,0 +1,220 @@
+"""The file of a workspace: numpy's .npz without pickle, with JSON and plain arrays inside."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
+from napari_scribseg.explore.cutting import CutSettings
+from napari_scribseg.explore.metric import Head
+from napari_scribseg.explore.pictures import Picture, read_pictures
+from napari_scribseg.io.atomic import write_files
+from napari_scribseg.io.limits import available_memory, human_size
+
+if TYPE_CHECKING:
+    from napari_scribseg.explore.workspace import Workspace
+
+__all__ = ["FORMAT", "VERSION", "pack", "restore", "write"]
+
+FORMAT = "napari-scribseg workspace"
+VERSION = 1
+_COLUMNS = ("image", "area", "box", "label", "place", "settled", "print")
+
+Content = dict[str, NDArray[Any]]
+
+
+def pack(workspace: Workspace) -> Content:
+    """All that is worth keeping, as arrays; the caller holds the lock."""
+    table, looks, editor = workspace.table, workspace._looks, workspace._editor
+    ids = table.ids()
+    content: Content = {name: getattr(table, name)[ids] for name in _COLUMNS}
+    content |= {"ids": ids, "features": table.features[ids]}
+    if looks.head is not None:
+        content |= {"weight": looks.head.weight, "bias": looks.head.bias}
+    for index, picture in enumerate(workspace.pictures):
+        found = table.maps[index]
+        if found is not None:
+            content[f"map {index}"] = found.copy()
+        if picture.source is None:
+            content[f"array {index}"] = picture.array
+        if index in editor.cutter.edges:
+            content[f"edges {index}"] = editor.cutter.edges[index]
+    cut = editor.settings
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "next": len(table),
+        "settings": [cut.gradient, cut.criterion, cut.threshold, cut.simplification],
+        "encoder": [looks.view, looks.backbone],
+        "rounds": looks.rounds,
+        "classes": [[c.id, c.name, list(c.color), c.visible, c.locked, c.background] for c in workspace.classes],
+        "pictures": [_picture_out(picture) for picture in workspace.pictures],
+    }
+    content["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    return content
+
+
+def _picture_out(picture: Picture) -> dict[str, Any]:
+    grid = picture.geometry
+    affine = None if grid.affine is None else grid.affine.tolist()
+    return {
+        "name": picture.name,
+        "source": picture.source,
+        "plane": picture.plane,
+        "volume": picture.volume,
+        "shape": list(picture.shape),
+        "grid": [
+            list(grid.shape),
+            list(grid.spacing),
+            None if grid.affine is None else grid.affine.tolist(),
+            grid.unit,
+        ],
+    }
+
+
+def write(content: Content, path: Path) -> None:
+    """Write a workspace file; where it fails, a file that was there stays as it was.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    write_files({path: lambda file: np.savez_compressed(file, **content)})  # type: ignore[arg-type]
+
+
+def restore(workspace: Workspace, path: Path) -> None:
+    """Fill an empty workspace from a file; see :meth:`Workspace.load` for the errors."""
+    try:
+        header, content = _read(path)
+        _fill(workspace, header, content, path)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"the workspace {path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError, EOFError, AssertionError) as error:
+        raise InputError(f"the workspace {path} is damaged: {type(error).__name__}: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{path} is not a workspace file of napari-scribseg, or it is damaged: {error}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Content]:
+    if not path.is_file():
+        raise InputError(f"there is no workspace file {path}")
+    with zipfile.ZipFile(path) as archive:
+        if "header.npy" not in archive.namelist():
+            raise InputError(f"{path} is not a workspace file of napari-scribseg")
+        needed, free = sum(m.file_size for m in archive.infolist()), available_memory()
+        if free is not None and needed > free:
+            raise InputError(f"{path} needs {human_size(needed)} of memory, but {human_size(free)} is free")
+    with np.load(path, allow_pickle=False) as archive:
+        header = json.loads(archive["header"].tobytes())
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise InputError(f"{path} is not a workspace file of napari-scribseg")
+        if int(header["version"]) > VERSION:
+            raise InputError(
+                f"{path} was written by a newer version (format {header['version']}); this one reads up to {VERSION}"
+            )
+        return header, {name: archive[name] for name in archive.files if name != "header"}
+
+
+def _fill(workspace: Workspace, header: dict[str, Any], content: Content, path: Path) -> None:
+    pictures = _pictures(header["pictures"], content, path)
+    table, looks, editor = workspace.table, workspace._looks, workspace._editor
+    _fill_table(table, header, content, [p.shape for p in pictures])
+    workspace.pictures += pictures
+    gradient, criterion, threshold, simplification = header["settings"]
+    editor.settings = CutSettings(gradient, criterion, float(threshold), float(simplification))
+    for index, picture in enumerate(pictures):
+        if f"edges {index}" in content:
+            workspace.set_edges(index, _shaped(content[f"edges {index}"], picture.shape))
+    looks.use(*(str(part) for part in header["encoder"]))
+    ids = content["ids"]
+    features = content["features"].astype(np.float32)
+    if features.shape[1]:
+        table.set_features(ids, _shaped(features, (len(ids), features.shape[1])))
+    if "weight" in content:
+        size = features.shape[1]
+        looks.head = Head(
+            _shaped(content["weight"].astype(np.float32), (size, size)),
+            _shaped(content["bias"].astype(np.float32), (size,)),
+        )
+    looks.rounds = int(header["rounds"])
+    table.settled[ids] = content["settled"]
+    workspace.classes = ClassTable(
+        tuple(
+            LabelClass(int(i), str(name), tuple(color), bool(seen), bool(locked), bool(background))  # type: ignore[arg-type]
+            for i, name, color, seen, locked, background in header["classes"]
+        )
+    )
+
+
+def _fill_table(table: Any, header: dict[str, Any], content: Content, shapes: list[tuple[int, int]]) -> None:
+    ids, size = content["ids"], int(header["next"])
+    if ids.ndim != 1 or ids.dtype.kind != "i" or (len(ids) and not 0 < ids.min() <= ids.max() < size <= 1 << 31):
+        raise ValueError("the ids of the segments are not in order")
+    table.reserve(size)
+    for name in _COLUMNS:
+        column = getattr(table, name)
+        column[ids] = _shaped(content[name], (len(ids), *column.shape[1:]))
+    table.add_images(len(shapes))
+    for index, shape in enumerate(shapes):
+        found = content.get(f"map {index}")
+        if found is not None:
+            own = ids[table.image[ids] == index]
+            if not np.array_equal(np.unique(found), np.sort(own)):
+                raise ValueError(f"the map of image {index} holds other segments than the table")
+            table.put(index, (slice(None), slice(None)), _shaped(found.astype(np.int32), shape), shape)
+    for i in ids.tolist():
+        table.keys[(int(table.image[i]), int(table.area[i]), *map(int, table.print[i]))] = i
+
+
+def _shaped(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if array.shape != shape:
+        raise ValueError(f"an array of shape {array.shape} stands where {shape} is expected")
+    return array
+
+
+def _pictures(found: list[dict[str, Any]], content: Content, path: Path) -> list[Picture]:
+    read: dict[str, list[Picture]] = {}
+    pictures = []
+    for index, entry in enumerate(found):
+        shape, source = tuple(int(n) for n in entry["shape"]), entry["source"]
+        grid_shape, spacing, affine, unit = entry["grid"]
+        if source is None:
+            array = _array(content[f"array {index}"], shape)
+            matrix = None if affine is None else np.asarray(affine, dtype=np.float64)
+            grid = Geometry(tuple(grid_shape), tuple(spacing), matrix, str(unit))
+        else:
+            if source not in read:
+                read[source] = _again(str(source), path)
+            planes, z = read[source], entry["plane"]
+            original = planes[0 if z is None else int(z)]
+            if original.shape != shape:
+                raise InputError(f"{source} has shape {original.shape} now; the workspace was made with {shape}")
+            array, grid = original.array, original.geometry
+        plane = None if entry["plane"] is None else int(entry["plane"])
+        pictures.append(Picture(str(entry["name"]), array, source, plane, grid, int(entry["volume"])))
+    return pictures
+
+
+def _array(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if array.shape[:2] != shape or array.dtype.kind not in "biuf":
+        raise ValueError(f"an image of shape {array.shape} stands where {shape} is expected")
+    array.setflags(write=False)
+    return array
+
+
+def _again(source: str, path: Path) -> list[Picture]:
+    """The images of a file, from where it was or from beside the workspace."""
+    for place in (Path(source), path.parent / Path(source).name):
+        if place.exists():
+            return read_pictures(place, 0)[0]
+    raise InputError(f"the image {source} of {path} is not there any more; put it back, or beside {path.name}")

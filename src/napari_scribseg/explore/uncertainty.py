@@ -1,0 +1,63 @@
+"""How uncertain the class of a segment is, by what the labelled ones look like."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.explore.needs import need
+
+__all__ = ["uncertainty"]
+
+CENTRES = 8  # of each class
+_SAMPLE = 2000  # labelled segments of a class that the centres are computed from
+
+Float32 = NDArray[np.float32]
+
+
+def uncertainty(features: Float32, known: Float32, labels: NDArray[np.int32], seed: int = 0) -> Float32:
+    """Entropy of the classes' probabilities, which fall with the squared distance to the nearest centre of a class.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, D), float32
+        Of the segments asked about.
+    known : ndarray of shape (m, D), float32
+        Of the labelled segments. Each class gets up to 8 centres by k-means.
+    labels : ndarray of shape (m,), int32
+        Their classes.
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (n,), float32
+        0 (certain) to 1 (all classes alike). Where all labels are of one class, how far a segment is from its centres,
+        the farthest 1; 1 everywhere where nothing is labelled.
+    """
+    classes = np.unique(labels)
+    if not len(classes):
+        return np.ones(len(features), dtype=np.float32)
+    distance = np.stack([_nearest(features, _centres(known[labels == c], seed)) for c in classes])  # (K, n), squared
+    if len(classes) == 1:
+        far = np.sqrt(distance[0])
+        return (far / max(float(far.max(initial=0)), np.finfo(np.float32).tiny)).astype(np.float32)
+    least = distance.min(axis=0)
+    width = max(float(np.median(least)), 1e-6)
+    weight = np.exp(-(distance - least) / width)
+    p = weight / weight.sum(axis=0)
+    entropy = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=0) / np.log(len(classes))
+    return np.clip(entropy, 0, 1).astype(np.float32)
+
+
+def _centres(known: Float32, seed: int) -> Float32:
+    cluster = need("sklearn.cluster")
+    rows = known[np.random.default_rng(seed).permutation(len(known))[:_SAMPLE]]
+    count = min(CENTRES, len(np.unique(rows, axis=0)))
+    found: Float32 = cluster.KMeans(count, n_init=1, random_state=seed).fit(rows).cluster_centers_
+    return found.astype(np.float32)
+
+
+def _nearest(features: Float32, centres: Float32) -> Float32:
+    squares = (features**2).sum(axis=1)[:, np.newaxis] + (centres**2).sum(axis=1) - 2 * features @ centres.T
+    nearest: Float32 = np.maximum(squares.min(axis=1), 0)
+    return nearest
