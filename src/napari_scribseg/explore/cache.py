@@ -81,7 +81,7 @@ class FeatureCache:
         if self.folder is None or not self.folder.is_dir():
             return
         try:
-            files = sorted(((p.stat().st_mtime, p.stat().st_size, p) for p in self.folder.glob("*.safetensors")))
+            files = sorted((p.stat().st_mtime, p.stat().st_size, p) for p in self.folder.glob("*.safetensors"))
             total = sum(size for _, size, _ in files)
             for _, size, path in files:
                 if total <= MAX_BYTES:

@@ -68,6 +68,14 @@ class Editor:
                 self._apply(Step("cut", tuple(patches), _NOBODY, _NOTHING, _NOTHING))
         return tuple(patch.image for patch in patches)
 
+    def replace_segments(self, index: int, regions: NDArray[np.int32]) -> bool:
+        """Take the segments of an image from elsewhere; whether they differ. See :meth:`Workspace.set_segments`."""
+        with self._lock:
+            patch = self._placed(index, regions)
+            if patch is not None:
+                self._apply(Step("cut", (patch,), _NOBODY, _NOTHING, _NOTHING))
+            return patch is not None
+
     def split(self, segment: int, positive: Any, negative: Any) -> tuple[Ids, Ids, int]:
         """Split a segment; positive parts, negative parts, and their image. See :meth:`Workspace.split`."""
         with self._lock:

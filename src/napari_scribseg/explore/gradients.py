@@ -13,6 +13,7 @@ __all__ = ["as_edge_map", "gaussian_edges", "to_unit"]
 
 SCALES = (1.0, 2.0, 4.0)  # pixels
 _CLEAR = 99.0  # the percentile of the gradient that counts as a full edge
+_NONE = 1e-4  # of a range of 2: a gradient below is rounding
 
 Float32 = NDArray[np.float32]
 
@@ -42,7 +43,7 @@ def gaussian_edges(data: Float32, scales: tuple[float, ...] = SCALES) -> Float32
 def to_unit(edges: Float32) -> Float32:
     """The 99th percentile as 1, what lies beyond is cut; where that is 0, the maximum as 1."""
     clear = float(np.percentile(edges, _CLEAR)) or float(edges.max())
-    if clear <= np.finfo(np.float32).tiny:
+    if clear < _NONE:
         return np.zeros_like(edges)
     return np.clip(edges / np.float32(clear), 0, 1)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import InputError, Report, silent
+from napari_scribseg.core import InputError, Report
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.explore.pictures import Picture
 from napari_scribseg.explore.plane import add_to_plane, fit_plane

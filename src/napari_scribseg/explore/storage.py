@@ -70,12 +70,7 @@ def _picture_out(picture: Picture) -> dict[str, Any]:
         "plane": picture.plane,
         "volume": picture.volume,
         "shape": list(picture.shape),
-        "grid": [
-            list(grid.shape),
-            list(grid.spacing),
-            None if grid.affine is None else grid.affine.tolist(),
-            grid.unit,
-        ],
+        "grid": [list(grid.shape), list(grid.spacing), affine, grid.unit],
     }
 
 

@@ -1,0 +1,238 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("umap")
+pytest.importorskip("pytorch_metric_learning")
+
+from disc_pictures import discs, majority
+
+from napari_scribseg import InputError
+from napari_scribseg.core import Cancelled
+from napari_scribseg.explore import Workspace, encoders
+from napari_scribseg.explore.cache import FeatureCache
+from napari_scribseg.explore.encoders import CropEncoder, MapEncoder, make_encoder
+from napari_scribseg.explore.metric import Head, learn_head, unit_rows
+from napari_scribseg.explore.needs import need
+from napari_scribseg.explore.plane import fit_plane
+from napari_scribseg.explore.uncertainty import uncertainty
+
+
+def clouds(n: int = 40, spread: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """Two clouds of unit vectors."""
+    rng = np.random.default_rng(0)
+    kinds = np.arange(n) % 2
+    rows = np.eye(2, 12)[kinds] + spread * rng.normal(size=(n, 12))
+    return unit_rows(rows.astype(np.float32)), kinds.astype(np.int32)
+
+
+@pytest.mark.parametrize("encoder", [MapEncoder(), CropEncoder()], ids=["maps", "crops"])
+def test_features_tell_the_discs_apart(encoder, workspace):
+    image, truth = discs()
+    ids, regions = np.unique(workspace.segments(0), return_inverse=True)
+    regions = regions.reshape(image.shape).astype(np.int32)
+    rows = encoder.describe(image[None].astype(np.float32), regions)
+    assert rows.shape[0] == len(ids)
+    assert np.isfinite(rows).all()
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
+    found = majority(workspace, [truth, truth], ids)
+    like = rows @ rows.T
+    alike = found[:, None] == found[None]
+    assert like[alike & ~np.eye(len(ids), dtype=bool)].mean() > like[~alike].mean() + 0.1
+
+
+def test_a_region_of_many_is_described_as_alone(workspace):
+    image = discs()[0][None].astype(np.float32)
+    regions = np.unique(workspace.segments(0), return_inverse=True)[1].reshape(96, 96).astype(np.int32)
+    all_of_them = MapEncoder().describe(image, regions)
+    alone = np.where(regions == 2, 0, -1).astype(np.int32)
+    assert MapEncoder().describe(image, alone)[0] == pytest.approx(all_of_them[2], abs=1e-5)
+
+
+def test_crops_see_nothing_but_the_segment(monkeypatch):
+    seen = []
+
+    def stand_in(backbone, device):
+        return lambda batch: seen.append((backbone, batch)) or [batch, batch[..., ::2, ::2]]
+
+    monkeypatch.setattr(encoders, "open_encoder", stand_in)
+    image = np.random.default_rng(0).normal(size=(1, 60, 60)).astype(np.float32)
+    regions = np.zeros((60, 60), np.int32)
+    regions[20:40, 20:40] = 1
+    made = make_encoder("crops", "hrnet_w18_small.gluon_in1k", "cpu")
+    rows = made.describe(image, regions)
+    assert rows.shape == (2, 10 + 3 + 3)
+    ((backbone, batch),) = seen
+    assert backbone == "hrnet_w18_small.gluon_in1k"
+    assert batch.shape == (2, 3, 224, 224)
+    assert not batch[1, :, :30].any()  # the margin of 10 pixels is zero
+    assert batch[1, :, 70:150, 70:150].abs().mean() > 0.1
+
+
+def test_plane_parts_what_looks_different_and_takes_more(workspace, tmp_path):
+    features, kinds = clouds()
+    model, places = fit_plane(features, np.where(np.arange(40) < 20, kinds + 1, 0).astype(np.int32))
+    middle = [places[kinds == k].mean(axis=0) for k in (0, 1)]
+    within = max(np.linalg.norm(places[kinds == k] - middle[k], axis=1).mean() for k in (0, 1))
+    assert np.linalg.norm(middle[0] - middle[1]) > 2 * within
+    from napari_scribseg.explore.plane import add_to_plane
+
+    more = add_to_plane(model, features[:2] * 1.001)
+    assert np.linalg.norm(more - places[:2], axis=1).max() < np.linalg.norm(middle[0] - middle[1]) / 2
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 6])
+def test_plane_of_few(n):
+    features, _ = clouds(8)
+    places = fit_plane(features[:n], np.zeros(n, np.int32))[1]
+    assert places.shape == (n, 2)
+    assert np.isfinite(places).all()
+    same = fit_plane(np.repeat(features[:1], 9, axis=0), np.zeros(9, np.int32))[1]
+    assert np.isfinite(same).all()
+
+
+def test_plane_tells_how_far_it_is_and_stops():
+    features, kinds = clouds()
+    told = []
+
+    def stop(fraction, preview=None):
+        told.append(fraction)
+        if fraction > 0.2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        fit_plane(features, kinds * 0, report=stop)
+    assert told[0] == 0
+    assert 0.2 < told[-1] <= 1
+
+
+def test_embedding_learning_and_new_images(workspace):
+    told = []
+    workspace.places_changed.connect(lambda: told.append(1))
+    fractions = []
+    ids = workspace.embed(report=lambda f, preview=None: fractions.append(f))
+    assert np.array_equal(ids, workspace.ids())
+    assert np.isfinite(workspace.places(ids)).all()
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert len(told) == 1
+    before = workspace.places(ids)
+    with pytest.raises(InputError, match="segments of 0 classes"):
+        workspace.learn()
+    assert (workspace.uncertainty() == 1).all()
+    truths = [discs(0)[1], discs(1)[1]]
+    found = majority(workspace, truths, ids)
+    workspace.assign(ids[found == 1], 1)
+    with pytest.raises(InputError, match="segments of 1 class "):
+        workspace.learn()
+    workspace.assign(ids[found == 2][:2], 2)
+    assert workspace.learn() == (found == 1).sum() + 2
+    assert not np.array_equal(before, workspace.places(ids))
+    assert set(workspace.most_uncertain(3).tolist()) <= set(workspace.filtered("unlabelled").tolist())
+    assert set(workspace.filtered("uncertain").tolist()) <= set(workspace.filtered("unlabelled").tolist())
+    settled = workspace.places(ids)
+    workspace.add_images(discs(2)[0])
+    workspace.cut(workspace.next_batch())
+    new = workspace.embed()
+    assert set(new.tolist()) == set(workspace.ids(2).tolist())
+    assert np.array_equal(settled, workspace.places(ids))  # those that were there stay
+    _, places = workspace.local_places(ids[:6])
+    assert places.shape == (6, 2)
+    assert np.array_equal(settled, workspace.places(ids))
+    pixels = np.argwhere(workspace.segments(0) == ids[0])
+    parts = np.concatenate(workspace.split(int(ids[0]), pixels[:1], pixels[-1:]))
+    assert (workspace.places(parts) == settled[0]).all()
+    assert set(workspace.embed().tolist()) == set(parts.tolist())
+    assert workspace.table.described(parts).all()
+
+
+def test_cancelled_learning_learns_nothing(workspace):
+    workspace.embed()
+    ids = workspace.ids()
+    workspace.assign(ids[:3], 1)
+    workspace.assign(ids[3:6], 2)
+
+    def stop(fraction, preview=None):
+        if fraction > 0.4:
+            raise Cancelled
+
+    before = workspace.places(ids)
+    with pytest.raises(Cancelled):
+        workspace.learn(stop)
+    assert workspace._looks.head is None
+    assert np.array_equal(before, workspace.places(ids))
+
+
+def test_features_are_kept_on_the_disk(workspace, tmp_path, monkeypatch):
+    workspace._looks._describe(workspace.ids(), lambda f, preview=None: None)
+    assert len(list((tmp_path / "features").glob("*.safetensors"))) == 2
+    other = Workspace(cache=tmp_path / "features")
+    other.add_images([discs(0)[0], discs(1)[0]])
+    other.cut(regions=5)
+    monkeypatch.setattr(MapEncoder, "describe", lambda *_: pytest.fail("computed again"))
+    other._looks._describe(other.ids(), lambda f, preview=None: None)
+    ids = workspace.ids()
+    assert other.table.features[ids] == pytest.approx(workspace.table.features[ids], abs=1e-3)
+
+
+def test_damaged_cache_is_no_cache(tmp_path):
+    cache = FeatureCache(tmp_path)
+    rows = {(5, 1, 2): np.ones(4, np.float32)}
+    cache.put("image", "encoder", rows)
+    assert list(cache.get("image", "encoder")) == [(5, 1, 2)]
+    assert not cache.get("image", "another encoder")
+    (path,) = tmp_path.iterdir()
+    for content in (b"", b"rubbish", path.read_bytes()[:-3]):
+        path.write_bytes(content)
+        assert cache.get("image", "encoder") == {}
+    assert FeatureCache(None).get("image", "encoder") == {}
+
+
+def test_learning_brings_classes_together():
+    features, kinds = clouds(60, spread=0.6)
+    head = learn_head(features[:40], kinds[:40] + 1)
+    for k in (0, 1):
+        assert np.linalg.norm(head(features[40:])[kinds[40:] == k].mean(axis=0)) > np.linalg.norm(
+            features[40:][kinds[40:] == k].mean(axis=0)
+        )
+    again = learn_head(features[:40], kinds[:40] + 1)
+    assert np.array_equal(head.weight, again.weight)
+    assert np.array_equal(Head.identity(12)(features), unit_rows(features))
+
+
+def test_uncertainty_is_highest_between_classes():
+    known = np.eye(2, 4, dtype=np.float32)
+    asked = unit_rows(np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0.1, 1, 0, 0]], np.float32))
+    found = uncertainty(asked, known, np.array([1, 2], np.int32))
+    assert found[1] == pytest.approx(1, abs=1e-3)
+    assert found[0] < found[2] < found[1]
+    far = uncertainty(asked, known[:1], np.array([1], np.int32))
+    assert far.argmax() == 2
+    assert uncertainty(asked, known[:0], np.zeros(0, np.int32)).tolist() == [1, 1, 1]
+
+
+def test_another_encoder_forgets_the_first(workspace):
+    workspace._looks._describe(workspace.ids(), lambda f, preview=None: None)
+    workspace.use_encoder("crops")
+    assert not workspace.table.described(workspace.ids()).any()
+    with pytest.raises(InputError, match="have no features yet"):
+        workspace.local_places(workspace.ids())
+    with pytest.raises(InputError, match="the view is 'dreams'"):
+        workspace.use_encoder("dreams")
+    with pytest.raises(InputError, match="cut the images first"):
+        Workspace().embed()
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(InputError, match=r"umap-learn, which cannot be imported.*napari-scribseg\[explore\]"):
+        need("umap")
+
+
+def test_importing_the_room_loads_none_of_the_extra():
+    extra = "{'higra', 'umap', 'sklearn', 'pytorch_metric_learning'}"
+    code = f"import sys, napari_scribseg.explore; print(*{extra} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

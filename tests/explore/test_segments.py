@@ -1,0 +1,238 @@
+import itertools
+
+import numpy as np
+import pytest
+from disc_pictures import CENTRES, discs
+
+from napari_scribseg import InputError, Stroke
+from napari_scribseg.core import Cancelled
+from napari_scribseg.explore import Workspace
+from napari_scribseg.explore.correction import split_mask
+from napari_scribseg.explore.gradients import as_edge_map, gaussian_edges
+from napari_scribseg.explore.hierarchy import CRITERIA, build_hierarchy, common_threshold
+
+
+def test_gradient_is_high_at_borders_and_zero_on_even_ground():
+    image = discs()[0]
+    edges = gaussian_edges(image[None].astype(np.float32))
+    assert edges.shape == image.shape
+    assert edges.min() >= 0
+    assert edges.max() == 1
+    assert edges[20, 29] > 0.5 > 0.2 > edges[45, 45]
+    assert not gaussian_edges(np.full((3, 20, 30), 7, np.float32)).any()
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_cuts_are_nested_and_end_with_one_region(criterion):
+    hierarchy = build_hierarchy(gaussian_edges(discs()[0][None].astype(np.float32)), criterion)
+    heights = np.unique(hierarchy.altitudes)
+    cuts = [hierarchy.cut(t) for t in (heights[1] / 2, *np.quantile(heights, (0.3, 0.6, 0.9)), heights[-1])]
+    for fine, coarse in itertools.pairwise(cuts):
+        assert fine.max() >= coarse.max()
+        pairs = np.unique(np.stack((fine.ravel(), coarse.ravel())), axis=1)
+        assert len(np.unique(pairs[0])) == pairs.shape[1]  # each fine region lies in one coarse region
+    assert cuts[-1].max() == 0
+
+
+def test_cut_agrees_with_higra():
+    import higra as hg
+
+    gradient = gaussian_edges(discs()[0][None].astype(np.float32))
+    graph = hg.get_4_adjacency_graph(gradient.shape)
+    weights = hg.weight_graph(graph, gradient.astype(np.float64), hg.WeightFunction.mean)
+    rag = hg.make_region_adjacency_graph_from_labelisation(graph, hg.labelisation_watershed(graph, weights))
+    frontier = hg.rag_accumulate_on_edges(rag, hg.Accumulators.min, weights)
+    tree, altitudes = hg.watershed_hierarchy_by_area(rag, frontier)
+    ours = build_hierarchy(gradient, "area", 0)
+    for threshold in (5, 50, 500):
+        theirs = hg.labelisation_horizontal_cut_from_threshold(tree, altitudes, threshold, leaf_graph=rag)
+        theirs = np.asarray(theirs).reshape(-1)
+        if theirs.size != gradient.size:
+            theirs = hg.rag_back_project_vertex_weights(rag, theirs).reshape(-1)
+        pairs = np.unique(np.stack((ours.cut(threshold).ravel(), theirs)), axis=1)
+        assert pairs.shape[1] == ours.cut(threshold).max() + 1 == len(np.unique(theirs))
+
+
+def test_threshold_by_number_of_regions():
+    trees = [build_hierarchy(gaussian_edges(discs(s)[0][None].astype(np.float32)), simplification=0) for s in range(3)]
+    for regions in (1, 5, 20):
+        threshold = common_threshold(trees, regions)
+        assert np.mean([t.cut(threshold).max() + 1 for t in trees]) == pytest.approx(regions, abs=1)
+
+
+def test_segments_follow_the_discs(workspace):
+    for k, (r, c) in enumerate(CENTRES):
+        own = workspace.segments(0) == workspace.segment_at(0, r, c)
+        inside = discs()[1] == (1 if k % 2 else 2)
+        rows, columns = np.indices(own.shape)
+        inside &= (rows - r) ** 2 + (columns - c) ** 2 <= (9 + k) ** 2
+        assert (own & inside).sum() / (own | inside).sum() > 0.85
+    assert workspace.segment_at(0, -1, 3) == 0
+
+
+def test_segments_that_stay_keep_id_and_class(workspace):
+    ids = workspace.ids()
+    workspace.assign(ids, 3)
+    workspace.cut(threshold=workspace.settings.threshold / 4)
+    now = workspace.ids()
+    same = np.intersect1d(ids, now)
+    assert 0 < len(same) < len(now)
+    assert (workspace.table.label[same] == 3).all()
+    assert not workspace.table.label[np.setdiff1d(now, ids)].any()
+    workspace.cut(threshold=workspace.settings.threshold * 4)
+    assert np.array_equal(np.sort(workspace.ids()), np.sort(ids))
+    assert (workspace.labels(0) == 3).all()  # what was cut away is found again with its class
+
+
+def test_other_criteria_and_gradients(workspace):
+    before = set(workspace.ids().tolist())
+    assert workspace.cut(criterion="area", regions=6) == (0, 1)
+    assert workspace.settings.criterion == "area"
+    assert before != set(workspace.ids().tolist())
+    workspace.cut([0], gradient="network", regions=8)
+    assert workspace.settings.gradient == "network"
+    assert workspace.gradient(0).max() == 1
+    edges = np.zeros((96, 96))
+    edges[:, 48] = 5
+    workspace.set_edges(1, edges)
+    workspace.cut([1], gradient="given", criterion="dynamics", threshold=0.5)
+    assert len(workspace.ids(1)) == 2
+    assert workspace.segment_at(1, 3, 3) != workspace.segment_at(1, 3, 90)
+
+
+def test_preview_changes_nothing(workspace):
+    before = workspace.segments(0)
+    shown = workspace.preview(0, workspace.settings.threshold / 10)
+    assert shown.max() + 1 > len(workspace.ids(0))
+    assert np.array_equal(before, workspace.segments(0))
+    assert np.array_equal(
+        np.unique(workspace.preview(0), return_index=True)[1], np.unique(before, return_index=True)[1]
+    )
+
+
+def test_undo_and_redo_of_everything(workspace):
+    first = workspace.segments(0)
+    ids = workspace.ids(0)
+    workspace.assign(ids[:3], 1)
+    workspace.assign(ids[1:4], 2)
+    pixels = np.argwhere(first == ids[0])
+    workspace.split(int(ids[0]), pixels[:1], pixels[-1:])
+    workspace.cut(threshold=workspace.settings.threshold * 1e6)
+    assert len(workspace.ids(0)) == 1
+    assert [workspace.undo() for _ in range(2)] == ["cut", "split"]
+    assert np.array_equal(first, workspace.segments(0))
+    assert workspace.table.label[ids[:4]].tolist() == [1, 2, 2, 2]
+    assert workspace.undo() == "assign"
+    assert workspace.table.label[ids[:4]].tolist() == [1, 1, 1, 0]
+    while workspace.undo():
+        pass
+    assert not workspace.can_undo
+    assert not workspace.segments(0).any()  # before the first cut
+    kinds = []
+    while kind := workspace.redo():
+        kinds.append(kind)
+    assert kinds == ["cut", "assign", "assign", "split", "cut"]
+    assert len(workspace.ids(0)) == 1
+
+
+def test_split_obeys_the_strokes_and_the_gradient():
+    gradient = np.zeros((20, 30), np.float32)
+    gradient[:, 12] = 1
+    mask = np.ones((20, 30), bool)
+    mask[:3] = False
+    positive, negative = np.zeros((2, 20, 30), bool)
+    positive[10, 2] = negative[10, 28] = True
+    parts, n_positive = split_mask(gradient, mask, positive, negative)
+    assert n_positive == 1
+    assert (parts[3:, :12] == 0).all()
+    assert (parts[3:, 13:] == 1).all()
+    assert (parts[:3] == -1).all()
+
+
+def test_parts_of_a_split(workspace):
+    ground = workspace.segment_at(0, 45, 45)
+    workspace.assign([ground], 4)
+    top, bottom = Stroke(np.array([[3.0, 3], [3, 90]]), 1, 0), Stroke(np.array([[92.0, 3], [92, 90]]), 1, 0)
+    told = []
+    workspace.segments_changed.connect(told.append)
+    positives, negatives = workspace.split(ground, top, [bottom])
+    assert told == [(0,)]
+    assert ground not in workspace.ids()
+    found = workspace.segments(0)
+    assert np.isin(found[3, 3:90], positives).all()
+    assert np.isin(found[92, 3:90], negatives).all()
+    assert (workspace.table.label[positives] == 4).all()
+    assert not workspace.table.label[negatives].any()
+    areas = workspace.table.area[np.concatenate((positives, negatives))]
+    assert areas.sum() == workspace.table.area[ground]
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "sentence"),
+    [
+        ([[45, 45]], [[20, 20]], "no negative stroke lies in the segment"),
+        ([[45, 450]], [[45, 46]], "outside of the image"),
+        ([1, 2, 3], [[45, 46]], r"pixels of shape \(N, 2\)"),
+    ],
+)
+def test_split_that_cannot_be(workspace, positive, negative, sentence):
+    with pytest.raises(InputError, match=sentence):
+        workspace.split(workspace.segment_at(0, 45, 45), positive, negative)
+    assert not workspace._editor.history.undone
+    assert len(workspace._editor.history.done) == 1
+
+
+def test_bad_requests(workspace):
+    with pytest.raises(InputError, match="there is no segment 9999"):
+        workspace.assign([1, 9999], 1)
+    with pytest.raises(InputError, match="whole number from 0"):
+        workspace.assign([1], 70000)
+    with pytest.raises(InputError, match="no image 2"):
+        workspace.cut([2])
+    with pytest.raises(InputError, match="criterion is 'depth'"):
+        workspace.cut(criterion="depth")
+    with pytest.raises(InputError, match="settings .'colour'. are unknown"):
+        workspace.cut(colour=1)
+    with pytest.raises(InputError, match="no edge map"):
+        workspace.cut(gradient="given")
+    with pytest.raises(InputError, match=r"edge map has shape \(3, 3\)"):
+        workspace.set_edges(0, np.zeros((3, 3)))
+    with pytest.raises(InputError, match="no finite numbers from 0"):
+        as_edge_map(np.full((2, 2), -1.0), (2, 2))
+    with pytest.raises(InputError, match="add some first"):
+        Workspace().cut()
+
+
+def test_cancelled_cut_changes_nothing(workspace):
+    before = workspace.segments(1)
+
+    def stop(fraction, preview=None):
+        if fraction >= 0.5:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        workspace.cut(criterion="area", threshold=3, report=stop)
+    assert np.array_equal(before, workspace.segments(1))
+    assert workspace.settings.criterion == "volume"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (40, 3)])
+def test_tiny_and_constant_images(shape):
+    workspace = Workspace()
+    workspace.add_images(np.full(shape, 5, np.uint8))
+    workspace.cut()
+    assert len(workspace.ids()) == 1
+    workspace.assign(workspace.ids(), 1)
+    assert (workspace.labels(0) == 1).all()
+
+
+def test_thousands_of_tiny_segments():
+    workspace = Workspace()
+    workspace.add_images(np.random.default_rng(0).integers(0, 255, (128, 128), dtype=np.uint8))
+    workspace.set_segments(0, np.arange(128 * 128).reshape(128, 128))
+    assert len(workspace.ids()) == 128 * 128
+    workspace.assign(workspace.ids()[::2], 7)
+    assert (workspace.labels(0)[:, ::2] == 7).all()
+    assert not workspace.labels(0)[:, 1::2].any()
+    assert workspace.undo() == "assign"
+    assert not workspace.labels(0).any()

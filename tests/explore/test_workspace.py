@@ -1,0 +1,233 @@
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+from disc_pictures import discs, majority
+
+from napari_scribseg import Image, InputError, get_engine
+from napari_scribseg.core import ClassTable
+from napari_scribseg.explore import Workspace
+from napari_scribseg.io import read_labels
+
+
+def labelled(workspace):
+    ids = workspace.ids()
+    found = majority(workspace, [discs(0)[1], discs(1)[1]], ids)
+    workspace.classes = ClassTable.from_ids([1, 2], background=3)
+    for value, label in ((0, 3), (1, 1), (2, 2)):
+        workspace.assign(ids[found == value], label)
+    return workspace
+
+
+def test_labels_and_background(workspace):
+    labelled(workspace)
+    truth = discs(0)[1]
+    assert (workspace.labels(0) == truth).mean() > 0.97
+    assert workspace.labels(0).dtype == np.uint8
+    assert not len(workspace.filtered("unlabelled"))
+
+
+def test_images_of_all_kinds(tmp_path):
+    from skimage.io import imsave
+
+    imsave(tmp_path / "a.png", discs()[0])
+    imsave(tmp_path / "b.png", np.stack([discs()[0]] * 3, -1)[:50])
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.tif").write_bytes(b"")
+    workspace = Workspace()
+    added = workspace.add_images(tmp_path)
+    assert added.indices == (0, 1)
+    assert len(added.skipped) == 2
+    assert all("broken" in sentence for sentence in added.skipped)
+    volume = Image.from_array(np.stack([discs(s)[0] for s in range(3)]), (2.0, 1.0, 1.0))
+    assert workspace.add_images([volume, np.zeros((30, 40, 2), np.uint16)]).indices == (2, 3, 4, 5)
+    assert [p.plane for p in workspace.pictures] == [None, None, 0, 1, 2, None]
+    assert workspace.pictures[0].name == "a"
+    assert workspace.next_batch(2) == (0, 1)
+    workspace.cut(workspace.next_batch(2))
+    assert workspace.next_batch() == (2, 3, 4, 5)
+    workspace.cut()
+    assert all(len(workspace.ids(i)) for i in range(6))
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ([], "no images were given"),
+        ("/does/not/exist.png", "there is no file"),
+        (np.zeros((5, 5, 40)), "at most 16 channels"),
+        (np.full((5, 5), np.nan), "NaN"),
+        (np.zeros((0, 5)), "1 to"),
+        (np.array([["a"]]), "real numbers"),
+    ],
+)
+def test_images_that_cannot_be(given, sentence):
+    workspace = Workspace()
+    with pytest.raises(InputError, match=sentence):
+        workspace.add_images(given)
+    assert not workspace.pictures
+
+
+def test_folder_without_images(tmp_path):
+    with pytest.raises(InputError, match="holds no images"):
+        Workspace().add_images(tmp_path)
+    (tmp_path / "x.png").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="x"):
+        Workspace().add_images(tmp_path)
+
+
+def test_save_labels_of_images_and_volumes(workspace, tmp_path):
+    labelled(workspace)
+    with pytest.raises(InputError, match="not cut|was cut"):
+        Workspace().save_labels(tmp_path)
+    volume = Image.from_array(np.stack([discs(s)[0] for s in range(3)]), (2.0, 1.0, 1.0))
+    workspace.add_images(volume)
+    workspace.cut(workspace.next_batch())
+    workspace.assign(workspace.ids(3), 2)
+    written = workspace.save_labels(tmp_path / "out")
+    volumes = [p for p in written if p.name.endswith(".nii.gz")]
+    assert len(volumes) == 3
+    loaded = read_labels(volumes[2])
+    assert loaded.array.shape == (3, 96, 96)
+    assert (loaded.array[1] == 2).all()
+    assert loaded.geometry.spacing == pytest.approx((2, 1, 1))
+    assert np.array_equal(np.squeeze(read_labels(volumes[0]).array), workspace.labels(0))
+
+
+def test_strokes_finish_an_image_with_an_engine(workspace):
+    with pytest.raises(InputError, match="no segment of the image has a class"):
+        workspace.scribbles(0)
+    labelled(workspace)
+    scribbles = workspace.scribbles(0)
+    truth = discs(0)[1]
+    assert scribbles.ids == (0, 1, 2)
+    assert (scribbles.seeds >= 0).mean() < 0.2
+    seeds = scribbles.seeds >= 0
+    assert (scribbles.to_ids(np.maximum(scribbles.seeds, 0))[seeds] == truth[seeds]).all()
+    image = Image.from_array(workspace.pictures[0].array, (1, 1))
+    engine = get_engine("svcd")
+    result = engine.segment(image, scribbles, engine.prepare(image))
+    assert (scribbles.to_ids(result.labels) == truth).mean() > 0.95
+
+
+def test_saved_and_loaded(workspace, tmp_path):
+    labelled(workspace)
+    workspace.set_edges(1, np.ones((96, 96)))
+    pixels = np.argwhere(workspace.segments(0) == workspace.ids(0)[0])
+    workspace.split(int(workspace.ids(0)[0]), pixels[:1], pixels[-1:])
+    ids = workspace.ids()
+    workspace.table.place[ids] = np.random.default_rng(0).normal(size=(len(ids), 2))
+    workspace.table.set_features(ids, np.eye(len(ids), 8, dtype=np.float32))
+    workspace.save(tmp_path / "work.npz")
+    other = Workspace.load(tmp_path / "work.npz", cache=tmp_path)
+    assert np.array_equal(other.ids(), ids)
+    for name in ("label", "place", "features", "box", "area", "image"):
+        assert np.array_equal(getattr(other.table, name)[ids], getattr(workspace.table, name)[ids])
+    for index in range(2):
+        assert np.array_equal(other.labels(index), workspace.labels(index))
+        assert np.array_equal(other.pictures[index].array, workspace.pictures[index].array)
+    assert other.settings == workspace.settings
+    assert other.classes == workspace.classes
+    assert other.gradient(1, "given").min() == 1
+    assert other.cut([1]) == ()  # the same pixels are the same segments
+    new = other.ids(0).max()
+    other.cut([1], threshold=other.settings.threshold / 5)
+    assert not set(other.ids(1).tolist()) & set(range(1, int(new))) - set(ids.tolist())
+
+
+def test_workspace_of_files_finds_them_again(tmp_path):
+    from skimage.io import imsave
+
+    (tmp_path / "there").mkdir()
+    imsave(tmp_path / "there" / "a.png", discs()[0])
+    workspace = Workspace()
+    workspace.add_images(tmp_path / "there")
+    workspace.cut(regions=5)
+    workspace.assign(workspace.ids()[:2], 1)
+    workspace.save(tmp_path / "w.npz")
+    with zipfile.ZipFile(tmp_path / "w.npz") as archive:
+        assert not any(n.startswith("array") for n in archive.namelist())
+    (tmp_path / "there" / "a.png").rename(tmp_path / "a.png")
+    assert np.array_equal(Workspace.load(tmp_path / "w.npz").labels(0), workspace.labels(0))
+    imsave(tmp_path / "a.png", discs()[0][:40])
+    with pytest.raises(InputError, match=r"shape \(40, 96\) now"):
+        Workspace.load(tmp_path / "w.npz")
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputError, match="not there any more"):
+        Workspace.load(tmp_path / "w.npz")
+
+
+def test_files_that_are_no_workspace(workspace, tmp_path):
+    with pytest.raises(InputError, match="there is no workspace file"):
+        Workspace.load(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(InputError, match="not a workspace file"):
+        Workspace.load(tmp_path / "text.npz")
+    np.savez(tmp_path / "other.npz", a=np.arange(3))
+    with pytest.raises(InputError, match="not a workspace file"):
+        Workspace.load(tmp_path / "other.npz")
+    np.savez(tmp_path / "pickled.npz", header=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(InputError, match="damaged"):
+        Workspace.load(tmp_path / "pickled.npz")
+    workspace.save(tmp_path / "good.npz")
+    content = dict(np.load(tmp_path / "good.npz"))
+    for name, wrong in (("map 0", content["map 0"] + 1), ("area", content["area"][1:]), ("ids", content["ids"] * 0)):
+        np.savez(tmp_path / "bad.npz", **{**content, name: wrong})
+        with pytest.raises(InputError, match="damaged"):
+            Workspace.load(tmp_path / "bad.npz")
+    data = (tmp_path / "good.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="not a workspace file|damaged"):
+        Workspace.load(tmp_path / "cut.npz")
+    with pytest.raises(InputError, match="cannot save"):
+        workspace.save(tmp_path / "missing" / "w.npz")
+
+
+def test_box_and_lasso(workspace):
+    ids = workspace.ids()
+    assert not len(workspace.inside([[-9, -9], [9, 9]]))  # nothing has a place yet
+    workspace.table.place[ids] = np.stack([np.arange(len(ids)), np.zeros(len(ids))], axis=1)
+    assert workspace.inside([[3.5, 1], [0.5, -1]]).tolist() == ids[1:4].tolist()
+    assert workspace.inside([[-1, -1], [2.5, -1], [2.5, 1], [-1, 1]]).tolist() == ids[:3].tolist()
+    with pytest.raises(InputError, match="outline has shape"):
+        workspace.inside([[1, 2]])
+
+
+def test_thumbnails_show_the_segment(workspace):
+    bright, dark = workspace.segment_at(0, 20, 20), workspace.segment_at(0, 20, 70)
+    pictures = [workspace.thumbnail(i, 32) for i in (bright, dark)]
+    assert all(p.shape == (32, 32, 3) and p.dtype == np.uint8 for p in pictures)
+    assert pictures[0][16, 16].min() > pictures[1][16, 16].max() + 100
+
+
+def test_signals(workspace):
+    told = []
+    workspace.labels_changed.connect(lambda ids: told.append(("labels", ids.tolist())))
+    workspace.segments_changed.connect(lambda images: told.append(("segments", images)))
+    workspace.classes_changed.connect(lambda: told.append(("classes",)))
+    workspace.images_changed.connect(lambda: told.append(("images",)))
+    ids = workspace.ids(0)[:2]
+    workspace.assign(ids, 1)
+    workspace.assign(ids, 1)  # changes nothing
+    workspace.undo()
+    workspace.cut(threshold=0)
+    workspace.add_images(discs(2)[0])
+    assert told == [
+        ("classes",),
+        ("labels", ids.tolist()),
+        ("labels", ids.tolist()),
+        ("segments", (0, 1)),
+        ("images",),
+    ]
+
+
+def test_assigning_from_many_threads(workspace):
+    ids = workspace.ids()
+    threads = [threading.Thread(target=workspace.assign, args=([i], k + 1)) for k, i in enumerate(ids.tolist())]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert workspace.table.label[ids].tolist() == list(range(1, len(ids) + 1))
+    assert sum(bool(workspace.undo()) for _ in range(len(ids) + 1)) == len(ids) + 1
