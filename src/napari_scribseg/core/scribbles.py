@@ -45,7 +45,7 @@ class Stroke:
         if self.points.shape[1] != len(shape):
             raise InputError(f"the stroke has {self.points.shape[1]} coordinates; the grid has {len(shape)} axes")
         mask = np.zeros(shape, dtype=bool)
-        path = self._dense_path()
+        path = self.path()
         reach = int(np.floor(self.radius))
         offsets = np.stack(np.meshgrid(*[np.arange(-reach, reach + 1)] * len(shape), indexing="ij"), -1)
         offsets = offsets.reshape(-1, len(shape))
@@ -55,8 +55,8 @@ class Stroke:
         mask[tuple(voxels[inside].T)] = True
         return mask
 
-    def _dense_path(self) -> NDArray[np.float64]:
-        """The polyline sampled at most half a voxel apart."""
+    def path(self) -> NDArray[np.float64]:
+        """The line sampled at most half a voxel apart along each axis, shape (L, ndim)."""
         pieces = [self.points[:1]]
         for start, stop in zip(self.points[:-1], self.points[1:], strict=True):
             n = max(int(np.ceil(np.abs(stop - start).max() * 2)), 1)

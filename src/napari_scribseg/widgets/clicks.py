@@ -1,17 +1,18 @@
-"""A points layer beside the strokes: each of its points is a click, painted as a dot of its class."""
+"""A layer beside the strokes whose points are dots of their classes, or whose shapes are outlines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from napari.layers import Points
+from napari.layers import Points, Shapes
 
+from napari_scribseg.core import Stroke
 from napari_scribseg.widgets.annotator import Annotator
 from napari_scribseg.widgets.planes import plane_at
 
-__all__ = ["Clicks", "point_class"]
+__all__ = ["Clicks", "Outlines", "point_class"]
 
 _COLUMNS = ("class", "label")  # of a points layer's features: an id, or the name of a class
 _KINDS = ("added", "removed", "changed")  # of changes that are done
@@ -33,13 +34,15 @@ class Clicks:
         ``say(text)`` tells the user.
     """
 
+    _what = "points"
+
     def __init__(self, front: Callable[[], Annotator | None], say: Callable[[str], object]) -> None:
         self._front, self._say = front, say
-        self._points: Points | None = None
+        self._points: Points | Shapes | None = None
         self._owner: Annotator | None = None
         self._dots: dict[Voxel, int] = {}
 
-    def use(self, points: Points | None) -> None:
+    def use(self, points: Points | Shapes | None) -> None:
         """Take up a points layer, with the points that it has; None for none. Dots that were painted stay."""
         if points is self._points:
             return
@@ -63,7 +66,7 @@ class Clicks:
         self._dots = wanted
         self._paint(annotator, gone, new)
         if outside:
-            self._say(f"{outside} of {len(self._points.data)} points lie outside the image and are left out")
+            self._say(f"{outside} of {len(self._points.data)} {self._what} lie outside the image and are left out")
 
     def _on_data(self, event: Any) -> None:
         action = getattr(event, "action", "changed")
@@ -71,26 +74,26 @@ class Clicks:
             self.sync()
 
     def _wanted(self, annotator: Annotator) -> tuple[dict[Voxel, int], int]:
-        """The class of every voxel with a point, and how many points lie outside."""
-        points, strokes = self._points, annotator.layers.strokes
-        assert points is not None
+        """The class of every voxel to be painted, and how many points or shapes lie outside."""
+        layer, strokes = self._points, annotator.layers.strokes
+        assert layer is not None
         assert strokes is not None
-        features = points.features
+        features = layer.features
         column = next((features[name] for name in _COLUMNS if name in features), None)
         names = {c.name: c.id for c in annotator.session.classes}
         found: dict[Voxel, int] = {}
         outside = 0
-        for row, at in enumerate(np.asarray(points.data)):
-            place = np.rint(strokes.world_to_data(points.data_to_world(at))).astype(int)[-strokes.ndim :]
-            voxel = tuple(int(v) for v in place)
-            if len(voxel) != strokes.ndim or not all(
-                0 <= v < n for v, n in zip(voxel, strokes.data.shape, strict=True)
-            ):
-                outside += 1
-                continue
-            value = None if column is None else column.iloc[row]
-            found[voxel] = point_class(value, names) or self._dots.get(voxel) or int(strokes.selected_label)
+        for row in range(len(layer.data)):
+            voxels = self._voxels(layer, row, strokes)
+            outside += not voxels
+            named = point_class(None if column is None else column.iloc[row], names)
+            former = next((self._dots[voxel] for voxel in voxels if voxel in self._dots), None)
+            found |= dict.fromkeys(voxels, named or former or int(strokes.selected_label))
         return found, outside
+
+    def _voxels(self, layer: Any, row: int, strokes: Any) -> list[Voxel]:
+        """Where a point lies in the strokes; nowhere if it lies outside."""
+        return _inside(_in_strokes(layer, layer.data[row][np.newaxis], strokes), strokes)
 
     def _paint(self, annotator: Annotator, gone: dict[Voxel, int], new: dict[Voxel, int]) -> None:
         """Change the strokes slice by slice, each as one step that can be undone."""
@@ -111,13 +114,51 @@ class Clicks:
             largest = max((label for _, label, erased in dots_here if not erased), default=0)
             painted = painted.astype(np.promote_types(painted.dtype, np.min_scalar_type(largest)))
             for voxel, label, erased in dots_here:
-                disc = _disc(painted.shape, (voxel[axes[0]], voxel[axes[1]]), radius)
-                if erased:
-                    painted[disc & (painted == label)] = 0
-                else:
-                    painted[disc] = label
+                _stamp(painted, (voxel[axes[0]], voxel[axes[1]]), self._radius(radius), label, erased)
             layers.write_strokes(plane, painted)
             annotator.pen_lifted(plane)
+
+    def _radius(self, brush: float) -> float:
+        """Of a dot, in pixels."""
+        return brush
+
+
+class Outlines(Clicks):
+    """As :class:`Clicks` for a shapes layer: each shape is a thin line, closed but for paths and lines."""
+
+    _what = "shapes"
+
+    def _voxels(self, layer: Any, row: int, strokes: Any) -> list[Voxel]:
+        """The line of a shape in the strokes, as far as it lies inside."""
+        kind, points = layer.shape_type[row], np.asarray(layer.data[row], dtype=np.float64)
+        if kind == "ellipse":  # its data are the corners of its box
+            turn = np.linspace(0, 2 * np.pi, 128)[:, np.newaxis]
+            across, down = (points[1] - points[0]) / 2, (points[3] - points[0]) / 2
+            points = points.mean(axis=0) + np.cos(turn) * across + np.sin(turn) * down
+        elif kind not in ("line", "path"):
+            points = np.concatenate([points, points[:1]])
+        placed = _in_strokes(layer, points, strokes)
+        if placed.shape[1] != strokes.ndim:
+            return []
+        return _inside(Stroke(placed, 0, 1).path(), strokes)
+
+    def _radius(self, brush: float) -> float:
+        """A line is one pixel wide: its place is what counts."""
+        return 0.0
+
+
+def _in_strokes(layer: Any, points: Any, strokes: Any) -> Any:
+    """Positions of shape (N, ndim) of a layer in the voxels of the strokes layer."""
+    return np.stack([np.asarray(strokes.world_to_data(layer.data_to_world(at)))[-strokes.ndim :] for at in points])
+
+
+def _inside(places: Any, strokes: Any) -> list[Voxel]:
+    """The voxels of positions, each once, without those outside the strokes layer."""
+    voxels = np.unique(np.rint(places).astype(int), axis=0)
+    if voxels.shape[1] != strokes.ndim:
+        return []
+    kept = voxels[((voxels >= 0) & (voxels < np.asarray(strokes.data.shape))).all(axis=1)]
+    return [tuple(int(v) for v in voxel) for voxel in kept]
 
 
 def point_class(value: Any, names: dict[str, int]) -> int | None:
@@ -131,7 +172,14 @@ def point_class(value: Any, names: dict[str, int]) -> int | None:
     return int(number) if np.isfinite(number) and number > 0 and number == int(number) else None
 
 
-def _disc(shape: tuple[int, ...], centre: Iterable[int], radius: float) -> Any:
-    y, x = np.ogrid[: shape[0], : shape[1]]
-    row, column = centre
-    return (y - row) ** 2 + (x - column) ** 2 <= max(radius, 0.5) ** 2
+def _stamp(painted: Any, centre: tuple[int, int], radius: float, label: int, erased: bool) -> None:
+    """Paint a disc in place, or take it away where it has the label."""
+    reach = int(max(radius, 0.5))
+    low = [max(c - reach, 0) for c in centre]
+    window = painted[low[0] : centre[0] + reach + 1, low[1] : centre[1] + reach + 1]
+    y, x = np.ogrid[: window.shape[0], : window.shape[1]]
+    disc = (y + low[0] - centre[0]) ** 2 + (x + low[1] - centre[1]) ** 2 <= max(radius, 0.5) ** 2
+    if erased:
+        window[disc & (window == label)] = 0
+    else:
+        window[disc] = label

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Points
+from napari.layers import Image, Labels, Points, Shapes
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -44,8 +44,8 @@ class ImagePanel(QWidget):
         self._strokes.setToolTip("Where to paint: a new layer, or a labels layer of the image's shape")
         self._result.setToolTip("Where the result goes: a new layer, or labels that are there and to be corrected")
         self._clicks.setToolTip(
-            "A points layer whose points are painted as dots: in the class that their column 'class' names, "
-            "else in the one chosen in the table"
+            "A points layer whose points are painted as dots, or a shapes layer whose shapes are painted as outlines: "
+            "in the class that their column 'class' names, else in the one chosen in the table"
         )
         self._channels.setToolTip("What counts as channels: one axis of the image, or several images of the same shape")
         self.start = QPushButton("Start painting")
@@ -101,10 +101,10 @@ class ImagePanel(QWidget):
         return chosen if isinstance(chosen, Labels) else None
 
     @property
-    def clicks(self) -> Points | None:
-        """The points layer whose points are clicks; None for none."""
+    def clicks(self) -> Points | Shapes | None:
+        """The layer whose points are clicks, or whose shapes are outlines; None for none."""
         chosen = self._clicks.currentData()
-        return chosen if isinstance(chosen, Points) else None
+        return chosen if isinstance(chosen, (Points, Shapes)) else None
 
     def choose(self, image: Image, strokes: Labels | None = None, result: Labels | None = None) -> None:
         """Show these layers as chosen, without telling."""
@@ -122,7 +122,8 @@ class ImagePanel(QWidget):
             fill_combo(combo, [(_NEW, None), *((layer.name, layer) for layer in label_layers(self._viewer))])
         clicks = self.clicks
         fill_combo(
-            self._clicks, [(_NONE, None), *((one.name, one) for one in self._viewer.layers if isinstance(one, Points))]
+            self._clicks,
+            [(_NONE, None), *((one.name, one) for one in self._viewer.layers if isinstance(one, (Points, Shapes)))],
         )
         if self.clicks is not clicks:
             self.clicks_chosen.emit(self.clicks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Labels
+from napari.layers import Labels, Points, Shapes
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
@@ -14,7 +14,7 @@ from napari_scribseg.core import ClassTable, Engine, InputError, get_engine
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.widgets.annotator import Annotator
 from napari_scribseg.widgets.class_table import ClassTableView
-from napari_scribseg.widgets.clicks import Clicks
+from napari_scribseg.widgets.clicks import Clicks, Outlines
 from napari_scribseg.widgets.desk import Desk, Keys
 from napari_scribseg.widgets.dispatch import Dispatcher
 from napari_scribseg.widgets.engine_panel import EnginePanel
@@ -53,6 +53,7 @@ class SegmentationWidget(QWidget):
         self.status = StatusPanel()
         self.desk = Desk(self, self.dispatcher, self._keys, self._show_front)
         self.clicks = Clicks(lambda: self.desk.front, self.say)
+        self.outlines = Outlines(lambda: self.desk.front, self.say)
         self.saver = Saver(self, self.dispatcher)
         self._lay_out()
         self._connect()
@@ -124,7 +125,7 @@ class SegmentationWidget(QWidget):
     def _connect(self) -> None:
         self.images.started.connect(self.start)
         self.images.image_chosen.connect(self._on_image)
-        self.images.clicks_chosen.connect(self.clicks.use)
+        self.images.clicks_chosen.connect(self._on_marks)
         self.classes.changed.connect(self._on_classes)
         self.classes.selected.connect(lambda identity: self._front("paint_with", identity))
         self.classes.refused.connect(lambda text: self.say(text[:1].upper() + text[1:], error=True))
@@ -151,6 +152,11 @@ class SegmentationWidget(QWidget):
 
     def _on_warm(self, text: str) -> None:
         self.say(text if self.desk.front is not None else f"{text}. {_HELP}")
+
+    def _on_marks(self, layer: Any) -> None:
+        """Take up a layer of clicks or of outlines; None for none."""
+        self.clicks.use(layer if isinstance(layer, Points) else None)
+        self.outlines.use(layer if isinstance(layer, Shapes) else None)
 
     def _on_classes(self, classes: ClassTable) -> None:
         if self.desk.front is not None:
@@ -216,6 +222,7 @@ class SegmentationWidget(QWidget):
         annotator.mode = self.engines.mode
         annotator.set_overlay(*self.slices.overlay)
         self.clicks.sync()
+        self.outlines.sync()
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show one sentence in the status line."""
@@ -293,5 +300,5 @@ class SegmentationWidget(QWidget):
             self.desk.end_all()
             self.saver.finish()
             self.images.close_events()
-            self.clicks.use(None)
+            self._on_marks(None)
             self.dispatcher.close()
