@@ -23,6 +23,7 @@ from napari_scribseg.bench.metrics import overlap
 from napari_scribseg.bench.statistics import bootstrap_mean
 from napari_scribseg.bench.tasks import Task, evenly, tasks
 from napari_scribseg.datasets import open_data_set
+from napari_scribseg.engines.single_image.fit import by_graph
 from napari_scribseg.engines.single_image.learners import PixelLearner
 from napari_scribseg.engines.single_image.network import PixelNet
 from napari_scribseg.engines.single_image.samples import Samples
@@ -39,9 +40,9 @@ METHODS: dict[str, tuple[str, dict[str, object]]] = {
     "cnn, colour+position": ("cnn", {"inputs": "colour+position"}),
     "cnn, colour+semantic": ("cnn", {"inputs": "colour+semantic"}),
     "cnn-reg, colour+position": ("cnn-reg", {}),
-    "unet-single, colour, 1 level": ("unet-single", {"levels": 1}),
     "finetune, encoder frozen": ("finetune", {}),
     "finetune, all but the last layer frozen": ("finetune", {"frozen": "all but the last layer"}),
+    "unet-single, colour, 1 level": ("unet-single", {"levels": 1}),
 }
 
 
@@ -85,13 +86,15 @@ def whole_image_step(repeats: int) -> tuple[tuple[float, float], tuple[float, fl
     targets = torch.from_numpy(scribbles.seeds.astype(np.int64))[None]
     optimizer = torch.optim.Adam(net.parameters(), lr=engine.rate, fused=True)
 
-    def step(loss) -> None:
-        optimizer.zero_grad()
-        loss().backward()
+    def on_whole_image() -> torch.Tensor:
+        return by_graph(net, lambda: functional.cross_entropy(net(planes[None]), targets, ignore_index=-1))
+
+    def step(descend) -> None:
+        descend()
         optimizer.step()
 
-    whole = timed(lambda: step(lambda: functional.cross_entropy(net(planes[None]), targets, ignore_index=-1)), repeats)
-    fields = timed(lambda: [step(learner.loss) for _ in range(20)], repeats)
+    whole = timed(lambda: step(on_whole_image), repeats)
+    fields = timed(lambda: [step(learner.descend) for _ in range(20)], repeats)
     return whole, (fields[0] / 20, fields[1] / 20)
 
 

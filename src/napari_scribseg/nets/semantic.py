@@ -115,7 +115,8 @@ def _unit(plane: Float32) -> Float32:
     low, high = (float(v) for v in np.percentile(some_values(plane), (_TAIL, 100 - _TAIL)))
     if high - low <= 1e-6 * max(abs(low), abs(high), 1e-6):
         return np.zeros_like(plane)
-    return np.clip((plane - np.float32(low)) / np.float32(high - low), 0, 1)
+    scaled: Float32 = np.clip((plane - np.float32(low)) / np.float32(high - low), 0, 1)
+    return scaled
 
 
 def _encoder(backbone: str, device: str) -> Encoder:

@@ -42,13 +42,16 @@ def guided_filter(planes: Float32, guide: Float32, radius: int, epsilon: float) 
         filtered: Float32 = uniform_filter(values, 2 * radius + 1, mode="nearest")
         return filtered
 
-    guide = guide - guide.mean(dtype=np.float64).astype(np.float32)  # little cancels where variances are small
+    middle = guide.mean(dtype=np.float64)
+    guide = np.subtract(guide, middle, dtype=np.float32)  # so that small variances do not drown in rounding
     mean_guide = mean(guide)
-    variance = np.maximum(mean(guide * guide) - mean_guide * mean_guide, 0)
+    variance: Float32 = np.maximum(mean(guide * guide) - mean_guide * mean_guide, np.float32(0))
     filtered = np.empty_like(planes)
     for plane, out in zip(planes, filtered, strict=True):
         mean_plane = mean(plane)
-        slope = (mean(guide * plane) - mean_guide * mean_plane) / (variance + np.float32(epsilon))
+        slope = np.divide(
+            mean(guide * plane) - mean_guide * mean_plane, variance + np.float32(epsilon), dtype=np.float32
+        )
         out[:] = mean(slope) * guide + mean(mean_plane - slope * mean_guide)
     return filtered
 

@@ -113,7 +113,7 @@ class PWN(_FittedToOneImage):
         "A tiny network learns colours and places from the strokes; for images of a kind nobody trained for.",
     )
 
-    inputs: Inputs = "colour+position"
+    inputs: Inputs = "colour"
     backbone: str = ""
     width: _Width = 16
     depth: _Depth = 2
@@ -174,7 +174,8 @@ class CNNReg(_FittedToOneImage):
     inputs, backbone, width, depth, kernel, steps, rate, held_back, seed
         As for :class:`CNN`.
     beta : float
-        Weight of the penalty, in units of 1e-7 as in the paper: ``L + 1e-7 beta |grad L|_1``.
+        Weight of the penalty, in units of 1e-7 as in the paper: ``L + 1e-7 beta |grad L|_1``. The default is for
+        positions; on colours it wants a hundred times less.
     penalty : {"position", "colour"}
         The inputs that the gradient is taken with respect to.
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Fields", "gather"]
+__all__ = ["Fields", "gather", "scatter"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,3 +85,10 @@ def gather(rows: Tensor, table: Tensor) -> Tensor:
     """
     padded = torch.cat((rows, rows.new_zeros((1, rows.shape[1]))))
     return padded.index_select(0, table.reshape(-1)).reshape(len(table), table.shape[1] * rows.shape[1])
+
+
+def scatter(patches: Tensor, table: Tensor, count: int) -> Tensor:
+    """The adjoint of :func:`gather`: what all patches hold of each of ``count`` rows, summed; shape (count, C)."""
+    rows = patches.reshape(table.numel(), -1)
+    summed = rows.new_zeros((count + 1, rows.shape[1])).index_add_(0, table.reshape(-1), rows)
+    return summed[:count]

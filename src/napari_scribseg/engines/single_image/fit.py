@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["LossCurve", "fit", "one_thread"]
+__all__ = ["LossCurve", "by_graph", "fit", "one_thread"]
 
 _EACH = 5  # steps between two looks at the strokes that are held back
 _PATIENCE = 8  # looks without a better loss after which the fit ends
@@ -59,9 +59,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def by_graph(network: nn.Module, loss: Callable[[], Tensor]) -> Tensor:
+    """A loss without its graph, and its gradient in ``grad`` of every parameter of the network."""
+    network.zero_grad()
+    value = loss()
+    value.backward()  # type: ignore[no-untyped-call]
+    return value.detach()
+
+
 def fit(
     parameters: Sequence[nn.Parameter],
-    loss: Callable[[], Tensor],
+    descend: Callable[[], Tensor],
     judge: Callable[[], Tensor] | None,
     steps: int,
     rate: float,
@@ -73,8 +81,8 @@ def fit(
     ----------
     parameters : sequence of Parameter
         On one device.
-    loss : callable
-        The loss to lower, with its graph.
+    descend : callable
+        Gives the loss to lower, and puts its gradient into ``grad`` of every parameter; see :func:`by_graph`.
     judge : callable or None
         The loss that decides; None: the weights of the last step are kept.
     steps : int
@@ -104,17 +112,15 @@ def fit(
             best_weights = [p.detach().clone() for p in parameters]
 
     for step in range(steps):
-        value = loss()
+        value = descend()
         if step % _EACH == 0:
             tell(step / steps)
-            look(step, float(value.detach()))
+            look(step, float(value))
             if len(rows) - 1 - kept // _EACH >= _PATIENCE:
                 break
-        optimizer.zero_grad()
-        value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     else:
-        look(steps, float(loss().detach()))
+        look(steps, float(descend()))
     with torch.no_grad():
         for parameter, weights in zip(parameters, best_weights, strict=True):
             parameter.copy_(weights)

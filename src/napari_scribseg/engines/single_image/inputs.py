@@ -51,8 +51,9 @@ def input_planes(image: Image, inputs: str, backbone: str, device: str) -> tuple
 def _colour(data: Float32) -> Float32:
     """Red, green and blue of a picture on one scale; channels of anything else each on its own."""
     if is_picture(data):
-        return scale_intensities(data) / np.float32(255)
-    return np.concatenate([scale_intensities(channel[np.newaxis]) for channel in data]) / np.float32(255)
+        return np.multiply(scale_intensities(data), np.float32(1 / 255))
+    channels = [scale_intensities(channel[np.newaxis]) for channel in data]
+    return np.multiply(np.concatenate(channels), np.float32(1 / 255))
 
 
 def _position(height: int, width: int) -> Float32:

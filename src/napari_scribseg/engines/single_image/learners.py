@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_scribseg.engines.single_image.fields import Fields
+from napari_scribseg.engines.single_image.fit import by_graph
 from napari_scribseg.engines.single_image.network import PixelNet
 from napari_scribseg.engines.single_image.samples import Samples
 from napari_scribseg.engines.single_image.unet import SingleUNet, crops_around
@@ -22,10 +23,17 @@ __all__ = ["Learner", "Penalty", "PixelLearner", "UNetLearner"]
 class Learner(Protocol):
     """A network and the strokes that it is fitted to."""
 
-    network: nn.Module
+    @property
+    def network(self) -> nn.Module:
+        """Being fitted."""
+        ...
 
     def loss(self) -> Tensor:
         """At the strokes that it is fitted to, the penalty included."""
+        ...
+
+    def descend(self) -> Tensor:
+        """The same without its graph, and its gradient in ``grad`` of the network's parameters."""
         ...
 
     def judge(self) -> Tensor:
@@ -90,6 +98,13 @@ class PixelLearner:
         (gradient,) = torch.autograd.grad(loss, rows, create_graph=True)
         return loss + self._penalty.weight * gradient[:, self._penalty.channels].abs().sum()
 
+    def descend(self) -> Tensor:
+        """See :class:`Learner`."""
+        if self._penalty is None:
+            fields, patches, targets = self._fitted
+            return self.network.descend(patches, fields, targets)
+        return by_graph(self.network, self.loss)
+
     def judge(self) -> Tensor:
         """See :class:`Learner`."""
         fields, rows, targets = self._judges
@@ -149,6 +164,10 @@ class UNetLearner:
     def loss(self) -> Tensor:
         """See :class:`Learner`."""
         return self._cross_entropy(self._fitted)
+
+    def descend(self) -> Tensor:
+        """See :class:`Learner`."""
+        return by_graph(self.network, self.loss)
 
     def judge(self) -> Tensor:
         """See :class:`Learner`."""

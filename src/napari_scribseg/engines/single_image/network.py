@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_scribseg.engines.single_image.fields import Fields, gather
+from napari_scribseg.engines.single_image.fields import Fields, gather, scatter
 
 __all__ = ["PixelNet"]
 
+_SLOPE = 0.01  # of Leaky ReLU below zero, as in torch
 _BAND = 1 << 14  # pixels computed at once, so that the layers between stay in the processor's cache
 
 
@@ -88,6 +89,40 @@ class PixelNet(nn.Module):
                 x = gather(x, fields.tables[i])  # (M, kernel * kernel * width)
             x = functional.leaky_relu(torch.addmm(bias, x, weight))  # (M, width)
         return torch.addmm(self.head_bias, x, self.head)  # (M, K)
+
+    @torch.no_grad()
+    def descend(self, patches: Tensor, fields: Fields, targets: Tensor) -> Tensor:
+        """The mean cross-entropy at the pixels of :meth:`at`, its gradient put into ``grad`` of every parameter.
+
+        The same as by ``backward``, but layers of so few pixels take longer to be recorded than to be computed.
+
+        Parameters
+        ----------
+        patches, fields
+            As for :meth:`at`.
+        targets : Tensor of shape (M,), int64
+            Index of each pixel's class.
+        """
+        seen, outputs, x = [], [], patches
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            seen.append(gather(x, fields.tables[i]) if i and self.kernel > 1 else x)
+            x = functional.leaky_relu_(torch.addmm(bias, seen[-1], weight))  # (M, width)
+            outputs.append(x)
+        log_shares = torch.log_softmax(torch.addmm(self.head_bias, x, self.head), dim=1)
+        loss = functional.nll_loss(log_shares, targets)
+        back = log_shares.exp_()
+        back[torch.arange(len(targets), device=targets.device), targets] -= 1
+        back /= len(targets)  # of the logits
+        self.head.grad, self.head_bias.grad = x.T @ back, back.sum(0)
+        weight = self.head
+        for i in reversed(range(len(outputs))):
+            back = back @ weight.T  # of what this layer gave, or of the patches of it
+            if i < len(outputs) - 1 and self.kernel > 1:
+                back = scatter(back, fields.tables[i + 1], len(outputs[i]))
+            back = torch.where(outputs[i] > 0, back, _SLOPE * back)
+            weight = self.weights[i]
+            weight.grad, self.biases[i].grad = seen[i].T @ back, back.sum(0)
+        return loss
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (N, K, H, W) for an input of shape (N, C, H, W)."""

@@ -195,7 +195,7 @@ def _still_right(fitted: Fitted | None, engine: Any, marks: NDArray[np.int32]) -
 def _fitted(engine: Any, learner: Learner, samples: Samples, steps: int, tell: Callable[[float], None]) -> LossCurve:
     judge = learner.judge if samples.judges.any() else None
     parameters = [p for p in learner.network.parameters() if p.requires_grad]
-    return fit(parameters, learner.loss, judge, steps, engine.rate, tell)
+    return fit(parameters, learner.descend, judge, steps, engine.rate, tell)
 
 
 def _watched(

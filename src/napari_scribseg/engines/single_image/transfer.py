@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from napari_scribseg.core import Image, InputError, Report, Scribbles, Segmentation
 from napari_scribseg.engines.single_image.engine import FineTune
+from napari_scribseg.engines.single_image.fit import by_graph
 from napari_scribseg.engines.single_image.pipeline import FitState, learn
 from napari_scribseg.engines.single_image.samples import Samples
 from napari_scribseg.nets import INPUT_CHANNELS, BRSNet, load_model, load_shipped, network_input
@@ -61,7 +62,7 @@ class Transfer(nn.Module):
         base.requires_grad_(frozen != "all but the last layer")
         if frozen != "nothing":
             _freeze_encoder(base, seen)
-        self._answer_for([None] * n_classes)
+        self.set_classes([None] * n_classes)
 
     @property
     def head(self) -> nn.Conv2d:
@@ -76,9 +77,6 @@ class Transfer(nn.Module):
 
     def set_classes(self, kept: Sequence[int | None]) -> None:
         """Make the last layer answer for other classes; see :meth:`.network.PixelNet.set_classes`."""
-        self._answer_for(kept)
-
-    def _answer_for(self, kept: Sequence[int | None]) -> None:
         before = self.head
         head = nn.Conv2d(before.in_channels, len(kept), before.kernel_size, padding=before.padding)  # type: ignore[arg-type]
         with torch.no_grad():
@@ -145,6 +143,10 @@ class TransferLearner:
     def loss(self) -> Tensor:
         """See :class:`.learners.Learner`."""
         return self._cross_entropy(self._fitted)
+
+    def descend(self) -> Tensor:
+        """See :class:`.learners.Learner`."""
+        return by_graph(self.network, self.loss)
 
     def judge(self) -> Tensor:
         """See :class:`.learners.Learner`."""

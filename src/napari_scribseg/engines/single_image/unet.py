@@ -81,7 +81,7 @@ def _stage(inside: int, outside: int) -> nn.Sequential:
 def _reach(levels: int) -> int:
     """Two convolutions a scale, down and up, and the block of pixels that one of the coarsest scale stands for."""
     pixels = sum(4 * 2**i for i in range(levels)) + 3 * 2**levels
-    return -(-pixels // 2**levels) * 2**levels
+    return int(-(-pixels // 2**levels) * 2**levels)
 
 
 def crops_around(pixels: NDArray[np.intp], shape: tuple[int, int], reach: int, stride: int) -> list[Crop]:
