@@ -4,7 +4,8 @@ A plain U-Net of about 1 million parameters with random weights, one channel, 25
 hardly obey, so that all evaluations are spent. Printed are medians: the whole answer, the first preview (the network's
 own answer) and the first correction that is shown, cold, with the image prepared; and a single evaluation of the
 network as it is, with batch norm folded, and with channels last too. Behind each the processor time of all threads
-together, which other programs on the computer change less.
+together, which other programs on the computer change less. Last, the processor time of an answer as a share of that
+which as many bare evaluations take between the answers.
 """
 
 from __future__ import annotations
@@ -60,20 +61,20 @@ def median_ms(call, repeats: int) -> str:
     return told(times)
 
 
-def one_evaluation(net: torch.nn.Module, channels_last: bool, repeats: int) -> str:
-    """Forward, and backward to the input."""
+def evaluation(net: torch.nn.Module, channels_last: bool):
+    """A function that goes forward, and backward to the input."""
     x = torch.rand(1, 1, SIZE, SIZE)
     if channels_last:
         net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     net.requires_grad_(False)
     x.requires_grad_(True)
-    return median_ms(lambda: torch.autograd.grad(net(x).square().sum(), x), repeats)
+    return lambda: torch.autograd.grad(net(x).square().sum(), x)
 
 
-def one_answer(engine, image: Image, scribbles: Scribbles, repeats: int) -> None:
-    """Print the medians of an engine."""
+def one_answer(engine, image: Image, scribbles: Scribbles, repeats: int, bare) -> None:
+    """Print the medians of an engine; ``bare`` evaluations run between its answers."""
     state = engine.prepare(image, "cpu")
-    totals, previews, corrections, notes = [], [], [], ""
+    totals, previews, corrections, bares, notes = [], [], [], [], ""
     for turn in range(repeats + 1):
         start, shown = now(), []
 
@@ -86,8 +87,16 @@ def one_answer(engine, image: Image, scribbles: Scribbles, repeats: int) -> None
             totals.append(now() - start)
             previews.append(shown[0])
             corrections.append(shown[1] if len(shown) > 1 else totals[-1])
+            start = now()
+            for _ in range(engine.evaluations):
+                bare()
+            bares.append(now() - start)
+    ratio = np.median(totals, axis=0)[1] / np.median(bares, axis=0)[1]
     name = f"{engine.info.name} {getattr(engine, 'layer', '')}".strip()
-    print(f"| {name} | {' | '.join(map(told, (totals, previews, corrections)))} | {notes} |", flush=True)
+    print(
+        f"| {name} | {' | '.join(map(told, (totals, previews, corrections, bares)))} | {ratio:.2f} | {notes} |",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -101,20 +110,22 @@ def main() -> None:
     net = make_network(given.patch)
     print(f"{sum(p.numel() for p in net.parameters())} parameters, {SIZE} x {SIZE}, {given.threads} threads\n")
     print("| one evaluation | ms (processor) |\n|---|---|")
-    print(f"| as it is | {one_evaluation(net, False, given.repeats)} |")
     folded = fold_batch_norm(net)
-    print(f"| batch norm folded | {one_evaluation(folded, False, given.repeats)} |")
-    print(f"| channels last too | {one_evaluation(folded, True, given.repeats)} |\n", flush=True)
+    for name, module, last in (("as it is", net, False), ("batch norm folded", folded, False)):
+        print(f"| {name} | {median_ms(evaluation(module, last), given.repeats)} |")
+    bare = evaluation(folded, True)
+    print(f"| channels last too | {median_ms(bare, given.repeats)} |\n", flush=True)
     rng = np.random.default_rng(0)
     image = Image.from_array(rng.normal(0, 1, (SIZE, SIZE)), (1.0, 1.0))
     seeds = np.full((SIZE, SIZE), -1, dtype=np.int32)
     seeds[::3, ::3] = rng.integers(0, 2, seeds[::3, ::3].shape)
     with tempfile.TemporaryDirectory() as folder:
         path = str(save_model(Path(folder) / "net.safetensors", make_network(given.patch), {"prompt": "none"}))
-        print("| engine | answer, ms (processor) | first preview | first correction | notes |\n|---|---|---|---|---|")
+        print("| engine | answer, ms (processor) | first preview | first correction | bare | ratio | notes |")
+        print("|---" * 7 + "|")
         engines = [BRS(model=path, seconds=60.0), *(FBRS(model=path, layer=k, seconds=60.0) for k in ("A", "B", "C"))]
         for engine in engines:
-            one_answer(engine, image, Scribbles(seeds, 2), given.repeats)
+            one_answer(engine, image, Scribbles(seeds, 2), given.repeats, bare)
 
 
 if __name__ == "__main__":

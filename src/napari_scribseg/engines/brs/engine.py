@@ -218,4 +218,4 @@ class FBRS(_Refinement):
     seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the layer")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
-    zoom: bool = True
+    zoom: bool = False
