@@ -16,6 +16,7 @@ import typer
 
 from napari_scribseg.batch.command import batch
 from napari_scribseg.bench.command import bench
+from napari_scribseg.explore.command import app as explore
 from napari_scribseg.options import Device
 from napari_scribseg.study.command import study
 from napari_scribseg.train.command import app as train
@@ -191,6 +192,7 @@ app.command()(batch)
 app.command()(bench)
 app.command()(study)
 app.add_typer(train, name="train")
+app.add_typer(explore, name="explore")
 
 
 @contextmanager

@@ -73,13 +73,14 @@ def test_segments_follow_the_discs(workspace):
 def test_segments_that_stay_keep_id_and_class(workspace):
     ids = workspace.ids()
     workspace.assign(ids, 3)
-    workspace.cut(threshold=workspace.settings.threshold / 4)
+    first = workspace.settings
+    workspace.cut(threshold=first.threshold / 4, simplification=0)
     now = workspace.ids()
     same = np.intersect1d(ids, now)
     assert 0 < len(same) < len(now)
     assert (workspace.table.label[same] == 3).all()
     assert not workspace.table.label[np.setdiff1d(now, ids)].any()
-    workspace.cut(threshold=workspace.settings.threshold * 4)
+    workspace.cut(threshold=first.threshold, simplification=first.simplification)
     assert np.array_equal(np.sort(workspace.ids()), np.sort(ids))
     assert (workspace.labels(0) == 3).all()  # what was cut away is found again with its class
 
@@ -95,14 +96,14 @@ def test_other_criteria_and_gradients(workspace):
     edges = np.zeros((96, 96))
     edges[:, 48] = 5
     workspace.set_edges(1, edges)
-    workspace.cut([1], gradient="given", criterion="dynamics", threshold=0.5)
+    workspace.cut([1], gradient="given", criterion="dynamics", threshold=0.2)
     assert len(workspace.ids(1)) == 2
     assert workspace.segment_at(1, 3, 3) != workspace.segment_at(1, 3, 90)
 
 
 def test_preview_changes_nothing(workspace):
     before = workspace.segments(0)
-    shown = workspace.preview(0, workspace.settings.threshold / 10)
+    shown = workspace.preview(0, workspace.settings.threshold / 10, simplification=0)
     assert shown.max() + 1 > len(workspace.ids(0))
     assert np.array_equal(before, workspace.segments(0))
     assert np.array_equal(

@@ -132,7 +132,7 @@ def test_saved_and_loaded(workspace, tmp_path):
     assert other.gradient(1, "given").min() == 1
     assert other.cut([1]) == ()  # the same pixels are the same segments
     new = other.ids(0).max()
-    other.cut([1], threshold=other.settings.threshold / 5)
+    other.cut([1], threshold=other.settings.threshold / 5, simplification=0)
     assert not set(other.ids(1).tolist()) & set(range(1, int(new))) - set(ids.tolist())
 
 
@@ -211,7 +211,7 @@ def test_signals(workspace):
     workspace.assign(ids, 1)
     workspace.assign(ids, 1)  # changes nothing
     workspace.undo()
-    workspace.cut(threshold=0)
+    workspace.cut(threshold=0, simplification=0)
     workspace.add_images(discs(2)[0])
     assert told == [
         ("classes",),

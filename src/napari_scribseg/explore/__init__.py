@@ -1,11 +1,23 @@
 """Feature-space annotation: label many segments of many images at once, by what they look like.
 
 Bragantini, Falcão and Najman, Rethinking Interactive Image Segmentation: Feature Space Annotation (2022). Needs the
-extra ``explore``; no Qt, no napari.
+extra ``explore``; no Qt, no napari. The modules are loaded when a name is first used.
 """
 
-from napari_scribseg.explore.cutting import CutSettings
-from napari_scribseg.explore.pictures import Added, Picture
-from napari_scribseg.explore.workspace import Workspace
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_scribseg.explore.cutting import CutSettings
+    from napari_scribseg.explore.pictures import Added, Picture
+    from napari_scribseg.explore.workspace import Workspace
 
 __all__ = ["Added", "CutSettings", "Picture", "Workspace"]
+
+_PLACES = {"Added": "pictures", "CutSettings": "cutting", "Picture": "pictures", "Workspace": "workspace"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -65,7 +66,7 @@ class FeatureCache:
         path = self._path(image, encoder)
         if path is None or not found:
             return
-        tensors = {
+        tensors: dict[str, NDArray[Any]] = {
             "keys": np.array(list(found), dtype=np.int64),
             "features": np.stack(list(found.values())).astype(np.float16),
         }

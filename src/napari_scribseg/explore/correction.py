@@ -49,7 +49,9 @@ def split_mask(
     for value, name in ((POSITIVE, "positive"), (NEGATIVE, "negative")):
         if not (seeds == value).any():
             raise InputError(f"no {name} stroke lies in the segment; one of each sign is expected")
-    grown = watershed(gradient, seeds, connectivity=1, mask=mask)
+    grown: NDArray[np.int32] = watershed(  # type: ignore[no-untyped-call]
+        gradient, seeds, connectivity=1, mask=mask
+    )
     first, n_positive = ndimage.label(grown == POSITIVE)
     second, _ = ndimage.label(mask & (grown != POSITIVE))
     parts = np.where(second > 0, second + n_positive, first).astype(np.int32) - 1
@@ -74,7 +76,8 @@ def as_pixels(strokes: ArrayLike | Stroke | list[Stroke], shape: tuple[int, int]
     if isinstance(strokes, Stroke):
         strokes = [strokes]
     if isinstance(strokes, (list, tuple)) and strokes and all(isinstance(s, Stroke) for s in strokes):
-        return np.logical_or.reduce([s.rasterize(shape) for s in strokes if isinstance(s, Stroke)])
+        drawn: NDArray[np.bool_] = np.logical_or.reduce([s.rasterize(shape) for s in strokes])
+        return drawn
     given = np.asarray(strokes)
     if given.dtype == bool and given.shape == shape:
         return given

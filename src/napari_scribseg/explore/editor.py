@@ -103,8 +103,8 @@ class Editor:
     def assign(self, ids: Any, label: int) -> Ids:
         """Give segments a class; those that had another. See :meth:`Workspace.assign`."""
         with self._lock:
-            wanted = self.table.require(ids)
-            wanted = wanted[self.table.label[wanted] != label]
+            given = self.table.require(ids)
+            wanted: Ids = given[self.table.label[given] != label]
             if len(wanted):
                 after = np.full(len(wanted), label, dtype=np.int32)
                 self._apply(Step("assign", (), wanted, self.table.label[wanted], after))

@@ -119,7 +119,8 @@ def _by(hg: Any, criterion: Criterion, rag: Any, frontier: NDArray[np.float64]) 
         "area": hg.watershed_hierarchy_by_area,
         "dynamics": hg.watershed_hierarchy_by_dynamics,
     }
-    return make[criterion](rag, frontier)
+    tree, altitudes = make[criterion](rag, frontier)
+    return tree, altitudes
 
 
 def _one_region(shape: tuple[int, ...]) -> Hierarchy:

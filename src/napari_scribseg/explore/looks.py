@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import InputError, Report
+from napari_scribseg.core import InputError, Report, Segmentation
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.explore.pictures import Picture
 from napari_scribseg.explore.plane import add_to_plane, fit_plane
@@ -73,11 +73,11 @@ class Looks:
                 ids = self.table.ids()
             if not len(ids):
                 raise InputError("there are no segments to embed; cut the images first")
-            self._describe(ids, lambda fraction: report(_DESCRIBING * fraction))
+            self._describe(ids, _part(report, 0, _DESCRIBING))
             new = ids[~self.table.settled[ids]]
-            if self._model is None or refit:
+            if refit or (self._model is None and len(new)):
                 new = ids
-                self._fit(ids, lambda fraction: report(_DESCRIBING + (1 - _DESCRIBING) * fraction))
+                self._fit(ids, _part(report, _DESCRIBING, 1))
             elif len(new):
                 places = add_to_plane(self._model, self.learned(new))
                 self._place(new, places)
@@ -91,7 +91,7 @@ class Looks:
         with self._work:
             with self._lock:
                 ids = self.table.ids()
-            self._describe(ids, lambda fraction: report(0.3 * fraction))
+            self._describe(ids, _part(report, 0, 0.3))
             labels = self.table.label[ids].copy()
             known = labels > 0
             head = learn_head(
@@ -99,11 +99,11 @@ class Looks:
                 labels[known],
                 self.head,
                 seed=self.rounds,
-                report=lambda fraction: report(0.3 + 0.2 * fraction),
+                report=_part(report, 0.3, 0.5),
             )
             before, self.head = self.head, head
             try:
-                self._fit(ids, lambda fraction: report(0.5 + 0.5 * fraction))
+                self._fit(ids, _part(report, 0.5, 1))
             except BaseException:
                 self.head = before  # features and plane belong together
                 raise
@@ -128,7 +128,8 @@ class Looks:
     def learned(self, ids: Ids) -> Float32:
         """Features after what was learned, shape (n, D)."""
         features = self.table.features[ids]
-        return features if self.head is None else self.head(features)
+        learned: Float32 = features if self.head is None else self.head(features)
+        return learned
 
     def _require(self, ids: Ids) -> None:
         missing = int((~self.table.described(ids)).sum())
@@ -164,7 +165,7 @@ class Looks:
                 encoder,
                 int(image),
                 missing[self.table.image[missing] == image],
-                lambda fraction, n=n: report((n + fraction) / len(images)),  # type: ignore[misc]
+                _part(report, n / len(images), (n + 1) / len(images)),
             )
         if images:
             self.cache.prune()
@@ -193,3 +194,12 @@ class Looks:
         there = [i for i, key in enumerate(keys) if key in kept]
         with self._lock:
             self.table.set_features(ids[there], np.stack([kept[keys[i]] for i in there]))
+
+
+def _part(report: Report, start: float, stop: float) -> Report:
+    """A report for the part of a computation between two fractions."""
+
+    def told(fraction: float, preview: Segmentation[object] | None = None) -> None:
+        report(start + (stop - start) * fraction)
+
+    return told

@@ -60,7 +60,7 @@ def as_scribbles(found: NDArray[np.int32], label: NDArray[np.int32], background:
     for identity in np.unique(painted[painted > 0]):
         inner = ndimage.binary_erosion(np.pad(painted == identity, 1, mode="edge"))[1:-1, 1:-1]
         region = inner if inner.any() else painted == identity
-        strokes[skeletonize(region)] = identity
+        strokes[skeletonize(region)] = identity  # type: ignore[no-untyped-call]
     if not (strokes > 0).any():
         raise InputError("no segment of the image has a class; assign one first")
     return Scribbles.from_labels(strokes, background=background)
@@ -77,7 +77,7 @@ def inside(places: NDArray[np.float32], outline: NDArray[np.float64], ids: NDArr
         within = ((places >= outline.min(axis=0)) & (places <= outline.max(axis=0))).all(axis=1)
     else:
         within = np.zeros(len(places), dtype=bool)
-        within[known] = points_in_poly(places[known], outline)
+        within[known] = points_in_poly(places[known], outline)  # type: ignore[no-untyped-call]
     chosen: NDArray[np.int64] = ids[within & known]
     return chosen
 
@@ -95,8 +95,9 @@ def thumbnail(
     columns = slice(max(middle[1] - half, 0), middle[1] + half + 1)
     crop = (picture_planes(picture)[:, rows, columns] + 1) / 2
     shade = np.where(found[rows, columns] == identity, np.float32(1), np.float32(_DARKER))
-    shown = resize(np.moveaxis(crop * shade, 0, -1), (size, size), order=1, anti_aliasing=True)
-    return np.clip(np.rint(shown * 255), 0, 255).astype(np.uint8)
+    shown = resize(np.moveaxis(crop * shade, 0, -1), (size, size), order=1, anti_aliasing=True)  # type: ignore[no-untyped-call]
+    seen: NDArray[np.uint8] = np.clip(np.rint(shown * 255), 0, 255).astype(np.uint8)
+    return seen
 
 
 def picture_planes(picture: Picture) -> NDArray[np.float32]:

@@ -121,7 +121,8 @@ def _centred(places: Float32) -> Float32:
     moved = places - places.mean(axis=0)
     moved *= _EXTENT / max(float(np.abs(moved).max(initial=0)), 1e-6)
     jitter = np.random.default_rng(0).normal(scale=1e-3, size=places.shape)
-    return (moved + jitter).astype(np.float32)
+    apart: Float32 = (moved + jitter).astype(np.float32)
+    return apart
 
 
 class _Listener:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_scribseg.core import ClassTable, InputError, Report, Scribbles, silent
 from napari_scribseg.explore import output
 from napari_scribseg.explore.cache import FeatureCache
+from napari_scribseg.explore.cutting import CutSettings, Gradient
 from napari_scribseg.explore.editor import Editor
 from napari_scribseg.explore.looks import Looks
 from napari_scribseg.explore.pictures import Picture
@@ -46,6 +47,11 @@ class Reader:
         self._editor = Editor(self.table, self.pictures, self._lock, device)
         self._looks = Looks(self.table, self.pictures, self._lock, device, cache)
 
+    @property
+    def settings(self) -> CutSettings:
+        """How the images were cut last."""
+        return self._editor.settings
+
     def next_batch(self, size: int = BATCH) -> tuple[int, ...]:
         """The next images without segments, at most so many, to be given to :meth:`cut`."""
         return tuple(i for i, found in enumerate(self.table.maps) if found is None)[:size]
@@ -55,9 +61,9 @@ class Reader:
         chosen = self._editor.chosen(threshold, settings)
         return self._editor.cutter.hierarchy(index, self._picture(index), chosen).cut(chosen.threshold)
 
-    def gradient(self, index: int, kind: str | None = None) -> NDArray[np.float32]:
-        """The gradient that an image is cut by, shape (H, W), 0 to 1."""
-        chosen = replace(self.settings, gradient=kind) if kind else self.settings  # type: ignore[arg-type]
+    def gradient(self, index: int, kind: Gradient | None = None) -> NDArray[np.float32]:
+        """The gradient that an image is cut by, or one of another kind, shape (H, W), 0 to 1."""
+        chosen = self.settings if kind is None else replace(self.settings, gradient=kind)
         return self._editor.cutter.gradient(index, self._picture(index), chosen.gradient)
 
     def ids(self, index: int | None = None) -> Ids:
@@ -122,12 +128,14 @@ class Reader:
         if which == "all":
             return ids
         ids = ids[self.table.label[ids] == 0]
-        return ids if which == "unlabelled" else ids[self._looks.uncertainty(ids) >= UNCERTAIN]
+        chosen: Ids = ids if which == "unlabelled" else ids[self._looks.uncertainty(ids) >= UNCERTAIN]
+        return chosen
 
     def most_uncertain(self, count: int = 1) -> Ids:
         """The unlabelled segments to look at next, the most uncertain first."""
         ids = self.filtered("unlabelled")
-        return ids[np.argsort(-self._looks.uncertainty(ids), kind="stable")[:count]]
+        chosen: Ids = ids[np.argsort(-self._looks.uncertainty(ids), kind="stable")[:count]]
+        return chosen
 
     def labels(self, index: int) -> NDArray[Any]:
         """The label image, shape (H, W), uint8 or uint16: 0 where no class is assigned, and for the background."""

@@ -175,7 +175,8 @@ class SegmentTable:
         """Which of the ids have features."""
         if not self.features.shape[1]:
             return np.zeros(len(ids), dtype=bool)
-        return ~np.isnan(self.features[ids, 0])
+        known: NDArray[np.bool_] = ~np.isnan(self.features[ids, 0])
+        return known
 
     def require(self, ids: Any) -> NDArray[np.int64]:
         """Ids that a user gave, each once.

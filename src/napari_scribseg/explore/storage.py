@@ -145,7 +145,7 @@ def _fill(workspace: Workspace, header: dict[str, Any], content: Content, path: 
     table.settled[ids] = content["settled"]
     workspace.classes = ClassTable(
         tuple(
-            LabelClass(int(i), str(name), tuple(color), bool(seen), bool(locked), bool(background))  # type: ignore[arg-type]
+            LabelClass(int(i), str(name), tuple(color), bool(seen), bool(locked), bool(background))
             for i, name, color, seen, locked, background in header["classes"]
         )
     )

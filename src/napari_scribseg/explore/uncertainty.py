@@ -40,12 +40,13 @@ def uncertainty(features: Float32, known: Float32, labels: NDArray[np.int32], se
     distance = np.stack([_nearest(features, _centres(known[labels == c], seed)) for c in classes])  # (K, n), squared
     if len(classes) == 1:
         far = np.sqrt(distance[0])
-        return (far / max(float(far.max(initial=0)), np.finfo(np.float32).tiny)).astype(np.float32)
+        share: Float32 = far / max(float(far.max(initial=0)), float(np.finfo(np.float32).tiny))
+        return share.astype(np.float32)
     least = distance.min(axis=0)
     width = max(float(np.median(least)), 1e-6)
     weight = np.exp(-(distance - least) / width)
     p = weight / weight.sum(axis=0)
-    entropy = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=0) / np.log(len(classes))
+    entropy: Float32 = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=0) / np.log(len(classes))
     return np.clip(entropy, 0, 1).astype(np.float32)
 
 

@@ -15,7 +15,6 @@ from napari_scribseg.core import ClassTable, InputError, Report, Stroke, silent
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.explore import output, storage
 from napari_scribseg.explore.cache import FeatureCache, default_folder
-from napari_scribseg.explore.cutting import CutSettings
 from napari_scribseg.explore.gradients import as_edge_map
 from napari_scribseg.explore.pictures import Added, Pictures, read_pictures
 from napari_scribseg.explore.reading import Reader
@@ -158,11 +157,6 @@ class Workspace(Reader):
         changed = self._editor.cut(indices, threshold, regions, settings, report)
         self._segments_changed(changed)
         return changed
-
-    @property
-    def settings(self) -> CutSettings:
-        """How the images were cut last."""
-        return self._editor.settings
 
     def set_segments(self, index: int, regions: ArrayLike) -> None:
         """Take the segments of an image from elsewhere: integers of shape (H, W), each value one segment."""

@@ -1,0 +1,77 @@
+"""The commands ``scribseg explore``: a workspace made ready without a window, and its labels as files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_scribseg.options import Device
+
+if TYPE_CHECKING:
+    from napari_scribseg.core import Report
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Label many segments of many images at once (extra `explore`).", no_args_is_help=True)
+
+
+@app.command()
+def prepare(
+    images: Annotated[list[Path], typer.Argument(help="Images, volumes, or one folder of them.")],
+    out: Annotated[Path, typer.Option(help="Workspace file to write, .npz.")],
+    regions: Annotated[float, typer.Option(min=1, help="Segments an image, on average.")] = 50,
+    threshold: Annotated[float | None, typer.Option(help="Importance below which segments merge, instead.")] = None,
+    criterion: Annotated[str, typer.Option(help="What is important: volume, area or dynamics.")] = "volume",
+    gradient: Annotated[str, typer.Option(help="Where borders may run: gaussian or network.")] = "gaussian",
+    view: Annotated[str, typer.Option(help="What the encoder sees: maps (fast) or crops (as published).")] = "maps",
+    backbone: Annotated[str, typer.Option(help="A .safetensors file or a timm model; else the shipped network.")] = "",
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+) -> None:
+    """Cut IMAGES into segments, describe and place them, and write a workspace to go on with."""
+    from napari_scribseg.explore.workspace import Workspace
+    from napari_scribseg.io.atomic import check_writable
+
+    check_writable(out)
+    workspace = Workspace(device=device.value)
+    workspace.use_encoder(view, backbone)
+    added = workspace.add_images(images[0] if len(images) == 1 else images)
+    for sentence in added.skipped:
+        typer.echo(f"skipped: {sentence}", err=True)
+    with _bar("cutting") as report:
+        workspace.cut(threshold=threshold, regions=regions, criterion=criterion, gradient=gradient, report=report)
+    with _bar("embedding") as report:
+        workspace.embed(report=report)
+    workspace.save(out)
+    typer.echo(f"{out}: {len(added.indices)} images, {len(workspace.ids())} segments")
+
+
+@app.command()
+def labels(
+    workspace: Annotated[Path, typer.Argument(help="Workspace file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the label files.")],
+    extension: Annotated[str, typer.Option(help="Format: .nii.gz, .tif, .nrrd, .seg.nrrd, .mha.")] = ".nii.gz",
+) -> None:
+    """Write the label image of each image or volume of a WORKSPACE, with names and colours."""
+    from napari_scribseg.explore.workspace import Workspace
+
+    for path in Workspace.load(workspace).save_labels(out, extension):
+        typer.echo(path)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Report]:
+    """A moving bar on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+
+        def report(fraction: float, preview: object = None) -> None:
+            bar.update(task, completed=fraction)
+
+        yield report

@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("umap")
+
+from disc_pictures import discs
+from skimage.io import imsave
+from typer.testing import CliRunner
+
+from napari_scribseg import InputError
+from napari_scribseg.explore import Workspace
+from napari_scribseg.explore.command import app
+from napari_scribseg.io import read_labels
+
+
+def test_a_workspace_made_ready_and_its_labels(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_scribseg.explore.workspace.default_folder", lambda: tmp_path / "cache")
+    (tmp_path / "images").mkdir()
+    for seed in range(2):
+        imsave(tmp_path / "images" / f"{seed}.png", discs(seed)[0])
+    (tmp_path / "images" / "broken.png").write_bytes(b"nothing")
+    done = CliRunner().invoke(
+        app, ["prepare", str(tmp_path / "images"), "--out", str(tmp_path / "w.npz"), "--regions", "5"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "2 images" in done.output
+    assert "skipped: broken.png" in done.output
+    workspace = Workspace.load(tmp_path / "w.npz")
+    assert np.isfinite(workspace.places(workspace.ids())).all()
+    assert not len(workspace.embed())  # nothing is new
+    workspace.assign(workspace.ids(0), 2)
+    workspace.save(tmp_path / "w.npz")
+    done = CliRunner().invoke(
+        app, ["labels", str(tmp_path / "w.npz"), "--out", str(tmp_path / "out"), "--extension", ".tif"]
+    )
+    assert done.exit_code == 0, done.output
+    assert (read_labels(tmp_path / "out" / "0_labels.tif").array == 2).all()
+    assert not read_labels(tmp_path / "out" / "1_labels.tif").array.any()
+
+
+def test_prepare_says_first_that_it_cannot_write(tmp_path):
+    imsave(tmp_path / "a.png", discs()[0])
+    done = CliRunner().invoke(app, ["prepare", str(tmp_path / "a.png"), "--out", str(tmp_path / "no" / "w.npz")])
+    assert isinstance(done.exception, InputError)
+
+
+def test_the_command_line_loads_no_torch():
+    code = "import sys, napari_scribseg.explore.command; print(*{'torch', 'higra', 'skimage'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
