@@ -1,6 +1,6 @@
 """Sloppy outlines made masks by coarse-to-fine: ``python benchmarks/coarse_to_fine.py --out DIR [--data NAME ...]``.
 
-One object of each image, made smaller to ``--size`` pixels along the longer side, is outlined several times for each
+One object of each image that shows a large one, made smaller to ``--size`` pixels along the longer side, is outlined several times for each
 size of error, as in ``scribseg study --part sloppiness``. Printed for each variant: how well the outlines and the
 answers agree with one another (mean IoU of each pair) and with the truth, and processor seconds of the fit with the
 first answer, and of a further answer. What is measured stays in DIR; the same command goes on from there.
@@ -20,6 +20,8 @@ from skimage.transform import resize
 from napari_scribseg.datasets import Case, DataSet, open_data_set, semantic, slices
 from napari_scribseg.study.findings import levels_of
 from napari_scribseg.study.sloppiness import SloppyPlan, measure
+
+_SMALLEST = 0.04  # of the image; what is smaller has too few cells, and is left out
 
 VARIANTS = {
     "as published, thresholded": "coarse-to-fine:mask=thresholded,shapes=paper,sloppiness=0",
@@ -76,9 +78,10 @@ def _read(name: str, *, data: DataSet, size: int) -> Case:
     shape = tuple(round(n * scale) for n in case.truth.shape)
     rows, columns = (((np.arange(n) + 0.5) / scale).astype(np.intp) for n in shape)
     image = resize(case.image.astype(np.float32), shape, anti_aliasing=True, preserve_range=True)
-    return dataclasses.replace(
-        case, image=image, truth=case.truth[np.ix_(rows, columns)], strokes=None, spacing=(1.0, 1.0), name=name
-    )
+    truth = case.truth[np.ix_(rows, columns)]
+    if (truth > 0).mean() < _SMALLEST:
+        truth = np.zeros_like(truth)
+    return dataclasses.replace(case, image=image, truth=truth, strokes=None, spacing=(1.0, 1.0), name=name)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ def test_a_label_at_the_rim_and_the_larger_of_two_pieces():
     inside = enclosed(sloppy_outline(label, 0, 0), label.shape)
     assert inside[10, 10]
     assert not inside[42, 52]
+    moved = [sloppy_outline(label, 4, seed) for seed in range(5)]
+    assert all((line >= -0.5).all() and (np.rint(line) < label.shape).all() for line in moved)
 
 
 @pytest.mark.parametrize(("label", "error"), [(np.zeros((5, 5), bool), 1), (disc(), -1), (disc(), np.nan)])

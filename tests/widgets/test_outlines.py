@@ -64,6 +64,12 @@ def test_a_shape_taken_away_or_added_is_followed(bench, outlines):
     assert bench.strokes.data[1, 13, 35] == 255
 
 
+def test_what_leaves_the_image_runs_along_its_rim(bench, outlines):
+    outlines.use(bench.viewer.add_shapes([moved(-15, 0)], shape_type="polygon", scale=(3, 1, 1)))
+    assert (bench.strokes.data[1, 0, 5:21] == 1).all()
+    assert (bench.strokes.data[1, 10, 5:21] == 1).all()
+
+
 def test_shapes_outside_are_told(bench, outlines):
     outlines.use(bench.viewer.add_shapes([BOX, moved(100, 0)], shape_type="polygon", scale=(3, 1, 1)))
     assert outlines.said == ["1 of 2 shapes lie outside the image and are left out"]

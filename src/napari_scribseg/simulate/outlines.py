@@ -17,7 +17,7 @@ def sloppy_outline(label: NDArray[np.bool_], error: float, seed: int | np.random
     """A freehand outline of the largest piece of a label, with errors of a given size.
 
     Half of the squared error is one shift of the whole outline, half a sideways displacement that changes slowly along
-    it.
+    it. At the rim of the image the line runs along the rim.
 
     Parameters
     ----------
@@ -51,7 +51,8 @@ def sloppy_outline(label: NDArray[np.bool_], error: float, seed: int | np.random
         moved = shake(points[:-1], error / np.sqrt(2), _TURN * len(points), random)
         moved = moved + random.normal(0, error / np.sqrt(2), 2)  # half of this shift lies along the line
         points = np.concatenate([moved, moved[:1]])
-    return points
+    inside: NDArray[np.float64] = np.clip(points, -0.49, np.asarray(label.shape) - 0.51)
+    return inside
 
 
 def enclosed(outline: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -140,7 +140,10 @@ class Outlines(Clicks):
         placed = _in_strokes(layer, points, strokes)
         if placed.shape[1] != strokes.ndim:
             return []
-        return _inside(Stroke(placed, 0, 1).path(), strokes)
+        path = Stroke(placed, 0, 1).path()
+        if not _inside(path, strokes):
+            return []
+        return _inside(np.clip(path, 0, np.asarray(strokes.data.shape) - 1), strokes)  # along the rim, where it leaves
 
     def _radius(self, brush: float) -> float:
         """A line is one pixel wide: its place is what counts."""

@@ -16,7 +16,8 @@ Seeds = NDArray[np.int32]
 
 _GAP = 1.0  # cells; ends of an outline so far from one another on either side count as joined
 _THICK = 1.5  # cells; half the width from which a stroke is an area painted full
-_HOLE = 1.0  # cells; what an outline encloses, at least
+_HOLE = 1.0  # cells; side of what an outline encloses, at least
+_SMALLEST = 0.4  # the same, where the line is closed without a gap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,9 +87,11 @@ def _areas(mask: NDArray[np.bool_], cell: float) -> list[tuple[tuple[slice, slic
     areas = []
     for number, box in enumerate(ndimage.find_objects(pieces), start=1):
         piece = pieces[box] == number
-        enclosed = np.count_nonzero(piece & ~mask[box])
+        drawn = mask[box] & piece
+        whole = np.count_nonzero(ndimage.binary_fill_holes(drawn) & ~drawn) >= (_SMALLEST * cell) ** 2
+        enclosed = np.count_nonzero(piece & ~drawn)
         half = ndimage.distance_transform_edt(np.pad(piece, 1)).max()
-        if (enclosed >= (_HOLE * cell) ** 2 and half > cell / 2) or half > _THICK * cell:
+        if whole or (enclosed >= (_HOLE * cell) ** 2 and half > cell / 2) or half > _THICK * cell:
             areas.append((box, piece))
     return areas
 

@@ -98,7 +98,10 @@ def _class_shares(
             made = fit.reconstruct(shown.to(fit.image.device), noise)  # (N, out, h, w)
             if engine.mask == "thresholded":
                 made = (made * fit.image).sum(1, keepdim=True) / fit.image.square().sum(1, keepdim=True)
-        shares[some] = made[:, 0].clamp(0, 1).cpu().numpy()
+        found = made[:, 0].clamp(0, 1).cpu().numpy()
+        if fit.regions:  # a cell is coarse: the border that the network leaves goes to that of the regions
+            found = (found + np.stack([snap(one > 0.5, fit.regions) for one in found])) / 2
+        shares[some] = found
     if background is not None:
         shares[background] = 1 - shares.max(axis=0)
     return shares

@@ -102,7 +102,8 @@ def snap(mask: Mask, regions: Regions) -> Mask:
         sizes = np.bincount(scale.reshape(-1))
         inside = np.bincount(scale[mask], minlength=sizes.size)
         votes += (inside > 0.5 * sizes)[scale]
-    snapped: Mask = votes > len(regions) // 2
+    most = (votes > len(regions) // 2).astype(np.float32)
+    snapped: Mask = ndimage.uniform_filter(most, 3) > 0.5  # without regions that are but lines along an edge
     common, both = np.count_nonzero(snapped & mask), np.count_nonzero(snapped | mask)
     return snapped if common > _ALIKE * both else mask
 
