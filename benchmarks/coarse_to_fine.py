@@ -1,9 +1,9 @@
 """Sloppy outlines made masks by coarse-to-fine: ``python benchmarks/coarse_to_fine.py --out DIR [--data NAME ...]``.
 
-One object of each image that shows a large one, made smaller to ``--size`` pixels along the longer side, is outlined several times for each
-size of error, as in ``scribseg study --part sloppiness``. Printed for each variant: how well the outlines and the
-answers agree with one another (mean IoU of each pair) and with the truth, and processor seconds of the fit with the
-first answer, and of a further answer. What is measured stays in DIR; the same command goes on from there.
+One object of each image that shows a large one, made smaller to ``--size`` pixels along the longer side, is outlined
+several times for each size of error, as in ``scribseg study --part sloppiness``. Printed for each variant: how well the
+outlines and the answers agree with one another (mean IoU of each pair) and with the truth, and processor seconds of the
+fit with the first answer, and of a further answer. What is measured stays in DIR; the same command goes on from there.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ _DARKEST = 0.2  # the image's black; 0 is what is hidden
 _FITTED = 0.95  # of the progress that the fit takes
 _PREVIEW = 0.9  # probability of what is only drawn yet
 _AT_ONCE = 8  # classes
+_FEW = 9  # cells, below which an object is too small for the grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,10 +75,16 @@ def segment(
         fit.advance(lambda share: report(0.01 + (_FITTED - 0.01) * share))
     report(_FITTED)
     shares = _class_shares(engine, cells, scribbles.n_classes, drawing.background, state)
-    notes = (
+    notes: tuple[str, ...] = (
         f"a network of {grid[0]} x {grid[1]} cells, fitted in {len(fit.curve)} rounds; "
         f"error on what was held back {min(fit.curve):.4f}",
     )
+    covered = np.bincount(cells.reshape(-1), minlength=scribbles.n_classes)
+    few = [scribbles.ids[k] for k in np.unique(drawing.areas[drawing.areas >= 0]) if covered[k] < _FEW]
+    if few:
+        notes += (
+            f"the outlines of class {few[0]} cover {covered[scribbles.ids.index(few[0])]} cells: a smaller ratio sees more",
+        )
     answer = _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, notes)
     report(1.0)
     return answer
