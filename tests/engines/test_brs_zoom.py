@@ -109,7 +109,7 @@ def test_the_second_answer_looks_from_near(kind):
     image, mask = small_object()
     seeds = np.full(mask.shape, -1, dtype=np.int32)
     seeds[40, 58:62] = 1
-    engine = kind(zoom=True)
+    engine = kind(model="scribble-net", zoom=True)
     first = engine.segment(image, Scribbles(seeds, 2), engine.prepare(image, "cpu"))
     assert first.state.memory.frames == {1: None}
     more = seeds.copy()
@@ -127,7 +127,7 @@ def test_the_second_answer_looks_from_near(kind):
     assert again.state.memory.frames[1] == frame
     fewer = engine.segment(image, Scribbles(seeds, 2), second.state)
     assert fewer.state.memory.frames == {1: None}  # strokes were taken back
-    never = kind(zoom=False)
+    never = kind(model="scribble-net", zoom=False)
     state = never.segment(image, Scribbles(seeds, 2), never.prepare(image, "cpu")).state
     assert never.segment(image, Scribbles(more, 2), state).state.memory.frames == {1: None}
 

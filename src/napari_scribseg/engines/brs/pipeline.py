@@ -101,7 +101,7 @@ def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
         require_finite(own, network)
     if isinstance(layer := getattr(engine, "layer", None), str):
         cut_for(network, x, layer)
-    zooms = network.card.prompt != "none" and not network.card.spacing
+    zooms = engine.zoom and network.card.prompt != "none" and not network.card.spacing
     return BRSState(network, x, own, planes if zooms else None, image.shape, image.spacing)
 
 
