@@ -102,7 +102,8 @@ class PixelLearner:
         """See :class:`Learner`."""
         if self._penalty is None:
             fields, patches, targets = self._fitted
-            return self.network.descend(patches, fields, targets)
+            classes = functional.one_hot(targets, self.network.head.shape[1]).to(patches.dtype)
+            return self.network.descend(patches, fields, classes)
         return by_graph(self.network, self.loss)
 
     def judge(self) -> Tensor:

@@ -100,8 +100,8 @@ class PixelNet(nn.Module):
         ----------
         patches, fields
             As for :meth:`at`.
-        targets : Tensor of shape (M,), int64
-            Index of each pixel's class.
+        targets : Tensor of shape (M, K)
+            1 for each pixel's class, 0 for the others.
         """
         seen, outputs, x = [], [], patches
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -109,17 +109,15 @@ class PixelNet(nn.Module):
             x = functional.leaky_relu_(torch.addmm(bias, seen[-1], weight))  # (M, width)
             outputs.append(x)
         log_shares = torch.log_softmax(torch.addmm(self.head_bias, x, self.head), dim=1)
-        loss = functional.nll_loss(log_shares, targets)
-        back = log_shares.exp_()
-        back[torch.arange(len(targets), device=targets.device), targets] -= 1
-        back /= len(targets)  # of the logits
+        loss = -(log_shares * targets).sum() / len(targets)
+        back = log_shares.exp_().sub_(targets).div_(len(targets))  # of the logits
         self.head.grad, self.head_bias.grad = x.T @ back, back.sum(0)
         weight = self.head
         for i in reversed(range(len(outputs))):
             back = back @ weight.T  # of what this layer gave, or of the patches of it
             if i < len(outputs) - 1 and self.kernel > 1:
                 back = scatter(back, fields.tables[i + 1], len(outputs[i]))
-            back = torch.where(outputs[i] > 0, back, _SLOPE * back)
+            back = torch.ops.aten.leaky_relu_backward(back, outputs[i], _SLOPE, True)
             weight = self.weights[i]
             weight.grad, self.biases[i].grad = seen[i].T @ back, back.sum(0)
         return loss
