@@ -1,0 +1,71 @@
+"""What part of the plane is in sight: arithmetic, no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Camera"]
+
+_MARGIN = 0.06  # of the canvas that stays free around all points
+_FARTHEST, _NEAREST = 1e-3, 1e5  # pixels for a unit of the plane
+
+Places = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Shows the plane on a canvas, the second axis upwards.
+
+    Attributes
+    ----------
+    x, y : float
+        The place in the middle of the canvas.
+    scale : float
+        Pixels for a unit of the plane.
+    """
+
+    x: float = 0.0
+    y: float = 0.0
+    scale: float = 20.0
+
+    def to_pixels(self, places: Places, width: int, height: int) -> Places:
+        """Pixels, across and down, of places of shape (n, 2)."""
+        pixels = np.empty(places.shape, dtype=np.float32)
+        pixels[:, 0] = (places[:, 0] - self.x) * self.scale + width / 2
+        pixels[:, 1] = (self.y - places[:, 1]) * self.scale + height / 2
+        return pixels
+
+    def to_place(self, across: float, down: float, width: int, height: int) -> tuple[float, float]:
+        """The place under a pixel."""
+        return self.x + (across - width / 2) / self.scale, self.y - (down - height / 2) / self.scale
+
+    def moved(self, across: float, down: float) -> Camera:
+        """After the canvas was dragged by so many pixels."""
+        return Camera(self.x - across / self.scale, self.y + down / self.scale, self.scale)
+
+    def zoomed(self, factor: float, across: float, down: float, width: int, height: int) -> Camera:
+        """Nearer by a factor; what is under the pixel stays there."""
+        x, y = self.to_place(across, down, width, height)
+        scale = min(max(self.scale * factor, _FARTHEST), _NEAREST)
+        shrunk = self.scale / scale
+        return Camera(x + (self.x - x) * shrunk, y + (self.y - y) * shrunk, scale)
+
+    def between(self, other: Camera, fraction: float) -> Camera:
+        """On the way to another camera."""
+        x, y = (a + (b - a) * fraction for a, b in ((self.x, other.x), (self.y, other.y)))
+        return Camera(x, y, self.scale * (other.scale / self.scale) ** fraction)
+
+    @classmethod
+    def around(cls, places: Places, width: int, height: int, limit: float = _NEAREST) -> Camera:
+        """Shows all places (NaN left out), no nearer than ``limit`` pixels a unit."""
+        known = places[np.isfinite(places).all(axis=1)]
+        if not len(known):
+            return cls()
+        low, high = known.min(axis=0).astype(float), known.max(axis=0).astype(float)
+        room = np.array([width, height]) * (1 - 2 * _MARGIN)
+        scale = float((room / np.maximum(high - low, 1e-6)).min())
+        middle = (low + high) / 2
+        return cls(float(middle[0]), float(middle[1]), min(max(scale, _FARTHEST), limit))

@@ -1,0 +1,371 @@
+"""The dock widget for feature-space annotation: planes and forms on the screen, an exploration behind them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_warning
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QSplitter, QTabWidget, QVBoxLayout, QWidget
+
+from napari_scribseg.core import ClassTable, InputError
+from napari_scribseg.explore import CutSettings, Workspace
+from napari_scribseg.io.labels import LABEL_EXTENSIONS
+from napari_scribseg.widgets.class_table import ClassTableView
+from napari_scribseg.widgets.dispatch import Dispatcher
+from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
+from napari_scribseg.widgets.explore.exploration import Exploration
+from napari_scribseg.widgets.explore.groups import runs
+from napari_scribseg.widgets.explore.images import ImagesPanel
+from napari_scribseg.widgets.explore.jobs import Jobs, sentence
+from napari_scribseg.widgets.explore.keeper import WORKSPACE_EXTENSION, Keeper, kept_workspaces
+from napari_scribseg.widgets.explore.keys import LAYER_KEYS, STROKE_KEYS
+from napari_scribseg.widgets.explore.panels import CutPanel, FilePanel, LabelBar, PlaneBar
+from napari_scribseg.widgets.explore.plane_view import PlaneView
+from napari_scribseg.widgets.explore.tiles import Tiles
+from napari_scribseg.widgets.explore.view import ExploreState
+from napari_scribseg.widgets.explore.warming import warm_up
+from napari_scribseg.widgets.explore.watcher import CanvasWatcher
+from napari_scribseg.widgets.explore.work import Work
+from napari_scribseg.widgets.opening import DEFAULT_BACKGROUND
+from napari_scribseg.widgets.status import StatusPanel
+
+if TYPE_CHECKING:
+    import napari
+
+__all__ = ["ExploreWidget"]
+
+_WIDTH = 440  # pixels
+_HELP = "Add images, cut them into segments, embed these, and label many at once with a box or lasso"
+_EMPTY = "The segments lie here by their looks\n\n1  add images\n2  cut them into segments\n3  embed the segments"
+
+
+class ExploreWidget(QWidget):
+    """Many images at once: segments in a plane, classes for dozens of them with one box."""
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        # a plugin is handed a proxy that makes a new object of every layer asked for; ours are compared by identity
+        self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._docked = self._closed = False
+        self._state = ExploreState()
+        self.dispatcher = Dispatcher(self)
+        self.tiles = Tiles()
+        self.plane, self.local = PlaneView(self.tiles, _EMPTY), PlaneView(self.tiles)
+        self.images = ImagesPanel(self.viewer)
+        self.cutting, self.files = CutPanel(), FilePanel()
+        self.bar, self.labels = PlaneBar(), LabelBar()
+        self.count = QLabel("")
+        self.classes = ClassTableView()
+        self.status = StatusPanel()
+        self.jobs = Jobs(self.dispatcher.executor, self.dispatcher.post, self)
+        self.work = Work(lambda: self.exploration, self.jobs, self.dispatcher, self)
+        self.keeper = Keeper(self.dispatcher, self.notify)
+        self._lay_out()
+        self._begin(Workspace(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND)))
+        self._connect()
+        self._on_theme()
+        self.classes.select(1)
+        kept = kept_workspaces()
+        self.say("A workspace of an earlier time is kept: Resume goes on with it. " + _HELP if kept else _HELP)
+        warm_up(self.dispatcher)
+
+    # the workspace in front -------------------------------------------------------------------------------------------
+
+    def _begin(self, workspace: Workspace) -> None:
+        """Put a workspace in front; the former one is kept on the disk."""
+        former = getattr(self, "exploration", None)
+        if former is not None:
+            self._let_go(former)
+        self.keeper.watch(workspace)
+        self.tiles.clear()
+        actions = self._actions()
+        keys = {key: actions[name] for name, key in LAYER_KEYS.items()}
+        canvas = Canvas(self.viewer, workspace.pictures, keys, {k: actions[name] for name, k in STROKE_KEYS.items()})
+        self.exploration = Exploration(workspace, canvas, self, self.dispatcher, lambda: self.jobs.is_busy)
+        self.exploration.edited.append(self.keeper.changed)
+        self._watcher = CanvasWatcher(
+            canvas,
+            self.dispatcher.later,
+            self.exploration.shown.show_picture,
+            self.exploration.pick_pixel,
+            self._on_lost,
+        )
+        for first, pictures in runs(workspace.pictures, 0):
+            canvas.add(first, len(pictures), self.images.source_of(pictures))
+        self.show_classes(workspace.classes)
+        self.show_settings(workspace.settings)
+        self.exploration.shown.show_plane(smoothly=False)
+        self.exploration.shown.show_local(None)
+        if workspace.pictures:
+            self.exploration.shown.turn_to(0)
+        else:
+            self.show_picture(None, 0, "")
+
+    def _let_go(self, exploration: Exploration) -> None:
+        self._watcher.close()
+        exploration.close()
+        exploration.canvas.release()
+
+    def resume(self, path: Path | None = None) -> None:
+        """Go on with a workspace: the one kept last where nothing was begun here, or one that the user names."""
+        kept = [] if self.exploration.workspace.pictures else kept_workspaces()
+        named = path or (kept[0] if kept else self._ask_workspace(save=False))
+        if named is not None:
+            self.work.load(named, self._begin)
+
+    def _ask_workspace(self, *, save: bool) -> Path | None:
+        ask = QFileDialog.getSaveFileName if save else QFileDialog.getOpenFileName
+        filters = f"Workspaces (*{WORKSPACE_EXTENSION})"
+        start = str(Path.home() / f"workspace{WORKSPACE_EXTENSION}") if save else str(Path.home())
+        named, _ = ask(self, "Save workspace" if save else "Resume", start, filters)
+        if not named:
+            return None
+        path = Path(named)
+        return path if path.suffix or not save else path.with_name(path.name + WORKSPACE_EXTENSION)
+
+    # what the panels tell ---------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        for view, local in ((self.plane, False), (self.local, True)):
+            view.outlined.connect(lambda c, how, at=local: self.exploration.outline(c, how, local=at))
+            view.picked.connect(lambda identity, how: self.exploration.pick(identity, how))
+            view.tiles_wanted.connect(lambda ids: self.exploration.shown.make_tiles(ids))
+            view.pressed.connect(self._on_pressed)
+        self.images.pressed.connect(self._on_pressed)
+        self.images.turned.connect(lambda index: self.exploration.shown.turn_to(index))
+        self.cutting.pressed.connect(self._on_pressed)
+        self.cutting.previewed.connect(lambda: self.work.preview(self.cutting.threshold, self.cutting.settings))
+        self.bar.tool_changed.connect(self._on_tool)
+        self.bar.style_changed.connect(self._on_style)
+        self.bar.filter_changed.connect(lambda which: self.exploration.set_filter(which))
+        for panel in (self.bar, self.labels, self.files):
+            panel.pressed.connect(self._on_pressed)
+        self.classes.changed.connect(lambda classes: self.exploration.set_classes(classes))
+        self.classes.selected.connect(lambda _identity: self.show_state(self._state))
+        self.classes.refused.connect(lambda text: self.say(sentence(text), error=True))
+        self.status.cancelled.connect(self.jobs.cancel)
+        self.viewer.events.theme.connect(self._on_theme)
+
+    def _actions(self) -> dict[str, Any]:
+        """What buttons and keys do, by name."""
+        return {
+            "add": lambda: self.work.add_layer(self.images.source),
+            "folder": self._add_folder,
+            "files": self._add_files,
+            "cut": self._cut,
+            "embed": lambda: self.work.embed(),
+            "learn": lambda: self.work.learn(),
+            "assign": self._assign,
+            "none": lambda: self.exploration.assign(0),
+            "undo": lambda: self.exploration.undo(),
+            "redo": lambda: self.exploration.redo(),
+            "next": lambda: self.exploration.next_uncertain(),
+            "local": lambda: self.work.local(),
+            "all": lambda: self.exploration.select(self.plane.scene.ids),
+            "clear": lambda: self.exploration.select(self.plane.scene.ids[:0]),
+            "fit": self.plane.fit,
+            "positive": lambda: self._brush(POSITIVE),
+            "negative": lambda: self._brush(NEGATIVE),
+            "split": lambda: self.work.split(),
+            "save": self._save,
+            "resume": self.resume,
+            "export": self._export,
+            "layers": lambda: self.work.make_layers(),
+            "finish": self._finish,
+            **{str(d): lambda digit=d: self.exploration.assign_digit(digit) for d in range(10)},
+        }
+
+    def _on_pressed(self, action: str) -> None:
+        self._actions()[action]()
+
+    def _on_tool(self, tool: str) -> None:
+        self.plane.tool = self.local.tool = tool
+
+    def _on_style(self, style: str) -> None:
+        self.plane.set_style(style)
+        self.local.set_style(style)
+
+    def _assign(self) -> None:
+        if self.classes.current is None:
+            self.say("No class is chosen; click a row of the table first", error=True)
+        else:
+            self.exploration.assign(self.classes.current)
+
+    def _cut(self) -> None:
+        threshold = None if self.cutting.auto.isChecked() else self.cutting.threshold
+        self.work.cut(
+            self.cutting.portion.currentData(), threshold, self.cutting.regions.value(), self.cutting.settings
+        )
+
+    def _brush(self, value: int) -> None:
+        try:
+            self.exploration.canvas.paint(value)
+        except InputError as error:
+            self.say(sentence(error), error=True)
+            return
+        self.say("Draw one stroke of each sign in the segment, then press Split (S)")
+
+    def _add_folder(self) -> None:
+        named = QFileDialog.getExistingDirectory(self, "Add the images of a folder", str(Path.home()))
+        if named:
+            self.work.add_files([Path(named)])
+
+    def _add_files(self) -> None:
+        named, _ = QFileDialog.getOpenFileNames(self, "Add images", str(Path.home()))
+        if named:
+            self.work.add_files([Path(name) for name in named])
+
+    def _save(self) -> None:
+        path = self._ask_workspace(save=True)
+        if path is not None:
+            self.work.save(path)
+
+    def _export(self) -> None:
+        named = QFileDialog.getExistingDirectory(self, "Folder for the labels", str(Path.home()))
+        if named:
+            extension = ".nii.gz" if ".nii.gz" in LABEL_EXTENSIONS else LABEL_EXTENSIONS[0]
+            self.work.export(Path(named), extension)
+
+    def _finish(self) -> None:
+        from napari_scribseg.widgets.explore.finishing import finish_by_strokes
+
+        _, widget = self.viewer.window.add_plugin_dock_widget("napari-scribseg", "Scribble segmentation", tabify=True)
+        try:
+            finish_by_strokes(self.exploration, widget)
+        except InputError as error:
+            self.say(sentence(error), error=True)
+        else:
+            self.say("The classes of this image are strokes in Scribble segmentation now; correct them there")
+
+    def _on_lost(self, role: str) -> None:
+        if role in ("image", "segments"):
+            self.say("A layer was deleted; it comes back when you turn to one of its images", error=True)
+
+    def _on_theme(self, _event: Any = None) -> None:
+        theme = get_theme(self.viewer.theme)
+        red, green, blue = (int(c) for c in theme.canvas.as_rgb_tuple()[:3])
+        for view in (self.plane, self.local):
+            view.set_ground(red + green + blue < 3 * 128, (red, green, blue))
+
+    # what the exploration tells ---------------------------------------------------------------------------------------
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show one sentence in the status line."""
+        self.status.say(text, error=error)
+
+    def notify(self, text: str) -> None:
+        """Show napari's own notification, which goes by itself."""
+        show_warning(text)
+
+    def show_busy(self, busy: bool) -> None:
+        """A job begins or ends."""
+        self.status.show_busy(busy)
+        self.exploration.tell_state()
+
+    def show_progress(self, fraction: float) -> None:
+        """How far the job is."""
+        self.status.show_progress(fraction)
+
+    def show_classes(self, classes: ClassTable) -> None:
+        """The class table."""
+        self.classes.show_classes(classes)
+        self.show_state(self._state)
+
+    def show_settings(self, settings: CutSettings) -> None:
+        """How the images were cut."""
+        self.cutting.show_settings(settings)
+
+    def show_picture(self, index: int | None, count: int, name: str) -> None:
+        """Which image is in sight."""
+        self.images.show_picture(index, count, name)
+
+    def show_local(self, shown: bool) -> None:
+        """Show the plane of a selection, or hide it."""
+        self.local.setVisible(shown)
+
+    def show_state(self, state: ExploreState) -> None:
+        """Which buttons make sense."""
+        self._state = state
+        current = self.classes.current
+        table = self.classes.classes
+        self.labels.show_state(state, table[current].name if current is not None and current in table else "")
+        self.cutting.show_state(state)
+        self.files.show_state(state)
+        self.count.setText(
+            f"{state.segments} segments · {state.labelled} labelled · {state.selected} selected"
+            if state.segments
+            else ""
+        )
+
+    # the widget itself ------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        """The planes above, the class table below them, the forms in tabs, the status at the foot."""
+        planes = QSplitter(Qt.Orientation.Vertical)
+        planes.addWidget(self.plane)
+        planes.addWidget(self.local)
+        self.local.hide()
+        tabs = QTabWidget()
+        for title, panels in (
+            ("Images and segments", (self.images, self.cutting)),
+            ("Correct and save", (self.files,)),
+        ):
+            tabs.addTab(_column(panels), title)
+        top = QWidget()
+        column = QVBoxLayout(top)
+        column.setContentsMargins(4, 4, 4, 0)
+        column.setSpacing(4)
+        for widget in (self.bar, planes, self.count, self.labels, self.classes):
+            column.addWidget(widget, 1 if widget is planes else 0)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(top, 1)
+        layout.addWidget(tabs)
+        layout.addWidget(self.status)
+        self.setMinimumWidth(_WIDTH)
+
+    def event(self, event: Any) -> bool:
+        """Notice being taken out of the dock, which is how napari closes a widget."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.end_all()
+        return bool(super().event(event))
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
+        """End the workers when the widget is closed."""
+        self.end_all()
+        super().closeEvent(event)
+
+    def end_all(self) -> None:
+        """Keep the workspace, end the workers and let go of the viewer; once."""
+        if not self._closed:
+            self._closed = True
+            self.jobs.cancel()
+            self.keeper.finish()
+            self._let_go(self.exploration)
+            self.viewer.events.theme.disconnect(self._on_theme)
+            self.images.close_events()
+            self.dispatcher.close()
+
+
+def _column(panels: tuple[QWidget, ...]) -> QScrollArea:
+    inside = QWidget()
+    column = QVBoxLayout(inside)
+    column.setContentsMargins(4, 4, 4, 4)
+    column.setSpacing(4)
+    for panel in panels:
+        column.addWidget(panel)
+    column.addStretch(1)
+    area = QScrollArea()
+    area.setWidget(inside)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setMinimumHeight(inside.sizeHint().height() + 2)
+    return area

@@ -1,0 +1,136 @@
+"""Between image layers and the pictures of a workspace, there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, cast
+
+import dask
+import dask.array as da
+import numpy as np
+from napari.layers import Image as ImageLayer
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Image, InputError
+from napari_scribseg.explore import Picture
+from napari_scribseg.io.napari_hooks import display_placement
+from napari_scribseg.nets.planes import three_planes
+from napari_scribseg.widgets.sources import Source
+
+_stack: Any = da.stack  # dask has no types
+_delayed: Any = dask.delayed  # type: ignore[attr-defined]
+_from_delayed: Any = da.from_delayed
+
+__all__ = ["Group", "as_images", "pictures_layer", "runs"]
+
+
+@dataclass(eq=False)
+class Group:
+    """Pictures that are the slices of one layer.
+
+    Attributes
+    ----------
+    first, count : int
+        Which pictures of the workspace.
+    source : Source or None
+        The image layer; None once it left the viewer.
+    made : bool
+        Whether the layer was made for the pictures, and not the other way round.
+    segments, strokes : Labels or None
+        The classes of the segments, and the strokes that split them.
+    """
+
+    first: int
+    count: int
+    source: Source | None
+    made: bool
+    segments: Labels | None = None
+    strokes: Labels | None = None
+
+    def at(self, index: int, values: NDArray[Any] | None = None) -> tuple[int | slice, ...]:
+        """Where a picture lies in the data of a labels layer; only the pixels of ``values`` where it is smaller."""
+        assert self.source is not None
+        sides = (slice(None),) * 2 if values is None else tuple(slice(0, n) for n in values.shape)
+        ahead = [index - self.first] if len(self.source.shape) == 3 else []
+        where: list[int | slice] = [*ahead, *sides]
+        if self.source.channel_axis is not None:
+            where.insert(self.source.channel_axis, 0)
+        return tuple(where)
+
+
+def as_images(source: Source) -> Any:
+    """What :meth:`Workspace.add_images` takes for a layer: its file where it was read by us, else its pixels.
+
+    Raises
+    ------
+    InputError
+        If it is no image and no volume.
+    """
+    layer, axes = source.layer, len(source.shape)
+    if axes not in (2, 3):
+        raise InputError(
+            f"the image {layer.name!r} has {axes} axes of space and time; two (an image) or three (slices) are expected"
+        )
+    left = layer.metadata.get("scribseg")
+    ours = isinstance(left, dict) and "geometry" in left
+    if ours and not source.others and layer.source.path and Path(layer.source.path).is_file():
+        return layer.source.path
+    array = source.layer.data[source.level] if layer.multiscale else source.layer.data
+    array = np.asarray(array)
+    if source.channel_axis is not None:
+        array = np.moveaxis(array, source.channel_axis, -1)
+    if axes == 2:
+        return array
+    geometry = source.geometry()
+    return Image.from_array(array, geometry.spacing, geometry.affine)
+
+
+def runs(pictures: Sequence[Picture], first: int) -> Iterator[tuple[int, list[Picture]]]:
+    """Pictures that belong in one layer: the slices of a volume, or images one after the other."""
+    numbered = enumerate(pictures, first)
+    for _, run in groupby(numbered, lambda pair: -1 if pair[1].plane is None else pair[1].volume):
+        found = list(run)
+        yield found[0][0], [picture for _, picture in found]
+
+
+def pictures_layer(pictures: Sequence[Picture]) -> ImageLayer:
+    """A layer whose slices are these pictures; smaller ones lie at the top left, on black.
+
+    Pictures of one size and kind are shown as they are, others in red, green and blue of equal brightness.
+    """
+    volume = pictures[0].plane is not None
+    name = pictures[0].name.rpartition(" [")[0] if volume else _common_name(pictures)
+    kinds = {(p.array.shape, p.array.dtype) for p in pictures}
+    placement: dict[str, Any] = {}
+    if volume and len(pictures[0].geometry.shape) == 3:
+        geometry = pictures[0].geometry
+        placement = {"metadata": {"scribseg": {"geometry": geometry}}, **display_placement(geometry)}
+    if len(kinds) == 1 and _shown_as_is(pictures[0]):
+        data = np.stack([p.array for p in pictures])
+        rgb = pictures[0].array.ndim == 3
+        return ImageLayer(data[..., 0] if rgb and data.shape[-1] == 1 else data, name=name, rgb=rgb, **placement)
+    shape = tuple(int(n) for n in np.max([p.shape for p in pictures], axis=0))
+    lazy = [_from_delayed(_delayed(_as_rgb)(p, shape), (*shape, 3), dtype=np.uint8) for p in pictures]
+    return ImageLayer(_stack(lazy), name=name, rgb=True, **placement)
+
+
+def _shown_as_is(picture: Picture) -> bool:
+    array = picture.array
+    return array.ndim == 2 or (array.shape[-1] in (3, 4) and array.dtype == np.uint8)
+
+
+def _as_rgb(picture: Picture, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    shown = np.zeros((*shape, 3), dtype=np.uint8)
+    planes = (three_planes(picture.data) + 1) * 127.5
+    height, width = picture.shape
+    shown[:height, :width] = np.moveaxis(np.clip(planes, 0, 255), 0, -1)
+    return cast("NDArray[np.uint8]", shown)
+
+
+def _common_name(pictures: Sequence[Picture]) -> str:
+    source = pictures[0].source
+    return Path(source).parent.name if source and len(pictures) > 1 else pictures[0].name

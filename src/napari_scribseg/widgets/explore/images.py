@@ -1,0 +1,101 @@
+"""Which images: layers, folders and files to add, and the one in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from psygnal import Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+
+from napari_scribseg.explore import Picture
+from napari_scribseg.widgets.explore.panels import button
+from napari_scribseg.widgets.image_panel import fill_combo
+from napari_scribseg.widgets.layers import image_layers
+from napari_scribseg.widgets.sources import Source, channel_choices
+
+__all__ = ["ImagesPanel"]
+
+
+class ImagesPanel(QWidget):
+    """Choosers kept in step with the viewer's list; ``pressed`` with the name of a button, ``turned`` with an image."""
+
+    pressed = Signal(str)
+    turned = Signal(int)
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.layer = QComboBox()
+        self.layer.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.layer.setMinimumContentsLength(8)
+        self.layer.setToolTip("An image, a stack of images, or a volume, which becomes its slices along the first axis")
+        self.add = button("Add layer", "Add the images of this layer")
+        self.folder = button("Folder…", "Add the images of a folder")
+        self.files = button("Files…", "Add image files or volumes")
+        self.number = QSpinBox()
+        self.number.setToolTip("The image in sight; the slider of the canvas moves through those of one layer, too")
+        self.name = QLabel("")
+        above, below = QHBoxLayout(), QHBoxLayout()
+        above.addWidget(self.layer, 1)
+        for made in (self.add, self.folder, self.files):
+            above.addWidget(made)
+        below.addWidget(QLabel("In sight"))
+        below.addWidget(self.number)
+        below.addWidget(self.name, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(above)
+        layout.addLayout(below)
+        for name in ("add", "folder", "files"):
+            getattr(self, name).clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
+        self.number.valueChanged.connect(lambda value: self.turned.emit(value - 1))
+        for event in self._events():
+            event.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def source(self) -> Source | None:
+        """The layer chosen, read in the likeliest way."""
+        chosen = self.layer.currentData()
+        return channel_choices(chosen, image_layers(self._viewer))[0][1] if isinstance(chosen, Image) else None
+
+    def source_of(self, pictures: Sequence[Picture]) -> Source | None:
+        """The layer in the viewer that shows the slices of a file; None where there is none."""
+        path = pictures[0].source
+        if path is None or pictures[0].plane is None:
+            return None
+        for layer in image_layers(self._viewer):
+            source = channel_choices(layer, [layer])[0][1]
+            if layer.source.path == path and source.shape == (len(pictures), *pictures[0].shape):
+                return source
+        return None
+
+    def show_picture(self, index: int | None, count: int, name: str) -> None:
+        """Show which image is in sight, without telling."""
+        self.number.blockSignals(True)
+        self.number.setRange(1 if count else 0, count)
+        self.number.setSuffix(f" of {count}")
+        self.number.setEnabled(count > 0)
+        if index is not None:
+            self.number.setValue(index + 1)
+        self.number.blockSignals(False)
+        self.name.setText(name if index is not None else "none" if count else "no images yet")
+        self.name.setToolTip(name)
+
+    def refresh(self, _event: Any = None) -> None:
+        """Take over what changed in the viewer's list of layers."""
+        fill_combo(self.layer, [(layer.name, layer) for layer in image_layers(self._viewer)])
+        self.add.setEnabled(self.layer.count() > 0)
+
+    def close_events(self) -> None:
+        """Listen to the viewer no more."""
+        for event in self._events():
+            event.disconnect(self.refresh)
+
+    def _events(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.renamed, events.reordered

@@ -1,0 +1,113 @@
+"""Long work, one piece at a time, with progress and cancel; what is quick and newest wins waits beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, cast
+
+from napari_scribseg.core import Cancelled, InputError, Report
+from napari_scribseg.widgets.explore.view import ExploreView
+from napari_scribseg.widgets.overlay import Aside
+
+__all__ = ["Jobs", "Newest", "sentence"]
+
+Post = Callable[[Callable[[], object]], object]
+
+
+def sentence(error: BaseException | str) -> str:
+    """What a person is told of an error."""
+    text = str(error) if isinstance(error, (str, InputError)) else f"It failed: {error!r}"
+    return text[:1].upper() + text[1:]
+
+
+class Jobs:
+    """Runs one long function at a time away from the window.
+
+    Parameters
+    ----------
+    executor : Executor
+        Where they run.
+    post : callable
+        ``post(function)`` calls a function on the window's thread.
+    view : View
+        Told of progress, and of what went wrong.
+    """
+
+    def __init__(self, executor: Executor, post: Post, view: ExploreView) -> None:
+        self._executor, self._post, self._view = executor, post, view
+        self._running: str | None = None
+        self._cancelled = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs."""
+        return self._running is not None
+
+    def start(self, title: str, function: Callable[[Report], Any], done: Callable[[Any], object]) -> bool:
+        """Run ``function(report)``; ``done`` gets what it returned, on the window's thread. False where one runs."""
+        if self._running is not None:
+            self._view.say(f"{self._running} is still running; wait for it, or cancel it", error=True)
+            return False
+        self._running, self._cancelled = title, False
+        self._view.say(f"{title}…")
+        self._view.show_busy(True)
+
+        def report(fraction: float, _preview: Any = None) -> None:
+            if self._cancelled:
+                raise Cancelled
+            self._post(lambda: self._view.show_progress(fraction))
+
+        future = self._executor.submit(function, cast(Report, report))
+        future.add_done_callback(lambda one: self._post(lambda: self._end(one, done)))
+        return True
+
+    def cancel(self) -> None:
+        """Ask the job to stop; it does at its next report."""
+        if self._running is not None:
+            self._cancelled = True
+            self._view.say(f"{self._running} is being cancelled…")
+
+    def _end(self, future: Future[Any], done: Callable[[Any], object]) -> None:
+        title, self._running = self._running, None
+        self._view.show_busy(False)
+        error = None if future.cancelled() else future.exception()
+        if future.cancelled() or isinstance(error, Cancelled):
+            self._view.say(f"{title} was cancelled; what was there before stays")
+        elif error is not None:
+            self._view.say(sentence(error), error=True)
+            self._view.notify(sentence(error))
+        else:
+            done(future.result())
+
+
+class Newest:
+    """Answers to the newest of many quick questions, one at a time; the ones before it are dropped."""
+
+    def __init__(self, aside: Aside, failed: Callable[[BaseException], object]) -> None:
+        self._aside, self._failed = aside, failed
+        self._next: tuple[Callable[[], Any], Callable[[Any], object]] | None = None
+        self._asked = False
+
+    def ask(self, function: Callable[[], Any], done: Callable[[Any], object]) -> None:
+        """Run ``function`` away from the window, once what runs has ended; ``done`` gets what it returned."""
+        self._next = (function, done)
+        if not self._asked:
+            self._go()
+
+    def _go(self) -> None:
+        if self._next is None:
+            return
+        (function, done), self._next = self._next, None
+        self._asked = True
+        self._aside(function, lambda result: self._answer(done, result), self._fail)
+
+    def _answer(self, done: Callable[[Any], object], result: Any) -> None:
+        self._asked = False
+        done(result)
+        self._go()
+
+    def _fail(self, error: BaseException) -> None:
+        self._asked = False
+        self._failed(error)
+        self._go()

@@ -1,0 +1,308 @@
+"""The forms of the explorer: images and cutting; the tools above the plane; correction and files."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from psygnal import Signal
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_scribseg.explore import CutSettings
+from napari_scribseg.widgets.explore.exploration import FILTERS
+from napari_scribseg.widgets.explore.keys import with_key
+from napari_scribseg.widgets.explore.plane_view import TOOLS
+from napari_scribseg.widgets.explore.scene import STYLES
+from napari_scribseg.widgets.explore.view import ExploreState
+from napari_scribseg.widgets.explore.work import PORTIONS
+
+__all__ = ["CutPanel", "FilePanel", "LabelBar", "PlaneBar", "button"]
+
+_STEPS = 1000  # of the threshold slider
+_RANGES = {"volume": (0.1, 1e5), "area": (1.0, 1e6), "dynamics": (1e-3, 1.0)}  # of thresholds, in the criterion's unit
+_TIPS = {
+    "gradient": "What counts as an edge: brightness and colour at several scales, the edges that the network of this "
+    "package sees, or an edge map given from Python",
+    "criterion": "What makes a segment important: pixels times gradient, pixels, or gradient",
+    "threshold": "Segments of less importance are merged; the contours follow live, Cut makes the segments",
+}
+
+
+def button(text: str, tip: str) -> QPushButton:
+    """A button with its tool tip."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    return made
+
+
+def _combo(choices: Any, tip: str) -> QComboBox:
+    combo = QComboBox()
+    for choice in choices:
+        combo.addItem(choice, choice)
+    combo.setToolTip(tip)
+    return combo
+
+
+class CutPanel(QWidget):
+    """How images are cut; ``previewed`` while the slider moves, ``pressed`` with the name of a button."""
+
+    previewed = Signal()
+    pressed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.gradient = _combo(("gaussian", "network"), _TIPS["gradient"])
+        self.criterion = _combo(_RANGES, _TIPS["criterion"])
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, _STEPS)
+        self.slider.setToolTip(_TIPS["threshold"])
+        self.value = QDoubleSpinBox()
+        self.value.setDecimals(3)
+        self.value.setToolTip(_TIPS["threshold"])
+        self.auto = QCheckBox("so that an image has about")
+        self.auto.setChecked(True)
+        self.auto.setToolTip("Find the threshold at which images have so many segments on average")
+        self.regions = QSpinBox()
+        self.regions.setRange(2, 5000)
+        self.regions.setValue(50)
+        self.regions.setSuffix(" segments")
+        self.simplification = QDoubleSpinBox()
+        self.simplification.setRange(0, 1)
+        self.simplification.setSingleStep(0.01)
+        self.simplification.setDecimals(3)
+        self.simplification.setValue(CutSettings().simplification)
+        self.simplification.setToolTip("Frontiers with a mean gradient below it vanish: lower it for faint borders")
+        self.portion = _combo(PORTIONS, "Which images are cut; segments that stay the same keep their classes")
+        self.cut = button("Cut", "Cut the images into segments at this threshold")
+        self.embed = button("Embed", "Describe the segments and lay them out by their looks; pressed again, all anew")
+        self.learn = button("Learn", "Learn from the classes so far what is alike; the plane moves")
+        self._lay_out()
+        self._set_range()
+        self.slider.valueChanged.connect(self._on_slider)
+        self.value.valueChanged.connect(self._on_value)
+        self.gradient.currentIndexChanged.connect(lambda _i: self._preview())
+        self.criterion.currentIndexChanged.connect(lambda _i: self._on_criterion())
+        self.simplification.valueChanged.connect(lambda _value: self._preview())
+        self.auto.toggled.connect(lambda _on: self._show_auto())
+        for name in ("cut", "embed", "learn"):
+            getattr(self, name).clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
+        self._show_auto()
+
+    @property
+    def threshold(self) -> float:
+        """The threshold of the slider."""
+        return float(self.value.value())
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Gradient, criterion and simplification."""
+        return {
+            "gradient": self.gradient.currentData(),
+            "criterion": self.criterion.currentData(),
+            "simplification": self.simplification.value(),
+        }
+
+    def show_settings(self, settings: CutSettings) -> None:
+        """Show how the images were cut last, without telling."""
+        for combo, value in ((self.gradient, settings.gradient), (self.criterion, settings.criterion)):
+            combo.blockSignals(True)
+            combo.setCurrentIndex(max(combo.findData(value), 0))
+            combo.blockSignals(False)
+        self._set_range()
+        self.simplification.blockSignals(True)
+        self.simplification.setValue(settings.simplification)
+        self.simplification.blockSignals(False)
+        self._show_value(settings.threshold)
+
+    def show_state(self, state: ExploreState) -> None:
+        """Enable what makes sense."""
+        self.cut.setEnabled(state.pictures > 0 and not state.busy)
+        self.embed.setEnabled(state.segments > 0 and not state.busy)
+        self.learn.setEnabled(state.labelled > 1 and not state.busy)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setVerticalSpacing(3)
+        kinds = QHBoxLayout()
+        kinds.addWidget(self.gradient, 1)
+        kinds.addWidget(QLabel("by"))
+        kinds.addWidget(self.criterion, 1)
+        threshold = QHBoxLayout()
+        threshold.addWidget(self.slider, 1)
+        threshold.addWidget(self.value)
+        auto = QHBoxLayout()
+        auto.addWidget(self.auto)
+        auto.addWidget(self.regions, 1)
+        doing = QHBoxLayout()
+        doing.addWidget(self.portion, 1)
+        doing.addWidget(self.cut, 1)
+        form.addRow("Gradient", kinds)
+        form.addRow("Threshold", threshold)
+        form.addRow("", auto)
+        form.addRow("Simplify", self.simplification)
+        form.addRow("Segments", doing)
+        looks = QHBoxLayout()
+        looks.addWidget(self.embed)
+        looks.addWidget(self.learn)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addLayout(looks)
+
+    def _set_range(self) -> None:
+        low, high = _RANGES[self.criterion.currentData()]
+        self.value.blockSignals(True)
+        self.value.setRange(0, high)
+        self.value.blockSignals(False)
+        self._show_value(math.sqrt(low * high) if self.threshold > high else self.threshold)
+
+    def _show_value(self, threshold: float) -> None:
+        low, high = _RANGES[self.criterion.currentData()]
+        for widget in (self.slider, self.value):
+            widget.blockSignals(True)
+        self.value.setValue(threshold)
+        self.slider.setValue(round(_STEPS * math.log(min(max(threshold, low), high) / low) / math.log(high / low)))
+        for widget in (self.slider, self.value):
+            widget.blockSignals(False)
+
+    def _on_criterion(self) -> None:
+        self._set_range()
+        self._preview()
+
+    def _on_slider(self, position: int) -> None:
+        low, high = _RANGES[self.criterion.currentData()]
+        self._show_value(low * (high / low) ** (position / _STEPS))
+        self._preview()
+
+    def _on_value(self, value: float) -> None:
+        self._show_value(value)
+        self._preview()
+
+    def _preview(self) -> None:
+        self.auto.setChecked(False)
+        self.previewed.emit()
+
+    def _show_auto(self) -> None:
+        self.regions.setEnabled(self.auto.isChecked())
+
+
+class PlaneBar(QWidget):
+    """The tools above the plane: box or lasso, thumbnails or points, the filter, the next uncertain one."""
+
+    tool_changed = Signal(str)
+    style_changed = Signal(str)
+    filter_changed = Signal(str)
+    pressed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.tool = _combo(TOOLS, "What the left button draws; Shift adds to the selection, Ctrl takes away")
+        self.style_of = _combo(STYLES, "Thumbnails where there is room for them, or points only")
+        self.filter = _combo(FILTERS, "Which segments are shown: all, those without a class, or uncertain ones")
+        self.next = button("Next (N)", "Select the most uncertain segment that was not looked at yet")
+        self.fit = button("Fit (F)", "Show the whole plane; the wheel zooms, the right button drags")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        for widget in (self.tool, self.style_of, self.filter, self.next, self.fit):
+            row.addWidget(widget)
+        for combo, signal in (
+            (self.tool, self.tool_changed),
+            (self.style_of, self.style_changed),
+            (self.filter, self.filter_changed),
+        ):
+            combo.currentIndexChanged.connect(lambda _i, c=combo, s=signal: s.emit(c.currentData()))
+        self.next.clicked.connect(lambda: self.pressed.emit("next"))
+        self.fit.clicked.connect(lambda: self.pressed.emit("fit"))
+
+
+class LabelBar(QWidget):
+    """What happens to the selection: assign, take away, undo, redo, a plane of its own."""
+
+    pressed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.buttons = {
+            "assign": button(with_key("Assign", "assign"), "Give the selection the class chosen in the table"),
+            "none": button("No class (Del)", "Take the class of the selection away"),
+            "local": button("Own plane", "Lay the selection out in a plane of its own, below"),
+            "undo": button(with_key("Undo", "undo"), "Take back the last assignment, split or cut"),
+            "redo": button(with_key("Redo", "redo"), "Do again what was taken back"),
+        }
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(4)
+        for name, row, column, width in (
+            ("assign", 0, 0, 4),
+            ("none", 0, 4, 2),
+            ("undo", 1, 0, 2),
+            ("redo", 1, 2, 2),
+            ("local", 1, 4, 2),
+        ):
+            grid.addWidget(self.buttons[name], row, column, 1, width)
+        for column in range(6):
+            grid.setColumnStretch(column, 1)
+        for name, made in self.buttons.items():
+            made.clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
+
+    def show_state(self, state: ExploreState, name: str) -> None:
+        """Enable what makes sense; the button says which class it assigns."""
+        self.buttons["assign"].setText(with_key(f"Assign {name}" if name else "Assign", "assign"))
+        for action in ("assign", "none"):
+            self.buttons[action].setEnabled(state.selected > 0)
+        self.buttons["local"].setEnabled(state.placed > 0 and not state.busy)
+        self.buttons["undo"].setEnabled(state.can_undo)
+        self.buttons["redo"].setEnabled(state.can_redo)
+
+
+class FilePanel(QWidget):
+    """Correction by strokes, and files."""
+
+    pressed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.buttons = {
+            "positive": button("+ stroke", "Draw on what a segment shall keep"),
+            "negative": button("\u2212 stroke", "Draw on what does not belong to it"),
+            "split": button(with_key("Split", "split"), "Split the selected segment by the strokes drawn on it"),
+            "save": button("Save workspace…", "Images, segments, classes and the plane, to go on another day"),
+            "resume": button("Resume…", "Go on with a workspace that was saved, or kept when the window was closed"),
+            "export": button("Save labels…", "Write a label file for each image, with its geometry, names and colours"),
+            "layers": button("Labels layers", "Add a labels layer for each image layer"),
+            "finish": button(
+                "Finish by strokes", "Hand the image in sight to Scribble segmentation, its classes as strokes"
+            ),
+        }
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(4)
+        places = (("positive", "negative", "split"), ("save", "resume", "finish"), ("export", "layers"))
+        for row, names in enumerate(places):
+            for column, name in enumerate(names):
+                grid.addWidget(self.buttons[name], row, column)
+        for name, made in self.buttons.items():
+            made.clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
+
+    def show_state(self, state: ExploreState) -> None:
+        """Enable what makes sense."""
+        for action in ("positive", "negative", "split", "export", "layers", "finish"):
+            self.buttons[action].setEnabled(state.segments > 0)
+        self.buttons["save"].setEnabled(state.pictures > 0)
+        self.buttons["resume"].setEnabled(not state.busy)

@@ -1,0 +1,223 @@
+"""What the plane of segments shows, and the frames that are made of it; no Qt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.widgets.explore.camera import Camera
+from napari_scribseg.widgets.explore.drawing import as_pixels, paint_discs, paint_tiles, with_room
+from napari_scribseg.widgets.explore.tiles import Tiles
+
+__all__ = ["STYLES", "Scene"]
+
+STYLES = ("thumbnails", "points")
+
+_RADIUS, _SMALL = 3.5, 2.4  # pixels of a point; where there are many
+_MANY = 3000
+_RIM, _THICK = 2, 4  # pixels around a thumbnail; around one that is selected
+_ROOM = 1.1  # thumbnails apart, in thumbnails
+_NEAR = 8.0  # pixels from a point that a click may miss it by
+_SECONDS = 0.8  # that points take to their new places
+
+Ids = NDArray[np.int64]
+Places = NDArray[np.float32]
+Colors = NDArray[np.uint8]
+_NOBODY = np.zeros(0, dtype=np.int64)
+
+
+class Scene:
+    """Segments at their places, in their colours.
+
+    Attributes
+    ----------
+    ids : ndarray of shape (n,), int64
+        The segments shown.
+    places : ndarray of shape (n, 2), float32
+        Where they are just now; finite.
+    camera : Camera
+        What is in sight.
+    style : str
+        One of :data:`STYLES`: thumbnails where there is room for them, or points only.
+    ground, mark : tuple of 3 int
+        Colours of the background, and of what is selected.
+    """
+
+    def __init__(self, tiles: Tiles) -> None:
+        self.tiles = tiles
+        self.ids, self.places = _NOBODY, np.zeros((0, 2), dtype=np.float32)
+        self.camera = Camera()
+        self.style = STYLES[0]
+        self.ground, self.mark = (20, 22, 26), (255, 255, 255)
+        self.follows = True  # the camera shows all until the user moves it
+        self._colors = np.zeros((0, 3), dtype=np.uint8)
+        self._selected = np.zeros(0, dtype=bool)
+        self._way: tuple[Places, Places, Camera, Camera, float] | None = None  # from, to, both for the camera, since
+
+    # what is shown ----------------------------------------------------------------------------------------------------
+
+    def show(self, ids: Ids, places: Places, size: tuple[int, int], now: float, *, smoothly: bool = True) -> None:
+        """Show segments at new places; those that were there move to them.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (n,), int64
+        places : ndarray of shape (n, 2), float32
+            Segments without a place (NaN) are left out.
+        size : tuple of 2 int
+            Width and height of the canvas in pixels.
+        now : float
+            Seconds.
+        smoothly : bool
+            Whether they move, or are there at once.
+        """
+        known = np.isfinite(places).all(axis=1)
+        ids, places = ids[known], places[known]
+        colors = np.full((len(ids), 3), 128, dtype=np.uint8)
+        selected = np.zeros(len(ids), dtype=bool)
+        start = places.copy()
+        here, there = _common(self.ids, ids)
+        colors[there], selected[there], start[there] = self._colors[here], self._selected[here], self.places[here]
+        target = Camera.around(places, *size, limit=200.0) if self.follows and len(ids) else self.camera
+        moves = smoothly and len(here) > 0 and (target != self.camera or not np.array_equal(start, places))
+        self.ids, self._colors, self._selected = ids, colors, selected
+        self.places = start if moves else places
+        self._way = (start, places, self.camera, target, now) if moves else None
+        if not moves:
+            self.camera = target
+
+    def step(self, now: float) -> bool:
+        """Move on what is on its way; whether there is anything left to move."""
+        if self._way is None:
+            return False
+        start, end, first, last, since = self._way
+        part = min(max((now - since) / _SECONDS, 0.0), 1.0)
+        eased = np.float32(part * part * (3 - 2 * part))
+        self.places = start + (end - start) * eased if part < 1 else end
+        if self.follows or first != last:
+            self.camera = first.between(last, float(eased))
+        if part >= 1:
+            self._way = None
+        return self._way is not None
+
+    def stop_camera(self) -> None:
+        """The user moves the camera from now on."""
+        self.follows = False
+        if self._way is not None:
+            start, end, _, _, since = self._way
+            self._way = (start, end, self.camera, self.camera, since)
+
+    def go_to(self, camera: Camera, now: float) -> None:
+        """Move the camera smoothly."""
+        ends = self.places if self._way is None else self._way[1]
+        self._way = (self.places, ends, self.camera, camera, now)
+
+    def fit(self, size: tuple[int, int], now: float) -> None:
+        """Show all, and go on to do so."""
+        self.follows = True
+        ends = self.places if self._way is None else self._way[1]
+        self.go_to(Camera.around(ends, *size, limit=200.0), now)
+
+    def color(self, colors: Colors) -> None:
+        """Colours of the segments shown, shape (n, 3), in the order of :attr:`ids`."""
+        self._colors = colors
+
+    def select(self, ids: Ids) -> None:
+        """Mark segments, and no others."""
+        self._selected = np.isin(self.ids, ids)
+
+    @property
+    def selected(self) -> Ids:
+        """The marked segments that are shown."""
+        return self.ids[self._selected]
+
+    def place_of(self, identity: int) -> tuple[float, float] | None:
+        """Where a segment is going to be; None where it is not shown."""
+        found = np.flatnonzero(self.ids == identity)
+        if not len(found):
+            return None
+        x, y = (self.places if self._way is None else self._way[1])[found[0]]
+        return float(x), float(y)
+
+    # frames -----------------------------------------------------------------------------------------------------------
+
+    def frame(self, width: int, height: int, ratio: float = 1.0) -> tuple[NDArray[np.uint32], Ids]:
+        """A picture of the plane, and the segments in sight whose thumbnails are missing.
+
+        Parameters
+        ----------
+        width, height : int
+            Of the canvas, in pixels.
+        ratio : float
+            Pixels of the screen for each of them.
+        """
+        wide, high = max(round(width * ratio), 1), max(round(height * ratio), 1)
+        frame = np.full((high, wide), as_pixels(np.array(self.ground, np.uint8)), dtype=np.uint32)
+        pixels = self.camera.to_pixels(self.places, width, height)
+        near = self._in_sight(pixels, width, height)
+        tiled = near[self._tiled(near)] if self.style == "thumbnails" else near[:0]
+        rows = self.tiles.rows(self.ids[tiled])
+        missing, tiled, rows = self.ids[tiled[rows < 0]], tiled[rows >= 0], rows[rows >= 0]
+        points = np.setdiff1d(near, tiled, assume_unique=True)
+        radius = ratio * (_SMALL if len(points) > _MANY else _RADIUS)
+        colors, mark = as_pixels(self._colors), as_pixels(np.array(self.mark, np.uint8))
+        chosen = self._selected[points]
+        paint_discs(frame, ratio * pixels[points[~chosen]], colors[points[~chosen]], np.float32(radius))
+        marked = points[chosen]
+        paint_discs(
+            frame, ratio * pixels[marked], np.full(len(marked), mark, np.uint32), np.float32(radius + 1.5 * ratio)
+        )
+        paint_discs(frame, ratio * pixels[marked], colors[marked], np.float32(radius))
+        if len(tiled):
+            order = np.argsort(self._selected[tiled], kind="stable")
+            self._paint_tiles(frame, ratio * pixels, tiled[order], rows[order])
+        return frame, missing
+
+    def _paint_tiles(self, frame: Any, pixels: Places, tiled: NDArray[Any], rows: NDArray[np.int32]) -> None:
+        chosen = self._selected[tiled]
+        colors = as_pixels(self._colors)[tiled]
+        outer = np.where(chosen, as_pixels(np.array(self.mark, np.uint8)), colors).astype(np.uint32)
+        rims = np.where(chosen, _THICK, _RIM).astype(np.int64)
+        everything, part = self.tiles.pixels, slice(0, int(np.searchsorted(chosen, True)))
+        paint_tiles(frame, pixels[tiled[part]], outer[part], rims[part], everything, rows[part])
+        for i in range(part.stop, len(tiled)):  # one by one, so that both rims of a thumbnail lie together
+            one = slice(i, i + 1)
+            paint_tiles(frame, pixels[tiled[one]], outer[one], rims[one], everything, rows[one])
+            paint_tiles(frame, pixels[tiled[one]], colors[one], rims[one] - 2, everything, rows[one])
+
+    def _in_sight(self, pixels: Places, width: int, height: int) -> NDArray[np.intp]:
+        edge = self.tiles.side
+        inside = (pixels > -edge).all(axis=1) & (pixels[:, 0] < width + edge) & (pixels[:, 1] < height + edge)
+        return np.flatnonzero(inside)
+
+    def _tiled(self, near: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of the segments in sight have room for a thumbnail; while points move, none begins to."""
+        return with_room(self.places[near], _ROOM * self.tiles.side / self.camera.scale)
+
+    # the mouse --------------------------------------------------------------------------------------------------------
+
+    def at(self, across: float, down: float, width: int, height: int) -> int:
+        """The segment under a pixel: of the nearest point or of a thumbnail; 0 where there is none."""
+        if not len(self.ids):
+            return 0
+        pixels = self.camera.to_pixels(self.places, width, height)
+        away = pixels - np.array([across, down], dtype=np.float32)
+        if self.style == "thumbnails":
+            near = self._in_sight(pixels, width, height)
+            tiled = near[self._tiled(near)]
+            tiled = tiled[self.tiles.rows(self.ids[tiled]) >= 0]
+            over = tiled[(np.abs(away[tiled]) <= self.tiles.side / 2 + _RIM).all(axis=1)]
+            if len(over):
+                order = over[np.argsort(self._selected[over], kind="stable")]
+                return int(self.ids[order[-1]])
+        distance = np.hypot(away[:, 0], away[:, 1])
+        nearest = int(distance.argmin())
+        return int(self.ids[nearest]) if distance[nearest] <= _NEAR else 0
+
+
+def _common(former: Ids, now: Ids) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions in both of the ids that are in both."""
+    _, here, there = np.intersect1d(former, now, return_indices=True)
+    return here, there

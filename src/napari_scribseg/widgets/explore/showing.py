@@ -1,0 +1,190 @@
+"""What is shown of a workspace: the planes, the thumbnails, classes and contours on the image in sight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import InputError
+from napari_scribseg.explore import Workspace
+from napari_scribseg.explore.reading import Filter
+from napari_scribseg.widgets.explore.canvas import Canvas
+from napari_scribseg.widgets.explore.contours import contours
+from napari_scribseg.widgets.explore.jobs import Newest, sentence
+from napari_scribseg.widgets.explore.view import ExploreView, Services
+
+__all__ = ["Showing"]
+
+_PLAIN = (150, 150, 150)  # of segments without a class
+_TILES = 48  # thumbnails made at once
+_FILL_MS = 30  # between two pictures whose classes are brought up to date out of sight
+
+Ids = NDArray[np.int64]
+_NOBODY = np.zeros(0, dtype=np.int64)
+
+
+class Showing:
+    """Keeps planes and canvas in step with a workspace.
+
+    Parameters
+    ----------
+    workspace, canvas, view, services
+        See :class:`~napari_scribseg.widgets.explore.exploration.Exploration`.
+
+    Attributes
+    ----------
+    selected : ndarray of int64
+        The selected segments.
+    which : str
+        The filter.
+    """
+
+    def __init__(self, workspace: Workspace, canvas: Canvas, view: ExploreView, services: Services) -> None:
+        self.workspace, self.canvas, self.view = workspace, canvas, view
+        self.selected: Ids = _NOBODY
+        self.which: Filter = "all"
+        self._services = services
+        self._dirty: set[int] = set()  # pictures whose classes in the layer are old
+        self._local: tuple[Ids, NDArray[np.float32]] | None = None
+        self._open, self._filling = True, False
+        self._quick = Newest(services.aside, lambda error: view.say(sentence(error), error=True))
+        self._tiling = Newest(services.aside, lambda error: view.say(sentence(error), error=True))
+
+    def renew(self, kinds: set[str], images: set[int]) -> None:
+        """Show what changed.
+
+        Parameters
+        ----------
+        kinds : set of str
+            Of ``"segments"``, ``"labels"``, ``"places"``, ``"classes"``.
+        images : set of int
+            Whose segments or classes changed.
+        """
+        self._dirty |= images
+        if "segments" in kinds:
+            self.selected = np.intersect1d(self.selected, self.workspace.ids())
+        if kinds & {"segments", "places"} or (self.which != "all" and "labels" in kinds):
+            self.show_plane()
+        else:
+            self.view.plane.show_colors(self.colors(self.view.plane.scene.ids))
+        if "segments" in kinds and self._local is not None:
+            alive = np.isin(self._local[0], self.workspace.ids())
+            self.show_local((self._local[0][alive], self._local[1][alive]) if alive.any() else None)
+        else:
+            self.view.local.show_colors(self.colors(self.view.local.scene.ids))
+        if "classes" in kinds:
+            self.canvas.show_classes(self.workspace.classes)
+            self.view.show_classes(self.workspace.classes)
+        self.show_picture()
+        self._fill()
+
+    def select(self, ids: Ids) -> None:
+        """Mark these segments, and no others, in planes and image."""
+        self.selected = np.asarray(ids, dtype=np.int64)
+        for plane in (self.view.plane, self.view.local):
+            plane.select(self.selected)
+        self.show_contours()
+
+    def close(self) -> None:
+        """Nothing is shown any more."""
+        self._open = False
+
+    def turn_to(self, index: int) -> None:
+        """Bring an image into sight."""
+        made = self.canvas.turn_to(index, self.workspace.classes)
+        self._dirty.update(made)
+        self.show_picture()
+        self._fill()
+
+    def show_picture(self) -> None:
+        """Show classes and contours of the image in sight."""
+        index = self.canvas.index()
+        name = "" if index is None else self.workspace.pictures[index].name
+        self.view.show_picture(index, len(self.workspace.pictures), name)
+        if index is not None and index in self._dirty:
+            self._write(index, refresh=True)
+        self.show_contours()
+
+    def show_contours(self) -> None:
+        """Draw the contours of the segments in sight, those of selected ones brighter."""
+        index = self.canvas.index()
+        if index is None or not len(self.workspace.ids(index)):
+            self.canvas.hide_contours()
+        else:
+            self.canvas.show_contours(index, contours(self.workspace.segments(index), self.selected))
+
+    def show_plane(self, *, smoothly: bool = True) -> None:
+        """Show the segments that pass the filter."""
+        workspace, which = self.workspace, self.which
+        if which != "uncertain":
+            self._show(workspace.filtered(which), smoothly)
+        else:  # looks at all features
+            self._quick.ask(lambda: workspace.filtered(which), lambda ids: self._show(ids, smoothly))
+
+    def _show(self, ids: Ids, smoothly: bool) -> None:
+        self.view.plane.show_points(ids, self.workspace.places(ids), self.colors(ids), smoothly=smoothly)
+        self.view.plane.select(self.selected)
+
+    def colors(self, ids: Ids) -> NDArray[np.uint8]:
+        """The colours of segments by their classes, shape (n, 3)."""
+        labels = self.workspace.table.label[ids]
+        table = np.full((int(labels.max(initial=0)) + 1, 3), _PLAIN, dtype=np.uint8)
+        for label in self.workspace.classes:
+            if label.id < len(table) and label.visible:
+                table[label.id] = np.rint(255 * np.array(label.color[:3]))
+        return table[labels]
+
+    def make_tiles(self, ids: Ids) -> None:
+        """Make thumbnails, some at a time, and paint the planes anew."""
+        ids = ids[self.view.tiles.rows(ids) < 0]
+        ids = ids[np.argsort(self.workspace.table.image[ids], kind="stable")][:_TILES]  # one image after the other
+        workspace, side = self.workspace, self.view.tiles.side
+
+        def make() -> tuple[Ids, NDArray[np.uint8]]:
+            made: dict[int, NDArray[np.uint8]] = {}
+            for identity in ids.tolist():
+                try:
+                    made[identity] = workspace.thumbnail(identity, side)
+                except InputError:  # was cut away meanwhile
+                    continue
+            found = np.array(list(made), dtype=np.int64)
+            return found, np.stack(list(made.values())) if made else np.zeros((0, side, side, 3), dtype=np.uint8)
+
+        if len(ids):
+            self._tiling.ask(make, self._on_tiles)
+
+    def _on_tiles(self, made: tuple[Ids, NDArray[np.uint8]]) -> None:
+        self.view.tiles.put(*made)
+        self.view.plane.update()
+        self.view.local.update()
+
+    def show_local(self, found: tuple[Ids, NDArray[np.float32]] | None) -> None:
+        """Show a plane of its own for some segments; None hides it."""
+        self._local = found
+        self.view.show_local(found is not None)
+        ids, places = found or (_NOBODY, np.zeros((0, 2), dtype=np.float32))
+        self.view.local.show_points(ids, places, self.colors(ids), smoothly=False)
+        self.view.local.fit()
+        self.view.local.select(self.selected)
+
+    def _write(self, index: int, *, refresh: bool) -> None:
+        self._dirty.discard(index)
+        self.canvas.show_labels(
+            index, self.workspace.table.label[self.workspace.segments(index)].astype(np.uint16), refresh=refresh
+        )
+
+    def _fill(self) -> None:
+        """Bring the classes of images out of sight up to date, one after the other, while nothing else happens."""
+        if self._filling or not self._dirty:
+            return
+        self._filling = True
+
+        def one() -> None:
+            self._filling = False
+            if self._open and self._dirty:
+                self._write(min(self._dirty), refresh=False)
+                self._fill()
+
+        self._services.later(_FILL_MS, one)
