@@ -33,6 +33,13 @@ DATA_SETS = (
     "permissive_slices/mr_heart_hvsmr2",
 )
 LEARN_AT = (8, 24, 64)  # actions
+VARIANTS = {  # learning, corrections, perfect segments
+    "boxes": (False, False, False),
+    "boxes, learning": (True, False, False),
+    "boxes, corrections": (False, True, False),
+    "boxes, learning, corrections": (True, True, False),
+    "perfect segments, learning": (True, False, True),
+}
 PURE = 0.9
 STEPS = (5, 10, 20, 50, 100)  # actions in the table
 NEIGHBOURS = (2, 4, 8, 16, 32, 64, 128)  # segments that candidate boxes hold
@@ -205,7 +212,9 @@ def play(
 
 def clicks(images: list[np.ndarray], truths: list[np.ndarray], regions: float) -> list[tuple[int, float]]:
     """One click for each segment, the largest first."""
-    workspace = prepared(images, truths, False, regions)
+    workspace = Workspace()
+    workspace.add_images(images)
+    workspace.cut(regions=regions)
     oracle = Oracle(workspace, truths, correct=False)
     ids = workspace.ids()
     order = ids[np.argsort(-workspace.table.area[ids], kind="stable")]
@@ -222,7 +231,7 @@ def first_at(curve: list[tuple[int, float]], iou: float) -> int | None:
 
 
 def at(curve: list[tuple[int, float]], n: int) -> float:
-    return max((value for k, value in curve if k <= n), default=0.0)
+    return [value for k, value in curve if k <= n][-1]
 
 
 def oracle(arguments: argparse.Namespace) -> None:
@@ -231,28 +240,27 @@ def oracle(arguments: argparse.Namespace) -> None:
     rows = []
     for name in arguments.data_set or DATA_SETS:
         images, truths = load(name, arguments.images)
-        curves = {"click": clicks(images, truths, arguments.regions)}
-        n = curves["click"][-1][0]
-        for learn in (False, True):
-            for correct in (False, True):
-                key = f"box{' + learning' if learn else ''}{' + correction' if correct else ''}"
-                curves[key] = play(images, truths, arguments.regions, n, learn=learn, correct=correct, perfect=False)
-                print(name, key, len(curves[key]), flush=True)
-        curves["perfect segments"] = play(images, truths, arguments.regions, n, learn=True, correct=False, perfect=True)
-        limit = curves["click"][-1][1]
+        curve = clicks(images, truths, arguments.regions)
+        n, limit = curve[-1]
         print(f"\n{name}: {len(images)} images, {n} segments; perfect labels {limit:.3f}")
-        head = "".join(f"{k:>7d}" for k in STEPS)
-        print(f"{'':32s}{head}    end  | actions to 90, 95, 99 % of perfect labels")
-        for key, curve in curves.items():
-            line = "".join(f"{at(curve, k):7.3f}" for k in STEPS)
-            reach = [first_at(curve, share * limit) for share in (0.9, 0.95, 0.99)]
-            print(f"{key:32s}{line}{curve[-1][1]:7.3f}  | {reach}", flush=True)
-            rows += [(name, key, k, value) for k, value in curve]
-    with (out / "explore.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("data set", "method", "actions", "iou"))
-        writer.writerows(rows)
+        print(f"{'':32s}{''.join(f'{k:>7d}' for k in STEPS)}    end  | actions to 90, 95, 99 % of perfect labels")
+        told("click", curve, limit)
+        rows += [(name, "click", *point) for point in curve]
+        for key, (learn, correct, perfect) in VARIANTS.items():
+            curve = play(images, truths, arguments.regions, n, learn=learn, correct=correct, perfect=perfect)
+            told(key, curve, limit)
+            rows += [(name, key, *point) for point in curve]
+            with (out / "explore.csv").open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(("data set", "method", "actions", "iou"))
+                writer.writerows(rows)
     figure(rows, out / "explore.png")
+
+
+def told(key: str, curve: list[tuple[int, float]], limit: float) -> None:
+    line = "".join(f"{at(curve, k):7.3f}" for k in STEPS)
+    reach = [first_at(curve, share * limit) for share in (0.9, 0.95, 0.99)]
+    print(f"{key:32s}{line}{curve[-1][1]:7.3f}  | {reach}", flush=True)
 
 
 def figure(rows: list[tuple[str, str, int, float]], path: Path) -> None:

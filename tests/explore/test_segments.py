@@ -34,23 +34,32 @@ def test_cuts_are_nested_and_end_with_one_region(criterion):
     assert cuts[-1].max() == 0
 
 
-def test_cut_agrees_with_higra():
+def test_cut_agrees_with_the_hierarchy_of_pixels():
     import higra as hg
 
     gradient = gaussian_edges(discs()[0][None].astype(np.float32))
     graph = hg.get_4_adjacency_graph(gradient.shape)
     weights = hg.weight_graph(graph, gradient.astype(np.float64), hg.WeightFunction.mean)
-    rag = hg.make_region_adjacency_graph_from_labelisation(graph, hg.labelisation_watershed(graph, weights))
-    frontier = hg.rag_accumulate_on_edges(rag, hg.Accumulators.min, weights)
-    tree, altitudes = hg.watershed_hierarchy_by_area(rag, frontier)
-    ours = build_hierarchy(gradient, "area", 0)
-    for threshold in (5, 50, 500):
-        theirs = hg.labelisation_horizontal_cut_from_threshold(tree, altitudes, threshold, leaf_graph=rag)
-        theirs = np.asarray(theirs).reshape(-1)
-        if theirs.size != gradient.size:
-            theirs = hg.rag_back_project_vertex_weights(rag, theirs).reshape(-1)
-        pairs = np.unique(np.stack((ours.cut(threshold).ravel(), theirs)), axis=1)
-        assert pairs.shape[1] == ours.cut(threshold).max() + 1 == len(np.unique(theirs))
+    tree, altitudes = hg.watershed_hierarchy_by_dynamics(graph, weights)
+    ours = build_hierarchy(gradient, "dynamics", 0)
+    for threshold in (0.05, 0.1, 0.3):
+        theirs = np.asarray(hg.labelisation_horizontal_cut_from_threshold(tree, altitudes, threshold)).ravel()
+        _, theirs = np.unique(theirs, return_inverse=True)
+        cut = ours.cut(threshold)
+        assert cut.max() == theirs.max()
+        table = np.zeros((cut.max() + 1, theirs.max() + 1))
+        np.add.at(table, (cut.ravel(), theirs), 1)
+        assert table.max(axis=1).sum() > 0.97 * cut.size  # ties on level ground may fall to either side
+
+
+def test_a_smooth_object_of_one_basin_is_no_part_of_what_lies_around():
+    edges = np.zeros((60, 60), np.float32)
+    edges[20:40, 20:40] = 1
+    edges[22:38, 22:38] = 0
+    for criterion, threshold in (("volume", 100), ("area", 200), ("dynamics", 0.5)):
+        cut = build_hierarchy(edges, criterion).cut(threshold)
+        assert cut.max() == 1
+        assert cut[30, 30] != cut[2, 2]
 
 
 def test_threshold_by_number_of_regions():
@@ -74,13 +83,13 @@ def test_segments_that_stay_keep_id_and_class(workspace):
     ids = workspace.ids()
     workspace.assign(ids, 3)
     first = workspace.settings
-    workspace.cut(threshold=first.threshold / 4, simplification=0)
+    workspace.cut(regions=4)
     now = workspace.ids()
     same = np.intersect1d(ids, now)
-    assert 0 < len(same) < len(now)
+    assert 0 < len(same) < len(now) < len(ids)
     assert (workspace.table.label[same] == 3).all()
     assert not workspace.table.label[np.setdiff1d(now, ids)].any()
-    workspace.cut(threshold=first.threshold, simplification=first.simplification)
+    workspace.cut(threshold=first.threshold)
     assert np.array_equal(np.sort(workspace.ids()), np.sort(ids))
     assert (workspace.labels(0) == 3).all()  # what was cut away is found again with its class
 
@@ -103,7 +112,7 @@ def test_other_criteria_and_gradients(workspace):
 
 def test_preview_changes_nothing(workspace):
     before = workspace.segments(0)
-    shown = workspace.preview(0, workspace.settings.threshold / 10, simplification=0)
+    shown = workspace.preview(0, 0.01, simplification=0)
     assert shown.max() + 1 > len(workspace.ids(0))
     assert np.array_equal(before, workspace.segments(0))
     assert np.array_equal(
@@ -190,6 +199,8 @@ def test_bad_requests(workspace):
         workspace.assign([1], 70000)
     with pytest.raises(InputError, match="no image 2"):
         workspace.cut([2])
+    with pytest.raises(InputError, match="one of the two is expected"):
+        workspace.cut(threshold=1, regions=9)
     with pytest.raises(InputError, match="criterion is 'depth'"):
         workspace.cut(criterion="depth")
     with pytest.raises(InputError, match="settings .'colour'. are unknown"):

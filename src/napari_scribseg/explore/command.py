@@ -23,7 +23,9 @@ app = typer.Typer(help="Label many segments of many images at once (extra `explo
 def prepare(
     images: Annotated[list[Path], typer.Argument(help="Images, volumes, or one folder of them.")],
     out: Annotated[Path, typer.Option(help="Workspace file to write, .npz.")],
-    regions: Annotated[float, typer.Option(min=1, help="Segments an image, on average.")] = 50,
+    regions: Annotated[
+        float | None, typer.Option(min=1, help="Segments an image, on average; 50 where no threshold is given.")
+    ] = None,
     threshold: Annotated[float | None, typer.Option(help="Importance below which segments merge, instead.")] = None,
     criterion: Annotated[str, typer.Option(help="What is important: volume, area or dynamics.")] = "volume",
     gradient: Annotated[str, typer.Option(help="Where borders may run: gaussian or network.")] = "gaussian",

@@ -19,6 +19,8 @@ from napari_scribseg.explore.segments import SegmentTable, describe_regions
 
 __all__ = ["Editor"]
 
+REGIONS = 50  # segments an image, where no threshold was chosen
+
 Ids = NDArray[np.int64]
 _WHOLE = (slice(None), slice(None))
 _NOBODY = np.zeros(0, dtype=np.int64)
@@ -49,16 +51,23 @@ class Editor:
         return chosen if threshold is None else replace(chosen, threshold=float(threshold))
 
     def cut(
-        self, indices: Sequence[int], threshold: float | None, regions: float, settings: dict[str, Any], report: Report
+        self,
+        indices: Sequence[int],
+        threshold: float | None,
+        regions: float | None,
+        settings: dict[str, Any],
+        report: Report,
     ) -> tuple[int, ...]:
         """Cut images; the indices of those that changed. See :meth:`Workspace.cut`."""
+        if threshold is not None and regions is not None:
+            raise InputError("a threshold and a number of regions were given; one of the two is expected")
         chosen = self.chosen(threshold, settings)
         hierarchies = []
         for n, index in enumerate(indices):
             report(n / len(indices))
             hierarchies.append(self.cutter.hierarchy(index, self.pictures[index], chosen))
-        if threshold is None and (chosen != self.settings or not chosen.threshold):
-            chosen = with_threshold(chosen, hierarchies, regions)
+        if threshold is None and (regions is not None or chosen != self.settings or not chosen.threshold):
+            chosen = with_threshold(chosen, hierarchies, REGIONS if regions is None else regions)
         cuts = [hierarchy.cut(chosen.threshold) for hierarchy in hierarchies]
         report(1.0)
         with self._lock:

@@ -27,7 +27,7 @@ class Hierarchy:
     Attributes
     ----------
     basins : ndarray of shape (H, W), int32
-        The watershed basins, 0 to n - 1: the leaves of the tree.
+        The watershed basins, 0 to n - 1: the first leaves of the tree.
     parents : ndarray of shape (nodes,), int64
         Parent of each node, leaves first; the root is its own parent, and every parent stands behind its children.
     altitudes : ndarray of shape (nodes,), float64
@@ -65,9 +65,9 @@ class Hierarchy:
     @property
     def merges(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Altitudes of the inner nodes, and by how many each lowers the number of regions."""
-        n = int(self.basins.max()) + 1
         children = np.bincount(self.parents[:-1], minlength=len(self.parents))
-        return self.altitudes[n:], children[n:] - 1
+        inner = children > 0
+        return self.altitudes[inner], children[inner] - 1
 
 
 def build_hierarchy(
@@ -105,22 +105,48 @@ def build_hierarchy(
     basins = hg.rag_back_project_vertex_weights(rag, np.arange(rag.num_vertices(), dtype=np.int32)).reshape(
         gradient.shape
     )
-    frontier = hg.rag_accumulate_on_edges(rag, hg.Accumulators.min, weights)
-    mean = hg.rag_accumulate_on_edges(rag, hg.Accumulators.mean, weights)
-    tree, altitudes = _by(hg, criterion, rag, frontier)
+    twins, frontier, mean, area = _with_twins(hg, rag, weights, basins)
+    make = {
+        "volume": lambda: hg.watershed_hierarchy_by_volume(twins, frontier, area),
+        "area": lambda: hg.watershed_hierarchy_by_area(twins, frontier, area),
+        "dynamics": lambda: hg.watershed_hierarchy_by_dynamics(twins, frontier),
+    }
+    tree, altitudes = make[criterion]()
     if simplification > 0:
         tree, altitudes = hg.filter_weak_frontier_nodes_from_tree(tree, altitudes, mean, simplification)
     return Hierarchy(basins, np.asarray(tree.parents(), dtype=np.int64), np.asarray(altitudes, dtype=np.float64))
 
 
-def _by(hg: Any, criterion: Criterion, rag: Any, frontier: NDArray[np.float64]) -> tuple[Any, Any]:
-    make = {
-        "volume": hg.watershed_hierarchy_by_volume,
-        "area": hg.watershed_hierarchy_by_area,
-        "dynamics": hg.watershed_hierarchy_by_dynamics,
-    }
-    tree, altitudes = make[criterion](rag, frontier)
-    return tree, altitudes
+def _with_twins(hg: Any, rag: Any, weights: NDArray[np.float64], basins: NDArray[np.int32]) -> tuple[Any, ...]:
+    """The graph of the basins, each with a twin of no area: graph, least and mean weights of its edges, areas.
+
+    The edge to its twin makes each basin a minimum of the graph, as it is one of the image. Without it, a basin and the
+    neighbour behind its lowest frontier would be one minimum, and merge whatever the height of that frontier.
+    """
+    n = rag.num_vertices()
+    sources, targets = rag.edge_list()
+    least = hg.rag_accumulate_on_edges(rag, hg.Accumulators.min, weights)
+    mean = hg.rag_accumulate_on_edges(rag, hg.Accumulators.mean, weights)
+    length = hg.rag_accumulate_on_edges(rag, hg.Accumulators.sum, np.ones_like(weights))
+    bottom = np.full(n, np.inf)
+    for side in (sources, targets):
+        np.minimum.at(bottom, side, least)
+    graph = hg.UndirectedGraph(2 * n)
+    graph.add_edges(np.concatenate((sources, np.arange(n))), np.concatenate((targets, np.arange(n, 2 * n))))
+    hg.set_attribute(graph, "edge_length", np.concatenate((length, np.ones(n))))
+    area = np.concatenate((np.bincount(basins.reshape(-1), minlength=n), np.zeros(n))).astype(np.float64)
+    inner = _inner_minima(hg, weights, basins)
+    return graph, np.concatenate((least, np.minimum(bottom, inner))), np.concatenate((mean, np.ones(n))), area
+
+
+def _inner_minima(hg: Any, weights: NDArray[np.float64], basins: NDArray[np.int32]) -> NDArray[np.float64]:
+    """The least weight of the edges inside each basin; infinite where there are none."""
+    sources, targets = _grid(basins.shape).edge_list()
+    flat = basins.reshape(-1)
+    inside = flat[sources] == flat[targets]
+    found = np.full(int(flat.max()) + 1, np.inf)
+    np.minimum.at(found, flat[sources[inside]], weights[inside])
+    return found
 
 
 def _one_region(shape: tuple[int, ...]) -> Hierarchy:

@@ -21,7 +21,6 @@ from napari_scribseg.explore.reading import Reader
 
 __all__ = ["Workspace"]
 
-REGIONS = 50  # segments an image, where no threshold was chosen
 
 Ids = NDArray[np.int64]
 
@@ -119,7 +118,7 @@ class Workspace(Reader):
         images: Iterable[int] | None = None,
         *,
         threshold: float | None = None,
-        regions: float = REGIONS,
+        regions: float | None = None,
         report: Report = silent,
         **settings: Any,
     ) -> tuple[int, ...]:
@@ -130,10 +129,10 @@ class Workspace(Reader):
         images : iterable of int, optional
             All by default.
         threshold : float, optional
-            See :class:`CutSettings`. Where none is given and the images were not cut yet by these settings, the one at
-            which they have ``regions`` segments on average.
-        regions : float
-            See ``threshold``.
+            See :class:`CutSettings`; that of the last cut by default.
+        regions : float, optional
+            Choose the threshold at which the images have so many segments on average; 50 where there is no threshold
+            yet, or another criterion or gradient.
         report : Report
         **settings
             ``gradient``, ``criterion``, ``simplification`` of :class:`CutSettings`; those of the last cut by default.
