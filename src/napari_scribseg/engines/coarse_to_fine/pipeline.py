@@ -82,9 +82,8 @@ def segment(
     covered = np.bincount(cells.reshape(-1), minlength=scribbles.n_classes)
     few = [scribbles.ids[k] for k in np.unique(drawing.areas[drawing.areas >= 0]) if covered[k] < _FEW]
     if few:
-        notes += (
-            f"the outlines of class {few[0]} cover {covered[scribbles.ids.index(few[0])]} cells: a smaller ratio sees more",
-        )
+        n_cells = covered[scribbles.ids.index(few[0])]
+        notes += (f"the outlines of class {few[0]} cover {n_cells} cells: a smaller ratio sees more",)
     answer = _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, notes)
     report(1.0)
     return answer
