@@ -45,7 +45,7 @@ def sloppy_outline(label: NDArray[np.bool_], error: float, seed: int | np.random
     if not (np.isfinite(error) and error >= 0):
         raise InputError(f"the error is {error}; a finite number of pixels of at least 0 is expected")
     random = np.random.default_rng(seed)
-    contours = find_contours(np.pad(label, 1).astype(np.float64), 0.5)
+    contours = find_contours(np.pad(label, 1).astype(np.float64), 0.5)  # type: ignore[no-untyped-call]
     points: NDArray[np.float64] = max(contours, key=_area) - 1
     if error > 0:
         moved = shake(points[:-1], error / np.sqrt(2), _TURN * len(points), random)
@@ -67,7 +67,7 @@ def enclosed(outline: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np
     """
     from skimage.draw import polygon2mask
 
-    inside: NDArray[np.bool_] = polygon2mask(shape, outline)
+    inside: NDArray[np.bool_] = polygon2mask(shape, outline)  # type: ignore[no-untyped-call]
     return inside
 
 
