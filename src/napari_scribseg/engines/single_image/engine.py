@@ -192,7 +192,7 @@ class CNNReg(_FittedToOneImage):
     info: ClassVar[EngineInfo] = _info(
         "cnn-reg",
         "Small CNN with a gradient penalty (fitted to this image)",
-        "Like cnn, but what lies near a stroke need not belong to it: the best of these on photographs.",
+        "Like cnn, with positions, but what lies near a stroke need not belong to it; no weights needed.",
     )
 
     inputs: Inputs = "colour+position"
@@ -242,7 +242,7 @@ class UNetSingle(_FittedToOneImage):
     info: ClassVar[EngineInfo] = _info(
         "unet-single",
         "U-Net (fitted to this image)",
-        "A U-Net learned from the strokes alone: slow, and worse than cnn; for comparison.",
+        "A U-Net learned from the strokes alone: slow, and overfits; for comparison.",
     )
 
     inputs: Inputs = "colour"
