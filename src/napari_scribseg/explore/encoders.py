@@ -193,7 +193,8 @@ def _means(maps: Float32, regions: NDArray[np.int32]) -> Float32:
     shape = (int(regions.max()) + 1, height * width)
     pixels = sparse.csr_matrix((ones, (flat[inside], cells[inside])), shape=shape)  # of each region in each cell
     sums, area = np.asarray(pixels @ maps.reshape(channels, -1).T), np.asarray(pixels.sum(axis=1))
-    return (sums / np.maximum(area, 1)).astype(np.float32)
+    means: Float32 = (sums / np.maximum(area, 1)).astype(np.float32)
+    return means
 
 
 def _own(planes: Float32, regions: NDArray[np.int32]) -> Float32:
