@@ -85,7 +85,9 @@ class ModelPage(QGroupBox):
     def _shipped(self, button: QPushButton) -> QMenu:
         menu = QMenu(button)
         for name in shipped_names():
-            menu.addAction(name).triggered.connect(lambda _checked=False, name=name: self.choose(name))
+            action = menu.addAction(name)
+            assert action is not None  # Qt always makes one
+            action.triggered.connect(lambda _checked=False, name=name: self.choose(name))
         return menu
 
     def show_model(self, model: str, trust: bool) -> None:
