@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Camera"]
 
-_MARGIN = 0.06  # of the canvas that stays free around all points
+_MARGIN = 30  # pixels that stay free around all points: room for half a thumbnail
 _FARTHEST, _NEAREST = 1e-3, 1e5  # pixels for a unit of the plane
 
 Places = NDArray[np.float32]
@@ -65,7 +65,7 @@ class Camera:
         if not len(known):
             return cls()
         low, high = known.min(axis=0).astype(float), known.max(axis=0).astype(float)
-        room = np.array([width, height]) * (1 - 2 * _MARGIN)
+        room = np.maximum(np.array([width, height]) - 2 * _MARGIN, 20)
         scale = float((room / np.maximum(high - low, 1e-6)).min())
         middle = (low + high) / 2
         return cls(float(middle[0]), float(middle[1]), min(max(scale, _FARTHEST), limit))

@@ -57,8 +57,27 @@ class Canvas:
         self.viewer, self.pictures = viewer, pictures
         self.groups: list[Group] = []
         self.front: Group | None = None
+        self._resting = False
         self._contours: Labels | None = None
         self._keys, self._stroke_keys = keys, stroke_keys
+
+    def rest(self, resting: bool) -> None:
+        """Hide segments and contours while the user paints for an engine; or show them again."""
+        if resting == self._resting:
+            return
+        self._resting = resting
+        if resting:
+            self.hide_contours()
+        if self.front is not None and self.front.segments is not None:
+            self.front.segments.visible = not resting
+
+    def name(self, index: int) -> str:
+        """What a picture is called: by its layer where the workspace knows no better."""
+        group, picture = self.group(index), self.pictures[index]
+        if group.made or group.source is None or picture.source is not None:
+            return picture.name
+        name = group.source.layer.name
+        return f"{name} [{index - group.first}]" if group.count > 1 else name
 
     # which picture ----------------------------------------------------------------------------------------------------
 
@@ -140,7 +159,7 @@ class Canvas:
     def show_contours(self, index: int, values: NDArray[np.uint8]) -> None:
         """Borders over the picture in sight, shape (H, W), as :func:`~.contours.contours` gives them."""
         group = self.group(index)
-        if group is not self.front or group.source is None:
+        if group is not self.front or group.source is None or self._resting:
             return
         shape = [1] * len(group.source.layer_shape)
         axes = [axis for axis in range(len(shape)) if axis != group.source.channel_axis]

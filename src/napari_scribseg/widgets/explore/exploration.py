@@ -134,8 +134,8 @@ class Exploration:
         table, classes = self.workspace.table, self.workspace.classes
         label = int(table.label[identity])
         name = classes[label].name if label in classes else "no class yet"
-        picture = self.workspace.pictures[int(table.image[identity])]
-        self.view.say(f"Segment of {picture.name}, {int(table.area[identity])} pixels: {name}")
+        image = self.canvas.name(int(table.image[identity]))
+        self.view.say(f"Segment of {image}, {int(table.area[identity])} pixels: {name}")
 
     # classes ----------------------------------------------------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class Exploration:
             raise InputError("no positive stroke lies in a segment of this image; draw one, and a negative one")
         return int(np.bincount(under).argmax())
 
-    # what is told ------------------------------------------------------------------------------------------------------
+    # what is told -----------------------------------------------------------------------------------------------------
 
     def tell_state(self) -> None:
         """Tell the view which buttons make sense."""

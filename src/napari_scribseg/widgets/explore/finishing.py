@@ -51,7 +51,5 @@ def finish_by_strokes(exploration: Exploration, widget: SegmentationWidget) -> N
     corner = strokes[:height, :width]  # smaller pictures of a stack lie at the top left
     strokes[:height, :width] = np.where(corner > 0, corner, painted)
     annotator.layers.write_strokes(plane, strokes)
-    if group.segments is not None:
-        group.segments.visible = False
-    exploration.canvas.hide_contours()
+    exploration.canvas.rest(True)
     annotator.look()

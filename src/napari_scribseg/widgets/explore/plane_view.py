@@ -213,8 +213,7 @@ class PlaneView(QWidget):
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
         """Go on to show all."""
         super().resizeEvent(event)
-        if self.scene.follows and len(self.scene.ids) and not self._moving.isActive():
-            self.scene.camera = Camera.around(self.scene.places, *self._size, limit=200.0)
+        self.scene.resized(self._size)
 
     def keyPressEvent(self, event: Any) -> None:  # noqa: N802
         """Tell what a key means, and leave the others to the window."""

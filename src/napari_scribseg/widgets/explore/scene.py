@@ -120,6 +120,17 @@ class Scene:
         ends = self.places if self._way is None else self._way[1]
         self.go_to(Camera.around(ends, *size, limit=200.0), now)
 
+    def resized(self, size: tuple[int, int]) -> None:
+        """Go on to show all on a canvas of another size."""
+        if not self.follows or not len(self.ids):
+            return
+        target = Camera.around(self.places if self._way is None else self._way[1], *size, limit=200.0)
+        if self._way is None:
+            self.camera = target
+        else:
+            start, end, first, _, since = self._way
+            self._way = (start, end, first, target, since)
+
     def color(self, colors: Colors) -> None:
         """Colours of the segments shown, shape (n, 3), in the order of :attr:`ids`."""
         self._colors = colors

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,6 +80,7 @@ class Showing:
 
     def select(self, ids: Ids) -> None:
         """Mark these segments, and no others, in planes and image."""
+        self.canvas.rest(False)
         self.selected = np.asarray(ids, dtype=np.int64)
         for plane in (self.view.plane, self.view.local):
             plane.select(self.selected)
@@ -93,6 +92,7 @@ class Showing:
 
     def turn_to(self, index: int) -> None:
         """Bring an image into sight."""
+        self.canvas.rest(False)
         made = self.canvas.turn_to(index, self.workspace.classes)
         self._dirty.update(made)
         self.show_picture()
@@ -101,7 +101,7 @@ class Showing:
     def show_picture(self) -> None:
         """Show classes and contours of the image in sight."""
         index = self.canvas.index()
-        name = "" if index is None else self.workspace.pictures[index].name
+        name = "" if index is None else self.canvas.name(index)
         self.view.show_picture(index, len(self.workspace.pictures), name)
         if index is not None and index in self._dirty:
             self._write(index, refresh=True)

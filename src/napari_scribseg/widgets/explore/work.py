@@ -127,6 +127,7 @@ class Work:
     def cut(self, portion: str, threshold: float | None, regions: float, settings: dict[str, Any]) -> None:
         """Cut images into segments; without a threshold, so that an image has ``regions`` of them on average."""
         exploration, workspace = self._of(), self.workspace
+        how: dict[str, Any] = {"regions": regions} if threshold is None else {"threshold": threshold}
         if not workspace.pictures:
             raise InputError("there are no images to cut; add some first")
         images: list[int] | None = None
@@ -141,7 +142,7 @@ class Work:
             images = [index]
 
         def cut(report: Report) -> tuple[int, ...]:
-            return workspace.cut(images, threshold=threshold, regions=regions, report=report, **settings)
+            return workspace.cut(images, **how, report=report, **settings)
 
         def done(changed: tuple[int, ...]) -> None:
             self.view.show_settings(workspace.settings)

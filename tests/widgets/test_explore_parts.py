@@ -1,0 +1,296 @@
+"""The parts of the explorer that need no real window: camera, scene, contours, jobs, forms, and the plane's mouse."""
+
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_scribseg.core import Cancelled, InputError
+from napari_scribseg.explore import CutSettings
+from napari_scribseg.widgets.explore.camera import Camera
+from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
+from napari_scribseg.widgets.explore.drawing import as_pixels, paint_discs, paint_tiles, with_room
+from napari_scribseg.widgets.explore.jobs import Jobs, Newest
+from napari_scribseg.widgets.explore.panels import CutPanel
+from napari_scribseg.widgets.explore.plane_view import PlaneView
+from napari_scribseg.widgets.explore.scene import Scene
+from napari_scribseg.widgets.explore.tiles import Tiles
+
+SIZE = (200, 100)
+
+
+def crowd(n=50, seed=0):
+    places = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
+    return np.arange(1, n + 1), places, np.full((n, 3), 200, np.uint8)
+
+
+def test_camera_shows_all_and_zooms_about_the_mouse():
+    _, places, _ = crowd()
+    camera = Camera.around(places, *SIZE)
+    pixels = camera.to_pixels(places, *SIZE)
+    assert (pixels >= 0).all()
+    assert (pixels < SIZE).all()
+    assert camera.to_place(*pixels[3], *SIZE) == pytest.approx(tuple(places[3]), abs=1e-3)
+    before = camera.to_place(30, 40, *SIZE)
+    assert camera.zoomed(3, 30, 40, *SIZE).to_place(30, 40, *SIZE) == pytest.approx(before)
+    assert camera.moved(10, 5).to_place(40, 45, *SIZE) == pytest.approx(before)
+    half = camera.between(camera.zoomed(4, 0, 0, *SIZE), 0.5)
+    assert half.scale == pytest.approx(2 * camera.scale)
+
+
+def test_discs_and_tiles_are_painted_within_the_frame():
+    frame = np.zeros((40, 60), np.uint32)
+    red = as_pixels(np.array([[255, 0, 0]], np.uint8))
+    paint_discs(frame, np.array([[10, 20], [-3, 2], [500, 9]], np.float32), np.repeat(red, 3), np.float32(4))
+    assert frame[20, 10] == red[0] == 0xFFFF0000
+    assert frame[20, 30] == 0
+    tiles = np.full((1, 8, 8), 7, np.uint32)
+    where = np.array([[40, 20], [59, 39]], np.float32)
+    paint_tiles(frame, where, np.repeat(red, 2), np.array([1, 1]), tiles, np.zeros(2, np.int32))
+    assert (frame[16:24, 36:44] == 7).all()
+    assert (frame[15, 36:44] == red[0]).all()
+    assert frame[39, 59] == 7
+
+
+def test_one_thumbnail_in_each_cell():
+    places = np.array([[0.1, 0.1], [0.2, 0.3], [1.5, 0.2], [-3, -3]], np.float32)
+    assert with_room(places, 1.0).tolist() == [True, False, True, True]
+    spread = np.array([[0, 0], [1e6, 1e6], [0.1, 0.2]], np.float32)
+    assert with_room(spread, 1.0).tolist() == [True, True, False]
+    assert len(with_room(np.zeros((0, 2), np.float32), 1.0)) == 0
+
+
+def test_points_move_smoothly_and_keep_colour_and_selection():
+    scene = Scene(Tiles())
+    ids, places, colors = crowd()
+    scene.show(ids, places, SIZE, now=0.0)
+    scene.color(colors)
+    scene.select(ids[:5])
+    assert not scene.step(0.0)
+    target = places + 3
+    scene.show(ids[2:], target[2:], SIZE, now=10.0)
+    assert np.array_equal(scene.places, places[2:])
+    assert scene.step(10.4)
+    assert (scene.places > places[2:]).all()
+    assert (scene.places < target[2:]).all()
+    assert not scene.step(11.0)
+    assert np.array_equal(scene.places, target[2:])
+    assert scene.selected.tolist() == [3, 4, 5]
+    scene.show(ids, np.full_like(places, np.nan), SIZE, now=20.0)
+    assert len(scene.ids) == 0
+    frame, missing = scene.frame(*SIZE)
+    assert (frame == frame[0, 0]).all()
+    assert len(missing) == 0
+
+
+def test_a_frame_shows_points_then_thumbnails():
+    tiles = Tiles()
+    scene = Scene(tiles)
+    scene.show(np.array([4, 9]), np.array([[0, 0], [1, 0]], np.float32), SIZE, now=0.0)
+    scene.color(np.array([[255, 0, 0], [0, 0, 255]], np.uint8))
+    frame, missing = scene.frame(*SIZE)
+    assert missing.tolist() == [4, 9]
+    (x, y), _ = scene.camera.to_pixels(scene.places, *SIZE)
+    assert frame[int(y), int(x)] == 0xFFFF0000
+    tiles.put(np.array([4]), np.full((1, tiles.side, tiles.side, 3), 9, np.uint8))
+    frame, missing = scene.frame(*SIZE)
+    assert missing.tolist() == [9]
+    assert frame[int(y), int(x)] == 0xFF090909
+    assert frame[int(y), int(x) - tiles.side // 2 - 1] == 0xFFFF0000  # its rim has the colour of the class
+    assert scene.at(x + 12, y, *SIZE) == 4  # anywhere on the thumbnail
+    assert scene.at(100, 5, *SIZE) == 0
+    large, _ = scene.frame(*SIZE, 2.0)
+    assert large.shape == (200, 400)
+
+
+def test_tiles_forget_the_oldest(monkeypatch):
+    monkeypatch.setattr("napari_scribseg.widgets.explore.tiles._MOST", 4)
+    tiles = Tiles(2)
+    tiles.put(np.array([1, 2, 3]), np.zeros((3, 2, 2, 3), np.uint8))
+    tiles.put(np.array([9, 8]), np.ones((2, 2, 2, 3), np.uint8))
+    assert (tiles.rows(np.array([1, 2, 3, 1000])) < 0).all()
+    assert (tiles.pixels[tiles.rows(np.array([9, 8]))] == 0xFF010101).all()
+
+
+def test_contours_between_regions_and_of_chosen_ones():
+    regions = np.zeros((20, 20), np.int32)
+    regions[5:15, 5:15] = 7
+    lines = contours(regions)
+    assert set(np.unique(lines)) == {0, BORDER}
+    assert lines[10, 14] == BORDER
+    assert lines[10, 10] == 0
+    lines = contours(regions, np.array([7]))
+    assert lines[5, 5] == CHOSEN
+    assert lines[10, 10] == 0
+    assert not (lines[regions == 0] == CHOSEN).any()
+    assert not contours(np.zeros((4, 4), np.int32)).any()
+
+
+class Told:
+    """A view that remembers."""
+
+    def __init__(self):
+        self.said, self.busy, self.notified = [], [], []
+
+    def say(self, text, *, error=False):
+        self.said.append((text, error))
+
+    def notify(self, text):
+        self.notified.append(text)
+
+    def show_busy(self, busy):
+        self.busy.append(busy)
+
+    def show_progress(self, fraction):
+        pass
+
+
+class Later:
+    """An executor that runs when told to."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def submit(self, function, *args):
+        future = Future()
+        self.waiting.append((future, function, args))
+        return future
+
+    def run(self):
+        future, function, args = self.waiting.pop(0)
+        try:
+            future.set_result(function(*args))
+        except (Cancelled, InputError) as error:
+            future.set_exception(error)
+
+
+def test_jobs_one_at_a_time_errors_told_and_cancel():
+    view, later, done = Told(), Later(), []
+    jobs = Jobs(later, lambda function: function(), view)
+    assert jobs.start("Cutting", lambda report: report(0.5) or 3, done.append)
+    assert not jobs.start("Embedding", lambda report: 4, done.append)
+    assert "Cutting is still running" in view.said[-1][0]
+    later.run()
+    assert (done, view.busy, jobs.is_busy) == ([3], [True, False], False)
+
+    def wrong(report):
+        raise InputError("the images are too small")
+
+    jobs.start("Cutting", wrong, done.append)
+    later.run()
+    assert view.said[-1] == ("The images are too small", True)
+    assert view.notified == ["The images are too small"]
+
+    jobs.start("Learning", lambda report: report(0.1), done.append)
+    jobs.cancel()
+    later.run()
+    assert "Learning was cancelled" in view.said[-1][0]
+    assert done == [3]
+
+
+def test_of_many_quick_questions_the_newest_is_answered():
+    asked, answers = [], []
+    newest = Newest(lambda function, done, failed: asked.append((function, done)), pytest.fail)
+    for number in range(5):
+        newest.ask(lambda n=number: n, answers.append)
+    while asked:
+        function, done = asked.pop(0)
+        done(function())
+    assert answers == [0, 4]
+
+
+@pytest.fixture
+def cutting(qtbot):
+    panel = CutPanel()
+    qtbot.addWidget(panel)
+    panel.told = []
+    panel.previewed.connect(lambda: panel.told.append(panel.threshold))
+    return panel
+
+
+def test_the_slider_is_logarithmic_and_ends_the_automatic_threshold(cutting):
+    assert cutting.auto.isChecked()
+    cutting.slider.setValue(250)
+    cutting.slider.setValue(500)
+    assert cutting.told == pytest.approx([0.1 * 1e6**0.25, 100], rel=0.01)
+    assert not cutting.auto.isChecked()
+    cutting.value.setValue(1000)
+    assert cutting.slider.value() == pytest.approx(667, abs=1)
+
+
+def test_settings_are_shown_without_telling(cutting):
+    settings = CutSettings(gradient="network", criterion="dynamics", threshold=0.25, simplification=0.02)
+    cutting.show_settings(settings)
+    assert cutting.settings == {"gradient": "network", "criterion": "dynamics", "simplification": 0.02}
+    assert cutting.threshold == pytest.approx(0.25)
+    assert cutting.told == []
+
+
+@pytest.fixture
+def plane(qtbot):
+    view = PlaneView(Tiles())
+    qtbot.addWidget(view)
+    view.resize(300, 200)
+    view.show()
+    view.told, view.keys = [], []
+    view.outlined.connect(lambda corners, how: view.told.append((corners, how)))
+    view.picked.connect(lambda identity, how: view.told.append((identity, how)))
+    view.pressed.connect(view.keys.append)
+    view.show_points(*crowd(), smoothly=False)
+    qtbot.wait(30)
+    return view
+
+
+def drag(view, *points, modifier=Qt.KeyboardModifier.NoModifier):
+    where = [QPoint(round(x), round(y)) for x, y in points]
+    QTest.mousePress(view, Qt.MouseButton.LeftButton, modifier, where[0])
+    for point in where[1:]:
+        QTest.mouseMove(view, point)
+    QTest.mouseRelease(view, Qt.MouseButton.LeftButton, modifier, where[-1])
+
+
+def test_box_lasso_and_click_with_the_mouse(plane):
+    drag(plane, (1, 1), (150, 100), (299, 199))
+    (corners, how) = plane.told.pop()
+    places = plane.scene.places
+    assert how == "new"
+    assert corners.shape == (2, 2)
+    assert (places >= corners.min(axis=0)).all()
+    assert (places <= corners.max(axis=0)).all()
+    plane.tool = "lasso"
+    drag(plane, (10, 10), (200, 20), (150, 150), (20, 120), modifier=Qt.KeyboardModifier.ShiftModifier)
+    (corners, how) = plane.told.pop()
+    assert how == "add"
+    assert len(corners) >= 4
+    x, y = plane.pixel_of(7)
+    QTest.mouseClick(plane, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, QPoint(round(x), round(y)))
+    assert plane.told.pop() == (7, "remove")
+    assert plane.pixel_of(7000) is None
+
+
+def test_keys_on_the_plane(plane):
+    for key, modifier in (
+        (Qt.Key.Key_3, Qt.KeyboardModifier.NoModifier),
+        (Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier),
+        (Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier),
+        (Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier),
+        (Qt.Key.Key_N, Qt.KeyboardModifier.NoModifier),
+        (Qt.Key.Key_Q, Qt.KeyboardModifier.NoModifier),
+    ):
+        QTest.keyClick(plane, key, modifier)
+    assert plane.keys == ["3", "undo", "redo", "assign", "next"]
+
+
+def test_dragging_ends_showing_all_until_fit(plane, qtbot):
+    camera = plane.scene.camera
+    QTest.mousePress(plane, Qt.MouseButton.RightButton, Qt.KeyboardModifier.NoModifier, QPoint(50, 50))
+    QTest.mouseMove(plane, QPoint(80, 60))
+    QTest.mouseRelease(plane, Qt.MouseButton.RightButton, Qt.KeyboardModifier.NoModifier, QPoint(80, 60))
+    assert not plane.scene.follows
+    assert plane.scene.camera.x < camera.x
+    plane.fit()
+    qtbot.waitUntil(lambda: plane.scene.camera == camera, timeout=3000)
+    plane.look_at(7)
+    qtbot.waitUntil(lambda: plane.pixel_of(7) == pytest.approx((150, 100), abs=1), timeout=3000)

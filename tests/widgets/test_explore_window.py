@@ -1,0 +1,336 @@
+"""The explorer in the real window: mouse and keys on plane and canvas, files on the disk.
+
+The places are the principal components here: UMAP, which has its own tests, is compiled anew in every process.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
+from skimage.io import imsave
+
+pytest.importorskip("higra")
+
+from napari_scribseg.explore import looks, plane
+from napari_scribseg.io import read_labels
+from napari_scribseg.widgets.explore.explorer import ExploreWidget
+from napari_scribseg.widgets.explore.keeper import kept_workspaces
+
+pytestmark = pytest.mark.gui
+
+CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+
+
+def slices():
+    """Bright squares and dim discs on a dark ground; the second slice has two squares that touch."""
+    stack = np.random.default_rng(0).normal(10, 1, (3, 96, 96)).astype(np.float32)
+    rows, columns = np.mgrid[:96, :96]
+    for z in range(3):
+        stack[z, 10:30, 12:32] += 100
+        stack[z, 60:80, 50:70] += 100
+        stack[z][(rows - 25) ** 2 + (columns - 70) ** 2 < 120] += 45
+        stack[z][(rows - 72) ** 2 + (columns - 20) ** 2 < 120] += 45
+    stack[1, 62:78, 70:88] += 100
+    return stack
+
+
+class Hands:
+    """A viewer with the explorer, and hands for mouse and keyboard."""
+
+    def __init__(self, viewer, qtbot):
+        self.viewer, self.qtbot = viewer, qtbot
+        viewer.window._qt_window.resize(1300, 900)
+        self.widget = ExploreWidget(viewer)
+        viewer.window.add_dock_widget(self.widget, name="Explore segments")
+
+    @property
+    def workspace(self):
+        return self.widget.exploration.workspace
+
+    @property
+    def shown(self):
+        """The labels in the canvas."""
+        return np.asarray(self.widget.exploration.canvas.front.segments.data)
+
+    @property
+    def status(self):
+        return self.widget.status.line.text()
+
+    def done(self):
+        """Wait for the job, and for what follows it in the window."""
+        self.qtbot.wait(30)
+        self.qtbot.waitUntil(lambda: not self.widget.jobs.is_busy, timeout=60_000)
+        self.qtbot.wait(80)
+
+    def prepare(self):
+        """Add the layer, cut and embed, by the buttons."""
+        self.widget.images.add.click()
+        self.done()
+        self.widget.cutting.regions.setValue(6)
+        for name in ("cut", "embed"):
+            getattr(self.widget.cutting, name).click()
+            self.done()
+        self.qtbot.waitUntil(lambda: not self.widget.plane._moving.isActive(), timeout=5000)
+        self.viewer.reset_view()
+
+    def at(self, row, column):
+        """The segment of a pixel of the slice in sight."""
+        return self.workspace.segment_at(self.widget.exploration.canvas.index(), row, column)
+
+    def box(self, ids, modifier=Qt.KeyboardModifier.NoModifier):
+        """Draw a box around segments in the plane."""
+        view = self.widget.plane
+        pixels = np.array([view.pixel_of(int(i)) for i in ids])
+        low, high = pixels.min(axis=0) - 5, pixels.max(axis=0) + 5
+        self._drag(view, [QPoint(*map(round, corner)) for corner in (low, (low + high) / 2, high)], modifier)
+
+    def on_image(self, *points):
+        """A click, or a stroke, on the canvas at pixels of the slice in sight."""
+        transform = self.viewer.window._qt_viewer.canvas.view.scene.transform
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        where = [QPoint(*(round(float(c)) for c in transform.map([x, y])[:2])) for y, x in points]
+        QTest.mouseMove(canvas, where[0])
+        self.qtbot.wait(30)
+        self._drag(canvas, where)
+
+    def _drag(self, target, where, modifier=Qt.KeyboardModifier.NoModifier):
+        QTest.mousePress(target, Qt.MouseButton.LeftButton, modifier, where[0])
+        for start, stop in itertools.pairwise(where):
+            for part in (0.5, 1):
+                QTest.mouseMove(target, start + (stop - start) * part)
+                self.qtbot.wait(10)
+        QTest.mouseRelease(target, Qt.MouseButton.LeftButton, modifier, where[-1])
+        self.qtbot.wait(60)
+
+    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier, target=None):
+        QTest.keyClick(target or self.widget.plane, key, modifier)
+        self.qtbot.wait(60)
+
+
+@pytest.fixture(autouse=True)
+def _quick_plane(monkeypatch):
+    monkeypatch.setattr(looks, "fit_plane", lambda f, *_a, **_k: (object(), 3 * plane._principal(f)))
+    monkeypatch.setattr(looks, "add_to_plane", lambda _model, f, *_a, **_k: 3 * plane._principal(f))
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(slices(), name="scan", scale=(4, 2, 2))
+    viewer.dims.set_current_step(0, 1)
+    return viewer
+
+
+@pytest.fixture
+def hands(viewer, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    hands = Hands(viewer, qtbot)
+    yield hands
+    hands.widget.end_all()
+    hands.qtbot.wait(50)
+
+
+def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
+    hands.prepare()
+    widget, workspace = hands.widget, hands.workspace
+    assert hands.viewer.dims.current_step[0] == 1  # the slice in sight stays
+    square = hands.at(20, 22)
+    assert square
+    assert square != hands.at(2, 2)
+
+    hands.box([square])
+    assert square in widget.exploration.selected
+    hands.key(Qt.Key.Key_1)
+    assert workspace.table.label[square] == 1
+    assert hands.shown[1, 20, 22] == 1
+    assert hands.shown[1, 2, 2] == 0
+    assert "class 1" in hands.status
+
+    hands.key(Qt.Key.Key_Z, CTRL)
+    assert hands.shown[1, 20, 22] == 0
+    hands.key(Qt.Key.Key_Z, CTRL | SHIFT)
+    assert hands.shown[1, 20, 22] == 1
+
+    whole = hands.at(70, 60)
+    assert whole == hands.at(70, 80)  # both squares are one segment
+    hands.on_image((140, 120))
+    assert widget.exploration.selected.tolist() == [whole]
+    widget.labels.buttons["assign"].click()
+    widget.files.buttons["positive"].click()
+    hands.on_image((130, 110), (150, 110))
+    widget.files.buttons["negative"].click()
+    hands.on_image((132, 164), (148, 164))
+    canvas = hands.viewer.window._qt_viewer.canvas.native
+    hands.key(Qt.Key.Key_S, target=canvas)
+    hands.done()
+    assert hands.at(70, 60) != hands.at(70, 80)
+    assert hands.shown[1, 70, 60] == 1
+    assert hands.shown[1, 70, 80] == 0
+    strokes = widget.exploration.canvas.front.strokes
+    assert not strokes.data.any()
+    hands.key(Qt.Key.Key_Z, CTRL)
+    assert hands.at(70, 60) == whole
+    assert set(np.unique(strokes.data)) == {0, 1, 2}  # what was drawn is there again
+    hands.key(Qt.Key.Key_Z, CTRL | SHIFT)
+
+    labels = [workspace.labels(i) for i in range(3)]
+    path = tmp_path / "mine.scribspace"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path.with_suffix("")), ""))
+    widget.files.buttons["save"].click()
+    hands.qtbot.waitUntil(lambda: "Saved" in hands.status, timeout=20_000)
+    widget.resume(path)
+    hands.done()
+    assert hands.workspace is not workspace
+    assert "Resumed 3 images" in hands.status
+    assert all(np.array_equal(hands.workspace.labels(i), labels[i]) for i in range(3))
+    hands.qtbot.waitUntil(lambda: hands.shown[1, 70, 60] == 1, timeout=5000)
+    assert hands.shown[1, 70, 80] == 0
+
+
+def test_plane_and_image_show_each_other_and_contours_follow_the_slider(hands):
+    hands.prepare()
+    widget = hands.widget
+    other = int(hands.workspace.ids(2)[0])
+    x, y = widget.plane.pixel_of(other)
+    hands.box([other])
+    widget.exploration.pick(other, "new")
+    hands.qtbot.wait(60)
+    assert hands.viewer.dims.current_step[0] == 2
+    contours = next(layer for layer in hands.viewer.layers if layer.name == "segments: contours")
+    assert (np.asarray(contours.data) == 2).any()
+    hands.viewer.dims.set_current_step(0, 0)
+    hands.qtbot.waitUntil(lambda: widget.images.number.value() == 1)
+    before = np.asarray(contours.data).copy()
+    widget.cutting.slider.setValue(0)
+    hands.qtbot.waitUntil(lambda: (np.asarray(contours.data) != before).any(), timeout=10_000)
+    assert "at this threshold" in hands.status
+    assert (x, y) != (0, 0)
+
+
+def test_number_filter_next_learn_and_a_plane_of_a_selection(hands):
+    hands.prepare()
+    widget = hands.widget
+    widget.classes.add_class()
+    bright = [hands.workspace.segment_at(z, 20, 22) for z in range(3)]
+    dim = [hands.workspace.segment_at(z, 25, 70) for z in range(3)]
+    widget.exploration.select(np.array(bright))
+    hands.key(Qt.Key.Key_1)
+    widget.exploration.select(np.array(dim))
+    hands.key(Qt.Key.Key_2)
+    hands.key(Qt.Key.Key_9)
+    assert "there is not a class of the number 9" in hands.status.lower()
+    widget.bar.filter.setCurrentIndex(1)
+    hands.qtbot.wait(50)
+    assert not np.isin(bright + dim, widget.plane.scene.ids).any()
+    widget.bar.filter.setCurrentIndex(0)
+    widget.bar.next.click()
+    hands.qtbot.waitUntil(lambda: len(widget.exploration.selected) == 1, timeout=30_000)
+    assert hands.workspace.table.label[widget.exploration.selected[0]] == 0
+    widget.cutting.learn.click()
+    hands.done()
+    assert "Learned from 6" in hands.status
+    widget.exploration.select(np.array(bright + dim))
+    widget.labels.buttons["local"].click()
+    hands.done()
+    assert widget.local.isVisible()
+    assert sorted(widget.local.scene.ids) == sorted(bright + dim)
+
+
+def test_labels_layers_files_and_finishing_by_strokes(hands, tmp_path, monkeypatch):
+    hands.prepare()
+    widget = hands.widget
+    widget.exploration.select(np.array([hands.at(20, 22)]))
+    hands.key(Qt.Key.Key_1)
+    widget.exploration.select(np.array([hands.at(2, 2)]))
+    hands.key(Qt.Key.Key_0)
+    widget.files.buttons["layers"].click()
+    hands.done()
+    made = hands.viewer.layers["scan labels"]
+    assert made.data[1, 20, 22] == 1
+    assert made.data[1, 2, 2] == 0  # the background
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args: str(tmp_path / "out"))
+    widget.files.buttons["export"].click()
+    hands.qtbot.waitUntil(lambda: "Saved" in hands.status, timeout=20_000)
+    (written,) = (tmp_path / "out").glob("*.nii.gz")
+    assert np.array_equal(read_labels(written).array, made.data)
+    hands.viewer.layers.remove(made)
+
+    widget.files.buttons["finish"].click()
+    hands.qtbot.wait(300)
+    strokes = hands.viewer.layers["scan strokes"].data
+    assert set(np.unique(strokes[1])) == {0, 1, 255}
+    assert not strokes[0].any()
+    segmentation = next(d.widget() for d in hands.viewer.window._qt_window.findChildren(type(_dock(hands)))
+                        if hasattr(d.widget(), "desk"))
+    hands.qtbot.waitUntil(lambda: segmentation.desk.front.session.labels[1].any(), timeout=60_000)
+    assert segmentation.desk.front.session.labels[1, 20, 22] == 1
+    segmentation.end_all()
+
+
+def _dock(hands):
+    from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
+
+    return QtViewerDockWidget.__new__(QtViewerDockWidget)
+
+
+def test_a_folder_of_unlike_images_and_deleted_layers(hands, tmp_path):
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    random = np.random.default_rng(1)
+    for number, shape in enumerate([(60, 80), (90, 50, 3), (60, 80)]):
+        picture = random.integers(0, 40, shape, dtype=np.uint8)
+        picture[20:40, 20:40] += 150
+        imsave(folder / f"{number}.png", picture, check_contrast=False)
+    (folder / "broken.png").write_bytes(b"no picture")
+    hands.widget.work.add_files([folder])
+    hands.done()
+    assert len(hands.workspace.pictures) == 3
+    assert "1 skipped" in hands.status
+    hands.widget.cutting.regions.setValue(4)
+    hands.widget.cutting.cut.click()
+    hands.done()
+    inside = hands.workspace.segment_at(1, 30, 30)
+    hands.widget.exploration.pick(inside, "new")
+    hands.key(Qt.Key.Key_1)
+    hands.qtbot.wait(50)
+    assert hands.shown[1, 30, 30] == 1
+    group = hands.widget.exploration.canvas.front
+    hands.viewer.layers.remove(group.segments)
+    hands.viewer.layers.remove(group.source.layer)
+    assert "deleted" in hands.status
+    hands.widget.exploration.shown.turn_to(1)
+    hands.qtbot.waitUntil(lambda: hands.shown[1, 30, 30] == 1, timeout=5000)
+
+
+def test_mistakes_are_told_and_closing_keeps_the_workspace(hands):
+    widget = hands.widget
+    widget.work.embed()
+    assert "there are no segments" in hands.status.lower()
+    widget.exploration.split()
+    assert "no image is in sight" in hands.status.lower()
+    widget.exploration.assign(1)
+    assert "nothing is selected" in hands.status.lower()
+    hands.prepare()
+    square = hands.at(20, 22)
+    widget.exploration.select(np.array([square]))
+    hands.key(Qt.Key.Key_1)
+    widget.exploration.set_classes(widget.classes.classes.without(1))
+    assert "segments have the class" in hands.status.lower()
+    hands.viewer.window.remove_dock_widget(widget)
+    assert widget._closed
+    hands.qtbot.waitUntil(lambda: len(kept_workspaces()) == 1, timeout=20_000)
+    again = Hands(hands.viewer, hands.qtbot)
+    assert "Resume" in again.status
+    again.widget.files.buttons["resume"].click()
+    again.done()
+    assert again.workspace.table.label[again.workspace.segment_at(1, 20, 22)] == 1
+    again.widget.end_all()
+
+
+def test_opens_from_the_manifest(viewer):
+    _, widget = viewer.window.add_plugin_dock_widget("napari-scribseg", "Explore segments")
+    assert widget.images.source.layer is viewer.layers[0]
+    widget.end_all()
