@@ -10,6 +10,7 @@ from napari_scribseg.explore.needs import need
 __all__ = ["uncertainty"]
 
 CENTRES = 8  # of each class
+_FALL = 4.0  # odds fall to exp(-4) on the squared way from one class to the farthest
 _SAMPLE = 2000  # labelled segments of a class that the centres are computed from
 
 Float32 = NDArray[np.float32]
@@ -43,7 +44,7 @@ def uncertainty(features: Float32, known: Float32, labels: NDArray[np.int32], se
         share: Float32 = far / max(float(far.max(initial=0)), float(np.finfo(np.float32).tiny))
         return share.astype(np.float32)
     least = distance.min(axis=0)
-    width = max(float(np.median(least)), 1e-6)
+    width = max(float(np.median(distance.max(axis=0))) / _FALL, 1e-6)  # of the looks of the classes, not of one class
     weight = np.exp(-(distance - least) / width)
     p = weight / weight.sum(axis=0)
     entropy: Float32 = -(p * np.log(np.maximum(p, 1e-12))).sum(axis=0) / np.log(len(classes))
