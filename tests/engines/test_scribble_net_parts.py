@@ -5,11 +5,11 @@ import torch
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.scribble_net import hybrid, opinions, passes
 from napari_scribseg.engines.scribble_net.opinions import UNCLAIMED, UNSEEN, Opinion, Patch
-from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.engines.scribble_net.refine import boundary_weights, refine
 from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
 from napari_scribseg.engines.scribble_net.views import View, fit_views, levels_of, look, paint, stroke_signal
 from napari_scribseg.nets import network_input
+from napari_scribseg.nets.planes import three_planes
 
 
 class Recorder:

@@ -16,7 +16,7 @@ from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.explore.gradients import to_unit
 from napari_scribseg.explore.metric import unit_rows
 from napari_scribseg.nets.planes import three_planes
-from napari_scribseg.nets.semantic import _encoder as open_encoder
+from napari_scribseg.nets.semantic import open_encoder
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.fused.filters import gaussian_gradient
 

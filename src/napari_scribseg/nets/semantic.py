@@ -23,7 +23,7 @@ from napari_scribseg.nets.weights import load_model, load_shipped
 from napari_scribseg.numerics.guided import guided_filter, principal_components
 from napari_scribseg.numerics.intensity import some_values
 
-__all__ = ["SEMANTIC_CHANNELS", "encoder_maps", "semantic_features"]
+__all__ = ["SEMANTIC_CHANNELS", "Encoder", "encoder_maps", "open_encoder", "semantic_features"]
 
 SEMANTIC_CHANNELS = 3
 _SHIPPED = "scribble-net"
@@ -101,7 +101,7 @@ def encoder_maps(image: Tensor, backbone: str, device: str) -> Tensor:
     grid = [-(-(n + 2 * _MARGIN) // _SHRUNK) for n in size]
     rim = _MARGIN // _SHRUNK
     parts = []
-    for one in _encoder(backbone, device)(seen.to(device)):
+    for one in open_encoder(backbone, device)(seen.to(device)):
         scale = functional.interpolate(one.float(), grid, mode="bilinear", align_corners=False)
         scale = scale[..., rim : grid[0] - rim, rim : grid[1] - rim]
         scale = scale - scale.mean(dim=(2, 3), keepdim=True)
@@ -119,7 +119,19 @@ def _unit(plane: Float32) -> Float32:
     return scaled
 
 
-def _encoder(backbone: str, device: str) -> Encoder:
+def open_encoder(backbone: str, device: str) -> Encoder:
+    """A network's encoder: from images of shape (N, 3, H, W), -1 to 1, to the maps of all its scales.
+
+    Parameters
+    ----------
+    backbone, device : str
+        As for :func:`semantic_features`.
+
+    Raises
+    ------
+    InputError
+        As for :func:`semantic_features`.
+    """
     if not backbone or backbone.endswith(".safetensors"):
         path = Path(backbone).expanduser() if backbone else None
         version = (path.stat().st_mtime_ns, path.stat().st_size) if path is not None and path.is_file() else (0, 0)

@@ -46,7 +46,7 @@ class Dispatcher(QObject):
             self._closed = True
 
     def wait(self, until: Callable[[], bool], seconds: float) -> bool:
-        """Run what is posted, as it comes, until a condition holds, on this object's thread; False if it does not in time.
+        """Run what is posted, as it comes, on this object's thread, until a condition holds; False if time runs out.
 
         Nothing else happens in the window meanwhile, so ``seconds`` must be less than a person notices.
         """
