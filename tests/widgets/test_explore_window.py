@@ -18,6 +18,7 @@ from napari_scribseg.explore import looks, plane
 from napari_scribseg.io import read_labels
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
 from napari_scribseg.widgets.explore.keeper import kept_workspaces
+from napari_scribseg.widgets.segmentation import SegmentationWidget
 
 pytestmark = pytest.mark.gui
 
@@ -54,6 +55,10 @@ class Hands:
     def shown(self):
         """The labels in the canvas."""
         return np.asarray(self.widget.exploration.canvas.front.segments.data)
+
+    def shows(self, z, row, column, label):
+        """Wait until the canvas shows a class."""
+        self.qtbot.waitUntil(lambda: self.shown[z, row, column] == label, timeout=5000)
 
     @property
     def status(self):
@@ -145,14 +150,14 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     assert square in widget.exploration.selected
     hands.key(Qt.Key.Key_1)
     assert workspace.table.label[square] == 1
-    assert hands.shown[1, 20, 22] == 1
-    assert hands.shown[1, 2, 2] == 0
+    hands.shows(1, 20, 22, 1)
+    hands.shows(1, 2, 2, 0)
     assert "class 1" in hands.status
 
     hands.key(Qt.Key.Key_Z, CTRL)
-    assert hands.shown[1, 20, 22] == 0
+    hands.shows(1, 20, 22, 0)
     hands.key(Qt.Key.Key_Z, CTRL | SHIFT)
-    assert hands.shown[1, 20, 22] == 1
+    hands.shows(1, 20, 22, 1)
 
     whole = hands.at(70, 60)
     assert whole == hands.at(70, 80)  # both squares are one segment
@@ -167,8 +172,8 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     hands.key(Qt.Key.Key_S, target=canvas)
     hands.done()
     assert hands.at(70, 60) != hands.at(70, 80)
-    assert hands.shown[1, 70, 60] == 1
-    assert hands.shown[1, 70, 80] == 0
+    hands.shows(1, 70, 60, 1)
+    hands.shows(1, 70, 80, 0)
     strokes = widget.exploration.canvas.front.strokes
     assert not strokes.data.any()
     hands.key(Qt.Key.Key_Z, CTRL)
@@ -186,8 +191,8 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     assert hands.workspace is not workspace
     assert "Resumed 3 images" in hands.status
     assert all(np.array_equal(hands.workspace.labels(i), labels[i]) for i in range(3))
-    hands.qtbot.waitUntil(lambda: hands.shown[1, 70, 60] == 1, timeout=5000)
-    assert hands.shown[1, 70, 80] == 0
+    hands.shows(1, 70, 60, 1)
+    hands.shows(1, 70, 80, 0)
 
 
 def test_plane_and_image_show_each_other_and_contours_follow_the_slider(hands):
@@ -263,17 +268,11 @@ def test_labels_layers_files_and_finishing_by_strokes(hands, tmp_path, monkeypat
     strokes = hands.viewer.layers["scan strokes"].data
     assert set(np.unique(strokes[1])) == {0, 1, 255}
     assert not strokes[0].any()
-    segmentation = next(d.widget() for d in hands.viewer.window._qt_window.findChildren(type(_dock(hands)))
-                        if hasattr(d.widget(), "desk"))
+    window = hands.viewer.window._qt_window
+    (segmentation,) = (w for w in window.findChildren(SegmentationWidget) if w.desk.front is not None)
     hands.qtbot.waitUntil(lambda: segmentation.desk.front.session.labels[1].any(), timeout=60_000)
     assert segmentation.desk.front.session.labels[1, 20, 22] == 1
     segmentation.end_all()
-
-
-def _dock(hands):
-    from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
-
-    return QtViewerDockWidget.__new__(QtViewerDockWidget)
 
 
 def test_a_folder_of_unlike_images_and_deleted_layers(hands, tmp_path):
@@ -296,13 +295,13 @@ def test_a_folder_of_unlike_images_and_deleted_layers(hands, tmp_path):
     hands.widget.exploration.pick(inside, "new")
     hands.key(Qt.Key.Key_1)
     hands.qtbot.wait(50)
-    assert hands.shown[1, 30, 30] == 1
+    hands.shows(1, 30, 30, 1)
     group = hands.widget.exploration.canvas.front
     hands.viewer.layers.remove(group.segments)
     hands.viewer.layers.remove(group.source.layer)
     assert "deleted" in hands.status
     hands.widget.exploration.shown.turn_to(1)
-    hands.qtbot.waitUntil(lambda: hands.shown[1, 30, 30] == 1, timeout=5000)
+    hands.shows(1, 30, 30, 1)
 
 
 def test_mistakes_are_told_and_closing_keeps_the_workspace(hands):
