@@ -60,6 +60,8 @@ def test_one_thumbnail_in_each_cell():
     spread = np.array([[0, 0], [1e6, 1e6], [0.1, 0.2]], np.float32)
     assert with_room(spread, 1.0).tolist() == [True, True, False]
     assert len(with_room(np.zeros((0, 2), np.float32), 1.0)) == 0
+    assert with_room(places, 1.0, most=1).tolist() == [False, False, True, True]
+    assert with_room(spread, 1.0, most=1).tolist() == [False, True, False]
 
 
 def test_points_move_smoothly_and_keep_colour_and_selection():

@@ -182,7 +182,7 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     hands.key(Qt.Key.Key_Z, CTRL | SHIFT)
 
     labels = [workspace.labels(i) for i in range(3)]
-    path = tmp_path / "mine.scribspace"
+    path = tmp_path / "mine.npz"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path.with_suffix("")), ""))
     widget.files.buttons["save"].click()
     hands.qtbot.waitUntil(lambda: "Saved" in hands.status, timeout=20_000)

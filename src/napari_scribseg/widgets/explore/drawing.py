@@ -65,15 +65,14 @@ def paint_tiles(frame, pixels, colors, rims, tiles, rows):
 
 
 @kernel
-def _first_in_cell(across, down, first, columns, chosen):
-    for i in range(len(across)):
-        cell = down[i] * columns + across[i]
-        if first[cell] < 0:
-            first[cell] = i
+def _first_in_cell(cells, counts, most, taken, chosen):
+    for i in range(len(cells)):
+        if not taken[cells[i]] and counts[cells[i]] <= most:
+            taken[cells[i]] = True
             chosen[i] = True
 
 
-def with_room(places: Float32, cell: float) -> NDArray[np.bool_]:
+def with_room(places: Float32, cell: float, most: int = 1 << 30) -> NDArray[np.bool_]:
     """One of the places in each cell of a grid, the first: those whose thumbnails hardly cover one another.
 
     Parameters
@@ -82,6 +81,8 @@ def with_room(places: Float32, cell: float) -> NDArray[np.bool_]:
         Finite. The grid is fixed in the plane, so that moving the view changes nothing.
     cell : float
         Side of a cell, in units of the plane.
+    most : int
+        Places in a cell beyond which none of them is chosen: their thumbnail would hide the others.
     """
     chosen = np.zeros(len(places), dtype=np.bool_)
     if not len(places):
@@ -90,8 +91,9 @@ def with_room(places: Float32, cell: float) -> NDArray[np.bool_]:
     cells -= cells.min(axis=0)
     columns, rows = (int(n) + 1 for n in cells.max(axis=0))
     if columns * rows > 1 << 24:  # far more than a canvas has room for: the places are spread wide
-        _, first = np.unique(cells, axis=0, return_index=True)
-        chosen[first] = True
+        _, first, counts = np.unique(cells, axis=0, return_index=True, return_counts=True)
+        chosen[first[counts <= most]] = True
         return chosen
-    _first_in_cell(cells[:, 0], cells[:, 1], np.full(columns * rows, -1, dtype=np.int64), columns, chosen)
+    numbers = cells[:, 1] * columns + cells[:, 0]
+    _first_in_cell(numbers, np.bincount(numbers), most, np.zeros(columns * rows, dtype=np.bool_), chosen)
     return chosen

@@ -13,7 +13,7 @@ from napari_scribseg.widgets.saving import autosave_folder
 
 __all__ = ["WORKSPACE_EXTENSION", "Keeper", "kept_workspaces"]
 
-WORKSPACE_EXTENSION = ".scribspace"
+WORKSPACE_EXTENSION = ".npz"
 
 _PAUSE_MS = 20_000  # after a change
 _KEPT = 4

@@ -19,6 +19,7 @@ _RADIUS, _SMALL = 3.5, 2.4  # pixels of a point; where there are many
 _MANY = 3000
 _RIM, _THICK = 2, 4  # pixels around a thumbnail; around one that is selected
 _ROOM = 1.1  # thumbnails apart, in thumbnails
+_CROWD = 20  # segments that one thumbnail may hide
 _NEAR = 8.0  # pixels from a point that a click may miss it by
 _SECONDS = 0.8  # that points take to their new places
 
@@ -204,8 +205,8 @@ class Scene:
         return np.flatnonzero(inside)
 
     def _tiled(self, near: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of the segments in sight have room for a thumbnail; while points move, none begins to."""
-        return with_room(self.places[near], _ROOM * self.tiles.side / self.camera.scale)
+        """Which of the segments in sight have room for a thumbnail that does not hide too many others."""
+        return with_room(self.places[near], _ROOM * self.tiles.side / self.camera.scale, _CROWD)
 
     # the mouse --------------------------------------------------------------------------------------------------------
 
