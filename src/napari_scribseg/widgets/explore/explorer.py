@@ -246,8 +246,8 @@ class ExploreWidget(QWidget):
 
     def _on_theme(self, _event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
-        red, green, blue = (int(c) for c in theme.canvas.as_rgb_tuple()[:3])
-        for view in (self.plane, self.local):
+        for view, color in ((self.plane, theme.canvas), (self.local, theme.background)):
+            red, green, blue = (int(c) for c in color.as_rgb_tuple()[:3])
             view.set_ground(red + green + blue < 3 * 128, (red, green, blue))
 
     # what the exploration tells ---------------------------------------------------------------------------------------

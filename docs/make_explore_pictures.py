@@ -1,0 +1,207 @@
+"""Make the explorer's pictures: ``xvfb-run -a -s "-screen 0 1500x1000x24" python docs/make_explore_pictures.py``.
+
+A real window is driven by mouse and keys; what is written to ``docs/images`` is what a user sees. Another folder can be
+named as the first argument.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import napari
+import nibabel.testing
+import numpy as np
+from PIL import Image as Picture
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_scribseg.core import ClassTable, LabelClass
+from napari_scribseg.io import read_volume
+from napari_scribseg.widgets.explore.explorer import ExploreWidget
+
+LARGEST = 250_000  # bytes of a picture, above which its colours are made fewer
+COLORS = 200
+SIZE = (1380, 900)
+
+
+def wait(seconds):
+    """Let the window work."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        QApplication.processEvents()
+        time.sleep(0.002)
+
+
+class Studio:
+    """A viewer with the explorer, a hand for the mouse, and a camera."""
+
+    def __init__(self, folder, theme="dark"):
+        self.folder = folder
+        self.viewer = napari.Viewer(show=False)
+        self.viewer.theme = theme
+        window = self.viewer.window._qt_window
+        window.resize(*SIZE)
+        window.show()
+        wait(0.5)
+
+    def open_widget(self):
+        """Dock the explorer as the menu does."""
+        self.widget = ExploreWidget(self.viewer)
+        self.viewer.window.add_dock_widget(self.widget, name="Explore segments")
+        wait(4)
+
+    @property
+    def workspace(self):
+        """The workspace in front."""
+        return self.widget.exploration.workspace
+
+    def done(self):
+        """Wait for the job and what follows it."""
+        wait(0.2)
+        while self.widget.jobs.is_busy:
+            wait(0.05)
+        wait(3)
+
+    def drag(self, target, points):
+        """Press, move and release the left button."""
+        where = [QPoint(round(x), round(y)) for x, y in points]
+        QTest.mouseMove(target, where[0])
+        wait(0.05)
+        QTest.mousePress(target, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
+        for point in where[1:]:
+            QTest.mouseMove(target, point)
+            wait(0.03)
+        QTest.mouseRelease(target, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
+        wait(0.3)
+
+    def lasso(self, ids):
+        """Draw a box around the segments of a part of the plane."""
+        view = self.widget.plane
+        pixels = np.array([view.pixel_of(int(i)) for i in ids])
+        low, high = pixels.min(axis=0) - 6, pixels.max(axis=0) + 6
+        self.drag(view, [low, (low + high) / 2, high])
+
+    def shoot(self, name):
+        """Photograph the whole window."""
+        QTest.mouseMove(self.viewer.window._qt_window, QPoint(640, 5))
+        wait(1)
+        pixels = self.viewer.window.screenshot(flash=False, canvas_only=False)
+        picture = Picture.fromarray(pixels).convert("RGB")
+        path = self.folder / f"{name}.png"
+        picture.save(path, optimize=True)
+        if path.stat().st_size > LARGEST:
+            picture.quantize(COLORS, dither=Picture.Dither.NONE).save(path, optimize=True)
+        print(f"{path} {path.stat().st_size // 1024} kB")
+
+
+def canvas_pixel(viewer, layer, row, column):
+    """Where a pixel of the slice in sight is on the canvas."""
+    z = viewer.dims.current_step[0]
+    _, y, x = layer.data_to_world((z, row, column))
+    return viewer.window._qt_viewer.canvas.view.scene.transform.map([x, y])[:2]
+
+
+def head(folder, theme):
+    """The slices of a real MR volume: cut, embedded, labelled by a box, learned, split."""
+    studio = Studio(folder, theme)
+    suffix = "" if theme == "dark" else f"-{theme}"
+    loaded = read_volume(Path(nibabel.testing.data_path) / "example4d.nii.gz")
+    image = studio.viewer.add_image(
+        np.asarray(loaded.array[0]),
+        name="head",
+        scale=loaded.geometry.spacing[1:],
+        units=("mm",) * 3,
+        axis_labels=("z", "y", "x"),
+        contrast_limits=(0, 800),
+    )
+    studio.viewer.dims.set_current_step(0, 14)
+    studio.open_widget()
+    widget = studio.widget
+    table = ClassTable.from_ids([1, 2], background=255)
+    for identity, name in ((1, "ventricles"), (2, "brain")):
+        table = table.with_class(LabelClass(identity, name, table[identity].color))
+    widget.exploration.set_classes(table)
+    widget.images.add.click()
+    studio.done()
+    widget.cutting.simplification.setValue(0.01)
+    widget.cutting.slider.setValue(150)
+    studio.viewer.reset_view()
+    while "segments: contours" not in studio.viewer.layers:
+        wait(0.1)
+    if not suffix:
+        studio.shoot("explore-cut")
+    widget.cutting.cut.click()
+    studio.done()
+    widget.cutting.embed.click()
+    studio.done()
+    widget.classes.select(1)
+    ids = widget.plane.scene.ids
+    middle = studio.workspace.segment_at(14, 60, 64)
+    places = studio.workspace.places(ids)
+    near = np.argsort(np.linalg.norm(places - studio.workspace.places([middle])[0], axis=1))[:60]
+    studio.lasso(ids[near])
+    QTest.keyClick(widget.plane, Qt.Key.Key_1)
+    wait(0.5)
+    widget.exploration.select(ids[:0])
+    widget.plane.look_at(middle)
+    wait(3)
+    studio.shoot(f"explore-plane{suffix}")
+    if suffix:
+        return close(studio)
+    widget.plane.fit()
+    corner = studio.workspace.segment_at(14, 3, 3)
+    near = np.argsort(np.linalg.norm(places - studio.workspace.places([corner])[0], axis=1))[:30]
+    widget.exploration.select(ids[near])
+    QTest.keyClick(widget.plane, Qt.Key.Key_0)
+    widget.cutting.learn.click()
+    studio.done()
+    widget.exploration.select(studio.workspace.inside([places.min(axis=0), places.mean(axis=0)]))
+    widget.labels.buttons["local"].click()
+    studio.done()
+    studio.shoot("explore-learned")
+    widget.local.hide()
+    split(studio, image)
+    studio.shoot("explore-split")
+    return close(studio)
+
+
+def split(studio, image):
+    """Strokes of both signs on the largest segment of the slice in sight, within the head."""
+    widget = studio.widget
+    widget.exploration.shown.turn_to(14)
+    wait(0.3)
+    identity = studio.workspace.segment_at(14, 60, 64)
+    widget.exploration.pick(identity, "new")
+    rows, columns = np.nonzero(studio.workspace.segments(14) == identity)
+    canvas = studio.viewer.window._qt_viewer.canvas.native
+    order = np.argsort(columns)
+    for name, part in (("positive", order[len(order) // 6]), ("negative", order[-len(order) // 6])):
+        widget.files.buttons[name].click()
+        wait(0.3)
+        row, column = rows[part], columns[part]
+        points = [canvas_pixel(studio.viewer, image, row + step, column) for step in (-4, 0, 4)]
+        studio.drag(canvas, points)
+
+
+def close(studio):
+    """End the worker and the window."""
+    studio.widget.end_all()
+    studio.viewer.close()
+    wait(0.3)
+
+
+def main():
+    """Make all pictures."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "images")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as autosave:
+        os.environ["SCRIBSEG_AUTOSAVE"] = autosave
+        head(folder, "dark")
+        head(folder, "light")
+
+
+if __name__ == "__main__":
+    main()
