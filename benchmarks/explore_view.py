@@ -60,7 +60,8 @@ def main():
             view.select(ids[::10])
             random = np.random.default_rng(1)
             kept = ids[:: max(count // 10_000, 1)]
-            view.tiles.put(kept, random.integers(0, 255, (len(kept), view.tiles.side, view.tiles.side, 3), np.uint8))
+            side = view.scene.tiles.side
+            view.scene.tiles.put(kept, random.integers(0, 255, (len(kept), side, side, 3), np.uint8))
             view._moving.stop()
 
             def moved(number, view=view, places=places):
