@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.session.cache import MISSING, Lru
 from napari_scribseg.session.history import Change, Step, pack
@@ -27,7 +26,6 @@ from napari_scribseg.session.worker import (
     Outcome,
     Scheduler,
     Seeder,
-    prepare,
     run_job,
 )
 
@@ -42,7 +40,13 @@ def _inline(call: Callable[[], None]) -> None:
 
 
 class Runner:
-    """Sends jobs to the worker, remembers engine states, and writes results; everything in the owner's thread."""
+    """Sends jobs to the worker, remembers engine states, and writes results; everything in the owner's thread.
+
+    Attributes
+    ----------
+    cache : Lru
+        Images, engine states and results of planes, as far as memory allows.
+    """
 
     def __init__(
         self,
@@ -57,7 +61,7 @@ class Runner:
         self._canvas = state.canvas
         self._history = state.history
         self._deliver = deliver or _inline
-        self._cache = Lru(state_bytes)
+        self.cache = Lru(state_bytes)
         self._unanswered: dict[Plane, Step] = {}
         self._generation = 0
         self._executor = executor or InlineExecutor()
@@ -146,68 +150,6 @@ class Runner:
 
         self._executor.submit(run)
 
-    def prepare(self, plane: Plane) -> None:
-        """Let the engine prepare for a plane before a stroke asks for it; the stroke will tell of a failure."""
-        key = ("prepared", plane, self._state.device, engine_key(self._state.engine))
-        if self.is_inline or self._cache.get(key, MISSING) is not MISSING:
-            return
-        get_ready = self._getting_ready(plane)
-
-        def work() -> Any:
-            try:
-                return get_ready()
-            except Exception:  # noqa: BLE001  an engine, or a lazy array, may raise anything; the stroke will tell
-                return None
-
-        def done(found: Any) -> None:
-            if found is not None:
-                self._cache.put(("image", plane), found[0])
-                self._cache.put(key, found[1])
-
-        self.in_background(work, done)
-
-    def _getting_ready(self, plane: Plane) -> Callable[[], tuple[Image, Any]]:
-        """What gives, in the worker, the image of a plane and the engine's state for it: held ones, or new ones."""
-        volume, engine, device = self._state.volume, self._state.engine, self._state.device
-        image = self._cache.get(("image", plane))
-        prepared = self._cache.get(("prepared", plane, device, engine_key(engine)), MISSING)
-
-        def get_ready() -> tuple[Image, Any]:
-            found = image or volume.image(plane)
-            return found, prepare(engine, found, volume, plane, device) if prepared is MISSING else prepared
-
-        return get_ready
-
-    def predict(self, plane: Plane) -> Future[Any]:
-        """See :meth:`Session.predict`."""
-        state, engine = self._state, self._state.engine
-        unprompted = getattr(engine, "unprompted", None)
-        if unprompted is None:
-            raise InputError(f"the engine {engine.info.name!r} answers strokes only; one such as brs is expected")
-        future: Future[Any] = Future()
-        get_ready = self._getting_ready(plane)
-
-        def work() -> Any:
-            try:
-                return np.argmax(unprompted(get_ready()[1]), axis=0)
-            except Exception as error:  # noqa: BLE001  a foreign network may raise anything; it is shown to the user
-                return error
-
-        def done(found: Any) -> None:
-            if isinstance(found, Exception):
-                future.set_exception(found)
-                self._session.failed.emit(plane, found)
-                return
-            known = [c.id for c in state.classes if not c.background]
-            new = iter(i for i in range(1, 1 << 16) if i not in state.classes)
-            ids = [0, *known][: int(found.max()) + 1]
-            ids += [next(new) for _ in range(int(found.max()) + 1 - len(ids))]
-            self._session.classes = state.classes.with_ids(i for i in ids if i)
-            future.set_result(self._session.edit(np.asarray(ids, dtype=np.uint16)[found], plane))
-
-        self.in_background(work, done)
-        return future
-
     def refuse(self, plane: Plane, error: Exception) -> Future[Any]:
         """Tell of a request that cannot be met; returns its future."""
         future: Future[Any] = Future()
@@ -254,23 +196,23 @@ class Runner:
 
     def image(self, plane: Plane) -> Image | None:
         """The image of a plane, if it is still held."""
-        found: Image | None = self._cache.get(("image", plane))
+        found: Image | None = self.cache.get(("image", plane))
         return found
 
     def result(self, plane: Plane) -> Update | None:
         """The last result of a plane, if it is still held."""
-        found: Update | None = self._cache.get(("result", plane))
+        found: Update | None = self.cache.get(("result", plane))
         return found
 
     def forget(self, plane: Plane) -> None:
         """Let the next stroke on a plane start from the prepared state: results it could continue were taken back."""
-        self._cache.drop_where(lambda key: key[0] in ("warm", "result") and key[1] == plane)
+        self.cache.drop_where(lambda key: key[0] in ("warm", "result") and key[1] == plane)
 
     def _fill(self, job: Job) -> None:
         key = engine_key(job.engine)
-        job.image = self._cache.get(("image", job.plane))
-        job.prepared = self._cache.get(("prepared", job.plane, job.device, key), MISSING)
-        job.warm = self._cache.get(("warm", job.plane, job.device, key), MISSING)
+        job.image = self.cache.get(("image", job.plane))
+        job.prepared = self.cache.get(("prepared", job.plane, job.device, key), MISSING)
+        job.warm = self.cache.get(("warm", job.plane, job.device, key), MISSING)
         if job.prepared is MISSING:
             job.warm = MISSING
 
@@ -306,9 +248,9 @@ class Runner:
 
     def _done(self, job: Job, outcome: Outcome) -> None:
         if outcome.image is not None:
-            self._cache.put(("image", job.plane), outcome.image)
+            self.cache.put(("image", job.plane), outcome.image)
         if outcome.prepared is not MISSING:
-            self._cache.put(("prepared", job.plane, job.device, engine_key(job.engine)), outcome.prepared)
+            self.cache.put(("prepared", job.plane, job.device, engine_key(job.engine)), outcome.prepared)
         if job.stop.is_set():
             job.drop()
             self._superseded(job)
@@ -378,8 +320,8 @@ class Runner:
         step = self._history.extend(step, changes, [entry], answer=job.again)
         update = self._update(job, answer, region, final=True)
         key = engine_key(job.engine)
-        self._cache.put(("warm", plane, job.device, key), answer.segmentation.state)
-        self._cache.put(("result", plane), update)
+        self.cache.put(("warm", plane, job.device, key), answer.segmentation.state)
+        self.cache.put(("result", plane), update)
         job.future.set_result(update)
         self._tell(update, array)
         self._session.touch()

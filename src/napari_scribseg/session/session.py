@@ -17,6 +17,7 @@ from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.session.autosave import Autosave
+from napari_scribseg.session.beforehand import Beforehand
 from napari_scribseg.session.compare import Comparison
 from napari_scribseg.session.desk import Desk
 from napari_scribseg.session.propagate import Propagation
@@ -116,6 +117,7 @@ class Session(Readable):
         self._closed = False
         self._runner = Runner(self, state, executor, deliver, state_bytes)
         self._desk = Desk(self, state, self._runner)
+        self._beforehand = Beforehand(self, state, self._runner)
         self._autosave = None
         self.changed.connect(self.touch)
         if sidecar is not None:
@@ -217,7 +219,7 @@ class Session(Readable):
             If there is no such plane, or the engine has no network that answers without strokes.
         """
         self._require_open()
-        return self._runner.predict(self.plane(index))
+        return self._beforehand.predict(self.plane(index))
 
     def prepare(self, index: Plane | int | None = None) -> None:
         """Let the engine load and look at a plane in the background, so that its first stroke need not wait for that.
@@ -228,7 +230,7 @@ class Session(Readable):
             If there is no such plane, or the session is closed.
         """
         self._require_open()
-        self._runner.prepare(self.plane(index))
+        self._beforehand.prepare(self.plane(index))
 
     def overtake(self) -> None:
         """Tell that the pen has moved on: a live answer that is being computed ends with its next preview."""
