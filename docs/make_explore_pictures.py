@@ -7,45 +7,23 @@ named as the first argument.
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import napari
 import nibabel.testing
 import numpy as np
-from PIL import Image as Picture
+from make_pictures import Studio, wait
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
 
 from napari_scribseg.core import ClassTable, LabelClass
 from napari_scribseg.io import read_volume
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
 
-LARGEST = 250_000  # bytes of a picture, above which its colours are made fewer
-COLORS = 200
-SIZE = (1380, 900)
 
-
-def wait(seconds):
-    """Let the window work."""
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        QApplication.processEvents()
-        time.sleep(0.002)
-
-
-class Studio:
+class ExploreStudio(Studio):
     """A viewer with the explorer, a hand for the mouse, and a camera."""
 
-    def __init__(self, folder, theme="dark"):
-        self.folder = folder
-        self.viewer = napari.Viewer(show=False)
-        self.viewer.theme = theme
-        window = self.viewer.window._qt_window
-        window.resize(*SIZE)
-        window.show()
-        wait(0.5)
+    size = (1380, 900)
 
     def open_widget(self):
         """Dock the explorer as the menu does."""
@@ -84,18 +62,6 @@ class Studio:
         low, high = pixels.min(axis=0) - 6, pixels.max(axis=0) + 6
         self.drag(view, [low, (low + high) / 2, high])
 
-    def shoot(self, name):
-        """Photograph the whole window."""
-        QTest.mouseMove(self.viewer.window._qt_window, QPoint(640, 5))
-        wait(1)
-        pixels = self.viewer.window.screenshot(flash=False, canvas_only=False)
-        picture = Picture.fromarray(pixels).convert("RGB")
-        path = self.folder / f"{name}.png"
-        picture.save(path, optimize=True)
-        if path.stat().st_size > LARGEST:
-            picture.quantize(COLORS, dither=Picture.Dither.NONE).save(path, optimize=True)
-        print(f"{path} {path.stat().st_size // 1024} kB")
-
 
 def canvas_pixel(viewer, layer, row, column):
     """Where a pixel of the slice in sight is on the canvas."""
@@ -106,7 +72,7 @@ def canvas_pixel(viewer, layer, row, column):
 
 def head(folder, theme):
     """The slices of a real MR volume: cut, embedded, labelled by a box, learned, split."""
-    studio = Studio(folder, theme)
+    studio = ExploreStudio(folder, theme)
     suffix = "" if theme == "dark" else f"-{theme}"
     loaded = read_volume(Path(nibabel.testing.data_path) / "example4d.nii.gz")
     image = studio.viewer.add_image(

@@ -27,7 +27,6 @@ from napari_scribseg.widgets.segmentation import SegmentationWidget
 
 LARGEST = 250_000  # bytes of a picture, above which its colours are made fewer
 COLORS = 200
-SIZE = (1280, 800)
 
 
 def wait(seconds):
@@ -41,12 +40,14 @@ def wait(seconds):
 class Studio:
     """A viewer with the widget, a hand for the mouse, and a camera."""
 
+    size = (1280, 800)
+
     def __init__(self, folder, theme="dark"):
         self.folder = folder
         self.viewer = napari.Viewer(show=False)
         self.viewer.theme = theme
         self.window = self.viewer.window._qt_window
-        self.window.resize(*SIZE)
+        self.window.resize(*self.size)
         self.window.show()
         wait(0.5)
 

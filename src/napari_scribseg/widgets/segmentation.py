@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels, Points, Shapes
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_scribseg.core import ClassTable, Engine, InputError, get_engine
@@ -17,6 +17,7 @@ from napari_scribseg.widgets.class_table import ClassTableView
 from napari_scribseg.widgets.clicks import Clicks, Outlines
 from napari_scribseg.widgets.desk import Desk, Keys
 from napari_scribseg.widgets.dispatch import Dispatcher
+from napari_scribseg.widgets.docked import Docked
 from napari_scribseg.widgets.engine_panel import EnginePanel
 from napari_scribseg.widgets.image_panel import ImagePanel
 from napari_scribseg.widgets.keys import KEYS
@@ -36,15 +37,13 @@ _WIDTH = 300  # pixels
 _HELP = "Choose an image, press Start painting, and draw a stroke in each of two classes"
 
 
-class SegmentationWidget(QWidget):
+class SegmentationWidget(Docked):
     """Scribble segmentation of the images in a viewer."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         # a plugin is handed a proxy that makes a new object of every layer asked for; ours are compared by identity
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        self._docked = False
-        self._closed = False
         self.dispatcher = Dispatcher(self)
         self.images = ImagePanel(self.viewer)
         self.classes = ClassTableView()
@@ -279,26 +278,10 @@ class SegmentationWidget(QWidget):
         layout.addWidget(area, 1)
         layout.addWidget(self.status)
 
-    def event(self, event: QEvent) -> bool:
-        """Notice being taken out of the dock, which is how napari closes a widget."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.end_all()
-        return bool(super().event(event))
-
-    def closeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
-        """End the worker when the widget is closed."""
-        self.end_all()
-        super().closeEvent(event)
-
-    def end_all(self) -> None:
-        """Save, end the worker and let go of the viewer; once."""
-        if not self._closed:
-            self._closed = True
-            self.desk.end_all()
-            self.saver.finish()
-            self.images.close_events()
-            self._on_marks(None)
-            self.dispatcher.close()
+    def _end(self) -> None:
+        """Save, end the worker and let go of the viewer."""
+        self.desk.end_all()
+        self.saver.finish()
+        self.images.close_events()
+        self._on_marks(None)
+        self.dispatcher.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from napari_scribseg.core import ClassTable, InputError
@@ -15,6 +15,7 @@ from napari_scribseg.explore import CutSettings, Workspace
 from napari_scribseg.io.labels import LABEL_EXTENSIONS
 from napari_scribseg.widgets.class_table import ClassTableView
 from napari_scribseg.widgets.dispatch import Dispatcher
+from napari_scribseg.widgets.docked import Docked
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import runs
@@ -42,14 +43,13 @@ _HELP = "Add images, cut them into segments, embed these, and label many at once
 _EMPTY = "The segments lie here by their looks\n\n1  add images\n2  cut them into segments\n3  embed the segments"
 
 
-class ExploreWidget(QWidget):
+class ExploreWidget(Docked):
     """Many images at once: segments in a plane, classes for dozens of them with one box."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         # a plugin is handed a proxy that makes a new object of every layer asked for; ours are compared by identity
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
-        self._docked = self._closed = False
         self._state = ExploreState()
         self.dispatcher = Dispatcher(self)
         self.tiles = Tiles()
@@ -328,30 +328,14 @@ class ExploreWidget(QWidget):
         layout.addWidget(self.status)
         self.setMinimumWidth(_WIDTH)
 
-    def event(self, event: Any) -> bool:
-        """Notice being taken out of the dock, which is how napari closes a widget."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self.parent() is not None:
-                self._docked = True
-            elif self._docked:
-                self.end_all()
-        return bool(super().event(event))
-
-    def closeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
-        """End the workers when the widget is closed."""
-        self.end_all()
-        super().closeEvent(event)
-
-    def end_all(self) -> None:
-        """Keep the workspace, end the workers and let go of the viewer; once."""
-        if not self._closed:
-            self._closed = True
-            self.jobs.cancel()
-            self.keeper.finish()
-            self._let_go(self.exploration)
-            self.viewer.events.theme.disconnect(self._on_theme)
-            self.images.close_events()
-            self.dispatcher.close()
+    def _end(self) -> None:
+        """Keep the workspace, end the workers and let go of the viewer."""
+        self.jobs.cancel()
+        self.keeper.finish()
+        self._let_go(self.exploration)
+        self.viewer.events.theme.disconnect(self._on_theme)
+        self.images.close_events()
+        self.dispatcher.close()
 
 
 def _column(panels: tuple[QWidget, ...]) -> QScrollArea:
