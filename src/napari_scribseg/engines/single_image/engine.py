@@ -129,7 +129,11 @@ class CNN(_FittedToOneImage):
 
     Parameters
     ----------
-    inputs, backbone, width, depth, steps, rate, held_back, seed
+    inputs : str
+        What the network sees of a pixel: any of ``colour``, ``position`` and ``semantic``, joined by ``+``.
+    backbone : str
+        For semantic features: empty for the scribble network of the package, a file, or the name of a timm model.
+    width, depth, steps, rate, held_back, seed
         As for :class:`PWN`.
     kernel : int
         Side of the convolutions, in pixels, odd.
@@ -171,7 +175,11 @@ class CNNReg(_FittedToOneImage):
 
     Parameters
     ----------
-    inputs, backbone, width, depth, kernel, steps, rate, held_back, seed
+    inputs : str
+        What the network sees of a pixel: any of ``colour``, ``position`` and ``semantic``, joined by ``+``.
+    backbone : str
+        For semantic features: empty for the scribble network of the package, a file, or the name of a timm model.
+    width, depth, kernel, steps, rate, held_back, seed
         As for :class:`CNN`.
     beta : float
         Weight of the penalty, in units of 1e-7 as in the paper: ``L + 1e-7 beta |grad L|_1``. The default is for
@@ -222,7 +230,11 @@ class UNetSingle(_FittedToOneImage):
 
     Parameters
     ----------
-    inputs, backbone, steps, rate, held_back, seed
+    inputs : str
+        What the network sees of a pixel: any of ``colour``, ``position`` and ``semantic``, joined by ``+``.
+    backbone : str
+        For semantic features: empty for the scribble network of the package, a file, or the name of a timm model.
+    steps, rate, held_back, seed
         As for :class:`PWN`.
     width : int
         Channels of the finest scale; each coarser one has twice as many.
