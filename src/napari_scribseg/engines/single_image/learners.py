@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ from napari_scribseg.engines.single_image.network import PixelNet
 from napari_scribseg.engines.single_image.samples import Samples
 from napari_scribseg.engines.single_image.unet import SingleUNet, crops_around
 
-__all__ = ["Learner", "Penalty", "PixelLearner", "UNetLearner"]
+__all__ = ["GraphLearner", "Learner", "Penalty", "PixelLearner", "UNetLearner"]
+
+Part = TypeVar("Part")
 
 
 class Learner(Protocol):
@@ -117,7 +120,36 @@ class PixelLearner:
         return self.network.everywhere(self._planes, tell)
 
 
-class UNetLearner:
+class GraphLearner(ABC, Generic[Part]):
+    """A network whose cross-entropy at a part of the strokes is computed and differentiated by torch alone.
+
+    Attributes
+    ----------
+    network : Module
+    """
+
+    network: nn.Module
+    _fitted: Part
+    _judges: Part
+
+    @abstractmethod
+    def _cross_entropy(self, part: Part) -> Tensor:
+        """At the strokes of a part."""
+
+    def loss(self) -> Tensor:
+        """See :class:`Learner`."""
+        return self._cross_entropy(self._fitted)
+
+    def descend(self) -> Tensor:
+        """See :class:`Learner`."""
+        return by_graph(self.network, self.loss)
+
+    def judge(self) -> Tensor:
+        """See :class:`Learner`."""
+        return self._cross_entropy(self._judges)
+
+
+class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
     """A :class:`SingleUNet` fitted on the rectangles around the strokes that it can see, which is exact.
 
     Parameters
@@ -126,6 +158,8 @@ class UNetLearner:
     planes : Tensor of shape (C, H, W)
     samples : Samples
     """
+
+    network: SingleUNet
 
     def __init__(self, network: SingleUNet, planes: Tensor, samples: Samples) -> None:
         self.network, self._planes = network, planes
@@ -154,25 +188,13 @@ class UNetLearner:
             parts.append((planes[None, :, box[0], box[1]].contiguous(), where, wanted))
         return parts
 
-    def _cross_entropy(self, parts: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    def _cross_entropy(self, part: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
         found, wanted = [], []
-        for crop, where, targets in parts:
+        for crop, where, targets in part:
             logits = self.network(crop)[0]  # (K, h, w)
             found.append(logits.reshape(len(logits), -1)[:, where].T)
             wanted.append(targets)
         return functional.cross_entropy(torch.cat(found), torch.cat(wanted))
-
-    def loss(self) -> Tensor:
-        """See :class:`Learner`."""
-        return self._cross_entropy(self._fitted)
-
-    def descend(self) -> Tensor:
-        """See :class:`Learner`."""
-        return by_graph(self.network, self.loss)
-
-    def judge(self) -> Tensor:
-        """See :class:`Learner`."""
-        return self._cross_entropy(self._judges)
 
     @torch.no_grad()
     def logits(self, tell: Callable[[float], None]) -> Tensor:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from napari_scribseg.core import Image, InputError, Report, Scribbles, Segmentation
 from napari_scribseg.engines.single_image.engine import FineTune
-from napari_scribseg.engines.single_image.fit import by_graph
+from napari_scribseg.engines.single_image.learners import GraphLearner
 from napari_scribseg.engines.single_image.pipeline import FitState, learn
 from napari_scribseg.engines.single_image.samples import Samples
 from napari_scribseg.nets import INPUT_CHANNELS, BRSNet, load_model, load_shipped, network_input
@@ -110,7 +110,7 @@ def _freeze_encoder(base: nn.Module, seen: Tensor) -> None:
         stages[i] = _Known(output)
 
 
-class TransferLearner:
+class TransferLearner(GraphLearner[tuple[Tensor, Tensor]]):
     """A :class:`Transfer` fitted to strokes on the image's own grid.
 
     Parameters
@@ -139,18 +139,6 @@ class TransferLearner:
         logits = self.network(self._seen[None])  # (1, K, h, w)
         found = functional.grid_sample(logits, part[0], padding_mode="border", align_corners=False)  # (1, K, 1, N)
         return functional.cross_entropy(found[0, :, 0].T, part[1])
-
-    def loss(self) -> Tensor:
-        """See :class:`.learners.Learner`."""
-        return self._cross_entropy(self._fitted)
-
-    def descend(self) -> Tensor:
-        """See :class:`.learners.Learner`."""
-        return by_graph(self.network, self.loss)
-
-    def judge(self) -> Tensor:
-        """See :class:`.learners.Learner`."""
-        return self._cross_entropy(self._judges)
 
     @torch.no_grad()
     def logits(self, tell: Callable[[float], None]) -> Tensor:
