@@ -79,7 +79,7 @@ class Looks:
                 new = ids
                 self._fit(ids, _part(report, _DESCRIBING, 1))
             elif len(new):
-                places = add_to_plane(self._model, self.learned(new))
+                places = add_to_plane(self._model, self.learned(new), _part(report, _DESCRIBING, 1))
                 self._place(new, places)
             report(1.0)
             return new
