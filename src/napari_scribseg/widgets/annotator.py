@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -14,25 +12,10 @@ from napari_scribseg.session.updates import Restored, Update
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.layers import LayerSet
 from napari_scribseg.widgets.overlay import Aside, Overlay
+from napari_scribseg.widgets.telling import sentence, told
 from napari_scribseg.widgets.view import State, View
 
 __all__ = ["Annotator"]
-
-
-def _told(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Say what a user can mend in the status line instead of raising it; renew the buttons."""
-
-    @wraps(method)
-    def wrapper(self: Annotator, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(self, *args, **kwargs)
-        except InputError as error:
-            self.view.say(_sentence(str(error)), error=True)
-            return None
-        finally:
-            self.show_state()
-
-    return wrapper
 
 
 class Annotator:
@@ -76,7 +59,7 @@ class Annotator:
 
     # strokes in -------------------------------------------------------------------------------------------------------
 
-    @_told
+    @told
     def pen_moved(self) -> None:
         """The pen is down and moved: in live mode a first answer is asked for, one at a time."""
         if self.mode != "live" or not self.session.engine.info.live:
@@ -95,7 +78,7 @@ class Annotator:
         """Whether the result shows an answer to all that the pen did, or none is to come."""
         return not self._behind and (not self.session.is_busy or self.session.has_preview)
 
-    @_told
+    @told
     def pen_lifted(self, plane: Plane | None) -> None:
         """A stroke on a slice is done: record and segment it, but on demand."""
         self._behind = False
@@ -106,7 +89,7 @@ class Annotator:
         else:
             self.view.say("Painted: press Segment when the strokes are done")
 
-    @_told
+    @told
     def look(self) -> None:
         """Another slice came in sight, or strokes changed without a pen: show it, and segment what is new there."""
         plane = self.layers.plane()
@@ -129,20 +112,20 @@ class Annotator:
 
     # what the buttons do ----------------------------------------------------------------------------------------------
 
-    @_told
+    @told
     def segment(self) -> None:
         """Segment the slice in sight, whatever the mode."""
         plane = self._plane()
         self.session.draw(self.layers.painted(plane), plane, demand=True)
 
-    @_told
+    @told
     def run_network(self) -> None:
         """Write what the engine's network says of the slice in sight, without strokes, into the result."""
         plane = self._plane()
         self.session.predict(plane)
         self.view.say("The network looks at the slice; strokes correct what it says")
 
-    @_told
+    @told
     def undo(self) -> None:
         """Take back the last stroke and its result."""
         plane = self.layers.plane()
@@ -151,13 +134,13 @@ class Annotator:
         elif not self.session.undo():
             self.view.say("There is nothing to undo")
 
-    @_told
+    @told
     def redo(self) -> None:
         """Do again what was taken back."""
         if not self.session.redo():
             self.view.say("There is nothing to redo")
 
-    @_told
+    @told
     def toggle_accepted(self) -> None:
         """Accept the slice in sight, or reopen it."""
         plane = self._plane()
@@ -167,7 +150,7 @@ class Annotator:
         elif self.session.accept(plane):
             self.view.say("The slice is accepted: nothing changes it until you reopen it")
 
-    @_told
+    @told
     def clear(self) -> None:
         """Remove the strokes and the result of the slice in sight."""
         plane = self._plane()
@@ -177,7 +160,7 @@ class Annotator:
             self.layers.write_strokes(plane, self.session.painted(plane))
             self.view.say("The slice is cleared; Undo brings it back")
 
-    @_told
+    @told
     def propagate(self, count: int) -> None:
         """Carry the result over to the next slices (the former ones for a negative count)."""
         plane = self._plane()
@@ -187,14 +170,14 @@ class Annotator:
         stop = min(max(here + count, 0), self.session.volume.shape[axis] - 1)
         self.session.propagate(plane, plane.at(axis, stop))
 
-    @_told
+    @told
     def cancel(self) -> None:
         """Stop what runs; the former result stays."""
         if self.session.is_busy:
             self.session.cancel()
             self.view.say("Cancelled; the former result stays")
 
-    @_told
+    @told
     def set_engine(self, engine: Engine[Any], mode: str, device: str, overlap: str) -> None:
         """Take over settings, and answer the slice in sight anew where they change the answer."""
         session = self.session
@@ -210,7 +193,7 @@ class Annotator:
             session.draw(self.layers.painted(plane), plane)
         self._prepare()
 
-    @_told
+    @told
     def set_classes(self, classes: ClassTable) -> None:
         """Take over a table that the user changed.
 
@@ -237,7 +220,7 @@ class Annotator:
             for plane in (data if data.ndim > 2 else [data])
         )
 
-    @_told
+    @told
     def paint_with(self, identity: int) -> None:
         """Put a class into the brush."""
         self.layers.paint_with(identity)
@@ -251,7 +234,7 @@ class Annotator:
         if first is not None:
             self.layers.paint_with(first)
 
-    @_told
+    @told
     def set_overlay(self, kind: str, opacity: float) -> None:
         """Choose what lies over the image."""
         self.overlay.kind, self.overlay.opacity = kind, opacity
@@ -274,7 +257,7 @@ class Annotator:
         if plane is not None and not self.session.is_busy:
             self.session.prepare(plane)
 
-    def show_state(self) -> None:
+    def tell_state(self) -> None:
         """Tell the view which buttons make sense."""
         plane, session = self.layers.plane(), self.session
         unsent = plane is not None and self.mode == "demand" and self.layers.strokes is not None
@@ -305,7 +288,7 @@ class Annotator:
     def _on_updated(self, update: Update) -> None:
         self.layers.show_result(self.session.labels, self.session.classes)
         if update.plane != self.layers.plane():
-            self.show_state()
+            self.tell_state()
             return
         if update.region[0].stop:
             self.layers.refresh_result(thumbnail=update.final)
@@ -314,7 +297,7 @@ class Annotator:
             self.view.show_notes(update.notes)
             self.view.say(f"Done: {len(update.ids)} classes{self._where(update.plane)}")
             self.overlay.show(update.plane)
-        self.show_state()
+        self.tell_state()
 
     def _on_restored(self, restored: Restored) -> None:
         if restored.painted is not None:
@@ -326,11 +309,11 @@ class Annotator:
             self.overlay.show(plane)
         elif restored.painted is not None:
             self.view.say(f"Changed a slice that is not in sight{self._where(restored.plane)}")
-        self.show_state()
+        self.tell_state()
 
     def _on_failed(self, plane: Plane, error: Exception) -> None:
         name = self.session.engine.info.title
-        text = _sentence(str(error) if isinstance(error, InputError) else f"{name} failed on {plane}: {error!r}")
+        text = sentence(str(error) if isinstance(error, InputError) else f"{name} failed on {plane}: {error!r}")
         self.view.say(text, error=True)
         if text != self._last_error:
             self.view.notify(text)
@@ -343,10 +326,10 @@ class Annotator:
             self.view.show_classes(self.session.classes)
         if self.layers.result is not None:
             self.layers.show_result(self.session.labels, self.session.classes)
-        self.show_state()
+        self.tell_state()
 
     def _on_hint(self, text: str) -> None:
-        self.view.say(_sentence(text))
+        self.view.say(sentence(text))
 
     def _on_busy(self, busy: bool) -> None:
         self.view.show_busy(busy)
@@ -366,7 +349,3 @@ class Annotator:
         if plane is None:
             raise InputError(self.layers.why_no_plane())
         return plane
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

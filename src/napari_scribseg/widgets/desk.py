@@ -9,6 +9,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.widgets.annotator import Annotator
 from napari_scribseg.widgets.dispatch import Dispatcher
 from napari_scribseg.widgets.sources import Source
+from napari_scribseg.widgets.telling import sentence
 from napari_scribseg.widgets.view import Gate, State, View
 from napari_scribseg.widgets.watcher import Watcher
 
@@ -62,7 +63,7 @@ class Desk:
         try:
             annotator = make(cast(View, gate))
         except InputError as error:
-            self._view.say(str(error)[:1].upper() + str(error)[1:], error=True)
+            self._view.say(sentence(error), error=True)
             return None
         former = self.of(source.layer)
         if former is not None:

@@ -26,6 +26,7 @@ from napari_scribseg.widgets.preparing import find_device, warm_up
 from napari_scribseg.widgets.saving import Saver, ask_session_path, autosaves
 from napari_scribseg.widgets.slice_panel import SlicePanel
 from napari_scribseg.widgets.status import StatusPanel
+from napari_scribseg.widgets.telling import sentence
 from napari_scribseg.widgets.view import State
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class SegmentationWidget(Docked):
         self.images.clicks_chosen.connect(self._on_marks)
         self.classes.changed.connect(self._on_classes)
         self.classes.selected.connect(lambda identity: self._front("paint_with", identity))
-        self.classes.refused.connect(lambda text: self.say(text[:1].upper() + text[1:], error=True))
+        self.classes.refused.connect(lambda text: self.say(sentence(text), error=True))
         self.engines.engine_changed.connect(lambda _name, _values: self._on_engine())
         self.engines.network_asked.connect(lambda: self._front("run_network"))
         self.engines.mode_changed.connect(lambda _mode: self._on_engine())
@@ -170,7 +171,7 @@ class SegmentationWidget(Docked):
         try:
             engine = self._make_engine()
         except InputError as error:
-            self.say(str(error)[:1].upper() + str(error)[1:], error=True)
+            self.say(sentence(error), error=True)
             return
         front.set_engine(engine, self.engines.mode, self.engines.device, self.engines.overlap)
 

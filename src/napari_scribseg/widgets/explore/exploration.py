@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -14,32 +13,17 @@ from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.output import inside
 from napari_scribseg.explore.reading import Filter
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
-from napari_scribseg.widgets.explore.jobs import Newest, sentence
+from napari_scribseg.widgets.explore.jobs import Newest
 from napari_scribseg.widgets.explore.showing import Showing
 from napari_scribseg.widgets.explore.view import ExploreState, ExploreView, Services
+from napari_scribseg.widgets.telling import sentence, told
 
-__all__ = ["FILTERS", "Exploration", "told"]
+__all__ = ["FILTERS", "Exploration"]
 
 FILTERS: tuple[Filter, ...] = ("all", "unlabelled", "uncertain")
 
 Ids = NDArray[np.int64]
 _NOBODY = np.zeros(0, dtype=np.int64)
-
-
-def told(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Say what a user can mend in the status line instead of raising it; renew the buttons."""
-
-    @wraps(method)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(self, *args, **kwargs)
-        except InputError as error:
-            self.view.say(sentence(error), error=True)
-            return None
-        finally:
-            self.tell_state()
-
-    return wrapper
 
 
 class Exploration:

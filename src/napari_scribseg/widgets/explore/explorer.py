@@ -20,7 +20,7 @@ from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import runs
 from napari_scribseg.widgets.explore.images import ImagesPanel
-from napari_scribseg.widgets.explore.jobs import Jobs, sentence
+from napari_scribseg.widgets.explore.jobs import Jobs
 from napari_scribseg.widgets.explore.keeper import WORKSPACE_EXTENSION, Keeper, kept_workspaces
 from napari_scribseg.widgets.explore.keys import LAYER_KEYS, STROKE_KEYS
 from napari_scribseg.widgets.explore.panels import CutPanel, FilePanel, LabelBar, PlaneBar
@@ -32,6 +32,7 @@ from napari_scribseg.widgets.explore.watcher import CanvasWatcher
 from napari_scribseg.widgets.explore.work import Work
 from napari_scribseg.widgets.opening import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.status import StatusPanel
+from napari_scribseg.widgets.telling import sentence
 
 if TYPE_CHECKING:
     import napari

@@ -6,19 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, cast
 
-from napari_scribseg.core import Cancelled, InputError, Report
+from napari_scribseg.core import Cancelled, Report
 from napari_scribseg.widgets.explore.view import ExploreView
 from napari_scribseg.widgets.overlay import Aside
+from napari_scribseg.widgets.telling import sentence
 
-__all__ = ["Jobs", "Newest", "sentence"]
+__all__ = ["Jobs", "Newest"]
 
 Post = Callable[[Callable[[], object]], object]
-
-
-def sentence(error: BaseException | str) -> str:
-    """What a person is told of an error."""
-    text = str(error) if isinstance(error, (str, InputError)) else f"It failed: {error!r}"
-    return text[:1].upper() + text[1:]
 
 
 class Jobs:

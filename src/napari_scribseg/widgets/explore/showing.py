@@ -10,8 +10,9 @@ from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.reading import Filter
 from napari_scribseg.widgets.explore.canvas import Canvas
 from napari_scribseg.widgets.explore.contours import contours
-from napari_scribseg.widgets.explore.jobs import Newest, sentence
+from napari_scribseg.widgets.explore.jobs import Newest
 from napari_scribseg.widgets.explore.view import ExploreView, Services
+from napari_scribseg.widgets.telling import sentence
 
 __all__ = ["Showing"]
 

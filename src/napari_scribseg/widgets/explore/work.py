@@ -13,11 +13,12 @@ from napari_scribseg.core import ClassTable, InputError, Report
 from napari_scribseg.explore import Added, Workspace
 from napari_scribseg.widgets.colors import class_colormap, class_features
 from napari_scribseg.widgets.explore.contours import contours
-from napari_scribseg.widgets.explore.exploration import Exploration, told
+from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import Group, as_images, runs
-from napari_scribseg.widgets.explore.jobs import Jobs, Newest, sentence
+from napari_scribseg.widgets.explore.jobs import Jobs, Newest
 from napari_scribseg.widgets.explore.view import ExploreView, Services
 from napari_scribseg.widgets.sources import Source
+from napari_scribseg.widgets.telling import sentence, told
 
 __all__ = ["PORTIONS", "Work"]
 
