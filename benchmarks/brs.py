@@ -92,7 +92,7 @@ def one_answer(engine, image: Image, scribbles: Scribbles, repeats: int, bare) -
                 bare()
             bares.append(now() - start)
     ratio = np.median(totals, axis=0)[1] / np.median(bares, axis=0)[1]
-    name = f"{engine.info.name} {getattr(engine, 'layer', '')}".strip()
+    name = f"{engine.info.name} {getattr(engine, 'layer', '') or engine.precision}"
     print(
         f"| {name} | {' | '.join(map(told, (totals, previews, corrections, bares)))} | {ratio:.2f} | {notes} |",
         flush=True,
@@ -123,7 +123,11 @@ def main() -> None:
         path = str(save_model(Path(folder) / "net.safetensors", make_network(given.patch), {"prompt": "none"}))
         print("| engine | answer, ms (processor) | first preview | first correction | bare | ratio | notes |")
         print("|---" * 7 + "|")
-        engines = [BRS(model=path, seconds=60.0), *(FBRS(model=path, layer=k, seconds=60.0) for k in ("A", "B", "C"))]
+        engines = [
+            BRS(model=path, seconds=60.0),
+            BRS(model=path, seconds=60.0, precision="bfloat16"),
+            *(FBRS(model=path, layer=k, seconds=60.0) for k in ("A", "B", "C")),
+        ]
         for engine in engines:
             one_answer(engine, image, Scribbles(seeds, 2), given.repeats, bare)
 

@@ -88,6 +88,14 @@ def test_a_network_obeys_strokes_that_it_contradicts(model, scene, objective):
     assert after >= 99
 
 
+def test_bfloat16_obeys_as_well_and_says_nearly_the_same(model, scene):
+    image, _, seeds = scene
+    exact, half = (answer(BRS(model=model, evaluations=60, precision=p), image, seeds) for p in ("float32", "bfloat16"))
+    assert obeyed(half)[0] >= 99
+    assert not np.array_equal(half.probabilities, exact.probabilities)
+    assert (half.labels == exact.labels).mean() > 0.98
+
+
 @pytest.mark.parametrize("layer", ["A", "B", "C"])
 def test_f_brs_obeys_more(model, scene, layer):
     image, _, seeds = scene

@@ -19,7 +19,7 @@ from napari_scribseg.train.log import RunLog
 from napari_scribseg.train.loop import first_network, train, training_sources
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine, computes_bfloat16, make_fabric
-from napari_scribseg.train.passes import corrected
+from napari_scribseg.train.passes import all_answers, answers, corrected
 from napari_scribseg.train.settings import Settings
 from napari_scribseg.train.validate import Validation
 
@@ -326,6 +326,20 @@ def test_corrections_come_in_their_share_of_the_steps():
     assert not any(Settings(iterative=1, prompt="box").n_corrections(step) for step in range(50))
 
 
+@pytest.mark.parametrize(("unchanged", "kept"), [(1.0, True), (0.0, False)])
+def test_a_share_of_the_corrections_draws_nothing(go, tiny, monkeypatch, unchanged, kept):
+    before, after = [], []
+
+    def noting(work, where):
+        return lambda model, image, signal, *rest: where.append(signal.clone()) or work(model, image, signal, *rest)
+
+    monkeypatch.setattr("napari_scribseg.train.loop.answers", noting(answers, before))
+    monkeypatch.setattr("napari_scribseg.train.loop.all_answers", noting(all_answers, after))
+    go(tiny(samples=8, iterative=1, unchanged=unchanged))
+    assert len(before) == len(after) == 2
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)) is kept
+
+
 def test_settings_as_text():
     settings = Settings(seed=4, weights={"a": 2.0})
     assert Settings.from_json(settings.to_json()) == settings
@@ -337,6 +351,8 @@ def test_settings_as_text():
     assert older["samples"] == 1_000_000
     assert older.pop("prompt") == "scribbles"
     assert Settings.from_json(json.dumps(older)) == settings
+    del older["unchanged"]  # a run that began without it goes on without it
+    assert Settings.from_json(json.dumps(older)) == replace(settings, unchanged=0.0)
     assert Settings.from_json(Settings(prompt="box").to_json()).prompt == "box"
 
 

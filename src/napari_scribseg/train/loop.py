@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -228,7 +229,9 @@ class _Run:
             with torch.no_grad():
                 logits = answers(self.model, image, signal, previous, self.channels)
                 previous = torch.nan_to_num(torch.sigmoid(logits), nan=0.5)
-            signal = corrected(previous, (image, target, known, signal), self._seeds(len(image), turn), self.drawing)
+            seeds = self._seeds(len(image), turn)
+            mended = corrected(previous, (image, target, known, signal), seeds, self.drawing)
+            signal = torch.where(self._idle(seeds).to(signal.device), signal, mended)
         logits = all_answers(self.model, image, signal, previous, self.channels)  # (N, D, H, W)
         loss = torch.stack([segmentation_loss(one, target, known).mean() for one in logits.unbind(1)]).mean()
         for group in self.optimizer.param_groups:
@@ -248,6 +251,11 @@ class _Run:
         """One for each sample of this process's part, the same however many processes there are."""
         start = self.step * self.settings.batch + self.fabric.global_rank * count
         return [[self.settings.seed, 2, turn, start + i] for i in range(count)]
+
+    def _idle(self, seeds: list[list[int]]) -> Tensor:
+        """For which samples nothing is drawn in a correction, shape (N, 1, 1)."""
+        drawn = [np.random.default_rng([*seed, 1]).random() >= self.settings.unchanged for seed in seeds]
+        return ~torch.tensor(drawn)[:, None, None]
 
     def _shared(self, loss: Tensor, dice: Tensor, end: bool) -> tuple[bool, Tensor]:
         """Whether any process wants to end, and loss and Dice of the whole batch."""

@@ -63,6 +63,9 @@ class Settings:
         Share of the steps in which answers are corrected before the step counts (paper: 0.3).
     corrections : int
         Most corrections in such a step; their number is drawn evenly from 1.
+    unchanged : float
+        Share of these corrections in which nothing is drawn: the network looks again at what it answered, as the engine
+        lets it do.
     synthetic, superpixels : float
         As of :class:`~napari_scribseg.train.samples.SampleOptions`.
     validation : tuple of str
@@ -94,6 +97,7 @@ class Settings:
     ema: float = 0.999
     iterative: float = 0.3
     corrections: int = 3
+    unchanged: float = 0.25
     synthetic: float = 0.2
     superpixels: float = 0.3
     validation: tuple[str, ...] = VALIDATION_SOURCES
@@ -112,7 +116,7 @@ class Settings:
         for name in ("rate", "clip", "encoder_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; a positive number is expected")
-        for name in ("iterative", "synthetic", "superpixels", "ema"):
+        for name in ("iterative", "unchanged", "synthetic", "superpixels", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; a share from 0 to 1 is expected")
         for name in ("decay", "warm_up", "seed"):
@@ -162,6 +166,7 @@ class Settings:
             known = {f.name for f in fields(cls)}
             if not isinstance(values, dict) or set(values) - known:
                 raise InputError(f"{name}: fields other than {', '.join(sorted(known))} are not expected")
+            values.setdefault("unchanged", 0.0)  # runs that began before there was such a share
             values["validation"] = tuple(values.get("validation", VALIDATION_SOURCES))
             values["config"] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get("config", {}).items()}
             return cls(**values)

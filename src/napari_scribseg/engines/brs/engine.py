@@ -125,6 +125,9 @@ class BRS(_Refinement):
     zoom : bool
         For a network that knows strokes: from the second answer on it is shown the surroundings of the object, 1.4
         times as large, instead of the whole image (as :class:`FBRS` has it; not published for this method).
+    precision : {"float32", "bfloat16"}
+        Numbers that the network computes with while its input is corrected. ``"bfloat16"`` is not exact; it is quicker
+        where the processor has instructions for it (AMX, AVX512-BF16, graphics cards), and slower elsewhere.
 
     Raises
     ------
@@ -154,6 +157,7 @@ class BRS(_Refinement):
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the maps; lambda of the paper")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
     zoom: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,12 @@ class Solver:
         return self._question.merged(self._state.network.fields(raw, self._shape))
 
     def _raw(self, change: Tensor) -> Tensor:
+        if getattr(self._engine, "precision", "float32") == "float32":
+            return self._computed(change)
+        with torch.autocast(change.device.type, torch.bfloat16):
+            return self._computed(change).float()
+
+    def _computed(self, change: Tensor) -> Tensor:
         network = self._state.network
         if self._cut is None:
             return network.raw(self._prompt.changed(self._base, change))
