@@ -4,11 +4,9 @@
     python benchmarks/explore.py speed [--images 100]
     python benchmarks/explore.py growth --segments 1000 5000 20000 50000
 
-The oracle knows the truth and acts where an action makes most pixels right. An action is a box in the plane that gives
-its unlabelled segments one class (their most frequent one; at least nine tenths must belong to it), a click on one
-segment, or a stroke: a correction is charged two, one stroke on the object and one off it. IoU is the mean over the
-classes, the background among them, of all images together; what has no class yet counts as wrong. Compared are one
-click for each segment, the largest first; metric learning on and off; corrections on and off; and the two ablations of
+What the oracle can do is told in explore_oracle.py. IoU is the mean over the classes, the background among them, of all
+images together; what has no class yet counts as wrong. Compared are one click for each segment, those first that are
+worth most; boxes and lassos in the plane; metric learning on and off; corrections on and off; and the two ablations of
 the paper: perfect segments, and perfect labels (the best that the cut allows without corrections).
 """
 
@@ -20,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from explore_oracle import Oracle
 from scipy import ndimage
 from skimage.measure import label as components
 
@@ -33,16 +32,19 @@ DATA_SETS = (
     "permissive_slices/mr_heart_hvsmr2",
 )
 LEARN_AT = (8, 24, 64)  # actions
-VARIANTS = {  # learning, corrections, perfect segments
-    "boxes": (False, False, False),
-    "boxes, learning": (True, False, False),
-    "boxes, corrections": (False, True, False),
-    "boxes, learning, corrections": (True, True, False),
-    "perfect segments, learning": (True, False, True),
+VARIANTS = {  # tool, learning, corrections, perfect segments
+    "boxes": ("box", False, False, False),
+    "boxes, learning": ("box", True, False, False),
+    "lassos": ("lasso", False, False, False),
+    "lassos, learning": ("lasso", True, False, False),
+    "lassos, corrections": ("lasso", False, True, False),
+    "lassos, learning, corrections": ("lasso", True, True, False),
+    "perfect segments, click": ("click", False, False, True),
+    "perfect segments, lassos": ("lasso", False, False, True),
+    "perfect segments, lassos, learning": ("lasso", True, False, True),
 }
-PURE = 0.9
+SHARES = (0.9, 0.95, 0.99)  # of the IoU of perfect labels
 STEPS = (5, 10, 20, 50, 100)  # actions in the table
-NEIGHBOURS = (2, 4, 8, 16, 32, 64, 128)  # segments that candidate boxes hold
 
 
 def load(name: str, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -57,120 +59,6 @@ def load(name: str, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return images, [(c.truth > 0).astype(np.int32) if c.instances else np.maximum(c.truth, 0) for c in found]
 
 
-class Oracle:
-    """A user that knows the truth."""
-
-    def __init__(self, workspace: Workspace, truths: list[np.ndarray], correct: bool) -> None:
-        self.workspace, self.truths, self.correct = workspace, truths, correct
-        self.n_classes = int(max(t.max() for t in truths)) + 1
-        self.counts: dict[int, np.ndarray] = {}
-        for index in range(len(truths)):
-            self.count(index)
-
-    def count(self, index: int) -> None:
-        """Pixels of each class in each segment of an image."""
-        found, truth = self.workspace.segments(index), self.truths[index]
-        pairs = np.bincount(
-            (found.astype(np.int64) * self.n_classes + truth).ravel(), minlength=(found.max() + 1) * self.n_classes
-        ).reshape(-1, self.n_classes)
-        for i in self.workspace.ids(index).tolist():
-            self.counts[i] = pairs[i]
-
-    def table(self, ids: np.ndarray) -> np.ndarray:
-        return np.array([self.counts[int(i)] for i in ids]).reshape(len(ids), self.n_classes)
-
-    def iou(self) -> float:
-        """Mean over classes; class c is assigned as label c + 1."""
-        ids = self.workspace.ids()
-        pixels, labels = self.table(ids), self.workspace.table.label[ids]
-        total = pixels.sum(axis=0)
-        scores = []
-        for c in np.flatnonzero(total):
-            own = pixels[labels == c + 1]
-            scores.append(own[:, c].sum() / (total[c] + own.sum() - own[:, c].sum()))
-        return float(np.mean(scores))
-
-    def act(self) -> int:
-        """The best thing to do, done; what it is charged, 0 where nothing is left."""
-        box, gain = self.best_box()
-        if self.correct:
-            segment, mended = self.best_correction()
-            if segment is not None and mended / 2 > gain:
-                self.mend(segment)
-                return 2
-        if box is None:
-            return 0
-        ids, label = box
-        self.workspace.assign(ids, label)
-        return 1
-
-    def best_box(self) -> tuple[tuple[np.ndarray, int] | None, float]:
-        ids = self.workspace.filtered("unlabelled")
-        if not len(ids):
-            return self.best_repair()
-        places, pixels = self.workspace.places(ids), self.table(ids)
-        truth = pixels.argmax(axis=1)
-        best, gain = None, 0.0
-        for i in range(len(ids)):
-            distance = np.abs(places - places[i]).max(axis=1)
-            order = np.sort(distance)
-            for count in (1, *NEIGHBOURS):
-                if count > len(ids):
-                    break
-                chosen = distance <= order[count - 1]
-                votes = np.bincount(truth[chosen], minlength=self.n_classes)
-                c = int(votes.argmax())
-                if count > 1 and votes[c] < PURE * chosen.sum():
-                    continue
-                right = pixels[chosen, c].sum() - (pixels[chosen].sum() - pixels[chosen, c].sum())
-                if count == 1:
-                    chosen = np.arange(len(ids)) == i
-                    right = 2 * pixels[i, truth[i]] - pixels[i].sum()
-                    c = int(truth[i])
-                if right > gain:
-                    best, gain = (ids[chosen], c + 1), float(right)
-        return best, gain
-
-    def best_repair(self) -> tuple[tuple[np.ndarray, int] | None, float]:
-        """A click on the segment whose wrong class costs most."""
-        ids = self.workspace.ids()
-        pixels, labels = self.table(ids), self.workspace.table.label[ids]
-        gain = pixels.max(axis=1) - pixels[np.arange(len(ids)), labels - 1]
-        i = int(gain.argmax())
-        return ((ids[i : i + 1], int(pixels[i].argmax()) + 1), float(gain[i])) if gain[i] > 0 else (None, 0.0)
-
-    def best_correction(self) -> tuple[int | None, float]:
-        """The segment with most pixels that are not of its class."""
-        ids = self.workspace.ids()
-        pixels = self.table(ids)
-        mended = pixels.sum(axis=1) - pixels.max(axis=1)
-        i = int(mended.argmax())
-        return (int(ids[i]), float(mended[i])) if mended[i] >= 20 else (None, 0.0)
-
-    def mend(self, segment: int) -> None:
-        """Split by two strokes: the insides of the second class and of the rest; the parts get their classes."""
-        workspace = self.workspace
-        index = int(workspace.table.image[segment])
-        mask = workspace.segments(index) == segment
-        second = int(np.argsort(self.counts[segment])[-2])
-        on = mask & (self.truths[index] == second)
-        positive, negative = inner(on), inner(mask & ~on)
-        parts = np.concatenate(workspace.split(segment, positive, negative))
-        self.count(index)
-        workspace.embed()
-        for part in parts.tolist():
-            workspace.assign([part], int(self.counts[part].argmax()) + 1)
-
-
-def inner(mask: np.ndarray) -> np.ndarray:
-    """A thick stroke: the pixels at least half as deep inside as the deepest of the largest piece."""
-    pieces = components(mask, connectivity=1)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    depth = ndimage.distance_transform_edt(np.pad(pieces == sizes.argmax(), 1))[1:-1, 1:-1]
-    return depth >= max(depth.max() / 2, 1)
-
-
 def prepared(images: list[np.ndarray], truths: list[np.ndarray], perfect: bool, regions: float) -> Workspace:
     workspace = Workspace()
     workspace.add_images(images)
@@ -179,23 +67,14 @@ def prepared(images: list[np.ndarray], truths: list[np.ndarray], perfect: bool, 
             workspace.set_segments(i, components(truth + 1, connectivity=1))
     else:
         workspace.cut(regions=regions)
-    workspace.embed()
     return workspace
 
 
 def play(
-    images: list[np.ndarray],
-    truths: list[np.ndarray],
-    regions: float,
-    most: int,
-    *,
-    learn: bool,
-    correct: bool,
-    perfect: bool,
+    workspace: Workspace, truths: list[np.ndarray], tool: str, *, learn: bool, correct: bool, most: int
 ) -> list[tuple[int, float]]:
     """IoU after each action."""
-    workspace = prepared(images, truths, perfect, regions)
-    oracle = Oracle(workspace, truths, correct)
+    oracle = Oracle(workspace, truths, tool, correct)
     curve, spent, due = [(0, oracle.iou())], 0, list(LEARN_AT)
     while spent < most:
         cost = oracle.act()
@@ -210,19 +89,13 @@ def play(
     return curve
 
 
-def clicks(images: list[np.ndarray], truths: list[np.ndarray], regions: float) -> list[tuple[int, float]]:
-    """One click for each segment, the largest first."""
-    workspace = Workspace()
-    workspace.add_images(images)
-    workspace.cut(regions=regions)
-    oracle = Oracle(workspace, truths, correct=False)
-    ids = workspace.ids()
-    order = ids[np.argsort(-workspace.table.area[ids], kind="stable")]
+def clicks(workspace: Workspace, truths: list[np.ndarray]) -> list[tuple[int, float]]:
+    """One click for each segment."""
+    oracle = Oracle(workspace, truths, "click", False)
     curve = [(0, oracle.iou())]
-    for n, i in enumerate(order.tolist(), 1):
-        workspace.assign([i], int(oracle.counts[i].argmax()) + 1)
-        if n % 5 == 0 or n == len(order):
-            curve.append((n, oracle.iou()))
+    for n, i in enumerate(oracle.order.tolist(), 1):
+        workspace.assign([i], int(oracle.truth(np.array([i]))[0]) + 1)
+        curve.append((n, oracle.iou()))
     return curve
 
 
@@ -240,15 +113,22 @@ def oracle(arguments: argparse.Namespace) -> None:
     rows = []
     for name in arguments.data_set or DATA_SETS:
         images, truths = load(name, arguments.images)
-        curve = clicks(images, truths, arguments.regions)
-        n, limit = curve[-1]
-        print(f"\n{name}: {len(images)} images, {n} segments; perfect labels {limit:.3f}")
-        print(f"{'':32s}{''.join(f'{k:>7d}' for k in STEPS)}    end  | actions to 90, 95, 99 % of perfect labels")
-        told("click", curve, limit)
-        rows += [(name, "click", *point) for point in curve]
-        for key, (learn, correct, perfect) in VARIANTS.items():
-            curve = play(images, truths, arguments.regions, n, learn=learn, correct=correct, perfect=perfect)
-            told(key, curve, limit)
+        base = {}
+        for perfect in (False, True):
+            base[perfect] = clicks(prepared(images, truths, perfect, arguments.regions), truths)
+        n, limit = base[False][-1]
+        print(f"\n{name}: {len(images)} images, {n} segments; perfect labels {limit:.3f}", end="")
+        print(f"; {base[True][-1][0]} perfect segments")
+        print(f"{'':35s}{''.join(f'{k:>7d}' for k in STEPS)}    end  | actions to 90, 95, 99 % (factor)")
+        told("click", base[False], base[False])
+        rows += [(name, "click", *point) for point in base[False]]
+        for key, (tool, learn, correct, perfect) in VARIANTS.items():
+            curve = base[True]
+            if tool != "click":
+                workspace = prepared(images, truths, perfect, arguments.regions)
+                workspace.embed()
+                curve = play(workspace, truths, tool, learn=learn, correct=correct, most=n // 2)
+            told(key, curve, base[perfect])
             rows += [(name, key, *point) for point in curve]
             with (out / "explore.csv").open("w", newline="") as file:
                 writer = csv.writer(file)
@@ -257,10 +137,15 @@ def oracle(arguments: argparse.Namespace) -> None:
     figure(rows, out / "explore.png")
 
 
-def told(key: str, curve: list[tuple[int, float]], limit: float) -> None:
+def told(key: str, curve: list[tuple[int, float]], base: list[tuple[int, float]]) -> None:
+    """A line of the table; how many times fewer actions than one click for each segment."""
     line = "".join(f"{at(curve, k):7.3f}" for k in STEPS)
-    reach = [first_at(curve, share * limit) for share in (0.9, 0.95, 0.99)]
-    print(f"{key:32s}{line}{curve[-1][1]:7.3f}  | {reach}", flush=True)
+    reached = []
+    for share in SHARES:
+        wanted = share * base[-1][1]
+        spent, clicked = first_at(curve, wanted), first_at(base, wanted)
+        reached.append("-" if not spent or not clicked else f"{spent} ({clicked / spent:.1f})")
+    print(f"{key:35s}{line}{curve[-1][1]:7.3f}  | {'  '.join(reached)}", flush=True)
 
 
 def figure(rows: list[tuple[str, str, int, float]], path: Path) -> None:

@@ -16,6 +16,8 @@ from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder, make_encoder
 from napari_scribseg.explore.metric import Head, learn_head, unit_rows
 from napari_scribseg.explore.needs import need
+from napari_scribseg.explore.neighbours import nearest
+from napari_scribseg.explore.placing import add_to_plane
 from napari_scribseg.explore.plane import fit_plane
 from napari_scribseg.explore.uncertainty import uncertainty
 
@@ -71,25 +73,50 @@ def test_crops_see_nothing_but_the_segment(monkeypatch):
     assert batch[1, :, 70:150, 70:150].abs().mean() > 0.1
 
 
-def test_plane_parts_what_looks_different_and_takes_more(workspace, tmp_path):
+def test_plane_parts_what_looks_different_and_takes_more():
     features, kinds = clouds()
-    model, places = fit_plane(features, np.where(np.arange(40) < 20, kinds + 1, 0).astype(np.int32))
+    places = fit_plane(features, np.where(np.arange(40) < 20, kinds + 1, 0).astype(np.int32))
     middle = [places[kinds == k].mean(axis=0) for k in (0, 1)]
     within = max(np.linalg.norm(places[kinds == k] - middle[k], axis=1).mean() for k in (0, 1))
-    assert np.linalg.norm(middle[0] - middle[1]) > 2 * within
-    from napari_scribseg.explore.plane import add_to_plane
+    between = np.linalg.norm(middle[0] - middle[1])
+    assert between > 2 * within
+    fractions = []
+    more = add_to_plane(features[:2] * 1.001, features, places, lambda f, preview=None: fractions.append(f))
+    assert np.linalg.norm(more - places[:2], axis=1).max() < between / 2
+    assert fractions == [0, 1]
 
-    more = add_to_plane(model, features[:2] * 1.001)
-    assert np.linalg.norm(more - places[:2], axis=1).max() < np.linalg.norm(middle[0] - middle[1]) / 2
+
+def test_a_new_segment_between_two_groups_joins_the_one_it_is_more_like():
+    features, kinds = clouds()
+    places = np.where(kinds[:, None] == 0, [-5.0, 0], [5.0, 0]).astype(np.float32)
+    places += np.random.default_rng(1).normal(scale=0.1, size=places.shape).astype(np.float32)
+    mixed = unit_rows(0.6 * features[:1] + 0.4 * features[1:2])
+    assert add_to_plane(mixed, features, places)[0] == pytest.approx((-5, 0), abs=0.5)
+    lonely = add_to_plane(features[:3], features[:1], places[:1])
+    assert lonely == pytest.approx(np.repeat(places[:1], 3, axis=0), abs=1e-4)
+    same = add_to_plane(features[:2], np.repeat(features[:1], 9, axis=0), places[:9])
+    assert np.isfinite(same).all()
+
+
+@pytest.mark.parametrize("count", [1, 5, 40])
+def test_nearest_neighbours_are_the_nearest(count):
+    features, _ = clouds()
+    distance = np.linalg.norm(features[:, None] - features, axis=-1)
+    index, found = nearest(features, features, count, same=True)
+    assert (index[:, 0] == np.arange(40)).all()
+    assert found == pytest.approx(np.sort(distance, axis=1)[:, :count], abs=1e-3)
+    index, found = nearest(features[:7] + 0.01, features, count)
+    assert (np.diff(found, axis=1) >= 0).all()
+    assert np.linalg.norm(features[:7] + 0.01 - features[index[:, 0]], axis=1) == pytest.approx(found[:, 0], abs=1e-3)
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 6])
 def test_plane_of_few(n):
     features, _ = clouds(8)
-    places = fit_plane(features[:n], np.zeros(n, np.int32))[1]
+    places = fit_plane(features[:n], np.zeros(n, np.int32))
     assert places.shape == (n, 2)
     assert np.isfinite(places).all()
-    same = fit_plane(np.repeat(features[:1], 9, axis=0), np.zeros(9, np.int32))[1]
+    same = fit_plane(np.repeat(features[:1], 9, axis=0), np.zeros(9, np.int32))
     assert np.isfinite(same).all()
 
 

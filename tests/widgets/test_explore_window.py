@@ -117,8 +117,7 @@ class Hands:
 
 @pytest.fixture(autouse=True)
 def _quick_plane(monkeypatch):
-    monkeypatch.setattr(looks, "fit_plane", lambda f, *_a, **_k: (object(), 3 * plane._principal(f)))
-    monkeypatch.setattr(looks, "add_to_plane", lambda _model, f, *_a, **_k: 3 * plane._principal(f))
+    monkeypatch.setattr(looks, "fit_plane", lambda f, *_a, **_k: 3 * plane._principal(f))
 
 
 @pytest.fixture

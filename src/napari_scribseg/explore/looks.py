@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import InputError, Report, Segmentation
+from napari_scribseg.core import InputError, Report
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.explore.pictures import Picture
-from napari_scribseg.explore.plane import add_to_plane, fit_plane
+from napari_scribseg.explore.placing import add_to_plane
+from napari_scribseg.explore.plane import fit_plane
+from napari_scribseg.explore.progress import part
 from napari_scribseg.explore.segments import SegmentTable
 from napari_scribseg.explore.uncertainty import uncertainty
 
@@ -42,7 +44,6 @@ class Looks:
         self.view, self.backbone = "maps", ""
         self.head: Any = None
         self.rounds = 0  # of learning
-        self._model: Any = None
         self._lock = lock
         self._work = RLock()  # one long computation at a time
         self._digests: dict[int, str] = {}
@@ -62,7 +63,7 @@ class Looks:
             return
         with self._lock:
             self.view, self.backbone = view, backbone
-            self.head = self._model = None
+            self.head = None
             self.table.features = np.zeros((len(self.table.image), 0), dtype=np.float32)
             self.table.settled[:] = False
 
@@ -73,14 +74,17 @@ class Looks:
                 ids = self.table.ids()
             if not len(ids):
                 raise InputError("there are no segments to embed; cut the images first")
-            self._describe(ids, _part(report, 0, _DESCRIBING))
-            new = ids[~self.table.settled[ids]]
-            if refit or (self._model is None and len(new)):
+            self._describe(ids, part(report, 0, _DESCRIBING))
+            ids = ids[self.table.described(ids)]  # but for those that were cut away meanwhile
+            settled = self.table.settled[ids]
+            new = ids[~settled]
+            if refit or not settled.any():
                 new = ids
-                self._fit(ids, _part(report, _DESCRIBING, 1))
+                self._fit(ids, part(report, _DESCRIBING, 1))
             elif len(new):
-                places = add_to_plane(self._model, self.learned(new), _part(report, _DESCRIBING, 1))
-                self._place(new, places)
+                old, places = ids[settled], self.table.place[ids[settled]]
+                found = add_to_plane(self.learned(new), self.learned(old), places, part(report, _DESCRIBING, 1))
+                self._place(new, found)
             report(1.0)
             return new
 
@@ -91,7 +95,8 @@ class Looks:
         with self._work:
             with self._lock:
                 ids = self.table.ids()
-            self._describe(ids, _part(report, 0, 0.3))
+            self._describe(ids, part(report, 0, 0.3))
+            ids = ids[self.table.described(ids)]
             labels = self.table.label[ids].copy()
             known = labels > 0
             head = learn_head(
@@ -99,11 +104,11 @@ class Looks:
                 labels[known],
                 self.head,
                 seed=self.rounds,
-                report=_part(report, 0.3, 0.5),
+                report=part(report, 0.3, 0.5),
             )
             before, self.head = self.head, head
             try:
-                self._fit(ids, _part(report, 0.5, 1))
+                self._fit(ids, part(report, 0.5, 1))
             except BaseException:
                 self.head = before  # features and plane belong together
                 raise
@@ -113,7 +118,7 @@ class Looks:
     def local(self, ids: Ids, report: Report) -> Float32:
         """Places of a selection among themselves, shape (n, 2)."""
         self._require(ids)
-        return fit_plane(self.learned(ids), self.table.label[ids], local=True, report=report)[1]
+        return fit_plane(self.learned(ids), self.table.label[ids], local=True, report=report)
 
     def uncertainty(self, ids: Ids) -> Float32:
         """How uncertain the class of each segment is, 0 to 1; 1 without features."""
@@ -140,11 +145,8 @@ class Looks:
         start = self.table.place[ids]
         known = ~np.isnan(start[:, 0])
         warm = bool(known.all())
-        model, places = fit_plane(
-            self.learned(ids), self.table.label[ids].copy(), start if warm else None, report=report
-        )
+        places = fit_plane(self.learned(ids), self.table.label[ids].copy(), start if warm else None, report=report)
         with self._lock:
-            self._model = model
             self.table.settled[:] = False
         self._place(ids, places)
 
@@ -165,7 +167,7 @@ class Looks:
                 encoder,
                 int(image),
                 missing[self.table.image[missing] == image],
-                _part(report, n / len(images), (n + 1) / len(images)),
+                part(report, n / len(images), (n + 1) / len(images)),
             )
         if images:
             self.cache.prune()
@@ -194,12 +196,3 @@ class Looks:
         there = [i for i, key in enumerate(keys) if key in kept]
         with self._lock:
             self.table.set_features(ids[there], np.stack([kept[keys[i]] for i in there]))
-
-
-def _part(report: Report, start: float, stop: float) -> Report:
-    """A report for the part of a computation between two fractions."""
-
-    def told(fraction: float, preview: Segmentation[object] | None = None) -> None:
-        report(start + (stop - start) * fraction)
-
-    return told

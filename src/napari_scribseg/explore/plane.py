@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Cancelled, Report, silent
 from napari_scribseg.explore.needs import need
+from napari_scribseg.explore.neighbours import nearest
+from napari_scribseg.explore.placing import MIN_DISTANCE, NEIGHBOURS
+from napari_scribseg.explore.progress import part
 
-__all__ = ["add_to_plane", "fit_plane"]
+__all__ = ["fit_plane"]
 
-NEIGHBOURS, MIN_DISTANCE = 15, 0.01  # of the plane of all segments
 LOCAL_NEIGHBOURS, LOCAL_MIN_DISTANCE = 5, 0.1  # of a selection
 TARGET_WEIGHT = 0.5  # classes and looks count alike
 _FEWEST = 5  # points; fewer lie by their principal components
 _EXTENT = 10.0  # half the side of what UMAP starts from
+_SEARCHING = 0.2  # share of the time that the search of neighbours takes
 
 Float32 = NDArray[np.float32]
 _one_at_a_time = Lock()  # numba's simplest threading layer ends the process when two threads use it at once
@@ -33,8 +36,11 @@ def fit_plane(
     local: bool = False,
     seed: int = 0,
     report: Report = silent,
-) -> tuple[Any, Float32]:
+) -> Float32:
     """Places by UMAP (McInnes et al. 2018), semi-supervised by the classes so far.
+
+    Neighbours are found exactly, as products of matrices: up to tens of thousands of segments that is quicker than an
+    index, which has to be compiled first.
 
     Parameters
     ----------
@@ -51,9 +57,7 @@ def fit_plane(
 
     Returns
     -------
-    model : UMAP or None
-        For :func:`add_to_plane`; None where there are too few points.
-    places : ndarray of shape (n, 2), float32
+    ndarray of shape (n, 2), float32
 
     Raises
     ------
@@ -66,43 +70,24 @@ def fit_plane(
     umap = need("umap")
     report(0.0)
     if n < _FEWEST or np.ptp(features, axis=0).max() == 0:
-        return None, _principal(features)
+        return _principal(features)
     target = np.where(labels > 0, labels, -1) if (labels > 0).any() else None
+    count = min(LOCAL_NEIGHBOURS if local else NEIGHBOURS, n - 1)
     model = umap.UMAP(
-        n_neighbors=min(LOCAL_NEIGHBOURS if local else NEIGHBOURS, n - 1),
+        n_neighbors=count,
         min_dist=LOCAL_MIN_DISTANCE if local else MIN_DISTANCE,
         target_weight=TARGET_WEIGHT,
         init=_principal(features) if start is None else _centred(start),
         random_state=seed,
         n_jobs=1,
-        tqdm_kwds=_told(report),
+        precomputed_knn=nearest(features, features, count, same=True, report=part(report, 0, _SEARCHING)),
+        tqdm_kwds=_told(part(report, _SEARCHING, 1)),
     )
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about graphs in several parts, and about jobs
         model.fit(features, target)
     report(1.0)
-    return model, np.asarray(model.embedding_, dtype=np.float32)
-
-
-def add_to_plane(model: Any, features: Float32, report: Report = silent) -> Float32:
-    """Places for more segments, without moving those that are there.
-
-    Parameters
-    ----------
-    model : UMAP
-        As :func:`fit_plane` gave it.
-    features : ndarray of shape (n, D), float32
-
-    Returns
-    -------
-    ndarray of shape (n, 2), float32
-    """
-    model.tqdm_kwds = _told(report)
-    with _one_at_a_time, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        places = np.asarray(model.transform(features), dtype=np.float32)
-    report(1.0)
-    return places
+    return np.asarray(model.embedding_, dtype=np.float32)
 
 
 def _principal(features: Float32) -> Float32:

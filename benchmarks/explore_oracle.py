@@ -1,0 +1,182 @@
+"""A user made up from the truth, for benchmarks/explore.py.
+
+It works with the filter on what has no class yet, as a person does, and does what is worth most: pixels made right,
+each divided by the pixels of its class, because the mean IoU counts classes alike. It has
+
+- a box: a square around a segment that holds its nearest neighbours in the plane; at least nine tenths of them must be
+  of one class, which all of them get, so that a tenth may be wrong;
+- a lasso: a connected group of segments of one class. A segment belongs to a group if at least three quarters of its
+  eight nearest neighbours in the plane are of its class, so that nobody threads a lasso between mixed ones;
+- a click on one segment;
+- once all have a class, a click on a segment that has a wrong one;
+- a correction, charged as two actions: one stroke on the object, one off it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage, sparse
+from skimage.measure import label as components
+
+from napari_scribseg.explore import Workspace
+from napari_scribseg.explore.neighbours import nearest
+
+__all__ = ["Oracle"]
+
+PURE = 0.9  # of the segments in a box
+AROUND, ALIKE = 8, 0.75  # neighbours, and the share of them that must be of a segment's class in a lasso
+WORTH = 20  # pixels that a correction must make right at least
+
+Found = tuple[np.ndarray, int, float]  # segments, the class that they get, what that is worth
+
+
+class Oracle:
+    """Knows the truth of each segment, and acts on a workspace.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    truths : list of ndarray of shape (H, W)
+        Classes 0 to K - 1; class c is assigned as label c + 1.
+    tool : str
+        ``"box"`` or ``"lasso"``.
+    correct : bool
+        Whether it splits segments.
+    """
+
+    def __init__(
+        self, workspace: Workspace, truths: list[np.ndarray], tool: str = "box", correct: bool = False
+    ) -> None:
+        self.workspace, self.truths, self.tool, self.correct = workspace, truths, tool, correct
+        self.n_classes = int(max(t.max() for t in truths)) + 1
+        self.pixels = np.zeros((0, self.n_classes), dtype=np.int64)  # of each class in each segment, by id
+        for index in range(len(truths)):
+            self.count(index)
+        self.worth = 1 / np.maximum(self.pixels.sum(axis=0), 1)  # of a pixel of each class
+
+    @property
+    def order(self) -> np.ndarray:
+        """All segments, those first that are worth most."""
+        ids = self.workspace.ids()
+        return ids[np.argsort(-(self.pixels[ids].max(axis=1) * self.worth[self.truth(ids)]), kind="stable")]
+
+    def truth(self, ids: np.ndarray) -> np.ndarray:
+        """The most frequent class of segments, 0 to K - 1."""
+        return self.pixels[ids].argmax(axis=1)
+
+    def count(self, index: int) -> None:
+        """Look at the segments of an image."""
+        more = max(len(self.workspace.table) - len(self.pixels), 0)
+        self.pixels = np.concatenate((self.pixels, np.zeros((more, self.n_classes), dtype=np.int64)))
+        own, found = np.unique(self.workspace.segments(index), return_inverse=True)
+        mixed = found.ravel() * self.n_classes + self.truths[index].ravel()
+        self.pixels[own] = np.bincount(mixed, minlength=len(own) * self.n_classes).reshape(-1, self.n_classes)
+
+    def iou(self) -> float:
+        """Mean over the classes."""
+        ids = self.workspace.ids()
+        pixels, labels = self.pixels[ids], self.workspace.table.label[ids]
+        total = pixels.sum(axis=0)
+        scores = []
+        for c in np.flatnonzero(total):
+            own = pixels[labels == c + 1]
+            scores.append(own[:, c].sum() / (total[c] + own.sum() - own[:, c].sum()))
+        return float(np.mean(scores))
+
+    def act(self) -> int:
+        """Do the best thing; what it is charged, 0 where nothing is left."""
+        ids = self.workspace.filtered("unlabelled")
+        best = self._best(ids) if len(ids) else self._repair()
+        gain = 0.0 if best is None else best[2]
+        if self.correct:
+            segment, mended = self._worst()
+            if segment is not None and mended / 2 > gain:
+                self._mend(segment)
+                return 2
+        if best is None:
+            return 0
+        self.workspace.assign(best[0], best[1])
+        return 1
+
+    def _best(self, ids: np.ndarray) -> Found:
+        """The click, box or lasso on segments without a class that is worth most."""
+        truth = self.truth(ids)
+        right = self.pixels[ids].max(axis=1) * self.worth[truth]
+        i = int(right.argmax())
+        best = [i], int(truth[i]), float(right[i])
+        if len(ids) > 1:
+            places = self.workspace.places(ids)
+            if self.tool == "box":
+                more = _box(places, truth, right, self.pixels[ids].sum(axis=1)[:, np.newaxis] * self.worth)
+            else:
+                more = _lasso(places, truth, right)
+            best = max(best, more, key=lambda found: found[2])
+        return ids[best[0]], best[1] + 1, best[2]
+
+    def _repair(self) -> Found | None:
+        """A click on the segment whose wrong class costs most."""
+        ids = self.workspace.ids()
+        truth, labels = self.truth(ids), self.workspace.table.label[ids] - 1
+        gain = (truth != labels) * self.pixels[ids].max(axis=1) * self.worth[truth]
+        i = int(gain.argmax())
+        return (ids[i : i + 1], int(truth[i]) + 1, float(gain[i])) if gain[i] > 0 else None
+
+    def _worst(self) -> tuple[int | None, float]:
+        """The segment with most pixels that are not of its most frequent class."""
+        ids = self.workspace.ids()
+        second = np.argsort(self.pixels[ids], axis=1)[:, -2]
+        mended = self.pixels[ids, second]
+        gain = np.where(mended >= WORTH, mended * self.worth[second], 0)
+        i = int(gain.argmax())
+        return (int(ids[i]), float(gain[i])) if gain[i] > 0 else (None, 0.0)
+
+    def _mend(self, segment: int) -> None:
+        """Split by two strokes, inside the second class and inside the rest; the parts get their classes."""
+        workspace = self.workspace
+        index = int(workspace.table.image[segment])
+        mask = workspace.segments(index) == segment
+        on = mask & (self.truths[index] == int(np.argsort(self.pixels[segment])[-2]))
+        parts = np.concatenate(workspace.split(segment, _inner(on), _inner(mask & ~on)))
+        self.count(index)
+        workspace.embed()
+        for part in parts.tolist():
+            workspace.assign([part], int(self.pixels[part].argmax()) + 1)
+
+
+def _box(places: np.ndarray, truth: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Found:
+    """The best square around a segment; ``wrong`` is what a segment costs in each class, shape (n, K)."""
+    apart = np.abs(places[:, np.newaxis] - places).max(axis=2)
+    order = np.argsort(apart, axis=1, kind="stable")
+    held = np.arange(1, len(places) + 1)
+    best: Found = (order[0, :0], 0, 0.0)
+    for c in np.unique(truth).tolist():
+        own = (truth == c)[order]
+        worth = np.where(own, right[order], -wrong[:, c][order]).cumsum(axis=1)
+        worth[own.cumsum(axis=1) < PURE * held] = 0
+        i, last = np.unravel_index(int(worth.argmax()), worth.shape)
+        if worth[i, last] > best[2]:
+            best = order[i, : last + 1], c, float(worth[i, last])
+    return best
+
+
+def _lasso(places: np.ndarray, truth: np.ndarray, right: np.ndarray) -> Found:
+    """The best connected group of one class."""
+    count = min(AROUND + 1, len(places))
+    near = nearest(places, places, count, same=True)[0][:, 1:]
+    inside = (truth[near] == truth[:, np.newaxis]).mean(axis=1) >= ALIKE
+    rows, columns = np.repeat(np.arange(len(places)), count - 1), near.ravel()
+    linked = inside[rows] & inside[columns] & (truth[rows] == truth[columns])
+    graph = sparse.coo_matrix((linked[linked], (rows[linked], columns[linked])), shape=(len(places),) * 2)
+    _, group = sparse.csgraph.connected_components(graph, directed=False)
+    worth = np.bincount(group[inside], right[inside], minlength=group.max() + 1)
+    chosen = np.flatnonzero((group == worth.argmax()) & inside)
+    return chosen, int(truth[chosen[0]]) if len(chosen) else 0, float(worth.max())
+
+
+def _inner(mask: np.ndarray) -> np.ndarray:
+    """A thick stroke: the pixels at least half as deep inside as the deepest of the largest piece."""
+    pieces = components(mask, connectivity=1)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    depth = ndimage.distance_transform_edt(np.pad(pieces == sizes.argmax(), 1))[1:-1, 1:-1]
+    return depth >= max(depth.max() / 2, 1)
