@@ -245,9 +245,12 @@ def smooth_line(knots: NDArray[np.float64], deviation: float) -> tuple[NDArray[n
         return (1 - way) * knots[0] + way * knots[1], np.zeros(n, dtype=np.intp)
     at = np.append(0, np.cumsum(np.sqrt(np.hypot(*np.diff(knots, axis=0).T))))  # centripetal: swings out less
     at /= at[-1]
-    # full output: a deviation met only roughly is no reason to warn
-    fitted: Any = splprep(knots.T, u=at, k=min(3, len(knots) - 1), s=len(knots) * deviation**2, full_output=1)
-    spline = fitted[0][0]
+    spline = _spline(knots, at, deviation)
+    position = np.linspace(0, 1, n)
+    line = np.stack(splev(position, spline), axis=1)
+    if not _stays_near(line, knots):  # few points, far from one another: between them a smooth curve may go anywhere
+        position = np.unique(np.append(position, at))
+        spline = _spline(np.stack([np.interp(position, at, axis) for axis in knots.T], axis=1), position, deviation)
     while True:
         position = np.linspace(0, 1, n)
         line = np.stack(splev(position, spline), axis=1)
@@ -257,6 +260,20 @@ def smooth_line(knots: NDArray[np.float64], deviation: float) -> tuple[NDArray[n
         n = int(np.ceil(n * gap / 0.45))
     stretch = np.clip(np.searchsorted(at, position, side="right") - 1, 0, len(knots) - 2)
     return line, stretch.astype(np.intp)
+
+
+def _spline(points: NDArray[np.float64], at: NDArray[np.float64], deviation: float) -> Any:
+    """Knots and coefficients of a B-spline that passes the points at ``at``, as :func:`scipy.interpolate.splev` has it."""
+    # full output: a deviation met only roughly is no reason to warn
+    fitted: Any = splprep(points.T, u=at, k=min(3, len(points) - 1), s=len(points) * deviation**2, full_output=1)
+    return fitted[0][0]
+
+
+def _stays_near(line: NDArray[np.float64], points: NDArray[np.float64]) -> bool:
+    """Whether a line leaves the box around some points by less than the longest way between two of them."""
+    longest = np.abs(np.diff(points, axis=0)).max()
+    beyond = np.maximum(points.min(axis=0) - line, line - points.max(axis=0)).max()
+    return bool(np.isfinite(line).all() and beyond < longest)
 
 
 def paint(line: NDArray[np.float64], radius: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
