@@ -16,6 +16,7 @@ pytest.importorskip("higra")
 
 from napari_scribseg.explore import looks, plane
 from napari_scribseg.io import read_labels
+from napari_scribseg.widgets.explore import work
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
 from napari_scribseg.widgets.explore.keeper import kept_workspaces
 from napari_scribseg.widgets.segmentation import SegmentationWidget
@@ -117,7 +118,8 @@ class Hands:
 
 @pytest.fixture(autouse=True)
 def _quick_plane(monkeypatch):
-    monkeypatch.setattr(looks, "fit_plane", lambda f, *_a, **_k: 3 * plane._principal(f))
+    monkeypatch.setattr(looks, "fit_plane_apart", lambda f, *_a, **_k: 3 * plane._principal(f))
+    monkeypatch.setattr(work, "start", lambda: None)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report
+from napari_scribseg.explore.apart import fit_plane_apart
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.explore.pictures import Picture
 from napari_scribseg.explore.placing import add_to_plane
@@ -38,10 +39,18 @@ class Looks:
     """
 
     def __init__(
-        self, table: SegmentTable, pictures: Sequence[Picture], lock: RLock, device: str, cache: FeatureCache
+        self,
+        table: SegmentTable,
+        pictures: Sequence[Picture],
+        lock: RLock,
+        device: str,
+        cache: FeatureCache,
+        *,
+        apart: bool,
     ) -> None:
         self.table, self.pictures, self.device, self.cache = table, pictures, device, cache
         self.view, self.backbone = "maps", ""
+        self._fit_plane = fit_plane_apart if apart else fit_plane
         self.head: Any = None
         self.rounds = 0  # of learning
         self._lock = lock
@@ -118,7 +127,7 @@ class Looks:
     def local(self, ids: Ids, report: Report) -> Float32:
         """Places of a selection among themselves, shape (n, 2)."""
         self._require(ids)
-        return fit_plane(self.learned(ids), self.table.label[ids], local=True, report=report)
+        return self._fit_plane(self.learned(ids), self.table.label[ids], local=True, report=report)
 
     def uncertainty(self, ids: Ids) -> Float32:
         """How uncertain the class of each segment is, 0 to 1; 1 without features."""
@@ -145,7 +154,9 @@ class Looks:
         start = self.table.place[ids]
         known = ~np.isnan(start[:, 0])
         warm = bool(known.all())
-        places = fit_plane(self.learned(ids), self.table.label[ids].copy(), start if warm else None, report=report)
+        places = self._fit_plane(
+            self.learned(ids), self.table.label[ids].copy(), start if warm else None, report=report
+        )
         with self._lock:
             self.table.settled[:] = False
         self._place(ids, places)

@@ -40,12 +40,12 @@ class Reader:
 
     _classes: ClassTable
 
-    def __init__(self, device: str, cache: FeatureCache) -> None:
+    def __init__(self, device: str, cache: FeatureCache, *, apart: bool) -> None:
         self.pictures: list[Picture] = []
         self.table = SegmentTable()
         self._lock = RLock()
         self._editor = Editor(self.table, self.pictures, self._lock, device)
-        self._looks = Looks(self.table, self.pictures, self._lock, device, cache)
+        self._looks = Looks(self.table, self.pictures, self._lock, device, cache, apart=apart)
 
     @property
     def settings(self) -> CutSettings:

@@ -36,6 +36,8 @@ class Workspace(Reader):
         Where encoders run: ``"auto"``, ``"cpu"``, ``"cuda"``.
     cache : PathLike, optional
         Folder for features; the user's cache folder by default.
+    own_process : bool
+        Lay out planes in a process of their own: for windows, which stand still while UMAP gets ready in theirs.
 
     Attributes
     ----------
@@ -72,9 +74,10 @@ class Workspace(Reader):
         *,
         device: str = "auto",
         cache: str | PathLike[str] | None = None,
+        own_process: bool = False,
     ) -> None:
         folder = default_folder() if cache is None else Path(cache)
-        super().__init__(device, FeatureCache(folder))
+        super().__init__(device, FeatureCache(folder), apart=own_process)
         self._classes = classes or ClassTable()
 
     # images
@@ -356,6 +359,7 @@ class Workspace(Reader):
         *,
         device: str = "auto",
         cache: str | PathLike[str] | None = None,
+        own_process: bool = False,
     ) -> Workspace:
         """Go on with a workspace from a file.
 
@@ -365,7 +369,7 @@ class Workspace(Reader):
             If the file is missing, damaged, not a workspace or from a newer version, or an image of it is not where it
             was nor beside the file, or has changed its size.
         """
-        workspace = cls(device=device, cache=cache)
+        workspace = cls(device=device, cache=cache, own_process=own_process)
         storage.restore(workspace, Path(path).expanduser())
         return workspace
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QSplitter, 
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import CutSettings, Workspace
+from napari_scribseg.explore.apart import stop
 from napari_scribseg.io.labels import LABEL_EXTENSIONS
 from napari_scribseg.widgets.class_table import ClassTableView
 from napari_scribseg.widgets.dispatch import Dispatcher
@@ -65,7 +66,7 @@ class ExploreWidget(Docked):
         self.work = Work(lambda: self.exploration, self.jobs, self.dispatcher, self)
         self.keeper = Keeper(self.dispatcher, self.notify)
         self._lay_out()
-        self._begin(Workspace(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND)))
+        self._begin(Workspace(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND), own_process=True))
         self._connect()
         self._on_theme()
         self.classes.select(1)
@@ -337,6 +338,7 @@ class ExploreWidget(Docked):
         self.viewer.events.theme.disconnect(self._on_theme)
         self.images.close_events()
         self.dispatcher.close()
+        stop()
 
 
 def _column(panels: tuple[QWidget, ...]) -> QScrollArea:

@@ -1,9 +1,13 @@
-"""What is done in the background when the explorer opens, so that the first frame and the first cut find it done."""
+"""What is done in the background when the explorer opens, so that first frame, cut and round of learning find it done."""
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 
+from napari_scribseg.core import InputError
+from napari_scribseg.explore.needs import need
 from napari_scribseg.widgets.colors import warm_up_labels
 from napari_scribseg.widgets.dispatch import Dispatcher
 from napari_scribseg.widgets.explore.scene import Scene
@@ -11,9 +15,16 @@ from napari_scribseg.widgets.explore.tiles import Tiles
 
 __all__ = ["warm_up"]
 
+_PACKAGES = (  # their import holds Python's lock, and the window with it, for longer than a person likes later on
+    "higra",
+    "sklearn.cluster",
+    "pytorch_metric_learning.losses",
+    "pytorch_metric_learning.samplers",
+)
+
 
 def warm_up(dispatcher: Dispatcher) -> None:
-    """Load the compiled loops of the plane; the very first time they are compiled."""
+    """Load the compiled loops of the plane, which the very first time are compiled, and the packages of the extra."""
     dispatcher.aside(_warm_up, lambda _none: None, lambda _error: None)
 
 
@@ -25,3 +36,14 @@ def _warm_up() -> None:
     tiles.put(ids[:2], np.zeros((2, tiles.side, tiles.side, 3), dtype=np.uint8))
     scene.frame(60, 60)
     warm_up_labels()
+    for name in _PACKAGES:
+        with contextlib.suppress(InputError):  # told when it is needed
+            need(name)
+    _describe_one()
+
+
+def _describe_one() -> None:
+    """Load the shipped network and show it a small picture."""
+    from napari_scribseg.explore.encoders import MapEncoder
+
+    MapEncoder().describe(np.zeros((1, 16, 16), dtype=np.float32), np.zeros((16, 16), dtype=np.int32))

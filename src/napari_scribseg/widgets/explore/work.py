@@ -11,6 +11,7 @@ from napari.layers import Labels
 
 from napari_scribseg.core import ClassTable, InputError, Report
 from napari_scribseg.explore import Added, Workspace
+from napari_scribseg.explore.apart import start
 from napari_scribseg.widgets.colors import class_colormap, class_features
 from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.exploration import Exploration
@@ -143,6 +144,7 @@ class Work:
             images = [index]
 
         def cut(report: Report) -> tuple[int, ...]:
+            start()  # it gets ready meanwhile
             return workspace.cut(images, **how, report=report, **settings)
 
         def done(changed: tuple[int, ...]) -> None:
@@ -285,7 +287,7 @@ class Work:
             count = len(workspace.pictures)
             self.view.say(f"Resumed {count} images and {len(workspace.ids())} segments from {path.name}")
 
-        self._start(f"Opening {path.name}", lambda _report: Workspace.load(path), done)
+        self._start(f"Opening {path.name}", lambda _report: Workspace.load(path, own_process=True), done)
 
 
 _HINT = "draw a box or lasso around some, then press a class number"
