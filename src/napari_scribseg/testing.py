@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Cancelled, Engine, EngineInfo, Image, InputError, Scribbles, Segmentation
+from napari_scribseg.core import (
+    Cancelled,
+    Engine,
+    EngineInfo,
+    Image,
+    InputError,
+    LossCurve,
+    Scribbles,
+    Segmentation,
+    pictures_of,
+)
 
 __all__ = ["check_engine", "two_discs"]
 
@@ -49,7 +59,8 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
 
     It is run on small made pictures of one and three channels: shapes, types, sums and stroke pixels of the answer;
     that inputs are left alone, that the same input gives the same answer, warm or cold; progress, cancelling, and one
-    clear error for each kind of bad input. If ``info.min_classes`` is 1, it is also given strokes of one class of two.
+    clear error for each kind of bad input. If ``info.min_classes`` is 1, it is also given strokes of one class of two;
+    if it has pictures, they are looked at.
 
     Parameters
     ----------
@@ -87,6 +98,7 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
         _promise(all(0 <= f <= 1 for f in fractions), f"progress lies in [0, 1]; it was {fractions}")
         _check_repeats(engine, image, scribbles, answer, device)
         _check_cancel(engine, image, scribbles, device)
+    _check_pictures(engine, device)
     if engine.info.min_classes == 1:
         _check_single_class(engine, device)
     _check_bad_input(engine, device)
@@ -119,6 +131,7 @@ def _check_answer(answer: Segmentation[Any], scribbles: Scribbles) -> None:
     _promise(bool(np.allclose(p.sum(0), 1, atol=1e-4)), "probabilities sum to 1")
     known = scribbles.seeds >= 0
     _promise(np.array_equal(answer.labels[known], scribbles.seeds[known]), "every stroke pixel is obeyed")
+    _promise(answer.curve is None or isinstance(answer.curve, LossCurve), "a curve is a LossCurve, or None")
 
 
 def _check_repeats(
@@ -144,6 +157,26 @@ def _check_cancel(engine: Engine[Any], image: Image, scribbles: Scribbles, devic
         _check_answer(engine.segment(image, scribbles, state), scribbles)
         return
     raise AssertionError("broken promise: segment reports at least once, and lets Cancelled through")
+
+
+def _check_pictures(engine: Engine[Any], device: str) -> None:
+    """What an engine shows of an image is a colour picture of its size; another name gets an InputError."""
+    names = pictures_of(engine)
+    if not names:
+        return
+    image, _, _ = two_discs(channels=3)
+    state = engine.prepare(image, device)
+    picture: Callable[..., Any] = engine.picture  # type: ignore[attr-defined]
+    for name in names:
+        found = picture(name, state)
+        right = isinstance(found, np.ndarray) and (found.shape, found.dtype) == ((*image.shape, 3), np.dtype("float32"))
+        _promise(right, f"the picture {name!r} is a float32 array of shape (H, W, 3)")
+        _promise(bool((found >= 0).all() and (found <= 1).all()), f"the picture {name!r} goes from 0 to 1")
+    try:
+        picture("no such picture", state)
+    except InputError:
+        return
+    raise AssertionError("broken promise: a picture that the engine does not have raises InputError")
 
 
 def _check_single_class(engine: Engine[Any], device: str) -> None:

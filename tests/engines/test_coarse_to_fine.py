@@ -133,8 +133,13 @@ def test_the_fit_is_kept_for_the_image():
 def test_learning_makes_the_error_on_held_back_masks_smaller():
     image, scribbles, _ = two_discs(channels=3)
     engine = dataclasses.replace(SMALL, samples=64, epochs=6, sloppiness=0.0)
-    curve = engine.segment(image, scribbles, engine.prepare(image, "cpu")).state.fit.curve
-    assert min(curve) < curve[0]
+    answer = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
+    scores = answer.state.fit.scores
+    assert min(scores) < scores[0]
+    curve = answer.curve
+    assert list(curve.held_back[np.isfinite(curve.held_back)]) == scores
+    assert curve.steps[-1] == curve.most == 6 * 6
+    assert curve.kept in 6 * np.arange(1, 7)
 
 
 def test_a_large_image_is_fitted_smaller_and_answered_whole():

@@ -66,14 +66,14 @@ def test_weights_after_some_steps_are_those_of_the_whole_image():
     planes = torch.rand(3, 19, 26, dtype=torch.float64)
     samples = Samples.of(random_strokes((19, 26)), 0.0, 0)
     ours, whole = pixel_net(3), pixel_net(3)
-    fit(list(ours.parameters()), PixelLearner(ours, planes, samples).descend, None, 25, 1e-2, lambda _: None)
+    fit(list(ours.parameters()), PixelLearner(ours, planes, samples).descend, None, 25, 1e-2, lambda *_: None)
     fit(
         list(whole.parameters()),
         lambda: by_graph(whole, lambda: on_whole_image(whole, planes, samples)),
         None,
         25,
         1e-2,
-        lambda _: None,
+        lambda *_: None,
     )
     start = pixel_net(3)
     for a, b, c in zip(ours.parameters(), whole.parameters(), start.parameters(), strict=True):
@@ -148,7 +148,7 @@ class Bowl(nn.Module):
 
 def test_the_best_weights_on_what_is_held_back_are_kept():
     bowl = Bowl()
-    curve = fit([bowl.at], bowl.descend, lambda: (bowl.at - 2.0) ** 2 + 1, 1000, 0.1, lambda _: None)
+    curve = fit([bowl.at], bowl.descend, lambda: (bowl.at - 2.0) ** 2 + 1, 1000, 0.1, lambda *_: None)
     assert abs(float(bowl.at.detach()) - 2.0) < 0.5
     assert curve.kept < curve.steps[-1] < 1000
     assert curve.held_back[curve.steps == curve.kept] == curve.held_back.min()
@@ -158,7 +158,7 @@ def test_the_best_weights_on_what_is_held_back_are_kept():
 
 def test_without_a_judge_every_step_is_taken():
     bowl = Bowl()
-    curve = fit([bowl.at], bowl.descend, None, 33, 0.1, lambda _: None)
+    curve = fit([bowl.at], bowl.descend, None, 33, 0.1, lambda *_: None)
     assert (curve.kept, curve.steps[-1]) == (33, 33)
     assert np.isnan(curve.held_back).all()
 

@@ -1,7 +1,8 @@
 """The vocabulary: images, scribbles, engines and what they return. Needs numpy only."""
 
 from napari_scribseg.core.classes import ClassTable, LabelClass
-from napari_scribseg.core.engine import Engine, EngineInfo, Range, Report, Segmentation, silent
+from napari_scribseg.core.curve import LossCurve
+from napari_scribseg.core.engine import Engine, EngineInfo, Range, Report, Segmentation, pictures_of, silent
 from napari_scribseg.core.errors import Cancelled, InputError
 from napari_scribseg.core.geometry import Geometry
 from napari_scribseg.core.image import Image
@@ -19,6 +20,7 @@ __all__ = [
     "Image",
     "InputError",
     "LabelClass",
+    "LossCurve",
     "Range",
     "Report",
     "Scribbles",
@@ -28,5 +30,6 @@ __all__ = [
     "engine_infos",
     "engine_names",
     "get_engine",
+    "pictures_of",
     "silent",
 ]

@@ -8,11 +8,12 @@ from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.core.errors import Cancelled
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
 
-__all__ = ["Cancelled", "Engine", "EngineInfo", "Range", "Report", "Segmentation", "silent"]
+__all__ = ["Cancelled", "Engine", "EngineInfo", "Range", "Report", "Segmentation", "pictures_of", "silent"]
 
 State = TypeVar("State")
 State_co = TypeVar("State_co", covariant=True)
@@ -80,12 +81,15 @@ class Segmentation(Generic[State]):
         What the engine chose by itself, one short sentence each, for the user to read.
     outlines : bool
         Whether closed strokes were read as rough outlines, so that their own pixels need not have their class.
+    curve : LossCurve or None
+        How the fit went, of an engine that fits a network to the image; of a preview, how far it has come.
     """
 
     probabilities: NDArray[np.float32]
     state: State
     notes: tuple[str, ...] = ()
     outlines: bool = False
+    curve: LossCurve | None = None
 
     @property
     def labels(self) -> NDArray[np.intp]:
@@ -128,6 +132,13 @@ class Engine(Protocol[State]):
     """A segmentation method: a frozen dataclass whose fields are its parameters.
 
     An engine keeps nothing between calls: what it wants to remember goes into the state that it returns.
+
+    It may offer more, which is found by its name:
+
+    - ``slices``, an odd int: it is prepared with so many slices, the one in question in the middle, as channels.
+    - ``unprompted(state)``: probabilities of shape (K, H, W) without any strokes.
+    - ``pictures``, a tuple of str, and ``picture(name, state)``: colour pictures of what it sees in the image, of shape
+      (H, W, 3), float32, from 0 to 1, for people to look at; ``pictures`` names those that its parameters give.
     """
 
     info: ClassVar[EngineInfo]
@@ -153,3 +164,8 @@ class Engine(Protocol[State]):
             If ``report`` asked for it; ``state`` stays usable.
         """
         ...
+
+
+def pictures_of(engine: object) -> tuple[str, ...]:
+    """Names of the colour pictures that an engine can show of an image; most have none."""
+    return tuple(getattr(engine, "pictures", ()))

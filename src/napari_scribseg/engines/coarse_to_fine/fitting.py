@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_scribseg.core import LossCurve
 from napari_scribseg.engines.coarse_to_fine.shapes import draw_shape, find_regions, sloppy_cells, snap
 from napari_scribseg.nets.upscaler import Upscaler, UpscalerConfig
 
@@ -22,6 +23,7 @@ __all__ = ["Fit"]
 
 _HELD_BACK = 0.25  # of the samples, as published
 _BATCH = 8
+_EACH = 10  # steps, or a few more, of which the curve shows the mean error
 _RATE = 2e-3
 _START = 3.0  # the enlarged mask before the sigmoid, where the mask is predicted
 _PATIENCE = 2  # epochs without a gain before the rate falls
@@ -42,6 +44,11 @@ class Fit:
         From above 0 (black) to 1.
     device : str
         Where it computes.
+
+    Attributes
+    ----------
+    scores : list of float
+        Mean squared error at the samples held back, after each round through the others.
     """
 
     def __init__(self, engine: CoarseToFine, picture: NDArray[np.float32], device: str) -> None:
@@ -52,13 +59,34 @@ class Fit:
         self.image = torch.from_numpy(picture)[None].to(device)
         self.net = self._network()
         self.small = torch.nn.functional.adaptive_avg_pool2d(self.image, self.net.grid)
-        self.curve: list[float] = []
+        self.scores: list[float] = []
+        self._rows: list[tuple[int, float, float]] = []  # of the curve
+        self._kept = 0
         self.progress = 0.0
 
     @property
     def done(self) -> bool:
         """Whether the network is ready."""
         return self._steps is None
+
+    @property
+    def points(self) -> int:
+        """Points of the curve by now."""
+        return len(self._rows)
+
+    @property
+    def curve(self) -> LossCurve | None:
+        """How the fit goes, in mean squared errors: means of a few steps, and of what is held back after each round."""
+        if not self._rows:
+            return None
+        steps, fitted, held_back = (np.asarray(column) for column in zip(*self._rows, strict=True))
+        rounds = -(-(self._engine.samples - self._held) // _BATCH)
+        return LossCurve(steps, fitted, held_back, self._kept or int(steps[-1]), self._engine.epochs * rounds)
+
+    @property
+    def _held(self) -> int:
+        """Samples that are held back."""
+        return max(int(_HELD_BACK * self._engine.samples), 1)
 
     def advance(self, told: Callable[[float], None]) -> None:
         """Go on until the fit ends; ``told`` gets the share done between steps, and may raise to stop."""
@@ -130,11 +158,12 @@ class Fit:
             if number % 16 == 15:
                 yield 0.1 * number / engine.samples
         bits, shown = np.stack(masks), torch.from_numpy(np.stack(cells)).float()[:, None]
-        held = max(int(_HELD_BACK * engine.samples), 1)
+        held = self._held
         optimiser = torch.optim.Adam(self.net.parameters(), lr=_RATE)
         noise = torch.Generator().manual_seed(engine.seed)
         random = np.random.default_rng([engine.seed, engine.samples])
-        best, weights, waited, falls = np.inf, None, 0, 0
+        best, weights, waited, falls, step = np.inf, None, 0, 0, 0
+        recent: list[Tensor] = []  # losses that the curve does not show yet
         for epoch in range(engine.epochs):
             order = held + random.permutation(engine.samples - held)
             for start in range(0, len(order), _BATCH):
@@ -143,11 +172,19 @@ class Fit:
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
+                step += 1
+                recent.append(loss.detach())
+                if len(recent) == _EACH and len(order) - start > _EACH * _BATCH:
+                    self._rows.append((step, float(torch.stack(recent).mean()), np.nan))
+                    recent.clear()
                 yield 0.1 + 0.9 * (epoch + start / len(order)) / engine.epochs
             score = self._held_back(bits[:held], shown[:held])
-            self.curve.append(score)
+            self.scores.append(score)
+            self._rows.append((step, float(torch.stack(recent).mean()), score))
+            recent.clear()
             if score < _GAIN * best:
                 best, weights, waited = score, copy.deepcopy(self.net.state_dict()), 0
+                self._kept = step
                 continue
             waited += 1
             if waited > _PATIENCE:

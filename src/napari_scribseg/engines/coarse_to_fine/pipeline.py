@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,7 @@ _DARKEST = 0.2  # the image's black; 0 is what is hidden
 _FITTED = 0.95  # of the progress that the fit takes
 _PREVIEW = 0.9  # probability of what is only drawn yet
 _AT_ONCE = 8  # classes
+_SHOWN_AFTER = 0.5  # seconds between two looks at the curve
 _FEW = 9  # cells, below which an object is too small for the grid
 
 
@@ -72,12 +75,12 @@ def segment(
         )
         preview: Segmentation[Any] = _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, ())
         report(0.01, preview)
-        fit.advance(lambda share: report(0.01 + (_FITTED - 0.01) * share))
+        fit.advance(_watched(fit, preview, report))
     report(_FITTED)
     shares = _class_shares(engine, cells, scribbles.n_classes, drawing.background, state)
     notes: tuple[str, ...] = (
-        f"a network of {grid[0]} x {grid[1]} cells, fitted in {len(fit.curve)} rounds; "
-        f"error on what was held back {min(fit.curve):.4f}",
+        f"a network of {grid[0]} x {grid[1]} cells, fitted in {len(fit.scores)} rounds; "
+        f"error on what was held back {min(fit.scores):.4f}",
     )
     covered = np.bincount(cells.reshape(-1), minlength=scribbles.n_classes)
     few = [scribbles.ids[k] for k in np.unique(drawing.areas[drawing.areas >= 0]) if covered[k] < _FEW]
@@ -87,6 +90,20 @@ def segment(
     answer = _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, notes)
     report(1.0)
     return answer
+
+
+def _watched(fit: Fit, preview: Segmentation[Any], report: Report) -> Callable[[float], None]:
+    """Reports the share of a fit, and now and then the curve so far with what is drawn."""
+    shown, known = time.monotonic(), fit.points
+
+    def tell(share: float) -> None:
+        nonlocal shown, known
+        news = fit.points > known and time.monotonic() - shown >= _SHOWN_AFTER
+        if news:
+            shown, known = time.monotonic(), fit.points
+        report(0.01 + (_FITTED - 0.01) * share, replace(preview, curve=fit.curve) if news else None)
+
+    return tell
 
 
 def _class_shares(
@@ -121,7 +138,7 @@ def _answer(
     shares /= shares.sum(axis=0)
     exact = drawing.strokes >= 0
     shares[:, exact] = _one_hot(drawing.strokes[exact], len(shares))
-    return Segmentation(shares, state, notes, outlines=bool((drawing.areas >= 0).any()))
+    return Segmentation(shares, state, notes, outlines=bool((drawing.areas >= 0).any()), curve=state.fit.curve)
 
 
 def _one_hot(labels: NDArray[np.int32], n_classes: int) -> NDArray[np.float32]:

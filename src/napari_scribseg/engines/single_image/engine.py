@@ -18,6 +18,9 @@ from napari_scribseg.core import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_scribseg.engines.single_image.pipeline import FitState, PixelEngine
 
 __all__ = ["CNN", "PWN", "CNNReg", "FineTune", "Inputs", "UNetSingle"]
@@ -38,6 +41,7 @@ _Width = Annotated[int, Range(1, 512, 1, "channels of a layer")]
 _Depth = Annotated[int, Range(1, 16, 1, "layers before the last one")]
 _Kernel = Annotated[int, Range(1, 15, 2, "side of the convolutions, in pixels; odd")]
 _Seed = Annotated[int, Range(0, 2**31 - 1, 1, "of the first weights; the same seed gives the same answer")]
+_SEMANTIC = "semantic features"
 _HeldBack = Annotated[float, Range(0, 0.5, 0.05, "share of the strokes that only judges when to stop")]
 
 
@@ -56,6 +60,24 @@ class _FittedToOneImage:
         if len(image.shape) not in self.info.ndim:
             raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
         return prepare(cast("PixelEngine", self), image, device)
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The names that :meth:`picture` takes: semantic features, where they are an input."""
+        return (_SEMANTIC,) if "semantic" in str(getattr(self, "inputs", "")).split("+") else ()
+
+    def picture(self, name: str, state: FitState) -> NDArray[np.float32]:
+        """What the network sees, as colours of shape (H, W, 3), from 0 to 1.
+
+        Raises
+        ------
+        InputError
+            If there is no picture of this name, such as without semantic inputs.
+        """
+        found = state.semantic if name in self.pictures else None
+        if found is None:
+            raise InputError(f"there is no picture {name!r}; {self.info.name} has {', '.join(self.pictures) or 'none'}")
+        return found
 
     def segment(
         self, image: Image, scribbles: Scribbles, state: FitState, report: Report = silent

@@ -4,48 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["LossCurve", "by_graph", "fit", "one_thread"]
+from napari_scribseg.core import LossCurve
+
+__all__ = ["Tell", "by_graph", "fit", "one_thread"]
 
 _EACH = 5  # steps between two looks at the strokes that are held back
 _PATIENCE = 8  # looks without a better loss after which the fit ends
 _BETTER = 1e-3  # share by which a loss must fall to count as better
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LossCurve:
-    """How a fit went, to be plotted.
-
-    Attributes
-    ----------
-    steps : ndarray of shape (M,)
-        Numbers of steps taken.
-    fitted : ndarray of shape (M,)
-        Mean cross-entropy, with the penalty where there is one, at the strokes that were fitted to.
-    held_back : ndarray of shape (M,)
-        Mean cross-entropy at those that were not; NaN without any.
-    kept : int
-        The number of steps whose weights were kept.
-    """
-
-    steps: NDArray[np.int64]
-    fitted: NDArray[np.float64]
-    held_back: NDArray[np.float64]
-    kept: int
-
-    def describe(self) -> str:
-        """In one sentence, for the notes of an answer."""
-        at = int(np.searchsorted(self.steps, self.kept))
-        said = f"kept the weights of step {self.kept} of {self.steps[-1]}, loss {self.fitted[at]:.3g} at the strokes"
-        if np.isnan(self.held_back[at]):
-            return said
-        return f"{said}, {self.held_back[at]:.3g} at those held back"
+Tell = Callable[[float, Callable[[], LossCurve]], None]
 
 
 @contextmanager
@@ -73,7 +45,7 @@ def fit(
     judge: Callable[[], Tensor] | None,
     steps: int,
     rate: float,
-    tell: Callable[[float], None],
+    tell: Tell,
 ) -> LossCurve:
     """Fit parameters in place.
 
@@ -90,7 +62,7 @@ def fit(
     rate : float
         Of Adam.
     tell : callable
-        Called every few steps with the share of them; may raise to end the fit.
+        Called every few steps with the share of them, and what gives the curve so far; may raise to end the fit.
 
     Returns
     -------
@@ -111,11 +83,15 @@ def fit(
             best, kept = judged, step
             best_weights = [p.detach().clone() for p in parameters]
 
+    def curve() -> LossCurve:
+        taken, fitted, held_back = (np.asarray(column) for column in zip(*rows, strict=True))
+        return LossCurve(taken, fitted, held_back, kept, steps)
+
     for step in range(steps):
         value = descend()
         if step % _EACH == 0:
-            tell(step / steps)
             look(step, float(value))
+            tell(step / steps, curve)
             if len(rows) - 1 - kept // _EACH >= _PATIENCE:
                 break
         optimizer.step()
@@ -124,5 +100,4 @@ def fit(
     with torch.no_grad():
         for parameter, weights in zip(parameters, best_weights, strict=True):
             parameter.copy_(weights)
-    taken, fitted, held_back = (np.asarray(column) for column in zip(*rows, strict=True))
-    return LossCurve(taken, fitted, held_back, kept)
+    return curve()

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_scribseg.core import Image, Report, Scribbles, Segmentation
+from napari_scribseg.core import Image, LossCurve, Report, Scribbles, Segmentation
 from napari_scribseg.engines.single_image.engine import CNN, PWN, CNNReg, UNetSingle
-from napari_scribseg.engines.single_image.fit import LossCurve, fit, one_thread
+from napari_scribseg.engines.single_image.fit import Tell, fit, one_thread
 from napari_scribseg.engines.single_image.inputs import input_planes
 from napari_scribseg.engines.single_image.learners import Learner, Penalty, PixelLearner, UNetLearner
 from napari_scribseg.engines.single_image.network import PixelNet
@@ -181,7 +181,7 @@ def learn(
     notes = [f"{how}: {curve.describe()}", f"computed on {state.device}"]
     if len(samples.pixels) < int(scribbles.counts.sum()):
         notes.insert(1, f"fitted to {len(samples.pixels)} of {int(scribbles.counts.sum())} stroke pixels")
-    return answer(logits, scribbles, samples, replace(state, fitted=fitted), tuple(notes))
+    return answer(logits, scribbles, samples, replace(state, fitted=fitted), tuple(notes), curve)
 
 
 def _still_right(fitted: Fitted | None, engine: Any, marks: NDArray[np.int32]) -> Fitted | None:
@@ -192,33 +192,32 @@ def _still_right(fitted: Fitted | None, engine: Any, marks: NDArray[np.int32]) -
     return fitted if np.array_equal(fitted.seeds[told], marks[told]) else None
 
 
-def _fitted(engine: Any, learner: Learner, samples: Samples, steps: int, tell: Callable[[float], None]) -> LossCurve:
+def _fitted(engine: Any, learner: Learner, samples: Samples, steps: int, tell: Tell) -> LossCurve:
     judge = learner.judge if samples.judges.any() else None
     parameters = [p for p in learner.network.parameters() if p.requires_grad]
     return fit(parameters, learner.descend, judge, steps, engine.rate, tell)
 
 
-def _watched(
-    learner: Learner, scribbles: Scribbles, samples: Samples, state: Any, report: Report
-) -> Callable[[float], None]:
-    """Reports the share of a fit, and now and then what the network says by then."""
+def _watched(learner: Learner, scribbles: Scribbles, samples: Samples, state: Any, report: Report) -> Tell:
+    """Reports the share of a fit, and now and then what the network says by then, with the curve so far."""
     shown = time.monotonic()
 
-    def tell(share: float) -> None:
+    def tell(share: float, curve: Callable[[], LossCurve]) -> None:
         nonlocal shown
         if time.monotonic() - shown < _PREVIEW_AFTER:
             report(0.8 * share)
             return
         logits = learner.logits(lambda _: None)
         shown = time.monotonic()
-        preview = answer(logits, scribbles, samples, state, ("preview", f"computed on {state.device}"))
+        notes = ("preview", f"computed on {state.device}")
+        preview = answer(logits, scribbles, samples, state, notes, curve())
         report(0.8 * share, cast("Segmentation[object]", preview))
 
     return tell
 
 
 def answer(
-    logits: Tensor, scribbles: Scribbles, samples: Samples, state: Any, notes: tuple[str, ...]
+    logits: Tensor, scribbles: Scribbles, samples: Samples, state: Any, notes: tuple[str, ...], curve: LossCurve
 ) -> Segmentation[Any]:
     """Probabilities with certainty at every stroke pixel, and nothing for a class without strokes."""
     found = torch.softmax(logits.detach(), dim=0).to("cpu", torch.float32).numpy()
@@ -229,4 +228,4 @@ def answer(
     rows, columns = np.nonzero(scribbles.seeds >= 0)
     found[:, rows, columns] = 0
     found[scribbles.seeds[rows, columns], rows, columns] = 1
-    return Segmentation(found, state, notes)
+    return Segmentation(found, state, notes, curve=curve)

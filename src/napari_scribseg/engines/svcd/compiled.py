@@ -56,6 +56,10 @@ class CompiledBackend:
             self._look = model.Look.at(image.data, pixel, semantic)
             self._path_cost = self._look.path_cost()
 
+    def semantic(self, engine: SVCD) -> Float32:
+        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        return self._scaled[-3:] / np.float32(model.PAPER_MEANING) if engine.model == "paper" else self._look.semantic
+
     def pose(self, engine: SVCD, scribbles: Scribbles, memory: tuple[LabelTerms, ...] | None, quick: bool) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
         seeds = scribbles.seeds.copy()  # writeable: one type for the compiled kernels

@@ -18,6 +18,9 @@ from napari_scribseg.core import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_scribseg.engines.svcd.pipeline import SVCDState
 
 __all__ = ["SVCD"]
@@ -83,6 +86,23 @@ class SVCD:
     def describe(self) -> tuple[str, ...]:
         """The published model's parameters, for the notes of an answer."""
         return (f"published model: sigma {self.sigma:g}, alpha {self.alpha:g}, smoothness {self.smoothness:g}",)
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The names that :meth:`picture` takes: semantic features, where they are looked at."""
+        return ("semantic features",) if self.features == "colour+semantic" else ()
+
+    def picture(self, name: str, state: SVCDState) -> NDArray[np.float32]:
+        """What densities are estimated of besides colours, as colours of shape (H, W, 3), from 0 to 1.
+
+        Raises
+        ------
+        InputError
+            If there is no picture of this name, such as without semantic features.
+        """
+        if name not in self.pictures:
+            raise InputError(f"there is no picture {name!r}; svcd has {', '.join(self.pictures) or 'none'}")
+        return state.backend.semantic(self).transpose(1, 2, 0)
 
     def prepare(self, image: Image, device: str = "auto") -> SVCDState:
         """Scale the intensities, find the edges; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""

@@ -98,6 +98,11 @@ class Look:
             features = np.concatenate((features, semantic * np.float32(_MEANING)))
         return cls(features, smooth(features, _SMOOTHING, pixel), edges, pixel, picture)
 
+    @property
+    def semantic(self) -> Float32:
+        """Semantic features of shape (3, H, W), from 0 to 1, of a look that was given them."""
+        return self.features[-3:] / np.float32(_MEANING)
+
     def boundary_weights(self, strength: float) -> Float32:
         """Weight of the boundary length at each pixel, shape (H, W): small on edges, never nothing."""
         weights: Float32 = np.exp(np.float32(-strength) * self.edges) + np.float32(1e-3)

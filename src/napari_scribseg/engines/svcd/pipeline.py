@@ -58,6 +58,10 @@ class Solver(Protocol):
 class Backend(Protocol):
     """The arithmetic of one kind of device."""
 
+    def semantic(self, engine: SVCD) -> NDArray[np.float32]:
+        """The semantic features of shape (3, H, W), from 0 to 1, of an engine that looks at them."""
+        ...
+
     def pose(self, engine: SVCD, scribbles: Scribbles, memory: Any, quick: bool) -> Problem:
         """The problem for one set of strokes.
 

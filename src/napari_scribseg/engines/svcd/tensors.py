@@ -93,6 +93,13 @@ class TensorBackend:
         """A copy on the device."""
         return torch.tensor(array, device=self._device)
 
+    def semantic(self, engine: SVCD) -> NDArray[np.float32]:
+        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        if engine.model == "paper":
+            planes: NDArray[np.float32] = (self._image[-3:] / model.PAPER_MEANING).cpu().numpy()
+            return planes
+        return self._look.semantic
+
     def pose(self, engine: SVCD, scribbles: Scribbles, memory: tuple[LabelTerms, ...] | None, quick: bool) -> Problem:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`.
 
