@@ -1,4 +1,4 @@
-"""What is asked of an engine before there are strokes: to get ready, and what its network says alone."""
+"""What is asked of an engine without strokes: to get ready, what its network says alone, and what it sees."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_scribseg.core.engine import pictures_of
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.session.cache import MISSING
@@ -62,17 +64,56 @@ class Beforehand:
 
     def predict(self, plane: Plane) -> Future[Any]:
         """See :meth:`Session.predict`."""
-        state, engine = self._state, self._state.engine
+        engine = self._state.engine
         unprompted = getattr(engine, "unprompted", None)
         if unprompted is None:
             raise InputError(f"the engine {engine.info.name!r} answers strokes only; one such as brs is expected")
+
+        def answered(found: NDArray[Any]) -> bool:
+            classes = self._state.classes
+            known = [c.id for c in classes if not c.background]
+            new = iter(i for i in range(1, 1 << 16) if i not in classes)
+            ids = [0, *known][: int(found.max()) + 1]
+            ids += [next(new) for _ in range(int(found.max()) + 1 - len(ids))]
+            self._session.classes = classes.with_ids(i for i in ids if i)
+            return self._session.edit(np.asarray(ids, dtype=np.uint16)[found], plane)
+
+        return self._ask(plane, lambda _, state: np.argmax(unprompted(state), axis=0), answered)
+
+    def picture(self, plane: Plane, name: str) -> Future[Any]:
+        """See :meth:`Session.picture`."""
+        engine: Any = self._state.engine
+        names = pictures_of(engine)
+        if name not in names:
+            which = f"only {', '.join(names)}" if names else "none with these parameters"
+            raise InputError(f"the engine {engine.info.name!r} has no picture {name!r}, {which}")
+
+        def look(image: Image, state: Any) -> NDArray[np.float32]:
+            found = np.asarray(engine.picture(name, state), dtype=np.float32)
+            if found.shape != (*image.shape, 3):
+                raise InputError(
+                    f"the engine {engine.info.name!r} gave a picture of shape {found.shape}; {(*image.shape, 3)} is "
+                    "expected"
+                )
+            return np.clip(np.nan_to_num(found), 0, 1)
+
+        return self._ask(plane, look, lambda found: found)
+
+    def _ask(self, plane: Plane, question: Callable[[Image, Any], Any], answered: Callable[[Any], Any]) -> Future[Any]:
+        """Ask something of a prepared plane in the background; its state is kept for the strokes to come.
+
+        ``question(image, state)`` is called in the worker; ``answered``, with what it gave, in the owner's thread: what
+        that returns is the future's result.
+        """
         future: Future[Any] = Future()
+        key = ("prepared", plane, self._state.device, engine_key(self._state.engine))
         get_ready = self._getting_ready(plane)
 
         def work() -> Any:
             try:
-                return np.argmax(unprompted(get_ready()[1]), axis=0)
-            except Exception as error:  # noqa: BLE001  a foreign network may raise anything; it is shown to the user
+                image, prepared = get_ready()
+                return image, prepared, question(image, prepared)
+            except Exception as error:  # noqa: BLE001  a foreign engine may raise anything; it is shown to the user
                 return error
 
         def done(found: Any) -> None:
@@ -80,12 +121,12 @@ class Beforehand:
                 future.set_exception(found)
                 self._session.failed.emit(plane, found)
                 return
-            known = [c.id for c in state.classes if not c.background]
-            new = iter(i for i in range(1, 1 << 16) if i not in state.classes)
-            ids = [0, *known][: int(found.max()) + 1]
-            ids += [next(new) for _ in range(int(found.max()) + 1 - len(ids))]
-            self._session.classes = state.classes.with_ids(i for i in ids if i)
-            future.set_result(self._session.edit(np.asarray(ids, dtype=np.uint16)[found], plane))
+            self._runner.cache.put(("image", plane), found[0])
+            self._runner.cache.put(key, found[1])
+            try:
+                future.set_result(answered(found[2]))
+            except InputError as error:  # the session was closed meanwhile
+                future.set_exception(error)
 
         self._runner.in_background(work, done)
         return future

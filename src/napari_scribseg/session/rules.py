@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.core.engine import EngineInfo, Segmentation
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.scribbles import Scribbles
@@ -89,7 +90,8 @@ def check_segmentation(answer: object, scribbles: Scribbles, engine: str) -> Seg
     Raises
     ------
     InputError
-        If it is not a :class:`Segmentation` with finite probabilities of the right shape that sum to 1.
+        If it is not a :class:`Segmentation` with finite probabilities of the right shape that sum to 1, or its curve is
+        not one.
     """
     shape = (scribbles.n_classes, *scribbles.shape)
     if not isinstance(answer, Segmentation):
@@ -108,4 +110,7 @@ def check_segmentation(answer: object, scribbles: Scribbles, engine: str) -> Seg
             f"the engine {engine!r} returned probabilities from {values.min():.3g} that sum to between "
             f"{total.min():.3g} and {total.max():.3g}; values >= 0 that sum to 1 are expected"
         )
+    if not isinstance(answer.curve, LossCurve | None):
+        kind = type(answer.curve).__name__
+        raise InputError(f"the engine {engine!r} returned a curve of type {kind}; a LossCurve, or None, is expected")
     return answer

@@ -346,7 +346,9 @@ class Runner:
     def _update(self, job: Job, answer: Answer, region: Region, *, final: bool) -> Update:
         labels = self._canvas.view(job.plane).copy()
         made = answer.segmentation
-        return Update(job.plane, labels, region, made.probabilities, answer.ids, final, made.notes, job.generation)
+        return Update(
+            job.plane, labels, region, made.probabilities, answer.ids, final, made.notes, job.generation, made.curve
+        )
 
     def _tell(self, update: Update, former: Any) -> None:
         if self._canvas.labels is not former:

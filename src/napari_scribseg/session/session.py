@@ -221,6 +221,20 @@ class Session(Readable):
         self._require_open()
         return self._beforehand.predict(self.plane(index))
 
+    def picture(self, name: str, index: Plane | int | None = None) -> Future[Any]:
+        """A colour picture of what the engine sees in a plane, by a name of its ``pictures``; in the background.
+
+        The future's result has the shape (H, W, 3), float32, from 0 to 1. What goes wrong comes through ``failed`` and
+        the future.
+
+        Raises
+        ------
+        InputError
+            If there is no such plane, or the engine has no such picture.
+        """
+        self._require_open()
+        return self._beforehand.picture(self.plane(index), name)
+
     def prepare(self, index: Plane | int | None = None) -> None:
         """Let the engine load and look at a plane in the background, so that its first stroke need not wait for that.
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.session.volume import Plane
 
 __all__ = ["Region", "Restored", "Update", "changed_region"]
@@ -37,6 +38,8 @@ class Update:
         What the engine chose by itself.
     generation : int
         Number of the request it answers.
+    curve : LossCurve or None
+        How the engine's fit went, or goes; None for one that fits nothing.
     """
 
     plane: Plane
@@ -47,6 +50,7 @@ class Update:
     final: bool
     notes: tuple[str, ...]
     generation: int
+    curve: LossCurve | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
