@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from annotation_bench import CLASSES, Bench
 
-from napari_scribseg.core import InputError
+from napari_scribseg.core import InputError, LossCurve, Segmentation, silent
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.session.worker import Inbox
 
@@ -486,3 +486,100 @@ def test_a_fast_window_never_waits(nearest):
     for column in range(5):
         bench.paint(1, (15, column))
     assert waits == []
+
+
+# curves and pictures
+
+
+def curve(n):
+    return LossCurve(np.arange(n), np.ones(n), np.ones(n), n - 1, 10)
+
+
+@pytest.fixture
+def fitting(nearest):
+    """An engine class that tells a curve, before it waits at its gate and after; and that has a picture."""
+
+    class Fitting(nearest):
+        pictures = ("darkness",)
+
+        def segment(self, image, scribbles, state, report=silent):
+            made = nearest().segment(image, scribbles, state)
+            report(0.1, Segmentation(made.probabilities, None, curve=curve(3)))
+            super().segment(image, scribbles, state, report)
+            return Segmentation(made.probabilities, None, curve=curve(6))
+
+        def picture(self, name, state):
+            return np.full((20, 30, 3), 0.25)
+
+    return Fitting
+
+
+def shown_curves(bench):
+    """How long each curve was that the view was told, and whether its fit went on."""
+    calls = bench.view.show_curve.call_args_list
+    return [(c.args[0] and len(c.args[0].steps), c.kwargs.get("fitting", False)) for c in calls]
+
+
+def test_the_curve_is_shown_while_and_after_a_fit_and_for_the_slice_in_sight(fitting):
+    bench = Bench(np.zeros((4, 20, 30), np.int16), fitting())
+    bench.viewer.dims.set_current_step(0, 0)
+    two_strokes(bench, 0)
+    assert shown_curves(bench)[-2:] == [(3, True), (6, False)]
+    bench.viewer.dims.set_current_step(0, 2)
+    assert shown_curves(bench)[-1] == (None, False)
+    bench.viewer.dims.set_current_step(0, 0)
+    assert shown_curves(bench)[-1] == (6, False)
+    bench.annotator.undo()
+    assert shown_curves(bench)[-1] == (None, False)
+
+
+def test_a_fit_that_is_cancelled_leaves_the_former_curve(fitting):
+    inbox, gate = Inbox(), threading.Event()
+    gate.set()
+    with ThreadPoolExecutor(1) as pool:
+        bench = Bench(np.zeros((20, 30)), fitting(gate=gate), executor=pool, deliver=inbox.deliver)
+        bench.paint(255, (2, 2))
+        bench.paint(1, (15, 20))
+        while bench.session.is_busy:
+            inbox.run()
+            sleep(0.005)
+        gate.clear()
+        bench.paint(1, (3, 3))
+        while shown_curves(bench)[-1] != (3, True):
+            inbox.run()
+            sleep(0.005)
+        bench.annotator.look()
+        assert shown_curves(bench)[-1] == (3, True)  # what goes on stays in sight
+        bench.annotator.cancel()
+        while bench.session.is_busy:
+            inbox.run()
+            sleep(0.005)
+        assert shown_curves(bench)[-1] == (6, False)
+
+
+def test_a_picture_becomes_a_layer_and_says_so(fitting):
+    bench = Bench(np.zeros((4, 20, 30), np.int16), fitting(), scale=(3, 1, 1))
+    bench.viewer.dims.set_current_step(0, 1)
+    bench.annotator.show_picture("darkness")
+    picture = bench.viewer.layers["darkness of image"]
+    assert picture.rgb
+    assert tuple(picture.translate) == (3, 0, 0)
+    assert bench.said()[-1] == "Added a layer of darkness, z 1"
+    bench.annotator.show_picture("light")
+    assert "has no picture 'light', only darkness" in bench.said()[-1]
+    bench.viewer.dims.ndisplay = 3
+    bench.annotator.show_picture("darkness")
+    assert "3D" in bench.said()[-1]
+
+
+def test_a_picture_is_computed_in_the_background_and_comes_too_late_for_an_image_that_is_gone(fitting):
+    inbox = Inbox()
+    with ThreadPoolExecutor(1) as pool:
+        bench = Bench(np.zeros((20, 30)), fitting(), executor=pool, deliver=inbox.deliver)
+        bench.annotator.show_picture("darkness")
+        assert bench.said()[-1] == "Computing the darkness in the background; a layer follows"
+        assert len(bench.viewer.layers) == 3
+        bench.viewer.layers.remove(bench.image)
+        bench.session.close()
+    inbox.run()
+    assert len(bench.viewer.layers) == 2

@@ -188,6 +188,63 @@ def test_overlay_is_seen_on_one_slice_at_a_time(viewer):
     assert len(viewer.layers) == 2
 
 
+@pytest.mark.parametrize("rotate", [0.0, 25.0])
+@pytest.mark.parametrize(("displayed", "position"), [((1, 2), 2), ((0, 2), 7), ((0, 1), 11)])
+def test_a_picture_lies_on_its_slice_and_on_no_other(viewer, displayed, position, rotate):
+    affine = np.eye(4)
+    affine[:3, 3] = 5, 6, 7
+    array = np.random.default_rng(0).random((4, 20, 30)).astype(np.float32)
+    turned = {"rotate": (rotate, 0, 0)} if rotate else {}
+    layers = on(viewer, array, name="scan", scale=(3, 0.5, 0.7), translate=(1, 2, 3), affine=affine, **turned)
+    layers.make_strokes(CLASSES)
+    plane = Plane(displayed, (position,))
+    values = array[plane.slicer]
+    assert layers.show_picture(plane, np.stack([values] * 3, -1), "features")
+    picture = viewer.layers["features of scan"]
+    assert picture.rgb
+    index = np.array([1, 3, 5])
+    index[plane.others[0]] = position
+    for place in (index, index + np.eye(3, dtype=int)[displayed[0]], index + np.eye(3, dtype=int)[displayed[1]]):
+        inside = picture.world_to_data(layers.source.layer.data_to_world(place))
+        found = np.rint(inside).astype(int)
+        np.testing.assert_allclose(inside, found, atol=1e-6)
+        assert found[plane.others[0]] == 0
+        assert picture.data[tuple(found)][0] == array[tuple(place)]
+
+
+def test_pictures_lie_above_the_image_and_the_newest_stays(viewer):
+    layers = on(viewer, np.zeros((4, 20, 30)), name="scan", scale=(3, 1, 1))
+    strokes = layers.make_strokes(CLASSES)
+    layers.show_result(np.zeros((4, 20, 30), np.uint8), CLASSES)
+    layers.show_picture(Plane((1, 2), (2,)), np.zeros((20, 30, 3), np.float32), "semantic features")
+    assert [layer.name for layer in viewer.layers] == [
+        "scan", "semantic features of scan", "scan labels", "scan strokes"
+    ]  # fmt: skip
+    assert (viewer.layers.selection.active, strokes.mode) == (strokes, "paint")
+    assert image_layers(viewer) == [layers.source.layer]
+    layers.show_picture(Plane((0, 2), (3,)), np.ones((4, 30, 3), np.float32), "semantic features")
+    assert len(viewer.layers) == 4
+    assert viewer.layers[1].data.shape == (4, 1, 30, 3)
+    viewer.layers.selection.active = viewer.layers[1]
+    layers.show_picture(Plane((1, 2), (0,)), np.ones((20, 30, 3), np.float32), "semantic features")
+    viewer.layers.remove(viewer.layers[1])
+    assert layers.forget(viewer.layers[0]) == "image"
+    layers.release()
+    viewer.layers.clear()
+    assert not layers.show_picture(Plane((1, 2), (0,)), np.ones((20, 30, 3), np.float32), "semantic features")
+    assert not viewer.layers
+
+
+def test_a_picture_is_met_on_every_channel(viewer):
+    layers = on(viewer, np.zeros((3, 4, 20, 30)), channels=0)
+    layers.show_picture(Plane((1, 2), (2,)), np.zeros((20, 30, 3), np.float32), "features")
+    picture = viewer.layers[1]
+    assert picture.data.shape == (1, 1, 20, 30, 3)
+    for channel in range(3):
+        inside = np.rint(picture.world_to_data((channel, 2, 5, 5)))
+        assert tuple(inside[:2]) == (0, 0)
+
+
 def test_deleted_layers_are_forgotten(viewer):
     layers = on(viewer, np.zeros((20, 30)))
     strokes = layers.make_strokes(CLASSES)

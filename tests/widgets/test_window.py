@@ -667,3 +667,78 @@ def test_the_trained_network_follows_the_pen_and_one_class_is_enough(desk):
     desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not desk.front.session.labels.any()
     assert desk.front.layers.result is result
+
+
+def choose(desk, engine, **values):
+    """An engine in the list, and values in its form, as a person sets them."""
+    engines = desk.widget.engines
+    engines._engine.setCurrentIndex(engines._engine.findData(engine))
+    for name, value in values.items():
+        engines.form[name].field.value = value
+
+
+def test_the_curve_of_a_fit_is_drawn_and_hidden_for_engines_without_one(desk):
+    desk.start()
+    panel = desk.widget.curve
+    assert not panel.isVisible()
+    choose(desk, "cnn")
+    desk.two_strokes()
+    assert panel.isVisible()
+    assert panel.plot.isVisible()
+    assert panel.plot.curve is desk.front.session.results(desk.front.layers.plane()).curve
+    assert panel.fold.text().startswith("Loss: ")
+    QTest.mouseClick(panel.fold, Qt.MouseButton.LeftButton)
+    assert not panel.plot.isVisible()
+    choose(desk, "svcd")
+    desk.answered()
+    assert not panel.isVisible()
+
+
+def test_the_curve_grows_while_a_network_is_fitted(desk, monkeypatch):
+    monkeypatch.setattr("napari_scribseg.engines.coarse_to_fine.pipeline._SHOWN_AFTER", 0.0)
+    desk.start()
+    choose(desk, "coarse-to-fine", samples=400, width=16)
+    desk.poke()
+    panel = desk.widget.curve
+    desk.qtbot.waitUntil(panel.isVisible, timeout=20_000)
+    assert desk.front.session.is_busy
+    first = panel.fold.text()
+    assert first.startswith("Loss: step")
+    desk.qtbot.waitUntil(lambda: panel.fold.text() != first, timeout=20_000)
+    desk.front.cancel()
+    desk.qtbot.waitUntil(lambda: not desk.front.session.is_busy, timeout=20_000)
+    assert not panel.isVisible()  # there was no answer before
+
+
+@pytest.mark.parametrize(
+    ("engine", "values"),
+    [("pwn", {"inputs": "colour+semantic"}), ("svcd", {"features": "colour+semantic"})],
+)
+def test_semantic_features_become_a_colour_layer_on_request(desk, engine, values):
+    engines = desk.widget.engines
+    assert not engines.pictures
+    choose(desk, engine, **values)
+    assert list(engines.pictures) == ["semantic features"]
+    QTest.mouseClick(engines.pictures["semantic features"], Qt.MouseButton.LeftButton)
+    assert "Start painting first" in desk.status
+    desk.start()
+    QTest.mouseClick(engines.pictures["semantic features"], Qt.MouseButton.LeftButton)
+    desk.qtbot.waitUntil(lambda: "semantic features of scan" in desk.viewer.layers, timeout=20_000)
+    picture, strokes = desk.viewer.layers["semantic features of scan"], desk.front.layers.strokes
+    z = desk.viewer.dims.current_step[0]
+    assert picture.data.shape == (1, 40, 60, 3)
+    assert tuple(picture.scale) == (3, 2, 1)
+    assert picture.translate[0] == 3 * z
+    assert picture.data.min() < picture.data.max()
+    assert (desk.viewer.layers.selection.active, strokes.mode) == (strokes, "paint")
+    for name in ("scan labels", "scan strokes"):
+        desk.viewer.layers[name].visible = False
+    seen = desk.viewer.screenshot(flash=False)[..., :3].astype(int)
+    assert np.ptp(seen, axis=-1).max() > 60  # colours, where the scan is grey
+    desk.viewer.dims.set_current_step(0, z + 1)
+    desk.qtbot.wait(50)
+    seen = desk.viewer.screenshot(flash=False)[..., :3].astype(int)
+    assert np.ptp(seen, axis=-1).max() < 60
+    desk.viewer.dims.set_current_step(0, z)
+    choose(desk, engine, **dict.fromkeys(values, "colour"))
+    assert not engines.pictures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ class Annotator:
         self.mode = "live"
         self.overlay = Overlay(layers, session, view, aside)
         self._behind = False  # the pen moved on while a live job ran
+        self._fitting: Plane | None = None  # whose fit is shown while it goes on
         self._shown_classes: ClassTable | None = None
         self._last_error = ""
         session.updated.connect(self._on_updated)
@@ -96,10 +98,12 @@ class Annotator:
         if plane is None:
             self.layers.hide_overlay()
             self.view.show_notes(())
+            self.view.show_curve(None)
             self.view.say(self.layers.why_no_plane())
             return
         result = self.session.results(plane)
         self.view.show_notes(result.notes if result is not None else ())
+        self._show_curve(plane)
         self.overlay.show(plane)
         if self.mode != "demand" and self.unsent(plane):
             self.session.draw(self.layers.painted(plane), plane)
@@ -124,6 +128,22 @@ class Annotator:
         plane = self._plane()
         self.session.predict(plane)
         self.view.say("The network looks at the slice; strokes correct what it says")
+
+    @told
+    def show_picture(self, name: str) -> None:
+        """Add a colour layer of what the engine sees in the slice in sight, such as its semantic features."""
+        plane = self._plane()
+        asked = self.session.picture(name, plane)
+
+        def arrived(future: Future[Any]) -> None:
+            if future.cancelled() or future.exception() is not None:  # the session told what went wrong
+                return
+            if self.layers.show_picture(plane, future.result(), name):
+                self.view.say(f"Added a layer of {name}{self._where(plane)}")
+
+        if not asked.done():
+            self.view.say(f"Computing the {name} in the background; a layer follows")
+        asked.add_done_callback(arrived)
 
     @told
     def undo(self) -> None:
@@ -292,6 +312,9 @@ class Annotator:
             return
         if update.region[0].stop:
             self.layers.refresh_result(thumbnail=update.final)
+        if update.curve is not None or update.final:
+            self._fitting = None if update.final else update.plane
+            self.view.show_curve(update.curve, fitting=not update.final)
         if update.final:  # what changes beside the canvas has the whole window painted anew
             self._last_error = ""
             self.view.show_notes(update.notes)
@@ -307,6 +330,7 @@ class Annotator:
         if plane == restored.plane:
             self.layers.refresh_result()
             self.overlay.show(plane)
+            self._show_curve(plane)
         elif restored.painted is not None:
             self.view.say(f"Changed a slice that is not in sight{self._where(restored.plane)}")
         self.tell_state()
@@ -333,11 +357,23 @@ class Annotator:
 
     def _on_busy(self, busy: bool) -> None:
         self.view.show_busy(busy)
+        plane = self.layers.plane()
+        if not busy and self._fitting is not None:  # it came to nothing
+            self._fitting = None
+            if plane is not None:
+                self._show_curve(plane)
         if not busy and self._behind:
             self.pen_moved()
 
     def _on_progress(self, fraction: float) -> None:
         self.view.show_progress(fraction)
+
+    def _show_curve(self, plane: Plane) -> None:
+        """The curve of a slice's last answer, unless a fit for it is being shown."""
+        if self._fitting == plane:
+            return
+        result = self.session.results(plane)
+        self.view.show_curve(None if result is None else result.curve)
 
     def _where(self, plane: Plane) -> str:
         """A slice in the words of the image's axes: ``", z 14"``; nothing for a 2D image."""

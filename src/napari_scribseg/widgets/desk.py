@@ -97,6 +97,7 @@ class Desk:
             self.front = None
             self._view.show_state(State())
             self._view.show_busy(False)
+            self._view.show_curve(None)
         elif annotator is not self.front:
             self.front = annotator
             self._turned(annotator)

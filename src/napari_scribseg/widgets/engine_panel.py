@@ -32,6 +32,7 @@ class EnginePanel(QWidget):
     device_changed = Signal(str)
     overlap_changed = Signal(str)
     network_asked = Signal()
+    picture_asked = Signal(str)
 
     def __init__(self, infos: dict[str, EngineInfo], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,6 +63,9 @@ class EnginePanel(QWidget):
         layout.addWidget(self.models)
         layout.addWidget(self._fold)
         layout.addWidget(self._folded)
+        self.pictures: dict[str, QPushButton] = {}
+        self._picture_row = QVBoxLayout()
+        layout.addLayout(self._picture_row)
         self._engine.currentIndexChanged.connect(self._on_engine)
         self._mode.currentIndexChanged.connect(lambda _index: self.mode_changed.emit(self.mode))
         self._device.currentIndexChanged.connect(lambda _index: self.device_changed.emit(self.device))
@@ -105,6 +109,20 @@ class EnginePanel(QWidget):
     def show_device(self, found: str) -> None:
         """Tell which device "auto" means here."""
         self._device.setItemText(0, f"auto: {found}")
+
+    def show_pictures(self, names: tuple[str, ...]) -> None:
+        """Offer a layer of each of these pictures of what the engine sees; a button each, none without."""
+        if names == tuple(self.pictures):
+            return
+        for button in self.pictures.values():
+            self._picture_row.removeWidget(button)
+            button.deleteLater()
+        self.pictures = {}
+        for name in names:
+            self.pictures[name] = button = QPushButton(f"Show {name}")
+            button.setToolTip(f"Add a colour layer of the {name} of this slice, which is what the engine sees of it")
+            button.clicked.connect(lambda _checked=False, name=name: self.picture_asked.emit(name))
+            self._picture_row.addWidget(button)
 
     def _make_rows(self) -> QFormLayout:
         rows = QFormLayout()

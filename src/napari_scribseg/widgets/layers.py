@@ -68,6 +68,7 @@ class LayerSet:
         self.strokes: Labels | None = None
         self.result: Labels | None = None
         self.overlay: Image | None = None
+        self._pictures: dict[str, Image] = {}
         self._writing = False
 
     # what is in sight -------------------------------------------------------------------------------------------------
@@ -210,9 +211,7 @@ class LayerSet:
         self, plane: Plane, values: NDArray[np.float32], name: str, opacity: float, color: tuple[float, ...]
     ) -> None:
         """Show numbers from 0 (transparent) to 1 (an RGB colour) over one slice, shape (H, W)."""
-        axes = [axis for axis in range(len(self.source.layer_shape)) if axis != self.source.channel_axis]
-        shown = {axes[axis] for axis in plane.displayed}
-        shape = tuple(n if axis in shown else 1 for axis, n in enumerate(self.source.layer_shape))
+        shape = self._slice_shape(plane)
         data = values.reshape(shape)
         title = f"{self.source.layer.name} {name}"
         colormap = Colormap([(*color[:3], 0.0), (*color[:3], 1.0)], name=name)
@@ -239,6 +238,32 @@ class LayerSet:
         if overlay in self.viewer.layers:
             self.viewer.layers.remove(overlay)
 
+    # pictures ---------------------------------------------------------------------------------------------------------
+
+    def show_picture(self, plane: Plane, colors: NDArray[np.float32], name: str) -> bool:
+        """Show colours of shape (H, W, 3), from 0 to 1, on one slice, right above the image; False where that is gone.
+
+        There is one layer of each name: a newer picture takes the place of the former one.
+        """
+        layers, image = self.viewer.layers, self.source.layer
+        if image not in layers:
+            return False
+        selected = layers.selection.active
+        former = self._pictures.pop(name, None)
+        if former in layers:
+            layers.remove(former)
+        shape = self._slice_shape(plane)
+        self._pictures[name] = picture = Image(
+            colors.reshape(*shape, 3),
+            rgb=True,
+            name=f"{name} of {image.name}",
+            metadata={"scribseg": {"overlay": True}},
+            **self.source.placement_of(plane),
+        )
+        layers.insert(layers.index(image) + 1, picture)
+        layers.selection.active = selected if selected in layers else self.strokes
+        return True
+
     # all --------------------------------------------------------------------------------------------------------------
 
     def show_classes(self, classes: ClassTable) -> None:
@@ -263,6 +288,7 @@ class LayerSet:
             if layer is getattr(self, role):
                 setattr(self, role, None)
                 return role
+        self._pictures = {name: picture for name, picture in self._pictures.items() if picture is not layer}
         return None
 
     @property
@@ -298,6 +324,12 @@ class LayerSet:
         if self.source.channel_axis is not None:
             slicer.insert(self.source.channel_axis, 0)
         return tuple(slicer)
+
+    def _slice_shape(self, plane: Plane) -> tuple[int, ...]:
+        """Shape of a layer of one slice: one voxel along each axis that is not displayed."""
+        axes = [axis for axis in range(len(self.source.layer_shape)) if axis != self.source.channel_axis]
+        shown = {axes[axis] for axis in plane.displayed}
+        return tuple(n if axis in shown else 1 for axis, n in enumerate(self.source.layer_shape))
 
     def _require(self, layer: Labels) -> None:
         shape = tuple(getattr(layer.data, "shape", ()))

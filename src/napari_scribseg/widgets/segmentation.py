@@ -10,11 +10,12 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_scribseg.core import ClassTable, Engine, InputError, get_engine
+from napari_scribseg.core import ClassTable, Engine, InputError, LossCurve, get_engine, pictures_of
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.widgets.annotator import Annotator
 from napari_scribseg.widgets.class_table import ClassTableView
 from napari_scribseg.widgets.clicks import Clicks, Outlines
+from napari_scribseg.widgets.curve_view import CurvePanel
 from napari_scribseg.widgets.desk import Desk, Keys
 from napari_scribseg.widgets.dispatch import Dispatcher
 from napari_scribseg.widgets.docked import Docked
@@ -50,6 +51,7 @@ class SegmentationWidget(Docked):
         self.classes = ClassTableView()
         self.engines = EnginePanel(engine_infos())
         self.slices = SlicePanel()
+        self.curve = CurvePanel()
         self.status = StatusPanel()
         self.desk = Desk(self, self.dispatcher, self._keys, self._show_front)
         self.clicks = Clicks(lambda: self.desk.front, self.say)
@@ -131,6 +133,7 @@ class SegmentationWidget(Docked):
         self.classes.refused.connect(lambda text: self.say(sentence(text), error=True))
         self.engines.engine_changed.connect(lambda _name, _values: self._on_engine())
         self.engines.network_asked.connect(lambda: self._front("run_network"))
+        self.engines.picture_asked.connect(self._on_picture)
         self.engines.mode_changed.connect(lambda _mode: self._on_engine())
         self.engines.device_changed.connect(lambda _device: self._on_engine())
         self.engines.overlap_changed.connect(lambda _rule: self._on_engine())
@@ -166,14 +169,22 @@ class SegmentationWidget(Docked):
 
     def _on_engine(self) -> None:
         front = self.desk.front
-        if front is None:
-            return
         try:
             engine = self._make_engine()
         except InputError as error:
-            self.say(sentence(error), error=True)
+            self.engines.show_pictures(())
+            if front is not None:
+                self.say(sentence(error), error=True)
+            return
+        self.engines.show_pictures(pictures_of(engine))
+        if front is None:
             return
         front.set_engine(engine, self.engines.mode, self.engines.device, self.engines.overlap)
+
+    def _on_picture(self, name: str) -> None:
+        if self.desk.front is None:
+            self.say("Press Start painting first: the picture is of the slice that is worked on", error=True)
+        self._front("show_picture", name)
 
     def _on_pressed(self, action: str) -> None:
         if action == "resume":
@@ -219,6 +230,7 @@ class SegmentationWidget(Docked):
         engine = session.engine
         values = {name: getattr(engine, name) for name in getattr(engine, "__dataclass_fields__", {})}
         self.engines.choose(engine.info.name, values, session.overlap, session.device)
+        self.engines.show_pictures(pictures_of(engine))
         annotator.mode = self.engines.mode
         annotator.set_overlay(*self.slices.overlay)
         self.clicks.sync()
@@ -243,6 +255,10 @@ class SegmentationWidget(Docked):
     def show_notes(self, notes: tuple[str, ...]) -> None:
         """What the engine chose."""
         self.status.show_notes(notes)
+
+    def show_curve(self, curve: LossCurve | None, *, fitting: bool = False) -> None:
+        """How the engine's fit went, or goes."""
+        self.curve.show_curve(curve, fitting=fitting)
 
     def show_classes(self, classes: ClassTable) -> None:
         """The class table."""
@@ -277,6 +293,7 @@ class SegmentationWidget(Docked):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(area, 1)
+        layout.addWidget(self.curve)
         layout.addWidget(self.status)
 
     def _end(self) -> None:

@@ -8,9 +8,10 @@ from typing import Any, cast
 import dask.array as da
 import numpy as np
 from napari.layers import Image
+from napari.utils.transforms import Affine
 
 from napari_scribseg.core import Geometry, InputError
-from napari_scribseg.session.volume import Volume
+from napari_scribseg.session.volume import Plane, Volume
 from napari_scribseg.widgets.placement import cover, made_up, plain_geometry
 
 _stack: Any = da.stack  # dask has no types
@@ -94,6 +95,19 @@ class Source:
         own: dict[str, Any] = {"rotate": layer.rotate, "shear": layer.shear}
         placed = cover(self.full_shape, shape or self.layer_shape, scale=layer.scale, translate=layer.translate, **own)
         return {**own, **placed, "affine": layer.affine, "units": layer.units, "axis_labels": layer.axis_labels}
+
+    def placement_of(self, plane: Plane) -> dict[str, Any]:
+        """Keyword arguments that put a layer of one slice where that slice lies, and nowhere else.
+
+        The layer has one voxel along every axis that is not displayed; along a channel axis it is met everywhere.
+        """
+        placed = self.placement()
+        axes = [axis for axis in range(self.layer.ndim) if axis != self.channel_axis]
+        offset = np.zeros(self.layer.ndim)
+        offset[[axes[axis] for axis in plane.others]] = plane.position
+        own = {part: placed[part] for part in ("scale", "rotate", "shear")}
+        moved = Affine(**own, ndim=self.layer.ndim).linear_matrix @ offset
+        return {**placed, "translate": placed["translate"] + moved}
 
     def volume(self) -> Volume:
         """The voxels for the session; nothing is read or copied here.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from napari_scribseg.core import ClassTable
+from napari_scribseg.core import ClassTable, LossCurve
 
 __all__ = ["MODES", "Gate", "State", "View"]
 
@@ -52,6 +52,9 @@ class View(Protocol):
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
         """What the engine chose."""
+
+    def show_curve(self, curve: LossCurve | None, *, fitting: bool = False) -> None:
+        """How the engine's fit went, or goes; None for an engine that fits nothing."""
 
     def show_classes(self, classes: ClassTable) -> None:
         """The class table."""
