@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image as Picture
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QToolButton
+from qtpy.QtWidgets import QApplication, QScrollArea, QToolButton
 from skimage import data
 
 from napari_scribseg.core import ClassTable, LabelClass
@@ -193,6 +193,30 @@ def photograph(folder):
     studio.close()
 
 
+def fitted_network(folder):
+    """A network fitted to the strokes: the curve of its fit, and the semantic features that it sees as a layer."""
+    studio = Studio(folder)
+    studio.viewer.add_image(data.astronaut()[::2, ::2], name="astronaut", rgb=True)
+    studio.open_widget()
+    studio.choose_engine("cnn")
+    studio.widget.engines.form["inputs"].field.value = "colour+semantic"
+    studio.begin(classes("suit", "head"))
+    studio.stroke(255, [(20, 15), (125, 15)], 5)
+    studio.stroke(255, [(15, 165), (15, 240)], 5)
+    studio.stroke(255, [(200, 200), (220, 165), (235, 180)], 5)
+    studio.stroke(1, [(165, 60), (235, 75), (240, 125)], 5)
+    studio.stroke(2, [(30, 110), (75, 105)], 5)
+    button = studio.widget.engines.pictures["semantic features"]
+    button.click()
+    while "semantic features of astronaut" not in studio.viewer.layers:
+        wait(0.1)
+    studio.viewer.layers["semantic features of astronaut"].opacity = 0.66
+    studio.viewer.layers["astronaut labels"].visible = False
+    studio.widget.findChild(QScrollArea).ensureWidgetVisible(button)
+    studio.shoot("fitted-network")
+    studio.close()
+
+
 def own_network(folder):
     """A U-Net for nuclei alone, and corrected by strokes; the nuclei are those that the page itself makes."""
     page = (Path(__file__).parent / "tutorial-unet.md").read_text(encoding="utf-8")
@@ -257,6 +281,7 @@ def main():
         mr_volume(folder, "dark")
         mr_volume(folder, "light")
         photograph(folder)
+        fitted_network(folder)
         own_network(folder)
         recording(folder)
 
