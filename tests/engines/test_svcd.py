@@ -273,3 +273,14 @@ def test_semantic_features_as_more_channels(model, channels):
 
 def test_semantic_features_keep_the_contract():
     check_engine(SVCD(features="colour+semantic"), minimum_accuracy=0.6)
+
+
+@pytest.mark.parametrize("model", ["auto", "paper"])
+def test_the_features_looked_at_on_torch_are_those_on_the_cpu(model):
+    engine = SVCD(model=model, features="colour+semantic")
+    image, _, _ = two_discs(channels=3)
+    state = engine.prepare(image, "cpu")
+    other = SVCDState(TensorBackend(image, (1.0, 1.0), engine, "cpu"), "cpu")
+    shown, also = (engine.picture("semantic features", s) for s in (state, other))
+    assert shown.dtype == also.dtype == np.float32
+    np.testing.assert_allclose(also, shown, atol=1e-6)
