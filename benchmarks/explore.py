@@ -1,6 +1,6 @@
 """Feature-space annotation by an oracle, and its speed.
 
-    python benchmarks/explore.py oracle --out FOLDER [--images 12] [--data-set NAME ...]
+    python benchmarks/explore.py oracle --out FOLDER [--images 8] [--regions 100] [--data-set NAME ...]
     python benchmarks/explore.py speed [--images 100]
     python benchmarks/explore.py growth --segments 1000 5000 20000 50000
 
@@ -35,13 +35,12 @@ LEARN_AT = (8, 24, 64)  # actions
 VARIANTS = {  # tool, learning, corrections, perfect segments
     "boxes": ("box", False, False, False),
     "boxes, learning": ("box", True, False, False),
-    "lassos": ("lasso", False, False, False),
-    "lassos, learning": ("lasso", True, False, False),
-    "lassos, corrections": ("lasso", False, True, False),
-    "lassos, learning, corrections": ("lasso", True, True, False),
+    "boxes or lassos": ("either", False, False, False),
+    "boxes or lassos, learning": ("either", True, False, False),
+    "boxes or lassos, corrections": ("either", False, True, False),
+    "boxes or lassos, learning, corrections": ("either", True, True, False),
     "perfect segments, click": ("click", False, False, True),
-    "perfect segments, lassos": ("lasso", False, False, True),
-    "perfect segments, lassos, learning": ("lasso", True, False, True),
+    "perfect segments, boxes or lassos, learning": ("either", True, False, True),
 }
 SHARES = (0.9, 0.95, 0.99)  # of the IoU of perfect labels
 STEPS = (5, 10, 20, 50, 100)  # actions in the table
@@ -119,7 +118,7 @@ def oracle(arguments: argparse.Namespace) -> None:
         n, limit = base[False][-1]
         print(f"\n{name}: {len(images)} images, {n} segments; perfect labels {limit:.3f}", end="")
         print(f"; {base[True][-1][0]} perfect segments")
-        print(f"{'':35s}{''.join(f'{k:>7d}' for k in STEPS)}    end  | actions to 90, 95, 99 % (factor)")
+        print(f"{'':44s}{''.join(f'{k:>7d}' for k in STEPS)}    end  | actions to 90, 95, 99 % (factor)")
         told("click", base[False], base[False])
         rows += [(name, "click", *point) for point in base[False]]
         for key, (tool, learn, correct, perfect) in VARIANTS.items():
@@ -127,7 +126,7 @@ def oracle(arguments: argparse.Namespace) -> None:
             if tool != "click":
                 workspace = prepared(images, truths, perfect, arguments.regions)
                 workspace.embed()
-                curve = play(workspace, truths, tool, learn=learn, correct=correct, most=n // 2)
+                curve = play(workspace, truths, tool, learn=learn, correct=correct, most=n // 4)
             told(key, curve, base[perfect])
             rows += [(name, key, *point) for point in curve]
             with (out / "explore.csv").open("w", newline="") as file:
@@ -145,7 +144,7 @@ def told(key: str, curve: list[tuple[int, float]], base: list[tuple[int, float]]
         wanted = share * base[-1][1]
         spent, clicked = first_at(curve, wanted), first_at(base, wanted)
         reached.append("-" if not spent or not clicked else f"{spent} ({clicked / spent:.1f})")
-    print(f"{key:35s}{line}{curve[-1][1]:7.3f}  | {'  '.join(reached)}", flush=True)
+    print(f"{key:44s}{line}{curve[-1][1]:7.3f}  | {'  '.join(reached)}", flush=True)
 
 
 def figure(rows: list[tuple[str, str, int, float]], path: Path) -> None:
@@ -241,8 +240,8 @@ def main() -> None:
     parts = parser.add_subparsers(required=True)
     part = parts.add_parser("oracle")
     part.add_argument("--out", required=True)
-    part.add_argument("--images", type=int, default=12)
-    part.add_argument("--regions", type=float, default=40)
+    part.add_argument("--images", type=int, default=8)
+    part.add_argument("--regions", type=float, default=100)
     part.add_argument("--data-set", action="append")
     part.set_defaults(run=oracle)
     part = parts.add_parser("speed")

@@ -39,7 +39,7 @@ class Oracle:
     truths : list of ndarray of shape (H, W)
         Classes 0 to K - 1; class c is assigned as label c + 1.
     tool : str
-        ``"box"`` or ``"lasso"``.
+        ``"box"``; or ``"either"``: a box or a lasso, whichever is worth more.
     correct : bool
         Whether it splits segments.
     """
@@ -106,11 +106,10 @@ class Oracle:
         best = [i], int(truth[i]), float(right[i])
         if len(ids) > 1:
             places = self.workspace.places(ids)
-            if self.tool == "box":
-                more = _box(places, truth, right, self.pixels[ids].sum(axis=1)[:, np.newaxis] * self.worth)
-            else:
-                more = _lasso(places, truth, right)
-            best = max(best, more, key=lambda found: found[2])
+            more = [_box(places, truth, right, self.pixels[ids].sum(axis=1)[:, np.newaxis] * self.worth)]
+            if self.tool == "either":
+                more.append(_lasso(places, truth, right))
+            best = max(best, *more, key=lambda found: found[2])
         return ids[best[0]], best[1] + 1, best[2]
 
     def _repair(self) -> Found | None:

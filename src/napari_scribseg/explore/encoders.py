@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -9,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.explore.gradients import to_unit
 from napari_scribseg.explore.metric import unit_rows
+from napari_scribseg.explore.tuning import Sample, Tuning, before_last, last_stage, tuned_encoder
 from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.nets.semantic import open_encoder
 from napari_scribseg.numerics.device import choose_device
@@ -61,8 +63,14 @@ class Encoder(Protocol):
         """
         ...
 
+    def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[Sample]:
+        """What the last stage of a network is given for each region, in their order; see :mod:`.tuning`."""
+        ...
 
-def make_encoder(view: View = "maps", backbone: str = "", device: str = "auto") -> Encoder:
+
+def make_encoder(
+    view: View = "maps", backbone: str = "", device: str = "auto", tuning: Tuning | None = None
+) -> Encoder:
     """An encoder by its settings; weights are loaded when it is first used.
 
     Parameters
@@ -74,6 +82,8 @@ def make_encoder(view: View = "maps", backbone: str = "", device: str = "auto") 
         Empty for the scribble network of the package; a ``.safetensors`` file of this package; or a timm model with
         weights on its hub, such as ``"hrnet_w18_small.gluon_in1k"`` (extra ``timm``, downloaded once).
     device : str
+    tuning : Tuning, optional
+        What was learned of the network.
 
     Raises
     ------
@@ -85,8 +95,8 @@ def make_encoder(view: View = "maps", backbone: str = "", device: str = "auto") 
     kind = choose_device(device)
     own = not backbone or backbone.endswith(".safetensors")
     if view == "crops":
-        return CropEncoder(backbone, kind, _SMALL_CROP if own else _CROP)
-    return MapEncoder(backbone, kind)
+        return CropEncoder(backbone, kind, _SMALL_CROP if own else _CROP, tuning)
+    return MapEncoder(backbone, kind, tuning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +105,30 @@ class MapEncoder:
 
     backbone: str = ""
     device: str = "cpu"
+    tuning: Tuning | None = None
 
     @property
     def key(self) -> str:
         """See :class:`Encoder`."""
-        return f"maps {self.backbone} {_SIDE} {_OWN} 1"
+        return f"maps {self.backbone} {_SIDE} {_OWN} 1{_learned(self.tuning)}"
 
     @torch.no_grad()
     def describe(self, data: Float32, regions: NDArray[np.int32], report: Report = silent) -> Float32:
         """See :class:`Encoder`."""
         planes = three_planes(data)
         report(0.0)
-        image = torch.from_numpy(planes)[None]
-        shrink = min(_SIDE / max(regions.shape), 1.0)
-        if shrink < 1:
-            size = [max(round(n * shrink), 1) for n in regions.shape]
-            image = functional.interpolate(image, size, mode="bilinear", antialias=True)
-        maps = open_encoder(self.backbone, self.device)(image.to(self.device))
+        maps = _opened(self)(_shrunk(planes).to(self.device))
         scales = [unit_rows(_means(one[0].float().cpu().numpy(), regions)) for one in maps]
         return unit_rows(np.concatenate([_own(planes, regions), *scales], axis=1))
+
+    @torch.no_grad()
+    def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[Sample]:
+        """See :class:`Encoder`."""
+        maps = before_last(network, _shrunk(three_planes(data)).to(self.device))
+        height, width = last_stage(network)(maps).shape[-2:]
+        pixels = _cells(regions, height, width)
+        share = np.asarray(pixels.todense()) / np.maximum(np.asarray(pixels.sum(axis=1)), 1)
+        return [Sample(maps, torch.from_numpy(share.astype(np.float32)).to(self.device))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,26 +142,43 @@ class CropEncoder:
     backbone: str = ""
     device: str = "cpu"
     size: int = _SMALL_CROP
+    tuning: Tuning | None = None
 
     @property
     def key(self) -> str:
         """See :class:`Encoder`."""
-        return f"crops {self.backbone} {self.size} {_OWN} 1"
+        return f"crops {self.backbone} {self.size} {_OWN} 1{_learned(self.tuning)}"
 
     @torch.no_grad()
     def describe(self, data: Float32, regions: NDArray[np.int32], report: Report = silent) -> Float32:
         """See :class:`Encoder`."""
         planes = three_planes(data)
+        encode = _opened(self)
+        parts = [
+            [one.float().mean(dim=(2, 3)).cpu().numpy() for one in encode(crops.to(self.device))]
+            for crops in self._crops(planes, regions, report)
+        ]
+        scales = [unit_rows(np.concatenate(scale)) for scale in zip(*parts, strict=True)]
+        return unit_rows(np.concatenate([_own(planes, regions), *scales], axis=1))
+
+    @torch.no_grad()
+    def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[Sample]:
+        """See :class:`Encoder`."""
+        found = []
+        for crops in self._crops(three_planes(data), regions, silent):
+            maps = before_last(network, crops.to(self.device))
+            height, width = last_stage(network)(maps[:1]).shape[-2:]
+            pool = torch.full((1, height * width), 1 / (height * width), device=self.device)
+            found += [Sample(one[None], pool) for one in maps]
+        return found
+
+    def _crops(self, planes: Float32, regions: NDArray[np.int32], report: Report) -> Iterator[Tensor]:
+        """The segments one after the other, some at a time, shape (N, 3, size, size)."""
         boxes = ndimage.find_objects(regions + 1)
-        encode = open_encoder(self.backbone, self.device)
-        parts = []
         for start in range(0, len(boxes), _BATCH):
             report(start / len(boxes))
             some = range(start, min(start + _BATCH, len(boxes)))
-            crops = torch.cat([self._crop(planes, regions, i, boxes[i]) for i in some])
-            parts.append([one.float().mean(dim=(2, 3)).cpu().numpy() for one in encode(crops.to(self.device))])
-        scales = [unit_rows(np.concatenate(scale)) for scale in zip(*parts, strict=True)]
-        return unit_rows(np.concatenate([_own(planes, regions), *scales], axis=1))
+            yield torch.cat([self._crop(planes, regions, i, boxes[i]) for i in some])
 
     def _crop(self, planes: Float32, regions: NDArray[np.int32], index: int, box: tuple[slice, slice]) -> Tensor:
         """One segment, shape (1, 3, size, size)."""
@@ -154,6 +186,26 @@ class CropEncoder:
         crop = planes[(slice(None), *window)] * (regions[window] == index)
         size = (self.size, self.size)
         return functional.interpolate(torch.from_numpy(crop)[None], size, mode="bilinear", antialias=True)
+
+
+def _opened(encoder: MapEncoder | CropEncoder) -> Callable[[Tensor], list[Tensor]]:
+    if encoder.tuning is None:
+        return open_encoder(encoder.backbone, encoder.device)
+    return tuned_encoder(encoder.backbone, encoder.device, encoder.tuning)
+
+
+def _learned(tuning: Tuning | None) -> str:
+    return "" if tuning is None else f" learned {tuning.digest}"
+
+
+def _shrunk(planes: Float32) -> Tensor:
+    """Planes as a network sees them at once, shape (1, 3, h, w)."""
+    image = torch.from_numpy(planes)[None]
+    shrink = min(_SIDE / max(planes.shape[1:]), 1.0)
+    if shrink < 1:
+        size = [max(round(n * shrink), 1) for n in planes.shape[1:]]
+        image = functional.interpolate(image, size, mode="bilinear", antialias=True)
+    return image
 
 
 def network_edges(data: Float32, device: str = "auto") -> Float32:
@@ -183,7 +235,15 @@ def network_edges(data: Float32, device: str = "auto") -> Float32:
 
 def _means(maps: Float32, regions: NDArray[np.int32]) -> Float32:
     """The mean of each map over each region, shape (k, C); maps may be coarser than the image."""
-    (channels, height, width), (rows, columns) = maps.shape, regions.shape
+    pixels = _cells(regions, *maps.shape[1:])
+    sums, area = np.asarray(pixels @ maps.reshape(len(maps), -1).T), np.asarray(pixels.sum(axis=1))
+    means: Float32 = (sums / np.maximum(area, 1)).astype(np.float32)
+    return means
+
+
+def _cells(regions: NDArray[np.int32], height: int, width: int) -> sparse.csr_matrix:
+    """How many pixels of each region lie in each cell of a coarser grid, shape (k, height * width)."""
+    rows, columns = regions.shape
     down = np.arange(rows) * height // rows
     across = np.arange(columns) * width // columns
     cells = (down[:, np.newaxis] * width + across).reshape(-1)
@@ -191,10 +251,7 @@ def _means(maps: Float32, regions: NDArray[np.int32]) -> Float32:
     inside = flat >= 0
     ones = np.ones(int(inside.sum()), dtype=np.float32)
     shape = (int(regions.max()) + 1, height * width)
-    pixels = sparse.csr_matrix((ones, (flat[inside], cells[inside])), shape=shape)  # of each region in each cell
-    sums, area = np.asarray(pixels @ maps.reshape(channels, -1).T), np.asarray(pixels.sum(axis=1))
-    means: Float32 = (sums / np.maximum(area, 1)).astype(np.float32)
-    return means
+    return sparse.csr_matrix((ones, (flat[inside], cells[inside])), shape=shape)
 
 
 def _own(planes: Float32, regions: NDArray[np.int32]) -> Float32:

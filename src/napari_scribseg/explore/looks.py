@@ -36,6 +36,8 @@ class Looks:
         Of the encoder, see :func:`~napari_scribseg.explore.encoders.make_encoder`.
     head : Head or None
         What was learned; None before that.
+    tuning : Tuning or None
+        What was learned of the encoder's network.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Looks:
         self.view, self.backbone = "maps", ""
         self._fit_plane = fit_plane_apart if apart else fit_plane
         self.head: Any = None
+        self.tuning: Any = None
         self.rounds = 0  # of learning
         self._lock = lock
         self._work = RLock()  # one long computation at a time
@@ -72,7 +75,7 @@ class Looks:
             return
         with self._lock:
             self.view, self.backbone = view, backbone
-            self.head = None
+            self.head = self.tuning = None
             self.table.features = np.zeros((len(self.table.image), 0), dtype=np.float32)
             self.table.settled[:] = False
 
@@ -97,32 +100,69 @@ class Looks:
             report(1.0)
             return new
 
-    def learn(self, report: Report) -> int:
+    def learn(self, report: Report, *, backbone: bool) -> int:
         """Learn from the classes and place all anew; the number of labelled segments. See :meth:`Workspace.learn`."""
-        from napari_scribseg.explore.metric import learn_head
-
         with self._work:
             with self._lock:
                 ids = self.table.ids()
             self._describe(ids, part(report, 0, 0.3))
             ids = ids[self.table.described(ids)]
             labels = self.table.label[ids].copy()
-            known = labels > 0
-            head = learn_head(
-                self.table.features[ids[known]],
-                labels[known],
-                self.head,
-                seed=self.rounds,
-                report=part(report, 0.3, 0.5),
-            )
-            before, self.head = self.head, head
+            known, labels = ids[labels > 0], labels[labels > 0]
+            former = self.head, self.tuning, self.table.features
             try:
-                self._fit(ids, part(report, 0.5, 1))
+                told = part(report, 0.3, 0.5)
+                if backbone:
+                    self._learn_backbone(known, labels, told)
+                    self._describe(ids, part(report, 0.5, 0.7))
+                else:
+                    self._learn_head(known, labels, told)
+                self._fit(ids, part(report, 0.7 if backbone else 0.5, 1))
             except BaseException:
-                self.head = before  # features and plane belong together
+                with self._lock:
+                    self.head, self.tuning, features = former  # what belongs together
+                    self.table.restore_features(features)
                 raise
             self.rounds += 1
-            return int(known.sum())
+            return len(known)
+
+    def _learn_head(self, known: Ids, labels: NDArray[np.int32], report: Report) -> None:
+        from napari_scribseg.explore.metric import learn_head
+
+        features = self.table.features[known]
+        self.head = learn_head(features, labels, self.head, seed=self.rounds, report=report)
+
+    def _learn_backbone(self, known: Ids, labels: NDArray[np.int32], report: Report) -> None:
+        from napari_scribseg.explore.encoders import make_encoder
+        from napari_scribseg.explore.tuning import learn_backbone
+
+        encoder: Any = make_encoder(self.view, self.backbone, self.device, self.tuning)  # type: ignore[arg-type]
+        order = np.argsort(self.table.image[known], kind="stable")
+        known, labels = known[order], labels[order]
+        images = np.unique(self.table.image[known]).tolist()
+
+        def samples(network: Any, report: Report) -> list[Any]:
+            found = []
+            for n, image in enumerate(images):
+                report(n / len(images))
+                regions = self._regions(image, known[self.table.image[known] == image])
+                found += encoder.samples(network, self.pictures[image].data, regions)
+            return found
+
+        which = encoder.backbone, encoder.device, encoder.tuning
+        features = self.table.features[known]
+        tuning, head = learn_backbone(which, samples, features, labels, self.head, seed=self.rounds, report=report)
+        with self._lock:
+            self.tuning, self.head = tuning, head
+            self.table.features = np.full_like(self.table.features, np.nan)
+
+    def _regions(self, image: int, ids: Ids) -> NDArray[np.int32]:
+        """Where segments lie in an image: 0 to k - 1 in their order, -1 for the others; shape (H, W)."""
+        with self._lock:
+            lookup = np.full(len(self.table), -1, dtype=np.int32)
+            lookup[ids] = np.arange(len(ids), dtype=np.int32)
+            found = self.table.maps[image]
+            return np.full((1, 1), -1, np.int32) if found is None else lookup[found]
 
     def local(self, ids: Ids, report: Report) -> Float32:
         """Places of a selection among themselves, shape (n, 2)."""
@@ -169,7 +209,7 @@ class Looks:
     def _describe(self, ids: Ids, report: Report) -> None:
         from napari_scribseg.explore.encoders import make_encoder
 
-        encoder = make_encoder(self.view, self.backbone, self.device)  # type: ignore[arg-type]
+        encoder = make_encoder(self.view, self.backbone, self.device, self.tuning)  # type: ignore[arg-type]
         missing = ids[~self.table.described(ids)]
         images = np.unique(self.table.image[missing]).tolist()
         for n, image in enumerate(images):
@@ -188,14 +228,10 @@ class Looks:
             self._digests[image] = self.pictures[image].digest
         digest = self._digests[image]
         keys = [(int(a), *map(int, p)) for a, p in zip(self.table.area[ids], self.table.print[ids], strict=True)]
-        kept = self.cache.get(digest, encoder.key)
+        kept = {} if self.tuning is not None else self.cache.get(digest, encoder.key)
         unknown = np.array([i for i, key in enumerate(keys) if key not in kept], dtype=np.int64)
         if len(unknown):
-            with self._lock:
-                found = self.table.maps[image]
-                lookup = np.full(len(self.table), -1, dtype=np.int32)
-                lookup[ids[unknown]] = np.arange(len(unknown), dtype=np.int32)
-                regions = np.full((1, 1), -1, np.int32) if found is None else lookup[found]
+            regions = self._regions(image, ids[unknown])
             present = np.unique(regions[regions >= 0])  # what was cut away meanwhile is not described
             compact = np.full(len(unknown) + 1, -1, dtype=np.int32)
             compact[present] = np.arange(len(present), dtype=np.int32)
@@ -203,7 +239,8 @@ class Looks:
                 return
             rows = encoder.describe(self.pictures[image].data, compact[regions], report)
             kept |= {keys[unknown[i]]: row for i, row in zip(present, rows, strict=True)}
-            self.cache.put(digest, encoder.key, kept)
+            if self.tuning is None:  # a network that was learned is of use to this workspace only
+                self.cache.put(digest, encoder.key, kept)
         there = [i for i, key in enumerate(keys) if key in kept]
         with self._lock:
             self.table.set_features(ids[there], np.stack([kept[keys[i]] for i in there]))

@@ -171,6 +171,11 @@ class SegmentTable:
             self.features = np.full((len(self.image), rows.shape[1]), np.nan, dtype=np.float32)
         self.features[ids] = rows
 
+    def restore_features(self, former: NDArray[np.float32]) -> None:
+        """Go back to features from before; segments that came meanwhile have none."""
+        more = np.full((len(self.image) - len(former), former.shape[1]), np.nan, dtype=np.float32)
+        self.features = np.concatenate((former, more))
+
     def described(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the ids have features."""
         if not self.features.shape[1]:

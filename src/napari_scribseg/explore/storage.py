@@ -15,6 +15,7 @@ from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
 from napari_scribseg.explore.cutting import CutSettings
 from napari_scribseg.explore.metric import Head
 from napari_scribseg.explore.pictures import Picture, read_pictures
+from napari_scribseg.explore.tuning import Tuning
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.limits import available_memory, human_size
 
@@ -38,6 +39,8 @@ def pack(workspace: Workspace) -> Content:
     content |= {"ids": ids, "features": table.features[ids]}
     if looks.head is not None:
         content |= {"weight": looks.head.weight, "bias": looks.head.bias}
+    if looks.tuning is not None:
+        content |= {f"tuned {name}": value for name, value in looks.tuning.weights.items()}
     for index, picture in enumerate(workspace.pictures):
         found = table.maps[index]
         if found is not None:
@@ -141,6 +144,9 @@ def _fill(workspace: Workspace, header: dict[str, Any], content: Content, path: 
             _shaped(content["weight"].astype(np.float32), (size, size)),
             _shaped(content["bias"].astype(np.float32), (size,)),
         )
+    tuned = {name[len("tuned ") :]: value for name, value in content.items() if name.startswith("tuned ")}
+    if tuned:
+        looks.tuning = Tuning(tuned)
     looks.rounds = int(header["rounds"])
     table.settled[ids] = content["settled"]
     workspace.classes = ClassTable(

@@ -300,10 +300,17 @@ class Workspace(Reader):
             self.places_changed.emit()
         return placed
 
-    def learn(self, report: Report = silent) -> int:
+    def learn(self, report: Report = silent, *, backbone: bool = False) -> int:
         """Learn from the classes which segments are alike, and place all segments anew, from where they are.
 
         One round of metric learning on a linear layer behind the encoder; further rounds go on from it.
+
+        Parameters
+        ----------
+        report : Report
+        backbone : bool
+            Learn the last stage of the encoder's network, too, and describe all segments anew: for a network of this
+            package, in both views.
 
         Returns
         -------
@@ -313,11 +320,12 @@ class Workspace(Reader):
         Raises
         ------
         InputError
-            If there are labelled segments of fewer than two classes, or a package of the extra is missing.
+            If there are labelled segments of fewer than two classes, a package of the extra is missing, or the network
+            is one of timm and shall be learned.
         Cancelled
             If ``report`` asked for it; nothing was learned then.
         """
-        count = self._looks.learn(report)
+        count = self._looks.learn(report, backbone=backbone)
         self.places_changed.emit()
         return count
 

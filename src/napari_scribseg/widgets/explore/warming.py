@@ -1,4 +1,4 @@
-"""What is done in the background when the explorer opens, so that first frame, cut and round of learning find it done."""
+"""What is done in the background when the explorer opens, so that the first frame and the first cut find it done."""
 
 from __future__ import annotations
 

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("umap")
+pytest.importorskip("pytorch_metric_learning")
+
+from disc_pictures import discs, majority
+
+from napari_scribseg import InputError
+from napari_scribseg.core import Cancelled
+from napari_scribseg.explore import Workspace, looks, plane
+from napari_scribseg.explore.encoders import CropEncoder, MapEncoder
+from napari_scribseg.explore.tuning import Tuning, _Collected, _network, last_stage, tuned_encoder
+
+
+@pytest.fixture(autouse=True)
+def _quick_plane(monkeypatch):
+    monkeypatch.setattr(looks, "fit_plane", lambda f, *_a, **_k: 3 * plane._principal(f))
+
+
+@pytest.fixture
+def taught(workspace):
+    found = majority(workspace, [discs(0)[1], discs(1)[1]], workspace.ids())
+    workspace._looks._fit_plane = looks.fit_plane
+    for value, label in ((1, 1), (2, 2)):
+        workspace.assign(workspace.ids()[found == value][:4], label)
+    return workspace
+
+
+@pytest.mark.parametrize("encoder", [MapEncoder(), CropEncoder()], ids=["maps", "crops"])
+def test_samples_through_the_last_stage_are_the_features(encoder, workspace):
+    data = discs(0)[0][None].astype(np.float32)
+    regions = np.unique(workspace.segments(0), return_inverse=True)[1].reshape(96, 96).astype(np.int32)
+    rows = encoder.describe(data, regions)
+    network = _network("", "cpu", None)
+    collected = _Collected(last_stage(network), encoder.samples(network, data, regions), torch.from_numpy(rows))
+    drawn = torch.arange(len(rows)).flip(0)
+    with torch.no_grad():
+        assert collected(drawn).numpy() == pytest.approx(rows[::-1], abs=1e-4)
+
+
+@pytest.mark.parametrize("view", ["maps", "crops"])
+def test_learning_the_network_describes_all_anew_and_is_saved(view, taught, tmp_path):
+    taught.use_encoder(view)
+    taught.embed()
+    ids = taught.ids()
+    before = taught.table.features[ids].copy()
+    assert taught.learn(backbone=True) == len(ids) - len(taught.filtered("unlabelled"))
+    after = taught.table.features[ids]
+    assert after.shape == before.shape
+    assert np.isfinite(after).all()
+    assert np.abs(after - before).max() > 1e-5
+    assert after[:, :10] == pytest.approx(before[:, :10], abs=1e-5)  # brightness and size stay
+    taught.save(tmp_path / "mine.npz")
+    again = Workspace.load(tmp_path / "mine.npz", cache=tmp_path / "features")
+    assert again._looks.tuning.digest == taught._looks.tuning.digest
+    again.table.features[:] = np.nan
+    again._looks._describe(ids, lambda f, preview=None: None)
+    assert again.table.features[ids] == pytest.approx(after, abs=1e-5)
+    taught.use_encoder("maps" if view == "crops" else "crops")
+    assert taught._looks.tuning is None
+
+
+def test_cancelled_the_network_stays_as_it_was(taught):
+    taught.embed()
+    ids = taught.ids()
+    before = taught.table.features[ids].copy()
+
+    def stop(fraction, preview=None):
+        if fraction >= 0.59:  # while segments are described anew
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        taught.learn(stop, backbone=True)
+    assert taught._looks.tuning is None
+    assert taught._looks.head is None
+    assert np.array_equal(taught.table.features[ids], before)
+
+
+def test_networks_that_cannot_be_learned_say_so(taught, monkeypatch):
+    taught._looks._describe(taught.ids(), lambda f, preview=None: None)
+    monkeypatch.setattr(taught._looks, "backbone", "resnet18.a1_in1k")
+    with pytest.raises(InputError, match="of timm is not learned itself"):
+        taught.learn(backbone=True)
+    with pytest.raises(InputError, match="does not fit scribble-net"):
+        tuned_encoder("", "cpu", Tuning({"0.weight": np.zeros(3, np.float32)}))
