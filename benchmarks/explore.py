@@ -31,7 +31,7 @@ DATA_SETS = (
     "permissive_slices/ct_congenital_heart",
     "permissive_slices/mr_heart_hvsmr2",
 )
-LEARN_AT = (8, 24, 64)  # actions
+LEARN_AFTER = 16  # actions since the last time, and once every class has segments
 VARIANTS = {  # tool, learning, corrections, perfect segments
     "boxes": ("box", False, False, False),
     "boxes, learning": ("box", True, False, False),
@@ -74,17 +74,21 @@ def play(
 ) -> list[tuple[int, float]]:
     """IoU after each action."""
     oracle = Oracle(workspace, truths, tool, correct)
-    curve, spent, due = [(0, oracle.iou())], 0, list(LEARN_AT)
+    curve, spent, learned = [(0, oracle.iou())], 0, 0
     while spent < most:
         cost = oracle.act()
         if not cost:
             break
         spent += cost
         curve.append((spent, oracle.iou()))
-        if learn and due and spent >= due[0]:
-            due.pop(0)
-            if len(set(workspace.table.label[workspace.ids()].tolist()) - {0}) > 1:
-                workspace.learn()
+        if (
+            learn
+            and spent >= learned + LEARN_AFTER
+            and oracle.has_all_classes
+            and len(workspace.filtered("unlabelled"))
+        ):
+            learned = spent
+            workspace.learn()
     return curve
 
 

@@ -3,13 +3,14 @@
 It works with the filter on what has no class yet, as a person does, and does what is worth most: pixels made right,
 each divided by the pixels of its class, because the mean IoU counts classes alike. It has
 
-- a box: a square around a segment that holds its nearest neighbours in the plane; at least nine tenths of them must be
-  of one class, which all of them get, so that a tenth may be wrong;
+- a box: a square around a segment (one of 400 drawn by chance) that holds its nearest neighbours in the plane; at least
+  nine tenths of them must be of one class, which all of them get, so that a tenth may be wrong;
 - a lasso: a connected group of segments of one class. A segment belongs to a group if at least three quarters of its
   eight nearest neighbours in the plane are of its class, so that nobody threads a lasso between mixed ones;
 - a click on one segment;
-- once all have a class, a click on a segment that has a wrong one;
-- a correction, charged as two actions: one stroke on the object, one off it.
+- once all have a class, a click on a segment that has a wrong one, and corrections, charged as two actions: one stroke
+  on the object, one off it. How much of what corrections promised they kept so far counts for what the next one is
+  worth, and parts of one that kept less than half are not split again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from napari_scribseg.explore.neighbours import nearest
 
 __all__ = ["Oracle"]
 
-PURE = 0.9  # of the segments in a box
+PURE, CENTRES = 0.9, 400  # of the segments in a box; boxes tried
 AROUND, ALIKE = 8, 0.75  # neighbours, and the share of them that must be of a segment's class in a lasso
 WORTH = 20  # pixels that a correction must make right at least
 
@@ -52,6 +53,8 @@ class Oracle:
         self.pixels = np.zeros((0, self.n_classes), dtype=np.int64)  # of each class in each segment, by id
         for index in range(len(truths)):
             self.count(index)
+        self.kept = 1.0  # share of what corrections promised
+        self.hopeless: set[int] = set()  # segments that do not split well
         self.worth = 1 / np.maximum(self.pixels.sum(axis=0), 1)  # of a pixel of each class
 
     @property
@@ -59,6 +62,12 @@ class Oracle:
         """All segments, those first that are worth most."""
         ids = self.workspace.ids()
         return ids[np.argsort(-(self.pixels[ids].max(axis=1) * self.worth[self.truth(ids)]), kind="stable")]
+
+    @property
+    def has_all_classes(self) -> bool:
+        """Whether segments of each class that there is have it."""
+        ids = self.workspace.ids()
+        return set(self.truth(ids) + 1) <= set(self.workspace.table.label[ids])
 
     def truth(self, ids: np.ndarray) -> np.ndarray:
         """The most frequent class of segments, 0 to K - 1."""
@@ -88,9 +97,9 @@ class Oracle:
         ids = self.workspace.filtered("unlabelled")
         best = self._best(ids) if len(ids) else self._repair()
         gain = 0.0 if best is None else best[2]
-        if self.correct:
+        if self.correct and not len(ids):
             segment, mended = self._worst()
-            if segment is not None and mended / 2 > gain:
+            if segment is not None and self.kept * mended / 2 > gain:
                 self._mend(segment)
                 return 2
         if best is None:
@@ -122,7 +131,7 @@ class Oracle:
 
     def _worst(self) -> tuple[int | None, float]:
         """The segment with most pixels that are not of its most frequent class."""
-        ids = self.workspace.ids()
+        ids = np.setdiff1d(self.workspace.ids(), list(self.hopeless))
         second = np.argsort(self.pixels[ids], axis=1)[:, -2]
         mended = self.pixels[ids, second]
         gain = np.where(mended >= WORTH, mended * self.worth[second], 0)
@@ -134,9 +143,14 @@ class Oracle:
         workspace = self.workspace
         index = int(workspace.table.image[segment])
         mask = workspace.segments(index) == segment
+        promised, right = np.sort(self.pixels[segment])[-2:]
         on = mask & (self.truths[index] == int(np.argsort(self.pixels[segment])[-2]))
         parts = np.concatenate(workspace.split(segment, _inner(on), _inner(mask & ~on)))
         self.count(index)
+        kept = (self.pixels[parts].max(axis=1).sum() - right) / promised
+        self.kept = 0.8 * self.kept + 0.2 * kept
+        if kept < 0.5:
+            self.hopeless.update(parts.tolist())
         workspace.embed()
         for part in parts.tolist():
             workspace.assign([part], int(self.pixels[part].argmax()) + 1)
@@ -144,7 +158,8 @@ class Oracle:
 
 def _box(places: np.ndarray, truth: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Found:
     """The best square around a segment; ``wrong`` is what a segment costs in each class, shape (n, K)."""
-    apart = np.abs(places[:, np.newaxis] - places).max(axis=2)
+    centres = np.random.default_rng(len(places)).permutation(len(places))[:CENTRES]
+    apart = np.abs(places[centres, np.newaxis] - places).max(axis=2)
     order = np.argsort(apart, axis=1, kind="stable")
     held = np.arange(1, len(places) + 1)
     best: Found = (order[0, :0], 0, 0.0)

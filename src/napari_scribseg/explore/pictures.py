@@ -86,7 +86,7 @@ class Added:
     skipped: tuple[str, ...] = ()
 
 
-def read_pictures(given: Pictures, first_volume: int) -> tuple[list[Picture], list[str]]:
+def read_pictures(given: Pictures, first_volume: int, name: str = "") -> tuple[list[Picture], list[str]]:
     """Images from whatever was given.
 
     Parameters
@@ -97,6 +97,8 @@ def read_pictures(given: Pictures, first_volume: int) -> tuple[list[Picture], li
         become their slices along the first axis.
     first_volume : int
         Number for the first volume among them.
+    name : str
+        For images that are no files; numbered where there are several.
 
     Returns
     -------
@@ -111,10 +113,12 @@ def read_pictures(given: Pictures, first_volume: int) -> tuple[list[Picture], li
     """
     pictures: list[Picture] = []
     skipped: list[str] = []
-    for item in _items(given):
+    items = list(_items(given))
+    for count, item in enumerate(items, 1):
         number = first_volume + len({p.volume for p in pictures})
         if not isinstance(item, (str, os.PathLike)):
-            pictures += _from_memory(item, f"image {number}", number)
+            own = f"image {number}" if not name else name if len(items) == 1 else f"{name} {count}"
+            pictures += _from_memory(item, own, number)
             continue
         try:
             pictures += _from_file(Path(item), number)

@@ -52,6 +52,15 @@ class Reader:
         """How the images were cut last."""
         return self._editor.settings
 
+    @property
+    def encoder(self) -> tuple[str, str]:
+        """What describes segments: view and network, as :meth:`Workspace.use_encoder` takes them."""
+        return self._looks.view, self._looks.backbone
+
+    def has_edges(self, index: int) -> bool:
+        """Whether an image has an edge map for ``cut(gradient="given")``."""
+        return self._index(index) in self._editor.cutter.edges
+
     def next_batch(self, size: int = BATCH) -> tuple[int, ...]:
         """The next images without segments, at most so many, to be given to :meth:`cut`."""
         return tuple(i for i, found in enumerate(self.table.maps) if found is None)[:size]

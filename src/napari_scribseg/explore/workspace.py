@@ -82,7 +82,7 @@ class Workspace(Reader):
 
     # images
 
-    def add_images(self, images: Pictures) -> Added:
+    def add_images(self, images: Pictures, name: str = "") -> Added:
         """Add images; they have no segments until :meth:`cut`.
 
         Parameters
@@ -90,6 +90,8 @@ class Workspace(Reader):
         images : path, array, Image, or an iterable of those
             A file, a folder, arrays of shape (H, W) or (H, W, C), :class:`~napari_scribseg.Image`. Sizes and channels
             may differ. A volume becomes its slices along the first axis.
+        name : str
+            For images that are no files; numbered where there are several.
 
         Returns
         -------
@@ -101,7 +103,7 @@ class Workspace(Reader):
         InputError
             If nothing could be read, or an array is no image; nothing is added then.
         """
-        pictures, skipped = read_pictures(images, 1 + max((p.volume for p in self.pictures), default=0))
+        pictures, skipped = read_pictures(images, 1 + max((p.volume for p in self.pictures), default=0), name)
         with self._lock:
             first = len(self.pictures)
             self.pictures += pictures

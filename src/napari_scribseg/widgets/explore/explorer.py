@@ -99,6 +99,7 @@ class ExploreWidget(Docked):
             canvas.add(first, len(pictures), self.images.source_of(pictures))
         self.show_classes(workspace.classes)
         self.show_settings(workspace.settings)
+        self.show_encoder(*workspace.encoder)
         self.exploration.shown.show_plane(smoothly=False)
         self.exploration.shown.show_local(None)
         if workspace.pictures:
@@ -139,7 +140,10 @@ class ExploreWidget(Docked):
         self.images.pressed.connect(self._on_pressed)
         self.images.turned.connect(lambda index: self.exploration.shown.turn_to(index))
         self.cutting.pressed.connect(self._on_pressed)
-        self.cutting.previewed.connect(lambda: self.work.preview(self.cutting.threshold, self.cutting.settings))
+        self.cutting.previewed.connect(self._preview)
+        self.cutting.encoder.chosen.connect(lambda view, backbone: self.work.use_encoder(view, backbone))
+        self.images.refreshed.connect(self.cutting.show_layers)
+        self.cutting.show_layers(self.images.layers)
         self.bar.tool_changed.connect(self._on_tool)
         self.bar.style_changed.connect(self._on_style)
         self.bar.filter_changed.connect(lambda which: self.exploration.set_filter(which))
@@ -159,7 +163,7 @@ class ExploreWidget(Docked):
             "files": self._add_files,
             "cut": self._cut,
             "embed": lambda: self.work.embed(),
-            "learn": lambda: self.work.learn(),
+            "learn": lambda: self.work.learn(self.cutting.deep.isChecked()),
             "assign": self._assign,
             "none": lambda: self.exploration.assign(0),
             "undo": lambda: self.exploration.undo(),
@@ -198,9 +202,11 @@ class ExploreWidget(Docked):
 
     def _cut(self) -> None:
         threshold = None if self.cutting.auto.isChecked() else self.cutting.threshold
-        self.work.cut(
-            self.cutting.portion.currentData(), threshold, self.cutting.regions.value(), self.cutting.settings
-        )
+        portion, regions = self.cutting.portion.currentData(), self.cutting.regions.value()
+        self.work.cut(portion, threshold, regions, self.cutting.settings, self.cutting.edge_layer)
+
+    def _preview(self) -> None:
+        self.work.preview(self.cutting.threshold, self.cutting.settings, self.cutting.edge_layer)
 
     def _brush(self, value: int) -> None:
         try:
@@ -279,6 +285,10 @@ class ExploreWidget(Docked):
     def show_settings(self, settings: CutSettings) -> None:
         """How the images were cut."""
         self.cutting.show_settings(settings)
+
+    def show_encoder(self, view: str, backbone: str) -> None:
+        """What describes the segments."""
+        self.cutting.encoder.show_encoder(view, backbone)
 
     def show_picture(self, index: int | None, count: int, name: str) -> None:
         """Which image is in sight."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
 from psygnal import Signal
@@ -20,10 +21,14 @@ __all__ = ["ImagesPanel"]
 
 
 class ImagesPanel(QWidget):
-    """Choosers kept in step with the viewer's list; ``pressed`` with the name of a button, ``turned`` with an image."""
+    """Choosers kept in step with the viewer's list; ``pressed`` with the name of a button, ``turned`` with an image.
+
+    ``refreshed`` has the names of the image layers, and the layers, whenever they changed.
+    """
 
     pressed = Signal(str)
     turned = Signal(int)
+    refreshed = Signal(list)
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -58,19 +63,26 @@ class ImagesPanel(QWidget):
         self.refresh()
 
     @property
+    def layers(self) -> list[tuple[str, Any]]:
+        """The image layers, by name."""
+        return [(layer.name, layer) for layer in image_layers(self._viewer)]
+
+    @property
     def source(self) -> Source | None:
         """The layer chosen, read in the likeliest way."""
         chosen = self.layer.currentData()
         return channel_choices(chosen, image_layers(self._viewer))[0][1] if isinstance(chosen, Image) else None
 
     def source_of(self, pictures: Sequence[Picture]) -> Source | None:
-        """The layer in the viewer that shows the slices of a file; None where there is none."""
-        path = pictures[0].source
-        if path is None or pictures[0].plane is None:
+        """The layer in the viewer that shows an image, or the slices of a volume; None where there is none."""
+        first, volume = pictures[0], pictures[0].plane is not None
+        if not volume and len(pictures) > 1:
             return None
         for layer in image_layers(self._viewer):
             source = channel_choices(layer, [layer])[0][1]
-            if layer.source.path == path and source.shape == (len(pictures), *pictures[0].shape):
+            if source.shape != ((len(pictures), *first.shape) if volume else first.shape):
+                continue
+            if layer.source.path == first.source if first.source is not None else _shows(source, pictures):
                 return source
         return None
 
@@ -88,7 +100,9 @@ class ImagesPanel(QWidget):
 
     def refresh(self, _event: Any = None) -> None:
         """Take over what changed in the viewer's list of layers."""
-        fill_combo(self.layer, [(layer.name, layer) for layer in image_layers(self._viewer)])
+        layers = self.layers
+        fill_combo(self.layer, layers)
+        self.refreshed.emit(layers)
         self.add.setEnabled(self.layer.count() > 0)
 
     def close_events(self) -> None:
@@ -99,3 +113,16 @@ class ImagesPanel(QWidget):
     def _events(self) -> tuple[Any, ...]:
         events = self._viewer.layers.events
         return events.inserted, events.removed, events.renamed, events.reordered
+
+
+def _shows(source: Source, pictures: Sequence[Picture]) -> bool:
+    """Whether a layer has the name, and in the first and last slice the values, of pictures that came from a layer."""
+    layer, first = source.layer, pictures[0]
+    name = first.name if first.plane is None else first.name.rpartition(" [")[0]
+    if layer.name != name or layer.multiscale or source.channel_axis is not None:
+        return False
+    planes = [layer.data] if first.plane is None else [layer.data[0], layer.data[-1]]
+    return all(
+        np.array_equal(np.asarray(plane).astype(picture.array.dtype), picture.array)
+        for plane, picture in zip(planes, (first, pictures[-1]), strict=False)
+    )

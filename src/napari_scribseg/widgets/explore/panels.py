@@ -23,12 +23,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_scribseg.explore import CutSettings
+from napari_scribseg.widgets.explore.encoder_form import EncoderForm
 from napari_scribseg.widgets.explore.exploration import FILTERS
 from napari_scribseg.widgets.explore.keys import with_key
 from napari_scribseg.widgets.explore.plane_view import TOOLS
 from napari_scribseg.widgets.explore.scene import STYLES
 from napari_scribseg.widgets.explore.view import ExploreState
 from napari_scribseg.widgets.explore.work import PORTIONS
+from napari_scribseg.widgets.image_panel import fill_combo
 
 __all__ = ["CutPanel", "FilePanel", "LabelBar", "PlaneBar", "button"]
 
@@ -36,7 +38,8 @@ _STEPS = 1000  # of the threshold slider
 _RANGES = {"volume": (0.1, 1e5), "area": (1.0, 1e6), "dynamics": (1e-3, 1.0)}  # of thresholds, in the criterion's unit
 _TIPS = {
     "gradient": "What counts as an edge: brightness and colour at several scales, the edges that the network of this "
-    "package sees, or an edge map given from Python",
+    "package sees, or an edge map of yours: a layer of the shape of the image in sight, large where borders are",
+    "edges": "The layer that holds the edges of the image, stack or volume in sight",
     "criterion": "What makes a segment important: pixels times gradient, pixels, or gradient",
     "threshold": "Segments of less importance are merged; the contours follow live, Cut makes the segments",
 }
@@ -49,8 +52,12 @@ def button(text: str, tip: str) -> QPushButton:
     return made
 
 
-def _combo(choices: Any, tip: str) -> QComboBox:
+def _combo(choices: Any, tip: str, letters: int = 0) -> QComboBox:
+    """A chooser; one that may shrink to so many letters where ``letters`` are given."""
     combo = QComboBox()
+    if letters:
+        combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        combo.setMinimumContentsLength(letters)
     for choice in choices:
         combo.addItem(choice, choice)
     combo.setToolTip(tip)
@@ -65,8 +72,10 @@ class CutPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.gradient = _combo(("gaussian", "network"), _TIPS["gradient"])
-        self.criterion = _combo(_RANGES, _TIPS["criterion"])
+        self.gradient = _combo(("gaussian", "network"), _TIPS["gradient"], letters=7)
+        self.gradient.addItem("edge map", "given")
+        self.edges, self._edges_label = _combo((), _TIPS["edges"], letters=6), QLabel("edge map")
+        self.criterion = _combo(_RANGES, _TIPS["criterion"], letters=7)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
         self.slider.setToolTip(_TIPS["threshold"])
@@ -86,21 +95,39 @@ class CutPanel(QWidget):
         self.simplification.setDecimals(3)
         self.simplification.setValue(CutSettings().simplification)
         self.simplification.setToolTip("Frontiers with a mean gradient below it vanish: lower it for faint borders")
-        self.portion = _combo(PORTIONS, "Which images are cut; segments that stay the same keep their classes")
+        self.portion = _combo(
+            PORTIONS, "Which images are cut; segments that stay the same keep their classes", letters=8
+        )
         self.cut = button("Cut", "Cut the images into segments at this threshold")
         self.embed = button("Embed", "Describe the segments and lay them out by their looks; pressed again, all anew")
         self.learn = button("Learn", "Learn from the classes so far what is alike; the plane moves")
+        self.deep = QCheckBox("network too")
+        self.deep.setToolTip(
+            "Learn the last stage of the network, too, and describe all segments anew: slower; not for models of timm"
+        )
+        self.encoder = EncoderForm()
         self._lay_out()
         self._set_range()
         self.slider.valueChanged.connect(self._on_slider)
         self.value.valueChanged.connect(self._on_value)
-        self.gradient.currentIndexChanged.connect(lambda _i: self._preview())
+        self.gradient.currentIndexChanged.connect(lambda _i: self._on_gradient())
         self.criterion.currentIndexChanged.connect(lambda _i: self._on_criterion())
-        self.simplification.valueChanged.connect(lambda _value: self._preview())
+        self.simplification.valueChanged.connect(lambda _value: self._changed())
         self.auto.toggled.connect(lambda _on: self._show_auto())
         for name in ("cut", "embed", "learn"):
             getattr(self, name).clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
+        self.edges.currentIndexChanged.connect(lambda _i: self._changed())
         self._show_auto()
+        self._show_edges()
+
+    @property
+    def edge_layer(self) -> Any:
+        """The layer of the user's edge map; None where the gradient is another, or there is none."""
+        return self.edges.currentData() if self.gradient.currentData() == "given" else None
+
+    def show_layers(self, layers: list[tuple[str, Any]]) -> None:
+        """The layers that may be edge maps, by name, without telling."""
+        fill_combo(self.edges, layers)
 
     @property
     def threshold(self) -> float:
@@ -122,6 +149,7 @@ class CutPanel(QWidget):
             combo.blockSignals(True)
             combo.setCurrentIndex(max(combo.findData(value), 0))
             combo.blockSignals(False)
+        self._show_edges()
         self._set_range()
         self.simplification.blockSignals(True)
         self.simplification.setValue(settings.simplification)
@@ -133,6 +161,8 @@ class CutPanel(QWidget):
         self.cut.setEnabled(state.pictures > 0 and not state.busy)
         self.embed.setEnabled(state.segments > 0 and not state.busy)
         self.learn.setEnabled(state.labelled > 1 and not state.busy)
+        self.deep.setEnabled(not state.busy)
+        self.encoder.setEnabled(not state.busy)
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -148,17 +178,23 @@ class CutPanel(QWidget):
         auto = QHBoxLayout()
         auto.addWidget(self.auto)
         auto.addWidget(self.regions, 1)
+        simple = QHBoxLayout()
+        simple.addWidget(self.simplification, 1)
+        simple.addWidget(self._edges_label)
+        simple.addWidget(self.edges, 1)
         doing = QHBoxLayout()
         doing.addWidget(self.portion, 1)
         doing.addWidget(self.cut, 1)
         form.addRow("Gradient", kinds)
         form.addRow("Threshold", threshold)
         form.addRow("", auto)
-        form.addRow("Simplify", self.simplification)
+        form.addRow("Simplify", simple)
         form.addRow("Segments", doing)
+        form.addRow("Seen by", self.encoder)
         looks = QHBoxLayout()
-        looks.addWidget(self.embed)
-        looks.addWidget(self.learn)
+        looks.addWidget(self.embed, 1)
+        looks.addWidget(self.learn, 1)
+        looks.addWidget(self.deep)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
@@ -180,9 +216,17 @@ class CutPanel(QWidget):
         for widget in (self.slider, self.value):
             widget.blockSignals(False)
 
+    def _on_gradient(self) -> None:
+        self._show_edges()
+        self._changed()
+
+    def _show_edges(self) -> None:
+        for widget in (self.edges, self._edges_label):
+            widget.setVisible(self.gradient.currentData() == "given")
+
     def _on_criterion(self) -> None:
         self._set_range()
-        self._preview()
+        self._changed()
 
     def _on_slider(self, position: int) -> None:
         low, high = _RANGES[self.criterion.currentData()]
@@ -192,6 +236,10 @@ class CutPanel(QWidget):
     def _on_value(self, value: float) -> None:
         self._show_value(value)
         self._preview()
+
+    def _changed(self) -> None:
+        if not self.auto.isChecked():  # there is a threshold to look at
+            self._preview()
 
     def _preview(self) -> None:
         self.auto.setChecked(False)

@@ -99,6 +99,9 @@ class ExploreView(Protocol):
     def show_settings(self, settings: CutSettings) -> None:
         """How the images were cut."""
 
+    def show_encoder(self, view: str, backbone: str) -> None:
+        """What describes the segments."""
+
     def show_picture(self, index: int | None, count: int, name: str) -> None:
         """Which image is in sight."""
 

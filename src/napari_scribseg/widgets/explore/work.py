@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Image, Labels
 
 from napari_scribseg.core import ClassTable, InputError, Report
 from napari_scribseg.explore import Added, Workspace
 from napari_scribseg.explore.apart import start
+from napari_scribseg.nets.semantic import open_encoder
+from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.widgets.colors import class_colormap, class_features
 from napari_scribseg.widgets.explore.contours import contours
+from napari_scribseg.widgets.explore.edges import EdgeMaps
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import Group, as_images, runs
 from napari_scribseg.widgets.explore.jobs import Jobs, Newest
@@ -40,6 +43,7 @@ class Work:
     def __init__(self, of: Callable[[], Exploration], jobs: Jobs, services: Services, view: ExploreView) -> None:
         self._of, self.jobs, self.view = of, jobs, view
         self._services = services
+        self._edge_maps = EdgeMaps()
         self._previews = Newest(services.aside, lambda error: view.say(sentence(error), error=True))
 
     @property
@@ -75,7 +79,7 @@ class Work:
         workspace = self.workspace
 
         def add(_report: Report) -> Added:
-            return workspace.add_images(as_images(source))
+            return workspace.add_images(as_images(source), source.layer.name)
 
         self._start(f"Adding {source.layer.name}", add, lambda added: self._on_added(added, source))
 
@@ -107,14 +111,16 @@ class Work:
     # segments ---------------------------------------------------------------------------------------------------------
 
     @told
-    def preview(self, threshold: float, settings: dict[str, Any]) -> None:
+    def preview(self, threshold: float, settings: dict[str, Any], edges: Image | None = None) -> None:
         """Show the contours that a cut of the image in sight would have."""
         exploration, workspace = self._of(), self.workspace
         index = exploration.canvas.index()
         if index is None:
             return
+        give = self._giver([index], settings, edges)
 
         def make() -> tuple[Any, int]:
+            give()
             regions = workspace.preview(index, threshold, **settings)
             return contours(regions), int(regions.max()) + 1
 
@@ -126,8 +132,18 @@ class Work:
         self._previews.ask(make, show)
 
     @told
-    def cut(self, portion: str, threshold: float | None, regions: float, settings: dict[str, Any]) -> None:
-        """Cut images into segments; without a threshold, so that an image has ``regions`` of them on average."""
+    def cut(
+        self,
+        portion: str,
+        threshold: float | None,
+        regions: float,
+        settings: dict[str, Any],
+        edges: Image | None = None,
+    ) -> None:
+        """Cut images into segments; without a threshold, so that an image has ``regions`` of them on average.
+
+        ``edges`` is the layer of the user's edge map, for the images of the layer in sight.
+        """
         exploration, workspace = self._of(), self.workspace
         how: dict[str, Any] = {"regions": regions} if threshold is None else {"threshold": threshold}
         if not workspace.pictures:
@@ -142,9 +158,11 @@ class Work:
             if index is None:
                 raise InputError("no image is in sight; turn to one, or cut all images")
             images = [index]
+        give = self._giver(range(len(workspace.pictures)) if images is None else images, settings, edges)
 
         def cut(report: Report) -> tuple[int, ...]:
             start()  # it gets ready meanwhile
+            give()
             return workspace.cut(images, **how, report=report, **settings)
 
         def done(changed: tuple[int, ...]) -> None:
@@ -154,6 +172,26 @@ class Work:
             self.view.say(f"{len(changed)} images cut anew; {total} segments in all. Embed lays them out in the plane")
 
         self._start("Cutting", cut, done)
+
+    def _giver(self, images: Iterable[int], settings: dict[str, Any], edges: Image | None) -> Callable[[], None]:
+        if settings["gradient"] != "given":
+            return lambda: None
+        return self._edge_maps.giver(self.workspace, self._of().canvas.front, edges, images)
+
+    @told
+    def use_encoder(self, view: str, backbone: str) -> None:
+        """Describe segments in another way from now on, once its network is there."""
+        workspace = self.workspace
+
+        def choose(_report: Report) -> None:
+            open_encoder(backbone, choose_device("auto"))
+            workspace.use_encoder(view, backbone)
+
+        def done(_none: None) -> None:
+            self.view.show_encoder(*workspace.encoder)
+            self.view.say("Segments are described in another way from now on; Embed lays them out anew")
+
+        self._start("Opening the network", choose, done)
 
     @told
     def embed(self) -> None:
@@ -171,12 +209,12 @@ class Work:
         self._start("Embedding", embed, lambda count: self.view.say(f"{count} segments {how}: {_HINT}"))
 
     @told
-    def learn(self) -> None:
-        """Learn from the classes so far what is alike."""
+    def learn(self, backbone: bool = False) -> None:
+        """Learn from the classes so far what is alike, on the network itself too where ``backbone`` says so."""
         workspace = self.workspace
         self._start(
             "Learning",
-            workspace.learn,
+            lambda report: workspace.learn(report, backbone=backbone),
             lambda count: self.view.say(f"Learned from {count} labelled segments; the plane has moved"),
         )
 
