@@ -105,8 +105,7 @@ class BRS(_Refinement):
     model : str
         The network: a ``.safetensors`` file of this package, a ``.pt2`` file of ``torch.export``, a TorchScript file,
         the folder of a MONAI bundle, ``package.module:factory`` (a function, or class, that makes it), or the name of a
-        network that comes with the package; empty for the one of these that was trained with strokes or clicks on
-        images of many kinds. How it wants its input stands in a file beside it, see
+        network that comes with the package; empty for ``scribble-net``. How it wants its input stands in a file beside it, see
         :class:`ModelCard <napari_scribseg.engines.brs.ModelCard>`.
     weights : str
         For a factory: a ``.safetensors`` file, or one of ``torch.save`` that holds tensors only.

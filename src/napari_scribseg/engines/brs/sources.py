@@ -21,7 +21,7 @@ EXPECTED = (
     "a .safetensors file of this package, a .pt2 file of torch.export, a TorchScript file, the folder of a MONAI "
     "bundle, package.module:factory, or the name of a network that comes with the package is expected"
 )
-DEFAULT = "brs-net"  # the network that answers where none is named
+DEFAULT = "scribble-net"  # the network that answers where none is named
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
