@@ -263,7 +263,7 @@ def smooth_line(knots: NDArray[np.float64], deviation: float) -> tuple[NDArray[n
 
 
 def _spline(points: NDArray[np.float64], at: NDArray[np.float64], deviation: float) -> Any:
-    """Knots and coefficients of a B-spline that passes the points at ``at``, as :func:`scipy.interpolate.splev` has it."""
+    """A B-spline near points that it passes at ``at``, as :func:`scipy.interpolate.splev` takes it."""
     # full output: a deviation met only roughly is no reason to warn
     fitted: Any = splprep(points.T, u=at, k=min(3, len(points) - 1), s=len(points) * deviation**2, full_output=1)
     return fitted[0][0]

@@ -105,8 +105,8 @@ class BRS(_Refinement):
     model : str
         The network: a ``.safetensors`` file of this package, a ``.pt2`` file of ``torch.export``, a TorchScript file,
         the folder of a MONAI bundle, ``package.module:factory`` (a function, or class, that makes it), or the name of a
-        network that comes with the package; empty for ``scribble-net``. How it wants its input stands in a file beside it, see
-        :class:`ModelCard <napari_scribseg.engines.brs.ModelCard>`.
+        network that comes with the package; empty for ``scribble-net``. How it wants its input stands in a file beside
+        it, see :class:`ModelCard <napari_scribseg.engines.brs.ModelCard>`.
     weights : str
         For a factory: a ``.safetensors`` file, or one of ``torch.save`` that holds tensors only.
     trust : bool
