@@ -31,13 +31,12 @@ DATA_SETS = (
     "permissive_slices/ct_congenital_heart",
     "permissive_slices/mr_heart_hvsmr2",
 )
-LEARN_AFTER = 16  # actions since the last time, and once every class has segments
+LEARN_AFTER = 16  # actions since the last time, once two classes have segments
 VARIANTS = {  # tool, learning, corrections, perfect segments
     "boxes": ("box", False, False, False),
     "boxes, learning": ("box", True, False, False),
     "boxes or lassos": ("either", False, False, False),
     "boxes or lassos, learning": ("either", True, False, False),
-    "boxes or lassos, corrections": ("either", False, True, False),
     "boxes or lassos, learning, corrections": ("either", True, True, False),
     "perfect segments, click": ("click", False, False, True),
     "perfect segments, boxes or lassos, learning": ("either", True, False, True),
@@ -84,7 +83,7 @@ def play(
         if (
             learn
             and spent >= learned + LEARN_AFTER
-            and oracle.has_all_classes
+            and oracle.knows_two_classes
             and len(workspace.filtered("unlabelled"))
         ):
             learned = spent
@@ -130,7 +129,7 @@ def oracle(arguments: argparse.Namespace) -> None:
             if tool != "click":
                 workspace = prepared(images, truths, perfect, arguments.regions)
                 workspace.embed()
-                curve = play(workspace, truths, tool, learn=learn, correct=correct, most=n // 4)
+                curve = play(workspace, truths, tool, learn=learn, correct=correct, most=n // 8)
             told(key, curve, base[perfect])
             rows += [(name, key, *point) for point in curve]
             with (out / "explore.csv").open("w", newline="") as file:
@@ -224,6 +223,7 @@ def speed(arguments: argparse.Namespace) -> None:
 def growth(arguments: argparse.Namespace) -> None:
     """Plane and learning by the number of segments, on made features."""
     from napari_scribseg.explore.metric import learn_head, unit_rows
+    from napari_scribseg.explore.placing import add_to_plane
     from napari_scribseg.explore.plane import fit_plane
     from napari_scribseg.explore.uncertainty import uncertainty
 
@@ -234,7 +234,8 @@ def growth(arguments: argparse.Namespace) -> None:
         labels = np.where(rng.random(n) < 0.2, kinds + 1, 0).astype(np.int32)
         known = labels > 0
         print(f"{n} segments")
-        timed("  plane", fit_plane, features, labels)
+        places = timed("  plane", fit_plane, features, labels)
+        timed("  places for 20 more", add_to_plane, features[:20] + 0.001, features, places)
         timed("  learning, without the plane", learn_head, features[known], labels[known])
         timed("  uncertainty", uncertainty, features, features[known], labels[known])
 

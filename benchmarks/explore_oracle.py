@@ -64,10 +64,9 @@ class Oracle:
         return ids[np.argsort(-(self.pixels[ids].max(axis=1) * self.worth[self.truth(ids)]), kind="stable")]
 
     @property
-    def has_all_classes(self) -> bool:
-        """Whether segments of each class that there is have it."""
-        ids = self.workspace.ids()
-        return set(self.truth(ids) + 1) <= set(self.workspace.table.label[ids])
+    def knows_two_classes(self) -> bool:
+        """Whether segments have two classes at least."""
+        return len(set(self.workspace.table.label[self.workspace.ids()].tolist()) - {0}) > 1
 
     def truth(self, ids: np.ndarray) -> np.ndarray:
         """The most frequent class of segments, 0 to K - 1."""

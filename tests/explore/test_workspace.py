@@ -44,6 +44,13 @@ def test_images_of_all_kinds(tmp_path):
     assert workspace.add_images([volume, np.zeros((30, 40, 2), np.uint16)]).indices == (2, 3, 4, 5)
     assert [p.plane for p in workspace.pictures] == [None, None, 0, 1, 2, None]
     assert workspace.pictures[0].name == "a"
+    assert workspace.pictures[5].name == "image 4"
+    named = workspace.add_images([np.zeros((9, 9)), np.zeros((8, 8))], "cells").indices
+    assert [workspace.pictures[i].name for i in named] == ["cells 1", "cells 2"]
+    assert workspace.pictures[workspace.add_images(volume, "scan").indices[1]].name == "scan [1]"
+    workspace = Workspace()
+    workspace.add_images(tmp_path)
+    workspace.add_images([volume, np.zeros((30, 40, 2), np.uint16)])
     assert workspace.next_batch(2) == (0, 1)
     workspace.cut(workspace.next_batch(2))
     assert workspace.next_batch() == (2, 3, 4, 5)

@@ -9,6 +9,7 @@ from qtpy.QtTest import QTest
 
 from napari_scribseg.core import Cancelled, InputError
 from napari_scribseg.explore import CutSettings
+from napari_scribseg.widgets.explore import encoder_form
 from napari_scribseg.widgets.explore.camera import Camera
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
 from napari_scribseg.widgets.explore.drawing import as_pixels, paint_discs, paint_tiles, with_room
@@ -228,6 +229,58 @@ def test_settings_are_shown_without_telling(cutting):
     assert cutting.settings == {"gradient": "network", "criterion": "dynamics", "simplification": 0.02}
     assert cutting.threshold == pytest.approx(0.25)
     assert cutting.told == []
+
+
+def test_the_edge_map_is_a_layer_and_changes_are_looked_at_once_there_is_a_threshold(cutting):
+    layers = [("scan", object()), ("edges", object())]
+    cutting.show_layers(layers)
+    assert cutting.edge_layer is None
+    cutting.gradient.setCurrentIndex(cutting.gradient.findData("given"))
+    assert not cutting.edges.isHidden()
+    cutting.edges.setCurrentIndex(1)
+    assert cutting.edge_layer is layers[1][1]
+    assert cutting.told == []
+    cutting.slider.setValue(500)
+    cutting.edges.setCurrentIndex(0)
+    assert len(cutting.told) == 2
+    cutting.show_settings(CutSettings())
+    assert cutting.edges.isHidden()
+
+
+@pytest.fixture
+def encoder(qtbot, monkeypatch):
+    monkeypatch.setattr(encoder_form, "find_spec", lambda name: name)
+    form = encoder_form.EncoderForm()
+    qtbot.addWidget(form)
+    form.told = []
+    form.chosen.connect(lambda view, backbone: form.told.append((view, backbone)))
+    return form
+
+
+def choose(combo, text):
+    combo.setCurrentText(text)
+    combo.activated.emit(combo.currentIndex())
+
+
+def test_the_encoder_is_chosen_by_view_and_network(encoder, monkeypatch):
+    choose(encoder.view, "each segment")
+    assert encoder.told == [("crops", "")]
+    assert encoder.view.currentData() == "maps"  # until it is known to work
+    encoder.show_encoder("crops", "")
+    choose(encoder.view, "each segment")
+    answers = iter(["", "/nets/own.safetensors"])
+    monkeypatch.setattr(encoder_form.QFileDialog, "getOpenFileName", lambda *_args: (next(answers), ""))
+    choose(encoder.network, "a file…")
+    assert encoder.told == [("crops", "")]
+    assert encoder.network.currentData() == ""
+    choose(encoder.network, "a file…")
+    assert encoder.told[1:] == [("crops", "/nets/own.safetensors")]
+    encoder.show_encoder("crops", "/nets/own.safetensors")
+    assert encoder.network.currentText() == "own.safetensors"
+    monkeypatch.setattr(encoder_form.QInputDialog, "getText", lambda *_args, **_kwargs: (" resnet18.a1_in1k ", True))
+    choose(encoder.network, "a timm model…")
+    choose(encoder.network, "shipped network")
+    assert encoder.told[2:] == [("crops", "resnet18.a1_in1k"), ("crops", "")]
 
 
 @pytest.fixture

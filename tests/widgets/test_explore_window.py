@@ -245,6 +245,44 @@ def test_number_filter_next_learn_and_a_plane_of_a_selection(hands):
     assert sorted(widget.local.scene.ids) == sorted(bright + dim)
 
 
+def test_an_edge_map_layer_another_encoder_and_names(hands, viewer):
+    widget = hands.widget
+    edges = np.zeros((3, 96, 96), np.float32)
+    edges[:, :, 40] = 1  # one border, which the image does not have
+    viewer.add_image(edges, name="my edges")
+    viewer.add_image(edges[0], name="flat")
+    widget.images.layer.setCurrentText("scan")
+    widget.images.add.click()
+    hands.done()
+    assert [p.name for p in hands.workspace.pictures] == ["scan [0]", "scan [1]", "scan [2]"]
+    panel = widget.cutting
+    panel.gradient.setCurrentIndex(panel.gradient.findData("given"))
+    panel.edges.setCurrentText("flat")
+    panel.cut.click()
+    hands.done()
+    assert "the edge map 'flat' has the shape (96, 96)" in hands.status.lower()
+    panel.edges.setCurrentText("my edges")
+    panel.slider.setValue(1)
+    hands.qtbot.waitUntil(lambda: "at this threshold" in hands.status, timeout=10_000)
+    panel.regions.setValue(2)
+    panel.auto.setChecked(True)
+    panel.cut.click()
+    hands.done()
+    assert hands.workspace.settings.gradient == "given"
+    assert len(hands.workspace.ids()) == 6
+    assert hands.at(20, 10) == hands.at(90, 30) != hands.at(20, 60)
+
+    choose = panel.encoder.view
+    choose.setCurrentIndex(1)
+    choose.activated.emit(1)
+    hands.done()
+    assert hands.workspace.encoder == ("crops", "")
+    panel.encoder.chosen.emit("crops", "/does/not/exist.safetensors")
+    hands.done()
+    assert "are missing" in hands.status
+    assert hands.workspace.encoder == ("crops", "")
+
+
 def test_labels_layers_files_and_finishing_by_strokes(hands, tmp_path, monkeypatch):
     hands.prepare()
     widget = hands.widget
@@ -327,6 +365,8 @@ def test_mistakes_are_told_and_closing_keeps_the_workspace(hands):
     again.widget.files.buttons["resume"].click()
     again.done()
     assert again.workspace.table.label[again.workspace.segment_at(1, 20, 22)] == 1
+    assert [layer.name for layer in hands.viewer.layers].count("scan") == 1  # the layer that is there shows it
+    assert again.widget.exploration.canvas.front.source.layer is hands.viewer.layers["scan"]
     again.widget.end_all()
 
 
