@@ -175,6 +175,24 @@ def test_embedding_learning_and_new_images(workspace):
     assert workspace.table.described(parts).all()
 
 
+def test_many_new_segments_move_the_plane_from_where_it_is(workspace, monkeypatch):
+    starts = []
+
+    def fit(features, labels, start=None, **_settings):
+        starts.append(start)
+        return np.arange(2 * len(features), dtype=np.float32).reshape(-1, 2)
+
+    monkeypatch.setattr(workspace._looks, "_fit_plane", fit)
+    first = workspace.embed()
+    before = workspace.places(first)
+    workspace.add_images([discs(seed)[0] for seed in (2, 3, 4)])
+    workspace.cut(workspace.next_batch())
+    assert len(workspace.embed()) == len(workspace.ids())
+    assert starts[0] is None
+    assert np.array_equal(starts[1][: len(first)], before)
+    assert np.isfinite(starts[1]).all()
+
+
 def test_cancelled_learning_learns_nothing(workspace):
     workspace.embed()
     ids = workspace.ids()

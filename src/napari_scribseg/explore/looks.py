@@ -22,6 +22,7 @@ from napari_scribseg.explore.uncertainty import uncertainty
 __all__ = ["Looks"]
 
 _DESCRIBING = 0.6  # share of the time of an embedding that features take
+_PLACED = 0.65  # and places among those of others
 
 Ids = NDArray[np.int64]
 Float32 = NDArray[np.float32]
@@ -95,8 +96,11 @@ class Looks:
                 self._fit(ids, part(report, _DESCRIBING, 1))
             elif len(new):
                 old, places = ids[settled], self.table.place[ids[settled]]
-                found = add_to_plane(self.learned(new), self.learned(old), places, part(report, _DESCRIBING, 1))
+                found = add_to_plane(self.learned(new), self.learned(old), places, part(report, _DESCRIBING, _PLACED))
                 self._place(new, found)
+                if len(new) > len(old):  # the plane is theirs more than that of the others
+                    new = ids
+                    self._fit(ids, part(report, _PLACED, 1))
             report(1.0)
             return new
 

@@ -264,8 +264,6 @@ class Workspace(Reader):
         """Whether there is a step to do again."""
         return bool(self._editor.history.undone)
 
-    # what a window asks
-
     # what they look like
 
     def use_encoder(self, view: str = "maps", backbone: str = "") -> None:
@@ -278,6 +276,8 @@ class Workspace(Reader):
 
     def embed(self, *, refit: bool = False, report: Report = silent) -> Ids:
         """Describe the segments that are new, and give them places in the plane; those that have one stay.
+
+        Where the new ones outnumber the others, all are placed anew, from where they are.
 
         Parameters
         ----------
