@@ -25,9 +25,10 @@ brackets the 95 % interval of a bootstrap over groups (photographs, patients). A
 what the paper reports, on other images: compare the order, not the numbers.
 """
 _SLOPPY = """\
-Of each image one object, outlined ten times for each size of error: half of the squared error is a shift, half a slow
-drift along the line; its size is given in diameters of a disc of the object's area. Agreement: mean IoU of each pair of
-the ten, of the outlines themselves and of the answers. Seconds are processor time, with the fit in the first answer.
+Of each image one object, its holes filled, outlined ten times for each size of error: half of the squared error is a
+shift, half a slow drift along the line; its size is given in diameters of a disc of the object's area. Agreement: mean
+IoU of each pair of the ten, of the outlines themselves and of the answers. Seconds are processor time, with the fit in
+the first answer.
 """
 
 
