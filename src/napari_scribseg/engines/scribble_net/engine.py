@@ -68,7 +68,7 @@ class ScribbleNet:
     crop: Literal["auto", "whole"] = "auto"
     refine: Literal["edges", "none"] = "edges"
     hybrid: Annotated[float, Range(0, 1, 0.05, "share of the variational model, svcd, in the answer")] = 0.6
-    passes: Annotated[int, Range(1, 2, 1, "2: look at the object again, with the first answer as an input")] = 2
+    passes: Annotated[int, Range(1, 2, 1, "2: look at the object again, with the first answer as an input")] = 1
 
     def __post_init__(self) -> None:
         check_parameters(self)
