@@ -269,6 +269,25 @@ def test_clicks_are_single_pixels_on_the_object_and_near_it():
     assert np.max(counts, axis=0).tolist() == [10, 10]
 
 
+def test_some_samples_have_dots_of_the_pen():
+    target = np.zeros((64, 64), dtype=bool)
+    target[10:50, 12:52] = True
+    options, on, off = DrawingOptions(radius=(0.5, 0.5), dots=1), [], []
+    for seed in range(60):
+        signal = draw_signal(target, options, np.random.default_rng(seed))
+        assert target[signal == 1].all()
+        assert not target[signal == -1].any()
+        on.append(ndimage.label(signal == 1)[1])
+        off.append(ndimage.label(signal == -1)[1])
+    assert min(on) >= 1
+    assert max(on) > 12
+    assert min(off) == 0
+    assert max(off) > 4
+    without = [draw_signal(target, DrawingOptions(dots=share), np.random.default_rng(3)) for share in (0, 1e-9)]
+    assert (without[0] != 0).any()
+    assert ndimage.label(without[1] == 1)[1] <= 7  # scribbles
+
+
 def test_without_a_prompt_all_objects_are_to_be_found(pack):
     options = SampleOptions(
         size=48, synthetic=0, superpixels=0, background=0, vary=False, drawing=DrawingOptions(prompt="none")

@@ -66,6 +66,9 @@ class Settings:
     unchanged : float
         Share of these corrections in which nothing is drawn: the network looks again at what it answered, as the engine
         lets it do.
+    dots : float
+        Share of the samples with clicks of a pen instead of scribbles; see
+        :class:`~napari_scribseg.train.drawing.DrawingOptions`.
     synthetic, superpixels : float
         As of :class:`~napari_scribseg.train.samples.SampleOptions`.
     validation : tuple of str
@@ -98,6 +101,7 @@ class Settings:
     iterative: float = 0.3
     corrections: int = 3
     unchanged: float = 0.25
+    dots: float = 0.15
     synthetic: float = 0.2
     superpixels: float = 0.3
     validation: tuple[str, ...] = VALIDATION_SOURCES
@@ -116,7 +120,7 @@ class Settings:
         for name in ("rate", "clip", "encoder_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; a positive number is expected")
-        for name in ("iterative", "unchanged", "synthetic", "superpixels", "ema"):
+        for name in ("iterative", "unchanged", "dots", "synthetic", "superpixels", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; a share from 0 to 1 is expected")
         for name in ("decay", "warm_up", "seed"):
@@ -166,7 +170,8 @@ class Settings:
             known = {f.name for f in fields(cls)}
             if not isinstance(values, dict) or set(values) - known:
                 raise InputError(f"{name}: fields other than {', '.join(sorted(known))} are not expected")
-            values.setdefault("unchanged", 0.0)  # runs that began before there was such a share
+            for share in ("unchanged", "dots"):
+                values.setdefault(share, 0.0)  # runs that began before there was such a share
             values["validation"] = tuple(values.get("validation", VALIDATION_SOURCES))
             values["config"] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get("config", {}).items()}
             return cls(**values)
