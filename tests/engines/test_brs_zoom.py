@@ -7,6 +7,7 @@ from brs_networks import discs
 
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, runs_code
+from napari_scribseg.engines.brs.solver import _on_grid
 from napari_scribseg.engines.brs.sources import DEFAULT, shipped_names
 from napari_scribseg.engines.brs.zoom import Frame, frame_around, next_frame
 from napari_scribseg.nets import BRSNet, BRSNetConfig, PlainUNet, PlainUNetConfig, load_shipped, save_model
@@ -143,3 +144,14 @@ def test_networks_that_take_images_alone_keep_their_scale():
         state = engine.segment(image, Scribbles(seeds, 2), state).state
         assert state.memory.frames == {1: None}
         seeds[50, 60] = 0
+
+
+def test_strokes_have_no_holes_on_a_finer_grid_and_are_not_lost_on_a_coarser_one():
+    seeds = np.full((20, 30), -1, dtype=np.int32)
+    seeds[4:7, 5:9], seeds[15, 20] = 1, 0
+    finer = _on_grid(seeds, (50, 75))
+    assert (finer[10:17, 13:22] == 1).all()
+    assert set(np.unique(finer)) == {-1, 0, 1}
+    coarser = _on_grid(seeds, (4, 6))
+    assert coarser[3, 4] == 0
+    assert coarser[1, 1] == 1

@@ -163,15 +163,16 @@ def _seen_in(frame: Frame, state: BRSState) -> Tensor:
 
 
 def _on_grid(targets: NDArray[np.int32], shape: Any) -> NDArray[np.int32]:
-    """Strokes on a grid of another size: each pixel goes where its centre lies."""
+    """Strokes on a grid of another size: none has holes on a finer one, and none is lost on a coarser one."""
     if targets.shape == tuple(shape):
         return targets
+    nearest = [((np.arange(n) + 0.5) * old / n).astype(np.intp) for n, old in zip(shape, targets.shape, strict=True)]
+    found = targets[np.ix_(*nearest)]
     rows, columns = np.nonzero(targets >= 0)
     placed = [
         np.minimum((at + 0.5) * new / old, new - 1).astype(np.intp)
         for at, new, old in zip((rows, columns), shape, targets.shape, strict=True)
     ]
-    found = np.full(tuple(shape), -1, dtype=np.int32)
     found[placed[0], placed[1]] = targets[rows, columns]
     return found
 
