@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -118,17 +119,15 @@ def _dots(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Gen
     most_on, most_off = _MOST_DOTS
     clicks, radius = training_clicks(target, rng, positive=(1, most_on), negative=(0, most_off)), _radius(options, rng)
     for points, side, value in ((clicks.negative, ~target, -1), (clicks.positive, target, 1)):
-        for dot in point_strokes(points, 0, radius):
-            signal[dot.rasterize(target.shape) & side] = value
+        signal[_pixels(point_strokes(points, 0, radius), target.shape) & side] = value
     return signal
 
 
 def _box_or_points(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Pixels of the box's outline or of the four dots, cut off where the view ends."""
-    drawn = np.zeros(target.shape, dtype=bool)
     radius, box = _radius(options, rng), bounding_box(target)
     if box is None:
-        return drawn
+        return np.zeros(target.shape, dtype=bool)
     strokes: tuple[Stroke, ...]
     if options.prompt == "box":
         off = rng.integers(-options.slack, options.slack + 1, (2, 2))
@@ -137,8 +136,14 @@ def _box_or_points(target: NDArray[np.bool_], options: DrawingOptions, rng: np.r
         strokes = (box_stroke((top, left, bottom, right), 0, radius),)
     else:
         strokes = point_strokes(extreme_points(target, options.slack, rng), 0, radius)
+    return _pixels(strokes, target.shape)
+
+
+def _pixels(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Where any of the strokes lies."""
+    drawn = np.zeros(shape, dtype=bool)
     for stroke in strokes:
-        drawn |= stroke.rasterize(target.shape)
+        drawn |= stroke.rasterize(shape)
     return drawn
 
 
