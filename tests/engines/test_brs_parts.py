@@ -15,6 +15,7 @@ from napari_scribseg.engines.brs.minimise import Budget, minimise
 from napari_scribseg.engines.brs.pipeline import BRSState, segment
 from napari_scribseg.engines.brs.probing import complete
 from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig
+from napari_scribseg.nets.opinions import Grid
 from napari_scribseg.testing import two_discs
 
 
@@ -114,7 +115,7 @@ def test_a_network_of_the_papers_kind_is_asked_with_its_maps():
     image, scribbles, _ = two_discs()
     one = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds), 2)
     planes = net.planes(image)
-    state = BRSState(net, net.input(planes, image.shape), None, planes, image.shape, image.spacing)
+    state = BRSState(net, net.input(planes, image.shape), None, (), Grid((1.0, 1.0), image.shape))
     made = segment(BRS(), one, state, silent)
     maps = interaction_maps(one.seeds)
     assert np.array_equal(made.labels[one.seeds < 0], (maps[0] > maps[1])[one.seeds < 0].astype(int))

@@ -10,8 +10,8 @@ import torch
 
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles
 from napari_scribseg.engines.scribble_net import ScribbleNet, networks
-from napari_scribseg.engines.scribble_net.opinions import LIMIT
 from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig, save_model
+from napari_scribseg.nets.opinions import LIMIT
 from napari_scribseg.session.cache import size_of
 from napari_scribseg.testing import check_engine, two_discs
 

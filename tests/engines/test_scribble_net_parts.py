@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from napari_scribseg.core import Image, InputError, Scribbles
-from napari_scribseg.engines.scribble_net import hybrid, opinions, passes
-from napari_scribseg.engines.scribble_net.opinions import UNCLAIMED, UNSEEN, Opinion, Patch
-from napari_scribseg.engines.scribble_net.refine import boundary_weights, refine
-from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
-from napari_scribseg.engines.scribble_net.views import View, fit_views, levels_of, look, paint, stroke_signal
-from napari_scribseg.nets import network_input
+from napari_scribseg.engines.scribble_net import hybrid, passes
+from napari_scribseg.engines.scribble_net.scene import Scene
+from napari_scribseg.nets import network_input, opinions
+from napari_scribseg.nets.opinions import UNCLAIMED, UNSEEN, Opinion, Strokes
 from napari_scribseg.nets.planes import three_planes
+from napari_scribseg.nets.views import Patch, View, fit_views, levels_of, look, paint, stroke_signal
+from napari_scribseg.numerics.refine import boundary_weights, refine
 
 
 class Recorder:
@@ -28,7 +28,7 @@ class Recorder:
 
 def scene_of(planes, network, pixel=(1.0, 1.0)):
     planes = torch.as_tensor(planes, dtype=torch.float32)
-    return Scene(levels_of(planes, pixel), pixel, tuple(planes.shape[1:]), network)
+    return Scene(pixel, tuple(planes.shape[1:]), levels_of(planes, pixel), network)
 
 
 def seeds_of(shape, *strokes):
@@ -257,7 +257,7 @@ def test_refining_on_the_host_and_on_a_device_agree():
     weights = boundary_weights(planes, (1.0, 2.0))
     p = torch.softmax(torch.from_numpy(rng.normal(0, 2, (3, 40, 50)).astype(np.float32)), 0)
     cost = -torch.log(p)
-    from napari_scribseg.engines.scribble_net import refine as module
+    from napari_scribseg.numerics import refine as module
 
     host = module._on_host(cost, p, weights, (1.0, 2.0), lambda share: None)
     device = module._on_device(cost, p, weights, (1.0, 2.0), lambda share: None)

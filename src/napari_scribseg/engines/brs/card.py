@@ -60,8 +60,9 @@ class ModelCard:
         Pixel size in mm along rows and columns that it was trained on: the image is resampled. Empty: as it is.
     prompt : {"auto", "none", "distance", "scribbles"}
         ``"none"``: the network takes images only; ``"distance"``: its last two channels are interaction maps, of the
-        object and of the rest (the network of the paper); ``"scribbles"``: strokes or clicks as the networks of this
-        package take them. ``"auto"``: what the file of a network of this package says, else ``"none"``.
+        object and of the rest (the network of the paper); ``"scribbles"``: image, and strokes or clicks, as the
+        networks of this package take them. ``"auto"``: what the file of a network of this package says, else
+        ``"none"``.
     """
 
     channels: int = 0

@@ -67,8 +67,11 @@ def _signal(seeds: NDArray[np.int32]) -> Tensor:
 class Prompt(Protocol):
     """How a network is told of strokes, and what of it may be changed."""
 
-    def base(self, image: Tensor, seeds: NDArray[np.int32]) -> Tensor:
-        """The network's input before anything is changed, for strokes on the network's grid."""
+    def base(self, image: Tensor, seeds: NDArray[np.int32], previous: Tensor | None = None) -> Tensor:
+        """The network's input before anything is changed, for strokes on the network's grid.
+
+        ``previous``, of shape (1, h, w), is the probability of the object by the last answer, if it is to be told.
+        """
         ...
 
     def zero(self, image: Tensor) -> Tensor:
@@ -92,7 +95,7 @@ class Converted:
     def __init__(self, contrast: float) -> None:
         self._contrast = contrast
 
-    def base(self, image: Tensor, seeds: NDArray[np.int32]) -> Tensor:
+    def base(self, image: Tensor, seeds: NDArray[np.int32], previous: Tensor | None = None) -> Tensor:
         """The image."""
         return image
 
@@ -119,12 +122,12 @@ class Trained:
     def __init__(self, kind: str, channels: int) -> None:
         self._kind, self._channels = kind, channels
 
-    def base(self, image: Tensor, seeds: NDArray[np.int32]) -> Tensor:
+    def base(self, image: Tensor, seeds: NDArray[np.int32], previous: Tensor | None = None) -> Tensor:
         """The image, followed by the maps."""
         if self._kind == "distance":
             maps = torch.from_numpy(interaction_maps(seeds))[None].to(image)
             return torch.cat((image, maps), dim=1)
-        return network_input(image, _signal(seeds).to(image), None, self._channels)
+        return network_input(image, _signal(seeds).to(image), previous, self._channels)
 
     def zero(self, image: Tensor) -> Tensor:
         """As many maps as the network has."""

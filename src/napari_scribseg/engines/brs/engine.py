@@ -34,6 +34,7 @@ class _Refinement:
     weights: str
     trust: bool
     zoom: bool
+    refine: Literal["edges", "none"]
 
     def __post_init__(self) -> None:
         check_parameters(self)
@@ -155,8 +156,9 @@ class BRS(_Refinement):
     seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the maps; lambda of the paper")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
-    zoom: bool = False
+    zoom: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
+    refine: Literal["edges", "none"] = "edges"
 
 
 @dataclass(frozen=True)
@@ -221,4 +223,5 @@ class FBRS(_Refinement):
     seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
     inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the layer")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
-    zoom: bool = False
+    zoom: bool = True
+    refine: Literal["edges", "none"] = "edges"

@@ -14,6 +14,7 @@ from torch.nn import functional
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.engines.brs.card import ModelCard
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
+from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.numerics.intensity import is_picture, some_values
 
 __all__ = ["Network", "first_output"]
@@ -62,8 +63,11 @@ class Network:
         """The image on the network's scale, shape (C, H, W); strokes are no part of it.
 
         A 2.5D network is given the image with the slices around it as further channels, all of the first slice first,
-        or the slice alone, which is then repeated.
+        or the slice alone, which is then repeated. A network of this package that takes strokes is given what it was
+        trained on, whatever the image's channels: :func:`~napari_scribseg.nets.planes.three_planes`.
         """
+        if (self.card.prompt, self.card.channels, self.card.normalisation) == ("scribbles", 3, "percentiles"):
+            return three_planes(image.data)
         slices, channels = self.card.slices, self.card.channels
         if slices > 1 and image.n_channels == slices * channels:
             parts = [_normalised(part, self.card) for part in np.split(image.data, slices)]

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import Image, InputError, Report, Scribbles, Segmentation
+from napari_scribseg.engines.brs.looks import Look, Looks
 from napari_scribseg.engines.brs.minimise import Best, Budget, minimise
 from napari_scribseg.engines.brs.network import Network
 from napari_scribseg.engines.brs.opening import open_network
-from napari_scribseg.engines.brs.questions import Question, ask, probabilities
-from napari_scribseg.engines.brs.solver import Solver, cut_for, require_finite
-from napari_scribseg.engines.brs.zoom import Frame, next_frame
+from napari_scribseg.engines.brs.questions import ALL, ask, probabilities
+from napari_scribseg.engines.brs.solver import cut_for, require_finite
+from napari_scribseg.nets.opinions import Grid
+from napari_scribseg.nets.views import Level, levels_of
 from napari_scribseg.numerics.device import choose_device
+from napari_scribseg.numerics.refine import boundary_weights, refine
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.brs.engine import BRS, FBRS
@@ -36,23 +39,17 @@ class Memory:
     ----------
     seeds : ndarray of shape (H, W), int32
         The strokes that it answered, as label ids; -1 elsewhere.
-    changes : mapping of int to Tensor
-        What was found to correct, by the label id of the class that was asked about (-1: about all at once).
+    looks : mapping of int to Look
+        How it was asked, by the label id of the class that was asked about (-1: about all at once).
     layer : str
-        Where it belongs: a layer of f-BRS, or nothing for the maps.
-    frames : mapping of int to Frame or None
-        The part of the image where it was found, by the same label id.
-    objects : mapping of int to ndarray of shape (H, W), bool
-        What was answered to belong to the class, where the engine zooms in.
+        Where what was corrected belongs: a layer of f-BRS, or nothing for the maps.
     agreement : float
         Share of the stroke pixels that the network gave their class, before they were set.
     """
 
     seeds: NDArray[np.int32]
-    changes: Mapping[int, Tensor]
+    looks: Mapping[int, Look]
     layer: str
-    frames: Mapping[int, Frame | None]
-    objects: Mapping[int, NDArray[np.bool_]]
     agreement: float
 
 
@@ -67,20 +64,21 @@ class BRSState:
         The image as the network takes it.
     own : Tensor of shape (1, n, h, w) or None
         The network's output without strokes, if it can do without.
-    planes : ndarray of shape (C, H, W), float32, or None
-        The image on the network's scale and its own grid, where the network may be shown parts of it.
-    shape : tuple of 2 int
-        Of the image.
-    spacing : tuple of 2 float
+    levels : tuple of Level
+        The image on the network's scale and its own grid; none where the network is always shown all of it.
+    grid : Grid
+        The image's own.
+    boundaries : ndarray of shape (H, W), float32, or None
+        Weight of the boundary length, where boundaries are moved to edges.
     memory : Memory or None
     """
 
     network: Network
     x: Tensor
     own: Tensor | None
-    planes: NDArray[np.float32] | None
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...]
+    levels: tuple[Level, ...]
+    grid: Grid
+    boundaries: NDArray[np.float32] | None = None
     memory: Memory | None = None
 
     @property
@@ -101,8 +99,14 @@ def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
         require_finite(own, network)
     if isinstance(layer := getattr(engine, "layer", None), str):
         cut_for(network, x, layer)
-    zooms = engine.zoom and network.card.prompt != "none" and not network.card.spacing
-    return BRSState(network, x, own, planes if zooms else None, image.shape, image.spacing)
+    zooms = engine.zoom and network.card.prompt != "none" and not network.card.spacing and not network.card.size
+    (rows, columns), finest = image.shape, min(image.spacing)
+    pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
+    levels = levels_of(torch.from_numpy(planes).to(network.device), pixel) if zooms else ()
+    boundaries = (
+        boundary_weights(planes, pixel) if engine.refine == "edges" and network.card.prompt == "scribbles" else None
+    )
+    return BRSState(network, x, own, levels, Grid(pixel, (rows, columns)), boundaries)
 
 
 def unprompted(state: BRSState) -> NDArray[np.float32]:
@@ -115,76 +119,59 @@ def unprompted(state: BRSState) -> NDArray[np.float32]:
     """
     if state.own is None:
         raise InputError(f"{state.network.name} answers strokes only; a network that takes images is expected")
-    found: NDArray[np.float32] = torch.softmax(state.network.fields(state.own, state.shape), dim=0).cpu().numpy()
+    found: NDArray[np.float32] = torch.softmax(state.network.fields(state.own, state.grid.shape), dim=0).cpu().numpy()
     return found
 
 
 def segment(engine: BRS | FBRS, scribbles: Scribbles, state: BRSState, report: Report) -> Segmentation[BRSState]:
     """The answer for one set of strokes; what was corrected before is where it begins."""
     report(0.0)
-    budget = Budget(engine.evaluations, engine.seconds)
-    questions = ask(state.network, scribbles)
-    memory = _recalled(state, scribbles, getattr(engine, "layer", ""))
-    ids = {q.key: scribbles.ids[q.key] if q.key >= 0 else q.key for q in questions}
+    budget, layer = Budget(engine.evaluations, engine.seconds), getattr(engine, "layer", "")
+    questions = {q.key: q for q in ask(state.network, scribbles)}
+    ids = {key: scribbles.ids[key] if key >= 0 else key for key in questions}
+    memory = _recalled(state, scribbles, layer)
     again = memory is not None and np.array_equal(memory.seeds, _labels(scribbles))
-    frames = {ids[q.key]: _frame(engine, state, q, memory, ids[q.key], again) for q in questions}
-    solvers = {q.key: _solver(engine, state, q, frames[ids[q.key]], memory, ids[q.key]) for q in questions}
-    fields, wrong = {}, {}
-    for i, (key, solver) in enumerate(solvers.items()):
-        first, wrong[key] = solver.first()
-        fields[key] = solver.whole(first)
-        report(0.1 * (i + 1) / len(solvers))
+    looks = Looks(engine, state, scribbles)
+    solvers, fields, wrong = {}, {}, {}
+    for i, (key, question) in enumerate(questions.items()):
+        former = None if memory is None else memory.looks.get(ids[key])
+        solvers[key], fields[key], wrong[key] = looks.begin(question, former, again)
+        report(0.1 * ((i + 1) / len(questions)))
     notes = _notes(state, scribbles)
 
+    def found() -> Tensor:
+        if ALL in fields:
+            return probabilities(fields, scribbles)
+        return probabilities(looks.odds({k: (questions[k], solvers[k], fields[k]) for k in questions}), scribbles)
+
     def show(fraction: float, better: bool) -> None:
-        answer = _answer(scribbles, fields, state, (*notes, "preview")) if better else None
+        answer = _answer(scribbles, found(), state, (*notes, "preview")) if better else None
         report(fraction, cast("Segmentation[object] | None", answer))
 
     show(0.1, True)
     before, n_evaluations = sum(wrong.values()), 0
-    changes = {ids[key]: solver.start for key, solver in solvers.items()}
+    changes = {key: solver.start for key, solver in solvers.items()}
     refined = [key for key in solvers if wrong[key]]
     for i, key in enumerate(refined):
-        solver = solvers[key]
 
-        def keep(found: Tensor, key: int = key, solver: Solver = solver) -> None:
-            fields[key] = solver.whole(found)
+        def keep(new: Tensor, key: int = key) -> None:
+            fields[key] = new
 
-        best = minimise(solver.start, solver.evaluate, budget, _teller(i, len(refined), engine.evaluations, keep, show))
+        tell = _teller(i, len(refined), engine.evaluations, keep, show)
+        best = minimise(solvers[key].start, solvers[key].evaluate, budget, tell)
         keep(best.fields)
-        wrong[key], changes[ids[key]] = best.wrong, best.values
+        wrong[key], changes[key] = best.wrong, best.values
         n_evaluations += best.evaluations
-    marks = sum(int((q.targets >= 0).sum()) for q in questions)
-    former, share = (1 - n / max(marks, 1) for n in (before, sum(wrong.values())))
-    objects = {ids[k]: (f[1] > f[0]).cpu().numpy() for k, f in fields.items()} if _zooms(engine, state) else {}
-    new = Memory(_labels(scribbles), changes, getattr(engine, "layer", ""), frames, objects, share)
+    marks = sum(int((q.targets >= 0).sum()) for q in questions.values())
+    former_share, share = (1 - n / max(marks, 1) for n in (before, sum(wrong.values())))
+    kept = {ids[k]: looks.look(q, solvers[k], fields[k], changes[k]) for k, q in questions.items()}
+    new = Memory(_labels(scribbles), kept, layer, share)
+    made = found()
+    if state.boundaries is not None:
+        given = scribbles.seeds, state.boundaries, state.grid.pixel
+        made = refine(made, *given, lambda part: report(0.95 + 0.05 * part))
     report(1.0)
-    return _answer(scribbles, fields, replace(state, memory=new), (_told(former, share, n_evaluations), *notes))
-
-
-def _zooms(engine: BRS | FBRS, state: BRSState) -> bool:
-    return engine.zoom and state.planes is not None
-
-
-def _frame(
-    engine: BRS | FBRS, state: BRSState, question: Question, memory: Memory | None, key: int, again: bool
-) -> Frame | None:
-    """The part of the image that the network is shown: all of it, until there is an answer; the same for the same."""
-    if memory is None or not _zooms(engine, state) or key not in memory.objects:
-        return None
-    former = memory.frames.get(key)
-    if again:
-        return former
-    least = max(state.x.shape[2:]) / 2
-    return next_frame(former, memory.objects[key], question.targets == 1, state.spacing, least)
-
-
-def _solver(
-    engine: BRS | FBRS, state: BRSState, question: Question, frame: Frame | None, memory: Memory | None, key: int
-) -> Solver:
-    """Begins with what was corrected before, if the network is shown the same part of the image."""
-    same = memory is not None and memory.frames.get(key) == frame
-    return Solver(engine, state, question, frame, memory.changes.get(key) if memory is not None and same else None)
+    return _answer(scribbles, made, replace(state, memory=new), (_told(former_share, share, n_evaluations), *notes))
 
 
 def _teller(
@@ -235,10 +222,10 @@ def _told(before: float, after: float, evaluations: int) -> str:
 
 
 def _answer(
-    scribbles: Scribbles, fields: Mapping[int, Tensor], state: BRSState, notes: tuple[str, ...]
+    scribbles: Scribbles, probabilities: Tensor, state: BRSState, notes: tuple[str, ...]
 ) -> Segmentation[BRSState]:
     """With certainty for its own class at every stroke pixel."""
-    found = probabilities(fields, scribbles)
+    found = probabilities.to("cpu", torch.float32).numpy()
     rows, columns = np.nonzero(scribbles.seeds >= 0)
     found[:, rows, columns] = 0
     found[scribbles.seeds[rows, columns], rows, columns] = 1

@@ -49,7 +49,8 @@ def ask(network: Network, scribbles: Scribbles) -> list[Question]:
 
     A network with many classes is asked once; its outputs are the classes in their order, or those that its card names
     by their ids. One that knows an object and the rest is asked about each class against all others; of two classes,
-    about the one that is not the background (the one with id 0, else the first).
+    about the one that is not the background (the one with id 0, else the first). A network of this package that was
+    trained with strokes is asked about every class that was painted, the background too.
 
     Raises
     ------
@@ -88,7 +89,9 @@ def _by_ids(network: Network, scribbles: Scribbles, known: tuple[int, ...]) -> t
 
 def _objects(network: Network, scribbles: Scribbles) -> list[int]:
     """Indices of the classes that a network of one object is asked about."""
-    painted = np.flatnonzero(scribbles.counts).tolist()
+    painted = [int(k) for k in np.flatnonzero(scribbles.counts)]
+    if network.card.prompt == "scribbles":  # it answers strokes on anything, the background too
+        return painted
     background = scribbles.ids.index(0) if 0 in scribbles.ids else 0 if scribbles.n_classes == 2 else -1
     if scribbles.n_classes > 2:
         return [k for k in painted if k != background]
@@ -97,35 +100,30 @@ def _objects(network: Network, scribbles: Scribbles) -> list[int]:
     return [1 - background]
 
 
-def probabilities(fields: Mapping[int, Tensor], scribbles: Scribbles) -> NDArray[np.float32]:
+def probabilities(fields: Mapping[int, Tensor], scribbles: Scribbles) -> Tensor:
     """Of all classes, from the answers to all questions.
 
     Several independent answers whether a pixel belongs to a class: given that just one of them is yes, or none where
-    there is a background, the probability of a class is proportional to its odds.
+    there is a background that was not asked about, the probability of a class is proportional to its odds.
 
     Parameters
     ----------
-    fields : mapping of int to Tensor of shape (K', H, W)
-        Logarithms of odds, by the question's key.
+    fields : mapping of int to Tensor
+        By the question's key: logarithms of the odds of all classes up to a constant, shape (K, H, W), for
+        :data:`ALL`; else logarithms of the odds of a class, shape (H, W).
     scribbles : Scribbles
 
     Returns
     -------
-    ndarray of shape (K, H, W), float32
+    Tensor of shape (K, H, W)
     """
     if ALL in fields:
-        found: NDArray[np.float32] = torch.softmax(fields[ALL], dim=0).to("cpu", torch.float32).numpy()
-        return found
-    if scribbles.n_classes == 2:
-        (key, field), *_ = fields.items()
-        order = field if key == 1 else field.flip(0)
-        return torch.softmax(order, dim=0).to("cpu", torch.float32).numpy()
-    classes = list(fields)
-    odds = [fields[k][1] - fields[k][0] for k in classes]
-    if 0 in scribbles.ids:
-        classes.append(scribbles.ids.index(0))
+        return torch.softmax(fields[ALL], dim=0)
+    classes, odds = list(fields), list(fields.values())
+    rest = 1 - classes[0] if scribbles.n_classes == 2 else scribbles.ids.index(0) if 0 in scribbles.ids else classes[0]
+    if rest not in classes:
+        classes.append(rest)
         odds.append(torch.zeros_like(odds[0]))
-    some = torch.softmax(torch.stack(odds), dim=0).to("cpu", torch.float32).numpy()
-    full = np.zeros((scribbles.n_classes, *some.shape[1:]), dtype=np.float32)
-    full[classes] = some
+    full = odds[0].new_zeros((scribbles.n_classes, *odds[0].shape))
+    full[classes] = torch.softmax(torch.stack(odds), dim=0)
     return full

@@ -17,18 +17,17 @@ from napari_scribseg.engines.brs.energy import Annotated, disagreement
 from napari_scribseg.engines.brs.minimise import Tried
 from napari_scribseg.engines.brs.network import Network, first_output
 from napari_scribseg.engines.brs.questions import Question
-from napari_scribseg.engines.brs.zoom import Frame
+from napari_scribseg.nets.opinions import LIMIT, Opinion
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
+from napari_scribseg.nets.views import Patch, View, covered, look, sampled, stroke_signal
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.brs.engine import BRS, FBRS
     from napari_scribseg.engines.brs.pipeline import BRSState
 
-__all__ = ["Solver", "cut_for", "require_finite"]
+__all__ = ["Solver", "cut_for", "in_view", "patch_of", "require_finite"]
 
 _BIAS = 10.0  # how many times as much a bias costs as a scale (Sofiuk et al.)
-_ENLARGED = 2.0  # most that a frame's pixels are enlarged
-_FAR = -20.0  # logarithm of the odds of the object beyond a frame
 
 
 def require_finite(values: Tensor, network: Network) -> None:
@@ -57,8 +56,10 @@ class Solver:
     engine : BRS or FBRS
     state : BRSState
     question : Question
-    frame : Frame or None
+    view : View or None
         The part of the image that the network is shown; None for all of it.
+    told : Opinion or None
+        What it is told that it answered before.
     known : Tensor or None
         What was corrected for the last answer.
 
@@ -66,20 +67,36 @@ class Solver:
     ----------
     start : Tensor
         What was corrected before, if it helps; else nothing.
+    view : View or None
+    told : Opinion or None
     """
 
     def __init__(
-        self, engine: BRS | FBRS, state: BRSState, question: Question, frame: Frame | None, known: Tensor | None
+        self,
+        engine: BRS | FBRS,
+        state: BRSState,
+        question: Question,
+        view: View | None,
+        told: Opinion | None,
+        known: Tensor | None,
     ) -> None:
-        self._engine, self._state, self._question, self._frame = engine, state, question, frame
+        self._engine, self._state, self._question, self.view, self.told = engine, state, question, view, told
         network, layer = state.network, getattr(engine, "layer", "")
-        targets = question.targets if frame is None else question.targets[frame.slicer]
-        self._shape = targets.shape
-        x = state.x if frame is None else _seen_in(frame, state)
+        targets, previous = question.targets, None
+        if view is None:
+            x, seeds = state.x, _on_grid(targets, state.x.shape[2:])
+        else:
+            x, seeds = look(state.levels, view)[None], in_view(targets, view, state.grid.pixel)
+            previous = None if told is None else torch.sigmoid(told.seen_in(view)[0])[None]
+            spans = covered(view, state.grid.shape, state.grid.pixel)
+            targets = targets[spans]
         self._prompt: Prompt = prompt_of(network.card.prompt, x, network.n_inputs)
-        self._base = self._prompt.base(x, _on_grid(targets, x.shape[2:]))
+        self._base = self._prompt.base(x, seeds, previous)
         self._untouched = known is None
         self._annotated = _annotated(targets, network.device, bool(layer))
+        if view is not None:
+            rows, columns = np.divmod(self._annotated.places.cpu().numpy(), targets.shape[1])
+            self._at = (rows + spans[0].start, columns + spans[1].start)
         self._threshold = 0.51 if layer else 0.5
         self._cut = cut_for(network, x, layer) if layer else None
         self._before: Values = {}
@@ -104,12 +121,12 @@ class Solver:
     def _judged(self, raw: Tensor) -> tuple[Tensor, int]:
         require_finite(raw, self._state.network)
         fields = self._fields(raw)
-        return fields, self._annotated.wrong(self._annotated.pick(fields), self._threshold)
+        return fields, self._annotated.wrong(self._picked(fields), self._threshold)
 
     def evaluate(self, change: Tensor) -> Tried:
         """Energy, answer and number of wrong stroke pixels for a change."""
         fields = self._fields(self._raw(change))
-        picked = self._annotated.pick(fields)
+        picked = self._picked(fields)
         size = (
             change.square().sum()
             if self._cut is None
@@ -118,17 +135,15 @@ class Solver:
         energy = disagreement(picked, self._annotated, self._engine.objective) + self._engine.inertia * size
         return energy, fields, self._annotated.wrong(picked.detach(), self._threshold)
 
-    def whole(self, fields: Tensor) -> Tensor:
-        """An answer in the frame as one of the image: beyond the frame there is none of the object."""
-        if self._frame is None:
-            return fields
-        whole = fields.new_zeros((len(fields), *self._state.shape))
-        whole[1] = _FAR
-        whole[(slice(None), *self._frame.slicer)] = fields
-        return whole
-
     def _fields(self, raw: Tensor) -> Tensor:
-        return self._question.merged(self._state.network.fields(raw, self._shape))
+        """Of shape (K, h, w): on the image's grid, or on that of the view."""
+        shape = self._state.grid.shape if self.view is None else self.view.shape
+        return self._question.merged(self._state.network.fields(raw, shape))
+
+    def _picked(self, fields: Tensor) -> Tensor:
+        if self.view is None:
+            return self._annotated.pick(fields)
+        return sampled(fields, self.view, self._at, self._state.grid.pixel)
 
     def _raw(self, change: Tensor) -> Tensor:
         if getattr(self._engine, "precision", "float32") == "float32":
@@ -148,18 +163,16 @@ class Solver:
         return crop_to(first_output(self._cut.after(self._before, changed)), self._base)
 
 
-def _seen_in(frame: Frame, state: BRSState) -> Tensor:
-    """A part of the image on a grid about as large as that of the whole one, each pixel enlarged twice at most."""
-    assert state.planes is not None  # only networks that are given strokes have frames, and keep them
-    planes = state.planes[(slice(None), *frame.slicer)]
-    fixed = state.network.card.size
-    if fixed:
-        return state.network.input(planes, (fixed[0], fixed[1]))
-    ratios = [n / size for n, size in zip(state.x.shape[2:], state.shape, strict=True)]
-    sides = [n * ratio for n, ratio in zip(planes.shape[1:], ratios, strict=True)]
-    factor = min(max(state.x.shape[2:]) / max(sides), _ENLARGED / max(ratios))
-    rows, columns = (max(round(side * factor), 1) for side in sides)
-    return state.network.input(planes, (rows, columns))
+def patch_of(fields: Tensor, view: View) -> Patch:
+    """What was said of the object in a view."""
+    return Patch(view, LIMIT * torch.tanh((fields[1] - fields[0]) / LIMIT))
+
+
+def in_view(targets: NDArray[np.int32], view: View, pixel: tuple[float, float]) -> NDArray[np.int32]:
+    """Strokes as a view shows them: 1 on the object, 0 on the rest, -1 elsewhere, as ``targets`` has them."""
+    rows, columns = np.nonzero(targets >= 0)
+    signal = stroke_signal(targets, (rows, columns), 1, view, pixel)
+    return np.select((signal > 0, signal < 0), (np.int32(1), np.int32(0)), np.int32(-1))
 
 
 def _on_grid(targets: NDArray[np.int32], shape: Any) -> NDArray[np.int32]:

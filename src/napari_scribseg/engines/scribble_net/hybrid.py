@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import Scribbles
-from napari_scribseg.engines.scribble_net.refine import MOST_COST, OWN_SHARE, SMOOTHNESS
 from napari_scribseg.engines.svcd import SVCD
 from napari_scribseg.engines.svcd.pipeline import SVCDState, relax
+from napari_scribseg.numerics.refine import MOST_COST, OWN_SHARE, SMOOTHNESS
 
 __all__ = ["MODEL", "SVCDState", "with_colours"]
 

@@ -6,27 +6,31 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from napari_scribseg.engines.scribble_net.networks import WORKING_SIZE
-from napari_scribseg.engines.scribble_net.opinions import LIMIT, Opinion, Patch
-from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
-from napari_scribseg.engines.scribble_net.views import Box, View, fit_views, look, stroke_signal
+from napari_scribseg.engines.scribble_net.scene import Scene
+from napari_scribseg.nets.opinions import LIMIT, Opinion, Strokes
+from napari_scribseg.nets.views import (
+    MOST_GROWTHS,
+    Box,
+    Patch,
+    View,
+    first_box,
+    fit_views,
+    grown,
+    look,
+    object_box,
+    square,
+    stroke_signal,
+)
 
 __all__ = ["first_look", "second_look"]
 
-_CONTEXT = 3.0  # side of the first view over the extent of the strokes
 _FIT = 2.5  # side of the second view over the extent of the object
-_RECALL = 1.5  # and of the first view, where an earlier answer tells the extent
-_LEAST_SIDE = 48.0  # of a first view
-_LEAST_SHARE = 0.15  # of the image's longer side, likewise
 _LEAST_FIT = 24.0  # side of a second view: the smallest that networks are trained on
 _LEAST_ZOOM = 0.4  # side of a second view over that of the first
-_GROWTH = 0.75  # of its side, by which a view grows where the object leaves it
-_MOST_GROWTHS, _MOST_REGROWTHS = 4, 1  # of a first and of a second view
-_RIM = 3  # pixels of a rim that the object may cover
+_MOST_REGROWTHS = 1  # of a second view
 _SEAM = 6.0  # pixels at the rim of the second view over which it takes over from the first
 
 
@@ -47,7 +51,7 @@ def first_look(
         Classes that are looked for in the whole image.
     """
     boxes = {k: _whole(scene) if k in whole else _first_box(scene, strokes, k, before.get(k)) for k in labels}
-    return _look(scene, strokes, boxes, before, _MOST_GROWTHS)
+    return _look(scene, strokes, boxes, before, MOST_GROWTHS)
 
 
 def second_look(scene: Scene, strokes: Strokes, first: Mapping[int, Opinion], whole: bool) -> dict[int, Opinion]:
@@ -65,8 +69,8 @@ def _look(
     for turn in range(growths + 1):
         views = dict(zip(boxes, fit_views(list(boxes.values()), WORKING_SIZE, scene.extent), strict=True))
         found |= _ask(scene, strokes, views, before)
-        grown = {k: _grown(scene, found[k].patches[0]) for k in boxes} if turn < growths else {}
-        boxes = {k: box for k, box in grown.items() if box is not None}
+        larger = {k: grown(found[k].patches[0], scene.extent) for k in boxes} if turn < growths else {}
+        boxes = {k: box for k, box in larger.items() if box is not None}
         if not boxes:
             break
     return found
@@ -91,92 +95,27 @@ def _ask(
     logits = LIMIT * torch.tanh(logits / LIMIT)
     on_host = logits.cpu().numpy()
     return {
-        k: Opinion((Patch(view, logits[i]),), _object_box(scene, strokes, k, view, on_host[i] > 0, drawn[i] > 0))
+        k: Opinion(
+            (Patch(view, logits[i]),),
+            object_box(strokes.box(k, scene.pixel), view, on_host[i] > 0, drawn[i] > 0, scene.extent),
+        )
         for i, (k, view) in enumerate(views.items())
     }
 
 
-def _object_box(
-    scene: Scene,
-    strokes: Strokes,
-    label: int,
-    view: View,
-    mask: NDArray[np.bool_],
-    drawn: NDArray[np.bool_],
-) -> Box:
-    """Borders of a class's strokes and of what hangs together with them."""
-    box = strokes.box(label, scene.pixel)
-    parts, _ = ndimage.label(mask | drawn)
-    touched = np.unique(parts[drawn])
-    if not touched.size:
-        return box
-    own = np.isin(parts, touched)
-    rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
-    found = (
-        view.top + int(rows[0]) * view.scale,
-        view.left + int(columns[0]) * view.scale,
-        view.top + (int(rows[-1]) + 1) * view.scale,
-        view.left + (int(columns[-1]) + 1) * view.scale,
-    )
-    extent = scene.extent
-    return (
-        max(min(box[0], found[0]), 0.0),
-        max(min(box[1], found[1]), 0.0),
-        min(max(box[2], found[2]), extent[0]),
-        min(max(box[3], found[3]), extent[1]),
-    )
-
-
 def _first_box(scene: Scene, strokes: Strokes, label: int, before: Opinion | None) -> Box:
     """What the first view of a class is to show."""
-    least = max(_LEAST_SIDE, _LEAST_SHARE * max(scene.extent))
-    own = strokes.box(label, scene.pixel)
-    if before is None:
-        return _scaled(own, _CONTEXT, least, scene.extent)
-    box = (
-        min(own[0], before.box[0]),
-        min(own[1], before.box[1]),
-        max(own[2], before.box[2]),
-        max(own[3], before.box[3]),
-    )
-    return _scaled(box, _RECALL, least, scene.extent)
+    return first_box(strokes.box(label, scene.pixel), None if before is None else before.box, scene.extent)
 
 
 def _second_box(scene: Scene, first: Opinion) -> Box:
     """What the second view of a class is to show; not much less than the first, which may have missed most of it."""
     least = max(_LEAST_FIT, _LEAST_ZOOM * WORKING_SIZE * first.patches[0].view.scale)
-    return _scaled(first.box, _FIT, least, scene.extent)
+    return square(first.box, _FIT, least, scene.extent)
 
 
 def _whole(scene: Scene) -> Box:
     return (0.0, 0.0, *scene.extent)
-
-
-def _scaled(box: Box, factor: float, least: float, extent: tuple[float, float]) -> Box:
-    """A square around a box, ``factor`` times its longer side, at least ``least`` and at most the image."""
-    side = min(max(factor * max(box[2] - box[0], box[3] - box[1]), least), max(extent))
-    row, column = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return row - side / 2, column - side / 2, row + side / 2, column + side / 2
-
-
-def _grown(scene: Scene, patch: Patch) -> Box | None:
-    """A larger box where the object reaches a rim of the view that is not one of the image; else None."""
-    inside = (patch.logits > 0).cpu().numpy()
-    view, extent = patch.view, scene.extent
-    top, left, bottom, right = view.box
-    step = _GROWTH * max(bottom - top, right - left)
-    slack = 0.5 * view.scale
-    rims = (inside[0], inside[:, 0], inside[-1], inside[:, -1])
-    open_rims = (top > slack, left > slack, bottom < extent[0] - slack, right < extent[1] - slack)
-    leaves = [is_open and int(np.count_nonzero(rim)) > _RIM for rim, is_open in zip(rims, open_rims, strict=True)]
-    if not any(leaves):
-        return None
-    return (
-        max(top - step * leaves[0], 0.0),
-        max(left - step * leaves[1], 0.0),
-        min(bottom + step * leaves[2], extent[0]),
-        min(right + step * leaves[3], extent[1]),
-    )
 
 
 def _joined(scene: Scene, first: Opinion, second: Opinion) -> Opinion:

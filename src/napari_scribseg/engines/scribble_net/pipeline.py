@@ -14,13 +14,13 @@ from torch import Tensor
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.engines.scribble_net.hybrid import MODEL, SVCDState, with_colours
 from napari_scribseg.engines.scribble_net.networks import open_network
-from napari_scribseg.engines.scribble_net.opinions import Opinion, combine, widest
 from napari_scribseg.engines.scribble_net.passes import first_look, second_look
-from napari_scribseg.engines.scribble_net.refine import boundary_weights, refine
-from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
-from napari_scribseg.engines.scribble_net.views import levels_of
+from napari_scribseg.engines.scribble_net.scene import Scene
+from napari_scribseg.nets.opinions import Opinion, Strokes, combine, widest
 from napari_scribseg.nets.planes import three_planes
+from napari_scribseg.nets.views import levels_of
 from napari_scribseg.numerics.device import choose_device
+from napari_scribseg.numerics.refine import boundary_weights, refine
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.scribble_net.engine import ScribbleNet
@@ -80,7 +80,7 @@ def prepare(engine: ScribbleNet, image: Image, device: str) -> NetState:
     pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
     planes = three_planes(image.data)
     levels = levels_of(torch.from_numpy(planes).to(chosen), pixel)
-    scene = Scene(levels, pixel, (planes.shape[1], planes.shape[2]), network)
+    scene = Scene(pixel, (planes.shape[1], planes.shape[2]), levels, network)
     return NetState(
         scene, boundary_weights(planes, pixel), chosen, MODEL.prepare(image, chosen) if engine.hybrid else None
     )

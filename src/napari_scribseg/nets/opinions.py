@@ -1,4 +1,4 @@
-"""What the network says of each class, and all of it together on the image's own grid."""
+"""What a network says of each class, asked about one against the rest, and all of it on the image's own grid."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_scribseg.engines.scribble_net.scene import Scene, Strokes
-from napari_scribseg.engines.scribble_net.views import Box, View, covered, paint
+from napari_scribseg.nets.views import Box, Patch, View, covered, paint
 
-__all__ = ["LIMIT", "UNCLAIMED", "UNSEEN", "Opinion", "Patch", "combine", "widest"]
+__all__ = ["LIMIT", "UNCLAIMED", "UNSEEN", "Grid", "Opinion", "Strokes", "combine", "widest"]
 
 LIMIT = 12.0  # logits are bent to stay below it
 UNSEEN = -6.0  # logit of a class where it was not looked for
@@ -21,11 +20,62 @@ UNCLAIMED = -2.0  # least logit of the class that what no class claims belongs t
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patch:
-    """Logits of a class, of the shape of the view that they were seen in."""
+class Grid:
+    """The pixels of an image.
 
-    view: View
-    logits: Tensor
+    Attributes
+    ----------
+    pixel : tuple of 2 float
+        Size of a pixel along rows and columns, in units of the finest side.
+    shape : tuple of 2 int
+        Pixels along rows and columns.
+    """
+
+    pixel: tuple[float, float]
+    shape: tuple[int, int]
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """Lengths of the image's sides."""
+        return self.shape[0] * self.pixel[0], self.shape[1] * self.pixel[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strokes:
+    """The stroke pixels of an image.
+
+    Attributes
+    ----------
+    seeds : ndarray of shape (H, W), int32
+        Class index, -1 elsewhere.
+    painted : tuple of 2 ndarray
+        Rows and columns of the stroke pixels.
+    """
+
+    seeds: NDArray[np.int32]
+    painted: tuple[NDArray[np.intp], NDArray[np.intp]]
+
+    @classmethod
+    def of(cls, seeds: NDArray[np.int32]) -> Strokes:
+        """From a seed map."""
+        rows, columns = np.nonzero(seeds >= 0)
+        return cls(seeds, (rows, columns))
+
+    def box(self, label: int, pixel: tuple[float, float]) -> Box:
+        """Borders of a class's strokes."""
+        own = self.seeds[self.painted] == label
+        rows, columns = self.painted[0][own], self.painted[1][own]
+        return (
+            float(rows.min()) * pixel[0],
+            float(columns.min()) * pixel[1],
+            float(rows.max() + 1) * pixel[0],
+            float(columns.max() + 1) * pixel[1],
+        )
+
+    def changed(self, before: Strokes) -> tuple[NDArray[np.bool_], bool]:
+        """Where these differ from earlier ones, and whether something was only added to those."""
+        differs = self.seeds != before.seeds
+        return differs, not (differs & (before.seeds >= 0)).any()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +95,9 @@ class Opinion:
 
     def seen_in(self, view: View) -> tuple[Tensor, Tensor]:
         """Logits on the pixels of a view, and a mask of where there are any."""
-        moved = [
-            View((p.view.top - view.top) / view.scale, (p.view.left - view.left) / view.scale,
-                 p.view.scale / view.scale, p.view.shape)
-            for p in self.patches
-        ]  # fmt: skip
         field = torch.full(view.shape, -torch.inf, device=self.patches[0].logits.device)
-        for patch, place in zip(self.patches, moved, strict=True):
-            paint(field, patch.logits, place, (1.0, 1.0))
+        for patch in self.patches:
+            paint(field, patch.logits, patch.moved(view), (1.0, 1.0))
         known = torch.isfinite(field)
         return torch.where(known, field, -LIMIT), known
 
@@ -67,22 +112,22 @@ class Opinion:
         return False
 
 
-def combine(opinions: Mapping[int, Opinion], scene: Scene, wide: int | None) -> Tensor:
+def combine(opinions: Mapping[int, Opinion], grid: Grid, wide: int | None) -> Tensor:
     """Logits of every class on the image's grid, shape (K, H, W), in the order of the mapping.
 
     Where one class was seen in finer pixels than another, the coarser opinion counts less by that factor: it cannot
     tell what is smaller than its pixels. A class is taken not to be where it was not looked for, the less the farther
     away. What no class claims belongs to the class ``wide`` from :func:`widest`.
     """
-    device = scene.network.device
-    finest = torch.full(scene.shape, torch.inf, device=device)  # side of the pixels seen there, at least 1
+    device = next(p.logits.device for o in opinions.values() for p in o.patches)
+    finest = torch.full(grid.shape, torch.inf, device=device)  # side of the pixels seen there, at least 1
     for patch in (p for opinion in opinions.values() for p in opinion.patches):
-        finest[covered(patch.view, scene.shape, scene.pixel)].clamp_(max=max(patch.view.scale, 1.0))
-    fields = torch.empty((len(opinions), *scene.shape), device=device)
+        finest[covered(patch.view, grid.shape, grid.pixel)].clamp_(max=max(patch.view.scale, 1.0))
+    fields = torch.empty((len(opinions), *grid.shape), device=device)
     for field, (k, opinion) in zip(fields, opinions.items(), strict=True):
-        field.copy_(_unseen(opinion, scene, device))
+        field.copy_(_unseen(opinion, grid, device))
         for patch in opinion.patches:
-            span = paint(field, patch.logits, patch.view, scene.pixel)
+            span = paint(field, patch.logits, patch.view, grid.pixel)
             if patch.view.scale > 1:
                 field[span] *= finest[span] / patch.view.scale
         if k == wide:
@@ -90,22 +135,22 @@ def combine(opinions: Mapping[int, Opinion], scene: Scene, wide: int | None) -> 
     return fields
 
 
-def _unseen(opinion: Opinion, scene: Scene, device: torch.device) -> Tensor:
+def _unseen(opinion: Opinion, grid: Grid, device: torch.device) -> Tensor:
     """What is assumed of a class where it was not looked for, shape (H, W)."""
     away = []
     for axis in (0, 1):
-        at = (np.arange(scene.shape[axis], dtype=np.float32) + 0.5) * scene.pixel[axis]
+        at = (np.arange(grid.shape[axis], dtype=np.float32) + 0.5) * grid.pixel[axis]
         gap = np.maximum(np.maximum(opinion.box[axis] - at, at - opinion.box[axis + 2]), 0)
         away.append(torch.from_numpy(gap.astype(np.float32)).to(device))
     distance = torch.hypot(away[0][:, None], away[1][None])
-    return UNSEEN - distance / (distance + max(scene.extent))
+    return UNSEEN - distance / (distance + max(grid.extent))
 
 
-def widest(strokes: Strokes, labels: Sequence[int], ids: Sequence[int], scene: Scene) -> int:
+def widest(strokes: Strokes, labels: Sequence[int], ids: Sequence[int], grid: Grid) -> int:
     """The class that is looked for everywhere, so that every pixel was seen: the background, with the id 0; where it
     was not drawn, the class whose strokes reach farthest.
     """
     if 0 in ids and ids.index(0) in labels:
         return ids.index(0)
-    boxes = {k: strokes.box(k, scene.pixel) for k in labels}
+    boxes = {k: strokes.box(k, grid.pixel) for k in labels}
     return max(labels, key=lambda k: max(boxes[k][2] - boxes[k][0], boxes[k][3] - boxes[k][1]))

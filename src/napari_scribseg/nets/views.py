@@ -1,4 +1,4 @@
-"""What the network looks at: square crops of the image in isotropic pixels, and the way back to the image's own grid.
+"""What a network looks at: square crops of the image in isotropic pixels, and the way back to the image's own grid.
 
 Places and lengths are in units of the finest side of the image's pixels, from the outer corner of the first pixel: on
 an axis of coarser pixels, one pixel is several units long. So the network never sees an image squashed.
@@ -13,13 +13,39 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Box", "Level", "View", "covered", "fit_views", "levels_of", "look", "paint", "stroke_signal"]
+__all__ = [
+    "MOST_GROWTHS",
+    "Box",
+    "Level",
+    "Patch",
+    "View",
+    "covered",
+    "first_box",
+    "fit_views",
+    "grown",
+    "levels_of",
+    "look",
+    "object_box",
+    "paint",
+    "resampled",
+    "sampled",
+    "square",
+    "stroke_signal",
+]
 
+MOST_GROWTHS = 4  # of a view, for one answer
 _STRIDE = 32  # sides of views are multiples of it, as networks want them
 _MOST_SHRINKING = 64
+_CONTEXT = 3.0  # side of the first view over the extent of the strokes
+_RECALL = 1.5  # the same where an earlier answer tells the extent
+_LEAST_SIDE = 48.0  # of a first view
+_LEAST_SHARE = 0.15  # of the image's longer side, likewise
+_GROWTH = 0.75  # of its side, by which a view grows where the object leaves it
+_RIM = 3  # pixels of a rim that the object may cover
 
 Box = tuple[float, float, float, float]  # top, left, bottom, right
 
@@ -54,6 +80,20 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """Logits of an object, of the shape of the view that they were seen in."""
+
+    view: View
+    logits: Tensor
+
+    def moved(self, view: View) -> View:
+        """The place of its view on the pixels of another one, whose pixels have a side of 1 there."""
+        own = self.view
+        return View((own.top - view.top) / view.scale, (own.left - view.left) / view.scale,
+                    own.scale / view.scale, own.shape)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Level:
     """The image's planes, averaged over a number of pixels along each axis.
 
@@ -80,7 +120,7 @@ def levels_of(planes: Tensor, pixel: tuple[float, float]) -> tuple[Level, ...]:
     return tuple(levels)
 
 
-def fit_views(boxes: Sequence[Box], size: int, extent: tuple[float, float]) -> list[View]:
+def fit_views(boxes: Sequence[Box], size: int, extent: tuple[float, float], *, shorten: bool = True) -> list[View]:
     """Square views of the same number of pixels around boxes, as far as the image allows.
 
     Parameters
@@ -90,15 +130,17 @@ def fit_views(boxes: Sequence[Box], size: int, extent: tuple[float, float]) -> l
     size : int
         Pixels along a side, a multiple of 32.
     extent : tuple of 2 float
-        Of the image. A view that is not larger lies within it; one that is larger is centred. If all would be larger
-        along an axis, all are shortened.
+        Of the image. A view that is not larger lies within it; one that is larger is centred.
+    shorten : bool
+        Whether all are shortened along an axis if all would be larger there.
     """
     middles = [((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in boxes]
     sides = [max(b[2] - b[0], b[3] - b[1]) for b in boxes]
     shape = [size, size]
     for axis in (0, 1):
         needed = max(min(side, extent[axis]) / side * size for side in sides)
-        shape[axis] = min(-int(-(needed - 1e-6) // _STRIDE) * _STRIDE, size)
+        if shorten:
+            shape[axis] = min(-int(-(needed - 1e-6) // _STRIDE) * _STRIDE, size)
     views = []
     for middle, side in zip(middles, sides, strict=True):
         scale, corner = side / size, []
@@ -191,12 +233,53 @@ def paint(field: Tensor, values: Tensor, view: View, pixel: tuple[float, float])
         Rows and columns that were written.
     """
     spans = covered(view, field.shape, pixel)
+    field[spans] = resampled(values, view, spans, pixel)
+    return spans
+
+
+def resampled(values: Tensor, view: View, spans: tuple[slice, slice], pixel: tuple[float, float]) -> Tensor:
+    """What a view holds on pixels of the image's grid, bilinearly; differentiable.
+
+    Parameters
+    ----------
+    values : Tensor of shape (..., h, w)
+        On the pixels of the view.
+    view : View
+    spans : tuple of 2 slice
+        Rows and columns of the image.
+    pixel : tuple of 2 float
+        Size of a pixel of the image.
+
+    Returns
+    -------
+    Tensor of shape (..., H, W), those of ``spans``
+    """
     places = [
         ((np.arange(span.start, span.stop) + 0.5) * pixel[axis] - view.box[axis]) / view.scale - 0.5
         for axis, span in enumerate(spans)
     ]
-    field[spans] = _between(_between(values, places[0], 0), places[1], 1)
-    return spans
+    return _between(_between(values, places[0], -2), places[1], -1)
+
+
+def sampled(
+    values: Tensor, view: View, at: tuple[NDArray[np.intp], NDArray[np.intp]], pixel: tuple[float, float]
+) -> Tensor:
+    """The same as :func:`resampled` at some pixels only: shape (..., n) for the n rows and columns in ``at``."""
+    lower, part = [], []
+    for axis, pixels in enumerate(at):
+        size = values.shape[axis - 2]
+        place = np.clip(((pixels + 0.5) * pixel[axis] - view.box[axis]) / view.scale - 0.5, 0, size - 1)
+        first = np.minimum(place.astype(np.int64), max(size - 2, 0))
+        part.append(torch.from_numpy((place - first).astype(np.float32)).to(values.device))
+        lower.append(torch.from_numpy(first).to(values.device))
+    width, flat = values.shape[-1], values.flatten(-2)
+    right = (lower[1] + 1).clamp_(max=width - 1)
+    rows = lower[0], (lower[0] + 1).clamp_(max=values.shape[-2] - 1)
+    upper, under = (
+        torch.lerp(flat.index_select(-1, r * width + lower[1]), flat.index_select(-1, r * width + right), part[1])
+        for r in rows
+    )
+    return torch.lerp(upper, under, part[0])
 
 
 def _between(values: Tensor, places: NDArray[np.floating], axis: int) -> Tensor:
@@ -207,4 +290,85 @@ def _between(values: Tensor, places: NDArray[np.floating], axis: int) -> Tensor:
     at = torch.from_numpy(lower).to(values.device)
     low = values.index_select(axis, at)
     high = values.index_select(axis, (at + 1).clamp_(max=values.shape[axis] - 1))
-    return torch.lerp(low, high, part[:, None] if axis == 0 else part)
+    return torch.lerp(low, high, part[:, None] if axis == -2 else part)
+
+
+def square(box: Box, factor: float, least: float, extent: tuple[float, float]) -> Box:
+    """A square around a box, ``factor`` times its longer side, at least ``least`` and at most the image."""
+    side = min(max(factor * max(box[2] - box[0], box[3] - box[1]), least), max(extent))
+    row, column = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return row - side / 2, column - side / 2, row + side / 2, column + side / 2
+
+
+def first_box(strokes: Box, known: Box | None, extent: tuple[float, float]) -> Box:
+    """What the first view of an object is to show.
+
+    Parameters
+    ----------
+    strokes : Box
+        Borders of the strokes on it.
+    known : Box or None
+        Borders of the object, where an earlier answer tells of them.
+    extent : tuple of 2 float
+        Of the image.
+    """
+    least = max(_LEAST_SIDE, _LEAST_SHARE * max(extent))
+    if known is None:
+        return square(strokes, _CONTEXT, least, extent)
+    return square(_around(strokes, known), _RECALL, least, extent)
+
+
+def _around(one: Box, other: Box) -> Box:
+    """Borders of two boxes."""
+    return min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3])
+
+
+def object_box(
+    strokes: Box, view: View, mask: NDArray[np.bool_], drawn: NDArray[np.bool_], extent: tuple[float, float]
+) -> Box:
+    """Borders of an object's strokes and of what hangs together with them.
+
+    Parameters
+    ----------
+    strokes : Box
+        Borders of the strokes on it.
+    view : View
+    mask, drawn : ndarray of the view's shape, bool
+        Where the object was found, and the strokes on it.
+    extent : tuple of 2 float
+        Of the image.
+    """
+    parts, _ = ndimage.label(mask | drawn)
+    touched = np.unique(parts[drawn])
+    if not touched.size:
+        return strokes
+    own = np.isin(parts, touched)
+    rows, columns = np.flatnonzero(own.any(axis=1)), np.flatnonzero(own.any(axis=0))
+    found = (
+        view.top + int(rows[0]) * view.scale,
+        view.left + int(columns[0]) * view.scale,
+        view.top + (int(rows[-1]) + 1) * view.scale,
+        view.left + (int(columns[-1]) + 1) * view.scale,
+    )
+    top, left, bottom, right = _around(strokes, found)
+    return max(top, 0.0), max(left, 0.0), min(bottom, extent[0]), min(right, extent[1])
+
+
+def grown(patch: Patch, extent: tuple[float, float]) -> Box | None:
+    """A larger box where the object reaches a rim of the view that is not one of the image; else None."""
+    inside = (patch.logits > 0).cpu().numpy()
+    view = patch.view
+    top, left, bottom, right = view.box
+    step = _GROWTH * max(bottom - top, right - left)
+    slack = 0.5 * view.scale
+    rims = (inside[0], inside[:, 0], inside[-1], inside[:, -1])
+    open_rims = (top > slack, left > slack, bottom < extent[0] - slack, right < extent[1] - slack)
+    leaves = [is_open and int(np.count_nonzero(rim)) > _RIM for rim, is_open in zip(rims, open_rims, strict=True)]
+    if not any(leaves):
+        return None
+    return (
+        max(top - step * leaves[0], 0.0),
+        max(left - step * leaves[1], 0.0),
+        min(bottom + step * leaves[2], extent[0]),
+        min(right + step * leaves[3], extent[1]),
+    )

@@ -1,0 +1,192 @@
+"""Zoom-in: a network that knows strokes is shown a class from near (Sofiuk et al. 2020), and told its last answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from napari_scribseg.core import Scribbles
+from napari_scribseg.engines.brs.questions import ALL, Question
+from napari_scribseg.engines.brs.solver import Solver, in_view, patch_of
+from napari_scribseg.nets.opinions import Opinion, Strokes, combine, widest
+from napari_scribseg.nets.views import MOST_GROWTHS, Box, View, first_box, fit_views, grown, object_box
+
+if TYPE_CHECKING:
+    from napari_scribseg.engines.brs.engine import BRS, FBRS
+    from napari_scribseg.engines.brs.pipeline import BRSState
+
+__all__ = ["Look", "Looks", "next_view"]
+
+_ALIKE = 0.7  # overlap (intersection over union) of two views that need not be told apart
+_SIZE = 128  # pixels along a side of a view; networks of this package were trained on it
+_STRIDE = 32  # sides of views are multiples of it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """How a network was asked about a class, and what it saw.
+
+    Attributes
+    ----------
+    view : View or None
+        What it was shown; None for all of the image.
+    told : Opinion or None
+        What it was told that it had answered before.
+    answer : Opinion or None
+        What it answered, corrected; without a patch where it was shown all of the image. None where it is always shown
+        all of it.
+    change : Tensor
+        What was corrected.
+    """
+
+    view: View | None
+    told: Opinion | None
+    answer: Opinion | None
+    change: Tensor
+
+
+def next_view(strokes: Box, former: Look | None, size: int, extent: tuple[float, float]) -> View:
+    """What a network is shown of a class: the former view, while it holds the strokes and the object hardly moved.
+
+    Parameters
+    ----------
+    strokes : Box
+        Borders of the strokes on it.
+    former : Look or None
+        How it was asked for the last answer, which is known.
+    size : int
+        Pixels along a side, a multiple of 32.
+    extent : tuple of 2 float
+        Of the image.
+    """
+    known = None if former is None or former.answer is None else former.answer.box
+    new = _view(first_box(strokes, known, extent), size, extent)
+    if former is None or former.view is None:
+        return new
+    seen = former.view.box
+    inside = seen[0] <= strokes[0] and seen[1] <= strokes[1] and seen[2] >= strokes[2] and seen[3] >= strokes[3]
+    return former.view if inside and _overlap(seen, new.box) > _ALIKE else new
+
+
+def _view(box: Box, size: int, extent: tuple[float, float]) -> View:
+    """A square: networks of this package, trained on such, are less right where it is shortened."""
+    return fit_views([box], size, extent, shorten=False)[0]
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    sides = [max(min(one[i + 2], other[i + 2]) - max(one[i], other[i]), 0.0) for i in (0, 1)]
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    common = sides[0] * sides[1]
+    return common / (sum(areas) - common)
+
+
+class Looks:
+    """What a network is shown of the classes that it is asked about.
+
+    Parameters
+    ----------
+    engine : BRS or FBRS
+    state : BRSState
+    scribbles : Scribbles
+    """
+
+    def __init__(self, engine: BRS | FBRS, state: BRSState, scribbles: Scribbles) -> None:
+        self._engine, self._state = engine, state
+        self._strokes = Strokes.of(scribbles.seeds)
+        self._own = state.network.card.prompt == "scribbles"  # trained on such views, from the first stroke on
+        self._size = _SIZE if self._own else -(-max(state.x.shape[2:]) // _STRIDE) * _STRIDE
+        painted = [int(k) for k in np.flatnonzero(scribbles.counts)]
+        alone = len(painted) < 2 or (scribbles.n_classes == 2 and not self._own)
+        self._wide = None if alone else widest(self._strokes, painted, scribbles.ids, state.grid)
+
+    def begin(self, question: Question, former: Look | None, again: bool) -> tuple[Solver, Tensor, int]:
+        """What the network says before more is corrected, and how many stroke pixels it is wrong at.
+
+        A view grows where the object leaves it. The network begins with what was corrected before, if it is shown the
+        same.
+
+        Parameters
+        ----------
+        question : Question
+        former : Look or None
+            How it was asked for the last answer.
+        again : bool
+            Whether the strokes are those of the last answer.
+        """
+        view, told = self._first_view(question, former, again)
+        for turn in range(MOST_GROWTHS + 1):
+            same = former is not None and former.view == view
+            change = former.change if former is not None and same else None
+            solver = Solver(self._engine, self._state, question, view, told, change)
+            fields, wrong = solver.first()
+            if view is None or again or turn == MOST_GROWTHS:
+                break
+            larger = grown(patch_of(fields, view), self._state.grid.extent)
+            if larger is None:
+                break
+            view = _view(larger, self._size, self._state.grid.extent)
+        return solver, fields, wrong
+
+    def _first_view(self, question: Question, former: Look | None, again: bool) -> tuple[View | None, Opinion | None]:
+        """What it is shown first, and what it is told that it had answered."""
+        if former is not None and again:
+            return former.view, former.told
+        first = former is None or former.answer is None
+        if not self._near(question) or (first and not self._own):
+            return None, None
+        told = None if former is None or former.answer is None or not former.answer.patches else former.answer
+        grid = self._state.grid
+        if question.key == self._wide:
+            if not self._own:
+                return None, None
+            view = _view((0.0, 0.0, *grid.extent), self._size, grid.extent)
+            return view, told
+        known = None if former is None or former.answer is None else former
+        return next_view(self._strokes.box(question.key, grid.pixel), known, self._size, grid.extent), told
+
+    def _near(self, question: Question) -> bool:
+        """Whether parts of the image may be shown."""
+        return (
+            self._engine.zoom
+            and bool(self._state.levels)
+            and question.key != ALL
+            and bool((question.targets == 1).any())
+        )
+
+    def look(self, question: Question, solver: Solver, fields: Tensor, change: Tensor) -> Look:
+        """What is kept of an answer."""
+        return Look(solver.view, solver.told, self._opinion(question, solver, fields), change)
+
+    def _opinion(self, question: Question, solver: Solver, fields: Tensor) -> Opinion | None:
+        """An answer with the borders of its object; None where it is of no use."""
+        if not self._near(question):
+            return None
+        grid, found = self._state.grid, (fields[1] > fields[0]).cpu().numpy()
+        box = self._strokes.box(question.key, grid.pixel)
+        if solver.view is not None:
+            drawn = in_view(question.targets, solver.view, grid.pixel) == 1
+            patch = patch_of(fields, solver.view)
+            return Opinion((patch,), object_box(box, solver.view, found, drawn, grid.extent))
+        rows, columns = grid.pixel
+        at = (box[0] / rows, box[1] / columns, box[2] / rows, box[3] / columns)
+        at = object_box(at, View(0.0, 0.0, 1.0, grid.shape), found, question.targets == 1, grid.shape)
+        return Opinion((), (at[0] * rows, at[1] * columns, at[2] * rows, at[3] * columns))
+
+    def odds(self, answers: Mapping[int, tuple[Question, Solver, Tensor]]) -> dict[int, Tensor]:
+        """Logarithms of the odds of the classes on the image's grid, from those that were asked about one by one.
+
+        Parameters
+        ----------
+        answers : mapping of int to tuple
+            The question, how it was asked, and the answer, by the question's key.
+        """
+        near = {k: self._opinion(q, s, f) for k, (q, s, f) in answers.items() if s.view is not None}
+        opinions = {k: o for k, o in near.items() if o is not None}
+        fields = combine(opinions, self._state.grid, self._wide) if opinions else ()
+        whole = {k: f[1] - f[0] for k, (_, s, f) in answers.items() if s.view is None}
+        return {**dict(zip(opinions, fields, strict=True)), **whole}
