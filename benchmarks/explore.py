@@ -1,6 +1,6 @@
 """Feature-space annotation by an oracle, and its speed.
 
-    python benchmarks/explore.py oracle --out FOLDER [--images 8] [--regions 100] [--data-set NAME ...]
+    python benchmarks/explore.py oracle --out FOLDER [--images 8] [--regions 100] [--others] [--data-set NAME ...]
     python benchmarks/explore.py speed [--images 100]
     python benchmarks/explore.py growth --segments 1000 5000 20000 50000
 
@@ -45,13 +45,15 @@ SHARES = (0.9, 0.95, 0.99)  # of the IoU of perfect labels
 STEPS = (5, 10, 20, 50, 100)  # actions in the table
 
 
-def load(name: str, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Images and truths 0 to K - 1; of volumes, evenly taken slices."""
-    found = []
+def load(name: str, count: int, others: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Images and truths 0 to K - 1; of volumes, evenly taken slices. The others are of the cases behind the first."""
+    found: list = []
     for case in open_data_set(name):
         found += list(slices(case, smallest=64)) if case.truth.ndim == 3 else [case]
         if len(found) >= 4 * count:
-            break
+            if not others:
+                break
+            found, others = [], False
     found = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, count).astype(int))]
     images = [np.asarray(case.image) for case in found]
     return images, [(c.truth > 0).astype(np.int32) if c.instances else np.maximum(c.truth, 0) for c in found]
@@ -114,7 +116,7 @@ def oracle(arguments: argparse.Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in arguments.data_set or DATA_SETS:
-        images, truths = load(name, arguments.images)
+        images, truths = load(name, arguments.images, arguments.others)
         base = {}
         for perfect in (False, True):
             base[perfect] = clicks(prepared(images, truths, perfect, arguments.regions), truths)
@@ -246,6 +248,7 @@ def main() -> None:
     part = parts.add_parser("oracle")
     part.add_argument("--out", required=True)
     part.add_argument("--images", type=int, default=8)
+    part.add_argument("--others", action="store_true", help="images that the rules were not settled on")
     part.add_argument("--regions", type=float, default=100)
     part.add_argument("--data-set", action="append")
     part.set_defaults(run=oracle)

@@ -7,7 +7,8 @@ from test_looks import clouds
 
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
-from napari_scribseg.explore import apart
+from napari_scribseg.explore import Workspace, apart
+from napari_scribseg.explore.hierarchy import build_hierarchy
 from napari_scribseg.explore.plane import fit_plane
 
 NOBODY = np.zeros(40, np.int32)
@@ -23,20 +24,20 @@ def test_the_helper_finds_the_same_places_lives_on_and_ends_where_it_is_cancelle
     features, kinds = clouds()
     told = []
     found = apart.fit_plane_apart(features, kinds, report=lambda f, preview=None: told.append(f))
-    helper = apart._helper
+    helper = apart._helpers["plane"]
     assert np.allclose(found, fit_plane(features, kinds), atol=1e-4)
     assert told == sorted(told)
     assert told[-1] > 0.5
     again = apart.fit_plane_apart(features, NOBODY, found, local=True)
     assert np.allclose(again, fit_plane(features, NOBODY, found, local=True), atol=1e-4)
-    assert apart._helper is helper
+    assert apart._helpers["plane"] is helper
 
     def stop(fraction, preview=None):
         raise Cancelled
 
     with pytest.raises(Cancelled):
         apart.fit_plane_apart(features, NOBODY, report=stop)
-    assert apart._helper is None
+    assert "plane" not in apart._helpers
     assert not helper.lives
 
 
@@ -56,3 +57,30 @@ def test_what_goes_wrong_in_the_helper_is_told(monkeypatch):
     monkeypatch.setattr(apart, "_COMMAND", "import sys; sys.modules['umap'] = None; " + start)
     with pytest.raises(InputError, match="needs the package umap-learn"):
         apart.fit_plane_apart(features, NOBODY)
+
+
+@pytest.mark.parametrize("criterion", ["volume", "area", "dynamics"])
+def test_hierarchies_are_the_same_from_the_helper(criterion):
+    pytest.importorskip("higra")
+    gradient = np.random.default_rng(0).random((40, 50)).astype(np.float32)
+    here, there = (f(gradient, criterion, 0.05) for f in (build_hierarchy, apart.build_hierarchy_apart))
+    for name in ("basins", "parents", "altitudes"):
+        found, expected = getattr(there, name), getattr(here, name)
+        assert found.dtype == expected.dtype
+        assert np.array_equal(found, expected)
+    assert apart._helpers["hierarchy"].lives
+    with pytest.raises(InputError, match="the simplification is 2"):
+        apart.build_hierarchy_apart(gradient, criterion, 2.0)
+
+
+def test_a_workspace_with_processes_of_its_own_cuts_as_one_without():
+    pytest.importorskip("higra")
+    image = np.random.default_rng(0).normal(size=(60, 70)).astype(np.float32)
+    cuts = []
+    for own in (False, True):
+        workspace = Workspace(own_process=own)
+        workspace.add_images([image])
+        workspace.cut(regions=12)
+        cuts.append(workspace.segments(0))
+    assert np.array_equal(*cuts)
+    assert set(apart._helpers) == {"hierarchy"}

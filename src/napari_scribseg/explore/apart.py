@@ -1,7 +1,8 @@
-"""The plane in a process of its own.
+"""The plane and the cuts in processes of their own.
 
-UMAP's packages take seconds to import, and its loops are compiled anew in every process. Both keep Python's lock, and a
-window in the same process stands still meanwhile. So a window has a helper process that does it, and lives on.
+UMAP's packages take seconds to import, and its loops are compiled anew in every process. Both keep Python's lock, as
+higra does while it builds a hierarchy, and a window in the same process stands still meanwhile. So a window has helper
+processes, one for each kind of work, that do it, and live on.
 """
 
 from __future__ import annotations
@@ -16,27 +17,30 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report, Segmentation, silent
+from napari_scribseg.explore.hierarchy import WEAK, Criterion, Hierarchy, build_hierarchy
 from napari_scribseg.explore.plane import fit_plane
 
-__all__ = ["fit_plane_apart", "start", "stop"]
+__all__ = ["build_hierarchy_apart", "fit_plane_apart", "start", "stop"]
 
 _LENGTH = struct.Struct("<cQ")  # what a message is, and its bytes
 _PROGRESS, _RESULT, _WRONG, _FAILED = b"p", b"r", b"w", b"f"
 _POLL = 0.1  # seconds between two looks at whether it was cancelled
-_COMMAND = "from napari_scribseg.explore.apart import serve; serve()"
+_COMMAND = "from napari_scribseg.explore.apart import serve; serve({!r})"
 _FEW = 40  # points of the plane that is made to have all loops compiled
 
 Float32 = NDArray[np.float32]
 Message = tuple[bytes, bytes]
+Arrays = dict[str, NDArray[Any]]
 _log = logging.getLogger(__name__)
-_turn = threading.Lock()  # one plane at a time
-_helper: _Helper | None = None
+_turns = {work: threading.Lock() for work in ("plane", "hierarchy")}  # one at a time of each kind
+_helpers: dict[str, _Helper] = {}
 
 
 class _Gone(Exception):
@@ -56,48 +60,72 @@ def fit_plane_apart(
     arrays = {"features": features, "labels": labels, "local": np.array(local), "seed": np.array(seed)}
     if start is not None:
         arrays["start"] = start
-    with _turn:
-        try:
-            return _running().ask(arrays, report)
-        except _Gone as error:
-            _log.warning("the plane is made in this process: %s", error)
-        except BaseException:
-            stop()  # it would go on with what nobody waits for
-            raise
-    return fit_plane(features, labels, start, local=local, seed=seed, report=report)
+    found = _asked("plane", arrays, report)
+    if found is None:
+        return fit_plane(features, labels, start, local=local, seed=seed, report=report)
+    places: Float32 = found["places"]
+    return places
+
+
+def build_hierarchy_apart(
+    gradient: Float32, criterion: Criterion = "volume", simplification: float = WEAK
+) -> Hierarchy:
+    """As :func:`~napari_scribseg.explore.hierarchy.build_hierarchy`, in the helper; here where there cannot be one."""
+    arrays = {"gradient": gradient, "criterion": np.array(criterion), "simplification": np.array(simplification)}
+    found = _asked("hierarchy", arrays, silent)
+    if found is None:
+        return build_hierarchy(gradient, criterion, simplification)
+    return Hierarchy(found["basins"], found["parents"], found["altitudes"])
 
 
 def start() -> None:
-    """Start the helper, which then gets ready; nothing where it runs already, or cannot."""
-    with contextlib.suppress(_Gone):
-        _running()
+    """Start the helpers, which then get ready; nothing where they run already, or cannot."""
+    for work in _turns:
+        with contextlib.suppress(_Gone):
+            _running(work)
 
 
 def stop() -> None:
-    """End the helper."""
-    global _helper
-    helper, _helper = _helper, None
+    """End the helpers."""
+    for work in _turns:
+        _end(work)
+
+
+def _end(work: str) -> None:
+    helper = _helpers.pop(work, None)
     if helper is not None:
         helper.close()
 
 
-def _running() -> _Helper:
-    global _helper
-    if _helper is None or not _helper.lives:
-        _helper = _Helper()
-    return _helper
+def _running(work: str) -> _Helper:
+    if work not in _helpers or not _helpers[work].lives:
+        _helpers[work] = _Helper(work)
+    return _helpers[work]
+
+
+def _asked(work: str, arrays: Arrays, report: Report) -> Arrays | None:
+    """What the helper finds; None where there cannot be one."""
+    with _turns[work]:
+        try:
+            return _running(work).ask(arrays, report)
+        except _Gone as error:
+            _log.warning("the %s is made in this process: %s", work, error)
+            return None
+        except BaseException:
+            _end(work)  # it would go on with what nobody waits for
+            raise
 
 
 class _Helper:
     """The process, seen from the window's."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: str) -> None:
         if getattr(sys, "frozen", False) or not sys.executable:
             raise _Gone("this program has no Python of its own to start")
         hidden = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows
         try:
             self._process = subprocess.Popen(  # noqa: S603  this Python, and a constant
-                [sys.executable, "-c", _COMMAND],
+                [sys.executable, "-c", _COMMAND.format(work)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -106,15 +134,15 @@ class _Helper:
         except OSError as error:
             raise _Gone(str(error)) from error
         self._told: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, name="scribseg-plane", daemon=True).start()
+        threading.Thread(target=self._listen, name=f"scribseg-{work}", daemon=True).start()
 
     @property
     def lives(self) -> bool:
         """Whether it runs."""
         return self._process.poll() is None
 
-    def ask(self, arrays: dict[str, NDArray[Any]], report: Report) -> Float32:
-        """The places that it finds."""
+    def ask(self, arrays: Arrays, report: Report) -> Arrays:
+        """What it finds."""
         assert self._process.stdin is not None
         try:
             _send(self._process.stdin, _RESULT, _packed(arrays))
@@ -133,8 +161,7 @@ class _Helper:
             if kind == _PROGRESS:
                 fraction = float(content)
             elif kind == _RESULT:
-                places: Float32 = _unpacked(content)["places"]
-                return places
+                return _unpacked(content)
             else:
                 raise (InputError if kind == _WRONG else RuntimeError)(content.decode())
 
@@ -150,31 +177,53 @@ class _Helper:
         self._told.put(None)
 
 
-def serve() -> None:
-    """What the helper does: get ready, then make planes until nobody asks any more."""
+def serve(work: str) -> None:
+    """What a helper does: get ready, then answer until nobody asks any more."""
     asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints goes nowhere
+    get_ready, answer = _WORK[work]
     with contextlib.suppress(InputError):  # told when it is asked
-        for known in (0, 1):
-            labels = known * (np.arange(_FEW, dtype=np.int32) % 3)
-            fit_plane(np.random.default_rng(0).normal(size=(_FEW, 8)).astype(np.float32), labels)
+        get_ready()
 
     def report(fraction: float, preview: Segmentation[object] | None = None) -> None:
         _send(answers, _PROGRESS, repr(float(fraction)).encode())
 
     while (message := _receive(asked)) is not None:
-        given = _unpacked(message[1])
-        local, seed = bool(given["local"]), int(given["seed"])
         try:
-            places = fit_plane(
-                given["features"], given["labels"], given.get("start"), local=local, seed=seed, report=report
-            )
-            kind, content = _RESULT, _packed({"places": places})
+            kind, content = _RESULT, _packed(answer(_unpacked(message[1]), report))
         except InputError as error:
             kind, content = _WRONG, str(error).encode()
         except Exception as error:  # noqa: BLE001  told in the other process
             kind, content = _FAILED, f"{type(error).__name__}: {error}".encode()
         _send(answers, kind, content)
+
+
+def _ready_for_planes() -> None:
+    for known in (0, 1):
+        labels = known * (np.arange(_FEW, dtype=np.int32) % 3)
+        fit_plane(np.random.default_rng(0).normal(size=(_FEW, 8)).astype(np.float32), labels)
+
+
+def _plane(given: Arrays, report: Report) -> Arrays:
+    local, seed = bool(given["local"]), int(given["seed"])
+    places = fit_plane(given["features"], given["labels"], given.get("start"), local=local, seed=seed, report=report)
+    return {"places": places}
+
+
+def _ready_for_hierarchies() -> None:
+    build_hierarchy(np.eye(_FEW, dtype=np.float32))
+
+
+def _hierarchy(given: Arrays, _report: Report) -> Arrays:
+    criterion: Any = str(given["criterion"])
+    found = build_hierarchy(given["gradient"], criterion, float(given["simplification"]))
+    return {"basins": found.basins, "parents": found.parents, "altitudes": found.altitudes}
+
+
+_WORK: dict[str, tuple[Callable[[], None], Callable[[Arrays, Report], Arrays]]] = {
+    "plane": (_ready_for_planes, _plane),
+    "hierarchy": (_ready_for_hierarchies, _hierarchy),
+}
 
 
 def _send(pipe: IO[bytes], kind: bytes, content: bytes) -> None:
@@ -195,13 +244,13 @@ def _receive(pipe: IO[bytes]) -> Message | None:
     return (kind, content) if len(content) == length else None
 
 
-def _packed(arrays: dict[str, NDArray[Any]]) -> bytes:
+def _packed(arrays: Arrays) -> bytes:
     file = io.BytesIO()
     np.savez(file, **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 
-def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
+def _unpacked(content: bytes) -> Arrays:
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return dict(archive)
 

@@ -36,8 +36,10 @@ class Editor:
         Of the last cut.
     """
 
-    def __init__(self, table: SegmentTable, pictures: Sequence[Picture], lock: RLock, device: str) -> None:
-        self.table, self.pictures, self.cutter = table, pictures, Cutter(device)
+    def __init__(
+        self, table: SegmentTable, pictures: Sequence[Picture], lock: RLock, device: str, *, apart: bool
+    ) -> None:
+        self.table, self.pictures, self.cutter = table, pictures, Cutter(device, apart=apart)
         self.settings = CutSettings()
         self.history = History()
         self._lock = lock

@@ -44,7 +44,7 @@ class Reader:
         self.pictures: list[Picture] = []
         self.table = SegmentTable()
         self._lock = RLock()
-        self._editor = Editor(self.table, self.pictures, self._lock, device)
+        self._editor = Editor(self.table, self.pictures, self._lock, device, apart=apart)
         self._looks = Looks(self.table, self.pictures, self._lock, device, cache, apart=apart)
 
     @property

@@ -37,7 +37,8 @@ class Workspace(Reader):
     cache : PathLike, optional
         Folder for features; the user's cache folder by default.
     own_process : bool
-        Lay out planes in a process of their own: for windows, which stand still while UMAP gets ready in theirs.
+        Cut, and lay out planes, in processes of their own: for windows, which stand still while UMAP gets ready, or
+        higra is at work, in theirs.
 
     Attributes
     ----------
