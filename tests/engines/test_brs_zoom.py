@@ -91,15 +91,17 @@ def look_at(view, box):
 
 def test_a_view_holds_strokes_and_surroundings_and_stays_until_the_object_leaves_it():
     extent = (400.0, 600.0)
-    first = next_view((100.0, 200.0, 120.0, 230.0), None, 128, extent)
+    first = next_view((100.0, 200.0, 120.0, 230.0), False, None, 128, extent)
     assert first.shape == (128, 128)
     np.testing.assert_allclose(first.box, (65, 170, 155, 260))  # three times the strokes, or 0.15 of the image
+    dotted = next_view((100.0, 200.0, 104.0, 204.0), True, None, 128, extent)
+    np.testing.assert_allclose(dotted.box, (0, 82, 240, 322))  # 0.4 of the image
     known = look_at(first, (95.0, 195.0, 150.0, 240.0))
-    assert next_view((100.0, 200.0, 130.0, 230.0), known, 128, extent) == first
-    moved = next_view((100.0, 200.0, 120.0, 300.0), known, 128, extent)  # a stroke beyond it
+    assert next_view((100.0, 200.0, 130.0, 230.0), False, known, 128, extent) == first
+    moved = next_view((100.0, 200.0, 120.0, 300.0), False, known, 128, extent)  # a stroke beyond it
     assert moved.left <= 195
     assert moved.box[3] >= 300
-    larger = next_view((100.0, 200.0, 120.0, 230.0), look_at(first, (50.0, 150.0, 170.0, 280.0)), 128, extent)
+    larger = next_view((100.0, 200.0, 120.0, 230.0), False, look_at(first, (50.0, 150.0, 170.0, 280.0)), 128, extent)
     np.testing.assert_allclose(larger.box, (12.5, 117.5, 207.5, 312.5))
 
 
@@ -129,7 +131,7 @@ def test_a_small_object_is_looked_at_from_near(kind, spacing):
     image, mask = small_object((320, 400), (40, 60), 8)
     image = Image.from_array(image.data[0], spacing)
     seeds = np.full(mask.shape, -1, dtype=np.int32)
-    seeds[40, 58:62] = 1
+    seeds[40, 55:65] = 1
     engine = kind(model="scribble-net")
     first = engine.segment(image, Scribbles(seeds, 2), engine.prepare(image, "cpu"))
     look = first.state.memory.looks[1]

@@ -16,6 +16,7 @@ __all__ = ["LIMIT", "UNCLAIMED", "UNSEEN", "Grid", "Opinion", "Strokes", "combin
 
 LIMIT = 12.0  # logits are bent to stay below it
 UNSEEN = -6.0  # logit of a class where it was not looked for
+_COMPACT = 1.6  # side of what is called a dot, over the square root of its area; 1.1 of a disc
 UNCLAIMED = -2.0  # least logit of the class that what no class claims belongs to
 
 
@@ -71,6 +72,12 @@ class Strokes:
             float(rows.max() + 1) * pixel[0],
             float(columns.max() + 1) * pixel[1],
         )
+
+    def is_dot(self, label: int, pixel: tuple[float, float]) -> bool:
+        """Whether the strokes of a class are a single dot: about as long as they are wide."""
+        top, left, bottom, right = self.box(label, pixel)
+        area = np.count_nonzero(self.seeds[self.painted] == label) * pixel[0] * pixel[1]
+        return max(bottom - top, right - left) < _COMPACT * float(area) ** 0.5
 
     def changed(self, before: Strokes) -> tuple[NDArray[np.bool_], bool]:
         """Where these differ from earlier ones, and whether something was only added to those."""

@@ -42,8 +42,9 @@ _STRIDE = 32  # sides of views are multiples of it, as networks want them
 _MOST_SHRINKING = 64
 _CONTEXT = 3.0  # side of the first view over the extent of the strokes
 _RECALL = 1.5  # the same where an earlier answer tells the extent
-_LEAST_SIDE = 48.0  # of a first view
+_LEAST_SIDE = 48.0  # of a view
 _LEAST_SHARE = 0.15  # of the image's longer side, likewise
+_DOT_SHARE = 0.4  # the same where nothing is known of the object but a dot, which says nothing of its extent
 _GROWTH = 0.75  # of its side, by which a view grows where the object leaves it
 _RIM = 3  # pixels of a rim that the object may cover
 
@@ -300,19 +301,22 @@ def square(box: Box, factor: float, least: float, extent: tuple[float, float]) -
     return row - side / 2, column - side / 2, row + side / 2, column + side / 2
 
 
-def first_box(strokes: Box, known: Box | None, extent: tuple[float, float]) -> Box:
+def first_box(strokes: Box, dot: bool, known: Box | None, extent: tuple[float, float]) -> Box:
     """What the first view of an object is to show.
 
     Parameters
     ----------
     strokes : Box
         Borders of the strokes on it.
+    dot : bool
+        Whether they are a single dot.
     known : Box or None
         Borders of the object, where an earlier answer tells of them.
     extent : tuple of 2 float
         Of the image.
     """
-    least = max(_LEAST_SIDE, _LEAST_SHARE * max(extent))
+    share = _DOT_SHARE if dot and known is None else _LEAST_SHARE
+    least = max(_LEAST_SIDE, share * max(extent))
     if known is None:
         return square(strokes, _CONTEXT, least, extent)
     return square(_around(strokes, known), _RECALL, least, extent)

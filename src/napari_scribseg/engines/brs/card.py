@@ -58,11 +58,11 @@ class ModelCard:
         Rows and columns, for a network that takes no other size: the image is resized.
     spacing : tuple of 2 float
         Pixel size in mm along rows and columns that it was trained on: the image is resampled. Empty: as it is.
-    prompt : {"auto", "none", "distance", "scribbles"}
+    prompt : {"auto", "none", "distance", "scribbles", "clicks"}
         ``"none"``: the network takes images only; ``"distance"``: its last two channels are interaction maps, of the
-        object and of the rest (the network of the paper); ``"scribbles"``: image, and strokes or clicks, as the
-        networks of this package take them. ``"auto"``: what the file of a network of this package says, else
-        ``"none"``.
+        object and of the rest (the network of the paper); ``"scribbles"`` or ``"clicks"``: strokes as the networks of
+        this package take them, which were trained on scribbles, of the background too, or on clicks on objects.
+        ``"auto"``: what the file of a network of this package says, else ``"none"``.
     """
 
     channels: int = 0
@@ -80,7 +80,12 @@ class ModelCard:
     multiple: int = 0
     size: tuple[int, ...] = ()
     spacing: tuple[float, ...] = ()
-    prompt: Literal["auto", "none", "distance", "scribbles"] = "auto"
+    prompt: Literal["auto", "none", "distance", "scribbles", "clicks"] = "auto"
+
+    @property
+    def takes_signal(self) -> bool:
+        """Whether it takes strokes as the networks of this package do."""
+        return self.prompt in ("scribbles", "clicks")
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))

@@ -113,7 +113,7 @@ class Trained:
 
     Parameters
     ----------
-    kind : {"distance", "scribbles"}
+    kind : {"distance", "scribbles", "clicks"}
         Of the maps: the two of the paper, or those of :func:`~napari_scribseg.nets.network_input`.
     channels : int
         Of its whole input.
@@ -144,7 +144,7 @@ def prompt_of(kind: str, image: Tensor, channels: int) -> Prompt:
 
     Parameters
     ----------
-    kind : {"none", "distance", "scribbles"}
+    kind : {"none", "distance", "scribbles", "clicks"}
         As :attr:`ModelCard.prompt <napari_scribseg.engines.brs.ModelCard>` has it.
     image : Tensor of shape (1, C, h, w)
         As the network takes it.

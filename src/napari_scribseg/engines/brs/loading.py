@@ -7,6 +7,7 @@ import importlib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import nn
@@ -21,7 +22,7 @@ from napari_scribseg.nets import WITH_STROKES, load_model, load_shipped
 __all__ = ["Loaded", "load_network"]
 
 _SCALE = (-1.0, 1.0)  # on which scribseg train shows pictures
-_PROMPTS = ("scribbles", "clicks", "none")
+_PROMPTS: tuple[Literal["scribbles", "clicks", "none"], ...] = ("scribbles", "clicks", "none")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,12 +102,13 @@ def _load_own(source: Source, card: ModelCard) -> tuple[nn.Module, ModelCard, in
     channels = module.config.in_channels
     if card.prompt == "auto":
         told = metadata.get("prompt", "scribbles" if channels in WITH_STROKES else "none")
-        if told not in _PROMPTS:
+        known = next((prompt for prompt in _PROMPTS if prompt == told), None)
+        if known is None:
             raise InputError(
                 f"the network in {source.name} answers {told[:60]!r}; one of {', '.join(_PROMPTS)} is expected"
             )
-        card = replace(card, prompt="none" if told == "none" else "scribbles")
-    if card.prompt == "scribbles":
+        card = replace(card, prompt=known)
+    if card.takes_signal:
         if channels not in WITH_STROKES:
             expected = "{}, {}, {} or {}".format(*WITH_STROKES)
             raise InputError(f"the network in {source.name} takes {channels} input channels; {expected} are expected")

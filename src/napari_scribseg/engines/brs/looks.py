@@ -49,13 +49,15 @@ class Look:
     change: Tensor
 
 
-def next_view(strokes: Box, former: Look | None, size: int, extent: tuple[float, float]) -> View:
+def next_view(strokes: Box, dot: bool, former: Look | None, size: int, extent: tuple[float, float]) -> View:
     """What a network is shown of a class: the former view, while it holds the strokes and the object hardly moved.
 
     Parameters
     ----------
     strokes : Box
         Borders of the strokes on it.
+    dot : bool
+        Whether they are a single dot.
     former : Look or None
         How it was asked for the last answer, which is known.
     size : int
@@ -64,7 +66,7 @@ def next_view(strokes: Box, former: Look | None, size: int, extent: tuple[float,
         Of the image.
     """
     known = None if former is None or former.answer is None else former.answer.box
-    new = _view(first_box(strokes, known, extent), size, extent)
+    new = _view(first_box(strokes, dot, known, extent), size, extent)
     if former is None or former.view is None:
         return new
     seen = former.view.box
@@ -98,8 +100,8 @@ class Looks:
     def __init__(self, engine: BRS | FBRS, state: BRSState, scribbles: Scribbles) -> None:
         self._engine, self._state = engine, state
         self._strokes = Strokes.of(scribbles.seeds)
-        self._own = state.network.card.prompt == "scribbles"  # trained on such views, from the first stroke on
-        self._size = _SIZE if self._own else -(-max(state.x.shape[2:]) // _STRIDE) * _STRIDE
+        self._own = state.network.card.prompt == "scribbles"  # from the first stroke on, and about the background too
+        self._size = _SIZE if state.network.card.takes_signal else -(-max(state.x.shape[2:]) // _STRIDE) * _STRIDE
         painted = [int(k) for k in np.flatnonzero(scribbles.counts)]
         alone = len(painted) < 2 or (scribbles.n_classes == 2 and not self._own)
         self._wide = None if alone else widest(self._strokes, painted, scribbles.ids, state.grid)
@@ -147,7 +149,8 @@ class Looks:
             view = _view((0.0, 0.0, *grid.extent), self._size, grid.extent)
             return view, told
         known = None if former is None or former.answer is None else former
-        return next_view(self._strokes.box(question.key, grid.pixel), known, self._size, grid.extent), told
+        box, dot = self._strokes.box(question.key, grid.pixel), self._strokes.is_dot(question.key, grid.pixel)
+        return next_view(box, dot, known, self._size, grid.extent), told
 
     def _near(self, question: Question) -> bool:
         """Whether parts of the image may be shown."""

@@ -66,7 +66,7 @@ class Network:
         or the slice alone, which is then repeated. A network of this package that takes strokes is given what it was
         trained on, whatever the image's channels: :func:`~napari_scribseg.nets.planes.three_planes`.
         """
-        if (self.card.prompt, self.card.channels, self.card.normalisation) == ("scribbles", 3, "percentiles"):
+        if self.card.takes_signal and (self.card.channels, self.card.normalisation) == (3, "percentiles"):
             return three_planes(image.data)
         slices, channels = self.card.slices, self.card.channels
         if slices > 1 and image.n_channels == slices * channels:
@@ -88,7 +88,7 @@ class Network:
         steps = (1.0, 1.0)
         if self.card.spacing:
             steps = (self.card.spacing[0] / spacing[0], self.card.spacing[1] / spacing[1])
-        elif self.card.prompt == "scribbles":
+        elif self.card.takes_signal:
             finest = min(spacing)
             pixel = [s / finest for s in spacing]
             coarse = max(max(n * p for n, p in zip(shape, pixel, strict=True)) / _LONGEST, 1.0)

@@ -103,9 +103,8 @@ def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
     (rows, columns), finest = image.shape, min(image.spacing)
     pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
     levels = levels_of(torch.from_numpy(planes).to(network.device), pixel) if zooms else ()
-    boundaries = (
-        boundary_weights(planes, pixel) if engine.refine == "edges" and network.card.prompt == "scribbles" else None
-    )
+    moved = engine.refine == "edges" and network.card.takes_signal
+    boundaries = boundary_weights(planes, pixel) if moved else None
     return BRSState(network, x, own, levels, Grid(pixel, (rows, columns)), boundaries)
 
 
@@ -127,7 +126,7 @@ def segment(engine: BRS | FBRS, scribbles: Scribbles, state: BRSState, report: R
     """The answer for one set of strokes; what was corrected before is where it begins."""
     report(0.0)
     budget, layer = Budget(engine.evaluations, engine.seconds), getattr(engine, "layer", "")
-    questions = {q.key: q for q in ask(state.network, scribbles)}
+    questions = {q.key: q for q in ask(state.network, scribbles, engine.zoom)}
     ids = {key: scribbles.ids[key] if key >= 0 else key for key in questions}
     memory = _recalled(state, scribbles, layer)
     again = memory is not None and np.array_equal(memory.seeds, _labels(scribbles))

@@ -44,13 +44,19 @@ class Question:
         return torch.stack([torch.logsumexp(fields[some], dim=0) for some in members])
 
 
-def ask(network: Network, scribbles: Scribbles) -> list[Question]:
+def ask(network: Network, scribbles: Scribbles, each: bool) -> list[Question]:
     """The questions for some strokes.
 
     A network with many classes is asked once; its outputs are the classes in their order, or those that its card names
     by their ids. One that knows an object and the rest is asked about each class against all others; of two classes,
-    about the one that is not the background (the one with id 0, else the first). A network of this package that was
-    trained with strokes is asked about every class that was painted, the background too.
+    about the one that is not the background (the one with id 0, else the first).
+
+    Parameters
+    ----------
+    network : Network
+    scribbles : Scribbles
+    each : bool
+        Whether a network that was trained on scribbles is asked about every class that was painted, the background too.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def ask(network: Network, scribbles: Scribbles) -> list[Question]:
             Question(
                 k, np.select((scribbles.seeds == k, scribbles.seeds >= 0), (np.int32(1), np.int32(0)), np.int32(-1))
             )
-            for k in _objects(network, scribbles)
+            for k in _objects(network, scribbles, each)
         ]
     if network.n_classes != scribbles.n_classes:
         raise InputError(
@@ -87,10 +93,10 @@ def _by_ids(network: Network, scribbles: Scribbles, known: tuple[int, ...]) -> t
     return tuple(place.get(identity, place.get(0, -1)) for identity in known)
 
 
-def _objects(network: Network, scribbles: Scribbles) -> list[int]:
+def _objects(network: Network, scribbles: Scribbles, each: bool) -> list[int]:
     """Indices of the classes that a network of one object is asked about."""
     painted = [int(k) for k in np.flatnonzero(scribbles.counts)]
-    if network.card.prompt == "scribbles":  # it answers strokes on anything, the background too
+    if each and network.card.prompt == "scribbles":
         return painted
     background = scribbles.ids.index(0) if 0 in scribbles.ids else 0 if scribbles.n_classes == 2 else -1
     if scribbles.n_classes > 2:

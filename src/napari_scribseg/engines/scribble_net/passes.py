@@ -105,7 +105,8 @@ def _ask(
 
 def _first_box(scene: Scene, strokes: Strokes, label: int, before: Opinion | None) -> Box:
     """What the first view of a class is to show."""
-    return first_box(strokes.box(label, scene.pixel), None if before is None else before.box, scene.extent)
+    known = None if before is None else before.box
+    return first_box(strokes.box(label, scene.pixel), strokes.is_dot(label, scene.pixel), known, scene.extent)
 
 
 def _second_box(scene: Scene, first: Opinion) -> Box:
