@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from napari_scribseg.core import Image, InputError, Scribbles
-from napari_scribseg.engines.scribble_net import hybrid, passes
+from napari_scribseg.engines.scribble_net import ScribbleNet, hybrid, passes, pipeline
 from napari_scribseg.engines.scribble_net.scene import Scene
 from napari_scribseg.nets import network_input, opinions
 from napari_scribseg.nets.opinions import UNCLAIMED, UNSEEN, Opinion, Strokes
 from napari_scribseg.nets.planes import three_planes
-from napari_scribseg.nets.views import Patch, View, fit_views, levels_of, look, paint, stroke_signal
+from napari_scribseg.nets.views import Patch, View, first_box, fit_views, levels_of, look, paint, stroke_signal
 from napari_scribseg.numerics.refine import boundary_weights, refine
 
 
@@ -289,3 +289,53 @@ def test_a_network_that_knows_decides_where_colours_do_not():
     state = hybrid.MODEL.prepare(image, "cpu")
     mixed, _ = hybrid.with_colours(sure, Scribbles(seeds, 2), state, None, 0.2, lambda share: None)
     assert (mixed.argmax(0) == sure.argmax(0)).float().mean() > 0.97
+
+
+# dots
+
+
+def test_dots_are_counted_and_strokes_are_none():
+    strokes = seeds_of(
+        (60, 80), (1, slice(10, 13), slice(10, 13)), (1, slice(40, 43), slice(60, 63)), (0, 50, slice(5, 25))
+    )
+    strokes[30, 30], strokes[31, 31] = 2, 2
+    strokes = Strokes.of(strokes)
+    assert strokes.n_dots(1, (1.0, 1.0)) == 2
+    assert strokes.n_dots(0, (1.0, 1.0)) is None
+    assert strokes.n_dots(2, (1.0, 1.0)) == 1
+    assert strokes.n_dots(1, (4.0, 1.0)) is None  # 12 x 3 mm
+
+
+def test_a_dot_is_seen_in_a_wide_view_and_a_stroke_in_one_of_its_size():
+    extent = (400.0, 600.0)
+    dot, line = (
+        first_box((100.0, 200.0, 104.0, 204.0), True, None, extent),
+        first_box((100.0, 200.0, 104.0, 240.0), False, None, extent),
+    )
+    assert dot == (27.0, 127.0, 177.0, 277.0)
+    assert line == (42.0, 160.0, 162.0, 280.0)
+    known = first_box((100.0, 200.0, 104.0, 204.0), True, (90.0, 190.0, 170.0, 230.0), extent)
+    assert known[2] - known[0] == 120.0
+
+
+def test_colours_count_less_for_a_background_of_few_dots(monkeypatch):
+    """What share the variational model is given."""
+    shares = []
+
+    def recorded(probabilities, scribbles, state, memory, share, tell):
+        shares.append(share)
+        return probabilities, memory
+
+    monkeypatch.setattr(pipeline, "with_colours", recorded)
+    image = Image.from_array(np.random.default_rng(0).random((64, 64), np.float32), (1.0, 1.0))
+    engine = ScribbleNet(hybrid=0.6)
+    state = engine.prepare(image, "cpu")
+    cases = (
+        [(0, 5, slice(5, 40))],
+        [(0, slice(5, 8), slice(5, 8))],
+        [(0, slice(5, 8), slice(5 + 9 * k, 8 + 9 * k)) for k in range(3)],
+    )
+    for background in cases:
+        seeds = seeds_of((64, 64), (1, slice(40, 43), slice(40, 43)), *background)
+        engine.segment(image, Scribbles(seeds, 2), state)
+    np.testing.assert_allclose(shares, (0.6, 0.06, 0.3))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from napari_scribseg.nets.views import Box, Patch, View, covered, paint
@@ -73,11 +75,20 @@ class Strokes:
             float(columns.max() + 1) * pixel[1],
         )
 
-    def is_dot(self, label: int, pixel: tuple[float, float]) -> bool:
-        """Whether the strokes of a class are a single dot: about as long as they are wide."""
-        top, left, bottom, right = self.box(label, pixel)
-        area = np.count_nonzero(self.seeds[self.painted] == label) * pixel[0] * pixel[1]
-        return max(bottom - top, right - left) < _COMPACT * float(area) ** 0.5
+    def n_dots(self, label: int, pixel: tuple[float, float]) -> int | None:
+        """Of how many dots the strokes of a class consist; None where one of them is longer than it is wide."""
+        own = self.seeds[self.painted] == label
+        rows, columns = self.painted[0][own], self.painted[1][own]
+        corner = int(rows.min()), int(columns.min())
+        drawn = np.zeros((int(rows.max()) - corner[0] + 1, int(columns.max()) - corner[1] + 1), dtype=bool)
+        drawn[rows - corner[0], columns - corner[1]] = True
+        parts, n_parts = ndimage.label(drawn, np.ones((3, 3)))
+        areas = np.bincount(parts.reshape(-1))[1:] * (pixel[0] * pixel[1])
+        for area, spans in zip(areas, ndimage.find_objects(parts), strict=True):
+            longest = max((span.stop - span.start) * size for span, size in zip(spans, pixel, strict=True))
+            if longest >= _COMPACT * math.sqrt(area):
+                return None
+        return int(n_parts)
 
     def changed(self, before: Strokes) -> tuple[NDArray[np.bool_], bool]:
         """Where these differ from earlier ones, and whether something was only added to those."""

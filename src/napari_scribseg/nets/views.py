@@ -44,7 +44,7 @@ _CONTEXT = 3.0  # side of the first view over the extent of the strokes
 _RECALL = 1.5  # the same where an earlier answer tells the extent
 _LEAST_SIDE = 48.0  # of a view
 _LEAST_SHARE = 0.15  # of the image's longer side, likewise
-_DOT_SHARE = 0.4  # the same where nothing is known of the object but a dot, which says nothing of its extent
+_DOT_SHARE = 0.25  # the same where nothing is known of the object but a dot, which says nothing of its extent
 _GROWTH = 0.75  # of its side, by which a view grows where the object leaves it
 _RIM = 3  # pixels of a rim that the object may cover
 

@@ -23,6 +23,7 @@ __all__ = ["Look", "Looks", "next_view"]
 
 _ALIKE = 0.7  # overlap (intersection over union) of two views that need not be told apart
 _SIZE = 128  # pixels along a side of a view; networks of this package were trained on it
+_ENOUGH = 4  # dots on an object, from which on a network is shown it from near that was not trained so
 _STRIDE = 32  # sides of views are multiples of it
 
 
@@ -138,8 +139,7 @@ class Looks:
         """What it is shown first, and what it is told that it had answered."""
         if former is not None and again:
             return former.view, former.told
-        first = former is None or former.answer is None
-        if not self._near(question) or (first and not self._own):
+        if not self._near(question) or (not self._own and self._early(question, former)):
             return None, None
         told = None if former is None or former.answer is None or not former.answer.patches else former.answer
         grid = self._state.grid
@@ -149,8 +149,15 @@ class Looks:
             view = _view((0.0, 0.0, *grid.extent), self._size, grid.extent)
             return view, told
         known = None if former is None or former.answer is None else former
-        box, dot = self._strokes.box(question.key, grid.pixel), self._strokes.is_dot(question.key, grid.pixel)
+        box, dot = self._strokes.box(question.key, grid.pixel), self._strokes.n_dots(question.key, grid.pixel) == 1
         return next_view(box, dot, known, self._size, grid.extent), told
+
+    def _early(self, question: Question, former: Look | None) -> bool:
+        """Whether too little is known of the object to look at it from near."""
+        if former is None or former.answer is None:
+            return True
+        n_dots = self._strokes.n_dots(question.key, self._state.grid.pixel)
+        return n_dots is not None and n_dots < _ENOUGH
 
     def _near(self, question: Question) -> bool:
         """Whether parts of the image may be shown."""

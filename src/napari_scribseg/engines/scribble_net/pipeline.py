@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Memory", "NetState", "prepare", "segment"]
 
+_MANY_DOTS = 3  # on the background, for which its colours count half as much as for a stroke
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memory:
@@ -124,7 +126,7 @@ def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: 
             canvas.scribbles,
             state.colours,
             former,
-            engine.hybrid,
+            engine.hybrid * _known(strokes, wide, state.scene),
             lambda share: report(0.65 + 0.3 * share),
         )
     elif engine.refine == "edges":
@@ -152,6 +154,12 @@ def _recalled(
     renewed = set(np.unique(strokes.seeds[where]).tolist())
     kept = {k: o for k, o in known.items() if k not in renewed and not o.saw(where, scene.pixel)}
     return kept, {k: o for k, o in known.items() if k not in kept}, renewed | (set(labels) - set(known))
+
+
+def _known(strokes: Strokes, wide: int | None, scene: Scene) -> float:
+    """How far the colours near the strokes tell of the background, 0 to 1: a few dots on it tell of little of it."""
+    n_dots = None if wide is None else strokes.n_dots(wide, scene.pixel)
+    return 1.0 if n_dots is None else n_dots**2 / (n_dots**2 + _MANY_DOTS**2)
 
 
 def _portions(labels: list[int], device: str) -> list[list[int]]:
