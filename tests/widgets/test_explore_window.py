@@ -148,9 +148,9 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     assert square != hands.at(2, 2)
 
     hands.box([square])
-    assert square in widget.exploration.selected
+    hands.qtbot.waitUntil(lambda: square in widget.exploration.selected, timeout=5000)
     hands.key(Qt.Key.Key_1)
-    assert workspace.table.label[square] == 1
+    hands.qtbot.waitUntil(lambda: workspace.table.label[square] == 1, timeout=5000)
     hands.shows(1, 20, 22, 1)
     hands.shows(1, 2, 2, 0)
     assert "class 1" in hands.status
@@ -163,7 +163,7 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     whole = hands.at(70, 60)
     assert whole == hands.at(70, 80)  # both squares are one segment
     hands.on_image((140, 120))
-    assert widget.exploration.selected.tolist() == [whole]
+    hands.qtbot.waitUntil(lambda: widget.exploration.selected.tolist() == [whole], timeout=5000)
     widget.labels.buttons["assign"].click()
     widget.files.buttons["positive"].click()
     hands.on_image((130, 110), (150, 110))
@@ -178,7 +178,7 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     strokes = widget.exploration.canvas.front.strokes
     assert not strokes.data.any()
     hands.key(Qt.Key.Key_Z, CTRL)
-    assert hands.at(70, 60) == whole
+    hands.qtbot.waitUntil(lambda: hands.at(70, 60) == whole, timeout=5000)
     assert set(np.unique(strokes.data)) == {0, 1, 2}  # what was drawn is there again
     hands.key(Qt.Key.Key_Z, CTRL | SHIFT)
 

@@ -123,11 +123,16 @@ class BRS(_Refinement):
         Disagreement with the strokes: ``"squared"`` as published; ``"cross-entropy"``, whose gradient does not vanish
         where the network is sure and wrong.
     zoom : bool
-        For a network that knows strokes: from the second answer on it is shown the surroundings of the object, 1.4
-        times as large, instead of the whole image (as :class:`FBRS` has it; not published for this method).
+        Whether a network that knows strokes is shown objects from near. One of this package that was trained on
+        scribbles is asked about every class that was painted, the background too, each in a view around its strokes
+        and told its last answer, as the engine ``scribble-net`` does it; other networks see the whole image until there
+        is an answer and, where only dots were drawn, four of them (Sofiuk et al.; not published for this method).
     precision : {"float32", "bfloat16"}
         Numbers that the network computes with while its input is corrected. ``"bfloat16"`` is not exact; it is quicker
         where the processor has instructions for it (AMX, AVX512-BF16, graphics cards), and slower elsewhere.
+    refine : {"edges", "none"}
+        ``"edges"``: the answer of a network of this package that knows strokes, which sees 128 pixels along a side, is
+        brought to edges at the image's full resolution. The answers of other networks stay as they are.
 
     Raises
     ------
@@ -186,9 +191,8 @@ class FBRS(_Refinement):
         How much it costs to change the scales; ten times as much for the biases.
     objective : {"cross-entropy", "squared"}
         Disagreement with the strokes, as for :class:`BRS`.
-    zoom : bool
-        For a network that knows strokes: from the second answer on it is shown the surroundings of the object, 1.4
-        times as large, instead of the whole image.
+    zoom, refine
+        As for :class:`BRS`.
 
     Notes
     -----
