@@ -41,7 +41,7 @@ class ScribbleNet:
         Share of the variational model (``svcd``: the colours near the strokes, paths to them, edges) in the answer to
         strokes of two classes or more, from 0 (the network alone) to 1 (the model alone).
     passes : int
-        1, or 2: look again at a crop that fits the object, with the first answer as an input.
+        2: look again at a crop that fits the object, with the first answer as an input; 1: do not. Previews take one.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class ScribbleNet:
     crop: Literal["auto", "whole"] = "auto"
     refine: Literal["edges", "none"] = "edges"
     hybrid: Annotated[float, Range(0, 1, 0.05, "share of the variational model, svcd, in the answer")] = 0.6
-    passes: Annotated[int, Range(1, 2, 1, "2: look at the object again, with the first answer as an input")] = 1
+    passes: Annotated[int, Range(1, 2, 1, "2: look at the object again, with the first answer as an input")] = 2
 
     def __post_init__(self) -> None:
         check_parameters(self)
