@@ -98,3 +98,12 @@ def test_a_scheduler_that_goes_away_leaves_what_is_done(cohort, tmp_path, monkey
     assert 10 <= rows.count(",done,") < 60
     assert rows.count(",done,") + rows.count(",left,") == 60
     assert run_batch(read_table(table), tmp_path / "out", workers=0).count("skipped") >= rows.count(",done,")
+
+
+def test_processes_have_their_threads_and_the_environment_here_is_as_before(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with cluster.local_client(1, 1) as client:
+        assert client.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ

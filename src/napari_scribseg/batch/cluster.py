@@ -116,6 +116,7 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
     with ExitStack() as stack:
         stack.enter_context(_quiet())
         stack.enter_context(dask.config.set(config))
+        stack.enter_context(_unchanged(names))
         cluster = stack.enter_context(
             distributed.LocalCluster(
                 n_workers=workers,
@@ -130,6 +131,20 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
             )
         )
         yield stack.enter_context(distributed.Client(cluster, set_as_default=False))
+
+
+@contextmanager
+def _unchanged(names: Iterable[str]) -> Iterator[None]:
+    """At the end, variables of the environment are what they were: dask sets for good what its processes inherit."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
