@@ -101,9 +101,10 @@ def test_a_scheduler_that_goes_away_leaves_what_is_done(cohort, tmp_path, monkey
 
 
 def test_processes_have_their_threads_and_the_environment_here_is_as_before(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")  # what the user has set is left alone
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with cluster.local_client(1, 1) as client:
-        assert client.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
-    assert os.environ["OMP_NUM_THREADS"] == "7"
-    assert "MKL_NUM_THREADS" not in os.environ
+        found = [client.submit(os.getenv, name).result() for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")]
+    assert found == ["1", "7"]
+    assert os.environ["MKL_NUM_THREADS"] == "7"
+    assert "OMP_NUM_THREADS" not in os.environ
