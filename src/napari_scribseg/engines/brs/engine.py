@@ -191,8 +191,11 @@ class FBRS(_Refinement):
         How much it costs to change the scales; ten times as much for the biases.
     objective : {"cross-entropy", "squared"}
         Disagreement with the strokes, as for :class:`BRS`.
-    zoom, refine
-        As for :class:`BRS`.
+    zoom : bool
+        Whether a network that knows strokes is shown objects from near, as for :class:`BRS`.
+    refine : {"edges", "none"}
+        ``"edges"``: the answer of a network of this package that knows strokes is brought to edges at the image's full
+        resolution, as for :class:`BRS`.
 
     Notes
     -----
