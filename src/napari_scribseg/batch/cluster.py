@@ -51,7 +51,9 @@ def _distributed() -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without dask's own messages, unless those for debugging are wanted: killed workers are told in the report."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    # dask gives tornado.application a level of its own; an interrupt at the wrong moment fails in dask's own callback
+    names = ("distributed", "tornado", "tornado.application", "asyncio")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     try:
         if not log.isEnabledFor(logging.DEBUG):
