@@ -12,7 +12,7 @@ import time
 import napari
 import numpy as np
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication
+from window import wait
 
 from explore import made
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
@@ -51,17 +51,9 @@ def main() -> None:
     viewer.add_image(np.stack(made(arguments.images, arguments.side)), name="images")
     widget = ExploreWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Explore segments")
-    app = QApplication.instance()
-
-    def turn(seconds: float) -> None:
-        until = time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            app.processEvents()
-            time.sleep(0.001)
-
-    turn(3)
+    wait(3)
     pulse = Pulse()
-    turn(5)
+    wait(5)
     pulse.told("nothing", 5)
     for name, button in (
         ("add", widget.images.add),
@@ -71,11 +63,11 @@ def main() -> None:
     ):
         began = time.perf_counter()
         button.click()
-        turn(0.2)
+        wait(0.2)
         while widget.jobs.is_busy:
-            turn(0.05)
+            wait(0.05)
         seconds = time.perf_counter() - began
-        turn(1)
+        wait(1)
         pulse.told(name, seconds)
     viewer.close()
 

@@ -37,6 +37,12 @@ class Grid:
     pixel: tuple[float, float]
     shape: tuple[int, int]
 
+    @classmethod
+    def of(cls, shape: tuple[int, ...], spacing: tuple[float, ...]) -> Grid:
+        """From the number of pixels and their size, each along rows and columns."""
+        (rows, columns), finest = shape, min(spacing)
+        return Grid((spacing[0] / finest, spacing[1] / finest), (rows, columns))
+
     @property
     def extent(self) -> tuple[float, float]:
         """Lengths of the image's sides."""

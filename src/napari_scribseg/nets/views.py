@@ -138,10 +138,9 @@ def fit_views(boxes: Sequence[Box], size: int, extent: tuple[float, float], *, s
     middles = [((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in boxes]
     sides = [max(b[2] - b[0], b[3] - b[1]) for b in boxes]
     shape = [size, size]
-    for axis in (0, 1):
+    for axis in (0, 1) if shorten else ():
         needed = max(min(side, extent[axis]) / side * size for side in sides)
-        if shorten:
-            shape[axis] = min(-int(-(needed - 1e-6) // _STRIDE) * _STRIDE, size)
+        shape[axis] = min(-int(-(needed - 1e-6) // _STRIDE) * _STRIDE, size)
     views = []
     for middle, side in zip(middles, sides, strict=True):
         scale, corner = side / size, []
@@ -255,43 +254,38 @@ def resampled(values: Tensor, view: View, spans: tuple[slice, slice], pixel: tup
     -------
     Tensor of shape (..., H, W), those of ``spans``
     """
-    places = [
-        ((np.arange(span.start, span.stop) + 0.5) * pixel[axis] - view.box[axis]) / view.scale - 0.5
-        for axis, span in enumerate(spans)
-    ]
-    return _between(_between(values, places[0], -2), places[1], -1)
+    for axis, span in enumerate(spans):
+        low, high, part = _between(values, view, axis, np.arange(span.start, span.stop), pixel)
+        along = axis - 2
+        values = torch.lerp(
+            values.index_select(along, low), values.index_select(along, high), part if axis else part[:, None]
+        )
+    return values
 
 
 def sampled(
     values: Tensor, view: View, at: tuple[NDArray[np.intp], NDArray[np.intp]], pixel: tuple[float, float]
 ) -> Tensor:
     """The same as :func:`resampled` at some pixels only: shape (..., n) for the n rows and columns in ``at``."""
-    lower, part = [], []
-    for axis, pixels in enumerate(at):
-        size = values.shape[axis - 2]
-        place = np.clip(((pixels + 0.5) * pixel[axis] - view.box[axis]) / view.scale - 0.5, 0, size - 1)
-        first = np.minimum(place.astype(np.int64), max(size - 2, 0))
-        part.append(torch.from_numpy((place - first).astype(np.float32)).to(values.device))
-        lower.append(torch.from_numpy(first).to(values.device))
+    (top, bottom, down), (left, right, across) = (_between(values, view, axis, at[axis], pixel) for axis in (0, 1))
     width, flat = values.shape[-1], values.flatten(-2)
-    right = (lower[1] + 1).clamp_(max=width - 1)
-    rows = lower[0], (lower[0] + 1).clamp_(max=values.shape[-2] - 1)
     upper, under = (
-        torch.lerp(flat.index_select(-1, r * width + lower[1]), flat.index_select(-1, r * width + right), part[1])
-        for r in rows
+        torch.lerp(flat.index_select(-1, row * width + left), flat.index_select(-1, row * width + right), across)
+        for row in (top, bottom)
     )
-    return torch.lerp(upper, under, part[0])
+    return torch.lerp(upper, under, down)
 
 
-def _between(values: Tensor, places: NDArray[np.floating], axis: int) -> Tensor:
-    """Values at places between the entries of an axis, linearly; the outermost ones go on beyond."""
-    places = np.clip(places, 0, values.shape[axis] - 1)
-    lower = np.minimum(places.astype(np.int64), max(values.shape[axis] - 2, 0))
+def _between(
+    values: Tensor, view: View, axis: int, pixels: NDArray[np.intp], pixel: tuple[float, float]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Between which entries of a view's axis pixels of the image lie, and how far; beyond the rim at the rim."""
+    size = values.shape[axis - 2]
+    places = np.clip(((pixels + 0.5) * pixel[axis] - view.box[axis]) / view.scale - 0.5, 0, size - 1)
+    lower = np.minimum(places.astype(np.int64), max(size - 2, 0))
     part = torch.from_numpy((places - lower).astype(np.float32)).to(values.device)
-    at = torch.from_numpy(lower).to(values.device)
-    low = values.index_select(axis, at)
-    high = values.index_select(axis, (at + 1).clamp_(max=values.shape[axis] - 1))
-    return torch.lerp(low, high, part[:, None] if axis == -2 else part)
+    low = torch.from_numpy(lower).to(values.device)
+    return low, (low + 1).clamp_(max=size - 1), part
 
 
 def square(box: Box, factor: float, least: float, extent: tuple[float, float]) -> Box:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_scribseg.core import Scribbles
 from napari_scribseg.engines.brs.questions import ALL, Question
-from napari_scribseg.engines.brs.solver import Solver, in_view, patch_of
+from napari_scribseg.engines.brs.solver import Solver, patch_of
 from napari_scribseg.nets.opinions import Opinion, Strokes, combine, widest
 from napari_scribseg.nets.views import MOST_GROWTHS, Box, View, first_box, fit_views, grown, object_box
 
@@ -60,7 +60,7 @@ def next_view(strokes: Box, dot: bool, former: Look | None, size: int, extent: t
     dot : bool
         Whether they are a single dot.
     former : Look or None
-        How it was asked for the last answer, which is known.
+        How it was asked for the last answer.
     size : int
         Pixels along a side, a multiple of 32.
     extent : tuple of 2 float
@@ -139,18 +139,15 @@ class Looks:
         """What it is shown first, and what it is told that it had answered."""
         if former is not None and again:
             return former.view, former.told
-        if not self._near(question) or (not self._own and self._early(question, former)):
+        grid, key = self._state.grid, question.key
+        wide = key == self._wide
+        if not self._near(question) or (not self._own and (wide or self._early(question, former))):
             return None, None
-        told = None if former is None or former.answer is None or not former.answer.patches else former.answer
-        grid = self._state.grid
-        if question.key == self._wide:
-            if not self._own:
-                return None, None
-            view = _view((0.0, 0.0, *grid.extent), self._size, grid.extent)
-            return view, told
-        known = None if former is None or former.answer is None else former
-        box, dot = self._strokes.box(question.key, grid.pixel), self._strokes.n_dots(question.key, grid.pixel) == 1
-        return next_view(box, dot, known, self._size, grid.extent), told
+        told = None if former is None or former.view is None else former.answer
+        if wide:
+            return _view((0.0, 0.0, *grid.extent), self._size, grid.extent), told
+        box, dot = self._strokes.box(key, grid.pixel), self._strokes.n_dots(key, grid.pixel) == 1
+        return next_view(box, dot, former, self._size, grid.extent), told
 
     def _early(self, question: Question, former: Look | None) -> bool:
         """Whether too little is known of the object to look at it from near."""
@@ -179,9 +176,8 @@ class Looks:
         grid, found = self._state.grid, (fields[1] > fields[0]).cpu().numpy()
         box = self._strokes.box(question.key, grid.pixel)
         if solver.view is not None:
-            drawn = in_view(question.targets, solver.view, grid.pixel) == 1
             patch = patch_of(fields, solver.view)
-            return Opinion((patch,), object_box(box, solver.view, found, drawn, grid.extent))
+            return Opinion((patch,), object_box(box, solver.view, found, solver.seeds == 1, grid.extent))
         rows, columns = grid.pixel
         at = (box[0] / rows, box[1] / columns, box[2] / rows, box[3] / columns)
         at = object_box(at, View(0.0, 0.0, 1.0, grid.shape), found, question.targets == 1, grid.shape)

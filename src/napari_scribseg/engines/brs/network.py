@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.engines.brs.card import ModelCard
+from napari_scribseg.nets.opinions import Grid
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
 from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.numerics.intensity import is_picture, some_values
@@ -89,10 +90,9 @@ class Network:
         if self.card.spacing:
             steps = (self.card.spacing[0] / spacing[0], self.card.spacing[1] / spacing[1])
         elif self.card.takes_signal:
-            finest = min(spacing)
-            pixel = [s / finest for s in spacing]
-            coarse = max(max(n * p for n, p in zip(shape, pixel, strict=True)) / _LONGEST, 1.0)
-            steps = (coarse / pixel[0], coarse / pixel[1])
+            grid = Grid.of(shape, spacing)
+            coarse = max(max(grid.extent) / _LONGEST, 1.0)
+            steps = (coarse / grid.pixel[0], coarse / grid.pixel[1])
         rows, columns = (max(round(n / step), 1) for n, step in zip(shape, steps, strict=True))
         return rows, columns
 

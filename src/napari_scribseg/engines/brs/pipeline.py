@@ -100,12 +100,11 @@ def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
     if isinstance(layer := getattr(engine, "layer", None), str):
         cut_for(network, x, layer)
     zooms = engine.zoom and network.card.prompt != "none" and not network.card.spacing and not network.card.size
-    (rows, columns), finest = image.shape, min(image.spacing)
-    pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
-    levels = levels_of(torch.from_numpy(planes).to(network.device), pixel) if zooms else ()
+    grid = Grid.of(image.shape, image.spacing)
+    levels = levels_of(torch.from_numpy(planes).to(network.device), grid.pixel) if zooms else ()
     moved = engine.refine == "edges" and network.card.takes_signal
-    boundaries = boundary_weights(planes, pixel) if moved else None
-    return BRSState(network, x, own, levels, Grid(pixel, (rows, columns)), boundaries)
+    boundaries = boundary_weights(planes, grid.pixel) if moved else None
+    return BRSState(network, x, own, levels, grid, boundaries)
 
 
 def unprompted(state: BRSState) -> NDArray[np.float32]:

@@ -67,6 +67,8 @@ class Solver:
     ----------
     start : Tensor
         What was corrected before, if it helps; else nothing.
+    seeds : ndarray of shape (h, w), int32
+        The targets, as the network is shown them.
     view : View or None
     told : Opinion or None
     """
@@ -84,14 +86,14 @@ class Solver:
         network, layer = state.network, getattr(engine, "layer", "")
         targets, previous = question.targets, None
         if view is None:
-            x, seeds = state.x, _on_grid(targets, state.x.shape[2:])
+            x, self.seeds = state.x, _on_grid(targets, state.x.shape[2:])
         else:
-            x, seeds = look(state.levels, view)[None], in_view(targets, view, state.grid.pixel)
+            x, self.seeds = look(state.levels, view)[None], in_view(targets, view, state.grid.pixel)
             previous = None if told is None else torch.sigmoid(told.seen_in(view)[0])[None]
             spans = covered(view, state.grid.shape, state.grid.pixel)
             targets = targets[spans]
         self._prompt: Prompt = prompt_of(network.card.prompt, x, network.n_inputs)
-        self._base = self._prompt.base(x, seeds, previous)
+        self._base = self._prompt.base(x, self.seeds, previous)
         self._untouched = known is None
         self._annotated = _annotated(targets, network.device, bool(layer))
         if view is not None:

@@ -106,7 +106,8 @@ def _ask(
 def _first_box(scene: Scene, strokes: Strokes, label: int, before: Opinion | None) -> Box:
     """What the first view of a class is to show."""
     known = None if before is None else before.box
-    return first_box(strokes.box(label, scene.pixel), strokes.n_dots(label, scene.pixel) == 1, known, scene.extent)
+    dot = known is None and strokes.n_dots(label, scene.pixel) == 1
+    return first_box(strokes.box(label, scene.pixel), dot, known, scene.extent)
 
 
 def _second_box(scene: Scene, first: Opinion) -> Box:

@@ -16,7 +16,7 @@ from napari_scribseg.engines.scribble_net.hybrid import MODEL, SVCDState, with_c
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.engines.scribble_net.passes import first_look, second_look
 from napari_scribseg.engines.scribble_net.scene import Scene
-from napari_scribseg.nets.opinions import Opinion, Strokes, combine, widest
+from napari_scribseg.nets.opinions import Grid, Opinion, Strokes, combine, widest
 from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.nets.views import levels_of
 from napari_scribseg.numerics.device import choose_device
@@ -78,13 +78,12 @@ def prepare(engine: ScribbleNet, image: Image, device: str) -> NetState:
     """The state for a fresh image."""
     chosen = choose_device(device)
     network = open_network(engine.weights, chosen)
-    finest = min(image.spacing)
-    pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
+    grid = Grid.of(image.shape, image.spacing)
     planes = three_planes(image.data)
-    levels = levels_of(torch.from_numpy(planes).to(chosen), pixel)
-    scene = Scene(pixel, (planes.shape[1], planes.shape[2]), levels, network)
+    levels = levels_of(torch.from_numpy(planes).to(chosen), grid.pixel)
+    scene = Scene(grid.pixel, grid.shape, levels, network)
     return NetState(
-        scene, boundary_weights(planes, pixel), chosen, MODEL.prepare(image, chosen) if engine.hybrid else None
+        scene, boundary_weights(planes, grid.pixel), chosen, MODEL.prepare(image, chosen) if engine.hybrid else None
     )
 
 
