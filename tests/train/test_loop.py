@@ -14,7 +14,7 @@ from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.nets import build, load_model
 from napari_scribseg.simulate import bounding_box
 from napari_scribseg.train.checkpoint import latest, read_checkpoint
-from napari_scribseg.train.drawing import Prompt
+from napari_scribseg.train.drawing import DrawingOptions, Prompt
 from napari_scribseg.train.log import RunLog
 from napari_scribseg.train.loop import first_network, train, training_sources
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
@@ -128,19 +128,44 @@ def test_a_run_answers_its_prompt(go, tiny, prompt, monkeypatch):
     mended = []
     monkeypatch.setattr("napari_scribseg.train.loop.corrected", lambda *a: mended.append(1) or corrected(*a))
     result, out = go(tiny(samples=8, iterative=1, prompt=prompt))
-    scribbles = prompt == "scribbles"
-    assert len(mended) == (2 if scribbles else 0)
-    assert len(result.scores) == (2 if scribbles else 1)
+    mends = prompt in ("scribbles", "clicks")
+    assert len(mended) == (2 if mends else 0)
+    assert len(result.scores) == (2 if mends else 1)
     card = load_model(out / "best.safetensors")[1]
     assert card["prompt"] == prompt
-    assert card["dice"].endswith("after one correction" if scribbles else "after the prompt")
+    assert card["dice"].endswith("after one correction" if mends else "after the prompt")
     with (out / "validation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["source"] for row in rows] == ["cells", "mean"]
-    assert [bool(row["corrected"]) for row in rows] == [scribbles] * 2
+    assert [bool(row["corrected"]) for row in rows] == [mends] * 2
     assert all(float(row["first"]) >= 0 for row in rows)
     with Picture.open(out / "pictures" / "step-000000002.png") as picture:
-        assert picture.size == ((5 if scribbles else 3) * 32, 3 * 32)
+        assert picture.size == ((5 if mends else 3) * 32, 3 * 32)
+
+
+def test_a_click_is_corrected_by_one_on_the_larger_error():
+    target = np.zeros((1, 32, 32), dtype=bool)
+    target[0, 8:24, 8:24] = True
+    signal = np.zeros((1, 32, 32), dtype=np.int8)
+    signal[0, 10, 10] = 1
+    answer = np.zeros((1, 32, 32), dtype=np.float32)
+    answer[0, 8:12, 8:24] = 1  # the lower three quarters are missing
+    batch = (torch.zeros(1, 3, 32, 32), torch.from_numpy(target), torch.ones(1, 32, 32, dtype=torch.bool))
+    mended = corrected(
+        torch.from_numpy(answer), (*batch, torch.from_numpy(signal)), [[0]], DrawingOptions(prompt="clicks")
+    )
+    added = np.argwhere(mended.numpy() != signal)
+    assert len(added) == 1
+    assert mended[tuple(added[0])] == 1
+    _, row, column = added[0]
+    assert 16 <= row <= 19
+    assert 13 <= column <= 18  # as far as can be from the border of what is missing
+    everywhere = corrected(torch.ones(1, 32, 32), (*batch, mended), [[0]], DrawingOptions(prompt="clicks"))
+    added = np.argwhere(everywhere.numpy() != mended.numpy())
+    assert len(added) == 1
+    assert everywhere[tuple(added[0])] == -1
+    right = corrected(torch.from_numpy(target).float(), (*batch, mended), [[0]], DrawingOptions(prompt="clicks"))
+    assert torch.equal(right, mended)
 
 
 def test_the_engine_answers_scribbles_only(go, tiny):

@@ -14,6 +14,7 @@ from napari_scribseg.cli import app
 from napari_scribseg.core import InputError
 from napari_scribseg.nets import load_model
 from napari_scribseg.train.pack import read_pack
+from napari_scribseg.train.settings import Settings
 
 SMALL = ("--samples", 16, "--batch", 4, "--size", 32, "--config", '{"channels": [6, 8]}', "--validate", "cells",
          "--validation-samples", 2, "--workers", 0, "--threads", 1, "--device", "cpu")  # fmt: skip
@@ -194,7 +195,23 @@ def test_brs_goes_through_both_stages_and_goes_on(command, pack, tmp_path):
     assert text.split() == [str(out / part / "weights.safetensors") for part in ("coarse", "fine")]
     coarse, fine = (load_model(out / part / "weights.safetensors")[0] for part in ("coarse", "fine"))
     assert (coarse.config.fine, fine.config.fine) == (False, True)
+    kept = [Settings.from_json((out / part / "settings.json").read_text()) for part in ("coarse", "fine")]
+    assert [(one.prompt, one.n_corrections(0), one.iterative) for one in kept] == [("clicks", 0, 0.0)] * 2
     code, text = command("brs", "--out", out, "--resume", *some)
     assert (code, text.strip()) == (0, str(out / "fine" / "weights.safetensors"))
     with pytest.raises(InputError, match="holds a run"):
         command("brs", "--data", pack.path, "--out", out, *some)
+
+
+def test_brs_is_corrected_by_clicks_where_asked(command, pack, tmp_path):
+    out = tmp_path / "run"
+    code, _ = command(
+        "brs", "--data", pack.path, "--out", out, "--batch", 4, "--size", 32, "--validate", "cells", "--workers", 0,
+        "--validation-samples", 2, "--threads", 1, "--device", "cpu", "--coarse-samples", 4, "--fine-samples", 4,
+        "--corrections", 5,
+    )  # fmt: skip
+    assert code == 0
+    settings = Settings.from_json((out / "fine" / "settings.json").read_text())
+    assert (settings.corrections, settings.iterative) == (5, 0.5)
+    numbers = {settings.n_corrections(step) for step in range(200)}
+    assert numbers == set(range(6))

@@ -17,11 +17,15 @@ from napari_scribseg.simulate.clicks import training_clicks
 from napari_scribseg.simulate.corrections import object_radius
 from napari_scribseg.simulate.strokes import paint
 
-__all__ = ["DrawingOptions", "Prompt", "draw_signal", "draw_style"]
+__all__ = ["CORRECTED", "DrawingOptions", "Prompt", "draw_signal", "draw_style"]
 
 Prompt = Literal["scribbles", "clicks", "box", "extreme-points", "none"]
 
+#: The prompts that an answer can be corrected after: with strokes, or with a click.
+CORRECTED: tuple[Prompt, ...] = ("scribbles", "clicks")
+
 _MOST_NEGATIVE = 3  # strokes off the object
+_CANDIDATES = 256  # pixels of each side that clicks are chosen of; of 1000 they take as long as the network's answer
 _MOST_DOTS = (20, 8)  # on the object and off it
 
 
@@ -96,7 +100,7 @@ def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.rand
     if options.prompt == "none":
         return signal
     if options.prompt == "clicks":
-        clicks = training_clicks(target, rng)
+        clicks = training_clicks(target, rng, most_candidates=_CANDIDATES)
         signal[tuple(clicks.negative.T)] = -1
         signal[tuple(clicks.positive.T)] = 1
         return signal

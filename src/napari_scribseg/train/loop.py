@@ -297,8 +297,8 @@ class _Run:
 
     def _told(self, scores: tuple[float, ...]) -> str:
         """Scores in words."""
-        scribbles = self.settings.prompt == "scribbles"
-        when = ("after the first stroke", "after one correction") if scribbles else ("after the prompt",)
+        first = "after the first stroke" if self.settings.prompt == "scribbles" else "after the prompt"
+        when = (first, "after one correction")[: len(scores)]
         return ", ".join(f"{score:.4f} {words}" for score, words in zip(scores, when, strict=True))
 
     def _averaged(self) -> Network:

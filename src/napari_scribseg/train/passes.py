@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.nets import network_input
 from napari_scribseg.simulate import simulate_correction
+from napari_scribseg.simulate.clicks import Click, robot_click
 from napari_scribseg.train.drawing import DrawingOptions, draw_style
 
 __all__ = ["Batch", "all_answers", "answers", "corrected"]
@@ -35,7 +37,7 @@ def all_answers(
 def corrected(
     answer: Tensor, batch: Batch, seeds: Sequence[Sequence[int]], options: DrawingOptions, *, plain: bool = False
 ) -> Tensor:
-    """The strokes after a user has mended each answer of a batch.
+    """The strokes after a user has mended each answer of a batch: strokes into the errors, or one click more.
 
     Parameters
     ----------
@@ -59,7 +61,19 @@ def corrected(
     found = np.where(known, np.nan_to_num(found, nan=0.5), target)
     mended = np.empty_like(signal)
     for i, seed in enumerate(seeds):
+        if options.prompt == "clicks":
+            mended[i] = _clicked(found[i], target[i], signal[i])
+            continue
         rng = np.random.default_rng(seed)
         style = None if plain else draw_style(options, rng)
         mended[i] = simulate_correction(found[i], target[i], signal[i], rng, style).signal
     return torch.from_numpy(mended).to(answer.device)
+
+
+def _clicked(answer: NDArray[np.float32], target: NDArray[np.bool_], signal: NDArray[np.int8]) -> NDArray[np.int8]:
+    """The clicks, and one more on the larger error; all are (H, W)."""
+    before = [Click(int(row), int(column), True) for row, column in np.argwhere(signal)]
+    click, mended = robot_click(answer, target, before), signal.copy()
+    if click is not None:
+        mended[click.row, click.column] = 1 if click.positive else -1
+    return mended

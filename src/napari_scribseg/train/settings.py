@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from napari_scribseg.core import InputError
-from napari_scribseg.train.drawing import Prompt
+from napari_scribseg.train.drawing import CORRECTED, Prompt
 
 __all__ = ["SOURCE_WEIGHTS", "VALIDATION_SOURCES", "Settings"]
 
@@ -62,7 +62,7 @@ class Settings:
     iterative : float
         Share of the steps in which answers are corrected before the step counts (paper: 0.3).
     corrections : int
-        Most corrections in such a step; their number is drawn evenly from 1.
+        Most corrections in such a step, of a stroke into each error or one click; their number is drawn evenly from 1.
     unchanged : float
         Share of these corrections in which nothing is drawn: the network looks again at what it answered, as the engine
         lets it do.
@@ -147,7 +147,7 @@ class Settings:
 
     def n_corrections(self, step: int) -> int:
         """How many corrections come before the pass that counts; the same in every process."""
-        if self.prompt != "scribbles":
+        if self.prompt not in CORRECTED:
             return 0
         rng = np.random.default_rng([self.seed, 1, step])
         return int(rng.integers(1, self.corrections + 1)) if rng.random() < self.iterative else 0

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
 from napari_scribseg.io.atomic import write_files
-from napari_scribseg.train.drawing import DrawingOptions, Prompt
+from napari_scribseg.train.drawing import CORRECTED, DrawingOptions, Prompt
 from napari_scribseg.train.geometry import GeometryOptions
 from napari_scribseg.train.losses import dice_scores
 from napari_scribseg.train.pack import Pack
@@ -146,7 +146,7 @@ class Validation:
                 with precision():
                     found = [torch.sigmoid(answers(model, image, signal, None, channels))]
                 shown = [cpu[0], cpu[1], cpu[3], found[0].cpu()]
-                for turn in range(corrections if self.drawing.prompt == "scribbles" else 0):
+                for turn in range(corrections if self.drawing.prompt in CORRECTED else 0):
                     seeds = [[_SEED, number, part * _BATCH + i, *[turn] * (turn > 0)] for i in range(len(image))]
                     signal = corrected(found[-1], (image, target, known, signal), seeds, self.drawing, plain=True)
                     with precision():
