@@ -1,6 +1,7 @@
-"""From a mouse move to changed pixels in the window: ``xvfb-run -a python benchmarks/live.py [engine] [size] [rate]``.
+"""From a mouse move to changed pixels in the window: ``xvfb-run -a python benchmarks/live.py [engine] [size] [rate] [width height]``.
 
-Draws strokes of three classes with the mouse on a real picture in a real napari window, ``rate`` moves a second (60).
+Draws strokes of three classes with the mouse on a real picture in a real napari window of ``width`` x ``height`` pixels
+(1280 x 800), ``rate`` moves a second (60).
 For each move, the time until the window has painted an answer to strokes that hold it; moves that fall into the time of
 one answer wait for the next, and count with that. Says also how long the widget takes to open, and from the first move
 to the first answer, network loaded and warmed up included. The engine ``instant`` answers nonsense in no time: what it
@@ -118,10 +119,10 @@ def quantiles(times):
     return f"median {statistics.median(times):.0f}, 95 % {np.percentile(times, 95):.0f}, most {max(times):.0f} ms"
 
 
-def main(engine="scribble-net", size=512, rate=60.0):
+def main(engine="scribble-net", size=512, rate=60.0, width=1280, height=800):
     image = transform.resize(data.camera(), (size, size), preserve_range=True).astype(np.uint8)
     viewer = napari.Viewer(show=False)
-    viewer.window._qt_window.resize(1280, 800)
+    viewer.window._qt_window.resize(width, height)
     viewer.window._qt_window.show()
     viewer.add_image(image, name="camera")
     wait(2)
@@ -152,8 +153,9 @@ def main(engine="scribble-net", size=512, rate=60.0):
     times = clock.latencies()
     clock.moves = clock.moves[warm:]
     steady = clock.latencies()
+    canvas = " x ".join(map(str, viewer.window._qt_viewer.canvas.size[::-1]))
     print(
-        f"{engine}, {size} x {size}, widget opened in {opened:.2f} s, first answer {first:.2f} s after the first move"
+        f"{engine}, {size} x {size}, canvas {canvas}, widget opened in {opened:.2f} s, first answer {first:.2f} s after the first move"
     )
     print(f"moves with an answer, all: {len(times)}, {quantiles(times)}")
     print(f"three classes: {len(steady)} of {len(clock.moves)}, {quantiles(steady)}")
@@ -163,4 +165,4 @@ def main(engine="scribble-net", size=512, rate=60.0):
 
 
 if __name__ == "__main__":
-    main(*(f(v) for f, v in zip((str, int, float), sys.argv[1:], strict=False)))
+    main(*(f(v) for f, v in zip((str, int, float, int, int), sys.argv[1:], strict=False)))

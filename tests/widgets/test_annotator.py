@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import sleep
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from annotation_bench import CLASSES, Bench
 from napari_scribseg.core import InputError, LossCurve, Segmentation, silent
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.session.worker import Inbox
+from napari_scribseg.widgets.annotator import Annotator
 
 
 @pytest.fixture
@@ -478,6 +480,40 @@ def test_where_painting_takes_long_the_frame_waits_for_the_answer(nearest):
     assert len(waits) == 2
     move()
     assert len(waits) == 3
+
+
+def test_answers_that_come_late_are_waited_for_but_less_and_less_often_in_vain(nearest, monkeypatch):
+    clock, answered, comes, columns, waited = [100.0], [True], [True], iter(range(200)), []
+    monkeypatch.setattr("napari_scribseg.widgets.watcher.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Annotator, "has_answered", property(lambda _self: answered[0]))
+
+    def wait(_until, seconds):
+        waited.append(seconds)
+        clock[0] += 0.02
+        return comes[0]
+
+    bench = Bench(np.zeros((20, 300)), nearest(), later=lambda _ms, _function: None, wait=wait)
+
+    def moves(count):
+        """Whether each was waited for."""
+        held = []
+        for _ in range(count):
+            before = len(waited)
+            clock[0] += 0.009
+            bench.paint(1, (15, next(columns)))
+            held.append(len(waited) > before)
+        return held
+
+    assert moves(10) == [False] * 10  # every answer is there before the next movement
+    answered[0] = False
+    assert moves(6) == [False] * 4 + [True] * 2  # none for more than 40 ms
+    assert all(0.02 <= seconds <= 0.08 for seconds in waited)
+    answered[0] = True
+    assert not any(moves(3))
+    answered[0] = comes[0] = False
+    assert [i for i, held in enumerate(moves(60)) if held] == [4, 10, 21, 42]  # five are let pass, ten, twenty
+    comes[0] = True
+    assert moves(60) == [False] * 23 + [True] * 37  # the rest of forty, then all, as they are answered
 
 
 def test_a_fast_window_never_waits(nearest):

@@ -18,7 +18,9 @@ Wait = Callable[[Callable[[], bool], float], bool]
 
 _FRAME_MS = 8  # after a movement of the pen, by when the window has begun to paint it
 _HOLD = 0.08  # seconds that a frame waits for the answer at the most
-_UNHELD = 5  # movements that wait for no answer after one came too late
+_SLOW = 0.01  # seconds of a frame, beside which an answer has no time
+_LATE = 0.04  # seconds without an answer, after which the window is kept from painting before it comes
+_UNHELD = 5, 80  # movements that wait for no answer after one came too late: at first, and at last
 _LOOK_MS = 10  # so are the many events of one movement of a slider
 _PAUSE_MS = 2500  # after work, in which what the autosave left for later is written
 
@@ -54,7 +56,9 @@ class Watcher:
         self._wait = wait
         self._frame = 0.0  # seconds that the window needs to paint
         self._moved = 0.0  # when the pen moved last
-        self._unheld = 0
+        self._answered = 0.0  # when all its movements were answered last
+        self._usual = _HOLD / 2  # seconds until the answer comes while the window waits for it
+        self._unheld, self._next_unheld = 0, _UNHELD[0]
         self._lost = lost
         self._turned_to = turned_to
         self._waiting: set[str] = set()
@@ -120,20 +124,33 @@ class Watcher:
         self._later(milliseconds, call)
 
     def _on_pen(self, _event: Any) -> None:
-        """Ask for an answer, and let the frame that shows the stroke wait for it where painting takes long.
+        """Ask for an answer, and let the frame that shows the stroke wait for it where painting takes long, or answers
+        come late.
 
         While Qt paints it holds Python's lock, and the engine stands still: an answer that comes within the time of a
-        frame is sooner in sight, and costs one frame less, if the window paints after it.
+        frame is sooner in sight, and costs one frame less, if the window paints after it. Quick frames, too, can follow
+        one another so closely that no answer is ever done.
         """
         if self._layers.writing:
             return
+        now = time.monotonic()
+        if self._annotator.has_answered:
+            self._answered = now
         self._annotator.pen_moved()
         if self._unheld:
             self._unheld -= 1
-        elif self._frame and not self._wait(lambda: self._annotator.has_answered, min(2 * self._frame, _HOLD)):
-            self._unheld = _UNHELD
+        elif self._frame > _SLOW or now - self._answered > _LATE:
+            self._hold(now)
         self._moved = moved = time.monotonic()
         self._later(_FRAME_MS, lambda: self._measure(moved))
+
+    def _hold(self, now: float) -> None:
+        """Wait for the answer, as long as it is worth it; less and less often where it is not."""
+        if self._wait(lambda: self._annotator.has_answered, min(2 * max(self._frame, self._usual), _HOLD)):
+            self._usual = 0.8 * self._usual + 0.2 * (time.monotonic() - now)
+            self._next_unheld = _UNHELD[0]
+        else:
+            self._unheld, self._next_unheld = self._next_unheld, min(2 * self._next_unheld, _UNHELD[1])
 
     def _measure(self, moved: float) -> None:
         """How much later than asked this is called tells how long the window painted, if nothing came between."""
