@@ -1,7 +1,7 @@
-"""From a mouse move to changed pixels in the window: ``xvfb-run -a python benchmarks/live.py [engine] [size] [rate] [width height]``.
+"""From a mouse move to changed pixels in the window: ``xvfb-run -a python benchmarks/live.py [engine] [size] ...``.
 
-Draws strokes of three classes with the mouse on a real picture in a real napari window of ``width`` x ``height`` pixels
-(1280 x 800), ``rate`` moves a second (60).
+Further arguments are ``rate``, ``width`` and ``height``. Draws strokes of three classes with the mouse on a picture in
+a real napari window of ``width`` x ``height`` pixels (1280 x 800), ``rate`` moves a second (60).
 For each move, the time until the window has painted an answer to strokes that hold it; moves that fall into the time of
 one answer wait for the next, and count with that. Says also how long the widget takes to open, and from the first move
 to the first answer, network loaded and warmed up included. The engine ``instant`` answers nonsense in no time: what it
@@ -153,10 +153,9 @@ def main(engine="scribble-net", size=512, rate=60.0, width=1280, height=800):
     times = clock.latencies()
     clock.moves = clock.moves[warm:]
     steady = clock.latencies()
-    canvas = " x ".join(map(str, viewer.window._qt_viewer.canvas.size[::-1]))
-    print(
-        f"{engine}, {size} x {size}, canvas {canvas}, widget opened in {opened:.2f} s, first answer {first:.2f} s after the first move"
-    )
+    height, width = viewer.window._qt_viewer.canvas.size
+    print(f"{engine}, {size} x {size}, shown on {width} x {height} pixels")
+    print(f"widget opened in {opened:.2f} s, first answer {first:.2f} s after the first move")
     print(f"moves with an answer, all: {len(times)}, {quantiles(times)}")
     print(f"three classes: {len(steady)} of {len(clock.moves)}, {quantiles(steady)}")
     print(f"answers painted: {len(clock.paints)} of {NUMBER * (MOVES - 1)} moves")
