@@ -343,18 +343,19 @@ def test_multiples_are_found_and_padded(halvings):
 
 
 @pytest.mark.parametrize(
-    ("last", "head", "applied"),
+    ("outputs", "last", "head", "applied"),
     [
-        (nn.Conv2d(4, 1, 1), "sigmoid", False),
-        (nn.Sequential(nn.Conv2d(4, 1, 1), nn.Sigmoid()), "sigmoid", True),
-        (nn.Conv2d(4, 3, 1), "softmax", False),
-        (nn.Sequential(nn.Conv2d(4, 3, 1), nn.Softmax(1)), "softmax", True),
-        (nn.Sequential(nn.Conv2d(4, 3, 1), nn.Sigmoid()), "sigmoid", True),
+        (1, [], "sigmoid", False),
+        (1, [nn.Sigmoid()], "sigmoid", True),
+        (3, [], "softmax", False),
+        (3, [nn.Softmax(1)], "softmax", True),
+        (3, [nn.Sigmoid()], "sigmoid", True),
     ],
 )
-def test_the_head_is_found(last, head, applied):
+def test_the_head_is_found(outputs, last, head, applied):
     torch.manual_seed(0)
-    card = opened(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), last)).card
+    before = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, outputs, 1)
+    card = opened(nn.Sequential(*before, *last)).card
     assert (card.head, card.applied, card.channels, card.multiple) == (head, applied, 1, 1)
 
 

@@ -197,6 +197,53 @@ def test_a_network_cut_in_two_is_the_whole(network, layer):
     assert not torch.allclose(cut.after(known, cut.layer(known) * 1.5 + 0.3), own)
 
 
+@pytest.mark.parametrize(("layer", "stage"), [("A", "down.2"), ("B", "up.1"), ("C", "up.0")])
+def test_what_follows_from_a_changed_layer(layer, stage):
+    torch.manual_seed(0)
+    net = PlainUNet(PlainUNetConfig(in_channels=2, channels=(4, 6, 8), patch=1)).eval().requires_grad_(False)
+    image = torch.rand(1, 2, 32, 32)
+    cut = Cut(net, torch.zeros_like(image), layer, "net")
+    known, scale = cut.before(image), torch.full((1,), 1.5, requires_grad=True)
+    found = cut.after(known, cut.layer(known) * scale + 0.3)
+    net.get_submodule(stage).register_forward_hook(lambda _module, _given, out: out * scale + 0.3)
+    expected = net(image)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(out.square().sum(), scale)[0] for out in (found, expected)]
+    torch.testing.assert_close(*gradients)
+
+
+class Joins(torch.nn.Module):
+    """Joins what changes with what does not in many ways: twice the same, between, with what is used elsewhere too."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.coarse = torch.nn.Conv2d(1, 3, 3, padding=1), torch.nn.Conv2d(3, 5, 3, padding=1)
+        self.between, self.twice = torch.nn.Conv2d(3 + 5 + 3, 4, 3, padding=1), torch.nn.Conv2d(8 + 3, 4, 1)
+        self.again, self.grouped = torch.nn.Conv2d(4 + 3, 4, 3, padding=1), torch.nn.Conv2d(4 + 4, 2, 1, groups=2)
+        self.last = torch.nn.Conv2d(2, 1, 1)
+
+    def forward(self, x, change=None):
+        fine = torch.relu(self.first(x))
+        coarse = torch.relu(self.coarse(torch.nn.functional.avg_pool2d(fine, 2)))
+        grown = torch.nn.functional.interpolate(coarse if change is None else change(coarse), scale_factor=2.0)
+        y = torch.relu(self.between(torch.cat((fine, grown, fine * 2), dim=1)))
+        y = torch.relu(self.twice(torch.cat((y, y, fine), dim=1)))
+        joined = torch.cat((y, fine), dim=1)
+        y = torch.relu(self.again(joined)) + joined[:, :4]
+        return self.last(self.grouped(torch.cat((fine[:, :1].expand(-1, 4, -1, -1), y), dim=1)))
+
+
+def test_what_is_joined_with_what_changes():
+    net, image = Joins().eval().requires_grad_(False), torch.rand(1, 1, 16, 16)
+    cut = Cut(net, torch.zeros_like(image), "A", "net")
+    known = cut.before(image)
+    assert cut.channels == 5
+    torch.testing.assert_close(cut.after(known, cut.layer(known)), net(image))
+    torch.testing.assert_close(cut.after(known, cut.layer(known) * 2 - 0.1), net(image, lambda y: y * 2 - 0.1))
+    assert not torch.allclose(net(image, lambda y: y * 2 - 0.1), net(image))
+
+
 def test_layers_lie_behind_one_another():
     net = PlainUNet(PlainUNetConfig(in_channels=1, channels=(4, 6, 8), patch=1)).eval().requires_grad_(False)
     cuts = [Cut(net, torch.zeros(1, 1, 32, 32), layer, "net") for layer in "ABC"]

@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
 from napari_scribseg.nets import BRSNet, build, load_encoder, load_model, save_model
+from napari_scribseg.nets.enlarging import QuickEnlarging
 from napari_scribseg.nets.weights import Network
 from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
 from napari_scribseg.train.drawing import DrawingOptions
@@ -232,7 +233,8 @@ class _Run:
             seeds = self._seeds(len(image), turn)
             mended = corrected(previous, (image, target, known, signal), seeds, self.drawing)
             signal = torch.where(self._idle(seeds).to(signal.device), signal, mended)
-        logits = all_answers(self.model, image, signal, previous, self.channels)  # (N, D, H, W)
+        with nullcontext() if self.settings.compile else QuickEnlarging():
+            logits = all_answers(self.model, image, signal, previous, self.channels)  # (N, D, H, W)
         loss = torch.stack([segmentation_loss(one, target, known).mean() for one in logits.unbind(1)]).mean()
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * self.settings.learning_rate(self.step)

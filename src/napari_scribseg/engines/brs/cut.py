@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -15,6 +16,8 @@ from napari_scribseg.engines.brs.checkpoints import first_line
 __all__ = ["Cut", "Values"]
 
 Values = dict[fx.Node, Any]
+
+_aten = torch.ops.aten
 
 
 class Cut:
@@ -54,6 +57,7 @@ class Cut:
                 f"{name} cannot be taken apart for f-brs ({first_line(error)}); the engine brs takes it as it is"
             ) from error
         self._place = _place(shapes, layer)
+        _split(self._graph.graph, {self._place, *_dependents(self._place)}, shapes)
         after = _dependents(self._place)
         self._first = [node for node in self._graph.graph.nodes if node not in after]
         self._second = [node for node in self._graph.graph.nodes if node in after]
@@ -111,7 +115,10 @@ def _shapes(graph: fx.GraphModule, x: Tensor) -> dict[fx.Node, tuple[int, ...]]:
     return {
         node: tuple(value.shape)
         for node, value in values.items()
-        if node.op == "call_function" and isinstance(value, Tensor) and value.ndim == 4 and value.is_floating_point()
+        if node.op in ("call_function", "placeholder")
+        and isinstance(value, Tensor)
+        and value.ndim == 4
+        and value.is_floating_point()
     }
 
 
@@ -128,6 +135,41 @@ def _place(shapes: dict[fx.Node, tuple[int, ...]], layer: str) -> fx.Node:
     if not coarser:
         return last
     return coarser[-1] if layer == "B" else [n for n in coarser if area[n] == min(area[m] for m in coarser)][-1]
+
+
+def _split(graph: fx.Graph, changed: set[fx.Node], shapes: dict[fx.Node, tuple[int, ...]]) -> None:
+    """Make two of each convolution of something known next to something that changes.
+
+    Where a U-Net skips scales, such channels are concatenated. A convolution is the sum of those of its input channels:
+    nothing need be copied, and the known part of the sum, and its gradient, is not computed again and again.
+    """
+
+    def together(nodes: list[fx.Node]) -> fx.Node:
+        return nodes[0] if len(nodes) == 1 else graph.call_function(_aten.cat.default, (nodes, 1))
+
+    for node in list(graph.nodes):
+        joined = node.args[0] if node in changed and node.target is _aten.convolution.default else None
+        if not isinstance(joined, fx.Node) or joined.target is not _aten.cat.default or joined.args[1:] != (1,):
+            continue
+        parts: Any = joined.args[0]
+        alone = len(joined.users) == 1 and node.args[6] is False and node.args[8] == 1  # not transposed, one group
+        some = len({*parts}) == len(parts) and {*parts} <= {*shapes} and not {*parts} <= changed
+        if not (alone and some):
+            continue
+        ends = np.cumsum([shapes[part][1] for part in parts]).tolist()
+        ranges = dict(zip(parts, zip([0, *ends], ends, strict=False), strict=True))
+
+        def convolved(given: list[fx.Node], bias: Any, node: fx.Node = node, ranges: Any = ranges) -> fx.Node:
+            weights = [graph.call_function(_aten.slice.Tensor, (node.args[1], 1, *ranges[part])) for part in given]
+            dense = graph.call_function(_aten.clone.default, (together(weights),))
+            return graph.call_function(_aten.convolution.default, (together(given), dense, bias, *node.args[3:]))
+
+        with graph.inserting_before(node):
+            new = convolved([part for part in parts if part in changed], node.args[2])
+            known = convolved([part for part in parts if part not in changed], None)
+            node.replace_all_uses_with(graph.call_function(_aten.add.Tensor, (new, known)))
+        graph.erase_node(node)
+        graph.erase_node(joined)
 
 
 def _dependents(place: fx.Node) -> set[fx.Node]:

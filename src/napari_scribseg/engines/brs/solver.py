@@ -17,6 +17,7 @@ from napari_scribseg.engines.brs.energy import Annotated, disagreement
 from napari_scribseg.engines.brs.minimise import Tried
 from napari_scribseg.engines.brs.network import Network, first_output
 from napari_scribseg.engines.brs.questions import Question
+from napari_scribseg.nets.enlarging import QuickEnlarging
 from napari_scribseg.nets.opinions import LIMIT, Opinion
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
 from napari_scribseg.nets.views import Patch, View, covered, look, sampled, stroke_signal
@@ -148,10 +149,11 @@ class Solver:
         return sampled(fields, self.view, self._at, self._state.grid.pixel)
 
     def _raw(self, change: Tensor) -> Tensor:
-        if getattr(self._engine, "precision", "float32") == "float32":
-            return self._computed(change)
-        with torch.autocast(change.device.type, torch.bfloat16):
-            return self._computed(change).float()
+        with QuickEnlarging():
+            if getattr(self._engine, "precision", "float32") == "float32":
+                return self._computed(change)
+            with torch.autocast(change.device.type, torch.bfloat16):
+                return self._computed(change).float()
 
     def _computed(self, change: Tensor) -> Tensor:
         network = self._state.network

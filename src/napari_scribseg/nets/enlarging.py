@@ -1,0 +1,105 @@
+"""Bilinear enlarging with a quicker gradient on the CPU, for any network, however it was loaded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from napari_scribseg.numerics.fused.enlarging import gather_enlarged
+
+__all__ = ["QuickEnlarging"]
+
+_aten = torch.ops.aten
+_TYPES = (torch.float32, torch.bfloat16)
+_INTERPOLATE = inspect.signature(functional.interpolate)
+
+Scales = tuple[float, float] | None
+
+
+class QuickEnlarging(TorchFunctionMode):
+    """A context in which the gradient of bilinear enlarging is gathered by the coarse pixels.
+
+    Torch's own, which scatters it, takes a quarter of the time of an evaluation of a U-Net in which channels are next
+    to one another. What is enlarged stays the same bit for bit, and the gradient is the same up to the order of its
+    sums. TorchScript, which does not run in Python, is left as it is.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Called instead of each function of torch."""
+        given, found = kwargs or {}, None
+        if func is functional.interpolate:
+            found = _of_interpolate(*args, **given)
+        elif func is _aten.upsample_bilinear2d.vec:
+            found = _of_vec(*args, **given)
+        elif func is _aten.upsample_bilinear2d.default:
+            found = _of_default(*args, **given)
+        if found is None or not _is_quick(found[0]):
+            return func(*args, **given)
+        return _Enlarge.apply(found[0], lambda x: func(x, *args[1:], **given), *found[1:])  # type: ignore[no-untyped-call]
+
+
+Found = tuple[Tensor, bool, Scales]  # what is enlarged, whether corners lie on corners, and by how much it says to
+
+
+def _of_interpolate(*args: Any, **kwargs: Any) -> Found | None:
+    given = _INTERPOLATE.bind(*args, **kwargs)
+    given.apply_defaults()
+    mode, antialias, scale = (given.arguments[name] for name in ("mode", "antialias", "scale_factor"))
+    if mode != "bilinear" or antialias or not args:
+        return None
+    if scale is None or given.arguments["recompute_scale_factor"]:
+        return args[0], bool(given.arguments["align_corners"]), None
+    rows, columns = scale if isinstance(scale, tuple | list) else (scale, scale)
+    return args[0], bool(given.arguments["align_corners"]), (float(rows), float(columns))
+
+
+def _of_vec(x: Tensor, _size: Any, corners: bool, scales: Any = None) -> Found | None:
+    return x, bool(corners), (float(scales[0]), float(scales[1])) if scales else None
+
+
+def _of_default(x: Tensor, _size: Any, corners: bool, down: Any = None, along: Any = None) -> Found | None:
+    return x, bool(corners), None if down is None or along is None else (float(down), float(along))
+
+
+def _is_quick(x: Any) -> bool:
+    """Whether a gradient is wanted, and the kernel is for such tensors."""
+    if not isinstance(x, Tensor) or not (x.requires_grad and torch.is_grad_enabled()):
+        return False
+    layout = x.is_contiguous(memory_format=torch.channels_last)
+    return x.device.type == "cpu" and x.dtype in _TYPES and x.ndim == 4 and x.numel() > 0 and layout
+
+
+class _Enlarge(torch.autograd.Function):
+    """A call that enlarges, and the transposed of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, call: Callable[[Tensor], Tensor], corners: bool, scales: Scales) -> Tensor:
+        enlarged = call(x)
+        ctx.shape, ctx.corners = tuple(x.shape[2:]), corners
+        ctx.steps = tuple(
+            _step(x.shape[axis], enlarged.shape[axis], corners, scales and scales[axis - 2]) for axis in (2, 3)
+        )
+        return enlarged
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        given = gradients[0].detach().to(torch.float32).permute(0, 2, 3, 1)  # (N, H', W', C)
+        if given.stride(3) != 1:
+            given = given.contiguous()
+        found = torch.from_numpy(gather_enlarged(given.numpy(), ctx.shape, ctx.steps, corners=ctx.corners))
+        return found.permute(0, 3, 1, 2).to(gradients[0].dtype), None, None, None
+
+
+def _step(coarse: int, fine: int, corners: bool, scale: float | None) -> float:
+    """Coarse pixels for a step of one fine pixel, as torch reckons."""
+    if corners:
+        return (coarse - 1) / (fine - 1) if fine > 1 else 0.0
+    return 1 / scale if scale else coarse / fine
