@@ -23,7 +23,7 @@ from napari_scribseg.engines.brs import BRS, FBRS
 from napari_scribseg.nets import PlainUNet, PlainUNetConfig, fold_batch_norm, save_model
 
 SIZE = 256
-CHANNELS = {1: (16, 32, 64, 96, 128), 2: (24, 48, 96, 128, 160)}  # by patch: about 1 million parameters
+CHANNELS = {1: (16, 32, 64, 96, 128), 2: (20, 40, 72, 96, 128)}  # by patch: about 1 million parameters
 
 
 def make_network(patch: int) -> PlainUNet:

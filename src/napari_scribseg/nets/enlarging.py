@@ -27,7 +27,7 @@ class QuickEnlarging(TorchFunctionMode):
 
     Torch's own, which scatters it, takes a quarter of the time of an evaluation of a U-Net in which channels are next
     to one another. What is enlarged stays the same bit for bit, and the gradient is the same up to the order of its
-    sums. TorchScript, which does not run in Python, is left as it is.
+    sums. TorchScript, which does not run in Python, and what torch compiles are left as they are.
     """
 
     def __torch_function__(
@@ -35,6 +35,8 @@ class QuickEnlarging(TorchFunctionMode):
     ) -> Any:
         """Called instead of each function of torch."""
         given, found = kwargs or {}, None
+        if torch.compiler.is_compiling():
+            return func(*args, **given)
         if func is functional.interpolate:
             found = _of_interpolate(*args, **given)
         elif func is _aten.upsample_bilinear2d.vec:

@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,7 +233,7 @@ class _Run:
             seeds = self._seeds(len(image), turn)
             mended = corrected(previous, (image, target, known, signal), seeds, self.drawing)
             signal = torch.where(self._idle(seeds).to(signal.device), signal, mended)
-        with nullcontext() if self.settings.compile else QuickEnlarging():
+        with QuickEnlarging():
             logits = all_answers(self.model, image, signal, previous, self.channels)  # (N, D, H, W)
         loss = torch.stack([segmentation_loss(one, target, known).mean() for one in logits.unbind(1)]).mean()
         for group in self.optimizer.param_groups:

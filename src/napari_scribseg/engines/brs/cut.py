@@ -167,7 +167,7 @@ def _split(graph: fx.Graph, changed: set[fx.Node], shapes: dict[fx.Node, tuple[i
         with graph.inserting_before(node):
             new = convolved([part for part in parts if part in changed], node.args[2])
             known = convolved([part for part in parts if part not in changed], None)
-            node.replace_all_uses_with(graph.call_function(_aten.add.Tensor, (new, known)))
+            node.replace_all_uses_with(graph.call_function(_aten.add_.Tensor, (new, known)))
         graph.erase_node(node)
         graph.erase_node(joined)
 
