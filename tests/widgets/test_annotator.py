@@ -516,6 +516,29 @@ def test_answers_that_come_late_are_waited_for_but_less_and_less_often_in_vain(n
     assert moves(60) == [False] * 23 + [True] * 37  # the rest of forty, then all, as they are answered
 
 
+def test_no_movement_waits_for_an_engine_that_does_not_follow_the_pen(nearest, monkeypatch):
+    clock, waited, gate = [100.0], [], threading.Event()
+    monkeypatch.setattr("napari_scribseg.widgets.watcher.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    with ThreadPoolExecutor(1) as executor:
+        inbox = Inbox()
+        bench = Bench(
+            np.zeros((20, 30)), nearest(gate=gate), executor=executor, deliver=inbox.deliver,
+            later=lambda _ms, _function: None,
+            wait=lambda _until, seconds: waited.append(seconds),
+        )  # fmt: skip
+        bench.annotator.mode = "demand"
+        bench.strokes.data[2, 2] = 255
+        bench.paint(1, (2, 20))
+        future = bench.session.draw(bench.layers.painted(bench.layers.plane()), bench.layers.plane())
+        assert bench.session.is_busy
+        for column in range(10):
+            clock[0] += 0.1
+            bench.paint(1, (15, column))
+        gate.set()
+        inbox.wait(future, timeout=10)
+    assert waited == []
+
+
 def test_a_fast_window_never_waits(nearest):
     waits = []
     bench = Bench(np.zeros((20, 30)), nearest(), wait=lambda _until, seconds: waits.append(seconds))

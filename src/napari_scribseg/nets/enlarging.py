@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -20,6 +21,7 @@ _TYPES = (torch.float32, torch.bfloat16)
 _INTERPOLATE = inspect.signature(functional.interpolate)
 
 Scales = tuple[float, float] | None
+Found = tuple[Tensor, bool, Scales]  # what is enlarged, whether corners lie on corners, and by how much it says to
 
 
 class QuickEnlarging(TorchFunctionMode):
@@ -35,7 +37,7 @@ class QuickEnlarging(TorchFunctionMode):
     ) -> Any:
         """Called instead of each function of torch."""
         given, found = kwargs or {}, None
-        if torch.compiler.is_compiling():
+        if not args or torch.compiler.is_compiling():
             return func(*args, **given)
         if func is functional.interpolate:
             found = _of_interpolate(*args, **given)
@@ -48,14 +50,11 @@ class QuickEnlarging(TorchFunctionMode):
         return _Enlarge.apply(found[0], lambda x: func(x, *args[1:], **given), *found[1:])  # type: ignore[no-untyped-call]
 
 
-Found = tuple[Tensor, bool, Scales]  # what is enlarged, whether corners lie on corners, and by how much it says to
-
-
 def _of_interpolate(*args: Any, **kwargs: Any) -> Found | None:
     given = _INTERPOLATE.bind(*args, **kwargs)
     given.apply_defaults()
     mode, antialias, scale = (given.arguments[name] for name in ("mode", "antialias", "scale_factor"))
-    if mode != "bilinear" or antialias or not args:
+    if mode != "bilinear" or antialias:
         return None
     if scale is None or given.arguments["recompute_scale_factor"]:
         return args[0], bool(given.arguments["align_corners"]), None
@@ -63,12 +62,12 @@ def _of_interpolate(*args: Any, **kwargs: Any) -> Found | None:
     return args[0], bool(given.arguments["align_corners"]), (float(rows), float(columns))
 
 
-def _of_vec(x: Tensor, _size: Any, corners: bool, scales: Any = None) -> Found | None:
-    return x, bool(corners), (float(scales[0]), float(scales[1])) if scales else None
+def _of_vec(x: Tensor, output_size: Any, align_corners: bool, scale_factors: Any = None) -> Found:
+    return x, align_corners, (float(scale_factors[0]), float(scale_factors[1])) if scale_factors else None
 
 
-def _of_default(x: Tensor, _size: Any, corners: bool, down: Any = None, along: Any = None) -> Found | None:
-    return x, bool(corners), None if down is None or along is None else (float(down), float(along))
+def _of_default(x: Tensor, output_size: Any, align_corners: bool, scales_h: Any = None, scales_w: Any = None) -> Found:
+    return x, align_corners, None if scales_h is None or scales_w is None else (float(scales_h), float(scales_w))
 
 
 def _is_quick(x: Any) -> bool:
@@ -92,8 +91,9 @@ class _Enlarge(torch.autograd.Function):
         return enlarged
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        given = gradients[0].detach().to(torch.float32).permute(0, 2, 3, 1)  # (N, H', W', C)
+        given = gradients[0].to(torch.float32).permute(0, 2, 3, 1)  # (N, H', W', C)
         if given.stride(3) != 1:
             given = given.contiguous()
         found = torch.from_numpy(gather_enlarged(given.numpy(), ctx.shape, ctx.steps, corners=ctx.corners))

@@ -64,7 +64,7 @@ class Annotator:
     @told
     def pen_moved(self) -> None:
         """The pen is down and moved: in live mode a first answer is asked for, one at a time."""
-        if self.mode != "live" or not self.session.engine.info.live:
+        if not self._follows_pen:
             return
         if self.session.is_busy:
             self._behind = True
@@ -78,7 +78,12 @@ class Annotator:
     @property
     def has_answered(self) -> bool:
         """Whether the result shows an answer to all that the pen did, or none is to come."""
-        return not self._behind and (not self.session.is_busy or self.session.has_preview)
+        return not self._follows_pen or (not self._behind and (not self.session.is_busy or self.session.has_preview))
+
+    @property
+    def _follows_pen(self) -> bool:
+        """Whether answers are asked for while the pen is down."""
+        return self.mode == "live" and self.session.engine.info.live
 
     @told
     def pen_lifted(self, plane: Plane | None) -> None:

@@ -14,9 +14,7 @@ from napari_scribseg.numerics.threads import band_edges, in_parallel
 __all__ = ["gather_enlarged"]
 
 Float32 = NDArray[np.float32]
-Given = tuple[
-    NDArray[np.intp], NDArray[np.intp], Float32
-]  # where the fine pixels of each coarse one begin, which, weight
+Given = tuple[NDArray[np.intp], NDArray[np.intp], Float32]  # where those of each pixel begin, which, their weights
 
 
 def gather_enlarged(
