@@ -18,6 +18,8 @@ from napari_scribseg.train.settings import Settings
 
 SMALL = ("--samples", 16, "--batch", 4, "--size", 32, "--config", '{"channels": [6, 8]}', "--validate", "cells",
          "--validation-samples", 2, "--workers", 0, "--threads", 1, "--device", "cpu")  # fmt: skip
+SMALL_BRS = ("--batch", 4, "--size", 32, "--validate", "cells", "--validation-samples", 2, "--workers", 0,
+             "--threads", 1, "--device", "cpu", "--coarse-samples", 4, "--fine-samples", 4)  # fmt: skip
 
 
 @pytest.fixture
@@ -188,30 +190,34 @@ def test_two_processes_learn_what_one_does(command, pack, tmp_path):
 
 def test_brs_goes_through_both_stages_and_goes_on(command, pack, tmp_path):
     out = tmp_path / "run"
-    some = ("--batch", 4, "--size", 32, "--validate", "cells", "--validation-samples", 2, "--workers", 0,
-            "--threads", 1, "--device", "cpu", "--coarse-samples", 4, "--fine-samples", 4)  # fmt: skip
-    code, text = command("brs", "--data", pack.path, "--out", out, *some)
+    code, text = command("brs", "--data", pack.path, "--out", out, *SMALL_BRS)
     assert code == 0
     assert text.split() == [str(out / part / "weights.safetensors") for part in ("coarse", "fine")]
     coarse, fine = (load_model(out / part / "weights.safetensors")[0] for part in ("coarse", "fine"))
     assert (coarse.config.fine, fine.config.fine) == (False, True)
     kept = [Settings.from_json((out / part / "settings.json").read_text()) for part in ("coarse", "fine")]
     assert [(one.prompt, one.n_corrections(0), one.iterative) for one in kept] == [("clicks", 0, 0.0)] * 2
-    code, text = command("brs", "--out", out, "--resume", *some)
+    code, text = command("brs", "--out", out, "--resume", *SMALL_BRS)
     assert (code, text.strip()) == (0, str(out / "fine" / "weights.safetensors"))
     with pytest.raises(InputError, match="holds a run"):
-        command("brs", "--data", pack.path, "--out", out, *some)
+        command("brs", "--data", pack.path, "--out", out, *SMALL_BRS)
 
 
 def test_brs_is_corrected_by_clicks_where_asked(command, pack, tmp_path):
     out = tmp_path / "run"
-    code, _ = command(
-        "brs", "--data", pack.path, "--out", out, "--batch", 4, "--size", 32, "--validate", "cells", "--workers", 0,
-        "--validation-samples", 2, "--threads", 1, "--device", "cpu", "--coarse-samples", 4, "--fine-samples", 4,
-        "--corrections", 5,
-    )  # fmt: skip
+    code, _ = command("brs", "--data", pack.path, "--out", out, *SMALL_BRS, "--corrections", 5)
     assert code == 0
     settings = Settings.from_json((out / "fine" / "settings.json").read_text())
     assert (settings.corrections, settings.iterative) == (5, 0.5)
     numbers = {settings.n_corrections(step) for step in range(200)}
     assert numbers == set(range(6))
+
+
+def test_brs_with_scribbles_is_corrected_as_scribble_net(command, pack, tmp_path):
+    out = tmp_path / "run"
+    code, _ = command("brs", "--data", pack.path, "--out", out, *SMALL_BRS, "--prompt", "scribbles")
+    assert code == 0
+    settings, usual = Settings.from_json((out / "coarse" / "settings.json").read_text()), Settings()
+    assert settings.prompt == "scribbles"
+    names = ("corrections", "iterative", "unchanged")
+    assert [getattr(settings, name) for name in names] == [getattr(usual, name) for name in names]

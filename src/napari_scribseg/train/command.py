@@ -141,7 +141,11 @@ def brs(
     fine_samples: Annotated[int, typer.Option(min=1, help="Samples with it, after those.")] = 200_000,
     corrections: Annotated[
         int,
-        typer.Option(min=0, help="Most corrections of an answer in every other step, a click each; none as published."),
+        typer.Option(
+            min=0,
+            help="Most corrections of an answer, in every other step. Default: none of clicks, as published; of "
+            "scribbles as scribble-net.",
+        ),
     ] = 0,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples of a step. Default: 32.")] = None,
     rate: Annotated[float | None, typer.Option(help="Highest learning rate. Default: 0.002.")] = None,
@@ -163,9 +167,12 @@ def brs(
     given = {
         "architecture": "brs-net", "prompt": prompt or "clicks", "batch": batch, "rate": rate, "size": size,
         "validation": tuple(validate) if validate else None, "validation_samples": validation_samples,
-        "encoder_rate": 0.01 if encoder else None, "corrections": corrections or None,
-        "iterative": 0.5 if corrections else 0.0, "unchanged": 0.0,
+        "encoder_rate": 0.01 if encoder else None,
     }  # fmt: skip
+    if corrections:
+        given |= {"corrections": corrections, "iterative": 0.5, "unchanged": 0.0}
+    elif given["prompt"] == "clicks":
+        given["iterative"] = 0.0
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     machine = _machine(device, 1, 1, workers, threads, checkpoint_minutes, validation_minutes, log_every)
     coarse, fine = out / "coarse", out / "fine"

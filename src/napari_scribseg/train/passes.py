@@ -72,7 +72,7 @@ def corrected(
 
 def _clicked(answer: NDArray[np.float32], target: NDArray[np.bool_], signal: NDArray[np.int8]) -> NDArray[np.int8]:
     """The clicks, and one more on the larger error; all are (H, W)."""
-    before = [Click(int(row), int(column), True) for row, column in np.argwhere(signal)]
+    before = [Click(int(row), int(column), bool(signal[row, column] > 0)) for row, column in np.argwhere(signal)]
     click, mended = robot_click(answer, target, before), signal.copy()
     if click is not None:
         mended[click.row, click.column] = 1 if click.positive else -1
