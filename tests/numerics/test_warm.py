@@ -2,8 +2,10 @@ import subprocess
 import sys
 
 import numpy as np
+import torch
 
 from napari_scribseg.core import Image, Scribbles, get_engine
+from napari_scribseg.nets.enlarging import QuickEnlarging
 from napari_scribseg.numerics import warm_up
 
 
@@ -33,6 +35,18 @@ def test_after_the_warm_up_no_stroke_compiles_anything():
         answer = engine.segment(image, Scribbles(seeds, 2), engine.prepare(image, "cpu"))
         seeds[60, 5:20] = 0
         engine.segment(image, Scribbles(seeds, 2), answer.state)
+    assert compiled_types() == before
+
+
+def test_after_the_warm_up_no_gradient_of_enlarging_compiles_anything():
+    warm_up()
+    before = compiled_types()
+    x = torch.rand(1, 5, 6, 7).contiguous(memory_format=torch.channels_last).requires_grad_()
+    with QuickEnlarging():
+        alone = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear")
+        joined = torch.cat((alone.detach(), alone), dim=1).contiguous(memory_format=torch.channels_last)
+    for y in (alone, joined):
+        assert torch.autograd.grad(y.square().sum(), x, retain_graph=True)[0].isfinite().all()
     assert compiled_types() == before
 
 

@@ -15,7 +15,7 @@ def warm_up() -> None:
     Takes tens of seconds when nothing is cached on disk, else well under a second. Call it from a thread of its own as
     soon as a window opens: a kernel that is asked for meanwhile waits for its compilation, and is right.
     """
-    from napari_scribseg.numerics.fused import colour, density, distance, edges, filters, pyramid, relaxation
+    from napari_scribseg.numerics.fused import colour, density, distance, edges, enlarging, filters, pyramid, relaxation
 
     rng = np.random.default_rng(0)
     image = rng.uniform(0, 255, (3, 40, 44)).astype(np.float32)
@@ -23,6 +23,7 @@ def warm_up() -> None:
     seeds[3, 3:9], seeds[20, 3:9] = 0, 1
     cost = rng.random((40, 2, 44), dtype=np.float32)
     weights = np.ones((40, 44), dtype=np.float32)
+    enlarged = np.ones((1, 8, 8, 4), dtype=np.float32)
 
     def relax() -> None:
         coarse = relaxation.Relaxation(pyramid.halve_cost(cost), pyramid.halve_weights(weights), 1.0)
@@ -39,6 +40,8 @@ def warm_up() -> None:
         lambda: colour.nearest_colour(image, image[:, 0, :5].copy()),
         lambda: distance.euclidean_distance(seeds, 2),
         lambda: distance.geodesic_distance(seeds, 2, weights),
+        lambda: enlarging.gather_enlarged(enlarged, (4, 4), (0.5, 0.5)),
+        lambda: enlarging.gather_enlarged(enlarged[..., 2:], (4, 4), (0.5, 0.5)),
     ]
     for job in jobs:
         job()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -143,10 +143,6 @@ def _split(graph: fx.Graph, changed: set[fx.Node], shapes: dict[fx.Node, tuple[i
     Where a U-Net skips scales, such channels are concatenated. A convolution is the sum of those of its input channels:
     nothing need be copied, and the known part of the sum, and its gradient, is not computed again and again.
     """
-
-    def together(nodes: list[fx.Node]) -> fx.Node:
-        return nodes[0] if len(nodes) == 1 else graph.call_function(_aten.cat.default, (nodes, 1))
-
     for node in list(graph.nodes):
         joined = node.args[0] if node in changed and node.target is _aten.convolution.default else None
         if not isinstance(joined, fx.Node) or joined.target is not _aten.cat.default or joined.args[1:] != (1,):
@@ -156,20 +152,26 @@ def _split(graph: fx.Graph, changed: set[fx.Node], shapes: dict[fx.Node, tuple[i
         some = len({*parts}) == len(parts) and {*parts} <= {*shapes} and not {*parts} <= changed
         if not (alone and some):
             continue
-        ends = np.cumsum([shapes[part][1] for part in parts]).tolist()
-        ranges = dict(zip(parts, zip([0, *ends], ends, strict=False), strict=True))
-
-        def convolved(given: list[fx.Node], bias: Any, node: fx.Node = node, ranges: Any = ranges) -> fx.Node:
-            weights = [graph.call_function(_aten.slice.Tensor, (node.args[1], 1, *ranges[part])) for part in given]
-            dense = graph.call_function(_aten.clone.default, (together(weights),))
-            return graph.call_function(_aten.convolution.default, (together(given), dense, bias, *node.args[3:]))
-
+        ends = list(accumulate(shapes[part][1] for part in parts))
+        ranges = list(zip(parts, [0, *ends[:-1]], ends, strict=True))
         with graph.inserting_before(node):
-            new = convolved([part for part in parts if part in changed], node.args[2])
-            known = convolved([part for part in parts if part not in changed], None)
+            new = _convolved(graph, node, [r for r in ranges if r[0] in changed], node.args[2])
+            known = _convolved(graph, node, [r for r in ranges if r[0] not in changed], None)
             node.replace_all_uses_with(graph.call_function(_aten.add_.Tensor, (new, known)))
         graph.erase_node(node)
         graph.erase_node(joined)
+
+
+def _convolved(graph: fx.Graph, node: fx.Node, ranges: list[tuple[fx.Node, int, int]], bias: Any) -> fx.Node:
+    """The convolution of ``node``, of some of its inputs only, each with the channels that it has there."""
+
+    def together(nodes: list[fx.Node]) -> fx.Node:
+        return nodes[0] if len(nodes) == 1 else graph.call_function(_aten.cat.default, (nodes, 1))
+
+    weights = [graph.call_function(_aten.slice.Tensor, (node.args[1], 1, start, stop)) for _, start, stop in ranges]
+    dense = graph.call_function(_aten.clone.default, (together(weights),))
+    given = together([part for part, _, _ in ranges])
+    return graph.call_function(_aten.convolution.default, (given, dense, bias, *node.args[3:]))
 
 
 def _dependents(place: fx.Node) -> set[fx.Node]:
