@@ -136,6 +136,12 @@ def brs(
             metavar="FILE|download", help="ImageNet's weights, with --published: densenet121-a639ec97.pth, or fetch it."
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Weights to train further, with another --seed, in place of the coarse part."
+        ),
+    ] = None,
     prompt: Annotated[str | None, typer.Option(help="clicks (default, as published) or scribbles.")] = None,
     coarse_samples: Annotated[int, typer.Option(min=1, help="Samples without the fine decoder.")] = 300_000,
     fine_samples: Annotated[int, typer.Option(min=1, help="Samples with it, after those.")] = 200_000,
@@ -176,7 +182,7 @@ def brs(
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     machine = _machine(device, 1, 1, workers, threads, checkpoint_minutes, validation_minutes, log_every)
     coarse, fine = out / "coarse", out / "fine"
-    if not (fine / _SETTINGS).is_file():
+    if start is None and not (fine / _SETTINGS).is_file():
         first: dict[str, Any] = {"config": {**config, "fine": False}, "samples": coarse_samples, "seed": seed}
         if encoder:
             from napari_scribseg.nets import fetch_encoder
@@ -184,9 +190,12 @@ def brs(
             file = fetch_encoder() if str(encoder) == "download" else encoder
             first["encoder"] = str(file.expanduser().absolute())
         _run(coarse, chosen | first, machine, data, root, resume=resume)
-    start = str((coarse / "weights.safetensors").absolute())
-    second: dict[str, Any] = {"config": config, "samples": fine_samples, "seed": seed + 1, "start": start}
-    _run(fine, chosen | second, machine, [str(coarse / _PACK)], root, resume=resume)
+    second: dict[str, Any] = {"config": config, "samples": fine_samples, "seed": seed + 1}
+    if start is None and coarse.is_dir():
+        start, data = coarse / "weights.safetensors", [str(coarse / _PACK)]
+    if start is not None:
+        second["start"] = str(start.expanduser().absolute())
+    _run(fine, chosen | second, machine, data, root, resume=resume)
 
 
 def _machine(

@@ -23,7 +23,7 @@ __all__ = ["Look", "Looks", "next_view"]
 
 _ALIKE = 0.7  # overlap (intersection over union) of two views that need not be told apart
 _SIZE = 128  # pixels along a side of a view; networks of this package were trained on it
-_ENOUGH = 4  # dots on an object, from which on a network is shown it from near that was not trained so
+_ENOUGH = 4  # dots on an object, from which on a network is shown it from near that was trained on whole images
 _STRIDE = 32  # sides of views are multiples of it
 
 
@@ -101,10 +101,11 @@ class Looks:
     def __init__(self, engine: BRS | FBRS, state: BRSState, scribbles: Scribbles) -> None:
         self._engine, self._state = engine, state
         self._strokes = Strokes.of(scribbles.seeds)
-        self._own = state.network.card.prompt == "scribbles"  # from the first stroke on, and about the background too
-        self._size = _SIZE if state.network.card.takes_signal else -(-max(state.x.shape[2:]) // _STRIDE) * _STRIDE
+        card = state.network.card
+        self._own = card.takes_signal  # trained on views: it is shown objects from near from the first stroke on
+        self._size = _SIZE if self._own else -(-max(state.x.shape[2:]) // _STRIDE) * _STRIDE
         painted = [int(k) for k in np.flatnonzero(scribbles.counts)]
-        alone = len(painted) < 2 or (scribbles.n_classes == 2 and not self._own)
+        alone = len(painted) < 2 or (scribbles.n_classes == 2 and card.prompt != "scribbles")
         self._wide = None if alone else widest(self._strokes, painted, scribbles.ids, state.grid)
 
     def begin(self, question: Question, former: Look | None, again: bool) -> tuple[Solver, Tensor, int]:
