@@ -221,3 +221,14 @@ def test_brs_with_scribbles_is_corrected_as_scribble_net(command, pack, tmp_path
     assert settings.prompt == "scribbles"
     names = ("corrections", "iterative", "unchanged")
     assert [getattr(settings, name) for name in names] == [getattr(usual, name) for name in names]
+
+
+def test_brs_trains_given_weights_further_without_a_coarse_part(command, pack, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert command("brs", "--data", pack.path, "--out", first, *SMALL_BRS)[0] == 0
+    start = first / "fine" / "weights.safetensors"
+    code, text = command("brs", "--data", pack.path, "--out", second, *SMALL_BRS, "--start", start, "--seed", 9)
+    assert code == 0, text
+    assert not (second / "coarse").exists()
+    assert Settings.from_json((second / "fine" / "settings.json").read_text()).start == str(start)
+    assert command("brs", "--out", second, "--resume", *SMALL_BRS, "--seed", 9)[0] == 0
