@@ -111,7 +111,7 @@ def test_an_encoder_that_is_computed_once_changes_no_answer(weights):
         torch.testing.assert_close(net(state.planes[None]), whole(state.planes[None]))
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4, 5, 6, 11])
+@pytest.mark.parametrize("channels", [1, 3, 4, 5, 6, 8, 11])
 def test_networks_of_all_inputs(channels, weights):
     image, scribbles, _ = two_discs()
     found = answer(FineTune(weights=weights("plain", channels), steps=2), image, scribbles)
@@ -149,7 +149,7 @@ def test_12_labels_and_strokes_on_every_pixel(weights):
 
 def test_bad_input_is_told_in_one_sentence(weights):
     image, _, _ = two_discs()
-    with pytest.raises(InputError, match="takes 7 input channels; 1, 3, 4, 5, 6, 11 are expected"):
+    with pytest.raises(InputError, match="takes 7 input channels; 1, 3, 4, 5, 6, 8, 11 are expected"):
         FineTune(weights=weights("plain", 7)).prepare(image, "cpu")
     with pytest.raises(InputError, match="missing"):
         FineTune(weights="nowhere.safetensors").prepare(image, "cpu")

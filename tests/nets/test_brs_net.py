@@ -1,5 +1,8 @@
 """The network of paper 003, and the encoder's weights from a file."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -12,6 +15,7 @@ from napari_scribseg.nets import (
     load_model,
     network_input,
     save_model,
+    widened,
 )
 
 SMALL = BRSNetConfig(
@@ -45,7 +49,7 @@ def test_the_encoder_is_densenet_121():
 @pytest.mark.parametrize("fine", [True, False])
 @pytest.mark.parametrize("size", [(64, 64), (45, 70)])
 def test_logits_have_the_size_of_the_image(fine, size):
-    model = BRSNet(BRSNetConfig(**{f: getattr(SMALL, f) for f in SMALL.__slots__} | {"fine": fine})).eval()
+    model = BRSNet(replace(SMALL, fine=fine)).eval()
     with torch.no_grad():
         coarse, last = model.both(torch.rand(2, 5, *size))
     assert coarse.shape == last.shape == (2, 1, *size)
@@ -72,7 +76,7 @@ def test_saved_and_loaded(tmp_path):
 
 def test_an_encoder_from_a_file_of_either_spelling(tmp_path):
     torch.manual_seed(1)
-    donor = BRSNet(BRSNetConfig(**{f: getattr(SMALL, f) for f in SMALL.__slots__} | {"in_channels": 3}))
+    donor = BRSNet(replace(SMALL, in_channels=3))
     state = {f"features.{name}": value for name, value in donor.features.state_dict().items()}
     old = {name.replace("norm1", "norm.1").replace("conv2", "conv.2"): v for name, v in state.items()}
     for number, given in enumerate((state, old | {"classifier.bias": torch.zeros(3)})):
@@ -119,3 +123,31 @@ def test_the_input_of_the_paper():
     assert x[0, 3, 10, 299] == 0  # 255 pixels away and more
     assert (x[1, 3:] == 0).all()
     assert torch.equal(x[:, 3:], interaction_maps(signal))
+
+
+def test_what_lies_close_to_a_click_and_the_last_answer_come_behind():
+    image, signal = torch.rand(2, 3, 20, 30), torch.zeros(2, 20, 30, dtype=torch.int8)
+    signal[0, 10, 5], signal[0, 3, 8] = 1, -1
+    previous = torch.rand(2, 20, 30)
+    x = network_input(image, signal, previous, 8)
+    assert torch.equal(x[:, :5], network_input(image, signal, None, 5))
+    assert x[0, 5, 10, 5] == x[0, 6, 3, 8] == 1
+    assert x[0, 5, 10, 9].item() == pytest.approx(math.exp(-1))
+    assert (x[1, 5:7] == 0).all()
+    assert torch.equal(x[:, 7], previous)
+    assert (network_input(image, signal, None, 8)[:, 7] == 0).all()
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_a_widened_network_answers_as_before_whatever_the_new_channels_hold(fine):
+    torch.manual_seed(2)
+    model = BRSNet(replace(SMALL, fine=fine)).eval()
+    wider = widened(model, 8)
+    assert (wider.config, wider.training) == (replace(SMALL, fine=fine, in_channels=8), False)
+    x = torch.rand(1, 8, 45, 70)
+    with torch.no_grad():
+        assert torch.equal(torch.cat(wider.both(x)), torch.cat(model.both(x[:, :5])))
+    wider.both(x)[1].sum().backward()
+    assert (wider.features.conv0.weight.grad[:, 5:] != 0).any()  # and can learn
+    with pytest.raises(InputError, match="at least the 8 of the network"):
+        widened(wider, 5)

@@ -435,6 +435,20 @@ def test_the_network_of_brs_in_two_stages(go, tiny):
     assert load_model(fine / "weights.safetensors")[0].config == begun.config
 
 
+def test_a_network_of_brs_with_fewer_channels_is_widened(go, tiny):
+    first = tiny(architecture="brs-net", config=BRS, prompt="clicks", samples=8)
+    _, out = go(first)
+    old, second = out / "weights.safetensors", replace(first, config={**BRS, "in_channels": 8}, seed=1)
+    begun, known = first_network(replace(second, start=str(old))), weights(old)
+    assert begun.config.in_channels == 8
+    assert torch.equal(begun.features.conv0.weight[:, :5], known["features.conv0.weight"])
+    assert (begun.features.conv0.weight[:, 5:] == 0).all()
+    _, further = go(replace(second, start=str(old)), "further")
+    assert (weights(further / "weights.safetensors")["features.conv0.weight"][:, 5:] != 0).any()
+    with pytest.raises(InputError, match="to start from it"):
+        first_network(replace(second, start=str(further / "weights.safetensors"), config=BRS))
+
+
 def test_an_encoder_learns_more_slowly(go, tiny, tmp_path):
     donor = build("brs-net", {**BRS, "in_channels": 3})
     torch.save(donor.features.state_dict(), tmp_path / "encoder.pth")

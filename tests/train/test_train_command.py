@@ -232,3 +232,6 @@ def test_brs_trains_given_weights_further_without_a_coarse_part(command, pack, t
     assert not (second / "coarse").exists()
     assert Settings.from_json((second / "fine" / "settings.json").read_text()).start == str(start)
     assert command("brs", "--out", second, "--resume", *SMALL_BRS, "--seed", 9)[0] == 0
+    with pytest.raises(InputError, match=r"both --start .* and --encoder"):
+        command("brs", "--data", pack.path, "--out", tmp_path / "third", "--start", start, "--encoder", "net.pth")
+    assert not (tmp_path / "third").exists()

@@ -1,6 +1,6 @@
 """Network architectures, what they are given, and their weights."""
 
-from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig, load_encoder
+from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig, load_encoder, widened
 from napari_scribseg.nets.download import fetch_encoder
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.export import export_onnx
@@ -32,4 +32,5 @@ __all__ = [
     "network_input",
     "save_model",
     "shipped_weights",
+    "widened",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.nets.efficient_unet import SqueezeExcite
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
 
-__all__ = ["BRSNet", "BRSNetConfig", "load_encoder"]
+__all__ = ["BRSNet", "BRSNetConfig", "load_encoder", "widened"]
 
 _BOTTLENECK = 4  # a dense layer's 1x1 convolution has so many times the growth
 _DILATIONS = (1, 2, 3)  # of the first convolution of each branch of the fine decoder
@@ -225,6 +225,34 @@ class BRSNet(nn.Module):
         y = self.weigh(torch.cat([branch(seen) for branch in self.branches], dim=1))  # (N, 3 c, H, W)
         fine: Tensor = self.fine_head(self.join(y))  # (N, c, H, W) to (N, 1, H, W)
         return fine
+
+
+def widened(model: BRSNet, in_channels: int) -> BRSNet:
+    """A network that takes more channels, and for now gives the same answer whatever they hold.
+
+    Parameters
+    ----------
+    model : BRSNet
+        Stays as it is.
+    in_channels : int
+        Further channels come behind those that it takes, without weight until they are trained.
+
+    Raises
+    ------
+    InputError
+        If it takes more channels already.
+    """
+    before = model.config.in_channels
+    if in_channels < before:
+        raise InputError(f"{in_channels} input channels are asked for; at least the {before} of the network are expected")
+    wider, own = BRSNet(replace(model.config, in_channels=in_channels)), model.state_dict()
+    for name, value in wider.state_dict().items():
+        if value.shape != own[name].shape:  # a first convolution; in the fine decoder the coarse answer is its last
+            held = own[name]
+            new = held.new_zeros((len(held), in_channels - before, *held.shape[2:]))
+            own[name] = torch.cat((held[:, :before], new, held[:, before:]), dim=1)
+    wider.load_state_dict(own)
+    return wider.train(model.training)
 
 
 def load_encoder(model: BRSNet, path: str | Path) -> BRSNet:

@@ -15,9 +15,10 @@ __all__ = ["INPUT_CHANNELS", "WITH_PREVIOUS", "WITH_STROKES", "interaction_maps"
 _MEAN = (123.68, 116.779, 103.939)  # of ImageNet's red, green and blue
 _SCALE = 0.017  # about one over their standard deviation
 _FARTHEST = 255.0  # pixels, where an interaction map ends
+_NEARBY = 4.0  # pixels, at which a map of what lies close by has fallen to 1 / e
 
-WITH_PREVIOUS = (6, 11)  # numbers of channels of inputs that hold the previous output
-WITH_STROKES = (4, 5, *WITH_PREVIOUS)  # and of those that hold the strokes
+WITH_PREVIOUS = (6, 8, 11)  # numbers of channels of inputs that hold the previous output
+WITH_STROKES = tuple(sorted((4, 5, *WITH_PREVIOUS)))  # and of those that hold the strokes
 INPUT_CHANNELS = (3, *WITH_STROKES)  # all that network_input can fill
 
 
@@ -35,8 +36,9 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
     channels : int
         3: the image alone. 4: image and signal, as published in paper 001. 5: image and the maps of
         :func:`interaction_maps`, as published in paper 003: ``(value - mean) * 0.017`` with values and ImageNet's means
-        on the scale 0 to 255. 6: image, strokes on and off the object as two channels, previous output.
-        11: these, and the maps of :func:`~napari_scribseg.nets.guidance.guidance`.
+        on the scale 0 to 255. 8: these, ``exp(-distance / 4)`` to the strokes on the object and to those off it, which
+        tell pixels close by apart as the published maps cannot, and the previous output. 6: image, strokes on and off
+        the object as two channels, previous output. 11: these, and the maps of :func:`~napari_scribseg.nets.guidance.guidance`.
 
     Returns
     -------
@@ -49,18 +51,21 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
     """
     if channels == 3:
         return image
-    if channels == 5:
+    before = image.new_zeros(signal.shape) if previous is None else previous.to(image.dtype)
+    if channels in (5, 8):
         mean = torch.tensor(_MEAN, dtype=image.dtype, device=image.device)[:, None, None]
-        values = ((image + 1) * 127.5 - mean) * _SCALE
-        return torch.cat((values, interaction_maps(signal).to(image.device, image.dtype)), dim=1)
+        away = _distances(signal).to(image.device, image.dtype)
+        parts = [((image + 1) * 127.5 - mean) * _SCALE, _falling(away)]
+        if channels == 8:
+            parts += [torch.exp(-away / _NEARBY), before[:, None]]
+        return torch.cat(parts, dim=1)
     strokes = signal.to(image.dtype)
     if channels == 4:
         return torch.cat((image, strokes[:, None]), dim=1)
     if channels not in INPUT_CHANNELS:
         raise InputError(
-            f"a network with {channels} input channels cannot be given strokes; 3, 4, 5, 6 or 11 are expected"
+            f"a network with {channels} input channels cannot be given strokes; 3, 4, 5, 6, 8, 11 are expected"
         )
-    before = torch.zeros_like(strokes) if previous is None else previous.to(image.dtype)
     parts = [image, torch.stack((strokes.clamp(min=0), (-strokes).clamp(min=0), before), dim=1)]
     if channels == 11:
         parts.append(guidance(image, signal).to(image.dtype))
@@ -81,7 +86,16 @@ def interaction_maps(signal: Tensor) -> Tensor:
         ``1 - min(distance, 255) / 255`` to the nearest stroke pixel on the object, and to the nearest off it; 0 where
         there are no strokes of that kind.
     """
+    return _falling(_distances(signal))
+
+
+def _distances(signal: Tensor) -> Tensor:
+    """To the nearest stroke pixel on the object, and to the nearest off it, shape (N, 2, H, W), float32, on the CPU."""
     marks = signal.detach().cpu().numpy()
     seeds = np.where(marks > 0, np.int32(0), np.where(marks < 0, np.int32(1), np.int32(-1)))
-    distance = np.stack([euclidean_distance(one, 2) for one in seeds])  # (N, 2, H, W)
-    return torch.from_numpy(1 - np.minimum(distance, np.float32(_FARTHEST)) / np.float32(_FARTHEST))
+    return torch.from_numpy(np.stack([euclidean_distance(one, 2) for one in seeds]))
+
+
+def _falling(distance: Tensor) -> Tensor:
+    """From 1 at the strokes to 0, where the published maps end."""
+    return 1 - distance.clamp(max=_FARTHEST) / _FARTHEST

@@ -30,10 +30,11 @@ app = typer.Typer(help="Train the networks that ship with the package.", no_args
 _PACK, _SETTINGS = "data.pack", "settings.json"
 _STOPPED = 3  # the exit status of a run that was asked to stop and can be taken up again
 
-#: The light network of ``scribseg train brs``, with the same two decoders. The fine one, which sees every pixel, takes
+#: The light network of ``scribseg train brs``, with the same two decoders. Beside the published maps it is given what
+#: lies close to a click and its last answer (:func:`~napari_scribseg.nets.network_input`). The fine one, which sees every pixel, takes
 #: four fifths of the time of a step; the coarse one and the encoder are therefore wide for their size.
 LIGHT_BRS: dict[str, Any] = {
-    "stem": 32, "growth": 16, "blocks": (3, 4, 6, 4), "squeeze": (4, 8, 8, 16), "skips": (32, 48, 64),
+    "in_channels": 8, "stem": 32, "growth": 16, "blocks": (3, 4, 6, 4), "squeeze": (4, 8, 8, 16), "skips": (32, 48, 64),
     "coarse": (128, 96, 64, 32), "branch": (8, 8, 8),
 }  # fmt: skip
 
@@ -169,6 +170,13 @@ def brs(
     log_every: Annotated[int, typer.Option(min=1, help="Steps between two rows of the log.")] = 50,
 ) -> None:
     """Train the network of BRS in two stages: without its fine decoder, then with it."""
+    if start is not None and encoder is not None:
+        from napari_scribseg.core import InputError
+
+        raise InputError(
+            f"both --start {start} and --encoder {encoder} were given; the weights to start from hold an encoder, so one "
+            "of the two is expected"
+        )
     config: dict[str, Any] = {} if published else dict(LIGHT_BRS)
     given = {
         "architecture": "brs-net", "prompt": prompt or "clicks", "batch": batch, "rate": rate, "size": size,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
-from napari_scribseg.nets import BRSNet, build, load_encoder, load_model, save_model
+from napari_scribseg.nets import BRSNet, build, load_encoder, load_model, save_model, widened
 from napari_scribseg.nets.enlarging import QuickEnlarging
 from napari_scribseg.nets.weights import Network
 from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
@@ -86,9 +86,13 @@ def first_network(settings: Settings) -> Network:
     if not settings.start:
         return model
     found, card = load_model(settings.start)
-    if isinstance(found, BRSNet) and isinstance(model, BRSNet) and replace(found.config, fine=True) == model.config:
-        model.load_state_dict(found.state_dict(), strict=False)  # the fine decoder of the second stage begins anew
-        return model
+    if isinstance(found, BRSNet) and isinstance(model, BRSNet):
+        channels = model.config.in_channels
+        if found.config.in_channels < channels:
+            found = widened(found, channels)
+        if replace(found.config, fine=True) == model.config:
+            model.load_state_dict(found.state_dict(), strict=False)  # the fine decoder of the second stage begins anew
+            return model
     if type(found) is not type(model) or found.config != model.config:
         raise InputError(
             f"{settings.start} holds a {card['architecture']} of {card['config']}; to start from it, --network and "

@@ -110,7 +110,7 @@ def _load_own(source: Source, card: ModelCard) -> tuple[nn.Module, ModelCard, in
         card = replace(card, prompt=known)
     if card.takes_signal:
         if channels not in WITH_STROKES:
-            expected = "{}, {}, {} or {}".format(*WITH_STROKES)
+            expected = ", ".join(map(str, WITH_STROKES))
             raise InputError(f"the network in {source.name} takes {channels} input channels; {expected} are expected")
         card = replace(card, channels=3)
     return module, replace(card, scale=card.scale or _SCALE, applied=False), channels

@@ -95,7 +95,7 @@ def _load(weights: str, device: str, version: tuple[int, int]) -> Network:
     model, card = load_model(weights) if weights else load_shipped(SHIPPED)
     channels, name = model.config.in_channels, Path(weights).name or SHIPPED
     if channels not in WITH_STROKES:
-        expected = "{}, {}, {} or {}".format(*WITH_STROKES)
+        expected = ", ".join(map(str, WITH_STROKES))
         raise InputError(f"the network in {name} takes {channels} input channels; {expected} are expected")
     prompt = card.get("prompt", "scribbles")
     if prompt != "scribbles":
