@@ -244,7 +244,9 @@ def widened(model: BRSNet, in_channels: int) -> BRSNet:
     """
     before = model.config.in_channels
     if in_channels < before:
-        raise InputError(f"{in_channels} input channels are asked for; at least the {before} of the network are expected")
+        raise InputError(
+            f"{in_channels} input channels are asked for; at least the {before} of the network are expected"
+        )
     wider, own = BRSNet(replace(model.config, in_channels=in_channels)), model.state_dict()
     for name, value in wider.state_dict().items():
         if value.shape != own[name].shape:  # a first convolution; in the fine decoder the coarse answer is its last

@@ -38,7 +38,8 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
         :func:`interaction_maps`, as published in paper 003: ``(value - mean) * 0.017`` with values and ImageNet's means
         on the scale 0 to 255. 8: these, ``exp(-distance / 4)`` to the strokes on the object and to those off it, which
         tell pixels close by apart as the published maps cannot, and the previous output. 6: image, strokes on and off
-        the object as two channels, previous output. 11: these, and the maps of :func:`~napari_scribseg.nets.guidance.guidance`.
+        the object as two channels, previous output. 11: these six, and the maps of
+        :func:`~napari_scribseg.nets.guidance.guidance`.
 
     Returns
     -------

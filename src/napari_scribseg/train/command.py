@@ -30,9 +30,9 @@ app = typer.Typer(help="Train the networks that ship with the package.", no_args
 _PACK, _SETTINGS = "data.pack", "settings.json"
 _STOPPED = 3  # the exit status of a run that was asked to stop and can be taken up again
 
-#: The light network of ``scribseg train brs``, with the same two decoders. Beside the published maps it is given what
-#: lies close to a click and its last answer (:func:`~napari_scribseg.nets.network_input`). The fine one, which sees every pixel, takes
-#: four fifths of the time of a step; the coarse one and the encoder are therefore wide for their size.
+#: The light network of ``scribseg train brs``, with the same two decoders. The fine one, which sees every pixel, takes
+#: four fifths of the time of a step; the coarse one and the encoder are therefore wide for their size. It is also given
+#: what lies close to a click, and its last answer: :func:`~napari_scribseg.nets.network_input`.
 LIGHT_BRS: dict[str, Any] = {
     "in_channels": 8, "stem": 32, "growth": 16, "blocks": (3, 4, 6, 4), "squeeze": (4, 8, 8, 16), "skips": (32, 48, 64),
     "coarse": (128, 96, 64, 32), "branch": (8, 8, 8),
@@ -174,8 +174,8 @@ def brs(
         from napari_scribseg.core import InputError
 
         raise InputError(
-            f"both --start {start} and --encoder {encoder} were given; the weights to start from hold an encoder, so one "
-            "of the two is expected"
+            f"both --start {start} and --encoder {encoder} were given; weights to start from hold an encoder already, so "
+            "one of the two is expected"
         )
     config: dict[str, Any] = {} if published else dict(LIGHT_BRS)
     given = {
