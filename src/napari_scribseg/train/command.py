@@ -174,8 +174,8 @@ def brs(
         from napari_scribseg.core import InputError
 
         raise InputError(
-            f"both --start {start} and --encoder {encoder} were given; weights to start from hold an encoder already, so "
-            "one of the two is expected"
+            f"both --start {start} and --encoder {encoder} were given; weights to start from hold an encoder already, "
+            "so one of the two is expected"
         )
     config: dict[str, Any] = {} if published else dict(LIGHT_BRS)
     given = {
