@@ -184,7 +184,7 @@ def brs(
         "encoder_rate": 0.01 if encoder else None,
     }  # fmt: skip
     if corrections:
-        given |= {"corrections": corrections, "iterative": 0.5, "unchanged": 0.0}
+        given |= {"corrections": corrections, "iterative": 0.5, "unchanged": 0.0, "single": 0.5}
     elif given["prompt"] == "clicks":
         given["iterative"] = 0.0
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

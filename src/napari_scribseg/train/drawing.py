@@ -13,7 +13,7 @@ from scipy import ndimage
 from napari_scribseg.core import Stroke
 from napari_scribseg.simulate import ScribbleStyle, simulate_scribble
 from napari_scribseg.simulate.boxes import bounding_box, box_stroke, extreme_points, point_strokes
-from napari_scribseg.simulate.clicks import training_clicks
+from napari_scribseg.simulate.clicks import robot_click, training_clicks
 from napari_scribseg.simulate.corrections import object_radius
 from napari_scribseg.simulate.strokes import paint
 
@@ -46,6 +46,8 @@ class DrawingOptions:
     dots : float
         Share of the samples with clicks instead of scribbles: up to 20 dots of the pen on the object, and up to
         8 off it. A network that has seen scribbles only takes many dots for many small objects.
+    single : float
+        Share of the samples of clicks that start with a single one, in the middle of the object, as a user does.
     prompt : {"scribbles", "clicks", "box", "extreme-points", "none"}
         What is drawn: scribbles; single pixels on the object and near it (paper 003); or, as paper 001 compares them,
         the outline of the bounding box of the object in the view, or a dot on its left-, right-, top- and bottommost
@@ -59,6 +61,7 @@ class DrawingOptions:
     whole: float = 0.5
     negative: float = 0.5
     dots: float = 0.0
+    single: float = 0.0
     prompt: Prompt = "scribbles"
     slack: int = 1
 
@@ -100,6 +103,11 @@ def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.rand
     if options.prompt == "none":
         return signal
     if options.prompt == "clicks":
+        if options.single and rng.random() < options.single:
+            first = robot_click(np.zeros(target.shape), target)
+            if first is not None:
+                signal[first.row, first.column] = 1
+            return signal
         clicks = training_clicks(target, rng, most_candidates=_CANDIDATES)
         signal[tuple(clicks.negative.T)] = -1
         signal[tuple(clicks.positive.T)] = 1

@@ -69,6 +69,8 @@ class Settings:
     dots : float
         Share of the samples with clicks of a pen instead of scribbles; see
         :class:`~napari_scribseg.train.drawing.DrawingOptions`.
+    single : float
+        Share of the samples of clicks that start with a single one, likewise.
     synthetic, superpixels : float
         As of :class:`~napari_scribseg.train.samples.SampleOptions`.
     validation : tuple of str
@@ -102,6 +104,7 @@ class Settings:
     corrections: int = 3
     unchanged: float = 0.25
     dots: float = 0.15
+    single: float = 0.0
     synthetic: float = 0.2
     superpixels: float = 0.3
     validation: tuple[str, ...] = VALIDATION_SOURCES
@@ -120,7 +123,7 @@ class Settings:
         for name in ("rate", "clip", "encoder_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; a positive number is expected")
-        for name in ("iterative", "unchanged", "dots", "synthetic", "superpixels", "ema"):
+        for name in ("iterative", "unchanged", "dots", "single", "synthetic", "superpixels", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; a share from 0 to 1 is expected")
         for name in ("decay", "warm_up", "seed"):

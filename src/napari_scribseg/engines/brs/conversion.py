@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_scribseg import nets
 from napari_scribseg.core import InputError
+from napari_scribseg.engines.brs.clicks import as_clicks
 from napari_scribseg.nets import network_input
 
 __all__ = ["Converted", "Prompt", "Trained", "interaction_maps", "prompt_of", "with_maps"]
@@ -127,6 +128,7 @@ class Trained:
         if self._kind == "distance":
             maps = torch.from_numpy(interaction_maps(seeds))[None].to(image)
             return torch.cat((image, maps), dim=1)
+        seeds = as_clicks(seeds) if self._kind == "clicks" else seeds
         return network_input(image, _signal(seeds).to(image), previous, self._channels)
 
     def zero(self, image: Tensor) -> Tensor:
