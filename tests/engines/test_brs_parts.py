@@ -7,6 +7,7 @@ from torch import nn
 
 from napari_scribseg.core import Scribbles, silent
 from napari_scribseg.engines.brs import BRS, ModelCard
+from napari_scribseg.engines.brs.clicks import as_clicks
 from napari_scribseg.engines.brs.conversion import Converted, Trained, interaction_maps, with_maps
 from napari_scribseg.engines.brs.cut import Cut
 from napari_scribseg.engines.brs.energy import Annotated, disagreement
@@ -95,6 +96,34 @@ def test_networks_that_were_trained_with_maps_get_them():
     changed = prompt.changed(base, prompt.zero(image) + 1)
     assert torch.equal(changed[:, :3], image)
     assert torch.equal(changed[:, 3:], base[:, 3:] + 1)
+
+
+def test_dots_become_clicks_and_strokes_some_of_them():
+    seeds, (rows, columns) = np.full((60, 80), -1, dtype=np.int32), np.mgrid[:60, :80]
+    seeds[np.hypot(rows - 10, columns - 12) <= 2] = 1
+    seeds[np.hypot(rows - 30, columns - 20) <= 6] = 0
+    seeds[0, 79] = 1
+    clicks = as_clicks(seeds)
+    assert np.argwhere(clicks == 1).tolist() == [[0, 79], [10, 12]]
+    assert np.argwhere(clicks == 0).tolist() == [[30, 20]]
+    stroke = np.full_like(seeds, -1)
+    stroke[48:53, 5:75] = 1
+    clicks = as_clicks(stroke)
+    at = np.argwhere(clicks == 1)
+    assert (stroke[clicks >= 0] == 1).all()
+    assert 5 <= len(at) <= 9
+    gaps = np.diff(np.sort(at[:, 1]))
+    assert gaps.min() >= 6
+    assert gaps.max() <= 20
+    assert (as_clicks(np.full_like(seeds, -1)) == -1).all()
+
+
+def test_only_networks_trained_on_clicks_are_given_clicks():
+    seeds = np.full((32, 32), -1, dtype=np.int32)
+    seeds[8:13, 8:13] = 1
+    given = {kind: Trained(kind, 6).base(torch.zeros(1, 3, 32, 32), seeds)[0, 3] for kind in ("clicks", "scribbles")}
+    assert torch.argwhere(given["clicks"]).tolist() == [[10, 10]]
+    assert given["scribbles"].sum() == 25
 
 
 def test_a_network_of_the_papers_kind_is_asked_with_its_maps():

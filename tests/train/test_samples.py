@@ -269,6 +269,16 @@ def test_clicks_are_single_pixels_on_the_object_and_near_it():
     assert np.max(counts, axis=0).tolist() == [10, 10]
 
 
+def test_some_samples_of_clicks_start_with_a_single_one_in_the_middle():
+    target = np.zeros((64, 64), dtype=bool)
+    target[20:41, 24:45] = True
+    options = DrawingOptions(prompt="clicks", single=0.5)
+    found = [draw_signal(target, options, np.random.default_rng(seed)) for seed in range(60)]
+    middle = [signal[30, 34] == 1 and np.count_nonzero(signal) == 1 for signal in found]
+    assert 15 < sum(middle) < 45
+    assert max(np.count_nonzero(signal) for signal in found) > 10
+
+
 def test_some_samples_have_dots_of_the_pen():
     target = np.zeros((64, 64), dtype=bool)
     target[10:50, 12:52] = True

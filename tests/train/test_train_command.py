@@ -208,7 +208,7 @@ def test_brs_is_corrected_by_clicks_where_asked(command, pack, tmp_path):
     code, _ = command("brs", "--data", pack.path, "--out", out, *SMALL_BRS, "--corrections", 5)
     assert code == 0
     settings = Settings.from_json((out / "fine" / "settings.json").read_text())
-    assert (settings.corrections, settings.iterative) == (5, 0.5)
+    assert (settings.corrections, settings.iterative, settings.single) == (5, 0.5, 0.5)
     numbers = {settings.n_corrections(step) for step in range(200)}
     assert numbers == set(range(6))
 
