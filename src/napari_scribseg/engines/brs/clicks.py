@@ -32,9 +32,8 @@ def as_clicks(seeds: NDArray[np.int32]) -> NDArray[np.int32]:
     for sign in (0, 1):
         parts, _ = ndimage.label(np.pad(seeds == sign, 1), np.ones((3, 3)))
         for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
-            part = np.pad(parts[rows, columns] == number, 1)
-            chosen = _spread(part) + (rows.start - 2, columns.start - 2)
-            clicks[chosen[:, 0], chosen[:, 1]] = sign
+            chosen = _spread(np.pad(parts[rows, columns] == number, 1))
+            clicks[chosen[:, 0] + rows.start - 2, chosen[:, 1] + columns.start - 2] = sign
     return clicks
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 __all__ = ["Best", "Budget", "minimise"]
 
 HISTORY = 20  # corrections that L-BFGS keeps, as published
-FIRST_STEP = 0.1  # largest change of a value in the first step
 
 Tried = tuple[Tensor, Tensor, int]  # energy, fields, wrong pixels
 
@@ -76,6 +75,7 @@ def minimise(
     evaluate: Callable[[Tensor], Tried],
     budget: Budget,
     tell: Callable[[Best, bool], None],
+    first_step: float = 0.1,
 ) -> Best:
     """Minimise an energy until no annotated pixel is wrong, or the budget is spent.
 
@@ -88,6 +88,8 @@ def minimise(
     budget : Budget
     tell : callable
         Called after each evaluation with the best so far, and whether it is new; may raise to end it.
+    first_step : float
+        Largest change of a value in the first step.
 
     Returns
     -------
@@ -98,9 +100,9 @@ def minimise(
     search.try_values(start)
     if search.done:
         return search.best
-    # Steps of torch's L-BFGS begin with 1 / |gradient|_1; in these units the largest change is then FIRST_STEP.
+    # Steps of torch's L-BFGS begin with 1 / |gradient|_1; in these units the largest change is first_step.
     largest, total = float(search.gradient.abs().max()), float(search.gradient.abs().sum())
-    unit = FIRST_STEP * total / largest if largest > 0 else 1.0
+    unit = first_step * total / largest if largest > 0 else 1.0
     steps = torch.zeros_like(start, requires_grad=True)
 
     def closure() -> Tensor:

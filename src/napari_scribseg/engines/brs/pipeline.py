@@ -156,7 +156,7 @@ def segment(engine: BRS | FBRS, scribbles: Scribbles, state: BRSState, report: R
             fields[key] = new
 
         tell = _teller(i, len(refined), engine.evaluations, keep, show)
-        best = minimise(solvers[key].start, solvers[key].evaluate, budget, tell)
+        best = minimise(solvers[key].start, solvers[key].evaluate, budget, tell, solvers[key].first_step)
         keep(best.fields)
         wrong[key], changes[key] = best.wrong, best.values
         n_evaluations += best.evaluations

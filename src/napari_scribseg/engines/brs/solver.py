@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Solver", "cut_for", "in_view", "patch_of", "require_finite"]
 
+_FIRST_STEP = 0.1  # largest change in the first step: of a scale or bias, or in standard deviations of the image
+_FIRST_STEP_OF_MAPS = 0.01  # of maps that a network was trained with, from 0 to 1: 0.1 took whole objects away
 _BIAS = 10.0  # how many times as much a bias costs as a scale (Sofiuk et al.)
 
 
@@ -68,6 +70,8 @@ class Solver:
     ----------
     start : Tensor
         What was corrected before, if it helps; else nothing.
+    first_step : float
+        Largest change of a value that is tried first.
     seeds : ndarray of shape (h, w), int32
         The targets, as the network is shown them.
     view : View or None
@@ -103,6 +107,7 @@ class Solver:
         self._threshold = 0.51 if layer else 0.5
         self._cut = cut_for(network, x, layer) if layer else None
         self._before: Values = {}
+        self.first_step = _FIRST_STEP_OF_MAPS if network.card.prompt != "none" and not layer else _FIRST_STEP
         zero = self._prompt.zero(x) if self._cut is None else x.new_zeros((2, self._cut.channels))
         self.start = zero if known is None or known.shape != zero.shape else known
 
