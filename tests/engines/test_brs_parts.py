@@ -199,6 +199,39 @@ def test_budgets(evaluations, seconds, spent):
     assert best.energy <= best.first_energy
 
 
+@pytest.mark.parametrize("length", [0.1, 0.01])
+def test_the_first_step_is_as_long_as_asked(length):
+    seen = []
+
+    def evaluate(values):
+        seen.append(values.detach().clone())
+        return rosenbrock(0.0)(values)
+
+    minimise(torch.tensor([-1.2, 1.0]), evaluate, Budget(5, 60), lambda best, better: None, length)
+    assert (seen[1] - seen[0]).abs().max().item() == pytest.approx(length, rel=1e-4)
+
+
+def test_networks_trained_with_maps_are_changed_more_carefully(monkeypatch):
+    image, scribbles, _ = two_discs()
+    one = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds), 2)
+    asked = []
+
+    def spy(start, evaluate, budget, tell, first_step):
+        asked.append(first_step)
+        return minimise(start, evaluate, budget, tell, first_step)
+
+    monkeypatch.setattr("napari_scribseg.engines.brs.pipeline.minimise", spy)
+    for prompt, channels in (("distance", 1), ("none", 3)):
+        torch.manual_seed(0)
+        net = complete(
+            Loaded(nn.Conv2d(3, 1, 1).requires_grad_(False), ModelCard(prompt=prompt, channels=channels)), "net", "cpu"
+        )
+        x = net.input(net.planes(image), image.shape)
+        own = net.raw(x, exact=True) if prompt == "none" else None
+        segment(BRS(evaluations=2), one, BRSState(net, x, own, (), Grid((1.0, 1.0), image.shape)), silent)
+    assert asked == [0.01, 0.1]
+
+
 def test_values_that_are_not_finite_end_it_with_the_best_before():
     def evaluate(values):
         energy = values.square().sum() if float(values.abs().max()) > 0.95 else values.sum() * float("nan")
