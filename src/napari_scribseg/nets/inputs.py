@@ -64,9 +64,8 @@ def network_input(image: Tensor, signal: Tensor, previous: Tensor | None, channe
     if channels == 4:
         return torch.cat((image, strokes[:, None]), dim=1)
     if channels not in INPUT_CHANNELS:
-        raise InputError(
-            f"a network with {channels} input channels cannot be given strokes; 3, 4, 5, 6, 8, 11 are expected"
-        )
+        expected = ", ".join(map(str, INPUT_CHANNELS))
+        raise InputError(f"a network with {channels} input channels cannot be given strokes; {expected} are expected")
     parts = [image, torch.stack((strokes.clamp(min=0), (-strokes).clamp(min=0), before), dim=1)]
     if channels == 11:
         parts.append(guidance(image, signal).to(image.dtype))

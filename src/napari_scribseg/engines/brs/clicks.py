@@ -30,10 +30,10 @@ def as_clicks(seeds: NDArray[np.int32]) -> NDArray[np.int32]:
     """
     clicks = np.full_like(seeds, -1)
     for sign in (0, 1):
-        parts, _ = ndimage.label(np.pad(seeds == sign, 1), np.ones((3, 3)))
+        parts, _ = ndimage.label(seeds == sign, np.ones((3, 3)))
         for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
             chosen = _spread(np.pad(parts[rows, columns] == number, 1))
-            clicks[chosen[:, 0] + rows.start - 2, chosen[:, 1] + columns.start - 2] = sign
+            clicks[chosen[:, 0] + rows.start - 1, chosen[:, 1] + columns.start - 1] = sign
     return clicks
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 __all__ = ["Best", "Budget", "minimise"]
 
 HISTORY = 20  # corrections that L-BFGS keeps, as published
+FIRST_STEP = 0.1  # largest change of a value in the first step, where nothing else is asked for
 
 Tried = tuple[Tensor, Tensor, int]  # energy, fields, wrong pixels
 
@@ -75,7 +76,7 @@ def minimise(
     evaluate: Callable[[Tensor], Tried],
     budget: Budget,
     tell: Callable[[Best, bool], None],
-    first_step: float = 0.1,
+    first_step: float = FIRST_STEP,
 ) -> Best:
     """Minimise an energy until no annotated pixel is wrong, or the budget is spent.
 

@@ -14,7 +14,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.conversion import Prompt, prompt_of
 from napari_scribseg.engines.brs.cut import Cut, Values
 from napari_scribseg.engines.brs.energy import Annotated, disagreement
-from napari_scribseg.engines.brs.minimise import Tried
+from napari_scribseg.engines.brs.minimise import FIRST_STEP, Tried
 from napari_scribseg.engines.brs.network import Network, first_output
 from napari_scribseg.engines.brs.questions import Question
 from napari_scribseg.nets.enlarging import QuickEnlarging
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Solver", "cut_for", "in_view", "patch_of", "require_finite"]
 
-_FIRST_STEP = 0.1  # largest change in the first step: of a scale or bias, or in standard deviations of the image
-_FIRST_STEP_OF_MAPS = 0.01  # of maps that a network was trained with, from 0 to 1: 0.1 took whole objects away
+_FIRST_STEP_OF_MAPS = 0.01  # that of maps that a network was trained with, from 0 to 1: 0.1 took whole objects away
 _BIAS = 10.0  # how many times as much a bias costs as a scale (Sofiuk et al.)
 
 
@@ -107,7 +106,7 @@ class Solver:
         self._threshold = 0.51 if layer else 0.5
         self._cut = cut_for(network, x, layer) if layer else None
         self._before: Values = {}
-        self.first_step = _FIRST_STEP_OF_MAPS if network.card.prompt != "none" and not layer else _FIRST_STEP
+        self.first_step = _FIRST_STEP_OF_MAPS if network.card.prompt != "none" and not layer else FIRST_STEP
         zero = self._prompt.zero(x) if self._cut is None else x.new_zeros((2, self._cut.channels))
         self.start = zero if known is None or known.shape != zero.shape else known
 
