@@ -1,9 +1,11 @@
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pytest
 
 from napari_scribseg.core import Range
+from napari_scribseg.core.registry import engine_class, engine_infos
 from napari_scribseg.widgets.engine_form import EngineForm
 
 
@@ -80,3 +82,57 @@ def test_small_numbers_are_not_rounded_away(form):
     assert form.values == {}
     form["weight"].field.value = 2e-5
     assert form.values == {"weight": pytest.approx(2e-5)}
+
+
+def ends(row):
+    """Values at the ends of a field's range, or each of its choices."""
+    parameter = row.parameter
+    if parameter.kind == "choice":
+        return list(parameter.choices)
+    if parameter.kind == "bool":
+        return [True, False]
+    if parameter.kind == "text":
+        return ["a", ""]
+    return [end for end in (parameter.low, parameter.high) if math.isfinite(end)]
+
+
+def same(found, expected):
+    return found == (pytest.approx(expected) if isinstance(expected, float) else expected)
+
+
+@pytest.mark.parametrize("name", sorted(engine_infos()))
+def test_the_form_of_every_engine_gives_back_what_was_put_in(form, name):
+    made = engine_class(name)
+    form.show_engine(made)
+    assert form.values == {}
+    shown = {field: form[field].value for field in form}
+    assert made(**shown) == made()
+    for field in form:
+        if form[field].auto is not None:
+            form[field].auto.value = False
+        for value in ends(form[field]):
+            form[field].value = value
+            assert same(form[field].value, value)
+            form.show_engine(made, form.values)  # as when another engine was looked at in between
+            assert same(form[field].value, value)
+        form.show_engine(made)
+
+
+@dataclass(frozen=True)
+class Unbounded:
+    learning: float = 1e7
+    rate: Annotated[float, Range(0, 1e9)] = 123456.789
+    count: int = 3_000_000
+
+
+def test_a_default_of_any_size_is_shown_as_it_is(form):
+    form.show_engine(Unbounded)
+    assert form.values == {}
+    assert Unbounded(**{name: form[name].value for name in form}) == Unbounded()
+    form["learning"].field.value = 2e9
+    assert form.values == {"learning": 2e9}
+
+
+def test_a_value_finer_than_the_step_is_not_rounded(form):
+    form.show_engine(Sample, {"sigma": 0.123456, "smoothness": 33.333333})
+    assert form.values == {"sigma": 0.123456, "smoothness": 33.333333}

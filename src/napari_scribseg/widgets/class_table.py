@@ -209,6 +209,8 @@ def _make_table() -> QTableWidget:
     table.verticalHeader().setDefaultSectionSize(26)
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    edit = QAbstractItemView.EditTrigger
+    table.setEditTriggers(edit.DoubleClicked | edit.EditKeyPressed)
     table.setIconSize(QSize(16, 16))
     return table
 

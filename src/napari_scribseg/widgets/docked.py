@@ -7,6 +7,8 @@ from typing import Any
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QWidget
 
+from napari_scribseg.widgets.calm import Calm
+
 __all__ = ["Docked"]
 
 
@@ -17,8 +19,10 @@ class Docked(QWidget):
     _closed = False
 
     def event(self, event: Any) -> bool:
-        """Notice being taken out of the dock."""
-        if event.type() == QEvent.Type.ParentChange:
+        """Notice being shown for the first time, and being taken out of the dock."""
+        if event.type() == QEvent.Type.Polish:
+            Calm(self)
+        elif event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._docked = True
             elif self._docked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox, Widget
@@ -14,7 +15,9 @@ from napari_scribseg.widgets.parameters import Parameter, parameters_of
 
 __all__ = ["EngineForm"]
 
-_LARGEST = 1_000_000
+_LARGEST_INT = 2**31 - 1  # of a spin box
+_LARGEST = 1e15
+_MOST_DECIMALS = 15
 
 
 class EngineForm(QWidget):
@@ -102,6 +105,8 @@ class _Row:
                     self.auto.value = value is None
                 self._enable()
             if value is not None:
+                if self.parameter.kind == "float":  # a field rounds to its decimals
+                    self.field.native.setDecimals(max(self.field.native.decimals(), _decimals(value)))
                 self.field.value = value
 
     def connect(self, told: Any) -> None:
@@ -125,7 +130,8 @@ def _make_field(parameter: Parameter) -> Any:
         return CheckBox(text="")
     if parameter.kind == "text":
         return LineEdit()
-    low, high = max(parameter.low, -_LARGEST), min(parameter.high, _LARGEST)
+    largest = _LARGEST_INT if parameter.kind == "int" else _LARGEST
+    low, high = max(parameter.low, -largest), min(parameter.high, largest)
     if parameter.kind == "int":
         field: Any = SpinBox(min=math.ceil(low), max=math.floor(high), step=max(round(parameter.step), 1))
     else:
@@ -134,3 +140,9 @@ def _make_field(parameter: Parameter) -> Any:
     field.native.setKeyboardTracking(False)  # a value counts when it is whole, not digit by digit
     field.value = min(max(0, field.min), field.max)
     return field
+
+
+def _decimals(value: float) -> int:
+    """How many digits behind the point a number is written with."""
+    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
+    return min(max(-exponent, 0), _MOST_DECIMALS) if isinstance(exponent, int) else 0
