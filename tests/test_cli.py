@@ -199,3 +199,24 @@ def test_the_command_itself_loads_no_torch_to_list_engines():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_interrupt_inside_a_finalizer_is_not_lost():
+    code = """
+import os, signal, threading
+from napari_scribseg import cli
+
+class Kept:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+@cli.app.command()
+def work():
+    kept = Kept()
+    del kept  # Python raises KeyboardInterrupt in there, and drops it
+    threading.Event().wait(120)
+
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code, "work"], capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -242,13 +244,39 @@ def _reports(what: str, start: float, why: threading.Timer) -> Iterator[Callable
     yield tell
 
 
+def _interrupt_main() -> None:
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()  # which does not end a wait
+
+
+@contextmanager
+def _no_interrupt_lost() -> Iterator[None]:
+    """Interrupt once more where Python drops a Ctrl-C, as it does with what a finalizer or a callback raises."""
+    before = sys.unraisablehook
+
+    def hook(dropped: sys.UnraisableHookArgs) -> None:
+        if dropped.exc_type is KeyboardInterrupt:
+            threading.Timer(0.01, _interrupt_main).start()  # raised in this function, it would be dropped again
+        else:
+            before(dropped)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def main() -> None:
     """Run the command; exit status 2 for bad input, 1 for a failure, 130 when interrupted."""
     from napari_scribseg.core import InputError
 
     debug = "--debug" in sys.argv[1:]
     try:
-        app(standalone_mode=True)
+        with _no_interrupt_lost():
+            app(standalone_mode=True)
     except InputError as error:
         if debug:
             raise

@@ -5,9 +5,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
+from waiting import wait_for
 
 from napari_scribseg.batch import cluster, read_table, run_batch
 from napari_scribseg.core import InputError
@@ -78,9 +78,7 @@ def test_a_scheduler_that_goes_away_leaves_what_is_done(cohort, tmp_path, monkey
         for name, *arguments in programs
     ]
     try:
-        while not where.is_file():
-            assert running[0].poll() is None
-            time.sleep(0.05)
+        wait_for(lambda: where.is_file() or running[0].poll() is not None, "the scheduler's file")
         address = json.loads(where.read_text())["address"]
         table = cohort(60)
         with pytest.raises(cluster.SchedulerLost, match="what is done stays"):

@@ -3,12 +3,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
 from typer.testing import CliRunner
+from waiting import wait_for
 
 from napari_scribseg.cli import app
 from napari_scribseg.core import InputError
@@ -156,10 +156,9 @@ def test_a_run_asked_to_end_saves_first(pack, tmp_path):
     long = ("--samples", 100_000, *SMALL[2:])
     process = run_apart("--data", pack.path, "--out", out, *long, "--checkpoint-minutes", 0)
     try:
-        while not (out / "weights.safetensors").exists() and process.poll() is None:
-            time.sleep(0.05)
+        wait_for(lambda: (out / "weights.safetensors").exists() or process.poll() is not None, "the first weights")
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 3, err
