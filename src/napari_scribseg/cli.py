@@ -19,7 +19,7 @@ import typer
 from napari_scribseg.batch.command import batch
 from napari_scribseg.bench.command import bench
 from napari_scribseg.explore.command import app as explore
-from napari_scribseg.options import Device
+from napari_scribseg.options import AllowOutside, Device
 from napari_scribseg.study.command import study
 from napari_scribseg.train.command import app as train
 
@@ -87,6 +87,7 @@ def segment(
     ignore_geometry: Annotated[
         bool, typer.Option("--ignore-geometry", help="Accept scribbles that lie elsewhere in space.")
     ] = False,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Segment every slice of IMAGE that has strokes, and write a label volume with its geometry."""
     from napari_scribseg.headless import parse_parameters, segment_volume
@@ -106,6 +107,7 @@ def segment(
             axis=axis,
             device=device.value,
             ignore_geometry=ignore_geometry,
+            allow_outside=allow_outside,
             progress=progress,
         )
     written = list(write_labels(out, labels, volume.geometry, classes, bids_tsv=bids, itksnap=itksnap))
@@ -127,11 +129,14 @@ def engines() -> None:
 
 
 @app.command()
-def info(image: Annotated[Path, typer.Argument(help="Image file, label file or DICOM folder.")]) -> None:
+def info(
+    image: Annotated[Path, typer.Argument(help="Image file, label file or DICOM folder.")],
+    allow_outside: AllowOutside = False,
+) -> None:
     """Show what a file holds: shape, voxel size, place and values."""
     from napari_scribseg.headless import describe
 
-    for line in describe(image):
+    for line in describe(image, allow_outside=allow_outside):
         typer.echo(line)
 
 

@@ -215,9 +215,12 @@ def segment_volume(
     axis: int | None = None,
     device: str = "auto",
     ignore_geometry: bool = False,
+    allow_outside: bool = False,
     progress: Callable[[SliceDone], None] | None = None,
 ) -> tuple[LoadedVolume, LoadedVolume, NDArray[np.unsignedinteger[Any]], ClassTable]:
     """Read an image and its scribbles, and segment every slice that has strokes.
+
+    ``allow_outside`` is that of :func:`napari_scribseg.io.read_volume`, for both files.
 
     Returns
     -------
@@ -234,8 +237,8 @@ def segment_volume(
         If a file cannot be read, the grids differ (unless ``ignore_geometry``), or :func:`segment_strokes` refuses.
     """
     chosen = get_engine(engine, **(parameters or {}))
-    strokes = read_labels(scribbles)
-    picture = read_volume(image)
+    strokes = read_labels(scribbles, allow_outside=allow_outside)
+    picture = read_volume(image, allow_outside=allow_outside)
     if picture.geometry.shape == strokes.geometry.shape and not (
         ignore_geometry or same_grid(picture.geometry, strokes.geometry)
     ):
@@ -286,7 +289,7 @@ def write_demo_input(folder: Path) -> DemoInput:
     return DemoInput(image, scribbles, sample.classes.background)
 
 
-def describe(path: Path) -> list[str]:
+def describe(path: Path, *, allow_outside: bool = False) -> list[str]:
     """What a file holds, as lines for people: format, shape, voxel size, orientation, values and classes.
 
     Raises
@@ -306,7 +309,7 @@ def describe(path: Path) -> list[str]:
             return lines
     else:
         lines = [str(path)]
-    volume = read_volume(path)
+    volume = read_volume(path, allow_outside=allow_outside)
     array, geometry = volume.array, volume.geometry
     unit = "mm" if geometry.unit == "millimeter" else "px"
     lines += [
@@ -320,5 +323,5 @@ def describe(path: Path) -> list[str]:
         lines.append(f"axes run towards {', '.join(str(c) for c in codes)} (RAS+)")
         lines.append(f"first voxel at ({', '.join(f'{v:.2f}' for v in geometry.affine[:3, 3])}) mm")
     if is_label_file(path):
-        lines += [f"class    {c.id} {c.name}" for c in read_labels(path).classes]
+        lines += [f"class    {c.id} {c.name}" for c in read_labels(path, allow_outside=allow_outside).classes]
     return lines

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-__all__ = ["Device"]
+import typer
+
+__all__ = ["AllowOutside", "Device"]
 
 
 class Device(StrEnum):
@@ -14,3 +17,9 @@ class Device(StrEnum):
     cpu = "cpu"
     cuda = "cuda"
     mps = "mps"
+
+
+AllowOutside = Annotated[
+    bool,
+    typer.Option("--allow-outside", help="Read data files that a .mhd or .nhdr names outside of its own folder."),
+]

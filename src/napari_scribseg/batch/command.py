@@ -8,11 +8,12 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from napari_scribseg.options import AllowOutside, Device
 
 if TYPE_CHECKING:
     from napari_scribseg.batch.jobs import Job, Outcome
@@ -23,15 +24,6 @@ __all__ = ["batch"]
 
 log = logging.getLogger("scribseg")
 _SOME_FAILED = 1
-
-
-class Device(StrEnum):
-    """Where an engine computes."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
 
 
 def batch(
@@ -62,6 +54,7 @@ def batch(
     ignore_geometry: Annotated[
         bool, typer.Option("--ignore-geometry", help="Accept scribbles that lie elsewhere in space.")
     ] = False,
+    allow_outside: AllowOutside = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write also over labels that are not by this command, or were changed.")
     ] = False,
@@ -87,6 +80,7 @@ def batch(
                 scheduler=scheduler,
                 device=device.value,
                 ignore_geometry=ignore_geometry,
+                allow_outside=allow_outside,
                 overwrite=overwrite,
                 retry_failed=retry_failed,
                 progress=progress,

@@ -66,7 +66,7 @@ class Task:
         The value of every field of the engine, as JSON has it: what a record is compared with.
     device : str
         Where to compute.
-    ignore_geometry, overwrite, retry_failed : bool
+    ignore_geometry, allow_outside, overwrite, retry_failed : bool
         See :func:`napari_scribseg.batch.run_batch`.
     run : str
         Names this run; the same for all of its tasks.
@@ -79,6 +79,7 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
     ignore_geometry: bool = False
+    allow_outside: bool = False
     overwrite: bool = False
     retry_failed: bool = True
     run: str = ""

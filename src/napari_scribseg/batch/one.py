@@ -85,6 +85,7 @@ def _compute(task: Task) -> tuple[list[list[Any]], int, tuple[str, ...]]:
             axis=job.axis,
             device=task.device,
             ignore_geometry=task.ignore_geometry,
+            allow_outside=task.allow_outside,
             progress=count,
         )
         try:

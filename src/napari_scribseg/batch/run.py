@@ -39,6 +39,7 @@ def run_batch(
     scheduler: str | None = None,
     device: str = "auto",
     ignore_geometry: bool = False,
+    allow_outside: bool = False,
     overwrite: bool = False,
     retry_failed: bool = True,
     progress: Progress | None = None,
@@ -68,6 +69,8 @@ def run_batch(
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     ignore_geometry : bool
         Take scribbles that lie elsewhere in space than their image as they are.
+    allow_outside : bool
+        Whether data files that a header names may lie outside of its folder.
     overwrite : bool
         Write also over files that are no results of this command, or that were changed since.
     retry_failed : bool
@@ -105,6 +108,7 @@ def run_batch(
         settings,
         device=device,
         ignore_geometry=ignore_geometry,
+        allow_outside=allow_outside,
         overwrite=overwrite,
         retry_failed=retry_failed,
         run=f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}",

@@ -92,8 +92,9 @@ class Image:
         return cls(data, tuple(float(s) for s in spacing), affine)
 
     @classmethod
-    def read(cls, path: str | PathLike[str]) -> Image:
-        """Read a 2D or 3D image file with its geometry; see :func:`napari_scribseg.io.read_volume` for the formats.
+    def read(cls, path: str | PathLike[str], *, allow_outside: bool = False) -> Image:
+        """Read a 2D or 3D image file with its geometry; see :func:`napari_scribseg.io.read_volume` for the formats and
+        for ``allow_outside``.
 
         Raises
         ------
@@ -102,7 +103,7 @@ class Image:
         """
         from napari_scribseg.io import read_volume
 
-        volume = read_volume(path)
+        volume = read_volume(path, allow_outside=allow_outside)
         return cls.from_array(np.asarray(volume.array), volume.geometry.spacing, volume.geometry.affine)
 
     @property

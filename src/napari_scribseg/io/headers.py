@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_scribseg.core import InputError
+from napari_scribseg.io.data_files import data_files, numbered_names
 from napari_scribseg.io.limits import check_declared
 
 __all__ = ["check_metaimage", "check_nrrd", "nrrd_fields"]
 
 _MOST_HEADER = 16 << 20
+# Where a line cannot be understood, ITK's copy of teem writes it into a message of 1024 characters, however long it is.
+_MOST_LINE = 500
+_MOST_META_LINE = 1 << 14
+_NRRD_NAMES = (
+    "axis maxs", "axis mins", "block size", "byte skip", "centers", "content", "data file", "dimension", "encoding",
+    "endian", "kinds", "labels", "line skip", "max", "measurement frame", "min", "number", "old max", "old min",
+    "sample units", "sizes", "space", "space dimension", "space directions", "space origin", "space units", "spacings",
+    "thicknesses", "type", "units",
+)  # fmt: skip
+_NRRD_FIELDS = {name.replace(" ", ""): name for name in _NRRD_NAMES} | {"centerings": "centers"}
 _NRRD_BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
@@ -40,143 +53,215 @@ class _Declared:
     shape: tuple[int, ...]
     voxel_bytes: int
     encoding: str
-    stored: int | None
+    stored: int
 
 
-def check_nrrd(path: Path) -> dict[str, str]:
+def check_nrrd(path: Path, *, allow_outside: bool = False) -> dict[str, str]:
     """Compare what an NRRD header declares with the file and the memory; returns its fields.
+
+    Parameters
+    ----------
+    path : Path
+        The file with the header.
+    allow_outside : bool
+        Whether its data files may lie outside of its folder.
 
     Raises
     ------
     InputError
-        If the file is no NRRD, a field that is needed is missing or senseless, the data file is missing, or the data is
-        shorter than declared or larger than the memory.
+        If the file is no NRRD, a line of its header is none, a field that is needed is missing or senseless, a data
+        file is missing, no regular file or not allowed, or the data is shorter than declared or larger than the memory.
     """
-    fields, offset = nrrd_fields(path)
+    fields, offset, listed = _nrrd_header(path)
     shape = _numbers(path, "sizes", fields.get("sizes"))
     if fields.get("dimension", "").strip() != str(len(shape)):
         raise InputError(
-            f"{path.name}: its header declares the dimension {fields.get('dimension', 'nothing')!r} and "
+            f"{path.name}: its header declares the dimension {fields.get('dimension', 'nothing')[:80]!r} and "
             f"{len(shape)} sizes; they must agree"
         )
     kind = fields.get("type", "").lower()
     if kind not in _NRRD_BYTES:
-        raise InputError(f"{path.name}: its header declares the type {kind!r}; a number type of NRRD is expected")
+        raise InputError(f"{path.name}: its header declares the type {kind[:80]!r}; a number type of NRRD is expected")
     encoding = fields.get("encoding", "").lower()
     if encoding not in _NRRD_ENCODINGS:
-        raise InputError(f"{path.name}: its header declares the encoding {encoding!r}; raw or gzip is expected")
-    skip = _whole(fields.get("byte skip", fields.get("byteskip", "0")))
-    data = fields.get("data file", fields.get("datafile"))
-    stored = path.stat().st_size - offset if data is None else _bytes_in(path, data)
-    if stored is not None and skip > 0:
-        stored -= skip
+        raise InputError(f"{path.name}: its header declares the encoding {encoding[:80]!r}; raw or gzip is expected")
+    skip = _whole(path, "byte skip", fields.get("byte skip", "0"), least=-1)
+    _whole(path, "line skip", fields.get("line skip", "0"))
+    data = fields.get("data file")
+    if data is None:
+        stored = path.stat().st_size - offset - max(skip, 0)
+    else:
+        if listed is not None:
+            names: Sequence[str] = listed
+        else:
+            names = numbered_names(path, data) if "%" in data else (data,)
+        files = data_files(path, names, allow_outside=allow_outside)
+        stored = sum(max(file.stat().st_size - max(skip, 0), 0) for file in files)
     _check(path, _Declared(shape, _NRRD_BYTES[kind], _NRRD_ENCODINGS[encoding], stored))
     return fields
 
 
-def nrrd_fields(path: Path) -> tuple[dict[str, str], int]:
-    """The fields and key/value pairs of an NRRD header, field names in lower case, and where the data begins."""
+def nrrd_fields(path: Path) -> dict[str, str]:
+    """The fields and key/value pairs of an NRRD header; fields by their names in the format's description.
+
+    Raises
+    ------
+    InputError
+        If the file is no NRRD, or a line of its header is no field, pair or comment.
+    """
+    return _nrrd_header(path)[0]
+
+
+def _nrrd_header(path: Path) -> tuple[dict[str, str], int, list[str] | None]:
+    """The fields, where the data begins, and the names below ``data file: LIST``."""
     fields: dict[str, str] = {}
+    listed: list[str] | None = None
     with path.open("rb") as file:
-        if not re.fullmatch(rb"NRRD\d{4}\s*", file.readline(64)):
+        if not re.fullmatch(rb"NRRD000[1-5]\r?\n", file.readline(64)):
             raise InputError(f"{path.name}: it does not begin as an NRRD file does")
         for raw in iter(lambda: file.readline(_MOST_HEADER), b""):
             if file.tell() > _MOST_HEADER:
                 raise InputError(f"{path.name}: its header is longer than {_MOST_HEADER >> 20} MiB; it is damaged")
-            line = raw.decode("utf-8", errors="replace").rstrip("\r\n")
-            if not line:
+            line = _line(path, raw)
+            if listed is not None:
+                listed.append(line)
+            elif not line:
                 break
-            if line.startswith("#"):
-                continue
-            key, pair, value = line.partition(":=")
-            field, colon, text = line.partition(": ")
-            if pair and not (colon and len(field) < len(key)):
-                fields[key] = _unescaped(value)
-            elif colon:
-                fields[field.strip().lower()] = text.strip()
-        return fields, file.tell()
+            elif not line.startswith("#"):
+                _add_nrrd(path, fields, line)
+                if fields.get("data file", "").split()[:1] == ["LIST"]:
+                    listed = []
+        return fields, file.tell(), listed
+
+
+def _line(path: Path, raw: bytes) -> str:
+    """A line of a header without its end; bytes that end a line or a text for one library only are refused."""
+    line = raw.removesuffix(b"\n").removesuffix(b"\r")
+    if re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", line):
+        raise InputError(f"{path.name}: its header holds control characters in {line[:40]!r}; it is damaged")
+    return line.decode("utf-8", errors="replace")
+
+
+def _add_nrrd(path: Path, fields: dict[str, str], line: str) -> None:
+    key, pair, value = line.partition(":=")
+    field, colon, text = line.partition(": ")
+    if pair and not (colon and len(field) < len(key)):
+        fields[key] = _unescaped(value)
+        return
+    name = _NRRD_FIELDS.get(field.strip().lower().replace(" ", "")) if colon else None
+    if name is None:
+        raise InputError(f"{path.name}: the line {line[:60]!r} of its header is no field of NRRD and no key:=value")
+    if name in fields:
+        raise InputError(f"{path.name}: its header has the field {name!r} twice; once is expected")
+    if len(line) > _MOST_LINE and name != "content":
+        raise InputError(
+            f"{path.name}: its header field {name!r} has {len(line)} characters; at most {_MOST_LINE} are expected"
+        )
+    fields[name] = text.strip()
 
 
 def _unescaped(value: str) -> str:
     return re.sub(r"\\(.)", lambda match: "\n" if match[1] == "n" else match[1], value)
 
 
-def check_metaimage(path: Path) -> None:
+def check_metaimage(path: Path, *, allow_outside: bool = False) -> None:
     """Compare what a MetaImage header (.mha, .mhd) declares with the file and the memory.
 
-    Raises
-    ------
-    InputError
-        As :func:`check_nrrd`.
+    Parameters and errors as of :func:`check_nrrd`.
     """
-    fields, offset = _metaimage_fields(path)
+    fields, offset, listed = _metaimage_header(path)
     shape = _numbers(path, "DimSize", fields.get("DimSize"))
     if fields.get("NDims", "") != str(len(shape)):
         raise InputError(
-            f"{path.name}: its header declares NDims {fields.get('NDims', 'nothing')!r} and {len(shape)} sizes; "
+            f"{path.name}: its header declares NDims {fields.get('NDims', 'nothing')[:80]!r} and {len(shape)} sizes; "
             "they must agree"
         )
     kind = fields.get("ElementType", "").removeprefix("MET_").removesuffix("_ARRAY")
     if kind not in _META_BYTES:
-        raise InputError(f"{path.name}: its header declares the type {kind!r}; a number type of MetaImage is expected")
-    channels = _whole(fields.get("ElementNumberOfChannels", "1"))
+        raise InputError(
+            f"{path.name}: its header declares the type {kind[:80]!r}; a number type of MetaImage is expected"
+        )
+    channels = _whole(path, "ElementNumberOfChannels", fields.get("ElementNumberOfChannels", "1"), least=1)
+    skip = _whole(path, "HeaderSize", fields.get("HeaderSize", "0"), least=-1)
     encoding = "deflate" if fields.get("CompressedData", "").lower() in ("true", "1") else "raw"
     if fields.get("BinaryData", "true").lower() in ("false", "0"):
         encoding = "text"
-    data = fields["ElementDataFile"]
-    stored = path.stat().st_size - offset if data.upper() == "LOCAL" else _bytes_in(path, data)
-    if stored is not None and "CompressedDataSize" in fields and encoding == "deflate":
-        size = _whole(fields["CompressedDataSize"])
+    stored = _metaimage_bytes(path, fields["ElementDataFile"], listed, shape, offset, allow_outside=allow_outside)
+    if "CompressedDataSize" in fields and encoding == "deflate":
+        size = _whole(path, "CompressedDataSize", fields["CompressedDataSize"])
         if size > stored:
             raise InputError(
                 f"{path.name}: its header declares {size} bytes of compressed data, but there are {stored}; it is "
                 "truncated or its header is damaged"
             )
+    stored -= max(skip, 0)
     _check(path, _Declared((*shape, channels) if channels != 1 else shape, _META_BYTES[kind], encoding, stored))
 
 
-def _metaimage_fields(path: Path) -> tuple[dict[str, str], int]:
+def _metaimage_bytes(
+    path: Path, data: str, listed: list[str], shape: tuple[int, ...], offset: int, *, allow_outside: bool
+) -> int:
+    """Bytes of pixels in the data files, of which there must be as many as the shape needs: ITK does not count them."""
+    if data in ("LOCAL", "Local", "local"):
+        return path.stat().st_size - offset
+    if data.startswith("LIST"):
+        word = re.match(r"\S+\s+(\d)", data)
+        axes = int(word[1]) if word and 0 < int(word[1]) <= len(shape) else len(shape) - 1
+        names: Sequence[str] = listed
+        wanted = math.prod(shape[axes:])
+    elif "%" in data:
+        names, wanted = numbered_names(path, data, last=shape[-1]), shape[-1]
+    else:
+        names, wanted = (data,), 1
+    files = data_files(path, names, allow_outside=allow_outside)
+    if len(files) != wanted:
+        raise InputError(
+            f"{path.name}: its header names {len(files)} data files; {wanted} are expected for its DimSize"
+        )
+    return min(file.stat().st_size for file in files) * wanted
+
+
+def _metaimage_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
+    """The fields, where the data begins, and the names below ``ElementDataFile = LIST``."""
     fields: dict[str, str] = {}
     with path.open("rb") as file:
         while "ElementDataFile" not in fields:
-            line = file.readline(1 << 16)
-            key, equals, value = line.decode("latin-1").partition("=")
-            if not equals or file.tell() > _MOST_HEADER:
+            raw = file.readline(_MOST_META_LINE)
+            key, equals, value = _line(path, raw).partition("=")
+            key = key.strip()
+            if not (equals and raw.endswith(b"\n") and re.fullmatch(r"[^:]{1,200}", key)) or file.tell() > _MOST_HEADER:
                 raise InputError(f"{path.name}: its header is no MetaImage header, or it is cut off")
-            fields[key.strip()] = value.strip()
-        return fields, file.tell()
+            if key in fields:
+                raise InputError(f"{path.name}: its header has the field {key[:80]!r} twice; once is expected")
+            fields[key] = value.strip()
+        offset = file.tell()
+        listed = []
+        if fields["ElementDataFile"].startswith("LIST"):
+            listed = [_line(path, raw).strip() for raw in file.read(_MOST_HEADER).splitlines()]
+        return fields, offset, [name for name in listed if name]
 
 
 def _numbers(path: Path, field: str, text: str | None) -> tuple[int, ...]:
+    """Sizes of 2 to 5 axes: four, and the list or the channels of an NRRD file."""
     words = (text or "").split()
     if not words or not all(re.fullmatch(r"-?\d{1,18}", word) for word in words):
-        raise InputError(f"{path.name}: its header declares the {field} {text!r}; whole numbers are expected")
+        shown = text if text is None else text[:80]
+        raise InputError(f"{path.name}: its header declares the {field} {shown!r}; whole numbers are expected")
+    if not 2 <= len(words) <= 5:
+        raise InputError(f"{path.name}: it has {len(words)} axes; 2 to 4 are expected")
     return tuple(map(int, words))
 
 
-def _whole(text: str) -> int:
-    return int(text) if re.fullmatch(r"-?\d{1,18}", text.strip()) else 0
-
-
-def _bytes_in(path: Path, data: str) -> int | None:
-    """The size of a detached data file; None for lists and patterns of files, which their reader checks."""
-    if data.upper().split()[:1] == ["LIST"] or "%" in data:
-        return None
-    file = path.parent / data
-    if not file.is_file():
+def _whole(path: Path, field: str, text: str, *, least: int = 0) -> int:
+    if not re.fullmatch(r"-?\d{1,18}", text.strip()) or int(text) < least:
         raise InputError(
-            f"{path.name}: its data file {data or 'without a name'} is missing; it is expected in the same folder"
+            f"{path.name}: its header declares the {field} {text[:80]!r}; a whole number from {least} is expected"
         )
-    return file.stat().st_size
+    return int(text)
 
 
 def _check(path: Path, declared: _Declared) -> None:
     """Two copies are taken: the library's and the array's."""
     check_declared(
-        path,
-        declared.shape,
-        declared.voxel_bytes,
-        declared.stored or 0,
-        encoding=declared.encoding if declared.stored is not None else "unknown",
-        copies=2,
+        path, declared.shape, declared.voxel_bytes, max(declared.stored, 0), encoding=declared.encoding, copies=2
     )

@@ -36,8 +36,15 @@ _SPACES = {
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def read_nrrd(path: Path) -> LoadedVolume:
+def read_nrrd(path: Path, *, allow_outside: bool = False) -> LoadedVolume:
     """Read an NRRD file; a segmentation of 3D Slicer becomes one label volume with its classes.
+
+    Parameters
+    ----------
+    path : Path
+        The file with the header.
+    allow_outside : bool
+        Whether data files that it names may lie outside of its folder.
 
     Raises
     ------
@@ -45,7 +52,7 @@ def read_nrrd(path: Path) -> LoadedVolume:
         If the file is no NRRD, is truncated, declares more than it holds or than fits the memory, or cannot be
         understood as a 2D, 3D or 4D image.
     """
-    fields = check_nrrd(path)
+    fields = check_nrrd(path, allow_outside=allow_outside)
     volume = volume_of(_read(path, "NrrdImageIO"), stem(path), path.name)
     affine = _declared_affine(fields)
     if affine is not None:
@@ -77,15 +84,12 @@ def _declared_affine(fields: dict[str, str]) -> NDArray[np.float64] | None:
     return affine[:, [2, 1, 0, 3]] + 0.0
 
 
-def read_metaimage(path: Path) -> LoadedVolume:
+def read_metaimage(path: Path, *, allow_outside: bool = False) -> LoadedVolume:
     """Read a MetaImage (``.mha``, or ``.mhd`` with its data file).
 
-    Raises
-    ------
-    InputError
-        As :func:`read_nrrd`.
+    Parameters and errors as of :func:`read_nrrd`.
     """
-    check_metaimage(path)
+    check_metaimage(path, allow_outside=allow_outside)
     return volume_of(_read(path, "MetaImageIO"), stem(path), path.name)
 
 

@@ -37,8 +37,15 @@ LABEL_EXTENSIONS = (
 )
 
 
-def read_labels(path: str | PathLike[str]) -> LoadedVolume:
+def read_labels(path: str | PathLike[str], *, allow_outside: bool = False) -> LoadedVolume:
     """Read a label volume.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A file with one of the extensions of images.
+    allow_outside : bool
+        As of :func:`read_volume`.
 
     Returns
     -------
@@ -52,7 +59,7 @@ def read_labels(path: str | PathLike[str]) -> LoadedVolume:
         If the file cannot be read, has channels, or does not hold whole numbers from 0 to 65535.
     """
     file = Path(path).expanduser()
-    loaded = read_volume(file)
+    loaded = read_volume(file, allow_outside=allow_outside)
     if loaded.channels:
         raise InputError(f"{file.name}: it has {loaded.array.shape[-1]} channels; a label volume has one")
     array, ids = as_labels(loaded.array, file.name)
@@ -76,7 +83,7 @@ def is_label_file(path: str | PathLike[str]) -> bool:
 
         if has_label_intent(file):
             return True
-    if extension(file) in NRRD and (extension(file) == SEGMENTATION or is_segmentation(nrrd_fields(file)[0])):
+    if extension(file) in NRRD and (extension(file) == SEGMENTATION or is_segmentation(nrrd_fields(file))):
         return True
     return bool(tables_beside(file))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_scribseg.core import InputError
 from napari_scribseg.io.loaded import LoadedVolume
 
-__all__ = ["IMAGE_EXTENSIONS", "extension", "read_volume", "stem"]
+__all__ = ["IMAGE_EXTENSIONS", "check_regular", "extension", "read_volume", "stem"]
 
 NIFTI = (".nii", ".nii.gz")
 NRRD = (".nrrd", ".nhdr", ".seg.nrrd")
@@ -35,7 +35,21 @@ def stem(path: Path) -> str:
     return (path.name[:-cut] if cut else path.name) or path.name
 
 
-def read_volume(path: str | PathLike[str], *, series: str | None = None) -> LoadedVolume:
+def check_regular(file: Path) -> None:
+    """Ask before a file is opened: a pipe would never end, and a device is no file.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not a regular one.
+    """
+    if not file.exists():
+        raise InputError(f"there is no file {file}")
+    if not file.is_file():
+        raise InputError(f"{file.name}: it is a device, a pipe or a socket; a regular file is expected")
+
+
+def read_volume(path: str | PathLike[str], *, series: str | None = None, allow_outside: bool = False) -> LoadedVolume:
     """Read an image.
 
     Parameters
@@ -45,6 +59,9 @@ def read_volume(path: str | PathLike[str], *, series: str | None = None) -> Load
     series : str, optional
         Which series of the folder, by its ``identity`` in :func:`napari_scribseg.io.list_series`; needed where there
         are several.
+    allow_outside : bool
+        Whether data files that a header names (``.mhd``, ``.nhdr``) may lie outside of the header's folder. Say so only
+        for a file whose origin you trust: it can name any file that you may read.
 
     Returns
     -------
@@ -64,14 +81,13 @@ def read_volume(path: str | PathLike[str], *, series: str | None = None) -> Load
             from napari_scribseg.io.dicom import read_series
 
             return read_series(file, series)
-        return _read_file(file)
+        return _read_file(file, allow_outside)
     except OSError as error:
         raise InputError(f"{file}: it cannot be read ({error.strerror or error})") from error
 
 
-def _read_file(file: Path) -> LoadedVolume:
-    if not file.exists():
-        raise InputError(f"there is no file {file}")
+def _read_file(file: Path, allow_outside: bool) -> LoadedVolume:
+    check_regular(file)
     kind = extension(file)
     if kind in NIFTI:
         from napari_scribseg.io.nifti import read_nifti
@@ -80,11 +96,11 @@ def _read_file(file: Path) -> LoadedVolume:
     if kind in NRRD:
         from napari_scribseg.io.itk import read_nrrd
 
-        return read_nrrd(file)
+        return read_nrrd(file, allow_outside=allow_outside)
     if kind in METAIMAGE:
         from napari_scribseg.io.itk import read_metaimage
 
-        return read_metaimage(file)
+        return read_metaimage(file, allow_outside=allow_outside)
     if kind in TIFF:
         from napari_scribseg.io.planar import read_tiff
 

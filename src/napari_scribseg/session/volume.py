@@ -154,11 +154,11 @@ class Volume:
         return cls(array, geometry, channels, None if source is None else str(source))
 
     @classmethod
-    def read(cls, path: str | PathLike[str]) -> Volume:
+    def read(cls, path: str | PathLike[str], *, allow_outside: bool = False) -> Volume:
         """Read an image file; see :func:`napari_scribseg.io.read_volume` for the formats and the errors."""
         from napari_scribseg.io import read_volume
 
-        loaded = read_volume(path)
+        loaded = read_volume(path, allow_outside=allow_outside)
         return cls.from_array(loaded.array, loaded.geometry, channels=loaded.channels, source=path)
 
     @property

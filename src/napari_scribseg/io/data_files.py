@@ -1,0 +1,95 @@
+"""The data files that a header of NRRD or MetaImage names: found and looked at before a library opens them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from napari_scribseg.core import InputError
+
+__all__ = ["data_files", "numbered_names"]
+
+_PATTERN = re.compile(r"[^%\s]*%(0[1-9])?d[^%\s]*")
+_MOST_FILES = 100_000
+
+
+def data_files(header: Path, names: Iterable[str], *, allow_outside: bool) -> tuple[Path, ...]:
+    """The files that a header names, each of them a regular file in the header's folder or below it.
+
+    Parameters
+    ----------
+    header : Path
+        The header file; relative names start at its folder.
+    names : iterable of str
+        As the header has them.
+    allow_outside : bool
+        Whether they may lie anywhere.
+
+    Raises
+    ------
+    InputError
+        If there is no name, a file is missing, is no regular file (a device, a pipe, a folder), or lies elsewhere.
+    """
+    folders = {header.parent.resolve(), header.resolve().parent}
+    found = []
+    for name in names:
+        # ITK takes these two for whole paths, and would look for them where the program was started.
+        if name[:1] == "~" or (name[1:2] == ":" and not Path(name).is_absolute()):
+            raise InputError(f"{header.name}: its data file is called {name[:80]!r}; a plain file name is expected")
+        file = (header.parent / name).resolve()
+        if not allow_outside and not any(file.is_relative_to(folder) for folder in folders):
+            raise InputError(
+                f"{header.name}: its data file {name[:80]!r} lies outside of its folder; copy it there, or allow it "
+                "(--allow-outside on the command line, allow_outside=True in Python)"
+            )
+        if not name or not file.exists():
+            raise InputError(
+                f"{header.name}: its data file {name[:80] or 'without a name'} is missing; it is expected in the same "
+                "folder"
+            )
+        if not file.is_file():
+            raise InputError(f"{header.name}: its data file {name[:80]!r} is not a regular file")
+        found.append(file)
+    if not found:
+        raise InputError(f"{header.name}: its list of data files is empty; at least one name is expected")
+    return tuple(found)
+
+
+def numbered_names(header: Path, text: str, last: int | None = None) -> tuple[str, ...]:
+    """The names that a pattern with one number stands for, such as ``slice%03d.raw 1 20 1``.
+
+    The pattern becomes a format string of C in ITK, so that it may hold one ``%d`` or ``%0Nd`` with N from 1 to 9, and
+    nothing else.
+
+    Parameters
+    ----------
+    header : Path
+        The header file.
+    text : str
+        The pattern, and the first number, the last number and the step.
+    last : int, optional
+        The last number where the header may leave the numbers out, and they then start at 1; else they are needed.
+
+    Raises
+    ------
+    InputError
+        If the pattern is another one, or the numbers make no range, or one of more than 100,000 files.
+    """
+    pattern, *words = text.split() or [""]
+    numbers = [int(word) if re.fullmatch(r"[+-]?\d{1,9}", word) else None for word in words[:3]]
+    if last is not None:
+        numbers += [1, last, 1][len(numbers) :]
+    if not _PATTERN.fullmatch(pattern) or "%" in str(header.parent) or None in numbers or len(numbers) < 3:
+        raise InputError(
+            f"{header.name}: its data files are {text[:80]!r}; a pattern such as 'slice%03d.raw 1 20 1' is expected, "
+            "with one %d or %0Nd, N from 1 to 9, and no % elsewhere in the path"
+        )
+    first, end, step = (n for n in numbers if n is not None)
+    count = 0 if step == 0 else (end - first) // step + 1
+    if not 0 < count <= _MOST_FILES:
+        raise InputError(
+            f"{header.name}: its data files are numbered from {first} to {end} in steps of {step}; 1 to {_MOST_FILES} "
+            "files are expected"
+        )
+    return tuple(pattern % n for n in range(first, first + count * step, step))

@@ -1,0 +1,189 @@
+"""Headers that name other files: what they may name, and what becomes a format string in C."""
+
+import os
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from napari_scribseg.core import Image, InputError
+from napari_scribseg.headless import describe
+from napari_scribseg.io import read_labels, read_volume
+
+VOXELS = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
+NHDR = """NRRD0004
+type: int16
+dimension: 3
+sizes: 7 6 5
+endian: little
+encoding: raw
+data file: {}
+"""
+MHD = """NDims = 3
+BinaryData = True
+BinaryDataByteOrderMSB = False
+DimSize = 7 6 5
+ElementType = MET_SHORT
+ElementDataFile = {}
+"""
+
+
+@pytest.fixture(params=["nhdr", "mhd"])
+def header(request, tmp_path):
+    """Write a header that names a data file, in a folder of its own."""
+    folder = tmp_path / "case"
+    folder.mkdir()
+
+    def write(data):
+        path = folder / f"i.{request.param}"
+        path.write_text({"nhdr": NHDR, "mhd": MHD}[request.param].format(data.rstrip()))
+        return path
+
+    return write
+
+
+def refused(path, words, **keywords):
+    with pytest.raises(InputError, match=words) as told:
+        read_volume(path, **keywords)
+    assert "\n" not in str(told.value)
+
+
+def test_slices_by_number_and_by_list(header):
+    path = header("s%03d.raw 1 5 1")
+    for n, plane in enumerate(VOXELS, start=1):
+        (path.parent / f"s{n:03d}.raw").write_bytes(plane.tobytes())
+    np.testing.assert_array_equal(read_volume(path).array, VOXELS)
+    header("s%03d.raw 5 1 -1" if path.suffix == ".nhdr" else "s%03d.raw")
+    np.testing.assert_array_equal(read_volume(path).array, VOXELS[::-1] if path.suffix == ".nhdr" else VOXELS)
+    header("LIST\n" + "".join(f"s{n:03d}.raw\n" for n in (2, 1, 3, 4, 5)))
+    np.testing.assert_array_equal(read_volume(path).array, VOXELS[[1, 0, 2, 3, 4]])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["%s 1 3 1", "%d%n 1 5 1", "%d%d 1 5 1", "%n", "%*d 1 5 1", "%99d 1 5 1", "%010d 1 5 1", "%5d 1 5 1", "%ld 1 5 1",
+     "%x 1 5 1", "100%.raw", "%%d 1 5 1", "s%d.raw 1 5 x", "s%d.raw 1 99999999999 1"],
+)  # fmt: skip
+def test_a_format_string_of_another_kind_is_refused(header, pattern):
+    refused(header(pattern), "a pattern such as")
+
+
+@pytest.mark.parametrize("numbers", ["1 5 0", "5 1 1", "1 200000000 1"])
+def test_numbers_that_make_no_list_of_files_are_refused(header, numbers):
+    refused(header(f"s%d.raw {numbers}"), "in steps of")
+
+
+def test_a_folder_with_a_percent_sign_is_no_part_of_a_format_string(header):
+    path = header("s%d.raw 1 5 1")
+    folder = path.parent.with_name("50%n")
+    path.parent.rename(folder)
+    refused(folder / path.name, "no % elsewhere in the path")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "/dev/zero", "../outside.raw", "LIST\n../outside.raw", "link.raw"])
+def test_files_outside_of_the_folder_are_read_only_where_it_is_allowed(header, name):
+    path = header(name)
+    outside = path.parent.parent / "outside.raw"
+    outside.write_bytes(VOXELS.tobytes())
+    (path.parent / "link.raw").symlink_to(outside)
+    refused(path, r"lies outside of its folder; copy it there, or allow it .--allow-outside")
+    if name in ("../outside.raw", "link.raw"):
+        np.testing.assert_array_equal(read_volume(path, allow_outside=True).array, VOXELS)
+        np.testing.assert_array_equal(read_labels(path, allow_outside=True).array, VOXELS)
+        assert Image.read(path, allow_outside=True).shape == VOXELS.shape
+        assert any("int16" in line for line in describe(path, allow_outside=True))
+    elif name != "/etc/passwd":
+        words = {
+            "/dev/zero": "not a regular file",
+            ".nhdr": "expected 5 filenames",
+            ".mhd": "names 1 data files; 5 are",
+        }
+        refused(path, words[name if name in words else path.suffix], allow_outside=True)
+
+
+def test_a_header_and_its_data_may_both_be_links_into_one_store(header):
+    path = header("i.raw")
+    (path.parent / "i.raw").write_bytes(VOXELS.tobytes())
+    linked = path.parent.parent / "linked"
+    linked.mkdir()
+    for file in (path.name, "i.raw"):
+        (linked / file).symlink_to(path.parent / file)
+    np.testing.assert_array_equal(read_volume(linked / path.name).array, VOXELS)
+
+
+@pytest.mark.parametrize("name", ["pipe", "LIST\npipe\n", "pipe%d 1 1 1", "folder"])
+def test_pipes_and_folders_are_no_data_files(header, name):
+    path = header(name)
+    os.mkfifo(path.parent / "pipe")
+    os.mkfifo(path.parent / "pipe1")
+    (path.parent / "folder").mkdir()
+    refused(path, "not a regular file")
+
+
+@pytest.mark.parametrize("name", ["~/x.raw", "a:x.raw", "LIST\n~root/x.raw"])
+def test_names_that_itk_looks_for_elsewhere_are_refused(header, name):
+    refused(header(name), "a plain file name is expected")
+
+
+@pytest.mark.parametrize("names", ["s%d.raw 1 4 1", "s%d.raw 1 6 1", "LIST\ns1.raw", "LIST 1\n" + "s1.raw\n" * 5])
+def test_fewer_and_more_data_files_than_slices_are_refused(header, names):
+    path = header(names)
+    for n in range(1, 7):
+        (path.parent / f"s{n}.raw").write_bytes(VOXELS[0].tobytes())
+    refused(
+        path,
+        r"expected \d+ filenames|names \d data files; \d+ are expected|the file holds|couldn't parse|cannot be read",
+    )
+
+
+def test_a_slice_that_is_too_short_is_told(header):
+    path = header("s%d.raw 1 5 1")
+    for n in range(1, 6):
+        (path.parent / f"s{n}.raw").write_bytes(VOXELS[0].tobytes()[: 10 if n == 3 else None])
+    refused(path, "the file holds|cannot be read")
+
+
+def test_an_empty_list_is_refused(header):
+    refused(header("LIST\n"), "its list of data files is empty")
+
+
+@pytest.mark.parametrize("name", ["i.nii", "i.nii.gz", "i.nrrd", "i.mha", "i.tif", "i.png", "i.dcm"])
+def test_a_pipe_is_no_image(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    refused(tmp_path / name, "a regular file is expected")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("x" * 1000 + ": 1", "is no field of NRRD"),
+        ("x" * 1000, "is no field of NRRD"),
+        ("space: " + "1 " * 500, "has 1007 characters"),
+        ("space directions: " + '"' * 1000, "has 1018 characters"),
+        ("line skip: " + "y" * 1000, "has 1011 characters"),
+        ("line skip: y", "the line skip 'y'"),
+        ("sizes: 7 6 5", "the field 'sizes' twice"),
+        ("datafile: a\ndata file: b", "the field 'data file' twice"),
+        ("content: a\rsizes: 70000 70000 70000", "control characters"),
+        ("space: a\0b", "control characters"),
+    ],
+)
+def test_lines_that_the_library_cannot_take_are_told(tmp_path, line, words):
+    lines = ["NRRD0004", "type: int16", "dimension: 3", "sizes: 7 6 5", "endian: little", line, "encoding: raw"]
+    (tmp_path / "i.nrrd").write_bytes("\n".join([*lines, "", ""]).encode() + VOXELS.tobytes())
+    refused(tmp_path / "i.nrrd", words)
+
+
+def test_long_texts_of_a_header_are_no_harm(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS), str(tmp_path / "i.nrrd"))
+    head, blank, data = (tmp_path / "i.nrrd").read_bytes().partition(b"\n\n")
+    lines = [head, b"content: " + b"c" * 5000, b"# " + b"d" * 5000, b"Segment0_Tags:=" + b"t" * 5000]
+    (tmp_path / "i.nrrd").write_bytes(b"\n".join(lines) + blank + data)
+    np.testing.assert_array_equal(read_volume(tmp_path / "i.nrrd").array, VOXELS)
+
+
+@pytest.mark.parametrize("channels", ["-1", "0", "x"])
+def test_senseless_numbers_of_metaimage_are_told(tmp_path, channels):
+    text = MHD.format("LOCAL").replace("ElementType", f"ElementNumberOfChannels = {channels}\nElementType")
+    (tmp_path / "i.mha").write_bytes(text.encode() + VOXELS.tobytes())
+    refused(tmp_path / "i.mha", "a whole number from 1 is expected")
