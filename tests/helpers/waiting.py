@@ -5,7 +5,7 @@ import time
 _LONG = 120.0  # seconds, by which a thing that has not happened never will, on a busy machine too
 
 
-def wait_for(condition, what="the condition", *, step=lambda: time.sleep(0.005), seconds=_LONG):
+def wait_for(condition, what="the condition", *, meanwhile=lambda: None, seconds=_LONG):
     """Wait until a condition holds, and return what it gave.
 
     Parameters
@@ -14,8 +14,8 @@ def wait_for(condition, what="the condition", *, step=lambda: time.sleep(0.005),
         Asked again and again.
     what : str
         For the message.
-    step : callable
-        Called between two questions: a short pause, or what lets the thing happen (an inbox, Qt's events).
+    meanwhile : callable
+        Called between two questions: what lets the thing happen (an inbox, Qt's events).
     seconds : float
         After which it is given up.
 
@@ -28,5 +28,6 @@ def wait_for(condition, what="the condition", *, step=lambda: time.sleep(0.005),
     while not (found := condition()):
         if time.monotonic() > end:
             raise TimeoutError(f"waited {seconds:.0f} s for {what}")
-        step()
+        meanwhile()
+        time.sleep(0.005)
     return found

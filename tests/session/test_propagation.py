@@ -1,10 +1,10 @@
 """Labels carried from plane to plane."""
 
-import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from napari_scribseg.core import ClassTable, Image, InputError
 from napari_scribseg.session.propagate import NothingToCarryError, carry_seeds
@@ -137,21 +137,16 @@ def test_a_stroke_ends_a_run_and_what_is_done_stays(ball, gate, engines):
         session = Session(volume, gate[1], classes=BACKGROUND, executor=executor, deliver=inbox.deliver)
 
         def arrive():
-            for _ in range(2000):
-                inbox.run()
-                if gate[0].arrived.acquire(timeout=0.005):
-                    return
-            raise TimeoutError
+            wait_for(lambda: gate[0].arrived.acquire(blocking=False), "the engine at the gate", meanwhile=inbox.run)
 
-        def settle():
-            while session.is_busy:
-                inbox.run()
-                threading.Event().wait(0.002)
+        def idle():
+            inbox.run()
+            return not session.is_busy
 
         session.draw(strokes_for(ball[1][10]), 10)
         arrive()
         gate[0].go.release()
-        settle()
+        wait_for(idle, "the end of all jobs")
         run = session.propagate(10, 15)
         for _ in range(2):
             arrive()
@@ -160,8 +155,8 @@ def test_a_stroke_ends_a_run_and_what_is_done_stays(ball, gate, engines):
         future = session.draw(strokes_for(ball[1][5]), 5)
         arrive()
         gate[0].go.release()
-        inbox.wait(future, 10)
-        settle()
+        inbox.wait(future, 120)
+        wait_for(idle, "the end of all jobs")
         assert run.cancelled()
         with pytest.raises(CancelledError):
             run.result()
@@ -174,7 +169,7 @@ def test_a_stroke_ends_a_run_and_what_is_done_stays(ball, gate, engines):
         run = session.propagate(10, 15)
         arrive()
         run.cancel()
-        settle()
+        wait_for(idle, "the end of all jobs")
         assert not session.labels[11].any()
         session.close()
 

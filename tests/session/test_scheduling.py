@@ -5,6 +5,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from napari_scribseg.core import InputError
 from napari_scribseg.session.session import Session
@@ -37,20 +38,15 @@ def stroke(painted, row):
 
 def arrive(gate, inbox):
     """Empty the inbox until the engine stands at the gate."""
-    for _ in range(2000):
-        inbox.run()
-        if gate[0].arrived.acquire(timeout=0.005):
-            return
-    raise TimeoutError("the engine did not start")
+    wait_for(lambda: gate[0].arrived.acquire(blocking=False), "the engine at the gate", meanwhile=inbox.run)
 
 
 def settle(session, inbox):
-    for _ in range(2000):
+    def idle():
         inbox.run()
-        if not session.is_busy:
-            return
-        threading.Event().wait(0.005)
-    raise TimeoutError("the session is still busy")
+        return not session.is_busy
+
+    wait_for(idle, "the end of all jobs")
 
 
 def test_threads_need_a_way_back(volume, gate, executor):
@@ -67,7 +63,7 @@ def test_a_result_arrives_in_the_owner_thread(session, painted, gate, inbox):
     assert session.is_busy
     assert not session.labels.any()
     gate[0].go.release()
-    assert inbox.wait(future, 10).final
+    assert inbox.wait(future, 120).final
     assert set(threads) == {threading.current_thread()}
     assert busy == [True, False]
 
@@ -82,7 +78,7 @@ def test_the_latest_wins_and_nothing_queues(session, painted, gate, inbox):
     assert second.cancelled()  # pushed out before it began
     arrive(gate, inbox)  # only the third runs after the first
     gate[0].go.release()
-    inbox.wait(third, 10)
+    inbox.wait(third, 120)
     assert first.cancelled()
     with pytest.raises(CancelledError):
         first.result()
@@ -95,17 +91,12 @@ def test_a_late_answer_is_dropped(session, painted, gate, inbox):
     first = session.draw(painted, 0)
     arrive(gate, inbox)
     gate[0].go.release()
-    while inbox._posted.empty() or not first_answer_posted(session, inbox):
-        threading.Event().wait(0.005)
+    wait_for(lambda: inbox._posted.qsize() >= 2, "a preview and the answer")
     session.cancel()  # the answer is there, but not yet delivered
     settle(session, inbox)
     assert first.cancelled()
     assert not session.labels.any()
     assert session.painted(0).any()
-
-
-def first_answer_posted(session, inbox):
-    return inbox._posted.qsize() >= 2  # a preview and the answer
 
 
 def test_a_cancelled_job_leaves_the_former_state(session, painted, gate, inbox):
@@ -116,13 +107,13 @@ def test_a_cancelled_job_leaves_the_former_state(session, painted, gate, inbox):
 
     future = answer(painted)
     gate[0].go.release()
-    inbox.wait(future, 10)
+    inbox.wait(future, 120)
     answer(stroke(painted, 0))
     session.cancel()
     settle(session, inbox)
     future = answer(stroke(painted, 1))
     gate[0].go.release()
-    inbox.wait(future, 10)
+    inbox.wait(future, 120)
     assert gate[0].calls == ["prepare", "segment after 0", "segment after 1", "segment after 1"]
 
 
@@ -151,7 +142,7 @@ def test_a_plane_left_in_a_hurry_gets_its_result_later(session, painted, gate, i
     future = session.draw(painted, 1)
     arrive(gate, inbox)
     gate[0].go.release()
-    inbox.wait(future, 10)
+    inbox.wait(future, 120)
     assert session.is_busy
     arrive(gate, inbox)
     gate[0].go.release()
@@ -172,7 +163,7 @@ def test_undo_to_strokes_that_never_got_a_result(session, painted, gate, inbox):
     future = session.draw(stroke(painted, 0), 0)
     arrive(gate, inbox)
     gate[0].go.release()
-    inbox.wait(future, 10)
+    inbox.wait(future, 120)
     session.undo()
     assert (session.painted(0) == painted).all()
     arrive(gate, inbox)
@@ -189,7 +180,7 @@ def test_the_same_strokes_twice_are_one_step(session, painted, gate, inbox):
     future = session.draw(painted, 0)
     arrive(gate, inbox)
     gate[0].go.release()
-    inbox.wait(future, 10)
+    inbox.wait(future, 120)
     session.undo()
     assert not session.labels.any()
     assert not session.painted(0).any()
@@ -204,7 +195,7 @@ def test_accepting_waits_for_the_result(session, painted, gate, inbox):
     assert not session.accept(0)
     assert "computed" in hints[0]
     gate[0].go.release()
-    inbox.wait(future, 10)
+    inbox.wait(future, 120)
     assert session.accept(0)
 
 
@@ -222,7 +213,7 @@ def test_progress_is_told(session, painted, gate, inbox):
     future = session.draw(painted, 0)
     arrive(gate, inbox)
     gate[0].go.release()
-    inbox.wait(future, 10)
+    inbox.wait(future, 120)
     assert seen[-1] == 1.0
     assert seen == sorted(seen)
 
@@ -311,7 +302,7 @@ def test_an_overtaken_live_job_ends_with_its_next_preview(session, painted, gate
     arrive(gate, inbox)
     session.overtake()
     gate[0].go.release()
-    update = inbox.wait(live, 10)
+    update = inbox.wait(live, 120)
     assert seen == [update]  # the preview, which tells no side from the other, and not the answer after it
     assert np.unique(update.probabilities).size <= 3
     assert not update.final
@@ -320,7 +311,7 @@ def test_an_overtaken_live_job_ends_with_its_next_preview(session, painted, gate
     arrive(gate, inbox)
     session.overtake()  # says nothing to a job that is not live
     gate[0].go.release()
-    assert inbox.wait(final, 10).final
+    assert inbox.wait(final, 120).final
 
 
 def test_a_live_job_that_is_not_overtaken_goes_on_after_its_preview(session, painted, gate, inbox):
@@ -329,7 +320,7 @@ def test_a_live_job_that_is_not_overtaken_goes_on_after_its_preview(session, pai
     live = session.draw(painted, 0, live=True)
     arrive(gate, inbox)
     gate[0].go.release()
-    assert inbox.wait(live, 10) is seen[-1]
+    assert inbox.wait(live, 120) is seen[-1]
     assert len(seen) == 2
     assert not np.array_equal(seen[0].probabilities, seen[1].probabilities)
 
@@ -337,12 +328,12 @@ def test_a_live_job_that_is_not_overtaken_goes_on_after_its_preview(session, pai
 def test_an_engine_prepares_before_the_first_stroke(session, painted, gate, inbox, executor):
     for _ in range(2):
         session.prepare(0)
-        executor.submit(int).result(10)
+        executor.submit(int).result(120)
         inbox.run()
     future = session.draw(painted, 0)
     arrive(gate, inbox)
     gate[0].go.release()
-    assert inbox.wait(future, 10).final
+    assert inbox.wait(future, 120).final
     assert gate[0].calls == ["prepare", "segment after 0"]
 
 

@@ -323,7 +323,7 @@ def test_the_sidecar_is_written_in_the_worker(volume, engines, make_engine, pain
     with ThreadPoolExecutor(1) as executor:
         session = Session(volume, engines["nearest"](), executor=executor, deliver=inbox.deliver, sidecar=path)
         for z in range(4):
-            inbox.wait(session.draw(painted, z), 10)
+            inbox.wait(session.draw(painted, z), 120)
         session.close()
     inbox.run()
     assert_same(session, Session.load(path, volume, make_engine=make_engine))
@@ -366,7 +366,7 @@ def test_an_image_that_differs_is_told_by_a_hint_where_one_listens(worked, steps
             executor=executor, deliver=inbox.deliver,
         )  # fmt: skip
         session.hint.connect(hints.append)
-        inbox.wait(session.draw(np.eye(12, 16, dtype=np.uint8) + 1, Plane((1, 2), (5,))), 10)
+        inbox.wait(session.draw(np.eye(12, 16, dtype=np.uint8) + 1, Plane((1, 2), (5,))), 120)
         while not hints:
             inbox.run()
         closed = Session.load(

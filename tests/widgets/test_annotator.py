@@ -3,12 +3,12 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from time import sleep
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from annotation_bench import CLASSES, Bench
+from waiting import wait_for
 
 from napari_scribseg.core import InputError, LossCurve, Segmentation, silent
 from napari_scribseg.session.volume import Plane
@@ -379,7 +379,7 @@ def test_every_layer_deleted_while_a_job_runs(nearest):
         future = bench.session.draw(bench.layers.painted(bench.layers.plane()), bench.layers.plane())
         bench.viewer.layers.clear()
         gate.set()
-        inbox.wait(future, timeout=10)
+        inbox.wait(future, 120)
     assert set(bench.lost) == {"image", "strokes", "result"}
     assert bench.session.labels[0, 15, 20] == 1
 
@@ -450,7 +450,15 @@ def test_keep_rule_leaves_finished_labels(nearest):
     assert np.shares_memory(bench.session.labels, finished)
 
 
-def test_where_painting_takes_long_the_frame_waits_for_the_answer(nearest):
+@pytest.fixture
+def clock(monkeypatch):
+    """The watcher's clock, one number in a list, which only a test moves on."""
+    now = [100.0]
+    monkeypatch.setattr("napari_scribseg.widgets.watcher.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now
+
+
+def test_where_painting_takes_long_the_frame_waits_for_the_answer(nearest, clock):
     later, waits, answer, columns = [], [], [True], iter(range(30))
 
     def wait(_until, seconds):
@@ -466,7 +474,7 @@ def test_where_painting_takes_long_the_frame_waits_for_the_answer(nearest):
 
     paintings = move()
     assert waits == []  # nothing is known of the window yet
-    sleep(0.03)  # the window paints
+    clock[0] += 0.03  # the window paints
     for function in paintings:
         function()
     move()
@@ -482,9 +490,8 @@ def test_where_painting_takes_long_the_frame_waits_for_the_answer(nearest):
     assert len(waits) == 3
 
 
-def test_answers_that_come_late_are_waited_for_but_less_and_less_often_in_vain(nearest, monkeypatch):
-    clock, answered, comes, columns, waited = [100.0], [True], [True], iter(range(200)), []
-    monkeypatch.setattr("napari_scribseg.widgets.watcher.time", SimpleNamespace(monotonic=lambda: clock[0]))
+def test_answers_that_come_late_are_waited_for_but_less_and_less_often_in_vain(nearest, monkeypatch, clock):
+    answered, comes, columns, waited = [True], [True], iter(range(200)), []
     monkeypatch.setattr(Annotator, "has_answered", property(lambda _self: answered[0]))
 
     def wait(_until, seconds):
@@ -516,9 +523,8 @@ def test_answers_that_come_late_are_waited_for_but_less_and_less_often_in_vain(n
     assert moves(60) == [False] * 23 + [True] * 37  # the rest of forty, then all, as they are answered
 
 
-def test_no_movement_waits_for_an_engine_that_does_not_follow_the_pen(nearest, monkeypatch):
-    clock, waited, gate = [100.0], [], threading.Event()
-    monkeypatch.setattr("napari_scribseg.widgets.watcher.time", SimpleNamespace(monotonic=lambda: clock[0]))
+def test_no_movement_waits_for_an_engine_that_does_not_follow_the_pen(nearest, clock):
+    waited, gate = [], threading.Event()
     with ThreadPoolExecutor(1) as executor:
         inbox = Inbox()
         bench = Bench(
@@ -535,15 +541,16 @@ def test_no_movement_waits_for_an_engine_that_does_not_follow_the_pen(nearest, m
             clock[0] += 0.1
             bench.paint(1, (15, column))
         gate.set()
-        inbox.wait(future, timeout=10)
+        inbox.wait(future, 120)
     assert waited == []
 
 
-def test_a_fast_window_never_waits(nearest):
+def test_a_fast_window_never_waits(nearest, clock):
     waits = []
     bench = Bench(np.zeros((20, 30)), nearest(), wait=lambda _until, seconds: waits.append(seconds))
     for column in range(5):
         bench.paint(1, (15, column))
+        clock[0] += 0.009
     assert waits == []
 
 
@@ -599,20 +606,14 @@ def test_a_fit_that_is_cancelled_leaves_the_former_curve(fitting):
         bench = Bench(np.zeros((20, 30)), fitting(gate=gate), executor=pool, deliver=inbox.deliver)
         bench.paint(255, (2, 2))
         bench.paint(1, (15, 20))
-        while bench.session.is_busy:
-            inbox.run()
-            sleep(0.005)
+        wait_for(lambda: not bench.session.is_busy, "the fit", meanwhile=inbox.run)
         gate.clear()
         bench.paint(1, (3, 3))
-        while shown_curves(bench)[-1] != (3, True):
-            inbox.run()
-            sleep(0.005)
+        wait_for(lambda: shown_curves(bench)[-1] == (3, True), "the fit", meanwhile=inbox.run)
         bench.annotator.look()
         assert shown_curves(bench)[-1] == (3, True)  # what goes on stays in sight
         bench.annotator.cancel()
-        while bench.session.is_busy:
-            inbox.run()
-            sleep(0.005)
+        wait_for(lambda: not bench.session.is_busy, "the fit", meanwhile=inbox.run)
         assert shown_curves(bench)[-1] == (6, False)
 
 

@@ -92,7 +92,7 @@ class Busy:
         self.gate.set()
         self.annotator = annotate(nearest(gate=self.gate), executor=worker, deliver=self.inbox.deliver)
         self.session = self.annotator.session
-        self.inbox.wait(self.session.draw(strokes(), 1), 10)
+        self.inbox.wait(self.session.draw(strokes(), 1), 120)
         self.former = self.session.labels.copy()
         self.gate.clear()
         self.future = self.session.draw(strokes(4), 1)
@@ -112,12 +112,12 @@ def test_while_a_job_runs_the_result_is_awaited(busy, saver):
     assert not saver.path.exists()
     assert "saved when the running job is done" in said(saver)[-1]
     busy.gate.set()
-    busy.inbox.wait(busy.future, 10)
+    busy.inbox.wait(busy.future, 120)
     busy.inbox.run()
     assert np.array_equal(read_labels(saver.path).array, busy.session.labels)
     assert not np.array_equal(busy.session.labels, busy.former)
     saver.path.unlink()
-    busy.inbox.wait(busy.session.draw(strokes(6), 1), 10)
+    busy.inbox.wait(busy.session.draw(strokes(6), 1), 120)
     busy.inbox.run()
     assert not saver.path.exists()  # asked for once, saved once
 
@@ -128,7 +128,7 @@ def test_two_files_asked_for_while_a_job_runs(busy, saver):
     saver.path = saver.path.with_name("second.seg.nrrd")
     saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
     busy.gate.set()
-    busy.inbox.wait(busy.future, 10)
+    busy.inbox.wait(busy.future, 120)
     busy.inbox.run()
     assert first.exists()
     assert saver.path.exists()
