@@ -10,7 +10,7 @@ from napari_scribseg.core import ClassTable
 from napari_scribseg.io.napari_hooks import class_colors, class_features
 from napari_scribseg.io.napari_hooks import layer_classes as read_layer_classes
 
-__all__ = ["class_colormap", "class_features", "layer_classes", "warm_up_labels"]
+__all__ = ["class_colormap", "class_features", "layer_classes", "warm_up_colors"]
 
 
 def class_colormap(classes: ClassTable) -> DirectLabelColormap:
@@ -23,9 +23,10 @@ def layer_classes(layer: Labels) -> ClassTable:
     return read_layer_classes({"features": layer.features, "colormap": layer.colormap})
 
 
-def warm_up_labels() -> None:
-    """Make a labels layer for nobody: napari compiles its colour tables at the first one, which takes seconds."""
-    classes = ClassTable.from_ids([1], background=255)
+def warm_up_colors(colormap: DirectLabelColormap) -> None:
+    """Let napari compile its colour tables, which takes seconds the first time; no layer is made.
+
+    Layers are made in the window's thread only: one made elsewhere reads pint's units while they are being loaded.
+    """
     for dtype in (np.uint8, np.uint16):
-        layer = Labels(np.ones((2, 2), dtype), colormap=class_colormap(classes), features=class_features(classes))
-        layer.refresh()
+        colormap.map(np.ones((2, 2), dtype))

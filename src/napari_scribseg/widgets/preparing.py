@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-from napari_scribseg.widgets.colors import warm_up_labels
+from napari_scribseg.core import ClassTable
+from napari_scribseg.widgets.colors import class_colormap, warm_up_colors
 from napari_scribseg.widgets.dispatch import Dispatcher
 
 __all__ = ["find_device", "warm_up"]
@@ -39,9 +40,10 @@ def warm_up(dispatcher: Dispatcher, say: Callable[[str], object]) -> None:
             say("Preparing the engine for this computer; the very first answer may take some seconds longer")
 
     dispatcher.later(_PATIENCE_MS, tell)
-    dispatcher.aside(_warm_up, finished, finished)
+    colormap = class_colormap(ClassTable.from_ids([1], background=255))
 
+    def prepare() -> None:
+        warm_up_colors(colormap)
+        importlib.import_module("napari_scribseg.numerics").warm_up()
 
-def _warm_up() -> None:
-    warm_up_labels()
-    importlib.import_module("napari_scribseg.numerics").warm_up()
+    dispatcher.aside(prepare, finished, finished)

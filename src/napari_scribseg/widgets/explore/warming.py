@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 
 import numpy as np
+from napari.utils.colormaps import DirectLabelColormap
 
-from napari_scribseg.core import InputError
+from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore.needs import need
-from napari_scribseg.widgets.colors import warm_up_labels
+from napari_scribseg.widgets.colors import class_colormap, warm_up_colors
 from napari_scribseg.widgets.dispatch import Dispatcher
 from napari_scribseg.widgets.explore.scene import Scene
 from napari_scribseg.widgets.explore.tiles import Tiles
@@ -25,17 +26,18 @@ _PACKAGES = (  # their import holds Python's lock, and the window with it, for l
 
 def warm_up(dispatcher: Dispatcher) -> None:
     """Load the compiled loops of the plane, which the very first time are compiled, and the packages of the extra."""
-    dispatcher.aside(_warm_up, lambda _none: None, lambda _error: None)
+    colormap = class_colormap(ClassTable.from_ids([1], background=255))
+    dispatcher.aside(lambda: _warm_up(colormap), lambda _none: None, lambda _error: None)
 
 
-def _warm_up() -> None:
+def _warm_up(colormap: DirectLabelColormap) -> None:
     tiles = Tiles()
     scene = Scene(tiles)
     ids = np.arange(1, 4)
     scene.show(ids, np.eye(3, 2, dtype=np.float32), (60, 60), 0.0, smoothly=False)
     tiles.put(ids[:2], np.zeros((2, tiles.side, tiles.side, 3), dtype=np.uint8))
     scene.frame(60, 60)
-    warm_up_labels()
+    warm_up_colors(colormap)
     for name in _PACKAGES:
         with contextlib.suppress(InputError):  # told when it is needed
             need(name)
