@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Engine, Geometry, InputError
+from napari_scribseg.core import ClassTable, Engine, InputError
+from napari_scribseg.core.geometry import same_grid
 from napari_scribseg.core.registry import engine_class, get_engine
 from napari_scribseg.io import LoadedVolume, read_labels, read_volume
 from napari_scribseg.session.rules import suffice
@@ -24,7 +25,6 @@ __all__ = [
     "SliceDone",
     "parse_fields",
     "parse_parameters",
-    "same_grid",
     "segment_strokes",
     "segment_volume",
     "stroke_planes",
@@ -96,21 +96,6 @@ def _parse(name: str, text: str, kind: Any) -> Any:
                 continue
     readable = getattr(kind, "__name__", str(kind)).replace("typing.", "")
     raise InputError(f"the parameter {name} is {text!r}; {readable} is expected")
-
-
-def same_grid(first: Geometry, second: Geometry, tolerance: float = 0.05) -> bool:
-    """Whether two grids have the same shape and, where both know it, the same place.
-
-    ``tolerance`` is the largest distance between the same corner of the two, in voxels of ``first``.
-    """
-    if first.shape != second.shape:
-        return False
-    if first.affine is None or second.affine is None:
-        return True
-    size = (1,) * (3 - len(first.shape[-3:])) + tuple(first.shape[-3:])
-    corners = np.array([[z, y, x, 1] for z in (0, size[0] - 1) for y in (0, size[1] - 1) for x in (0, size[2] - 1)])
-    difference = corners @ (first.affine - second.affine).T
-    return bool(np.abs(difference).max() <= tolerance * min(first.spacing))
 
 
 def stroke_planes(painted: NDArray[np.integer[Any]], axis: int | None = None) -> list[Plane]:

@@ -16,7 +16,7 @@ def values(shape=SHAPE, seed=0):
 
 def write_series(
     folder, array, *, directions=OBLIQUE, step=2.5, origin=(10.0, -20.0, 30.0), uid="1.2.3", order=None, shift=None,
-    thickness=None, name="abdomen", skip=(), prefix="a", extra=None, positioned=True,
+    thickness=None, name="abdomen", skip=(), prefix="a", extra=None, positioned=True, pixel=(0.7, 0.9),
 ):  # fmt: skip
     """Write every plane of an array (z, y, x) as a file; columns of ``directions`` are x, y, z in LPS."""
     folder.mkdir(exist_ok=True)
@@ -26,7 +26,7 @@ def write_series(
         if n in skip:
             continue
         image = sitk.GetImageFromArray(array[n])
-        image.SetSpacing((0.7, 0.9))
+        image.SetSpacing(pixel)
         place = np.array(origin) + directions[:, 2] * step * n + (0 if shift is None else np.array(shift) * n)
         tags = {
             "0008|0016": "1.2.840.10008.5.1.4.1.1.2", "0008|0018": f"{uid}.{n + 1}", "0008|0060": "CT",
@@ -248,3 +248,25 @@ def test_a_real_series_in_reversed_order(shared_data):
     np.testing.assert_array_equal(volume.array[2], sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "01.dcm")))[0])
     inside = volume.array[mask.array > 0]
     assert 0 < np.median(inside) < 150  # Hounsfield units of a liver
+
+
+def test_files_without_a_size_are_in_pixels(tmp_path):
+    write_series(tmp_path / "d", values(), positioned=False, pixel=(1.0, 1.0))
+    assert read_volume(tmp_path / "d").geometry.unit == "millimeter"  # a size of one millimetre is a size
+    for path in (tmp_path / "d").iterdir():
+        path.write_bytes(path.read_bytes().replace(b"\x28\x00\x30\x00", b"\x28\x00\x32\x00"))
+    for volume in (read_volume(tmp_path / "d"), read_volume(next((tmp_path / "d").iterdir()))):
+        assert volume.geometry.unit == "pixel"
+        assert set(volume.geometry.spacing) == {1.0}
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-3, 1.0])
+def test_slices_of_microscopes_keep_their_places(tmp_path, size):
+    array = values()
+    pixel = (0.7 * size, 0.9 * size)
+    write_series(tmp_path / "d", array, step=2.5 * size, origin=np.array([10.0, -20.0, 30.0]) * size, pixel=pixel)
+    volume = read_volume(tmp_path / "d")
+    np.testing.assert_array_equal(volume.array, array)
+    wanted = expected()
+    wanted[:3] *= size
+    np.testing.assert_allclose(volume.geometry.affine, wanted, atol=1e-4 * size)

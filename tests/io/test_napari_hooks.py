@@ -111,9 +111,9 @@ def test_channels_other_than_colours_get_an_axis(tmp_path):
 @pytest.mark.parametrize(
     ("dtype", "rgb"), [(np.uint8, True), (np.uint16, True), (np.int16, False), (np.float32, False)]
 )
-def test_three_channels_are_colours_where_they_can_be(dtype, rgb):
+def test_colours_are_shown_as_colours_where_they_can_be(dtype, rgb):
     array = np.full((4, 5, 3), 7, dtype)
-    data, kwargs, _ = hooks.image_layer(LoadedVolume(array, Geometry((4, 5), (1.0, 1.0)), "a", channels=True))
+    data, kwargs, _ = hooks.image_layer(LoadedVolume(array, Geometry((4, 5), (1.0, 1.0)), "a", channels=True, rgb=True))
     assert kwargs["rgb"] == rgb
     assert data.shape == ((4, 5, 3) if rgb else (3, 4, 5))
 

@@ -1,8 +1,10 @@
 import gzip
+import itertools
 
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io import read_labels, read_volume, write_labels
@@ -229,3 +231,50 @@ def test_header_fields_without_a_sense_are_told_and_replaced(tmp_path):
     quaternion[256:260] = np.array([5.0], "<f4").tobytes()
     (tmp_path / "i.nii").write_bytes(quaternion)
     assert read_volume(tmp_path / "i.nii").geometry.spacing == (4, 3, 2)
+
+
+@pytest.mark.parametrize("extension", [".seg.nrrd", ".nrrd", ".mha", ".nii.gz"])
+def test_labels_of_an_image_without_a_place_land_where_programs_put_the_image(tmp_path, extension):
+    image = nibabel.Nifti1Image(voxels(), None)
+    image.header.set_zooms((0.7, 0.9, 3.5))
+    nibabel.save(image, tmp_path / "i.nii")
+    volume = read_volume(tmp_path / "i.nii")
+    assert volume.geometry.affine is None
+    assert volume.geometry.unit == "millimeter"
+    assert volume.geometry.spacing == pytest.approx((3.5, 0.9, 0.7))
+    write_labels(tmp_path / f"l{extension}", np.ones(volume.array.shape, np.uint8), volume.geometry)
+    shown, labels = (sitk.ReadImage(str(tmp_path / name)) for name in ("i.nii", f"l{extension}"))
+    for index in itertools.product((0, 6), (0, 5), (0, 4)):
+        np.testing.assert_allclose(
+            labels.TransformIndexToPhysicalPoint(index), shown.TransformIndexToPhysicalPoint(index), atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("size", [1e-7, 1e-5, 1.0, 1e6])
+@pytest.mark.parametrize("form", ["sform", "qform"])
+def test_voxels_of_every_size_keep_their_direction(tmp_path, affine, size, form):
+    small = affine.copy()
+    small[:3] *= size
+    image = nibabel.Nifti1Image(voxels(), small)
+    image.set_sform(small, code=form == "sform")
+    image.set_qform(small, code=form == "qform")
+    nibabel.save(image, tmp_path / "i.nii")
+    volume = read_volume(tmp_path / "i.nii")
+    np.testing.assert_allclose(volume.geometry.affine, array_order(nibabel.load(tmp_path / "i.nii").affine), rtol=1e-12)
+    for name in ("l.nii", "l.nrrd", "l.mha"):
+        write_labels(tmp_path / name, voxels().T, volume.geometry)
+        back = read_labels(tmp_path / name).geometry
+        corners = np.array([[*index, 1] for index in itertools.product((0, 4), (0, 5), (0, 6))])
+        difference = corners @ (back.affine - volume.geometry.affine).T
+        assert np.abs(difference).max() < 1e-4 * min(volume.geometry.spacing), name
+
+
+def test_a_header_of_small_voxels_is_not_used_after_a_move_by_voxels(tmp_path):
+    affine = np.diag([1e-6, 1e-6, 1e-6, 1.0])
+    nibabel.save(nibabel.Nifti1Image(voxels(), affine), tmp_path / "i.nii")
+    geometry = read_volume(tmp_path / "i.nii").geometry
+    moved = geometry.affine.copy()
+    moved[:3, 3] += 3e-6
+    moved_to = Geometry(geometry.shape, geometry.spacing, moved, geometry.unit, reference=geometry.reference)
+    write_labels(tmp_path / "l.nii", voxels().T, moved_to)
+    np.testing.assert_allclose(nibabel.load(tmp_path / "l.nii").affine[:3, 3], 3e-6, rtol=1e-5)

@@ -5,6 +5,7 @@ from PIL import Image as Pillow
 
 from napari_scribseg.core import InputError
 from napari_scribseg.io import read_volume
+from napari_scribseg.io.napari_hooks import get_reader
 
 
 def voxels(shape, dtype=np.uint16):
@@ -50,6 +51,43 @@ def test_pixel_sizes_of_imagej_and_ome(tmp_path):
     units = {f"PhysicalSize{a}Unit": "nm" for a in "ZYX"}
     tifffile.imwrite(tmp_path / "i.ome.tif", voxels((5, 6, 7)), metadata={"axes": "ZYX"} | sizes | units)
     assert read_volume(tmp_path / "i.ome.tif").geometry.spacing == pytest.approx((1.5e-3, 0.4e-3, 0.2e-3))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("kind", ["imagej", "ome"])
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((3, 6, 7), "CYX"), ((4, 6, 7), "CYX"), ((5, 3, 6, 7), "ZCYX"), ((5, 4, 6, 7), "ZCYX")]
+)
+def test_stains_are_channels_not_colours(tmp_path, shape, axes, kind, dtype):
+    path = tmp_path / ("i.ome.tif" if kind == "ome" else "i.tif")
+    data = voxels(shape, dtype)
+    data[..., -1, :, :] //= 100  # a dark last channel must not make the others transparent
+    tifffile.imwrite(path, data, **{kind: True}, photometric="minisblack", metadata={"axes": axes})
+    volume = read_volume(path)
+    assert (volume.channels, volume.rgb) == (True, False)
+    ((shown, kwargs, _),) = get_reader(str(path))(str(path))
+    assert not kwargs["rgb"]
+    assert kwargs["axis_labels"][0] == "channel"
+    np.testing.assert_array_equal(shown, np.moveaxis(data, axes.index("C"), 0))
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "rgb"),
+    [
+        (3, {"photometric": "rgb"}, True),
+        (4, {"photometric": "rgb", "extrasamples": ["unassalpha"]}, True),
+        (4, {"photometric": "rgb", "extrasamples": ["unspecified"]}, False),
+        (3, {"photometric": "minisblack"}, False),
+    ],
+)
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_the_photometric_interpretation_says_what_samples_are(tmp_path, n, options, rgb, planar):
+    data = voxels((6, 7, n), np.uint8)
+    stored = data if planar == "contig" else np.moveaxis(data, -1, 0)
+    tifffile.imwrite(tmp_path / "i.tif", stored, planarconfig=planar, **options)
+    volume = read_volume(tmp_path / "i.tif")
+    assert (volume.channels, volume.rgb) == (True, rgb)
+    np.testing.assert_array_equal(volume.array, data)
 
 
 def test_centimetres_are_sizes_and_dots_per_inch_are_not(tmp_path):

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core.errors import InputError
 
-__all__ = ["Geometry"]
+__all__ = ["Geometry", "is_singular", "same_grid"]
+
+_FLAT = 1e-5  # volume of three unit directions, below which they lie in a plane but for rounding in 32 bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,10 +26,10 @@ class Geometry:
     spacing : tuple of float
         Voxel size along each axis, in ``unit``.
     affine : ndarray of shape (4, 4) or None
-        Maps an array index (plane, row, column) of a 3D array to RAS+ millimetres; for a 2D array the first column
+        Maps an array index (plane, row, column) of a 3D array to RAS+ in ``unit``; for a 2D array the first column
         belongs to a plane axis of length one. None where the file has no physical position.
     unit : str
-        ``"millimeter"`` or ``"pixel"``.
+        ``"millimeter"``, or ``"pixel"`` where the size of a voxel is not known.
     axis_names : tuple of str
         One for each axis.
     reference : Any
@@ -52,3 +54,26 @@ class Geometry:
         if not self.axis_names:
             names = ("t", "z", "y", "x")[-len(self.shape) :]
             object.__setattr__(self, "axis_names", names)
+
+
+def is_singular(linear: NDArray[np.float64]) -> bool:
+    """Whether the columns of a (3, 3) matrix lie in a plane, or one is no direction; their lengths do not matter."""
+    lengths = np.linalg.norm(linear, axis=0)
+    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+        return True
+    return bool(abs(np.linalg.det(linear / lengths)) < _FLAT)
+
+
+def same_grid(first: Geometry, second: Geometry, tolerance: float = 0.05) -> bool:
+    """Whether two grids have the same shape and, where both know it, the same place.
+
+    ``tolerance`` is the largest distance between the same corner of the two, in voxels of ``first``.
+    """
+    if first.shape != second.shape:
+        return False
+    if first.affine is None or second.affine is None:
+        return True
+    size = (1,) * (3 - len(first.shape[-3:])) + tuple(first.shape[-3:])
+    corners = np.array([[z, y, x, 1] for z in (0, size[0] - 1) for y in (0, size[1] - 1) for x in (0, size[2] - 1)])
+    difference = corners @ (first.affine - second.affine).T
+    return bool(np.abs(difference).max() <= tolerance * min(first.spacing[-3:]))

@@ -16,7 +16,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError
-from napari_scribseg.io.dicom_bytes import is_cut_off, is_image, may_be_dicom
+from napari_scribseg.io.dicom_bytes import has_pixel_size, is_cut_off, is_image, may_be_dicom
 from napari_scribseg.io.itk import LPS_TO_RAS, array_of, open_quietly, reader_of, volume_of
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
@@ -25,6 +25,8 @@ from napari_scribseg.io.volumes import stem
 __all__ = ["Series", "list_series", "read_file", "read_series"]
 
 _LIBRARY = "GDCMImageIO"
+_SAME = 2e-3  # of a pixel, nearer than which two slices lie at the same height
+_BESIDE = 0.03  # of a pixel, by which rounding may put a slice beside a regular grid
 # What tells apart images at one position, in this order: temporal position, trigger time, acquisition number, echo
 # time, acquisition time, content time, instance number.
 _IN_TIME = ("0020|0100", "0018|1060", "0020|0012", "0018|0081", "0008|0032", "0008|0033", "0020|0013")
@@ -45,6 +47,7 @@ class _Slice:
     in_time: tuple[float, ...]
     step_in_time: float
     placed: bool
+    sized: bool = True
 
     @property
     def normal(self) -> NDArray[np.float64]:
@@ -151,7 +154,8 @@ def read_file(path: Path) -> LoadedVolume:
     if not described:
         raise InputError(f"{path.name}: it is DICOM, but holds no image")
     check_declared(path, described[0].size[::-1], 4, 0, encoding="unknown")
-    return volume_of(open_quietly(reader_of(_LIBRARY), path), stem(path), path.name)
+    volume = volume_of(open_quietly(reader_of(_LIBRARY), path), stem(path), path.name)
+    return volume if described[0].sized else replace(volume, geometry=replace(volume.geometry, unit="pixel"))
 
 
 def _worth_reading(found: tuple[Series, ...]) -> list[Series]:
@@ -214,6 +218,7 @@ def _slice(path: Path) -> list[_Slice]:
         tuple(_number(text(tag)) for tag in _IN_TIME),
         _number(text("0020|0110")) / 1000,
         position is not None or (n > 2 and reader.GetSize()[2] > 1),
+        has_pixel_size(path) or (spacing[:2] != (1.0, 1.0) and not text("0028|0034")),  # a ratio is no size
     )
     return [described]
 
@@ -244,7 +249,7 @@ def _volumes(uid: str, members: list[_Slice]) -> list[Series]:
     """A series as the volumes it really holds."""
     groups: dict[tuple[Any, ...], list[_Slice]] = defaultdict(list)
     for s in members:
-        groups[(s.size, *np.round(s.rows_and_columns, 3), *np.round(s.pixel, 4))].append(s)
+        groups[(s.size, *np.round(s.rows_and_columns, 3), *(f"{p:.4g}" for p in s.pixel))].append(s)
     pieces = []
     for group in groups.values():
         if len(group[0].size) > 2 and group[0].size[2] > 1:  # every file is a volume
@@ -297,7 +302,7 @@ def _levels(ordered: list[_Slice]) -> list[list[_Slice]]:
     """Slices at the same height together, in their order in time."""
     levels: list[list[_Slice]] = []
     for s in ordered:
-        if levels and abs(s.height - levels[-1][0].height) < 1e-3:
+        if levels and abs(s.height - levels[-1][0].height) < _SAME * min(s.pixel):
             levels[-1].append(s)
         else:
             levels.append([s])
@@ -320,14 +325,14 @@ def _read(folder: Path, series: Series) -> LoadedVolume:
     check_declared(folder, (len(series.slices), *first.size[1::-1]), 4, 0, encoding="unknown")
     ordered = [level[t] for t in range(n_times) for level in levels]
     array = _stacked(ordered)
-    channels = array.ndim > 3
+    channels = array.ndim > 3  # DICOM's samples of a pixel are colours
     array = array.reshape(n_times, len(levels), *array.shape[1:])
     geometry = _geometry(name, levels, array.shape[1:4])
     if n_times == 1:
-        return LoadedVolume(array[0], geometry, name, channels)
+        return LoadedVolume(array[0], geometry, name, channels, rgb=channels)
     step = first.step_in_time if first.step_in_time > 0 else 1.0
-    geometry = Geometry(array.shape[:4], (step, *geometry.spacing), geometry.affine, "millimeter")
-    return LoadedVolume(array, geometry, name, channels)
+    geometry = Geometry(array.shape[:4], (step, *geometry.spacing), geometry.affine, geometry.unit)
+    return LoadedVolume(array, geometry, name, channels, rgb=channels)
 
 
 def _stacked(ordered: list[_Slice]) -> NDArray[Any]:
@@ -366,13 +371,14 @@ def _geometry(name: str, levels: list[list[_Slice]], shape: tuple[int, ...]) -> 
         step = (positions[-1] - positions[0]) / (len(levels) - 1)
         length = float(np.linalg.norm(step))
         away = np.linalg.norm(positions - positions[0] - np.outer(np.arange(len(levels)), step), axis=1)
-        if away.max() > max(0.1 * length, 0.02):
+        rounding = _BESIDE * min(first.pixel)
+        if away.max() > max(0.1 * length, rounding):
             distances = np.diff([level[0].height for level in levels])
             raise InputError(
                 f"{name}: its slices lie {distances.min():.3f} to {distances.max():.3f} mm apart and up to "
                 f"{away.max():.3f} mm beside a regular grid; slices at one distance are expected"
             )
-        if away.max() > max(0.01 * length, 0.02):
+        if away.max() > max(0.01 * length, rounding):
             warnings.warn(
                 f"{name}: its slices lie up to {away.max():.3f} mm beside the regular grid", UserWarning, stacklevel=2
             )
@@ -385,4 +391,4 @@ def _geometry(name: str, levels: list[list[_Slice]], shape: tuple[int, ...]) -> 
     lps[:3, 3] = positions[0]
     affine = (LPS_TO_RAS @ lps)[:, [2, 1, 0, 3]] + 0.0
     spacing = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
-    return Geometry(tuple(shape), spacing, affine, "millimeter")
+    return Geometry(tuple(shape), spacing, affine, "millimeter" if first.sized else "pixel")

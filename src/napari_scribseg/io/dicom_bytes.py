@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["is_cut_off", "is_image", "may_be_dicom"]
+__all__ = ["has_pixel_size", "is_cut_off", "is_image", "may_be_dicom"]
 
 _SUFFIXES = ("", ".dcm", ".ima", ".dicom", ".img")
 _ROWS = b"\x28\x00\x10\x00"
 _PIXELS = b"\xe0\x7f\x10\x00"
 _HEAD = 1 << 20
+_SIZES = tuple(  # pixel spacing, imager pixel spacing, nominal scanned pixel spacing, physical delta of ultrasound
+    bytes.fromhex(tag) for tag in ("28003000", "18006411", "18001020", "18002c60")
+)
 
 
 def may_be_dicom(path: Path) -> bool:
@@ -28,6 +31,13 @@ def is_image(path: Path) -> bool:
         head = file.read(_HEAD)
     # The tag is followed by the value's type or, where types are implicit, its length.
     return _ROWS + b"US" in head or _ROWS + b"\x02\x00\x00\x00" in head
+
+
+def has_pixel_size(path: Path) -> bool:
+    """Whether a little-endian file has one of the elements that say how large a pixel is, in a sequence or not."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD).partition(_PIXELS)[0]
+    return any(tag in head for tag in _SIZES)
 
 
 def is_cut_off(path: Path, pixel_bytes: int) -> bool:

@@ -164,8 +164,8 @@ def _unescaped(value: str) -> str:
     return re.sub(r"\\(.)", lambda match: "\n" if match[1] == "n" else match[1], value)
 
 
-def check_metaimage(path: Path, *, allow_outside: bool = False) -> None:
-    """Compare what a MetaImage header (.mha, .mhd) declares with the file and the memory.
+def check_metaimage(path: Path, *, allow_outside: bool = False) -> dict[str, str]:
+    """Compare what a MetaImage header (.mha, .mhd) declares with the file and the memory; returns its fields.
 
     Parameters and errors as of :func:`check_nrrd`.
     """
@@ -196,6 +196,7 @@ def check_metaimage(path: Path, *, allow_outside: bool = False) -> None:
             )
     stored -= max(skip, 0)
     _check(path, _Declared((*shape, channels) if channels != 1 else shape, _META_BYTES[kind], encoding, stored))
+    return fields
 
 
 def _metaimage_bytes(

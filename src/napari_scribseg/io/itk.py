@@ -15,6 +15,7 @@ from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io.headers import check_metaimage, check_nrrd
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.segments import SEGMENTATION, is_segmentation, merge_layers
+from napari_scribseg.io.units import LengthUnit, in_seconds, length_or_warn
 from napari_scribseg.io.volumes import extension, stem
 
 __all__ = [
@@ -33,6 +34,7 @@ _SPACES = {
     **dict.fromkeys(("left-anterior-superior", "las"), (-1, 1, 1)),
     **dict.fromkeys(("left-posterior-superior", "lps"), (-1, -1, 1)),
 }
+_COLOURS = {"rgb-color", "rgba-color", "3-color", "4-color"}  # kinds of an axis
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -57,11 +59,15 @@ def read_nrrd(path: Path, *, allow_outside: bool = False) -> LoadedVolume:
     affine = _declared_affine(fields)
     if affine is not None:
         volume = replace(volume, geometry=replace(volume.geometry, affine=affine))
+    names = re.findall(r'"([^"]*)"', fields.get("space units") or fields.get("units", ""))
+    sized = "spacings" in fields or "space directions" in fields
+    volume = _in_units(volume, names, sized=sized, shown=path.name)
     if is_segmentation(fields) or extension(path) == SEGMENTATION:
         return merge_layers(volume, fields)
-    if volume.channels and "list" in fields.get("kinds", "").split():  # a list of volumes is a series, not colours
+    kinds = fields.get("kinds", "").lower().split()
+    if volume.channels and "list" in kinds:  # a list of volumes is a series, not colours
         return _as_time(volume)
-    return volume
+    return replace(volume, rgb=volume.channels and not _COLOURS.isdisjoint(kinds))
 
 
 def _declared_affine(fields: dict[str, str]) -> NDArray[np.float64] | None:
@@ -89,8 +95,28 @@ def read_metaimage(path: Path, *, allow_outside: bool = False) -> LoadedVolume:
 
     Parameters and errors as of :func:`read_nrrd`.
     """
-    check_metaimage(path, allow_outside=allow_outside)
-    return volume_of(_read(path, "MetaImageIO"), stem(path), path.name)
+    fields = check_metaimage(path, allow_outside=allow_outside)
+    volume = volume_of(_read(path, "MetaImageIO"), stem(path), path.name)
+    sized = "ElementSpacing" in fields or "ElementSize" in fields
+    return _in_units(volume, [fields.get("DistanceUnits", "").rstrip("?")], sized=sized, shown=path.name)
+
+
+def _in_units(volume: LoadedVolume, names: list[str], *, sized: bool, shown: str) -> LoadedVolume:
+    """Millimetres and seconds where a header names other units, of which ITK takes no notice.
+
+    ``names`` holds the units of the axes in the order of the file; ``sized`` says whether it has voxel sizes at all.
+    """
+    grid = volume.geometry
+    lengths = [name for name in names[:3] if name]
+    size = length_or_warn(lengths[0], shown) if lengths else 1.0
+    if not sized or size is None:
+        return replace(volume, geometry=replace(grid, unit="pixel"))
+    spacing = [step * size for step in grid.spacing]
+    if len(spacing) == 4:
+        spacing[0] = grid.spacing[0] * ((in_seconds(names[3]) if len(names) > 3 else None) or 1.0)
+    affine = None if grid.affine is None else np.diag([size, size, size, 1.0]) @ grid.affine
+    reference = LengthUnit(lengths[0], size) if size != 1 else None
+    return replace(volume, geometry=replace(grid, spacing=tuple(spacing), affine=affine, reference=reference))
 
 
 def _read(path: Path, library: str) -> Any:
@@ -130,12 +156,14 @@ def volume_of(image: Any, name: str, shown: str) -> LoadedVolume:
     if not 2 <= image.GetDimension() <= 4:
         raise InputError(f"{shown}: it has {image.GetDimension()} axes; 2 to 4 are expected")
     array = array_of(image, shown)
-    channels = image.GetNumberOfComponentsPerPixel() > 1
+    n_channels = image.GetNumberOfComponentsPerPixel()
+    channels = n_channels > 1
+    rgb = n_channels == 3 and array.dtype == np.uint8  # neither MetaImage nor GDCM says what bytes mean
     geometry = geometry_of(image)
     if image.GetDimension() == 4 and array.shape[0] == 1:  # a series of one volume is a volume
         array = array[0]
         geometry = Geometry(geometry.shape[1:], geometry.spacing[1:], geometry.affine, geometry.unit)
-    return LoadedVolume(array, geometry, name, channels)
+    return LoadedVolume(array, geometry, name, channels, rgb=rgb)
 
 
 def array_of(image: Any, shown: str) -> NDArray[Any]:

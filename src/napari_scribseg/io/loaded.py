@@ -29,6 +29,9 @@ class LoadedVolume:
         Whether the last axis is channels.
     classes : ClassTable
         Names and colours of a label volume; empty for an image.
+    rgb : bool
+        Whether the file says that the channels are red, green, blue and, where there are four, opacity. Channels of
+        anything else, such as three stains, are not to be shown as colours.
     """
 
     array: NDArray[Any]
@@ -36,6 +39,7 @@ class LoadedVolume:
     name: str
     channels: bool = False
     classes: ClassTable = field(default_factory=ClassTable)
+    rgb: bool = False
 
     def __post_init__(self) -> None:
         spatial = self.array.shape[:-1] if self.channels else self.array.shape

@@ -147,7 +147,7 @@ def image_layer(loaded: LoadedVolume) -> LayerData:
     """An image as a layer; red, green and blue as one colour layer, other channels along a last axis of their own."""
     placement = display_placement(loaded.geometry)
     array = loaded.array
-    rgb = loaded.channels and array.shape[-1] in (3, 4) and array.dtype.kind in "uf"  # vectors have signs, colours none
+    rgb = loaded.rgb and array.dtype.kind in "uf"
     if rgb and array.dtype.kind == "f":
         rgb = bool(np.nanmin(array) >= 0 and np.nanmax(array) <= 1)
     if loaded.channels and not rgb:
@@ -277,7 +277,7 @@ def _identity(index: Any) -> int:
 
 
 def _sample_layers(sample: Sample) -> list[LayerData]:
-    loaded = LoadedVolume(sample.array, sample.geometry, sample.name, sample.channels)
+    loaded = LoadedVolume(sample.array, sample.geometry, sample.name, sample.channels, rgb=sample.channels)
     strokes = labels_layer(sample.painted.copy(), f"{sample.name} strokes", sample.geometry, sample.classes)
     return [image_layer(loaded), strokes]
 

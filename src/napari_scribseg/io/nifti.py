@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import warnings
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -15,17 +16,18 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core.geometry import is_singular, same_grid
 from napari_scribseg.io.atomic import LabelFiles
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.units import in_millimetres, in_seconds
 from napari_scribseg.io.volumes import stem
 
 __all__ = ["has_label_intent", "nifti_label_files", "read_nifti"]
 
-_MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
-_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
 _DAMAGED = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 _NIFTI1_AXIS = 32767
+_RGB_INTENTS = (2003, 2004)  # vectors of red, green, blue and opacity
 
 
 def read_nifti(path: Path) -> LoadedVolume:
@@ -41,16 +43,17 @@ def read_nifti(path: Path) -> LoadedVolume:
     header = image.header
     shape = _spatial_shape(path, image.shape)
     channels = len(image.shape) == 5 and image.shape[4] > 1
+    rgb = channels and int(header["intent_code"]) in _RGB_INTENTS
     data = _values(path, image)
     if data.dtype.names:  # RGB24 and RGBA32 are records of bytes
         data = np.ascontiguousarray(data).view(np.uint8).reshape(*data.shape, len(data.dtype.names))
-        channels = True
+        channels = rgb = True
     elif channels:
         data = data.reshape(*shape, image.shape[4])
     n_axes = len(shape)
     data = data.reshape(*shape, data.shape[-1]) if channels else data.reshape(shape, order="A")
     array = data.transpose(*range(n_axes)[::-1], *((n_axes,) if channels else ()))
-    return LoadedVolume(array, _geometry(path, header, shape), stem(path), channels)
+    return LoadedVolume(array, _geometry(path, header, shape), stem(path), channels, rgb=rgb)
 
 
 def has_label_intent(path: Path) -> bool:
@@ -134,35 +137,57 @@ def _values(path: Path, image: Any) -> NDArray[Any]:
 
 def _geometry(path: Path, header: Any, shape: tuple[int, ...]) -> Geometry:
     """The grid in array order; ``reference`` is a copy of the header."""
+    length, time = _units(header)
+    if length is None:
+        warnings.warn(f"{path.name}: its unit of length is unknown; millimetres are taken", UserWarning, stacklevel=2)
+        length = 1.0
+    affine = _affine(path, header)
+    n_space = min(len(shape), 3)
+    zooms = [float(abs(z)) for z in header.get_zooms()[:n_space]]
+    sized = all(np.isfinite(z) and z > 0 for z in zooms)
+    if affine is not None:
+        affine[:3] *= length
+        affine = affine[:, [2, 1, 0, 3]]
+        spacing = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))[-n_space:]
+    else:
+        spacing = tuple(z * length if np.isfinite(z) and z > 0 else 1.0 for z in zooms[::-1])
+    if len(shape) == 4:
+        step = float(header.get_zooms()[3]) * time
+        spacing = (step if np.isfinite(step) and step > 0 else 1.0, *spacing)
+    unit = "millimeter" if sized or affine is not None else "pixel"
+    return Geometry(shape[::-1], spacing, affine, unit, reference=header.copy())
+
+
+def _units(header: Any) -> tuple[float | None, float]:
+    """Millimetres and seconds of the units that the header names; None for a code of length that is none of NIfTI's."""
     try:
         space, time = header.get_xyzt_units()
-    except KeyError:  # a code that NIfTI does not know
-        warnings.warn(f"{path.name}: its unit of length is unknown; millimetres are taken", UserWarning, stacklevel=2)
-        space, time = "unknown", "unknown"
-    affine = _affine(path, header)
-    affine[:3] *= _MILLIMETRES[space]
-    in_array_order = affine[:, [2, 1, 0, 3]]
-    spacing = tuple(float(s) for s in np.linalg.norm(in_array_order[:3, :3], axis=0))[-min(len(shape), 3) :]
-    if len(shape) == 4:
-        step = float(header.get_zooms()[3]) * _SECONDS.get(time, 1.0)
-        spacing = (step if np.isfinite(step) and step > 0 else 1.0, *spacing)
-    return Geometry(shape[::-1], spacing, in_array_order, "millimeter", reference=header.copy())
+    except KeyError:
+        return None, 1.0
+    return in_millimetres(space) or 1.0, in_seconds(time) or 1.0
 
 
-def _affine(path: Path, header: Any) -> NDArray[np.float64]:
-    """The affine that nibabel takes (sform, else qform, else none), the next one where it is singular."""
-    for n, candidate in enumerate((header.get_best_affine, header.get_qform)[: 1 + (header["qform_code"] > 0)]):
+def _affine(path: Path, header: Any) -> NDArray[np.float64] | None:
+    """The sform, else the qform; None where the file has neither, and where they are singular.
+
+    A file with both codes 0 says nothing of place and direction: programs put it where they like.
+    """
+    forms = [(header["sform_code"], header.get_sform, "sform"), (header["qform_code"], header.get_qform, "qform")]
+    singular = []
+    for _, form, name in (form for form in forms if form[0] > 0):
         try:
-            affine = candidate()
+            affine = np.array(form(), dtype=np.float64)
         except (ValueError, HeaderDataError):  # a quaternion longer than one, or pixdim without a sense
+            singular.append(name)
             continue
-        if np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-12:
-            if n:
+        if np.isfinite(affine).all() and not is_singular(affine[:3, :3]):
+            if singular:
                 warnings.warn(f"{path.name}: its sform is singular; the qform is used", UserWarning, stacklevel=2)
-            return np.array(affine, dtype=np.float64)
-    zooms = [float(abs(z)) if np.isfinite(z) and z else 1.0 for z in [*header.get_zooms()[:3], 1.0, 1.0, 1.0][:3]]
-    warnings.warn(f"{path.name}: its affine is singular; only the voxel size is used", UserWarning, stacklevel=2)
-    return np.diag([*zooms, 1.0])
+            return affine
+        singular.append(name)
+    if singular:
+        warnings.warn(f"{path.name}: its affine is singular; only the voxel size is used", UserWarning, stacklevel=2)
+    return None
 
 
 def nifti_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) -> LabelFiles:
@@ -220,12 +245,18 @@ def _label_header(geometry: Geometry, labels: NDArray[Any]) -> Any:
 
 
 def _agrees(reference: Any, geometry: Geometry) -> bool:
-    """Whether the reference's affine is that of the geometry: it may have been cropped or resampled since."""
-    if geometry.affine is None:
+    """Whether the reference's grid is that of the geometry: it may have been cropped, moved or resampled since."""
+    shape = tuple(int(n) for n in reference.get_data_shape())
+    if len(shape) < len(geometry.shape):
         return False
-    affine = np.array(reference.get_best_affine(), dtype=np.float64)
-    affine[:3] *= _MILLIMETRES[reference.get_xyzt_units()[0]]
-    return bool(np.allclose(affine[:, [2, 1, 0, 3]], geometry.affine, rtol=1e-5, atol=1e-5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        own = _geometry(Path(), reference, shape[: len(geometry.shape)])
+    if (own.affine is None) != (geometry.affine is None) or own.unit != geometry.unit:
+        return False
+    if not np.allclose(own.spacing, geometry.spacing, rtol=1e-5, atol=0):
+        return False
+    return same_grid(replace(geometry, shape=own.shape), own, 1e-3)
 
 
 def _set_plain_geometry(header: Any, geometry: Geometry) -> None:

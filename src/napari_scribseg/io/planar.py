@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,16 +18,15 @@ from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io.atomic import LabelFiles
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.units import in_seconds, length_or_warn
 from napari_scribseg.io.volumes import extension, stem
 
 __all__ = ["read_picture", "read_tiff", "tiff_label_files"]
 
-# Lengths in millimetres, as ImageJ, OME and TIFF's ResolutionUnit spell them.
-_MILLIMETRES = {
-    "nm": 1e-6, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00b5m": 1e-3, "micron": 1e-3, "microns": 1e-3,
-    "micrometer": 1e-3, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1e3, "inch": 25.4,
-    "in": 25.4, "Å": 1e-7,
-}  # fmt: skip
+_RESOLUTION_UNITS = {3: "cm", 4: "mm", 5: "um"}  # of the tag; 2 is the inch: dots per inch are about printing
+_IMAGEJ_UNITS = ("unit", "yunit", "zunit")
+_COLOURS = ("RGB", "YCBCR")  # photometric interpretations that tifffile gives as red, green and blue
+_OPACITY = (1, 2)  # kinds of a fourth sample
 
 
 def read_tiff(path: Path) -> LoadedVolume:
@@ -48,12 +48,21 @@ def read_tiff(path: Path) -> LoadedVolume:
             _check_tiff(path, file, series)
             array = series.asarray()
             axes = series.axes
-            sizes = _pixel_sizes(file)
+            sizes = _pixel_sizes(path, file)
+            rgb = _is_rgb(series)
     except InputError:
         raise
     except Exception as error:  # every codec and every broken tag has an error type of its own
         raise InputError(f"{path.name}: it cannot be read as TIFF, it is damaged or truncated ({error})") from error
-    return _arranged(path, array, axes, sizes)
+    return replace(_arranged(path, array, axes, sizes), rgb=rgb)
+
+
+def _is_rgb(series: tifffile.TiffPageSeries) -> bool:
+    """Whether the samples of a pixel are colours; channels (C) never are, and a fourth sample must be an opacity."""
+    page: Any = series.keyframe
+    samples = series.shape[series.axes.index("S")] if "S" in series.axes else 0
+    opacity = len(page.extrasamples) == 1 and page.extrasamples[0] in _OPACITY
+    return getattr(page.photometric, "name", "") in _COLOURS and (samples == 3 or (samples == 4 and opacity))
 
 
 def _check_tiff(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
@@ -124,46 +133,47 @@ def _plain_geometry(shape: tuple[int, ...], axes: list[str], sizes: dict[str, fl
     """Pixel sizes in millimetres where the file has them; no place."""
     spatial = [a for a in axes if a != "C"]
     if "X" not in sizes or "Y" not in sizes:
-        return Geometry(shape, (1.0,) * len(shape))
+        return Geometry(shape, tuple(sizes.get(a, 1.0) if a == "T" else 1.0 for a in spatial))
     steps = tuple(sizes.get(a, 1.0 if a == "T" else sizes["X"]) for a in spatial)
     return Geometry(shape, steps, None, "millimeter")
 
 
-def _pixel_sizes(file: tifffile.TiffFile) -> dict[str, float]:
+def _pixel_sizes(path: Path, file: tifffile.TiffFile) -> dict[str, float]:
     """Millimetres along Z, Y and X, and seconds along T, as far as the file knows them."""
-    found = _ome_sizes(file.ome_metadata) if file.ome_metadata else _resolution(file)
+    found = _ome_sizes(path, file.ome_metadata) if file.ome_metadata else _resolution(path, file)
     return {axis: size for axis, size in found.items() if math.isfinite(size) and size > 0}
 
 
-def _ome_sizes(xml: str) -> dict[str, float]:
+def _ome_sizes(path: Path, xml: str) -> dict[str, float]:
     pixels = tifffile.xml2dict(xml).get("OME", {}).get("Image", {})
     pixels = (pixels[0] if isinstance(pixels, list) else pixels).get("Pixels", {})
     found = {}
     for axis in "XYZ":
-        unit = _MILLIMETRES.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")))
-        if f"PhysicalSize{axis}" in pixels and unit is not None:
-            found[axis] = float(pixels[f"PhysicalSize{axis}"]) * unit
+        if f"PhysicalSize{axis}" in pixels:
+            unit = length_or_warn(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")), path.name)
+            found[axis] = float(pixels[f"PhysicalSize{axis}"]) * (math.nan if unit is None else unit)
     if "TimeIncrement" in pixels:
-        found["T"] = float(pixels["TimeIncrement"])
+        unit = in_seconds(str(pixels.get("TimeIncrementUnit", "s")))
+        found["T"] = float(pixels["TimeIncrement"]) * (math.nan if unit is None else unit)
     return found
 
 
-def _resolution(file: tifffile.TiffFile) -> dict[str, float]:
-    """Pixels per unit are told by tags; ImageJ tells the unit and the distance of planes in its description."""
-    page = file.pages.first
-    imagej = file.imagej_metadata or {}
-    unit = str(imagej.get("unit", ""))
-    if not imagej and page.resolutionunit in (2, 3):
-        unit = "inch" if page.resolutionunit == 2 else "cm"
-    scale = _MILLIMETRES.get(unit)
-    if scale is None or "XResolution" not in page.tags or (unit == "inch" and not imagej):
-        return {}  # dots per inch are about printing
-    x, y = page.resolution
-    found = {"X": scale / x if x else math.nan, "Y": scale / y if y else math.nan}
+def _resolution(path: Path, file: tifffile.TiffFile) -> dict[str, float]:
+    """Pixels per unit are told by tags; ImageJ tells the units and the distance of planes in its description."""
+    page: Any = file.pages.first
+    imagej = {key: str(value) for key, value in (file.imagej_metadata or {}).items()}
+    unit = imagej.get("unit", "") if imagej else _RESOLUTION_UNITS.get(page.resolutionunit, "")
+    scale = {
+        axis: length_or_warn(imagej.get(key) or unit, path.name) for axis, key in zip("XYZ", _IMAGEJ_UNITS, strict=True)
+    }
+    found = {}
+    if "XResolution" in page.tags:
+        for axis, dots in zip("XY", page.resolution, strict=True):
+            found[axis] = (scale[axis] or math.nan) / dots if dots else math.nan
     if "spacing" in imagej:
-        found["Z"] = abs(float(imagej["spacing"])) * scale
+        found["Z"] = abs(float(imagej["spacing"])) * (scale["Z"] or math.nan)
     if "finterval" in imagej:
-        found["T"] = float(imagej["finterval"])
+        found["T"] = float(imagej["finterval"]) * (in_seconds(imagej.get("tunit", "s")) or math.nan)
     return found
 
 
@@ -186,7 +196,8 @@ def read_picture(path: Path) -> LoadedVolume:
         raise
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Pillow.DecompressionBombError) as error:
         raise InputError(f"{path.name}: it cannot be read as a picture, it is damaged or truncated") from error
-    return LoadedVolume(array, Geometry(array.shape[:2], (1.0, 1.0)), stem(path), array.ndim == 3)
+    colours = array.ndim == 3
+    return LoadedVolume(array, Geometry(array.shape[:2], (1.0, 1.0)), stem(path), colours, rgb=colours)
 
 
 def _pixels(picture: Pillow.Image) -> NDArray[Any]:

@@ -18,22 +18,28 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io.atomic import LabelFiles
 from napari_scribseg.io.segments import SEGMENTATION, segment_fields
+from napari_scribseg.io.units import LengthUnit
 from napari_scribseg.io.volumes import extension
 
 __all__ = ["metaimage_label_files", "nrrd_label_files"]
 
 _CHUNK = 16 << 20
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's way to ask for a gzip header
+_META_UNITS = ("um", "mm", "cm")
 _TYPES = {np.dtype(np.uint8): ("uint8", "MET_UCHAR"), np.dtype(np.uint16): ("uint16", "MET_USHORT")}
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """A grid in file order (x, y[, z[, t]]) and LPS: sizes, the step along each axis as columns, the first voxel."""
+    """A grid in file order (x, y[, z[, t]]) and LPS: sizes, the step along each axis as columns, the first voxel.
+
+    ``unit`` names the unit of length where it is not the millimetre.
+    """
 
     size: tuple[int, ...]
     steps: NDArray[np.float64]
     origin: NDArray[np.float64]
+    unit: str = ""
 
 
 def nrrd_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, classes: ClassTable) -> LabelFiles:
@@ -63,7 +69,7 @@ def nrrd_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, class
     segmentation = extension(path) == SEGMENTATION
     if segmentation and labels.ndim > 3:
         raise InputError(f"{path.name}: a segmentation of 3D Slicer has 3 axes, the labels {labels.ndim}; use .nrrd")
-    grid = _grid(geometry, flat=not segmentation)
+    grid = _grid(geometry, flat=not segmentation, units=None)
     lines = _nrrd_lines(grid, labels.dtype)
     if segmentation:
         size = (grid.size[0], grid.size[1], grid.size[2])
@@ -80,7 +86,7 @@ def metaimage_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) 
 
     Parameters and returns as of :func:`nrrd_label_files`.
     """
-    grid = _grid(geometry, flat=True)
+    grid = _grid(geometry, flat=True, units=_META_UNITS)
     lengths = np.linalg.norm(grid.steps, axis=0)
     detached = extension(path) == ".mhd"
     data = path.with_suffix(".zraw")
@@ -95,6 +101,7 @@ def metaimage_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) 
         f"TransformMatrix = {_words((grid.steps / lengths).T.ravel())}",
         f"Offset = {_words(grid.origin)}",
         f"CenterOfRotation = {_words(np.zeros(len(grid.size)))}",
+        *([f"DistanceUnits = {grid.unit}"] if grid.unit else []),
         f"ElementSpacing = {_words(lengths)}",
         f"DimSize = {' '.join(map(str, grid.size))}",
         f"ElementType = {_TYPES[labels.dtype][1]}",
@@ -106,8 +113,12 @@ def metaimage_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) 
     return {path: _bytes(header.encode(), packed)}
 
 
-def _grid(geometry: Geometry, *, flat: bool) -> _Grid:
-    """The grid in LPS; a 2D array stays flat where it is allowed and its place fits a plane at height zero."""
+def _grid(geometry: Geometry, *, flat: bool, units: tuple[str, ...] | None) -> _Grid:
+    """The grid in LPS; a 2D array stays flat where it is allowed and its place fits a plane at height zero.
+
+    It is in the unit of the file that was read, if that is one of ``units``: programs that take no notice of units
+    then show image and labels at the same place.
+    """
     n = len(geometry.shape)
     affine = np.eye(4)
     if geometry.affine is not None:
@@ -115,17 +126,21 @@ def _grid(geometry: Geometry, *, flat: bool) -> _Grid:
     else:
         steps = geometry.spacing[::-1][:3]
         affine[range(len(steps)), range(len(steps))] = steps
+    unit, kept = "", geometry.reference
+    if isinstance(kept, LengthUnit) and (units is None or kept.name in units):
+        unit = kept.name
+        affine[:3] /= kept.millimetres
     size = geometry.shape[::-1]
     if n == 2:
         in_plane = not affine[2, [0, 1, 3]].any()
         n = 2 if flat and in_plane else 3
         size = size if n == 2 else (*size, 1)
     if n < 4:
-        return _Grid(size, affine[:n, :n], affine[:n, 3])
+        return _Grid(size, affine[:n, :n], affine[:n, 3], unit)
     steps4 = np.zeros((4, 4))
     steps4[:3, :3] = affine[:3, :3]
     steps4[3, 3] = geometry.spacing[0]
-    return _Grid(size, steps4, np.append(affine[:3, 3], 0.0))
+    return _Grid(size, steps4, np.append(affine[:3, 3], 0.0), unit)
 
 
 def _nrrd_lines(grid: _Grid, dtype: np.dtype[Any]) -> list[str]:
@@ -139,6 +154,11 @@ def _nrrd_lines(grid: _Grid, dtype: np.dtype[Any]) -> list[str]:
         f"type: {_TYPES[dtype][0]}",
         f"dimension: {n}",
         space[n],
+        *(
+            [f"space units: {' '.join([*[_quoted(grid.unit)] * min(n, 3), *[_quoted('s')] * (n == 4)])}"]
+            if grid.unit
+            else []
+        ),
         f"sizes: {' '.join(map(str, grid.size))}",
         f"space directions: {' '.join(_vector(step) for step in grid.steps.T)}",
         f"kinds: {' '.join(kinds)}",
@@ -146,6 +166,10 @@ def _nrrd_lines(grid: _Grid, dtype: np.dtype[Any]) -> list[str]:
         "encoding: gzip",
         f"space origin: {_vector(grid.origin)}",
     ]
+
+
+def _quoted(unit: str) -> str:
+    return f'"{unit}"'
 
 
 def _vector(values: NDArray[np.float64]) -> str:

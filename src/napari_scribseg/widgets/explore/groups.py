@@ -120,7 +120,7 @@ def pictures_layer(pictures: Sequence[Picture]) -> ImageLayer:
 
 def _shown_as_is(picture: Picture) -> bool:
     array = picture.array
-    return array.ndim == 2 or (array.shape[-1] in (3, 4) and array.dtype == np.uint8)
+    return array.ndim == 2 or (array.shape[-1] == 3 and array.dtype == np.uint8)
 
 
 def _as_rgb(picture: Picture, shape: tuple[int, int]) -> NDArray[np.uint8]:
