@@ -3,15 +3,19 @@
 from napari_scribseg.datasets.bids import open_bids
 from napari_scribseg.datasets.case import Case, DataSet
 from napari_scribseg.datasets.folder import open_folder
+from napari_scribseg.datasets.held_out import HELD_OUT, HELD_OUT_SOURCES, held_out, without_held_out
 from napari_scribseg.datasets.known import KnownDataSet, known_data_sets, open_data_set
 from napari_scribseg.datasets.made import made_ct
 from napari_scribseg.datasets.views import drawn, semantic, single_object, slices
 
 __all__ = [
+    "HELD_OUT",
+    "HELD_OUT_SOURCES",
     "Case",
     "DataSet",
     "KnownDataSet",
     "drawn",
+    "held_out",
     "known_data_sets",
     "made_ct",
     "open_bids",
@@ -20,4 +24,5 @@ __all__ = [
     "semantic",
     "single_object",
     "slices",
+    "without_held_out",
 ]

@@ -109,6 +109,8 @@ class DataSet:
         Names of the cases, in the order of every run.
     read : callable
         Gives the case of a name; picklable, so that processes can share the work.
+    labels_only : bool
+        Whether its cases are label maps: their image is the map itself, and one to train on has to be synthesised.
     """
 
     name: str
@@ -118,6 +120,7 @@ class DataSet:
     human_strokes: bool
     cases: tuple[str, ...]
     read: Callable[[str], Case]
+    labels_only: bool = False
 
     def __len__(self) -> int:
         return len(self.cases)

@@ -16,7 +16,15 @@ from napari_scribseg.datasets.listing import listed, require_folder
 from napari_scribseg.datasets.reading import About, CaseFiles, read_case
 from napari_scribseg.io import read_volume
 
-__all__ = ["open_axondeepseg", "open_coco", "open_dsb2018", "open_permissive", "open_usiigaci", "slice_licences"]
+__all__ = [
+    "open_axondeepseg",
+    "open_coco",
+    "open_dsb2018",
+    "open_label_maps",
+    "open_permissive",
+    "open_usiigaci",
+    "slice_licences",
+]
 
 _HALF = 127  # of 8 bits
 _PHOTOGRAPH = re.compile(r"(.*?)\d\d_(\d+)")
@@ -183,11 +191,11 @@ def open_permissive(folder: Path) -> DataSet:
     The name of a case starts with its source, the sub-folder: ``ct_aorta/10002_135``. Its group is the patient where
     the file name tells, else the whole source.
     """
-    inside = (require_folder(folder) / "labels.json").is_file()
-    sources = [folder] if inside else sorted(p for p in folder.iterdir() if (p / "labels.json").is_file())
+    inside = any(require_folder(folder).glob("*_label.png"))
+    sources = [folder] if inside else sorted(p for p in folder.iterdir() if any(p.glob("*_label.png")))
     names = tuple(f"{s.name}/{n}" for s in sources for n in listed(s, "_label.png"))
     if not names:
-        raise InputError(f"{folder}: it holds no sub-folders with labels.json and slices")
+        raise InputError(f"{folder}: it holds no slices NAME_label.png, nor sub-folders with some")
     licences = slice_licences(folder.parent if inside else folder)
     return DataSet(
         name=f"permissive_slices/{folder.name}" if inside else "permissive_slices",
@@ -196,8 +204,17 @@ def open_permissive(folder: Path) -> DataSet:
         trainable=True,
         human_strokes=False,
         cases=names,
-        read=partial(_read_permissive, folder=folder.parent if inside else folder),
+        read=partial(
+            _read_permissive,
+            folder=folder.parent if inside else folder,
+            instances=frozenset(s.name for s in sources if "Classes: instances" in _source_text(s)),
+        ),
     )
+
+
+def _source_text(folder: Path) -> str:
+    path = folder / "SOURCE.txt"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def slice_licences(folder: Path) -> dict[str, str]:
@@ -209,7 +226,7 @@ def slice_licences(folder: Path) -> dict[str, str]:
     return found
 
 
-def _read_permissive(name: str, *, folder: Path) -> Case:
+def _read_permissive(name: str, *, folder: Path, instances: frozenset[str]) -> Case:
     source, _, single = name.partition("/")
     stem = f"{single}_image"
     pictures = [folder / source / f"{stem}{ending}" for ending in (".png", ".jpg")]
@@ -224,7 +241,46 @@ def _read_permissive(name: str, *, folder: Path) -> Case:
         group=f"{source}/{patient[0]}" if patient else source,
         source=source,
     )
-    return read_case(files, About(names={0: "background"}))
+    return read_case(files, About(names={0: "background"}, instances=source in instances))
+
+
+def open_label_maps(folder: Path) -> DataSet:
+    """Slices of whole-head label maps in three directions; the image of a case is its label map.
+
+    References
+    ----------
+    Billot et al., "SynthSeg", Medical Image Analysis 2023.
+    """
+    names = tuple(
+        f"{part.name}/{name}" for part in sorted(require_folder(folder).iterdir()) if part.is_dir()
+        for name in listed(part, "_label.png")
+    )  # fmt: skip
+    if not names:
+        raise InputError(f"{folder}: it holds no sub-folders with label maps NAME_label.png")
+    return DataSet(
+        name="label_maps",
+        title="Slices of whole-head label maps, without images (SynthSeg)",
+        licence="Apache-2.0",
+        trainable=True,
+        human_strokes=False,
+        cases=names,
+        read=partial(_read_label_map, folder=folder),
+        labels_only=True,
+    )
+
+
+def _read_label_map(name: str, *, folder: Path) -> Case:
+    source, _, single = name.partition("/")
+    labels = _grey(folder / f"{name}_label.png")
+    return Case(
+        name=name,
+        image=labels,
+        truth=labels.astype(np.int32),
+        spacing=(1.0, 1.0),
+        group=f"{source}/{single.partition('_')[0]}",
+        source=source,
+        names={0: "background"},
+    )
 
 
 def _grey(path: Path) -> NDArray[Any]:

@@ -5,6 +5,7 @@ from napari_scribseg.simulate.clicks import Click, Clicks, robot_click, training
 from napari_scribseg.simulate.corrections import Correction, simulate_correction
 from napari_scribseg.simulate.human_error import HumanError
 from napari_scribseg.simulate.outlines import enclosed, sloppy_outline
+from napari_scribseg.simulate.painting import Hand, paint_object, paint_surroundings
 from napari_scribseg.simulate.robot import RobotUser
 from napari_scribseg.simulate.strokes import ScribbleStyle, SimulatedScribble, simulate_scribble
 from napari_scribseg.simulate.styles import human_like
@@ -13,6 +14,7 @@ __all__ = [
     "Click",
     "Clicks",
     "Correction",
+    "Hand",
     "HumanError",
     "RobotUser",
     "ScribbleStyle",
@@ -22,6 +24,8 @@ __all__ = [
     "enclosed",
     "extreme_points",
     "human_like",
+    "paint_object",
+    "paint_surroundings",
     "point_strokes",
     "robot_click",
     "simulate_correction",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate.masks import as_mask, require_same_shape
-from napari_scribseg.simulate.strokes import ScribbleStyle, SimulatedScribble, simulate_scribble
+from napari_scribseg.simulate.strokes import ScribbleStyle, SimulatedScribble, paint_lines, simulate_scribble
 
 __all__ = ["Correction", "as_probability", "errors", "object_radius", "simulate_correction", "temporary_label"]
 
@@ -47,6 +47,7 @@ def simulate_correction(
     tolerance: float = 0.01,
     reach: float | None = None,
     stay: bool = True,
+    spill: bool = False,
 ) -> Correction:
     """Look at an answer, and add a stroke where it is wrong.
 
@@ -69,6 +70,8 @@ def simulate_correction(
     stay : bool
         Whether an object stroke keeps to the object and a background stroke off it. Taken literally, the paper's
         temporary label may reach across the border, and the stroke with it.
+    spill : bool
+        Whether the pen paints all that it touches, past the border too; its middle keeps to ``stay``.
 
     Returns
     -------
@@ -99,7 +102,10 @@ def simulate_correction(
     if stay:
         temporary &= target == (sign > 0)
     scribble = simulate_scribble(temporary, seed, style)
-    drawn = scribble.mask & (target == (sign > 0)) if stay else scribble.mask
+    if spill:
+        drawn = paint_lines(scribble.lines, temporary, replace(style or ScribbleStyle(), outside="pen"))
+    else:
+        drawn = scribble.mask & (target == (sign > 0)) if stay else scribble.mask
     new[drawn] = sign
     return Correction(sign, new, temporary, scribble)
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate.strokes import Line
 
-__all__ = ["HumanError", "apply_error", "overshoot", "shake", "shorten"]
+__all__ = ["HumanError", "apply_error", "half_pixels", "overshoot", "shake", "shorten"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def apply_error(line: Line, label: NDArray[np.bool_], error: HumanError, seed: n
         moved = shake(points, error.jitter, error.jitter_length, seed)
         if error.steered:
             moved, held = _steer(points, moved, held, label), np.zeros_like(held)
-        points, origin = _half_pixels(moved)
+        points, origin = half_pixels(moved)
         leaves = leaves[origin] | (held[origin] & ~_inside(points, label))
     if error.spill > 0 and seed.random() < error.spill_rate:
         longer = overshoot(points, label, seed.exponential(error.spill), seed)
@@ -197,7 +197,7 @@ def _inside(points: NDArray[np.float64], label: NDArray[np.bool_]) -> NDArray[np
     return inside
 
 
-def _half_pixels(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def half_pixels(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """The same line with positions half a pixel or less apart along each axis, and the old position before each."""
     pieces = np.maximum(np.ceil(2 * np.abs(np.diff(points, axis=0)).max(axis=1, initial=0)), 1).astype(np.intp)
     at = np.append(0, np.cumsum(pieces))

@@ -90,6 +90,13 @@ def scribble_net(
         typer.Option(help="What the network answers: scribbles (default), clicks, box, extreme-points; or none."),
     ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Samples in all. Default: a million.")] = None,
+    cooldown: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the samples, the last ones, over which the learning rate falls. Default: 1. With less, "
+            "--resume takes another number of --samples as long as the rate has not begun to fall."
+        ),
+    ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples of a step. Default: 32.")] = None,
     rate: Annotated[float | None, typer.Option(help="Highest learning rate. Default: 0.002.")] = None,
     corrections: Annotated[
@@ -112,7 +119,7 @@ def scribble_net(
 ) -> None:
     """Train a network that answers strokes; stops cleanly when interrupted, and goes on exactly there."""
     given = {
-        "samples": samples, "batch": batch, "rate": rate, "corrections": corrections, "architecture": network,
+        "samples": samples, "cooldown": cooldown, "batch": batch, "rate": rate, "corrections": corrections, "architecture": network,
         "config": _config(config, network), "validation": tuple(validate) if validate else None, "seed": seed,
         "start": str(start.expanduser().absolute()) if start else None, "prompt": prompt,
         "validation_samples": validation_samples, "size": size, "precision": precision, "compile": compile_ or None,
@@ -239,11 +246,12 @@ def _run(
     fabric = make_fabric(machine, settings.precision)
     if fabric.is_global_zero:
         if going_on:
+            settings = _with_samples(settings, chosen, out)
             _check_same(settings, chosen)
         else:
             _prepare(out, settings, data, root)
     fabric.launch()
-    if not going_on:
+    if not going_on or "samples" in chosen:
         settings = Settings.from_json(stored.read_text(encoding="utf-8"), str(stored))
     with _asked_to_stop() as stopped:
         result = train(settings, read_pack(out / _PACK), out, fabric, machine, until=until, stopped=stopped)
@@ -272,6 +280,28 @@ def _config(text: str | None, network: str | None) -> dict[str, Any] | None:
     if not isinstance(values, dict):
         raise InputError(f'--config {text!r} is no table; such as {{"channels": [16, 32]}} is expected')
     return values
+
+
+def _with_samples(settings: Settings, given: dict[str, Any], out: Path) -> Settings:
+    """The settings of a run that goes on, with another number of samples if it may still have one."""
+    from napari_scribseg.core import InputError
+    from napari_scribseg.io.atomic import write_files
+    from napari_scribseg.train.checkpoint import latest, read_checkpoint
+    from napari_scribseg.train.pack import writes
+
+    changed = replace(settings, samples=given.get("samples", settings.samples))
+    if changed.samples == settings.samples:
+        return settings
+    newest = latest(out / "checkpoints")
+    done = read_checkpoint(newest).step * settings.batch if newest is not None else 0
+    first = min(settings.falls_from, changed.falls_from)
+    if done > first:
+        raise InputError(
+            f"samples is {changed.samples} where the run has {settings.samples}, of which {done} are done; its learning "
+            f"rate falls from sample {first} on, and another number is expected before that"
+        )
+    write_files({out / _SETTINGS: writes(changed.to_json().encode())})
+    return changed
 
 
 def _check_same(settings: Settings, given: dict[str, Any]) -> None:
@@ -330,7 +360,7 @@ def _check_sources(pack: Pack, settings: Settings) -> None:
 def _data_sets(names: list[str] | None, root: Path | None) -> list[DataSet]:
     """The data sets to train on; those that may not be trained on are refused, or left out of a folder of many."""
     from napari_scribseg.core import InputError
-    from napari_scribseg.datasets import known_data_sets, open_data_set
+    from napari_scribseg.datasets import known_data_sets, open_data_set, without_held_out
 
     known = {data_set.name: data_set for data_set in known_data_sets()}
     found: list[DataSet] = []
@@ -354,7 +384,7 @@ def _data_sets(names: list[str] | None, root: Path | None) -> list[DataSet]:
         )
     if not found:
         raise InputError("there is no data; --data with a packed file, a folder or a known data set is expected")
-    return found
+    return [without_held_out(data_set) for data_set in found]
 
 
 @contextmanager

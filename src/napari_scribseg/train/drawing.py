@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_scribseg.core import Stroke
-from napari_scribseg.simulate import ScribbleStyle, simulate_scribble
+from napari_scribseg.simulate import Hand, ScribbleStyle, paint_object, paint_surroundings, simulate_scribble
 from napari_scribseg.simulate.boxes import bounding_box, box_stroke, extreme_points, point_strokes
 from napari_scribseg.simulate.clicks import robot_click, training_clicks
 from napari_scribseg.simulate.corrections import object_radius
@@ -25,7 +25,9 @@ Prompt = Literal["scribbles", "clicks", "box", "extreme-points", "none"]
 CORRECTED: tuple[Prompt, ...] = ("scribbles", "clicks")
 
 _MOST_NEGATIVE = 3  # strokes off the object
+_MOSTLY = 0.8  # share of the people who paint off the object too
 _CANDIDATES = 256  # pixels of each side that clicks are chosen of; of 1000 they take as long as the network's answer
+_DOT_CANDIDATES = 128  # for dots of the pen, which need no more
 _MOST_DOTS = (20, 8)  # on the object and off it
 
 
@@ -46,6 +48,13 @@ class DrawingOptions:
     dots : float
         Share of the samples with clicks instead of scribbles: up to 20 dots of the pen on the object, and up to
         8 off it. A network that has seen scribbles only takes many dots for many small objects.
+    painted : float
+        Share of the other samples with strokes as people paint them:
+        :func:`~napari_scribseg.simulate.painting.paint_object`.
+    loose : float
+        Share of these whose pen runs over the border.
+    broad : tuple of two float
+        Of the pen of such strokes, its radius in pixels of the view, drawn evenly on a logarithmic scale.
     single : float
         Share of the samples of clicks that start with a single one, in the middle of the object, as a user does.
     prompt : {"scribbles", "clicks", "box", "extreme-points", "none"}
@@ -61,6 +70,9 @@ class DrawingOptions:
     whole: float = 0.5
     negative: float = 0.5
     dots: float = 0.0
+    painted: float = 0.0
+    loose: float = 0.6
+    broad: tuple[float, float] = (0.7, 5.0)
     single: float = 0.0
     prompt: Prompt = "scribbles"
     slack: int = 1
@@ -117,6 +129,8 @@ def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.rand
         return signal
     if options.dots and rng.random() < options.dots:
         return _dots(target, options, rng)
+    if options.painted and rng.random() < options.painted:
+        return _painted(target, options, rng)
     if rng.random() < options.negative:
         for _ in range(int(rng.integers(1, _MOST_NEGATIVE + 1))):
             off = _outside(target, rng)
@@ -125,11 +139,27 @@ def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.rand
     return signal
 
 
+def _painted(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
+    """Strokes as people paint them, on the object and in most cases off it."""
+    signal = np.zeros(target.shape, dtype=np.int8)
+    radius = round(4 * float(np.exp(rng.uniform(*np.log(options.broad))))) / 4
+    hand = Hand(radius, sway=float(rng.uniform(0, 2)), loose=rng.random() < options.loose)
+    if rng.random() < _MOSTLY:
+        for _ in range(int(rng.integers(1, _MOST_NEGATIVE + 1))):
+            signal[paint_surroundings(target, hand, rng)] = -1
+    for _ in range(int(rng.integers(1, 3))):
+        signal[paint_object(target, hand, rng)] = 1
+    return signal
+
+
 def _dots(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
     """Clicks with a pen: its dots on the object and near it, cut off where the other side begins."""
     signal = np.zeros(target.shape, dtype=np.int8)
     most_on, most_off = _MOST_DOTS
-    clicks, radius = training_clicks(target, rng, positive=(1, most_on), negative=(0, most_off)), _radius(options, rng)
+    clicks, radius = (
+        training_clicks(target, rng, positive=(1, most_on), negative=(0, most_off), most_candidates=_DOT_CANDIDATES),
+        _radius(options, rng),
+    )
     for points, side, value in ((clicks.negative, ~target, -1), (clicks.positive, target, 1)):
         signal[_pixels(point_strokes(points, 0, radius), target.shape) & side] = value
     return signal

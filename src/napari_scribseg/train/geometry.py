@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image as Picture
 from torch.nn import functional
 
-__all__ = ["GeometryOptions", "View", "draw_view", "look", "smooth_noise"]
+__all__ = ["GeometryOptions", "View", "draw_view", "look", "part_seen", "smooth_noise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,27 +125,64 @@ def smooth_noise(size: int, cells: int, rng: np.random.Generator) -> NDArray[np.
     return noise
 
 
-def look(planes: NDArray[np.float32], view: View) -> NDArray[np.float32]:
+def part_seen(view: View, shape: tuple[int, int]) -> tuple[tuple[slice, slice], View]:
+    """The smallest part of a picture that shows the same in a view, and the view of that part.
+
+    Parameters
+    ----------
+    view : View
+    shape : tuple of two int
+        Height and width of the picture.
+
+    Returns
+    -------
+    part : tuple of two slice
+        Rows and columns; what a view mirrors beyond the rim is among them.
+    view : View
+    """
+    spans, first = [], []
+    factor = _averaged(view.scale)  # so that the same blocks are averaged
+    margin = 2 * factor + 2
+    for axis, length in enumerate(shape):
+        low, high = float(view.at[axis].min()) - margin, float(view.at[axis].max()) + margin
+        start, stop = min(low, 2 * length - high), max(high, -low)  # where the rim mirrors, as far inside as outside
+        span = slice(
+            int(np.clip(start // factor * factor, 0, length - 1)), int(np.clip(-(-stop // factor) * factor, 1, length))
+        )
+        spans.append(span)
+        first.append(span.start)
+    return (spans[0], spans[1]), View(view.at - np.asarray(first, dtype=np.float32)[:, None, None], view.scale)
+
+
+def look(picture: NDArray[np.uint8], view: View) -> NDArray[np.float32]:
     """What a view shows; beyond the rim the picture is mirrored.
 
     Parameters
     ----------
-    planes : ndarray of shape (C, H, W), float32
+    picture : ndarray of shape (H, W, C), uint8
         Averaged over the area of a pixel of the view where that is larger than one of the picture.
     view : View
 
     Returns
     -------
     ndarray of shape (C, S, S), float32
+        From 0 to 255.
     """
-    factor = max(int(view.scale + 0.25), 1)
-    source = torch.from_numpy(planes)[None]  # (1, C, H, W)
-    factor = min(factor, *source.shape[-2:])
+    (rows, columns), view = part_seen(view, picture.shape[:2])
+    seen, factor = picture[rows, columns], min(_averaged(view.scale), *picture.shape[:2])
     if factor > 1:
-        source = functional.avg_pool2d(source, factor, ceil_mode=True, count_include_pad=False)
+        channels = [np.asarray(Picture.fromarray(seen[..., c]).reduce(factor)) for c in range(seen.shape[-1])]
+        seen = np.stack(channels, axis=-1)
+    source = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1), dtype=np.float32))[None]  # (1, C, h, w)
     at = (torch.from_numpy(view.at) + 0.5) / factor  # in pixels of `source`, their corners at whole numbers
     sides = torch.tensor(source.shape[-2:], dtype=torch.float32)
     grid = (2 * at / sides[:, None, None] - 1).flip(0).permute(1, 2, 0)[None]  # (1, S, S, 2): x, y in -1..1
-    seen = functional.grid_sample(source, grid, padding_mode="reflection", align_corners=False)
-    result: NDArray[np.float32] = seen[0].numpy()
-    return result
+    found: NDArray[np.float32] = functional.grid_sample(source, grid, padding_mode="reflection", align_corners=False)[
+        0
+    ].numpy()
+    return found
+
+
+def _averaged(scale: float) -> int:
+    """Over how many pixels of a picture, along each axis, a view of that scale averages before it is sampled."""
+    return max(int(scale + 0.25), 1)

@@ -146,11 +146,13 @@ class _Run:
 
     def __init__(self, settings: Settings, pack: Pack, out: Path, fabric: Fabric, machine: Machine) -> None:
         self.settings, self.pack, self.out, self.fabric, self.machine = settings, pack, out, fabric, machine
-        self.drawing = DrawingOptions(prompt=settings.prompt, dots=settings.dots, single=settings.single)
+        self.drawing = DrawingOptions(
+            prompt=settings.prompt, dots=settings.dots, painted=settings.painted, single=settings.single
+        )
         made_up = 0.0 if settings.prompt == "none" else 1.0  # what is to be found there would be anyone's guess
         options = SampleOptions(
             settings.size, made_up * settings.synthetic, made_up * settings.superpixels, made_up * _BACKGROUND,
-            weights=dict(settings.weights), drawing=self.drawing,
+            thin=settings.thin, weights=dict(settings.weights), drawing=self.drawing,
             geometry=GeometryOptions(scale=_SCALES if settings.prompt == "none" else None),
         )  # fmt: skip
         sources = training_sources(pack, settings)

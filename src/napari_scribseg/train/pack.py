@@ -77,6 +77,8 @@ class Item:
         Whether each id is one object of the same kind.
     image, labels : str
         Names in the zip.
+    labels_only : bool
+        Whether the picture is the label map, and one to train on has to be synthesised.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Item:
     instances: bool
     image: str
     labels: str
+    labels_only: bool = False
 
 
 class Pack:
@@ -248,7 +251,7 @@ def _add(file: zipfile.ZipFile, number: str, data_set: DataSet, case: Case) -> I
         file.writestr(f"{kind}/{number}", buffer.getvalue())
     return Item(
         case.name, case.source, case.group, data_set.name, data_set.licence, case.background, case.instances,
-        f"image/{number}", f"labels/{number}",
+        f"image/{number}", f"labels/{number}", data_set.labels_only,
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from napari_scribseg.train.drawing import DrawingOptions, draw_style
 
 __all__ = ["Batch", "all_answers", "answers", "corrected"]
 
+_SPILL = 0.02  # share of the strokes on an object that lies off it
+
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # image, target, known, signal: see `Sample`
 
 
@@ -66,8 +68,16 @@ def corrected(
             continue
         rng = np.random.default_rng(seed)
         style = None if plain else draw_style(options, rng)
-        mended[i] = simulate_correction(found[i], target[i], signal[i], rng, style).signal
+        mended[i] = simulate_correction(
+            found[i], target[i], signal[i], rng, style, spill=_spills(signal[i], target[i])
+        ).signal
     return torch.from_numpy(mended).to(answer.device)
+
+
+def _spills(signal: NDArray[np.int8], target: NDArray[np.bool_]) -> bool:
+    """Whether the strokes so far, of shape (H, W), are those of a person whose pen runs over the border."""
+    drawn = signal > 0
+    return np.count_nonzero(drawn & ~target) > _SPILL * np.count_nonzero(drawn)
 
 
 def _clicked(answer: NDArray[np.float32], target: NDArray[np.bool_], signal: NDArray[np.int8]) -> NDArray[np.int8]:

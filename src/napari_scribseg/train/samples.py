@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_all_start_methods
 
 import numpy as np
@@ -15,15 +15,22 @@ from torch.utils.data import DataLoader, Dataset
 
 from napari_scribseg.core import InputError
 from napari_scribseg.train.drawing import DrawingOptions, draw_signal
-from napari_scribseg.train.geometry import GeometryOptions, draw_view, look
+from napari_scribseg.train.geometry import GeometryOptions, View, draw_view, look
 from napari_scribseg.train.intensity import as_seen, vary_intensities
 from napari_scribseg.train.pack import Item, Pack
-from napari_scribseg.train.synthetic import draw_picture
-from napari_scribseg.train.targets import box_of, choose_object, choose_region, choose_superpixel
+from napari_scribseg.train.synthetic import draw_picture, paint_labels
+from napari_scribseg.train.targets import box_of, choose_object, choose_region, choose_superpixel, typical_width
 
 __all__ = ["Sample", "SampleOptions", "Samples", "loader"]
 
 _TRIES = 50
+_HALF = 127.5  # of what a view shows of a mask
+_THIN = 0.06  # width of a structure over its extent, below which it is thin
+_WIDTHS = (1.6, 8.0)  # pixels of a view that a thin structure is wide, seen from near
+_ALIKE = 0.3  # share of the label maps in which some structures look alike
+_MOST_COUNTED = 48  # pictures of a source that add to its weight
+
+_Drawn = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]  # picture, target, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,10 @@ class SampleOptions:
         Share of the labelled ones whose object is the background.
     smallest, largest : float
         An object covers at least and at most this share of the view.
+    thin : float
+        Share of the samples of thin structures that are seen from as near as these need.
     weights : mapping of str to float
-        Of sources, by name; the others count with the square root of the number of their groups.
+        Of sources, by name; the others count with the square root of the number of their pictures, of 48 at most.
     vary : bool
         Whether intensities are changed at random; else they are those of the picture.
     drawing : DrawingOptions
@@ -56,6 +65,7 @@ class SampleOptions:
     background: float = 0.08
     smallest: float = 0.003
     largest: float = 0.9
+    thin: float = 0.6
     weights: Mapping[str, float] = field(default_factory=dict)
     vary: bool = True
     drawing: DrawingOptions = field(default_factory=DrawingOptions)
@@ -115,7 +125,8 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
                 if item.source == source:
                     groups.setdefault(item.group, []).append(item)
             self.by_group.append(list(groups.values()))
-            weights.append(self.options.weights.get(source, np.sqrt(len(groups)) + 2))
+            pictures = min(sum(map(len, groups.values())), _MOST_COUNTED)
+            weights.append(self.options.weights.get(source, np.sqrt(pictures) + 2))
         self.weights = np.asarray(weights) / np.sum(weights)
 
     def __len__(self) -> int:
@@ -159,40 +170,64 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         drawn = options.drawing.prompt == "none" or (signal == 1).any()
         return Sample(image, target, known, signal) if drawn else None
 
-    def _made_up(
-        self, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]] | None:
+    def _made_up(self, rng: np.random.Generator) -> _Drawn | None:
         planes, labels = draw_picture(self.options.size, rng)
         target = choose_region(labels, rng)
         return None if target is None else (planes, target, np.ones(target.shape, dtype=bool))
 
-    def _real(
-        self, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]] | None:
+    def _real(self, rng: np.random.Generator) -> _Drawn | None:
         groups = self.by_group[int(rng.choice(len(self.weights), p=self.weights))]
         group = groups[int(rng.integers(len(groups)))]
         item = group[int(rng.integers(len(group)))]
         image, labels = self.pack.load(item)
-        options = self.options
-        if rng.random() < options.superpixels:
-            target, box = None, self._any_box(labels.shape[:2], rng)
-        else:
-            target = choose_object(item, labels, rng, options.background)
-            if target is None or not target.any():
-                return None
-            box = box_of(target)
-            if options.drawing.prompt == "none":
-                target = labels > (-1 if item.background is None else item.background)
-        view = draw_view(box, labels.shape, options.size, options.geometry, rng)
-        planes = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
-        if target is None:
-            seen = look(planes, view)
+        if item.labels_only:
+            return self._synthesised(labels, rng)
+        if rng.random() < self.options.superpixels:
+            view = draw_view(self._any_box(labels.shape, rng), labels.shape, *self._how, rng)
+            seen = look(image, view) / np.float32(255)
             region = choose_superpixel(seen, rng)
             return None if region is None else (seen, region, np.ones(region.shape, dtype=bool))
-        masks = np.stack((target, labels >= 0)).astype(np.float32)
-        both: NDArray[np.float32] = np.concatenate((planes, masks))
-        seen = look(both, view)
-        return seen[:-2], seen[-2] > 0.5, seen[-1] > 0.5
+        target = choose_object(item, labels, rng, self.options.background)
+        if target is None or not target.any():
+            return None
+        view = self._view_of(target, rng)
+        if self.options.drawing.prompt == "none":
+            target = labels > (-1 if item.background is None else item.background)
+        masks = look(np.stack((target, labels >= 0), axis=-1).astype(np.uint8) * np.uint8(255), view)
+        return look(image, view) / np.float32(255), masks[0] > _HALF, masks[1] > _HALF
+
+    @property
+    def _how(self) -> tuple[int, GeometryOptions]:
+        return self.options.size, self.options.geometry
+
+    def _view_of(self, target: NDArray[np.bool_], rng: np.random.Generator) -> View:
+        """A view of an object; of a thin one often one that is as near as its width needs."""
+        options, box = self.options, box_of(target)
+        width = typical_width(target)
+        if options.geometry.scale is None and width < _THIN * max(box[2:]) and rng.random() < options.thin:
+            side = options.size * width / float(np.exp(rng.uniform(*np.log(_WIDTHS))))
+            rows, columns = np.nonzero(target)
+            at = int(rng.integers(rows.size))
+            box = (rows[at] - side / 4, columns[at] - side / 4, side / 2, side / 2)
+            return draw_view(box, target.shape, options.size, replace(options.geometry, context=(2.0, 2.0)), rng)
+        return draw_view(box, target.shape, *self._how, rng)
+
+    def _synthesised(self, labels: NDArray[np.int32], rng: np.random.Generator) -> _Drawn | None:
+        """A picture made up from a label map, some of whose neighbours look alike."""
+        ids = np.flatnonzero(np.bincount(labels.reshape(-1) + 1)) - 1
+        chosen = ids[(ids > 0)]
+        if not chosen.size:
+            return None
+        view = self._view_of(labels == rng.choice(chosen), rng)
+        at = [np.clip(np.rint(axis), 0, n - 1).astype(np.intp) for axis, n in zip(view.at, labels.shape, strict=True)]
+        seen = np.unique(labels[at[0], at[1]], return_inverse=True)[1].reshape(view.at.shape[1:]).astype(np.int32)
+        target = choose_region(seen, rng)
+        if target is None:
+            return None
+        alike = (
+            rng.integers(0, seen.max() + 1, int(seen.max()) + 1) if rng.random() < _ALIKE else np.arange(seen.max() + 1)
+        )
+        return paint_labels(alike[seen].astype(np.int32), rng), target, np.ones(target.shape, dtype=bool)
 
     @staticmethod
     def _any_box(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[float, float, float, float]:

@@ -23,6 +23,9 @@ VALIDATION_SOURCES = ("ct_spleen_msd", "mr_spine_spider", "usiigaci_phase", "us_
 SOURCE_WEIGHTS: Mapping[str, float] = {"msd_hippocampus": 5.0, "fluorescence": 7.0, "coco_mval": 18.0}
 
 _LARGEST = 1e9
+_SHARES = (
+    "iterative", "unchanged", "dots", "painted", "single", "thin", "cooldown", "synthetic", "superpixels", "ema",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,16 @@ class Settings:
     dots : float
         Share of the samples with clicks of a pen instead of scribbles; see
         :class:`~napari_scribseg.train.drawing.DrawingOptions`.
+    painted : float
+        Share of the other samples with strokes as people paint them, likewise.
     single : float
         Share of the samples of clicks that start with a single one, likewise.
+    thin : float
+        Share of the samples of thin structures that are seen from as near as these need; as of
+        :class:`~napari_scribseg.train.samples.SampleOptions`.
+    cooldown : float
+        Share of the samples, the last ones, over which the learning rate falls; before them it is constant, so that a
+        run can be ended earlier or later than planned as long as it has not begun to fall.
     synthetic, superpixels : float
         As of :class:`~napari_scribseg.train.samples.SampleOptions`.
     validation : tuple of str
@@ -78,7 +89,7 @@ class Settings:
     validation_samples : int
         Of each of these sources.
     weights : mapping of str to float
-        How often a source is chosen; the others count with the square root of the number of their groups.
+        How often a source is chosen; others count with the square root of the number of their pictures (48 at most).
     precision : {"auto", "float32", "bfloat16"}
         ``auto``: bfloat16 where the processor computes in it, float32 elsewhere.
     compile : bool
@@ -104,7 +115,10 @@ class Settings:
     corrections: int = 3
     unchanged: float = 0.25
     dots: float = 0.15
+    painted: float = 0.5
     single: float = 0.0
+    thin: float = 0.6
+    cooldown: float = 1.0
     synthetic: float = 0.2
     superpixels: float = 0.3
     validation: tuple[str, ...] = VALIDATION_SOURCES
@@ -123,7 +137,7 @@ class Settings:
         for name in ("rate", "clip", "encoder_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; a positive number is expected")
-        for name in ("iterative", "unchanged", "dots", "single", "synthetic", "superpixels", "ema"):
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; a share from 0 to 1 is expected")
         for name in ("decay", "warm_up", "seed"):
@@ -141,12 +155,18 @@ class Settings:
         return -(-self.samples // self.batch)
 
     def learning_rate(self, step: int) -> float:
-        """Linear rise, then half a cosine down to a hundredth."""
+        """Linear rise, a constant stretch, then half a cosine down to a hundredth over the last samples."""
         done = step * self.batch
         if done < self.warm_up:
             return self.rate * (done + self.batch) / (self.warm_up + self.batch)
-        share = min((done - self.warm_up) / max(self.samples - self.warm_up, 1), 1.0)
+        start = max(self.falls_from, self.warm_up)
+        share = min(max(done - start, 0) / max(self.samples - start, 1), 1.0)
         return float(self.rate * (0.01 + 0.99 * (1 + np.cos(np.pi * share)) / 2))
+
+    @property
+    def falls_from(self) -> int:
+        """Number of the sample from which the learning rate falls."""
+        return round(self.samples * (1 - self.cooldown))
 
     def n_corrections(self, step: int) -> int:
         """How many corrections come before the pass that counts; the same in every process."""
@@ -173,7 +193,7 @@ class Settings:
             known = {f.name for f in fields(cls)}
             if not isinstance(values, dict) or set(values) - known:
                 raise InputError(f"{name}: fields other than {', '.join(sorted(known))} are not expected")
-            for share in ("unchanged", "dots"):
+            for share in ("unchanged", "dots", "painted", "thin"):
                 values.setdefault(share, 0.0)  # runs that began before there was such a share
             values["validation"] = tuple(values.get("validation", VALIDATION_SOURCES))
             values["config"] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get("config", {}).items()}

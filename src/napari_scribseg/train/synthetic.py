@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_scribseg.simulate.human_error import half_pixels
+from napari_scribseg.simulate.strokes import paint
 from napari_scribseg.train.geometry import smooth_noise
 
 __all__ = ["draw_labels", "draw_picture", "paint_labels"]
 
+_MOST_BRANCHES = 24
 _OUTLINED = 0.35  # share of the pictures whose objects show by their rims
 
 
@@ -48,10 +51,36 @@ def draw_labels(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
         return regions
     if kind < 0.65:
         return _cells(size, rng)
-    if kind < 0.8:
+    if kind < 0.75:
+        return _tree(size, rng)
+    if kind < 0.83:
         width = rng.uniform(0.05, 0.35)
         return (np.abs(_field(size, rng)) < width).astype(np.int32) + 2 * (_field(size, rng) > 0.8)
     return _blobs(size, rng)
+
+
+def _tree(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Branching lines that grow thinner, as vessels and fibres do: 1, on 0."""
+    labels = np.zeros((size, size), dtype=bool)
+    growing = [
+        (rng.uniform(0, size, 2), rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 3.5))
+        for _ in range(int(rng.integers(1, 6)))
+    ]
+    drawn = 0
+    while growing and drawn < _MOST_BRANCHES:
+        at, heading, radius = growing.pop()
+        steps = int(rng.uniform(0.15, 0.8) * size)
+        turns = heading + np.cumsum(rng.normal(0, 0.12, steps))
+        line = at + np.cumsum(np.stack([np.sin(turns), np.cos(turns)], axis=1), axis=0) * 0.5 * rng.uniform(1, 2)
+        line = line[((line > -8) & (line < size + 8)).all(axis=1)]
+        labels |= paint(half_pixels(line)[0] if len(line) > 1 else line, round(4 * radius) / 4, labels.shape)
+        drawn += 1
+        if radius > 0.5 and len(line) > 4:
+            for _ in range(int(rng.integers(0, 4))):
+                k = int(rng.integers(len(line)))
+                side = rng.choice((-1.0, 1.0)) * rng.uniform(0.4, 1.2)
+                growing.insert(0, (line[k], turns[min(k, steps - 1)] + side, radius * rng.uniform(0.5, 0.85)))
+    return labels.astype(np.int32)
 
 
 def _field(size: int, rng: np.random.Generator) -> NDArray[np.float32]:

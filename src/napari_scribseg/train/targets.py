@@ -9,7 +9,7 @@ from scipy import ndimage
 from napari_scribseg.train.pack import Item
 from napari_scribseg.train.superpixels import felzenszwalb_regions
 
-__all__ = ["box_of", "choose_object", "choose_region", "choose_superpixel"]
+__all__ = ["box_of", "choose_object", "choose_region", "choose_superpixel", "typical_width"]
 
 
 def choose_object(
@@ -109,3 +109,9 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     return (
         float(rows[0]), float(columns[0]), float(rows[-1] - rows[0] + 1), float(columns[-1] - columns[0] + 1)
     )  # fmt: skip
+
+
+def typical_width(mask: NDArray[np.bool_]) -> float:
+    """Width of a mask as if it were a ribbon: twice its area over its border, in pixels; 0 if it is empty."""
+    border = np.count_nonzero(mask[1:] != mask[:-1]) + np.count_nonzero(mask[:, 1:] != mask[:, :-1])
+    return 2.0 * np.count_nonzero(mask) / max(border * np.pi / 4, 1.0)  # of edges of pixels, of any direction

@@ -84,6 +84,7 @@ class Validation:
             superpixels=0,
             background=0,
             smallest=0.005,
+            thin=0,
             vary=False,
             drawing=DrawingOptions(radius=(2, 2), whole=1, negative=0, prompt=prompt, slack=0),
             geometry=GeometryOptions(
