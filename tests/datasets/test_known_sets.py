@@ -20,6 +20,8 @@ FILES = {
     "dcmqi_ct_dicom": "*_seg.nrrd",
     "dsb2018_nuclei": "labels/*.png",
     "graz_scribbles": "seeds/*.gt",
+    "label_maps": "*/*_label.png",
+    "medscribble_dev": "*.npz",
     "msd_hippocampus": "labelsTr/*.nii.gz",
     "permissive_slices": "*/*_label.png",
     "totalsegmentator": "example_seg*.nii.gz",
@@ -43,15 +45,17 @@ def some(data, n=6):
 
 def test_names_need_no_files():
     assert sorted(FILES) == NAMES
-    assert {k.name for k in known_data_sets() if k.human_strokes} == {"acdc_scribbles", "graz_scribbles"}
-    held_out = {"acdc_scribbles", "dcmqi_ct_dicom", "graz_scribbles", "totalsegmentator"}
-    assert {k.name for k in known_data_sets() if not k.trainable} == held_out
+    assert {k.name for k in known_data_sets() if k.human_strokes} == {
+        "acdc_scribbles", "graz_scribbles", "medscribble_dev"}  # fmt: skip
+    measured_on = {"acdc_scribbles", "dcmqi_ct_dicom", "graz_scribbles", "medscribble_dev", "totalsegmentator"}
+    assert {k.name for k in known_data_sets() if not k.trainable} == measured_on
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_case_is_listed_and_readable(name, opened, shared_data):
     data = pickle.loads(pickle.dumps(opened(name)))
-    assert len(data) == len(set(data.cases)) == len(list((shared_data / name).glob(FILES[name])))
+    people = 3 if name == "medscribble_dev" else 1
+    assert len(data) == len(set(data.cases)) == people * len(list((shared_data / name).glob(FILES[name])))
     known = next(k for k in known_data_sets() if k.name == name)
     assert (data.name, data.title, data.licence, data.trainable, data.human_strokes) == (
         known.name, known.title, known.licence, known.trainable, known.human_strokes)  # fmt: skip
@@ -63,7 +67,7 @@ def test_every_case_is_listed_and_readable(name, opened, shared_data):
         assert case.objects
         assert np.ptp(case.image) > 0
         assert (case.strokes is not None) == data.human_strokes
-        if case.names and not case.instances and name != "totalsegmentator":
+        if case.names and not case.instances and name not in ("label_maps", "totalsegmentator"):
             assert set(case.ids) <= {*case.names, 0}
 
 
@@ -107,6 +111,30 @@ def test_acdc(opened):
             assert (case.truth[stroke] == identity).mean() > 0.9
         assert 0.0005 < (case.strokes >= 0).mean() < 0.05
     assert Counter(c.group for c in data) == Counter({c.group: 2 for c in data})
+
+
+def test_medscribble(opened):
+    data = opened("medscribble_dev")
+    spill, off = {}, []
+    for case in data:
+        assert case.image.shape == case.truth.shape == (256, 256)
+        on, against = case.strokes == 1, case.strokes == 0
+        spill.setdefault(case.source, []).append((on & (case.truth == 0)).sum() / on.sum())
+        off.append((against & (case.truth == 1)).sum() / against.sum())
+    assert len(spill) == 12
+    assert np.mean(spill["OCTA500"]) == pytest.approx(0.53, abs=0.03)
+    assert np.mean(spill["STARE"]) == pytest.approx(0.42, abs=0.03)
+    assert np.median(off) < 0.01
+    assert {c.group for c in data} == {c.name[:-2] for c in data}
+
+
+def test_label_maps_have_no_image_but_themselves(opened):
+    data = opened("label_maps")
+    assert data.labels_only
+    for case in some(data):
+        np.testing.assert_array_equal(case.image, case.truth)
+        assert len(case.ids) > 10
+    assert len({case.group for case in data}) == 20
 
 
 def test_acdc_slices_are_those_that_were_drawn_on(opened):

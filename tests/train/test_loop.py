@@ -343,6 +343,16 @@ def test_learning_rate_rises_and_falls():
     assert Settings(samples=11, batch=10).steps == 2
 
 
+def test_learning_rate_stays_until_the_cooldown():
+    settings = Settings(samples=1000, batch=10, warm_up=100, rate=1.0, cooldown=0.2)
+    rates = np.asarray([settings.learning_rate(step) for step in range(settings.steps)])
+    assert (rates[10:81] == 1).all()
+    assert (np.diff(rates[80:]) < 0).all()
+    assert rates[-1] < 0.02
+    longer = Settings(samples=2000, batch=10, warm_up=100, rate=1.0, cooldown=0.2)
+    np.testing.assert_array_equal(rates[:80], [longer.learning_rate(step) for step in range(80)])
+
+
 def test_corrections_come_in_their_share_of_the_steps():
     settings = Settings(iterative=0.3, corrections=3)
     counts = np.bincount([settings.n_corrections(step) for step in range(3000)], minlength=4) / 3000

@@ -6,13 +6,15 @@ import torch
 from scipy import ndimage
 
 from napari_scribseg.core import InputError
+from napari_scribseg.datasets import Case, DataSet
 from napari_scribseg.train.drawing import DrawingOptions, draw_signal
-from napari_scribseg.train.geometry import GeometryOptions, draw_view, look
+from napari_scribseg.train.geometry import GeometryOptions, draw_view, look, part_seen
 from napari_scribseg.train.intensity import as_seen, vary_intensities
+from napari_scribseg.train.pack import write_pack
 from napari_scribseg.train.samples import SampleOptions, Samples, loader
 from napari_scribseg.train.superpixels import felzenszwalb_regions
 from napari_scribseg.train.synthetic import draw_labels, draw_picture
-from napari_scribseg.train.targets import choose_object, choose_region
+from napari_scribseg.train.targets import choose_object, choose_region, typical_width
 
 
 @pytest.fixture
@@ -150,7 +152,7 @@ def test_workers_draw_the_same(samples):
 
 def test_a_view_shows_the_picture_where_it_says():
     side = 40
-    ramp = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij")).astype(np.float32)
+    ramp = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1).astype(np.uint8)
     for seed in range(20):
         rng = np.random.default_rng(seed)
         options = GeometryOptions(context=(0.5, 1.2), smallest=8, turned=0.5, bent=0.5)
@@ -174,11 +176,11 @@ def test_a_view_stays_in_the_picture_where_it_must():
 
 
 def test_a_coarse_view_averages_and_stays_aligned():
-    picture = np.random.default_rng(0).random((1, 128, 128)).astype(np.float32)
-    picture[:, :, 64:] += 2
+    picture = np.random.default_rng(0).integers(0, 81, (128, 128, 1)).astype(np.uint8)
+    picture[:, 64:] += 160
     options = GeometryOptions(context=(1, 1.0001), shift=0, turned=0, angle=0, stretch=1, bent=0)
     view = draw_view((0.0, 0.0, 128.0, 128.0), (128, 128), 32, options, np.random.default_rng(1))
-    seen = look(picture, view)[0]
+    seen = look(picture, view)[0] / 80
     assert seen.std(axis=0).mean() < 0.12  # of single pixels 0.29
     left = view.at[1] < 60
     np.testing.assert_allclose(seen[left].mean(), 0.5, atol=0.05)
@@ -187,7 +189,7 @@ def test_a_coarse_view_averages_and_stays_aligned():
 
 def test_image_and_labels_see_the_same(discs):
     image, truth = discs(1)
-    planes = np.stack((image / 255, truth > 0)).astype(np.float32)
+    planes = np.stack((image, 255 * (truth > 0)), axis=-1).astype(np.uint8)
     for seed in range(10):
         view = draw_view((10.0, 12.0, 30.0, 30.0), truth.shape, 48, GeometryOptions(), np.random.default_rng(seed))
         seen = look(planes, view)
@@ -307,3 +309,75 @@ def test_without_a_prompt_all_objects_are_to_be_found(pack):
     for sample in found:  # every object is bright, whatever its number
         known = sample.known & (np.abs(sample.image[0]) > 0.1)
         assert (sample.target == (sample.image[0] > 0))[known].mean() > 0.95
+
+
+def test_a_part_of_the_picture_shows_the_same_as_all_of_it():
+    picture = np.random.default_rng(0).integers(0, 256, (90, 110, 2)).astype(np.uint8)
+    alone = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        at = rng.uniform(0, 80, 2)
+        view = draw_view((*at, 12.0, 10.0), (90, 110), 32, GeometryOptions(smallest=8, turned=0.5, bent=0.5), rng)
+        (rows, columns), near = part_seen(view, (90, 110))
+        part = picture[rows, columns]
+        alone += part.size < picture.size / 2
+        assert near.scale == view.scale
+        np.testing.assert_allclose(look(part, near), look(picture, view), atol=0.51)  # averages are rounded
+    assert alone > 15
+
+
+def test_thin_structures_are_seen_from_near(tmp_path):
+    truth = np.zeros((300, 300), dtype=np.int32)
+    truth[40:260:40, 20:280] = truth[20:280, 60:62] = 1
+    truth[41:261:40, 20:280] = 1
+    image = (truth * 150 + 50).astype(np.uint8)
+    lines = DataSet(
+        "lines", "lines", "CC0", True, False, ("a",), lambda name: Case(name, image, truth, (1.0, 1.0), "a", "lines")
+    )
+    pack = write_pack(tmp_path / "lines.pack", [lines])
+    plain = SampleOptions(synthetic=0, superpixels=0, background=0)
+
+    def width(thin):
+        samples = Samples(pack, ["lines"], 0, replace(plain, thin=thin))
+        return np.median([typical_width(samples.draw(i).target) for i in range(30)])
+
+    assert width(0.0) < 1.5  # the whole tree in one view
+    assert 2.5 < width(1.0) < 6
+
+
+def test_the_width_of_a_ribbon():
+    mask = np.zeros((200, 200), dtype=bool)
+    assert typical_width(mask) == 0
+    y, x = np.mgrid[:200, :200]
+    mask[np.abs((x - y) / np.sqrt(2)) < 3] = True
+    assert typical_width(mask) == pytest.approx(6, rel=0.3)
+
+
+def test_pictures_are_made_up_from_label_maps(tmp_path):
+    truth = np.zeros((120, 100), dtype=np.int32)
+    truth[20:60, 20:50], truth[60:100, 20:50], truth[20:100, 50:80] = 1, 2, 7
+    maps = DataSet(
+        "maps", "maps", "CC0", True, False, ("m",),
+        lambda name: Case(name, truth.astype(np.uint8), truth, (1.0, 1.0), "m", "maps"), labels_only=True,
+    )  # fmt: skip
+    pack = write_pack(tmp_path / "maps.pack", [maps])
+    assert pack.items[0].labels_only
+    samples = Samples(pack, ["maps"], 0, SampleOptions(size=64, synthetic=0, superpixels=0.5, vary=False))
+    drawn = [samples.draw(i) for i in range(20)]
+    shades = {round(float(s.image[0][s.target].mean()), 2) for s in drawn}
+    assert len(shades) > 10  # each time other intensities
+    assert all(0.003 <= s.target.mean() <= 0.9 for s in drawn)
+
+
+def test_some_strokes_are_painted_as_people_do(discs):
+    _, truth = discs(1)
+    target = truth > 0
+    painted = DrawingOptions(painted=1.0, loose=1.0)
+    spilled = [
+        ((s == 1) & ~target).any() for s in (draw_signal(target, painted, np.random.default_rng(i)) for i in range(40))
+    ]
+    careful = replace(painted, loose=0.0)
+    assert np.mean(spilled) > 0.2
+    assert not any(
+        ((s == 1) & ~target).any() for s in (draw_signal(target, careful, np.random.default_rng(i)) for i in range(40))
+    )

@@ -67,6 +67,20 @@ def test_from_a_pack_in_two_goes(command, pack, tmp_path):
         command("scribble-net", "--out", out, "--resume", "--seed", 9)
 
 
+def test_a_run_may_end_earlier_or_later_until_its_rate_falls(command, pack, tmp_path):
+    out, steady = tmp_path / "run", ("--samples", 80, "--cooldown", 0.5, *SMALL[2:])
+    command("scribble-net", "--data", pack.path, "--out", out, *steady, "--until", 2)
+    go_on = ("scribble-net", "--out", out, "--resume", "--workers", 0, "--threads", 1, "--device", "cpu")
+    with pytest.raises(InputError, match="samples is 8 where the run has 80, of which 8 are done"):
+        command(*go_on, "--samples", 8)
+    code, _ = command(*go_on, "--samples", 16)
+    assert code == 0
+    assert rows(out)[-1]["step"] == "4"
+    assert Settings.from_json((out / "settings.json").read_text()).samples == 16
+    with pytest.raises(InputError, match="of which 16 are done"):
+        command(*go_on, "--samples", 80)
+
+
 def test_another_prompt(command, pack, tmp_path):
     out = tmp_path / "run"
     code, _ = command("scribble-net", "--data", pack.path, "--out", out, *SMALL, "--prompt", "box", "--until", 1)
@@ -129,7 +143,9 @@ def test_bad_input_is_told(command, pack, folder, tmp_path):
         command("pack", "--data", folder, "--out", tmp_path / "none" / "a.pack")
 
 
-@pytest.mark.parametrize("name", ["acdc_scribbles", "graz_scribbles", "totalsegmentator", "dcmqi_ct_dicom"])
+@pytest.mark.parametrize(
+    "name", ["acdc_scribbles", "graz_scribbles", "totalsegmentator", "dcmqi_ct_dicom", "medscribble_dev"]
+)
 def test_data_for_measuring_is_refused_under_any_name(command, tmp_path, discs, name):
     folder = tmp_path / name
     if name == "graz_scribbles":

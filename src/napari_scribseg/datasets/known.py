@@ -62,6 +62,8 @@ _KNOWN = {
                      False, True, strokes_sets.open_graz),
         KnownDataSet("label_maps", "Slices of whole-head label maps, without images (SynthSeg)", "Apache-2.0",
                      True, False, rasters.open_label_maps),
+        KnownDataSet("medscribble_dev", "Medical images with the strokes of three people each (MedScribble)",
+                     "strokes Apache-2.0, images of each source its own", False, True, strokes_sets.open_medscribble),
         KnownDataSet("msd_hippocampus", "Hippocampus in MR crops (Medical Segmentation Decathlon)", "CC BY-SA 4.0",
                      True, False, volumes.open_hippocampus),
         KnownDataSet("permissive_slices", "Single slices with labels (54 sources)",

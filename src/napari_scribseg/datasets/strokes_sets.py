@@ -1,4 +1,4 @@
-"""The sets with people's strokes: photographs (Graz) and cardiac MR (ACDC)."""
+"""The sets with people's strokes: photographs (Graz), cardiac MR (ACDC), medical images of many kinds (MedScribble)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from napari_scribseg.datasets.listing import listed
 from napari_scribseg.io import read_volume
 from napari_scribseg.io.limits import check_declared
 
-__all__ = ["open_acdc", "open_graz", "read_acdc", "read_graz"]
+__all__ = ["open_acdc", "open_graz", "open_medscribble", "read_acdc", "read_graz"]
 
 _ACDC_NAMES = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 _ACDC_UNLABELLED = 4
+_RESAMPLED = 0.5  # above which a resampled mask counts
+_PEOPLE = 3  # who drew on each image of MedScribble
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 
 
@@ -138,6 +140,44 @@ def read_acdc(name: str, *, folder: Path) -> Case:
         source="acdc_scribbles",
         names=_ACDC_NAMES,
         strokes=strokes,
+    )
+
+
+def open_medscribble(folder: Path) -> DataSet:
+    """Medical images of many kinds, each with one structure and the strokes of three people, pens of 4 to 6 pixels.
+
+    A case is one person's strokes on one image; the image is the group, and the data set it was taken from the source.
+
+    References
+    ----------
+    Wong et al., "ScribblePrompt", ECCV 2024, and the sources of the images.
+    """
+    images = listed(folder, ".npz")
+    return DataSet(
+        name="medscribble_dev",
+        title="Medical images with the strokes of three people each (MedScribble)",
+        licence="strokes Apache-2.0, images of each source its own",
+        trainable=False,
+        human_strokes=True,
+        cases=tuple(f"{image} {person}" for image in images for person in range(_PEOPLE)),
+        read=partial(_read_medscribble, folder=folder),
+    )
+
+
+def _read_medscribble(name: str, *, folder: Path) -> Case:
+    """One person's strokes on one image; a pixel that both strokes cover counts as the structure's."""
+    image, _, person = name.rpartition(" ")
+    values, truth, strokes = _arrays(folder / f"{image}.npz", ("img", "seg", f"scribble_{person}"))
+    on, off = strokes > _RESAMPLED
+    return Case(
+        name=name,
+        image=values,
+        truth=(truth > _RESAMPLED).astype(np.int32),
+        spacing=(1.0, 1.0),
+        group=image,
+        source=image.partition("__")[0],
+        names={0: "background", 1: "structure"},
+        strokes=np.where(on, 1, np.where(off, 0, UNKNOWN)).astype(np.int32),
     )
 
 

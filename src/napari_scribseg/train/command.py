@@ -119,7 +119,8 @@ def scribble_net(
 ) -> None:
     """Train a network that answers strokes; stops cleanly when interrupted, and goes on exactly there."""
     given = {
-        "samples": samples, "cooldown": cooldown, "batch": batch, "rate": rate, "corrections": corrections, "architecture": network,
+        "samples": samples, "cooldown": cooldown, "batch": batch, "rate": rate,
+        "corrections": corrections, "architecture": network,
         "config": _config(config, network), "validation": tuple(validate) if validate else None, "seed": seed,
         "start": str(start.expanduser().absolute()) if start else None, "prompt": prompt,
         "validation_samples": validation_samples, "size": size, "precision": precision, "compile": compile_ or None,
@@ -297,8 +298,8 @@ def _with_samples(settings: Settings, given: dict[str, Any], out: Path) -> Setti
     first = min(settings.falls_from, changed.falls_from)
     if done > first:
         raise InputError(
-            f"samples is {changed.samples} where the run has {settings.samples}, of which {done} are done; its learning "
-            f"rate falls from sample {first} on, and another number is expected before that"
+            f"samples is {changed.samples} where the run has {settings.samples}, of which {done} are done; its "
+            f"learning rate falls from sample {first} on, and another number is expected before that"
         )
     write_files({out / _SETTINGS: writes(changed.to_json().encode())})
     return changed
@@ -384,7 +385,14 @@ def _data_sets(names: list[str] | None, root: Path | None) -> list[DataSet]:
         )
     if not found:
         raise InputError("there is no data; --data with a packed file, a folder or a known data set is expected")
-    return [without_held_out(data_set) for data_set in found]
+    kept = [without_held_out(data_set) for data_set in found]
+    for data_set, rest in zip(found, kept, strict=True):
+        if not rest.cases:
+            raise InputError(
+                f"no case of {data_set.name} is ever trained on, so that figures can be measured on it; other data is "
+                "expected"
+            )
+    return kept
 
 
 @contextmanager
