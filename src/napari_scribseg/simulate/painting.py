@@ -186,7 +186,7 @@ def contour_line(field: NDArray[np.float64], level: float, rng: np.random.Genera
     list of ndarray of shape (L, 2), float64
         One line, or none where no pixel is that far away.
     """
-    found = find_contours(np.pad(field, 1), level)
+    found = find_contours(np.pad(field, 1), level)  # type: ignore[no-untyped-call]
     if not found:
         return []
     lengths = np.asarray([len(line) for line in found], dtype=np.float64)
@@ -260,7 +260,8 @@ def _waves(line: Points, rng: np.random.Generator) -> Points:
     normal = np.stack([np.gradient(line[:, 1]), -np.gradient(line[:, 0])], axis=1)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
     swing = rng.uniform(1.5, 5) * np.sin(2 * np.pi * way / rng.uniform(5, 14))
-    return line + swing[:, None] * normal
+    waved: Points = line + swing[:, None] * normal
+    return waved
 
 
 def _overshot(line: Points, rng: np.random.Generator) -> Points:

@@ -77,7 +77,7 @@ def corrected(
 def _spills(signal: NDArray[np.int8], target: NDArray[np.bool_]) -> bool:
     """Whether the strokes so far, of shape (H, W), are those of a person whose pen runs over the border."""
     drawn = signal > 0
-    return np.count_nonzero(drawn & ~target) > _SPILL * np.count_nonzero(drawn)
+    return bool(np.count_nonzero(drawn & ~target) > _SPILL * np.count_nonzero(drawn))
 
 
 def _clicked(answer: NDArray[np.float32], target: NDArray[np.bool_], signal: NDArray[np.int8]) -> NDArray[np.int8]:
