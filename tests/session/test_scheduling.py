@@ -9,6 +9,7 @@ from waiting import wait_for
 
 from napari_scribseg.core import InputError
 from napari_scribseg.session.session import Session
+from napari_scribseg.session.volume import Plane
 from napari_scribseg.session.worker import Inbox
 
 
@@ -349,3 +350,47 @@ def test_a_failure_to_prepare_waits_for_the_stroke(volume, painted, executor, in
     settle(session, inbox)
     assert failures == ["no such thing"]
     assert isinstance(future.exception(), RuntimeError)
+
+
+def test_every_plane_of_a_stroke_is_answered_though_others_push_in(session, painted, gate, inbox):
+    others = {Plane((1, 2), (z,)): painted for z in (0, 2, 3)}
+    session.draw(painted, 1, beside=others)
+    arrive(gate, inbox)
+    session.draw(painted, 5)  # a stroke elsewhere pushes in before the first answer is there
+    for _ in range(20):
+        gate[0].go.release()
+    settle(session, inbox)
+    assert [z for z in range(6) if session.labels[z].any()] == [0, 1, 2, 3, 5]
+    session.undo()
+    assert [z for z in range(6) if session.labels[z].any()] == [0, 1, 2, 3]
+    session.undo()
+    assert not session.labels.any()
+    assert not session.painted_planes()
+    assert not session.can_undo
+
+
+def test_undo_before_every_plane_was_answered_and_redo_asks_for_all(session, painted, gate, inbox):
+    session.draw(painted, 1, beside={Plane((1, 2), (z,)): painted for z in (0, 2)})
+    arrive(gate, inbox)
+    gate[0].go.release()
+    arrive(gate, inbox)
+    assert session.labels[1].any()
+    session.undo()
+    for _ in range(20):
+        gate[0].go.release()
+    settle(session, inbox)
+    assert not session.labels.any()
+    session.redo()
+    for _ in range(20):
+        gate[0].go.release()
+    settle(session, inbox)
+    assert [z for z in range(6) if session.labels[z].any()] == [0, 1, 2]
+
+
+def test_cancel_gives_up_all_planes_of_a_stroke(session, painted, gate, inbox):
+    session.draw(painted, 1, beside={Plane((1, 2), (z,)): painted for z in (0, 2)})
+    arrive(gate, inbox)
+    session.cancel()
+    settle(session, inbox)
+    assert not session.labels.any()
+    assert len(session.painted_planes()) == 3

@@ -183,15 +183,80 @@ def test_photograph_and_channels(nearest):
         assert np.shares_memory(bench.result.data, bench.session.labels)
 
 
-def test_strokes_in_three_dimensions_are_answered_slice_by_slice(bench):
+@pytest.fixture
+def deep(nearest):
+    """A volume whose slices lie close, painted in three dimensions."""
+    bench = Bench(np.zeros((9, 20, 30), np.int16), nearest())
+    bench.viewer.dims.set_current_step(0, 4)
     bench.strokes.n_edit_dimensions = 3
-    bench.strokes.brush_size = 9
-    bench.paint(255, (1, 4, 4))
-    bench.paint(1, (1, 15, 20))
-    assert bench.strokes.data[2, 15, 20] == 1
-    assert not bench.session.labels[2].any()
-    bench.viewer.dims.set_current_step(0, 2)
-    assert bench.session.labels[2, 15, 20] == 1
+    bench.strokes.brush_size = 5
+    return bench
+
+
+def test_a_stroke_in_three_dimensions_is_answered_on_every_slice_and_is_one_step(deep):
+    deep.paint(255, (4, 4, 4))
+    deep.paint(1, (4, 15, 20))
+    painted = [z for z in range(9) if deep.strokes.data[z].any()]
+    assert painted == [2, 3, 4, 5, 6]
+    assert [z for z in range(9) if deep.session.labels[z].any()] == painted
+    assert (deep.session.labels[2:7, 15, 20] == 1).all()
+    former, labels = deep.strokes.data.copy(), deep.session.labels.copy()
+    deep.paint(1, (4, 3, 25))
+    deep.annotator.undo()
+    assert np.array_equal(deep.strokes.data, former)
+    assert np.array_equal(deep.session.labels, labels)
+    deep.annotator.undo()
+    assert not deep.session.labels.any()
+    assert set(np.unique(deep.strokes.data)) == {0, 255}
+    deep.annotator.redo()
+    assert np.array_equal(deep.strokes.data, former)
+    assert np.array_equal(deep.session.labels, labels)
+
+
+def test_an_accepted_slice_keeps_its_strokes_where_a_ball_is_painted(deep):
+    deep.paint(255, (4, 4, 4))
+    deep.paint(1, (4, 15, 20))
+    deep.session.accept(Plane((1, 2), (3,)))
+    before, labels = deep.strokes.data[3].copy(), deep.session.labels[3].copy()
+    deep.paint(1, (4, 3, 25))
+    assert np.array_equal(deep.strokes.data[3], before)
+    assert np.array_equal(deep.session.labels[3], labels)
+    assert (deep.session.labels[[2, 4, 5, 6], 3, 25] == 1).all()
+    assert "accepted" in deep.said()[-1]
+    deep.session.accept(Plane((1, 2), (4,)))  # the one in sight, too
+    deep.paint(1, (4, 17, 3))
+    assert not deep.strokes.data[3:5, 17, 3].any()
+    assert (deep.session.labels[[2, 5, 6], 17, 3] == 1).all()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 3, 2), (0, 3, 1, 2)])
+def test_a_ball_in_a_time_series_changes_one_time_only(nearest, order):
+    bench = Bench(np.zeros((7, 7, 7, 7), np.int16), nearest())
+    bench.viewer.dims.order = order
+    bench.viewer.dims.current_step = (3, 3, 3, 3)
+    bench.strokes.n_edit_dimensions = 3
+    bench.strokes.brush_size = 3
+    for identity, at in ((255, 1), (1, 5)):
+        bench.paint(identity, tuple(at if axis in order[2:] else 3 for axis in range(4)))
+    session, steps = bench.session, list(bench.session._state.history)
+    displayed = tuple(sorted(order[2:]))
+    planes = session.painted_planes(displayed)
+    assert len(steps) == 2
+    assert set(planes) == {c.plane for step in steps for c in step.changes if c.kind == "painted"}
+    moved = [axis for axis in range(4) if len(np.unique(np.nonzero(bench.strokes.data)[axis])) > 1]
+    assert moved == sorted(order[1:])
+    assert [plane for plane in planes if session.labels[plane.slicer].any()] == planes
+    assert len(planes) == 3
+
+
+def test_on_demand_a_ball_waits_and_is_answered_whole(deep):
+    deep.annotator.mode = "demand"
+    deep.paint(255, (4, 4, 4))
+    deep.paint(1, (4, 15, 20))
+    assert not deep.session.labels.any()
+    deep.annotator.segment()
+    assert (deep.session.labels[2:7, 15, 20] == 1).all()
+    assert len(list(deep.session._state.history)) == 1
 
 
 def test_unknown_ids_enter_the_table(bench):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -30,28 +31,44 @@ class Desk:
     def __init__(self, session: Session, state: State, runner: Runner) -> None:
         self._session, self._state, self._runner = session, state, runner
 
-    def draw(self, painted: ArrayLike | Scribbles, plane: Plane, *, live: bool, demand: bool) -> Future[Any]:
+    def draw(
+        self,
+        painted: ArrayLike | Scribbles,
+        plane: Plane,
+        *,
+        live: bool,
+        demand: bool,
+        beside: Mapping[Plane, ArrayLike],
+    ) -> Future[Any]:
         """See :meth:`Session.draw`."""
         state, canvas = self._state, self._state.canvas
         try:
-            strokes = state.read_strokes(painted, plane)
-            if plane in canvas.accepted:
-                self._show(plane)
-                raise locked_error(plane)
+            strokes = {plane: state.read_strokes(painted, plane)}
+            strokes |= {other: state.read_strokes(values, other) for other, values in beside.items()}
         except InputError as error:
             return self._runner.refuse(plane, error)
-        state.plane = plane
-        drawn = tuple(int(i) for i in np.unique(strokes[strokes != 0]))
-        self._session.classes = state.classes.with_ids(drawn)
+        locked = [other for other in strokes if other in canvas.accepted]
+        for other in locked:
+            del strokes[other]
+            self._show(other)
+        if not strokes:
+            return self._runner.refuse(plane, locked_error(plane))
+        state.plane = plane = plane if plane in strokes else next(iter(strokes))
+        drawn = {other: _ids(values) for other, values in strokes.items()}
+        self._session.classes = state.classes.with_ids(sorted(set().union(*drawn.values())))
         if live:
-            enough = suffice(drawn, state.engine.info, state.classes.background)
-            return self._runner.ask(plane, strokes, None) if enough else _done(None)
-        changes = canvas.paint(plane, strokes)
+            enough = suffice(drawn[plane], state.engine.info, state.classes.background)
+            return self._runner.ask(plane, strokes[plane], None) if enough else _done(None)
+        changes = [change for other, values in strokes.items() for change in canvas.paint(other, values)]
         newest = state.history.top
-        if changes or newest is None or not newest.waiting or newest is not state.history.newest(plane):
-            newest = state.history.begin(changes, waiting=True)
+        if changes or newest is None or plane not in newest.waiting or newest is not state.history.newest(plane):
+            newest = state.history.begin(changes, waiting=strokes)
         self._session.touch()
-        return self._request(plane, strokes, drawn, newest, demand=demand)
+        self._runner.ask_later(newest, [other for other in strokes if other != plane])
+        asked = self._request(plane, strokes[plane], drawn[plane], newest, demand=demand)
+        for other in locked:
+            self._runner.refuse(other, locked_error(other))
+        return asked
 
     def _request(
         self, plane: Plane, strokes: NDArray[Any], drawn: tuple[int, ...], step: Step, *, demand: bool
@@ -60,7 +77,8 @@ class Desk:
         if suffice(drawn, info, self._state.classes.background):
             return self._runner.ask(plane, strokes, step)
         self._runner.stop(plane)
-        self._runner.resolve(step)
+        self._runner.resolve(step, plane)
+        self._runner.answer_missing(())
         if len(drawn) > info.max_classes:
             text = f"{len(drawn)} classes were painted on {plane}; the engine {info.name!r} takes {info.max_classes}"
         elif drawn:
@@ -157,6 +175,11 @@ class Desk:
     def _show(self, plane: Plane) -> None:
         canvas = self._state.canvas
         self._session.restored.emit(Restored(plane, canvas.strokes.get(plane), canvas.view(plane).copy()))
+
+
+def _ids(strokes: NDArray[Any]) -> tuple[int, ...]:
+    """The ids that are painted, ascending."""
+    return tuple(int(i) for i in np.unique(strokes[strokes != 0]))
 
 
 def _done(value: Any) -> Future[Any]:

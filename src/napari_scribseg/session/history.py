@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -101,13 +101,13 @@ Change = ArrayChange | ValueChange
 class Step:
     """What one act of the user changed.
 
-    ``waiting`` is true while the result for its strokes is still to come.
+    ``waiting`` holds the planes whose strokes still wait for their result.
     """
 
     identity: int
     changes: list[Change] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
-    waiting: bool = False
+    waiting: set[Plane] = field(default_factory=set)
 
     @property
     def nbytes(self) -> int:
@@ -138,9 +138,9 @@ class History:
         """Begin with entries of an earlier session, which cannot be undone."""
         self._fixed = list(entries)
 
-    def begin(self, changes: list[Change], *, waiting: bool = False) -> Step:
+    def begin(self, changes: list[Change], *, waiting: Iterable[Plane] = ()) -> Step:
         """A new step on top; what was undone is forgotten once something changes."""
-        step = Step(self._next, changes, waiting=waiting)
+        step = Step(self._next, changes, waiting=set(waiting))
         self._next += 1
         self._done.append(step)
         if changes:
@@ -173,7 +173,7 @@ class History:
             answered = all(entry.kind == "run" for entry in step.entries)
             if not strokes or not answered or any(c.kind == "accepted" for c in step.changes):
                 break
-            kept.append(Step(step.identity, strokes, waiting=True))
+            kept.append(Step(step.identity, strokes, waiting={c.plane for c in strokes}))
         return kept[::-1]
 
     def _attach(self, step: Step, entries: list[Entry]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
@@ -157,9 +157,9 @@ class Runner:
         self._session.failed.emit(plane, error)
         return future
 
-    def resolve(self, step: Step) -> None:
-        """No result will come for a step."""
-        step.waiting = False
+    def resolve(self, step: Step, plane: Plane) -> None:
+        """No result will come for the strokes of a step on a plane."""
+        step.waiting.discard(plane)
         self._history.discard(step)
 
     def stop(self, plane: Plane) -> None:
@@ -178,17 +178,23 @@ class Runner:
         """Stop all work for good."""
         for job in (self._scheduler.running, self._scheduler.pending):
             if job is not None and isinstance(job.owner, Step):
-                job.owner.waiting = False
+                job.owner.waiting.clear()
         for step in self._unanswered.values():
-            step.waiting = False
+            step.waiting.clear()
         self._unanswered.clear()
         self.interrupt()
+
+    def ask_later(self, step: Step, planes: Sequence[Plane]) -> None:
+        """Let the strokes of a step on further planes be answered, in this order, when nothing else is asked."""
+        for plane in reversed(planes):
+            self._unanswered.pop(plane, None)
+            self._unanswered[plane] = step
 
     def answer_missing(self, planes: Iterable[Plane]) -> None:
         """Compute again what no result came for: the newest strokes of planes whose job was pushed out."""
         for plane in planes:
             step = self._history.newest(plane)
-            if step is not None and step.waiting:
+            if step is not None and plane in step.waiting:
                 self._unanswered[plane] = step
         self._scheduler.drain()
 
@@ -265,7 +271,7 @@ class Runner:
     def _fail(self, job: Job, error: Exception) -> None:
         owner = job.owner
         if isinstance(owner, Step):
-            self.resolve(owner)
+            self.resolve(owner, job.plane)
         self._hide()
         job.future.set_exception(error)
         if not isinstance(owner, Propagation) or owner.failed(job.plane, error):
@@ -279,8 +285,8 @@ class Runner:
         elif job.stop.unwanted:
             self._hide()
             if step is not None:
-                self.resolve(step)
-        if not isinstance(step, Step) or not step.waiting:
+                self.resolve(step, job.plane)
+        if not isinstance(step, Step) or job.plane not in step.waiting:
             return
         if self._history.newest(job.plane) is step:
             self._unanswered[job.plane] = step
@@ -289,13 +295,13 @@ class Runner:
     def _idle(self) -> bool:
         while self._unanswered:
             plane, step = self._unanswered.popitem()
-            if step.waiting and self._history.newest(plane) is step and plane not in self._canvas.accepted:
+            if plane in step.waiting and self._history.newest(plane) is step and plane not in self._canvas.accepted:
                 painted = self._canvas.strokes.get(plane)
                 drawn = {int(i) for i in np.unique(painted[painted != 0])}
                 if suffice(drawn, self._state.engine.info, self._state.classes.background):
                     self.ask(plane, painted, step, again=True)
                     return True
-                self.resolve(step)
+                self.resolve(step, plane)
         return False
 
     def _commit(self, job: Job, outcome: Outcome, answer: Answer) -> None:
@@ -316,7 +322,7 @@ class Runner:
         entry = state.entry("run", plane, change, seeds=seeds, recipe=recipe)
         owner = job.owner
         step = owner.step if isinstance(owner, Propagation) else owner
-        step.waiting = False
+        step.waiting.discard(plane)
         step = self._history.extend(step, changes, [entry], answer=job.again)
         update = self._update(job, answer, region, final=True)
         key = engine_key(job.engine)

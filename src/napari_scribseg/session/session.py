@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from os import PathLike
 from pathlib import Path
@@ -174,6 +174,7 @@ class Session(Readable):
         *,
         live: bool = False,
         demand: bool = False,
+        beside: Mapping[Plane, ArrayLike] | None = None,
     ) -> Future[Any]:
         """Segment a plane by its strokes; the newest call wins over all that are under way.
 
@@ -188,6 +189,9 @@ class Session(Readable):
             follows when the pen lifts.
         demand : bool
             The user asked for a result, so that strokes of fewer than two classes are an error instead of a ``hint``.
+        beside : mapping of Plane to array_like, optional
+            Strokes of further planes that the same stroke changed, such as a ball painted in three dimensions: one step
+            together, and each plane is answered.
 
         Returns
         -------
@@ -201,7 +205,8 @@ class Session(Readable):
             If there is no such plane, or the session is closed; all else comes through ``failed`` and the future.
         """
         self._require_open()
-        return self._desk.draw(painted, self.plane(index), live=live, demand=demand)
+        others = {self.plane(other): strokes for other, strokes in (beside or {}).items()}
+        return self._desk.draw(painted, self.plane(index), live=live, demand=demand, beside=others)
 
     def predict(self, index: Plane | int | None = None) -> Future[Any]:
         """Write what the engine's network says without strokes into a plane, as an edit that can be undone.

@@ -92,7 +92,7 @@ class Annotator:
         if plane is None:
             self.view.say(self.layers.why_no_plane(), error=True)
         elif self.mode != "demand":
-            self.session.draw(self.layers.painted(plane), plane)
+            self._draw(plane)
         else:
             self.view.say("Painted: press Segment when the strokes are done")
 
@@ -113,6 +113,18 @@ class Annotator:
         if self.mode != "demand" and self.unsent(plane):
             self.session.draw(self.layers.painted(plane), plane)
 
+    def _draw(self, plane: Plane, *, demand: bool = False) -> None:
+        """Let the strokes of a slice be answered, and those on further slices that were painted with them."""
+        known = set(self.session.painted_planes(plane.displayed))
+        beside = {
+            other: painted
+            for other in self.layers.planes_beside(plane)
+            if ((painted := self.layers.painted(other)).any() or other in known) and self.unsent(other)
+        }
+        nearest = sorted(beside, key=lambda other: np.abs(np.subtract(other.position, plane.position)).sum())
+        painted = self.layers.painted(plane)
+        self.session.draw(painted, plane, demand=demand, beside={other: beside[other] for other in nearest})
+
     def unsent(self, plane: Plane) -> bool:
         """Whether the strokes layer shows other strokes on a slice than the session knows."""
         return self.layers.strokes is not None and not np.array_equal(
@@ -124,8 +136,7 @@ class Annotator:
     @told
     def segment(self) -> None:
         """Segment the slice in sight, whatever the mode."""
-        plane = self._plane()
-        self.session.draw(self.layers.painted(plane), plane, demand=True)
+        self._draw(self._plane(), demand=True)
 
     @told
     def run_network(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,21 @@ class LayerSet:
         point = layer.world_to_data(self.viewer.dims.point[-layer.ndim :])
         shown = displayed_axes(self.viewer.dims.order, layer.ndim)
         return plane_at(self.source.layer_shape, shown, point, self.source.channel_axis)
+
+    def planes_beside(self, plane: Plane) -> Iterator[Plane]:
+        """The other slices that a stroke on this one changes where napari's *n edit dimensions* is above two."""
+        if self.strokes is None or self.strokes.n_edit_dimensions <= 2:
+            return
+        space = [axis for axis in range(self.strokes.ndim) if axis != self.source.channel_axis]
+        order = displayed_axes(self.viewer.dims.order, self.strokes.ndim, self.strokes.n_edit_dimensions)
+        edited = {space.index(axis) for axis in order if axis in space}
+        ranges = [
+            range(self.source.shape[axis]) if axis in edited else (at,)
+            for axis, at in zip(plane.others, plane.position, strict=True)
+        ]
+        for position in itertools.product(*ranges):
+            if position != plane.position:
+                yield Plane(plane.displayed, position)
 
     def why_no_plane(self) -> str:
         """One sentence on what to do where :meth:`plane` is None."""
