@@ -489,6 +489,53 @@ def test_what_a_network_says_alone_is_an_edit(volume, engines):
     assert not session.labels.any()
 
 
+@pytest.fixture
+def saying(engines):
+    """An engine whose network says something alone."""
+
+    class Saying(engines["nearest"]):
+        def unprompted(self, state):
+            bright = state["image"][0] > 50
+            return np.stack((~bright, bright)).astype(np.float32)
+
+    return Saying
+
+
+@pytest.mark.parametrize("acts", ["predict", "predict draw", "draw predict", "edit predict draw", "propagate predict"])
+def test_clear_brings_back_what_was_found_whatever_was_written_since(volume, saying, painted, acts, tmp_path):
+    found = np.zeros((6, 12, 16), np.uint8)
+    found[1, 2:5, 2:5] = 7
+    make = {
+        "predict": lambda s: s.predict(1),
+        "draw": lambda s: s.draw(painted, 1),
+        "edit": lambda s: s.edit(np.full((12, 16), 4), 1),
+        "propagate": lambda s: (s.draw(painted, 0), s.propagate(0, 1)),
+    }
+    session = Session(volume, saying(), classes=ClassTable.from_ids([4], background=9), labels=found.copy())
+    for act in acts.split():
+        make[act](session)
+    written = session.labels[1].copy()
+    assert (written != found[1]).any()
+    session.save(tmp_path / "a")
+    again = Session.load(tmp_path / "a", volume, make_engine=lambda _name, **values: saying(**values))
+    for one in (session, again):
+        assert one.clear(1)
+        np.testing.assert_array_equal(one.labels[1], found[1])
+        assert not one.painted(1).any()
+        assert one.undo()
+        np.testing.assert_array_equal(one.labels[1], written)
+        one.redo()
+        np.testing.assert_array_equal(one.labels[1], found[1])
+        one.draw(painted, 1)  # and once more from the beginning
+        one.clear(1)
+        np.testing.assert_array_equal(one.labels[1], found[1])
+
+
+def test_an_edit_that_changes_nothing_is_no_step(session):
+    assert session.edit(np.zeros((12, 16)).astype(int), 0)
+    assert not session.can_undo
+
+
 def test_an_engine_without_a_network_says_nothing_alone(session, engines):
     with pytest.raises(InputError, match="answers strokes only"):
         session.predict(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from napari_scribseg.session.volume import Plane
 __all__ = ["Canvas", "blank"]
 
 LARGE = 4 << 20  # bytes
+Below = Literal["underlay", "found"]
 
 
 class Canvas:
@@ -40,7 +41,7 @@ class Canvas:
         self.labels: NDArray[Any] = blank(shape, np.uint8) if labels is None else adopt(labels, shape)
         self.strokes = StrokeStore(shape)
         self.accepted: set[Plane] = set()
-        self._underlays: dict[Plane, bytes] = {}
+        self._below: dict[tuple[Below, Plane], bytes] = {}
         self._hidden: tuple[Plane, NDArray[Any]] | None = None
 
     def view(self, plane: Plane) -> NDArray[Any]:
@@ -111,7 +112,14 @@ class Canvas:
 
     def underlay(self, plane: Plane) -> NDArray[Any] | None:
         """The plane as it was before its first result; None before that."""
-        packed = self._underlays.get(plane)
+        return self._get_below("underlay", plane)
+
+    def found(self, plane: Plane) -> NDArray[Any] | None:
+        """The plane as it was before anything was written to it as such: what clearing it brings back; None if nothing was."""
+        return self._get_below("found", plane)
+
+    def _get_below(self, kind: Below, plane: Plane) -> NDArray[Any] | None:
+        packed = self._below.get((kind, plane))
         if packed is None:
             return None
         shape = self.view(plane).shape
@@ -119,18 +127,29 @@ class Canvas:
 
     def set_underlay(self, plane: Plane, labels: NDArray[Any] | None) -> list[Change]:
         """Remember what lies under a plane's results, or forget it (None); returns the change, if any."""
-        before = self._underlays.get(plane)
+        return self._remember("underlay", plane, labels)
+
+    def keep_found(self, plane: Plane, labels: NDArray[Any]) -> list[Change]:
+        """Remember what a plane holds before its first result or edit; returns the change, if any."""
+        return [] if ("found", plane) in self._below else self._remember("found", plane, labels)
+
+    def forget_found(self, plane: Plane) -> list[Change]:
+        """A plane is as it was found again; returns the change, if any."""
+        return self._remember("found", plane, None)
+
+    def _remember(self, kind: Below, plane: Plane, labels: NDArray[Any] | None) -> list[Change]:
+        before = self._below.get((kind, plane))
         after: bytes | None = None
         if labels is not None:
             after = pack(labels.astype(np.uint16)) if labels.any() else b""
-        self._set_underlay(plane, after)
-        return [] if before == after else [ValueChange("underlay", plane, before, after)]
+        self._set_below(kind, plane, after)
+        return [] if before == after else [ValueChange(kind, plane, before, after)]
 
-    def _set_underlay(self, plane: Plane, packed: bytes | None) -> None:
+    def _set_below(self, kind: Below, plane: Plane, packed: bytes | None) -> None:
         if packed is None:
-            self._underlays.pop(plane, None)
+            self._below.pop((kind, plane), None)
         else:
-            self._underlays[plane] = packed
+            self._below[kind, plane] = packed
 
     def paint(self, plane: Plane, painted: NDArray[Any]) -> list[Change]:
         """Make ``painted`` the strokes of a plane; returns the change, if any."""
@@ -160,7 +179,7 @@ class Canvas:
             if change.kind == "accepted":
                 self._set_accepted(change.plane, value)
             else:
-                self._set_underlay(change.plane, value)
+                self._set_below(change.kind, change.plane, value)
             return
         values = change.values(after=after)
         if change.kind == "painted":

@@ -98,10 +98,10 @@ class Desk:
             return False
         self._runner.stop(plane)
         changes = canvas.paint(plane, np.zeros(self._state.volume.plane_shape(plane), np.uint8))
-        underlay = canvas.underlay(plane)
-        if underlay is not None:
-            changes += self._state.write(plane, underlay)
-            changes += canvas.set_underlay(plane, None)
+        found = canvas.found(plane)
+        if found is not None:
+            changes += self._state.write(plane, found)
+            changes += canvas.forget_found(plane) + canvas.set_underlay(plane, None)
         self._finish("clear", plane, changes)
         return True
 
@@ -116,7 +116,9 @@ class Desk:
             return False
         self._runner.stop(plane)
         array = self._state.canvas.labels
-        self._finish("edit", plane, self._state.write(plane, values))
+        found = self._state.canvas.committed(plane)
+        changes = self._state.write(plane, values)
+        self._finish("edit", plane, [*self._state.canvas.keep_found(plane, found), *changes] if changes else [])
         if array is not self._state.canvas.labels:
             self._session.changed.emit()
         return True

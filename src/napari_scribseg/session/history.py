@@ -81,9 +81,9 @@ class ArrayChange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValueChange:
-    """A plane's acceptance (bool), or what lay under its first result (bytes or None), before and after."""
+    """A plane's acceptance (bool), or what it held before its first result or edit (bytes or None), before and after."""
 
-    kind: Literal["accepted", "underlay"]
+    kind: Literal["accepted", "underlay", "found"]
     plane: Plane
     before: Any
     after: Any

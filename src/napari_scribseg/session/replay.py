@@ -60,6 +60,8 @@ def replay(
     done = []
     for entry in entries:
         volume.require(entry.plane)
+        if entry.kind in ("run", "edit"):
+            state.canvas.keep_found(entry.plane, state.canvas.committed(entry.plane))
         if entry.recipe is not None and entry.seeds is not None:
             entry = _again(state, entry, entry.seeds, entry.recipe, memory)
         elif entry.labels is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core.image import Image
 from napari_scribseg.session.cache import MISSING, Lru
-from napari_scribseg.session.history import Change, Step, pack
+from napari_scribseg.session.history import Step, pack
 from napari_scribseg.session.journal import Patch, Recipe
 from napari_scribseg.session.propagate import Propagation
 from napari_scribseg.session.rules import combine, suffice
@@ -308,7 +308,7 @@ class Runner:
         state, plane = self._state, job.plane
         array = self._canvas.labels
         merged = self._combined(job, answer)
-        changes: list[Change] = []
+        changes = self._canvas.keep_found(plane, self._canvas.committed(plane))
         if self._canvas.underlay(plane) is None:
             changes += self._canvas.set_underlay(plane, self._canvas.committed(plane))
         region, change = self._canvas.write(plane, merged)

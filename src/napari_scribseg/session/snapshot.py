@@ -165,6 +165,8 @@ def restore(
     state = start(snapshot, volume, engine, make_engine)
     for entry in snapshot.entries:
         plane = volume.require(entry.plane)
+        if entry.kind in ("run", "edit"):
+            state.canvas.keep_found(plane, state.canvas.committed(plane))
         if entry.kind == "run" and state.canvas.underlay(plane) is None:
             state.canvas.set_underlay(plane, state.canvas.committed(plane))
         if entry.labels is not None:
@@ -197,5 +199,6 @@ def settle(canvas: Canvas, entry: Entry) -> None:
     """What an entry does besides changing labels."""
     if entry.kind == "clear":
         canvas.set_underlay(entry.plane, None)
+        canvas.forget_found(entry.plane)
     elif entry.kind in ("accept", "reopen"):
         canvas.accept(entry.plane, entry.kind == "accept")
