@@ -61,6 +61,47 @@ def test_undo_and_redo_take_strokes_and_output_together(session, painted):
     assert not session.redo()
 
 
+def test_the_answer_of_a_plane_comes_back_with_undo_and_redo(volume, engines, painted):
+    session = Session(volume, engines["nearest"]())
+    more = painted.copy()
+    more[0, 5] = 3
+    first, second = session.draw(painted, 2).result(), session.draw(more, 2).result()
+    session.propagate(2, 4)
+    assert session.results(4).ids == (1, 2, 3)
+    session.undo()
+    assert session.results(4) is None
+    assert session.results(2) is second
+    session.undo()
+    back = session.results(2)
+    assert back.ids == first.ids == (1, 2)
+    np.testing.assert_allclose(back.probabilities, first.probabilities, atol=1 / 500)
+    np.testing.assert_array_equal(back.labels, first.labels)
+    assert back.notes == first.notes
+    session.undo()
+    assert session.results(2) is None
+    for _ in range(3):
+        session.redo()
+    assert session.results(2).ids == session.results(4).ids == (1, 2, 3)
+    session.accept(2)
+    assert session.results(2) is second
+    session.clear(4)
+    assert session.results(4) is None
+    session.undo()
+    assert session.results(4).ids == (1, 2, 3)
+
+
+def test_answers_that_were_given_take_a_bounded_memory(volume, engines, painted):
+    session = Session(volume, engines["nearest"](), state_bytes=20_000)
+    for row in range(100):
+        session.draw(np.roll(painted, row, axis=0), row % 6)
+    assert session._runner._answers.nbytes < 21_000
+    assert len(session._runner._answers) > 10
+    assert session.results(99 % 6) is not None
+    for _ in range(90):
+        session.undo()
+    assert session.results(0) is None  # the first of a hundred
+
+
 def test_a_new_stroke_forgets_what_was_undone(session, painted):
     session.draw(painted, 2)
     session.undo()

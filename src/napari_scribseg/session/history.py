@@ -230,6 +230,12 @@ class History:
                 return step
         return None
 
+    def newest_entry(self, plane: Plane) -> Entry | None:
+        """The journal's newest entry that set the labels of ``plane``; None where there is none."""
+        mine = (entry for entries in (self._fixed, *(step.entries for step in self._done)) for entry in entries)
+        setting = (entry for entry in mine if entry.plane == plane and entry.kind in ("run", "edit", "clear"))
+        return max(setting, key=lambda entry: entry.sequence, default=None)
+
     def entries(self) -> list[Entry]:
         """The journal of the present state, in the order in which things happened."""
         mine = [entry for step in self._done for entry in step.entries]

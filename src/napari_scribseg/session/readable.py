@@ -43,7 +43,10 @@ class Readable:
         return self._state.canvas.strokes.planes(displayed)
 
     def results(self, index: Plane | int | None = None) -> Update | None:
-        """The last result of a plane, as long as memory allows; None where there is none."""
+        """What the engine said to make a plane as it is, also after undo and redo, as long as memory allows.
+
+        None where no engine made it so. Of all but the last result of a plane the probabilities are rounded to 1/255.
+        """
         return self._runner.result(self.plane(index))
 
     @property

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core.image import Image
+from napari_scribseg.session.answers import Packed
 from napari_scribseg.session.cache import MISSING, Lru
 from napari_scribseg.session.history import Step, pack
 from napari_scribseg.session.journal import Patch, Recipe
@@ -45,7 +46,7 @@ class Runner:
     Attributes
     ----------
     cache : Lru
-        Images, engine states and results of planes, as far as memory allows.
+        Images, engine states and last results of planes, as far as memory allows.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Runner:
         self._history = state.history
         self._deliver = deliver or _inline
         self.cache = Lru(state_bytes)
+        self._answers = Lru(state_bytes)  # by the journal entry that they made
         self._unanswered: dict[Plane, Step] = {}
         self._generation = 0
         self._executor = executor or InlineExecutor()
@@ -206,13 +208,24 @@ class Runner:
         return found
 
     def result(self, plane: Plane) -> Update | None:
-        """The last result of a plane, if it is still held."""
-        found: Update | None = self.cache.get(("result", plane))
-        return found
+        """The result that a plane shows, if it is still held; the probabilities of an older one are rounded."""
+        entry = self._history.newest_entry(plane)
+        if entry is None or entry.kind != "run":
+            return None
+        sequence, last = self.cache.get(("result", plane), (None, None))
+        if sequence == entry.sequence:
+            return cast(Update, last)
+        packed: Packed | None = self._answers.get(("answer", entry.sequence))
+        if packed is None:
+            return None
+        labels, nothing = self._canvas.committed(plane), (slice(0, 0), slice(0, 0))
+        return Update(
+            plane, labels, nothing, packed.probabilities(), packed.ids, True, packed.notes, 0, packed.curve
+        )  # fmt: skip
 
     def forget(self, plane: Plane) -> None:
         """Let the next stroke on a plane start from the prepared state: results it could continue were taken back."""
-        self.cache.drop_where(lambda key: key[0] in ("warm", "result") and key[1] == plane)
+        self.cache.drop_where(lambda key: key[0] == "warm" and key[1] == plane)
 
     def _fill(self, job: Job) -> None:
         key = engine_key(job.engine)
@@ -327,7 +340,8 @@ class Runner:
         update = self._update(job, answer, region, final=True)
         key = engine_key(job.engine)
         self.cache.put(("warm", plane, job.device, key), answer.segmentation.state)
-        self.cache.put(("result", plane), update)
+        self.cache.put(("result", plane), (entry.sequence, update))
+        self._answers.put(("answer", entry.sequence), outcome.packed)
         job.future.set_result(update)
         self._tell(update, array)
         self._session.touch()

@@ -18,6 +18,7 @@ from napari_scribseg.core.engine import Engine, Segmentation
 from napari_scribseg.core.errors import Cancelled
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.session.answers import Packed
 from napari_scribseg.session.cache import MISSING
 from napari_scribseg.session.rules import check_segmentation, to_label_ids
 from napari_scribseg.session.volume import Plane, Volume
@@ -183,6 +184,7 @@ class Outcome:
     prepared: Any = MISSING
     painted: NDArray[Any] | None = None
     answer: Answer | None = None
+    packed: Packed | None = None
     error: Exception | None = None
 
 
@@ -243,6 +245,8 @@ def run_job(
         state = outcome.prepared if job.warm is MISSING else job.warm
         answer = job.engine.segment(image, scribbles, state, report)
         outcome.answer = _answer(answer, scribbles, name)
+        if not job.live:
+            outcome.packed = Packed.of(outcome.answer.segmentation, scribbles.ids)
     except Cancelled as error:
         if job.stop.is_set() or outcome.answer is None:
             outcome.error = error if job.stop.is_set() else RuntimeError(f"the engine {name!r} stopped unasked")
