@@ -115,7 +115,7 @@ class Canvas:
         return self._get_below("underlay", plane)
 
     def found(self, plane: Plane) -> NDArray[Any] | None:
-        """The plane as it was before anything was written to it as such: what clearing it brings back; None if nothing was."""
+        """The plane as it was before its first result or edit, which clearing brings back; None before that."""
         return self._get_below("found", plane)
 
     def _get_below(self, kind: Below, plane: Plane) -> NDArray[Any] | None:

@@ -81,7 +81,7 @@ class ArrayChange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValueChange:
-    """A plane's acceptance (bool), or what it held before its first result or edit (bytes or None), before and after."""
+    """A plane's acceptance (bool), or what it held before a result or an edit (bytes or None), before and after."""
 
     kind: Literal["accepted", "underlay", "found"]
     plane: Plane
