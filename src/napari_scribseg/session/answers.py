@@ -42,7 +42,7 @@ class Packed:
     def of(cls, segmentation: Segmentation[object], ids: tuple[int, ...]) -> Packed:
         """Pack an answer."""
         values = np.rint(segmentation.probabilities * _LEVELS).astype(np.uint8)
-        return cls(zlib.compress(values, 1), values.shape, ids, segmentation.notes, segmentation.curve)
+        return cls(zlib.compress(values.tobytes(), 1), values.shape, ids, segmentation.notes, segmentation.curve)
 
     def probabilities(self) -> NDArray[np.float32]:
         """What the engine said, shape (K, H, W); no value is off by more than 1/510."""
