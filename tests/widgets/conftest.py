@@ -18,8 +18,12 @@ HAS_QT = any(importlib.util.find_spec(name) for name in ("PySide6", "PyQt6", "Py
 
 if not (HAS_NAPARI and HAS_QT and importlib.util.find_spec("pytestqt")):
     collect_ignore_glob = ["test_*.py"]
-elif sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-xvfb, also where this folder alone is tested
+def pytest_configure():
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 
 def pytest_collection_modifyitems(items):

@@ -4,6 +4,7 @@ from concurrent.futures import Future
 
 import numpy as np
 import pytest
+from hands import until
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
@@ -294,7 +295,7 @@ def plane(qtbot):
     view.picked.connect(lambda identity, how: view.told.append((identity, how)))
     view.pressed.connect(view.keys.append)
     view.show_points(*crowd(), smoothly=False)
-    qtbot.wait(30)
+    until(lambda: not view._moving.isActive())
     return view
 
 
@@ -338,7 +339,7 @@ def test_keys_on_the_plane(plane):
     assert plane.keys == ["3", "undo", "redo", "assign", "next"]
 
 
-def test_dragging_ends_showing_all_until_fit(plane, qtbot):
+def test_dragging_ends_showing_all_until_fit(plane):
     camera = plane.scene.camera
     QTest.mousePress(plane, Qt.MouseButton.RightButton, Qt.KeyboardModifier.NoModifier, QPoint(50, 50))
     QTest.mouseMove(plane, QPoint(80, 60))
@@ -346,6 +347,6 @@ def test_dragging_ends_showing_all_until_fit(plane, qtbot):
     assert not plane.scene.follows
     assert plane.scene.camera.x < camera.x
     plane.fit()
-    qtbot.waitUntil(lambda: plane.scene.camera == camera, timeout=3000)
+    until(lambda: plane.scene.camera == camera)
     plane.look_at(7)
-    qtbot.waitUntil(lambda: plane.pixel_of(7) == pytest.approx((150, 100), abs=1), timeout=3000)
+    until(lambda: plane.pixel_of(7) == pytest.approx((150, 100), abs=1))

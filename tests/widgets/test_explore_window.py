@@ -3,12 +3,10 @@
 The places are the principal components here: UMAP, which has its own tests, is compiled anew in every process.
 """
 
-import itertools
-
 import numpy as np
 import pytest
+from hands import PLAIN, Hands, drag, ended, settle, until
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 from skimage.io import imsave
 
@@ -39,14 +37,11 @@ def slices():
     return stack
 
 
-class Hands:
-    """A viewer with the explorer, and hands for mouse and keyboard."""
+class Explorer(Hands):
+    """A viewer with the explorer."""
 
-    def __init__(self, viewer, qtbot):
-        self.viewer, self.qtbot = viewer, qtbot
-        viewer.window._qt_window.resize(1300, 900)
-        self.widget = ExploreWidget(viewer)
-        viewer.window.add_dock_widget(self.widget, name="Explore segments")
+    def __init__(self, viewer):
+        super().__init__(viewer, ExploreWidget(viewer), "Explore segments", (1300, 900))
 
     @property
     def workspace(self):
@@ -59,17 +54,17 @@ class Hands:
 
     def shows(self, z, row, column, label):
         """Wait until the canvas shows a class."""
-        self.qtbot.waitUntil(lambda: self.shown[z, row, column] == label, timeout=5000)
-
-    @property
-    def status(self):
-        return self.widget.status.line.text()
+        until(lambda: self.shown[z, row, column] == label, f"class {label} in the canvas")
 
     def done(self):
         """Wait for the job, and for what follows it in the window."""
-        self.qtbot.wait(30)
-        self.qtbot.waitUntil(lambda: not self.widget.jobs.is_busy, timeout=60_000)
-        self.qtbot.wait(80)
+
+        def idle():
+            moving = self.widget.plane._moving.isActive() or self.widget.local._moving.isActive()
+            return not (moving or self.widget.jobs.is_busy or self.widget._watcher._waiting)
+
+        settle()
+        until(idle, "the end of the job")
 
     def prepare(self):
         """Add the layer, cut and embed, by the buttons."""
@@ -79,41 +74,27 @@ class Hands:
         for name in ("cut", "embed"):
             getattr(self.widget.cutting, name).click()
             self.done()
-        self.qtbot.waitUntil(lambda: not self.widget.plane._moving.isActive(), timeout=5000)
         self.viewer.reset_view()
+        settle()
 
     def at(self, row, column):
         """The segment of a pixel of the slice in sight."""
         return self.workspace.segment_at(self.widget.exploration.canvas.index(), row, column)
 
-    def box(self, ids, modifier=Qt.KeyboardModifier.NoModifier):
+    def box(self, ids, modifier=PLAIN):
         """Draw a box around segments in the plane."""
         view = self.widget.plane
         pixels = np.array([view.pixel_of(int(i)) for i in ids])
         low, high = pixels.min(axis=0) - 5, pixels.max(axis=0) + 5
-        self._drag(view, [QPoint(*map(round, corner)) for corner in (low, (low + high) / 2, high)], modifier)
+        drag(view, [QPoint(*map(round, corner)) for corner in (low, (low + high) / 2, high)], modifier, parts=2)
 
     def on_image(self, *points):
         """A click, or a stroke, on the canvas at pixels of the slice in sight."""
-        transform = self.viewer.window._qt_viewer.canvas.view.scene.transform
-        canvas = self.viewer.window._qt_viewer.canvas.native
-        where = [QPoint(*(round(float(c)) for c in transform.map([x, y])[:2])) for y, x in points]
-        QTest.mouseMove(canvas, where[0])
-        self.qtbot.wait(30)
-        self._drag(canvas, where)
+        drag(self.canvas, self.pixels(*points), parts=2)
 
-    def _drag(self, target, where, modifier=Qt.KeyboardModifier.NoModifier):
-        QTest.mousePress(target, Qt.MouseButton.LeftButton, modifier, where[0])
-        for start, stop in itertools.pairwise(where):
-            for part in (0.5, 1):
-                QTest.mouseMove(target, start + (stop - start) * part)
-                self.qtbot.wait(10)
-        QTest.mouseRelease(target, Qt.MouseButton.LeftButton, modifier, where[-1])
-        self.qtbot.wait(60)
-
-    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier, target=None):
-        QTest.keyClick(target or self.widget.plane, key, modifier)
-        self.qtbot.wait(60)
+    def press(self, key, modifier=PLAIN):
+        """A key on the plane."""
+        self.key(key, modifier, self.widget.plane)
 
 
 @pytest.fixture(autouse=True)
@@ -131,12 +112,12 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def hands(viewer, qtbot, tmp_path, monkeypatch):
+def hands(viewer, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    hands = Hands(viewer, qtbot)
+    hands = Explorer(viewer)
     yield hands
     hands.widget.end_all()
-    hands.qtbot.wait(50)
+    ended(hands.widget.dispatcher)
 
 
 def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
@@ -148,45 +129,44 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     assert square != hands.at(2, 2)
 
     hands.box([square])
-    hands.qtbot.waitUntil(lambda: square in widget.exploration.selected, timeout=5000)
-    hands.key(Qt.Key.Key_1)
-    hands.qtbot.waitUntil(lambda: workspace.table.label[square] == 1, timeout=5000)
+    until(lambda: square in widget.exploration.selected)
+    hands.press(Qt.Key.Key_1)
+    until(lambda: workspace.table.label[square] == 1)
     hands.shows(1, 20, 22, 1)
     hands.shows(1, 2, 2, 0)
     assert "class 1" in hands.status
 
-    hands.key(Qt.Key.Key_Z, CTRL)
+    hands.press(Qt.Key.Key_Z, CTRL)
     hands.shows(1, 20, 22, 0)
-    hands.key(Qt.Key.Key_Z, CTRL | SHIFT)
+    hands.press(Qt.Key.Key_Z, CTRL | SHIFT)
     hands.shows(1, 20, 22, 1)
 
     whole = hands.at(70, 60)
     assert whole == hands.at(70, 80)  # both squares are one segment
     hands.on_image((140, 120))
-    hands.qtbot.waitUntil(lambda: widget.exploration.selected.tolist() == [whole], timeout=5000)
+    until(lambda: widget.exploration.selected.tolist() == [whole])
     widget.labels.buttons["assign"].click()
     widget.files.buttons["positive"].click()
     hands.on_image((130, 110), (150, 110))
     widget.files.buttons["negative"].click()
     hands.on_image((132, 164), (148, 164))
-    canvas = hands.viewer.window._qt_viewer.canvas.native
-    hands.key(Qt.Key.Key_S, target=canvas)
+    hands.key(Qt.Key.Key_S)
     hands.done()
     assert hands.at(70, 60) != hands.at(70, 80)
     hands.shows(1, 70, 60, 1)
     hands.shows(1, 70, 80, 0)
     strokes = widget.exploration.canvas.front.strokes
     assert not strokes.data.any()
-    hands.key(Qt.Key.Key_Z, CTRL)
-    hands.qtbot.waitUntil(lambda: hands.at(70, 60) == whole, timeout=5000)
+    hands.press(Qt.Key.Key_Z, CTRL)
+    until(lambda: hands.at(70, 60) == whole)
     assert set(np.unique(strokes.data)) == {0, 1, 2}  # what was drawn is there again
-    hands.key(Qt.Key.Key_Z, CTRL | SHIFT)
+    hands.press(Qt.Key.Key_Z, CTRL | SHIFT)
 
     labels = [workspace.labels(i) for i in range(3)]
     path = tmp_path / "mine.npz"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path.with_suffix("")), ""))
     widget.files.buttons["save"].click()
-    hands.qtbot.waitUntil(lambda: "Saved" in hands.status, timeout=20_000)
+    hands.says("Saved")
     widget.resume(path)
     hands.done()
     assert hands.workspace is not workspace
@@ -203,15 +183,15 @@ def test_plane_and_image_show_each_other_and_contours_follow_the_slider(hands):
     x, y = widget.plane.pixel_of(other)
     hands.box([other])
     widget.exploration.pick(other, "new")
-    hands.qtbot.wait(60)
+    settle()
     assert hands.viewer.dims.current_step[0] == 2
     contours = next(layer for layer in hands.viewer.layers if layer.name == "segments: contours")
     assert (np.asarray(contours.data) == 2).any()
     hands.viewer.dims.set_current_step(0, 0)
-    hands.qtbot.waitUntil(lambda: widget.images.number.value() == 1)
+    until(lambda: widget.images.number.value() == 1)
     before = np.asarray(contours.data).copy()
     widget.cutting.slider.setValue(0)
-    hands.qtbot.waitUntil(lambda: (np.asarray(contours.data) != before).any(), timeout=10_000)
+    until(lambda: (np.asarray(contours.data) != before).any())
     assert "at this threshold" in hands.status
     assert (x, y) != (0, 0)
 
@@ -223,17 +203,16 @@ def test_number_filter_next_learn_and_a_plane_of_a_selection(hands):
     bright = [hands.workspace.segment_at(z, 20, 22) for z in range(3)]
     dim = [hands.workspace.segment_at(z, 25, 70) for z in range(3)]
     widget.exploration.select(np.array(bright))
-    hands.key(Qt.Key.Key_1)
+    hands.press(Qt.Key.Key_1)
     widget.exploration.select(np.array(dim))
-    hands.key(Qt.Key.Key_2)
-    hands.key(Qt.Key.Key_9)
+    hands.press(Qt.Key.Key_2)
+    hands.press(Qt.Key.Key_9)
     assert "there is not a class of the number 9" in hands.status.lower()
     widget.bar.filter.setCurrentIndex(1)
-    hands.qtbot.wait(50)
     assert not np.isin(bright + dim, widget.plane.scene.ids).any()
     widget.bar.filter.setCurrentIndex(0)
     widget.bar.next.click()
-    hands.qtbot.waitUntil(lambda: len(widget.exploration.selected) == 1, timeout=30_000)
+    until(lambda: len(widget.exploration.selected) == 1)
     assert hands.workspace.table.label[widget.exploration.selected[0]] == 0
     widget.cutting.learn.click()
     hands.done()
@@ -263,7 +242,7 @@ def test_an_edge_map_layer_another_encoder_and_names(hands, viewer):
     assert "the edge map 'flat' has the shape (96, 96)" in hands.status.lower()
     panel.edges.setCurrentText("my edges")
     panel.slider.setValue(1)
-    hands.qtbot.waitUntil(lambda: "at this threshold" in hands.status, timeout=10_000)
+    hands.says("at this threshold")
     panel.regions.setValue(2)
     panel.auto.setChecked(True)
     panel.cut.click()
@@ -287,9 +266,9 @@ def test_labels_layers_files_and_finishing_by_strokes(hands, tmp_path, monkeypat
     hands.prepare()
     widget = hands.widget
     widget.exploration.select(np.array([hands.at(20, 22)]))
-    hands.key(Qt.Key.Key_1)
+    hands.press(Qt.Key.Key_1)
     widget.exploration.select(np.array([hands.at(2, 2)]))
-    hands.key(Qt.Key.Key_0)
+    hands.press(Qt.Key.Key_0)
     widget.files.buttons["layers"].click()
     hands.done()
     made = hands.viewer.layers["scan labels"]
@@ -297,19 +276,19 @@ def test_labels_layers_files_and_finishing_by_strokes(hands, tmp_path, monkeypat
     assert made.data[1, 2, 2] == 0  # the background
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args: str(tmp_path / "out"))
     widget.files.buttons["export"].click()
-    hands.qtbot.waitUntil(lambda: "Saved" in hands.status, timeout=20_000)
+    hands.says("Saved")
     (written,) = (tmp_path / "out").glob("*.nii.gz")
     assert np.array_equal(read_labels(written).array, made.data)
     hands.viewer.layers.remove(made)
 
     widget.files.buttons["finish"].click()
-    hands.qtbot.wait(300)
+    until(lambda: "scan strokes" in hands.viewer.layers)
     strokes = hands.viewer.layers["scan strokes"].data
     assert set(np.unique(strokes[1])) == {0, 1, 255}
     assert not strokes[0].any()
     window = hands.viewer.window._qt_window
     (segmentation,) = (w for w in window.findChildren(SegmentationWidget) if w.desk.front is not None)
-    hands.qtbot.waitUntil(lambda: segmentation.desk.front.session.labels[1].any(), timeout=60_000)
+    until(lambda: segmentation.desk.front.session.labels[1].any())
     assert segmentation.desk.front.session.labels[1, 20, 22] == 1
     segmentation.end_all()
 
@@ -332,8 +311,7 @@ def test_a_folder_of_unlike_images_and_deleted_layers(hands, tmp_path):
     hands.done()
     inside = hands.workspace.segment_at(1, 30, 30)
     hands.widget.exploration.pick(inside, "new")
-    hands.key(Qt.Key.Key_1)
-    hands.qtbot.wait(50)
+    hands.press(Qt.Key.Key_1)
     hands.shows(1, 30, 30, 1)
     group = hands.widget.exploration.canvas.front
     hands.viewer.layers.remove(group.segments)
@@ -354,13 +332,13 @@ def test_mistakes_are_told_and_closing_keeps_the_workspace(hands):
     hands.prepare()
     square = hands.at(20, 22)
     widget.exploration.select(np.array([square]))
-    hands.key(Qt.Key.Key_1)
+    hands.press(Qt.Key.Key_1)
     widget.exploration.set_classes(widget.classes.classes.without(1))
     assert "segments have the class" in hands.status.lower()
     hands.viewer.window.remove_dock_widget(widget)
     assert widget._closed
-    hands.qtbot.waitUntil(lambda: len(kept_workspaces()) == 1, timeout=20_000)
-    again = Hands(hands.viewer, hands.qtbot)
+    until(lambda: len(kept_workspaces()) == 1)
+    again = Explorer(hands.viewer)
     assert "Resume" in again.status
     again.widget.files.buttons["resume"].click()
     again.done()

@@ -1,12 +1,12 @@
 """The real window: mouse and keys on the canvas, files on the disk."""
 
-import itertools
 import threading
 
 import nibabel
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from hands import Hands, drag, ended, settle, until
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
@@ -30,43 +30,25 @@ def volume():
     return array
 
 
-class Desk:
-    """A viewer with a widget, and hands for mouse and keyboard."""
+class Desk(Hands):
+    """A viewer with the widget for scribbles."""
 
-    def __init__(self, viewer, qtbot):
-        self.viewer, self.qtbot = viewer, qtbot
-        viewer.window._qt_window.resize(1100, 800)
-        self.widget = SegmentationWidget(viewer)
-        viewer.window.add_dock_widget(self.widget, name="Scribble segmentation")
-
-    @property
-    def canvas(self):  # no reference is kept: napari's fixture counts the windows that stay
-        return self.viewer.window._qt_viewer.canvas.native
+    def __init__(self, viewer):
+        super().__init__(viewer, SegmentationWidget(viewer), "Scribble segmentation", (1100, 800))
 
     @property
     def front(self):
         return self.widget.desk.front
 
-    @property
-    def status(self):
-        return self.widget.status.line.text()
-
     def start(self):
         self.widget.images.start.click()
+        settle()
         self.viewer.reset_view()
-        self.qtbot.wait(50)
+        settle()
 
     def stroke(self, *points):
         """Press, move and release the left button at positions (row, column) of the world."""
-        transform = self.viewer.window._qt_viewer.canvas.view.scene.transform
-        where = [QPoint(*(round(float(c)) for c in transform.map([x, y])[:2])) for y, x in points]
-        QTest.mouseMove(self.canvas, where[0])
-        QTest.mousePress(self.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
-        for start, stop in itertools.pairwise(where):
-            for part in (0.25, 0.5, 0.75, 1):
-                QTest.mouseMove(self.canvas, start + (stop - start) * part)
-                self.qtbot.wait(10)
-        QTest.mouseRelease(self.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
+        drag(self.canvas, self.pixels(*points))
 
     def two_strokes(self):
         self.widget.classes.select(1)
@@ -78,18 +60,21 @@ class Desk:
 
     def poke(self):
         """Strokes of two classes by a program, until the engine works on them."""
+        begun = []
+        self.front.session.busy.connect(begun.append)
         self.front.layers.strokes.data[2, 2, 2] = 255
         self.front.layers.strokes.paint((2, 20, 30), 1)
-        self.qtbot.waitUntil(lambda: self.front.session.is_busy)
+        until(lambda: True in begun, "the job")
 
     def answered(self):
-        """Wait until nothing is computed any more."""
-        self.qtbot.wait(60)
-        self.qtbot.waitUntil(lambda: not self.front.session.is_busy, timeout=20_000)
+        """Wait until nothing is computed any more, nor about to be."""
 
-    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier):
-        QTest.keyClick(self.canvas, key, modifier)
-        self.qtbot.wait(20)
+        def idle():
+            waiting = {name for watcher, _ in self.widget.desk._all.values() for name in watcher._waiting}
+            return waiting <= {"flush"} and not self.front.session.is_busy
+
+        settle()
+        until(idle, "the end of all jobs")
 
 
 @pytest.fixture
@@ -102,8 +87,8 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def desk(viewer, qtbot):
-    desk = Desk(viewer, qtbot)
+def desk(viewer):
+    desk = Desk(viewer)
     yield desk
     desk.widget.end_all()
 
@@ -148,7 +133,7 @@ def test_mouse_paints_two_classes_undo_brings_back_and_the_file_reads_back(desk,
     path.parent.mkdir()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
     desk.key(Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier)
-    desk.qtbot.waitUntil(lambda: "Saved" in desk.status, timeout=10_000)
+    desk.says("Saved")
     back = read_labels(path)
     assert np.array_equal(back.array, desk.front.session.labels)
     assert np.array_equal(back.array[z], first)
@@ -158,14 +143,14 @@ def test_mouse_paints_two_classes_undo_brings_back_and_the_file_reads_back(desk,
     assert on_disk.get_data_dtype().kind in "iu"
 
 
-def test_opens_from_the_manifest_with_napari_s_proxy(viewer, qtbot, quick):
+def test_opens_from_the_manifest_with_napari_s_proxy(viewer, quick):
     _, widget = viewer.window.add_plugin_dock_widget("napari-scribseg", "Scribble segmentation")
     widget.start()
     assert widget.desk.front.layers.strokes is viewer.layers[-1]
     assert widget.desk.front.layers.source.layer is viewer.layers[0]
     viewer.layers[-1].data[2, 2, 2] = 255
     viewer.layers[-1].paint((2, 20, 30), 1)
-    qtbot.waitUntil(lambda: widget.desk.front.session.labels.any())
+    until(lambda: widget.desk.front.session.labels.any())
     widget.end_all()
 
 
@@ -199,7 +184,7 @@ def test_buttons_follow_what_can_be_done(desk, quick):
     buttons["undo"].click()
     assert buttons["redo"].isEnabled()
     desk.viewer.dims.ndisplay = 3
-    desk.qtbot.waitUntil(lambda: not buttons["segment"].isEnabled())
+    until(lambda: not buttons["segment"].isEnabled())
     assert "2D/3D" in desk.status
     desk.viewer.dims.ndisplay = 2
 
@@ -208,7 +193,7 @@ def test_transposed_view(desk, quick):
     desk.viewer.dims.order = (1, 2, 0)
     desk.start()
     desk.viewer.dims.set_current_step(1, 20)
-    desk.qtbot.wait(50)
+    settle()
     desk.front.paint_with(255)
     desk.stroke((5, 3), (5, 9))  # rows are x, columns are z
     desk.front.paint_with(1)
@@ -234,7 +219,7 @@ def test_closing_the_dock_ends_the_worker_and_resume_goes_on(desk, quick, make_n
 
     for layer in list(desk.viewer.layers)[1:]:
         desk.viewer.layers.remove(layer)
-    again = Desk(desk.viewer, desk.qtbot)
+    again = Desk(desk.viewer)
     assert "Resume" in again.status
     again.widget.slices.resume.click()
     assert "Resumed 1 slices" in again.status
@@ -251,11 +236,16 @@ def test_a_crash_after_a_pause_loses_nothing(desk, quick, monkeypatch):
     monkeypatch.setattr("napari_scribseg.widgets.watcher._PAUSE_MS", 50)
     desk.start()
     desk.two_strokes()
-    desk.qtbot.wait(400)
-    (kept,) = autosave_folder().iterdir()  # what a crash now would leave
-    labels = Session.load(kept, desk.front.session.volume, engine=desk.front.session.engine).labels
-    assert np.array_equal(labels, desk.front.session.labels)
+    labels = desk.front.session.labels
     assert labels.any()
+
+    def kept():
+        """Whether a crash now would leave all."""
+        found = list(autosave_folder().iterdir())
+        again = [Session.load(f, desk.front.session.volume, engine=desk.front.session.engine).labels for f in found]
+        return len(again) == 1 and np.array_equal(again[0], labels)
+
+    until(kept, "the labels in the autosave")
 
 
 def test_dock_closed_while_a_job_runs(desk, quick):
@@ -264,7 +254,7 @@ def test_dock_closed_while_a_job_runs(desk, quick):
     desk.poke()
     desk.viewer.window.remove_dock_widget(desk.widget)
     gate.set()
-    desk.qtbot.wait(100)
+    ended(desk.widget.dispatcher)
     strokes = desk.viewer.layers[-1]
     strokes.paint((2, 10, 10), 1)
     assert strokes.data[2, 10, 10] == 1  # an ordinary labels layer again
@@ -272,15 +262,15 @@ def test_dock_closed_while_a_job_runs(desk, quick):
     desk.viewer.layers.clear()
 
 
-def test_viewer_closed_while_a_job_runs(viewer, qtbot, quick):
+def test_viewer_closed_while_a_job_runs(viewer, quick):
     gate = quick["gate"] = threading.Event()
-    desk = Desk(viewer, qtbot)
+    desk = Desk(viewer)
     desk.start()
     desk.poke()
     viewer.close()
     desk.widget.end_all()
     gate.set()
-    qtbot.wait(50)
+    ended(desk.widget.dispatcher)
     assert desk.front is None
     ours = [t.name for t in threading.enumerate() if t.name.startswith("scribseg")]
     assert all(name.startswith("scribseg-kernel") for name in ours)  # the compiled loops' own pool stays
@@ -293,7 +283,8 @@ def test_every_layer_deleted_while_a_job_runs_in_the_window(desk, quick):
     desk.viewer.layers.clear()
     assert desk.front is None
     gate.set()
-    desk.qtbot.wait(100)
+    desk.widget.dispatcher.executor.submit(int).result()  # behind the job
+    settle()
     assert "deleted" in desk.status
     desk.widget.start()
     assert "no image" in desk.status
@@ -322,13 +313,13 @@ def test_start_twice_makes_nothing_twice(desk, quick):
 def test_two_widgets_and_two_images(desk, quick):
     desk.viewer.add_image(volume()[::-1], name="other")
     desk.start()
-    other = Desk(desk.viewer, desk.qtbot)
+    other = Desk(desk.viewer)
     other.widget.images._image.setCurrentIndex(1)
     other.start()
     assert other.front.layers.source.layer.name == "other"
     desk.front.layers.strokes.data[2, 2, 2] = 255
     desk.front.layers.strokes.paint((2, 20, 30), 1)
-    desk.qtbot.waitUntil(lambda: desk.front.session.labels.any())
+    until(lambda: desk.front.session.labels.any())
     assert not other.front.session.labels.any()
     other.widget.end_all()
 
@@ -336,11 +327,11 @@ def test_two_widgets_and_two_images(desk, quick):
 def test_two_viewers(desk, quick, make_napari_viewer):
     second = make_napari_viewer(show=True)
     second.add_image(volume(), name="scan")
-    other = Desk(second, desk.qtbot)
+    other = Desk(second)
     desk.start()
     other.start()
     other.poke()
-    desk.qtbot.waitUntil(lambda: other.front.session.labels.any())
+    until(lambda: other.front.session.labels.any())
     assert not desk.front.session.labels.any()
     assert len(list(desk.viewer.layers)) == len(list(second.layers)) == 3
     other.widget.end_all()
@@ -358,7 +349,7 @@ def test_one_widget_turns_between_images(desk, quick):
     assert desk.front is first
     second = next(a for a in desk.widget.desk._all if a is not first)
     second.layers.strokes.paint((5, 5), 1)
-    desk.qtbot.wait(20)
+    settle()
     assert desk.front is second
 
 
@@ -379,7 +370,7 @@ def test_layer_made_with_napari_s_own_button(desk, quick, tmp_path, monkeypatch)
     desk.answered()
     assert desk.front.session.labels[2, 20, 30] == 1
     desk.widget.save()
-    desk.qtbot.waitUntil(path.exists, timeout=5000)
+    until(path.exists)
     assert nibabel.load(path).affine == pytest.approx(AFFINE @ np.eye(4)[[2, 1, 0, 3]], abs=1e-4)
 
 
@@ -393,8 +384,8 @@ def test_save_without_starting_takes_the_selected_labels(desk, tmp_path, monkeyp
         action.setChecked(True)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
     desk.widget.save()
-    desk.qtbot.waitUntil(path.exists, timeout=5000)
-    desk.qtbot.waitUntil(lambda: "Saved" in desk.status)
+    until(path.exists)
+    desk.says("Saved")
     assert read_labels(path).array[1, 2, 3] == 7
     assert len(list(tmp_path.glob("plain*"))) == 3
     assert nibabel.load(path).affine == pytest.approx(AFFINE @ np.eye(4)[[2, 1, 0, 3]], abs=1e-4)
@@ -413,7 +404,7 @@ def test_save_that_fails_loses_nothing(desk, quick, tmp_path, monkeypatch, name)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / name), ""))
     labels = desk.front.session.labels.copy()
     desk.widget.save()
-    desk.qtbot.waitUntil(lambda: "Not saved" in desk.status, timeout=5000)
+    desk.says("Not saved")
     assert np.array_equal(desk.front.session.labels, labels)
 
 
@@ -449,7 +440,7 @@ def test_strokes_resumed_on_another_image_are_told(desk, quick, tmp_path):
     desk.front.session.save(tmp_path / "a.scribseg")
     desk.viewer.layers["scan"].data = volume() + 1
     desk.widget.resume(tmp_path / "a.scribseg")
-    desk.qtbot.waitUntil(lambda: "not the image that the strokes were painted on" in desk.status)
+    desk.says("not the image that the strokes were painted on")
     assert desk.front.session.labels.any()
 
 
@@ -496,13 +487,14 @@ def test_engine_that_raises_is_told_without_a_dialog(desk, quick):
 def test_long_job_shows_progress_and_can_be_cancelled(desk, quick):
     gate = quick["gate"] = threading.Event()
     desk.start()
+    panel, seen = desk.widget.status, []
+    desk.front.session.busy.connect(lambda _busy: seen.append(panel._progress.isVisible()))
     desk.poke()
-    panel = desk.widget.status
-    assert not panel._progress.isVisible()
-    desk.qtbot.waitUntil(panel._progress.isVisible, timeout=3000)
-    desk.qtbot.waitUntil(lambda: panel.bar.value() == 500, timeout=3000)
+    assert not seen[0]  # not at once
+    until(panel._progress.isVisible)
+    until(lambda: panel.bar.value() == 500)
     panel._progress.layout().itemAt(1).widget().click()
-    desk.qtbot.waitUntil(lambda: not panel._progress.isVisible(), timeout=3000)
+    until(lambda: not panel._progress.isVisible())
     assert "Cancelled" in desk.status
     gate.set()
 
@@ -524,11 +516,11 @@ def test_overlay_and_3d_are_drawn(desk, quick):
     desk.start()
     desk.two_strokes()
     desk.widget.slices.toggle_overlay()
-    desk.qtbot.waitUntil(lambda: desk.front.layers.overlay is not None)
+    until(lambda: desk.front.layers.overlay is not None)
     desk.viewer.dims.set_current_step(0, 4)
-    desk.qtbot.waitUntil(lambda: desk.front.layers.overlay is None)
+    until(lambda: desk.front.layers.overlay is None)
     desk.viewer.dims.ndisplay = 3
-    desk.qtbot.wait(50)
+    settle()
     assert desk.viewer.screenshot(flash=False).any()
     desk.viewer.dims.ndisplay = 2
 
@@ -569,7 +561,7 @@ def test_device_that_is_not_there(desk):
     desk.widget.engines._device.setCurrentIndex(2)
     desk.front.layers.strokes.data[2, 2, 2] = 255
     desk.front.layers.strokes.paint((2, 20, 30), 1)
-    desk.qtbot.waitUntil(lambda: "CUDA" in desk.status, timeout=20_000)
+    desk.says("CUDA")
     desk.widget.engines._device.setCurrentIndex(1)
     desk.answered()
     assert desk.front.session.labels[2, 20, 30] == 1
@@ -624,12 +616,11 @@ def test_live_answers_come_while_the_pen_is_down(desk, quick):
     desk.front.paint_with(255)
     desk.stroke((10, 5), (10, 50))
     desk.front.paint_with(1)
-    transform = desk.viewer.window._qt_viewer.canvas.view.scene.transform
-    where = [QPoint(*(round(float(c)) for c in transform.map([x, y])[:2])) for y, x in ((40, 30), (44, 35))]
+    where = desk.pixels((40, 30), (44, 35))
     QTest.mouseMove(desk.canvas, where[0])
     QTest.mousePress(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
     QTest.mouseMove(desk.canvas, where[1])
-    desk.qtbot.waitUntil(lambda: desk.front.layers.result.data.any(), timeout=5000)
+    until(lambda: desk.front.layers.result.data.any())
     QTest.mouseRelease(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[1])
     desk.answered()
     desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -641,18 +632,16 @@ def test_the_trained_network_follows_the_pen_and_one_class_is_enough(desk):
     desk.start()
     engines = desk.widget.engines
     engines._engine.setCurrentIndex(engines._engine.findData("scribble-net"))
-    desk.qtbot.waitUntil(lambda: desk.front.session.engine.info.name == "scribble-net")
+    until(lambda: desk.front.session.engine.info.name == "scribble-net")
     desk.front.paint_with(1)
-    transform = desk.viewer.window._qt_viewer.canvas.view.scene.transform
-    points = ((30, 25), (34, 28), (42, 34), (50, 40))
-    where = [QPoint(*(round(float(c)) for c in transform.map([x, y])[:2])) for y, x in points]
+    where = desk.pixels((30, 25), (34, 28), (42, 34), (50, 40))
     QTest.mouseMove(desk.canvas, where[0])
     QTest.mousePress(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
     for place in where[1:]:
         QTest.mouseMove(desk.canvas, place)
-        desk.qtbot.wait(20)
+        settle()
     result = desk.front.layers.result
-    desk.qtbot.waitUntil(lambda: desk.front.layers.result.data[2].any(), timeout=20_000)
+    until(lambda: desk.front.layers.result.data[2].any())
     assert not desk.front.session.can_undo  # a preview, which nothing is remembered of
     QTest.mouseRelease(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
     desk.answered()
@@ -700,13 +689,13 @@ def test_the_curve_grows_while_a_network_is_fitted(desk, monkeypatch):
     choose(desk, "coarse-to-fine", samples=400, width=16)
     desk.poke()
     panel = desk.widget.curve
-    desk.qtbot.waitUntil(panel.isVisible, timeout=20_000)
+    until(panel.isVisible)
     assert desk.front.session.is_busy
     first = panel.fold.text()
     assert first.startswith("Loss: step")
-    desk.qtbot.waitUntil(lambda: panel.fold.text() != first, timeout=20_000)
+    until(lambda: panel.fold.text() != first)
     desk.front.cancel()
-    desk.qtbot.waitUntil(lambda: not desk.front.session.is_busy, timeout=20_000)
+    until(lambda: not desk.front.session.is_busy)
     assert not panel.isVisible()  # there was no answer before
 
 
@@ -723,7 +712,7 @@ def test_semantic_features_become_a_colour_layer_on_request(desk, engine, values
     assert "Start painting first" in desk.status
     desk.start()
     QTest.mouseClick(engines.pictures["semantic features"], Qt.MouseButton.LeftButton)
-    desk.qtbot.waitUntil(lambda: "semantic features of scan" in desk.viewer.layers, timeout=20_000)
+    until(lambda: "semantic features of scan" in desk.viewer.layers)
     picture, strokes = desk.viewer.layers["semantic features of scan"], desk.front.layers.strokes
     z = desk.viewer.dims.current_step[0]
     assert picture.data.shape == (1, 40, 60, 3)
@@ -736,7 +725,7 @@ def test_semantic_features_become_a_colour_layer_on_request(desk, engine, values
     seen = desk.viewer.screenshot(flash=False)[..., :3].astype(int)
     assert np.ptp(seen, axis=-1).max() > 60  # colours, where the scan is grey
     desk.viewer.dims.set_current_step(0, z + 1)
-    desk.qtbot.wait(50)
+    settle()
     seen = desk.viewer.screenshot(flash=False)[..., :3].astype(int)
     assert np.ptp(seen, axis=-1).max() < 60
     desk.viewer.dims.set_current_step(0, z)
