@@ -1,6 +1,9 @@
 """Session files: save, resume, replay, and what is not a session file."""
 
+import gc
 import json
+import subprocess
+import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,8 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass
-from napari_scribseg.session import autosave, compare
+from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass, silent
+from napari_scribseg.io import autosave
+from napari_scribseg.io.lock import InUseError
+from napari_scribseg.session import compare
+from napari_scribseg.session import session as sessions
 from napari_scribseg.session.session import Session
 from napari_scribseg.session.sidecar import FORMAT
 from napari_scribseg.session.volume import Plane, Volume
@@ -266,15 +272,15 @@ def test_a_failed_save_leaves_the_old_file(worked, tmp_path, monkeypatch):
         worked.save(tmp_path / "no" / "folder")
 
 
-def test_the_sidecar_follows(volume, engines, make_engine, painted, tmp_path, monkeypatch):
-    monkeypatch.setattr(autosave, "EVERY", 0.0)
-    monkeypatch.setattr(autosave, "SHARE", 1e9)
+def test_the_sidecar_follows(volume, engines, make_engine, painted, tmp_path):
     path = tmp_path / "side"
     session = Session(volume, engines["nearest"](), sidecar=path)
     assert not path.exists()
     session.draw(painted, 0)
+    session.flush()
     crashed = Session.load(path, volume, make_engine=make_engine)
     assert_same(session, crashed)
+    session.close()
     with pytest.raises(InputError, match="exists"):
         Session(volume, engines["nearest"](), sidecar=path)
     (tmp_path / "other").write_text("mine")
@@ -292,6 +298,7 @@ def test_saves_are_spaced_and_closing_saves_the_rest(volume, engines, make_engin
     path = tmp_path / "side"
     session = Session(volume, engines["nearest"](), sidecar=path)
     session.draw(painted, 0)
+    session.flush()
     first = path.read_bytes()
     session.draw(painted, 1)
     assert path.read_bytes() == first
@@ -302,13 +309,13 @@ def test_saves_are_spaced_and_closing_saves_the_rest(volume, engines, make_engin
     assert_same(session, Session.load(path, volume, make_engine=make_engine))
 
 
-def test_a_sidecar_that_cannot_be_written_is_told_once(volume, engines, painted, tmp_path, monkeypatch):
-    monkeypatch.setattr(autosave, "EVERY", 0.0)
+def test_a_sidecar_that_cannot_be_written_is_told_once(volume, engines, painted, tmp_path):
     hints = []
     session = Session(volume, engines["nearest"](), sidecar=tmp_path / "no" / "side")
     session.hint.connect(hints.append)
     for z in range(3):
         assert session.draw(painted, z).result().final
+        session.flush()
     assert len(hints) == 1
     assert "cannot be saved" in hints[0]
     (tmp_path / "no").mkdir()
@@ -316,7 +323,7 @@ def test_a_sidecar_that_cannot_be_written_is_told_once(volume, engines, painted,
     assert (tmp_path / "no" / "side").exists()
 
 
-def test_the_sidecar_is_written_in_the_worker(volume, engines, make_engine, painted, tmp_path, monkeypatch):
+def test_the_sidecar_is_written_while_a_worker_works(volume, engines, make_engine, painted, tmp_path, monkeypatch):
     monkeypatch.setattr(autosave, "EVERY", 0.0)
     inbox = Inbox()
     path = tmp_path / "side"
@@ -388,7 +395,6 @@ def test_a_session_file_is_as_readable_as_any_other_and_a_link_stays_one(worked,
 
 
 def test_an_autosave_that_breaks_is_told_and_tried_again(volume, engines, painted, tmp_path, monkeypatch):
-    monkeypatch.setattr(autosave, "EVERY", 0.0)
     hints = []
     session = Session(volume, engines["nearest"](), sidecar=tmp_path / "side")
     session.hint.connect(hints.append)
@@ -397,8 +403,157 @@ def test_an_autosave_that_breaks_is_told_and_tried_again(volume, engines, painte
         raise MemoryError("none left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(autosave, "write", broken)
+        patch.setattr(sessions.Writer, "write", broken)
         session.draw(painted, 0)
+        session.flush()
     assert "MemoryError" in hints[0]
     session.close()
     assert (tmp_path / "side").exists()
+
+
+def test_two_sessions_do_not_work_on_one_file(volume, engines, make_engine, painted, tmp_path):
+    path = tmp_path / "side"
+    first = Session(volume, engines["nearest"](), sidecar=path)
+    with pytest.raises(InUseError, match="another session; name another file to work on a copy"):
+        Session(volume, engines["nearest"](), sidecar=path)
+    first.draw(painted, 0)
+    first.flush()
+    (tmp_path / "link").symlink_to(path)
+    for name in ("side", "link"):
+        with pytest.raises(InUseError, match="another session"):
+            Session.load(path, volume, sidecar=tmp_path / name, make_engine=make_engine)
+    copy = Session.load(path, volume, sidecar=tmp_path / "copy", make_engine=make_engine)
+    with pytest.raises(InUseError, match="another session"):
+        copy.save(path)
+    copy.draw(painted, 1)
+    copy.close()
+    first.draw(painted, 2)
+    first.save(path)  # its own
+    first.draw(painted, 3)
+    first.close()
+    assert [p.position for p in Session.load(path, volume, make_engine=make_engine).painted_planes()] == [
+        (0,), (2,), (3,),
+    ]  # fmt: skip
+    back = Session.load(tmp_path / "copy", volume, sidecar=tmp_path / "copy", make_engine=make_engine)
+    assert [p.position for p in back.painted_planes()] == [(0,), (1,)]
+    back.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["copy", "link", "side"]
+
+
+def test_a_session_of_another_process_holds_its_file_until_it_is_killed(volume, engines, make_engine, tmp_path):
+    path = tmp_path / "side"
+    code = f"""
+import sys, numpy as np
+from napari_scribseg.session import Session, Volume
+session = Session(Volume.from_array(np.zeros((6, 12, 16), np.int16)), sidecar={str(path)!r})
+session.draw(np.eye(12, 16, dtype=np.uint8), 0)
+session.flush()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout.readline() == "ready\n"
+        with pytest.raises(InUseError, match="another session"):
+            Session.load(path, volume, sidecar=path, engine=engines["nearest"]())
+        child.kill()
+    session = Session.load(path, volume, sidecar=path, engine=engines["nearest"]())
+    assert session.painted(0).any()
+    session.close()
+    assert [p.name for p in tmp_path.iterdir()] == ["side"]
+
+
+def test_a_session_that_is_forgotten_lets_its_file_go(volume, engines, tmp_path):
+    session = Session(volume, engines["nearest"](), sidecar=tmp_path / "side")
+    del session
+    gc.collect()
+    Session(volume, engines["nearest"](), sidecar=tmp_path / "side").close()
+
+
+@pytest.fixture
+def trusting(engines):
+    """An engine that runs code where it is trusted."""
+
+    @dataclass(frozen=True)
+    class Trusting(engines["nearest"]):
+        info: ClassVar[EngineInfo] = EngineInfo("trusting", "Trusting", "")
+        model: str = ""
+        trust: bool = False
+
+        def segment(self, image, scribbles, state, report=silent):
+            if not self.trust:
+                raise InputError(f"{self.model} is a function; say trust=True")
+            return super().segment(image, scribbles, state, report)
+
+    return Trusting
+
+
+def test_trust_is_never_stored_and_asked_again(volume, painted, trusting, tmp_path):
+    path = tmp_path / "a"
+    session = Session(volume, trusting(model="os:abort", trust=True))
+    session.draw(painted, 0)
+    session.use(trusting(model="os:_exit", trust=True))
+    session.draw(painted, 0)
+    session.save(path)
+    header, pieces = _parts(path)
+    assert [e["parameters"]["trust"] for e in header["engines"]] == [False] * 3
+    for engine in header["engines"]:
+        engine["parameters"]["trust"] = True  # a file from somebody else
+    _put(path, header, pieces)
+
+    def load(**options):
+        return Session.load(path, volume, make_engine=lambda name, **p: trusting(**p), **options)
+
+    loaded = load()
+    assert loaded.engine == trusting(model="os:_exit")
+    assert (loaded.labels == session.labels).all()
+    with pytest.raises(InputError, match="say trust=True"):
+        loaded.draw(painted, 1).result()
+    assert load(trust=True).draw(painted, 1).result().final
+    with pytest.raises(InputError, match="say trust=True"):
+        Session.replay(path, volume, make_engine=lambda name, **p: trusting(**p))
+    again = Session.replay(path, volume, make_engine=lambda name, **p: trusting(**p), trust=True)
+    assert (again.labels == session.labels).all()
+
+
+@pytest.mark.parametrize("trust", [True, 1, "yes"])
+def test_a_factory_in_a_session_file_is_not_called(volume, engines, painted, tmp_path, trust):
+    session = Session(volume, engines["nearest"]())
+    session.draw(painted, 0)
+    session.save(tmp_path / "a")
+    header, pieces = _parts(tmp_path / "a")
+    header["engines"][-1] = {"name": "brs", "parameters": {"model": "os:abort", "trust": trust}}
+    _put(tmp_path / "a", header, pieces)
+    loaded = Session.load(tmp_path / "a", volume)
+    with pytest.raises(InputError, match="os:abort is a function.*trust=True"):
+        loaded.draw(painted, 1).result()
+
+
+def test_a_file_that_grows_and_shrinks_is_whole_each_time(volume, engines, make_engine, painted, tmp_path):
+    old = np.zeros((6, 12, 16), np.uint8)
+    old[4, :3] = 7
+    session = Session(volume, engines["nearest"](), labels=old, sidecar=tmp_path / "side")
+    rng = np.random.default_rng(1)
+
+    def agrees():
+        session.flush()
+        again = Session.load(tmp_path / "side", volume, make_engine=make_engine)
+        session.save(tmp_path / "whole")
+        assert_same(session, again)
+        assert (tmp_path / "side").read_bytes() == (tmp_path / "whole").read_bytes()
+
+    for step in range(40):
+        what = rng.integers(5)
+        if what == 0:
+            session.undo()
+        elif what == 1:
+            session.redo()
+        else:
+            strokes = painted.copy()
+            strokes[rng.integers(12), rng.integers(16)] = 1 + step % 2
+            session.draw(strokes, int(rng.integers(6)))
+        if rng.random() < 0.7:
+            agrees()
+    session.close()
+    agrees()

@@ -1,19 +1,26 @@
-"""One run at a time in an output folder; the system frees the lock when a process ends, however it does."""
+"""One at a time with an output folder or a file; the system frees a lock when a process ends, however it does."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from napari_scribseg.core import InputError
 
-__all__ = ["locked"]
+__all__ = ["FileLock", "InUseError", "is_in_use", "locked"]
 
 _TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+_ATTEMPTS = 100
+
+
+class InUseError(InputError):
+    """Somebody else is at work with a file."""
 
 
 @contextmanager
@@ -35,16 +42,89 @@ def locked(file: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{file.parent} cannot be written ({error.strerror})") from error
     try:
-        try:
-            _lock(descriptor)
-        except OSError as error:
-            if error.errno in _TAKEN:
-                raise InputError(
-                    f"another run is at work with {file}; wait for its end, or give another --out folder"
-                ) from error
+        if _is_taken(descriptor):
+            raise InputError(f"another run is at work with {file}; wait for its end, or give another --out folder")
         yield
     finally:
         os.close(descriptor)
+
+
+class FileLock:
+    """Says that a file is being worked on, until :meth:`release`, or until nothing refers to the lock any more.
+
+    The lock is a hidden file beside it, as the file itself is replaced whenever it is written. Where none can be made,
+    or the file system knows no locks, it goes without.
+
+    Parameters
+    ----------
+    path : Path
+        It need not exist.
+
+    Raises
+    ------
+    InUseError
+        If another lock of this file is held, by this process or another one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        file = _lock_file(self.path)
+        descriptor = _take(file)
+        if descriptor is None:
+            raise InUseError(f"{path} is being worked on by another session")
+        self._release = weakref.finalize(self, _let_go, file, descriptor)
+
+    def release(self) -> None:
+        """Let others work on it; may be called twice."""
+        self._release()
+
+    close = release
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a lock of a file is held."""
+    try:
+        FileLock(path).release()
+    except InUseError:
+        return True
+    return False
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f".{path.name[:100]}.lock")
+
+
+def _take(file: Path) -> int | None:
+    """A descriptor that holds a lock file, -1 where there cannot be one, None where another one holds it."""
+    for _ in range(_ATTEMPTS):
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError:
+            return -1
+        if _is_taken(descriptor):
+            os.close(descriptor)
+            return None
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), file.stat()):
+                return descriptor
+        os.close(descriptor)  # its holder removed it after it had been opened here
+    return -1
+
+
+def _let_go(file: Path, descriptor: int) -> None:
+    if descriptor >= 0:
+        with contextlib.suppress(OSError):  # Windows removes no file that is open; an empty one stays there
+            file.unlink()
+        os.close(descriptor)
+
+
+def _is_taken(descriptor: int) -> bool:
+    """Lock an open file; whether another one has it. False, too, where there are no locks."""
+    try:
+        _lock(descriptor)
+    except OSError as error:
+        return error.errno in _TAKEN
+    return False
 
 
 if sys.platform == "win32":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,26 +30,24 @@ class Beforehand:
 
     def __init__(self, session: Session, state: State, runner: Runner) -> None:
         self._session, self._state, self._runner = session, state, runner
+        self._questions: WeakSet[Future[Any]] = WeakSet()
+
+    def cancel(self) -> None:
+        """Let no answer arrive to what was asked before."""
+        for future in list(self._questions):
+            future.cancel()
 
     def prepare(self, plane: Plane) -> None:
         """Let the engine prepare for a plane before a stroke asks for it; the stroke will tell of a failure."""
         key = ("prepared", plane, self._state.device, engine_key(self._state.engine))
         if self._runner.is_inline or self._runner.cache.get(key, MISSING) is not MISSING:
             return
-        get_ready = self._getting_ready(plane)
 
-        def work() -> Any:
-            try:
-                return get_ready()
-            except Exception:  # noqa: BLE001  an engine, or a lazy array, may raise anything; the stroke will tell
-                return None
+        def done(found: tuple[Image, Any]) -> None:
+            self._runner.cache.put(("image", plane), found[0])
+            self._runner.cache.put(key, found[1])
 
-        def done(found: Any) -> None:
-            if found is not None:
-                self._runner.cache.put(("image", plane), found[0])
-                self._runner.cache.put(key, found[1])
-
-        self._runner.in_background(work, done)
+        self._runner.in_background(self._getting_ready(plane), done, lambda _error: None)
 
     def _getting_ready(self, plane: Plane) -> Callable[[], tuple[Image, Any]]:
         """What gives, in the worker, the image of a plane and the engine's state for it: held ones, or new ones."""
@@ -109,24 +108,25 @@ class Beforehand:
         key = ("prepared", plane, self._state.device, engine_key(self._state.engine))
         get_ready = self._getting_ready(plane)
 
-        def work() -> Any:
-            try:
-                image, prepared = get_ready()
-                return image, prepared, question(image, prepared)
-            except Exception as error:  # noqa: BLE001  a foreign engine may raise anything; it is shown to the user
-                return error
+        def work() -> tuple[Image, Any, Any]:
+            image, prepared = get_ready()
+            return image, prepared, question(image, prepared)
 
-        def done(found: Any) -> None:
-            if isinstance(found, Exception):
-                future.set_exception(found)
-                self._session.failed.emit(plane, found)
-                return
+        def done(found: tuple[Image, Any, Any]) -> None:
             self._runner.cache.put(("image", plane), found[0])
             self._runner.cache.put(key, found[1])
+            if future.cancelled():
+                return
             try:
                 future.set_result(answered(found[2]))
             except InputError as error:  # the session was closed meanwhile
                 future.set_exception(error)
 
-        self._runner.in_background(work, done)
+        def failed(error: Exception) -> None:
+            if not future.cancelled():
+                future.set_exception(error)
+                self._session.failed.emit(plane, error)
+
+        self._questions.add(future)
+        self._runner.in_background(work, done, failed)
         return future

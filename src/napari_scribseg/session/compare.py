@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import warnings
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psygnal import SignalInstance
 
+from napari_scribseg.session.executor import ShutDownError
 from napari_scribseg.session.snapshot import Snapshot
 from napari_scribseg.session.volume import Plane, Volume
 from napari_scribseg.session.worker import checksum
@@ -62,10 +64,8 @@ class Comparison:
         if not self._left:
             self._finish()
             return
-        try:
-            self._runner.in_background(self._some, lambda _none: self.begin())
-        except RuntimeError:  # the executor was shut down
-            return
+        with contextlib.suppress(ShutDownError):
+            self._runner.in_background(self._some, lambda _none: self.begin(), lambda _error: None)
 
     def _some(self) -> None:
         """Compare for a while; in the worker, which alone touches the lists meanwhile."""

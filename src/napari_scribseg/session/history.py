@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -239,7 +240,7 @@ class History:
     def entries(self) -> list[Entry]:
         """The journal of the present state, in the order in which things happened."""
         mine = [entry for step in self._done for entry in step.entries]
-        return sorted([*self._fixed, *mine], key=lambda entry: entry.sequence)
+        return sorted([*self._fixed, *mine], key=attrgetter("sequence"))
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self._done)

@@ -40,20 +40,25 @@ class _Memory:
 
 
 def replay(
-    snapshot: Snapshot, volume: Volume, *, device: str | None = None, make_engine: Callable[..., Engine[Any]]
+    snapshot: Snapshot,
+    volume: Volume,
+    *,
+    device: str | None = None,
+    make_engine: Callable[..., Engine[Any]],
+    trust: bool = False,
 ) -> State:
     """The session with its output computed anew, entry by entry, each under the settings and from the state of then.
 
-    ``device`` stands in for the devices of then.
+    ``device`` stands in for the devices of then; code that the session names runs only with ``trust``.
 
     Raises
     ------
     InputError
         If the volume is another one, an engine is missing, or an entry cannot be repeated.
     """
-    state = start(snapshot, volume, None, make_engine)
+    state = start(snapshot, volume, None, make_engine, trust=trust)
     state.engines = list(snapshot.engines[:-1])
-    engines = {index: make(record, make_engine) for index, record in enumerate(snapshot.engines[:-1])}
+    engines = {index: make(record, make_engine, trust=trust) for index, record in enumerate(snapshot.engines[:-1])}
     entries = [_on(entry, device) for entry in snapshot.entries]
     runs = [entry for entry in entries if entry.recipe is not None]
     memory = _Memory(engines, {_key(e.plane, e.recipe): e.sequence for e in runs if e.recipe is not None})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core.image import Image
 from napari_scribseg.session.answers import Packed
 from napari_scribseg.session.cache import MISSING, Lru
+from napari_scribseg.session.executor import Calls, Deliver, InlineExecutor, as_exception
 from napari_scribseg.session.history import Step, pack
 from napari_scribseg.session.journal import Patch, Recipe
 from napari_scribseg.session.propagate import Propagation
@@ -19,25 +23,22 @@ from napari_scribseg.session.rules import combine, suffice
 from napari_scribseg.session.state import State, engine_key
 from napari_scribseg.session.updates import Region, Restored, Update
 from napari_scribseg.session.volume import Plane
-from napari_scribseg.session.worker import (
-    Answer,
-    Deliver,
-    InlineExecutor,
-    Job,
-    Outcome,
-    Scheduler,
-    Seeder,
-    run_job,
-)
+from napari_scribseg.session.worker import Answer, Job, Outcome, Scheduler, Seeder, run_job
 
 if TYPE_CHECKING:
     from napari_scribseg.session.session import Session
 
 __all__ = ["Runner"]
 
+PATIENCE = 10.0  # seconds that a call has to end after it was cancelled, before it is left behind
+
 
 def _inline(call: Callable[[], None]) -> None:
     call()
+
+
+def _end(timer: threading.Timer, _call: Future[Any]) -> None:
+    timer.cancel()
 
 
 class Runner:
@@ -66,10 +67,10 @@ class Runner:
         self._answers = Lru(state_bytes)  # by the journal entry that they made
         self._unanswered: dict[Plane, Step] = {}
         self._generation = 0
-        self._executor = executor or InlineExecutor()
+        self._calls = Calls(executor or InlineExecutor(), self._deliver)
+        self._watched: WeakSet[Future[Any]] = WeakSet()
         self._scheduler = Scheduler(
-            self._executor,
-            self._deliver,
+            self._calls,
             work=self._work,
             fill=self._fill,
             done=self._done,
@@ -141,16 +142,25 @@ class Runner:
     @property
     def is_inline(self) -> bool:
         """Whether work is done at once, in the owner's thread."""
-        return isinstance(self._executor, InlineExecutor)
+        return self._calls.is_inline
 
-    def in_background(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Call ``work`` in the worker, and ``done`` with what it returned in the owner's thread."""
+    def in_background(
+        self, work: Callable[[], Any], done: Callable[[Any], object], failed: Callable[[Exception], object]
+    ) -> None:
+        """Call ``work`` in the worker, then in the owner's thread ``done`` with what it returned, or ``failed``.
 
-        def run() -> None:
-            result = work()
-            self._deliver(lambda: done(result))
+        Raises ShutDownError if the executor was shut down.
+        """
 
-        self._executor.submit(run)
+        def landed(call: Future[Any]) -> None:
+            error = call.exception()
+            if error is None:
+                done(call.result())
+            else:
+                failed(as_exception(error, f"the engine {engine!r}"))
+
+        engine = self._state.engine.info.name
+        self._calls.start(work, landed)
 
     def refuse(self, plane: Plane, error: Exception) -> Future[Any]:
         """Tell of a request that cannot be met; returns its future."""
@@ -176,6 +186,22 @@ class Runner:
         self._scheduler.cancel()
         self._hide()
 
+    def _watch(self) -> None:
+        """Leave what is still at work behind if it has not ended after a while."""
+        for call in self._calls.open:
+            if call not in self._watched:
+                self._watched.add(call)
+                timer = threading.Timer(PATIENCE, self._deliver, [partial(self._leave, call)])
+                timer.daemon = True
+                timer.start()
+                call.add_done_callback(partial(_end, timer))
+
+    def _leave(self, call: Future[Any]) -> None:
+        if self._calls.leave(call):
+            self._session.hint.emit(
+                f"the engine did not stop within {PATIENCE:g} s and was left behind; new strokes do not wait for it"
+            )
+
     def cancel(self) -> None:
         """Stop all work for good."""
         for job in (self._scheduler.running, self._scheduler.pending):
@@ -185,6 +211,7 @@ class Runner:
             step.waiting.clear()
         self._unanswered.clear()
         self.interrupt()
+        self._watch()
 
     def ask_later(self, step: Step, planes: Sequence[Plane]) -> None:
         """Let the strokes of a step on further planes be answered, in this order, when nothing else is asked."""

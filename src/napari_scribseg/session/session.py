@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from os import PathLike
@@ -16,20 +17,21 @@ from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.scribbles import Scribbles
-from napari_scribseg.session.autosave import Autosave
+from napari_scribseg.io.autosave import Autosave
+from napari_scribseg.io.lock import FileLock, InUseError
 from napari_scribseg.session.beforehand import Beforehand
 from napari_scribseg.session.compare import Comparison
 from napari_scribseg.session.desk import Desk
+from napari_scribseg.session.executor import Deliver, InlineExecutor
 from napari_scribseg.session.propagate import Propagation
 from napari_scribseg.session.readable import Readable
 from napari_scribseg.session.replay import replay
 from napari_scribseg.session.runner import Runner
-from napari_scribseg.session.sidecar import read_with_volume, write
-from napari_scribseg.session.snapshot import restore, take
+from napari_scribseg.session.sidecar import Writer, read_with_volume, write
+from napari_scribseg.session.snapshot import Snapshot, restore, take
 from napari_scribseg.session.state import State, as_engine, as_overlap
 from napari_scribseg.session.updates import Restored, Update
 from napari_scribseg.session.volume import Plane, Volume
-from napari_scribseg.session.worker import Deliver, InlineExecutor
 
 __all__ = ["Session"]
 
@@ -68,7 +70,8 @@ class Session(Readable):
         Bound of what engines remember of all planes together; what belongs to the last one is kept in any case, unless
         the bound is 0.
     sidecar : path, optional
-        A new file that is kept up to date; :meth:`load` goes on with one that exists.
+        A new file that is kept up to date, a second or two behind; :meth:`load` goes on with one that exists. No other
+        session can work on it before :meth:`close`.
 
     Raises
     ------
@@ -98,10 +101,11 @@ class Session(Readable):
         state_bytes: int = STATE_BYTES,
         sidecar: str | PathLike[str] | None = None,
     ) -> None:
-        if sidecar is not None and Path(sidecar).exists():
+        lock = None if sidecar is None else _lock(Path(sidecar))
+        if lock is not None and lock.path.exists():
             raise InputError(f"{sidecar} exists; go on with it by Session.load, or name a new file")
         state = State(volume, engine, classes=classes, device=device, overlap=overlap, labels=labels)
-        self._setup(state, executor, deliver, state_bytes, sidecar)
+        self._setup(state, executor, deliver, state_bytes, lock)
 
     def _setup(
         self,
@@ -109,8 +113,9 @@ class Session(Readable):
         executor: Executor | None = None,
         deliver: Deliver | None = None,
         state_bytes: int = STATE_BYTES,
-        sidecar: str | PathLike[str] | None = None,
+        lock: FileLock | None = None,
     ) -> None:
+        """``lock`` is that of the sidecar."""
         if executor is not None and deliver is None and not isinstance(executor, InlineExecutor):
             raise InputError("an executor was given without deliver; a function that calls in your thread is needed")
         self._state = state
@@ -118,10 +123,14 @@ class Session(Readable):
         self._runner = Runner(self, state, executor, deliver, state_bytes)
         self._desk = Desk(self, state, self._runner)
         self._beforehand = Beforehand(self, state, self._runner)
-        self._autosave = None
+        self._lock = lock
+        self._autosave: Autosave[Snapshot] | None = None
         self.changed.connect(self.touch)
-        if sidecar is not None:
-            self._autosave = Autosave(Path(sidecar), lambda: take(state), self._runner.in_background, self.hint.emit)
+        if lock is not None:
+            writer = Writer()
+            self._autosave = Autosave(
+                lambda: take(state), lambda snapshot: writer.write(snapshot, lock.path), self.hint.emit, deliver
+            )
 
     @property
     def engine(self) -> Engine[Any]:
@@ -311,7 +320,12 @@ class Session(Readable):
         return run.begin()
 
     def cancel(self) -> None:
-        """Stop what is running, and forget what waits; the former output comes back."""
+        """Stop what is running, and forget what waits; the former output comes back.
+
+        An engine that has not stopped after 10 s is left behind: what it finds never arrives, and the next stroke is
+        answered by a new worker. ``hint`` tells.
+        """
+        self._beforehand.cancel()
         self._runner.cancel()
 
     def close(self) -> None:
@@ -319,18 +333,26 @@ class Session(Readable):
         if not self._closed:
             self.cancel()
             self._closed = True
-            if self._autosave is not None:
-                self._autosave.close()
+            self.flush()
+            if self._lock is not None:
+                self._lock.release()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write strokes, output, accepted planes, classes, engines and settings to one file, or leave it as it was.
 
-        Raises InputError if the file cannot be written, or an engine's parameter has no place in it.
+        Raises InputError if the file cannot be written, is the sidecar of another session, or an engine's parameter has
+        no place in it.
         """
-        write(take(self._state), Path(path))
+        snapshot = take(self._state)
+        if self._lock is not None and self._lock.path == Path(path).resolve():
+            self.flush()  # nothing older is written after it
+            write(snapshot, self._lock.path)
+            return
+        with contextlib.closing(_lock(Path(path))):
+            write(snapshot, Path(path))
 
     def flush(self) -> None:
-        """Bring the sidecar up to date now, in the background; to be called when the user pauses."""
+        """Bring the sidecar up to date now; returns when it is on the disk, whatever the engine does."""
         if self._autosave is not None:
             self._autosave.flush()
 
@@ -346,6 +368,7 @@ class Session(Readable):
         state_bytes: int = STATE_BYTES,
         sidecar: str | PathLike[str] | None = None,
         make_engine: MakeEngine = get_engine,
+        trust: bool = False,
     ) -> Session:
         """Go on with a session saved by :meth:`save`, or with a sidecar.
 
@@ -353,17 +376,23 @@ class Session(Readable):
         made by ``make_engine(name, **parameters)``. ``sidecar``, kept up to date from now on, may be ``path`` itself.
         Where the image is not the one that was segmented, ``hint`` tells; a warning, where nobody listens to it.
 
+        A file never says that code which it names may run, such as a factory or a TorchScript model of ``brs``: without
+        ``trust`` the engine refuses such a model at the next stroke.
+
         Raises
         ------
+        InUseError
+            If another session works on ``sidecar``; name another file to go on with a copy.
         InputError
             If the file is missing, damaged, not a session or from a newer version, or the volume is another one.
         """
-        if sidecar is not None and Path(sidecar).exists() and not Path(sidecar).samefile(path):
+        lock = None if sidecar is None else _lock(Path(sidecar))
+        if lock is not None and lock.path.exists() and not lock.path.samefile(path):
             raise InputError(f"{sidecar} exists and is not the session being loaded; name a new file")
         snapshot, volume = read_with_volume(Path(path), volume)
-        state = restore(snapshot, volume, engine=engine, make_engine=make_engine)
+        state = restore(snapshot, volume, engine=engine, make_engine=make_engine, trust=trust)
         session = cls.__new__(cls)
-        session._setup(state, executor, deliver, state_bytes, sidecar)
+        session._setup(state, executor, deliver, state_bytes, lock)
         Comparison(snapshot, volume, session._runner, session.hint, stopped=lambda: session._closed).begin()
         return session
 
@@ -375,17 +404,18 @@ class Session(Readable):
         *,
         device: str | None = None,
         make_engine: MakeEngine = get_engine,
+        trust: bool = False,
     ) -> Session:
         """Run a saved session again without a window: every result is computed anew from the saved strokes.
 
         The same engines on the same machine give the same label volume, bit by bit. ``device`` stands in for the
-        devices that were used then.
+        devices that were used then. Code that the file names, such as a model of ``brs``, runs only with ``trust``.
 
         Raises InputError as :meth:`load` does, and if an engine is missing.
         """
         snapshot, volume = read_with_volume(Path(path), volume)
         session = cls.__new__(cls)
-        session._setup(replay(snapshot, volume, device=device, make_engine=make_engine))
+        session._setup(replay(snapshot, volume, device=device, make_engine=make_engine, trust=trust))
         return session
 
     def touch(self) -> None:
@@ -396,3 +426,10 @@ class Session(Readable):
     def _require_open(self) -> None:
         if self._closed:
             raise InputError("the session is closed; open a new one")
+
+
+def _lock(path: Path) -> FileLock:
+    try:
+        return FileLock(path)
+    except InUseError as error:
+        raise InUseError(f"{error}; name another file to work on a copy") from None

@@ -24,7 +24,7 @@ from napari_scribseg.session.snapshot import Snapshot, find_volume
 from napari_scribseg.session.strokes import StrokeStore
 from napari_scribseg.session.volume import Plane, Volume
 
-__all__ = ["FORMAT", "VERSION", "read", "read_with_volume", "write"]
+__all__ = ["FORMAT", "VERSION", "Writer", "read", "read_with_volume", "write"]
 
 FORMAT = "napari-scribseg session"
 VERSION = 1
@@ -44,6 +44,14 @@ class _Pieces:
         self._size += len(piece)
         return [self._size - len(piece), len(piece)]
 
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def cut(self, count: int) -> None:
+        """Keep the first ``count`` only."""
+        self._size -= sum(len(part) for part in self._parts[count:])
+        del self._parts[count:]
+
     def get(self, offset: int, length: int) -> bytes:
         if not 0 <= offset <= offset + length <= len(self._data):
             raise ValueError(f"a piece of {length} bytes at {offset} lies outside the file")
@@ -53,22 +61,62 @@ class _Pieces:
         return b"".join(self._parts)
 
 
-def write(snapshot: Snapshot, path: Path) -> None:
-    """Write a session file; where it fails, a file that was there stays as it was.
+class Writer:
+    """Writes a session file again and again: what was in it the last time is not encoded anew.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be written: the message says why.
+    Steps of a session that were written stay as they are, or are taken back from the last one on.
     """
-    pieces = _Pieces()
-    header = json.dumps(_header(snapshot, pieces)).encode()
-    arrays = {"header": np.frombuffer(header, np.uint8), "pieces": np.frombuffer(pieces.joined(), np.uint8)}
-    try:
-        with replacing(path) as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-    except OSError as error:
-        raise InputError(f"the session cannot be saved to {path}: {error.strerror or error}") from error
+
+    def __init__(self) -> None:
+        self._pieces = _Pieces()
+        self._base: object = None
+        self._base_text = ""
+        self._base_end = 0
+        self._entries: list[tuple[Entry, str, int]] = []  # each with its text, and the number of pieces up to its end
+
+    def write(self, snapshot: Snapshot, path: Path) -> None:
+        """Write the file; where it fails, one that was there stays as it was.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written: the message says why.
+        """
+        self._follow(snapshot)
+        kept = len(self._pieces)
+        text = json.dumps(_header(snapshot, self._pieces))
+        entries = ", ".join(text for _, text, _ in self._entries)
+        header = f'{text[:-1]}, "base": {self._base_text}, "entries": [{entries}]}}'.encode()
+        content = self._pieces.joined()
+        self._pieces.cut(kept)
+        arrays = {"header": np.frombuffer(header, np.uint8), "pieces": np.frombuffer(content, np.uint8)}
+        try:
+            with replacing(path) as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+        except OSError as error:
+            raise InputError(f"the session cannot be saved to {path}: {error.strerror or error}") from error
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        """Bring what is encoded up to date."""
+        if snapshot.base is not self._base:
+            self._pieces, self._entries, self._base = _Pieces(), [], snapshot.base
+            base = [[_plane_out(plane), _patch_out(patch, self._pieces)] for plane, patch in snapshot.base]
+            self._base_text, self._base_end = json.dumps(base), len(self._pieces)
+        same = 0
+        for (former, _, _), entry in zip(self._entries, snapshot.entries, strict=False):
+            if former is not entry:
+                break
+            same += 1
+        del self._entries[same:]
+        self._pieces.cut(self._entries[-1][2] if self._entries else self._base_end)
+        for entry in snapshot.entries[same:]:
+            text = json.dumps(_entry_out(entry, self._pieces))
+            self._entries.append((entry, text, len(self._pieces)))
+
+
+def write(snapshot: Snapshot, path: Path) -> None:
+    """Write a session file once; see :meth:`Writer.write`."""
+    Writer().write(snapshot, path)
 
 
 def read(path: Path) -> Snapshot:
@@ -135,6 +183,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _header(snapshot: Snapshot, pieces: _Pieces) -> dict[str, Any]:
+    """All but the labels in the beginning and the entries."""
     flat, values = snapshot.strokes.voxels()
     steps = np.diff(flat, prepend=0).astype("<i8")
     return {
@@ -153,8 +202,6 @@ def _header(snapshot: Snapshot, pieces: _Pieces) -> dict[str, Any]:
             "steps": pieces.add(zlib.compress(steps.tobytes(), 1)),
             "ids": pieces.add(zlib.compress(values.astype("<u2").tobytes(), 1)),
         },
-        "base": [[_plane_out(plane), _patch_out(patch, pieces)] for plane, patch in snapshot.base],
-        "entries": [_entry_out(entry, pieces) for entry in snapshot.entries],
     }
 
 

@@ -22,6 +22,8 @@ from napari_scribseg.session.volume import Plane, Volume
 
 __all__ = ["Snapshot", "find_volume", "make", "put", "restore", "settle", "start", "take"]
 
+TRUST = "trust"  # the parameter of an engine by which a user lets it run code from elsewhere; no file can give it
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
@@ -89,7 +91,8 @@ def take(state: State) -> Snapshot:
 
 def _record(engine: Engine[Any]) -> EngineRecord:
     fields = dataclasses.fields(engine)  # type: ignore[arg-type]
-    return engine.info.name, {f.name: _plain(getattr(engine, f.name), engine, f.name) for f in fields if f.init}
+    kept = {f.name: _plain(getattr(engine, f.name), engine, f.name) for f in fields if f.init}
+    return engine.info.name, {**kept, **{name: False for name in kept if name == TRUST}}
 
 
 def _plain(value: Any, engine: Engine[Any], name: str) -> Any:
@@ -124,7 +127,12 @@ def find_volume(snapshot: Snapshot, path: Path) -> Volume:
 
 
 def start(
-    snapshot: Snapshot, volume: Volume, engine: str | Engine[Any] | None, make_engine: Callable[..., Engine[Any]]
+    snapshot: Snapshot,
+    volume: Volume,
+    engine: str | Engine[Any] | None,
+    make_engine: Callable[..., Engine[Any]],
+    *,
+    trust: bool = False,
 ) -> State:
     """The session before its first entry: its settings and the labels that it began with.
 
@@ -136,7 +144,7 @@ def start(
     if volume.shape != snapshot.shape:
         raise InputError(f"the session belongs to an image of shape {snapshot.shape}; this one has {volume.shape}")
     if engine is None:
-        engine = make(snapshot.engines[-1], make_engine)
+        engine = make(snapshot.engines[-1], make_engine, trust=trust)
     state = State(
         volume, engine, classes=snapshot.classes, device=snapshot.device, overlap=snapshot.overlap, labels=None
     )
@@ -154,6 +162,7 @@ def restore(
     *,
     engine: str | Engine[Any] | None = None,
     make_engine: Callable[..., Engine[Any]],
+    trust: bool = False,
 ) -> State:
     """The session as it was; nothing is computed.
 
@@ -162,7 +171,7 @@ def restore(
     InputError
         If the volume is another one, or an engine is missing.
     """
-    state = start(snapshot, volume, engine, make_engine)
+    state = start(snapshot, volume, engine, make_engine, trust=trust)
     for entry in snapshot.entries:
         plane = volume.require(entry.plane)
         if entry.kind in ("run", "edit"):
@@ -178,10 +187,14 @@ def restore(
     return state
 
 
-def make(record: EngineRecord, make_engine: Callable[..., Engine[Any]]) -> Engine[Any]:
-    """An engine by its record; sequences become tuples, as frozen dataclasses have them."""
+def make(record: EngineRecord, make_engine: Callable[..., Engine[Any]], *, trust: bool = False) -> Engine[Any]:
+    """An engine by its record; sequences become tuples, as frozen dataclasses have them.
+
+    Whether code that the record names may run is up to ``trust``, whatever the record says.
+    """
     name, parameters = record
-    return make_engine(name, **{key: _frozen(value) for key, value in parameters.items()})
+    asked = {TRUST: trust} if TRUST in parameters else {}
+    return make_engine(name, **{key: _frozen(value) for key, value in parameters.items()} | asked)
 
 
 def _frozen(value: Any) -> Any:

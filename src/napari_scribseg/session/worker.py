@@ -7,7 +7,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,14 +20,13 @@ from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.session.answers import Packed
 from napari_scribseg.session.cache import MISSING
+from napari_scribseg.session.executor import Calls, ShutDownError, as_exception
 from napari_scribseg.session.rules import check_segmentation, to_label_ids
 from napari_scribseg.session.volume import Plane, Volume
 
 __all__ = [
     "Answer",
-    "Deliver",
     "Inbox",
-    "InlineExecutor",
     "Job",
     "Outcome",
     "Scheduler",
@@ -39,21 +38,7 @@ __all__ = [
 
 _REST = 0.3  # seconds that a pen rests before more than a preview is computed
 
-Deliver = Callable[[Callable[[], None]], None]
 Seeder = Callable[[Image], NDArray[Any]]
-
-
-class InlineExecutor(Executor):
-    """Runs what is submitted at once, in the calling thread."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call ``fn`` and return its finished future."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  an executor hands on whatever was raised
-            future.set_exception(error)
-        return future
 
 
 class Inbox:
@@ -61,9 +46,9 @@ class Inbox:
 
     Examples
     --------
-    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> from napari_scribseg.session import Worker
     >>> inbox = Inbox()
-    >>> session = Session(volume, executor=ThreadPoolExecutor(1), deliver=inbox.deliver)  # doctest: +SKIP
+    >>> session = Session(volume, executor=Worker(), deliver=inbox.deliver)  # doctest: +SKIP
     >>> inbox.wait(session.draw(painted, 7))  # doctest: +SKIP
     """
 
@@ -146,6 +131,8 @@ class Job:
         Set while the job runs when the pen has moved on: a preview is then all of its answer, so that the next begins.
     seen : tuple of Answer and Update, or None
         The preview that was shown last; belongs to the owner's thread.
+    call : Future or None
+        Of the call in the worker, once it has begun or waits there.
     """
 
     plane: Plane
@@ -165,6 +152,7 @@ class Job:
     seen: Any = None
     future: Future[Any] = field(default_factory=Future)
     stop: StopSign = field(default_factory=StopSign)
+    call: Future[Any] | None = None
 
     def __post_init__(self) -> None:
         self.future.add_done_callback(self.stop.future_done)
@@ -205,7 +193,7 @@ def run_job(
     progress: Callable[[float], None],
     show: Callable[[Answer], None],
 ) -> Outcome:
-    """Read, prepare, segment; in the worker. Raises nothing: an error is part of the outcome."""
+    """Read, prepare, segment; in the worker. An Exception is part of the outcome; what is more than that is raised."""
     outcome = Outcome(image=job.image, prepared=job.prepared)
     name = job.engine.info.name
 
@@ -267,10 +255,8 @@ class Scheduler:
 
     Parameters
     ----------
-    executor : Executor
+    calls : Calls
         Where jobs run.
-    deliver : callable
-        ``deliver(fn)`` calls ``fn`` in the owner's thread.
     work : callable
         ``work(job) -> Outcome``, called in the worker.
     fill : callable
@@ -287,8 +273,7 @@ class Scheduler:
 
     def __init__(
         self,
-        executor: Executor,
-        deliver: Deliver,
+        calls: Calls,
         *,
         work: Callable[[Job], Outcome],
         fill: Callable[[Job], None],
@@ -297,8 +282,7 @@ class Scheduler:
         idle: Callable[[], bool],
         busy: Callable[[bool], None],
     ) -> None:
-        self._executor = executor
-        self._deliver = deliver
+        self._calls = calls
         self._work, self._fill, self._done = work, fill, done
         self._dropped, self._idle, self._busy = dropped, idle, busy
         self._was_busy = False
@@ -333,16 +317,14 @@ class Scheduler:
             self._busy(True)
         self._fill(job)
         try:
-            ran = self._executor.submit(self._in_worker, job)
-        except RuntimeError as error:  # the executor was shut down
+            job.call = self._calls.start(lambda: self._work(job), lambda call: self._landed(job, call))
+        except ShutDownError as error:
             self._finish(job, Outcome(error=error))
-            return
-        if isinstance(self._executor, InlineExecutor):
-            ran.result()  # lets an error of whoever listens through
 
-    def _in_worker(self, job: Job) -> None:
-        outcome = self._work(job)
-        self._deliver(lambda: self._finish(job, outcome))
+    def _landed(self, job: Job, call: Future[Any]) -> None:
+        error = call.exception()
+        failed = Outcome(error=None if error is None else as_exception(error, f"the engine {job.engine.info.name!r}"))
+        self._finish(job, call.result() if error is None else failed)
 
     def _finish(self, job: Job, outcome: Outcome) -> None:
         try:

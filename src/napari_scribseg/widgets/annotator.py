@@ -209,8 +209,9 @@ class Annotator:
     @told
     def cancel(self) -> None:
         """Stop what runs; the former result stays."""
-        if self.session.is_busy:
-            self.session.cancel()
+        busy = self.session.is_busy
+        self.session.cancel()
+        if busy:
             self.view.say("Cancelled; the former result stays")
 
     @told

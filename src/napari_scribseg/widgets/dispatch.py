@@ -10,6 +10,8 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
 
+from napari_scribseg.session.executor import Worker
+
 __all__ = ["Dispatcher"]
 
 
@@ -24,7 +26,7 @@ class Dispatcher(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._closed = False
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg")
+        self._worker = Worker()
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg-aside")
         self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg-files")
         self._calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
@@ -32,7 +34,7 @@ class Dispatcher(QObject):
 
     @property
     def executor(self) -> Executor:
-        """Where a session runs its engine: one job at a time."""
+        """Where a session runs its engine: one job at a time, and one that hangs can be left behind."""
         return self._worker
 
     def post(self, function: Callable[[], object]) -> None:

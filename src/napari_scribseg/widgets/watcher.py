@@ -22,7 +22,6 @@ _SLOW = 0.01  # seconds of a frame, beside which an answer has no time
 _LATE = 0.04  # seconds without an answer, after which the window is kept from painting before it comes
 _UNHELD = 5, 80  # movements that wait for no answer after one came too late: at first, and at last
 _LOOK_MS = 10  # so are the many events of one movement of a slider
-_PAUSE_MS = 2500  # after work, in which what the autosave left for later is written
 
 
 class Watcher:
@@ -68,9 +67,6 @@ class Watcher:
         for event in (viewer.dims.events.current_step, viewer.dims.events.order, viewer.dims.events.ndisplay):
             event.connect(self._on_view)
         self._layers.source.layer.events.data.connect(self._on_image_data)
-        annotator.session.busy.connect(self._on_busy)
-        annotator.session.changed.connect(self._on_work)
-        annotator.session.restored.connect(self._on_work)
         self.watch_strokes()
 
     @property
@@ -171,13 +167,6 @@ class Watcher:
 
     def _on_view(self, _event: Any) -> None:
         self._soon("look", _LOOK_MS, self._annotator.look)
-
-    def _on_busy(self, busy: bool) -> None:
-        if not busy:
-            self._on_work()
-
-    def _on_work(self) -> None:
-        self._soon("flush", _PAUSE_MS, self._annotator.session.flush)
 
     def _on_brush(self, _event: Any) -> None:
         strokes = self._layers.strokes
