@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_scribseg.core import EngineInfo, InputError, silent
-from napari_scribseg.session import runner
+from napari_scribseg.session import executor as executors
 from napari_scribseg.session.executor import InlineExecutor, ShutDownError, Worker
 from napari_scribseg.session.session import Session
 from napari_scribseg.session.worker import Inbox
@@ -182,7 +182,7 @@ def test_an_engine_in_the_same_thread_may_be_interrupted_by_the_user(volume, rai
 def test_a_job_that_hangs_is_left_behind(
     volume, hanging, engines, painted, executor, inbox, where, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(runner, "PATIENCE", 0.05)
+    monkeypatch.setattr(executors, "PATIENCE", 0.05)
     session = Session(volume, hanging(where=where), executor=executor, deliver=inbox.deliver)
     hints, finals = [], []
     session.hint.connect(hints.append)
@@ -210,7 +210,7 @@ def test_a_job_that_hangs_is_left_behind(
 def test_strokes_of_the_meantime_are_answered_by_the_new_worker(
     volume, hanging, engines, painted, executor, inbox, monkeypatch
 ):
-    monkeypatch.setattr(runner, "PATIENCE", 0.05)
+    monkeypatch.setattr(executors, "PATIENCE", 0.05)
     session = Session(volume, hanging(), executor=executor, deliver=inbox.deliver)
     session.draw(painted, 0)
     assert _HUNG.acquire(timeout=60)
@@ -220,7 +220,7 @@ def test_strokes_of_the_meantime_are_answered_by_the_new_worker(
 
 
 def test_a_question_that_hangs_is_left_behind(volume, hanging, engines, painted, executor, inbox, monkeypatch):
-    monkeypatch.setattr(runner, "PATIENCE", 0.05)
+    monkeypatch.setattr(executors, "PATIENCE", 0.05)
     session = Session(volume, hanging(where="nowhere"), executor=executor, deliver=inbox.deliver)
     asked = session.predict(0)
     assert _HUNG.acquire(timeout=60)
@@ -249,7 +249,7 @@ def test_a_job_that_ends_in_time_is_not_left_behind(volume, hanging, painted, in
 
 
 def test_one_session_of_a_worker_leaves_its_own_job_only(volume, hanging, engines, painted, inbox, monkeypatch):
-    monkeypatch.setattr(runner, "PATIENCE", 0.05)
+    monkeypatch.setattr(executors, "PATIENCE", 0.05)
     worker = Worker()
     first = Session(volume, hanging(), executor=worker, deliver=inbox.deliver)
     second = Session(volume, engines["nearest"](), executor=worker, deliver=inbox.deliver)

@@ -14,7 +14,7 @@ import pytest
 
 from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass, silent
 from napari_scribseg.io import autosave
-from napari_scribseg.io.lock import InUseError
+from napari_scribseg.io.lock import InUseError, is_in_use
 from napari_scribseg.session import compare
 from napari_scribseg.session import session as sessions
 from napari_scribseg.session.session import Session
@@ -462,6 +462,17 @@ sys.stdin.read()
     assert session.painted(0).any()
     session.close()
     assert [p.name for p in tmp_path.iterdir()] == ["side"]
+
+
+def test_a_session_that_cannot_be_loaded_lets_its_file_go(worked, volume, engines, tmp_path):
+    worked.save(tmp_path / "a")
+    with pytest.raises(InputError, match="there is no engine") as kept:
+        Session.load(tmp_path / "a", volume, sidecar=tmp_path / "a")
+    Session.load(tmp_path / "a", volume, sidecar=tmp_path / "a", engine=engines["nearest"]()).close()
+    with pytest.raises(InputError, match="exists; go on") as again:
+        Session(volume, engines["nearest"](), sidecar=tmp_path / "a")
+    assert not is_in_use(tmp_path / "a")
+    assert kept is not again
 
 
 def test_a_session_that_is_forgotten_lets_its_file_go(volume, engines, tmp_path):

@@ -1,6 +1,9 @@
 """The parts of the explorer that need no real window: camera, scene, contours, jobs, forms, and the plane's mouse."""
 
 from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Event
+from threading import enumerate as enumerate_threads
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ from qtpy.QtTest import QTest
 
 from napari_scribseg.core import Cancelled, InputError
 from napari_scribseg.explore import CutSettings
+from napari_scribseg.session import executor
+from napari_scribseg.session.executor import Worker
 from napari_scribseg.widgets.explore import encoder_form
 from napari_scribseg.widgets.explore.camera import Camera
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
@@ -192,6 +197,59 @@ def test_jobs_one_at_a_time_errors_told_and_cancel():
     later.run()
     assert "Learning was cancelled" in view.said[-1][0]
     assert done == [3]
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
+def test_a_job_that_raises_more_than_an_exception_ends(error):
+    view, done, posted = Told(), [], SimpleQueue()
+    worker = Worker()
+    jobs = Jobs(worker, posted.put, view)
+
+    def wrong(report):
+        raise error
+
+    jobs.start("Cutting", wrong, done.append)
+    posted.get(timeout=60)()
+    assert not jobs.is_busy
+    assert type(error).__name__ in view.notified[0]
+    jobs.start("Cutting", lambda report: 3, done.append)
+    posted.get(timeout=60)()
+    assert done == [3]
+    worker.shutdown()
+
+
+def test_a_job_that_hangs_is_left_behind_and_stays_cancelled(monkeypatch):
+    monkeypatch.setattr(executor, "PATIENCE", 0.05)
+    view, done, posted, begun, loose, outcome = Told(), [], SimpleQueue(), Event(), Event(), []
+    worker = Worker()
+    jobs = Jobs(worker, posted.put, view)
+
+    def hang(report):
+        begun.set()
+        loose.wait()
+        try:
+            report(0.5)
+        except Cancelled as error:
+            outcome.append(error)
+            raise
+        done.append("never")
+
+    jobs.start("Embedding", hang, done.append)
+    assert begun.wait(60)
+    jobs.cancel()
+    while jobs.is_busy:
+        posted.get(timeout=60)()
+    assert "Embedding did not stop in time and was left behind" in view.said[-1][0]
+    hung = next(t for t in enumerate_threads() if t.name == "scribseg" and t is not worker._thread)
+    jobs.start("Cutting", lambda report: 3, done.append)
+    while jobs.is_busy:
+        posted.get(timeout=60)()
+    loose.set()
+    hung.join(60)
+    assert done == [3]
+    assert len(outcome) == 1
+    assert posted.empty()
+    worker.shutdown()
 
 
 def test_of_many_quick_questions_the_newest_is_answered():

@@ -8,10 +8,11 @@ import pytest
 from hands import Hands, drag, ended, settle, until
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from napari_scribseg.core import Geometry
+from napari_scribseg.core import Geometry, silent
 from napari_scribseg.io import read_labels
+from napari_scribseg.session import Volume, executor
 from napari_scribseg.session.session import Session
 from napari_scribseg.widgets import segmentation
 from napari_scribseg.widgets.saving import autosave_folder
@@ -232,8 +233,58 @@ def test_closing_the_dock_ends_the_worker_and_resume_goes_on(desk, quick, make_n
     again.widget.end_all()
 
 
-def test_a_crash_after_a_pause_loses_nothing(desk, quick, monkeypatch):
-    monkeypatch.setattr("napari_scribseg.widgets.watcher._PAUSE_MS", 50)
+def test_strokes_of_another_window_are_resumed_as_a_copy(desk, quick, nearest, monkeypatch):
+    desk.start()
+    desk.two_strokes()
+    desk.front.session.flush()
+    (kept,) = autosave_folder().glob("*.scribseg")
+    labels = desk.front.session.labels.copy()
+    answers, asked = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes], []
+    monkeypatch.setattr(QMessageBox, "question", lambda *args: asked.append(args[2]) or answers.pop(0))
+    monkeypatch.setattr(segmentation, "ask_session_path", lambda *_args, **_options: kept)
+    other = SegmentationWidget(desk.viewer)  # as another window would do it
+    try:
+        other.resume()
+        assert other.desk.front is None
+        assert "worked on in another window" in asked[0]
+        assert "worked on in another window" in other.status.line.text()
+        other.resume()
+        assert np.array_equal(other.desk.front.session.labels, labels)
+        other.desk.front.session.clear(other.desk.front.session.plane(2))
+    finally:
+        other.end_all()
+    desk.widget.end_all()
+    image = Volume.from_array(desk.viewer.layers["scan"].data)
+    files = list(autosave_folder().iterdir())
+    found = {path: Session.load(path, image, engine=nearest()).labels.any() for path in files}
+    assert found.pop(kept)
+    assert list(found.values()) == [False]
+
+
+def test_an_engine_that_hangs_is_left_behind_after_cancel(desk, monkeypatch, nearest):
+    monkeypatch.setattr(executor, "PATIENCE", 0.1)
+    begun, loose = threading.Event(), threading.Event()
+
+    class Hanging(nearest):
+        def segment(self, image, scribbles, state, report=silent):
+            if not begun.is_set():
+                begun.set()
+                loose.wait()
+            return super().segment(image, scribbles, state, report)
+
+    monkeypatch.setattr(segmentation, "get_engine", lambda _name, **_parameters: Hanging())
+    desk.start()
+    desk.poke()
+    assert begun.wait(60)
+    until(lambda: any(autosave_folder().glob("*.scribseg")), "the strokes on the disk")
+    desk.widget.status.cancelled.emit()
+    desk.says("left behind")
+    desk.two_strokes()
+    assert desk.front.session.labels.any()
+    loose.set()
+
+
+def test_a_crash_after_a_pause_loses_nothing(desk, quick):
     desk.start()
     desk.two_strokes()
     labels = desk.front.session.labels
@@ -241,7 +292,7 @@ def test_a_crash_after_a_pause_loses_nothing(desk, quick, monkeypatch):
 
     def kept():
         """Whether a crash now would leave all."""
-        found = list(autosave_folder().iterdir())
+        found = list(autosave_folder().glob("*.scribseg"))
         again = [Session.load(f, desk.front.session.volume, engine=desk.front.session.engine).labels for f in found]
         return len(again) == 1 and np.array_equal(again[0], labels)
 
@@ -272,8 +323,13 @@ def test_viewer_closed_while_a_job_runs(viewer, quick):
     gate.set()
     ended(desk.widget.dispatcher)
     assert desk.front is None
-    ours = [t.name for t in threading.enumerate() if t.name.startswith("scribseg")]
-    assert all(name.startswith("scribseg-kernel") for name in ours)  # the compiled loops' own pool stays
+
+    def ours():
+        """Our threads, but for the compiled loops' own pool, which stays."""
+        names = [t.name for t in threading.enumerate() if t.name.startswith("scribseg")]
+        return [name for name in names if not name.startswith("scribseg-kernel")]
+
+    until(lambda: not ours(), "the end of the threads")
 
 
 def test_every_layer_deleted_while_a_job_runs_in_the_window(desk, quick):

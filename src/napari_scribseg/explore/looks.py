@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from threading import RLock
 from typing import Any
 
@@ -21,6 +22,7 @@ from napari_scribseg.explore.uncertainty import uncertainty
 
 __all__ = ["Looks"]
 
+_POLL = 0.1  # seconds between two looks at whether it was cancelled
 _DESCRIBING = 0.6  # share of the time of an embedding that features take
 _PLACED = 0.65  # and places among those of others
 
@@ -82,7 +84,7 @@ class Looks:
 
     def embed(self, *, refit: bool, report: Report) -> Ids:
         """Describe and place what is not yet; the ids placed. See :meth:`Workspace.embed`."""
-        with self._work:
+        with self._alone(report):
             with self._lock:
                 ids = self.table.ids()
             if not len(ids):
@@ -97,6 +99,7 @@ class Looks:
             elif len(new):
                 old, places = ids[settled], self.table.place[ids[settled]]
                 found = add_to_plane(self.learned(new), self.learned(old), places, part(report, _DESCRIBING, _PLACED))
+                report(_PLACED)
                 self._place(new, found)
                 if len(new) > len(old):  # the plane is theirs more than that of the others
                     new = ids
@@ -106,7 +109,7 @@ class Looks:
 
     def learn(self, report: Report, *, backbone: bool) -> int:
         """Learn from the classes and place all anew; the number of labelled segments. See :meth:`Workspace.learn`."""
-        with self._work:
+        with self._alone(report):
             with self._lock:
                 ids = self.table.ids()
             self._describe(ids, part(report, 0, 0.3))
@@ -129,6 +132,16 @@ class Looks:
                 raise
             self.rounds += 1
             return len(known)
+
+    @contextmanager
+    def _alone(self, report: Report) -> Iterator[None]:
+        """One long computation at a time; one that waits for another can be cancelled."""
+        while not self._work.acquire(timeout=_POLL):
+            report(0.0)
+        try:
+            yield
+        finally:
+            self._work.release()
 
     def _learn_head(self, known: Ids, labels: NDArray[np.int32], report: Report) -> None:
         from napari_scribseg.explore.metric import learn_head
@@ -201,6 +214,7 @@ class Looks:
         places = self._fit_plane(
             self.learned(ids), self.table.label[ids].copy(), start if warm else None, report=report
         )
+        report(1.0)  # the last moment to be cancelled
         with self._lock:
             self.table.settled[:] = False
         self._place(ids, places)
@@ -242,6 +256,7 @@ class Looks:
             if not len(present):
                 return
             rows = encoder.describe(self.pictures[image].data, compact[regions], report)
+            report(1.0)
             kept |= {keys[unknown[i]]: row for i, row in zip(present, rows, strict=True)}
             if self.tuning is None:  # a network that was learned is of use to this workspace only
                 self.cache.put(digest, encoder.key, kept)

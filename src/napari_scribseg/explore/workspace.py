@@ -83,7 +83,7 @@ class Workspace(Reader):
 
     # images
 
-    def add_images(self, images: Pictures, name: str = "") -> Added:
+    def add_images(self, images: Pictures, name: str = "", *, report: Report = silent) -> Added:
         """Add images; they have no segments until :meth:`cut`.
 
         Parameters
@@ -93,6 +93,7 @@ class Workspace(Reader):
             may differ. A volume becomes its slices along the first axis.
         name : str
             For images that are no files; numbered where there are several.
+        report : Report
 
         Returns
         -------
@@ -103,8 +104,11 @@ class Workspace(Reader):
         ------
         InputError
             If nothing could be read, or an array is no image; nothing is added then.
+        Cancelled
+            If ``report`` asked for it; nothing is added then.
         """
         pictures, skipped = read_pictures(images, 1 + max((p.volume for p in self.pictures), default=0), name)
+        report(1.0)
         with self._lock:
             first = len(self.pictures)
             self.pictures += pictures

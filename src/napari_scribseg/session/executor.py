@@ -10,12 +10,14 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, InvalidStateError
+from functools import partial
 from typing import Any
 
 __all__ = ["AbandonedError", "Calls", "Deliver", "InlineExecutor", "ShutDownError", "Worker", "as_exception"]
 
 Deliver = Callable[[Callable[[], None]], object]
 
+PATIENCE = 10.0  # seconds that a call has to end after it was cancelled, before it is left behind
 _AT_EXIT = 5.0  # seconds that a program waits at its end for what still runs
 
 
@@ -81,11 +83,12 @@ class Worker(Executor):
             dropped = [future for future, _ in self._queue] if cancel_futures else []
             if cancel_futures:
                 self._queue.clear()
+            thread = self._thread
             self._turn.notify_all()
         for future in dropped:
             future.cancel()
-        if wait:
-            self.join()
+        if wait and thread is not None:
+            thread.join()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until nothing runs or waits."""
@@ -127,6 +130,7 @@ class Calls:
 
     def __init__(self, executor: Executor, deliver: Deliver) -> None:
         self._executor, self._deliver = executor, deliver
+        self._watched: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
         self._open: dict[Future[Any], tuple[Future[Any], Callable[[], Any]]] = {}  # each with the executor's own
 
     @property
@@ -169,6 +173,21 @@ class Calls:
         """The calls that have not ended."""
         return tuple(self._open)
 
+    def watch(self, left: Callable[[], object]) -> None:
+        """Leave what is at work now behind if it has not ended after :data:`PATIENCE`; ``left`` is called then."""
+
+        def late(call: Future[Any]) -> None:
+            if self.leave(call):
+                left()
+
+        for call in self.open:
+            if call not in self._watched:
+                self._watched.add(call)
+                timer = threading.Timer(PATIENCE, self._deliver, [partial(late, call)])
+                timer.daemon = True
+                timer.start()
+                call.add_done_callback(partial(_end, timer))
+
     def leave(self, call: Future[Any]) -> bool:
         """Go on without a call: it fails with :class:`AbandonedError`, and what is submitted later need not wait.
 
@@ -197,6 +216,10 @@ def as_exception(error: BaseException, what: str) -> Exception:
     told = RuntimeError(f"{what} raised {type(error).__name__}{f': {error}' if str(error) else ''}")
     told.__cause__ = error
     return told
+
+
+def _end(timer: threading.Timer, _call: Future[Any]) -> None:
+    timer.cancel()
 
 
 def _run(future: Future[Any], call: Callable[[], Any]) -> None:

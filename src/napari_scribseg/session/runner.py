@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,15 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Runner"]
 
-PATIENCE = 10.0  # seconds that a call has to end after it was cancelled, before it is left behind
-
 
 def _inline(call: Callable[[], None]) -> None:
     call()
-
-
-def _end(timer: threading.Timer, _call: Future[Any]) -> None:
-    timer.cancel()
 
 
 class Runner:
@@ -68,7 +59,6 @@ class Runner:
         self._unanswered: dict[Plane, Step] = {}
         self._generation = 0
         self._calls = Calls(executor or InlineExecutor(), self._deliver)
-        self._watched: WeakSet[Future[Any]] = WeakSet()
         self._scheduler = Scheduler(
             self._calls,
             work=self._work,
@@ -186,22 +176,6 @@ class Runner:
         self._scheduler.cancel()
         self._hide()
 
-    def _watch(self) -> None:
-        """Leave what is still at work behind if it has not ended after a while."""
-        for call in self._calls.open:
-            if call not in self._watched:
-                self._watched.add(call)
-                timer = threading.Timer(PATIENCE, self._deliver, [partial(self._leave, call)])
-                timer.daemon = True
-                timer.start()
-                call.add_done_callback(partial(_end, timer))
-
-    def _leave(self, call: Future[Any]) -> None:
-        if self._calls.leave(call):
-            self._session.hint.emit(
-                f"the engine did not stop within {PATIENCE:g} s and was left behind; new strokes do not wait for it"
-            )
-
     def cancel(self) -> None:
         """Stop all work for good."""
         for job in (self._scheduler.running, self._scheduler.pending):
@@ -211,7 +185,10 @@ class Runner:
             step.waiting.clear()
         self._unanswered.clear()
         self.interrupt()
-        self._watch()
+        self._calls.watch(self._left)
+
+    def _left(self) -> None:
+        self._session.hint.emit("the engine did not stop in time and was left behind; new strokes do not wait for it")
 
     def ask_later(self, step: Step, planes: Sequence[Plane]) -> None:
         """Let the strokes of a step on further planes be answered, in this order, when nothing else is asked."""

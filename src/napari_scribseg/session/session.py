@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from os import PathLike
 from pathlib import Path
@@ -101,11 +101,11 @@ class Session(Readable):
         state_bytes: int = STATE_BYTES,
         sidecar: str | PathLike[str] | None = None,
     ) -> None:
-        lock = None if sidecar is None else _lock(Path(sidecar))
-        if lock is not None and lock.path.exists():
-            raise InputError(f"{sidecar} exists; go on with it by Session.load, or name a new file")
-        state = State(volume, engine, classes=classes, device=device, overlap=overlap, labels=labels)
-        self._setup(state, executor, deliver, state_bytes, lock)
+        with _held(sidecar) as lock:
+            if lock is not None and lock.path.exists():
+                raise InputError(f"{sidecar} exists; go on with it by Session.load, or name a new file")
+            state = State(volume, engine, classes=classes, device=device, overlap=overlap, labels=labels)
+            self._setup(state, executor, deliver, state_bytes, lock)
 
     def _setup(
         self,
@@ -386,13 +386,13 @@ class Session(Readable):
         InputError
             If the file is missing, damaged, not a session or from a newer version, or the volume is another one.
         """
-        lock = None if sidecar is None else _lock(Path(sidecar))
-        if lock is not None and lock.path.exists() and not lock.path.samefile(path):
-            raise InputError(f"{sidecar} exists and is not the session being loaded; name a new file")
-        snapshot, volume = read_with_volume(Path(path), volume)
-        state = restore(snapshot, volume, engine=engine, make_engine=make_engine, trust=trust)
-        session = cls.__new__(cls)
-        session._setup(state, executor, deliver, state_bytes, lock)
+        with _held(sidecar) as lock:
+            if lock is not None and lock.path.exists() and not lock.path.samefile(path):
+                raise InputError(f"{sidecar} exists and is not the session being loaded; name a new file")
+            snapshot, volume = read_with_volume(Path(path), volume)
+            state = restore(snapshot, volume, engine=engine, make_engine=make_engine, trust=trust)
+            session = cls.__new__(cls)
+            session._setup(state, executor, deliver, state_bytes, lock)
         Comparison(snapshot, volume, session._runner, session.hint, stopped=lambda: session._closed).begin()
         return session
 
@@ -426,6 +426,18 @@ class Session(Readable):
     def _require_open(self) -> None:
         if self._closed:
             raise InputError("the session is closed; open a new one")
+
+
+@contextlib.contextmanager
+def _held(sidecar: str | PathLike[str] | None) -> Iterator[FileLock | None]:
+    """The lock of a sidecar, which is let go where the session does not come about."""
+    lock = None if sidecar is None else _lock(Path(sidecar))
+    try:
+        yield lock
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
 
 
 def _lock(path: Path) -> FileLock:

@@ -81,28 +81,28 @@ def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Ann
     return _join(layers, session, dispatcher, view)
 
 
-def resume_annotation(request: Request, path: Path, dispatcher: Dispatcher, view: View) -> Annotator:
-    """Go on with saved strokes, on new layers; the file is kept up to date from now on.
+def resume_annotation(request: Request, path: Path, dispatcher: Dispatcher, view: View, *, copy: bool) -> Annotator:
+    """Go on with saved strokes, on new layers; the file, or a ``copy`` of it, is kept up to date from now on.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or belongs to another image.
+        If the file cannot be read, belongs to another image, or is being worked on elsewhere.
     """
     layers = LayerSet(request.viewer, request.source)
-    session = _load(request, path, dispatcher)
+    session = _load(request, path, _sidecar(request.source, view) if copy else path, dispatcher)
     annotator = _join(layers, session, dispatcher, view)
     layers.fill_strokes((plane, session.painted(plane)) for plane in session.painted_planes())
     return annotator
 
 
-def _load(request: Request, path: Path, dispatcher: Dispatcher) -> Session:
+def _load(request: Request, path: Path, sidecar: Path | None, dispatcher: Dispatcher) -> Session:
     """The saved session, with the engine chosen in the window where its own one is no longer to be had."""
     volume = request.source.volume()
 
     def load(engine: Engine[Any] | None) -> Session:
         return Session.load(
-            path, volume, engine=engine, executor=dispatcher.executor, deliver=dispatcher.post, sidecar=path
+            path, volume, engine=engine, executor=dispatcher.executor, deliver=dispatcher.post, sidecar=sidecar
         )
 
     try:

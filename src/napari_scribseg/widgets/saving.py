@@ -20,6 +20,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io import write_labels
 from napari_scribseg.io.labels import LABEL_EXTENSIONS
+from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.widgets.annotator import Annotator
 from napari_scribseg.widgets.colors import layer_classes
 from napari_scribseg.widgets.dispatch import Dispatcher
@@ -29,6 +30,7 @@ from napari_scribseg.widgets.sources import Source
 __all__ = [
     "SESSION_EXTENSION",
     "Saver",
+    "ask_copy",
     "ask_labels_path",
     "ask_session_path",
     "autosave_folder",
@@ -54,15 +56,21 @@ def new_autosave(source: Source) -> Path:
     """A file that nothing uses yet for the strokes of an image; of the older ones the newest few are kept."""
     folder = autosave_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    for old in autosaves(source)[_KEPT:]:
-        old.unlink(missing_ok=True)
-    return folder / f"{_stem(source)}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}{SESSION_EXTENSION}"
+    for old in sorted(autosaves(source), key=_modified, reverse=True)[_KEPT:]:
+        if not is_in_use(old):
+            old.unlink(missing_ok=True)
+    name = f"{_safe(source.layer.name)}-{_digest(source)}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    return folder / f"{name}{SESSION_EXTENSION}"
 
 
 def autosaves(source: Source) -> list[Path]:
-    """The files kept for an image, the newest first."""
-    found = autosave_folder().glob(f"{_stem(source)}-*{SESSION_EXTENSION}")
-    return sorted(found, key=_modified, reverse=True)
+    """The files kept for an image, the newest first; those of a layer with its name stand before others.
+
+    Several layers can come from one file, and a layer can be renamed.
+    """
+    digest, name = _digest(source), _safe(source.layer.name)
+    found = autosave_folder().glob(f"*-{digest}-*{SESSION_EXTENSION}")
+    return sorted(found, key=lambda path: (path.name.startswith(f"{name}-{digest}"), _modified(path)), reverse=True)
 
 
 def _modified(path: Path) -> float:
@@ -73,11 +81,11 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _stem(source: Source) -> str:
-    """The beginning of the names of these files: the same for the same image read in the same way."""
+def _digest(source: Source) -> str:
+    """The same for the same image read in the same way, whatever its layer is called if its path is known."""
     path = source.layer.source.path
     where = f"{Path(path).absolute() if path else source.layer.name}|{source.shape}|{source.channel_axis}"
-    return f"{_safe(source.layer.name)}-{hashlib.sha256(where.encode()).hexdigest()[:12]}"
+    return hashlib.sha256(where.encode()).hexdigest()[:12]
 
 
 def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
@@ -102,6 +110,12 @@ def ask_session_path(parent: QWidget, suggested: Path, *, save: bool) -> Path | 
     ask = QFileDialog.getSaveFileName if save else QFileDialog.getOpenFileName
     path, _ = ask(parent, "Save strokes" if save else "Resume", str(suggested), f"Strokes (*{SESSION_EXTENSION})")
     return _completed(parent, path, (SESSION_EXTENSION,) if save else ("",), SESSION_EXTENSION)
+
+
+def ask_copy(parent: QWidget, path: Path) -> bool:
+    """Ask whether to go on with a copy of a file that is being worked on in another window."""
+    question = f"{path.name} is being worked on in another window. Go on with a copy of it?"
+    return QMessageBox.question(parent, "In use", question) == QMessageBox.StandardButton.Yes
 
 
 def _completed(parent: QWidget, path: str, known: tuple[str, ...], extension: str) -> Path | None:

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_scribseg.core import ClassTable, Engine, InputError, LossCurve, get_engine, pictures_of
 from napari_scribseg.core.registry import engine_infos
+from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.widgets.annotator import Annotator
 from napari_scribseg.widgets.class_table import ClassTableView
 from napari_scribseg.widgets.clicks import Clicks, Outlines
@@ -24,7 +25,7 @@ from napari_scribseg.widgets.image_panel import ImagePanel
 from napari_scribseg.widgets.keys import KEYS
 from napari_scribseg.widgets.opening import DEFAULT_BACKGROUND, Request, open_annotation, resume_annotation
 from napari_scribseg.widgets.preparing import find_device, warm_up
-from napari_scribseg.widgets.saving import Saver, ask_session_path, autosaves
+from napari_scribseg.widgets.saving import Saver, ask_copy, ask_session_path, autosaves
 from napari_scribseg.widgets.slice_panel import SlicePanel
 from napari_scribseg.widgets.status import StatusPanel
 from napari_scribseg.widgets.telling import sentence
@@ -92,7 +93,13 @@ class SegmentationWidget(Docked):
         named = path or (kept[0] if kept else ask_session_path(self, Path.home(), save=False))
         if named is None:
             return
-        begun = self.desk.begin(source, lambda view: resume_annotation(self._request(), named, self.dispatcher, view))
+        copy = is_in_use(named)
+        if copy and not ask_copy(self, named):
+            self.say(f"{named.name} is being worked on in another window")
+            return
+        begun = self.desk.begin(
+            source, lambda view: resume_annotation(self._request(), named, self.dispatcher, view, copy=copy)
+        )
         if begun is not None:
             self.say(f"Resumed {len(begun.session.painted_planes())} slices with strokes from {named.name}")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from typing import Any, cast
 
 from napari_scribseg.core import Cancelled, Report
+from napari_scribseg.session.executor import AbandonedError, Calls
 from napari_scribseg.widgets.explore.view import ExploreView
 from napari_scribseg.widgets.overlay import Aside
 from napari_scribseg.widgets.telling import sentence
@@ -14,6 +16,12 @@ from napari_scribseg.widgets.telling import sentence
 __all__ = ["Jobs", "Newest"]
 
 Post = Callable[[Callable[[], object]], object]
+
+
+@dataclass
+class _Job:
+    title: str
+    cancelled: bool = False
 
 
 class Jobs:
@@ -30,9 +38,8 @@ class Jobs:
     """
 
     def __init__(self, executor: Executor, post: Post, view: ExploreView) -> None:
-        self._executor, self._post, self._view = executor, post, view
-        self._running: str | None = None
-        self._cancelled = False
+        self._calls, self._post, self._view = Calls(executor, post), post, view
+        self._running: _Job | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -42,38 +49,44 @@ class Jobs:
     def start(self, title: str, function: Callable[[Report], Any], done: Callable[[Any], object]) -> bool:
         """Run ``function(report)``; ``done`` gets what it returned, on the window's thread. False where one runs."""
         if self._running is not None:
-            self._view.say(f"{self._running} is still running; wait for it, or cancel it", error=True)
+            self._view.say(f"{self._running.title} is still running; wait for it, or cancel it", error=True)
             return False
-        self._running, self._cancelled = title, False
+        job = self._running = _Job(title)
         self._view.say(f"{title}…")
         self._view.show_busy(True)
 
-        def report(fraction: float, _preview: Any = None) -> None:
-            if self._cancelled:
-                raise Cancelled
-            self._post(lambda: self._view.show_progress(fraction))
+        def show(fraction: float) -> None:
+            if self._running is job:
+                self._view.show_progress(fraction)
 
-        future = self._executor.submit(function, cast(Report, report))
-        future.add_done_callback(lambda one: self._post(lambda: self._end(one, done)))
+        def report(fraction: float, _preview: Any = None) -> None:
+            if job.cancelled:
+                raise Cancelled
+            self._post(lambda: show(fraction))
+
+        self._calls.start(lambda: function(cast(Report, report)), lambda call: self._end(title, call, done))
         return True
 
     def cancel(self) -> None:
-        """Ask the job to stop; it does at its next report."""
+        """Ask the job to stop; it does at its next report. One that makes none is left behind after a while."""
         if self._running is not None:
-            self._cancelled = True
-            self._view.say(f"{self._running} is being cancelled…")
+            self._running.cancelled = True
+            self._view.say(f"{self._running.title} is being cancelled…")
+            self._calls.watch(lambda: None)
 
-    def _end(self, future: Future[Any], done: Callable[[Any], object]) -> None:
-        title, self._running = self._running, None
+    def _end(self, title: str, call: Future[Any], done: Callable[[Any], object]) -> None:
+        self._running = None
         self._view.show_busy(False)
-        error = None if future.cancelled() else future.exception()
-        if future.cancelled() or isinstance(error, Cancelled):
+        error = call.exception()
+        if isinstance(error, Cancelled):
             self._view.say(f"{title} was cancelled; what was there before stays")
+        elif isinstance(error, AbandonedError):
+            self._view.say(f"{title} did not stop in time and was left behind; what was there before stays")
         elif error is not None:
             self._view.say(sentence(error), error=True)
             self._view.notify(sentence(error))
         else:
-            done(future.result())
+            done(call.result())
 
 
 class Newest:

@@ -78,8 +78,8 @@ class Work:
             raise InputError(f"the image {source.layer.name!r} was added before")
         workspace = self.workspace
 
-        def add(_report: Report) -> Added:
-            return workspace.add_images(as_images(source), source.layer.name)
+        def add(report: Report) -> Added:
+            return workspace.add_images(as_images(source), source.layer.name, report=report)
 
         self._start(f"Adding {source.layer.name}", add, lambda added: self._on_added(added, source))
 
@@ -89,7 +89,11 @@ class Work:
         workspace = self.workspace
         given: Any = [str(path) for path in paths] if len(paths) != 1 else paths[0]
         title = paths[0].name if len(paths) == 1 else f"{len(paths)} files"
-        self._start(f"Adding {title}", lambda _report: workspace.add_images(given), lambda a: self._on_added(a, None))
+        self._start(
+            f"Adding {title}",
+            lambda report: workspace.add_images(given, report=report),
+            lambda added: self._on_added(added, None),
+        )
 
     def _on_added(self, added: Added, source: Source | None) -> None:
         exploration = self._of()
@@ -183,8 +187,9 @@ class Work:
         """Describe segments in another way from now on, once its network is there."""
         workspace = self.workspace
 
-        def choose(_report: Report) -> None:
+        def choose(report: Report) -> None:
             open_encoder(backbone, choose_device("auto"))
+            report(1.0)
             workspace.use_encoder(view, backbone)
 
         def done(_none: None) -> None:
