@@ -51,6 +51,16 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+class OneLine(logging.Formatter):
+    """Log messages of one line each, whatever names of files and images stand in them."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        """The message without control characters; a traceback below it keeps its lines."""
+        from napari_scribseg.core.text import one_line
+
+        return one_line(super().formatMessage(record))
+
+
 @app.callback()
 def _root(
     version: Annotated[
@@ -58,7 +68,9 @@ def _root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
 ) -> None:
-    logging.basicConfig(format="%(message)s", level=logging.DEBUG if debug else logging.INFO, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG if debug else logging.INFO)
     for name in ("numba", "matplotlib", "PIL"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -277,6 +289,7 @@ def _no_interrupt_lost() -> Iterator[None]:
 def main() -> None:
     """Run the command; exit status 2 for bad input, 1 for a failure, 130 when interrupted."""
     from napari_scribseg.core import InputError
+    from napari_scribseg.core.text import one_line
 
     debug = "--debug" in sys.argv[1:]
     try:
@@ -295,7 +308,7 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        typer.echo(f"scribseg: {type(error).__name__}: {error} (--debug shows where)", err=True)
+        typer.echo(f"scribseg: {type(error).__name__}: {one_line(str(error))} (--debug shows where)", err=True)
         sys.exit(FAILURE)
 
 

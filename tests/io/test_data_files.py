@@ -68,6 +68,17 @@ def test_a_format_string_of_another_kind_is_refused(header, pattern):
     refused(header(pattern), "a pattern such as")
 
 
+@pytest.mark.parametrize("suffix", [" 1 5", " 1 5 "])
+def test_two_numbers_without_a_step_are_refused(header, suffix):
+    refused(header(f"s%d.raw{suffix}"), "a pattern such as")
+
+
+def test_metaimage_does_not_count_backwards(header):
+    path = header("s%d.raw 5 1 -1")
+    if path.suffix == ".mhd":
+        refused(path, "in steps of")
+
+
 @pytest.mark.parametrize("numbers", ["1 5 0", "5 1 1", "1 200000000 1"])
 def test_numbers_that_make_no_list_of_files_are_refused(header, numbers):
     refused(header(f"s%d.raw {numbers}"), "in steps of")

@@ -15,7 +15,7 @@ PATH = Path("i.nii")
 def test_what_fits_is_accepted():
     check_declared(PATH, (2, 3, 4), 2, 48)
     check_declared(PATH, (100, 100, 100), 1, 1000, encoding="deflate")
-    check_declared(PATH, (2, 3, 4), 2, 0, encoding="unknown")
+    check_declared(PATH, (2, 3, 4), 2, 1, encoding="other")
 
 
 @pytest.mark.parametrize(

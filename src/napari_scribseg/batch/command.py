@@ -125,11 +125,15 @@ def _describe(root: Path, report: BatchReport) -> None:
 
 def _end(report: BatchReport) -> None:
     """Tell where the report is; exit status 1 where an image failed."""
+    from napari_scribseg.core.text import one_line
+
     typer.echo(report.folder / "report.md")
     if report.failures:
         first = report.failures[0]
         typer.echo(
-            f"scribseg: {report.summary}, see {report.folder / 'report.md'}; the first is {first.id}: {first.error}",
+            one_line(
+                f"scribseg: {report.summary}, see {report.folder / 'report.md'}; the first is {first.id}: {first.error}"
+            ),
             err=True,
         )
         raise typer.Exit(_SOME_FAILED)

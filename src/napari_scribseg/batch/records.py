@@ -13,6 +13,7 @@ from typing import Any
 
 from napari_scribseg.batch.jobs import HIDDEN, Outcome, Task
 from napari_scribseg.core import InputError
+from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.classes_io import bids_path, tables_beside
 from napari_scribseg.io.volumes import extension, stem
@@ -193,7 +194,7 @@ def log_line(task: Task, event: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{task.run}-{socket.gethostname()}-{os.getpid()}.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{time.time():.3f} {event} {task.job.out}\n")
+            file.write(f"{time.time():.3f} {event} {one_line(task.job.out)}\n")
     except OSError:
         return
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from napari_scribseg.batch.jobs import STATUSES, Outcome, Status
+from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import write_files
+from napari_scribseg.io.sheets import csv_text, markdown_row
 
 __all__ = ["BatchReport", "write_report"]
 
@@ -86,15 +86,11 @@ def write_report(report: BatchReport) -> tuple[Path, Path]:
 
 
 def _csv(report: BatchReport) -> str:
-    out = io.StringIO(newline="")
-    rows = csv.writer(out)
-    rows.writerow(("id", "image", "status", "seconds", "slices", "labels", "error"))
+    rows: list[tuple[Any, ...]] = [("id", "image", "status", "seconds", "slices", "labels", "error")]
     for o in report:
         labels = o.labels.relative_to(report.folder).as_posix() if o.labels else ""
-        rows.writerow(
-            (o.id, o.image, o.status, f"{o.seconds:.2f}" if o.seconds else "", o.slices or "", labels, o.error)
-        )
-    return out.getvalue()
+        rows.append((o.id, o.image, o.status, f"{o.seconds:.2f}" if o.seconds else "", o.slices or "", labels, o.error))
+    return csv_text(rows)
 
 
 def _markdown(report: BatchReport) -> str:
@@ -114,15 +110,11 @@ def _markdown(report: BatchReport) -> str:
     if report.failures:
         lines += ["", "## Failed", "", "They are tried again when the same command is run again.", ""]
         lines += ["| image | why |", "|---|---|"]
-        lines += [f"| {_cell(o.id)} | {_cell(o.error)} |" for o in report.failures]
+        lines += [markdown_row([o.id, o.error]) for o in report.failures]
     if report.count("left"):
         lines += ["", f"{report.count('left')} images were not reached; the same command goes on from here."]
     notes = Counter(note for o in report for note in o.notes)
     if notes:
         lines += ["", "## Warnings", ""]
-        lines += [f"- {note} ({count} images)" for note, count in notes.most_common(_MOST_NOTES)]
+        lines += [f"- {one_line(note)} ({count} images)" for note, count in notes.most_common(_MOST_NOTES)]
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

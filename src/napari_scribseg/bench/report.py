@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -20,7 +18,9 @@ from napari_scribseg.bench.play import Rules
 from napari_scribseg.bench.rows import Row
 from napari_scribseg.bench.statistics import Interval, bootstrap_mean
 from napari_scribseg.bench.summary import Summary, curves, summarize
+from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import replacing
+from napari_scribseg.io.sheets import csv_text, markdown_row
 
 __all__ = ["markdown", "write_report"]
 
@@ -93,7 +93,7 @@ def markdown(
     lines += [_NOTES]
     for data, protocol in dict.fromkeys((s.data, s.protocol) for s in summaries):
         part = [s for s in summaries if (s.data, s.protocol) == (data, protocol)]
-        lines += [f"## {data}: {_WHO[protocol]}", "", f"{part[0].images} images.", ""]
+        lines += [f"## {one_line(data)}: {_WHO[protocol]}", "", f"{part[0].images} images.", ""]
         if protocol == "mend":
             lines += _mended(part, [row for row in rows if (row.data, row.protocol) == (data, protocol)])
         else:
@@ -182,8 +182,7 @@ def _clicks(number: int) -> str:
 
 def _line(*cells: str) -> str:
     """A line of a table."""
-    escaped = [cell.replace("|", "\\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |"
+    return markdown_row(cells)
 
 
 def _interval(value: Interval) -> str:
@@ -200,8 +199,7 @@ def _percent(share: float) -> str:
 
 
 def _csv(summaries: Sequence[Summary]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    lines: list[list[Any]] = []
     for number, summary in enumerate(summaries):
         names, values = [], []
         for field in fields(Summary):
@@ -216,9 +214,9 @@ def _csv(summaries: Sequence[Summary]) -> str:
                 names.append(field.name)
                 values.append(value)
         if number == 0:
-            writer.writerow(names)
-        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
-    return buffer.getvalue()
+            lines.append(names)
+        lines.append(values)
+    return csv_text(lines)
 
 
 def _machine(out: Path) -> str:

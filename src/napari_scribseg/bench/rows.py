@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from typing import Any, get_type_hints
 
 from napari_scribseg.core import InputError
 from napari_scribseg.io.atomic import replacing
+from napari_scribseg.io.sheets import csv_rows, csv_text
 
 __all__ = ["Job", "Row", "RowFile"]
 
@@ -156,7 +156,7 @@ def _read(path: Path, names: Sequence[str]) -> list[list[str]]:
     content = path.read_bytes()
     try:
         text = content[: content.rfind(b"\n") + 1].decode()
-        lines = list(csv.reader(io.StringIO(text, newline="")))
+        lines = csv_rows(text)
     except (ValueError, csv.Error) as error:
         raise InputError(f"{path} is no table of a benchmark ({error}); give another folder") from error
     if lines and tuple(lines[0]) != tuple(names):
@@ -171,19 +171,11 @@ def _read(path: Path, names: Sequence[str]) -> list[list[str]]:
 
 def _replace(path: Path, names: Sequence[str], lines: Iterable[Sequence[Any]]) -> None:
     with replacing(path) as file:
-        file.write(_text([names, *lines]).encode())
+        file.write(csv_text([names, *lines]).encode())
 
 
 def _append(path: Path, lines: Iterable[Sequence[Any]]) -> None:
     with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(_text(lines))
+        file.write(csv_text(lines))
         file.flush()
         os.fsync(file.fileno())
-
-
-def _text(lines: Iterable[Sequence[Any]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(
-        [f"{v:.6g}" if isinstance(v, float) else v for v in line] for line in lines
-    )
-    return buffer.getvalue()

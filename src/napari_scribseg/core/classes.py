@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -75,8 +76,9 @@ class ClassTable:
     def __post_init__(self) -> None:
         ids = [c.id for c in self.classes]
         if len(set(ids)) != len(ids):
-            double = sorted({i for i in ids if ids.count(i) > 1})
-            raise InputError(f"the ids {double} stand in the class table more than once; each id is expected once")
+            double = sorted(i for i, count in Counter(ids).items() if count > 1)
+            shown = ", ".join(map(str, double[:10])) + (", ..." if len(double) > 10 else "")
+            raise InputError(f"the ids [{shown}] stand in the class table more than once; each id is expected once")
         if sum(c.background for c in self.classes) > 1:
             raise InputError("more than one class is marked as background; at most one is expected")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from napari_scribseg.core.text import one_line
+
 __all__ = ["Cancelled", "InputError"]
 
 
@@ -9,8 +11,11 @@ class InputError(ValueError):
     """What was given cannot be used; the message says what was given and what was expected.
 
     The command line turns it into exit status 2, the window into a notice; every other exception is a failure of the
-    program (exit status 1).
+    program (exit status 1). It is one line whatever names stand in it.
     """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class Cancelled(Exception):

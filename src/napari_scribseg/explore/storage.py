@@ -97,10 +97,10 @@ def restore(workspace: Workspace, path: Path) -> None:
         raise
     except OSError as error:
         raise InputError(f"the workspace {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError, EOFError, AssertionError) as error:
-        raise InputError(f"the workspace {path} is damaged: {type(error).__name__}: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise InputError(f"{path} is not a workspace file of napari-scribseg, or it is damaged: {error}") from error
+    except Exception as error:  # zip, numpy and what is made of the values have many kinds of errors for nonsense
+        raise InputError(f"the workspace {path} is damaged: {type(error).__name__}: {error}") from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Content]:

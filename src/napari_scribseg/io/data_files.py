@@ -69,7 +69,8 @@ def numbered_names(header: Path, text: str, last: int | None = None) -> tuple[st
     text : str
         The pattern, and the first number, the last number and the step.
     last : int, optional
-        The last number where the header may leave the numbers out, and they then start at 1; else they are needed.
+        Of a MetaImage, the last number where it is left out, and with it the step; the first one may be, too. Of an
+        NRRD, whose numbers may run backwards, all three are needed.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def numbered_names(header: Path, text: str, last: int | None = None) -> tuple[st
     """
     pattern, *words = text.split() or [""]
     numbers = [int(word) if re.fullmatch(r"[+-]?\d{1,9}", word) else None for word in words[:3]]
-    if last is not None:
+    if last is not None and len(numbers) < 2:  # from two numbers alone ITK computes a step of 0, and divides by it
         numbers += [1, last, 1][len(numbers) :]
     if not _PATTERN.fullmatch(pattern) or "%" in str(header.parent) or None in numbers or len(numbers) < 3:
         raise InputError(
@@ -86,7 +87,7 @@ def numbered_names(header: Path, text: str, last: int | None = None) -> tuple[st
             "with one %d or %0Nd, N from 1 to 9, and no % elsewhere in the path"
         )
     first, end, step = (n for n in numbers if n is not None)
-    count = 0 if step == 0 else (end - first) // step + 1
+    count = 0 if step == 0 or (last is not None and step < 0) else (end - first) // step + 1
     if not 0 < count <= _MOST_FILES:
         raise InputError(
             f"{header.name}: its data files are numbered from {first} to {end} in steps of {step}; 1 to {_MOST_FILES} "

@@ -153,7 +153,7 @@ def read_file(path: Path) -> LoadedVolume:
         raise InputError(f"{path.name}: it cannot be read, it is damaged or truncated ({reason})") from error
     if not described:
         raise InputError(f"{path.name}: it is DICOM, but holds no image")
-    check_declared(path, described[0].size[::-1], 4, 0, encoding="unknown")
+    check_declared(path, described[0].size[::-1], 4, path.stat().st_size, encoding="other")
     volume = volume_of(open_quietly(reader_of(_LIBRARY), path), stem(path), path.name)
     return volume if described[0].sized else replace(volume, geometry=replace(volume.geometry, unit="pixel"))
 
@@ -322,7 +322,8 @@ def _read(folder: Path, series: Series) -> LoadedVolume:
             "expected"
         )
     n_times = counts.pop()
-    check_declared(folder, (len(series.slices), *first.size[1::-1]), 4, 0, encoding="unknown")
+    stored = sum(file.stat().st_size for file in series.files)
+    check_declared(folder, (len(series.slices), *first.size[1::-1]), 4, stored, encoding="other")
     ordered = [level[t] for t in range(n_times) for level in levels]
     array = _stacked(ordered)
     channels = array.ndim > 3  # DICOM's samples of a pixel are colours

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from napari_scribseg.io.limits import largest_ratio
+
 __all__ = ["has_pixel_size", "is_cut_off", "is_image", "may_be_dicom"]
 
 _SUFFIXES = ("", ".dcm", ".ima", ".dicom", ".img")
 _ROWS = b"\x28\x00\x10\x00"
 _PIXELS = b"\xe0\x7f\x10\x00"
 _HEAD = 1 << 20
+_SYNTAX = b"\x02\x00\x10\x00UI"
+_UID = "1.2.840.10008.1.2"
+_ENCODINGS = {
+    **dict.fromkeys(("", ".1", ".2"), "raw"),
+    ".1.99": "deflate",
+    ".5": "runs",
+    **dict.fromkeys((".4.50", ".4.51", ".4.53", ".4.55"), "jpeg"),
+    **dict.fromkeys((".4.57", ".4.70"), "lossless jpeg"),
+    **dict.fromkeys((".4.80", ".4.81"), "jpeg-ls"),
+}
 _SIZES = tuple(  # pixel spacing, imager pixel spacing, nominal scanned pixel spacing, physical delta of ultrasound
     bytes.fromhex(tag) for tag in ("28003000", "18006411", "18001020", "18002c60")
 )
@@ -41,18 +53,22 @@ def has_pixel_size(path: Path) -> bool:
 
 
 def is_cut_off(path: Path, pixel_bytes: int) -> bool:
-    """Whether a file ends before its uncompressed pixels do; GDCM before 3.2 fills the rest with whatever is there.
+    """Whether a file ends before its pixels do; GDCM before 3.2 fills the rest with whatever is there.
+
+    Of compressed pixels it is known only how many the file can at most hold.
 
     Parameters
     ----------
     path : Path
-        A little-endian DICOM file.
+        A DICOM file.
     pixel_bytes : int
         What rows, columns, samples, bits and frames make.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
     size = path.stat().st_size
+    if pixel_bytes > size * largest_ratio(_encoding(head)):
+        return True
     for length in (pixel_bytes, pixel_bytes + pixel_bytes % 2):
         declared = length.to_bytes(4, "little")
         for start in (b"OW\x00\x00", b"OB\x00\x00", b""):
@@ -60,3 +76,13 @@ def is_cut_off(path: Path, pixel_bytes: int) -> bool:
             if place >= 0 and place + len(_PIXELS + start + declared) + pixel_bytes > size:
                 return True
     return False
+
+
+def _encoding(head: bytes) -> str:
+    """How the pixels are stored, by the transfer syntax in the file's first group; raw where it has none."""
+    place = head.find(_SYNTAX)
+    if place < 0:
+        return "raw"
+    start = place + len(_SYNTAX) + 2
+    uid = head[start : start + int.from_bytes(head[start - 2 : start], "little")].rstrip(b"\0 ").decode("latin-1")
+    return _ENCODINGS.get(uid.removeprefix(_UID), "other") if uid.startswith(_UID) else "other"

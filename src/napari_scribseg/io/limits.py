@@ -9,11 +9,17 @@ from pathlib import Path
 
 from napari_scribseg.core import InputError
 
-__all__ = ["available_memory", "check_declared", "human_size"]
+__all__ = ["available_memory", "check_declared", "human_size", "largest_ratio"]
 
 # Bytes that one stored byte can hold. Deflate: zlib's technical notes, "Maximum Compression Factor"; bzip2: 45 MB of
-# zeros take about 40 bytes; text: one digit for a double.
-_LARGEST_RATIO = {"raw": 1.0, "deflate": 1032, "bzip2": 1.2e6, "text": 8, "hex": 0.5, "unknown": math.inf}
+# zeros take about 40 bytes; text: one digit for a double; PackBits and the run lengths of DICOM: 128 bytes in two; LZW:
+# 4096 bytes in 12 bits; JPEG: a bit for a block of 8 x 8 samples, with fewer of the colours, which is 1536 for three of
+# them; lossless JPEG: a bit for a sample of 16 bits; JPEG-LS: a bit for a run of 2**15 samples of 16 bits; a fax: a bit
+# for a row, as has JBIG; JPEG 2000, LZMA and Zstandard repeat at no cost that could be told.
+_LARGEST_RATIO = {
+    "raw": 1.0, "deflate": 1032, "bzip2": 1.2e6, "text": 8, "hex": 0.5, "runs": 64, "lzw": 4096 * 8 / 12, "jpeg": 2048,
+    "lossless jpeg": 16, "jpeg-ls": 8 * 2**16, "fax": 1 << 16, "other": 1 << 20,
+}  # fmt: skip
 
 
 def human_size(n_bytes: float) -> str:
@@ -40,6 +46,11 @@ def available_memory() -> int | None:
         return None
 
 
+def largest_ratio(encoding: str) -> float:
+    """Bytes that one stored byte can at most hold; ``encoding`` as of :func:`check_declared`."""
+    return _LARGEST_RATIO[encoding]
+
+
 def check_declared(
     path: Path, shape: Sequence[int], voxel_bytes: float, stored: int, *, encoding: str = "raw", copies: float = 1
 ) -> None:
@@ -56,7 +67,8 @@ def check_declared(
     stored : int
         Bytes of pixel data that the file really has, compressed or not.
     encoding : str
-        ``"raw"``, ``"deflate"``, ``"bzip2"``, ``"text"``, ``"hex"``, or ``"unknown"`` where it sets no limit.
+        ``"raw"``, ``"deflate"``, ``"bzip2"``, ``"text"``, ``"hex"``, ``"runs"``, ``"lzw"``, ``"jpeg"``,
+        ``"lossless jpeg"``, ``"jpeg-ls"``, ``"fax"``, or ``"other"`` where little is known.
     copies : float
         How many times the declared bytes the reader holds at once; 0 where they stay on the disk.
 

@@ -122,7 +122,7 @@ def _spatial_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
 def _values(path: Path, image: Any) -> NDArray[Any]:
     """The voxels: as stored where there is no scaling, else float32; native byte order."""
     try:
-        if _is_unscaled(image):
+        if _is_unscaled(image) or image.header.get_data_dtype().names:  # colours have no scale
             data = cast(NDArray[Any], image.dataobj.get_unscaled())
         else:
             data = np.asarray(image.dataobj, dtype=np.float32)

@@ -78,7 +78,7 @@ def _check_tiff(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSe
     ):
         raise InputError(f"{path.name}: its pixels reach beyond the end of the file; it is truncated")
     _check_pages(path, file)
-    check_declared(path, series.shape, series.dtype.itemsize, stored, encoding="raw" if raw else "unknown")
+    check_declared(path, series.shape, series.dtype.itemsize, stored, encoding="raw" if raw else "other")
 
 
 def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
@@ -190,7 +190,7 @@ def read_picture(path: Path) -> LoadedVolume:
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the memory is asked below
             with Pillow.open(path) as picture:
                 n = len(picture.getbands())
-                check_declared(path, (picture.height, picture.width, n), 4, 0, encoding="unknown")
+                check_declared(path, (picture.height, picture.width, n), 4, path.stat().st_size, encoding="other")
                 array = _pixels(picture)
     except InputError:
         raise

@@ -110,13 +110,24 @@ def merge_layers(volume: LoadedVolume, fields: Mapping[str, str]) -> LoadedVolum
 
 
 def _merged(volume: LoadedVolume, segments: list[_Segment], ids: list[int]) -> NDArray[Any]:
+    """Layer by layer: the number of the segment that each value stands for, and of them the highest."""
     layers = volume.array if volume.channels else volume.array[..., np.newaxis]
-    merged = np.zeros(layers.shape[:-1], np.uint8 if max(ids, default=0) <= 255 else np.uint16)
-    lost = 0
-    for segment, identity in zip(segments, ids, strict=True):
-        inside = layers[..., segment.layer] == segment.value
-        lost += int(np.count_nonzero(merged[inside]))
-        merged[inside] = identity
+    numbers = np.zeros(layers.shape[:-1], np.uint16)
+    count = np.zeros(layers.shape[:-1], np.uint16)
+    by_layer: dict[int, list[tuple[int, int]]] = {}
+    for n, segment in enumerate(segments, start=1):
+        by_layer.setdefault(segment.layer, []).append((n, segment.value))
+    for layer, found in by_layer.items():
+        number, times = np.zeros(MAX_ID + 2, np.uint16), np.zeros(MAX_ID + 2, np.uint16)
+        for n, value in found:
+            number[value] = n
+            times[value] += 1
+        values = _whole_values(layers[..., layer])
+        np.maximum(numbers, number[values], out=numbers)
+        count += times[values]
+    lost = int(np.maximum(count, 1).sum(dtype=np.int64)) - count.size
+    named = np.array([0, *ids], np.uint8 if max(ids, default=0) <= 255 else np.uint16)
+    merged: NDArray[Any] = named[numbers]
     if lost:
         warnings.warn(
             f"{volume.name}: segments overlap in {lost} voxels; a label volume keeps the later segment there",
@@ -126,8 +137,19 @@ def _merged(volume: LoadedVolume, segments: list[_Segment], ids: list[int]) -> N
     return merged
 
 
+def _whole_values(layer: NDArray[Any]) -> NDArray[Any]:
+    """The values as indices, all that can be no segment's as one that is none's."""
+    if layer.dtype.kind == "u" and layer.dtype.itemsize <= 2:
+        return layer
+    whole = np.where((layer >= 0) & (layer <= MAX_ID), layer, MAX_ID + 1).astype(np.int32)
+    whole[whole != layer] = MAX_ID + 1
+    return whole
+
+
 def _segments(fields: Mapping[str, str], name: str, n_layers: int) -> list[_Segment]:
     numbers = sorted({int(m[1]) for key in fields if (m := re.fullmatch(r"Segment(\d{1,6})_\w+", key))})
+    if len(numbers) > MAX_ID:
+        raise InputError(f"{name}: it has {len(numbers)} segments; at most {MAX_ID} are expected")
     found = []
     for n in numbers:
         title = fields.get(f"Segment{n}_Name") or fields.get(f"Segment{n}_ID", "")

@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensor_bytes
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from napari_scribseg.core import InputError
 from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig
@@ -182,7 +185,7 @@ def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
             f"{path.name} says it is {str(metadata.get('format', 'of no known kind'))[:60]!r}; weights written by "
             f"napari-scribseg ({_FORMAT!r}) are expected"
         )
-    model = _unbuilt(path, metadata)
+    model = _unbuilt(path, metadata, len(header))
     _check_tensors(path, header, model)
     try:
         tensors = load_tensors(path.read_bytes())
@@ -240,8 +243,8 @@ def _end_of(path: Path, name: str, entry: Any) -> int:
     return end
 
 
-def _unbuilt(path: Path, metadata: Mapping[str, str]) -> Network:
-    """The network that the file names, without memory for its weights."""
+def _unbuilt(path: Path, metadata: Mapping[str, str], n_tensors: int) -> Network:
+    """The network that the file names, without memory for its weights, and no larger than the file can be."""
     try:
         config = json.loads(metadata.get("config", ""))
     except (ValueError, RecursionError) as error:
@@ -249,10 +252,31 @@ def _unbuilt(path: Path, metadata: Mapping[str, str]) -> Network:
     if not isinstance(config, dict):
         raise InputError(f"{path.name} is damaged: the configuration of its network is no table")
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _at_most(n_tensors):
             return build(metadata.get("architecture", ""), config)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
+
+
+@contextmanager
+def _at_most(n_tensors: int) -> Iterator[None]:
+    """Stop the building of a network in this thread that gets more tensors than these, or too many parameters."""
+    thread, tensors, parameters = threading.get_ident(), 0, 0
+
+    def count(_module: nn.Module, _name: str, value: Tensor | None) -> None:
+        nonlocal tensors, parameters
+        if threading.get_ident() == thread and value is not None:
+            tensors, parameters = tensors + 1, parameters + value.numel()
+            if tensors > n_tensors:
+                raise InputError(f"its configuration describes more tensors than the {n_tensors} that the file holds")
+            if parameters > _MAX_PARAMETERS:
+                raise InputError(f"its configuration describes more than {_MAX_PARAMETERS} parameters")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _check_tensors(path: Path, header: Mapping[str, Any], model: nn.Module) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import fields
 from importlib.util import find_spec
@@ -12,7 +10,9 @@ from typing import Any
 
 from napari_scribseg.bench.rows import Row
 from napari_scribseg.bench.statistics import Interval
+from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import replacing
+from napari_scribseg.io.sheets import csv_text, markdown_row
 from napari_scribseg.study.findings import Cell, Difference, Level, cells_of, differences_of, levels_of
 from napari_scribseg.study.parts import Part
 from napari_scribseg.study.sloppiness import Sloppiness
@@ -77,7 +77,7 @@ def write_study(
             if not any(cell.images for cell in own):
                 continue
             cells, differences = cells + own, differences + found
-            lines += [f"### {data}, {max(cell.images for cell in own)} images", "", *_cell_table(own), ""]
+            lines += [f"### {one_line(data)}, {max(cell.images for cell in own)} images", "", *_cell_table(own), ""]
             lines += _difference_table(found)
             written += _figure(out / f"{part.name}-{data}.png".replace("/", "-"), lines, own, part)
         written.append(_write_csv(out / f"{part.name}.csv", cells))
@@ -88,7 +88,7 @@ def write_study(
         lines += ["## Ten sloppy outlines of one object (paper 002)", "", _SLOPPY]
         for data in dict.fromkeys(level.data for level in levels):
             own_levels = [level for level in levels if level.data == data]
-            lines += [f"### {data}, {max(level.objects for level in own_levels)} objects", ""]
+            lines += [f"### {one_line(data)}, {max(level.objects for level in own_levels)} objects", ""]
             lines += [*_level_table(own_levels, names), ""]
             written += _figure(out / f"sloppiness-{data}.png".replace("/", "-"), lines, own_levels, names)
         written.append(_write_csv(out / "sloppiness.csv", levels))
@@ -107,7 +107,7 @@ def _cell_table(cells: Sequence[Cell]) -> list[str]:
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in dict.fromkeys(cell.row for cell in cells):
         shown = [at.get((row, column)) for column in columns]
-        lines.append(f"| {row} | {' | '.join('' if cell is None else _cell(cell) for cell in shown)} |")
+        lines.append(markdown_row([row, *("" if cell is None else _cell(cell) for cell in shown)]))
     return lines
 
 
@@ -133,7 +133,7 @@ def _level_table(levels: Sequence[Level], names: dict[str, str]) -> list[str]:
         numbers = [f"{i.mean:.3f}" for i in (v.drawn_agreement, v.answer_agreement)]
         ious = [f"{i.mean:.3f}" for i in (v.drawn_iou, v.answer_iou)]
         shown = [names.get(v.method, v.method), f"{v.error:.2f}", *numbers, _interval(v.gain), *ious]
-        lines.append(f"| {' | '.join([*shown, f'{v.first_seconds:.1f}', f'{v.seconds:.3f}'])} |")
+        lines.append(markdown_row([*shown, f"{v.first_seconds:.1f}", f"{v.seconds:.3f}"]))
     return lines
 
 
@@ -157,8 +157,7 @@ def _figure(path: Path, lines: list[str], values: Any, about: Any) -> list[Path]
 
 def _write_csv(path: Path, values: Sequence[Any]) -> Path:
     """A line for each dataclass, an interval as three columns."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    lines: list[list[Any]] = []
     for number, value in enumerate(values):
         line: dict[str, Any] = {}
         for field in fields(value):
@@ -168,8 +167,8 @@ def _write_csv(path: Path, values: Sequence[Any]) -> Path:
             else:
                 line[field.name] = content
         if number == 0:
-            writer.writerow(line)
-        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in line.values()])
+            lines.append(list(line))
+        lines.append(list(line.values()))
     with replacing(path) as file:
-        file.write(buffer.getvalue().encode())
+        file.write(csv_text(lines).encode())
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -21,6 +20,7 @@ from napari_scribseg.bench.tasks import Task, evenly, random_generator, tasks
 from napari_scribseg.core import InputError, Scribbles, Stroke
 from napari_scribseg.datasets import DataSet
 from napari_scribseg.io.atomic import replacing
+from napari_scribseg.io.sheets import csv_rows, csv_text
 from napari_scribseg.simulate import enclosed, sloppy_outline
 
 __all__ = ["ERRORS", "Sloppiness", "SloppyPlan", "agreement", "measure"]
@@ -182,17 +182,14 @@ _NAMES = tuple(f.name for f in fields(Sloppiness))
 
 
 def _write(path: Path, rows: Sequence[Sloppiness]) -> None:
-    buffer = io.StringIO()
-    lines = [[f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)] for row in rows]
-    csv.writer(buffer, lineterminator="\n").writerows([_NAMES, *lines])
     with replacing(path) as file:
-        file.write(buffer.getvalue().encode())
+        file.write(csv_text([_NAMES, *map(astuple, rows)]).encode())
 
 
 def _read(path: Path) -> list[Sloppiness]:
     kinds = get_type_hints(Sloppiness)
     try:
-        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+        lines = csv_rows(path.read_text(encoding="utf-8"))
         if tuple(lines[0]) != _NAMES:
             raise ValueError("other columns")
         return [Sloppiness(*(kinds[name](text) for name, text in zip(_NAMES, line, strict=True))) for line in lines[1:]]

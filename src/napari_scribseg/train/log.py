@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from napari_scribseg.io.sheets import csv_text
+
 __all__ = ["RunLog"]
 
 
@@ -54,7 +56,7 @@ class RunLog:
 
     def _append(self, name: str, row: list[Any]) -> None:
         with (self.folder / name).open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow(row)
+            file.write(csv_text([row]))
 
     def _scalars(self, values: Mapping[str, float], step: int) -> None:
         if self._board is not None:

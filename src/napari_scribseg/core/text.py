@@ -1,0 +1,20 @@
+"""Names that others gave to things, in sentences and in logs: on one line, with nothing hidden."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["HIDDEN", "one_line"]
+
+# What ends a line, moves the cursor, turns the direction of writing or cannot be encoded: bytes of a file name that are
+# no UTF-8 are lone surrogates in Python.
+HIDDEN = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_HIDDEN = re.compile(f"[{HIDDEN}]")
+_LONGEST = 1600
+
+
+def one_line(text: str) -> str:
+    """A text with control characters as escapes such as ``\\n``, and the middle of a very long one left out."""
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST * 3 // 4]} [...] {text[-_LONGEST // 4 :]}"
+    return _HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)

@@ -1,0 +1,69 @@
+"""CSV and Markdown tables of names that others gave: no name begins a formula, ends a line or adds a column.
+
+A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, which may start a program. Such
+a cell, and one with control characters, is written with an apostrophe before it and with escapes inside, and read back
+as it was. Numbers stay as they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from napari_scribseg.core.text import HIDDEN, one_line
+
+__all__ = ["csv_rows", "csv_text", "markdown_row"]
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)")
+_HIDDEN = re.compile(f"[{HIDDEN}]")
+# Where a semicolon separates cells in the user's country, what follows one is a cell of its own.
+_INNER = re.compile(r"(?<=[;,])\s*[=+\-@]")
+_ESCAPED = re.compile(rf"[{HIDDEN}\\]|(?<=[;,])\s*[=+\-@]")
+_ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|[nrt\\])")
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV, a line each; floats with six digits."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    return buffer.getvalue()
+
+
+def csv_rows(text: str) -> list[list[str]]:
+    """What :func:`csv_text` wrote, cell by cell.
+
+    Raises
+    ------
+    csv.Error
+        If it is no CSV.
+    """
+    return [[_plain(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
+    return " | ".join(["", *(one_line(cell).replace("|", "\\|").replace("<", "&lt;") for cell in cells), ""]).strip()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = "" if value is None else str(value)
+    begins = text[:1] in ("=", "+", "-", "@", "'") and not _NUMBER.fullmatch(text)
+    if not (begins or _HIDDEN.search(text) or _INNER.search(text)):
+        return text
+    return "'" + _ESCAPED.sub(lambda match: "".join(map(_escape, match[0])), text)
+
+
+def _escape(letter: str) -> str:
+    escaped = letter.encode("unicode_escape").decode("ascii")
+    return escaped if escaped != letter else f"\\x{ord(letter):02x}"
+
+
+def _plain(cell: str) -> str:
+    if not cell.startswith("'"):
+        return cell
+    return _ESCAPE.sub(lambda match: match[0].encode("ascii").decode("unicode_escape"), cell[1:])

@@ -1,0 +1,114 @@
+"""Files that once ended a reader, or kept it at work: each in the bounded process, by name."""
+
+import io
+import json
+import struct
+import sys
+import zipfile
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from fuzz_formats import LABELS, VOXELS
+from fuzz_layouts import npy_bytes
+from fuzz_reader import Reader
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the bounds are those of Linux")
+
+MHD = "NDims = 3\nDimSize = 7 6 4\nElementType = MET_SHORT\nElementDataFile = {}\n"
+
+
+@pytest.fixture(scope="module")
+def child():
+    reader = Reader()
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def refused(child, tmp_path):
+    """Have the process read some bytes as a file of a format; it refuses them with one sentence."""
+
+    def read(name, content, form, words):
+        path = tmp_path / name
+        path.write_bytes(content)
+        outcome = child.read(form, path)
+        assert (outcome.kind, words in outcome.words) == ("refused", True), outcome
+
+    return read
+
+
+def nrrd(*lines):
+    head = ["NRRD0004", "type: int16", "dimension: 3", "sizes: 7 6 4", "endian: little", "encoding: raw", *lines]
+    return "\n".join([*head, "", ""]).encode() + VOXELS.tobytes()
+
+
+@pytest.mark.parametrize("line", ["x" * 1000 + ": 1", "x" * 1000, "space: " + "1 " * 500, "line skip: " + "y" * 1000])
+def test_a_long_line_of_nrrd_overflowed_a_buffer(refused, line):
+    refused("i.nrrd", nrrd(line), "NRRD", "1007 characters" if "space" in line else "i.nrrd: ")
+
+
+@pytest.mark.parametrize("pattern", ["%s 1 3 1", "%n%n%n 1 4 1", "%d%s 1 4 1"])
+def test_a_pattern_of_files_was_a_format_string_of_c(refused, pattern):
+    refused("i.mhd", MHD.format(pattern).encode(), "MetaImage", "a pattern such as")
+
+
+def test_two_numbers_of_a_pattern_divided_by_zero(refused, tmp_path):
+    for n, plane in enumerate(VOXELS, start=1):
+        (tmp_path / f"s{n}.raw").write_bytes(plane.tobytes())
+    refused("i.mhd", MHD.format("s%d.raw 1 4").encode(), "MetaImage", "a pattern such as")
+
+
+def test_a_scale_of_colours_is_no_matter(child, tmp_path):
+    colours = nibabel.Nifti1Image(np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")]), np.eye(4))
+    content = bytearray(colours.to_bytes())
+    content[112:116] = struct.pack("<f", 0.5)  # scl_slope
+    (tmp_path / "i.nii").write_bytes(content)
+    assert child.read("NIfTI", tmp_path / "i.nii").kind == "data"
+
+
+def test_a_small_file_of_weights_described_an_endless_network(refused):
+    config = json.dumps({"channels": [4096] * 16, "convolutions": 4096})
+    card = {"format": "napari-scribseg weights 1", "architecture": "plain-unet", "config": config, "sha256": ""}
+    header = json.dumps({"__metadata__": card}).encode()
+    refused("w.safetensors", len(header).to_bytes(8, "little") + header, "weights", "more tensors than the 0")
+
+
+def test_a_small_dicom_asked_for_gigabytes(refused, tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(LABELS[:1]), str(tmp_path / "i.dcm"))
+    content = (tmp_path / "i.dcm").read_bytes()
+    for tag in (b"\x28\0\x10\0\2\0\0\0", b"\x28\0\x11\0\2\0\0\0"):  # rows and columns
+        place = content.index(tag) + len(tag)
+        content = content[:place] + struct.pack("<H", 30000) + content[place + 2 :]
+    refused("i.dcm", content, "DICOM", "ends before its pixels do")
+    runs = content.replace(b"UI\x12\x001.2.840.10008.1.2\0", b"UI\x14\x001.2.840.10008.1.2.5\0")
+    assert runs != content
+    refused("j.dcm", runs, "DICOM", "j.dcm")
+
+
+def test_ten_thousand_segments_are_merged_at_once(child, tmp_path):
+    image = sitk.GetImageFromArray(np.ones((64, 64, 64, 2), np.uint16), isVector=True)
+    for n in range(10_000):
+        image.SetMetaData(f"Segment{n}_Name", f"s{n}")
+        image.SetMetaData(f"Segment{n}_Layer", str(n % 2))
+        image.SetMetaData(f"Segment{n}_LabelValue", str(1 + n // 2))
+    sitk.WriteImage(image, str(tmp_path / "i.seg.nrrd"), useCompression=True)
+    assert child.read("segmentation", tmp_path / "i.seg.nrrd").kind == "data"
+
+
+def test_a_table_with_the_same_id_many_times_is_told_at_once(refused):
+    rows = "".join(f"{n}\tc{n}\n" for n in (*range(1, 65536), *range(1, 60000)))
+    refused("x_dseg.tsv", f"index\tname\n{rows}".encode(), "class table", "more than once")
+
+
+@pytest.mark.parametrize("text", ["(", "{'descr': '|u1', 'shape': (", "[" * 300])
+def test_the_header_of_an_array_that_is_no_python_is_told(refused, text):
+    array = npy_bytes(b"{}")
+    broken = array[:8] + len(text + "\n").to_bytes(2, "little") + text.encode() + b"\n"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("header.npy", broken)
+        file.writestr("pieces.npy", array)
+    refused("a.scribseg", out.getvalue(), "session", "a.scribseg")
+    refused("a.npz", out.getvalue(), "workspace", "a.npz")
