@@ -88,13 +88,17 @@ def test_a_small_dicom_asked_for_gigabytes(refused, tmp_path):
 
 
 def test_ten_thousand_segments_are_merged_at_once(child, tmp_path):
-    image = sitk.GetImageFromArray(np.ones((64, 64, 64, 2), np.uint16), isVector=True)
+    head = ["NRRD0004", "type: uint16", "dimension: 4", "sizes: 2 64 64 64", "kinds: list domain domain domain"]
+    head += ["endian: little", "encoding: raw"]
     for n in range(10_000):
-        image.SetMetaData(f"Segment{n}_Name", f"s{n}")
-        image.SetMetaData(f"Segment{n}_Layer", str(n % 2))
-        image.SetMetaData(f"Segment{n}_LabelValue", str(1 + n // 2))
-    sitk.WriteImage(image, str(tmp_path / "i.seg.nrrd"), useCompression=True)
+        head += [f"Segment{n}_{key}:={value}" for key, value in (("Layer", n % 2), ("LabelValue", 1 + n // 2))]
+    voxels = np.ones((64, 64, 64, 2), np.uint16)
+    (tmp_path / "i.seg.nrrd").write_bytes("\n".join([*head, "Segment0_Name:=s", "", ""]).encode() + voxels.tobytes())
     assert child.read("segmentation", tmp_path / "i.seg.nrrd").kind == "data"
+
+
+def test_an_empty_character_in_a_cohort_is_told(refused):
+    refused("cohort.csv", b"image,scribbles\na\0b.nii,s.nii\n", "cohort", "the character NUL")
 
 
 def test_a_table_with_the_same_id_many_times_is_told_at_once(refused):

@@ -171,11 +171,20 @@ def test_tensors_that_are_not_those_of_the_network(saved):
             load_model(write(saved.with_name("changed.safetensors"), header | {name: entry}, numbers))
 
 
-def test_a_configuration_larger_than_its_file_takes_no_memory(saved):
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"channels": [4096] * 16, "in_channels": 4096}, "describes more than 268435456 parameters"),
+        ({"channels": [1] * 16}, "describes more tensors than the"),
+    ],
+)
+def test_a_configuration_larger_than_its_file_takes_no_memory(saved, config, words):
     header, numbers = parts(saved)
-    config = json.dumps({"channels": [4096] * 16, "in_channels": 4096})
-    changed = header | {"__metadata__": header["__metadata__"] | {"config": config}}
-    with pytest.raises(InputError, match="the network expects|lacks the weights"):
+    names = ("repeats", "expansion", "fused", "squeeze")
+    if header["__metadata__"]["architecture"] == "efficient-unet":
+        config |= {n: [json.loads(header["__metadata__"]["config"])[n][0]] * 16 for n in names}
+    changed = header | {"__metadata__": header["__metadata__"] | {"config": json.dumps(config)}}
+    with pytest.raises(InputError, match=words):
         load_model(write(saved.with_name("changed.safetensors"), changed, numbers))
 
 

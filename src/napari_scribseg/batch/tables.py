@@ -71,11 +71,14 @@ def _read_text(file: Path) -> str:
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise InputError(f"{file.name}: it has {file.stat().st_size} bytes; that is no table of a cohort")
-        return file.read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"{file}: the table cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file.name}: it is not UTF-8 text; save the table as CSV in UTF-8") from error
+    if "\0" in text:
+        raise InputError(f"{file.name}: it holds the character NUL, which no text does; it is damaged or no table")
+    return text
 
 
 def _head(name: str, text: str) -> tuple[list[str], str]:

@@ -105,6 +105,8 @@ def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float
     """Axes in the order t, z, y, x, channels; those of length one are left out, unknown ones stand for planes."""
     if array.dtype.kind not in "biuf":
         raise InputError(f"{path.name}: it holds {array.dtype} values; real numbers are expected")
+    if len(axes) != array.ndim:
+        raise InputError(f"{path.name}: it declares the axes {axes}, but has {array.ndim}; one letter each is expected")
     keep = [a for a, n in zip(axes, array.shape, strict=True) if n > 1 or a in "YX"]
     array = array.reshape([n for a, n in zip(axes, array.shape, strict=True) if n > 1 or a in "YX"])
     for unknown in "QIR":
