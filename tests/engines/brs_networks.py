@@ -22,20 +22,23 @@ def discs(rng, shape=SHAPE, levels=(1.0,)):
 
 
 def disc_network(steps=60):
-    """A U-Net that was trained a little to find bright discs, from 0..1; dim ones it misses."""
+    """A U-Net that was trained a little to find bright discs, from 0..1; dim ones it misses.
+
+    In double precision: in single precision each machine would have another network, by the rounding of its own.
+    """
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    net = PlainUNet(PlainUNetConfig(in_channels=1, channels=(6, 12), patch=1)).train()
+    net = PlainUNet(PlainUNetConfig(in_channels=1, channels=(6, 12), patch=1)).double().train()
     optimizer = torch.optim.Adam(net.parameters(), 2e-2)
     for _ in range(steps):
         made = [discs(rng, levels=(1.0, 0.35)) for _ in range(4)]
-        x = torch.from_numpy(np.stack([v for v, _ in made]))[:, None]
-        y = torch.from_numpy(np.stack([t == 1 for _, t in made]).astype(np.float32))[:, None]
+        x = torch.from_numpy(np.stack([v for v, _ in made]))[:, None].double()
+        y = torch.from_numpy(np.stack([t == 1 for _, t in made]).astype(float))[:, None]
         loss = nn.functional.binary_cross_entropy_with_logits(net(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return net.eval()
+    return net.float().eval()
 
 
 class Levels(nn.Module):

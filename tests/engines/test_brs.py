@@ -13,6 +13,8 @@ from napari_scribseg.nets import save_model
 from napari_scribseg.session.cache import size_of
 from napari_scribseg.testing import check_engine
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 UNKNOWN = -1
 
 

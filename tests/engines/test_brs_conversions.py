@@ -13,6 +13,8 @@ from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, write_card
 from napari_scribseg.nets import save_model
 from napari_scribseg.session import Session, Volume
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
@@ -71,7 +73,7 @@ def model(tmp_path, monkeypatch):
 def test_a_semantic_network(model, kind):
     names = ("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus")
     card = ModelCard(normalisation="none", classes=names, ids=tuple(range(7)))
-    engine = kind(**model(Semantic, card), evaluations=60, seconds=600.0)
+    engine = kind(**model(Semantic, card), evaluations=60)
     image, truth = levels_picture()
     ids = np.asarray([0, 2, 6])
     state = engine.prepare(image, "cpu")
@@ -90,7 +92,7 @@ def test_a_semantic_network(model, kind):
 
 @pytest.mark.parametrize("kind", [BRS, FBRS])
 def test_a_saliency_network(model, kind):
-    engine = kind(**model(Saliency, ModelCard(normalisation="none")), evaluations=60, seconds=600.0)
+    engine = kind(**model(Saliency, ModelCard(normalisation="none")), evaluations=60)
     values, truth = discs(np.random.default_rng(5), levels=(1.0, 0.35))
     image = Image.from_array(values, (1.0, 1.0))
     state = engine.prepare(image, "cpu")

@@ -18,6 +18,8 @@ from napari_scribseg.engines.brs.loading import Loaded
 from napari_scribseg.engines.brs.probing import complete
 from napari_scribseg.nets import PlainUNet, PlainUNetConfig, save_model
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 PLAIN = ModelCard(normalisation="none")
 
 

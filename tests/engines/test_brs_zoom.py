@@ -22,6 +22,8 @@ LIGHT = BRSNetConfig(
     stem=4, growth=2, blocks=(1, 1, 1, 1), squeeze=(2,) * 4, skips=(4,) * 3, coarse=(8,) * 4, branch=(2,) * 3
 )
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
