@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from napari_scribseg.core import EngineInfo, InputError, silent
 from napari_scribseg.session import executor as executors
@@ -95,11 +95,7 @@ def inbox():
 
 def until(condition, inbox):
     """Empty the inbox until a condition holds."""
-    end = time.monotonic() + 60
-    while not condition():
-        inbox.run()
-        assert time.monotonic() < end
-        threading.Event().wait(0.002)
+    wait_for(condition, meanwhile=inbox.run)
 
 
 def test_strokes_reach_the_disk_while_an_engine_hangs(
@@ -137,10 +133,7 @@ def test_strokes_are_on_the_disk_before_an_engine_in_the_same_thread_ends(volume
 
     class Slow(engines["nearest"]):
         def segment(self, image, scribbles, state, report=silent):
-            end = time.monotonic() + 60
-            while not path.exists() and time.monotonic() < end:
-                threading.Event().wait(0.002)
-            seen.append(path.exists())
+            seen.append(wait_for(path.exists, "the strokes on the disk"))
             return super().segment(image, scribbles, state, report)
 
     Session(volume, Slow(), sidecar=path).draw(painted, 0)
@@ -155,14 +148,14 @@ def test_whatever_an_engine_raises_is_a_failure(volume, raising, engines, painte
     session.busy.connect(busy.append)
     future = session.draw(painted, 0)
     with pytest.raises(RuntimeError, match=f"the engine 'raising' raised {type(_RAISED[what]).__name__}"):
-        inbox.wait(future, 60)
+        inbox.wait(future, 120)
     until(lambda: not session.is_busy, inbox)
     assert busy == [True, False]
     assert len(failures) == 1
     with pytest.raises(RuntimeError, match="raised"):
-        inbox.wait(session.predict(0), 60)
+        inbox.wait(session.predict(0), 120)
     session.use(engines["nearest"]())
-    assert inbox.wait(session.draw(painted, 1), 60).final
+    assert inbox.wait(session.draw(painted, 1), 120).final
 
 
 def test_an_engine_in_the_same_thread_may_be_interrupted_by_the_user(volume, raising, engines, painted):
@@ -195,7 +188,7 @@ def test_a_job_that_hangs_is_left_behind(
     assert hung.cancelled()
     assert "left behind" in hints[0]
     session.use(engines["nearest"]())
-    assert inbox.wait(session.draw(painted, 1), 60).final
+    assert inbox.wait(session.draw(painted, 1), 120).final
     _LOOSE["now"].set()  # now it answers after all
     if isinstance(executor, ThreadPoolExecutor):
         executor.shutdown()
@@ -216,7 +209,7 @@ def test_strokes_of_the_meantime_are_answered_by_the_new_worker(
     assert _HUNG.acquire(timeout=60)
     session.cancel()
     session.use(engines["nearest"]())
-    assert inbox.wait(session.draw(painted, 2), 60).final
+    assert inbox.wait(session.draw(painted, 2), 120).final
 
 
 def test_a_question_that_hangs_is_left_behind(volume, hanging, engines, painted, executor, inbox, monkeypatch):
@@ -226,10 +219,10 @@ def test_a_question_that_hangs_is_left_behind(volume, hanging, engines, painted,
     assert _HUNG.acquire(timeout=60)
     session.cancel()
     with pytest.raises(CancelledError):
-        inbox.wait(asked, 60)
-    assert inbox.wait(session.draw(painted, 1), 60).final
+        inbox.wait(asked, 120)
+    assert inbox.wait(session.draw(painted, 1), 120).final
     _LOOSE["now"].set()
-    assert inbox.wait(session.draw(painted, 2), 60).final
+    assert inbox.wait(session.draw(painted, 2), 120).final
     assert not session.labels[0].any()
 
 
@@ -242,7 +235,7 @@ def test_a_job_that_ends_in_time_is_not_left_behind(volume, hanging, painted, in
     thread = worker._thread
     _LOOSE["now"].set()
     until(lambda: not session.is_busy, inbox)
-    assert inbox.wait(session.draw(painted, 1), 60).final
+    assert inbox.wait(session.draw(painted, 1), 120).final
     assert worker._thread is thread
     timers = [t for t in threading.enumerate() if isinstance(t, threading.Timer)]
     until(lambda: not any(t.is_alive() for t in timers), inbox)
@@ -262,13 +255,13 @@ def test_one_session_of_a_worker_leaves_its_own_job_only(volume, hanging, engine
     assert first.is_busy
     later = second.draw(painted, 1)
     first.cancel()
-    assert inbox.wait(later, 60).final  # the queue of the worker went on
+    assert inbox.wait(later, 120).final  # the queue of the worker went on
 
 
 def test_a_worker_that_was_shut_down(volume, engines, painted, inbox):
     worker = Worker()
     session = Session(volume, engines["nearest"](), executor=worker, deliver=inbox.deliver)
-    inbox.wait(session.draw(painted, 0), 60)
+    inbox.wait(session.draw(painted, 0), 120)
     worker.shutdown()
     with pytest.raises(RuntimeError, match="shut down"):
         session.draw(painted, 1).result()
