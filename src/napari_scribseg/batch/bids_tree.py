@@ -141,7 +141,7 @@ def _generators(out: Path) -> list[dict[str, Any]]:
         ours = [g for g in generators if g.get("Name") == _US]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(f"{file}: it cannot be read as a description of a BIDS data set ({error})") from error
     if not ours or len(ours) != len(generators):
         raise InputError(f"{file} is not by {_US}; a folder of its own is expected for the results")

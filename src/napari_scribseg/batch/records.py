@@ -86,7 +86,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """The record of an image; empty where there is none, or none that can be used."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     known = isinstance(record, dict) and record.get("format") == FORMAT and record.get("version") == VERSION
     return record if known else {}

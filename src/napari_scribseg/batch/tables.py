@@ -12,7 +12,7 @@ from pathlib import Path
 
 from napari_scribseg.batch.jobs import Job
 from napari_scribseg.core import InputError
-from napari_scribseg.io.volumes import PICTURES, TIFF, extension, stem
+from napari_scribseg.io.volumes import PICTURES, TIFF, check_regular, extension, stem
 
 __all__ = ["COLUMNS", "read_table"]
 
@@ -69,6 +69,8 @@ def read_table(path: str | PathLike[str], *, background: int | None = None, axis
 
 def _read_text(file: Path) -> str:
     try:
+        if file.exists():
+            check_regular(file)
         if file.stat().st_size > _MOST_BYTES:
             raise InputError(f"{file.name}: it has {file.stat().st_size} bytes; that is no table of a cohort")
         text = file.read_text(encoding="utf-8-sig")

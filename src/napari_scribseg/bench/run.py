@@ -148,7 +148,7 @@ def _check_settings(plan: Plan, out: Path, workers: int) -> None:
     if path.exists():
         try:
             before, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(settings)
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise InputError(f"{path} is damaged ({error}); give another folder") from error
         for name in (n for n in {**now, **before} if before.get(n) != now.get(n)):
             raise InputError(

@@ -56,7 +56,7 @@ class FeatureCache:
             if keys.shape != (len(rows), _KEY) or rows.ndim != 2 or not np.isfinite(rows).all():
                 return {}
             path.touch()  # used last now
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, RecursionError, SafetensorError) as error:
             log.debug("the features in %s are computed again: %s", path, error)
             return {}
         return dict(zip(map(tuple, keys.tolist()), rows, strict=True))

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from napari_scribseg.core import ClassTable, InputError, LabelClass
 from napari_scribseg.core.classes import MAX_ID, Color, default_color
 from napari_scribseg.io.atomic import write_files
-from napari_scribseg.io.volumes import extension, stem
+from napari_scribseg.io.volumes import check_regular, extension, stem
 
 __all__ = [
     "bids_path",
@@ -93,6 +93,8 @@ def read_classes(path: str | PathLike[str]) -> ClassTable:
     if kind not in (".tsv", ".txt", ".label"):
         raise InputError(f"{file.name}: a class table is a BIDS .tsv or an ITK-SNAP .txt or .label file")
     try:
+        if file.exists():
+            check_regular(file)
         if file.stat().st_size > _MOST_BYTES:
             raise InputError(f"{file.name}: it has {file.stat().st_size} bytes; that is no class table")
         text = file.read_text(encoding="utf-8-sig")

@@ -17,6 +17,7 @@ import numpy as np
 from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.io.atomic import replacing
+from napari_scribseg.io.volumes import check_regular
 from napari_scribseg.session.history import unpack
 from napari_scribseg.session.journal import KINDS, Entry, Patch, Recipe
 from napari_scribseg.session.rules import OVERLAPS
@@ -156,6 +157,8 @@ def read_with_volume(path: Path, volume: Volume | None) -> tuple[Snapshot, Volum
 
 def _read_arrays(path: Path) -> tuple[dict[str, Any], bytes]:
     """Header and pieces; nothing larger than the file is taken from memory."""
+    if path.exists():
+        check_regular(path)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if {m.filename for m in members} != _MEMBERS or len(members) != len(_MEMBERS):

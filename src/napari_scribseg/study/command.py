@@ -124,7 +124,7 @@ def _check_settings(out: Path, settings: dict[str, int]) -> None:
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else settings
     except OSError as error:
         raise InputError(f"{out} cannot be used ({error.strerror}); a folder for the results is expected") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}); give another folder") from error
     if before != settings:
         raise InputError(f"{out} holds a study with {before}, now it is {settings}; give another folder, or the same")

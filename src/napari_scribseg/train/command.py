@@ -274,7 +274,7 @@ def _config(text: str | None, network: str | None) -> dict[str, Any] | None:
         return {"in_channels": 6} if network == "efficient-unet" else None
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f'--config {text!r} is no JSON ({error}); such as {{"channels": [16, 32]}} is expected'
         ) from error
