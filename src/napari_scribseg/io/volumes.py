@@ -41,12 +41,12 @@ def check_regular(file: Path) -> None:
     Raises
     ------
     InputError
-        If there is no such file, or it is not a regular one.
+        If there is no such file, or it is neither a regular one nor a folder.
     """
     if not file.exists():
         raise InputError(f"there is no file {file}")
-    if not file.is_file():
-        raise InputError(f"{file.name}: it is a device, a pipe or a socket; a regular file is expected")
+    if not (file.is_file() or file.is_dir()):
+        raise InputError(f"{file} is a device, a pipe or a socket; a regular file is expected")
 
 
 def read_volume(path: str | PathLike[str], *, series: str | None = None, allow_outside: bool = False) -> LoadedVolume:
