@@ -66,7 +66,9 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scribbles:
-    """The seeds of every class on the grid of an image; read-only.
+    """The seeds of every class on the grid of an image, and labels that were there before them; read-only.
+
+    Evidence has ranks: seeds are forced; a prior is what seeds override, and where nothing contradicts it, it stays.
 
     Attributes
     ----------
@@ -76,30 +78,67 @@ class Scribbles:
         Number of classes K, those without a seed included.
     ids : tuple of int
         The label id of each class; 0..K-1 where none were given.
+    prior : ndarray of shape (\\*S), int32, or None
+        Class index of each voxel by labels that were propagated, loaded or drafted; -1 where there is none. It is
+        answered by every engine through :func:`napari_scribseg.numerics.prior.segment_with_prior`.
+    weight : ndarray of shape (\\*S), float32, or None
+        How much the prior counts at each voxel, in (0, 1]; 1 everywhere by default. Without a prior there is none.
     """
 
     seeds: NDArray[np.int32]
     n_classes: int
     ids: tuple[int, ...] = ()
+    prior: NDArray[np.int32] | None = None
+    weight: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        seeds = np.asarray(self.seeds)
-        if seeds.dtype.kind not in "iu":
-            raise InputError(f"seeds hold {seeds.dtype} values; integers are expected")
-        if seeds.size and (seeds.min() < UNKNOWN or seeds.max() >= self.n_classes):
-            raise InputError(
-                f"seeds reach from {seeds.min()} to {seeds.max()}; expected -1 (unknown) to {self.n_classes - 1}"
-            )
-        seeds = np.array(seeds, dtype=np.int32)
-        seeds.setflags(write=False)
+        seeds = self._class_indices(self.seeds, "seeds")
         ids = self.ids or tuple(range(self.n_classes))
         if len(ids) != self.n_classes or len(set(ids)) != len(ids):
             raise InputError(f"ids are {ids}; expected {self.n_classes} different label ids")
         object.__setattr__(self, "seeds", seeds)
         object.__setattr__(self, "ids", tuple(int(i) for i in ids))
+        if self.prior is not None:
+            object.__setattr__(self, "prior", self._class_indices(self.prior, "the prior"))
+            object.__setattr__(self, "weight", self._checked_weight())
+        elif self.weight is not None:
+            raise InputError("a weight was given without a prior; give the labels that it belongs to")
+
+    def _class_indices(self, given: ArrayLike, what: str) -> NDArray[np.int32]:
+        """A read-only copy."""
+        found = np.asarray(given)
+        hold, reach = ("hold", "reach") if what == "seeds" else ("holds", "reaches")
+        if found.dtype.kind not in "iu":
+            raise InputError(f"{what} {hold} {found.dtype} values; integers are expected")
+        if found.size and (found.min() < UNKNOWN or found.max() >= self.n_classes):
+            raise InputError(
+                f"{what} {reach} from {found.min()} to {found.max()}; expected -1 (unknown) to {self.n_classes - 1}"
+            )
+        if what != "seeds" and found.shape != self.seeds.shape:
+            raise InputError(f"{what} has shape {found.shape}; the seeds have {self.seeds.shape}")
+        found = np.array(found, dtype=np.int32)
+        found.setflags(write=False)
+        return found
+
+    def _checked_weight(self) -> NDArray[np.float32]:
+        """A read-only copy; ones where none was given."""
+        given = np.ones(self.seeds.shape, np.float32) if self.weight is None else np.array(self.weight, np.float32)
+        if given.shape != self.seeds.shape:
+            raise InputError(f"the weight of the prior has shape {given.shape}; the seeds have {self.seeds.shape}")
+        if not ((given > 0) & (given <= 1)).all():
+            raise InputError(f"the weight of the prior goes from {given.min()} to {given.max()}; (0, 1] is expected")
+        given.setflags(write=False)
+        return given
 
     @classmethod
-    def from_labels(cls, labels: ArrayLike, *, background: int | None = None) -> Scribbles:
+    def from_labels(
+        cls,
+        labels: ArrayLike,
+        *,
+        background: int | None = None,
+        prior: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+    ) -> Scribbles:
         """Read the scribbles off a painted label array.
 
         Parameters
@@ -108,27 +147,39 @@ class Scribbles:
             0 is unpainted, as in a napari labels layer; every other value is the id of a class.
         background : int, optional
             The id whose strokes mark the background: it becomes class 0, and its id in the result is 0.
+        prior : array_like of shape (\\*S), integer, optional
+            Label ids that were there before the strokes; 0 is the background, -1 is unknown.
+        weight : array_like of shape (\\*S), optional
+            How much they count, in (0, 1]; 1 by default.
 
         Raises
         ------
         InputError
-            If the array does not hold integers, or holds negative ids.
+            If an array does not hold integers, holds ids that are too small, or has another shape.
         """
         painted = np.asarray(labels)
         if painted.dtype.kind not in "iub":
             raise InputError(f"the painted labels hold {painted.dtype} values; integers are expected")
-        rows = painted[painted != 0]
-        present = [int(i) for i in np.unique(rows)]
+        present = [int(i) for i in np.unique(painted[painted != 0])]
         if present and present[0] < 0:
             raise InputError(f"the painted labels hold the id {present[0]}; ids from 1 are expected (0 is unpainted)")
-        if background in present:
-            present.remove(background)
-            present.insert(0, background)
+        ids = {0 if identity == background else identity: identity for identity in present}
+        known = None if prior is None else np.asarray(prior)
+        if known is not None:
+            if known.dtype.kind not in "iub":
+                raise InputError(f"the prior holds {known.dtype} values; integers are expected")
+            ids = {**{int(i): -1 for i in np.unique(known) if i != UNKNOWN}, **ids}
+            if min(ids, default=0) < 0:
+                raise InputError(f"the prior holds the id {min(ids)}; ids from 0 are expected, and -1 where unknown")
+        order = tuple(sorted(ids))
         seeds = np.full(painted.shape, UNKNOWN, dtype=np.int32)
-        for index, identity in enumerate(present):
-            seeds[painted == identity] = index
-        ids = tuple(0 if identity == background else identity for identity in present)
-        return cls(seeds, len(present), ids)
+        indices = None if known is None else np.full(known.shape, UNKNOWN, dtype=np.int32)
+        for index, identity in enumerate(order):
+            if ids[identity] != -1:
+                seeds[painted == ids[identity]] = index
+            if known is not None and indices is not None:
+                indices[known == identity] = index
+        return cls(seeds, len(order), order, indices, None if weight is None else np.asarray(weight))
 
     def add(self, stroke: Stroke) -> Scribbles:
         """These scribbles with one more stroke painted over them; a new object.
@@ -152,7 +203,12 @@ class Scribbles:
         """
         if self.n_classes != 1 or self.ids == (0,):
             return self
-        return Scribbles(np.where(self.seeds == 0, np.int32(1), np.int32(UNKNOWN)), 2, (0, *self.ids))
+        prior = None if self.prior is None else np.where(self.prior == 0, np.int32(1), np.int32(UNKNOWN))
+        return Scribbles(np.where(self.seeds == 0, np.int32(1), np.int32(UNKNOWN)), 2, (0, *self.ids), prior, self.weight)
+
+    def without_prior(self) -> Scribbles:
+        """The seeds alone."""
+        return replace(self, prior=None, weight=None)
 
     def to_ids(self, labels: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
         """Label ids for an array of class indices, in the smallest sufficient unsigned type."""
@@ -176,14 +232,16 @@ class Scribbles:
         Raises
         ------
         InputError
-            If the shapes differ, nothing is painted, fewer than two classes are, or there are too many classes.
+            If the shapes differ, nothing is painted, fewer than two classes are known, be it from the prior, or there
+            are too many classes.
         """
         if self.shape != tuple(shape):
             raise InputError(f"the scribbles have shape {self.shape}; the image has shape {tuple(shape)}")
         drawn = int(np.count_nonzero(self.counts))
         if drawn == 0:
             raise InputError("no strokes were given; paint at least one stroke for each of two classes")
-        if drawn == 1:
+        known = set() if self.prior is None else set(np.unique(self.prior).tolist()) - {UNKNOWN}
+        if drawn == 1 and not known - {int(np.argmax(self.counts))}:
             only = self.ids[int(np.argmax(self.counts))]
             raise InputError(
                 f"strokes of one class only (id {only}) were given; paint at least one stroke of a second class, "

@@ -1,0 +1,223 @@
+"""Labels that were there before the strokes: what an engine is told of them, and what of its answer counts.
+
+A stroke on labels that are there is a correction. The engine gets the strokes and, as weak seeds, the interiors of the
+labels that they leave alone; of its answer counts what the strokes set off, everything else stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_scribseg.core import Engine, Image, Report, Scribbles, Segmentation, silent
+
+__all__ = ["interior", "segment_with_prior"]
+
+RIM = 1.5  # width, in finest pixels, of the line of seeds along an eroded border
+GRID = 8  # one seed in this many rows and columns inside of it
+MARGIN = 2.0  # finest pixels by which the labels are eroded: their border is what strokes correct first
+REACH = 1.5  # finest pixels around a stroke within which labels that it contradicts are doubted, and
+DEPTHS = 1.0  # as many times the stroke's depth in the region that it contradicts
+FARTHEST = 2.0  # reaches from a stroke within which it changes labels
+STAYS = "labels that no stroke contradicts stay"
+
+
+def interior(region: NDArray[np.bool_], spacing: tuple[float, ...], margin: float) -> NDArray[np.bool_]:
+    """The line along the border eroded by ``margin``, and a loose grid inside of it, for each part of a region.
+
+    Parameters
+    ----------
+    region : ndarray of shape (H, W), bool
+    spacing : tuple of 2 float
+        Size of a pixel.
+    margin : float
+        In the unit of ``spacing``; of a part that is thinner, half of its own thickness.
+
+    Returns
+    -------
+    ndarray of shape (H, W), bool
+    """
+    chosen = np.zeros(region.shape, bool)
+    for box in ndimage.find_objects(region.astype(np.uint8)):
+        rows, columns = (slice(max(side.start - 1, 0), side.stop + 1) for side in box)
+        part = region[rows, columns]
+        depth = _depth(part, spacing)
+        parts, n_parts = ndimage.label(part)
+        deepest = np.concatenate([[0.0], ndimage.maximum(depth, parts, np.arange(1, n_parts + 1))])
+        limit = np.minimum(margin, deepest / 2)[parts]
+        grid = np.zeros(region.shape, bool)
+        grid[::GRID, ::GRID] = True
+        line = depth < limit + RIM * min(spacing)
+        chosen[rows, columns] = part & (depth >= limit) & (line | grid[rows, columns])
+    return chosen
+
+
+def segment_with_prior(
+    engine: Engine[Any], image: Image, scribbles: Scribbles, state: Any, report: Report = silent
+) -> Segmentation[Any]:
+    """The answer of any engine to strokes on labels that are there already; without a prior, ``engine.segment``.
+
+    The engine is asked about the strokes and weak seeds inside the labels. A stroke takes from the labels that it
+    contradicts the connected pixels that the engine gives it, within a distance that grows with how deep it lies in
+    them. Every stroke pixel has its class, every other pixel keeps its label.
+
+    Parameters
+    ----------
+    engine : Engine
+    image : Image
+    scribbles : Scribbles
+        Strokes of one class are enough where the prior has another one.
+    state : Any
+        As for :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
+    report : Report
+
+    Returns
+    -------
+    Segmentation
+        Of all classes of ``scribbles``.
+
+    Raises
+    ------
+    InputError, Cancelled
+        As the engine's own method.
+    """
+    if scribbles.prior is None:
+        return engine.segment(image, scribbles, state, report)
+    scribbles.require(image.shape)
+    change = _Change.of(scribbles, scribbles.prior, image.spacing)
+    asked = change.question(engine.info.max_classes)
+    if asked is None:
+        report(1.0)
+        return change.limit(None, None, state)
+
+    def tell(fraction: float, preview: Segmentation[object] | None = None) -> None:
+        report(fraction, None if preview is None else change.limit(preview, asked, preview.state))
+
+    answer = engine.segment(image, asked, state, tell)
+    return change.limit(answer, asked, answer.state)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Change:
+    """What strokes may change of a prior.
+
+    Attributes
+    ----------
+    scribbles : Scribbles
+    prior : ndarray of shape (H, W), int32
+        Theirs.
+    spacing : tuple of float
+    against : ndarray of shape (H, W), bool
+        The stroke pixels that contradict it.
+    doubt : ndarray of shape (H, W), float32
+        Distance to strokes that contradict the label of a pixel, in their reach; infinite where none does.
+    """
+
+    scribbles: Scribbles
+    prior: NDArray[np.int32]
+    spacing: tuple[float, ...]
+    against: NDArray[np.bool_]
+    doubt: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, scribbles: Scribbles, prior: NDArray[np.int32], spacing: tuple[float, ...]) -> _Change:
+        """From strokes on a prior."""
+        against = (scribbles.seeds >= 0) & (prior >= 0) & (scribbles.seeds != prior)
+        doubt = np.full(scribbles.shape, np.inf, np.float32)
+        for k in np.unique(prior[against]):
+            region = prior == k
+            distance, nearest = ndimage.distance_transform_edt(
+                ~(against & region), sampling=spacing, return_indices=True
+            )
+            reach = REACH * min(spacing) + DEPTHS * _depth(region, spacing)
+            weight = scribbles.weight[region] if scribbles.weight is not None else 1
+            doubt[region] = (distance / reach[tuple(nearest)])[region] * weight
+        return cls(scribbles, prior, spacing, against, doubt)
+
+    def question(self, most: int) -> Scribbles | None:
+        """What an engine of so many classes is asked; None where there is nothing to find out."""
+        if not self.against.any() and (self.prior >= 0).all():
+            return None
+        seeds = self._weak_seeds()
+        drawn = np.flatnonzero(self.scribbles.counts)
+        others = np.setdiff1d(seeds[seeds >= 0], drawn)
+        if len(drawn) + len(others) < 2:
+            return None
+        own = max(most - len(drawn), 0)
+        kept = np.sort([*drawn, *others[:own]])
+        place = np.full(self.scribbles.n_classes + 1, -1, np.int32)
+        if own:  # a class that no stroke was painted of can only lose: those that the engine has no room for go together
+            place[others] = np.searchsorted(kept, others[:own][-1:])
+        place[kept] = np.arange(len(kept))
+        return Scribbles(place[seeds], len(kept), tuple(self.scribbles.ids[k] for k in kept))
+
+    def _weak_seeds(self) -> NDArray[np.int32]:
+        """The strokes, and seeds inside the regions of the prior, but for where strokes raise a doubt."""
+        seeds: NDArray[np.int32] = self.scribbles.seeds.copy()
+        finest = min(self.spacing)
+        certain = self.doubt > 1
+        if self.against.any():
+            certain &= ndimage.distance_transform_edt(~self.against, sampling=self.spacing) > REACH * finest
+        for k in np.unique(self.prior[self.prior >= 0]):
+            inside = interior(self.prior == k, self.spacing, MARGIN * finest) & (seeds < 0)
+            seeds[inside & certain] = k
+        return seeds
+
+    def limit(self, answer: Segmentation[Any] | None, asked: Scribbles | None, state: Any) -> Segmentation[Any]:
+        """The answer as far as the strokes set it off, and the prior elsewhere; without an answer, the strokes alone.
+
+        Probabilities are the engine's where it has the same most probable class.
+        """
+        found, notes = self.prior, (STAYS,)
+        outlines = answer is not None and answer.outlines
+        hard = self.scribbles.seeds >= 0
+        if answer is not None and asked is not None:
+            index = [self.scribbles.ids.index(i) for i in asked.ids]
+            found = np.asarray(index, np.int32)[answer.labels]
+            notes = (*answer.notes, STAYS)
+        labels = np.where(self.prior >= 0, self.prior, found)
+        if not outlines:
+            found = np.where(hard, self.scribbles.seeds, found)
+        for k in np.unique(self.scribbles.seeds[self.against]):
+            labels[self._taken(k, found == k, outlines)] = k
+        if not outlines:
+            labels[hard] = self.scribbles.seeds[hard]
+        return Segmentation(self._certain(labels, answer, asked), state, notes, outlines, answer and answer.curve)
+
+    def _taken(self, k: int, found: NDArray[np.bool_], outlines: bool) -> NDArray[np.bool_]:
+        """What a class takes from those that its strokes contradict: connected parts of what was found for it.
+
+        A part begins at a stroke; that of a rough outline, whose own pixels may lie outside, only near one.
+        """
+        start = self.against & (self.scribbles.seeds == k)
+        loses = np.isin(self.prior, np.unique(self.prior[start])) & (self.doubt <= FARTHEST)
+        parts, n_parts = ndimage.label(found & ((loses & (self.prior != k)) | (self.prior < 0)))
+        begun = np.zeros(n_parts + 1, bool)
+        begun[parts[self.doubt <= 1 if outlines else start]] = True
+        begun[0] = False
+        taken: NDArray[np.bool_] = begun[parts]
+        return taken
+
+    def _certain(
+        self, labels: NDArray[np.int32], answer: Segmentation[Any] | None, asked: Scribbles | None
+    ) -> NDArray[np.float32]:
+        """Probabilities whose most probable class is that of ``labels``, shape (K, H, W)."""
+        made = np.zeros((self.scribbles.n_classes, *labels.shape), np.float32)
+        np.put_along_axis(made, labels[np.newaxis], 1, axis=0)
+        if answer is not None and asked is not None:
+            index = np.asarray([self.scribbles.ids.index(i) for i in asked.ids])
+            same = index[answer.labels] == labels
+            for k, probability in zip(index, answer.probabilities, strict=True):
+                made[k][same] = probability[same]
+        return made
+
+
+def _depth(region: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float64]:
+    """Distance to the border of a region, which the border of the image is not."""
+    padded = np.pad(region, 1, mode="edge")
+    depth: NDArray[np.float64] = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1]
+    return depth
