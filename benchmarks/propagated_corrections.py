@@ -24,7 +24,9 @@ WORSE = 0.01
 def mean_dice(labels: np.ndarray, truth: np.ndarray) -> float:
     """Mean Dice over the classes, without the background, that are in one of both."""
     scores = [
-        2 * np.count_nonzero((labels == k) & (truth == k)) / (np.count_nonzero(labels == k) + np.count_nonzero(truth == k))
+        2
+        * np.count_nonzero((labels == k) & (truth == k))
+        / (np.count_nonzero(labels == k) + np.count_nonzero(truth == k))
         for k in np.union1d(labels, truth)
         if k != 0
     ]

@@ -88,11 +88,18 @@ def test_it_stops_before_an_accepted_plane(session, ball):
     assert not session.labels[14].any()
 
 
-def test_a_correction_replaces_what_was_carried_there(session, ball):
+@pytest.mark.parametrize("overlap", ["keep", "overwrite"])
+def test_a_stroke_corrects_what_was_carried_there(session, ball, overlap):
     session.propagate(10, 12)
-    session.overlap = "keep"
-    session.draw(np.where(strokes_for(ball[1][12]) != 0, 3 - strokes_for(ball[1][12]), 0), 12)
-    assert ((session.labels[12] == 2) == ~ball[1][12]).mean() > 0.99
+    session.overlap = overlap
+    carried = session.labels[12].copy()
+    stroke = np.zeros((64, 64), np.uint8)
+    stroke[4:7, 50:60] = 3
+    session.draw(stroke, 12)
+    changed = session.labels[12] != carried
+    assert (session.labels[12][stroke == 3] == 3).all()
+    assert (session.labels[12][changed] == 3).all()
+    assert ((session.labels[12] == 2) == ball[1][12]).mean() > 0.99
 
 
 def test_what_cannot_be_carried(session, engines):

@@ -204,7 +204,9 @@ class Scribbles:
         if self.n_classes != 1 or self.ids == (0,):
             return self
         prior = None if self.prior is None else np.where(self.prior == 0, np.int32(1), np.int32(UNKNOWN))
-        return Scribbles(np.where(self.seeds == 0, np.int32(1), np.int32(UNKNOWN)), 2, (0, *self.ids), prior, self.weight)
+        return Scribbles(
+            np.where(self.seeds == 0, np.int32(1), np.int32(UNKNOWN)), 2, (0, *self.ids), prior, self.weight
+        )
 
     def without_prior(self) -> Scribbles:
         """The seeds alone."""

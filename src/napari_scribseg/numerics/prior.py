@@ -114,7 +114,9 @@ class _Change:
     against : ndarray of shape (H, W), bool
         The stroke pixels that contradict it.
     doubt : ndarray of shape (H, W), float32
-        Distance to strokes that contradict the label of a pixel, in their reach; infinite where none does.
+        Distance to strokes that contradict the label of a pixel, in their reach; infinite where none does. It grows
+        with how deep they lie in the region and, of a class that the prior does not know on its background, with their
+        own extent: who labelled the image before may not have looked for that class.
     """
 
     scribbles: Scribbles
@@ -128,12 +130,15 @@ class _Change:
         """From strokes on a prior."""
         against = (scribbles.seeds >= 0) & (prior >= 0) & (scribbles.seeds != prior)
         doubt = np.full(scribbles.shape, np.inf, np.float32)
+        new = against & ~np.isin(scribbles.seeds, np.unique(prior))
+        extents = _extents(new, spacing)
         for k in np.unique(prior[against]):
             region = prior == k
             distance, nearest = ndimage.distance_transform_edt(
                 ~(against & region), sampling=spacing, return_indices=True
             )
             reach = REACH * min(spacing) + DEPTHS * _depth(region, spacing)
+            reach += extents if scribbles.ids[k] == 0 else 0
             weight = scribbles.weight[region] if scribbles.weight is not None else 1
             doubt[region] = (distance / reach[tuple(nearest)])[region] * weight
         return cls(scribbles, prior, spacing, against, doubt)
@@ -150,7 +155,9 @@ class _Change:
         own = max(most - len(drawn), 0)
         kept = np.sort([*drawn, *others[:own]])
         place = np.full(self.scribbles.n_classes + 1, -1, np.int32)
-        if own:  # a class that no stroke was painted of can only lose: those that the engine has no room for go together
+        if (
+            own
+        ):  # a class that no stroke was painted of can only lose: those that the engine has no room for go together
             place[others] = np.searchsorted(kept, others[:own][-1:])
         place[kept] = np.arange(len(kept))
         return Scribbles(place[seeds], len(kept), tuple(self.scribbles.ids[k] for k in kept))
@@ -172,13 +179,13 @@ class _Change:
 
         Probabilities are the engine's where it has the same most probable class.
         """
-        found, notes = self.prior, (STAYS,)
+        found, curve = self.prior, None
         outlines = answer is not None and answer.outlines
         hard = self.scribbles.seeds >= 0
         if answer is not None and asked is not None:
             index = [self.scribbles.ids.index(i) for i in asked.ids]
             found = np.asarray(index, np.int32)[answer.labels]
-            notes = (*answer.notes, STAYS)
+            curve = answer.curve
         labels = np.where(self.prior >= 0, self.prior, found)
         if not outlines:
             found = np.where(hard, self.scribbles.seeds, found)
@@ -186,7 +193,8 @@ class _Change:
             labels[self._taken(k, found == k, outlines)] = k
         if not outlines:
             labels[hard] = self.scribbles.seeds[hard]
-        return Segmentation(self._certain(labels, answer, asked), state, notes, outlines, answer and answer.curve)
+        notes = (*(() if answer is None else answer.notes), STAYS)
+        return Segmentation(self._certain(labels, answer, asked), state, notes, outlines, curve)
 
     def _taken(self, k: int, found: NDArray[np.bool_], outlines: bool) -> NDArray[np.bool_]:
         """What a class takes from those that its strokes contradict: connected parts of what was found for it.
@@ -221,3 +229,12 @@ def _depth(region: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.
     padded = np.pad(region, 1, mode="edge")
     depth: NDArray[np.float64] = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1]
     return depth
+
+
+def _extents(strokes: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float64]:
+    """At each stroke pixel, the diagonal of the box around its stroke; 0 elsewhere."""
+    parts, _ = ndimage.label(strokes, np.ones((3, 3)))
+    boxes = ndimage.find_objects(parts)
+    sides = [[(side.stop - side.start) * size for side, size in zip(box, spacing, strict=True)] for box in boxes]
+    diagonals: NDArray[np.float64] = np.asarray([0.0, *(float(np.hypot(*pair)) for pair in sides)])
+    return diagonals[parts]

@@ -20,7 +20,7 @@ from napari_scribseg.session.volume import Plane
 __all__ = ["Canvas", "blank"]
 
 LARGE = 4 << 20  # bytes
-Below = Literal["underlay", "found"]
+Below = Literal["underlay", "found", "prior"]
 
 
 class Canvas:
@@ -138,10 +138,13 @@ class Canvas:
         return self._remember("found", plane, None)
 
     def _remember(self, kind: Below, plane: Plane, labels: NDArray[Any] | None) -> list[Change]:
-        before = self._below.get((kind, plane))
         after: bytes | None = None
         if labels is not None:
             after = pack(labels.astype(np.uint16)) if labels.any() else b""
+        return self._replace(kind, plane, after)
+
+    def _replace(self, kind: Below, plane: Plane, after: bytes | None) -> list[Change]:
+        before = self._below.get((kind, plane))
         self._set_below(kind, plane, after)
         return [] if before == after else [ValueChange(kind, plane, before, after)]
 
@@ -150,6 +153,17 @@ class Canvas:
             self._below.pop((kind, plane), None)
         else:
             self._below[kind, plane] = packed
+
+    def prior(self, plane: Plane) -> bytes | None:
+        """What strokes on a plane correct, packed int32 ids, -1 where unknown; empty where there was nothing.
+
+        None where no stroke was answered since something else than strokes was written there.
+        """
+        return self._below.get(("prior", plane))
+
+    def set_prior(self, plane: Plane, packed: bytes | None) -> list[Change]:
+        """Remember what strokes on a plane correct, or forget it (None); returns the change, if any."""
+        return self._replace("prior", plane, packed)
 
     def paint(self, plane: Plane, painted: NDArray[Any]) -> list[Change]:
         """Make ``painted`` the strokes of a plane; returns the change, if any."""

@@ -57,7 +57,7 @@ class Desk:
         drawn = {other: _ids(values) for other, values in strokes.items()}
         self._session.classes = state.classes.with_ids(sorted(set().union(*drawn.values())))
         if live:
-            enough = suffice(drawn[plane], state.engine.info, state.classes.background)
+            enough = suffice(drawn[plane], state.engine.info, state.classes.background, state.prior(plane))
             return self._runner.ask(plane, strokes[plane], None) if enough else _done(None)
         changes = [change for other, values in strokes.items() for change in canvas.paint(other, values)]
         newest = state.history.top
@@ -74,7 +74,7 @@ class Desk:
         self, plane: Plane, strokes: NDArray[Any], drawn: tuple[int, ...], step: Step, *, demand: bool
     ) -> Future[Any]:
         info = self._state.engine.info
-        if suffice(drawn, info, self._state.classes.background):
+        if suffice(drawn, info, self._state.classes.background, self._state.prior(plane)):
             return self._runner.ask(plane, strokes, step)
         self._runner.stop(plane)
         self._runner.resolve(step, plane)
@@ -102,6 +102,7 @@ class Desk:
         if found is not None:
             changes += self._state.write(plane, found)
             changes += canvas.forget_found(plane) + canvas.set_underlay(plane, None)
+        changes += canvas.set_prior(plane, None)
         self._finish("clear", plane, changes)
         return True
 
@@ -118,7 +119,10 @@ class Desk:
         array = self._state.canvas.labels
         found = self._state.canvas.committed(plane)
         changes = self._state.write(plane, values)
-        self._finish("edit", plane, [*self._state.canvas.keep_found(plane, found), *changes] if changes else [])
+        if changes:
+            changes = [*self._state.canvas.keep_found(plane, found), *changes]
+            changes += self._state.canvas.set_prior(plane, None)
+        self._finish("edit", plane, changes)
         if array is not self._state.canvas.labels:
             self._session.changed.emit()
         return True
@@ -140,6 +144,8 @@ class Desk:
             self._session.hint.emit(f"{plane} is still being computed; accept it when its result is there")
             return False
         changes = self._state.canvas.accept(plane, accepted)
+        if changes and not accepted:
+            changes += self._state.canvas.set_prior(plane, None)
         if changes:
             history = self._state.history
             entry = self._state.entry("accept" if accepted else "reopen", plane)

@@ -22,7 +22,7 @@ MAX_BYTES = 64 << 20
 
 
 def pack(array: NDArray[Any]) -> bytes:
-    """The elements of an unsigned integer array, row by row, little endian, zlib-compressed."""
+    """The elements of an integer array, row by row, little endian, zlib-compressed."""
     return zlib.compress(array.astype(array.dtype.newbyteorder("<")).tobytes(), level=1)
 
 
@@ -82,9 +82,9 @@ class ArrayChange:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValueChange:
-    """A plane's acceptance (bool), or what it held before a result or an edit (bytes or None), before and after."""
+    """A plane's acceptance (bool), or what it held before something came (bytes or None), before and after."""
 
-    kind: Literal["accepted", "underlay", "found"]
+    kind: Literal["accepted", "underlay", "found", "prior"]
     plane: Plane
     before: Any
     after: Any

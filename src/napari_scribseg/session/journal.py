@@ -34,6 +34,8 @@ class Recipe:
         The device asked for.
     checksum : int
         CRC-32 of the image that the engine saw.
+    carried : bool
+        Whether its seeds were carried on from the plane before it, and not painted.
     """
 
     engine: int
@@ -43,6 +45,7 @@ class Recipe:
     background: int | None
     device: str
     checksum: int
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +80,8 @@ class Entry:
         The painted ids that the engine was given; for ``run``.
     recipe : Recipe or None
         The engine's settings; for ``run``.
+    prior : Patch or None
+        The labels of the plane that the strokes corrected, -1 where unknown; for ``run``, None where there were none.
     """
 
     sequence: int
@@ -85,3 +90,4 @@ class Entry:
     labels: Patch | None = None
     seeds: Patch | None = None
     recipe: Recipe | None = None
+    prior: Patch | None = None

@@ -91,6 +91,8 @@ def _again(state: State, entry: Entry, seeds: Patch, recipe: Recipe, memory: _Me
     painted = np.zeros(state.volume.plane_shape(plane), np.uint16)
     painted[seeds.region] = unpack(seeds.values, seeds.shape, seeds.dtype)
     job = Job(plane, 0, memory.engines[recipe.engine], recipe.device, painted, recipe.background)
+    if entry.prior is not None:
+        job.prior = unpack(entry.prior.values, entry.prior.shape, entry.prior.dtype)
     job.prepared = memory.prepared.get(key, MISSING)
     if recipe.warm:
         job.warm = memory.warm[key]
@@ -116,4 +118,4 @@ def _again(state: State, entry: Entry, seeds: Patch, recipe: Recipe, memory: _Me
     )  # fmt: skip
     change: ArrayChange | None = canvas.write(plane, merged)[1]
     patch = None if change is None else Patch(change.region, change.after, change.dtype)
-    return Entry(entry.sequence, entry.kind, plane, patch, seeds, recipe)
+    return dataclasses.replace(entry, labels=patch)

@@ -19,10 +19,16 @@ __all__ = ["OVERLAPS", "check_segmentation", "combine", "suffice", "to_label_ids
 OVERLAPS = ("overwrite", "keep")
 
 
-def suffice(drawn: Collection[int], info: EngineInfo, background: int | None) -> bool:
-    """Whether an engine can work with strokes of these ids, and no more of them than it takes."""
-    alone = len(drawn) == 1 and info.min_classes == 1 and background not in drawn
-    return alone or 2 <= len(drawn) <= info.max_classes
+def suffice(
+    drawn: Collection[int], info: EngineInfo, background: int | None, prior: NDArray[np.int32] | None = None
+) -> bool:
+    """Whether an engine can work with strokes of these ids on these labels, and no more of them than it takes."""
+    if len(drawn) != 1:
+        return 2 <= len(drawn) <= info.max_classes
+    (only,) = drawn
+    if prior is not None and bool(((prior >= 0) & (prior != (0 if only == background else only))).any()):
+        return True
+    return info.min_classes == 1 and only != background
 
 
 def combine(

@@ -238,6 +238,8 @@ class Runner:
         job.warm = self.cache.get(("warm", job.plane, job.device, key), MISSING)
         if job.prepared is MISSING:
             job.warm = MISSING
+        if not isinstance(job.owner, Propagation):
+            job.prior = self._state.prior(job.plane)
 
     # in the worker
 
@@ -315,7 +317,8 @@ class Runner:
             if plane in step.waiting and self._history.newest(plane) is step and plane not in self._canvas.accepted:
                 painted = self._canvas.strokes.get(plane)
                 drawn = {int(i) for i in np.unique(painted[painted != 0])}
-                if suffice(drawn, self._state.engine.info, self._state.classes.background):
+                prior = self._state.prior(plane)
+                if suffice(drawn, self._state.engine.info, self._state.classes.background, prior):
                     self.ask(plane, painted, step, again=True)
                     return True
                 self.resolve(step, plane)
@@ -328,15 +331,20 @@ class Runner:
         changes = self._canvas.keep_found(plane, self._canvas.committed(plane))
         if self._canvas.underlay(plane) is None:
             changes += self._canvas.set_underlay(plane, self._canvas.committed(plane))
+        carried = isinstance(job.owner, Propagation)
+        prior = None if carried else self._packed_prior(job)
+        changes += self._canvas.set_prior(plane, prior)
         region, change = self._canvas.write(plane, merged)
         changes += [] if change is None else [change]
         painted = outcome.painted if outcome.painted is not None else job.painted
-        seeds = Patch((slice(0, painted.shape[0]), slice(0, painted.shape[1])), pack(painted), painted.dtype.name)
+        whole = slice(0, painted.shape[0]), slice(0, painted.shape[1])
+        seeds = Patch(whole, pack(painted), painted.dtype.name)
         recipe = Recipe(
             state.engine_index(job.engine), job.warm is not MISSING, state.overlap, state.locked_values,
-            job.background, job.device, outcome.checksum,
+            job.background, job.device, outcome.checksum, carried,
         )  # fmt: skip
-        entry = state.entry("run", plane, change, seeds=seeds, recipe=recipe)
+        corrected = Patch(whole, prior, "int32") if prior else None
+        entry = state.entry("run", plane, change, seeds=seeds, recipe=recipe, prior=corrected)
         owner = job.owner
         step = owner.step if isinstance(owner, Propagation) else owner
         step.waiting.discard(plane)
@@ -352,6 +360,13 @@ class Runner:
         if isinstance(owner, Propagation):
             owner.step = step
             owner.landed(update)
+
+    def _packed_prior(self, job: Job) -> bytes:
+        """What the strokes of a job corrected, as the canvas keeps it."""
+        held = self._canvas.prior(job.plane)
+        if held is not None:
+            return held
+        return b"" if job.prior is None else pack(job.prior)
 
     def _combined(self, job: Job, answer: Answer) -> Any:
         current = self._canvas.committed(job.plane)

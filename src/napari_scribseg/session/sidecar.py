@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
 from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.scribbles import UNKNOWN
 from napari_scribseg.io.atomic import replacing
 from napari_scribseg.io.volumes import check_regular
 from napari_scribseg.session.history import unpack
@@ -28,7 +30,7 @@ from napari_scribseg.session.volume import Plane, Volume
 __all__ = ["FORMAT", "VERSION", "Writer", "read", "read_with_volume", "write"]
 
 FORMAT = "napari-scribseg session"
-VERSION = 1
+VERSION = 2  # since 2, runs tell what their strokes corrected, and whether they were carried on
 _MEMBERS = {"header.npy", "pieces.npy"}
 
 
@@ -38,12 +40,15 @@ class _Pieces:
     def __init__(self, data: bytes = b"") -> None:
         self._parts: list[bytes] = []
         self._size = 0
+        self._places: dict[bytes, list[int]] = {}
         self._data = memoryview(data)
 
     def add(self, piece: bytes) -> list[int]:
-        self._parts.append(piece)
-        self._size += len(piece)
-        return [self._size - len(piece), len(piece)]
+        if piece not in self._places:  # all strokes on a plane correct the same labels
+            self._parts.append(piece)
+            self._places[piece] = [self._size, len(piece)]
+            self._size += len(piece)
+        return self._places[piece]
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -237,7 +242,9 @@ def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
             recipe.background,
             recipe.device,
             recipe.checksum,
+            recipe.carried,
         ],
+        _patch_out(entry.prior, pieces),
     ]
 
 
@@ -269,6 +276,8 @@ def _snapshot(header: dict[str, Any], pieces: _Pieces) -> Snapshot:
         base=tuple((_plane_in(p, shape), _required(_patch_in(b, p, pieces, shape))) for p, b in header["base"]),
         entries=tuple(_entry_in(entry, pieces, shape, len(engines) - 1) for entry in header["entries"]),
     )
+    if int(header["version"]) == 1:
+        snapshot = replace(snapshot, entries=tuple(_told_carried(e, snapshot.strokes) for e in snapshot.entries))
     _check_lineage(snapshot.entries)
     return snapshot
 
@@ -300,7 +309,13 @@ def _plane_in(found: Any, shape: tuple[int, ...]) -> Plane:
     return plane
 
 
-def _patch_in(found: Any, plane_found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> Patch | None:
+def _patch_in(
+    found: Any,
+    plane_found: Any,
+    pieces: _Pieces,
+    shape: tuple[int, ...],
+    dtypes: tuple[str, ...] = ("uint8", "uint16"),
+) -> Patch | None:
     if found is None:
         return None
     plane = _plane_in(plane_found, shape)
@@ -308,7 +323,7 @@ def _patch_in(found: Any, plane_found: Any, pieces: _Pieces, shape: tuple[int, .
     height, width = shape[plane.displayed[0]], shape[plane.displayed[1]]
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
         raise ValueError(f"rows {top} to {bottom} and columns {left} to {right} lie outside {height} x {width}")
-    if found[4] not in ("uint8", "uint16"):
+    if found[4] not in dtypes:
         raise ValueError(f"values of type {found[4]}")
     patch = Patch((slice(top, bottom), slice(left, right)), pieces.get(int(found[5]), int(found[6])), found[4])
     unpack(patch.values, patch.shape, patch.dtype)
@@ -322,12 +337,12 @@ def _required(patch: Patch | None) -> Patch:
 
 
 def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
-    sequence, kind, plane, labels, seeds, recipe = found
+    sequence, kind, plane, labels, seeds, recipe, *more = found
     if kind not in KINDS or (kind == "run") != (seeds is not None and recipe is not None):
         raise ValueError(f"an entry of the kind {kind!r} that is not complete")
     made = None
     if recipe is not None:
-        engine, warm, overlap, locked, background, device, checksum = recipe
+        engine, warm, overlap, locked, background, device, checksum, *carried = recipe
         if not 0 <= int(engine) < n_engines:
             raise ValueError(f"engine {engine} of {n_engines}")
         if background is not None and not 1 <= int(background) <= MAX_ID:
@@ -340,10 +355,36 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
             background,
             _text(device),
             int(checksum),
+            *(bool(c) for c in carried),
         )
     where = _plane_in(plane, shape)
     patches = [_patch_in(found, plane, pieces, shape) for found in (labels, seeds)]
-    return Entry(int(sequence), kind, where, patches[0], patches[1], made)
+    return Entry(
+        int(sequence), kind, where, patches[0], patches[1], made, *(_prior_in(p, plane, pieces, shape) for p in more)
+    )
+
+
+def _prior_in(found: Any, plane_found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> Patch | None:
+    """The labels of a whole plane that strokes corrected."""
+    patch = _patch_in(found, plane_found, pieces, shape, ("int32",))
+    if patch is None:
+        return None
+    plane = _plane_in(plane_found, shape)
+    if patch.shape != (shape[plane.displayed[0]], shape[plane.displayed[1]]):
+        raise ValueError(f"corrected labels of shape {patch.shape}")
+    values = unpack(patch.values, patch.shape, patch.dtype)
+    if values.min() < UNKNOWN or values.max() > MAX_ID:
+        raise ValueError(f"corrected labels from {values.min()} to {values.max()}")
+    return patch
+
+
+def _told_carried(entry: Entry, strokes: StrokeStore) -> Entry:
+    """An entry of a file that does not tell whether its seeds were carried on: they were, where they are no strokes."""
+    if entry.recipe is None or entry.seeds is None:
+        return entry
+    seeds = unpack(entry.seeds.values, entry.seeds.shape, entry.seeds.dtype)
+    carried = bool(((strokes.get(entry.plane)[entry.seeds.region] == 0) & (seeds != 0)).any())
+    return replace(entry, recipe=replace(entry.recipe, carried=carried))
 
 
 def _check_lineage(entries: tuple[Entry, ...]) -> None:

@@ -12,9 +12,9 @@ from napari_scribseg.core.classes import MAX_ID, ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.registry import get_engine
-from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.core.scribbles import UNKNOWN, Scribbles
 from napari_scribseg.session.canvas import Canvas
-from napari_scribseg.session.history import ArrayChange, Change, History, pack
+from napari_scribseg.session.history import ArrayChange, Change, History, pack, unpack
 from napari_scribseg.session.journal import Entry, Kind, Patch
 from napari_scribseg.session.rules import OVERLAPS, combine
 from napari_scribseg.session.volume import Plane, Volume
@@ -105,6 +105,30 @@ class State:
                 self.classes = taken.with_ids([free]).as_background(free)
             ids[ids.index(0)] = self.classes.background or 0
         return np.asarray([*ids, 0])[scribbles.seeds]
+
+    def prior(self, plane: Plane) -> NDArray[np.int32] | None:
+        """The labels that strokes on a plane correct, shape (H, W), -1 where unknown; None where there are none.
+
+        They are what the plane held before its first stroke since something else than strokes was written there: by a
+        propagation, an edit, or by whoever made the labels that the session began with; and what it held when it was
+        reopened. Where it was only written through planes that cross it, nothing is known of its other voxels.
+        """
+        held = self.canvas.prior(plane)
+        if held is not None:
+            return unpack(held, self.volume.plane_shape(plane), "int32") if held else None
+        labels = self.canvas.committed(plane).astype(np.int32)
+        if not labels.any():
+            return None
+        entries = self.history.entries()
+        if not any(entry.plane == plane and entry.labels is not None for entry in entries):
+            crossed = np.zeros(labels.shape, bool)
+            for other in {entry.plane for entry in entries}:
+                index = plane.crossing(other)
+                if index is not None:
+                    crossed[index] = True
+            if not labels[~crossed].any():
+                labels[~crossed] = UNKNOWN
+        return labels
 
     def write(self, plane: Plane, labels: NDArray[Any]) -> list[Change]:
         """Write labels that no engine made, within the locks; returns the change, if any."""

@@ -18,6 +18,7 @@ from napari_scribseg.core.engine import Engine, Segmentation
 from napari_scribseg.core.errors import Cancelled
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.numerics.prior import segment_with_prior
 from napari_scribseg.session.answers import Packed
 from napari_scribseg.session.cache import MISSING
 from napari_scribseg.session.executor import Calls, ShutDownError, as_exception
@@ -127,6 +128,8 @@ class Job:
     ----------
     live : bool
         The pen is still down: the answer is only shown.
+    prior : ndarray of shape (H, W), int32, or None
+        The labels that the strokes correct, -1 where unknown.
     overtaken : Event
         Set while the job runs when the pen has moved on: a preview is then all of its answer, so that the next begins.
     seen : tuple of Answer and Update, or None
@@ -145,6 +148,7 @@ class Job:
     again: bool = False
     seeder: Seeder | None = None
     owner: Any = None
+    prior: NDArray[np.int32] | None = None
     image: Image | None = None
     prepared: Any = MISSING
     warm: Any = MISSING
@@ -210,7 +214,7 @@ def run_job(
             outcome.prepared = prepare(job.engine, image, volume, job.plane, job.device)
             pause()
         painted = outcome.painted = job.painted if job.seeder is None else job.seeder(image)
-        scribbles = Scribbles.from_labels(painted, background=job.background)
+        scribbles = Scribbles.from_labels(painted, background=job.background, prior=job.prior)
         if job.engine.info.min_classes == 1:
             scribbles = scribbles.with_rest()
         shown, seen = -1.0, None
@@ -231,7 +235,7 @@ def run_job(
                 progress(min(max(shown, 0.0), 1.0))
 
         state = outcome.prepared if job.warm is MISSING else job.warm
-        answer = job.engine.segment(image, scribbles, state, report)
+        answer = segment_with_prior(job.engine, image, scribbles, state, report)
         outcome.answer = _answer(answer, scribbles, name)
         if not job.live:
             outcome.packed = Packed.of(outcome.answer.segmentation, scribbles.ids)
