@@ -20,8 +20,9 @@ from napari_scribseg.core import (
     Segmentation,
     pictures_of,
 )
+from napari_scribseg.numerics.prior import segment_with_prior
 
-__all__ = ["check_engine", "two_discs"]
+__all__ = ["check_engine", "check_prior", "two_discs"]
 
 
 def two_discs(
@@ -59,8 +60,8 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
 
     It is run on small made pictures of one and three channels: shapes, types, sums and stroke pixels of the answer;
     that inputs are left alone, that the same input gives the same answer, warm or cold; progress, cancelling, and one
-    clear error for each kind of bad input. If ``info.min_classes`` is 1, it is also given strokes of one class of two;
-    if it has pictures, they are looked at.
+    clear error for each kind of bad input; and :func:`check_prior`. If ``info.min_classes`` is 1, it is also given
+    strokes of one class of two; if it has pictures, they are looked at.
 
     Parameters
     ----------
@@ -98,10 +99,42 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
         _promise(all(0 <= f <= 1 for f in fractions), f"progress lies in [0, 1]; it was {fractions}")
         _check_repeats(engine, image, scribbles, answer, device)
         _check_cancel(engine, image, scribbles, device)
+    check_prior(engine, device=device)
     _check_pictures(engine, device)
     if engine.info.min_classes == 1:
         _check_single_class(engine, device)
     _check_bad_input(engine, device)
+
+
+def check_prior(engine: Engine[Any], *, device: str = "cpu") -> None:
+    """Check that an engine corrects labels that are there already, asked as a session asks it.
+
+    Half of a disc is missing in the labels. A stroke into that half must be obeyed, give pixels to its own class only,
+    and leave fewer of them wrong, by at least its own; a stroke that agrees with the labels must change nothing.
+
+    Raises
+    ------
+    AssertionError
+        With the promise that was broken.
+    """
+    image, scribbles, truth = two_discs()
+    columns = np.arange(image.shape[1])
+    prior = np.where((truth == 2) & (columns > 0.73 * image.shape[1]), 0, truth)
+    middle, column = image.shape[0] // 2, int(0.73 * image.shape[1]) + 5
+    stroke = np.full(image.shape, -1, dtype=np.int32)
+    stroke[middle - 5 : middle + 6, column] = 2
+    painted = Scribbles(stroke, 3, prior=prior.astype(np.int32))
+    answer = segment_with_prior(engine, image, painted, engine.prepare(image, device))
+    _check_answer(answer, painted)
+    changed = answer.labels != prior
+    _promise(bool((answer.labels[changed] == 2).all()), "a stroke gives pixels to its own class only")
+    before, after = (int(np.count_nonzero(labels != truth)) for labels in (prior, answer.labels))
+    right = int(np.count_nonzero(stroke >= 0))
+    _promise(after <= before - right, f"a right stroke of {right} pixels mends them; {before} were wrong, {after} are")
+    agreeing = Scribbles(np.where(scribbles.seeds == 1, np.int32(1), np.int32(-1)), 3, prior=prior.astype(np.int32))
+    same = segment_with_prior(engine, image, agreeing, engine.prepare(image, device))
+    _check_answer(same, agreeing)
+    _promise(np.array_equal(same.labels, prior), "labels that no stroke contradicts stay")
 
 
 def _promise(kept: bool, what: str) -> None:

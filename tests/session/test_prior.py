@@ -74,7 +74,7 @@ def test_a_stroke_that_agrees_changes_nothing_and_needs_no_engine(scene, engines
 
 
 def test_more_strokes_correct_the_same_labels(scene, stroke, engines):
-    _, truth, short = scene
+    _, _, short = scene
     short[:, 12:20, 50:54] = 0
     session = begin(scene, engines["nearest"](), short)
     session.draw(stroke, 1)
@@ -90,7 +90,7 @@ def test_more_strokes_correct_the_same_labels(scene, stroke, engines):
 
 @pytest.mark.parametrize("way", ["edit", "propagate", "reopen", "found"])
 def test_labels_of_any_origin_are_corrected(scene, stroke, engines, way):
-    _, truth, short = scene
+    _, _, short = scene
     session = begin(scene, engines["nearest"](), short if way == "found" else np.zeros_like(short))
     if way == "edit":
         session.edit(short[1], 1)

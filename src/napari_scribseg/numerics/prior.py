@@ -237,4 +237,5 @@ def _extents(strokes: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[
     boxes = ndimage.find_objects(parts)
     sides = [[(side.stop - side.start) * size for side, size in zip(box, spacing, strict=True)] for box in boxes]
     diagonals: NDArray[np.float64] = np.asarray([0.0, *(float(np.hypot(*pair)) for pair in sides)])
-    return diagonals[parts]
+    found: NDArray[np.float64] = diagonals[parts]
+    return found

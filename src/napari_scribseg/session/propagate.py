@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
+from napari_scribseg.numerics.prior import interior
 from napari_scribseg.session.state import State
 from napari_scribseg.session.updates import Update
 from napari_scribseg.session.volume import Plane, Volume
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NothingToCarryError", "Propagation", "carry_seeds"]
 
-RIM = 1.5  # width in voxels of the line of seeds along an eroded border
-GRID = 8  # one seed in this many rows and columns inside of it
 SLOPE = 1.5  # a border is expected to move by at most this many times the distance between two planes
 
 
@@ -78,7 +76,7 @@ def carry_seeds(
         if painted_id is None:
             continue
         region = labels == value
-        chosen = _interior(region, before.spacing, margin)
+        chosen = interior(region, before.spacing, margin)
         low, high = np.quantile(before.data[:, region], [0.01, 0.99], axis=1)[..., None, None]
         spread = 0.25 * (high - low)
         fits = (after.data >= low - spread) & (after.data <= high + spread)
@@ -87,18 +85,6 @@ def carry_seeds(
     if len(np.unique(seeds[seeds != 0])) < 2:
         raise NothingToCarryError("fewer than two classes reach this plane; paint strokes on it to go on")
     return seeds
-
-
-def _interior(region: NDArray[np.bool_], spacing: tuple[float, ...], margin: float) -> NDArray[np.bool_]:
-    """The line along the border eroded by ``margin``, and a loose grid inside of it, for each part of a region."""
-    depth = ndimage.distance_transform_edt(np.pad(region, 1, mode="edge"), sampling=spacing)[1:-1, 1:-1]
-    parts, n_parts = ndimage.label(region)
-    deepest = np.concatenate([[0.0], ndimage.maximum(depth, parts, np.arange(1, n_parts + 1))])
-    limit = np.minimum(margin, deepest / 2)[parts]
-    grid = np.zeros(region.shape, bool)
-    grid[::GRID, ::GRID] = True
-    chosen: NDArray[np.bool_] = region & (depth >= limit) & ((depth < limit + RIM * min(spacing)) | grid)
-    return chosen
 
 
 class Propagation:

@@ -56,10 +56,10 @@ class Session(Readable):
     device : str
         Passed to the engine.
     overlap : {"overwrite", "keep"}
-        What a result may do to finished labels: those that were there before the plane's first result in this session.
-        ``keep`` leaves them and fills only background; ``overwrite`` replaces them, except that the result's
-        background never erases a class without a stroke on this plane. Accepted planes and locked classes stay in
-        both cases; what the plane's own earlier results or a propagation wrote is replaced in both.
+        What a result may do to finished labels (those that were there before the plane's first result in this
+        session) where strokes contradict them, see :meth:`draw`. ``keep`` leaves them and fills only background;
+        ``overwrite`` replaces them. Accepted planes and locked classes stay in both cases; what the plane's own earlier
+        results or a propagation wrote is replaced in both.
     executor : Executor, optional
         Where engines run; inline by default. With threads, ``deliver`` is needed.
     deliver : callable, optional
@@ -186,6 +186,9 @@ class Session(Readable):
         beside: Mapping[Plane, ArrayLike] | None = None,
     ) -> Future[Any]:
         """Segment a plane by its strokes; the newest call wins over all that are under way.
+
+        On a plane that has labels (found there, propagated, edited, or accepted and reopened) strokes are corrections:
+        labels that they contradict change near them, all others stay, and strokes of one class are enough.
 
         Parameters
         ----------

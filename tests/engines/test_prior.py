@@ -1,0 +1,147 @@
+"""Every registered engine corrects labels that are there already; what is told of them and what counts of an answer."""
+
+import numpy as np
+import pytest
+
+from napari_scribseg.core import EngineInfo, Image, InputError, Scribbles, Segmentation, engine_names, get_engine
+from napari_scribseg.numerics.prior import interior, segment_with_prior
+from napari_scribseg.testing import check_prior
+
+QUICK = {"cnn": {"steps": 40}, "cnn-reg": {"steps": 20}, "unet-single": {"steps": 20}, "finetune": {"steps": 20}}
+QUICK["coarse-to-fine"] = {"samples": 40, "epochs": 1}
+
+
+@pytest.mark.parametrize("name", engine_names())
+def test_every_engine_corrects_labels(name):
+    check_prior(get_engine(name, **QUICK.get(name, {})))
+
+
+class Says:
+    """An engine that notes what it was asked, and gives every pixel to one class."""
+
+    def __init__(self, answer, max_classes=255):
+        self.info = EngineInfo("says", "Says", "for tests", max_classes=max_classes)
+        self.answer, self.asked = answer, None
+
+    def segment(self, image, scribbles, state, report):
+        self.asked = scribbles
+        p = np.zeros((scribbles.n_classes, *image.shape), np.float32)
+        p[scribbles.ids.index(self.answer)] = 1
+        report(0.5, Segmentation(p, state))
+        return Segmentation(p, state, ("said",))
+
+
+@pytest.fixture
+def painted():
+    """Two squares (ids 3 and 5) on a ground of 40 x 80 pixels, and a stroke of 3 over the border of its square."""
+    prior = np.zeros((40, 80), int)
+    prior[10:30, 5:25], prior[10:30, 55:75] = 3, 5
+    stroke = np.zeros((40, 80), int)
+    stroke[20, 20:30] = 3
+    return Scribbles.from_labels(stroke, prior=prior), prior, stroke
+
+
+IMAGE = Image.from_array(np.zeros((40, 80)), (1.0, 1.0))
+
+
+def test_an_answer_counts_near_the_stroke_that_set_it_off(painted):
+    scribbles, prior, _ = painted
+    previews = []
+    answer = segment_with_prior(
+        Says(3), IMAGE, scribbles, "state", lambda fraction, preview=None: previews.append(preview)
+    )
+    labels = np.asarray(scribbles.ids)[answer.labels]
+    changed = labels != prior
+    rows, columns = np.nonzero(changed)
+    assert (labels[changed] == 3).all()
+    assert (labels[20, 25:30] == 3).all()
+    assert (prior[changed] == 0).all()  # the stroke contradicts the ground; the other square stays whole
+    assert 30 <= columns.max() <= 30 + 2 * (1.5 + 5)
+    assert abs(rows - 20).max() <= 2 * (1.5 + 5)
+    assert np.array_equal(previews[0].labels, answer.labels)
+    assert answer.notes[0] == "said"
+    assert answer.state == "state"
+
+
+def test_an_answer_that_does_not_meet_the_stroke_does_not_count(painted):
+    scribbles, prior, stroke = painted
+    answer = segment_with_prior(Says(5), IMAGE, scribbles, None)
+    assert np.array_equal(np.asarray(scribbles.ids)[answer.labels], np.where(stroke != 0, stroke, prior))
+
+
+def test_the_engine_is_told_the_labels_as_seeds_but_for_where_they_are_in_doubt(painted):
+    scribbles, prior, stroke = painted
+    engine = Says(3)
+    segment_with_prior(engine, IMAGE, scribbles, None)
+    seeds = engine.asked.seeds
+    told = np.where(seeds >= 0, np.asarray(engine.asked.ids)[seeds], -1)
+    assert engine.asked.prior is None
+    assert engine.asked.ids == (0, 3, 5)
+    assert (told[stroke != 0] == 3).all()
+    weak = (told >= 0) & (stroke == 0)
+    assert (told[weak] == prior[weak]).all()
+    assert set(told[weak]) == {0, 3, 5}
+    assert not weak[19:22, 25:31].any()
+
+
+def test_labels_of_more_classes_than_the_engine_takes(painted):
+    scribbles, _, _ = painted
+    engine = Says(3, max_classes=2)
+    answer = segment_with_prior(engine, IMAGE, scribbles, None)
+    assert engine.asked.n_classes == 2
+    assert 3 in engine.asked.ids
+    assert set(np.unique(np.asarray(scribbles.ids)[answer.labels])) == {0, 3, 5}
+
+
+def test_the_less_a_prior_weighs_the_farther_a_stroke_reaches(painted):
+    _, prior, stroke = painted
+    sizes = []
+    for weight in (1.0, 0.5):
+        scribbles = Scribbles.from_labels(stroke, prior=prior, weight=np.full(prior.shape, weight))
+        sizes.append(int((segment_with_prior(Says(3), IMAGE, scribbles, None).labels == 1).sum()))
+    assert sizes[1] > 1.5 * sizes[0]
+
+
+def test_where_nothing_is_known_the_engine_decides(painted):
+    _, prior, stroke = painted
+    prior[:, 40:50] = -1
+    answer = segment_with_prior(Says(5), IMAGE, Scribbles.from_labels(stroke, prior=prior), None)
+    assert (answer.labels[:, 40:50] == 2).all()
+
+
+def test_pixels_that_are_not_square(painted):
+    scribbles, prior, _ = painted
+    wide = Image.from_array(np.zeros((40, 80)), (3.0, 1.0))
+    labels = np.asarray(scribbles.ids)[segment_with_prior(Says(3), wide, scribbles, None).labels]
+    rows, columns = np.nonzero(labels != prior)
+    assert np.ptp(rows) * 3 < np.ptp(columns) * 1.5
+
+
+def test_a_prior_that_cannot_be_one():
+    seeds, one = np.zeros((4, 4), int), np.ones((4, 4), int)
+    for prior, weight, words in [
+        (one[:2], None, "shape"),
+        (one * 5, None, "reaches from 5 to 5"),
+        (one * 0.5, None, "integers"),
+        (one, one * 2, "0, 1"),
+        (one, np.ones(3), "shape"),
+        (None, one, "without a prior"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            Scribbles(seeds, 2, prior=prior, weight=weight)
+    with pytest.raises(InputError, match="ids from 0"):
+        Scribbles.from_labels(seeds, prior=one * -2)
+    with pytest.raises(InputError, match="one class only"):
+        Scribbles.from_labels(one, prior=one).require((4, 4))
+
+
+def test_the_interior_of_thin_and_thick_parts():
+    region = np.zeros((40, 40), bool)
+    region[4:36, 4:20], region[10, 25:35] = True, True
+    found = interior(region, (1.0, 1.0), 3.0)
+    assert (region[found]).all()
+    assert found[10, 25:35].all()
+    rows, columns = np.nonzero(found[:, :22])
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (6, 33, 6, 17)
+    assert found[16, 8]
+    assert not found[13, 11]
