@@ -34,7 +34,7 @@ def mean_dice(labels: np.ndarray, truth: np.ndarray) -> float:
 
 
 def corrected(engine: str, case: Path, every: int, unlabelled: int, overlap: str) -> list[tuple[float, float, bool]]:
-    """For the slices behind every so manyeth one: mean Dice before and after a right stroke, and whether it was refused."""
+    """Mean Dice before and after a right stroke on the slices behind every so manyeth one; was it refused."""
     with np.load(case) as held:
         image, truth, strokes = held["image"], held["label"].astype(np.int64), held["scribble"].astype(np.int64)
     background = int(truth.max()) + 2
