@@ -143,16 +143,22 @@ def test_a_series_that_cannot_be_read_does_not_keep_the_others_away(shared_data,
     assert kind == "image"
 
 
-@pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha", ".tif"])
-def test_names_that_a_format_cannot_keep_are_told(tmp_path, geometry, classes, labels, extension, recwarn):
+@pytest.mark.parametrize("extension", [".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha", ".mhd", ".tif", ".ome.tif"])
+def test_what_is_saved_reopens_as_labels_with_names_and_colours(
+    tmp_path, geometry, classes, labels, extension, recwarn
+):
     _, meta, _ = hooks.labels_layer(labels, "labels", geometry, classes)
-    hooks.write_labels_layer(str(tmp_path / f"a{extension}"), labels, meta)
-    told = [str(w.message) for w in recwarn.list if "names and colours" in str(w.message)]
-    assert len(told) == (extension != ".seg.nrrd")
-    assert len(list(tmp_path.iterdir())) == 1  # tables are written on request only
-    recwarn.clear()
+    meta["colormap"] = SimpleNamespace(color_dict=meta["colormap"])  # as napari has it
+    path, *_ = hooks.write_labels_layer(str(tmp_path / f"a{extension}"), labels, meta)
+    ((_, back, kind),) = hooks.get_reader(path)(path)
+    assert kind == "labels"
+    assert dict(zip(back["features"]["index"], back["features"]["name"], strict=True))[1] == "liver"
+    np.testing.assert_allclose(back["colormap"][1], (1.0, 0.5, 0.0, 1.0), atol=0.01)
     _, meta, _ = hooks.labels_layer(labels, "labels", geometry, ClassTable.from_ids([1, 300]))
-    hooks.write_labels_layer(str(tmp_path / f"b{extension}"), labels, meta)
+    path, *others = hooks.write_labels_layer(str(tmp_path / f"b{extension}"), labels, meta)
+    assert len(others) == (extension == ".mhd")  # there are no names to keep
+    ((_, _, kind),) = hooks.get_reader(path)(path)
+    assert kind == "labels"
     assert not recwarn.list
 
 

@@ -16,14 +16,13 @@ from napari_scribseg.core import InputError
 from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.classes_io import bids_path, tables_beside
-from napari_scribseg.io.volumes import extension, stem
+from napari_scribseg.io.outputs import files_of
+from napari_scribseg.io.volumes import stem
 
 __all__ = ["fingerprint", "finished", "log_line", "read_record", "remove_stale", "request", "write_record"]
 
 FORMAT = "napari-scribseg batch record"
 VERSION = 1
-_DETACHED = (".mhd", ".nhdr")  # headers that name another file with the voxels
-_DATA_FILE = re.compile(rb"^(?:ElementDataFile *=|data file:) *(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 # the names that io.atomic gives to files that are being written, and to second names of what they replace
 _TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{12}\.(?:tmp|old)")
 
@@ -39,26 +38,12 @@ def fingerprint(path: Path) -> Fingerprint:
         If it does not exist or cannot be looked at.
     """
     try:
-        if path.is_dir():
-            files = sorted(p for p in path.rglob("*") if p.is_file())
-        elif extension(path) in _DETACHED:
-            files = [path, *_data_files(path)]
-        else:
-            files = [path]
-        stats = [(os.path.relpath(p, path.parent), p.stat()) for p in files]
+        stats = [(os.path.relpath(p, path.parent), p.stat()) for p in files_of(path)]
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
     except OSError as error:
         raise InputError(f"{path}: it cannot be read ({error.strerror})") from error
     return [[name, s.st_size, s.st_mtime_ns] for name, s in stats]
-
-
-def _data_files(header: Path) -> list[Path]:
-    """The file that a header names, where it does and it is there."""
-    with header.open("rb") as file:
-        match = _DATA_FILE.search(file.read(1 << 16))
-    data = header.parent / os.fsdecode(match[1]) if match else header
-    return [data] if match and data.is_file() else []
 
 
 def request(task: Task) -> dict[str, Any]:

@@ -116,6 +116,13 @@ class ClassTable:
         """The id whose strokes mark the background, if any."""
         return next((c.id for c in self.classes if c.background), None)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether every class, but for the background, has the name and colour that nobody chose."""
+        return all(
+            c.background or (c.name == f"class {c.id}" and c.color[:3] == default_color(c.id)[:3]) for c in self.classes
+        )
+
     def free_id(self) -> int:
         """The smallest id that no class has."""
         taken = set(self.ids)

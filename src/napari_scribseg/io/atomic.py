@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from napari_scribseg.core import InputError
 
-__all__ = ["LabelFiles", "check_writable", "replacing", "write_files"]
+__all__ = ["LabelFiles", "check_writable", "remove", "replacing", "write_files"]
 
 LabelFiles = dict[Path, Callable[[BinaryIO], None]]
 
@@ -67,7 +67,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             _finish(file)
         _replace_all({target: temporary})
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 def write_files(contents: Mapping[Path, Callable[[BinaryIO], None]]) -> tuple[Path, ...]:
@@ -77,7 +77,7 @@ def write_files(contents: Mapping[Path, Callable[[BinaryIO], None]]) -> tuple[Pa
     ----------
     contents : mapping of Path to callable
         For each file, what writes its content into an open binary file. They take their places in this order, after
-        the last of them is written.
+        the last of them is written: what the others are nothing without comes last, and is named where this fails.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def write_files(contents: Mapping[Path, Callable[[BinaryIO], None]]) -> tuple[Pa
             _replace_all(temporaries)
         finally:
             for temporary in temporaries.values():
-                _remove(temporary)
+                remove(temporary)
     return tuple(paths)
 
 
@@ -125,7 +125,8 @@ def _finish(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file that is needed no more; one that cannot be removed does no harm."""
     with suppress(OSError):
         path.unlink()
 
@@ -145,12 +146,12 @@ def _replace_all(temporaries: Mapping[Path, Path]) -> None:
             if copy is not None:
                 copy.replace(target)
             elif not temporaries[target].exists():  # it was renamed to the target, where nothing had been
-                _remove(target)
+                remove(target)
         raise
     finally:
         for copy in former.values():
             if copy is not None:
-                _remove(copy)
+                remove(copy)
 
 
 def _second_name(target: Path) -> Path | None:
@@ -172,4 +173,4 @@ def _told_as_sentence(paths: list[Path]) -> Iterator[None]:
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         kept = "; what was there is unchanged" if any(path.is_file() for path in paths) else ""
-        raise InputError(f"cannot save {paths[0]}: {reason}{kept}") from error
+        raise InputError(f"cannot save {paths[-1]}: {reason}{kept}") from error

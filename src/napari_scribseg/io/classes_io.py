@@ -18,9 +18,11 @@ from napari_scribseg.io.volumes import check_regular, extension, stem
 __all__ = [
     "bids_path",
     "classes_beside",
+    "default_table",
     "itksnap_path",
     "read_classes",
     "render_classes",
+    "shares_table",
     "tables_beside",
     "write_classes",
 ]
@@ -62,11 +64,30 @@ def tables_beside(labels: Path) -> tuple[Path, ...]:
 
     ``x_dseg.tsv`` is that of ``x_dseg.nii.gz`` where there is one, and not of the image ``x.nii.gz`` beside it.
     """
-    table = bids_path(labels)
-    name = stem(table)
-    others = (extension(p) for p in labels.parent.glob(f"{glob.escape(name)}.*") if p != labels)
-    taken = stem(labels) != name and any(e not in ("", ".tsv", ".txt", ".label") for e in others)
-    return tuple(path for path in (table, itksnap_path(labels)) if path.is_file() and not (taken and path == table))
+    tables = (itksnap_path(labels),) if _is_taken(labels) else (bids_path(labels), itksnap_path(labels))
+    return tuple(path for path in tables if path.is_file())
+
+
+def default_table(labels: Path) -> Path:
+    """Where names and colours go that a volume has no place for: the table that is looked for first beside it."""
+    return itksnap_path(labels) if _is_taken(labels) else bids_path(labels)
+
+
+def shares_table(labels: Path) -> bool:
+    """Whether another volume has the name of this one but for its extension, so that a table could be that one's."""
+    return _has_volume(labels.parent, stem(labels), labels)
+
+
+def _is_taken(labels: Path) -> bool:
+    """Whether the BIDS table of this name is that of another volume, ``x_dseg.nii.gz`` beside ``x.nii.gz``."""
+    name = stem(bids_path(labels))
+    return stem(labels) != name and _has_volume(labels.parent, name, labels)
+
+
+def _has_volume(folder: Path, name: str, other: Path) -> bool:
+    """Whether a folder holds a volume called ``name``, whatever its extension, other than one file."""
+    found = (p for p in folder.glob(f"{glob.escape(name)}.*") if p != other and stem(p) == name)
+    return any(extension(p) not in ("", ".tsv", ".txt", ".label") for p in found)
 
 
 def read_classes(path: str | PathLike[str]) -> ClassTable:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io.headers import check_metaimage, check_nrrd
 from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.rasters import label_axes
 from napari_scribseg.io.segments import SEGMENTATION, is_segmentation, merge_layers
 from napari_scribseg.io.units import LengthUnit, in_seconds, length_or_warn
 from napari_scribseg.io.volumes import extension, stem
@@ -55,7 +56,7 @@ def read_nrrd(path: Path, *, allow_outside: bool = False) -> LoadedVolume:
         understood as a 2D, 3D or 4D image.
     """
     fields = check_nrrd(path, allow_outside=allow_outside)
-    volume = volume_of(_read(path, "NrrdImageIO"), stem(path), path.name)
+    volume = volume_of(_read(path, "NrrdImageIO"), stem(path), path.name, label_axes(path))
     affine = _declared_affine(fields)
     if affine is not None:
         volume = replace(volume, geometry=replace(volume.geometry, affine=affine))
@@ -96,7 +97,7 @@ def read_metaimage(path: Path, *, allow_outside: bool = False) -> LoadedVolume:
     Parameters and errors as of :func:`read_nrrd`.
     """
     fields = check_metaimage(path, allow_outside=allow_outside)
-    volume = volume_of(_read(path, "MetaImageIO"), stem(path), path.name)
+    volume = volume_of(_read(path, "MetaImageIO"), stem(path), path.name, label_axes(path))
     sized = "ElementSpacing" in fields or "ElementSize" in fields
     return _in_units(volume, [fields.get("DistanceUnits", "").rstrip("?")], sized=sized, shown=path.name)
 
@@ -143,8 +144,10 @@ def open_quietly(reader: Any, path: Path) -> Any:
         ) from error
 
 
-def volume_of(image: Any, name: str, shown: str) -> LoadedVolume:
+def volume_of(image: Any, name: str, shown: str, axes: str | None = None) -> LoadedVolume:
     """An ITK image as a volume in array order.
+
+    A series of one volume is a volume, and a volume of one plane stays one, unless ``axes`` says otherwise.
 
     Parameters
     ----------
@@ -152,6 +155,8 @@ def volume_of(image: Any, name: str, shown: str) -> LoadedVolume:
         Of 2 to 4 dimensions.
     name, shown : str
         What the volume is called, and what a message calls it.
+    axes : str, optional
+        Those that the file says it has, such as ``"YX"``.
     """
     if not 2 <= image.GetDimension() <= 4:
         raise InputError(f"{shown}: it has {image.GetDimension()} axes; 2 to 4 are expected")
@@ -160,7 +165,8 @@ def volume_of(image: Any, name: str, shown: str) -> LoadedVolume:
     channels = n_channels > 1
     rgb = n_channels == 3 and array.dtype == np.uint8  # neither MetaImage nor GDCM says what bytes mean
     geometry = geometry_of(image)
-    if image.GetDimension() == 4 and array.shape[0] == 1:  # a series of one volume is a volume
+    series_of_one = image.GetDimension() == 4 and axes != "TZYX"
+    if array.shape[0] == 1 and (series_of_one or (image.GetDimension() == 3 and axes == "YX")):
         array = array[0]
         geometry = Geometry(geometry.shape[1:], geometry.spacing[1:], geometry.affine, geometry.unit)
     return LoadedVolume(array, geometry, name, channels, rgb=rgb)

@@ -13,14 +13,24 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.classes import MAX_ID
-from napari_scribseg.io.atomic import LabelFiles, check_writable, write_files
-from napari_scribseg.io.classes_io import bids_path, classes_beside, itksnap_path, render_classes, tables_beside
+from napari_scribseg.io.atomic import LabelFiles, check_writable, remove, write_files
+from napari_scribseg.io.classes_io import (
+    bids_path,
+    classes_beside,
+    default_table,
+    itksnap_path,
+    render_classes,
+    shares_table,
+    tables_beside,
+)
 from napari_scribseg.io.headers import nrrd_fields
 from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.outputs import superseded
+from napari_scribseg.io.rasters import label_axes
 from napari_scribseg.io.segments import SEGMENTATION, is_segmentation
 from napari_scribseg.io.volumes import METAIMAGE, NIFTI, NRRD, TIFF, extension, read_volume
 
-__all__ = ["LABEL_EXTENSIONS", "check_label_path", "is_label_file", "read_labels", "write_labels"]
+__all__ = ["LABEL_EXTENSIONS", "check_label_path", "is_label_file", "label_outputs", "read_labels", "write_labels"]
 
 LABEL_EXTENSIONS = (
     ".nii.gz",
@@ -59,7 +69,7 @@ def read_labels(path: str | PathLike[str], *, allow_outside: bool = False) -> Lo
         If the file cannot be read, has channels, or does not hold whole numbers from 0 to 65535.
     """
     file = Path(path).expanduser()
-    loaded = read_volume(file, allow_outside=allow_outside)
+    loaded = _without_channels(read_volume(file, allow_outside=allow_outside, ids=True))
     if loaded.channels:
         raise InputError(f"{file.name}: it has {loaded.array.shape[-1]} channels; a label volume has one")
     array, ids = as_labels(loaded.array, file.name)
@@ -67,25 +77,48 @@ def read_labels(path: str | PathLike[str], *, allow_outside: bool = False) -> Lo
     return replace(loaded, array=array, classes=classes.with_ids(ids))
 
 
+def _without_channels(loaded: LoadedVolume) -> LoadedVolume:
+    """Grey values that were stored as equal colours."""
+    colors = loaded.array[..., :3] if loaded.channels and loaded.array.shape[-1] in (3, 4) else None
+    if colors is None or not (
+        np.array_equal(colors[..., 0], colors[..., 1]) and np.array_equal(*np.moveaxis(colors[..., 1:], -1, 0))
+    ):
+        return loaded
+    return replace(loaded, array=colors[..., 0], channels=False)
+
+
 def is_label_file(path: str | PathLike[str]) -> bool:
-    """Whether a file says that it holds labels: NIfTI's label intent, segments of 3D Slicer, or a table beside it.
+    """Whether a file says that it holds labels, by itself or by a table beside it.
+
+    By themselves do NIfTI's label intent, segments of 3D Slicer, and the mark that :func:`write_labels` leaves in the
+    other formats. A table speaks for a file only where no other volume has its name.
 
     Raises
     ------
     InputError
-        If it is a NIfTI or NRRD file whose header cannot be read.
+        If its header cannot be read.
     """
     file = Path(path).expanduser()
     if not file.is_file():
         return False
-    if extension(file) in NIFTI:
+    return _says_labels(file) or (bool(tables_beside(file)) and not shares_table(file))
+
+
+def _says_labels(file: Path) -> bool:
+    kind = extension(file)
+    if kind in NIFTI:
         from napari_scribseg.io.nifti import has_label_intent
 
-        if has_label_intent(file):
-            return True
-    if extension(file) in NRRD and (extension(file) == SEGMENTATION or is_segmentation(nrrd_fields(file))):
+        return has_label_intent(file)
+    if kind in NRRD and (kind == SEGMENTATION or is_segmentation(nrrd_fields(file))):
         return True
-    return bool(tables_beside(file))
+    if kind in NRRD + METAIMAGE:
+        return label_axes(file) is not None
+    if kind in TIFF:
+        from napari_scribseg.io.planar import tiff_label_axes
+
+        return tiff_label_axes(file) is not None
+    return False
 
 
 def as_labels(array: NDArray[Any], name: str) -> tuple[NDArray[Any], tuple[int, ...]]:
@@ -113,7 +146,7 @@ def write_labels(
     geometry: Geometry,
     classes: ClassTable | None = None,
     *,
-    bids_tsv: bool = False,
+    bids_tsv: bool | None = None,
     itksnap: bool = False,
 ) -> tuple[Path, ...]:
     """Write a label volume with its geometry; the format follows the extension.
@@ -129,8 +162,12 @@ def write_labels(
     classes : ClassTable, optional
         Names and colours; ids that it does not know get default ones. The class marked as background is named only
         where its id stands in ``labels``, as it does in scribbles: in a label volume it is 0.
-    bids_tsv, itksnap : bool
-        Whether to write a table of the classes beside the volume: BIDS (``x_dseg.tsv``), ITK-SNAP (``x_labels.txt``).
+    bids_tsv : bool, optional
+        Whether to write a BIDS table of the classes beside the volume (``x_dseg.tsv``). By default, a table is written
+        where the format has no place for names and colours, and there are some to keep or a former table to replace:
+        BIDS's, or ITK-SNAP's where the BIDS table of this name is that of another volume.
+    itksnap : bool
+        Whether to write the classes as ITK-SNAP has them (``x_labels.txt``).
 
     Returns
     -------
@@ -148,12 +185,36 @@ def write_labels(
     array, ids = as_labels(np.asarray(labels), "the label volume")
     grid = matching(geometry, array.shape)
     table = _named(classes or ClassTable(), ids)
-    contents = _label_files(file, kind, array, grid, table)
-    for wanted, name in ((bids_tsv, bids_path), (itksnap, itksnap_path)):
-        if wanted:
-            contents[name(file)] = partial(_write_bytes, data=render_classes(name(file), table))
+    contents: LabelFiles = {}  # the volume comes last: where it is, its table is
+    for name in _tables(file, bids_tsv, itksnap):
+        asked = bids_tsv if name == bids_path(file) else itksnap
+        if asked or not table.is_plain or name.is_file():
+            contents[name] = partial(_write_bytes, data=render_classes(name, table))
+    contents |= _label_files(file, kind, array, grid, table)
+    former = superseded(file)
     written = write_files(contents)
+    for data in former:
+        if data not in written:
+            remove(data)
     return (file, *(other for other in written if other != file))
+
+
+def label_outputs(
+    path: str | PathLike[str], *, bids_tsv: bool | None = None, itksnap: bool = False
+) -> tuple[Path, ...]:
+    """The files whose places :func:`write_labels` may take, given the same; the data of a header gets a new name."""
+    file = Path(path).expanduser()
+    return (file, *_tables(file, bids_tsv, itksnap))
+
+
+def _tables(file: Path, bids_tsv: bool | None, itksnap: bool) -> list[Path]:
+    """The tables of names and colours that may be written beside a volume."""
+    wanted = [bids_path(file)] if bids_tsv else []
+    if bids_tsv is None and extension(file) != SEGMENTATION:
+        wanted.append(default_table(file))
+    if itksnap:
+        wanted.append(itksnap_path(file))
+    return list(dict.fromkeys(wanted))
 
 
 def check_label_path(path: str | PathLike[str]) -> None:

@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
 from napari_scribseg.core.classes import MAX_ID, default_color
 from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
-from napari_scribseg.io.classes_io import tables_beside
 from napari_scribseg.io.dicom_bytes import may_be_dicom
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.samples import Sample, ct_phantom, mr_volume, photograph, totalsegmentator_ct
-from napari_scribseg.io.segments import SEGMENTATION
 from napari_scribseg.io.volumes import IMAGE_EXTENSIONS, extension
 
 __all__ = [
@@ -189,8 +187,7 @@ def class_features(classes: ClassTable) -> dict[str, list[Any]]:
 def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Save a labels layer; see :func:`napari_scribseg.io.write_labels` for the formats.
 
-    Where the format has no place for names and colours, a warning says so: a table beside the volume is written on
-    request only, by the widget or the command.
+    Where the format has no place for names and colours, they go into a table beside the volume.
 
     Parameters
     ----------
@@ -215,20 +212,8 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     kept = _kept_geometry(meta)
     if kept is not None and [n for n in labels.shape if n > 1] == [n for n in kept.shape if n > 1]:
         labels = labels.reshape(kept.shape)
-    classes = layer_classes(meta)
-    written = write_labels(target, labels, layer_geometry(labels.shape, meta), classes)
-    if extension(target) != SEGMENTATION and _are_named(classes) and not tables_beside(target):
-        warnings.warn(
-            f"{target.name} keeps the ids, not the names and colours of the classes; .seg.nrrd keeps them, and so does "
-            "a table beside the volume, which Save labels in the widget writes on request",
-            UserWarning,
-            stacklevel=2,
-        )
+    written = write_labels(target, labels, layer_geometry(labels.shape, meta), layer_classes(meta))
     return [str(p) for p in written]
-
-
-def _are_named(classes: ClassTable) -> bool:
-    return any(c.name != f"class {c.id}" or c.color[:3] != default_color(c.id)[:3] for c in classes if not c.background)
 
 
 def _kept_geometry(meta: dict[str, Any]) -> Geometry | None:

@@ -21,13 +21,14 @@ from napari_scribseg.io.atomic import LabelFiles
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.units import in_millimetres, in_seconds
-from napari_scribseg.io.volumes import stem
+from napari_scribseg.io.volumes import LABEL_MARK, stem
 
 __all__ = ["has_label_intent", "nifti_label_files", "read_nifti"]
 
 _DAMAGED = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 _NIFTI1_AXIS = 32767
 _RGB_INTENTS = (2003, 2004)  # vectors of red, green, blue and opacity
+_SERIES_OF_ONE = f"{LABEL_MARK} TZYX".encode()
 
 
 def read_nifti(path: Path) -> LoadedVolume:
@@ -41,7 +42,7 @@ def read_nifti(path: Path) -> LoadedVolume:
     """
     image = _open(path)
     header = image.header
-    shape = _spatial_shape(path, image.shape)
+    shape = _spatial_shape(path, image.shape, series=bool(header["descrip"] == _SERIES_OF_ONE))
     channels = len(image.shape) == 5 and image.shape[4] > 1
     rgb = channels and int(header["intent_code"]) in _RGB_INTENTS
     data = _values(path, image)
@@ -105,11 +106,11 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _spatial_shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Axes (x, y[, z[, t]]) of the file, without what follows of length one."""
+def _spatial_shape(path: Path, shape: tuple[int, ...], *, series: bool) -> tuple[int, ...]:
+    """Axes (x, y[, z[, t]]) of the file, without what follows of length one, unless it is a series of one volume."""
     if len(shape) > 4 and all(n == 1 for n in shape[5:]) and (shape[3] == 1 or shape[4] == 1):
         shape = shape[:4]
-    if len(shape) == 4 and shape[3] == 1:
+    if len(shape) == 4 and shape[3] == 1 and not series:
         shape = shape[:3]
     if not 2 <= len(shape) <= 4:
         raise InputError(
@@ -241,6 +242,10 @@ def _label_header(geometry: Geometry, labels: NDArray[Any]) -> Any:
     header.set_slope_inter(1, 0)
     header.set_intent("label", name=str(header["intent_name"].astype(str)) if from_nifti else "")
     header["cal_min"] = header["cal_max"] = 0
+    if labels.ndim == 4 and len(labels) == 1:
+        header["descrip"] = _SERIES_OF_ONE
+    elif header["descrip"] == _SERIES_OF_ONE:
+        header["descrip"] = b""
     return header
 
 

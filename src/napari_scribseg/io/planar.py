@@ -1,9 +1,14 @@
-"""TIFF (stacks, ImageJ, OME), PNG and JPEG: pixels with a size at most, and no place in a patient."""
+"""TIFF (stacks, ImageJ, OME): pixels with a size at most, and no place in a patient."""
 
 from __future__ import annotations
 
+import logging
 import math
+import re
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,17 +16,15 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io.atomic import LabelFiles
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.units import in_seconds, length_or_warn
-from napari_scribseg.io.volumes import extension, stem
+from napari_scribseg.io.volumes import LABEL_MARK, extension, stem
 
-__all__ = ["read_picture", "read_tiff", "tiff_label_files"]
+__all__ = ["read_tiff", "tiff_label_axes", "tiff_label_files"]
 
 _RESOLUTION_UNITS = {3: "cm", 4: "mm", 5: "um"}  # of the tag; 2 is the inch: dots per inch are about printing
 _IMAGEJ_UNITS = ("unit", "yunit", "zunit")
@@ -29,10 +32,18 @@ _COLOURS = ("RGB", "YCBCR")  # photometric interpretations that tifffile gives a
 _OPACITY = (1, 2)  # kinds of a fourth sample
 
 
-def read_tiff(path: Path) -> LoadedVolume:
-    """Read the first series of a TIFF file.
+def read_tiff(path: Path, *, ids: bool = False) -> LoadedVolume:
+    """Read the first series of a TIFF file; images of one size that follow each other are planes.
 
-    Pixel sizes come from the metadata of OME or ImageJ, else from the resolution where its unit is a length.
+    Pixel sizes come from the metadata of OME or ImageJ, else from the resolution where its unit is a length. What the
+    file says and is not followed is told in a warning.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    ids : bool
+        Whether its values are ids; the colours of a palette are then left aside.
 
     Raises
     ------
@@ -41,20 +52,24 @@ def read_tiff(path: Path) -> LoadedVolume:
         row, column and channels.
     """
     try:
-        with tifffile.TiffFile(path) as file:
-            if not file.series:
-                raise InputError(f"{path.name}: it holds no image")
-            series = file.series[0]
+        with _complaints_told(path), tifffile.TiffFile(path) as file:
+            series = _chosen(path, file)
             _check_tiff(path, file, series)
-            array = series.asarray()
-            axes = series.axes
+            array, axes, palette = _values(series, ids=ids or file.is_imagej)
+            _tell_ignored(path, file)
             sizes = _pixel_sizes(path, file)
-            rgb = _is_rgb(series)
+            rgb = palette or _is_rgb(series[0])
+            own = _label_axes(file)
     except InputError:
         raise
     except Exception as error:  # every codec and every broken tag has an error type of its own
+        if "imagecodecs" in str(error):
+            raise InputError(
+                f"{path.name}: its pixels are compressed in a way that needs the package imagecodecs; "
+                "pip install imagecodecs"
+            ) from error
         raise InputError(f"{path.name}: it cannot be read as TIFF, it is damaged or truncated ({error})") from error
-    return replace(_arranged(path, array, axes, sizes), rgb=rgb)
+    return replace(_arranged(path, array, axes, sizes, own or "YX"), rgb=rgb)
 
 
 def _is_rgb(series: tifffile.TiffPageSeries) -> bool:
@@ -65,12 +80,99 @@ def _is_rgb(series: tifffile.TiffPageSeries) -> bool:
     return getattr(page.photometric, "name", "") in _COLOURS and (samples == 3 or (samples == 4 and opacity))
 
 
-def _check_tiff(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> None:
-    pages: list[Any] = [page for page in series.pages if page is not None]
+@contextmanager
+def _complaints_told(path: Path) -> Iterator[None]:
+    """Tell in warnings what tifffile only logs: that it does not follow what the file says, or fills what is missing."""
+    complaints: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
+    thread = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)
+    log = logging.getLogger("tifffile")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+    for complaint in dict.fromkeys(complaints):
+        text = re.sub(r"^<[\w. ]*tifffile[^>]*> ", "", " ".join(complaint.split()))
+        warnings.warn(f"{path.name}: {text[:200]}", UserWarning, stacklevel=4)
+
+
+def tiff_label_axes(path: Path) -> str | None:
+    """The axes that one of our own label files says it has, such as ``"ZYX"``; None for every other file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read as TIFF.
+    """
+    try:
+        with tifffile.TiffFile(path) as file:
+            return _label_axes(file)
+    except Exception as error:  # as in read_tiff
+        raise InputError(f"{path.name}: it cannot be read as TIFF, it is damaged or truncated ({error})") from error
+
+
+def _label_axes(file: tifffile.TiffFile) -> str | None:
+    match = re.fullmatch(rf"{LABEL_MARK} ([TZYX]{{2,4}})", file.pages.first.software) if len(file.pages) else None
+    return match[1] if match else None
+
+
+def _chosen(path: Path, file: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    """The series to read: the first, or all where they are planes of one size that were written one by one."""
+    series = list(file.series)
+    if not series:
+        raise InputError(f"{path.name}: it holds no image")
+    kinds = {(s.kind, s.shape, s.axes, s.dtype) for s in series}
+    first = series[0]
+    if len(series) > 1 and len(kinds) == 1 and first.kind in ("shaped", "generic", "uniform") and len(first.shape) == 2:
+        return series
+    if len(series) > 1:
+        sizes = ", ".join("x".join(map(str, s.shape)) for s in series[1:4]) + (", ..." if len(series) > 4 else "")
+        warnings.warn(
+            f"{path.name}: it holds {len(series)} images; the first, of {'x'.join(map(str, first.shape))}, is read, "
+            f"the others ({sizes}) are not",
+            UserWarning,
+            stacklevel=4,
+        )
+    return [first]
+
+
+def _values(series: list[tifffile.TiffPageSeries], *, ids: bool) -> tuple[NDArray[Any], str, bool]:
+    """The pixels and their axes, those of length one included, and whether they are the colours of a palette."""
+    first = series[0]
+    if len(series) > 1:
+        array, axes = np.stack([s.asarray() for s in series]), f"Z{first.axes}"
+    else:
+        array, axes = first.asarray().reshape(first.get_shape(squeeze=False)), first.get_axes(squeeze=False)
+    page = first.keyframe
+    if page.photometric == 3 and page.colormap is not None and not ids:
+        colors = (page.colormap >> 8).astype(np.uint8).T
+        kept = [n for a, n in enumerate(array.shape) if axes[a] != "S"]
+        return colors[array.reshape(kept)], f"{axes.replace('S', '')}S", True
+    return array, axes, False
+
+
+def _tell_ignored(path: Path, file: tifffile.TiffFile) -> None:
+    """Say in a warning what the first page asks of its readers and is not done here."""
+    page = file.pages.first
+    told = []
+    if page.photometric == 0:
+        told.append("that 0 is white; the values are those of the file")
+    if 274 in page.tags and page.tags[274].value not in (0, 1):
+        told.append("that it is to be turned for display; its pixels stay where they are, and so do labels on them")
+    for what in told:
+        warnings.warn(f"{path.name}: it says {what}", UserWarning, stacklevel=4)
+
+
+def _check_tiff(path: Path, file: tifffile.TiffFile, series: list[tifffile.TiffPageSeries]) -> None:
+    pages: list[Any] = [page for one in series for page in one.pages if page is not None]
     raw = all(page.keyframe.compression == 1 for page in pages)
     stored = sum(sum(page.databytecounts) for page in pages)
-    if series.dataoffset is not None:  # one block, as ImageJ has it beyond 4 GiB
-        stored = file.filehandle.size - series.dataoffset
+    first = series[0]
+    if first.dataoffset is not None and len(series) == 1:  # one block, as ImageJ has it beyond 4 GiB
+        stored = file.filehandle.size - first.dataoffset
     elif any(
         offset + count > file.filehandle.size
         for page in pages
@@ -78,7 +180,10 @@ def _check_tiff(path: Path, file: tifffile.TiffFile, series: tifffile.TiffPageSe
     ):
         raise InputError(f"{path.name}: its pixels reach beyond the end of the file; it is truncated")
     _check_pages(path, file)
-    check_declared(path, series.shape, series.dtype.itemsize, stored, encoding="raw" if raw else "other")
+    shape = first.shape if len(series) == 1 else (len(series), *first.shape)
+    bits = first.keyframe.bitspersample if raw else 8 * first.dtype.itemsize  # 1 or 12 bits lie side by side
+    copies = 8 * first.dtype.itemsize / bits
+    check_declared(path, shape, bits / 8, stored, encoding="raw" if raw else "other", copies=copies)
 
 
 def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
@@ -101,14 +206,17 @@ def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
         place = offset + form.tagnosize + tags * form.tagsize
 
 
-def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float]) -> LoadedVolume:
-    """Axes in the order t, z, y, x, channels; those of length one are left out, unknown ones stand for planes."""
+def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float], always: str) -> LoadedVolume:
+    """Axes in the order t, z, y, x, channels; unknown ones stand for planes.
+
+    Those of length one are left out, but for the axes ``always``.
+    """
     if array.dtype.kind not in "biuf":
         raise InputError(f"{path.name}: it holds {array.dtype} values; real numbers are expected")
     if len(axes) != array.ndim:
         raise InputError(f"{path.name}: it declares the axes {axes}, but has {array.ndim}; one letter each is expected")
-    keep = [a for a, n in zip(axes, array.shape, strict=True) if n > 1 or a in "YX"]
-    array = array.reshape([n for a, n in zip(axes, array.shape, strict=True) if n > 1 or a in "YX"])
+    keep = [a for a, n in zip(axes, array.shape, strict=True) if n > 1 or a in always]
+    array = array.reshape([n for a, n in zip(axes, array.shape, strict=True) if n > 1 or a in always])
     for unknown in "QIR":
         if unknown in keep and "Z" not in keep:
             keep[keep.index(unknown)] = "Z"
@@ -179,42 +287,6 @@ def _resolution(path: Path, file: tifffile.TiffFile) -> dict[str, float]:
     return found
 
 
-def read_picture(path: Path) -> LoadedVolume:
-    """Read a PNG or JPEG file: grey, or red, green and blue; a palette is resolved, transparency is dropped.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged, or too large for the memory.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the memory is asked below
-            with Pillow.open(path) as picture:
-                n = len(picture.getbands())
-                check_declared(path, (picture.height, picture.width, n), 4, path.stat().st_size, encoding="other")
-                array = _pixels(picture)
-    except InputError:
-        raise
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Pillow.DecompressionBombError) as error:
-        raise InputError(f"{path.name}: it cannot be read as a picture, it is damaged or truncated") from error
-    colours = array.ndim == 3
-    return LoadedVolume(array, Geometry(array.shape[:2], (1.0, 1.0)), stem(path), colours, rgb=colours)
-
-
-def _pixels(picture: Pillow.Image) -> NDArray[Any]:
-    if picture.mode.startswith("I") or picture.mode in ("L", "F"):
-        array = np.asarray(picture)
-        if picture.mode == "I" and array.min() >= 0 and array.max() <= 65535:
-            array = array.astype(np.uint16)  # how older Pillows open 16 bits
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
-    if picture.mode == "1":
-        return np.asarray(picture).astype(np.uint8)
-    if picture.mode == "LA":
-        return np.asarray(picture)[..., 0]
-    return np.asarray(picture.convert("RGB"))
-
-
 def tiff_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) -> LabelFiles:
     """Labels as TIFF that ImageJ opens as a hyperstack, with pixel sizes; ``.ome.tif`` as OME-TIFF.
 
@@ -237,10 +309,13 @@ def tiff_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) -> La
     TIFF has no place for position and direction: only the voxel size is kept.
     """
     axes = "TZYX"[-labels.ndim :]
+    full = [dict(zip(axes, labels.shape, strict=True)).get(a, 1) for a in "TZCYXS"]
     physical = geometry.unit == "millimeter"
     sizes = dict(zip(axes, geometry.spacing, strict=True))
     ome = extension(path).startswith(".ome")
-    metadata: dict[str, Any] = {"axes": axes}
+    large = labels.nbytes > (4 << 30) - (1 << 25)
+    imagej = not ome and not large
+    metadata: dict[str, Any] = {"axes": "TZCYXS" if imagej else axes}
     resolution = None
     if ome:
         metadata |= {f"PhysicalSize{a}": sizes[a] for a in "XYZ" if a in sizes and physical}
@@ -250,18 +325,18 @@ def tiff_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) -> La
         resolution = (1 / sizes["X"], 1 / sizes["Y"])
         metadata |= {"unit": "mm"} | ({"spacing": sizes["Z"]} if "Z" in sizes else {})
         metadata |= {"finterval": sizes["T"]} if "T" in sizes else {}
-    large = labels.nbytes > (4 << 30) - (1 << 25)
 
     def write(file: BinaryIO) -> None:
         tifffile.imwrite(
             file,
-            np.ascontiguousarray(labels),
-            imagej=not ome and not large,
+            np.ascontiguousarray(labels).reshape(full if imagej else labels.shape),
+            imagej=imagej,
             ome=ome,
             bigtiff=large,
             photometric="minisblack",
             resolution=resolution,
             resolutionunit="NONE" if resolution else None,
+            software=f"{LABEL_MARK} {axes}",
             metadata=metadata,
         )
 

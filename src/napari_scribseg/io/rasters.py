@@ -5,6 +5,8 @@ NRRD: https://teem.sourceforge.net/nrrd/format.html; MetaImage: https://itk.org/
 
 from __future__ import annotations
 
+import hashlib
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,13 +19,15 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io.atomic import LabelFiles
+from napari_scribseg.io.outputs import data_path
 from napari_scribseg.io.segments import SEGMENTATION, segment_fields
 from napari_scribseg.io.units import LengthUnit
-from napari_scribseg.io.volumes import extension
+from napari_scribseg.io.volumes import LABEL_MARK, extension
 
-__all__ = ["metaimage_label_files", "nrrd_label_files"]
+__all__ = ["label_axes", "metaimage_label_files", "nrrd_label_files"]
 
 _CHUNK = 16 << 20
+_HEAD = 1 << 12
 _GZIP = 16 + zlib.MAX_WBITS  # zlib's way to ask for a gzip header
 _META_UNITS = ("um", "mm", "cm")
 _TYPES = {np.dtype(np.uint8): ("uint8", "MET_UCHAR"), np.dtype(np.uint16): ("uint16", "MET_USHORT")}
@@ -48,7 +52,7 @@ def nrrd_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, class
     Parameters
     ----------
     path : Path
-        ``.nrrd``, ``.seg.nrrd``, or ``.nhdr`` with the data in ``<stem>.raw.gz``.
+        ``.nrrd``, ``.seg.nrrd``, or ``.nhdr`` with the data in ``<stem>.<digest>.raw.gz``.
     labels : ndarray of shape ``(*S)``, uint8 or uint16
         In array order.
     geometry : Geometry
@@ -70,30 +74,31 @@ def nrrd_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, class
     if segmentation and labels.ndim > 3:
         raise InputError(f"{path.name}: a segmentation of 3D Slicer has 3 axes, the labels {labels.ndim}; use .nrrd")
     grid = _grid(geometry, flat=not segmentation, units=None)
-    lines = _nrrd_lines(grid, labels.dtype)
+    lines = _nrrd_lines(grid, labels.dtype, "TZYX"[-labels.ndim :])
     if segmentation:
         size = (grid.size[0], grid.size[1], grid.size[2])
         lines += [f"{key}:={_escaped(value)}" for key, value in segment_fields(classes, size).items()]
     if extension(path) == ".nhdr":
-        data = path.with_suffix(".raw.gz")
+        data = data_path(path, _digest(labels))
         header = "\n".join([*lines, f"data file: {data.name}"]) + "\n"
         return {data: _compressed(labels), path: _bytes(header.encode())}
     return {path: _compressed(labels, "\n".join(lines) + "\n\n")}
 
 
 def metaimage_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) -> LabelFiles:
-    """Labels as MetaImage: ``.mha``, or ``.mhd`` with the data in ``<stem>.zraw``.
+    """Labels as MetaImage: ``.mha``, or ``.mhd`` with the data in ``<stem>.<digest>.zraw``.
 
     Parameters and returns as of :func:`nrrd_label_files`.
     """
     grid = _grid(geometry, flat=True, units=_META_UNITS)
     lengths = np.linalg.norm(grid.steps, axis=0)
     detached = extension(path) == ".mhd"
-    data = path.with_suffix(".zraw")
+    data = data_path(path, _digest(labels)) if detached else path
     packed = b"".join(_packed(labels, zlib.MAX_WBITS))  # the header says how long it is
     lines = [
         "ObjectType = Image",
         f"NDims = {len(grid.size)}",
+        f"Comment = {LABEL_MARK} {'TZYX'[-labels.ndim :]}",
         "BinaryData = True",
         f"BinaryDataByteOrderMSB = {sys.byteorder == 'big'}",
         "CompressedData = True",
@@ -111,6 +116,14 @@ def metaimage_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) 
     if detached:
         return {data: _bytes(packed), path: _bytes(header.encode())}
     return {path: _bytes(header.encode(), packed)}
+
+
+def label_axes(path: Path) -> str | None:
+    """The axes that a header of NRRD or MetaImage says its labels have, as those written here do; else None."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    match = re.search(rf"^(?:content: |Comment = ){LABEL_MARK} ([TZYX]{{2,4}})\r?$".encode(), head, re.MULTILINE)
+    return match[1].decode() if match else None
 
 
 def _grid(geometry: Geometry, *, flat: bool, units: tuple[str, ...] | None) -> _Grid:
@@ -143,7 +156,7 @@ def _grid(geometry: Geometry, *, flat: bool, units: tuple[str, ...] | None) -> _
     return _Grid(size, steps4, np.append(affine[:3, 3], 0.0), unit)
 
 
-def _nrrd_lines(grid: _Grid, dtype: np.dtype[Any]) -> list[str]:
+def _nrrd_lines(grid: _Grid, dtype: np.dtype[Any], axes: str) -> list[str]:
     n = len(grid.size)
     space = {2: "space dimension: 2", 3: "space: left-posterior-superior", 4: "space: left-posterior-superior-time"}
     kinds = ["domain"] * min(n, 3) + ["time"] * (n == 4)
@@ -152,6 +165,7 @@ def _nrrd_lines(grid: _Grid, dtype: np.dtype[Any]) -> list[str]:
         "# Complete NRRD file format specification at:",
         "# http://teem.sourceforge.net/nrrd/format.html",
         f"type: {_TYPES[dtype][0]}",
+        f"content: {LABEL_MARK} {axes}",
         f"dimension: {n}",
         space[n],
         *(
@@ -184,11 +198,25 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\r", "").replace("\n", "\\n")
 
 
-def _packed(labels: NDArray[Any], window: int) -> Iterator[bytes]:
-    """The voxels compressed, x running fastest, part by part: a transposed view is never copied whole."""
-    packer = zlib.compressobj(4, zlib.DEFLATED, window)
+def _parts(labels: NDArray[Any]) -> Iterator[memoryview]:
+    """The voxels, x running fastest, part by part: a transposed view is never copied whole."""
     for part in np.nditer(labels, flags=["external_loop", "buffered", "zerosize_ok"], order="C", buffersize=_CHUNK):
-        yield packer.compress(np.ascontiguousarray(part).data)
+        yield np.ascontiguousarray(part).data
+
+
+def _digest(labels: NDArray[Any]) -> str:
+    """Ten digits that are the same for the same voxels only."""
+    found = hashlib.blake2b(f"{labels.dtype} {labels.shape}".encode(), digest_size=5)
+    for part in _parts(labels):
+        found.update(part)
+    return found.hexdigest()
+
+
+def _packed(labels: NDArray[Any], window: int) -> Iterator[bytes]:
+    """The voxels compressed."""
+    packer = zlib.compressobj(4, zlib.DEFLATED, window)
+    for part in _parts(labels):
+        yield packer.compress(part)
     yield packer.flush()
 
 

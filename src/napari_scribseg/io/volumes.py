@@ -18,6 +18,9 @@ PICTURES = (".png", ".jpg", ".jpeg")
 DICOM = (".dcm",)
 IMAGE_EXTENSIONS = NIFTI + NRRD + METAIMAGE + DICOM + TIFF + PICTURES
 
+#: What our own files say about themselves, in the formats that have no other way to say that they hold labels.
+LABEL_MARK = "napari-scribseg labels"
+
 # Longest first: ".seg.nrrd" before ".nrrd".
 _KNOWN = (".seg.nrrd", ".ome.tiff", ".ome.tif", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".tiff", ".tif",
           ".png", ".jpeg", ".jpg", ".dcm", ".zarr", ".tsv", ".txt", ".label")  # fmt: skip
@@ -49,7 +52,9 @@ def check_regular(file: Path) -> None:
         raise InputError(f"{file} is a device, a pipe or a socket; a regular file is expected")
 
 
-def read_volume(path: str | PathLike[str], *, series: str | None = None, allow_outside: bool = False) -> LoadedVolume:
+def read_volume(
+    path: str | PathLike[str], *, series: str | None = None, allow_outside: bool = False, ids: bool = False
+) -> LoadedVolume:
     """Read an image.
 
     Parameters
@@ -62,6 +67,8 @@ def read_volume(path: str | PathLike[str], *, series: str | None = None, allow_o
     allow_outside : bool
         Whether data files that a header names (``.mhd``, ``.nhdr``) may lie outside of the header's folder. Say so only
         for a file whose origin you trust: it can name any file that you may read.
+    ids : bool
+        Whether its values are ids: then the numbers of a palette are read, not its colours.
 
     Returns
     -------
@@ -81,12 +88,12 @@ def read_volume(path: str | PathLike[str], *, series: str | None = None, allow_o
             from napari_scribseg.io.dicom import read_series
 
             return read_series(file, series)
-        return _read_file(file, allow_outside)
+        return _read_file(file, allow_outside=allow_outside, ids=ids)
     except OSError as error:
         raise InputError(f"{file}: it cannot be read ({error.strerror or error})") from error
 
 
-def _read_file(file: Path, allow_outside: bool) -> LoadedVolume:
+def _read_file(file: Path, *, allow_outside: bool, ids: bool) -> LoadedVolume:
     check_regular(file)
     kind = extension(file)
     if kind in NIFTI:
@@ -104,11 +111,11 @@ def _read_file(file: Path, allow_outside: bool) -> LoadedVolume:
     if kind in TIFF:
         from napari_scribseg.io.planar import read_tiff
 
-        return read_tiff(file)
+        return read_tiff(file, ids=ids)
     if kind in PICTURES:
-        from napari_scribseg.io.planar import read_picture
+        from napari_scribseg.io.pictures import read_picture
 
-        return read_picture(file)
+        return read_picture(file, ids=ids)
     if kind in DICOM:
         from napari_scribseg.io.dicom import read_file
 

@@ -152,7 +152,7 @@ class Saver:
         self._waiting: list[Callable[[], None]] = []
 
     def save_labels(
-        self, viewer: ViewerModel, annotator: Annotator | None, selected: Labels | None, tables: dict[str, bool]
+        self, viewer: ViewerModel, annotator: Annotator | None, selected: Labels | None, tables: dict[str, Any]
     ) -> None:
         """Write the result of an annotator; without one the selected labels layer, with the geometry of its image.
 
@@ -180,7 +180,7 @@ class Saver:
         for write in list(self._waiting):
             write()
 
-    def _when_final(self, annotator: Annotator, path: Path, tables: dict[str, bool]) -> None:
+    def _when_final(self, annotator: Annotator, path: Path, tables: dict[str, Any]) -> None:
         session, geometry = annotator.session, annotator.layers.source.geometry()
 
         def write() -> None:
@@ -199,7 +199,7 @@ class Saver:
         else:
             write()
 
-    def _write(self, path: Path, labels: Any, geometry: Geometry, classes: ClassTable, tables: dict[str, bool]) -> None:
+    def _write(self, path: Path, labels: Any, geometry: Geometry, classes: ClassTable, tables: dict[str, Any]) -> None:
         self._widget.say(f"Saving {path.name}…")
         self._dispatcher.aside(
             lambda: write_labels(path, np.asarray(labels), geometry, classes, **tables),

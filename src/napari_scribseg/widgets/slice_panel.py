@@ -106,21 +106,24 @@ class SlicePanel(QWidget):
         self.buttons["accept"].setText(with_key(text, "accept") + done)
 
     @property
-    def tables(self) -> dict[str, bool]:
-        """Which tables of names and colours are written beside the label volume."""
-        return {name: action.isChecked() for name, action in self._tables.items()}
+    def tables(self) -> dict[str, bool | None]:
+        """Which tables of names and colours are written beside the label volume; None: where they are needed."""
+        return {
+            "bids_tsv": self._tables["bids_tsv"].isChecked() or None,
+            "itksnap": self._tables["itksnap"].isChecked(),
+        }
 
     def _make_save(self) -> QHBoxLayout:
         """The save button, with what else to write behind a small arrow."""
         menu = QMenu(self)
         self._tables: dict[str, QAction] = {}
-        for name, text in (("bids_tsv", "with a BIDS table (_dseg.tsv)"), ("itksnap", "with an ITK-SNAP label file")):
+        for name, text in (("bids_tsv", "always a BIDS table (_dseg.tsv)"), ("itksnap", "also an ITK-SNAP label file")):
             action = QAction(text, menu)
             action.setCheckable(True)
             menu.addAction(action)
             self._tables[name] = action
         more = QPushButton("with")
-        more.setToolTip("Names and colours in further files beside the labels")
+        more.setToolTip("Names and colours stand in a table beside the labels where the format has no place for them")
         more.setMenu(menu)
         row = QHBoxLayout()
         row.addWidget(self.buttons["save"], 1)
