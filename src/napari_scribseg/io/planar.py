@@ -82,7 +82,7 @@ def _is_rgb(series: tifffile.TiffPageSeries) -> bool:
 
 @contextmanager
 def _complaints_told(path: Path) -> Iterator[None]:
-    """Tell in warnings what tifffile only logs: that it does not follow what the file says, or fills what is missing."""
+    """Tell in warnings what tifffile only logs: what a file says and it does not follow, and what is missing."""
     complaints: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
