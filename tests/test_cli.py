@@ -77,7 +77,7 @@ def test_the_axis_can_be_chosen(scribseg, files):
 
 def test_parameters_reach_the_engine(scribseg, files):
     assert scribseg(*segment(files, "--param", "smoothness=1"))[0] == 0
-    code, _, err = scribseg(*segment(files, "--param", "smoothness=much"))
+    code, _, err = scribseg(*segment(files, "--param", "smoothness=much", out="other.nii.gz"))
     assert code == 2
     assert "smoothness is 'much'" in err
 
@@ -148,6 +148,110 @@ def test_missing_and_foreign_files_end_with_status_2(scribseg, files):
     code, _, err = scribseg(*segment(files))
     assert code == 2
     assert "image.nii.gz" in err
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def in_other_formats(files):
+    """The same files as .mhd with .raw, the strokes as .nhdr with .raw and with a table of names."""
+    for name, kind in (("image", "MET_SHORT"), ("strokes", "MET_UCHAR")):
+        array = np.asarray(nibabel.load(files / f"{name}.nii.gz").dataobj)
+        (files / f"{name}.raw").write_bytes(array.tobytes(order="F"))
+        head = f"ObjectType = Image\nNDims = 3\nDimSize = 32 24 4\nElementType = {kind}\nElementDataFile = {name}.raw\n"
+        (files / f"{name}.mhd").write_text(head)
+    (files / "table_dseg.tsv").write_text("index\tname\n3\tliver\n")
+    return files
+
+
+@pytest.mark.parametrize("linked", ["itself", "symbolic", "hard"])
+@pytest.mark.parametrize(
+    ("target", "name", "image", "strokes"),
+    [
+        ("image.nii.gz", "out.nii.gz", "image.nii.gz", "strokes.nii.gz"),
+        ("strokes.nii.gz", "out.nii.gz", "image.nii.gz", "strokes.nii.gz"),
+        ("image.mhd", "out.mhd", "image.mhd", "strokes.nii.gz"),
+        ("image.raw", "out.nii.gz", "image.mhd", "strokes.nii.gz"),
+        ("strokes.raw", "out.tif", "image.nii.gz", "strokes.mhd"),
+    ],
+)
+def test_what_is_read_is_never_written_over(scribseg, in_other_formats, linked, target, name, image, strokes):
+    folder = in_other_formats
+    out = folder / target
+    if linked != "itself":
+        out = folder / name
+        (out.symlink_to if linked == "symbolic" else out.hardlink_to)(folder / target)
+    elif target.endswith(".raw"):
+        pytest.skip("labels are never saved as .raw")
+    before = contents(folder)
+    code, _, err = scribseg("segment", folder / image, "--scribbles", folder / strokes, "--out", out, "--overwrite")
+    assert code == 2
+    assert "would be written over the input" in err
+    assert len(err.strip().splitlines()) == 1
+    assert contents(folder) == before
+
+
+def test_neither_is_the_table_of_the_strokes(scribseg, in_other_formats):
+    folder = in_other_formats
+    (folder / "strokes.nii.gz").rename(folder / "table.nii.gz")
+    before = contents(folder)
+    command = ("segment", folder / "image.nii.gz", "--scribbles", folder / "table.nii.gz", "--overwrite")
+    code, _, err = scribseg(*command, "--out", folder / "table.tif")
+    assert (code, "table_dseg.tsv would be written over the input" in err) == (2, True)
+    (folder / "picture.png").symlink_to(folder / "image.nii.gz")
+    before = contents(folder)
+    code, _, err = scribseg(*command, "--out", folder / "l.tif", "--picture", folder / "picture.png")
+    assert (code, "picture.png would be written over the input" in err) == (2, True)
+    assert contents(folder) == before
+
+
+def test_what_is_there_is_replaced_where_that_is_asked_for(scribseg, files):
+    first = segment(files, "--background", "255", "--picture", files / "p.png", "--itksnap", "--bids")
+    assert scribseg(*first)[0] == 0
+    written = contents(files)
+    for name in ("labels.nii.gz", "labels_dseg.tsv", "labels_labels.txt", "p.png"):
+        for path in written:
+            if path.name in ("labels.nii.gz", "labels_dseg.tsv", "labels_labels.txt", "p.png"):
+                path.unlink(missing_ok=True)
+        (files / name).write_bytes(b"of the user")
+        code, _, err = scribseg(*first)
+        assert (code, f"{name} is there already; --overwrite replaces it" in err) == (2, True)
+        assert (files / name).read_bytes() == b"of the user"
+        assert scribseg(*first, "--overwrite")[0] == 0
+        assert contents(files) == written
+
+
+def test_names_are_kept_by_default(scribseg, files):
+    (files / "strokes_dseg.tsv").write_text("index\tname\tcolor\n3\tliver\t#ff0000\n255\toutside\t#101010\n")
+    code, out, err = scribseg(*segment(files, "--background", "255"))
+    assert code == 0, err
+    assert out.split() == [str(files / "labels.nii.gz"), str(files / "labels_dseg.tsv")]
+    assert "3\tliver\t#ff0000" in (files / "labels_dseg.tsv").read_text()
+    code, out, _ = scribseg(*segment(files, "--no-bids", out="bare.nii.gz"))
+    assert out.split() == [str(files / "bare.nii.gz")]
+
+
+def test_the_demo_keeps_to_a_folder_of_its_own(scribseg, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "image.nii.gz").write_bytes(b"of the user")
+    code, _, err = scribseg("demo", "--out", tmp_path / "own")
+    assert code == 2
+    assert "image.nii.gz is there already" in err
+    assert (tmp_path / "own" / "image.nii.gz").read_bytes() == b"of the user"
+    assert len(list((tmp_path / "own").iterdir())) == 1
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):
+        code, _, err = scribseg("demo", "--out", tmp_path / "empty")
+        assert code == 0, err
+
+
+def test_paths_that_name_nothing_are_told_in_a_sentence(scribseg, files):
+    for arguments in (("info", "~nobody-of-this-name/x.nii"), segment(files, "--out", "~nobody-of-this-name/x.nii")):
+        code, _, err = scribseg(*arguments)
+        assert code == 2
+        assert "the home folder of this user is not known" in err
 
 
 def test_a_failing_engine_ends_with_status_1(scribseg, files, monkeypatch):

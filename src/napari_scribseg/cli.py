@@ -19,7 +19,7 @@ import typer
 from napari_scribseg.batch.command import batch
 from napari_scribseg.bench.command import bench
 from napari_scribseg.explore.command import app as explore
-from napari_scribseg.options import AllowOutside, Device
+from napari_scribseg.options import AllowOutside, Device, Overwrite
 from napari_scribseg.study.command import study
 from napari_scribseg.train.command import app as train
 
@@ -94,21 +94,32 @@ def segment(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Also write a picture of the result.")] = None,
-    bids: Annotated[bool, typer.Option("--bids", help="Also write a BIDS _dseg.tsv with names and colours.")] = False,
+    bids: Annotated[
+        bool | None,
+        typer.Option(
+            "--bids/--no-bids",
+            help="A table of names and colours, _dseg.tsv. Default: where the format has no place for them.",
+        ),
+    ] = None,
     itksnap: Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")] = False,
     ignore_geometry: Annotated[
         bool, typer.Option("--ignore-geometry", help="Accept scribbles that lie elsewhere in space.")
     ] = False,
     allow_outside: AllowOutside = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Segment every slice of IMAGE that has strokes, and write a label volume with its geometry."""
     from napari_scribseg.headless import parse_parameters, segment_volume
     from napari_scribseg.io import write_labels
-    from napari_scribseg.io.labels import check_label_path
+    from napari_scribseg.io.classes_io import tables_beside
+    from napari_scribseg.io.labels import check_label_path, label_outputs
+    from napari_scribseg.io.outputs import check_outputs
 
     check_label_path(out)
     if picture is not None:
         _check_picture(picture)
+    outputs = [*label_outputs(out, bids_tsv=bids, itksnap=itksnap), *([picture] if picture else [])]
+    check_outputs(outputs, [image, scribbles, *tables_beside(scribbles)], overwrite=overwrite)
     with _progress("segmenting") as progress:
         volume, strokes, labels, classes = segment_volume(
             image,
@@ -154,7 +165,7 @@ def info(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the results; made where it is missing.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results: a new one, or that of an earlier demo.")],
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
 ) -> None:
     """Segment a real MR volume that is installed with nibabel from a few strokes; needs no network."""
@@ -170,6 +181,7 @@ def demo(
         device=device,
         picture=out / "labels.png",
         bids=True,
+        overwrite=True,
     )
     labels = read_labels(out / "labels.nii.gz")
     typer.echo(f"open {inputs.image} and {out / 'labels.nii.gz'} in napari or any other viewer", err=True)

@@ -241,6 +241,9 @@ def segment_volume(
     return picture, strokes, labels, classes
 
 
+_DEMO = "scribseg-demo.txt"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class DemoInput:
     """The files that the demo starts from, and the id of its background strokes."""
@@ -251,25 +254,33 @@ class DemoInput:
 
 
 def write_demo_input(folder: Path) -> DemoInput:
-    """Write the sample MR volume and its strokes as NIfTI files into a folder, which is made where it is missing.
+    """Write the sample MR volume and its strokes as NIfTI files into a new folder, or that of an earlier demo.
 
     Raises
     ------
     InputError
-        If the folder cannot be made or written.
+        If the folder holds other files, or cannot be made or written.
     """
+    import gzip
+
     import nibabel
 
     from napari_scribseg.io import samples, write_labels
+    from napari_scribseg.io.atomic import write_files
+    from napari_scribseg.io.outputs import check_folder
 
     sample = samples.mr_volume()
     source = nibabel.nifti1.load(sample.path)  # type: ignore[no-untyped-call]
     image, scribbles = folder / "image.nii.gz", folder / "scribbles.nii.gz"
+    check_folder(folder, _DEMO, ("*",))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        nibabel.save(source.slicer[..., 0] if source.ndim == 4 else source, image)
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror}); a writable folder is expected") from error
+        raise InputError(f"{folder} cannot be made ({error.strerror}); a writable folder is expected") from error
+    volume: Any = source.slicer[..., 0] if source.ndim == 4 else source
+    about = "Files of `scribseg demo`, written anew when it is run again with this folder.\n"
+    write_files({folder / _DEMO: lambda file: file.write(about.encode())})
+    write_files({image: lambda file: file.write(gzip.compress(volume.to_bytes(), 4, mtime=0))})
     write_labels(scribbles, sample.painted, sample.geometry, sample.classes, bids_tsv=True)
     return DemoInput(image, scribbles, sample.classes.background)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AllowOutside", "Device"]
+__all__ = ["AllowOutside", "Device", "Overwrite"]
 
 
 class Device(StrEnum):
@@ -22,4 +22,8 @@ class Device(StrEnum):
 AllowOutside = Annotated[
     bool,
     typer.Option("--allow-outside", help="Read data files that a .mhd or .nhdr names outside of its own folder."),
+]
+
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that are there; never those that are read.")
 ]

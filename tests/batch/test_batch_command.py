@@ -78,3 +78,11 @@ def test_loading_the_command_loads_nothing_heavy():
     code = "import sys, napari_scribseg.batch.command; print(*(m for m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "dask", "distributed", "numba", "nibabel", "napari_scribseg.headless"} & set(loaded)
+
+
+def test_a_table_that_the_report_would_replace_is_refused(command, cohort, tmp_path):
+    table = cohort(1, "report.csv")
+    before = table.read_bytes()
+    with pytest.raises(InputError, match="would be written over the input"):
+        command(table, "--out", tmp_path, "--overwrite")
+    assert table.read_bytes() == before

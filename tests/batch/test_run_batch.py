@@ -9,7 +9,7 @@ import pytest
 from napari_scribseg.batch import one as one_module
 from napari_scribseg.batch import read_table, run_batch
 from napari_scribseg.core import InputError
-from napari_scribseg.io import atomic
+from napari_scribseg.io import atomic, read_labels
 from napari_scribseg.io.lock import locked
 
 
@@ -274,3 +274,35 @@ def test_the_record_says_what_the_labels_follow_from(run, cohort, tmp_path):
     assert record["request"]["background"] == 255
     assert record["program"].startswith("napari-scribseg ")
     assert [name for name, *_ in record["outputs"]] == ["in/i000_labels.nii.gz"]
+
+
+def test_a_report_of_other_origin_is_not_written_over(run, cohort, tmp_path):
+    table = cohort(1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.csv").write_text("of the user")
+    with pytest.raises(InputError, match=r"report\.csv is there already"):
+        run(table)
+    assert (tmp_path / "out" / "report.csv").read_text() == "of the user"
+    assert run(table, overwrite=True).count("done") == 1
+    assert run(table).count("skipped") == 1
+
+
+def test_an_input_is_not_written_over_through_a_link(run, cohort, tmp_path):
+    table = cohort(1)
+    (tmp_path / "out").mkdir()
+    image = tmp_path / "in" / "i000.nii.gz"
+    before = image.read_bytes()
+    (tmp_path / "out" / "labels.nii.gz").hardlink_to(image)
+    table.write_text("image,scribbles,background,out\nin/i000.nii.gz,in/i000_strokes.nii.gz,255,labels.nii.gz\n")
+    with pytest.raises(InputError, match="would be written over the input"):
+        run(table, overwrite=True)
+    assert image.read_bytes() == before
+
+
+def test_names_of_the_strokes_are_kept(run, cohort, tmp_path):
+    table = cohort(1)
+    (tmp_path / "in" / "i000_strokes_dseg.tsv").write_text("index\tname\n3\tliver\n255\toutside\n")
+    report = run(table)
+    (outcome,) = report
+    assert read_labels(outcome.labels).classes[3].name == "liver"
+    assert run(table).count("skipped") == 1

@@ -186,3 +186,12 @@ def test_loading_the_command_loads_nothing_heavy():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"torch", "numba", "scipy", "skimage", "matplotlib", "SimpleITK", "nibabel", "napari_scribseg.headless"}
     assert not heavy & set(loaded)
+
+
+@pytest.mark.parametrize("name", ["report.md", "rows.csv", "summary.csv"])
+def test_files_of_other_origin_are_not_written_over(command, folder, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("of the user")
+    with pytest.raises(InputError, match="holds no earlier run of this command; give a new folder"):
+        command("--out", tmp_path / "out", "--data", folder(1), "--engine", "watershed", *SHORT)
+    assert [p.read_text() for p in (tmp_path / "out").iterdir()] == ["of the user"]

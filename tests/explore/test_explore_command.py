@@ -39,6 +39,31 @@ def test_a_workspace_made_ready_and_its_labels(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert (read_labels(tmp_path / "out" / "0_labels.tif").array == 2).all()
     assert not read_labels(tmp_path / "out" / "1_labels.tif").array.any()
+    for command in (
+        ["prepare", str(tmp_path / "images"), "--out", str(tmp_path / "w.npz")],
+        ["labels", str(tmp_path / "w.npz"), "--out", str(tmp_path / "out"), "--extension", ".tif"],
+    ):
+        done = CliRunner().invoke(app, command)
+        assert isinstance(done.exception, InputError)
+        assert "is there already; --overwrite replaces it" in str(done.exception)
+    done = CliRunner().invoke(app, [*command, "--overwrite"])
+    assert done.exit_code == 0, done.output
+
+
+def test_no_image_is_written_over_by_its_labels(tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_scribseg.explore.workspace.default_folder", lambda: tmp_path / "cache")
+    image = tmp_path / "a_labels.tif"
+    imsave(image, discs()[0])
+    workspace = Workspace()
+    workspace.add_images(image)
+    workspace.cut(regions=5)
+    image.rename(tmp_path / "a.tif")
+    image.symlink_to(tmp_path / "a.tif")
+    (tmp_path / "a_labels_labels.tif").hardlink_to(tmp_path / "a.tif")
+    before = image.read_bytes()
+    with pytest.raises(InputError, match="would be written over the input"):
+        workspace.save_labels(tmp_path, ".tif")
+    assert image.read_bytes() == before
 
 
 def test_prepare_says_first_that_it_cannot_write(tmp_path):

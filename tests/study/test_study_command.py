@@ -107,3 +107,12 @@ def test_a_foreign_file_is_told(folder, tmp_path):
     next((tmp_path / "o").glob("*.csv")).write_text("x,y\n1,2\n")
     with pytest.raises(InputError, match="another folder"):
         measure(plan, tmp_path / "o", lambda *_: None)
+
+
+@pytest.mark.parametrize("name", ["study.md", "width.csv", "sloppiness.csv"])
+def test_files_of_other_origin_are_not_written_over(command, folder, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("of the user")
+    with pytest.raises(InputError, match="holds no earlier run of this command; give a new folder"):
+        command("--out", tmp_path / "out", "--data", folder(), "--outlines", 2)
+    assert [p.read_text() for p in (tmp_path / "out").iterdir()] == ["of the user"]

@@ -250,3 +250,19 @@ def test_brs_trains_given_weights_further_without_a_coarse_part(command, pack, t
     with pytest.raises(InputError, match=r"both --start .* and --encoder"):
         command("brs", "--data", pack.path, "--out", tmp_path / "third", "--start", start, "--encoder", "net.pth")
     assert not (tmp_path / "third").exists()
+
+
+def test_what_is_there_is_not_written_over(command, pack, folder, tmp_path):
+    before = pack.path.read_bytes()
+    with pytest.raises(InputError, match="would be written over the input"):
+        command("pack", "--data", pack.path, "--out", pack.path, "--overwrite")
+    with pytest.raises(InputError, match="is there already; --overwrite replaces it"):
+        command("pack", "--data", folder, "--out", pack.path)
+    assert pack.path.read_bytes() == before
+    assert command("pack", "--data", folder, "--out", pack.path, "--overwrite")[0] == 0
+    (tmp_path / "run").mkdir()
+    for name in ("weights.safetensors", "data.pack", "steps.csv"):
+        (tmp_path / "run" / name).write_text("of the user")
+        with pytest.raises(InputError, match=f"{name} is there already, and .* holds no earlier run"):
+            command("scribble-net", "--data", folder, "--out", tmp_path / "run", *SMALL)
+        (tmp_path / "run" / name).unlink()

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from napari_scribseg.batch.jobs import Job
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets.entities import build_name, find_images_with_strokes
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.volumes import PICTURES, TIFF, extension
@@ -53,7 +54,7 @@ def read_bids(
     InputError
         If the folder is missing, or holds no strokes.
     """
-    place = Path(root).expanduser().absolute()
+    place = user_path(root).absolute()
     found = find_images_with_strokes(place, suffix=suffix)
     if not found:
         raise InputError(

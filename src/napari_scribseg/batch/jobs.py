@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 from napari_scribseg.core import InputError
 from napari_scribseg.io import LABEL_EXTENSIONS
+from napari_scribseg.io.classes_io import tables_beside
+from napari_scribseg.io.labels import label_outputs
+from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.io.volumes import extension, stem
 
 __all__ = ["HIDDEN", "STATUSES", "Job", "Outcome", "Status", "Task", "check_jobs"]
@@ -34,7 +37,7 @@ class Job:
     axis : int or None
         Axis across which the slices lie; None for the first spatial one.
     class_table : bool
-        Whether to write a BIDS table of names and colours beside the labels.
+        Whether to write a BIDS table of names and colours beside the labels also where there is none to keep.
     where : str
         Where the job was asked for, such as ``"cohort.csv, line 3"``, for messages.
     """
@@ -145,7 +148,8 @@ def check_jobs(jobs: Iterable[Job], folder: Path) -> None:
     taken: dict[str, Job] = {}
     folder = folder.resolve()
     listed = list(jobs)
-    inputs = {path.resolve() for job in listed for path in (job.image, job.scribbles)}
+    read = {path.resolve() for job in listed for path in (job.image, job.scribbles)}
+    inputs = [p for job in listed for p in (job.image, job.scribbles, *tables_beside(job.scribbles))]
     for job in listed:
         path, place = PurePosixPath(job.out), _place(job)
         if extension(Path(path.name)) not in LABEL_EXTENSIONS:
@@ -153,7 +157,13 @@ def check_jobs(jobs: Iterable[Job], folder: Path) -> None:
                 f"{place}: the output {job.out!r} has no extension of a label file; one of "
                 f"{', '.join(LABEL_EXTENSIONS)} is expected"
             )
-        if path.is_absolute() or ".." in path.parts or path.parts[0] == HIDDEN or Path(job.out).is_absolute():
+        if (
+            "\0" in job.out
+            or path.is_absolute()
+            or ".." in path.parts
+            or path.parts[0] == HIDDEN
+            or Path(job.out).is_absolute()
+        ):
             raise InputError(f"{place}: the output is {job.out!r}; a path inside the output folder is expected")
         # of the same stem are also x.mhd and x.nrrd, whose tables and data files could be the same
         key = (path.parent / stem(Path(path.name))).as_posix().casefold()
@@ -163,8 +173,10 @@ def check_jobs(jobs: Iterable[Job], folder: Path) -> None:
                 "(a column 'out' in a table, one folder of derivatives of a BIDS data set)"
             )
         taken[key] = job
-        if (folder / job.out).resolve() in inputs:
+        if (folder / job.out).resolve() in read:
             raise InputError(f"{place}: the output {job.out!r} is an input of this cohort; give another --out folder")
+    outputs = (path for job in listed for path in label_outputs(folder / job.out, bids_tsv=job.class_table or None))
+    check_outputs(outputs, inputs, overwrite=True)
 
 
 def _place(job: Job) -> str:

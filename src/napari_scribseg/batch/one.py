@@ -92,7 +92,7 @@ def _compute(task: Task) -> tuple[list[list[Any]], int, tuple[str, ...]]:
             task.labels.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{task.labels.parent} cannot be made ({error.strerror})") from error
-        written = write_labels(task.labels, labels, volume.geometry, classes, bids_tsv=job.class_table)
+        written = write_labels(task.labels, labels, volume.geometry, classes, bids_tsv=job.class_table or None)
     notes.update((" ".join(str(w.message).split()), None) for w in caught if issubclass(w.category, UserWarning))
     return described(task, written), slices[0], tuple(notes)
 

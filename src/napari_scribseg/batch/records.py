@@ -15,8 +15,9 @@ from napari_scribseg.batch.jobs import HIDDEN, Outcome, Task
 from napari_scribseg.core import InputError
 from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import write_files
-from napari_scribseg.io.classes_io import bids_path, tables_beside
-from napari_scribseg.io.outputs import files_of
+from napari_scribseg.io.classes_io import tables_beside
+from napari_scribseg.io.labels import label_outputs
+from napari_scribseg.io.outputs import files_of, header_stem
 from napari_scribseg.io.volumes import stem
 
 __all__ = ["fingerprint", "finished", "log_line", "read_record", "remove_stale", "request", "write_record"]
@@ -160,7 +161,7 @@ def refuse_foreign(task: Task, record: dict[str, Any]) -> None:
 
 def outputs(task: Task) -> tuple[Path, ...]:
     """The files that a task writes, but for a data file beside a header."""
-    return (task.labels, bids_path(task.labels)) if task.job.class_table else (task.labels,)
+    return label_outputs(task.labels, bids_tsv=task.job.class_table or None)
 
 
 def described(task: Task, paths: Iterable[Path]) -> Fingerprint:
@@ -194,7 +195,7 @@ def remove_stale(tasks: Iterable[Task], folder: Path) -> int:
     """
     names: dict[Path, set[str]] = {}
     for task in tasks:
-        for path in (task.labels, bids_path(task.labels), task.record):
+        for path in (*outputs(task), task.record):
             names.setdefault(path.parent, set()).update((path.name[:100], stem(path)[:100]))
     names.setdefault(folder, set()).update(("report.csv", "report.md", "dataset_description.json"))
     count = 0
@@ -202,7 +203,7 @@ def remove_stale(tasks: Iterable[Task], folder: Path) -> int:
         for path in _temporaries(place):
             match = _TEMPORARY.fullmatch(path.name)
             target = match["target"] if match else ""
-            if target in targets or stem(Path(target)) in targets:  # x.raw belongs to x.mhd
+            if {target, stem(Path(target)), header_stem(target)} & targets:
                 path.unlink(missing_ok=True)
                 count += 1
     return count

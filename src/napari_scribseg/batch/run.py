@@ -19,7 +19,9 @@ from napari_scribseg.batch.one import segment_one
 from napari_scribseg.batch.records import finished, remove_stale
 from napari_scribseg.batch.report import BatchReport, write_report
 from napari_scribseg.core import InputError, get_engine
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.lock import locked
+from napari_scribseg.io.outputs import check_folder
 from napari_scribseg.numerics.device import choose_device, n_threads
 
 __all__ = ["Progress", "run_batch"]
@@ -92,11 +94,13 @@ def run_batch(
         If the scheduler goes away; what is done stays.
     """
     start = time.perf_counter()
-    folder = Path(out).expanduser().absolute()
+    folder = user_path(out).absolute()
     listed = [_absolute(job) for job in jobs]
     if not listed:
         raise InputError("no images were given; at least one is expected")
     check_jobs(listed, folder)
+    if not overwrite:
+        check_folder(folder, HIDDEN, ("report.csv", "report.md"))
     settings = _settings(engine, parameters or {})
     if scheduler is None:
         choose_device(device)
@@ -187,9 +191,7 @@ def _settings(engine: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _absolute(job: Job) -> Job:
-    paths = {
-        name: Path(os.path.normpath(getattr(job, name).expanduser().absolute())) for name in ("image", "scribbles")
-    }
+    paths = {name: Path(os.path.normpath(user_path(getattr(job, name)).absolute())) for name in ("image", "scribbles")}
     return dataclasses.replace(job, image=paths["image"], scribbles=paths["scribbles"])
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_scribseg.batch.jobs import Job
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.volumes import PICTURES, TIFF, check_regular, extension, stem
 
 __all__ = ["COLUMNS", "read_table"]
@@ -45,7 +46,7 @@ def read_table(path: str | PathLike[str], *, background: int | None = None, axis
     InputError
         If the table cannot be read, a column is missing, or a row cannot be understood: the message names the line.
     """
-    file = Path(path).expanduser().absolute()
+    file = user_path(path).absolute()
     text = _read_text(file)
     head, separator = _head(file.name, text)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -121,7 +122,7 @@ def _job(values: Mapping[str, str], place: str, folder: Path, background: int | 
 
 
 def _path(text: str, folder: Path) -> Path:
-    return Path(os.path.normpath(folder / Path(text).expanduser()))
+    return Path(os.path.normpath(folder / user_path(text)))
 
 
 def _number(values: Mapping[str, str], column: str, place: str, least: int) -> int | None:

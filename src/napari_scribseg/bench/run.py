@@ -23,6 +23,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.datasets import DataSet
 from napari_scribseg.io.atomic import replacing
 from napari_scribseg.io.lock import locked
+from napari_scribseg.io.outputs import check_folder
 
 __all__ = ["Plan", "Progress", "run"]
 
@@ -104,6 +105,7 @@ def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = 
     jobs = plan.jobs()
     if not jobs:
         raise InputError("there is nothing to measure: no data set fits the protocols asked for")
+    check_folder(out, "run.json", ("rows.csv", "finished.csv", "report.md", "summary.csv"))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

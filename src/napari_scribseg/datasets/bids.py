@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets.case import DataSet
 from napari_scribseg.datasets.entities import STROKES, bids_files, image_of, raw_of
 from napari_scribseg.datasets.folder import read_about, read_json
@@ -46,9 +47,9 @@ def open_bids(path: Path, raw: Path | None = None, *, suffix: str | None = None)
     InputError
         If a folder is missing, there is no ``_dseg`` file, or the image of one is missing or not clear.
     """
-    root = require_folder(path.expanduser())
+    root = require_folder(user_path(path))
     if raw is not None:
-        raw = require_folder(raw.expanduser())
+        raw = require_folder(user_path(raw))
     trees = (root, *sorted(p for p in root.glob("derivatives/*") if p.is_dir()))
     found = [(tree, p, e) for tree in trees for p, e in bids_files(tree) if e["suffix"] == "dseg"]
     labels = [f for f in found if f[2].get("desc") != STROKES]

@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io import IMAGE_EXTENSIONS
 from napari_scribseg.io.volumes import extension, stem
 
@@ -208,7 +209,7 @@ def find_images_with_strokes(
     InputError
         If the folder is missing.
     """
-    place = Path(root).expanduser()
+    place = user_path(root)
     if not place.is_dir():
         raise InputError(f"{place}: there is no such folder; the folder of a BIDS data set is expected")
     found = []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets.case import DataSet
 from napari_scribseg.datasets.listing import images_in, require_folder
 from napari_scribseg.datasets.reading import About, CaseFiles, read_listed
@@ -54,7 +55,7 @@ def open_folder(path: Path) -> DataSet:
     InputError
         If the folder is missing, holds no pair, or ``dataset.json`` cannot be understood.
     """
-    root = require_folder(path.expanduser())
+    root = require_folder(user_path(path))
     about = read_about(root / "dataset.json")
     images, labels, strokes = _in_folders(root) or _side_by_side(root)
     both = [name for name in images if name in labels]

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets import rasters, strokes_sets, volumes
 from napari_scribseg.datasets.bids import is_bids, open_bids
 from napari_scribseg.datasets.case import DataSet
@@ -104,7 +105,7 @@ def open_data_set(name: str | PathLike[str], root: str | PathLike[str] | None = 
     first, _, source = text.partition("/")
     if first in _KNOWN and (not source or (first == "permissive_slices" and "/" not in source)):
         return _KNOWN[first].open(_root(text, root) / text)
-    folder = Path(text).expanduser()
+    folder = user_path(text)
     if not folder.is_dir():
         near = difflib.get_close_matches(text, _KNOWN, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; expected a folder or one of {', '.join(sorted(_KNOWN))}"
@@ -116,4 +117,4 @@ def _root(name: str, root: str | PathLike[str] | None) -> Path:
     given = os.fspath(root) if root is not None else os.environ.get(ROOT_VARIABLE, "")
     if not given:
         raise InputError(f"the data set {name!r} needs the folder that holds it; name that folder in {ROOT_VARIABLE}")
-    return Path(given).expanduser()
+    return user_path(given)

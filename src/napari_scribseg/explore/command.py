@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_scribseg.options import Device
+from napari_scribseg.options import Device, Overwrite
 
 if TYPE_CHECKING:
     from napari_scribseg.core import Report
@@ -32,12 +32,15 @@ def prepare(
     view: Annotated[str, typer.Option(help="What the encoder sees: maps (fast) or crops (as published).")] = "maps",
     backbone: Annotated[str, typer.Option(help="A .safetensors file or a timm model; else the shipped network.")] = "",
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    overwrite: Overwrite = False,
 ) -> None:
     """Cut IMAGES into segments, describe and place them, and write a workspace to go on with."""
     from napari_scribseg.explore.workspace import Workspace
     from napari_scribseg.io.atomic import check_writable
+    from napari_scribseg.io.outputs import check_outputs
 
     check_writable(out)
+    check_outputs([out], images, overwrite=overwrite)
     workspace = Workspace(device=device.value)
     workspace.use_encoder(view, backbone)
     added = workspace.add_images(images[0] if len(images) == 1 else images)
@@ -56,11 +59,12 @@ def labels(
     workspace: Annotated[Path, typer.Argument(help="Workspace file.")],
     out: Annotated[Path, typer.Option(help="Folder for the label files.")],
     extension: Annotated[str, typer.Option(help="Format: .nii.gz, .tif, .nrrd, .seg.nrrd, .mha.")] = ".nii.gz",
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the label image of each image or volume of a WORKSPACE, with names and colours."""
     from napari_scribseg.explore.workspace import Workspace
 
-    for path in Workspace.load(workspace).save_labels(out, extension):
+    for path in Workspace.load(workspace).save_labels(out, extension, overwrite=overwrite):
         typer.echo(path)
 
 

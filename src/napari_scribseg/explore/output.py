@@ -17,7 +17,8 @@ from skimage.transform import resize
 from napari_scribseg.core import InputError, Scribbles
 from napari_scribseg.explore.pictures import Picture
 from napari_scribseg.io import write_labels
-from napari_scribseg.io.labels import check_label_path
+from napari_scribseg.io.labels import check_label_path, label_outputs
+from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.nets.planes import three_planes
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def picture_planes(picture: Picture) -> NDArray[np.float32]:
 _last: tuple[Picture, NDArray[np.float32]] | None = None
 
 
-def save_labels(workspace: Workspace, folder: Path, extension: str) -> tuple[Path, ...]:
+def save_labels(workspace: Workspace, folder: Path, extension: str, *, overwrite: bool) -> tuple[Path, ...]:
     """One label file for each image or volume; see :meth:`Workspace.save_labels`."""
     volumes: dict[int, list[int]] = {}
     for index, picture in enumerate(workspace.pictures):
@@ -125,13 +126,16 @@ def save_labels(workspace: Workspace, folder: Path, extension: str) -> tuple[Pat
     except OSError as error:
         raise InputError(f"the folder {folder} cannot be made: {error.strerror or error}") from error
     check_label_path(folder / f"x{extension}")
+    paths = {volume: folder / f"{names[volume]}_labels{extension}" for volume in cut}
+    outputs = [path for one in paths.values() for path in label_outputs(one, bids_tsv=True)]
+    sources = {picture.source for picture in workspace.pictures if picture.source}
+    check_outputs(outputs, map(Path, sorted(sources)), overwrite=overwrite)
     written: list[Path] = []
     for volume, indices in cut.items():
         planes = [workspace.labels(i) for i in indices]
         geometry = workspace.pictures[indices[0]].geometry
         labels = planes[0] if len(geometry.shape) == 2 else np.stack(planes)
-        path = folder / f"{names[volume]}_labels{extension}"
-        written += write_labels(path, labels, geometry, workspace.classes, bids_tsv=True)
+        written += write_labels(paths[volume], labels, geometry, workspace.classes, bids_tsv=True)
     return tuple(written)
 
 

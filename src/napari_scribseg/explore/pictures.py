@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, Image, InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io import IMAGE_EXTENSIONS, read_volume
 from napari_scribseg.io.volumes import extension
 
@@ -131,7 +132,7 @@ def read_pictures(given: Pictures, first_volume: int, name: str = "") -> tuple[l
 
 def _items(given: Pictures) -> Iterable[Any]:
     if isinstance(given, (str, os.PathLike)):
-        path = Path(given).expanduser()
+        path = user_path(given)
         return _files(path) if path.is_dir() else [path]
     return [given] if isinstance(given, (np.ndarray, Image)) else list(given)
 
@@ -149,7 +150,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _from_file(path: Path, number: int) -> list[Picture]:
     loaded = read_volume(path)
-    source = str(path.expanduser().resolve())
+    source = str(user_path(path).resolve())
     return _slices(np.asarray(loaded.array), loaded.geometry, loaded.name, source, number)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_scribseg.core import InputError, Report, silent
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.explore.metric import Head, require_classes, train
 from napari_scribseg.explore.progress import part
 from napari_scribseg.nets.inputs import network_input
@@ -195,7 +195,7 @@ def _show(model: Any, image: Tensor) -> None:
 
 def _network(backbone: str, device: str, tuning: Tuning | None) -> nn.Module:
     """A network of this package with what was learned of it."""
-    path = Path(backbone).expanduser()
+    path = user_path(backbone)
     there = path.stat() if backbone and path.is_file() else None
     return _loaded(backbone, device, tuning, there and (there.st_mtime_ns, there.st_size))
 
@@ -207,7 +207,7 @@ def _loaded(backbone: str, device: str, tuning: Tuning | None, version: tuple[in
         raise InputError(
             f"the network {backbone!r} of timm is not learned itself; choose one of this package, or learn without it"
         )
-    model: Any = load_model(Path(backbone).expanduser())[0] if backbone else load_shipped(_SHIPPED)[0]
+    model: Any = load_model(user_path(backbone))[0] if backbone else load_shipped(_SHIPPED)[0]
     if not hasattr(model, "down"):
         raise InputError(f"the network {backbone} has no stages that can be learned; learn without it")
     model = model.to(device).requires_grad_(False)

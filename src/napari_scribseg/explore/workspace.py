@@ -13,6 +13,7 @@ from psygnal import Signal
 
 from napari_scribseg.core import ClassTable, InputError, Report, Stroke, silent
 from napari_scribseg.core.classes import MAX_ID
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.explore import output, storage
 from napari_scribseg.explore.cache import FeatureCache, default_folder
 from napari_scribseg.explore.gradients import as_edge_map
@@ -338,8 +339,19 @@ class Workspace(Reader):
 
     # output
 
-    def save_labels(self, folder: str | PathLike[str], extension: str = ".nii.gz") -> tuple[Path, ...]:
+    def save_labels(
+        self, folder: str | PathLike[str], extension: str = ".nii.gz", *, overwrite: bool = True
+    ) -> tuple[Path, ...]:
         """Write the labels of all images that were cut, one file for each image or volume, with names and colours.
+
+        Parameters
+        ----------
+        folder : path
+            Made where it is missing.
+        extension : str
+            Tells the format.
+        overwrite : bool
+            Whether to replace files that are there; the workspace's own images never are.
 
         Returns
         -------
@@ -351,7 +363,7 @@ class Workspace(Reader):
         InputError
             If nothing was cut, or a file cannot be written; see :func:`napari_scribseg.io.write_labels`.
         """
-        return output.save_labels(self, Path(folder).expanduser(), extension)
+        return output.save_labels(self, user_path(folder), extension, overwrite=overwrite)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write images' places, segments, classes, features, what was learned and the plane to one file.
@@ -365,7 +377,7 @@ class Workspace(Reader):
         """
         with self._lock:
             content = storage.pack(self)
-        storage.write(content, Path(path).expanduser())
+        storage.write(content, user_path(path))
 
     @classmethod
     def load(
@@ -385,7 +397,7 @@ class Workspace(Reader):
             was nor beside the file, or has changed its size.
         """
         workspace = cls(device=device, cache=cache, own_process=own_process)
-        storage.restore(workspace, Path(path).expanduser())
+        storage.restore(workspace, user_path(path))
         return workspace
 
     def _segments_changed(self, images: Sequence[int]) -> None:

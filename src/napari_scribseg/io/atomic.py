@@ -14,7 +14,7 @@ from napari_scribseg.core import InputError
 
 __all__ = ["LabelFiles", "check_writable", "remove", "replacing", "write_files"]
 
-LabelFiles = dict[Path, Callable[[BinaryIO], None]]
+LabelFiles = dict[Path, Callable[[BinaryIO], object]]
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -70,7 +70,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         remove(temporary)
 
 
-def write_files(contents: Mapping[Path, Callable[[BinaryIO], None]]) -> tuple[Path, ...]:
+def write_files(contents: Mapping[Path, Callable[[BinaryIO], object]]) -> tuple[Path, ...]:
     """Write files that belong together, such as a header and its data: all of them, or none.
 
     Parameters

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from napari_scribseg.core import ClassTable, InputError, LabelClass
 from napari_scribseg.core.classes import MAX_ID, Color, default_color
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.volumes import check_regular, extension, stem
 
@@ -109,7 +110,7 @@ def read_classes(path: str | PathLike[str]) -> ClassTable:
     InputError
         If the file is missing, is neither of the two, or a line of it cannot be understood.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     kind = extension(file)
     if kind not in (".tsv", ".txt", ".label"):
         raise InputError(f"{file.name}: a class table is a BIDS .tsv or an ITK-SNAP .txt or .label file")
@@ -135,7 +136,7 @@ def write_classes(path: str | PathLike[str], classes: ClassTable) -> Path:
     InputError
         If the extension is another one or the file cannot be written; a file that was there is then unchanged.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     data = render_classes(file, classes)
 
     def write(out: BinaryIO) -> None:

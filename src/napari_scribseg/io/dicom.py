@@ -16,6 +16,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.dicom_bytes import has_pixel_size, is_cut_off, is_image, may_be_dicom
 from napari_scribseg.io.itk import LPS_TO_RAS, array_of, open_quietly, reader_of, volume_of
 from napari_scribseg.io.limits import check_declared
@@ -96,7 +97,7 @@ def list_series(folder: str | PathLike[str]) -> tuple[Series, ...]:
     InputError
         If the folder is missing.
     """
-    root = Path(folder).expanduser()
+    root = user_path(folder)
     if not root.is_dir():
         raise InputError(f"{root}: a folder with DICOM files is expected")
     slices = _slices(sorted(p for p in root.iterdir() if p.is_file()))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.classes import MAX_ID
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.atomic import LabelFiles, check_writable, remove, write_files
 from napari_scribseg.io.classes_io import (
     bids_path,
@@ -68,7 +69,7 @@ def read_labels(path: str | PathLike[str], *, allow_outside: bool = False) -> Lo
     InputError
         If the file cannot be read, has channels, or does not hold whole numbers from 0 to 65535.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     loaded = _without_channels(read_volume(file, allow_outside=allow_outside, ids=True))
     if loaded.channels:
         raise InputError(f"{file.name}: it has {loaded.array.shape[-1]} channels; a label volume has one")
@@ -98,7 +99,7 @@ def is_label_file(path: str | PathLike[str]) -> bool:
     InputError
         If its header cannot be read.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     if not file.is_file():
         return False
     return _says_labels(file) or (bool(tables_beside(file)) and not shares_table(file))
@@ -180,7 +181,7 @@ def write_labels(
         If the labels do not fit the geometry or are not ids, the format is unknown or cannot hold them, or a file
         cannot be written; every file that was there is then unchanged.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     kind = _label_extension(file)
     array, ids = as_labels(np.asarray(labels), "the label volume")
     grid = matching(geometry, array.shape)
@@ -203,7 +204,7 @@ def label_outputs(
     path: str | PathLike[str], *, bids_tsv: bool | None = None, itksnap: bool = False
 ) -> tuple[Path, ...]:
     """The files whose places :func:`write_labels` may take, given the same; the data of a header gets a new name."""
-    file = Path(path).expanduser()
+    file = user_path(path)
     return (file, *_tables(file, bids_tsv, itksnap))
 
 
@@ -225,7 +226,7 @@ def check_label_path(path: str | PathLike[str]) -> None:
     InputError
         If the extension is none of ``LABEL_EXTENSIONS``, or the folder is missing or may not be written.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     _label_extension(file)
     check_writable(file)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_scribseg.core import InputError
 from napari_scribseg.io.volumes import extension
 
-__all__ = ["check_folder", "check_outputs", "data_path", "files_of", "header_data", "superseded"]
+__all__ = ["check_folder", "check_outputs", "data_path", "files_of", "header_data", "header_stem", "superseded"]
 
 _DETACHED = {".mhd": ".zraw", ".nhdr": ".raw.gz"}  # headers that name other files with the voxels, and ours of these
 _DATA_FILE = re.compile(
@@ -73,6 +73,11 @@ def data_path(header: Path, digest: str) -> Path:
     return header.with_name(f"{header.stem}.{digest}{_DETACHED[extension(header)]}")
 
 
+def header_stem(data: str) -> str:
+    """The stem of the header that a file called ``data`` holds the voxels of; what has another name keeps it."""
+    return re.sub(r"(\.[0-9a-f]{10})?\.(zraw|raw\.gz)$", "", data)
+
+
 def superseded(header: Path) -> list[Path]:
     """The data files that an earlier version of a header left, which no other header beside it names.
 
@@ -81,9 +86,10 @@ def superseded(header: Path) -> list[Path]:
     ending = _DETACHED.get(extension(header))
     if ending is None or not header.parent.is_dir():
         return []
-    own = re.compile(re.escape(header.stem) + r"\.([0-9a-f]{10}\.)?" + re.escape(ending[1:]))
-    found = [path for path in header.parent.iterdir() if own.fullmatch(path.name)]
-    others = [p for p in header.parent.iterdir() if p != header and extension(p) in _DETACHED] if found else []
+    of_ours = (p for p in header.parent.iterdir() if p.name.endswith(ending))
+    found = [p for p in of_ours if header_stem(p.name) == header.stem]
+    beside = header.parent.iterdir() if found else ()
+    others = [p for p in beside if p != header and extension(p) in _DETACHED and p.is_file()]
     try:
         named = {path for other in others for path in header_data(other)}
     except OSError:

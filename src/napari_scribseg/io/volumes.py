@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.loaded import LoadedVolume
 
 __all__ = ["IMAGE_EXTENSIONS", "check_regular", "extension", "read_volume", "stem"]
@@ -82,7 +83,7 @@ def read_volume(
         If the file is missing, damaged, of an unknown format, or too large for the memory; or if a folder holds no
         DICOM series, or several and none is named.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     try:
         if file.is_dir():
             from napari_scribseg.io.dicom import read_series

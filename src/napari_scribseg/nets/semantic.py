@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.nets.brs_net import BRSNet
 from napari_scribseg.nets.inputs import INPUT_CHANNELS, network_input
 from napari_scribseg.nets.planes import three_planes
@@ -133,7 +134,7 @@ def open_encoder(backbone: str, device: str) -> Encoder:
         As for :func:`semantic_features`.
     """
     if not backbone or backbone.endswith(".safetensors"):
-        path = Path(backbone).expanduser() if backbone else None
+        path = user_path(backbone) if backbone else None
         version = (path.stat().st_mtime_ns, path.stat().st_size) if path is not None and path.is_file() else (0, 0)
         return _own(str(path) if path else "", device, version)
     return _timm(backbone, device)

@@ -116,9 +116,11 @@ def _check_settings(out: Path, settings: dict[str, int]) -> None:
 
     from napari_scribseg.core import InputError
     from napari_scribseg.io.atomic import replacing
+    from napari_scribseg.io.outputs import check_folder
 
     settings = {**settings, "version": version("napari-scribseg")}  # type: ignore[dict-item]
     path = out / "study.json"
+    check_folder(out, path.name, ("study.md", *(f"{part.value}*.csv" for part in Chosen)))
     try:
         out.mkdir(parents=True, exist_ok=True)
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else settings

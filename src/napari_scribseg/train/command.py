@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_scribseg.options import Device
+from napari_scribseg.core.paths import user_path
+from napari_scribseg.options import Device, Overwrite
 
 if TYPE_CHECKING:
     from napari_scribseg.datasets import DataSet
@@ -55,12 +56,15 @@ def pack(
     root: Root = None,
     side: Annotated[int, typer.Option(help="Longest side of a picture, in pixels.")] = 352,
     slices: Annotated[int, typer.Option(help="Most slices of a volume, along each axis.")] = 4,
+    overwrite: Overwrite = False,
 ) -> None:
     """Pack images with labels into one compact file."""
     from napari_scribseg.io.atomic import check_writable
+    from napari_scribseg.io.outputs import check_outputs
     from napari_scribseg.train.pack import PackOptions, write_pack
 
     check_writable(out)
+    check_outputs([out], [path for path in map(Path, data or ()) if path.is_file()], overwrite=overwrite)
     packed = write_pack(out, _data_sets(data, root), PackOptions(side=side, slices=slices))
     size = out.stat().st_size / 2**20
     log.info("%d pictures of %d sources, %.1f MiB: %s", len(packed), len(packed.sources), size, out)
@@ -122,7 +126,7 @@ def scribble_net(
         "samples": samples, "cooldown": cooldown, "batch": batch, "rate": rate,
         "corrections": corrections, "architecture": network,
         "config": _config(config, network), "validation": tuple(validate) if validate else None, "seed": seed,
-        "start": str(start.expanduser().absolute()) if start else None, "prompt": prompt,
+        "start": str(user_path(start).absolute()) if start else None, "prompt": prompt,
         "validation_samples": validation_samples, "size": size, "precision": precision, "compile": compile_ or None,
     }  # fmt: skip
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -204,13 +208,13 @@ def brs(
             from napari_scribseg.nets import fetch_encoder
 
             file = fetch_encoder() if str(encoder) == "download" else encoder
-            first["encoder"] = str(file.expanduser().absolute())
+            first["encoder"] = str(user_path(file).absolute())
         _run(coarse, chosen | first, machine, data, root, resume=resume)
     second: dict[str, Any] = {"config": config, "samples": fine_samples, "seed": seed + 1}
     if start is None and coarse.is_dir():
         start, data = coarse / "weights.safetensors", [str(coarse / _PACK)]
     if start is not None:
-        second["start"] = str(start.expanduser().absolute())
+        second["start"] = str(user_path(start).absolute())
     _run(fine, chosen | second, machine, data, root, resume=resume)
 
 
@@ -322,11 +326,16 @@ def _prepare(out: Path, settings: Settings, data: list[str] | None, root: Path |
     """The folder of a new run, with its data and settings."""
     from napari_scribseg.core import InputError
     from napari_scribseg.io.atomic import write_files
+    from napari_scribseg.io.outputs import check_folder
     from napari_scribseg.train.loop import first_network
     from napari_scribseg.train.pack import read_pack, write_pack, writes
 
     if (out / _SETTINGS).exists():
         raise InputError(f"{out} holds a run; --resume, which goes on with it, or another folder is expected")
+    packed = [name for name in data or () if Path(name).is_file()]
+    own = {Path(name).resolve() for name in packed}
+    names = ("weights.safetensors", "steps.csv", "validation.csv", *(_PACK,) * ((out / _PACK).resolve() not in own))
+    check_folder(out, _SETTINGS, names)
     first_network(settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -334,7 +343,6 @@ def _prepare(out: Path, settings: Settings, data: list[str] | None, root: Path |
         raise InputError(
             f"{out} cannot be made ({error.strerror}); a folder that can be written is expected"
         ) from error
-    packed = [name for name in data or () if Path(name).is_file()]
     if packed and len(data or ()) > 1:
         raise InputError(f"{packed[0]} is given with other data; one packed file, or folders, are expected")
     source = read_pack(packed[0]) if packed else write_pack(out / _PACK, _data_sets(data, root))
@@ -366,7 +374,7 @@ def _data_sets(names: list[str] | None, root: Path | None) -> list[DataSet]:
     known = {data_set.name: data_set for data_set in known_data_sets()}
     found: list[DataSet] = []
     for name in names or ():
-        folder = Path(name).expanduser()
+        folder = user_path(name)
         inside = [n for n in known if (folder / n).is_dir()] if folder.is_dir() and name not in known else []
         if inside:
             found += [open_data_set(n, folder) for n in inside if known[n].trainable]

@@ -19,8 +19,9 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io import write_labels
-from napari_scribseg.io.labels import LABEL_EXTENSIONS
+from napari_scribseg.io.labels import LABEL_EXTENSIONS, label_outputs
 from napari_scribseg.io.lock import is_in_use
+from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.widgets.annotator import Annotator
 from napari_scribseg.widgets.colors import layer_classes
 from napari_scribseg.widgets.dispatch import Dispatcher
@@ -181,7 +182,13 @@ class Saver:
             write()
 
     def _when_final(self, annotator: Annotator, path: Path, tables: dict[str, Any]) -> None:
-        session, geometry = annotator.session, annotator.layers.source.geometry()
+        session, source = annotator.session, annotator.layers.source
+        geometry, image = source.geometry(), source.layer.source.path
+        try:
+            check_outputs(label_outputs(path, **tables), [Path(image)] if image else [], overwrite=True)
+        except InputError as error:
+            self._failed(error)
+            return
 
         def write() -> None:
             if write in self._waiting:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 
 __all__ = ["ModelCard", "card_path", "read_card", "write_card"]
 
@@ -143,7 +144,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
 
 def card_path(model: str | Path) -> Path:
     """Where the card of a model lies: its own name, followed by ``.scribseg.json``."""
-    path = Path(model).expanduser()
+    path = user_path(model)
     return path.with_name(path.name + ENDING)
 
 

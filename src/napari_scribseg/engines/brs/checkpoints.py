@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 
 __all__ = ["first_line", "load_weights"]
 
@@ -33,7 +34,7 @@ def load_weights(module: nn.Module, weights: str) -> None:
     InputError
         If the file is missing, no such file, or of another network.
     """
-    path = Path(weights).expanduser()
+    path = user_path(weights)
     if not path.is_file():
         raise InputError(f"the weights {weights} are missing; a .safetensors file or one of torch.save is expected")
     tensors = _tensors(path)

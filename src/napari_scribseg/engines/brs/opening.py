@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.engines.brs.card import card_path
 from napari_scribseg.engines.brs.loading import load_network
 from napari_scribseg.engines.brs.network import Network
@@ -33,7 +34,7 @@ def open_network(model: str, weights: str, trust: bool, device: str) -> Network:
         If there is no such model, it cannot be loaded, or is no network that segments slices.
     """
     source = find_source(model)
-    paths = [path for path in (source.path, Path(weights).expanduser()) if path.name]
+    paths = [path for path in (source.path, user_path(weights)) if path.name]
     files = [file for path in paths for file in (path, card_path(path), path / "models" / "model.pt")]
     versions = tuple((s.st_mtime_ns, s.st_size) if (s := _stat(f)) else None for f in files)
     return _open(str(Path.cwd()), model, weights, trust, device, versions)

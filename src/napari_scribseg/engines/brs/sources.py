@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.engines.brs.card import ModelCard, read_card
 
 __all__ = ["DEFAULT", "Source", "card_of", "find_source", "runs_code", "shipped_names"]
@@ -70,7 +71,7 @@ def find_source(model: str) -> Source:
     InputError
         If there is no such file, or it is no model.
     """
-    path = Path(model).expanduser()
+    path = user_path(model)
     if not model or model in shipped_names():
         return Source("shipped", model or DEFAULT, path)
     if _FACTORY.fullmatch(model) and not path.exists():

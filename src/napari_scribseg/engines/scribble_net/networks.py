@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.nets import (
     WITH_PREVIOUS,
     WITH_STROKES,
@@ -82,7 +83,7 @@ def open_network(weights: str, device: str) -> Network:
             "scribble-net has no trained network in this installation; name a .safetensors file with one in its "
             "parameter weights, as in get_engine('scribble-net', weights='network.safetensors')"
         )
-    path = Path(weights).expanduser() if weights else shipped
+    path = user_path(weights) if weights else shipped
     if path is None or not path.is_file():
         raise InputError(f"the weights {weights} are missing; the path of a .safetensors file is expected")
     stat = path.stat()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_scribseg.core import Image, InputError, Report, Scribbles, Segmentation
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.engines.single_image.engine import FineTune
 from napari_scribseg.engines.single_image.learners import GraphLearner
 from napari_scribseg.engines.single_image.pipeline import FitState, learn
@@ -191,7 +191,7 @@ def segment(engine: FineTune, scribbles: Scribbles, state: FitState, report: Rep
 
 def _open(weights: str) -> tuple[Any, str]:
     """A network, not to be changed, and the name of its file."""
-    path = Path(weights).expanduser() if weights else None
+    path = user_path(weights) if weights else None
     stat = path.stat() if path is not None and path.is_file() else None
     version = (0, 0) if stat is None else (stat.st_mtime_ns, stat.st_size)
     return _load(str(path) if path else "", version), path.name if path else _SHIPPED
