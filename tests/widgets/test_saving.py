@@ -21,6 +21,7 @@ from napari_scribseg.widgets import saving
 from napari_scribseg.widgets.annotator import Annotator
 from napari_scribseg.widgets.layers import LayerSet
 from napari_scribseg.widgets.saving import Saver
+from napari_scribseg.widgets.slice_panel import SlicePanel
 from napari_scribseg.widgets.sources import Source
 from napari_scribseg.widgets.view import View
 
@@ -84,6 +85,23 @@ def test_tables_only_on_request(nearest, saver):
     annotator.session.draw(strokes(), 1)
     saver.save_labels(annotator.layers.viewer, annotator, None, dict.fromkeys(TABLES, False))
     assert [p.name for p in saver.path.parent.glob("out*")] == ["out.nii.gz"]
+
+
+def test_names_are_kept_unless_they_are_not_wanted_and_the_image_is_never_written_over(nearest, saver, qtbot):
+    panel = SlicePanel()
+    qtbot.addWidget(panel)
+    annotator = annotate(nearest())
+    annotator.session.draw(strokes(), 1)
+    saver.save_labels(annotator.layers.viewer, annotator, None, panel.tables)
+    assert read_labels(saver.path).classes[1].name == "liver"
+    image = saver.path.with_name("image.nii.gz")
+    image.write_bytes(b"voxels")
+    annotator.layers.source.layer.source = annotator.layers.source.layer.source.model_copy(update={"path": str(image)})
+    saver.path.unlink()
+    saver.path.symlink_to(image)
+    saver.save_labels(annotator.layers.viewer, annotator, None, panel.tables)
+    assert "would be written over the input" in said(saver)[-1]
+    assert image.read_bytes() == b"voxels"
 
 
 class Busy:

@@ -165,8 +165,8 @@ def write_labels(
         where its id stands in ``labels``, as it does in scribbles: in a label volume it is 0.
     bids_tsv : bool, optional
         Whether to write a BIDS table of the classes beside the volume (``x_dseg.tsv``). By default, a table is written
-        where the format has no place for names and colours, and there are some to keep or a former table to replace:
-        BIDS's, or ITK-SNAP's where the BIDS table of this name is that of another volume.
+        where the format has no place for names and colours, no other table is asked for, and there are some to keep or
+        a former table to replace: BIDS's, or ITK-SNAP's where the BIDS table of this name is that of another volume.
     itksnap : bool
         Whether to write the classes as ITK-SNAP has them (``x_labels.txt``).
 
@@ -211,7 +211,7 @@ def label_outputs(
 def _tables(file: Path, bids_tsv: bool | None, itksnap: bool) -> list[Path]:
     """The tables of names and colours that may be written beside a volume."""
     wanted = [bids_path(file)] if bids_tsv else []
-    if bids_tsv is None and extension(file) != SEGMENTATION:
+    if bids_tsv is None and extension(file) != SEGMENTATION and (not itksnap or default_table(file).is_file()):
         wanted.append(default_table(file))
     if itksnap:
         wanted.append(itksnap_path(file))
