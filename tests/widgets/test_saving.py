@@ -96,7 +96,7 @@ def test_names_are_kept_unless_they_are_not_wanted_and_the_image_is_never_writte
     assert read_labels(saver.path).classes[1].name == "liver"
     image = saver.path.with_name("image.nii.gz")
     image.write_bytes(b"voxels")
-    annotator.layers.source.layer.source = annotator.layers.source.layer.source.model_copy(update={"path": str(image)})
+    annotator.layers.source.layer._source = annotator.layers.source.layer.source.model_copy(update={"path": str(image)})
     saver.path.unlink()
     saver.path.symlink_to(image)
     saver.save_labels(annotator.layers.viewer, annotator, None, panel.tables)
