@@ -21,7 +21,7 @@ class Device(StrEnum):
 
 AllowOutside = Annotated[
     bool,
-    typer.Option("--allow-outside", help="Read data files that a .mhd or .nhdr names outside of its own folder."),
+    typer.Option("--allow-outside", help="Read files that a .mhd, .nhdr or .ome.tif names outside of its own folder."),
 ]
 
 Overwrite = Annotated[

@@ -5,14 +5,17 @@ import json
 import struct
 import sys
 import zipfile
+import zlib
 
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tifffile
 from fuzz_formats import LABELS, VOXELS
 from fuzz_layouts import npy_bytes
 from fuzz_reader import Reader
+from PIL import Image as Picture
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the bounds are those of Linux")
 
@@ -116,3 +119,38 @@ def test_the_header_of_an_array_that_is_no_python_is_told(refused, text):
         file.writestr("pieces.npy", array)
     refused("a.scribseg", out.getvalue(), "session", "a.scribseg")
     refused("a.npz", out.getvalue(), "workspace", "a.npz")
+
+
+def test_a_large_png_of_one_row_is_told_before_memory_is_taken(refused):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 13000, 13000, 8, 2, 0, 0, 0))
+    row = chunk(b"IDAT", zlib.compress(bytes(13000 * 3 + 1)))
+    refused("i.png", b"\x89PNG\r\n\x1a\n" + head + row + chunk(b"IEND", b""), "PNG", "declares 13000x13000")
+
+
+def test_a_chunk_of_a_png_that_is_longer_than_the_file(refused, tmp_path):
+    Picture.fromarray(LABELS[0]).save(tmp_path / "i.png")
+    content = bytearray((tmp_path / "i.png").read_bytes())
+    place = content.index(b"IDAT") - 4
+    content[place : place + 4] = b"\x7f\xff\xff\xff"
+    refused("i.png", bytes(content), "PNG", "i.png: ")
+
+
+def test_a_large_jpeg_without_its_blocks_is_told_before_memory_is_taken(refused, tmp_path):
+    Picture.fromarray(LABELS[0]).save(tmp_path / "i.jpg")
+    content = bytearray((tmp_path / "i.jpg").read_bytes())
+    place = content.index(b"\xff\xc0") + 5
+    content[place : place + 4] = struct.pack(">HH", 60000, 60000)
+    refused("i.jpg", bytes(content), "JPEG", "declares 60000x60000")
+
+
+def test_a_large_tiff_of_one_strip_is_told_before_memory_is_taken(refused, tmp_path):
+    tifffile.imwrite(tmp_path / "i.tif", np.zeros((30000, 1), np.uint16), compression="zlib", rowsperstrip=30000)
+    content = (tmp_path / "i.tif").read_bytes()
+    width = content.index(struct.pack("<HHII", 256, 4, 1, 1)) if struct.pack("<HHII", 256, 4, 1, 1) in content else None
+    width = width or content.index(struct.pack("<HHI", 256, 3, 1))
+    refused(
+        "i.tif", content[: width + 8] + struct.pack("<I", 60000) + content[width + 12 :], "TIFF", "can at most hold"
+    )

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import tifffile
 
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.headless import describe
@@ -198,3 +199,42 @@ def test_senseless_numbers_of_metaimage_are_told(tmp_path, channels):
     text = MHD.format("LOCAL").replace("ElementType", f"ElementNumberOfChannels = {channels}\nElementType")
     (tmp_path / "i.mha").write_bytes(text.encode() + VOXELS.tobytes())
     refused(tmp_path / "i.mha", "a whole number from 1 is expected")
+
+
+OME = """<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels
+ ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="7" SizeY="6" SizeC="1" SizeT="1" SizeZ="2"><Channel ID="c:0"/>
+<TiffData FirstZ="0" PlaneCount="1"><UUID FileName="one.ome.tif">urn:uuid:1</UUID></TiffData>
+<TiffData FirstZ="1" PlaneCount="1"><UUID FileName="{}">urn:uuid:2</UUID></TiffData></Pixels></Image></OME>"""
+
+
+@pytest.fixture
+def several_files(tmp_path):
+    """Write an OME-TIFF of two planes, the second of them in a file that it names."""
+    folder = tmp_path / "case"
+    folder.mkdir()
+
+    def write(name, other):
+        path = folder / "one.ome.tif"
+        tifffile.imwrite(path, VOXELS[0].astype(np.uint8), description=OME.format(name), metadata=None)
+        tifffile.imwrite(other, VOXELS[1].astype(np.uint8), metadata=None)
+        return path
+
+    return write
+
+
+def test_an_ome_tiff_of_several_files(several_files, tmp_path):
+    path = several_files("two.ome.tif", tmp_path / "case" / "two.ome.tif")
+    np.testing.assert_array_equal(read_volume(path).array, VOXELS[:2].astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", ["../two.ome.tif", "{}/two.ome.tif", "&#46;&#46;/two.ome.tif"])
+def test_other_files_of_an_ome_tiff_lie_in_its_folder_too(several_files, tmp_path, name):
+    path = several_files(name.format(tmp_path), tmp_path / "two.ome.tif")
+    refused(path, "lies outside of its folder")
+    np.testing.assert_array_equal(read_volume(path, allow_outside=True).array, VOXELS[:2].astype(np.uint8))
+
+
+def test_an_ome_tiff_that_names_a_pipe(several_files, tmp_path):
+    path = several_files("pipe", tmp_path / "two.ome.tif")
+    os.mkfifo(path.parent / "pipe")
+    refused(path, "not a regular file")

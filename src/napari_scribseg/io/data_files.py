@@ -14,7 +14,9 @@ _PATTERN = re.compile(r"[^%\s]*%(0[1-9])?d[^%\s]*")
 _MOST_FILES = 100_000
 
 
-def data_files(header: Path, names: Iterable[str], *, allow_outside: bool) -> tuple[Path, ...]:
+def data_files(
+    header: Path, names: Iterable[str], *, allow_outside: bool, may_be_missing: bool = False
+) -> tuple[Path, ...]:
     """The files that a header names, each of them a regular file in the header's folder or below it.
 
     Parameters
@@ -25,6 +27,8 @@ def data_files(header: Path, names: Iterable[str], *, allow_outside: bool) -> tu
         As the header has them.
     allow_outside : bool
         Whether they may lie anywhere.
+    may_be_missing : bool
+        Whether names of files that there are not are passed over.
 
     Raises
     ------
@@ -43,6 +47,8 @@ def data_files(header: Path, names: Iterable[str], *, allow_outside: bool) -> tu
                 f"{header.name}: its data file {name[:80]!r} lies outside of its folder; copy it there, or allow it "
                 "(--allow-outside on the command line, allow_outside=True in Python)"
             )
+        if may_be_missing and not file.exists():
+            continue
         if not name or not file.exists():
             raise InputError(
                 f"{header.name}: its data file {name[:80] or 'without a name'} is missing; it is expected in the same "

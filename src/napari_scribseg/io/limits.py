@@ -18,7 +18,7 @@ __all__ = ["available_memory", "check_declared", "human_size", "largest_ratio"]
 # for a row, as has JBIG; JPEG 2000, LZMA and Zstandard repeat at no cost that could be told.
 _LARGEST_RATIO = {
     "raw": 1.0, "deflate": 1032, "bzip2": 1.2e6, "text": 8, "hex": 0.5, "runs": 64, "lzw": 4096 * 8 / 12, "jpeg": 2048,
-    "lossless jpeg": 16, "jpeg-ls": 8 * 2**16, "fax": 1 << 16, "other": 1 << 20,
+    "lossless jpeg": 16, "jpeg-ls": 8 * 2**16, "fax": 1 << 18, "other": 1 << 20,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 import zlib
@@ -48,7 +49,11 @@ def read_picture(path: Path, *, ids: bool = False) -> LoadedVolume:
     try:
         with _opened(path) as picture:
             n = len(picture.getbands())
-            check_declared(path, (picture.height, picture.width, n), 4, path.stat().st_size, encoding="other")
+            size, encoding = path.stat().st_size, "deflate" if picture.format == "PNG" else "jpeg"
+            bits = 1 if picture.mode == "1" or picture.format == "PNG" else 8
+            check_declared(
+                path, (picture.height, picture.width, n), bits / 8, size, encoding=encoding, copies=32 / bits
+            )
             depth = _check_png(path) if picture.format == "PNG" else 8
             _tell_ignored(path, picture, ids=ids)
             read = _ids if ids else _pixels
@@ -94,9 +99,10 @@ def _check_png(path: Path) -> int:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    size = os.fstat(file.fileno()).st_size  # reading takes the memory that is asked for, whatever is there
     while len(start := file.read(8)) == 8:
         length = int.from_bytes(start[:4], "big")
-        data = file.read(length)
+        data = file.read(length) if length <= size - file.tell() else b""
         if len(data) < length:
             return
         file.seek(4, 1)

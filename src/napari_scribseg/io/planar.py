@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io.atomic import LabelFiles
-from napari_scribseg.io.limits import check_declared
+from napari_scribseg.io.data_files import data_files
+from napari_scribseg.io.limits import check_declared, largest_ratio
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.units import in_seconds, length_or_warn
 from napari_scribseg.io.volumes import LABEL_MARK, extension, stem
@@ -29,10 +30,14 @@ __all__ = ["read_tiff", "tiff_label_axes", "tiff_label_files"]
 _RESOLUTION_UNITS = {3: "cm", 4: "mm", 5: "um"}  # of the tag; 2 is the inch: dots per inch are about printing
 _IMAGEJ_UNITS = ("unit", "yunit", "zunit")
 _COLOURS = ("RGB", "YCBCR")  # photometric interpretations that tifffile gives as red, green and blue
+_ENCODINGS = {
+    1: "raw", 2: "fax", 3: "fax", 4: "fax", 5: "lzw", 6: "jpeg", 7: "jpeg", 8: "deflate", 32773: "runs",
+    32946: "deflate",
+}  # fmt: skip
 _OPACITY = (1, 2)  # kinds of a fourth sample
 
 
-def read_tiff(path: Path, *, ids: bool = False) -> LoadedVolume:
+def read_tiff(path: Path, *, ids: bool = False, allow_outside: bool = False) -> LoadedVolume:
     """Read the first series of a TIFF file; images of one size that follow each other are planes.
 
     Pixel sizes come from the metadata of OME or ImageJ, else from the resolution where its unit is a length. What the
@@ -44,6 +49,8 @@ def read_tiff(path: Path, *, ids: bool = False) -> LoadedVolume:
         The file.
     ids : bool
         Whether its values are ids; the colours of a palette are then left aside.
+    allow_outside : bool
+        Whether other files of an OME-TIFF, which it names, may lie outside of its folder.
 
     Raises
     ------
@@ -53,6 +60,7 @@ def read_tiff(path: Path, *, ids: bool = False) -> LoadedVolume:
     """
     try:
         with _complaints_told(path), tifffile.TiffFile(path) as file:
+            _check_other_files(path, file, allow_outside=allow_outside)
             series = _chosen(path, file)
             _check_tiff(path, file, series)
             array, axes, palette = _values(series, ids=ids or file.is_imagej)
@@ -70,6 +78,26 @@ def read_tiff(path: Path, *, ids: bool = False) -> LoadedVolume:
             ) from error
         raise InputError(f"{path.name}: it cannot be read as TIFF, it is damaged or truncated ({error})") from error
     return replace(_arranged(path, array, axes, sizes, own or "YX"), rgb=rgb)
+
+
+def _check_other_files(path: Path, file: tifffile.TiffFile, *, allow_outside: bool) -> None:
+    """Ask of the files that an OME-TIFF names what is asked of data files; one that is missing tifffile tells."""
+    if file.ome_metadata:
+        names = [str(name) for name in _values_of("FileName", tifffile.xml2dict(file.ome_metadata))]
+        data_files(path, [path.name, *names], allow_outside=allow_outside, may_be_missing=True)
+
+
+def _values_of(key: str, tree: Any) -> Iterator[Any]:
+    """All values of a key in nested dicts and lists."""
+    if isinstance(tree, list):
+        for part in tree:
+            yield from _values_of(key, part)
+    if isinstance(tree, dict):
+        for name, part in tree.items():
+            if name == key:
+                yield part
+            else:
+                yield from _values_of(key, part)
 
 
 def _is_rgb(series: tifffile.TiffPageSeries) -> bool:
@@ -168,7 +196,9 @@ def _tell_ignored(path: Path, file: tifffile.TiffFile) -> None:
 
 def _check_tiff(path: Path, file: tifffile.TiffFile, series: list[tifffile.TiffPageSeries]) -> None:
     pages: list[Any] = [page for one in series for page in one.pages if page is not None]
-    raw = all(page.keyframe.compression == 1 for page in pages)
+    compressions = {int(page.keyframe.compression) for page in pages}
+    raw = compressions <= {1}
+    encoding = max((_ENCODINGS.get(code, "other") for code in compressions), key=largest_ratio, default="raw")
     stored = sum(sum(page.databytecounts) for page in pages)
     first = series[0]
     if first.dataoffset is not None and len(series) == 1:  # one block, as ImageJ has it beyond 4 GiB
@@ -183,7 +213,7 @@ def _check_tiff(path: Path, file: tifffile.TiffFile, series: list[tifffile.TiffP
     shape = first.shape if len(series) == 1 else (len(series), *first.shape)
     bits = first.keyframe.bitspersample if raw else 8 * first.dtype.itemsize  # 1 or 12 bits lie side by side
     copies = 8 * first.dtype.itemsize / bits
-    check_declared(path, shape, bits / 8, stored, encoding="raw" if raw else "other", copies=copies)
+    check_declared(path, shape, bits / 8, stored, encoding=encoding, copies=copies)
 
 
 def _check_pages(path: Path, file: tifffile.TiffFile) -> None:

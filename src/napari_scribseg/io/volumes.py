@@ -66,8 +66,8 @@ def read_volume(
         Which series of the folder, by its ``identity`` in :func:`napari_scribseg.io.list_series`; needed where there
         are several.
     allow_outside : bool
-        Whether data files that a header names (``.mhd``, ``.nhdr``) may lie outside of the header's folder. Say so only
-        for a file whose origin you trust: it can name any file that you may read.
+        Whether files that a header names (``.mhd``, ``.nhdr``, ``.ome.tif``) may lie outside of the header's folder.
+        Say so only for a file whose origin you trust: it can name any file that you may read.
     ids : bool
         Whether its values are ids: then the numbers of a palette are read, not its colours.
 
@@ -112,7 +112,7 @@ def _read_file(file: Path, *, allow_outside: bool, ids: bool) -> LoadedVolume:
     if kind in TIFF:
         from napari_scribseg.io.planar import read_tiff
 
-        return read_tiff(file, ids=ids)
+        return read_tiff(file, ids=ids, allow_outside=allow_outside)
     if kind in PICTURES:
         from napari_scribseg.io.pictures import read_picture
 
