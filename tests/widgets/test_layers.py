@@ -3,6 +3,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.io.placing import display_placement
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.layers import LayerSet, image_layers, layer_geometry
 from napari_scribseg.widgets.sources import Source
@@ -21,11 +22,9 @@ def on(viewer, array, **kwargs):
 
 
 def test_strokes_take_over_the_geometry_of_the_image(viewer):
-    kept = Geometry((4, 20, 30), (3, 0.5, 0.7), np.diag([0.7, 0.5, 3, 1]), "millimeter", ("z", "y", "x"))
-    affine = np.eye(4)
-    affine[:3, 3] = 5, 6, 7
-    layers = on(viewer, np.zeros((4, 20, 30)), scale=(3, 0.5, 0.7), translate=(1, 2, 3), affine=affine,
-                units=("mm",) * 3, axis_labels=("z", "y", "x"), metadata={"scribseg": {"geometry": kept}})  # fmt: skip
+    ras = np.diag([0.7, 0.5, 3, 1])[:, [2, 1, 0, 3]]
+    kept = Geometry((4, 20, 30), (3, 0.5, 0.7), ras, "millimeter", ("z", "y", "x"))
+    layers = on(viewer, np.zeros((4, 20, 30)), **display_placement(kept), metadata={"scribseg": {"geometry": kept}})
     strokes = layers.make_strokes(CLASSES)
     image = layers.source.layer
     for part in ("scale", "translate", "units", "axis_labels"):
@@ -148,12 +147,15 @@ def test_strokes_resized_behind_our_back_are_refused(viewer):
 
 
 def test_geometry_is_found_through_the_image(viewer):
-    kept = Geometry((4, 20, 30), (3, 1, 1), np.diag([1, 1, 3, 1.0]), "millimeter")
-    viewer.add_image(np.zeros((4, 20, 30)), scale=(3, 1, 1), metadata={"scribseg": {"geometry": kept}})
+    lps = np.diag([-1, -1, 3, 1.0])[:, [2, 1, 0, 3]]
+    lps[:3, 3] = 10, 20, -30
+    kept = Geometry((4, 20, 30), (3, 1, 1), lps, "millimeter")
+    viewer.add_image(np.zeros((4, 20, 30)), **display_placement(kept), metadata={"scribseg": {"geometry": kept}})
     viewer._new_labels()
-    assert layer_geometry(viewer, viewer.layers[-1]) is kept
-    viewer.layers[-1].translate = (50, 0, 0)
-    assert layer_geometry(viewer, viewer.layers[-1]).affine is None
+    layer = viewer.layers[-1]
+    assert layer_geometry(viewer, layer) is kept
+    layer.translate = np.add(layer.translate, (6, 2, 1))  # two planes on, two rows and one column
+    np.testing.assert_allclose(layer_geometry(viewer, layer).affine[:3, 3], (9, 18, -24))
 
 
 def test_classes_give_names_and_colors(viewer):

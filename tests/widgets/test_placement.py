@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_scribseg.widgets.placement import cover, plain_geometry
+from napari_scribseg.widgets.placement import cover
 
 
 def placed(layer, shape):
@@ -32,20 +32,3 @@ def test_coarse_level_covers_the_fine_one():
     coarse = Labels(np.zeros((4, 6), np.uint8), **placed(fine, (4, 6)))
     assert coarse.data_to_world((0, 0)) == pytest.approx(fine.data_to_world((0.5, 0.5)))
     assert coarse.data_to_world((3, 5)) == pytest.approx(fine.data_to_world((6.5, 10.5)))
-
-
-def test_plain_geometry_in_millimetres():
-    geometry = plain_geometry((4, 5, 6), (2.0, -0.5, 0.5), ("micrometer",) * 3, ("z", "y", "x"))
-    assert geometry.spacing == pytest.approx((2e-3, 5e-4, 5e-4))
-    assert (geometry.unit, geometry.axis_names, geometry.affine) == ("millimeter", ("z", "y", "x"), None)
-
-
-def test_plain_geometry_in_pixels():
-    geometry = plain_geometry((5, 6), (1.0, 1.0), ("pixel", "pixel"), ("-2", "-1"))
-    assert (geometry.spacing, geometry.unit, geometry.axis_names) == ((1.0, 1.0), "pixel", ("y", "x"))
-
-
-def test_time_keeps_its_own_unit():
-    geometry = plain_geometry((3, 4, 5, 6), (0.04, 1, 1, 1), ("second", *["millimeter"] * 3), ("t", "z", "y", "x"))
-    assert geometry.spacing == pytest.approx((0.04, 1, 1, 1))
-    assert geometry.unit == "millimeter"

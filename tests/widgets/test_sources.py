@@ -5,6 +5,7 @@ import zarr
 from napari.layers import Image
 
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io.placing import display_placement
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.sources import Source, channel_choices
 
@@ -57,10 +58,23 @@ def test_pyramid_takes_the_finest_bearable_level(monkeypatch):
 
 
 def test_geometry_of_a_reader_is_kept():
-    kept = Geometry((4, 5), (0.5, 0.5), np.eye(4), "millimeter", ("y", "x"))
-    assert Source(Image(np.zeros((4, 5)), metadata={"scribseg": {"geometry": kept}})).geometry() is kept
-    stale = Source(Image(np.zeros((4, 6)), metadata={"scribseg": {"geometry": kept}})).geometry()
+    kept = Geometry((4, 5), (0.5, 0.5), np.diag([1, 0.5, 0.5, 1]), "millimeter", ("y", "x"))
+    placed = {"metadata": {"scribseg": {"geometry": kept}}, **display_placement(kept)}
+    assert Source(Image(np.zeros((4, 5)), **placed)).geometry() is kept
+    stale = Source(Image(np.zeros((4, 6)), **placed)).geometry()
     assert stale.shape == (4, 6)
+    np.testing.assert_array_equal(stale.affine, kept.affine)
+
+
+def test_geometry_without_a_reader():
+    source = Source(Image(np.zeros((4, 5, 6)), scale=(2.0, 0.5, 0.5), units=("um",) * 3, axis_labels=("z", "v", "u")))
+    geometry = source.geometry()
+    assert geometry.spacing == pytest.approx((2e-3, 5e-4, 5e-4))
+    assert (geometry.unit, geometry.axis_names, geometry.affine) == ("millimeter", ("z", "v", "u"), None)
+    geometry = Source(Image(np.zeros((5, 6)))).geometry()
+    assert (geometry.spacing, geometry.unit, geometry.axis_names) == ((1.0, 1.0), "pixel", ("y", "x"))
+    series = Image(np.zeros((3, 4, 5, 6)), scale=(0.04, 1, 1, 1), units=("s", "mm", "mm", "mm"))
+    assert Source(series).geometry().spacing == pytest.approx((0.04, 1, 1, 1))
 
 
 def test_foreign_metadata_does_no_harm():

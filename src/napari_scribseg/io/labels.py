@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -31,8 +32,17 @@ from napari_scribseg.io.rasters import label_axes
 from napari_scribseg.io.segments import SEGMENTATION, is_segmentation
 from napari_scribseg.io.volumes import METAIMAGE, NIFTI, NRRD, TIFF, extension, read_volume
 
-__all__ = ["LABEL_EXTENSIONS", "check_label_path", "is_label_file", "label_outputs", "read_labels", "write_labels"]
+__all__ = [
+    "LABEL_EXTENSIONS",
+    "check_label_path",
+    "is_label_file",
+    "label_outputs",
+    "lost_place",
+    "read_labels",
+    "write_labels",
+]
 
+_STRAIGHT = 1e-4  # cosine, below which two axes are at a right angle
 LABEL_EXTENSIONS = (
     ".nii.gz",
     ".nii",
@@ -197,6 +207,9 @@ def write_labels(
     for data in former:
         if data not in written:
             remove(data)
+    lost = lost_place(file, grid)
+    if lost:
+        warnings.warn(lost, UserWarning, stacklevel=2)
     return (file, *(other for other in written if other != file))
 
 
@@ -216,6 +229,24 @@ def _tables(file: Path, bids_tsv: bool | None, itksnap: bool) -> list[Path]:
     if itksnap:
         wanted.append(itksnap_path(file))
     return list(dict.fromkeys(wanted))
+
+
+def lost_place(path: Path, geometry: Geometry) -> str:
+    """What the format of a label file cannot keep of the place, in one sentence; empty where it keeps all.
+
+    A NIfTI file keeps a shear, but programs built on ITK refuse it.
+    """
+    if geometry.affine is None:
+        return ""
+    steps = geometry.affine[:3, [2, 1, 0]] / np.linalg.norm(geometry.affine[:3, [2, 1, 0]], axis=0)
+    if extension(path) in TIFF:
+        turned = not np.allclose(steps, np.eye(3), atol=_STRAIGHT)
+        moved = bool(geometry.affine[:3, 3].any())
+        what = " and ".join(["where the grid lies"] * moved + ["how its axes run"] * turned)
+        return f"{path.name} keeps the voxel size, not {what}: TIFF cannot; .nii.gz, .nrrd and .mha do" if what else ""
+    if extension(path) in NIFTI and not np.allclose(steps.T @ steps, np.eye(3), atol=_STRAIGHT):
+        return f"the grid of {path.name} is sheared: 3D Slicer and other programs built on ITK open it as .nrrd only"
+    return ""
 
 
 def check_label_path(path: str | PathLike[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from napari_scribseg.core.classes import MAX_ID, default_color
 from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
 from napari_scribseg.io.dicom_bytes import may_be_dicom
 from napari_scribseg.io.loaded import LoadedVolume
+from napari_scribseg.io.placing import LayerPlace, display_placement, kept_geometry, layer_geometry
 from napari_scribseg.io.samples import Sample, ct_phantom, mr_volume, photograph, totalsegmentator_ct
 from napari_scribseg.io.volumes import IMAGE_EXTENSIONS, extension
 
@@ -24,7 +25,6 @@ __all__ = [
     "class_features",
     "get_reader",
     "layer_classes",
-    "layer_geometry",
     "sample_ct_phantom",
     "sample_mr_volume",
     "sample_photograph",
@@ -35,7 +35,6 @@ __all__ = [
 LayerData = tuple[Any, dict[str, Any], str]
 _LABEL_WORDS = ("_dseg", "_seg", "_label", "_labels", "-label", "-seg", "_mask")
 _MOST_LOOKED_AT = 2000  # files of a folder, which may hold millions of pieces of a zarr array
-_MILLIMETRES = {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "meter": 1000.0}
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
@@ -104,43 +103,6 @@ def _labels_or_image(file: Path) -> LayerData:
     return labels_layer(loaded.array, loaded.name, loaded.geometry, loaded.classes)
 
 
-def display_placement(geometry: Geometry) -> dict[str, Any]:
-    """Scale, translation, units and names that show a grid upright: the nearest orthogonal geometry.
-
-    Rows and columns stay as the file has them and never run backwards on the screen; the translation is the position
-    of the first voxel along each axis' own direction. So volumes of one orientation lie on one another as in the
-    patient, and painting always has straight voxels under the pen. The true affine stays in the layer's metadata.
-
-    Parameters
-    ----------
-    geometry : Geometry
-        Of two to four axes.
-    """
-    n_axes = len(geometry.shape)
-    translate = np.zeros(n_axes)
-    if geometry.affine is not None and n_axes >= 3:
-        columns = geometry.affine[:3, :3] / np.linalg.norm(geometry.affine[:3, :3], axis=0)
-        translate[-3:] = nearest_axes(columns).T @ geometry.affine[:3, 3]
-    space = "mm" if geometry.unit == "millimeter" else "pixel"
-    units = ("s",) * (n_axes == 4 and space == "mm") + (space,) * (n_axes - (n_axes == 4 and space == "mm"))
-    return {
-        "scale": tuple(geometry.spacing),
-        "translate": tuple(float(t) for t in translate),
-        "units": units,
-        "axis_labels": tuple(geometry.axis_names),
-    }
-
-
-def nearest_axes(directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The signed permutation matrix nearest to three unit columns: each column a different world axis."""
-    from scipy.optimize import linear_sum_assignment
-
-    rows, columns = linear_sum_assignment(-np.abs(directions))
-    nearest = np.zeros((3, 3))
-    nearest[rows, columns] = np.where(directions[rows, columns] < 0, -1.0, 1.0)
-    return nearest
-
-
 def image_layer(loaded: LoadedVolume) -> LayerData:
     """An image as a layer; red, green and blue as one colour layer, other channels along a last axis of their own."""
     placement = display_placement(loaded.geometry)
@@ -196,7 +158,7 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     data : array of shape ``(*S)``
         Ids; one further axis of length one, where the image has channels, is left out.
     meta : dict
-        As napari passes it: the geometry is in its metadata, or made from scale, units and axis names.
+        As napari passes it: see :func:`~napari_scribseg.io.placing.layer_geometry` for the place.
 
     Raises
     ------
@@ -209,31 +171,24 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     if not extension(target):
         target = target.with_name(f"{target.name}.nii.gz")
     labels = np.asarray(data)
-    kept = _kept_geometry(meta)
-    if kept is not None and [n for n in labels.shape if n > 1] == [n for n in kept.shape if n > 1]:
-        labels = labels.reshape(kept.shape)
-    written = write_labels(target, labels, layer_geometry(labels.shape, meta), layer_classes(meta))
+    place = LayerPlace.of(meta, len(meta.get("scale", labels.shape)))
+    axes = _extra_axes(labels.shape, kept_geometry(place.metadata))
+    if len(place.units) == labels.ndim:
+        place = place.without(axes)
+    labels = labels.squeeze(axes)
+    written = write_labels(target, labels, layer_geometry(labels.shape, place), layer_classes(meta))
     return [str(p) for p in written]
 
 
-def _kept_geometry(meta: dict[str, Any]) -> Geometry | None:
-    """What a reader left in the metadata of a layer."""
-    left = (meta.get("metadata") or {}).get("scribseg")
-    kept = left.get("geometry") if isinstance(left, dict) else None
-    return kept if isinstance(kept, Geometry) else None
-
-
-def layer_geometry(shape: tuple[int, ...], meta: dict[str, Any]) -> Geometry:
-    """The geometry that a reader left in the layer, else one made from its scale and units."""
-    kept = _kept_geometry(meta)
-    if kept is not None and kept.shape == shape:
-        return kept
-    units = [str(u) for u in meta.get("units") or ("pixel",) * len(shape)]
-    sizes = [_MILLIMETRES.get(u) for u in units]
-    metric = all(size is not None for size in sizes[-2:])
-    scale = [abs(float(s)) for s in meta.get("scale", (1.0,) * len(shape))]
-    spacing = tuple(s * (size if metric and size is not None else 1.0) for s, size in zip(scale, sizes, strict=True))
-    return Geometry(shape, spacing, unit="millimeter" if metric else "pixel")
+def _extra_axes(shape: tuple[int, ...], kept: Geometry | None) -> tuple[int, ...]:
+    """Axes of length one that a layer has for channels, and the geometry of its image has not."""
+    if kept is None or len(shape) <= len(kept.shape):
+        return ()
+    ones = [axis for axis, n in enumerate(shape) if n == 1]
+    for axes in combinations(ones, len(shape) - len(kept.shape)):
+        if tuple(n for axis, n in enumerate(shape) if axis not in axes) == kept.shape:
+            return axes
+    return ()
 
 
 def layer_classes(meta: dict[str, Any]) -> ClassTable:

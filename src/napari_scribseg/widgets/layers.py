@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.io.placing import knows_place, same_world
+from napari_scribseg.io.placing import layer_geometry as placed_geometry
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.colors import class_colormap, class_features
 from napari_scribseg.widgets.planes import displayed_axes, plane_at
 from napari_scribseg.widgets.sources import Source
 
-__all__ = ["LayerSet", "image_layers", "label_layers", "layer_geometry"]
+__all__ = ["LayerSet", "image_layers", "image_of", "label_layers", "layer_geometry"]
 
 _IMAGE_KEYS = {"C", "O", "X", "Y", "Z"}  # napari's own on an image layer
 
@@ -34,20 +37,29 @@ def label_layers(viewer: ViewerModel) -> list[Labels]:
 
 
 def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
-    """The geometry to save a labels layer with: its own, that of an image on the same grid, or what it says itself.
+    """The geometry to save a labels layer with: its own, or what it says in the world of an image of its shape.
 
     napari's own button for a new labels layer copies all but the metadata; the image still has them.
     """
-    own = Source(layer).geometry()
-    if own.reference is not None or own.affine is not None:
-        return own
-    for image in image_layers(viewer):
-        source = Source(image)
-        if source.shape == own.shape and all(
-            np.allclose(getattr(image, part), getattr(layer, part)) for part in ("affine", "scale", "translate")
-        ):
-            return source.geometry()
-    return own
+    own, image = Source(layer), image_of(viewer, layer)
+    if image is None:
+        return own.geometry()
+    return placed_geometry(own.shape, replace(own.place(), metadata=image.metadata))
+
+
+def image_of(viewer: ViewerModel, layer: Labels) -> Image | None:
+    """The image that knows the place of a labels layer that does not know it itself; None where there is none.
+
+    It has the shape of the layer; one that lies where the layer lies comes first.
+    """
+    own = Source(layer)
+    if knows_place(own.shape, own.place()):
+        return None
+    sources = [source for source in map(Source, image_layers(viewer)) if source.shape == own.shape]
+    known = [source for source in sources if knows_place(source.shape, source.place())]
+    world = own.place().world
+    known.sort(key=lambda source: not same_world(source.place().world, world, own.shape))
+    return known[0].layer if known else None
 
 
 class LayerSet:
@@ -357,14 +369,13 @@ class LayerSet:
             )
 
     def _labels(self, data: NDArray[Any], name: str, classes: ClassTable, opacity: float) -> Labels:
-        geometry = {"geometry": self.source.geometry()}
         layer = Labels(
             data,
             name=name,
             opacity=opacity,
             colormap=class_colormap(classes),
             features=class_features(classes),
-            metadata={"scribseg": geometry},
+            metadata={"scribseg": self.source.left()},
             **self.source.placement(),
         )
         self.viewer.add_layer(layer)

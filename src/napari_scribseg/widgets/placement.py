@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Geometry
-from napari_scribseg.io.napari_hooks import layer_geometry
-
-__all__ = ["cover", "made_up", "plain_geometry"]
+__all__ = ["cover", "made_up"]
 
 
 def cover(
@@ -48,28 +44,6 @@ def cover(
         "scale": np.asarray(scale, dtype=float) * factor,
         "translate": np.asarray(translate, dtype=float) + linear @ ((factor - 1) / 2),
     }
-
-
-def plain_geometry(
-    shape: Sequence[int], scale: Sequence[float], units: Sequence[str], axis_labels: Sequence[str]
-) -> Geometry:
-    """The geometry of an image that no reader of ours opened: voxel sizes, in millimetres where the units say so.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Voxels along each axis.
-    scale : sequence of float
-        Voxel sizes along them.
-    units : sequence of str
-        Unit of each axis, such as ``"pixel"`` or ``"micrometer"``.
-    axis_labels : sequence of str
-        Names of the axes; those that napari made up are replaced.
-    """
-    geometry = layer_geometry(tuple(int(n) for n in shape), {"scale": scale, "units": units})
-    if any(made_up(label) for label in axis_labels):
-        return geometry
-    return replace(geometry, axis_names=tuple(axis_labels))
 
 
 def made_up(label: str) -> bool:

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io import write_labels
-from napari_scribseg.io.labels import LABEL_EXTENSIONS, label_outputs
+from napari_scribseg.io.labels import LABEL_EXTENSIONS, label_outputs, lost_place
 from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.widgets.annotator import Annotator
@@ -210,7 +210,7 @@ class Saver:
         self._widget.say(f"Saving {path.name}…")
         self._dispatcher.aside(
             lambda: write_labels(path, np.asarray(labels), geometry, classes, **tables),
-            self._saved,
+            lambda paths: self._saved(paths, lost_place(path, geometry)),
             self._failed,
             file=True,
         )
@@ -232,8 +232,9 @@ class Saver:
         else:
             self._saved((path,))
 
-    def _saved(self, paths: tuple[Path, ...]) -> None:
-        self._widget.say(f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}")
+    def _saved(self, paths: tuple[Path, ...], lost: str = "") -> None:
+        text = f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}"
+        self._widget.say(f"{text}; {lost}" if lost else text)
 
     def _failed(self, error: BaseException) -> None:
         text = str(error) if isinstance(error, InputError) else repr(error)

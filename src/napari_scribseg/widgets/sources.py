@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import dask.array as da
@@ -11,8 +11,9 @@ from napari.layers import Image
 from napari.utils.transforms import Affine
 
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io.placing import LayerPlace, kept_geometry, layer_geometry, left_by
 from napari_scribseg.session.volume import Plane, Volume
-from napari_scribseg.widgets.placement import cover, made_up, plain_geometry
+from napari_scribseg.widgets.placement import cover, made_up
 
 _stack: Any = da.stack  # dask has no types
 _from_array: Any = da.from_array
@@ -75,19 +76,22 @@ class Source:
         return tuple(n for axis, n in enumerate(self.layer_shape) if axis != self.channel_axis)
 
     def geometry(self) -> Geometry:
-        """Where its voxels lie: what a reader left in the layer's metadata, else what the layer itself says."""
-        left = self.layer.metadata.get("scribseg", {})
-        kept = left.get("geometry") if isinstance(left, dict) else None
-        if isinstance(kept, Geometry) and kept.shape == self.shape:
-            return kept
-        placed = self.placement()
-        axes = [axis for axis in range(self.layer.ndim) if axis != self.channel_axis]
-        return plain_geometry(
-            self.shape,
-            [placed["scale"][axis] for axis in axes],
-            [str(self.layer.units[axis]) for axis in axes],
-            [self.layer.axis_labels[axis] for axis in axes],
-        )
+        """Where its voxels lie now: what a reader left in the layer's metadata, moved as the layer was moved since."""
+        place = self.place()
+        found = layer_geometry(self.shape, place)
+        names = [self.layer.axis_labels[axis] for axis in range(self.layer.ndim) if axis != self.channel_axis]
+        if kept_geometry(place.metadata) is not None or any(made_up(name) for name in names):
+            return found
+        return replace(found, axis_names=tuple(names))
+
+    def place(self) -> LayerPlace:
+        """What the layer says about the place of the volume."""
+        place = LayerPlace.of({**self.placement(), "metadata": self.layer.metadata}, self.layer.ndim)
+        return place if self.channel_axis is None else place.without([self.channel_axis])
+
+    def left(self) -> dict[str, Any]:
+        """What to leave in the metadata of a layer at its place; see :func:`~napari_scribseg.io.placing.left_by`."""
+        return left_by(self.geometry(), self.place())
 
     def placement(self, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
         """Keyword arguments that put a layer of ``shape`` (of :attr:`layer_shape`) where the image lies."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.explore import Picture
-from napari_scribseg.io.napari_hooks import display_placement
+from napari_scribseg.io.placing import display_placement
 from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.widgets.sources import Source
 

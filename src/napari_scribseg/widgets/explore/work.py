@@ -315,7 +315,7 @@ class Work:
                 opacity=0.5,
                 colormap=class_colormap(classes),
                 features=class_features(classes),
-                metadata={"scribseg": {"geometry": group.source.geometry()}},
+                metadata={"scribseg": group.source.left()},
                 **group.source.placement(),
             )
             self._of().canvas.viewer.add_layer(layer)
