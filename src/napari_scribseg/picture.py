@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, InputError
+from napari_scribseg.core.padding import without_padding
 
 __all__ = ["montage", "render_slice"]
 
@@ -47,8 +48,9 @@ def render_slice(
     values = np.asarray(image, dtype=np.float64)
     if values.ndim == 3 and values.shape[-1] != 3:
         values = values.mean(-1)
+    values = without_padding(values)
     low, high = np.percentile(values, (0.5, 99.5))
-    grey = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    grey = np.clip((values - low) / (high - low or 1.0), 0, 1)
     rgb = np.repeat(grey[..., np.newaxis], 3, -1) if grey.ndim == 2 else grey
     rgb = rgb.copy()
     for label in classes.with_ids(int(i) for i in np.unique(labels)):

@@ -65,3 +65,32 @@ def test_equalizing_an_even_spread_changes_little_and_leaves_what_lies_beyond():
 def test_equalizing_a_constant_or_tiny_image_stays_finite():
     for scaled in (np.zeros((1, 5, 5), np.float32), np.full((1, 1, 1), 300, np.float32)):
         assert np.isfinite(equalize_intensities(scaled)).all()
+
+
+@pytest.mark.parametrize("value", [-3024, -32768, -np.finfo(np.float32).max])
+def test_padding_takes_no_share_of_the_scale(value):
+    image = np.random.default_rng(0).normal(-900, 300, (1, 100, 100)).astype(np.float32)
+    padded = image.copy()
+    padded[:, :30] = value
+    inside = scale_intensities(image)[:, 30:]
+    np.testing.assert_allclose(scale_intensities(padded)[:, 30:], inside, atol=6)
+    assert scale_intensities(padded)[:, :30].max() < 10
+
+
+@pytest.mark.parametrize("largest", [1e-44, 1e-42, 1e-35, 1e-20, 1.0, 1e20, 1e35, 3.4e38])
+@pytest.mark.parametrize("signed", [False, True])
+def test_numbers_of_every_size_become_0_to_255(largest, signed):
+    share = np.linspace(-1 if signed else 0, 1, 10_000).reshape(1, 100, 100)
+    scaled = scale_intensities((share * largest).astype(np.float32))
+    assert np.isfinite(scaled).all()
+    np.testing.assert_allclose(
+        scaled, np.linspace(0, 255, 10_000).reshape(1, 100, 100), atol=40 if largest < 1e-43 else 3
+    )
+
+
+def test_one_number_far_beyond_the_others_does_no_harm():
+    image = np.random.default_rng(0).uniform(0, 1e-3, (1, 100, 100)).astype(np.float32)
+    image[0, 0, 0], image[0, 0, 1] = 3.4e38, -3.4e38
+    scaled = scale_intensities(image)
+    assert np.isfinite(scaled).all()
+    assert np.ptp(scaled[0, 1:]) > 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.numerics.intensity import is_picture, some_values
+from napari_scribseg.numerics.intensity import is_picture, percentiles, some_values, to_unit, without_padding
 
 __all__ = ["three_planes"]
 
@@ -47,16 +47,17 @@ def three_planes(data: Float32) -> Float32:
 
 
 def _scaled(values: Float32) -> Float32:
-    """The range between the percentiles as -1 to 1, in a new array."""
-    sample = some_values(values)
-    lowest, low, high, highest = (float(v) for v in np.percentile(sample, (_RARE, TAIL, 100 - TAIL, 100 - _RARE)))
+    """The range between the percentiles as -1 to 1, in a new array; padding is as the darkest of the others."""
+    values = without_padding(values)
+    lowest, low, high, highest = percentiles(values, (_RARE, TAIL, 100 - TAIL, 100 - _RARE))
     if highest - lowest > _FAR * (high - low):
         low, high = lowest, highest
     if high <= low:
         low, high = float(values.min()), float(values.max())
     if high <= low:
         return np.full_like(values, -1)
-    scaled = np.multiply(np.subtract(values, low, dtype=np.float32), np.float32(2 / (high - low)))
+    scaled = to_unit(values, low, high)
+    np.multiply(scaled, np.float32(2), out=scaled)
     return np.clip(np.subtract(scaled, np.float32(1), out=scaled), -1, 1, out=scaled)
 
 

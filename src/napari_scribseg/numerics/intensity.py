@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["equalize_intensities", "is_picture", "scale_intensities", "some_values"]
+from napari_scribseg.core.padding import some_values, without_padding
 
-_MAX_SAMPLES = 65536
+__all__ = [
+    "equalize_intensities",
+    "is_picture",
+    "percentiles",
+    "scale_intensities",
+    "some_values",
+    "to_unit",
+    "without_padding",
+]
+
+_SMALLEST, _LARGEST = 1e-30, 1e30  # what 32 bits calculate with; beyond, 64 are taken
 
 
-def some_values(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """At most about 65536 of the values, evenly taken, in one axis: enough for percentiles and covariances."""
-    return values.reshape(-1)[:: max(values.size // _MAX_SAMPLES, 1)]
+def percentiles(values: NDArray[np.float32], shares: Sequence[float]) -> tuple[float, ...]:
+    """Percentiles of some of the values, whatever their size."""
+    sample = some_values(values)
+    size = float(np.abs(sample).max(initial=0.0))
+    if not _SMALLEST < size < _LARGEST:
+        sample = sample.astype(np.float64)
+    return tuple(float(v) for v in np.percentile(sample, shares))
+
+
+def to_unit(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """A new array where ``low`` is 0 and ``high`` is 1, whatever their size; 0 everywhere where they are the same."""
+    span = high - low
+    if span == 0:
+        return np.zeros_like(values)
+    if _SMALLEST < span < _LARGEST and abs(low) < _LARGEST:
+        unit = np.subtract(values, low, dtype=np.float32)
+        with np.errstate(over="ignore"):  # of a few values far away
+            return np.multiply(unit, np.float32(1 / span), out=unit)
+    wide = (values.astype(np.float64) - low) / span
+    return np.clip(wide, -_LARGEST, _LARGEST).astype(np.float32)
 
 
 def scale_intensities(data: NDArray[np.float32], tail: float = 0.5) -> NDArray[np.float32]:
     """Bring intensities to the scale 0 to 255.
 
     Values that are an 8-bit picture already (integers from 0 to 255, the largest at least 64) are left as they are.
-    Else the range between the ``tail`` and the ``100 - tail`` percentile of all channels together becomes 0 to 255,
-    and what lies beyond is compressed, not cut: beyond the range the distance grows with its logarithm, so that a few
-    bright or metallic voxels neither flatten the rest nor become alike.
+    Else padding is left out (:func:`~napari_scribseg.core.padding.without_padding`), the range between the ``tail``
+    and the ``100 - tail`` percentile of all channels together becomes 0 to 255, and what lies beyond is compressed,
+    not cut: beyond the range the distance grows with its logarithm, so that a few bright or metallic voxels neither
+    flatten the rest nor become alike.
 
     Parameters
     ----------
@@ -35,16 +65,17 @@ def scale_intensities(data: NDArray[np.float32], tail: float = 0.5) -> NDArray[n
     ndarray of shape (C, ...), float32
         0 everywhere for a constant image.
     """
+    data = without_padding(data)
     flat = data.reshape(-1)
     low, high = float(flat.min()), float(flat.max())
     if low >= 0 and 64 <= high <= 255 and _all_whole(flat):
         return data
     if low == high:
         return np.zeros_like(data)
-    inner_low, inner_high = (float(v) for v in np.percentile(some_values(flat), (tail, 100 - tail)))
+    inner_low, inner_high = percentiles(flat, (tail, 100 - tail))
     if inner_high <= inner_low:
         inner_low, inner_high = low, high
-    unit = np.multiply(np.subtract(data, inner_low, dtype=np.float32), np.float32(1 / (inner_high - inner_low)))
+    unit = to_unit(data, inner_low, inner_high)
     if low < inner_low or high > inner_high:
         np.add(np.clip(unit, 0, 1), _beyond(unit), out=unit)
     return np.multiply(unit, np.float32(255), out=unit)
@@ -53,7 +84,7 @@ def scale_intensities(data: NDArray[np.float32], tail: float = 0.5) -> NDArray[n
 def _beyond(unit: NDArray[np.float32]) -> NDArray[np.float32]:
     """The part outside [0, 1], compressed: a tenth of log(1 + 10 distance), its sign kept."""
     outside = unit - np.clip(unit, 0, 1)
-    size: NDArray[np.float32] = np.log1p(10 * np.abs(outside))
+    size: NDArray[np.float32] = np.log1p(10 * np.minimum(np.abs(outside), np.float32(_LARGEST)))
     beyond: NDArray[np.float32] = np.copysign(np.float32(0.1) * size, outside)
     return beyond
 

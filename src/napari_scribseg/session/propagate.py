@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
+from napari_scribseg.core.padding import without_padding
 from napari_scribseg.numerics.prior import interior
 from napari_scribseg.session.state import State
 from napari_scribseg.session.updates import Update
@@ -69,7 +70,8 @@ def carry_seeds(
     """
     seeds = np.zeros(labels.shape, np.uint16)
     margin = max(SLOPE * distance, 2 * min(before.spacing))
-    change = np.abs(after.data - before.data)
+    former, latter = (without_padding(image.data).astype(np.float64) for image in (before, after))
+    change = np.abs(latter - former)
     usual = 3 * 1.4826 * np.median(change, axis=(1, 2), keepdims=True)
     for value in np.unique(labels):
         painted_id = background if value == 0 else int(value)
@@ -77,9 +79,9 @@ def carry_seeds(
             continue
         region = labels == value
         chosen = interior(region, before.spacing, margin)
-        low, high = np.quantile(before.data[:, region], [0.01, 0.99], axis=1)[..., None, None]
+        low, high = np.quantile(former[:, region], [0.01, 0.99], axis=1)[..., None, None]
         spread = 0.25 * (high - low)
-        fits = (after.data >= low - spread) & (after.data <= high + spread)
+        fits = (latter >= low - spread) & (latter <= high + spread)
         seeds[chosen & ((change <= usual) | fits).all(axis=0)] = painted_id
     seeds[own != 0] = own[own != 0]
     if len(np.unique(seeds[seeds != 0])) < 2:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.padding import without_padding
 from napari_scribseg.datasets import Case, DataSet, slices
 from napari_scribseg.io.atomic import write_files
 
@@ -276,7 +277,7 @@ def _eight_bits(case: Case, tail: float) -> NDArray[np.uint8]:
         image = image[..., 0]
     if image.dtype == np.uint8:
         return image
-    values = np.nan_to_num(image.astype(np.float32), posinf=0, neginf=0)
+    values = without_padding(np.nan_to_num(image.astype(np.float32), posinf=0, neginf=0))
     sample = values.reshape(-1)[:: max(values.size // _SAMPLES, 1)]
     low, high = np.percentile(sample, (tail, 100 - tail))
     if high <= low:

@@ -16,7 +16,7 @@ from napari_scribseg.engines.brs.card import ModelCard
 from napari_scribseg.nets.opinions import Grid
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
 from napari_scribseg.nets.planes import three_planes
-from napari_scribseg.numerics.intensity import is_picture, some_values
+from napari_scribseg.numerics.intensity import is_picture, percentiles, to_unit, without_padding
 
 __all__ = ["Network", "first_output"]
 
@@ -134,16 +134,20 @@ def _normalised(data: Float32, card: ModelCard) -> Float32:
     """Intensities on the scale of the network."""
     if card.normalisation == "none":
         return data
+    data = without_padding(data)
     if card.normalisation == "mean-std":
-        known = card.mean or data.mean(axis=(1, 2)), card.std or np.maximum(data.std(axis=(1, 2)), 1e-6)
-        mean, std = (np.asarray(v, dtype=np.float32).reshape(-1, 1, 1) for v in known)
-        return np.asarray((data - mean) / std, dtype=np.float32)
+        wide = data.astype(np.float64)
+        spread = wide.std(axis=(1, 2))
+        spread[spread <= 1e-6 * np.abs(wide).max(axis=(1, 2))] = 1  # a constant channel
+        known = card.mean or wide.mean(axis=(1, 2)), card.std or spread
+        mean, std = (np.asarray(v, dtype=np.float64).reshape(-1, 1, 1) for v in known)
+        return np.asarray((wide - mean) / std, dtype=np.float32)
     if card.normalisation == "range":
         return _stretched(data, *card.intensities, *card.scale)
     parts = [data] if is_picture(data) else list(data[:, np.newaxis])
-    ends = [np.percentile(some_values(part), card.percentiles) for part in parts]
+    ends = [percentiles(part, card.percentiles) for part in parts]
     scaled: Float32 = np.concatenate(
-        [_stretched(p, *map(float, e), *card.scale) for p, e in zip(parts, ends, strict=True)]
+        [_stretched(p, low, high, *card.scale) for p, (low, high) in zip(parts, ends, strict=True)]
     )
     return scaled
 
@@ -151,7 +155,7 @@ def _normalised(data: Float32, card: ModelCard) -> Float32:
 def _stretched(data: Float32, low: float, high: float, bottom: float, top: float) -> Float32:
     if high <= low:
         low, high = float(data.min()), float(data.max())
-    share = np.clip((data - np.float32(low)) / np.float32(max(high - low, 1e-12)), 0, 1)
+    share = np.clip(to_unit(data, low, high), 0, 1)
     return np.asarray(bottom + (top - bottom) * share, dtype=np.float32)
 
 
