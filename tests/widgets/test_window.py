@@ -81,9 +81,8 @@ class Desk(Hands):
 @pytest.fixture
 def viewer(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
-    viewer.add_image(
-        volume(), name="scan", scale=(3, 2, 1), units=("mm",) * 3, metadata={"scribseg": {"geometry": GEOMETRY}}
-    )
+    left = {"geometry": GEOMETRY, "world": np.diag([3.0, 2.0, 1.0, 1.0])}
+    viewer.add_image(volume(), name="scan", scale=(3, 2, 1), units=("mm",) * 3, metadata={"scribseg": left})
     return viewer
 
 
