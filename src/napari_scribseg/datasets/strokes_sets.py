@@ -59,7 +59,7 @@ def read_graz(name: str, *, folder: Path) -> Case:
     try:
         shape = int(fields["HEIGHT"]), int(fields["WIDTH"])
         image = fields["IMAGE"].strip()
-        check_declared(path, shape, 8, 0, encoding="unknown")
+        check_declared(path, shape, 8, path.stat().st_size, encoding="other")
         truth, seeds = (_runs(fields[key], shape) for key in ("LABELS", "SEEDS"))
     except (KeyError, ValueError) as error:
         if isinstance(error, InputError):
