@@ -39,7 +39,7 @@ def test_listing_opens_no_image(tmp_path):
         (tmp_path / folder / "a.png").write_bytes(b"no picture")
     data = open_folder(tmp_path)
     assert data.cases == ("a",)
-    with pytest.raises(InputError, match=r"a\.png: it cannot be read as a picture"):
+    with pytest.raises(InputError, match=r"a\.png: it cannot be read as PNG or JPEG"):
         data.load("a")
 
 
@@ -168,7 +168,7 @@ def test_two_labels_of_one_image(tmp_path, picture, pair):
 def test_colours_are_no_labels(tmp_path, picture, pair):
     image, truth = pair()
     picture(tmp_path / "a_image.png", image)
-    picture(tmp_path / "a_label.png", np.stack([truth] * 3, -1))
+    picture(tmp_path / "a_label.png", np.stack([truth, 90 * truth, 0 * truth], -1))
     with pytest.raises(InputError, match="3 channels"):
         open_folder(tmp_path).load("a")
 
