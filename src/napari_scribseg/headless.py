@@ -179,7 +179,7 @@ def segment_strokes(
     lonely = [p for p, ids in drawn.items() if len(ids) == 1 and not suffice(ids, engine.info, table.background)]
     if lonely:
         raise InputError(
-            f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (first {lonely[0]}); "
+            f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (first {volume.where(lonely[0])}); "
             "at least two classes are expected on every slice with strokes"
         )
     with contextlib.closing(Session(volume, engine, classes=table, device=device)) as session:

@@ -6,10 +6,11 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_scribseg.core import Geometry, InputError, Scribbles, Segmentation
+from napari_scribseg.core import ClassTable, EngineInfo, Geometry, InputError, Scribbles, Segmentation
+from napari_scribseg.session.answers import Packed
 from napari_scribseg.session.cache import Lru, size_of
 from napari_scribseg.session.history import ArrayChange, History, pack, unpack
-from napari_scribseg.session.rules import combine, to_label_ids
+from napari_scribseg.session.rules import combine, lacking, to_label_ids
 from napari_scribseg.session.strokes import StrokeStore
 from napari_scribseg.session.updates import changed_region
 from napari_scribseg.session.volume import Plane, Volume
@@ -258,3 +259,49 @@ def test_the_overlap_rules_voxel_by_voxel():
     assert combine(result, under, under, overlap="overwrite", **common).tolist() == [[7, 1, 2, 0, 1, 0]]
     locked = combine(result, under, under, overlap="overwrite", **{**common, "locked": (2, 7)})
     assert locked.tolist() == [[7, 7, 7, 0, 1, 0]]
+
+
+WITH_GROUND = ClassTable.from_ids([1], background=9)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "classes", "words"),
+    [
+        ((), WITH_GROUND, "no strokes; paint one in each of two classes"),
+        ((1,), WITH_GROUND, "strokes of class 1 only; paint a second class, such as the background,"),
+        ((9,), WITH_GROUND, "strokes of background only; paint a second class, such as class 1,"),
+        ((1,), ClassTable.from_ids([1]), "strokes of class 1 only; paint a second class"),
+        ((1, 2, 3), ClassTable.from_ids([1, 2, 3]), "strokes of 3 classes are too many for e, which takes 2,"),
+        ((1, 2), ClassTable.from_ids([1, 2]), ""),
+    ],
+)  # fmt: skip
+def test_what_strokes_lack_is_said_with_names(drawn, classes, words):
+    assert lacking(drawn, EngineInfo("e", "E", "", max_classes=2), classes) == words
+
+
+def test_what_strokes_lack_where_one_class_is_enough():
+    info, table = EngineInfo("e", "E", "", min_classes=1), ClassTable.from_ids([1], background=9)
+    assert lacking((), info, table) == "no strokes; paint one inside of what you look for"
+    assert lacking((1,), info, table) == ""
+    assert "such as class 1" in lacking((9,), info, table)
+
+
+def test_planes_in_the_words_of_the_axes():
+    volume = Volume.from_array(np.zeros((3, 4, 5, 6)))
+    assert volume.where(Plane((2, 3), (2, 1))) == "t 2, z 1"
+    assert volume.where(Plane((1, 3), (0, 4))) == "t 0, y 4"
+    assert Volume.from_array(np.zeros((4, 4))).where(Plane((0, 1))) == "the image"
+    planes = [Plane((2, 3), (2, z)) for z in (3, 1, 2)]
+    assert volume.span(planes) == "t 2, z 1 to t 2, z 3"
+    assert volume.span(planes[:1]) == "t 2, z 3"
+    assert volume.span(planes[:2]) == "2 slices"
+    assert volume.span([Plane((2, 3), (0, 3)), Plane((2, 3), (1, 0))]) == "2 slices"
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 5), (1, 1, 1), (2, 64, 64)])
+def test_a_packed_answer_is_right_to_a_510th(shape):
+    p = np.random.default_rng(0).dirichlet(np.ones(shape[0]), size=shape[1:]).astype(np.float32)
+    p = np.moveaxis(p, -1, 0)
+    packed = Packed.of(Segmentation(p, None, ("a",)), tuple(range(shape[0])))
+    np.testing.assert_allclose(packed.probabilities(), p, atol=1 / 509)
+    assert packed.notes == ("a",)

@@ -61,7 +61,11 @@ class Bench:
                 self.strokes.paint(point, identity)
 
     def said(self):
-        return [call.args[0] for call in self.view.say.call_args_list]
+        """Every sentence of the status line."""
+        return [line.text for line in self.lines()]
+
+    def lines(self):
+        return [call.args[0] for call in self.view.show_line.call_args_list]
 
     def shown(self):
         return self.result.data[self.layers.plane().slicer]

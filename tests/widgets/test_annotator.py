@@ -104,8 +104,8 @@ def test_on_demand_undo_takes_back_what_was_not_sent(bench):
 def test_on_demand_without_strokes_is_an_error(bench):
     bench.annotator.mode = "demand"
     bench.annotator.segment()
-    assert bench.view.say.call_args.kwargs == {"error": True}
-    assert "at least one stroke" in bench.said()[-1]
+    assert bench.lines()[-1].error
+    assert bench.said()[-1] == "No strokes; paint one in each of two classes on z 1"
 
 
 def test_accepted_slice_stays_as_it_is(bench):
@@ -689,7 +689,7 @@ def test_a_picture_becomes_a_layer_and_says_so(fitting):
     picture = bench.viewer.layers["darkness of image"]
     assert picture.rgb
     assert tuple(picture.translate) == (3, 0, 0)
-    assert bench.said()[-1] == "Added a layer of darkness, z 1"
+    assert bench.said()[-1] == "Added a layer of darkness of z 1"
     bench.annotator.show_picture("light")
     assert "has no picture 'light', only darkness" in bench.said()[-1]
     bench.viewer.dims.ndisplay = 3
@@ -702,7 +702,7 @@ def test_a_picture_is_computed_in_the_background_and_comes_too_late_for_an_image
     with ThreadPoolExecutor(1) as pool:
         bench = Bench(np.zeros((20, 30)), fitting(), executor=pool, deliver=inbox.deliver)
         bench.annotator.show_picture("darkness")
-        assert bench.said()[-1] == "Computing the darkness in the background; a layer follows"
+        assert bench.said()[-1] == "Computing the darkness of the image; a layer follows"
         assert len(bench.viewer.layers) == 3
         bench.viewer.layers.remove(bench.image)
         bench.session.close()

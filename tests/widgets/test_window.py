@@ -786,3 +786,115 @@ def test_semantic_features_become_a_colour_layer_on_request(desk, engine, values
     desk.viewer.dims.set_current_step(0, z)
     choose(desk, engine, **dict.fromkeys(values, "colour"))
     assert not engines.pictures
+
+
+def click_class(desk, identity):
+    """A click on the name of a class."""
+    table = desk.widget.classes._table
+    where = table.visualItemRect(table.item(desk.widget.classes.classes.ids.index(identity), 1)).center()
+    QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where)
+    return table
+
+
+def test_start_on_layers_that_exist_takes_up_the_brush(desk, quick):
+    for name in ("scan strokes", "scan labels"):
+        desk.viewer.add_labels(np.zeros((5, 40, 60), np.uint8), name=name, scale=(3, 2, 1))
+    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
+    desk.start()
+    strokes = desk.viewer.layers["scan strokes"]
+    assert desk.front.layers.strokes is strokes
+    assert desk.viewer.layers.selection.active is strokes
+    assert strokes.mode == "paint"
+    desk.stroke((40, 30), (42, 35))  # the next press of the mouse paints
+    assert (strokes.data == 1).any()
+
+
+def test_a_click_on_a_class_takes_the_brush_up_and_letters_are_shortcuts_again(desk, quick):
+    desk.start()
+    desk.two_strokes()
+    strokes, classes = desk.front.layers.strokes, desk.front.session.classes
+    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
+    strokes.mode = "pan_zoom"
+    table = click_class(desk, 1)
+    assert desk.viewer.layers.selection.active is strokes
+    assert (strokes.mode, strokes.selected_label) == ("paint", 1)
+    strokes.mode = "fill"
+    click_class(desk, 255)
+    assert (strokes.mode, strokes.selected_label) == ("fill", 255)
+    strokes.mode = "erase"
+    click_class(desk, 255)  # once more, as it is selected already
+    assert strokes.mode == "paint"
+    QTest.keyClick(table, Qt.Key.Key_A)
+    assert len(desk.front.session.accepted) == 1
+    QTest.keyClick(table, Qt.Key.Key_A)
+    assert not desk.front.session.accepted
+    QTest.keyClick(table, Qt.Key.Key_S)
+    QTest.keyClick(table, Qt.Key.Key_G)
+    desk.answered()
+    assert desk.front.session.labels[3].any()
+    assert desk.front.session.classes == classes
+
+
+def test_a_ball_is_painted_by_the_mouse_answered_whole_and_one_step(desk, quick):
+    desk.start()
+    strokes = desk.front.layers.strokes
+    strokes.n_edit_dimensions, strokes.brush_size = 3, 9
+    desk.two_strokes()
+    painted = [z for z in range(5) if (strokes.data[z] == 1).any()]
+    assert len(painted) > 1
+    until(lambda: [z for z in range(5) if desk.front.session.labels[z].any()] == painted, "what follows")
+    for _ in range(2):
+        desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not strokes.data.any()
+    assert not desk.front.session.labels.any()
+
+
+def test_let_it_segment_begins_by_itself_and_is_offered_where_it_works(desk):
+    engines, models = desk.widget.engines, desk.widget.engines.models
+    engines._engine.setCurrentIndex(engines._engine.findData("brs"))
+    for name, works in (("brs-net", False), ("scribble-net", False), ("nuclei-unet", True)):
+        models.choose(name)
+        assert models.say.isEnabled() is works
+        assert ("answers strokes only" in models.about.text()) is not works
+    QTest.mouseClick(models.say, Qt.MouseButton.LeftButton)
+    assert desk.front is not None
+    until(lambda: desk.front.session.can_undo, "what follows")
+    assert "has labels of" in desk.status
+    desk.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    assert not desk.front.session.labels.any()
+    assert "Cleared z 2" in desk.status
+
+
+def test_the_line_follows_what_is_so(desk, quick):
+    assert "Start painting" in desk.status
+    desk.start()
+    desk.two_strokes()
+    assert desk.status == "Done on z 2: background and class 1"
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert desk.status == "Undone: the stroke on z 2"
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert desk.status == "Redone: the stroke on z 2"
+    desk.viewer.dims.ndisplay = 3
+    until(lambda: "2D/3D" in desk.status, "what follows")
+    desk.viewer.dims.ndisplay = 2
+    until(lambda: desk.status == "Done on z 2: background and class 1", "what follows")
+    desk.viewer.layers.remove(desk.front.layers.strokes)
+    assert "strokes layer was deleted" in desk.status
+    desk.start()
+    assert "deleted" not in desk.status
+    desk.viewer.layers.remove(desk.viewer.layers["scan"])
+    assert "image was deleted" in desk.status
+
+
+def test_a_line_of_a_job_is_shown_with_its_bar_and_never_beside_a_result(desk, quick):
+    gate = quick["gate"] = threading.Event()
+    desk.start()
+    desk.poke()
+    panel = desk.widget.status
+    before = desk.status
+    until(panel._progress.isVisible, "what follows")
+    assert before != desk.status
+    assert desk.status == "Computing z 2 with Nearest stroke…"
+    gate.set()
+    until(lambda: not panel._progress.isVisible(), "the end of the bar")
+    assert desk.status == "Done on z 2: background and class 1"

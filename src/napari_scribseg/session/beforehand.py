@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from napari_scribseg.core.image import Image
 from napari_scribseg.session.cache import MISSING
 from napari_scribseg.session.runner import Runner
 from napari_scribseg.session.state import State, engine_key
+from napari_scribseg.session.updates import Doing
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.session.worker import prepare
 
@@ -30,12 +30,13 @@ class Beforehand:
 
     def __init__(self, session: Session, state: State, runner: Runner) -> None:
         self._session, self._state, self._runner = session, state, runner
-        self._questions: WeakSet[Future[Any]] = WeakSet()
+        self.asked: dict[Future[Any], Doing] = {}  # what the user waits for
 
     def cancel(self) -> None:
         """Let no answer arrive to what was asked before."""
-        for future in list(self._questions):
+        for future in list(self.asked):
             future.cancel()
+        self.asked.clear()
 
     def prepare(self, plane: Plane) -> None:
         """Let the engine prepare for a plane before a stroke asks for it; the stroke will tell of a failure."""
@@ -77,7 +78,8 @@ class Beforehand:
             self._session.classes = classes.with_ids(i for i in ids if i)
             return self._session.edit(np.asarray(ids, dtype=np.uint16)[found], plane)
 
-        return self._ask(plane, lambda _, state: np.argmax(unprompted(state), axis=0), answered)
+        doing = Doing("network", plane)
+        return self._ask(doing, lambda _, state: np.argmax(unprompted(state), axis=0), answered)
 
     def picture(self, plane: Plane, name: str) -> Future[Any]:
         """See :meth:`Session.picture`."""
@@ -96,15 +98,16 @@ class Beforehand:
                 )
             return np.clip(np.nan_to_num(found), 0, 1)
 
-        return self._ask(plane, look, lambda found: found)
+        return self._ask(Doing("picture", plane, name=name), look, lambda found: found)
 
-    def _ask(self, plane: Plane, question: Callable[[Image, Any], Any], answered: Callable[[Any], Any]) -> Future[Any]:
+    def _ask(self, doing: Doing, question: Callable[[Image, Any], Any], answered: Callable[[Any], Any]) -> Future[Any]:
         """Ask something of a prepared plane in the background; its state is kept for the strokes to come.
 
         ``question(image, state)`` is called in the worker; ``answered``, with what it gave, in the owner's thread: what
         that returns is the future's result.
         """
         future: Future[Any] = Future()
+        plane = doing.plane
         key = ("prepared", plane, self._state.device, engine_key(self._state.engine))
         get_ready = self._getting_ready(plane)
 
@@ -113,6 +116,7 @@ class Beforehand:
             return image, prepared, question(image, prepared)
 
         def done(found: tuple[Image, Any, Any]) -> None:
+            self.asked.pop(future, None)
             self._runner.cache.put(("image", plane), found[0])
             self._runner.cache.put(key, found[1])
             if future.cancelled():
@@ -123,10 +127,11 @@ class Beforehand:
                 future.set_exception(error)
 
         def failed(error: Exception) -> None:
+            self.asked.pop(future, None)
             if not future.cancelled():
                 future.set_exception(error)
                 self._session.failed.emit(plane, error)
 
-        self._questions.add(future)
+        self.asked[future] = doing
         self._runner.in_background(work, done, failed)
         return future

@@ -55,6 +55,11 @@ class Canvas:
         self.hide()
         return self.view(plane).copy()
 
+    def peek(self, plane: Plane) -> NDArray[Any]:
+        """The output of a plane without a preview of its own, to be looked at only; other previews stay."""
+        hidden = self._hidden
+        return hidden[1] if hidden is not None and hidden[0] == plane else self.view(plane)
+
     def finished(self) -> NDArray[Any]:
         """The output without a preview: a copy, which takes memory only where there are labels."""
         copy = blank(self.shape, self.labels.dtype.type)

@@ -88,7 +88,7 @@ class Comparison:
         if self._differing:
             said.append(
                 f"it differs on {len(self._differing)} of the {self._total} slices that were segmented "
-                f"(first {self._differing[0]})"
+                f"(first {self._volume.where(self._differing[0])})"
             )
         now = self._volume.geometry.spacing
         if not np.allclose(now, self._spacing, rtol=1e-3):

@@ -13,10 +13,10 @@ from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.session.history import ArrayChange, Change, Step
 from napari_scribseg.session.journal import Kind
-from napari_scribseg.session.rules import suffice
+from napari_scribseg.session.rules import lacking, present_ids, suffice
 from napari_scribseg.session.runner import Runner
 from napari_scribseg.session.state import State, locked_error
-from napari_scribseg.session.updates import Restored
+from napari_scribseg.session.updates import Restored, Stepped
 from napari_scribseg.session.volume import Plane
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class Desk:
             del strokes[other]
             self._show(other)
         if not strokes:
-            return self._runner.refuse(plane, locked_error(plane))
+            return self._runner.refuse(plane, locked_error(self._where(plane)))
         state.plane = plane = plane if plane in strokes else next(iter(strokes))
-        drawn = {other: _ids(values) for other, values in strokes.items()}
+        drawn = {other: present_ids(values) for other, values in strokes.items()}
         self._session.classes = state.classes.with_ids(sorted(set().union(*drawn.values())))
         if live:
             enough = suffice(drawn[plane], state.engine.info, state.classes.background, state.prior(plane))
@@ -67,24 +67,19 @@ class Desk:
         self._runner.ask_later(newest, [other for other in strokes if other != plane])
         asked = self._request(plane, strokes[plane], drawn[plane], newest, demand=demand)
         for other in locked:
-            self._runner.refuse(other, locked_error(other))
+            self._runner.refuse(other, locked_error(self._where(other)))
         return asked
 
     def _request(
         self, plane: Plane, strokes: NDArray[Any], drawn: tuple[int, ...], step: Step, *, demand: bool
     ) -> Future[Any]:
-        info = self._state.engine.info
-        if suffice(drawn, info, self._state.classes.background, self._state.prior(plane)):
+        info, prior = self._state.engine.info, self._state.prior(plane)
+        if suffice(drawn, info, self._state.classes.background, prior):
             return self._runner.ask(plane, strokes, step)
         self._runner.stop(plane)
         self._runner.resolve(step, plane)
         self._runner.answer_missing(())
-        if len(drawn) > info.max_classes:
-            text = f"{len(drawn)} classes were painted on {plane}; the engine {info.name!r} takes {info.max_classes}"
-        elif drawn:
-            text = f"strokes of one class only (id {drawn[0]}) on {plane}; paint a second class, such as the background"
-        else:
-            text = f"no strokes on {plane}; paint at least one stroke for each of two classes"
+        text = f"{lacking(drawn, info, self._state.classes, prior)} on {self._where(plane)}"
         if demand or len(drawn) > 1:
             return self._runner.refuse(plane, InputError(text))
         self._session.hint.emit(text)
@@ -94,7 +89,7 @@ class Desk:
         """See :meth:`Session.clear`."""
         canvas = self._state.canvas
         if plane in canvas.accepted:
-            self._runner.refuse(plane, locked_error(plane))
+            self._runner.refuse(plane, locked_error(self._where(plane)))
             return False
         self._runner.stop(plane)
         changes = canvas.paint(plane, np.zeros(self._state.volume.plane_shape(plane), np.uint8))
@@ -110,7 +105,7 @@ class Desk:
         """See :meth:`Session.edit`."""
         try:
             if plane in self._state.canvas.accepted:
-                raise locked_error(plane)
+                raise locked_error(self._where(plane))
             values = self._state.read_strokes(labels, plane)
         except InputError as error:
             self._runner.refuse(plane, error)
@@ -141,7 +136,7 @@ class Desk:
     def set_accepted(self, plane: Plane, accepted: bool) -> bool:
         """See :meth:`Session.accept`."""
         if accepted and self._runner.works_on(plane):
-            self._session.hint.emit(f"{plane} is still being computed; accept it when its result is there")
+            self._session.hint.emit(f"{self._where(plane)} is still being computed; accept it when its result is there")
             return False
         changes = self._state.canvas.accept(plane, accepted)
         if changes and not accepted:
@@ -177,17 +172,16 @@ class Desk:
         if array is not self._state.canvas.labels or any(not isinstance(c, ArrayChange) for c in step.changes):
             self._session.changed.emit()
         self._session.touch()
+        self._session.stepped.emit(Stepped.of(step, after))
         self._runner.answer_missing(step.planes())
         return True
+
+    def _where(self, plane: Plane) -> str:
+        return self._state.volume.where(plane)
 
     def _show(self, plane: Plane) -> None:
         canvas = self._state.canvas
         self._session.restored.emit(Restored(plane, canvas.strokes.get(plane), canvas.view(plane).copy()))
-
-
-def _ids(strokes: NDArray[Any]) -> tuple[int, ...]:
-    """The ids that are painted, ascending."""
-    return tuple(int(i) for i in np.unique(strokes[strokes != 0]))
 
 
 def _done(value: Any) -> Future[Any]:

@@ -134,15 +134,18 @@ class History:
         self._undone: list[Step] = []
         self._fixed: list[Entry] = []
         self._next = 0
+        self.version = 0  # another one whenever a step is begun, answered, undone or redone
 
     def load(self, entries: list[Entry]) -> None:
         """Begin with entries of an earlier session, which cannot be undone."""
         self._fixed = list(entries)
+        self.version += 1
 
     def begin(self, changes: list[Change], *, waiting: Iterable[Plane] = ()) -> Step:
         """A new step on top; what was undone is forgotten once something changes."""
         step = Step(self._next, changes, waiting=set(waiting))
         self._next += 1
+        self.version += 1
         self._done.append(step)
         if changes:
             self._undone.clear()
@@ -157,6 +160,7 @@ class History:
         """
         if step not in self._done or not self._commutes(step, changes):
             step = self.begin([])
+        self.version += 1
         step.changes.extend(changes)
         self._undone = self._strokes_alone() if answer else []
         if step.changes:
@@ -199,6 +203,7 @@ class History:
             self._done.pop()
         if not self._done:
             return None
+        self.version += 1
         self._undone.append(self._done.pop())
         return self._undone[-1]
 
@@ -206,6 +211,7 @@ class History:
         """The step undone last, moved back."""
         if not self._undone:
             return None
+        self.version += 1
         self._done.append(self._undone.pop())
         return self._done[-1]
 

@@ -96,11 +96,11 @@ class Propagation:
         self._state, self._runner, self._hint = state, runner, hint
         self._planes = _between(start, stop)
         self._distance = _distance(state.volume, start, stop)
-        labels = state.canvas.committed(start)
+        labels, where = state.canvas.committed(start), state.volume.where(start)
         if not labels.any():
-            raise InputError(f"there are no labels on {start}; segment it before it is carried on")
+            raise InputError(f"there are no labels on {where}; segment it before it is carried on")
         if state.classes.background is None and not labels.all():
-            raise InputError(f"parts of {start} have no label; mark one class as the background to carry it on")
+            raise InputError(f"parts of {where} have no label; mark one class as the background to carry it on")
         self._written: list[Plane] = []
         self.step = state.history.begin([])
         self.future: Future[Any] = Future()
@@ -118,7 +118,7 @@ class Propagation:
             return
         before, plane = self._planes[done], self._planes[done + 1]
         if plane in self._state.canvas.accepted:
-            self._finish(f"stopped before {plane}, which is accepted")
+            self._finish(f"stopped before {self._state.volume.where(plane)}, which is accepted")
             return
         own = self._state.canvas.strokes.get(plane)
         labels = self._state.canvas.committed(before)
@@ -130,6 +130,11 @@ class Propagation:
             return carry_seeds(labels, former, image, own, background=background, distance=self._distance)
 
         self._runner.ask(plane, own, self, seeder=seeder)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many planes are written, and how many there will be."""
+        return len(self._written), len(self._planes) - 1
 
     def fraction(self, fraction: float) -> float:
         """How far the whole run is, by how far the present plane is."""
@@ -146,7 +151,7 @@ class Propagation:
     def failed(self, plane: Plane, error: Exception) -> bool:
         """The present plane has no result; returns whether that is a failure to be told."""
         if isinstance(error, NothingToCarryError):
-            self._finish(f"stopped before {plane}: {error}")
+            self._finish(f"stopped before {self._state.volume.where(plane)}: {error}")
             return False
         self._state.history.discard(self.step)
         if not self.future.done():

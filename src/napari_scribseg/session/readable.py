@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.session.beforehand import Beforehand
+from napari_scribseg.session.history import unpack
+from napari_scribseg.session.rules import lacking, present_ids
 from napari_scribseg.session.runner import Runner
 from napari_scribseg.session.state import State
-from napari_scribseg.session.updates import Update
+from napari_scribseg.session.updates import Doing, Update
 from napari_scribseg.session.volume import Plane, Volume
 
 __all__ = ["Readable"]
@@ -19,6 +23,7 @@ class Readable:
 
     _state: State
     _runner: Runner
+    _beforehand: Beforehand
 
     @property
     def volume(self) -> Volume:
@@ -62,6 +67,38 @@ class Readable:
     def is_busy(self) -> bool:
         """Whether a request is under way."""
         return self._runner.is_busy
+
+    @property
+    def doing(self) -> Doing | None:
+        """What is worked on; None while nothing is, or only what nobody waits for."""
+        return self._runner.doing or next(iter(self._beforehand.asked.values()), None)
+
+    @property
+    def version(self) -> int:
+        """Another number whenever strokes or labels changed for good: by a step, its answer, undo or redo."""
+        return self._state.history.version
+
+    def is_answered(self, index: Plane | int | None = None) -> bool:
+        """Whether the labels of a plane are an engine's answer to strokes that include those of now."""
+        plane = self.plane(index)
+        entry, painted = self._state.history.newest_entry(plane), self.painted(plane)
+        if entry is None or entry.seeds is None:
+            return False
+        region, values = entry.seeds.region, unpack(entry.seeds.values, entry.seeds.shape, entry.seeds.dtype)
+        return bool(np.array_equal(np.where(painted[region] != 0, values, 0), painted[region]))
+
+    def lacking(self, index: Plane | int | None = None) -> str:
+        """What the strokes of a plane lack to be answered, in a sentence without an end; empty if nothing."""
+        plane, state = self.plane(index), self._state
+        return lacking(self.drawn_ids(plane), state.engine.info, state.classes, state.prior(plane))
+
+    def drawn_ids(self, index: Plane | int | None = None) -> tuple[int, ...]:
+        """The ids of the strokes of a plane, ascending."""
+        return present_ids(self.painted(index))
+
+    def label_ids(self, index: Plane | int | None = None) -> tuple[int, ...]:
+        """The ids of the labels of a plane, ascending, without a preview."""
+        return present_ids(self._state.canvas.peek(self.plane(index)))
 
     @property
     def has_preview(self) -> bool:

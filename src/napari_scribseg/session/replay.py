@@ -98,9 +98,11 @@ def _again(state: State, entry: Entry, seeds: Patch, recipe: Recipe, memory: _Me
         job.warm = memory.warm[key]
     outcome = run_job(job, state.volume, lambda fraction: None, lambda answer: None)
     if outcome.answer is None:
-        raise InputError(f"{plane} cannot be computed again: {outcome.error}") from outcome.error
+        raise InputError(f"{state.volume.where(plane)} cannot be computed again: {outcome.error}") from outcome.error
     if outcome.checksum != recipe.checksum:
-        raise InputError(f"the image differs at {plane} from the one that the session was painted on")
+        raise InputError(
+            f"the image differs at {state.volume.where(plane)} from the one that the session was painted on"
+        )
     if memory.last[key] == entry.sequence:
         memory.prepared.pop(key, None)
         memory.warm.pop(key, None)

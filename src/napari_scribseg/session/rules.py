@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.core.classes import ClassTable, LabelClass
 from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.core.engine import EngineInfo, Segmentation
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.session.volume import Plane
 
-__all__ = ["OVERLAPS", "check_segmentation", "combine", "suffice", "to_label_ids"]
+__all__ = ["OVERLAPS", "check_segmentation", "combine", "lacking", "present_ids", "suffice", "to_label_ids"]
 
 OVERLAPS = ("overwrite", "keep")
+
+
+def present_ids(values: NDArray[Any]) -> tuple[int, ...]:
+    """The ids above 0 in an array of unsigned integers, ascending."""
+    return tuple(int(i) for i in np.flatnonzero(np.bincount(values.ravel())) if i)
 
 
 def suffice(
@@ -29,6 +35,26 @@ def suffice(
     if prior is not None and bool(((prior >= 0) & (prior != (0 if only == background else only))).any()):
         return True
     return info.min_classes == 1 and only != background
+
+
+def lacking(drawn: Sequence[int], info: EngineInfo, classes: ClassTable, prior: NDArray[np.int32] | None = None) -> str:
+    """What strokes of these ids lack to be answered, in a sentence that ``on ...`` may follow; empty if nothing."""
+    if suffice(drawn, info, classes.background, prior):
+        return ""
+    names = {label.id: label.name for label in classes}
+    if len(drawn) > info.max_classes:
+        return f"strokes of {len(drawn)} classes are too many for {info.name}, which takes {info.max_classes},"
+    if not drawn and info.min_classes == 1:
+        return "no strokes; paint one inside of what you look for"
+    if not drawn:
+        return "no strokes; paint one in each of two classes"
+    others = sorted((label for label in classes if label.id not in drawn), key=lambda label: not label.background)
+    such = f", such as {_called(others[0])}," if others else ""
+    return f"strokes of {names.get(drawn[0], f'label {drawn[0]}')} only; paint a second class{such}"
+
+
+def _called(label: LabelClass) -> str:
+    return "the background" if label.background and label.name == "background" else label.name
 
 
 def combine(

@@ -18,7 +18,7 @@ from napari_scribseg.session.journal import Patch, Recipe
 from napari_scribseg.session.propagate import Propagation
 from napari_scribseg.session.rules import combine, suffice
 from napari_scribseg.session.state import State, engine_key
-from napari_scribseg.session.updates import Region, Restored, Update
+from napari_scribseg.session.updates import Doing, Region, Restored, Update
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.session.worker import Answer, Job, Outcome, Scheduler, Seeder, run_job
 
@@ -100,6 +100,18 @@ class Runner:
     def is_busy(self) -> bool:
         """Whether a job runs or waits."""
         return self._scheduler.running is not None
+
+    @property
+    def doing(self) -> Doing | None:
+        """What the job that runs is for."""
+        running = self._scheduler.running
+        if running is None:
+            return None
+        following = self._scheduler.pending is not None or bool(self._unanswered)
+        stopped = running.stop.is_set() and not following
+        if isinstance(running.owner, Propagation):
+            return Doing("propagation", running.plane, *running.owner.progress, stopped=stopped)
+        return Doing("answer", running.plane, refined=running.seen is not None, stopped=stopped)
 
     @property
     def has_preview(self) -> bool:
@@ -222,7 +234,7 @@ class Runner:
         packed: Packed | None = self._answers.get(("answer", entry.sequence))
         if packed is None:
             return None
-        labels, nothing = self._canvas.committed(plane), (slice(0, 0), slice(0, 0))
+        labels, nothing = self._canvas.peek(plane).copy(), (slice(0, 0), slice(0, 0))
         return Update(
             plane, labels, nothing, packed.probabilities(), packed.ids, True, packed.notes, 0, packed.curve
         )  # fmt: skip

@@ -30,7 +30,7 @@ from napari_scribseg.session.runner import Runner
 from napari_scribseg.session.sidecar import Writer, read_with_volume, write
 from napari_scribseg.session.snapshot import Snapshot, restore, take
 from napari_scribseg.session.state import State, as_engine, as_overlap
-from napari_scribseg.session.updates import Restored, Update
+from napari_scribseg.session.updates import Restored, Stepped, Update
 from napari_scribseg.session.volume import Plane, Volume
 
 __all__ = ["Session"]
@@ -84,6 +84,7 @@ class Session(Readable):
     busy = Signal(bool)
     progress = Signal(float)
     restored = Signal(Restored)
+    stepped = Signal(Stepped)
     changed = Signal()
     hint = Signal(str)
 

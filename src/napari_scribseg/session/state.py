@@ -87,7 +87,7 @@ class State:
         values = np.asarray(self._from_scribbles(painted) if isinstance(painted, Scribbles) else painted)
         shape = self.volume.plane_shape(plane)
         if values.shape != shape:
-            raise InputError(f"the strokes have shape {values.shape}; {plane} has {shape}")
+            raise InputError(f"the strokes have shape {values.shape}; {self.volume.where(plane)} has {shape}")
         if values.dtype.kind not in "iub":
             raise InputError(f"the strokes hold {values.dtype} values; integers are expected")
         low, high = int(values.min()), int(values.max())
@@ -184,9 +184,9 @@ def as_overlap(overlap: str) -> str:
     return overlap
 
 
-def locked_error(plane: Plane) -> InputError:
-    """Why nothing may be written to an accepted plane."""
-    return InputError(f"{plane} is accepted and therefore locked; reopen it to change it")
+def locked_error(where: str) -> InputError:
+    """Why nothing may be written to an accepted plane, named as people name it."""
+    return InputError(f"{where} is accepted and therefore locked; reopen it to change it")
 
 
 def _nonempty(labels: NDArray[Any]) -> tuple[tuple[Plane, Patch], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.session.volume import Plane
 
-__all__ = ["Region", "Restored", "Update", "changed_region"]
+if TYPE_CHECKING:
+    from napari_scribseg.session.history import Step
+
+__all__ = ["Doing", "Region", "Restored", "Stepped", "Update", "changed_region"]
 
 Region = tuple[slice, slice]
 
@@ -70,6 +73,62 @@ class Restored:
     plane: Plane
     painted: NDArray[Any] | None
     labels: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What a session works on.
+
+    Attributes
+    ----------
+    what : str
+        ``answer``, ``propagation``, ``network`` (what it says alone) or ``picture``.
+    plane : Plane
+        Where.
+    done, total : int
+        Of a propagation: how many planes are written, and how many there will be.
+    refined : bool
+        Whether a first answer is shown already.
+    stopped : bool
+        Whether it was told to stop and nothing follows.
+    name : str
+        Of a picture.
+    """
+
+    what: str
+    plane: Plane
+    done: int = 0
+    total: int = 1
+    refined: bool = False
+    stopped: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A step that was undone or redone.
+
+    Attributes
+    ----------
+    redone : bool
+        Whether it was done again.
+    what : str
+        ``stroke``, ``result``, ``edit``, ``clear``, ``accept`` or ``reopen``.
+    planes : tuple of Plane
+        Where.
+    """
+
+    redone: bool
+    what: str
+    planes: tuple[Plane, ...]
+
+    @classmethod
+    def of(cls, step: Step, redone: bool) -> Stepped:
+        """What a step was."""
+        kinds = {entry.kind for entry in step.entries}
+        painted = any(change.kind == "painted" for change in step.changes)
+        named = next((kind for kind in ("clear", "accept", "reopen", "edit") if kind in kinds), None)
+        return cls(redone, named or ("stroke" if painted else "result"), step.planes())
 
 
 def changed_region(before: NDArray[Any], after: NDArray[Any]) -> Region:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -222,6 +222,22 @@ class Volume:
             if index >= self.shape[axis]:
                 raise InputError(f"index {index} along axis {axis} was asked; expected 0 to {self.shape[axis] - 1}")
         return plane
+
+    def where(self, plane: Plane) -> str:
+        """A plane in the words of the axes: ``"z 14"``, ``"t 2, z 14"``; ``"the image"`` where there is one only."""
+        names = self.geometry.axis_names
+        at = zip(plane.others, plane.position, strict=True)
+        return ", ".join(f"{names[axis]} {index}" for axis, index in at) or "the image"
+
+    def span(self, planes: Iterable[Plane]) -> str:
+        """Several planes in the words of the axes: ``"z 12 to z 14"``; ``"3 slices"`` where they leave gaps."""
+        found = sorted(set(planes))
+        if len(found) == 1:
+            return self.where(found[0])
+        gaps = np.diff([plane.position for plane in found], axis=0)
+        if len({plane.displayed for plane in found}) == 1 and np.abs(gaps).sum(axis=1).max() == 1 and (gaps >= 0).all():
+            return f"{self.where(found[0])} to {self.where(found[-1])}"
+        return f"{len(found)} slices"
 
     def plane_shape(self, plane: Plane) -> tuple[int, int]:
         """Rows and columns of a plane."""

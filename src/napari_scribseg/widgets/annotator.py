@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.session.session import Session
-from napari_scribseg.session.updates import Restored, Update
+from napari_scribseg.session.updates import Restored, Stepped, Update
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.layers import LayerSet
 from napari_scribseg.widgets.overlay import Aside, Overlay
+from napari_scribseg.widgets.present import Line, Present, line_of
 from napari_scribseg.widgets.telling import sentence, told
 from napari_scribseg.widgets.view import State, View
 
 __all__ = ["Annotator"]
+
+_STEPS = {
+    "stroke": "the stroke on",
+    "result": "the result on",
+    "propagation": "the propagation to",
+    "edit": "the labels written to",
+    "clear": "clearing",
+    "accept": "accepting",
+    "reopen": "reopening",
+}
 
 
 class Annotator:
@@ -46,18 +59,23 @@ class Annotator:
         self.session = session
         self.view = view
         self.mode = "live"
-        self.overlay = Overlay(layers, session, view, aside)
+        self.overlay = Overlay(layers, session, self.tell_state, aside)
         self._behind = False  # the pen moved on while a live job ran
         self._fitting: Plane | None = None  # whose fit is shown while it goes on
         self._shown_classes: ClassTable | None = None
         self._last_error = ""
+        self._news: tuple[Line, Plane | None, int] | None = None  # what was told, and at which moment
+        self._line: Line | None = None  # what is shown
+        self._facts: tuple[Any, Present] | None = None  # a moment, and what was so
+        self._hinted = ""
         session.updated.connect(self._on_updated)
         session.failed.connect(self._on_failed)
         session.restored.connect(self._on_restored)
+        session.stepped.connect(self._on_stepped)
         session.changed.connect(self._on_changed)
         session.hint.connect(self._on_hint)
         session.busy.connect(self._on_busy)
-        session.progress.connect(self._on_progress)
+        session.progress.connect(view.show_progress)
 
     # strokes in -------------------------------------------------------------------------------------------------------
 
@@ -90,27 +108,24 @@ class Annotator:
         """A stroke on a slice is done: record and segment it, but on demand."""
         self._behind = False
         if plane is None:
-            self.view.say(self.layers.why_no_plane(), error=True)
+            self.say(self.layers.why_no_plane(), error=True)
         elif self.mode != "demand":
             self._draw(plane)
-        else:
-            self.view.say("Painted: press Segment when the strokes are done")
 
     @told
     def look(self) -> None:
         """Another slice came in sight, or strokes changed without a pen: show it, and segment what is new there."""
         plane = self.layers.plane()
         if plane is None:
-            self.layers.hide_overlay()
+            self.overlay.hide()
             self.view.show_notes(())
             self.view.show_curve(None)
-            self.view.say(self.layers.why_no_plane())
             return
         result = self.session.results(plane)
         self.view.show_notes(result.notes if result is not None else ())
         self._show_curve(plane)
         self.overlay.show(plane)
-        if self.mode != "demand" and self.unsent(plane):
+        if self.mode != "demand" and not self.layers.misfit() and self.unsent(plane):
             self.session.draw(self.layers.painted(plane), plane)
 
     def _draw(self, plane: Plane, *, demand: bool = False) -> None:
@@ -142,8 +157,8 @@ class Annotator:
     def run_network(self) -> None:
         """Write what the engine's network says of the slice in sight, without strokes, into the result."""
         plane = self._plane()
-        self.session.predict(plane)
-        self.view.say("The network looks at the slice; strokes correct what it says")
+        asked = self.session.predict(plane)
+        asked.add_done_callback(lambda _future: self.tell_state())
 
     @told
     def show_picture(self, name: str) -> None:
@@ -155,10 +170,8 @@ class Annotator:
             if future.cancelled() or future.exception() is not None:  # the session told what went wrong
                 return
             if self.layers.show_picture(plane, future.result(), name):
-                self.view.say(f"Added a layer of {name}{self._where(plane)}")
+                self.say(f"Added a layer of {name} of {self._where(plane)}")
 
-        if not asked.done():
-            self.view.say(f"Computing the {name} in the background; a layer follows")
         asked.add_done_callback(arrived)
 
     @told
@@ -168,13 +181,13 @@ class Annotator:
         if plane is not None and self.layers.strokes is not None and self.unsent(plane):
             self.layers.strokes.undo()  # painted on demand only, so the session does not know of it
         elif not self.session.undo():
-            self.view.say("There is nothing to undo")
+            self.say("There is nothing to undo")
 
     @told
     def redo(self) -> None:
         """Do again what was taken back."""
         if not self.session.redo():
-            self.view.say("There is nothing to redo")
+            self.say("There is nothing to redo")
 
     @told
     def toggle_accepted(self) -> None:
@@ -182,9 +195,9 @@ class Annotator:
         plane = self._plane()
         if self.session.is_accepted(plane):
             self.session.reopen(plane)
-            self.view.say("The slice is open again: strokes change it")
-        elif self.session.accept(plane):
-            self.view.say("The slice is accepted: nothing changes it until you reopen it")
+            self.say(f"{self._where(plane)} is open again: strokes change it")
+        else:
+            self.session.accept(plane)
 
     @told
     def clear(self) -> None:
@@ -192,9 +205,15 @@ class Annotator:
         plane = self._plane()
         if self.unsent(plane):
             self.session.draw(self.layers.painted(plane), plane)  # so that undo brings back these, too
-        if self.session.clear(plane):
-            self.layers.write_strokes(plane, self.session.painted(plane))
-            self.view.say("The slice is cleared; Undo brings it back")
+        before, where = self.session.version, self._where(plane)
+        if not self.session.clear(plane):
+            return
+        if self.session.version == before:
+            self.say(f"There is nothing to clear on {where}")
+        elif self.session.label_ids(plane):
+            self.say(f"Cleared {where}; the labels from before the first stroke are back. Undo brings back the rest")
+        else:
+            self.say(f"Cleared {where}; Undo brings it back")
 
     @told
     def propagate(self, count: int) -> None:
@@ -204,15 +223,24 @@ class Annotator:
             raise InputError("the image has one slice only; there is nothing to propagate to")
         axis, here = plane.others[-1], plane.position[-1]
         stop = min(max(here + count, 0), self.session.volume.shape[axis] - 1)
-        self.session.propagate(plane, plane.at(axis, stop))
+        self._hinted = ""
+
+        def arrived(future: Future[Any]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                return
+            planes = future.result()
+            done = f"Propagated to {self.session.volume.span(planes)}" if planes else "Propagated to no slice"
+            self.say("; ".join(part for part in (done, self._hinted) if part))
+
+        self.session.propagate(plane, plane.at(axis, stop)).add_done_callback(arrived)
 
     @told
     def cancel(self) -> None:
         """Stop what runs; the former result stays."""
-        busy = self.session.is_busy
+        busy = self.session.doing is not None
         self.session.cancel()
         if busy:
-            self.view.say("Cancelled; the former result stays")
+            self.say("Cancelled; the former result stays")
 
     @told
     def set_engine(self, engine: Engine[Any], mode: str, device: str, overlap: str) -> None:
@@ -223,6 +251,7 @@ class Annotator:
         if former == (engine, device, overlap):
             self.look()
             return
+        self._news = None
         session.use(engine)
         session.device, session.overlap = device, overlap
         plane = self.layers.plane()
@@ -245,7 +274,7 @@ class Annotator:
         self.session.classes = classes
         self.view.show_classes(classes)
         if background is None:
-            self.view.say("No class is the background: paint a class for what surrounds the others")
+            self.say("No class is the background: paint a class for what surrounds the others")
 
     def uses(self, identity: int) -> bool:
         """Whether a class has strokes or labels anywhere in the volume."""
@@ -259,8 +288,9 @@ class Annotator:
 
     @told
     def paint_with(self, identity: int) -> None:
-        """Put a class into the brush."""
+        """Put a class into the brush, and take the brush up."""
         self.layers.paint_with(identity)
+        self.layers.take_up_tool()
         plane = self.layers.plane()
         if plane is not None and self.overlay.kind == "probability":
             self.overlay.show(plane)
@@ -281,6 +311,7 @@ class Annotator:
 
     def show_all(self) -> None:
         """Tell the view everything anew, such as when it turns to this image."""
+        self._line = None
         self.view.show_classes(self.session.classes)
         self.view.show_busy(self.session.is_busy)
         if self.layers.strokes is not None:
@@ -294,13 +325,73 @@ class Annotator:
         if plane is not None and not self.session.is_busy:
             self.session.prepare(plane)
 
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Tell of something; it is shown until the slice, its strokes or its labels change."""
+        self._news = Line(sentence(text), error), self.layers.plane(), self.session.version
+        self.tell_state()
+
     def tell_state(self) -> None:
-        """Tell the view which buttons make sense."""
+        """Tell the view which buttons make sense, and what is so."""
         plane, session = self.layers.plane(), self.session
         unsent = plane is not None and self.mode == "demand" and self.layers.strokes is not None
         accepted = plane is not None and session.is_accepted(plane)
         state = State(plane is not None, session.can_undo or unsent, session.can_redo, accepted, len(session.accepted))
         self.view.show_state(state)
+        line = line_of(self.present())
+        if line != self._line:
+            self._line = line
+            self.view.show_line(line)
+
+    def present(self) -> Present:
+        """What is so just now; of what lies beneath work and news nothing is found out."""
+        plane = self.layers.plane()
+        if self._news is not None and self._news[1:] != (plane, self.session.version):
+            self._news = None
+        working = self._working()
+        if working is not None or self._news is not None:
+            return Present(working=working, news=None if self._news is None else self._news[0])
+        trouble = self.layers.trouble()
+        if trouble or plane is None:
+            return Present(trouble=Line(trouble, error=True) if trouble else Line(self.layers.why_no_plane()))
+        unsent = self.mode == "demand" and self.unsent(plane)
+        return replace(self._present_on(plane), unsent=unsent, overlay=self.overlay.missing)
+
+    def _present_on(self, plane: Plane) -> Present:
+        """What is so on a slice, found out once for each change of it."""
+        session = self.session
+        moment = plane, session.version, session.classes, session.engine.info
+        if self._facts is None or self._facts[0] != moment:
+            drawn, labels = session.drawn_ids(plane), session.label_ids(plane)
+            facts = Present(
+                where=self._where(plane),
+                accepted=session.is_accepted(plane),
+                painted=self._names(drawn),
+                labelled=self._names(labels),
+                lacking=session.lacking(plane),
+                answered=session.is_answered(plane),
+            )
+            self._facts = moment, facts
+        return self._facts[1]
+
+    def _names(self, ids: Collection[int]) -> tuple[str, ...]:
+        """The names of classes, in the order of the table."""
+        named = {label.id: label.name for label in self.session.classes if label.id in ids}
+        return (*named.values(), *(f"label {i}" for i in ids if i not in named))
+
+    def _working(self) -> Line | None:
+        """What is computed."""
+        doing = self.session.doing
+        if doing is None:
+            return None
+        where, engine = self._where(doing.plane), self.session.engine.info.title.split(" (")[0]
+        texts = {
+            "answer": f"{'Refining' if doing.refined else 'Computing'} {where} with {engine}…",
+            "propagation": f"Propagating to {where}, slice {doing.done + 1} of {doing.total}…",
+            "network": f"The network looks at {where}…",
+            "picture": f"Computing the {doing.name} of {where}; a layer follows",
+        }
+        text = "Stopping; the former result stays" if doing.stopped else texts[doing.what]
+        return Line(text, patient=doing.what in ("answer", "propagation"))
 
     def bring_back(self) -> bool:
         """Make layers that were deleted anew, as the session knows them; whether the strokes layer is a new one."""
@@ -335,7 +426,6 @@ class Annotator:
         if update.final:  # what changes beside the canvas has the whole window painted anew
             self._last_error = ""
             self.view.show_notes(update.notes)
-            self.view.say(f"Done: {len(update.ids)} classes{self._where(update.plane)}")
             self.overlay.show(update.plane)
         self.tell_state()
 
@@ -348,14 +438,21 @@ class Annotator:
             self.layers.refresh_result()
             self.overlay.show(plane)
             self._show_curve(plane)
-        elif restored.painted is not None:
-            self.view.say(f"Changed a slice that is not in sight{self._where(restored.plane)}")
+            result = self.session.results(plane)
+            self.view.show_notes(result.notes if result is not None else ())
         self.tell_state()
+
+    def _on_stepped(self, stepped: Stepped) -> None:
+        what = "propagation" if stepped.what == "result" and len(stepped.planes) > 1 else stepped.what
+        where = self.session.volume.span(stepped.planes)
+        unseen = "" if self.layers.plane() in stepped.planes else ", which is not in sight"
+        self.say(f"{'Redone' if stepped.redone else 'Undone'}: {_STEPS[what]} {where}{unseen}")
 
     def _on_failed(self, plane: Plane, error: Exception) -> None:
         name = self.session.engine.info.title
-        text = sentence(str(error) if isinstance(error, InputError) else f"{name} failed on {plane}: {error!r}")
-        self.view.say(text, error=True)
+        where = self._where(plane)
+        text = sentence(str(error) if isinstance(error, InputError) else f"{name} failed on {where}: {error!r}")
+        self.say(text, error=True)
         if text != self._last_error:
             self.view.notify(text)
         self._last_error = text
@@ -363,6 +460,7 @@ class Annotator:
     def _on_changed(self) -> None:
         if self.session.classes != self._shown_classes:
             self._shown_classes = self.session.classes
+            self._news = None  # it may name a class
             self.layers.show_classes(self.session.classes)
             self.view.show_classes(self.session.classes)
         if self.layers.result is not None:
@@ -370,7 +468,8 @@ class Annotator:
         self.tell_state()
 
     def _on_hint(self, text: str) -> None:
-        self.view.say(sentence(text))
+        self._hinted = text
+        self.say(text)
 
     def _on_busy(self, busy: bool) -> None:
         self.view.show_busy(busy)
@@ -381,9 +480,7 @@ class Annotator:
                 self._show_curve(plane)
         if not busy and self._behind:
             self.pen_moved()
-
-    def _on_progress(self, fraction: float) -> None:
-        self.view.show_progress(fraction)
+        self.tell_state()
 
     def _show_curve(self, plane: Plane) -> None:
         """The curve of a slice's last answer, unless a fit for it is being shown."""
@@ -393,9 +490,7 @@ class Annotator:
         self.view.show_curve(None if result is None else result.curve)
 
     def _where(self, plane: Plane) -> str:
-        """A slice in the words of the image's axes: ``", z 14"``; nothing for a 2D image."""
-        names = self.session.volume.geometry.axis_names
-        return "".join(f", {names[axis]} {at}" for axis, at in zip(plane.others, plane.position, strict=True))
+        return self.session.volume.where(plane)
 
     def _plane(self) -> Plane:
         plane = self.layers.plane()

@@ -42,7 +42,7 @@ class ClassTableView(QWidget):
     """Shows a :class:`ClassTable` and lets the user change it.
 
     ``changed`` carries a new table that the owner has to show again with :meth:`show_classes` if it agrees;
-    ``selected`` the id of the class to paint with; ``refused`` a sentence.
+    ``selected`` the id of the class to paint with, at every click on its row; ``refused`` a sentence.
     """
 
     changed = Signal(ClassTable)
@@ -153,6 +153,7 @@ class ClassTableView(QWidget):
         label = self._classes.classes[row]
         if column in (_SHOW, _LOCK, _BACKGROUND):
             self._propose(lambda: _toggled(self._classes, label, column))
+        self.selected.emit(label.id)  # also where the row was selected before
 
     def _on_double_click(self, row: int, column: int) -> None:
         if column == _COLOR:

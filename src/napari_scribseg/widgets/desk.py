@@ -88,6 +88,7 @@ class Desk:
             watcher.watch_strokes()
         annotator.layers.bind_keys(self._keys(annotator))
         self.turn_to(annotator)
+        annotator.tell_state()
 
     def turn_to(self, annotator: Annotator | None) -> None:
         """Put an annotator in front (or none)."""
@@ -127,7 +128,5 @@ class Desk:
             self.end(annotator)
             what = "deleted" if role == "image" else "replaced"
             self._view.say(f"The image was {what}; what was painted is kept, and Start begins anew", error=True)
-        elif role == "strokes":
-            self._view.say("The strokes layer was deleted; Start brings it back with what was painted", error=True)
-        elif role == "result":
-            self._view.say("The result layer was deleted; the next result, or Start, brings it back", error=True)
+        else:
+            annotator.tell_state()

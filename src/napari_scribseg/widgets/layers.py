@@ -20,9 +20,11 @@ from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.colors import class_colormap, class_features
 from napari_scribseg.widgets.planes import displayed_axes, plane_at
 from napari_scribseg.widgets.sources import Source
+from napari_scribseg.widgets.telling import sentence
 
 __all__ = ["LayerSet", "image_layers", "image_of", "label_layers", "layer_geometry"]
 
+_TOOLS = ("paint", "fill", "polygon")  # that put the chosen class into the strokes
 _IMAGE_KEYS = {"C", "O", "X", "Y", "Z"}  # napari's own on an image layer
 
 
@@ -136,6 +138,15 @@ class LayerSet:
         if self.strokes is not None and self.viewer.dims.ndisplay == 2:
             self.viewer.layers.selection.active = self.strokes
             self.strokes.mode = "paint"
+
+    def take_up_tool(self) -> None:
+        """As :meth:`take_up_brush`, but a tool that puts the class into the strokes in another way is kept."""
+        if (
+            self.strokes is None
+            or self.viewer.layers.selection.active is not self.strokes
+            or self.strokes.mode not in _TOOLS
+        ):
+            self.take_up_brush()
 
     def use_strokes(self, layer: Labels) -> None:
         """Take a labels layer that is there, such as one made with napari's own button, as the strokes.
@@ -343,6 +354,23 @@ class LayerSet:
         for layer in self._keyed():
             for key in keys:
                 layer.bind_key(key, None)
+
+    def trouble(self) -> str:
+        """What is wrong with the layers, in a sentence; empty if nothing."""
+        if self.strokes is None:
+            return "The strokes layer was deleted; Start painting brings it back with what was painted"
+        if self.result is None:
+            return "The result layer was deleted; the next result, or Start painting, brings it back"
+        return self.misfit()
+
+    def misfit(self) -> str:
+        """Why the strokes layer cannot be read, in a sentence; empty if it can."""
+        try:
+            if self.strokes is not None:
+                self._require(self.strokes)
+        except InputError as error:
+            return sentence(error)
+        return ""
 
     def _keyed(self) -> list[Layer]:
         return [layer for layer in (self.source.layer, self.strokes, self.result) if layer is not None]

@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.card import ModelCard, card_path, read_card, write_card
-from napari_scribseg.engines.brs.sources import find_source, runs_code, shipped_names
+from napari_scribseg.engines.brs.sources import answers_alone, find_source, runs_code, shipped_names
 
 __all__ = ["CardDialog", "ModelPage"]
 
@@ -66,7 +66,7 @@ class ModelPage(QGroupBox):
         self.say.setToolTip("What the network says of this slice without strokes, into the result; strokes correct it")
         file.clicked.connect(self._on_file)
         folder.clicked.connect(self._on_folder)
-        self.trust.toggled.connect(lambda _on: self._tell())
+        self.trust.toggled.connect(self._on_trust)
         self.card.clicked.connect(self._on_card)
         self.say.clicked.connect(lambda: self.asked.emit())
         top, bottom = QHBoxLayout(), QHBoxLayout()
@@ -97,20 +97,27 @@ class ModelPage(QGroupBox):
         self.trust.setChecked(trust)
         self.trust.blockSignals(False)
         try:
-            source, reason = find_source(model), runs_code(model)
+            source, reason, alone = find_source(model), runs_code(model), answers_alone(model)
         except InputError as error:
             self.about.setText(f"⚠ {error}")
             self.trust.hide()
             self.card.setEnabled(False)
+            self.say.setEnabled(False)
             return
         card = "" if source.kind in ("shipped", "factory") or not card_path(model).is_file() else "; its card is read"
-        self.about.setText(reason or f"{source.name}: {_KINDS[source.kind]}{card}")
+        strokes = "" if alone else "; it answers strokes only"
+        self.about.setText(f"{reason or f'{source.name}: {_KINDS[source.kind]}{card}'}{strokes}")
+        self.say.setEnabled(alone and (trust or not reason))
         self.trust.setVisible(bool(reason))
         self.card.setEnabled(source.kind not in ("shipped", "factory"))
 
     def choose(self, model: str) -> None:
         """Take a network; trust is asked for anew."""
         self.show_model(model, False)
+        self._tell()
+
+    def _on_trust(self, trust: bool) -> None:
+        self.show_model(self._model, trust)
         self._tell()
 
     def _tell(self) -> None:

@@ -121,6 +121,7 @@ def _join(layers: LayerSet, session: Session, dispatcher: Dispatcher, view: View
     layers.show_result(session.labels, session.classes)
     annotator = Annotator(layers, session, view, dispatcher.aside)
     annotator.take_brush()
+    layers.take_up_brush()
     return annotator
 
 

@@ -12,7 +12,6 @@ from napari_scribseg.core import Segmentation
 from napari_scribseg.session.session import Session
 from napari_scribseg.session.volume import Plane
 from napari_scribseg.widgets.layers import LayerSet
-from napari_scribseg.widgets.view import View
 
 __all__ = ["KINDS", "Aside", "Overlay", "overlay_values"]
 
@@ -30,21 +29,24 @@ class Overlay:
         One of :data:`KINDS`.
     opacity : float
         From 0 to 1.
+    missing : str
+        Why nothing is shown although something was chosen.
     """
 
-    def __init__(self, layers: LayerSet, session: Session, view: View, aside: Aside) -> None:
+    def __init__(self, layers: LayerSet, session: Session, told: Callable[[], object], aside: Aside) -> None:
         self.kind = "none"
         self.opacity = 0.5
         self._layers = layers
         self._session = session
-        self._view = view
+        self.missing = ""
+        self._told = told
         self._aside = aside
 
     def show(self, plane: Plane) -> None:
         """Show the overlay of a slice in sight, or none where the slice has no answer."""
         result = self._session.results(plane) if self.kind != "none" else None
         if result is None:
-            self._layers.hide_overlay()
+            self._show_nothing("" if self.kind == "none" else f"no {self.kind} is known until it is segmented")
             return
         kind, (identity, name, color) = self.kind, self._meant()
 
@@ -52,16 +54,27 @@ class Overlay:
             if kind != self.kind or plane != self._layers.plane():
                 return
             if values is None:
-                self._layers.hide_overlay()
-                self._view.say(f"There is no {name} on this slice: the class has no strokes here")
-            else:
-                self._layers.show_overlay(plane, values, name, self.opacity, color)
+                self._show_nothing(f"there is no {name}: it has no strokes here")
+                return
+            self.missing = ""
+            self._layers.show_overlay(plane, values, name, self.opacity, color)
+            self._told()
 
         self._aside(
             lambda: overlay_values(kind, result.probabilities, result.ids, identity),
             arrived,
-            lambda error: self._view.say(f"The overlay cannot be shown: {error!r}", error=True),
+            lambda error: self._show_nothing(f"the overlay cannot be shown ({error!r})"),
         )
+
+    def hide(self) -> None:
+        """Show nothing, where no slice is in sight."""
+        self._layers.hide_overlay()
+        self.missing = ""
+
+    def _show_nothing(self, why: str) -> None:
+        self._layers.hide_overlay()
+        self.missing = why
+        self._told()
 
     def _meant(self) -> tuple[int, str, tuple[float, ...]]:
         """Label id, name and colour of what is asked for: the class in the brush; the background has the id 0."""

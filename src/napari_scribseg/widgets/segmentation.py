@@ -25,6 +25,7 @@ from napari_scribseg.widgets.image_panel import ImagePanel
 from napari_scribseg.widgets.keys import KEYS
 from napari_scribseg.widgets.opening import DEFAULT_BACKGROUND, Request, open_annotation, resume_annotation
 from napari_scribseg.widgets.preparing import find_device, warm_up
+from napari_scribseg.widgets.present import Line
 from napari_scribseg.widgets.saving import Saver, ask_copy, ask_session_path, autosaves
 from napari_scribseg.widgets.slice_panel import SlicePanel
 from napari_scribseg.widgets.status import StatusPanel
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 __all__ = ["SegmentationWidget"]
 
 _WIDTH = 300  # pixels
-_HELP = "Choose an image, press Start painting, and draw a stroke in each of two classes"
+_HELP = "Press Start painting, and draw a stroke in each of two classes"
+_EMPTY = "Open an image, choose it above and press Start painting"
+_KEPT = "Strokes of an earlier time are kept for this image: Resume goes on with them, Start painting begins anew"
 
 
 class SegmentationWidget(Docked):
@@ -58,12 +61,13 @@ class SegmentationWidget(Docked):
         self.clicks = Clicks(lambda: self.desk.front, self.say)
         self.outlines = Outlines(lambda: self.desk.front, self.say)
         self.saver = Saver(self, self.dispatcher)
+        self._news: Line | None = None  # what was told while no annotator is in front
+        self._kept = False  # whether strokes of the image are kept
         self._lay_out()
         self._connect()
         self.classes.show_classes(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND))
-        self.say(_HELP)
         find_device(self.dispatcher, self.engines.show_device)
-        warm_up(self.dispatcher, self._on_warm)
+        warm_up(self.dispatcher, self.say)
         self._on_image(self.images.image)
 
     # beginning --------------------------------------------------------------------------------------------------------
@@ -139,7 +143,7 @@ class SegmentationWidget(Docked):
         self.classes.selected.connect(lambda identity: self._front("paint_with", identity))
         self.classes.refused.connect(lambda text: self.say(sentence(text), error=True))
         self.engines.engine_changed.connect(lambda _name, _values: self._on_engine())
-        self.engines.network_asked.connect(lambda: self._front("run_network"))
+        self.engines.network_asked.connect(self._on_network)
         self.engines.picture_asked.connect(self._on_picture)
         self.engines.mode_changed.connect(lambda _mode: self._on_engine())
         self.engines.device_changed.connect(lambda _device: self._on_engine())
@@ -154,14 +158,10 @@ class SegmentationWidget(Docked):
             getattr(self.desk.front, method)(*args)
 
     def _on_image(self, image: Any) -> None:
-        annotator = self.desk.of(image)
-        self.desk.turn_to(annotator)
         source = self.images.source
-        if annotator is None and source is not None and autosaves(source):
-            self.say("Strokes of an earlier time are kept for this image: Resume goes on with them, Start begins anew")
-
-    def _on_warm(self, text: str) -> None:
-        self.say(text if self.desk.front is not None else f"{text}. {_HELP}")
+        self._kept = source is not None and bool(autosaves(source))
+        self._news = None
+        self.desk.turn_to(self.desk.of(image))
 
     def _on_marks(self, layer: Any) -> None:
         """Take up a layer of clicks or of outlines; None for none."""
@@ -187,6 +187,12 @@ class SegmentationWidget(Docked):
         if front is None:
             return
         front.set_engine(engine, self.engines.mode, self.engines.device, self.engines.overlap)
+
+    def _on_network(self) -> None:
+        """Let the network segment the slice in sight, on new layers where nothing was begun."""
+        if self.desk.front is None:
+            self.start()
+        self._front("run_network")
 
     def _on_picture(self, name: str) -> None:
         if self.desk.front is None:
@@ -244,8 +250,21 @@ class SegmentationWidget(Docked):
         self.outlines.sync()
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """Show one sentence in the status line."""
-        self.status.say(text, error=error)
+        """Tell of something that happened, until something else does."""
+        if self.desk.front is not None:
+            self.desk.front.say(text, error=error)
+        else:
+            self._news = Line(text, error)
+            self._show_nobody()
+
+    def show_line(self, line: Line) -> None:
+        """The status line of the annotator in front."""
+        self.status.show_line(line)
+
+    def _show_nobody(self) -> None:
+        """The status line while no annotator is in front."""
+        text = _EMPTY if self.images.image is None else _KEPT if self._kept else _HELP
+        self.status.show_line(self._news or Line(text))
 
     def notify(self, text: str) -> None:
         """Show napari's own notification, which goes by itself."""
@@ -278,6 +297,8 @@ class SegmentationWidget(Docked):
     def show_state(self, state: State) -> None:
         """Which buttons make sense."""
         self.slices.show_state(state)
+        if self.desk.front is None:
+            self._show_nobody()
 
     # the widget itself ------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_scribseg.widgets.keys import KEYS, shown
+from napari_scribseg.widgets.present import Line
 
 __all__ = ["StatusPanel"]
 
@@ -44,6 +45,7 @@ class StatusPanel(QWidget):
         self._steps = QTimer(self)
         self._steps.setInterval(_STEP_MS)
         self._steps.timeout.connect(self._move)
+        self._held: Line | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 0, 6, 4)
         for widget in (self.line, self._progress, self.notes):
@@ -51,8 +53,18 @@ class StatusPanel(QWidget):
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show one sentence; an error is marked by a sign and not by colour alone."""
-        self.line.setText(f"⚠ {text}" if error else text)
-        self.line.setStyleSheet("font-weight: bold;" if error else "")
+        self.show_line(Line(text, error))
+
+    def show_line(self, line: Line) -> None:
+        """Show a sentence; one of a job that has just begun is shown together with the progress bar."""
+        self._held = line
+        if not line.patient or not self._progress.isHidden():
+            self._show_held()
+
+    def _show_held(self) -> None:
+        if self._held is not None:
+            self.line.setText(f"⚠ {self._held.text}" if self._held.error else self._held.text)
+            self.line.setStyleSheet("font-weight: bold;" if self._held.error else "")
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
         """Show what the engine chose by itself."""
@@ -76,6 +88,7 @@ class StatusPanel(QWidget):
     def _on_patience(self) -> None:
         self._move()
         self._progress.show()
+        self._show_held()
         self._steps.start()
 
     def _move(self) -> None:

@@ -18,14 +18,14 @@ def sentence(error: BaseException | str) -> str:
 
 
 def told(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Say what a user can mend in the status line (``self.view``) instead of raising it; then ``self.tell_state()``."""
+    """Say what a user can mend (``self.say``) instead of raising it; then ``self.tell_state()``."""
 
     @wraps(method)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
         except InputError as error:
-            self.view.say(sentence(error), error=True)
+            self.say(sentence(error), error=True)
             return None
         finally:
             self.tell_state()

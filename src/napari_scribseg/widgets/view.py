@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from napari_scribseg.core import ClassTable, LossCurve
+from napari_scribseg.widgets.present import Line
 
 __all__ = ["MODES", "Gate", "State", "View"]
 
@@ -38,8 +39,11 @@ class State:
 class View(Protocol):
     """What an annotator tells the window."""
 
+    def show_line(self, line: Line) -> None:
+        """The status line."""
+
     def say(self, text: str, *, error: bool = False) -> None:
-        """Show one sentence in the status line."""
+        """Tell of something that happened beside the annotators."""
 
     def notify(self, text: str) -> None:
         """Show a sentence for a moment, where it is also seen when the widget is not."""

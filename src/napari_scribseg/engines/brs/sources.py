@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from safetensors import SafetensorError, safe_open
+
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.engines.brs.card import ModelCard, read_card
 
-__all__ = ["DEFAULT", "Source", "card_of", "find_source", "runs_code", "shipped_names"]
+__all__ = ["DEFAULT", "Source", "answers_alone", "card_of", "find_source", "runs_code", "shipped_names", "shipped_path"]
 
 Kind = Literal["shipped", "safetensors", "export", "torchscript", "bundle", "factory"]
 
@@ -22,6 +25,7 @@ EXPECTED = (
     "a .safetensors file of this package, a .pt2 file of torch.export, a TorchScript file, the folder of a MONAI "
     "bundle, package.module:factory, or the name of a network that comes with the package is expected"
 )
+_FOLDER = Path(str(resources.files("napari_scribseg"))) / "nets" / "data"
 DEFAULT = "scribble-net"  # the network that answers where none is named
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
@@ -53,8 +57,12 @@ class Source:
 
 def shipped_names() -> tuple[str, ...]:
     """Names of the networks that come with the package."""
-    folder = Path(str(resources.files("napari_scribseg"))) / "nets" / "data"
-    return tuple(sorted(path.stem for path in folder.glob("*.safetensors")))
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.safetensors")))
+
+
+def shipped_path(name: str) -> Path:
+    """The file of a network that comes with the package."""
+    return _FOLDER / f"{name}.safetensors"
 
 
 def find_source(model: str) -> Source:
@@ -101,6 +109,34 @@ def card_of(model: str, weights: str) -> ModelCard | None:
     source = find_source(model)
     beside = Path(weights) if source.kind == "factory" else source.path
     return read_card(beside) if source.kind != "shipped" and beside.name else None
+
+
+def answers_alone(model: str, weights: str = "") -> bool:
+    """Whether a network can be asked without strokes; found out without loading it.
+
+    A network that its card says nothing of counts as one that takes images only.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or its card or header cannot be read.
+    """
+    source, card = find_source(model), card_of(model, weights)
+    if card is not None and card.prompt != "auto":
+        return card.prompt == "none"
+    if source.kind not in ("shipped", "safetensors"):
+        return True
+    path = shipped_path(source.text) if source.kind == "shipped" else source.path
+    try:
+        with safe_open(str(path), framework="np") as file:
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path.name} is no safetensors file, or damaged: its header cannot be read") from error
+    if "prompt" in metadata:
+        return str(metadata["prompt"]) == "none"
+    from napari_scribseg.nets import WITH_STROKES
+
+    return json.loads(metadata.get("config", "{}")).get("in_channels") not in WITH_STROKES
 
 
 @lru_cache(maxsize=8)

@@ -75,6 +75,10 @@ class Exploration:
 
     # selecting --------------------------------------------------------------------------------------------------------
 
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Tell in the status line."""
+        self.view.say(text, error=error)
+
     @told
     def outline(self, corners: NDArray[np.float64], how: str, *, local: bool = False) -> None:
         """Select what lies in a box or lasso of a plane."""

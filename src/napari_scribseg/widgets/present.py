@@ -1,0 +1,101 @@
+"""The status line, derived from what is so just now; so it cannot tell of what was so before. No Qt here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Line", "Present", "line_of", "listed"]
+
+_LISTED = 4  # names that are told one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence for the status line.
+
+    Attributes
+    ----------
+    text : str
+        The sentence.
+    error : bool
+        Whether it tells of something that the user has to mend.
+    patient : bool
+        Whether it tells of a job that has just begun: it is worth showing only where that takes long.
+    """
+
+    text: str
+    error: bool = False
+    patient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What is so on the slice in sight, as far as the status line depends on it.
+
+    Attributes
+    ----------
+    where : str
+        The slice in the words of the axes, such as ``"z 11"``; ``"the image"`` where there is one only.
+    working : Line or None
+        What is computed.
+    news : Line or None
+        What was told last, where neither slice nor strokes nor labels changed since.
+    trouble : Line or None
+        Why nothing can be painted, or seen.
+    accepted : bool
+        Whether the slice is accepted.
+    unsent : bool
+        Whether there are strokes that wait for the button.
+    painted, labelled : tuple of str
+        Names of the classes with strokes, and with labels.
+    lacking : str
+        What the strokes lack to be answered.
+    answered : bool
+        Whether the labels are the answer to the strokes.
+    overlay : str
+        Why the overlay shows nothing.
+    """
+
+    where: str = "the image"
+    working: Line | None = None
+    news: Line | None = None
+    trouble: Line | None = None
+    accepted: bool = False
+    unsent: bool = False
+    painted: tuple[str, ...] = ()
+    labelled: tuple[str, ...] = ()
+    lacking: str = ""
+    answered: bool = False
+    overlay: str = ""
+
+
+def line_of(present: Present) -> Line:
+    """The sentence to be shown: of work first, then of what was just done, then of what is so."""
+    told = present.working or present.news or present.trouble
+    if told is not None:
+        return told
+    text = _state(present)
+    return Line(f"{text}; {present.overlay}" if present.overlay else text)
+
+
+def _state(present: Present) -> str:
+    where = present.where
+    if present.accepted:
+        return f"{where[:1].upper()}{where[1:]} is accepted: nothing changes it until you reopen it (A)"
+    if present.unsent:
+        return "Painted: press Segment (S) when the strokes are done"
+    if present.labelled and not present.painted:
+        return f"{where[:1].upper()}{where[1:]} has labels of {listed(present.labelled)}; a stroke corrects them"
+    if present.lacking:
+        return f"{present.lacking[:1].upper()}{present.lacking[1:]} on {where}"
+    if not present.answered:
+        return f"No result on {where} for the strokes of {listed(present.painted)}: press Segment (S)"
+    return f"Done on {where}: {listed(present.painted)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: ``"liver"``, ``"liver, spleen and aorta"``, ``"7 classes"``."""
+    if len(names) > _LISTED:
+        return f"{len(names)} classes"
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
