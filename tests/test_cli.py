@@ -1,5 +1,8 @@
+import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -252,6 +255,37 @@ def test_paths_that_name_nothing_are_told_in_a_sentence(scribseg, files):
         code, _, err = scribseg(*arguments)
         assert code == 2
         assert "the home folder of this user is not known" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_an_output_on_a_full_disk_ends_with_status_2():
+    with Path("/dev/full").open("w") as full:
+        code = "from napari_scribseg.cli import main; main()"
+        done = subprocess.run([sys.executable, "-c", code, "engines"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "scribseg: the output cannot be written: the disk is full\n"
+
+
+@pytest.mark.parametrize("where", ["run.json", "rows.csv", "report.md"])
+def test_a_disk_that_fills_up_while_a_benchmark_runs(scribseg, tmp_path, monkeypatch, where):
+    for kind, values in (("images", np.add.outer(np.arange(40), np.arange(40))), ("labels", np.eye(40) * 0 + 1)):
+        (tmp_path / "pairs" / kind).mkdir(parents=True)
+        values = np.where(np.arange(40) > 20, values, 0).astype(np.uint8)
+        Pillow.fromarray(values).save(tmp_path / "pairs" / kind / "a.png")
+    real = os.fsync
+
+    def full(descriptor):
+        if where in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = scribseg(
+        "bench", "--out", tmp_path / "out", "--data", tmp_path / "pairs", "--engine", "watershed", "--peers", "none",
+        "--protocol", "strokes", "--corrections", "1",
+    )  # fmt: skip
+    assert code == 2, err
+    assert "the disk is full" in err.splitlines()[-1]
 
 
 def test_a_failing_engine_ends_with_status_1(scribseg, files, monkeypatch):

@@ -302,6 +302,7 @@ def main() -> None:
     """Run the command; exit status 2 for bad input, 1 for a failure, 130 when interrupted."""
     from napari_scribseg.core import InputError
     from napari_scribseg.core.text import one_line
+    from napari_scribseg.io.atomic import refusal
 
     debug = "--debug" in sys.argv[1:]
     try:
@@ -320,6 +321,10 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        reason = refusal(error) if isinstance(error, OSError) else None
+        if isinstance(error, OSError) and reason:
+            typer.echo(f"scribseg: {error.filename or 'the output'} cannot be written: {reason}", err=True)
+            sys.exit(BAD_INPUT)
         typer.echo(f"scribseg: {type(error).__name__}: {one_line(str(error))} (--debug shows where)", err=True)
         sys.exit(FAILURE)
 

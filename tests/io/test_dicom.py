@@ -270,3 +270,18 @@ def test_slices_of_microscopes_keep_their_places(tmp_path, size):
     wanted = expected()
     wanted[:3] *= size
     np.testing.assert_allclose(volume.geometry.affine, wanted, atol=1e-4 * size)
+
+
+@pytest.mark.parametrize(("frames", "shape"), [("nan", (1, 5, 4)), ("1", (1, 5, 4)), ("x", (1, 5, 4)), ("2", None)])
+def test_numbers_of_frames_that_do_not_fit_the_pixels(tmp_path, frames, shape):
+    sitk.WriteImage(sitk.GetImageFromArray(values((1, 5, 4))), str(tmp_path / "a.dcm"))
+    content = (tmp_path / "a.dcm").read_bytes()
+    place = content.index(b"\x28\x00\x10\x00")  # rows
+    text = frames.encode() + b" " * (len(frames) % 2)
+    element = b"\x28\x00\x08\x00" + len(text).to_bytes(4, "little") + text
+    (tmp_path / "a.dcm").write_bytes(content[:place] + element + content[place:])
+    if shape is None:
+        with pytest.raises(InputError, match="damaged or truncated"):
+            read_volume(tmp_path / "a.dcm")
+    else:
+        np.testing.assert_array_equal(read_volume(tmp_path / "a.dcm").array, values((1, 5, 4)))

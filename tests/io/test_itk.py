@@ -1,10 +1,14 @@
+import re
+import zlib
+
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from napari_scribseg.core import InputError
-from napari_scribseg.io import read_volume
+from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io import read_labels, read_volume, write_labels
+from napari_scribseg.io.itk import open_quietly
 
 
 def sitk_image(array, affine, **keywords):
@@ -184,3 +188,43 @@ def test_complex_values_are_refused(tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(np.ones((3, 3, 3), np.complex64)), str(tmp_path / "i.nrrd"))
     with pytest.raises(InputError, match="complex64"):
         read_volume(tmp_path / "i.nrrd")
+
+
+@pytest.mark.parametrize("extension", [".mha", ".mhd"])
+def test_compressed_voxels_that_are_fewer_or_damaged_are_told(tmp_path, extension):
+    labels = np.random.default_rng(0).integers(0, 9, (20, 30, 40))
+    path, *others = write_labels(tmp_path / f"l{extension}", labels, Geometry(labels.shape, (1.0, 1.0, 1.0)))
+    data = others[0] if others else path
+    content = data.read_bytes()
+    start = 0 if others else content.index(b"LOCAL\n") + 6
+    voxels = zlib.decompress(content[start:])
+    header = path.read_bytes()
+    for kept in (100, len(voxels) // 2, len(voxels) - 1):
+        packed = zlib.compress(voxels[:kept])
+        size = b"CompressedDataSize = %d" % len(packed)
+        new = re.sub(rb"CompressedDataSize = \d+", size, header if others else content[:start])
+        path.write_bytes(new if others else new + packed)
+        if others:
+            data.write_bytes(packed)
+        with pytest.raises(InputError, match=rf"its compressed data hold {kept}; it is truncated"):
+            read_labels(path)
+    path.write_bytes(header)
+    for place in (start + 500, len(content) - 1):  # a code, and the checksum
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        data.write_bytes(damaged)
+        with pytest.raises(InputError, match="its compressed voxels cannot be read, they are damaged"):
+            read_labels(path)
+
+
+def test_a_reason_that_is_none_is_left_out(tmp_path):
+    class Reader:
+        def SetFileName(self, name):
+            pass
+
+        def Execute(self):
+            raise RuntimeError("itk::ERROR: MetaImageIO(0x1): File cannot be read\nReason: Success\n")
+
+    with pytest.raises(InputError) as told:
+        open_quietly(Reader(), tmp_path / "a.mha")
+    assert str(told.value) == "a.mha: it cannot be read, it is damaged or of a kind that ITK does not know"

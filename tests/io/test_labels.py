@@ -545,3 +545,8 @@ def test_a_plane_at_any_height_stays_a_plane(tmp_path, extension, height, small_
     back = read_labels(tmp_path / f"l{extension}")
     assert back.array.shape == (6, 7)
     np.testing.assert_allclose(back.geometry.affine, affine, atol=1e-6)
+
+
+def test_a_name_too_long_for_the_disk_is_told(tmp_path):
+    with pytest.raises(InputError, match="the name is longer than 230 bytes"):
+        write_labels(tmp_path / ("n" * 300 + ".nii"), np.zeros((4, 5), int), Geometry((4, 5), (1.0, 1.0)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core import Geometry, Image, InputError
 from napari_scribseg.io import read_labels, read_volume, write_labels
 from napari_scribseg.io.nifti import has_label_intent
 
@@ -278,3 +278,27 @@ def test_a_header_of_small_voxels_is_not_used_after_a_move_by_voxels(tmp_path):
     moved_to = Geometry(geometry.shape, geometry.spacing, moved, geometry.unit, reference=geometry.reference)
     write_labels(tmp_path / "l.nii", voxels().T, moved_to)
     np.testing.assert_allclose(nibabel.load(tmp_path / "l.nii").affine[:3, 3], 3e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("offset", [np.inf, np.nan, -6330584.0, 1e30, 400.0])
+def test_a_senseless_place_of_the_voxels_is_told_in_one_sentence(tmp_path, extension, offset, capfd):
+    path = tmp_path / f"i{extension}"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.eye(4)), tmp_path / "whole.nii")
+    content = bytearray((tmp_path / "whole.nii").read_bytes())
+    content[108:112] = np.float32(offset).tobytes()
+    path.write_bytes(gzip.compress(content) if extension == ".nii.gz" else content)
+    with pytest.raises(InputError, match=r"^i\.nii.*: "):
+        read_volume(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_an_image_of_a_2d_file_and_of_a_series(tmp_path):
+    affine = np.diag([2.0, 3.0, 4.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image(np.arange(12, dtype=np.int16).reshape(3, 4), affine), tmp_path / "flat.nii")
+    image = Image.read(tmp_path / "flat.nii")
+    assert (image.shape, image.spacing) == ((4, 3), (3.0, 2.0))
+    np.testing.assert_allclose(image.affine, affine[:, [2, 1, 0, 3]])
+    nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5, 6), np.int16), affine), tmp_path / "series.nii")
+    with pytest.raises(InputError, match="a series with the axes t, z, y, x; an image of 2 or 3 axes is expected"):
+        Image.read(tmp_path / "series.nii")

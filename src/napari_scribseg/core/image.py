@@ -24,8 +24,9 @@ class Image:
         Channels first; ``S`` are the spatial axes in plane, row, column order. All values are finite.
     spacing : tuple of float
         Size of a voxel along each spatial axis, in mm (in pixels where the physical size is unknown).
-    affine : ndarray of shape (len(S) + 1, len(S) + 1) or None
-        Maps a voxel index, in array order, to RAS+ millimetres.
+    affine : ndarray of shape (4, 4) or None
+        Maps a voxel index, in array order, to RAS+ millimetres; of a 2D image the first column belongs to a plane axis
+        of length one, as in :class:`~napari_scribseg.core.Geometry`. Of a 2D image also (3, 3), in its own plane.
     """
 
     data: NDArray[np.float32]
@@ -45,8 +46,8 @@ class Image:
         if not all(np.isfinite(s) and s > 0 for s in self.spacing):
             raise InputError(f"spacing is {self.spacing}; positive finite millimetres are expected")
         ndim = len(self.spacing)
-        if self.affine is not None and self.affine.shape != (ndim + 1, ndim + 1):
-            raise InputError(f"affine has shape {self.affine.shape}; expected {(ndim + 1, ndim + 1)}")
+        if self.affine is not None and self.affine.shape not in ((4, 4), (ndim + 1, ndim + 1)):
+            raise InputError(f"affine has shape {self.affine.shape}; (4, 4) is expected")
 
     @classmethod
     def from_array(
@@ -60,8 +61,8 @@ class Image:
             Any real number type. ``len(spacing)`` axes are spatial; one further axis, the last, is channels.
         spacing : tuple of float
             Voxel size for each spatial axis, in mm.
-        affine : ndarray of shape (len(S) + 1, len(S) + 1), optional
-            Voxel index to RAS+ mm.
+        affine : ndarray of shape (4, 4), optional
+            Voxel index to RAS+ mm; of a 2D image also (3, 3).
 
         Raises
         ------
@@ -99,11 +100,17 @@ class Image:
         Raises
         ------
         InputError
-            If the file is missing, damaged, of an unknown format, or too large for the memory.
+            If the file is missing, damaged, of an unknown format, too large for the memory, or a series.
         """
         from napari_scribseg.io import read_volume
 
         volume = read_volume(path, allow_outside=allow_outside)
+        axes = volume.geometry.axis_names
+        if len(axes) > 3:
+            raise InputError(
+                f"{volume.name}: it is a series with the axes {', '.join(axes)}; an image of 2 or 3 axes is expected "
+                "(napari_scribseg.io.read_volume reads series)"
+            )
         return cls.from_array(np.asarray(volume.array), volume.geometry.spacing, volume.geometry.affine)
 
     @property

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from napari_scribseg.core import InputError
 
-__all__ = ["LabelFiles", "check_writable", "remove", "replacing", "write_files"]
+__all__ = ["LabelFiles", "check_writable", "refusal", "remove", "replacing", "write_files"]
 
 LabelFiles = dict[Path, Callable[[BinaryIO], object]]
 
@@ -166,11 +166,16 @@ def _second_name(target: Path) -> Path | None:
     return copy
 
 
+def refusal(error: OSError) -> str | None:
+    """Why the system refuses to write, for a sentence; None for errors of another kind."""
+    return _REASONS.get(error.errno or 0)
+
+
 @contextmanager
 def _told_as_sentence(paths: list[Path]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        reason = refusal(error) or error.strerror or str(error)
         kept = "; what was there is unchanged" if any(path.is_file() for path in paths) else ""
         raise InputError(f"cannot save {paths[-1]}: {reason}{kept}") from error

@@ -228,7 +228,8 @@ def _pixel_bytes(text: Callable[[str], str]) -> int:
     """Rows, columns, samples, bits and frames, multiplied."""
     rows, columns, bits = (int(_number(text(tag))) for tag in ("0028|0010", "0028|0011", "0028|0100"))
     samples, frames = (int(_number(text(tag)) or 1) for tag in ("0028|0002", "0028|0008"))
-    return min(max(rows * columns * samples * frames * bits // 8, 0), 0xFFFFFFF0)
+    shared = 2 / 3 if "422" in text("0028|0004") else 1  # two pixels have their colours in common
+    return min(max(int(rows * columns * samples * frames * bits // 8 * shared), 0), 0xFFFFFFF0)
 
 
 def _position(text: str) -> NDArray[np.float64] | None:
@@ -241,9 +242,10 @@ def _position(text: str) -> NDArray[np.float64] | None:
 
 def _number(text: str) -> float:
     try:
-        return float(text.split("\\")[0])
+        number = float(text.split("\\")[0])
     except ValueError:
         return 0.0
+    return number if np.isfinite(number) else 0.0
 
 
 def _volumes(uid: str, members: list[_Slice]) -> list[Series]:

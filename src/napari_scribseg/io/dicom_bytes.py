@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from napari_scribseg.io.limits import largest_ratio
@@ -75,7 +76,17 @@ def is_cut_off(path: Path, pixel_bytes: int) -> bool:
             place = head.find(_PIXELS + start + declared)
             if place >= 0 and place + len(_PIXELS + start + declared) + pixel_bytes > size:
                 return True
-    return False
+    return _declared_pixels(head, size) < pixel_bytes
+
+
+def _declared_pixels(head: bytes, size: int) -> float:
+    """Bytes that the pixels' element at the end of the file says it has; infinite where there is none such."""
+    place = head.find(_PIXELS)
+    after = head[place + len(_PIXELS) :][:8]
+    explicit = after[:4] in (b"OW\x00\x00", b"OB\x00\x00")
+    length = int.from_bytes(after[4:] if explicit else after[:4], "little")
+    at_the_end = place >= 0 and place + len(_PIXELS) + (8 if explicit else 4) + length == size
+    return length if at_the_end else math.inf
 
 
 def _encoding(head: bytes) -> str:

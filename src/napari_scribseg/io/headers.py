@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from napari_scribseg.io.limits import check_declared
 __all__ = ["check_metaimage", "check_nrrd", "nrrd_fields"]
 
 _MOST_HEADER = 16 << 20
+_CHUNK = 1 << 20
 # Where a line cannot be understood, ITK's copy of teem writes it into a message of 1024 characters, however long it is.
 _MOST_LINE = 500
 _MOST_META_LINE = 1 << 14
@@ -186,7 +188,9 @@ def check_metaimage(path: Path, *, allow_outside: bool = False) -> dict[str, str
     encoding = "deflate" if fields.get("CompressedData", "").lower() in ("true", "1") else "raw"
     if fields.get("BinaryData", "true").lower() in ("false", "0"):
         encoding = "text"
-    stored = _metaimage_bytes(path, fields["ElementDataFile"], listed, shape, offset, allow_outside=allow_outside)
+    files = _metaimage_files(path, fields["ElementDataFile"], listed, shape, allow_outside=allow_outside)
+    start = 0 if files else offset
+    stored = min(file.stat().st_size for file in files) * len(files) if files else path.stat().st_size - offset
     if "CompressedDataSize" in fields and encoding == "deflate":
         size = _whole(path, "CompressedDataSize", fields["CompressedDataSize"])
         if size > stored:
@@ -196,15 +200,34 @@ def check_metaimage(path: Path, *, allow_outside: bool = False) -> dict[str, str
             )
     stored -= max(skip, 0)
     _check(path, _Declared((*shape, channels) if channels != 1 else shape, _META_BYTES[kind], encoding, stored))
+    if encoding == "deflate" and len(files) < 2:
+        _check_stream(path, [*files, path][0], start + max(skip, 0), math.prod(shape) * channels * _META_BYTES[kind])
     return fields
 
 
-def _metaimage_bytes(
-    path: Path, data: str, listed: list[str], shape: tuple[int, ...], offset: int, *, allow_outside: bool
-) -> int:
-    """Bytes of pixels in the data files, of which there must be as many as the shape needs: ITK does not count them."""
+def _check_stream(path: Path, data: Path, start: int, declared: int) -> None:
+    """Unpack the voxels once and count them: where they are fewer, ITK leaves what the memory held before."""
+    packed, count = zlib.decompressobj(32 + zlib.MAX_WBITS), 0  # with the header of zlib or gzip
+    try:
+        with data.open("rb") as file:
+            file.seek(start)
+            while count <= declared and not packed.eof and (part := packed.unconsumed_tail or file.read(_CHUNK)):
+                count += len(packed.decompress(part, _CHUNK))
+    except zlib.error as error:
+        raise InputError(f"{path.name}: its compressed voxels cannot be read, they are damaged ({error})") from error
+    if count < declared:
+        raise InputError(
+            f"{path.name}: its header declares {declared} bytes of voxels, but its compressed data hold {count}; it is "
+            "truncated or its header is damaged"
+        )
+
+
+def _metaimage_files(
+    path: Path, data: str, listed: list[str], shape: tuple[int, ...], *, allow_outside: bool
+) -> tuple[Path, ...]:
+    """The data files, of which there must be as many as the shape needs: ITK does not count them; none in one file."""
     if data in ("LOCAL", "Local", "local"):
-        return path.stat().st_size - offset
+        return ()
     if data.startswith("LIST"):
         word = re.match(r"\S+\s+(\d)", data)
         axes = int(word[1]) if word and 0 < int(word[1]) <= len(shape) else len(shape) - 1
@@ -219,7 +242,7 @@ def _metaimage_bytes(
         raise InputError(
             f"{path.name}: its header names {len(files)} data files; {wanted} are expected for its DimSize"
         )
-    return min(file.stat().st_size for file in files) * wanted
+    return files
 
 
 def _metaimage_header(path: Path) -> tuple[dict[str, str], int, list[str]]:

@@ -138,9 +138,11 @@ def open_quietly(reader: Any, path: Path) -> Any:
         return reader.Execute()
     except RuntimeError as error:
         reasons = [line.strip() for line in str(error).splitlines() if line.strip()]
-        last = reasons[-1].rpartition("): ")[2] if reasons else "no reason given"
+        last = reasons[-1].rpartition("): ")[2] if reasons else ""
+        told = last and "Success" not in last  # the last error of the system, where there was none
         raise InputError(
-            f"{path.name}: it cannot be read, it is damaged or of a kind that ITK does not know ({last})"
+            f"{path.name}: it cannot be read, it is damaged or of a kind that ITK does not know"
+            + (f" ({last[:200]})" if told else "")
         ) from error
 
 

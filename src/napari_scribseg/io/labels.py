@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 _STRAIGHT = 1e-4  # cosine, below which two axes are at a right angle
+_MOST_NAME = 230  # of the 255 bytes that file systems take; the name of a table is longer
 LABEL_EXTENSIONS = (
     ".nii.gz",
     ".nii",
@@ -266,8 +268,10 @@ def _label_extension(file: Path) -> str:
     kind = extension(file)
     if kind not in LABEL_EXTENSIONS:
         raise InputError(
-            f"{file.name}: labels can be saved as {', '.join(LABEL_EXTENSIONS)}; give one of these extensions"
+            f"{file.name[:200]}: labels can be saved as {', '.join(LABEL_EXTENSIONS)}; give one of these extensions"
         )
+    if len(os.fsencode(file.name)) > _MOST_NAME:
+        raise InputError(f"{file.name[:80]}...: the name is longer than {_MOST_NAME} bytes; a shorter one is expected")
     return kind
 
 

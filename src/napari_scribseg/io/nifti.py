@@ -25,7 +25,7 @@ from napari_scribseg.io.volumes import LABEL_MARK, stem
 
 __all__ = ["has_label_intent", "nifti_label_files", "read_nifti"]
 
-_DAMAGED = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
+_DAMAGED = (OSError, EOFError, ValueError, OverflowError, zlib.error, ImageFileError, HeaderDataError)
 _NIFTI1_AXIS = 32767
 _RGB_INTENTS = (2003, 2004)  # vectors of red, green, blue and opacity
 _SERIES_OF_ONE = f"{LABEL_MARK} TZYX".encode()
@@ -65,7 +65,8 @@ def has_label_intent(path: Path) -> bool:
 def _open(path: Path) -> Any:
     """The image with its header read and its declared size checked; no voxel is read yet."""
     try:
-        image: Any = nib.load(path)  # type: ignore[attr-defined]
+        with nib.imageglobals.LoggingOutputSuppressor():  # type: ignore[no-untyped-call]
+            image: Any = nib.load(path)  # type: ignore[attr-defined]
     except _DAMAGED as error:
         raise InputError(f"{path.name}: it cannot be read as NIfTI ({_one_line(error)})") from error
     if not isinstance(image, nib.Nifti1Pair):
