@@ -358,3 +358,17 @@ cli.main()
 """
     done = subprocess.run([sys.executable, "-c", code, "work"], capture_output=True, text=True)
     assert done.returncode == 130, done.stderr
+
+
+def test_what_a_user_is_to_know_takes_one_line(scribseg, tmp_path):
+    image = nibabel.Nifti1Image(np.zeros((5, 6, 7), np.int16), np.eye(4))
+    image.header["sform_code"], image.header["qform_code"] = 1, 0
+    nibabel.save(image, tmp_path / "i.nii")
+    content = bytearray((tmp_path / "i.nii").read_bytes())
+    content[252:256] = np.array([0, 1], "<i2").tobytes()
+    content[280:328] = bytes(48)  # all rows of the sform
+    (tmp_path / "i.nii").write_bytes(content)
+    code, out, err = scribseg("info", tmp_path / "i.nii")
+    assert code == 0
+    assert "spacing" in out
+    assert err == "scribseg: i.nii: its affine is singular; only the voxel size is used\n"

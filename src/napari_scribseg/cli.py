@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -298,6 +299,12 @@ def _no_interrupt_lost() -> Iterator[None]:
         sys.unraisablehook = before
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *_where: Any, **_options: Any) -> None:
+    """What a user is to know in one line; what is for programmers (--debug shows it) is left out."""
+    if issubclass(category, UserWarning):
+        typer.echo(f"scribseg: {message}", err=True)
+
+
 def main() -> None:
     """Run the command; exit status 2 for bad input, 1 for a failure, 130 when interrupted."""
     from napari_scribseg.core import InputError
@@ -306,7 +313,9 @@ def main() -> None:
 
     debug = "--debug" in sys.argv[1:]
     try:
-        with _no_interrupt_lost():
+        with warnings.catch_warnings(), _no_interrupt_lost():
+            if not debug:
+                warnings.showwarning = _show_warning
             app(standalone_mode=True)
     except InputError as error:
         if debug:

@@ -4,26 +4,32 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Event
 from threading import enumerate as enumerate_threads
+from types import SimpleNamespace
 
+import nibabel
 import numpy as np
 import pytest
 from hands import until
+from napari.layers import Image as ImageLayer
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_scribseg.core import Cancelled, InputError
 from napari_scribseg.explore import CutSettings
+from napari_scribseg.io.napari_hooks import get_reader
 from napari_scribseg.session import executor
 from napari_scribseg.session.executor import Worker
 from napari_scribseg.widgets.explore import encoder_form
 from napari_scribseg.widgets.explore.camera import Camera
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
 from napari_scribseg.widgets.explore.drawing import as_pixels, paint_discs, paint_tiles, with_room
+from napari_scribseg.widgets.explore.groups import as_images
 from napari_scribseg.widgets.explore.jobs import Jobs, Newest
 from napari_scribseg.widgets.explore.panels import CutPanel
 from napari_scribseg.widgets.explore.plane_view import PlaneView
 from napari_scribseg.widgets.explore.scene import Scene
 from napari_scribseg.widgets.explore.tiles import Tiles
+from napari_scribseg.widgets.sources import Source
 
 SIZE = (200, 100)
 
@@ -408,3 +414,14 @@ def test_dragging_ends_showing_all_until_fit(plane):
     until(lambda: plane.scene.camera == camera)
     plane.look_at(7)
     until(lambda: plane.pixel_of(7) == pytest.approx((150, 100), abs=1))
+
+
+def test_a_file_whose_layer_was_scaled_since_is_not_what_the_file_says(tmp_path, monkeypatch):
+    path = tmp_path / "i.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((7, 6, 5), np.int16), np.diag([0.7, 0.9, 3.0, 1.0])), path)
+    ((data, kwargs, _),) = get_reader(str(path))(str(path))
+    layer = ImageLayer(data, **kwargs)
+    monkeypatch.setattr(ImageLayer, "source", SimpleNamespace(path=str(path)))
+    assert as_images(Source(layer)) == str(path)
+    layer.scale = (6.0, 0.9, 0.7)
+    assert as_images(Source(layer)).spacing == pytest.approx((6.0, 0.9, 0.7))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.explore import Picture
-from napari_scribseg.io.placing import display_placement
+from napari_scribseg.io.placing import display_placement, kept_geometry
 from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.widgets.sources import Source
 
@@ -65,6 +65,8 @@ class Group:
 def as_images(source: Source) -> Any:
     """What :meth:`Workspace.add_images` takes for a layer: its file where it was read by us, else its pixels.
 
+    The layer of a file that was moved or scaled since is no longer what the file says.
+
     Raises
     ------
     InputError
@@ -75,9 +77,9 @@ def as_images(source: Source) -> Any:
         raise InputError(
             f"the image {layer.name!r} has {axes} axes of space and time; two (an image) or three (slices) are expected"
         )
-    left = layer.metadata.get("scribseg")
-    ours = isinstance(left, dict) and "geometry" in left
-    if ours and not source.others and layer.source.path and Path(layer.source.path).is_file():
+    kept = kept_geometry(layer.metadata)
+    unmoved = kept is not None and source.geometry() is kept
+    if unmoved and not source.others and layer.source.path and Path(layer.source.path).is_file():
         return layer.source.path
     array = source.layer.data[source.level] if layer.multiscale else source.layer.data
     array = np.asarray(array)
