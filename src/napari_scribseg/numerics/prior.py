@@ -42,17 +42,19 @@ def interior(region: NDArray[np.bool_], spacing: tuple[float, ...], margin: floa
     ndarray of shape (H, W), bool
     """
     chosen = np.zeros(region.shape, bool)
-    for box in ndimage.find_objects(region.astype(np.uint8)):
-        rows, columns = (slice(max(side.start - 1, 0), side.stop + 1) for side in box)
-        part = region[rows, columns]
-        depth = _depth(part, spacing)
-        parts, n_parts = ndimage.label(part)
-        deepest = np.concatenate([[0.0], ndimage.maximum(depth, parts, np.arange(1, n_parts + 1))])
-        limit = np.minimum(margin, deepest / 2)[parts]
-        grid = np.zeros(region.shape, bool)
-        grid[::GRID, ::GRID] = True
-        line = depth < limit + RIM * min(spacing)
-        chosen[rows, columns] = part & (depth >= limit) & (line | grid[rows, columns])
+    if not region.any():
+        return chosen
+    rows, columns = (_reaching(region.any(axis=axis)) for axis in (1, 0))
+    part = region[rows, columns]
+    depth = _depth(part, spacing)
+    parts, n_parts = ndimage.label(part)
+    deepest = np.zeros(n_parts + 1)
+    np.maximum.at(deepest, parts.reshape(-1), depth.reshape(-1))
+    limit = np.minimum(margin, deepest / 2)[parts]
+    grid = np.zeros(region.shape, bool)
+    grid[::GRID, ::GRID] = True
+    line = depth < limit + RIM * min(spacing)
+    chosen[rows, columns] = part & (depth >= limit) & (line | grid[rows, columns])
     return chosen
 
 
@@ -222,6 +224,12 @@ class _Change:
             for k, probability in zip(index, answer.probabilities, strict=True):
                 made[k][same] = probability[same]
         return made
+
+
+def _reaching(held: NDArray[np.bool_]) -> slice:
+    """From the first to the last of what holds something, and one more on both sides."""
+    at = np.flatnonzero(held)
+    return slice(max(int(at[0]) - 1, 0), int(at[-1]) + 2)
 
 
 def _depth(region: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float64]:
