@@ -1,11 +1,10 @@
 """Strokes on labels that are there already: what they contradict changes, everything else stays."""
 
-import json
-
 import numpy as np
 import pytest
 
 from napari_scribseg.core import ClassTable
+from napari_scribseg.io.samples import ct_phantom
 from napari_scribseg.session import sidecar
 from napari_scribseg.session.session import Session
 from napari_scribseg.session.volume import Plane, Volume
@@ -207,15 +206,14 @@ def test_a_file_of_version_1_still_opens_and_what_was_carried_is_corrected(scene
     seeds[2, :], seeds[15:20, 15], seeds[15, 44:50] = BACKGROUND, OBJECT, OTHER
     session.draw(seeds, 0)
     session.propagate(0, 1).result()
-    new = sidecar._header
+    whole, entry = sidecar._header, sidecar._entry_out
+    monkeypatch.setattr(sidecar, "_header", lambda snapshot, pieces: whole(snapshot, pieces) | {"version": 1})
 
-    def old(snapshot, pieces):
-        header = json.loads(json.dumps(new(snapshot, pieces)))
-        header["version"] = 1
-        header["entries"] = [[*e[:5], e[5] and e[5][:7]] for e in header["entries"]]
-        return header
+    def old(found, pieces):
+        *five, recipe, _ = entry(found, pieces)
+        return [*five, recipe and recipe[:7]]
 
-    monkeypatch.setattr(sidecar, "_header", old)
+    monkeypatch.setattr(sidecar, "_entry_out", old)
     session.save(tmp_path / "a")
     monkeypatch.undo()
     loaded = Session.load(tmp_path / "a", scene[0], make_engine=make)
@@ -225,3 +223,74 @@ def test_a_file_of_version_1_still_opens_and_what_was_carried_is_corrected(scene
     loaded.draw(seeds, 1)
     assert (loaded.labels[1][:30] == session.labels[1][:30]).all()
     assert (loaded.labels[1][34:36, 4:12] == OTHER).all()
+
+
+def test_what_is_corrected_along_another_axis_stays(scene, stroke, engines):
+    _, _, short = scene
+    session = begin(scene, engines["nearest"](), short)
+    session.draw(stroke, 1)
+    across = np.zeros((3, 60), np.uint8)
+    across[1, 34:39] = OTHER
+    session.draw(across, Plane((0, 2), (12,)))
+    row = session.labels[1, 12].copy()
+    assert (row[34:39] == OTHER).all()
+    stroke[13:19, 52:56] = OTHER
+    session.draw(stroke, 1)
+    assert (session.labels[1, 12] == row).all()
+    session.undo()
+    session.undo()
+    assert (session.labels[:, 12] == short[:, 12]).all()
+    session.draw(stroke, 1)
+    assert (session.labels[1, 12] == short[1, 12]).all()
+
+
+def test_a_label_that_was_removed_by_hand_does_not_come_back(scene, stroke, engines):
+    _, _, short = scene
+    session = begin(scene, engines["nearest"](), short)
+    session.draw(stroke, 1)
+    edited = session.labels[1].copy()
+    edited[edited == OTHER] = 0
+    session.edit(edited, 1)
+    stroke[24:28, 27] = OBJECT
+    session.draw(stroke, 1)
+    assert not (session.labels[1] == OTHER).any()
+
+
+def test_erasing_the_last_stroke_brings_the_labels_back(scene, stroke, engines, tmp_path):
+    _, _, short = scene
+    session = begin(scene, engines["nearest"](), short)
+    shown = []
+    session.restored.connect(shown.append)
+    session.draw(stroke, 1)
+    first = session.labels.copy()
+    session.draw(np.zeros_like(stroke), 1)
+    assert (session.labels == short).all()
+    assert (shown[-1].labels == short[1]).all()
+    session.save(tmp_path / "a")
+    loaded = Session.load(tmp_path / "a", scene[0], make_engine=lambda name, **p: engines[name](**p))
+    assert (loaded.labels == short).all()
+    session.undo()
+    assert (session.labels == first).all()
+    assert (session.painted(1) == stroke).all()
+    session.redo()
+    assert (session.labels == short).all()
+
+
+def test_a_first_stroke_on_the_phantom_leaves_the_other_organs():
+    sample = ct_phantom()
+    session = Session(Volume.from_array(sample.array, sample.geometry), "svcd", classes=sample.classes)
+    session.draw(sample.painted[16], 16, demand=True).result()
+    session.propagate(16, 18).result()
+    carried = session.labels[18].copy()
+    liver = np.argwhere(carried == 1)
+    row, column = liver[len(liver) // 2]
+    painted = np.zeros_like(carried)
+    painted[row - 3 : row + 4, column] = 1
+    painted[liver[:, 0].min() - 2 : liver[:, 0].min() + 3, liver[0, 1]] = 1
+    session.draw(painted, 18, demand=True).result()
+    changed = session.labels[18] != carried
+    assert [int((carried == k).sum()) > 500 for k in (1, 2, 3, 4)] == [True] * 4
+    assert (session.labels[18][changed] == 1).all()
+    assert 0 < changed.sum() < 40
+    for k in (2, 3, 4):
+        assert (session.labels[18] == k).sum() == (carried == k).sum()

@@ -18,7 +18,8 @@ from napari_scribseg.io.lock import InUseError, is_in_use
 from napari_scribseg.session import compare
 from napari_scribseg.session import session as sessions
 from napari_scribseg.session.session import Session
-from napari_scribseg.session.sidecar import FORMAT
+from napari_scribseg.session.sidecar import FORMAT, Writer, read, write
+from napari_scribseg.session.snapshot import take
 from napari_scribseg.session.volume import Plane, Volume
 from napari_scribseg.session.worker import Inbox
 
@@ -566,3 +567,18 @@ def test_a_file_that_grows_and_shrinks_is_whole_each_time(volume, engines, make_
             agrees()
     session.close()
     agrees()
+
+
+def test_a_writer_that_writes_again_points_to_what_is_in_the_file(volume, engines, painted, tmp_path):
+    session, writer = Session(volume, engines["nearest"]()), Writer()
+    for index in (0, 1, 0, 2):
+        painted[0, index] = 1
+        session.draw(painted, index)
+        for _ in range(2):
+            writer.write(take(session._state), tmp_path / "again")
+        write(take(session._state), tmp_path / "once")
+        again, once = read(tmp_path / "again"), read(tmp_path / "once")
+        for mine, other in zip(again.strokes.voxels(), once.strokes.voxels(), strict=True):
+            assert (mine == other).all()
+        pairs = [(e.labels, o.labels) for e, o in zip(again.entries, once.entries, strict=True)]
+        assert all(mine.values == other.values for mine, other in pairs if mine is not None)

@@ -44,7 +44,7 @@ def interior(region: NDArray[np.bool_], spacing: tuple[float, ...], margin: floa
     chosen = np.zeros(region.shape, bool)
     if not region.any():
         return chosen
-    rows, columns = (_reaching(region.any(axis=axis)) for axis in (1, 0))
+    rows, columns = _reaching(np.any(region, axis=1)), _reaching(np.any(region, axis=0))
     part = region[rows, columns]
     depth = _depth(part, spacing)
     parts, n_parts = ndimage.label(part)

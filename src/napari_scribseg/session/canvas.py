@@ -92,11 +92,28 @@ class Canvas:
         self._put(plane, labels)
         return plane
 
-    def write(self, plane: Plane, labels: NDArray[Any]) -> tuple[Region, ArrayChange | None]:
-        """Make ``labels`` the output of a plane; returns what changed on the screen, and the change to remember."""
+    def write(self, plane: Plane, labels: NDArray[Any]) -> tuple[Region, list[Change]]:
+        """Make ``labels`` the output of a plane; returns what changed on the screen, and the changes to remember.
+
+        Where a plane crosses it whose strokes correct labels, they correct what is now written there.
+        """
         before = self.committed(plane)
         self._hidden = None
-        return self._put(plane, labels), ArrayChange.between("labels", plane, before, labels)
+        region = self._put(plane, labels)
+        change = ArrayChange.between("labels", plane, before, labels)
+        return region, [] if change is None else [change, *self._follow(plane, before != labels, labels)]
+
+    def _follow(self, plane: Plane, changed: NDArray[np.bool_], labels: NDArray[Any]) -> list[Change]:
+        changes = []
+        for kind, other in list(self._below):
+            here, there = plane.crossing(other), other.crossing(plane)
+            packed = self._below[kind, other]
+            if kind != "prior" or other == plane or not packed or here is None or there is None:
+                continue
+            prior = unpack(packed, self.view(other).shape, "int32")
+            prior[there] = np.where(changed[here], labels[here], prior[there])
+            changes += self.set_prior(other, pack(prior))
+        return changes
 
     def _put(self, plane: Plane, labels: NDArray[Any]) -> Region:
         self._grow(int(labels.max(initial=0)))

@@ -78,12 +78,26 @@ class Desk:
             return self._runner.ask(plane, strokes, step)
         self._runner.stop(plane)
         self._runner.resolve(step, plane)
+        if not drawn:
+            self._take_back(plane, step)
         self._runner.answer_missing(())
         text = f"{lacking(drawn, info, self._state.classes, prior)} on {self._where(plane)}"
         if demand or len(drawn) > 1:
             return self._runner.refuse(plane, InputError(text))
         self._session.hint.emit(text)
         return _done(None)
+
+    def _take_back(self, plane: Plane, step: Step) -> None:
+        """The last stroke was erased: the labels that strokes corrected come back."""
+        prior = self._state.prior(plane)
+        if self._state.canvas.prior(plane) is None or prior is None:
+            return
+        changes = self._state.write(plane, np.where(prior < 0, 0, prior).astype(np.uint16))
+        changes += self._state.canvas.set_prior(plane, None)
+        written = next((c for c in changes if isinstance(c, ArrayChange)), None)
+        self._state.history.extend(step, changes, [self._state.entry("edit", plane, written)])
+        self._runner.forget(plane)
+        self._show(plane)
 
     def clear(self, plane: Plane) -> bool:
         """See :meth:`Session.clear`."""

@@ -116,8 +116,8 @@ def _again(state: State, entry: Entry, seeds: Patch, recipe: Recipe, memory: _Me
         underlay = current
     merged = combine(
         outcome.answer.labels, current, underlay, ids=outcome.answer.ids, overlap=recipe.overlap,
-        locked=recipe.locked, plane=plane, accepted=canvas.accepted,
+        locked=recipe.locked, plane=plane, accepted=canvas.accepted, corrects=job.prior is not None,
     )  # fmt: skip
-    change: ArrayChange | None = canvas.write(plane, merged)[1]
+    change = next((c for c in canvas.write(plane, merged)[1] if isinstance(c, ArrayChange)), None)
     patch = None if change is None else Patch(change.region, change.after, change.dtype)
     return dataclasses.replace(entry, labels=patch)

@@ -67,6 +67,7 @@ def combine(
     locked: tuple[int, ...],
     plane: Plane,
     accepted: Iterable[Plane],
+    corrects: bool = False,
 ) -> NDArray[Any]:
     """What a plane of the label volume becomes when a result arrives.
 
@@ -90,6 +91,8 @@ def combine(
         Ids whose voxels neither lose nor gain (0 stands for the background).
     plane, accepted : Plane, iterable of Plane
         Voxels that also lie in an accepted plane stay.
+    corrects : bool
+        Whether the result holds by itself what stays of the labels that were there.
 
     Returns
     -------
@@ -97,6 +100,8 @@ def combine(
     """
     if overlap == "keep":
         out = np.where(underlay != 0, underlay, result)
+    elif corrects:
+        out = result
     else:
         survives = (result == 0) & (underlay != 0) & ~np.isin(underlay, ids)
         out = np.where(survives, underlay, result)

@@ -13,7 +13,7 @@ from napari_scribseg.core.image import Image
 from napari_scribseg.session.answers import Packed
 from napari_scribseg.session.cache import MISSING, Lru
 from napari_scribseg.session.executor import Calls, Deliver, InlineExecutor, as_exception
-from napari_scribseg.session.history import Step, pack
+from napari_scribseg.session.history import ArrayChange, Step, pack
 from napari_scribseg.session.journal import Patch, Recipe
 from napari_scribseg.session.propagate import Propagation
 from napari_scribseg.session.rules import combine, suffice
@@ -346,8 +346,9 @@ class Runner:
         carried = isinstance(job.owner, Propagation)
         prior = None if carried else self._packed_prior(job)
         changes += self._canvas.set_prior(plane, prior)
-        region, change = self._canvas.write(plane, merged)
-        changes += [] if change is None else [change]
+        region, written = self._canvas.write(plane, merged)
+        changes += written
+        change = next((c for c in written if isinstance(c, ArrayChange)), None)
         painted = outcome.painted if outcome.painted is not None else job.painted
         whole = slice(0, painted.shape[0]), slice(0, painted.shape[1])
         seeds = Patch(whole, pack(painted), painted.dtype.name)
@@ -392,6 +393,7 @@ class Runner:
             locked=self._state.locked_values,
             plane=job.plane,
             accepted=self._canvas.accepted,
+            corrects=job.prior is not None,
         )
 
     def _update(self, job: Job, answer: Answer, region: Region, *, final: bool) -> Update:

@@ -55,7 +55,9 @@ class _Pieces:
 
     def cut(self, count: int) -> None:
         """Keep the first ``count`` only."""
-        self._size -= sum(len(part) for part in self._parts[count:])
+        for part in self._parts[count:]:
+            self._size -= len(part)
+            del self._places[part]
         del self._parts[count:]
 
     def get(self, offset: int, length: int) -> bytes:

@@ -131,14 +131,13 @@ class State:
         return labels
 
     def write(self, plane: Plane, labels: NDArray[Any]) -> list[Change]:
-        """Write labels that no engine made, within the locks; returns the change, if any."""
+        """Write labels that no engine made, within the locks; returns the changes, if any."""
         current = self.canvas.committed(plane)
         merged = combine(
             labels, current, np.zeros_like(current), ids=(), overlap="overwrite", locked=self.locked_values,
             plane=plane, accepted=self.canvas.accepted,
         )  # fmt: skip
-        _, change = self.canvas.write(plane, merged)
-        return [] if change is None else [change]
+        return self.canvas.write(plane, merged)[1]
 
     def entry(self, kind: Kind, plane: Plane, change: ArrayChange | None = None, **more: Any) -> Entry:
         """The next journal entry."""
