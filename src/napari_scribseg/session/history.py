@@ -75,6 +75,11 @@ class ArrayChange:
         return unpack(self.after if after else self.before, shape, self.dtype)
 
     @property
+    def is_visible(self) -> bool:
+        """Whether an undo of it is seen."""
+        return True
+
+    @property
     def nbytes(self) -> int:
         """Bytes held."""
         return len(self.before) + len(self.after) + 200
@@ -88,6 +93,11 @@ class ValueChange:
     plane: Plane
     before: Any
     after: Any
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether an undo of it is seen."""
+        return self.kind == "accepted"
 
     @property
     def nbytes(self) -> int:
@@ -163,10 +173,9 @@ class History:
         self.version += 1
         step.changes.extend(changes)
         self._undone = self._strokes_alone() if answer else []
-        if step.changes:
-            step.entries.extend(entries)
-        else:
-            self._attach(step, entries)
+        step.entries.extend(entries)
+        if not any(change.is_visible for change in step.changes):
+            self._attach(step)
         self._trim()
         return step
 
@@ -181,10 +190,13 @@ class History:
             kept.append(Step(step.identity, strokes, waiting={c.plane for c in strokes}))
         return kept[::-1]
 
-    def _attach(self, step: Step, entries: list[Entry]) -> None:
-        """Give the entries of a step that changed nothing to the one below it: there is nothing to undo in it."""
+    def _attach(self, step: Step) -> None:
+        """Give all of a step that nothing is seen of to the one below it: there is nothing to undo in it."""
         below = [s for s in self._done[: self._done.index(step)] if s.changes]
-        (below[-1].entries if below else self._fixed).extend(entries)
+        if below:
+            below[-1].changes.extend(step.changes)
+        (below[-1].entries if below else self._fixed).extend(step.entries)
+        step.changes, step.entries = [], []
 
     def _commutes(self, step: Step, changes: list[Change]) -> bool:
         """Whether the steps above ``step`` touch none of the voxels of ``changes``."""
