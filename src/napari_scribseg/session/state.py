@@ -62,6 +62,7 @@ class State:
         self.engines: list[Engine[Any] | EngineRecord] = []
         self.plane: Plane | None = None
         self.sequence = 0
+        self._corrected: tuple[bytes, NDArray[np.int32] | None] = b"", None  # what was unpacked last
 
     @property
     def locked_values(self) -> tuple[int, ...]:
@@ -115,7 +116,9 @@ class State:
         """
         held = self.canvas.prior(plane)
         if held is not None:
-            return unpack(held, self.volume.plane_shape(plane), "int32") if held else None
+            if held is not self._corrected[0]:
+                self._corrected = held, unpack(held, self.volume.plane_shape(plane), "int32") if held else None
+            return self._corrected[1]
         labels = self.canvas.committed(plane).astype(np.int32)
         if not labels.any():
             return None
