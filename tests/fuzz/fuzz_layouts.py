@@ -18,7 +18,9 @@ from typing import Any
 import nibabel
 import numpy as np
 
-Span = tuple[int, int, str]  # first byte, end, kind: text, json, bytes, or a type of struct with its byte order
+# First byte, end, kind: text, fixed (text in a field of one length), json, key (of JSON), bytes, or a type of struct
+# with its byte order.
+Span = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,12 @@ def words(data: bytes, start: int, end: int) -> list[Span]:
 
 def json_text(data: bytes, close: Callable[[bytes], bytes] = bytes) -> list[Part]:
     token = rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|\[[^][]*\]'
-    return [Part(data, [(m.start(), m.end(), "json") for m in re.finditer(token, data)], close)]
+    found = re.finditer(token, data)
+    return [
+        Part(
+            data, [(m.start(), m.end(), "key" if data[m.end() : m.end() + 1] == b":" else "json") for m in found], close
+        )
+    ]
 
 
 def nifti(data: bytes) -> list[Part]:
@@ -77,7 +84,7 @@ def tiff(data: bytes) -> list[Part]:
             spans += [(entry + 4, entry + 8, f"{order}I"), (entry + 8, entry + 12, f"{order}I")]
             letter, size = sizes.get(kind, ("B", 1))
             if letter == "s" and number > 4:
-                spans += words(data, value, value + number)
+                spans += [(a, b, "fixed") for a, b, _ in words(data, value, value + number)]
             elif letter in "HIfd" and number * size > 4:
                 width = struct.calcsize(letter)
                 places = range(value, value + min(number * size, 64), width)
@@ -148,7 +155,7 @@ def dicom(data: bytes) -> list[Part]:
         length = int.from_bytes(data[sized[0] : sized[1]], "little")
         end = min(head + length, len(data))
         pixels = data[place] in (0x28, 0xE0)
-        value = {b"UL": "<I", b"OW": "bytes", b"OB": "bytes"}.get(kind, "<H" if pixels and length == 2 else "text")
+        value = {b"UL": "<I", b"OW": "bytes", b"OB": "bytes"}.get(kind, "<H" if pixels and length == 2 else "fixed")
         spans += [(place, place + 2, "<H"), (place + 2, place + 4, "<H"), (place + 4, place + 6, "bytes"), sized]
         spans += [(head, end, value)] * (6 if pixels else 2) + [(place, end, "bytes")]
         place = head + length

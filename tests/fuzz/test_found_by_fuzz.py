@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tifffile
-from fuzz_formats import LABELS, VOXELS
-from fuzz_layouts import npy_bytes
+from fuzz_formats import LABELS, VOXELS, session_samples
+from fuzz_layouts import archive, npy_bytes
 from fuzz_reader import Reader
 from PIL import Image as Picture
 
@@ -71,6 +71,12 @@ def test_a_scale_of_colours_is_no_matter(child, tmp_path):
     assert child.read("NIfTI", tmp_path / "i.nii").kind == "data"
 
 
+def test_voxels_at_an_infinite_offset(refused):
+    content = bytearray(nibabel.Nifti1Image(VOXELS.T, np.eye(4)).to_bytes())
+    content[108:112] = struct.pack("<f", float("inf"))  # vox_offset
+    refused("i.nii", bytes(content), "NIfTI", "cannot be read as NIfTI")
+
+
 def test_a_small_file_of_weights_described_an_endless_network(refused):
     config = json.dumps({"channels": [4096] * 16, "convolutions": 4096})
     card = {"format": "napari-scribseg weights 1", "architecture": "plain-unet", "config": config, "sha256": ""}
@@ -121,6 +127,19 @@ def test_the_header_of_an_array_that_is_no_python_is_told(refused, text):
     refused("a.npz", out.getvalue(), "workspace", "a.npz")
 
 
+def test_a_session_with_a_spacing_of_another_image(refused, tmp_path):
+    (path, _) = session_samples(tmp_path / "valid")
+    (part, *_) = [p for p in archive(path.read_bytes()) if p.plain[:1] == b"{"]
+    changed = part.plain.replace(b'"spacing": [1.0, 1.0, 1.0]', b'"spacing": [1.0, 1.0]')
+    assert changed != part.plain
+    refused("a.scribseg", part.close(changed), "session", "the spacing [1.0, 1.0]")
+
+
+def test_a_name_in_a_cohort_that_is_too_long_for_a_file(refused):
+    rows = f"image,scribbles,out\na.nii,{'s' * 300}.nii,o.nii\n"
+    refused("c.csv", rows.encode(), "cohort", "File name too long")
+
+
 def test_a_large_png_of_one_row_is_told_before_memory_is_taken(refused):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -144,6 +163,17 @@ def test_a_large_jpeg_without_its_blocks_is_told_before_memory_is_taken(refused,
     place = content.index(b"\xff\xc0") + 5
     content[place : place + 4] = struct.pack(">HH", 60000, 60000)
     refused("i.jpg", bytes(content), "JPEG", "declares 60000x60000")
+
+
+def test_pages_in_a_circle(refused, tmp_path):
+    tifffile.imwrite(tmp_path / "i.tif", np.zeros((2, 5, 6), np.uint8), photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(tmp_path / "i.tif") as file:
+        place = file.pages[1].offset + 2 + 12 * len(file.pages[1].tags)
+        first = file.pages[0].offset
+    content = bytearray((tmp_path / "i.tif").read_bytes())
+    assert content[place : place + 4] == bytes(4)
+    content[place : place + 4] = struct.pack("<I", first)
+    refused("i.tif", bytes(content), "TIFF", "in circles")
 
 
 def test_a_large_tiff_of_one_strip_is_told_before_memory_is_taken(refused, tmp_path):

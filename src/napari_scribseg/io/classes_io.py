@@ -66,7 +66,10 @@ def tables_beside(labels: Path) -> tuple[Path, ...]:
     ``x_dseg.tsv`` is that of ``x_dseg.nii.gz`` where there is one, and not of the image ``x.nii.gz`` beside it.
     """
     tables = (itksnap_path(labels),) if _is_taken(labels) else (bids_path(labels), itksnap_path(labels))
-    return tuple(path for path in tables if path.is_file())
+    try:
+        return tuple(path for path in tables if path.is_file())
+    except OSError:  # a name that is too long: such a volume does not exist either
+        return ()
 
 
 def default_table(labels: Path) -> Path:

@@ -25,7 +25,7 @@ from napari_scribseg.io.volumes import LABEL_MARK, stem
 
 __all__ = ["has_label_intent", "nifti_label_files", "read_nifti"]
 
-_DAMAGED = (OSError, EOFError, ValueError, OverflowError, zlib.error, ImageFileError, HeaderDataError)
+_DAMAGED = (ArithmeticError, EOFError, OSError, TypeError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 _NIFTI1_AXIS = 32767
 _RGB_INTENTS = (2003, 2004)  # vectors of red, green, blue and opacity
 _SERIES_OF_ONE = f"{LABEL_MARK} TZYX".encode()

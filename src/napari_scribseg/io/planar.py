@@ -60,6 +60,7 @@ def read_tiff(path: Path, *, ids: bool = False, allow_outside: bool = False) -> 
     """
     try:
         with _complaints_told(path), tifffile.TiffFile(path) as file:
+            _check_pages(path, file)
             _check_other_files(path, file, allow_outside=allow_outside)
             series = _chosen(path, file)
             _check_tiff(path, file, series)
@@ -68,6 +69,7 @@ def read_tiff(path: Path, *, ids: bool = False, allow_outside: bool = False) -> 
             sizes = _pixel_sizes(path, file)
             rgb = palette or _is_rgb(series[0])
             own = _label_axes(file)
+            return replace(_arranged(path, array, axes, sizes, own or "YX"), rgb=rgb)
     except InputError:
         raise
     except Exception as error:  # every codec and every broken tag has an error type of its own
@@ -77,7 +79,6 @@ def read_tiff(path: Path, *, ids: bool = False, allow_outside: bool = False) -> 
                 "pip install imagecodecs"
             ) from error
         raise InputError(f"{path.name}: it cannot be read as TIFF, it is damaged or truncated ({error})") from error
-    return replace(_arranged(path, array, axes, sizes, own or "YX"), rgb=rgb)
 
 
 def _check_other_files(path: Path, file: tifffile.TiffFile, *, allow_outside: bool) -> None:
@@ -209,7 +210,6 @@ def _check_tiff(path: Path, file: tifffile.TiffFile, series: list[tifffile.TiffP
         for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
     ):
         raise InputError(f"{path.name}: its pixels reach beyond the end of the file; it is truncated")
-    _check_pages(path, file)
     shape = first.shape if len(series) == 1 else (len(series), *first.shape)
     bits = first.keyframe.bitspersample if raw else 8 * first.dtype.itemsize  # 1 or 12 bits lie side by side
     copies = 8 * first.dtype.itemsize / bits
@@ -217,7 +217,7 @@ def _check_tiff(path: Path, file: tifffile.TiffFile, series: list[tifffile.TiffP
 
 
 def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
-    """Follow the chain of pages: tifffile leaves out those beyond the end of a truncated file."""
+    """Follow the chain of pages: tifffile leaves out those beyond the end of a file, and may go in circles."""
     handle, form = file.filehandle, file.tiff
     seen: set[int] = set()
     place = form.offsetsize if form.offsetsize == 8 else 4  # of the first page's offset, in BigTIFF and TIFF
@@ -230,7 +230,9 @@ def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
         handle.seek(offset)
         count = handle.read(form.tagnosize)
         if len(count) < form.tagnosize or offset in seen:
-            raise InputError(f"{path.name}: its list of pages leads beyond the end of the file; it is truncated")
+            raise InputError(
+                f"{path.name}: its list of pages leads beyond the end of the file, or in circles; it is damaged"
+            )
         seen.add(offset)
         tags = int.from_bytes(count, "little" if form.byteorder == "<" else "big")
         place = offset + form.tagnosize + tags * form.tagsize

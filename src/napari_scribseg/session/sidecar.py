@@ -257,6 +257,8 @@ def _snapshot(header: dict[str, Any], pieces: _Pieces) -> Snapshot:
     shape = tuple(int(n) for n in header["shape"])
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(f"the volume has shape {shape}")
+    if len(header["spacing"]) != len(shape):
+        raise ValueError(f"the volume has the shape {shape} and the spacing {header['spacing']}")
     engines = tuple((str(e["name"]), dict(e["parameters"])) for e in header["engines"])
     if not engines:
         raise ValueError("no engine is named")
