@@ -231,7 +231,7 @@ def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
         count = handle.read(form.tagnosize)
         if len(count) < form.tagnosize or offset in seen:
             raise InputError(
-                f"{path.name}: its list of pages leads beyond the end of the file, or in circles; it is damaged"
+                f"{path.name}: its list of pages leads beyond its end or in circles; it is truncated or damaged"
             )
         seen.add(offset)
         tags = int.from_bytes(count, "little" if form.byteorder == "<" else "big")
