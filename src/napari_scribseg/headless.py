@@ -317,7 +317,7 @@ def describe(path: Path, *, allow_outside: bool = False) -> list[str]:
     if geometry.affine is not None:
         codes = nibabel.orientations.aff2axcodes(geometry.affine)  # type: ignore[no-untyped-call]
         lines.append(f"axes run towards {', '.join(str(c) for c in codes)} (RAS+)")
-        lines.append(f"first voxel at ({', '.join(f'{v:.2f}' for v in geometry.affine[:3, 3])}) mm")
+        lines.append(f"first voxel at ({', '.join(f'{v:.6g}' for v in geometry.affine[:3, 3])}) {unit}")
     if is_label_file(path):
         lines += [f"class    {c.id} {c.name}" for c in read_labels(path, allow_outside=allow_outside).classes]
     return lines

@@ -263,3 +263,17 @@ def test_labels_made_with_the_button_of_napari_are_saved_where_the_image_lies(ma
     saved = nibabel.load(tmp_path / "l.nii")
     (index,) = np.argwhere(np.asarray(saved.dataobj) == 1)
     np.testing.assert_allclose(saved.affine @ [*index, 1], affine @ [3, 1, 2, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", [None, -3024, -32768])
+def test_padding_leaves_the_contrast_to_what_was_measured(tmp_path, padding):
+    values = np.random.default_rng(0).normal(-200, 300, (9, 40, 40)).astype(np.int16)
+    low, high = int(values[:, :30].min()), int(values[:, :30].max())
+    if padding is not None:
+        values[:, 30:] = padding
+    nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), tmp_path / "i.nii")
+    ((_, kwargs, _),) = hooks.get_reader(str(tmp_path / "i.nii"))(str(tmp_path / "i.nii"))
+    if padding is None:
+        assert "contrast_limits" not in kwargs  # napari's own
+    else:
+        assert kwargs["contrast_limits"] == pytest.approx((low, high), abs=60)

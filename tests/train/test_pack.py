@@ -123,3 +123,18 @@ def test_labels_beyond_the_picture_and_missing_files(pack, tmp_path, data_set):
         write_pack(tmp_path / "b.pack", [])
     with pytest.raises(InputError, match="a side from 16"):
         PackOptions(side=4)
+
+
+def test_padding_takes_no_share_of_the_scale(tmp_path):
+    scan = np.random.default_rng(0).normal(-200, 300, (60, 80)).astype(np.int16)
+    padded = scan.copy()
+    padded[:, 60:] = -32768
+    truth = np.ones(scan.shape, np.int32)
+    truth[10:20, 10:20] = 2
+    cases = {n: Case(n, image, truth, (1.0, 1.0), source=n) for n, image in (("scan", scan), ("padded", padded))}
+    data = DataSet("d", "d", "CC0", True, False, tuple(cases), cases.__getitem__)
+    packed = write_pack(tmp_path / "a.zip", [data], PackOptions())
+    seen = {item.source: packed.load(item)[0][..., 0].astype(int) for item in packed.items}
+    assert np.abs(seen["padded"] - seen["scan"])[:, :60].max() <= 12
+    assert np.ptp(seen["padded"][:, :60]) > 240
+    assert (seen["padded"][:, 60:] == 0).all()

@@ -80,6 +80,22 @@ def test_tables_go_beside_every_format(nearest, saver, extension):
     np.testing.assert_allclose(back.classes[1].color, (1.0, 0.5, 0.0, 1.0), atol=0.01)
 
 
+@pytest.mark.parametrize("extension", [".nii.gz", ".seg.nrrd", ".tif"])
+def test_a_layer_moved_after_the_start_is_saved_where_it_is(nearest, saver, extension):
+    annotator = annotate(nearest())
+    annotator.session.draw(strokes(), 1)
+    image = annotator.layers.source.layer
+    image.scale, image.translate = (3.0, 0.5, 0.5), (10.0, 20.0, 30.0)
+    saver.path = saver.path.with_name(f"out{extension}")
+    saver.save_labels(annotator.layers.viewer, annotator, None, TABLES)
+    back = read_labels(saver.path).geometry
+    assert back.spacing == pytest.approx((3.0, 0.5, 0.5))
+    told = "out.tif keeps the voxel size, not where the grid lies: TIFF cannot" in said(saver)[-1]
+    assert told == (extension == ".tif")
+    if extension != ".tif":
+        np.testing.assert_allclose(back.affine @ [1, 2, 3, 1], (31.5, 21.0, 13.0, 1.0), atol=1e-5)
+
+
 def test_tables_only_on_request(nearest, saver):
     annotator = annotate(nearest())
     annotator.session.draw(strokes(), 1)
