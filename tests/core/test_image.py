@@ -44,7 +44,7 @@ def test_bad_arrays_are_named(array, spacing, words):
 def test_affine_must_fit_the_axes():
     assert Image.from_array(np.zeros((3, 3)), (1, 1), np.eye(3)).affine.shape == (3, 3)
     with pytest.raises(InputError, match="affine has shape"):
-        Image.from_array(np.zeros((3, 3)), (1, 1), np.eye(4))
+        Image.from_array(np.zeros((3, 3)), (1, 1), np.eye(5))
 
 
 def test_direct_construction_is_checked():
