@@ -651,6 +651,29 @@ def test_finished_labels_are_corrected_in_place(desk, quick):
     assert np.shares_memory(layer.data, desk.front.session.labels)
 
 
+def test_one_stroke_on_a_propagated_slice_is_a_correction(desk):
+    desk.start()
+    z = desk.viewer.dims.current_step[0]
+    desk.two_strokes()
+    desk.key(Qt.Key.Key_G)
+    desk.answered()
+    desk.viewer.dims.set_current_step(0, z + 1)
+    settle()
+    carried = desk.front.layers.result.data[z + 1].copy()
+    assert (carried[14:26, 24:40] == 1).all()
+    desk.front.paint_with(1)
+    desk.stroke((66, 40), (66, 44))
+    desk.answered()
+    corrected = desk.front.layers.result.data[z + 1].copy()
+    changed = corrected != carried
+    assert (corrected[33, 40:45] == 1).all()
+    assert (corrected[changed] == 1).all()
+    assert (corrected[10:28, 15:50] == carried[10:28, 15:50]).all()
+    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    desk.answered()
+    assert np.array_equal(desk.front.layers.result.data[z + 1], carried)
+
+
 def test_polygon_tool_is_one_step(desk, quick):
     desk.start()
     desk.front.paint_with(255)
