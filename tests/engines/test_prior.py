@@ -19,16 +19,19 @@ def test_every_engine_corrects_labels(name):
 class Says:
     """An engine that notes what it was asked, and gives every pixel to one class."""
 
-    def __init__(self, answer, max_classes=255):
+    def __init__(self, answer, max_classes=255, outlines=False, region=...):
+        self.outlines, self.region = outlines, region
         self.info = EngineInfo("says", "Says", "for tests", max_classes=max_classes)
         self.answer, self.asked = answer, None
 
     def segment(self, image, scribbles, state, report):
         self.asked = scribbles
         p = np.zeros((scribbles.n_classes, *image.shape), np.float32)
-        p[scribbles.ids.index(self.answer)] = 1
-        report(0.5, Segmentation(p, state))
-        return Segmentation(p, state, ("said",))
+        p[0] = 1
+        p[0][self.region] = 0
+        p[scribbles.ids.index(self.answer)][self.region] = 1
+        report(0.5, Segmentation(p, state, outlines=self.outlines))
+        return Segmentation(p, state, ("said",), outlines=self.outlines)
 
 
 @pytest.fixture
@@ -61,6 +64,20 @@ def test_an_answer_counts_near_the_stroke_that_set_it_off(painted):
     assert np.array_equal(previews[0].labels, answer.labels)
     assert answer.notes[0] == "said"
     assert answer.state == "state"
+
+
+def test_a_rough_outline_is_filled_and_its_own_pixels_may_lie_outside(painted):
+    _, prior, stroke = painted
+    stroke[:] = 0
+    stroke[8:32, 28:52] = 3
+    stroke[9:31, 29:51] = 0
+    scribbles = Scribbles.from_labels(stroke, prior=prior)
+    inside = np.s_[11:29, 31:49]
+    answer = segment_with_prior(Says(3, outlines=True, region=inside), IMAGE, scribbles, None)
+    expected = prior.copy()
+    expected[inside] = 3
+    assert np.array_equal(np.asarray(scribbles.ids)[answer.labels], expected)
+    assert answer.outlines
 
 
 def test_an_answer_that_does_not_meet_the_stroke_does_not_count(painted):

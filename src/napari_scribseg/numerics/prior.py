@@ -201,10 +201,11 @@ class _Change:
     def _taken(self, k: int, found: NDArray[np.bool_], outlines: bool) -> NDArray[np.bool_]:
         """What a class takes from those that its strokes contradict: connected parts of what was found for it.
 
-        A part begins at a stroke; that of a rough outline, whose own pixels may lie outside, only near one.
+        A part begins at a stroke; that of a rough outline, whose own pixels may lie outside, only near one, and it goes
+        as far as the outline does.
         """
         start = self.against & (self.scribbles.seeds == k)
-        loses = np.isin(self.prior, np.unique(self.prior[start])) & (self.doubt <= FARTHEST)
+        loses = np.isin(self.prior, np.unique(self.prior[start])) & ((self.doubt <= FARTHEST) | outlines)
         parts, n_parts = ndimage.label(found & ((loses & (self.prior != k)) | (self.prior < 0)))
         begun = np.zeros(n_parts + 1, bool)
         begun[parts[self.doubt <= 1 if outlines else start]] = True

@@ -34,8 +34,8 @@ class Recipe:
         The device asked for.
     checksum : int
         CRC-32 of the image that the engine saw.
-    carried : bool
-        Whether its seeds were carried on from the plane before it, and not painted.
+    propagated : bool
+        Whether its seeds were propagated from the plane before it, and not painted.
     """
 
     engine: int
@@ -45,7 +45,7 @@ class Recipe:
     background: int | None
     device: str
     checksum: int
-    carried: bool = False
+    propagated: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -343,8 +343,8 @@ class Runner:
         changes = self._canvas.keep_found(plane, self._canvas.committed(plane))
         if self._canvas.underlay(plane) is None:
             changes += self._canvas.set_underlay(plane, self._canvas.committed(plane))
-        carried = isinstance(job.owner, Propagation)
-        prior = None if carried else self._packed_prior(job)
+        propagated = isinstance(job.owner, Propagation)
+        prior = None if propagated else self._packed_prior(job)
         changes += self._canvas.set_prior(plane, prior)
         region, written = self._canvas.write(plane, merged)
         changes += written
@@ -354,7 +354,7 @@ class Runner:
         seeds = Patch(whole, pack(painted), painted.dtype.name)
         recipe = Recipe(
             state.engine_index(job.engine), job.warm is not MISSING, state.overlap, state.locked_values,
-            job.background, job.device, outcome.checksum, carried,
+            job.background, job.device, outcome.checksum, propagated,
         )  # fmt: skip
         corrected = Patch(whole, prior, "int32") if prior else None
         entry = state.entry("run", plane, change, seeds=seeds, recipe=recipe, prior=corrected)

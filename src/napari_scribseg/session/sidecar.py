@@ -30,7 +30,7 @@ from napari_scribseg.session.volume import Plane, Volume
 __all__ = ["FORMAT", "VERSION", "Writer", "read", "read_with_volume", "write"]
 
 FORMAT = "napari-scribseg session"
-VERSION = 2  # since 2, runs tell what their strokes corrected, and whether they were carried on
+VERSION = 2  # since 2, runs tell what their strokes corrected, and whether they were propagated
 _MEMBERS = {"header.npy", "pieces.npy"}
 
 
@@ -244,7 +244,7 @@ def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
             recipe.background,
             recipe.device,
             recipe.checksum,
-            recipe.carried,
+            recipe.propagated,
         ],
         _patch_out(entry.prior, pieces),
     ]
@@ -281,7 +281,7 @@ def _snapshot(header: dict[str, Any], pieces: _Pieces) -> Snapshot:
         entries=tuple(_entry_in(entry, pieces, shape, len(engines) - 1) for entry in header["entries"]),
     )
     if int(header["version"]) == 1:
-        snapshot = replace(snapshot, entries=tuple(_told_carried(e, snapshot.strokes) for e in snapshot.entries))
+        snapshot = replace(snapshot, entries=tuple(_told_propagated(e, snapshot.strokes) for e in snapshot.entries))
     _check_lineage(snapshot.entries)
     return snapshot
 
@@ -346,7 +346,7 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
         raise ValueError(f"an entry of the kind {kind!r} that is not complete")
     made = None
     if recipe is not None:
-        engine, warm, overlap, locked, background, device, checksum, *carried = recipe
+        engine, warm, overlap, locked, background, device, checksum, *propagated = recipe
         if not 0 <= int(engine) < n_engines:
             raise ValueError(f"engine {engine} of {n_engines}")
         if background is not None and not 1 <= int(background) <= MAX_ID:
@@ -359,7 +359,7 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
             background,
             _text(device),
             int(checksum),
-            *(bool(c) for c in carried),
+            *(bool(c) for c in propagated),
         )
     where = _plane_in(plane, shape)
     patches = [_patch_in(found, plane, pieces, shape) for found in (labels, seeds)]
@@ -382,13 +382,13 @@ def _prior_in(found: Any, plane_found: Any, pieces: _Pieces, shape: tuple[int, .
     return patch
 
 
-def _told_carried(entry: Entry, strokes: StrokeStore) -> Entry:
-    """An entry of a file that does not tell whether its seeds were carried on: they were, where they are no strokes."""
+def _told_propagated(entry: Entry, strokes: StrokeStore) -> Entry:
+    """An entry of a file that does not tell whether its seeds were propagated: they were, where they are no strokes."""
     if entry.recipe is None or entry.seeds is None:
         return entry
     seeds = unpack(entry.seeds.values, entry.seeds.shape, entry.seeds.dtype)
-    carried = bool(((strokes.get(entry.plane)[entry.seeds.region] == 0) & (seeds != 0)).any())
-    return replace(entry, recipe=replace(entry.recipe, carried=carried))
+    propagated = bool(((strokes.get(entry.plane)[entry.seeds.region] == 0) & (seeds != 0)).any())
+    return replace(entry, recipe=replace(entry.recipe, propagated=propagated))
 
 
 def _check_lineage(entries: tuple[Entry, ...]) -> None:

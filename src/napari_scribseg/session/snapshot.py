@@ -210,7 +210,7 @@ def put(canvas: Canvas, plane: Plane, patch: Patch) -> None:
 
 def settle(canvas: Canvas, entry: Entry) -> None:
     """What an entry does besides changing labels."""
-    if entry.recipe is not None and not entry.recipe.carried:
+    if entry.recipe is not None and not entry.recipe.propagated:
         canvas.set_prior(entry.plane, b"" if entry.prior is None else entry.prior.values)
     elif entry.kind != "accept":
         canvas.set_prior(entry.plane, None)
