@@ -158,10 +158,11 @@ def info(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Show what a file holds: shape, voxel size, place and values."""
+    from napari_scribseg.core.text import one_line
     from napari_scribseg.headless import describe
 
     for line in describe(image, allow_outside=allow_outside):
-        typer.echo(line)
+        typer.echo(one_line(line))
 
 
 @app.command()

@@ -34,6 +34,18 @@ def test_without_rows_nothing_is_finished(filled):
     assert RowFile(filled).finished == set()
 
 
+def test_a_forged_name_is_no_formula_and_no_row_and_its_job_stays_finished(tmp_path, make_row):
+    row = make_row(case="=cmd|x\np1,all well", image="=cmd|x\np1,all well", failure="-1+cmd|' /C calc'!A0")
+    RowFile(tmp_path).add(row.job, [row])
+    for name in ("rows.csv", "finished.csv"):
+        lines = (tmp_path / name).read_text().splitlines()
+        assert len(lines) == 2
+        assert not any(cell.startswith(("=", "-1+")) for cell in lines[1].split(","))
+    again = RowFile(tmp_path)
+    assert row.job in again.finished
+    assert [(r.image, r.failure) for r in again.rows()] == [(row.image, row.failure)]
+
+
 def test_every_field_comes_back(tmp_path, make_row):
     rows = [
         make_row(image='a, "b"; ü', failure="ValueError: no, really", seconds=math.nan, dice=0.123456, peak_mib=0.0),
