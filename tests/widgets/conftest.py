@@ -20,14 +20,13 @@ if not (HAS_NAPARI and HAS_QT and importlib.util.find_spec("pytestqt")):
     collect_ignore_glob = ["test_*.py"]
 
 
-@pytest.hookimpl(trylast=True)  # after pytest-xvfb, also where this folder alone is tested
-def pytest_configure():
+def pytest_collection_modifyitems(items):
+    """Without an X server, widgets are drawn offscreen; tests of the real window need OpenGL, which that does not have.
+
+    Asked here, and not at import: pytest-xvfb has started its server by now, in each process that runs tests.
+    """
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-
-
-def pytest_collection_modifyitems(items):
-    """Tests of the real window need OpenGL, which the offscreen platform does not have."""
     if os.environ.get("QT_QPA_PLATFORM") == "offscreen":
         for item in items:
             if item.get_closest_marker("gui"):
