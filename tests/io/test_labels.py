@@ -510,6 +510,40 @@ def test_whenever_a_writer_dies_a_header_has_its_own_voxels(
     np.testing.assert_array_equal(read_labels(other).array, small_labels + 1)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork a process to be killed")
+@pytest.mark.parametrize("extension", [".nii.gz", ".mhd", ".tif"])
+def test_whenever_a_writer_dies_labels_have_their_names(tmp_path, extension, geometry_from, affine, classes):
+    path, geometry = tmp_path / f"l{extension}", geometry_from(affine)
+    liver, kidney = (np.full(geometry.shape, i, np.uint8) for i in (1, 2))
+    for dies_at in range(30):
+        write_labels(path, liver, geometry, classes.without(2).without(3))
+        calls = iter(range(dies_at + 1))
+
+        def last(real, calls=calls):
+            def call(*arguments, **options):
+                if next(calls, None) is None:
+                    os._exit(0)
+                return real(*arguments, **options)
+
+            return call
+
+        process = os.fork()
+        if not process:  # nothing is put back after a kill
+            for name in ("replace", "unlink", "hardlink_to"):
+                setattr(type(path), name, last(getattr(type(path), name)))
+            write_labels(path, kidney, geometry, classes.without(1).without(3))
+            os._exit(7)
+        _, status = os.waitpid(process, 0)
+        back = read_labels(path)
+        (identity,) = np.unique(back.array)
+        assert back.classes[identity].name == classes[identity].name
+        if os.WEXITSTATUS(status) == 7:
+            break
+    assert dies_at >= 3
+    assert identity == 2
+    assert back.classes.ids == (2,)  # nothing of the former table stays
+
+
 @pytest.mark.parametrize("extension", LABEL_EXTENSIONS)
 @pytest.mark.parametrize(
     "shape", [(6, 7), (6, 1), (1, 7), (5, 6, 7), (6, 7, 1), (1, 6, 7), (6, 1, 7), (6, 7, 3), (1, 1, 1)]

@@ -70,14 +70,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         remove(temporary)
 
 
-def write_files(contents: Mapping[Path, Callable[[BinaryIO], object]]) -> tuple[Path, ...]:
+def write_files(contents: Mapping[Path, Callable[[BinaryIO], object]], named: Path | None = None) -> tuple[Path, ...]:
     """Write files that belong together, such as a header and its data: all of them, or none.
 
     Parameters
     ----------
     contents : mapping of Path to callable
         For each file, what writes its content into an open binary file. They take their places in this order, after
-        the last of them is written: what the others are nothing without comes last, and is named where this fails.
+        the last of them is written: what the others are nothing without comes last.
+    named : Path, optional
+        The file that a message names where this fails; the last one by default.
 
     Returns
     -------
@@ -90,7 +92,7 @@ def write_files(contents: Mapping[Path, Callable[[BinaryIO], object]]) -> tuple[
         If the system refuses; every file that was there is then what it was before.
     """
     paths = list(contents)
-    with _told_as_sentence(paths):
+    with _told_as_sentence([*paths, named or paths[-1]]):
         targets = {path: _writable(path) for path in paths}
         temporaries = {targets[path]: _beside(targets[path], "tmp") for path in paths}
         try:

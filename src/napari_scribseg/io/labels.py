@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -22,6 +24,7 @@ from napari_scribseg.io.classes_io import (
     classes_beside,
     default_table,
     itksnap_path,
+    read_classes,
     render_classes,
     shares_table,
     tables_beside,
@@ -198,14 +201,15 @@ def write_labels(
     array, ids = as_labels(np.asarray(labels), "the label volume")
     grid = matching(geometry, array.shape)
     table = _named(classes or ClassTable(), ids)
-    contents: LabelFiles = {}  # the volume comes last: where it is, its table is
-    for name in _tables(file, bids_tsv, itksnap):
-        asked = bids_tsv if name == bids_path(file) else itksnap
-        if asked or not table.is_plain or name.is_file():
-            contents[name] = partial(_write_bytes, data=render_classes(name, table))
-    contents |= _label_files(file, kind, array, grid, table)
+    tables = [
+        name
+        for name in _tables(file, bids_tsv, itksnap)
+        if (bids_tsv if name == bids_path(file) else itksnap) or not table.is_plain or name.is_file()
+    ]
+    contents = _label_files(file, kind, array, grid, table)
     former = superseded(file)
-    written = write_files(contents)
+    with _tables_of_both(file, tables, table) as still:
+        written = (*write_files(contents | still, named=file), *(name for name in tables if name not in still))
     for data in former:
         if data not in written:
             remove(data)
@@ -213,6 +217,42 @@ def write_labels(
     if lost:
         warnings.warn(lost, UserWarning, stacklevel=2)
     return (file, *(other for other in written if other != file))
+
+
+@contextmanager
+def _tables_of_both(file: Path, tables: list[Path], classes: ClassTable) -> Iterator[LabelFiles]:
+    """Write tables that name the classes of the former volume and of the new one, so that either has its names.
+
+    Yields what is still to be written after the volume: tables of the new one alone. Where that fails, the former
+    tables are put back.
+    """
+    before = {name: name.read_bytes() if name.is_file() else b"" for name in tables}
+    last = {name: render_classes(name, classes) for name in tables}
+    both = {name: render_classes(name, _joined(_former_classes(name), classes)) for name in tables}
+    changed = {name: data for name, data in both.items() if data != before[name]}
+    if changed:
+        write_files({name: partial(_write_bytes, data=data) for name, data in changed.items()}, named=file)
+    try:
+        yield {name: partial(_write_bytes, data=last[name]) for name in tables if last[name] != both[name]}
+    except BaseException:
+        for name in changed:
+            if before[name]:
+                with suppress(InputError):
+                    write_files({name: partial(_write_bytes, data=before[name])})
+            else:
+                remove(name)
+        raise
+
+
+def _joined(former: ClassTable, classes: ClassTable) -> ClassTable:
+    return ClassTable((*former, *(replace(c, background=False) for c in classes if c.id not in former)))
+
+
+def _former_classes(table: Path) -> ClassTable:
+    """The classes of a table that is there; none where it cannot be read."""
+    with suppress(InputError):
+        return read_classes(table) if table.is_file() else ClassTable()
+    return ClassTable()
 
 
 def label_outputs(
