@@ -146,7 +146,8 @@ def kill_segment(folder: Path, kills: int, chance: random.Random) -> Counter[str
         whole_run = finish(work(identity, out / "first.nii.gz"), out)
         expected[identity] = read_labels(out / "first.nii.gz").array
     for number in range(kills):
-        path = out / f"labels{EXTENSIONS[number // 2 % len(EXTENSIONS)]}"
+        kind = number // 2 % len(EXTENSIONS)
+        path = out / f"labels{kind}{EXTENSIONS[kind]}"
         identity = 3 if number % 2 else 5
         had = path.exists()
         counts["killed at work" if kill(work(identity, path), out, whole_run, chance) else "ended before the kill"] += 1
