@@ -1,3 +1,4 @@
+import json
 import threading
 import zipfile
 
@@ -9,6 +10,7 @@ from napari_scribseg import Image, InputError, get_engine
 from napari_scribseg.core import ClassTable
 from napari_scribseg.explore import Workspace
 from napari_scribseg.io import read_labels
+from napari_scribseg.io.lock import InUseError
 
 
 def labelled(workspace):
@@ -189,6 +191,81 @@ def test_files_that_are_no_workspace(workspace, tmp_path):
         Workspace.load(tmp_path / "cut.npz")
     with pytest.raises(InputError, match="cannot save"):
         workspace.save(tmp_path / "missing" / "w.npz")
+
+
+def test_a_file_is_kept_up_to_date(workspace, tmp_path):
+    path = tmp_path / "kept.npz"
+    workspace.keep(path)
+    with pytest.raises(InUseError, match="another session"):
+        Workspace().keep(path)
+
+    def agrees():
+        workspace.flush()
+        other = Workspace.load(path, cache=tmp_path)
+        assert np.array_equal(other.ids(), workspace.ids())
+        assert np.array_equal(other.table.label[other.ids()], workspace.table.label[workspace.ids()])
+        assert other.classes == workspace.classes
+        for index in range(2):
+            assert np.array_equal(other.segments(index), workspace.segments(index))
+
+    ids = workspace.ids()
+    workspace.assign(ids[:3], 1)
+    agrees()
+    pixels = np.argwhere(workspace.segments(0) == ids[0])
+    workspace.split(int(ids[0]), pixels[:1], pixels[-1:])
+    agrees()
+    workspace.undo()
+    agrees()
+    workspace.undo()
+    agrees()
+    workspace.cut([1], threshold=0, simplification=0)
+    agrees()
+    before = path.read_bytes()
+    workspace.save(path)  # the same, at once
+    workspace.save(tmp_path / "other.npz")
+    assert path.read_bytes() == before == (tmp_path / "other.npz").read_bytes()
+    workspace.classes = ClassTable.from_ids([5])
+    workspace.close()
+    assert 5 in Workspace.load(path, cache=tmp_path).classes
+    assert sorted(p.name for p in tmp_path.glob("*.npz")) == ["kept.npz", "other.npz"]
+    assert not list(tmp_path.glob(".*"))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+
+
+def test_a_file_that_cannot_be_kept_is_told_once(workspace, tmp_path):
+    told = []
+    workspace.keep(tmp_path / "missing" / "w.npz", told.append)
+    workspace.assign(workspace.ids()[:1], 1)
+    workspace.flush()
+    assert len(told) == 1
+    assert "cannot save" in told[0]
+    (tmp_path / "missing").mkdir()
+    workspace.close()
+    assert (tmp_path / "missing" / "w.npz").exists()
+
+
+def test_ids_that_a_file_makes_up_take_no_memory(workspace, tmp_path):
+    labelled(workspace)
+    workspace.save(tmp_path / "good.npz")
+    content = dict(np.load(tmp_path / "good.npz"))
+    header = json.loads(content["header"].tobytes())
+
+    def load(far, size):
+        content["header"] = np.frombuffer(json.dumps({**header, "next": size}).encode(), np.uint8)
+        moved = {name: array + far for name, array in content.items() if name == "ids" or name.startswith("map ")}
+        np.savez(tmp_path / "far.npz", **{**content, **moved})
+        return Workspace.load(tmp_path / "far.npz", cache=tmp_path)
+
+    for far, size in ((0, 200_000_000), (199_999_000, 200_000_000)):
+        other = load(far, size)
+        assert len(other.table.image) < 10_000
+        assert len(other.ids()) == len(workspace.ids())
+        for index in range(2):
+            assert np.array_equal(other.labels(index), workspace.labels(index))
+    for far, size in ((0, 1), (0, -5), (0, 1 << 40)):
+        with pytest.raises(InputError, match="damaged"):
+            load(far, size)
 
 
 def test_box_and_lasso(workspace):

@@ -89,7 +89,8 @@ class SegmentTable:
     Attributes
     ----------
     maps : list of (ndarray of shape (H, W), int32) or None
-        The id of the segment of each pixel, from 1 on; None for an image that was not cut.
+        The id of the segment of each pixel, from 1 on; None for an image that was not cut. A map is replaced when it
+        changes, never written into.
     image, area, box, label, place, settled, print : ndarray
         One entry for each id, that of 0 unused. ``label`` 0 is unlabelled; ``place`` is NaN where there is none, and
         ``settled`` says whether it comes from the segment's own features; ``print`` is that of :class:`Regions`.
@@ -151,13 +152,13 @@ class SegmentTable:
 
     def put(self, image: int, window: tuple[slice, slice], ids: NDArray[np.int32], shape: tuple[int, int]) -> None:
         """Write ids into a window of an image's map; 0 in ``ids`` takes pixels away."""
-        found = self.maps[image]
-        if found is None:
-            found = self.maps[image] = np.zeros(shape, dtype=np.int32)
+        former = self.maps[image]
+        found = np.zeros(shape, dtype=np.int32) if former is None else former.copy()
         before = found[window]
         whole = ids.shape == found.shape
         gone = set() if whole else set(np.unique(before).tolist())
         before[...] = ids
+        self.maps[image] = found
         now = np.flatnonzero(np.bincount(ids.reshape(-1)))
         if whole:
             self._alive[image] = now[now > 0]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +24,13 @@ from napari_scribseg.io.limits import available_memory, human_size
 if TYPE_CHECKING:
     from napari_scribseg.explore.workspace import Workspace
 
-__all__ = ["FORMAT", "VERSION", "pack", "restore", "write"]
+__all__ = ["FORMAT", "VERSION", "Content", "Writer", "pack", "restore", "write"]
 
 FORMAT = "napari-scribseg workspace"
 VERSION = 1
 _COLUMNS = ("image", "area", "box", "label", "place", "settled", "print")
+
+_DENSE, _GIVEN = 1 << 20, 100  # more ids than this, and so many for each segment, are not taken over
 
 Content = dict[str, NDArray[Any]]
 
@@ -44,7 +48,7 @@ def pack(workspace: Workspace) -> Content:
     for index, picture in enumerate(workspace.pictures):
         found = table.maps[index]
         if found is not None:
-            content[f"map {index}"] = found.copy()
+            content[f"map {index}"] = found  # replaced, never written into
         if picture.source is None:
             content[f"array {index}"] = picture.array
         if index in editor.cutter.edges:
@@ -77,15 +81,73 @@ def _picture_out(picture: Picture) -> dict[str, Any]:
     }
 
 
-def write(content: Content, path: Path) -> None:
-    """Write a workspace file; where it fails, a file that was there stays as it was.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Member:
+    """An array and what stands for it in a file."""
 
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
-    write_files({path: lambda file: np.savez_compressed(file, **content)})  # type: ignore[arg-type]
+    array: NDArray[Any]
+    deflated: bytes
+    size: int
+    crc: int
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> _Member:
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, array, allow_pickle=False)
+        raw = buffer.getbuffer()
+        squeeze = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+        return cls(array, squeeze.compress(raw) + squeeze.flush(), len(raw), zlib.crc32(raw))
+
+    def holds(self, array: NDArray[Any]) -> bool:
+        """Whether it is of this array, or of one that is equal byte by byte."""
+        if self.array is array:
+            return True
+        if (self.array.dtype, self.array.shape) != (array.dtype, array.shape):
+            return False
+        one, other = (np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in (self.array, array))
+        return bool(np.array_equal(one, other))
+
+
+class Writer:
+    """Writes a workspace file again and again: what has not changed since the last time is not compressed anew."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, _Member] = {}
+
+    def write(self, content: Content, path: Path) -> None:
+        """Write the file; where it fails, one that was there stays as it was.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
+        former = self._members
+        self._members = {
+            name: former[name] if name in former and former[name].holds(array) else _Member.of(array)
+            for name, array in content.items()
+        }
+        write_files({path: self._write})
+
+    def _write(self, file: BinaryIO) -> None:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, member in self._members.items():
+                info = zipfile.ZipInfo(f"{name}.npy")
+                if member.size > zipfile.ZIP64_LIMIT:
+                    with archive.open(info, "w", force_zip64=True) as large:
+                        np.lib.format.write_array(large, member.array, allow_pickle=False)
+                    continue
+                archive.writestr(info, member.deflated)
+                info.compress_type, info.file_size, info.CRC = zipfile.ZIP_DEFLATED, member.size, member.crc
+                end = file.tell()
+                file.seek(info.header_offset)
+                file.write(info.FileHeader())  # says now that the bytes behind it are deflated
+                file.seek(end)
+
+
+def write(content: Content, path: Path) -> None:
+    """Write a workspace file once; see :meth:`Writer.write`."""
+    Writer().write(content, path)
 
 
 def restore(workspace: Workspace, path: Path) -> None:
@@ -159,20 +221,29 @@ def _fill(workspace: Workspace, header: dict[str, Any], content: Content, path: 
 
 def _fill_table(table: Any, header: dict[str, Any], content: Content, shapes: list[tuple[int, int]]) -> None:
     ids, size = content["ids"], int(header["next"])
-    if ids.ndim != 1 or ids.dtype.kind != "i" or (len(ids) and not 0 < ids.min() <= ids.max() < size <= 1 << 31):
+    ordered = np.unique(ids)
+    if ids.ndim != 1 or ids.dtype.kind != "i" or len(ordered) < len(ids) or (ids.size and not ids.min() > 0):
         raise ValueError("the ids of the segments are not in order")
+    if ids.size and not ids.max() < size <= 1 << 31:
+        raise ValueError(f"the next segment is to have the id {size}, and there is one of the id {ids.max()}")
+    maps = {index: found for index in range(len(shapes)) if (found := content.get(f"map {index}")) is not None}
+    if size > max(_DENSE, _GIVEN * len(ids)):  # the table has room for each id, also of segments that are no more
+        if not all(np.isin(found, ordered).all() for found in maps.values()):
+            raise ValueError("a map holds other segments than the table")
+        ids = content["ids"] = np.searchsorted(ordered, ids) + 1
+        maps = {index: np.searchsorted(ordered, found) + 1 for index, found in maps.items()}
+        size = len(ids) + 1
     table.reserve(size)
     for name in _COLUMNS:
         column = getattr(table, name)
         column[ids] = _shaped(content[name], (len(ids), *column.shape[1:]))
     table.add_images(len(shapes))
-    for index, shape in enumerate(shapes):
-        found = content.get(f"map {index}")
-        if found is not None:
-            own = ids[table.image[ids] == index]
-            if not np.array_equal(np.unique(found), np.sort(own)):
-                raise ValueError(f"the map of image {index} holds other segments than the table")
-            table.put(index, (slice(None), slice(None)), _shaped(found.astype(np.int32), shape), shape)
+    for index, found in maps.items():
+        own = ids[table.image[ids] == index]
+        if not np.array_equal(np.unique(found), np.sort(own)):
+            raise ValueError(f"the map of image {index} holds other segments than the table")
+        shape = shapes[index]
+        table.put(index, (slice(None), slice(None)), _shaped(found.astype(np.int32), shape), shape)
     for i in ids.tolist():
         table.keys[(int(table.image[i]), int(table.area[i]), *map(int, table.print[i]))] = i
 
@@ -216,6 +287,6 @@ def _array(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 def _again(source: str, path: Path) -> list[Picture]:
     """The images of a file, from where it was or from beside the workspace."""
     for place in (Path(source), path.parent / Path(source).name):
-        if place.exists():
+        if place.is_file() or place.is_dir():
             return read_pictures(place, 0)[0]
     raise InputError(f"the image {source} of {path} is not there any more; put it back, or beside {path.name}")

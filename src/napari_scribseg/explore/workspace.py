@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from napari_scribseg.explore.cache import FeatureCache, default_folder
 from napari_scribseg.explore.gradients import as_edge_map
 from napari_scribseg.explore.pictures import Added, Pictures, read_pictures
 from napari_scribseg.explore.reading import Reader
+from napari_scribseg.io.autosave import Autosave
+from napari_scribseg.io.lock import FileLock
 
 __all__ = ["Workspace"]
 
@@ -81,6 +85,16 @@ class Workspace(Reader):
         folder = default_folder() if cache is None else Path(cache)
         super().__init__(device, FeatureCache(folder), apart=own_process)
         self._classes = classes or ClassTable()
+        self._kept: FileLock | None = None
+        self._autosave: Autosave[storage.Content] | None = None
+        for signal in (
+            self.images_changed,
+            self.segments_changed,
+            self.labels_changed,
+            self.places_changed,
+            self.classes_changed,
+        ):
+            signal.connect(self._touch)
 
     # images
 
@@ -373,11 +387,62 @@ class Workspace(Reader):
         Raises
         ------
         InputError
-            If the file cannot be written; one that was there is unchanged.
+            If the file cannot be written, or another workspace keeps it; one that was there is unchanged.
         """
+        path = user_path(path)
+        if self._kept is not None and self._kept.path == path.resolve():
+            self.flush()  # nothing older is written after it
+            storage.write(self._packed(), path)
+            return
+        with contextlib.closing(FileLock(path)):
+            storage.write(self._packed(), path)
+
+    def keep(self, path: str | PathLike[str], tell: Callable[[str], object] = warnings.warn) -> None:
+        """Keep a file up to date from now on, a second or two behind, until :meth:`close`.
+
+        It is written in a thread of its own, also while a long method runs.
+
+        Parameters
+        ----------
+        path : path
+            Another file may have been kept before.
+        tell : callable
+            Gets one sentence, in any thread, when the file cannot be written, and none again until it could be.
+
+        Raises
+        ------
+        InUseError
+            If another workspace keeps this file.
+        """
+        lock, writer = FileLock(user_path(path)), storage.Writer()
+        self.close()
+        self._kept = lock
+        self._autosave = Autosave(
+            self._packed, lambda content: writer.write(content, lock.path), tell, lambda function: function()
+        )
+        self._touch()
+
+    def flush(self) -> None:
+        """Bring the file that is kept up to date now; returns when it is on the disk."""
+        if self._autosave is not None:
+            self._autosave.flush()
+
+    def close(self) -> None:
+        """Write the file that is kept for the last time."""
+        self.flush()
+        if self._kept is not None:
+            self._kept.release()
+        self._kept = self._autosave = None
+
+    def _touch(self, *_changed: object) -> None:
+        """Note that there is something to save."""
+        with self._lock:  # what is packed last is the newest
+            if self._autosave is not None and self.pictures:
+                self._autosave.touch()
+
+    def _packed(self) -> storage.Content:
         with self._lock:
-            content = storage.pack(self)
-        storage.write(content, user_path(path))
+            return storage.pack(self)
 
     @classmethod
     def load(

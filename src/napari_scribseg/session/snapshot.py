@@ -121,7 +121,7 @@ def find_volume(snapshot: Snapshot, path: Path) -> Volume:
         raise InputError(f"{path} does not say which image it belongs to; give the volume")
     places = (Path(snapshot.source), path.parent / Path(snapshot.source).name)
     for place in places:
-        if place.exists():
+        if place.is_file() or place.is_dir():
             return Volume.read(place)
     raise InputError(f"the image {snapshot.source} of {path} is not there any more; give the volume")
 
