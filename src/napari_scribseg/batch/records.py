@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,7 @@ from typing import Any
 from napari_scribseg.batch.jobs import HIDDEN, Outcome, Task
 from napari_scribseg.core import InputError
 from napari_scribseg.core.text import one_line
-from napari_scribseg.io.atomic import write_files
+from napari_scribseg.io.atomic import TEMPORARY, write_files
 from napari_scribseg.io.classes_io import tables_beside
 from napari_scribseg.io.labels import label_outputs
 from napari_scribseg.io.outputs import files_of, header_stem
@@ -24,8 +23,6 @@ __all__ = ["fingerprint", "finished", "log_line", "read_record", "remove_stale",
 
 FORMAT = "napari-scribseg batch record"
 VERSION = 1
-# the names that io.atomic gives to files that are being written, and to second names of what they replace
-_TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{12}\.(?:tmp|old)")
 
 Fingerprint = list[list[Any]]
 
@@ -201,7 +198,7 @@ def remove_stale(tasks: Iterable[Task], folder: Path) -> int:
     count = 0
     for place, targets in names.items():
         for path in _temporaries(place):
-            match = _TEMPORARY.fullmatch(path.name)
+            match = TEMPORARY.fullmatch(path.name)
             target = match["target"] if match else ""
             if {target, stem(Path(target)), header_stem(target)} & targets:
                 path.unlink(missing_ok=True)
@@ -211,4 +208,4 @@ def remove_stale(tasks: Iterable[Task], folder: Path) -> int:
 
 def _temporaries(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
-        yield from [p for p in folder.iterdir() if p.name.startswith(".") and _TEMPORARY.fullmatch(p.name)]
+        yield from [p for p in folder.iterdir() if p.name.startswith(".") and TEMPORARY.fullmatch(p.name)]

@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import re
 import secrets
+import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from napari_scribseg.core import InputError
 
-__all__ = ["LabelFiles", "check_writable", "refusal", "remove", "replacing", "write_files"]
+__all__ = [
+    "TEMPORARY",
+    "LabelFiles",
+    "check_writable",
+    "clean_up",
+    "refusal",
+    "remove",
+    "replacing",
+    "temporary_name",
+    "write_files",
+]
+
+_DAY = 86_400.0  # seconds
+TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<host>\w+)-(?P<pid>\d{1,9})-[0-9a-f]{12}\.(tmp|old)")
+_cleaned: set[tuple[Path, int]] = set()
 
 LabelFiles = dict[Path, Callable[[BinaryIO], object]]
 
@@ -118,7 +137,44 @@ def _writable(path: Path) -> Path:
 
 
 def _beside(target: Path, kind: str) -> Path:
-    return target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.{kind}")
+    clean_up(target.parent)
+    return temporary_name(target, kind)
+
+
+def temporary_name(target: Path, kind: str = "tmp") -> Path:
+    """A hidden name beside a file or folder that says which process made it, so that :func:`clean_up` knows it."""
+    return target.with_name(f".{target.name[:100]}.{_host()}-{os.getpid()}-{secrets.token_hex(6)}.{kind}")
+
+
+def clean_up(folder: Path) -> None:
+    """Remove what processes that were killed left in a folder; once for each folder and process.
+
+    What was made on another computer is removed after a day: nobody here knows whether its process lives.
+    """
+    if (folder, os.getpid()) in _cleaned:
+        return
+    _cleaned.add((folder, os.getpid()))
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            made = TEMPORARY.fullmatch(entry.name)
+            if made and _is_left(entry, made["host"], int(made["pid"])):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    remove(Path(entry.path))
+
+
+def _is_left(entry: os.DirEntry[str], host: str, pid: int) -> bool:
+    if host == _host():
+        import psutil  # takes a while, and most folders hold nothing to ask about
+
+        return not psutil.pid_exists(pid)
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > _DAY
+
+
+@cache
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "_", platform.node())[:40] or "unknown"
 
 
 def _finish(file: BinaryIO) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 import urllib.request
 from pathlib import Path
 
@@ -18,6 +19,7 @@ ENCODER_URL = "https://download.pytorch.org/models/densenet121-a639ec97.pth"
 
 _LARGEST = 1 << 26  # bytes; the file has 32.3 million
 _PIECE = 1 << 20
+_ABANDONED = 86_400.0  # seconds after which a part of a download is one of a process that was killed
 _TIMEOUT = 30.0  # seconds without an answer
 
 
@@ -53,6 +55,9 @@ def fetch_encoder(url: str = ENCODER_URL, folder: str | Path | None = None) -> P
     temporary = path.with_name(f".{name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for old in path.parent.glob(f".{name}.*.tmp"):
+            if time.time() - old.stat().st_mtime > _ABANDONED:
+                old.unlink(missing_ok=True)
         _download(url, temporary)
         if not _digest(temporary).startswith(digits):
             raise InputError(f"{url} gave a file with another checksum than {digits}...; it is not kept")

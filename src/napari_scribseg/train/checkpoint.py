@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from napari_scribseg.core import InputError
+from napari_scribseg.io.atomic import clean_up, temporary_name
 from napari_scribseg.nets import load_model, save_model
 from napari_scribseg.nets.weights import Network
 
@@ -56,8 +57,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{_PREFIX}{checkpoint.step:09d}"
-    temporary = folder / f".{target.name}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
+    clean_up(folder)
+    temporary = temporary_name(target)
     temporary.mkdir()
     step = {"step": str(checkpoint.step)}
     save_model(temporary / _WEIGHTS, checkpoint.model, step)
