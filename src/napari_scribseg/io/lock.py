@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import sys
 import weakref
@@ -17,6 +18,7 @@ __all__ = ["FileLock", "InUseError", "is_in_use", "locked"]
 
 _TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 _ATTEMPTS = 100
+_LONG = 240  # bytes of a name, beside which a file system has no room for ours
 
 
 class InUseError(InputError):
@@ -82,7 +84,7 @@ class FileLock:
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether a lock of a file is held."""
+    """Whether a lock of a file is held; the lock file of a process that was killed is removed."""
     try:
         FileLock(path).release()
     except InUseError:
@@ -91,7 +93,10 @@ def is_in_use(path: Path) -> bool:
 
 
 def _lock_file(path: Path) -> Path:
-    return path.with_name(f".{path.name[:100]}.lock")
+    name = path.name
+    if len(name.encode()) > _LONG:
+        name = f"{name[:40]}.{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return path.with_name(f".{name}.lock")
 
 
 def _take(file: Path) -> int | None:

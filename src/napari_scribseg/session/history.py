@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -18,6 +19,7 @@ from napari_scribseg.session.volume import Plane
 __all__ = ["ArrayChange", "History", "Step", "ValueChange", "pack", "unpack"]
 
 MIN_STEPS = 100
+_SEQUENCE = attrgetter("sequence")
 MAX_BYTES = 64 << 20
 
 
@@ -142,13 +144,14 @@ class History:
         self._max_bytes = max_bytes
         self._done: list[Step] = []
         self._undone: list[Step] = []
-        self._fixed: list[Entry] = []
+        self._bytes = 0  # of the steps done
+        self._journal: list[Entry] = []  # ascending; those of no step are fixed
         self._next = 0
         self.version = 0  # another one whenever a step is begun, answered, undone or redone
 
     def load(self, entries: list[Entry]) -> None:
         """Begin with entries of an earlier session, which cannot be undone."""
-        self._fixed = list(entries)
+        self._journal = list(entries)
         self.version += 1
 
     def begin(self, changes: list[Change], *, waiting: Iterable[Plane] = ()) -> Step:
@@ -156,7 +159,7 @@ class History:
         step = Step(self._next, changes, waiting=set(waiting))
         self._next += 1
         self.version += 1
-        self._done.append(step)
+        self._push(step)
         if changes:
             self._undone.clear()
         self._trim()
@@ -172,12 +175,36 @@ class History:
             step = self.begin([])
         self.version += 1
         step.changes.extend(changes)
+        self._bytes += sum(change.nbytes for change in changes)
         self._undone = self._strokes_alone() if answer else []
         step.entries.extend(entries)
+        self._note(entries)
         if not any(change.is_visible for change in step.changes):
             self._attach(step)
         self._trim()
         return step
+
+    def _push(self, step: Step) -> None:
+        self._done.append(step)
+        self._bytes += step.nbytes
+
+    def _pop(self, index: int) -> Step:
+        step = self._done.pop(index)
+        self._bytes -= step.nbytes
+        return step
+
+    def _note(self, entries: list[Entry]) -> None:
+        """Write entries into the journal."""
+        for entry in entries:
+            if self._journal and entry.sequence < self._journal[-1].sequence:
+                insort(self._journal, entry, key=_SEQUENCE)
+            else:
+                self._journal.append(entry)
+
+    def _strike(self, entries: list[Entry]) -> None:
+        """Take entries out of the journal."""
+        for entry in entries:
+            del self._journal[bisect_left(self._journal, entry.sequence, key=_SEQUENCE)]
 
     def _strokes_alone(self) -> list[Step]:
         """The undone steps without their results, up to the first that is more than strokes and their result."""
@@ -192,10 +219,12 @@ class History:
 
     def _attach(self, step: Step) -> None:
         """Give all of a step that nothing is seen of to the one below it: there is nothing to undo in it."""
-        below = [s for s in self._done[: self._done.index(step)] if s.changes]
-        if below:
-            below[-1].changes.extend(step.changes)
-        (below[-1].entries if below else self._fixed).extend(step.entries)
+        below = next((s for s in reversed(self._done[: self._done.index(step)]) if s.changes), None)
+        if below is not None:
+            below.changes.extend(step.changes)
+            below.entries.extend(step.entries)
+        else:
+            self._bytes -= sum(change.nbytes for change in step.changes)
         step.changes, step.entries = [], []
 
     def _commutes(self, step: Step, changes: list[Change]) -> bool:
@@ -207,16 +236,17 @@ class History:
     def discard(self, step: Step) -> None:
         """Take out a step that came to nothing."""
         if not step.changes and step in self._done:
-            self._done.remove(step)
+            self._pop(self._done.index(step))
 
     def undo(self) -> Step | None:
         """The newest step, moved to those undone."""
         while self._done and not self._done[-1].changes:
-            self._done.pop()
+            self._pop(-1)
         if not self._done:
             return None
         self.version += 1
-        self._undone.append(self._done.pop())
+        self._undone.append(self._pop(-1))
+        self._strike(self._undone[-1].entries)
         return self._undone[-1]
 
     def redo(self) -> Step | None:
@@ -224,7 +254,8 @@ class History:
         if not self._undone:
             return None
         self.version += 1
-        self._done.append(self._undone.pop())
+        self._push(self._undone.pop())
+        self._note(self._done[-1].entries)
         return self._done[-1]
 
     @property
@@ -251,14 +282,12 @@ class History:
 
     def newest_entry(self, plane: Plane) -> Entry | None:
         """The journal's newest entry that set the labels of ``plane``; None where there is none."""
-        mine = (entry for entries in (self._fixed, *(step.entries for step in self._done)) for entry in entries)
-        setting = (entry for entry in mine if entry.plane == plane and entry.kind in ("run", "edit", "clear"))
-        return max(setting, key=lambda entry: entry.sequence, default=None)
+        setting = ("run", "edit", "clear")
+        return next((e for e in reversed(self._journal) if e.plane == plane and e.kind in setting), None)
 
     def entries(self) -> list[Entry]:
         """The journal of the present state, in the order in which things happened."""
-        mine = [entry for step in self._done for entry in step.entries]
-        return sorted([*self._fixed, *mine], key=attrgetter("sequence"))
+        return list(self._journal)
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self._done)
@@ -269,12 +298,10 @@ class History:
     @property
     def nbytes(self) -> int:
         """Bytes held by the differences, without the journal."""
-        return sum(step.nbytes for step in (*self._done, *self._undone))
+        return self._bytes + sum(step.nbytes for step in self._undone)
 
     def _trim(self) -> None:
         """Forget the oldest steps while there are too many bytes, keeping ``min_steps``."""
         excess = self.nbytes - self._max_bytes if len(self._done) > self._min_steps else 0
         while excess > 0 and len(self._done) > self._min_steps:
-            oldest = self._done.pop(0)
-            excess -= oldest.nbytes
-            self._fixed.extend(oldest.entries)
+            excess -= self._pop(0).nbytes
