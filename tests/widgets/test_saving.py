@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from napari_scribseg.core import ClassTable
 from napari_scribseg.io import read_labels
 from napari_scribseg.io.labels import LABEL_EXTENSIONS
-from napari_scribseg.io.lock import FileLock
+from napari_scribseg.io.lock import FileLock, is_in_use
 from napari_scribseg.session.session import Session
 from napari_scribseg.session.worker import Inbox
 from napari_scribseg.widgets import saving
@@ -267,7 +267,11 @@ def test_the_newest_strokes_are_kept_and_those_in_use(tmp_path):
     files = [kept(tmp_path, scan, age) for age in range(4)]
     held = FileLock(kept(tmp_path, scan, 50))
     renamed = kept(tmp_path, source("T1", "/data/scan.nii"), 60)
+    left = renamed.with_name(f".{renamed.name}.lock")  # as of a process that was killed
+    left.touch()
     saving.new_autosave(scan)
     assert set(saving.autosaves(scan)) == {*files, held.path}
     assert not renamed.exists()
+    assert not left.exists()
+    assert is_in_use(held.path)
     held.release()

@@ -37,6 +37,7 @@ __all__ = [
     "autosave_folder",
     "autosaves",
     "new_autosave",
+    "prune",
     "suggested_name",
 ]
 
@@ -57,11 +58,18 @@ def new_autosave(source: Source) -> Path:
     """A file that nothing uses yet for the strokes of an image; of the older ones the newest few are kept."""
     folder = autosave_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    for old in sorted(autosaves(source), key=_modified, reverse=True)[_KEPT:]:
-        if not is_in_use(old):
-            old.unlink(missing_ok=True)
+    prune(sorted(autosaves(source), key=_modified, reverse=True)[_KEPT:])
     name = f"{_safe(source.layer.name)}-{_digest(source)}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     return folder / f"{name}{SESSION_EXTENSION}"
+
+
+def prune(old: list[Path]) -> None:
+    """Remove files from the folder that nobody works on, and what killed processes left there."""
+    for path in old:
+        if not is_in_use(path):
+            path.unlink(missing_ok=True)
+    for lock in autosave_folder().glob(".*.lock"):
+        is_in_use(lock.with_name(lock.name[1:].removesuffix(".lock")))  # removes one that is not held
 
 
 def autosaves(source: Source) -> list[Path]:

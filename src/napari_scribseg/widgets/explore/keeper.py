@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_scribseg.explore import Workspace
-from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.widgets.explore.view import Services
-from napari_scribseg.widgets.saving import autosave_folder
+from napari_scribseg.widgets.saving import autosave_folder, prune
 
 __all__ = ["WORKSPACE_EXTENSION", "Keeper", "kept_workspaces"]
 
@@ -54,9 +53,7 @@ class Keeper:
         name = f"explore-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}{WORKSPACE_EXTENSION}"
         try:
             autosave_folder().mkdir(parents=True, exist_ok=True)
-            for old in kept_workspaces()[_KEPT:]:
-                if not is_in_use(old):
-                    old.unlink(missing_ok=True)
+            prune(kept_workspaces()[_KEPT:])
         except OSError as error:
             self._failed(str(error))
         else:
