@@ -8,7 +8,7 @@ import pytest
 from hands import Hands, drag, ended, settle, until
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QScrollArea
 
 from napari_scribseg.core import Geometry, silent
 from napari_scribseg.io import read_labels
@@ -921,3 +921,14 @@ def test_a_line_of_a_job_is_shown_with_its_bar_and_never_beside_a_result(desk, q
     gate.set()
     until(lambda: not panel._progress.isVisible(), "the end of the bar")
     assert desk.status == "Done on z 2: background and class 1"
+
+
+def test_the_form_of_every_engine_fits_into_the_dock(desk):
+    area = desk.widget.findChild(QScrollArea)
+    engines = desk.widget.engines
+    engines._fold.setChecked(True)
+    for number in range(engines._engine.count()):
+        engines._engine.setCurrentIndex(number)
+        settle()
+        needed = area.widget().minimumSizeHint().width()
+        assert needed <= area.viewport().width(), engines.engine

@@ -18,6 +18,7 @@ __all__ = ["EngineForm"]
 _LARGEST_INT = 2**31 - 1  # of a spin box
 _LARGEST = 1e15
 _MOST_DECIMALS = 15
+_WIDTH = 90  # pixels
 
 
 class EngineForm(QWidget):
@@ -89,6 +90,8 @@ class _Row:
             inner.margins = (0, 0, 0, 0)
             self.widget = inner
             self.auto.changed.connect(self._enable)
+        if not isinstance(self.field, CheckBox):  # the dock has no room for the longest number of a range
+            self.field.native.setMinimumWidth(_WIDTH)
         self.widget.tooltip = self.field.tooltip = parameter.doc
         self.value = value
 

@@ -9,8 +9,10 @@ from napari_scribseg.core import ClassTable
 from napari_scribseg.widgets.colors import class_colormap, warm_up_colors
 from napari_scribseg.widgets.dispatch import Dispatcher
 
-__all__ = ["find_device", "warm_up"]
+__all__ = ["PREPARING", "READY", "find_device", "warm_up"]
 
+PREPARING = "Preparing the engine for this computer; the very first answer may take some seconds longer"
+READY = "The engine is ready"
 _PATIENCE_MS = 700
 
 
@@ -32,12 +34,12 @@ def warm_up(dispatcher: Dispatcher, say: Callable[[str], object]) -> None:
     def finished(_result: object) -> None:
         progress["done"] = True
         if progress["told"]:
-            say("The engine is ready")
+            say(READY)
 
     def tell() -> None:
         if not progress["done"]:
             progress["told"] = True
-            say("Preparing the engine for this computer; the very first answer may take some seconds longer")
+            say(PREPARING)
 
     dispatcher.later(_PATIENCE_MS, tell)
     colormap = class_colormap(ClassTable.from_ids([1], background=255))

@@ -24,7 +24,7 @@ from napari_scribseg.widgets.engine_panel import EnginePanel
 from napari_scribseg.widgets.image_panel import ImagePanel
 from napari_scribseg.widgets.keys import KEYS
 from napari_scribseg.widgets.opening import DEFAULT_BACKGROUND, Request, open_annotation, resume_annotation
-from napari_scribseg.widgets.preparing import find_device, warm_up
+from napari_scribseg.widgets.preparing import PREPARING, READY, find_device, warm_up
 from napari_scribseg.widgets.present import Line
 from napari_scribseg.widgets.saving import Saver, ask_copy, ask_session_path, autosaves
 from napari_scribseg.widgets.slice_panel import SlicePanel
@@ -67,7 +67,7 @@ class SegmentationWidget(Docked):
         self._connect()
         self.classes.show_classes(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND))
         find_device(self.dispatcher, self.engines.show_device)
-        warm_up(self.dispatcher, self.say)
+        warm_up(self.dispatcher, self._on_warm)
         self._on_image(self.images.image)
 
     # beginning --------------------------------------------------------------------------------------------------------
@@ -187,6 +187,11 @@ class SegmentationWidget(Docked):
         if front is None:
             return
         front.set_engine(engine, self.engines.mode, self.engines.device, self.engines.overlap)
+
+    def _on_warm(self, text: str) -> None:
+        """Tell that the engine is prepared, or that it is ready where nothing else was told since."""
+        if text != READY or PREPARING in self.status.line.text():
+            self.say(text)
 
     def _on_network(self) -> None:
         """Let the network segment the slice in sight, on new layers where nothing was begun."""
