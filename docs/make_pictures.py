@@ -138,41 +138,22 @@ def classes(*named):
 
 
 def mr_volume(folder, theme):
-    """A real MR volume: first strokes, result, overlay, another orientation."""
+    """The MR sample as the first steps have it: opened, begun with its own strokes, and how sure the answer is."""
     studio = Studio(folder, theme)
-    loaded = read_volume(Path(nibabel.testing.data_path) / "example4d.nii.gz")
-    studio.viewer.add_image(
-        np.asarray(loaded.array[0]),
-        name="example4d",
-        scale=loaded.geometry.spacing[1:],
-        units=("mm",) * 3,
-        axis_labels=("z", "y", "x"),
-        contrast_limits=(0, 600),
-    )
+    studio.viewer.open_sample("napari-scribseg", "mr-head")
     studio.viewer.dims.set_current_step(0, 14)
-    studio.viewer.layers[0].axis_labels = ("z", "y", "x")
     studio.open_widget()
     suffix = "" if theme == "dark" else f"-{theme}"
     if not suffix:
         studio.shoot("window-opened")
-    studio.begin(classes("brain", "ventricles"))
-    head(studio)
+    studio.widget.images.start.click()
+    studio.viewer.reset_view()
+    studio.answered()
     studio.shoot(f"window-result{suffix}")
     if not suffix:
         studio.widget.slices._overlay.setCurrentIndex(2)
         studio.shoot("window-uncertainty")
     studio.close()
-
-
-def head(studio):
-    """Strokes on the head: what surrounds it, the brain, the ventricles."""
-    studio.stroke(255, [(6, 10), (90, 14)], 2)
-    studio.stroke(255, [(8, 116), (88, 118)], 2)
-    studio.stroke(1, [(22, 46), (45, 40), (70, 50), (78, 62)], 2)
-    studio.stroke(1, [(22, 82), (45, 88), (70, 78)], 2)
-    studio.stroke(2, [(30, 54), (35, 58)], 1)
-    studio.stroke(2, [(30, 73), (35, 69)], 1)
-    studio.stroke(2, [(54, 65), (59, 60), (61, 57)], 1)
 
 
 def photograph(folder):
