@@ -23,6 +23,7 @@ from skimage import data
 
 from napari_scribseg.core import ClassTable, LabelClass
 from napari_scribseg.io import read_volume
+from napari_scribseg.widgets.preparing import PREPARING
 from napari_scribseg.widgets.segmentation import SegmentationWidget
 
 LARGEST = 250_000  # bytes of a picture, above which its colours are made fewer
@@ -56,6 +57,8 @@ class Studio:
         self.widget = SegmentationWidget(self.viewer)
         self.viewer.window.add_dock_widget(self.widget, name="Scribble segmentation")
         wait(1.5)
+        while PREPARING in self.widget.status.line.text():
+            wait(0.5)
 
     def begin(self, classes):
         """Press the button, and give the classes names."""
