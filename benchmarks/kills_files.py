@@ -30,7 +30,8 @@ import numpy as np
 
 from napari_scribseg.batch import read_table, run_batch
 from napari_scribseg.cli import segment
-from napari_scribseg.io import read_labels
+from napari_scribseg.core import ClassTable, LabelClass
+from napari_scribseg.io import read_labels, write_labels
 
 SHAPE = (48, 48, 3)  # x, y, z
 NAMES = {3: "liver", 5: "spleen"}
@@ -144,12 +145,18 @@ def kill_segment(folder: Path, kills: int, chance: random.Random) -> Counter[str
     for identity in NAMES:
         load(work(identity, out / "first.nii.gz"), folder)
         whole_run = finish(work(identity, out / "first.nii.gz"), out)
-        expected[identity] = read_labels(out / "first.nii.gz").array
+        first = read_labels(out / "first.nii.gz")
+        expected[identity], grid = first.array, first.geometry
     for number in range(kills):
         kind = number // 2 % len(EXTENSIONS)
         path = out / f"labels{kind}{EXTENSIONS[kind]}"
         identity = 3 if number % 2 else 5
-        had = path.exists()
+        had = chance.random() < 0.8
+        for left in out.glob(f"labels{kind}*"):
+            left.unlink()
+        if had:  # the other result, with its name
+            other = next(i for i in NAMES if i != identity)
+            write_labels(path, expected[other], grid, ClassTable((LabelClass(other, NAMES[other], (1, 0, 0, 1)),)))
         counts["killed at work" if kill(work(identity, path), out, whole_run, chance) else "ended before the kill"] += 1
         counts["kills that left temporary files"] += bool(temporaries(out))
         for left in out.iterdir():
@@ -162,9 +169,6 @@ def kill_segment(folder: Path, kills: int, chance: random.Random) -> Counter[str
         found = [i for i, array in expected.items() if np.array_equal(labels.array, array)]
         counts["HALF" if not found else "new" if found == [identity] else "old"] += 1
         counts["LOST"] += any(i not in labels.classes or labels.classes[i].name != NAMES[i] for i in found)
-        if number % 20 == 19:
-            for left in out.glob("labels*"):
-                left.unlink()
     return counts
 
 
