@@ -85,10 +85,11 @@ class Lru:
             return
         self._held[key] = value, size
         self.nbytes += size
-        for other in [other for other in self._held if other[1] != key[1]]:
-            if self.nbytes <= self.limit:
+        while self.nbytes > self.limit:
+            oldest = next((other for other in self._held if other[1] != key[1]), None)
+            if oldest is None:
                 break
-            self.drop(other)
+            self.drop(oldest)
 
     def drop(self, key: tuple[Hashable, ...]) -> None:
         """Forget one value, if it is there."""
