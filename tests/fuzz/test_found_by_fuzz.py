@@ -97,11 +97,11 @@ def test_a_small_dicom_asked_for_gigabytes(refused, tmp_path):
 
 
 def test_ten_thousand_segments_are_merged_at_once(child, tmp_path):
-    head = ["NRRD0004", "type: uint16", "dimension: 4", "sizes: 2 64 64 64", "kinds: list domain domain domain"]
+    head = ["NRRD0004", "type: uint16", "dimension: 4", "sizes: 2 128 128 128", "kinds: list domain domain domain"]
     head += ["endian: little", "encoding: raw"]
     for n in range(10_000):
         head += [f"Segment{n}_{key}:={value}" for key, value in (("Layer", n % 2), ("LabelValue", 1 + n // 2))]
-    voxels = np.ones((64, 64, 64, 2), np.uint16)
+    voxels = np.ones((128, 128, 128, 2), np.uint16)
     (tmp_path / "i.seg.nrrd").write_bytes("\n".join([*head, "Segment0_Name:=s", "", ""]).encode() + voxels.tobytes())
     assert child.read("segmentation", tmp_path / "i.seg.nrrd").kind == "data"
 
