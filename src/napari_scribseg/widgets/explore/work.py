@@ -51,6 +51,10 @@ class Work:
         """The workspace in front."""
         return self._of().workspace
 
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Tell the user."""
+        self.view.say(text, error=error)
+
     def tell_state(self) -> None:
         """Renew the buttons."""
         self._of().tell_state()
