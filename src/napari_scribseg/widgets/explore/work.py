@@ -73,10 +73,6 @@ class Work:
 
     # images -----------------------------------------------------------------------------------------------------------
 
-    def say(self, text: str, *, error: bool = False) -> None:
-        """Tell in the status line."""
-        self.view.say(text, error=error)
-
     @told
     def add_layer(self, source: Source | None) -> None:
         """Add an image layer: one image, or the slices of a volume or stack."""
