@@ -171,7 +171,7 @@ class History:
         What was undone is forgotten, even if nothing changed: an undone entry may continue the one that stood last. Of
         an ``answer`` that came by itself after an undo, the undone strokes are kept, to be answered anew when redone.
         """
-        if step not in self._done or not self._commutes(step, changes):
+        if self._place(step) < 0 or not self._commutes(step, changes):
             step = self.begin([])
         self.version += 1
         step.changes.extend(changes)
@@ -183,6 +183,10 @@ class History:
             self._attach(step)
         self._trim()
         return step
+
+    def _place(self, step: Step) -> int:
+        """Where a step stands among those done, looked for from the newest on; -1 where it does not."""
+        return next((i for i in range(len(self._done) - 1, -1, -1) if self._done[i] is step), -1)
 
     def _push(self, step: Step) -> None:
         self._done.append(step)
@@ -219,7 +223,7 @@ class History:
 
     def _attach(self, step: Step) -> None:
         """Give all of a step that nothing is seen of to the one below it: there is nothing to undo in it."""
-        below = next((s for s in reversed(self._done[: self._done.index(step)]) if s.changes), None)
+        below = next((s for s in reversed(self._done[: self._place(step)]) if s.changes), None)
         if below is not None:
             below.changes.extend(step.changes)
             below.entries.extend(step.entries)
@@ -229,14 +233,15 @@ class History:
 
     def _commutes(self, step: Step, changes: list[Change]) -> bool:
         """Whether the steps above ``step`` touch none of the voxels of ``changes``."""
-        above = self._done[self._done.index(step) + 1 :]
+        above = self._done[self._place(step) + 1 :]
         planes = {plane for later in above for plane in later.planes()}
         return all(c.plane.crossing(plane) is None for c in changes for plane in planes)
 
     def discard(self, step: Step) -> None:
         """Take out a step that came to nothing."""
-        if not step.changes and step in self._done:
-            self._pop(self._done.index(step))
+        place = self._place(step)
+        if not step.changes and place >= 0:
+            self._pop(place)
 
     def undo(self) -> Step | None:
         """The newest step, moved to those undone."""
