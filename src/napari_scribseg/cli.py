@@ -306,6 +306,15 @@ def _show_warning(message: Warning | str, category: type[Warning], *_where: Any,
         typer.echo(f"scribseg: {message}", err=True)
 
 
+def _flush() -> None:
+    """Write out what is printed; on a full disk, nothing more is tried when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
 def main() -> None:
     """Run the command; exit status 2 for bad input, 1 for a failure, 130 when interrupted."""
     from napari_scribseg.core import InputError
@@ -317,7 +326,10 @@ def main() -> None:
         with warnings.catch_warnings(), _no_interrupt_lost():
             if not debug:
                 warnings.showwarning = _show_warning
-            app(standalone_mode=True)
+            try:
+                app(standalone_mode=True)
+            finally:
+                _flush()
     except InputError as error:
         if debug:
             raise

@@ -225,7 +225,7 @@ KILLED = """
 
     def killed(self, job, those):
         if len(self.finished) == 3 and where == "in a line":
-            text = rows._text([rows.astuple(row) for row in those])
+            text = rows.csv_text([rows.astuple(row) for row in those])
             with self._rows.open("a") as file:
                 file.write(text[: len(text) // 2 + 5])
             os.kill(os.getpid(), signal.SIGKILL)

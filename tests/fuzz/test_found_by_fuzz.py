@@ -184,3 +184,13 @@ def test_a_large_tiff_of_one_strip_is_told_before_memory_is_taken(refused, tmp_p
     refused(
         "i.tif", content[: width + 8] + struct.pack("<I", 60000) + content[width + 12 :], "TIFF", "can at most hold"
     )
+
+
+def test_a_pack_whose_parts_are_compressed_with_a_dictionary_of_any_size(refused):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("index.json", json.dumps({"format": "napari-scribseg training pack 1", "items": []}))
+    changed = bytearray(content.getvalue())
+    place = changed.index(struct.pack("<HB", 5, 0x5D)) + 3  # properties of LZMA: their size, lc/lp/pb, the dictionary
+    changed[place : place + 4] = struct.pack("<I", 0xFFFFFFFF)
+    refused("a.pack", bytes(changed), "train pack", "is compressed")

@@ -197,6 +197,8 @@ def _arrays(path: Path, keys: tuple[str, ...]) -> list[NDArray[Any]]:
 
 def _check_member(path: Path, file: zipfile.ZipFile, key: str) -> None:
     info = file.getinfo(key)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(f"{path.name}: {key} is compressed in a way that NumPy does not write; pack it anew")
     with file.open(info) as member:
         version = np.lib.format.read_magic(member)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

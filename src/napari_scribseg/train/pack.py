@@ -159,14 +159,20 @@ class Pack:
 
 
 def _decode(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    if file.getinfo(name).file_size > _MAX_ITEM:
-        raise InputError(
-            f"{file.filename}: {name} has {file.getinfo(name).file_size} bytes; at most {_MAX_ITEM} expected"
-        )
-    with Picture.open(io.BytesIO(file.read(name)), formats=("PNG", "JPEG")) as picture:
+    with Picture.open(io.BytesIO(_member(file, name)), formats=("PNG", "JPEG")) as picture:
         if max(picture.size) > _MAX_SIDE:
             raise InputError(f"{file.filename}: {name} measures {picture.size}; at most {_MAX_SIDE} pixels expected")
         return np.array(picture)
+
+
+def _member(file: zipfile.ZipFile, name: str) -> bytes:
+    """What a packed file holds under a name; other methods than the one it is written with may ask for any memory."""
+    info = file.getinfo(name)
+    if info.file_size > _MAX_ITEM:
+        raise InputError(f"{file.filename}: {name} has {info.file_size} bytes; at most {_MAX_ITEM} expected")
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise InputError(f"{file.filename}: {name} is compressed; pack the data again")
+    return file.read(name)
 
 
 def read_pack(path: str | Path) -> Pack:
@@ -182,9 +188,7 @@ def read_pack(path: str | Path) -> Pack:
         raise InputError(f"{path}: there is no such file; one written by `scribseg train pack` is expected")
     try:
         with zipfile.ZipFile(path) as file:
-            if file.getinfo("index.json").file_size > _MAX_ITEM:
-                raise InputError(f"{path.name}: its index is larger than {_MAX_ITEM} bytes")
-            index = json.loads(file.read("index.json"))
+            index = json.loads(_member(file, "index.json"))
             if index["format"] != _FORMAT:
                 raise InputError(f"{path.name} is {str(index['format'])[:60]!r}; {_FORMAT!r} is expected")
             items = tuple(Item(**entry) for entry in index["items"])
