@@ -186,11 +186,15 @@ def test_a_large_tiff_of_one_strip_is_told_before_memory_is_taken(refused, tmp_p
     )
 
 
-def test_a_pack_whose_parts_are_compressed_with_a_dictionary_of_any_size(refused):
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_STORED])
+def test_a_pack_whose_parts_ask_for_any_memory(refused, method):
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_LZMA) as file:
+    with zipfile.ZipFile(content, "w", method) as file:
         file.writestr("index.json", json.dumps({"format": "napari-scribseg training pack 1", "items": []}))
     changed = bytearray(content.getvalue())
-    place = changed.index(struct.pack("<HB", 5, 0x5D)) + 3  # properties of LZMA: their size, lc/lp/pb, the dictionary
-    changed[place : place + 4] = struct.pack("<I", 0xFFFFFFFF)
-    refused("a.pack", bytes(changed), "train pack", "is compressed")
+    if method == zipfile.ZIP_LZMA:
+        place = changed.index(struct.pack("<HB", 5, 0x5D)) + 3  # properties: their size, a byte, the dictionary
+    else:
+        place = changed.index(b"PK\x01\x02") + 20  # the compressed size in the directory
+    changed[place : place + 4] = struct.pack("<I", 0xFFFFFFF0)
+    refused("a.pack", bytes(changed), "train pack", "is compressed, or its size is damaged")

@@ -166,12 +166,12 @@ def _decode(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 
 def _member(file: zipfile.ZipFile, name: str) -> bytes:
-    """What a packed file holds under a name; other methods than the one it is written with may ask for any memory."""
+    """What a packed file holds under a name; zipfile takes whatever memory a compressed size asks for."""
     info = file.getinfo(name)
     if info.file_size > _MAX_ITEM:
         raise InputError(f"{file.filename}: {name} has {info.file_size} bytes; at most {_MAX_ITEM} expected")
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise InputError(f"{file.filename}: {name} is compressed; pack the data again")
+    if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
+        raise InputError(f"{file.filename}: {name} is compressed, or its size is damaged; pack the data again")
     return file.read(name)
 
 
