@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from napari_scribseg.core import InputError
 
-__all__ = ["as_mask", "distance_field", "require_same_shape"]
+__all__ = ["as_mask", "distance_field", "one_part", "require_same_shape"]
 
 
 def as_mask(label: ArrayLike, name: str = "label") -> NDArray[np.bool_]:
@@ -60,3 +60,13 @@ def distance_field(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     right = nearest[1] - np.arange(padded.shape[1], dtype=np.int32)
     field: NDArray[np.float64] = np.sqrt((down * down + right * right)[1:-1, 1:-1], dtype=np.float64)
     return field
+
+
+def one_part(mask: NDArray[np.bool_], seed: np.random.Generator, power: float = 1.0) -> NDArray[np.bool_]:
+    """A connected part (four neighbours) of a mask, (H, W), drawn by its area to a power; a single one as it is."""
+    parts, number = ndimage.label(mask)
+    if number < 2:
+        return mask
+    weights = np.bincount(parts.reshape(-1))[1:] ** power
+    chosen: NDArray[np.bool_] = parts == 1 + seed.choice(number, p=weights / weights.sum())
+    return chosen

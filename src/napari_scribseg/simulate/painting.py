@@ -15,7 +15,7 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from napari_scribseg.simulate.human_error import half_pixels, shake
-from napari_scribseg.simulate.masks import distance_field
+from napari_scribseg.simulate.masks import distance_field, one_part
 from napari_scribseg.simulate.strokes import paint, simulate_scribble
 
 __all__ = ["Hand", "contour_line", "hatches", "paint_object", "paint_surroundings", "zigzag"]
@@ -147,7 +147,7 @@ def zigzag(mask: Mask, spacing: float, rng: np.random.Generator, *, connected: b
     list of ndarray of shape (L, 2), float64
         Row and column of the points of each line.
     """
-    at = np.argwhere(_one_part(mask, rng)).astype(np.float64)
+    at = np.argwhere(one_part(mask, rng)).astype(np.float64)
     angle = rng.uniform(0, np.pi)
     if len(at) > 2 and rng.random() < 0.6:  # across the long axis
         values, vectors = np.linalg.eigh(np.cov(at.T))
@@ -223,16 +223,6 @@ def hatches(shape: tuple[int, ...], rng: np.random.Generator) -> list[Points]:
         bow = rng.normal(0, 0.1) * length * (1 - np.linspace(-1, 1, len(line)) ** 2)
         lines.append(line + bow[:, None] * across)
     return lines
-
-
-def _one_part(mask: Mask, rng: np.random.Generator) -> Mask:
-    """A connected part of a mask, larger ones more often."""
-    parts, number = ndimage.label(mask)
-    if number < 2:
-        return mask
-    areas = np.bincount(parts.reshape(-1))[1:]
-    chosen: Mask = parts == 1 + rng.choice(number, p=areas / areas.sum())
-    return chosen
 
 
 def _part(line: Points, rng: np.random.Generator, least: float) -> Points:

@@ -203,7 +203,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
     def _view_of(self, target: NDArray[np.bool_], rng: np.random.Generator) -> View:
         """A view of an object; of a thin one often one that is as near as its width needs."""
         options, box = self.options, box_of(target)
-        width = typical_width(target)
+        width = typical_width(target[_around(box[0], box[2]), _around(box[1], box[3])])
         if options.geometry.scale is None and width < _THIN * max(box[2:]) and rng.random() < options.thin:
             side = options.size * width / float(np.exp(rng.uniform(*np.log(_WIDTHS))))
             rows, columns = np.nonzero(target)
@@ -235,6 +235,11 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         extent = float(np.exp(rng.uniform(np.log(0.15), 0)) * max(shape))
         row, column = rng.uniform(0, shape[0]), rng.uniform(0, shape[1])
         return row - extent / 4, column - extent / 4, extent / 2, extent / 2
+
+
+def _around(first: float, length: float) -> slice:
+    """The pixels of a side of a box, and one more on both ends."""
+    return slice(max(int(first) - 1, 0), int(first + length) + 1)
 
 
 def loader(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from napari_scribseg.simulate.masks import one_part
 from napari_scribseg.train.pack import Item
 from napari_scribseg.train.superpixels import felzenszwalb_regions
 
@@ -42,10 +42,7 @@ def choose_object(
         return np.isin(labels, objects)
     mask: NDArray[np.bool_] = labels == rng.choice(objects)
     if not item.instances and rng.random() < 0.6:
-        parts, n_parts = ndimage.label(mask)
-        if n_parts > 1:
-            areas = np.bincount(parts.reshape(-1))[1:]
-            mask = parts == 1 + rng.choice(n_parts, p=np.sqrt(areas) / np.sqrt(areas).sum())
+        return one_part(mask, rng, power=0.5)
     return mask
 
 
@@ -95,12 +92,7 @@ def choose_region(
     if not fit.size:
         return None
     mask: NDArray[np.bool_] = labels == rng.choice(fit)
-    if parts and rng.random() < 0.5:
-        found, n_found = ndimage.label(mask)
-        if n_found > 1:
-            areas = np.bincount(found.reshape(-1))[1:]
-            mask = found == 1 + rng.choice(n_found, p=areas / areas.sum())
-    return mask
+    return one_part(mask, rng) if parts and rng.random() < 0.5 else mask
 
 
 def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
