@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from skimage.transform import resize
 
+from napari_scribseg.bench.papers.findings import levels_of
+from napari_scribseg.bench.papers.sloppiness import SloppyPlan, measure
 from napari_scribseg.datasets import Case, DataSet, open_data_set, semantic, slices
-from napari_scribseg.study.findings import levels_of
-from napari_scribseg.study.sloppiness import SloppyPlan, measure
 
 _SMALLEST = 0.04  # of the image; what is smaller has too few cells, and is left out
 

@@ -19,9 +19,9 @@ import typer
 
 from napari_scribseg.batch.command import batch
 from napari_scribseg.bench.command import bench
+from napari_scribseg.bench.papers.command import study
 from napari_scribseg.explore.command import app as explore
 from napari_scribseg.options import AllowOutside, Device, Overwrite
-from napari_scribseg.study.command import study
 from napari_scribseg.train.command import app as train
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from napari_scribseg.bench.papers import parts
+from napari_scribseg.bench.papers.command import study
+from napari_scribseg.bench.papers.sloppiness import SloppyPlan, agreement, measure
 from napari_scribseg.bench.rows import RowFile
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import open_data_set
-from napari_scribseg.study import parts
-from napari_scribseg.study.command import study
-from napari_scribseg.study.sloppiness import SloppyPlan, agreement, measure
 
 QUICK = "coarse-to-fine:samples=8,epochs=1,width=8,repeats=1"
 

@@ -8,14 +8,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from napari_scribseg.bench.papers.findings import Cell, Difference, Level, cells_of, differences_of, levels_of
+from napari_scribseg.bench.papers.parts import Part
+from napari_scribseg.bench.papers.sloppiness import Sloppiness
 from napari_scribseg.bench.rows import Row
 from napari_scribseg.bench.statistics import Interval
 from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import replacing
 from napari_scribseg.io.sheets import csv_text, markdown_row
-from napari_scribseg.study.findings import Cell, Difference, Level, cells_of, differences_of, levels_of
-from napari_scribseg.study.parts import Part
-from napari_scribseg.study.sloppiness import Sloppiness
 
 __all__ = ["write_study"]
 
@@ -145,7 +145,7 @@ def _figure(path: Path, lines: list[str], values: Any, about: Any) -> list[Path]
     """Draw a part's figure, if it has one and matplotlib is there; the page shows it."""
     if not find_spec("matplotlib") or (isinstance(about, Part) and not about.axis):
         return []
-    from napari_scribseg.study.figures import draw_axis, draw_levels
+    from napari_scribseg.bench.papers.figures import draw_axis, draw_levels
 
     if isinstance(about, Part):
         draw_axis(path, about, values)

@@ -15,9 +15,9 @@ import typer
 from napari_scribseg.options import Device
 
 if TYPE_CHECKING:
+    from napari_scribseg.bench.papers.sloppiness import Sloppiness
     from napari_scribseg.bench.rows import Row
     from napari_scribseg.datasets import DataSet
-    from napari_scribseg.study.sloppiness import Sloppiness
 
 __all__ = ["study"]
 
@@ -56,8 +56,8 @@ def study(
     quick: Annotated[bool, typer.Option("--quick", help="A look: two cases, one slice of a volume.")] = False,
 ) -> None:
     """Redo what the papers on networks fitted to one image measured, with their numbers beside ours."""
-    from napari_scribseg.study.parts import PARTS, SLOPPY_METHODS, all_methods
-    from napari_scribseg.study.report import write_study
+    from napari_scribseg.bench.papers.parts import PARTS, SLOPPY_METHODS, all_methods
+    from napari_scribseg.bench.papers.report import write_study
 
     if quick:
         cases, slices = cases or 2, slices or 1
@@ -163,9 +163,9 @@ def _outlined(
     sets: tuple[DataSet, ...], out: Path, cases: int | None, outlines: int, seed: int, device: Device
 ) -> list[Sloppiness]:
     from napari_scribseg.bench.command import show_progress
+    from napari_scribseg.bench.papers.parts import SLOPPY_METHODS
+    from napari_scribseg.bench.papers.sloppiness import SloppyPlan, measure
     from napari_scribseg.io.lock import locked
-    from napari_scribseg.study.parts import SLOPPY_METHODS
-    from napari_scribseg.study.sloppiness import SloppyPlan, measure
 
     plan = SloppyPlan(tuple(SLOPPY_METHODS.values()), sets, cases, outlines=outlines, seed=seed, device=device.value)
     out.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from napari_scribseg.bench.papers.parts import Part
+from napari_scribseg.bench.papers.sloppiness import Sloppiness
 from napari_scribseg.bench.rows import Row
 from napari_scribseg.bench.statistics import Interval, bootstrap_mean
-from napari_scribseg.study.parts import Part
-from napari_scribseg.study.sloppiness import Sloppiness
 
 __all__ = ["Cell", "Difference", "Level", "cells_of", "differences_of", "levels_of"]
 

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from napari_scribseg.bench.methods import parse_method
+from napari_scribseg.bench.papers.findings import cells_of, differences_of, levels_of
+from napari_scribseg.bench.papers.parts import PARTS, SLOPPY_METHODS, Claim, Part, all_methods
+from napari_scribseg.bench.papers.sloppiness import Sloppiness
 from napari_scribseg.bench.rows import Row
-from napari_scribseg.study.findings import cells_of, differences_of, levels_of
-from napari_scribseg.study.parts import PARTS, SLOPPY_METHODS, Claim, Part, all_methods
-from napari_scribseg.study.sloppiness import Sloppiness
 
 PART = Part(
     "t", "T", {("A", "c"): "a", ("B", "c"): "b"}, {("A", "c"): 0.5, ("P", "c"): 0.4}, (Claim("a wins", "a", "b"),)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_scribseg.bench.papers.findings import Cell, Level
+from napari_scribseg.bench.papers.parts import Part
 from napari_scribseg.io.atomic import replacing
-from napari_scribseg.study.findings import Cell, Level
-from napari_scribseg.study.parts import Part
 
 __all__ = ["draw_axis", "draw_levels"]
 
