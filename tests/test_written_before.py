@@ -204,8 +204,8 @@ def _table(path):
 
 
 def test_a_study_goes_on_where_it_was(copied):
+    from napari_scribseg.bench.papers.sloppiness import SloppyPlan, measure
     from napari_scribseg.datasets import DataSet
-    from napari_scribseg.study.sloppiness import SloppyPlan, measure
 
     def unread(case):
         raise AssertionError(f"{case} was measured before")
