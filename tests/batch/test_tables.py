@@ -51,7 +51,7 @@ def test_quoted_names_may_hold_the_separator(table):
         ("", "line 1: there is no column 'image'"),
         ("image;strokes\na;b\n", "line 1: there is no column 'scribbles' among image, strokes"),
         ("image,scribbles,image\na,b,c\n", "line 1: the column 'image' is there twice"),
-        ("image,scribbles,backgroud\na,b,1\n", "line 1: the column 'backgroud' is not known; is 'background' meant"),
+        ("image,scribbles,backgrnd\na,b,1\n", "line 1: the column 'backgrnd' is not known; is 'background' meant"),
         ("image,scribbles\n", "it has no row"),
         ("image,scribbles\na.nii,\n", "line 2: the cell 'scribbles' is empty"),
         ("image,scribbles\na.nii,b.nii\n\nc.nii\n", "line 4: the cell 'scribbles' is empty"),

@@ -425,7 +425,7 @@ def test_a_card_is_written_and_read(tmp_path):
     [
         ("{", "net.pt2.scribseg.json cannot be read as JSON; a model card is expected"),
         ("[1]", "holds no JSON object"),
-        ('{"chanels": 3}', "has the field 'chanels'; expected are channels"),
+        ('{"chanels": 3}', "has the field 'chanels'; expected are channels"),  # codespell:ignore chanels
         ('{"channels": "3"}', "the model card has channels = '3'; whole numbers expected"),
         ('{"channels": -1}', "channels = -1; 0 to 1024 expected"),
         ('{"head": "tanh"}', "head = 'tanh'; one of auto, sigmoid, softmax expected"),

@@ -160,7 +160,7 @@ def test_a_timm_model_with_weights_in_safetensors(timm):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("smal", "the backbone 'smal' is unknown"),
+        ("smal", "the backbone 'smal' is unknown"),  # codespell:ignore smal
         ("gone", "weights of the timm model 'gone' cannot be had: the hub does not answer$"),
         ("bare", "the timm model 'bare' has no weights on the Hugging Face hub"),
     ],
