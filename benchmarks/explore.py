@@ -6,7 +6,7 @@
 
 What the oracle can do is told in explore_oracle.py. IoU is the mean over the classes, the background among them, of all
 images together; what has no class yet counts as wrong. Compared are one click for each segment, those first that are
-worth most; boxes and lassos in the plane; metric learning on and off; corrections on and off; and the two ablations of
+worth most; boxes and lassos in the slice; metric learning on and off; corrections on and off; and the two ablations of
 the paper: perfect segments, and perfect labels (the best that the cut allows without corrections).
 """
 
@@ -223,10 +223,10 @@ def speed(arguments: argparse.Namespace) -> None:
 
 
 def growth(arguments: argparse.Namespace) -> None:
-    """Plane and learning by the number of segments, on made features."""
+    """SliceIndex and learning by the number of segments, on made features."""
+    from napari_scribseg.explore.embedding import fit_plane
     from napari_scribseg.explore.metric import learn_head, unit_rows
     from napari_scribseg.explore.placing import add_to_plane
-    from napari_scribseg.explore.plane import fit_plane
     from napari_scribseg.explore.uncertainty import uncertainty
 
     rng = np.random.default_rng(0)

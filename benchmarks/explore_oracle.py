@@ -3,10 +3,10 @@
 It works with the filter on what has no class yet, as a person does, and does what is worth most: pixels made right,
 each divided by the pixels of its class, because the mean IoU counts classes alike. It has
 
-- a box: a square around a segment (one of 400 drawn by chance) that holds its nearest neighbours in the plane; at least
+- a box: a square around a segment (one of 400 drawn by chance) that holds its nearest neighbours in the slice; at least
   nine tenths of them must be of one class, which all of them get, so that a tenth may be wrong;
 - a lasso: a connected group of segments of one class. A segment belongs to a group if at least three quarters of its
-  eight nearest neighbours in the plane are of its class, so that nobody threads a lasso between mixed ones;
+  eight nearest neighbours in the slice are of its class, so that nobody threads a lasso between mixed ones;
 - a click on one segment;
 - once all have a class, a click on a segment that has a wrong one, and corrections, charged as two actions: one stroke
   on the object, one off it. How much of what corrections promised they kept so far counts for what the next one is

@@ -25,9 +25,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from napari_scribseg.annotate import Inbox, Session, Volume, Worker
 from napari_scribseg.core import ClassTable, EngineInfo, Segmentation, silent
 from napari_scribseg.explore import Workspace
-from napari_scribseg.session import Inbox, Session, Volume, Worker
 
 SHAPE = (8, 64, 64)
 LONGEST = 3.0  # seconds of a child's life
@@ -75,8 +75,8 @@ def pictures() -> np.ndarray:
 def digest_of_session(session: Session) -> str:
     """What a user would miss."""
     made = hashlib.sha1(session.finished_labels().astype(np.uint16).tobytes())
-    for plane in session.painted_planes():
-        made.update(repr(plane).encode() + session.painted(plane).astype(np.uint16).tobytes())
+    for slice_index in session.painted_slices():
+        made.update(repr(slice_index).encode() + session.painted(slice_index).astype(np.uint16).tobytes())
     made.update(repr(sorted(session.accepted)).encode())
     return made.hexdigest()
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_scribseg import Session
+from napari_scribseg.annotate import Volume
 from napari_scribseg.numerics import warm_up
-from napari_scribseg.session import Volume
 
 MIB = 1 << 20
 
@@ -36,7 +36,7 @@ def peak() -> int:
 
 
 def ct() -> np.ndarray:
-    """Planes of 512 x 512 voxels: a bright disc that moves, and noise."""
+    """Slices of 512 x 512 voxels: a bright disc that moves, and noise."""
     rows, columns = np.mgrid[:512, :512]
     noise = np.random.default_rng(0).integers(-20, 20, (512, 512), dtype=np.int16)
     volume = np.empty((600, 512, 512), np.int16)
@@ -77,10 +77,10 @@ def from_dask(n_slices: int) -> dict[str, float]:
     def make(block_id: tuple[int, ...]) -> np.ndarray:
         return np.random.default_rng(block_id[0]).normal(0, 50, (1, 2048, 2048)).astype(np.float32)
 
-    planes = 20 * 10**9 // (2048 * 2048 * 4)
-    volume = da.map_blocks(make, chunks=((1,) * planes, (2048,), (2048,)), dtype=np.float32)
+    slices = 20 * 10**9 // (2048 * 2048 * 4)
+    volume = da.map_blocks(make, chunks=((1,) * slices, (2048,), (2048,)), dtype=np.float32)
     session = Session(Volume.from_array(volume))
-    for z in np.linspace(0, planes - 1, n_slices).astype(int):
+    for z in np.linspace(0, slices - 1, n_slices).astype(int):
         painted = np.zeros((2048, 2048), np.uint8)
         painted[500, 300:1700], painted[1500, 300:1700] = 1, 2
         session.draw(painted, int(z)).result()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_scribseg.annotate import Session, Volume
 from napari_scribseg.core import ClassTable, InputError
-from napari_scribseg.session import Session, Volume
 from napari_scribseg.simulate.robot import RobotUser
 
 WORSE = 0.01

@@ -79,15 +79,15 @@ def whole_image_step(repeats: int) -> tuple[tuple[float, float], tuple[float, fl
     """Times of one step of ``cnn`` on the whole image, and of one at the receptive fields of the strokes."""
     image, scribbles, _ = scene()
     engine = get_engine("cnn")
-    planes = engine.prepare(image, "cpu").planes
+    channels = engine.prepare(image, "cpu").channels
     samples = Samples.of(scribbles, 0.0, 0)
-    net = PixelNet(len(planes), LABELS, engine.width, engine.depth, engine.kernel, torch.Generator().manual_seed(0))
-    learner = PixelLearner(net, planes, samples)
+    net = PixelNet(len(channels), LABELS, engine.width, engine.depth, engine.kernel, torch.Generator().manual_seed(0))
+    learner = PixelLearner(net, channels, samples)
     targets = torch.from_numpy(scribbles.seeds.astype(np.int64))[None]
     optimizer = torch.optim.Adam(net.parameters(), lr=engine.rate, fused=True)
 
     def on_whole_image() -> torch.Tensor:
-        return by_graph(net, lambda: functional.cross_entropy(net(planes[None]), targets, ignore_index=-1))
+        return by_graph(net, lambda: functional.cross_entropy(net(channels[None]), targets, ignore_index=-1))
 
     def step(descend) -> None:
         descend()

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from napari_scribseg import Session
+from napari_scribseg.annotate import Volume
 from napari_scribseg.core import ClassTable
 from napari_scribseg.numerics import warm_up
-from napari_scribseg.session import Volume
 
 SHAPE = (12, 96, 96)
 MIB = 1 << 20

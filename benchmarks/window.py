@@ -71,8 +71,8 @@ def stroke(viewer, points):
 def main(size):
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:size, :size] / size
-    plane = 400 * (np.hypot(x - 0.5, y - 0.5) < 0.3) + 200 * (x > 0.5)
-    image = (plane + rng.normal(0, 40, (60, size, size))).astype(np.int16)
+    slice_index = 400 * (np.hypot(x - 0.5, y - 0.5) < 0.3) + 200 * (x > 0.5)
+    image = (slice_index + rng.normal(0, 40, (60, size, size))).astype(np.int16)
     viewer = napari.Viewer(show=False)
     viewer.window._qt_window.resize(1280, 800)
     viewer.window._qt_window.show()

@@ -23,8 +23,8 @@ from skimage import data
 
 from napari_scribseg.core import ClassTable, LabelClass
 from napari_scribseg.io import read_volume
-from napari_scribseg.widgets.preparing import PREPARING
-from napari_scribseg.widgets.segmentation import SegmentationWidget
+from napari_scribseg.widgets.segmentation.preparing import PREPARING
+from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 LARGEST = 250_000  # bytes of a picture, above which its colours are made fewer
 COLORS = 200

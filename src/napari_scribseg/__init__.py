@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_scribseg.annotate.session import Session as Session
     from napari_scribseg.core.classes import ClassTable as ClassTable
     from napari_scribseg.core.classes import LabelClass as LabelClass
     from napari_scribseg.core.engine import Segmentation as Segmentation
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from napari_scribseg.core.registry import get_engine as get_engine
     from napari_scribseg.core.scribbles import Scribbles as Scribbles
     from napari_scribseg.core.scribbles import Stroke as Stroke
-    from napari_scribseg.session.session import Session as Session
 
 _HOMES = {
     "Cancelled": "core.errors",

@@ -207,13 +207,13 @@ def _write_picture(
     import numpy as np
     from PIL import Image as Pillow
 
-    from napari_scribseg.headless import stroke_planes
+    from napari_scribseg.headless import stroke_slices
     from napari_scribseg.io.atomic import write_files
     from napari_scribseg.picture import montage
 
     strokes = np.asarray(painted)
-    planes = stroke_planes(strokes, axis)
-    chosen = [planes[i] for i in np.unique(np.linspace(0, len(planes) - 1, min(most, len(planes))).round().astype(int))]
+    slices = stroke_slices(strokes, axis)
+    chosen = [slices[i] for i in np.unique(np.linspace(0, len(slices) - 1, min(most, len(slices))).round().astype(int))]
     rows = [(np.asarray(volume.array[p.slicer]), strokes[p.slicer], labels[p.slicer]) for p in chosen]
     spacing = tuple(volume.geometry.spacing[a] for a in chosen[0].displayed)
     image = Pillow.fromarray(montage(rows, classes, spacing=(spacing[0], spacing[1])))
@@ -257,7 +257,7 @@ def _reports(what: str, start: float, why: threading.Timer) -> Iterator[Callable
                 why.cancel()
                 bar.update(task, completed=step.done, total=step.total)
                 for note in step.notes:
-                    log.debug("%s: %s", step.plane, note)
+                    log.debug("%s: %s", step.slice_index, note)
 
             yield move
         return
@@ -266,7 +266,7 @@ def _reports(what: str, start: float, why: threading.Timer) -> Iterator[Callable
     def tell(step: SliceDone) -> None:
         why.cancel()
         for note in step.notes:
-            log.debug("%s: %s", step.plane, note)
+            log.debug("%s: %s", step.slice_index, note)
         now = time.perf_counter()
         if step.done == step.total or now - last[0] >= 10:
             last[0] = now

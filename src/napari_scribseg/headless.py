@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.annotate.rules import suffice
+from napari_scribseg.annotate.session import Session
+from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.core.geometry import same_grid
 from napari_scribseg.core.registry import engine_class, get_engine
 from napari_scribseg.io import LoadedVolume, read_labels, read_volume
-from napari_scribseg.session.rules import suffice
-from napari_scribseg.session.session import Session
-from napari_scribseg.session.volume import Plane, Volume
 
 __all__ = [
     "SliceDone",
@@ -27,15 +27,15 @@ __all__ = [
     "parse_parameters",
     "segment_strokes",
     "segment_volume",
-    "stroke_planes",
+    "stroke_slices",
 ]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SliceDone:
-    """One slice was segmented: its plane, how many of how many are done, and what the engine chose."""
+    """One slice was segmented: its slice, how many of how many are done, and what the engine chose."""
 
-    plane: Plane
+    slice_index: SliceIndex
     done: int
     total: int
     notes: tuple[str, ...]
@@ -98,7 +98,7 @@ def _parse(name: str, text: str, kind: Any) -> Any:
     raise InputError(f"the parameter {name} is {text!r}; {readable} is expected")
 
 
-def stroke_planes(painted: NDArray[np.integer[Any]], axis: int | None = None) -> list[Plane]:
+def stroke_slices(painted: NDArray[np.integer[Any]], axis: int | None = None) -> list[SliceIndex]:
     """The slices that hold strokes, across ``axis``.
 
     Parameters
@@ -119,14 +119,14 @@ def stroke_planes(painted: NDArray[np.integer[Any]], axis: int | None = None) ->
     if ndim == 2:
         if axis is not None:
             raise InputError(f"axis {axis} was asked for; a 2D image has one slice only, leave the axis out")
-        return [Plane((0, 1))] if painted.any() else []
+        return [SliceIndex((0, 1))] if painted.any() else []
     first = ndim - 3
     chosen = first if axis is None else axis
     if not first <= chosen < ndim:
         raise InputError(f"axis {axis} was asked for; {first} to {ndim - 1} are expected for {ndim} axes")
     displayed = tuple(a for a in range(first, ndim) if a != chosen)
     where = np.argwhere(painted.any(axis=displayed))
-    return [Plane((displayed[0], displayed[1]), tuple(int(i) for i in index)) for index in where]
+    return [SliceIndex((displayed[0], displayed[1]), tuple(int(i) for i in index)) for index in where]
 
 
 def segment_strokes(
@@ -171,22 +171,22 @@ def segment_strokes(
     volume = Volume.from_array(image.array, image.geometry, channels=image.channels)
     if painted.shape != volume.shape:
         raise InputError(f"the scribbles have shape {painted.shape}; the image has shape {volume.shape}")
-    planes = stroke_planes(painted, axis)
-    if not planes:
+    slices = stroke_slices(painted, axis)
+    if not slices:
         raise InputError("the scribbles hold no stroke; paint at least one stroke for each of two classes on a slice")
     table = (classes or ClassTable()).with_ids(int(i) for i in np.unique(painted))
-    drawn = {p: np.setdiff1d(painted[p.slicer], [0]).tolist() for p in planes}
+    drawn = {p: np.setdiff1d(painted[p.slicer], [0]).tolist() for p in slices}
     lonely = [p for p, ids in drawn.items() if len(ids) == 1 and not suffice(ids, engine.info, table.background)]
     if lonely:
         raise InputError(
-            f"{len(lonely)} of {len(planes)} slices hold strokes of one class only (first {volume.where(lonely[0])}); "
+            f"{len(lonely)} of {len(slices)} slices hold strokes of one class only (first {volume.where(lonely[0])}); "
             "at least two classes are expected on every slice with strokes"
         )
     with contextlib.closing(Session(volume, engine, classes=table, device=device)) as session:
-        for done, plane in enumerate(planes, start=1):
-            update = session.draw(painted[plane.slicer], plane).result()
+        for done, slice_index in enumerate(slices, start=1):
+            update = session.draw(painted[slice_index.slicer], slice_index).result()
             if progress is not None:
-                progress(SliceDone(plane, done, len(planes), tuple(update.notes)))
+                progress(SliceDone(slice_index, done, len(slices), tuple(update.notes)))
         return session.labels
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from brs_networks import SHAPE, Levels, disc_network, discs, levels_picture
 
+from napari_scribseg.annotate.cache import size_of
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, minimise, write_card
 from napari_scribseg.nets import save_model
-from napari_scribseg.session.cache import size_of
 from napari_scribseg.testing import check_engine
 
 pytestmark = pytest.mark.usefixtures("unhurried")

@@ -8,10 +8,10 @@ import torch
 from brs_networks import SHAPE, Levels, disc_network, discs, levels_picture
 from torch import nn
 
+from napari_scribseg.annotate import Session, Volume
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, write_card
 from napari_scribseg.nets import save_model
-from napari_scribseg.session import Session, Volume
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 

@@ -79,7 +79,7 @@ def opened(network, card=PLAIN):
 
 def seen(network, image):
     """What the network is given for an image."""
-    return network.input(network.planes(image), network.grid(image.shape, image.spacing))
+    return network.input(network.channels(image), network.grid(image.shape, image.spacing))
 
 
 def check_levels(engine):

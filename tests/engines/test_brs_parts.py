@@ -16,7 +16,7 @@ from napari_scribseg.engines.brs.minimise import Budget, minimise
 from napari_scribseg.engines.brs.pipeline import BRSState, segment
 from napari_scribseg.engines.brs.probing import complete
 from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig
-from napari_scribseg.nets.opinions import Grid
+from napari_scribseg.prompting.predictions import Grid
 from napari_scribseg.testing import two_discs
 
 
@@ -143,8 +143,8 @@ def test_a_network_of_the_papers_kind_is_asked_with_its_maps():
     net = complete(Loaded(Nearer().requires_grad_(False), ModelCard(prompt="distance", channels=1)), "net", "cpu")
     image, scribbles, _ = two_discs()
     one = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds), 2)
-    planes = net.planes(image)
-    state = BRSState(net, net.input(planes, image.shape), None, (), Grid((1.0, 1.0), image.shape))
+    channels = net.channels(image)
+    state = BRSState(net, net.input(channels, image.shape), None, (), Grid((1.0, 1.0), image.shape))
     made = segment(BRS(), one, state, silent)
     maps = interaction_maps(one.seeds)
     assert np.array_equal(made.labels[one.seeds < 0], (maps[0] > maps[1])[one.seeds < 0].astype(int))
@@ -226,7 +226,7 @@ def test_networks_trained_with_maps_are_changed_more_carefully(monkeypatch):
         net = complete(
             Loaded(nn.Conv2d(3, 1, 1).requires_grad_(False), ModelCard(prompt=prompt, channels=channels)), "net", "cpu"
         )
-        x = net.input(net.planes(image), image.shape)
+        x = net.input(net.channels(image), image.shape)
         own = net.raw(x, exact=True) if prompt == "none" else None
         segment(BRS(evaluations=2), one, BRSState(net, x, own, (), Grid((1.0, 1.0), image.shape)), silent)
     assert asked == [0.01, 0.1]

@@ -9,14 +9,14 @@ from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, runs_code
 from napari_scribseg.engines.brs.card import write_card
 from napari_scribseg.engines.brs.loading import Loaded
-from napari_scribseg.engines.brs.looks import Look, next_view
+from napari_scribseg.engines.brs.looks import Look, next_crop
 from napari_scribseg.engines.brs.pipeline import BRSState
 from napari_scribseg.engines.brs.probing import complete
-from napari_scribseg.engines.brs.solver import _on_grid, in_view
+from napari_scribseg.engines.brs.solver import _on_grid, strokes_in_crop
 from napari_scribseg.engines.brs.sources import DEFAULT, shipped_names
 from napari_scribseg.nets import BRSNet, BRSNetConfig, PlainUNet, PlainUNetConfig, load_shipped, save_model
-from napari_scribseg.nets.opinions import Grid, Opinion
-from napari_scribseg.nets.views import Patch, View, covered, levels_of, resampled, sampled
+from napari_scribseg.prompting.crops import Crop, Patch, covered, levels_of, resampled, sampled
+from napari_scribseg.prompting.predictions import ClassLogits, Grid
 
 LIGHT = BRSNetConfig(
     stem=4, growth=2, blocks=(1, 1, 1, 1), squeeze=(2,) * 4, skips=(4,) * 3, coarse=(8,) * 4, branch=(2,) * 3
@@ -86,44 +86,44 @@ def test_networks_for_other_prompts_are_refused(tmp_path, prompt):
     assert str(caught.value) == said
 
 
-def look_at(view, box):
-    answer = Opinion((Patch(view, torch.zeros(view.shape)),), box)
-    return Look(view, None, answer, torch.zeros(1))
+def look_at(crop, box):
+    answer = ClassLogits((Patch(crop, torch.zeros(crop.shape)),), box)
+    return Look(crop, None, answer, torch.zeros(1))
 
 
 def test_a_view_holds_strokes_and_surroundings_and_stays_until_the_object_leaves_it():
     extent = (400.0, 600.0)
-    first = next_view((100.0, 200.0, 120.0, 230.0), False, None, 128, extent)
+    first = next_crop((100.0, 200.0, 120.0, 230.0), False, None, 128, extent)
     assert first.shape == (128, 128)
     np.testing.assert_allclose(first.box, (65, 170, 155, 260))  # three times the strokes, or 0.15 of the image
-    dotted = next_view((100.0, 200.0, 104.0, 204.0), True, None, 128, extent)
+    dotted = next_crop((100.0, 200.0, 104.0, 204.0), True, None, 128, extent)
     np.testing.assert_allclose(dotted.box, (27, 127, 177, 277))  # a quarter of the image
     known = look_at(first, (95.0, 195.0, 150.0, 240.0))
-    assert next_view((100.0, 200.0, 130.0, 230.0), False, known, 128, extent) == first
-    moved = next_view((100.0, 200.0, 120.0, 300.0), False, known, 128, extent)  # a stroke beyond it
+    assert next_crop((100.0, 200.0, 130.0, 230.0), False, known, 128, extent) == first
+    moved = next_crop((100.0, 200.0, 120.0, 300.0), False, known, 128, extent)  # a stroke beyond it
     assert moved.left <= 195
     assert moved.box[3] >= 300
-    larger = next_view((100.0, 200.0, 120.0, 230.0), False, look_at(first, (50.0, 150.0, 170.0, 280.0)), 128, extent)
+    larger = next_crop((100.0, 200.0, 120.0, 230.0), False, look_at(first, (50.0, 150.0, 170.0, 280.0)), 128, extent)
     np.testing.assert_allclose(larger.box, (12.5, 117.5, 207.5, 312.5))
 
 
 def test_a_view_shows_the_strokes_where_they_lie():
     targets = np.full((60, 80), -1, dtype=np.int32)
     targets[20, 30:40], targets[40, 10] = 1, 0
-    view = View(10.0, 20.0, 0.5, (64, 64))
-    shown = in_view(targets, view, (1.0, 1.0))
+    crop = Crop(10.0, 20.0, 0.5, (64, 64))
+    shown = strokes_in_crop(targets, crop, (1.0, 1.0))
     assert (shown[20:22, 20:40] == 1).all()
     assert (shown >= 0).sum() == 40  # that off the object lies outside
 
 
 @pytest.mark.parametrize("pixel", [(1.0, 1.0), (3.0, 1.0)])
 def test_some_pixels_of_a_view_are_those_of_all(pixel):
-    view = View(5.0, 12.0, 1.7, (32, 24))
-    values = torch.rand(2, *view.shape)
-    rows, columns = covered(view, (90, 120), pixel)
-    whole = resampled(values, view, (rows, columns), pixel)
+    crop = Crop(5.0, 12.0, 1.7, (32, 24))
+    values = torch.rand(2, *crop.shape)
+    rows, columns = covered(crop, (90, 120), pixel)
+    whole = resampled(values, crop, (rows, columns), pixel)
     at = np.mgrid[rows, columns].reshape(2, -1)
-    some = sampled(values, view, (at[0], at[1]), pixel)
+    some = sampled(values, crop, (at[0], at[1]), pixel)
     np.testing.assert_allclose(some.reshape(whole.shape).numpy(), whole.numpy(), atol=1e-6)
 
 
@@ -138,14 +138,14 @@ def test_a_small_object_is_looked_at_from_near(kind, spacing):
     first = engine.segment(image, Scribbles(seeds, 2), engine.prepare(image, "cpu"))
     look = first.state.memory.looks[1]
     assert look.told is None
-    assert look.view.scale < 1
+    assert look.crop.scale < 1
     more = seeds.copy()
     more[44, 58:62], more[200, 150:160] = 1, 0
     second = engine.segment(image, Scribbles(more, 2), first.state)
     near, far = second.state.memory.looks[1], second.state.memory.looks[0]
     assert near.told is look.answer
-    assert mask[covered(near.view, mask.shape, second.state.grid.pixel)].sum() == mask.sum()
-    assert far.view.box[2:] >= second.state.grid.extent  # the background is looked for everywhere
+    assert mask[covered(near.crop, mask.shape, second.state.grid.pixel)].sum() == mask.sum()
+    assert far.crop.box[2:] >= second.state.grid.extent  # the background is looked for everywhere
     found = second.labels == 1
     assert (found & mask).sum() / (found | mask).sum() > 0.8
     again = engine.segment(image, Scribbles(more, 2), second.state)
@@ -154,7 +154,7 @@ def test_a_small_object_is_looked_at_from_near(kind, spacing):
     assert fewer.state.memory.looks[1].told is None  # strokes were taken back
     never = kind(model="scribble-net", zoom=False)
     state = never.segment(image, Scribbles(seeds, 2), never.prepare(image, "cpu")).state
-    assert never.segment(image, Scribbles(more, 2), state).state.memory.looks[1].view is None
+    assert never.segment(image, Scribbles(more, 2), state).state.memory.looks[1].crop is None
 
 
 def test_a_view_grows_with_a_large_object():
@@ -167,14 +167,16 @@ def test_a_view_grows_with_a_large_object():
     bright.requires_grad_(False)
     net = complete(Loaded(bright, ModelCard(prompt="scribbles", channels=3), 11), "bright", "cpu")
     image, mask = small_object((200, 200), (100, 100), 70)
-    planes = net.planes(image)
+    channels = net.channels(image)
     grid = Grid((1.0, 1.0), (200, 200))
-    state = BRSState(net, net.input(planes, (192, 192)), None, levels_of(torch.from_numpy(planes), grid.pixel), grid)
+    state = BRSState(
+        net, net.input(channels, (192, 192)), None, levels_of(torch.from_numpy(channels), grid.pixel), grid
+    )
     seeds = np.full(mask.shape, -1, dtype=np.int32)
     seeds[98:103, 98:103] = 1
     engine = BRS()
     made = engine.segment(image, Scribbles(seeds, 2), state)
-    box = made.state.memory.looks[1].view.box
+    box = made.state.memory.looks[1].crop.box
     assert min(box[:2]) <= 30
     assert max(box[2:]) >= 170
     found = made.labels == 1
@@ -187,9 +189,9 @@ def test_without_a_background_one_class_is_looked_for_everywhere():
     seeds[40, 58:62], seeds[100, 20:180], seeds[130, 100:110] = 0, 1, 2
     engine = BRS(model="scribble-net")
     made = engine.segment(image, Scribbles(seeds, 3, (1, 2, 3)), engine.prepare(image, "cpu"))
-    views = {i: look.view.box for i, look in made.state.memory.looks.items()}
-    assert views[2][2] - views[2][0] >= 160
-    assert views[1][2] - views[1][0] < 80
+    crops = {i: look.crop.box for i, look in made.state.memory.looks.items()}
+    assert crops[2][2] - crops[2][0] >= 160
+    assert crops[1][2] - crops[1][0] < 80
     assert (made.labels[140:, :60] == 1).all()
 
 
@@ -205,12 +207,12 @@ def test_a_network_with_maps_of_its_own_is_shown_all_of_the_image_first(tmp_path
     write_card(tmp_path / "own.pt", ModelCard(channels=1, prompt="distance", head="sigmoid", applied=False))
     engine = BRS(model=str(tmp_path / "own.pt"), trust=True)
     first = engine.segment(image, Scribbles(seeds, 2), engine.prepare(image, "cpu"))
-    assert first.state.memory.looks[1].view is None
+    assert first.state.memory.looks[1].crop is None
     seeds[44, 58:62] = 1
     second = engine.segment(image, Scribbles(seeds, 2), first.state)
     look = second.state.memory.looks[1]
-    assert look.view.shape == (224, 224)
-    assert look.view.scale < 0.8
+    assert look.crop.shape == (224, 224)
+    assert look.crop.scale < 0.8
     assert ((second.labels == 1) & mask).sum() > 0.8 * mask.sum()
 
 
@@ -223,7 +225,7 @@ def test_networks_that_take_images_alone_keep_their_scale():
     seeds[40, 58:62] = 1
     for _ in range(2):
         state = engine.segment(image, Scribbles(seeds, 2), state).state
-        assert (state.memory.looks[1].view, state.memory.looks[1].answer) == (None, None)
+        assert (state.memory.looks[1].crop, state.memory.looks[1].answer) == (None, None)
         seeds[50, 60] = 0
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from napari_scribseg.annotate.rules import to_label_ids
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, Stroke, get_engine
 from napari_scribseg.engines.coarse_to_fine import CoarseToFine
 from napari_scribseg.engines.coarse_to_fine.outlines import cell_labels, read_drawing
 from napari_scribseg.engines.coarse_to_fine.shapes import draw_shape, find_regions, sloppy_cells, snap
-from napari_scribseg.session.rules import to_label_ids
 from napari_scribseg.testing import check_engine, two_discs
 
 SMALL = CoarseToFine(samples=16, epochs=1, width=8, repeats=2)

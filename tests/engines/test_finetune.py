@@ -108,14 +108,14 @@ def test_an_encoder_that_is_computed_once_changes_no_answer(weights):
     whole = SMALL["efficient"](3).eval()
     whole.head = net.head
     with torch.no_grad():
-        torch.testing.assert_close(net(state.planes[None]), whole(state.planes[None]))
+        torch.testing.assert_close(net(state.channels[None]), whole(state.channels[None]))
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4, 5, 6, 8, 11])
 def test_networks_of_all_inputs(channels, weights):
     image, scribbles, _ = two_discs()
     found = answer(FineTune(weights=weights("plain", channels), steps=2), image, scribbles)
-    assert found.state.planes.shape == (channels, *image.shape)
+    assert found.state.channels.shape == (channels, *image.shape)
     np.testing.assert_allclose(found.probabilities.sum(0), 1, atol=1e-5)
 
 
@@ -123,7 +123,7 @@ def test_a_large_image_is_shown_smaller_and_answered_at_its_size(weights):
     image, scribbles, _ = two_discs((100, 300), 3)
     engine = FineTune(weights=weights(), size=96, steps=2)
     state = engine.prepare(image, "cpu")
-    assert state.planes.shape == (3, 32, 96)
+    assert state.channels.shape == (3, 32, 96)
     assert answer(engine, image, scribbles, state).probabilities.shape == (3, 100, 300)
 
 

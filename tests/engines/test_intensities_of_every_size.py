@@ -6,9 +6,9 @@ import pytest
 from napari_scribseg.core import Image, Scribbles, get_engine
 from napari_scribseg.engines.brs.card import ModelCard
 from napari_scribseg.engines.brs.network import _normalised
-from napari_scribseg.engines.single_image.inputs import input_planes
+from napari_scribseg.engines.single_image.inputs import input_channels
 from napari_scribseg.io.samples import BACKGROUND, ct_phantom
-from napari_scribseg.nets.planes import three_planes
+from napari_scribseg.prompting.channels import three_channels
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -70,9 +70,9 @@ def test_networks_of_others_see_the_same_with_padding_and_with_numbers_of_any_si
 
 def test_what_scribble_net_sees_is_the_same_with_padding(phantom):
     values, _, _, outside = phantom
-    plain = three_planes(values[np.newaxis])
+    plain = three_channels(values[np.newaxis])
     for value in (-2000, -3024, -32768, -LARGEST):
-        padded = three_planes(np.where(outside, np.float32(value), values)[np.newaxis])
+        padded = three_channels(np.where(outside, np.float32(value), values)[np.newaxis])
         assert np.abs(padded - plain)[:, ~outside].max() < 0.05
         assert padded[:, outside].max() < -0.9
 
@@ -82,7 +82,7 @@ def test_what_fitted_networks_see_is_the_same_whatever_the_size_of_the_numbers(p
     values = phantom[0][np.newaxis]
     scaled = (values.astype(np.float64) * factor).astype(np.float32)
     seen, plain = (
-        input_planes(Image(one, (1.0, 1.0)), "colour+position", "scribble-net", "cpu")[0] for one in (scaled, values)
+        input_channels(Image(one, (1.0, 1.0)), "colour+position", "scribble-net", "cpu")[0] for one in (scaled, values)
     )
     np.testing.assert_allclose(seen, plain, atol=0.01)
-    np.testing.assert_allclose(three_planes(scaled), three_planes(values), atol=0.02)
+    np.testing.assert_allclose(three_channels(scaled), three_channels(values), atol=0.02)

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
+from napari_scribseg.annotate.cache import size_of
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles
 from napari_scribseg.engines.scribble_net import ScribbleNet, networks
 from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig, save_model
-from napari_scribseg.nets.opinions import LIMIT
-from napari_scribseg.session.cache import size_of
+from napari_scribseg.prompting.predictions import LIMIT
 from napari_scribseg.testing import check_engine, two_discs
 
-SCALES = 9  # the coarsest one of a view of 256 pixels has a single pixel
+SCALES = 9  # the coarsest one of a crop of 256 pixels has a single pixel
 
 
 def level_network():
     """A network made by hand: a pixel belongs to the object if it is dark, medium or bright as strokes on it are.
 
     Three intensities of the first channel are told apart; max pooling gathers which of them are under strokes on the
-    object and under others, from the whole view.
+    object and under others, from the whole crop.
     """
     net = PlainUNet(PlainUNetConfig(channels=(9, *[6] * (SCALES - 1)), convolutions=2, patch=1)).eval()
     with torch.no_grad():
@@ -127,7 +127,7 @@ def dice(found, truth):
 
 
 def last_view(made, k):
-    return made.state.memory.opinions[k].patches[-1].view
+    return made.state.memory.predictions[k].patches[-1].crop
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_small_object_in_a_large_image_is_seen_in_a_local_crop(engine):
     image, truth = disc((768, 1024), (500, 700), 20)
     seeds = drawn(image.shape, (1, 500, slice(692, 708)), (0, 500, slice(640, 650)))
     made = answer(dataclasses.replace(engine, passes=2), image, seeds)
-    first, second = (p.view for p in made.state.memory.opinions[1].patches)
+    first, second = (p.crop for p in made.state.memory.predictions[1].patches)
     assert first.scale * max(first.shape) <= 0.16 * 1024
     assert second.scale * max(second.shape) <= 110
     assert dice(made.labels == 1, truth == 1) > 0.97
@@ -228,10 +228,12 @@ def test_crops_grow_with_the_object(engine):
     image, truth = disc((400, 420), (200, 210), 120)
     seeds = drawn(image.shape, (1, 200, slice(207, 213)), (0, 4, slice(4, 12)))
     made = answer(engine, image, seeds)
-    first = made.state.memory.opinions[1].patches[0].view
+    first = made.state.memory.predictions[1].patches[0].crop
     assert first.scale * max(first.shape) >= 240
     assert dice(made.labels == 1, truth == 1) > 0.97
-    assert np.array_equal(made.state.memory.opinions[0].patches[0].view.box[:2], (-10.0, 0.0))  # the whole, unsquashed
+    assert np.array_equal(
+        made.state.memory.predictions[0].patches[0].crop.box[:2], (-10.0, 0.0)
+    )  # the whole, unsquashed
 
 
 def test_pixels_are_isotropic_to_the_network(engine):
@@ -239,7 +241,7 @@ def test_pixels_are_isotropic_to_the_network(engine):
     image, truth = disc((80, 240), (120, 120), 50, spacing)
     seeds = drawn(image.shape, (1, 40, slice(110, 130)), (0, 3, slice(20, 220)))
     made = answer(engine, image, seeds)
-    box = made.state.memory.opinions[1].box
+    box = made.state.memory.predictions[1].box
     assert abs((box[2] - box[0]) - (box[3] - box[1])) < 8  # round in what it saw
     assert dice(made.labels == 1, truth == 1) > 0.97
 
@@ -334,10 +336,10 @@ def test_only_classes_that_see_a_new_stroke_are_asked_again(engine):
     assert np.array_equal(same.probabilities, before.probabilities)
     more = drawn(image.shape, *strokes, (0, slice(110, 114), slice(40, 60)))
     after = answer(engine, image, more, 3, state=before.state)
-    old, new = before.state.memory.opinions, after.state.memory.opinions
+    old, new = before.state.memory.predictions, after.state.memory.predictions
     assert new[0] is not old[0]
     for k in (1, 2):
-        seen = any(p.view.box[1] < 60 and p.view.box[0] < 114 for p in old[k].patches)
+        seen = any(p.crop.box[1] < 60 and p.crop.box[0] < 114 for p in old[k].patches)
         assert (new[k] is not old[k]) == seen
 
 

@@ -5,11 +5,11 @@ import torch
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.scribble_net import ScribbleNet, hybrid, passes, pipeline
 from napari_scribseg.engines.scribble_net.scene import Scene
-from napari_scribseg.nets import network_input, opinions
-from napari_scribseg.nets.opinions import UNCLAIMED, UNSEEN, Opinion, Strokes
-from napari_scribseg.nets.planes import three_planes
-from napari_scribseg.nets.views import Patch, View, first_box, fit_views, levels_of, look, paint, stroke_signal
 from napari_scribseg.numerics.refine import boundary_weights, refine
+from napari_scribseg.prompting import network_input, predictions
+from napari_scribseg.prompting.channels import three_channels
+from napari_scribseg.prompting.crops import Crop, Patch, crop_strokes, first_box, fit_crops, levels_of, look, paint
+from napari_scribseg.prompting.predictions import UNCLAIMED, UNSEEN, ClassLogits, Strokes
 
 
 class Recorder:
@@ -21,14 +21,14 @@ class Recorder:
     def __init__(self, says):
         self.says, self.given = says, []
 
-    def __call__(self, image, signal, previous):
-        self.given.append((image, signal, previous))
-        return self.says(image, signal)
+    def __call__(self, image, stroke_map, previous):
+        self.given.append((image, stroke_map, previous))
+        return self.says(image, stroke_map)
 
 
-def scene_of(planes, network, pixel=(1.0, 1.0)):
-    planes = torch.as_tensor(planes, dtype=torch.float32)
-    return Scene(pixel, tuple(planes.shape[1:]), levels_of(planes, pixel), network)
+def scene_of(channels, network, pixel=(1.0, 1.0)):
+    channels = torch.as_tensor(channels, dtype=torch.float32)
+    return Scene(pixel, tuple(channels.shape[1:]), levels_of(channels, pixel), network)
 
 
 def seeds_of(shape, *strokes):
@@ -38,85 +38,85 @@ def seeds_of(shape, *strokes):
     return seeds
 
 
-def flat_opinion(view, logit, box=None):
-    return Opinion((Patch(view, torch.full(view.shape, float(logit))),), box or view.box)
+def flat_prediction(crop, logit, box=None):
+    return ClassLogits((Patch(crop, torch.full(crop.shape, float(logit))),), box or crop.box)
 
 
 # network_input
 
 
 def test_network_input_of_four_and_of_six_channels():
-    image, signal = torch.rand(2, 3, 4, 5), torch.tensor([1, 0, -1, 0, 1]).expand(2, 4, 5)
-    four = network_input(image, signal, None, 4)
+    image, stroke_map = torch.rand(2, 3, 4, 5), torch.tensor([1, 0, -1, 0, 1]).expand(2, 4, 5)
+    four = network_input(image, stroke_map, None, 4)
     assert torch.equal(four[:, :3], image)
-    assert torch.equal(four[:, 3], signal.float())
+    assert torch.equal(four[:, 3], stroke_map.float())
     previous = torch.rand(2, 4, 5)
-    six = network_input(image, signal, previous, 6)
-    assert torch.equal(six[:, 3], (signal > 0).float())
-    assert torch.equal(six[:, 4], (signal < 0).float())
+    six = network_input(image, stroke_map, previous, 6)
+    assert torch.equal(six[:, 3], (stroke_map > 0).float())
+    assert torch.equal(six[:, 4], (stroke_map < 0).float())
     assert torch.equal(six[:, 5], previous)
-    assert (network_input(image, signal, None, 6)[:, 5] == 0).all()
+    assert (network_input(image, stroke_map, None, 6)[:, 5] == 0).all()
     with pytest.raises(InputError, match="7 input channels cannot be given strokes"):
-        network_input(image, signal, None, 7)
+        network_input(image, stroke_map, None, 7)
 
 
-# planes
+# channels
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("unit", [1e-4, 1.0, 3000.0])
-def test_planes_have_three_channels_from_minus_1_to_1_in_any_unit(channels, unit):
-    values = np.random.default_rng(0).normal(0, 1, (channels, 40, 50))
-    planes = three_planes((values * unit - 7 * unit).astype(np.float32))
-    assert planes.shape == (3, 40, 50)
-    assert planes.dtype == np.float32
-    assert planes.min() == -1
-    assert planes.max() == 1
-    np.testing.assert_allclose(planes, three_planes((values * 2).astype(np.float32)), atol=1e-2)
+def test_planes_have_three_channels_from_minus_1_to_1_in_any_unit(n_channels, unit):
+    values = np.random.default_rng(0).normal(0, 1, (n_channels, 40, 50))
+    channels = three_channels((values * unit - 7 * unit).astype(np.float32))
+    assert channels.shape == (3, 40, 50)
+    assert channels.dtype == np.float32
+    assert channels.min() == -1
+    assert channels.max() == 1
+    np.testing.assert_allclose(channels, three_channels((values * 2).astype(np.float32)), atol=1e-2)
 
 
 def test_planes_of_few_channels():
     rng = np.random.default_rng(0)
     one = rng.normal(0, 1, (1, 30, 30)).astype(np.float32)
-    assert (three_planes(one)[0] == three_planes(one)[2]).all()
+    assert (three_channels(one)[0] == three_channels(one)[2]).all()
     two = np.concatenate((one, rng.normal(0, 9, one.shape).astype(np.float32)))
-    planes = three_planes(two)
-    np.testing.assert_allclose(planes[2], (planes[0] + planes[1]) / 2, atol=1e-6)
+    channels = three_channels(two)
+    np.testing.assert_allclose(channels[2], (channels[0] + channels[1]) / 2, atol=1e-6)
     picture = np.rint(rng.uniform(0, 255, (3, 30, 30))).astype(np.float32)
     picture[1] /= 5
     picture = np.rint(picture)
-    planes = three_planes(picture)
-    assert planes[1].max() < -0.5  # a picture keeps its colours
+    channels = three_channels(picture)
+    assert channels[1].max() < -0.5  # a picture keeps its colours
     with_alpha = np.concatenate((picture, np.full((1, 30, 30), 255, dtype=np.float32)))
-    assert np.array_equal(three_planes(with_alpha), planes)
+    assert np.array_equal(three_channels(with_alpha), channels)
 
 
 def test_planes_of_many_channels_keep_what_varies():
     pattern = np.sin(np.arange(50) / 3)[None].repeat(40, 0)
     data = np.random.default_rng(0).normal(0, 0.05, (8, 40, 50)) + pattern
-    planes = three_planes(data.astype(np.float32))
-    assert np.corrcoef(planes[0].ravel(), pattern.ravel())[0, 1] > 0.99
+    channels = three_channels(data.astype(np.float32))
+    assert np.corrcoef(channels[0].ravel(), pattern.ravel())[0, 1] > 0.99
 
 
 def test_planes_of_constant_images_and_of_small_objects_on_an_even_ground():
-    assert (three_planes(np.full((1, 9, 9), 5, dtype=np.float32)) == -1).all()
+    assert (three_channels(np.full((1, 9, 9), 5, dtype=np.float32)) == -1).all()
     data = np.random.default_rng(0).normal(0, 1, (1, 200, 200)).astype(np.float32)
     data[:, 100:108, 100:108] += 100  # less than 0.5 per cent of the pixels
-    planes = three_planes(data)
-    assert np.ptp(planes[0, :90]) < 0.2
+    channels = three_channels(data)
+    assert np.ptp(channels[0, :90]) < 0.2
 
 
-# views
+# crops
 
 
 def test_views_are_square_inside_the_image_and_shortened_where_all_have_room():
-    whole, small = fit_views([(0, 0, 100, 400), (90, 10, 95, 20)], 128, (100.0, 400.0))
+    whole, small = fit_crops([(0, 0, 100, 400), (90, 10, 95, 20)], 128, (100.0, 400.0))
     assert whole.shape == small.shape
     assert whole.scale == 400 / 128
     assert small.scale == 10 / 128
     assert small.top >= 0
     assert small.box[2] <= 100
-    (alone,) = fit_views([(0, 0, 100, 400)], 128, (100.0, 400.0))
+    (alone,) = fit_crops([(0, 0, 100, 400)], 128, (100.0, 400.0))
     assert alone.shape == (32, 128)
     assert alone.box == (0.0, 0.0, 100.0, 400.0)
 
@@ -128,12 +128,12 @@ def test_a_view_shows_a_ramp_where_it_lies_and_paints_it_back(pixel, scale):
     at = [(np.arange(n) + 0.5) * p for n, p in zip(shape, pixel, strict=True)]
     ramp = torch.from_numpy((at[0][:, None] + 2 * at[1][None]).astype(np.float32))
     levels = levels_of(ramp[None].repeat(3, 1, 1), pixel)
-    view = View(8.0, 12.0, scale, (16, 24))
-    seen = look(levels, view)[1]
-    expected = view.centres(0)[:, None] + 2 * view.centres(1)[None]
+    crop = Crop(8.0, 12.0, scale, (16, 24))
+    seen = look(levels, crop)[1]
+    expected = crop.centres(0)[:, None] + 2 * crop.centres(1)[None]
     np.testing.assert_allclose(seen.numpy(), expected, atol=0.05 * scale + 0.05)
     field = torch.full(shape, torch.nan)
-    rows, columns = paint(field, torch.from_numpy(expected.astype(np.float32)), view, pixel)
+    rows, columns = paint(field, torch.from_numpy(expected.astype(np.float32)), crop, pixel)
     assert torch.isfinite(field).sum() == (rows.stop - rows.start) * (columns.stop - columns.start)
     inner = field[rows.start + 2 : rows.stop - 2, columns.start + 2 : columns.stop - 2]
     if scale <= 1:
@@ -143,7 +143,7 @@ def test_a_view_shows_a_ramp_where_it_lies_and_paints_it_back(pixel, scale):
 
 def test_a_coarse_view_averages():
     checks = torch.from_numpy((np.indices((64, 64)).sum(0) % 2).astype(np.float32))
-    seen = look(levels_of(checks[None].repeat(3, 1, 1), (1.0, 1.0)), View(0, 0, 4.0, (16, 16)))
+    seen = look(levels_of(checks[None].repeat(3, 1, 1), (1.0, 1.0)), Crop(0, 0, 4.0, (16, 16)))
     torch.testing.assert_close(seen, torch.full((3, 16, 16), 0.5))
 
 
@@ -152,42 +152,42 @@ def test_no_stroke_is_lost_and_others_are_negative(scale):
     seeds = seeds_of((90, 90), (0, 10, 10), (1, 40, slice(20, 60)), (2, slice(70, 72), 80))
     painted = np.nonzero(seeds >= 0)
     size = int(np.ceil(90 / scale))
-    view = View(0.0, 0.0, scale, (size, size))
-    signals = [stroke_signal(seeds, painted, k, view, (1.0, 1.0)) for k in range(3)]
-    for k, signal in enumerate(signals):
-        assert (signal == 1).any()
-        assert np.array_equal(signal != 0, signals[0] != 0)
-        assert (signal[signals[(k + 1) % 3] == 1] == -1).all()
-    beyond = stroke_signal(seeds, painted, 0, View(-50.0, 95.0, scale, (20, 20)), (1.0, 1.0))
+    crop = Crop(0.0, 0.0, scale, (size, size))
+    signals = [crop_strokes(seeds, painted, k, crop, (1.0, 1.0)) for k in range(3)]
+    for k, drawn in enumerate(signals):
+        assert (drawn == 1).any()
+        assert np.array_equal(drawn != 0, signals[0] != 0)
+        assert (drawn[signals[(k + 1) % 3] == 1] == -1).all()
+    beyond = crop_strokes(seeds, painted, 0, Crop(-50.0, 95.0, scale, (20, 20)), (1.0, 1.0))
     assert not beyond.any()
 
 
-# opinions
+# predictions
 
 
 def test_a_crop_grows_until_the_object_fits_and_others_see_the_strokes():
     shape = (300, 300)
-    planes = np.full((3, *shape), -1.0)
-    planes[:, 60:240, 100:200] = 1.0
-    network = Recorder(lambda image, signal: 6 * image[:, 0])
-    scene = scene_of(planes, network)
+    channels = np.full((3, *shape), -1.0)
+    channels[:, 60:240, 100:200] = 1.0
+    network = Recorder(lambda image, stroke_map: 6 * image[:, 0])
+    scene = scene_of(channels, network)
     strokes = Strokes.of(seeds_of(shape, (0, 150, slice(145, 155)), (1, 150, slice(90, 95))))
     found = passes.first_look(scene, strokes, [0], {}, ())[0]
-    top, left, bottom, right = found.patches[0].view.box
+    top, left, bottom, right = found.patches[0].crop.box
     assert top < 60
     assert bottom > 240
     assert left < 100
     assert right > 200
     np.testing.assert_allclose(found.box, (60, 100, 240, 200), atol=4)
     assert len(network.given) > 1
-    assert all((signal == 1).any() for _, signal, _ in network.given)
+    assert all((stroke_map == 1).any() for _, stroke_map, _ in network.given)
     assert (network.given[-1][1] == -1).any()
     assert network.given[0][0].shape == (1, 3, 128, 128)
 
 
 def test_the_second_look_is_told_of_the_first():
     shape = (200, 200)
-    network = Recorder(lambda image, signal: torch.where(signal == 1, 8.0, -8.0))
+    network = Recorder(lambda image, stroke_map: torch.where(stroke_map == 1, 8.0, -8.0))
     scene = scene_of(np.zeros((3, *shape)), network)
     strokes = Strokes.of(seeds_of(shape, (0, slice(90, 110), slice(90, 110)), (1, 5, 5)))
     first = passes.first_look(scene, strokes, [0, 1], {}, (1,))
@@ -196,16 +196,16 @@ def test_the_second_look_is_told_of_the_first():
     previous = network.given[-1][2]
     assert previous.max() > 0.99
     assert previous.min() < 0.01
-    view = second[0].patches[-1].view
-    assert view.scale < first[0].patches[0].view.scale
-    assert view.box[0] < 90
-    assert view.box[2] > 110
+    crop = second[0].patches[-1].crop
+    assert crop.scale < first[0].patches[0].crop.scale
+    assert crop.box[0] < 90
+    assert crop.box[2] > 110
 
 
 def test_of_two_opinions_the_finer_one_counts_more():
     scene = scene_of(np.zeros((3, 100, 100)), Recorder(None))
-    coarse, fine = View(0, 0, 4.0, (25, 25)), View(40, 40, 1.0, (20, 20))
-    fields = opinions.combine({0: flat_opinion(coarse, 8), 1: flat_opinion(fine, 3)}, scene, None)
+    coarse, fine = Crop(0, 0, 4.0, (25, 25)), Crop(40, 40, 1.0, (20, 20))
+    fields = predictions.combine({0: flat_prediction(coarse, 8), 1: flat_prediction(fine, 3)}, scene, None)
     assert fields[0, 50, 50] == 2
     assert fields[1, 50, 50] == 3
     assert fields[0, 5, 5] == 8
@@ -215,9 +215,9 @@ def test_of_two_opinions_the_finer_one_counts_more():
 
 def test_what_no_class_claims_belongs_to_the_widest():
     scene = scene_of(np.zeros((3, 100, 100)), Recorder(None))
-    view = View(0, 0, 1.0, (100, 100))
-    said = {0: flat_opinion(view, -9), 1: flat_opinion(View(0, 0, 1.0, (20, 20)), -3)}
-    fields = opinions.combine(said, scene, 0)
+    crop = Crop(0, 0, 1.0, (100, 100))
+    said = {0: flat_prediction(crop, -9), 1: flat_prediction(Crop(0, 0, 1.0, (20, 20)), -3)}
+    fields = predictions.combine(said, scene, 0)
     assert (fields[0] == UNCLAIMED).all()
     assert (fields.argmax(0) == 0).all()
 
@@ -225,9 +225,9 @@ def test_what_no_class_claims_belongs_to_the_widest():
 def test_the_widest_class_is_the_background_or_the_one_that_reaches_farthest():
     scene = scene_of(np.zeros((3, 50, 50)), Recorder(None))
     strokes = Strokes.of(seeds_of((50, 50), (0, 3, slice(3, 6)), (1, slice(10, 40), 9)))
-    assert opinions.widest(strokes, [0, 1], (0, 7), scene) == 0
-    assert opinions.widest(strokes, [0, 1], (5, 7), scene) == 1
-    assert opinions.widest(strokes, [1], (0, 7), scene) == 1
+    assert predictions.widest(strokes, [0, 1], (0, 7), scene) == 0
+    assert predictions.widest(strokes, [0, 1], (5, 7), scene) == 1
+    assert predictions.widest(strokes, [1], (0, 7), scene) == 1
 
 
 # refine and hybrid
@@ -236,13 +236,13 @@ def test_the_widest_class_is_the_background_or_the_one_that_reaches_farthest():
 def test_boundaries_move_to_edges_and_strokes_stay():
     truth = np.zeros((60, 60), dtype=bool)
     truth[20:40, 20:40] = True
-    planes = np.where(truth, 1.0, -1.0)[None].repeat(3, 0).astype(np.float32)
+    channels = np.where(truth, 1.0, -1.0)[None].repeat(3, 0).astype(np.float32)
     distance = np.maximum(np.abs(np.arange(60) - 29.5)[:, None], np.abs(np.arange(60) - 29.5)[None])
     blurred = torch.sigmoid(torch.from_numpy((11.4 - distance).astype(np.float32)))  # 1.4 pixels too large
     seeds = seeds_of((60, 60), (0, 30, 30))
     told = []
     p = torch.stack((1 - blurred, blurred))
-    refined = refine(p, seeds, boundary_weights(planes, (1.0, 1.0)), (1.0, 1.0), told.append)
+    refined = refine(p, seeds, boundary_weights(channels, (1.0, 1.0)), (1.0, 1.0), told.append)
     before, after = ((q[1] > 0.5).numpy() for q in (p, refined))
     assert (after != truth).sum() < 0.5 * (before != truth).sum()
     assert refined[0, 30, 30] > 0.5  # a stroke against all evidence
@@ -253,8 +253,8 @@ def test_boundaries_move_to_edges_and_strokes_stay():
 
 def test_refining_on_the_host_and_on_a_device_agree():
     rng = np.random.default_rng(0)
-    planes = rng.uniform(-1, 1, (3, 40, 50)).astype(np.float32)
-    weights = boundary_weights(planes, (1.0, 2.0))
+    channels = rng.uniform(-1, 1, (3, 40, 50)).astype(np.float32)
+    weights = boundary_weights(channels, (1.0, 2.0))
     p = torch.softmax(torch.from_numpy(rng.normal(0, 2, (3, 40, 50)).astype(np.float32)), 0)
     cost = -torch.log(p)
     from napari_scribseg.numerics import refine as module

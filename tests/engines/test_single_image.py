@@ -49,7 +49,7 @@ def test_the_answer_tells_the_fit_and_keeps_its_curve():
     assert found.notes[0].startswith("fitted afresh: kept the weights of step")
     curve = found.state.curve
     assert len(curve.steps) == len(curve.fitted) == len(curve.held_back) >= 2
-    assert found.state.planes.shape == (1, *image.shape)
+    assert found.state.channels.shape == (1, *image.shape)
     assert CNN().prepare(image, "cpu").curve is None
 
 
@@ -184,7 +184,7 @@ def test_odd_shapes_constant_images_and_classes_without_strokes(name, shape):
 def test_semantic_features_are_an_input_and_a_picture():
     image, scribbles, _ = two_discs(channels=3)
     found = answer(PWN(inputs="colour+semantic", steps=5), image, scribbles)
-    assert found.state.planes.shape[0] == 6
+    assert found.state.channels.shape[0] == 6
     picture = found.state.semantic
     assert picture.shape == (*image.shape, 3)
     assert 0 <= picture.min() < picture.max() <= 1
@@ -194,7 +194,7 @@ def test_semantic_features_are_an_input_and_a_picture():
 def test_positions_go_from_0_to_1_and_colours_too():
     image, _, _ = two_discs((20, 31), channels=3)
     state = CNN(inputs="colour+position").prepare(image, "cpu")
-    colour, position = state.planes[state.where["colour"]], state.planes[state.where["position"]]
+    colour, position = state.channels[state.where["colour"]], state.channels[state.where["position"]]
     assert (float(position[0, 0, 5]), float(position[0, -1, 5])) == (0, 1)
     assert (float(position[1, 3, 0]), float(position[1, 3, -1])) == (0, 1)
     assert colour.min() >= -0.3

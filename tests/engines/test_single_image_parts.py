@@ -30,11 +30,11 @@ def random_strokes(shape, n_classes=3, share=0.05, seed=0):
     return Scribbles(seeds, n_classes)
 
 
-def on_whole_image(net, planes, samples):
+def on_whole_image(net, channels, samples):
     """Cross-entropy of the whole image's logits, where all that is not fitted to is ignored."""
-    targets = torch.full((planes.shape[1] * planes.shape[2],), -100)
+    targets = torch.full((channels.shape[1] * channels.shape[2],), -100)
     targets[samples.pixels[samples.fitted]] = torch.from_numpy(samples.targets[samples.fitted])
-    return functional.cross_entropy(net(planes[None]), targets.reshape(1, *planes.shape[1:]), ignore_index=-100)
+    return functional.cross_entropy(net(channels[None]), targets.reshape(1, *channels.shape[1:]), ignore_index=-100)
 
 
 def gradients(loss, net):
@@ -50,26 +50,26 @@ def pixel_net(channels=5, classes=3, kernel=3, depth=2, seed=0):
 
 @pytest.mark.parametrize(("kernel", "depth"), [(1, 2), (3, 1), (3, 2), (5, 3)])
 def test_loss_and_gradients_are_those_of_the_whole_image(kernel, depth):
-    planes = torch.rand(5, 23, 31, dtype=torch.float64)
+    channels = torch.rand(5, 23, 31, dtype=torch.float64)
     samples = Samples.of(random_strokes((23, 31)), 0.2, 0)
     net = pixel_net(kernel=kernel, depth=depth)
-    loss, expected = PixelLearner(net, planes, samples).loss(), on_whole_image(net, planes, samples)
+    loss, expected = PixelLearner(net, channels, samples).loss(), on_whole_image(net, channels, samples)
     torch.testing.assert_close(loss, expected)
     for ours, whole in zip(gradients(loss, net), gradients(expected, net), strict=True):
         torch.testing.assert_close(ours, whole)
-    torch.testing.assert_close(PixelLearner(net, planes, samples).descend(), expected.detach())
-    for parameter, whole in zip(net.parameters(), gradients(on_whole_image(net, planes, samples), net), strict=True):
+    torch.testing.assert_close(PixelLearner(net, channels, samples).descend(), expected.detach())
+    for parameter, whole in zip(net.parameters(), gradients(on_whole_image(net, channels, samples), net), strict=True):
         torch.testing.assert_close(parameter.grad, whole)
 
 
 def test_weights_after_some_steps_are_those_of_the_whole_image():
-    planes = torch.rand(3, 19, 26, dtype=torch.float64)
+    channels = torch.rand(3, 19, 26, dtype=torch.float64)
     samples = Samples.of(random_strokes((19, 26)), 0.0, 0)
     ours, whole = pixel_net(3), pixel_net(3)
-    fit(list(ours.parameters()), PixelLearner(ours, planes, samples).descend, None, 25, 1e-2, lambda *_: None)
+    fit(list(ours.parameters()), PixelLearner(ours, channels, samples).descend, None, 25, 1e-2, lambda *_: None)
     fit(
         list(whole.parameters()),
-        lambda: by_graph(whole, lambda: on_whole_image(whole, planes, samples)),
+        lambda: by_graph(whole, lambda: on_whole_image(whole, channels, samples)),
         None,
         25,
         1e-2,
@@ -84,11 +84,11 @@ def test_weights_after_some_steps_are_those_of_the_whole_image():
 @pytest.mark.parametrize("channels", [slice(3, 5), slice(0, 3)], ids=["position", "colour"])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_the_penalty_is_that_of_the_whole_image(channels, kernel):
-    planes = torch.rand(5, 17, 22, dtype=torch.float64)
+    channels = torch.rand(5, 17, 22, dtype=torch.float64)
     samples = Samples.of(random_strokes((17, 22), share=0.2), 0.0, 0)
     net = pixel_net(kernel=kernel)
-    loss = PixelLearner(net, planes, samples, Penalty(0.7, channels)).loss()
-    inputs = planes.clone().requires_grad_(True)
+    loss = PixelLearner(net, channels, samples, Penalty(0.7, channels)).loss()
+    inputs = channels.clone().requires_grad_(True)
     plain = on_whole_image(net, inputs, samples)
     (gradient,) = torch.autograd.grad(plain, inputs, create_graph=True)
     expected = plain + 0.7 * gradient[channels].abs().sum()
@@ -106,23 +106,23 @@ def test_a_unet_on_crops_is_that_on_the_whole_image(levels, shape):
     samples = Samples.of(Scribbles(seeds, 2), 0.0, 0)
     torch.manual_seed(0)
     net = SingleUNet(2, 2, 4, levels).double()
-    planes = torch.rand(2, *shape, dtype=torch.float64)
+    channels = torch.rand(2, *shape, dtype=torch.float64)
     boxes = crops_around(samples.pixels, shape, net.reach, net.stride)
     area = sum((r.stop - r.start) * (c.stop - c.start) for r, c in boxes)
     assert area < shape[0] * shape[1] or levels == 3
-    loss, expected = UNetLearner(net, planes, samples).loss(), on_whole_image(net, planes, samples)
+    loss, expected = UNetLearner(net, channels, samples).loss(), on_whole_image(net, channels, samples)
     torch.testing.assert_close(loss, expected)
     for ours, whole in zip(gradients(loss, net), gradients(expected, net), strict=True):
         torch.testing.assert_close(ours, whole)
 
 
 def test_bands_make_no_difference():
-    planes = torch.rand(4, 150, 400)
+    channels = torch.rand(4, 150, 400)
     net = pixel_net(4, kernel=5).float()
     told = []
-    found = net.everywhere(planes, told.append)
+    found = net.everywhere(channels, told.append)
     assert len(told) > 2
-    torch.testing.assert_close(found, net(planes[None])[0].detach())
+    torch.testing.assert_close(found, net(channels[None])[0].detach())
 
 
 def test_what_lies_outside_the_image_is_zero():

@@ -8,8 +8,8 @@ from test_looks import clouds
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace, apart
+from napari_scribseg.explore.embedding import fit_embedding
 from napari_scribseg.explore.hierarchy import build_hierarchy
-from napari_scribseg.explore.plane import fit_plane
 
 NOBODY = np.zeros(40, np.int32)
 
@@ -23,31 +23,31 @@ def _ended():
 def test_the_helper_finds_the_same_places_lives_on_and_ends_where_it_is_cancelled():
     features, kinds = clouds()
     told = []
-    found = apart.fit_plane_apart(features, kinds, report=lambda f, preview=None: told.append(f))
+    found = apart.fit_embedding_apart(features, kinds, report=lambda f, preview=None: told.append(f))
     helper = apart._helpers["plane"]
-    assert np.allclose(found, fit_plane(features, kinds), atol=1e-4)
+    assert np.allclose(found, fit_embedding(features, kinds), atol=1e-4)
     assert told == sorted(told)
     assert told[-1] > 0.5
-    again = apart.fit_plane_apart(features, NOBODY, found, local=True)
-    assert np.allclose(again, fit_plane(features, NOBODY, found, local=True), atol=1e-4)
+    again = apart.fit_embedding_apart(features, NOBODY, found, local=True)
+    assert np.allclose(again, fit_embedding(features, NOBODY, found, local=True), atol=1e-4)
     assert apart._helpers["plane"] is helper
 
     def stop(fraction, preview=None):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        apart.fit_plane_apart(features, NOBODY, report=stop)
+        apart.fit_embedding_apart(features, NOBODY, report=stop)
     assert "plane" not in apart._helpers
     assert not helper.lives
 
 
 def test_where_the_helper_cannot_be_or_dies_the_plane_is_made_here(monkeypatch):
     features, _ = clouds()
-    expected = fit_plane(features, NOBODY)
+    expected = fit_embedding(features, NOBODY)
     monkeypatch.setattr(apart, "_COMMAND", "raise SystemExit(3)")
-    assert np.array_equal(apart.fit_plane_apart(features, NOBODY), expected)
+    assert np.array_equal(apart.fit_embedding_apart(features, NOBODY), expected)
     monkeypatch.setattr(apart.sys, "executable", "/does/not/exist")
-    assert np.array_equal(apart.fit_plane_apart(features, NOBODY), expected)
+    assert np.array_equal(apart.fit_embedding_apart(features, NOBODY), expected)
     apart.start()  # not an error
 
 
@@ -56,7 +56,7 @@ def test_what_goes_wrong_in_the_helper_is_told(monkeypatch):
     start = apart._COMMAND
     monkeypatch.setattr(apart, "_COMMAND", "import sys; sys.modules['umap'] = None; " + start)
     with pytest.raises(InputError, match="needs the package umap-learn"):
-        apart.fit_plane_apart(features, NOBODY)
+        apart.fit_embedding_apart(features, NOBODY)
 
 
 @pytest.mark.parametrize("criterion", ["volume", "area", "dynamics"])

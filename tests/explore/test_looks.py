@@ -13,12 +13,12 @@ from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace, encoders
 from napari_scribseg.explore.cache import FeatureCache
+from napari_scribseg.explore.embedding import fit_embedding
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder, make_encoder
 from napari_scribseg.explore.metric import Head, learn_head, unit_rows
 from napari_scribseg.explore.needs import need
 from napari_scribseg.explore.neighbours import nearest
-from napari_scribseg.explore.placing import add_to_plane
-from napari_scribseg.explore.plane import fit_plane
+from napari_scribseg.explore.placing import add_to_embedding
 from napari_scribseg.explore.uncertainty import uncertainty
 
 
@@ -75,13 +75,13 @@ def test_crops_see_nothing_but_the_segment(monkeypatch):
 
 def test_plane_parts_what_looks_different_and_takes_more():
     features, kinds = clouds()
-    places = fit_plane(features, np.where(np.arange(40) < 20, kinds + 1, 0).astype(np.int32))
+    places = fit_embedding(features, np.where(np.arange(40) < 20, kinds + 1, 0).astype(np.int32))
     middle = [places[kinds == k].mean(axis=0) for k in (0, 1)]
     within = max(np.linalg.norm(places[kinds == k] - middle[k], axis=1).mean() for k in (0, 1))
     between = np.linalg.norm(middle[0] - middle[1])
     assert between > 2 * within
     fractions = []
-    more = add_to_plane(features[:2] * 1.001, features, places, lambda f, preview=None: fractions.append(f))
+    more = add_to_embedding(features[:2] * 1.001, features, places, lambda f, preview=None: fractions.append(f))
     assert np.linalg.norm(more - places[:2], axis=1).max() < between / 2
     assert fractions == [0, 1]
 
@@ -91,10 +91,10 @@ def test_a_new_segment_between_two_groups_joins_the_one_it_is_more_like():
     places = np.where(kinds[:, None] == 0, [-5.0, 0], [5.0, 0]).astype(np.float32)
     places += np.random.default_rng(1).normal(scale=0.1, size=places.shape).astype(np.float32)
     mixed = unit_rows(0.6 * features[:1] + 0.4 * features[1:2])
-    assert add_to_plane(mixed, features, places)[0] == pytest.approx((-5, 0), abs=0.5)
-    lonely = add_to_plane(features[:3], features[:1], places[:1])
+    assert add_to_embedding(mixed, features, places)[0] == pytest.approx((-5, 0), abs=0.5)
+    lonely = add_to_embedding(features[:3], features[:1], places[:1])
     assert lonely == pytest.approx(np.repeat(places[:1], 3, axis=0), abs=1e-4)
-    same = add_to_plane(features[:2], np.repeat(features[:1], 9, axis=0), places[:9])
+    same = add_to_embedding(features[:2], np.repeat(features[:1], 9, axis=0), places[:9])
     assert np.isfinite(same).all()
 
 
@@ -113,10 +113,10 @@ def test_nearest_neighbours_are_the_nearest(count):
 @pytest.mark.parametrize("n", [1, 2, 4, 6])
 def test_plane_of_few(n):
     features, _ = clouds(8)
-    places = fit_plane(features[:n], np.zeros(n, np.int32))
+    places = fit_embedding(features[:n], np.zeros(n, np.int32))
     assert places.shape == (n, 2)
     assert np.isfinite(places).all()
-    same = fit_plane(np.repeat(features[:1], 9, axis=0), np.zeros(9, np.int32))
+    same = fit_embedding(np.repeat(features[:1], 9, axis=0), np.zeros(9, np.int32))
     assert np.isfinite(same).all()
 
 
@@ -130,7 +130,7 @@ def test_plane_tells_how_far_it_is_and_stops():
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        fit_plane(features, kinds * 0, report=stop)
+        fit_embedding(features, kinds * 0, report=stop)
     assert told[0] == 0
     assert 0.2 < told[-1] <= 1
 
@@ -159,18 +159,18 @@ def test_embedding_learning_and_new_images(workspace):
     assert not np.array_equal(before, workspace.places(ids))
     assert set(workspace.most_uncertain(3).tolist()) <= set(workspace.filtered("unlabelled").tolist())
     assert set(workspace.filtered("uncertain").tolist()) <= set(workspace.filtered("unlabelled").tolist())
-    settled = workspace.places(ids)
+    has_embedding = workspace.places(ids)
     workspace.add_images(discs(2)[0])
     workspace.cut(workspace.next_batch())
     new = workspace.embed()
     assert set(new.tolist()) == set(workspace.ids(2).tolist())
-    assert np.array_equal(settled, workspace.places(ids))  # those that were there stay
+    assert np.array_equal(has_embedding, workspace.places(ids))  # those that were there stay
     _, places = workspace.local_places(ids[:6])
     assert places.shape == (6, 2)
-    assert np.array_equal(settled, workspace.places(ids))
+    assert np.array_equal(has_embedding, workspace.places(ids))
     pixels = np.argwhere(workspace.segments(0) == ids[0])
     parts = np.concatenate(workspace.split(int(ids[0]), pixels[:1], pixels[-1:]))
-    assert (workspace.places(parts) == settled[0]).all()
+    assert (workspace.places(parts) == has_embedding[0]).all()
     assert set(workspace.embed().tolist()) == set(parts.tolist())
     assert workspace.table.described(parts).all()
 

@@ -9,20 +9,20 @@ from disc_pictures import discs, majority
 
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
-from napari_scribseg.explore import Workspace, looks, plane
+from napari_scribseg.explore import Workspace, embedding, looks
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder
 from napari_scribseg.explore.tuning import Tuning, _Collected, _network, last_stage, tuned_encoder
 
 
 @pytest.fixture(autouse=True)
 def _quick_plane(monkeypatch):
-    monkeypatch.setattr(looks, "fit_plane", lambda f, *_a, **_k: 3 * plane._principal(f))
+    monkeypatch.setattr(looks, "fit_plane", lambda f, *_a, **_k: 3 * embedding._principal(f))
 
 
 @pytest.fixture
 def taught(workspace):
     found = majority(workspace, [discs(0)[1], discs(1)[1]], workspace.ids())
-    workspace._looks._fit_plane = looks.fit_plane
+    workspace._looks._fit_embedding = looks.fit_embedding
     for value, label in ((1, 1), (2, 2)):
         workspace.assign(workspace.ids()[found == value][:4], label)
     return workspace

@@ -191,7 +191,7 @@ def table_samples(folder: Path) -> Sequence[Path]:
 
 
 def session_samples(folder: Path) -> Sequence[Path]:
-    from napari_scribseg.session import Session, Volume
+    from napari_scribseg.annotate import Session, Volume
 
     paths = _numbered(folder, ["plain.scribseg", "painted.scribseg"])
     for path in paths:
@@ -210,7 +210,7 @@ def session_samples(folder: Path) -> Sequence[Path]:
 
 
 def read_session(path: Path) -> None:
-    from napari_scribseg.session import Session
+    from napari_scribseg.annotate import Session
 
     session = Session.load(path)
     session.labels.max()

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from napari_scribseg.annotate import Session
 from napari_scribseg.batch import read_table
 from napari_scribseg.batch.bids_tree import write_description
 from napari_scribseg.batch.records import read_record
@@ -11,10 +12,10 @@ from napari_scribseg.bench.papers.command import _check_settings as check_study
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.card import read_card
 from napari_scribseg.explore import Workspace
+from napari_scribseg.annotate import Session
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.io import read_classes
 from napari_scribseg.nets import load_model
-from napari_scribseg.session import Session
 from napari_scribseg.train.command import _config
 from napari_scribseg.train.pack import read_pack
 from napari_scribseg.train.settings import Settings

@@ -7,16 +7,8 @@ import pytest
 import torch
 
 from napari_scribseg.core import InputError
-from napari_scribseg.nets import (
-    BRSNet,
-    BRSNetConfig,
-    interaction_maps,
-    load_encoder,
-    load_model,
-    network_input,
-    save_model,
-    widened,
-)
+from napari_scribseg.nets import BRSNet, BRSNetConfig, load_encoder, load_model, save_model, widened
+from napari_scribseg.prompting import interaction_maps, network_input
 
 SMALL = BRSNetConfig(
     stem=8,
@@ -113,29 +105,29 @@ def test_a_configuration_that_does_not_fit():
 
 
 def test_the_input_of_the_paper():
-    image, signal = torch.full((2, 3, 20, 300), 1.0), torch.zeros(2, 20, 300, dtype=torch.int8)
-    signal[0, 10, 5], signal[0, 3, 8] = 1, -1
-    x = network_input(image, signal, None, 5)
+    image, stroke_map = torch.full((2, 3, 20, 300), 1.0), torch.zeros(2, 20, 300, dtype=torch.int8)
+    stroke_map[0, 10, 5], stroke_map[0, 3, 8] = 1, -1
+    x = network_input(image, stroke_map, None, 5)
     assert x.shape == (2, 5, 20, 300)
     assert torch.allclose(x[:, 0], torch.tensor((255 - 123.68) * 0.017))
     assert x[0, 3, 10, 5] == x[0, 4, 3, 8] == 1
     assert x[0, 3, 10, 15].item() == pytest.approx(1 - 10 / 255)
     assert x[0, 3, 10, 299] == 0  # 255 pixels away and more
     assert (x[1, 3:] == 0).all()
-    assert torch.equal(x[:, 3:], interaction_maps(signal))
+    assert torch.equal(x[:, 3:], interaction_maps(stroke_map))
 
 
 def test_what_lies_close_to_a_click_and_the_last_answer_come_behind():
-    image, signal = torch.rand(2, 3, 20, 30), torch.zeros(2, 20, 30, dtype=torch.int8)
-    signal[0, 10, 5], signal[0, 3, 8] = 1, -1
+    image, stroke_map = torch.rand(2, 3, 20, 30), torch.zeros(2, 20, 30, dtype=torch.int8)
+    stroke_map[0, 10, 5], stroke_map[0, 3, 8] = 1, -1
     previous = torch.rand(2, 20, 30)
-    x = network_input(image, signal, previous, 8)
-    assert torch.equal(x[:, :5], network_input(image, signal, None, 5))
+    x = network_input(image, stroke_map, previous, 8)
+    assert torch.equal(x[:, :5], network_input(image, stroke_map, None, 5))
     assert x[0, 5, 10, 5] == x[0, 6, 3, 8] == 1
     assert x[0, 5, 10, 9].item() == pytest.approx(math.exp(-1))
     assert (x[1, 5:7] == 0).all()
     assert torch.equal(x[:, 7], previous)
-    assert (network_input(image, signal, None, 8)[:, 7] == 0).all()
+    assert (network_input(image, stroke_map, None, 8)[:, 7] == 0).all()
 
 
 @pytest.mark.parametrize("fine", [True, False])

@@ -18,15 +18,15 @@ def test_what_is_missing_is_painted_positive_inside_the_object():
     answer[:, 32:] = False
     found = simulate_correction(answer, TRUTH, NOTHING, 0)
     assert found.sign == 1
-    assert set(np.unique(found.signal)) == {0, 1}
-    assert (found.signal[~TRUTH] == 0).all()
+    assert set(np.unique(found.stroke_map)) == {0, 1}
+    assert (found.stroke_map[~TRUTH] == 0).all()
 
 
 def test_what_is_too_much_is_painted_negative_outside_the_object():
     found = simulate_correction(disc(SHAPE, (32, 36), 26), TRUTH, NOTHING, 0)
     assert found.sign == -1
-    assert set(np.unique(found.signal)) == {-1, 0}
-    assert (found.signal[TRUTH] == 0).all()
+    assert set(np.unique(found.stroke_map)) == {-1, 0}
+    assert (found.stroke_map[TRUTH] == 0).all()
 
 
 def test_the_larger_error_decides_and_the_object_where_they_are_alike():
@@ -49,7 +49,7 @@ def test_less_than_one_percent_is_left_alone():
         found = simulate_correction(answer, truth, old, 0)
         assert found.sign == sign
         if sign == 0:
-            np.testing.assert_array_equal(found.signal, old)
+            np.testing.assert_array_equal(found.stroke_map, old)
             assert found.scribble is None
             assert not found.temporary.any()
 
@@ -85,10 +85,10 @@ def test_old_and_new_strokes_are_together():
     old[32, 20:45], old[2, 2:9] = 1, -1
     answer = disc(SHAPE, (32, 32), 8)
     found = simulate_correction(answer, TRUTH, old, 0)
-    new = found.signal != old
+    new = found.stroke_map != old
     assert new.any()
-    assert (found.signal[new] == 1).all()
-    assert (found.signal[old == -1] == -1).all()
+    assert (found.stroke_map[new] == 1).all()
+    assert (found.stroke_map[old == -1] == -1).all()
     assert (old == np.where(np.isin(old, [-1, 1]), old, 0)).all()
 
 
@@ -100,9 +100,9 @@ def test_any_answer_to_any_label(truth, seed, stay, amount):
     old = rng.integers(-1, 2, truth.shape)
     found = simulate_correction(answer, truth, old, seed, stay=stay)
     again = simulate_correction(answer, truth, old, seed, stay=stay)
-    np.testing.assert_array_equal(found.signal, again.signal)
-    changed = found.signal != old
-    assert (found.signal[changed] == found.sign).all()
+    np.testing.assert_array_equal(found.stroke_map, again.stroke_map)
+    changed = found.stroke_map != old
+    assert (found.stroke_map[changed] == found.sign).all()
     if stay:
         assert (truth[changed] == (found.sign > 0)).all()
     if found.sign:

@@ -146,15 +146,15 @@ def test_a_run_answers_its_prompt(go, tiny, prompt, monkeypatch):
 def test_a_click_is_corrected_by_one_on_the_larger_error():
     target = np.zeros((1, 32, 32), dtype=bool)
     target[0, 8:24, 8:24] = True
-    signal = np.zeros((1, 32, 32), dtype=np.int8)
-    signal[0, 10, 10] = 1
+    stroke_map = np.zeros((1, 32, 32), dtype=np.int8)
+    stroke_map[0, 10, 10] = 1
     answer = np.zeros((1, 32, 32), dtype=np.float32)
     answer[0, 8:12, 8:24] = 1  # the lower three quarters are missing
     batch = (torch.zeros(1, 3, 32, 32), torch.from_numpy(target), torch.ones(1, 32, 32, dtype=torch.bool))
     mended = corrected(
-        torch.from_numpy(answer), (*batch, torch.from_numpy(signal)), [[0]], DrawingOptions(prompt="clicks")
+        torch.from_numpy(answer), (*batch, torch.from_numpy(stroke_map)), [[0]], DrawingOptions(prompt="clicks")
     )
-    added = np.argwhere(mended.numpy() != signal)
+    added = np.argwhere(mended.numpy() != stroke_map)
     assert len(added) == 1
     assert mended[tuple(added[0])] == 1
     _, row, column = added[0]
@@ -239,9 +239,9 @@ def test_validation_is_the_same_each_time(pack):
 
 def test_validation_shows_the_same_objects_whatever_the_prompt(pack):
     drawn = {p: Validation(pack, ["cells"], 4, 32, p).batches["cells"][0] for p in get_args(Prompt) if p != "none"}
-    for image, target, known, signal in drawn.values():
+    for image, target, known, stroke_map in drawn.values():
         torch.testing.assert_close((image, target, known), drawn["scribbles"][:3])
-        assert (signal == 1).any((1, 2)).all()
+        assert (stroke_map == 1).any((1, 2)).all()
     _, target, _, boxes = drawn["box"]
     points = drawn["extreme-points"][3]
     for k, mask in enumerate(target):
@@ -262,27 +262,27 @@ def test_validation_of_a_perfect_and_of_an_empty_answer(pack):
             return x[:, :1] * 0 - 9
 
     validation = Validation(pack, ["grey"], 6, 48)
-    assert min(validation.run(Perfect(), 6).mean) > 0.85  # a view may show the other disc too
+    assert min(validation.run(Perfect(), 6).mean) > 0.85  # a crop may show the other disc too
     assert max(validation.run(Empty(), 6).mean) == 0
 
 
 def test_a_correction_goes_where_the_answer_is_wrong(pack):
     validation = Validation(pack, ["cells"], 4, 48)
     (batch,) = validation.batches["cells"]
-    image, target, known, signal = batch
+    image, target, known, stroke_map = batch
     seeds = [[i] for i in range(4)]
     missed = corrected(torch.zeros(4, 48, 48), batch, seeds, validation.drawing)
     assert torch.equal(missed, corrected(torch.zeros(4, 48, 48), batch, seeds, validation.drawing))
     assert ((missed == 1) & ~target).sum() == 0
-    assert ((missed == 1).sum((1, 2)) >= (signal == 1).sum((1, 2))).all()
+    assert ((missed == 1).sum((1, 2)) >= (stroke_map == 1).sum((1, 2))).all()
     surplus = corrected(torch.ones(4, 48, 48), batch, seeds, validation.drawing)
     assert ((surplus == -1).sum((1, 2)) > 0).all()
     assert not ((surplus == -1) & target).any()
     right = corrected(target.float(), batch, seeds, validation.drawing)
-    assert torch.equal(right, signal)
-    nothing_known = (image, target, torch.zeros_like(known), signal)
+    assert torch.equal(right, stroke_map)
+    nothing_known = (image, target, torch.zeros_like(known), stroke_map)
     assert torch.equal(
-        corrected(torch.full((4, 48, 48), float("nan")), nothing_known, seeds, validation.drawing), signal
+        corrected(torch.full((4, 48, 48), float("nan")), nothing_known, seeds, validation.drawing), stroke_map
     )
 
 
@@ -366,7 +366,9 @@ def test_a_share_of_the_corrections_draws_nothing(go, tiny, monkeypatch, unchang
     before, after = [], []
 
     def noting(work, where):
-        return lambda model, image, signal, *rest: where.append(signal.clone()) or work(model, image, signal, *rest)
+        return lambda model, image, stroke_map, *rest: (
+            where.append(stroke_map.clone()) or work(model, image, stroke_map, *rest)
+        )
 
     monkeypatch.setattr("napari_scribseg.train.loop.answers", noting(answers, before))
     monkeypatch.setattr("napari_scribseg.train.loop.all_answers", noting(all_answers, after))

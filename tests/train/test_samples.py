@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import Case, DataSet
-from napari_scribseg.train.drawing import DrawingOptions, draw_signal
-from napari_scribseg.train.geometry import GeometryOptions, draw_view, look, part_seen
+from napari_scribseg.train.drawing import DrawingOptions, draw_stroke_map
+from napari_scribseg.train.geometry import GeometryOptions, draw_crop, look, part_seen
 from napari_scribseg.train.intensity import as_seen, vary_intensities
 from napari_scribseg.train.pack import write_pack
 from napari_scribseg.train.samples import SampleOptions, Samples, loader
@@ -42,19 +42,19 @@ def test_samples_are_sound(samples):
         assert np.isfinite(sample.image).all()
         assert np.abs(sample.image).max() <= 1
         assert 0.003 <= sample.target.mean() <= 0.9
-        assert (sample.signal == 1).any()
-        assert not (sample.signal == -1)[sample.target].any()
+        assert (sample.stroke_map == 1).any()
+        assert not (sample.stroke_map == -1)[sample.target].any()
 
 
 def test_strokes_lie_in_the_object(discs):
     target = discs(0)[1] > 0
     rng = np.random.default_rng(0)
     for _ in range(60):
-        signal = draw_signal(target, DrawingOptions(negative=0.5), rng)
-        assert (signal[target] == 1).any()
-        assert not (signal == -1)[target].any()
+        stroke_map = draw_stroke_map(target, DrawingOptions(negative=0.5), rng)
+        assert (stroke_map[target] == 1).any()
+        assert not (stroke_map == -1)[target].any()
         # the paper lets a line leave the object between two points whose connection leaves it; discs do not
-        assert not (signal == 1)[~target].any()
+        assert not (stroke_map == 1)[~target].any()
 
 
 OBJECT = np.zeros((32, 40), dtype=bool)
@@ -67,16 +67,16 @@ def test_a_box_is_the_outline_around_the_object():
     expected = np.zeros(OBJECT.shape, dtype=np.int8)
     expected[5:21, 10:32] = 1
     expected[6:20, 11:31] = 0
-    np.testing.assert_array_equal(draw_signal(OBJECT, exact, np.random.default_rng(0)), expected)
-    thick = draw_signal(OBJECT, replace(exact, radius=(2, 2)), np.random.default_rng(0))
+    np.testing.assert_array_equal(draw_stroke_map(OBJECT, exact, np.random.default_rng(0)), expected)
+    thick = draw_stroke_map(OBJECT, replace(exact, radius=(2, 2)), np.random.default_rng(0))
     np.testing.assert_array_equal(thick == 1, ndimage.distance_transform_edt(expected == 0) <= 2)
-    whole = draw_signal(np.ones((9, 9), dtype=bool), replace(exact, slack=3), np.random.default_rng(0))
-    assert (whole == 1).sum() >= 4 * 2  # clipped to the view, it is still there
+    whole = draw_stroke_map(np.ones((9, 9), dtype=bool), replace(exact, slack=3), np.random.default_rng(0))
+    assert (whole == 1).sum() >= 4 * 2  # clipped to the crop, it is still there
 
 
 def test_a_box_lies_off_by_no_more_than_the_slack():
     options = DrawingOptions(radius=(0.5, 0.5), prompt="box", slack=2)
-    found = [np.argwhere(draw_signal(OBJECT, options, np.random.default_rng(seed))) for seed in range(80)]
+    found = [np.argwhere(draw_stroke_map(OBJECT, options, np.random.default_rng(seed))) for seed in range(80)]
     ends = np.asarray([[*pixels.min(axis=0), *pixels.max(axis=0)] for pixels in found]) - (5, 10, 20, 31)
     assert ends.min(axis=0).tolist() == [-2] * 4
     assert ends.max(axis=0).tolist() == [2] * 4
@@ -86,12 +86,12 @@ def test_a_box_lies_off_by_no_more_than_the_slack():
 def test_extreme_points_lie_on_the_object_at_its_sides(slack):
     options = DrawingOptions(radius=(0.5, 0.5), prompt="extreme-points", slack=slack)
     for seed in range(30):
-        pixels = np.argwhere(draw_signal(OBJECT, options, np.random.default_rng(seed)))
+        pixels = np.argwhere(draw_stroke_map(OBJECT, options, np.random.default_rng(seed)))
         assert OBJECT[tuple(pixels.T)].all()
         assert 3 <= len(pixels) <= 4
         assert (pixels.min(axis=0) - (5, 10) <= slack).all()
         assert ((20, 31) - pixels.max(axis=0) <= slack).all()
-    dots = draw_signal(OBJECT, replace(options, radius=(2, 2), slack=0), np.random.default_rng(0))
+    dots = draw_stroke_map(OBJECT, replace(options, radius=(2, 2), slack=0), np.random.default_rng(0))
     assert (dots[3:8, 14] == 1).all()
     assert ndimage.label(dots)[1] == 4
 
@@ -99,10 +99,10 @@ def test_extreme_points_lie_on_the_object_at_its_sides(slack):
 @pytest.mark.parametrize("prompt", ["box", "extreme-points"])
 def test_a_prompt_is_drawn_with_pens_of_many_widths_and_never_off_the_object(prompt, discs):
     target, rng = discs(0)[1] > 0, np.random.default_rng(0)
-    drawn = [draw_signal(target, DrawingOptions(prompt=prompt, negative=1), rng) for _ in range(20)]
-    assert {tuple(np.unique(signal)) for signal in drawn} == {(0, 1)}
-    assert len({(signal == 1).sum() for signal in drawn}) > 3
-    assert not draw_signal(np.zeros((8, 8), dtype=bool), DrawingOptions(prompt=prompt), rng).any()
+    drawn = [draw_stroke_map(target, DrawingOptions(prompt=prompt, negative=1), rng) for _ in range(20)]
+    assert {tuple(np.unique(stroke_map)) for stroke_map in drawn} == {(0, 1)}
+    assert len({(stroke_map == 1).sum() for stroke_map in drawn}) > 3
+    assert not draw_stroke_map(np.zeros((8, 8), dtype=bool), DrawingOptions(prompt=prompt), rng).any()
 
 
 def test_options_choose_what_samples_are_made_of(pack):
@@ -156,16 +156,16 @@ def test_a_view_shows_the_picture_where_it_says():
     for seed in range(20):
         rng = np.random.default_rng(seed)
         options = GeometryOptions(context=(0.5, 1.2), smallest=8, turned=0.5, bent=0.5)
-        view = draw_view((12.0, 14.0, 12.0, 10.0), (40, 40), 24, options, rng)
-        inside = ((view.at > 1) & (view.at < side - 2)).all(axis=0)
+        crop = draw_crop((12.0, 14.0, 12.0, 10.0), (40, 40), 24, options, rng)
+        inside = ((crop.at > 1) & (crop.at < side - 2)).all(axis=0)
         assert inside.any()
-        np.testing.assert_allclose(look(ramp, view)[:, inside], view.at[:, inside], atol=0.02)
+        np.testing.assert_allclose(look(ramp, crop)[:, inside], crop.at[:, inside], atol=0.02)
 
 
 def test_a_view_stays_in_the_picture_where_it_must():
     options = GeometryOptions(context=(1, 4), largest=1, rim=0, turned=0, angle=0, stretch=1, bent=0)
     for seed in range(30):
-        at = draw_view((0.0, 50.0, 20.0, 10.0), (50, 60), 16, options, np.random.default_rng(seed)).at
+        at = draw_crop((0.0, 50.0, 20.0, 10.0), (50, 60), 16, options, np.random.default_rng(seed)).at
         height, width = (np.ptp(axis) * 16 / 15 for axis in at)
         assert width <= 60.01
         assert at[1].min() > -1
@@ -179,32 +179,32 @@ def test_a_coarse_view_averages_and_stays_aligned():
     picture = np.random.default_rng(0).integers(0, 81, (128, 128, 1)).astype(np.uint8)
     picture[:, 64:] += 160
     options = GeometryOptions(context=(1, 1.0001), shift=0, turned=0, angle=0, stretch=1, bent=0)
-    view = draw_view((0.0, 0.0, 128.0, 128.0), (128, 128), 32, options, np.random.default_rng(1))
-    seen = look(picture, view)[0] / 80
+    crop = draw_crop((0.0, 0.0, 128.0, 128.0), (128, 128), 32, options, np.random.default_rng(1))
+    seen = look(picture, crop)[0] / 80
     assert seen.std(axis=0).mean() < 0.12  # of single pixels 0.29
-    left = view.at[1] < 60
+    left = crop.at[1] < 60
     np.testing.assert_allclose(seen[left].mean(), 0.5, atol=0.05)
-    np.testing.assert_allclose(seen[view.at[1] > 68].mean(), 2.5, atol=0.05)
+    np.testing.assert_allclose(seen[crop.at[1] > 68].mean(), 2.5, atol=0.05)
 
 
 def test_image_and_labels_see_the_same(discs):
     image, truth = discs(1)
-    planes = np.stack((image, 255 * (truth > 0)), axis=-1).astype(np.uint8)
+    channels = np.stack((image, 255 * (truth > 0)), axis=-1).astype(np.uint8)
     for seed in range(10):
-        view = draw_view((10.0, 12.0, 30.0, 30.0), truth.shape, 48, GeometryOptions(), np.random.default_rng(seed))
-        seen = look(planes, view)
+        crop = draw_crop((10.0, 12.0, 30.0, 30.0), truth.shape, 48, GeometryOptions(), np.random.default_rng(seed))
+        seen = look(channels, crop)
         assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.9
 
 
 def test_intensities_stay_finite_even_of_flat_pictures():
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        for planes in (
+        for channels in (
             np.full((1, 24, 24), 0.5, np.float32),
             np.zeros((3, 24, 24), np.float32),
             rng.random((3, 24, 24)),
         ):
-            seen = vary_intensities(np.asarray(planes, np.float32), rng)
+            seen = vary_intensities(np.asarray(channels, np.float32), rng)
             assert seen.shape == (3, 24, 24)
             assert seen.dtype == np.float32
             assert np.isfinite(seen).all()
@@ -220,18 +220,18 @@ def test_made_up_pictures():
         kinds.add(int(labels.max()))
         assert labels.shape == (40, 40)
         assert labels.min() >= 0
-        planes, _ = draw_picture(40, rng)
-        assert planes.shape[1:] == (40, 40)
-        assert np.isfinite(planes).all()
-        assert 0 <= planes.min() <= planes.max() <= 1
+        channels, _ = draw_picture(40, rng)
+        assert channels.shape[1:] == (40, 40)
+        assert np.isfinite(channels).all()
+        assert 0 <= channels.min() <= channels.max() <= 1
     assert len(kinds) > 5
 
 
 def test_regions_are_connected_and_follow_edges():
-    planes = np.zeros((1, 40, 40), np.float32)
-    planes[:, 10:30, 5:25] = 0.8
-    planes += np.random.default_rng(0).normal(0, 0.01, planes.shape).astype(np.float32)
-    regions = felzenszwalb_regions(planes, 200, 0.5, 20)
+    channels = np.zeros((1, 40, 40), np.float32)
+    channels[:, 10:30, 5:25] = 0.8
+    channels += np.random.default_rng(0).normal(0, 0.01, channels.shape).astype(np.float32)
+    regions = felzenszwalb_regions(channels, 200, 0.5, 20)
     inside = regions[12:28, 7:23]
     assert (inside == inside[0, 0]).all()
     assert inside[0, 0] not in regions[:8]
@@ -239,11 +239,11 @@ def test_regions_are_connected_and_follow_edges():
         assert ndimage.label(regions == region)[1] == 1
         assert (regions == region).sum() >= 20
     coarse = felzenszwalb_regions(
-        planes + np.random.default_rng(1).random((1, 40, 40)).astype(np.float32), 900, 0.5, 20
+        channels + np.random.default_rng(1).random((1, 40, 40)).astype(np.float32), 900, 0.5, 20
     )
-    fine = felzenszwalb_regions(planes + np.random.default_rng(1).random((1, 40, 40)).astype(np.float32), 20, 0.5, 20)
+    fine = felzenszwalb_regions(channels + np.random.default_rng(1).random((1, 40, 40)).astype(np.float32), 20, 0.5, 20)
     assert coarse.max() < fine.max()
-    three = np.repeat(planes, 3, axis=0)
+    three = np.repeat(channels, 3, axis=0)
     np.testing.assert_array_equal(felzenszwalb_regions(three, 200, 0.5, 20), regions)
 
 
@@ -263,10 +263,10 @@ def test_clicks_are_single_pixels_on_the_object_and_near_it():
     away = ndimage.distance_transform_edt(~target)
     options, counts = DrawingOptions(prompt="clicks"), []
     for seed in range(40):
-        signal = draw_signal(target, options, np.random.default_rng(seed))
-        assert target[signal == 1].all()
-        assert (away[signal == -1] >= 5).all()
-        counts.append(((signal == 1).sum(), (signal == -1).sum()))
+        stroke_map = draw_stroke_map(target, options, np.random.default_rng(seed))
+        assert target[stroke_map == 1].all()
+        assert (away[stroke_map == -1] >= 5).all()
+        counts.append(((stroke_map == 1).sum(), (stroke_map == -1).sum()))
     assert np.min(counts, axis=0).tolist() == [1, 0]
     assert np.max(counts, axis=0).tolist() == [10, 10]
 
@@ -275,10 +275,10 @@ def test_some_samples_of_clicks_start_with_a_single_one_in_the_middle():
     target = np.zeros((64, 64), dtype=bool)
     target[20:41, 24:45] = True
     options = DrawingOptions(prompt="clicks", single=0.5)
-    found = [draw_signal(target, options, np.random.default_rng(seed)) for seed in range(60)]
-    middle = [signal[30, 34] == 1 and np.count_nonzero(signal) == 1 for signal in found]
+    found = [draw_stroke_map(target, options, np.random.default_rng(seed)) for seed in range(60)]
+    middle = [stroke_map[30, 34] == 1 and np.count_nonzero(stroke_map) == 1 for stroke_map in found]
     assert 15 < sum(middle) < 45
-    assert max(np.count_nonzero(signal) for signal in found) > 10
+    assert max(np.count_nonzero(stroke_map) for stroke_map in found) > 10
 
 
 def test_some_samples_have_dots_of_the_pen():
@@ -286,16 +286,16 @@ def test_some_samples_have_dots_of_the_pen():
     target[10:50, 12:52] = True
     options, on, off = DrawingOptions(radius=(0.5, 0.5), dots=1), [], []
     for seed in range(60):
-        signal = draw_signal(target, options, np.random.default_rng(seed))
-        assert target[signal == 1].all()
-        assert not target[signal == -1].any()
-        on.append(ndimage.label(signal == 1)[1])
-        off.append(ndimage.label(signal == -1)[1])
+        stroke_map = draw_stroke_map(target, options, np.random.default_rng(seed))
+        assert target[stroke_map == 1].all()
+        assert not target[stroke_map == -1].any()
+        on.append(ndimage.label(stroke_map == 1)[1])
+        off.append(ndimage.label(stroke_map == -1)[1])
     assert min(on) >= 1
     assert max(on) > 12
     assert min(off) == 0
     assert max(off) > 4
-    without = [draw_signal(target, DrawingOptions(dots=share), np.random.default_rng(3)) for share in (0, 1e-9)]
+    without = [draw_stroke_map(target, DrawingOptions(dots=share), np.random.default_rng(3)) for share in (0, 1e-9)]
     assert (without[0] != 0).any()
     assert ndimage.label(without[1] == 1)[1] <= 7  # scribbles
 
@@ -305,7 +305,7 @@ def test_without_a_prompt_all_objects_are_to_be_found(pack):
         size=48, synthetic=0, superpixels=0, background=0, vary=False, drawing=DrawingOptions(prompt="none")
     )
     found = [Samples(pack, ["cells"], 0, options).draw(index) for index in range(12)]
-    assert not any(sample.signal.any() for sample in found)
+    assert not any(sample.stroke_map.any() for sample in found)
     for sample in found:  # every object is bright, whatever its number
         known = sample.known & (np.abs(sample.image[0]) > 0.1)
         assert (sample.target == (sample.image[0] > 0))[known].mean() > 0.95
@@ -317,12 +317,12 @@ def test_a_part_of_the_picture_shows_the_same_as_all_of_it():
     for seed in range(60):
         rng = np.random.default_rng(seed)
         at = rng.uniform(0, 80, 2)
-        view = draw_view((*at, 12.0, 10.0), (90, 110), 32, GeometryOptions(smallest=8, turned=0.5, bent=0.5), rng)
-        (rows, columns), near = part_seen(view, (90, 110))
+        crop = draw_crop((*at, 12.0, 10.0), (90, 110), 32, GeometryOptions(smallest=8, turned=0.5, bent=0.5), rng)
+        (rows, columns), near = part_seen(crop, (90, 110))
         part = picture[rows, columns]
         alone += part.size < picture.size / 2
-        assert near.scale == view.scale
-        np.testing.assert_allclose(look(part, near), look(picture, view), atol=0.51)  # averages are rounded
+        assert near.scale == crop.scale
+        np.testing.assert_allclose(look(part, near), look(picture, crop), atol=0.51)  # averages are rounded
     assert alone > 15
 
 
@@ -341,7 +341,7 @@ def test_thin_structures_are_seen_from_near(tmp_path):
         samples = Samples(pack, ["lines"], 0, replace(plain, thin=thin))
         return np.median([typical_width(samples.draw(i).target) for i in range(30)])
 
-    assert width(0.0) < 1.5  # the whole tree in one view
+    assert width(0.0) < 1.5  # the whole tree in one crop
     assert 2.5 < width(1.0) < 6
 
 
@@ -374,10 +374,12 @@ def test_some_strokes_are_painted_as_people_do(discs):
     target = truth > 0
     painted = DrawingOptions(painted=1.0, loose=1.0)
     spilled = [
-        ((s == 1) & ~target).any() for s in (draw_signal(target, painted, np.random.default_rng(i)) for i in range(40))
+        ((s == 1) & ~target).any()
+        for s in (draw_stroke_map(target, painted, np.random.default_rng(i)) for i in range(40))
     ]
     careful = replace(painted, loose=0.0)
     assert np.mean(spilled) > 0.2
     assert not any(
-        ((s == 1) & ~target).any() for s in (draw_signal(target, careful, np.random.default_rng(i)) for i in range(40))
+        ((s == 1) & ~target).any()
+        for s in (draw_stroke_map(target, careful, np.random.default_rng(i)) for i in range(40))
     )

@@ -4,13 +4,13 @@ from unittest.mock import MagicMock
 
 from napari.components import ViewerModel
 
+from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable
-from napari_scribseg.session.session import Session
-from napari_scribseg.widgets.annotator import Annotator
-from napari_scribseg.widgets.layers import LayerSet
-from napari_scribseg.widgets.sources import Source
-from napari_scribseg.widgets.view import View
-from napari_scribseg.widgets.watcher import Watcher
+from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.segmentation.annotator import Annotator
+from napari_scribseg.widgets.segmentation.layers import LayerSet
+from napari_scribseg.widgets.segmentation.view import View
+from napari_scribseg.widgets.segmentation.watcher import Watcher
 
 CLASSES = ClassTable.from_ids([1], background=255)
 
@@ -68,4 +68,4 @@ class Bench:
         return [call.args[0] for call in self.view.show_line.call_args_list]
 
     def shown(self):
-        return self.result.data[self.layers.plane().slicer]
+        return self.result.data[self.layers.slice_index().slicer]

@@ -10,10 +10,10 @@ import pytest
 from annotation_bench import CLASSES, Bench
 from waiting import wait_for
 
+from napari_scribseg.annotate.volume import SliceIndex
+from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import InputError, LossCurve, Segmentation, silent
-from napari_scribseg.session.volume import Plane
-from napari_scribseg.session.worker import Inbox
-from napari_scribseg.widgets.annotator import Annotator
+from napari_scribseg.widgets.segmentation.annotator import Annotator
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ def test_napari_s_own_undo_is_noticed(bench):
     two_strokes(bench)
     bench.paint(1, (1, 3, 3))
     bench.strokes.undo()
-    assert not bench.annotator.unsent(Plane((1, 2), (1,)))
-    assert bench.session.painted(Plane((1, 2), (1,)))[3, 3] == 0
+    assert not bench.annotator.unsent(SliceIndex((1, 2), (1,)))
+    assert bench.session.painted(SliceIndex((1, 2), (1,)))[3, 3] == 0
 
 
 def test_on_demand_waits_for_the_button(bench):
@@ -216,14 +216,14 @@ def test_a_stroke_in_three_dimensions_is_answered_on_every_slice_and_is_one_step
 def test_an_accepted_slice_keeps_its_strokes_where_a_ball_is_painted(deep):
     deep.paint(255, (4, 4, 4))
     deep.paint(1, (4, 15, 20))
-    deep.session.accept(Plane((1, 2), (3,)))
+    deep.session.accept(SliceIndex((1, 2), (3,)))
     before, labels = deep.strokes.data[3].copy(), deep.session.labels[3].copy()
     deep.paint(1, (4, 3, 25))
     assert np.array_equal(deep.strokes.data[3], before)
     assert np.array_equal(deep.session.labels[3], labels)
     assert (deep.session.labels[[2, 4, 5, 6], 3, 25] == 1).all()
     assert "accepted" in deep.said()[-1]
-    deep.session.accept(Plane((1, 2), (4,)))  # the one in sight, too
+    deep.session.accept(SliceIndex((1, 2), (4,)))  # the one in sight, too
     deep.paint(1, (4, 17, 3))
     assert not deep.strokes.data[3:5, 17, 3].any()
     assert (deep.session.labels[[2, 5, 6], 17, 3] == 1).all()
@@ -240,13 +240,13 @@ def test_a_ball_in_a_time_series_changes_one_time_only(nearest, order):
         bench.paint(identity, tuple(at if axis in order[2:] else 3 for axis in range(4)))
     session, steps = bench.session, list(bench.session._state.history)
     displayed = tuple(sorted(order[2:]))
-    planes = session.painted_planes(displayed)
+    slices = session.painted_slices(displayed)
     assert len(steps) == 2
-    assert set(planes) == {c.plane for step in steps for c in step.changes if c.kind == "painted"}
+    assert set(slices) == {c.slice_index for step in steps for c in step.changes if c.kind == "painted"}
     moved = [axis for axis in range(4) if len(np.unique(np.nonzero(bench.strokes.data)[axis])) > 1]
     assert moved == sorted(order[1:])
-    assert [plane for plane in planes if session.labels[plane.slicer].any()] == planes
-    assert len(planes) == 3
+    assert [slice_index for slice_index in slices if session.labels[slice_index.slicer].any()] == slices
+    assert len(slices) == 3
 
 
 def test_on_demand_a_ball_waits_and_is_answered_whole(deep):
@@ -392,7 +392,7 @@ def test_strokes_layer_deleted_and_brought_back(bench):
     bench.watcher.watch_strokes()
     assert np.array_equal(bench.strokes.data, painted)
     bench.paint(1, (1, 3, 3))
-    assert bench.session.painted(Plane((1, 2), (1,)))[3, 3] == 1
+    assert bench.session.painted(SliceIndex((1, 2), (1,)))[3, 3] == 1
 
 
 def test_result_layer_deleted_comes_back_with_the_next_result(bench):
@@ -430,7 +430,7 @@ def test_slider_beyond_the_image(bench):
     bench.viewer.dims.set_current_step(0, 8)
     bench.annotator.segment()
     assert "sliders" in bench.said()[-1]
-    assert bench.layers.plane() is None
+    assert bench.layers.slice_index() is None
 
 
 def test_every_layer_deleted_while_a_job_runs(nearest):
@@ -441,7 +441,7 @@ def test_every_layer_deleted_while_a_job_runs(nearest):
         bench.strokes.data[0, 2, 2] = 255
         bench.paint(1, (0, 15, 20))
         assert bench.session.is_busy
-        future = bench.session.draw(bench.layers.painted(bench.layers.plane()), bench.layers.plane())
+        future = bench.session.draw(bench.layers.painted(bench.layers.slice_index()), bench.layers.slice_index())
         bench.viewer.layers.clear()
         gate.set()
         inbox.wait(future, 120)
@@ -519,7 +519,7 @@ def test_keep_rule_leaves_finished_labels(nearest):
 def clock(monkeypatch):
     """The watcher's clock, one number in a list, which only a test moves on."""
     now = [100.0]
-    monkeypatch.setattr("napari_scribseg.widgets.watcher.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("napari_scribseg.widgets.segmentation.watcher.time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 
@@ -600,7 +600,7 @@ def test_no_movement_waits_for_an_engine_that_does_not_follow_the_pen(nearest, c
         bench.annotator.mode = "demand"
         bench.strokes.data[2, 2] = 255
         bench.paint(1, (2, 20))
-        future = bench.session.draw(bench.layers.painted(bench.layers.plane()), bench.layers.plane())
+        future = bench.session.draw(bench.layers.painted(bench.layers.slice_index()), bench.layers.slice_index())
         assert bench.session.is_busy
         for column in range(10):
             clock[0] += 0.1

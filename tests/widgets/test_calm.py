@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
 
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
-from napari_scribseg.widgets.model_page import CardDialog
-from napari_scribseg.widgets.segmentation import SegmentationWidget
+from napari_scribseg.widgets.segmentation.model_page import CardDialog
+from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 KINDS = (QComboBox, QAbstractSpinBox, QSlider)
 

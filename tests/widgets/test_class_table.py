@@ -5,7 +5,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog
 
 from napari_scribseg.core import ClassTable
-from napari_scribseg.widgets.class_table import ClassTableView
+from napari_scribseg.widgets.common.class_table import ClassTableView
 
 BACKGROUND, NAME, ID, SHOW, LOCK, BG = 255, 1, 2, 3, 4, 5
 

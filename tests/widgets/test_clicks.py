@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from annotation_bench import Bench
 
-from napari_scribseg.widgets.clicks import Clicks, point_class
+from napari_scribseg.widgets.segmentation.clicks import Clicks, point_class
 
 
 @pytest.fixture

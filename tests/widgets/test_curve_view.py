@@ -3,7 +3,7 @@ import pytest
 from PIL import Image as Picture
 
 from napari_scribseg.core import LossCurve
-from napari_scribseg.widgets.curve_view import _FITTED, _HELD_BACK, CurvePanel, caption, log_share
+from napari_scribseg.widgets.common.curve_view import _FITTED, _HELD_BACK, CurvePanel, caption, log_share
 
 
 def curve(n=9, *, held=True, most=100):

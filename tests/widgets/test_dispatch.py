@@ -5,7 +5,7 @@ from hands import ended, settle, until
 from qtpy.QtCore import QThread
 from qtpy.QtWidgets import QApplication
 
-from napari_scribseg.widgets.dispatch import Dispatcher
+from napari_scribseg.widgets.common.dispatch import Dispatcher
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from napari_scribseg.core import Range
 from napari_scribseg.core.registry import engine_class, engine_infos
-from napari_scribseg.widgets.engine_form import EngineForm
+from napari_scribseg.widgets.segmentation.engine_form import EngineForm
 
 
 @dataclass(frozen=True)

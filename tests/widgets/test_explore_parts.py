@@ -1,4 +1,4 @@
-"""The parts of the explorer that need no real window: camera, scene, contours, jobs, forms, and the plane's mouse."""
+"""The parts of the explorer that need no real window: camera, scene, contours, jobs, forms, and the slice's mouse."""
 
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -14,22 +14,22 @@ from napari.layers import Image as ImageLayer
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from napari_scribseg.annotate import executor
+from napari_scribseg.annotate.executor import Worker
 from napari_scribseg.core import Cancelled, InputError
 from napari_scribseg.explore import CutSettings
 from napari_scribseg.io.napari_hooks import get_reader
-from napari_scribseg.session import executor
-from napari_scribseg.session.executor import Worker
+from napari_scribseg.widgets.common.sources import Source
 from napari_scribseg.widgets.explore import encoder_form
 from napari_scribseg.widgets.explore.camera import Camera
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
 from napari_scribseg.widgets.explore.drawing import as_pixels, paint_discs, paint_tiles, with_room
+from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.groups import as_images
 from napari_scribseg.widgets.explore.jobs import Jobs, Newest
 from napari_scribseg.widgets.explore.panels import CutPanel
-from napari_scribseg.widgets.explore.plane_view import PlaneView
 from napari_scribseg.widgets.explore.scene import Scene
 from napari_scribseg.widgets.explore.tiles import Tiles
-from napari_scribseg.widgets.sources import Source
 
 SIZE = (200, 100)
 
@@ -349,8 +349,8 @@ def test_the_encoder_is_chosen_by_view_and_network(encoder, monkeypatch):
 
 
 @pytest.fixture
-def plane(qtbot):
-    view = PlaneView(Tiles())
+def embedding(qtbot):
+    view = EmbeddingView(Tiles())
     qtbot.addWidget(view)
     view.resize(300, 200)
     view.show()
@@ -371,26 +371,28 @@ def drag(view, *points, modifier=Qt.KeyboardModifier.NoModifier):
     QTest.mouseRelease(view, Qt.MouseButton.LeftButton, modifier, where[-1])
 
 
-def test_box_lasso_and_click_with_the_mouse(plane):
-    drag(plane, (1, 1), (150, 100), (299, 199))
-    (corners, how) = plane.told.pop()
-    places = plane.scene.places
+def test_box_lasso_and_click_with_the_mouse(embedding):
+    drag(embedding, (1, 1), (150, 100), (299, 199))
+    (corners, how) = embedding.told.pop()
+    places = embedding.scene.places
     assert how == "new"
     assert corners.shape == (2, 2)
     assert (places >= corners.min(axis=0)).all()
     assert (places <= corners.max(axis=0)).all()
-    plane.tool = "lasso"
-    drag(plane, (10, 10), (200, 20), (150, 150), (20, 120), modifier=Qt.KeyboardModifier.ShiftModifier)
-    (corners, how) = plane.told.pop()
+    embedding.tool = "lasso"
+    drag(embedding, (10, 10), (200, 20), (150, 150), (20, 120), modifier=Qt.KeyboardModifier.ShiftModifier)
+    (corners, how) = embedding.told.pop()
     assert how == "add"
     assert len(corners) >= 4
-    x, y = plane.pixel_of(7)
-    QTest.mouseClick(plane, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, QPoint(round(x), round(y)))
-    assert plane.told.pop() == (7, "remove")
-    assert plane.pixel_of(7000) is None
+    x, y = embedding.pixel_of(7)
+    QTest.mouseClick(
+        embedding, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, QPoint(round(x), round(y))
+    )
+    assert embedding.told.pop() == (7, "remove")
+    assert embedding.pixel_of(7000) is None
 
 
-def test_keys_on_the_plane(plane):
+def test_keys_on_the_plane(embedding):
     for key, modifier in (
         (Qt.Key.Key_3, Qt.KeyboardModifier.NoModifier),
         (Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier),
@@ -399,21 +401,21 @@ def test_keys_on_the_plane(plane):
         (Qt.Key.Key_N, Qt.KeyboardModifier.NoModifier),
         (Qt.Key.Key_Q, Qt.KeyboardModifier.NoModifier),
     ):
-        QTest.keyClick(plane, key, modifier)
-    assert plane.keys == ["3", "undo", "redo", "assign", "next"]
+        QTest.keyClick(embedding, key, modifier)
+    assert embedding.keys == ["3", "undo", "redo", "assign", "next"]
 
 
-def test_dragging_ends_showing_all_until_fit(plane):
-    camera = plane.scene.camera
-    QTest.mousePress(plane, Qt.MouseButton.RightButton, Qt.KeyboardModifier.NoModifier, QPoint(50, 50))
-    QTest.mouseMove(plane, QPoint(80, 60))
-    QTest.mouseRelease(plane, Qt.MouseButton.RightButton, Qt.KeyboardModifier.NoModifier, QPoint(80, 60))
-    assert not plane.scene.follows
-    assert plane.scene.camera.x < camera.x
-    plane.fit()
-    until(lambda: plane.scene.camera == camera)
-    plane.look_at(7)
-    until(lambda: plane.pixel_of(7) == pytest.approx((150, 100), abs=1))
+def test_dragging_ends_showing_all_until_fit(embedding):
+    camera = embedding.scene.camera
+    QTest.mousePress(embedding, Qt.MouseButton.RightButton, Qt.KeyboardModifier.NoModifier, QPoint(50, 50))
+    QTest.mouseMove(embedding, QPoint(80, 60))
+    QTest.mouseRelease(embedding, Qt.MouseButton.RightButton, Qt.KeyboardModifier.NoModifier, QPoint(80, 60))
+    assert not embedding.scene.follows
+    assert embedding.scene.camera.x < camera.x
+    embedding.fit()
+    until(lambda: embedding.scene.camera == camera)
+    embedding.look_at(7)
+    until(lambda: embedding.pixel_of(7) == pytest.approx((150, 100), abs=1))
 
 
 def test_a_file_whose_layer_was_scaled_since_is_not_what_the_file_says(tmp_path, monkeypatch):

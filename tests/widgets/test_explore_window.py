@@ -1,4 +1,4 @@
-"""The explorer in the real window: mouse and keys on plane and canvas, files on the disk.
+"""The explorer in the real window: mouse and keys on slice and canvas, files on the disk.
 
 The places are the principal components here: UMAP, which has its own tests, is compiled anew in every process.
 """
@@ -12,19 +12,19 @@ from skimage.io import imsave
 
 pytest.importorskip("higra")
 
-from napari_scribseg.explore import looks, plane
+from napari_scribseg.explore import embedding, looks
 from napari_scribseg.io import read_labels
 from napari_scribseg.widgets.explore import work
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
 from napari_scribseg.widgets.explore.keeper import kept_workspaces
-from napari_scribseg.widgets.segmentation import SegmentationWidget
+from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 pytestmark = pytest.mark.gui
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 
-def slices():
+def embeddings():
     """Bright squares and dim discs on a dark ground; the second slice has two squares that touch."""
     stack = np.random.default_rng(0).normal(10, 1, (3, 96, 96)).astype(np.float32)
     rows, columns = np.mgrid[:96, :96]
@@ -60,7 +60,7 @@ class Explorer(Hands):
         """Wait for the job, and for what follows it in the window."""
 
         def idle():
-            moving = self.widget.plane._moving.isActive() or self.widget.local._moving.isActive()
+            moving = self.widget.embedding._moving.isActive() or self.widget.local._moving.isActive()
             return not (moving or self.widget.jobs.is_busy or self.widget._watcher._waiting)
 
         settle()
@@ -82,8 +82,8 @@ class Explorer(Hands):
         return self.workspace.segment_at(self.widget.exploration.canvas.index(), row, column)
 
     def box(self, ids, modifier=PLAIN):
-        """Draw a box around segments in the plane."""
-        view = self.widget.plane
+        """Draw a box around segments in the slice."""
+        view = self.widget.embedding
         pixels = np.array([view.pixel_of(int(i)) for i in ids])
         low, high = pixels.min(axis=0) - 5, pixels.max(axis=0) + 5
         drag(view, [QPoint(*map(round, corner)) for corner in (low, (low + high) / 2, high)], modifier, parts=2)
@@ -93,20 +93,20 @@ class Explorer(Hands):
         drag(self.canvas, self.pixels(*points), parts=2)
 
     def press(self, key, modifier=PLAIN):
-        """A key on the plane."""
-        self.key(key, modifier, self.widget.plane)
+        """A key on the slice."""
+        self.key(key, modifier, self.widget.embedding)
 
 
 @pytest.fixture(autouse=True)
-def _quick_plane(monkeypatch):
-    monkeypatch.setattr(looks, "fit_plane_apart", lambda f, *_a, **_k: 3 * plane._principal(f))
+def _quick_slice(monkeypatch):
+    monkeypatch.setattr(looks, "fit_plane_apart", lambda f, *_a, **_k: 3 * embedding._principal(f))
     monkeypatch.setattr(work, "start", lambda: None)
 
 
 @pytest.fixture
 def viewer(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
-    viewer.add_image(slices(), name="scan", scale=(4, 2, 2))
+    viewer.add_image(embeddings(), name="scan", scale=(4, 2, 2))
     viewer.dims.set_current_step(0, 1)
     return viewer
 
@@ -180,7 +180,7 @@ def test_plane_and_image_show_each_other_and_contours_follow_the_slider(hands):
     hands.prepare()
     widget = hands.widget
     other = int(hands.workspace.ids(2)[0])
-    x, y = widget.plane.pixel_of(other)
+    x, y = widget.embedding.pixel_of(other)
     hands.box([other])
     widget.exploration.pick(other, "new")
     settle()
@@ -209,7 +209,7 @@ def test_number_filter_next_learn_and_a_plane_of_a_selection(hands):
     hands.press(Qt.Key.Key_9)
     assert "there is not a class of the number 9" in hands.status.lower()
     widget.bar.filter.setCurrentIndex(1)
-    assert not np.isin(bright + dim, widget.plane.scene.ids).any()
+    assert not np.isin(bright + dim, widget.embedding.scene.ids).any()
     widget.bar.filter.setCurrentIndex(0)
     widget.bar.next.click()
     until(lambda: len(widget.exploration.selected) == 1)

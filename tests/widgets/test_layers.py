@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io.placing import display_placement
-from napari_scribseg.session.volume import Plane
-from napari_scribseg.widgets.layers import LayerSet, image_layers, layer_geometry
-from napari_scribseg.widgets.sources import Source
+from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.segmentation.layers import LayerSet, image_layers, layer_geometry
 
 CLASSES = ClassTable.from_ids([1, 2], background=255)
 
@@ -54,28 +54,28 @@ def test_plane_follows_the_sliders_in_any_orientation(viewer, order):
     viewer.dims.order = order
     axis = order[0]
     viewer.dims.set_current_step(axis, 2)
-    assert layers.plane() == Plane(tuple(sorted(order[1:])), (2,))
+    assert layers.slice_index() == SliceIndex(tuple(sorted(order[1:])), (2,))
 
 
 def test_plane_of_a_time_series(viewer):
     layers = on(viewer, np.zeros((5, 4, 20, 30)))
     viewer.dims.current_step = (3, 1, 0, 0)
-    assert layers.plane() == Plane((2, 3), (3, 1))
+    assert layers.slice_index() == SliceIndex((2, 3), (3, 1))
 
 
 def test_3d_says_what_to_do_instead(viewer):
     layers = on(viewer, np.zeros((4, 20, 30)))
     viewer.dims.ndisplay = 3
-    assert layers.plane() is None
-    assert "2D/3D" in layers.why_no_plane()
+    assert layers.slice_index() is None
+    assert "2D/3D" in layers.why_no_slice()
 
 
 def test_outside_the_image_there_is_no_plane(viewer):
     layers = on(viewer, np.zeros((4, 20, 30)))
     viewer.add_image(np.zeros((9, 20, 30)))
     viewer.dims.set_current_step(0, 7)
-    assert layers.plane() is None
-    assert "sliders" in layers.why_no_plane()
+    assert layers.slice_index() is None
+    assert "sliders" in layers.why_no_slice()
 
 
 def test_strokes_are_met_on_every_channel(viewer):
@@ -83,17 +83,17 @@ def test_strokes_are_met_on_every_channel(viewer):
     strokes = layers.make_strokes(CLASSES)
     for channel in range(3):
         viewer.dims.current_step = (channel, 1, 0, 0)
-        assert layers.plane() == Plane((1, 2), (1,))
+        assert layers.slice_index() == SliceIndex((1, 2), (1,))
         strokes.paint([*strokes.world_to_data(viewer.dims.point)[:2].tolist(), 5 + channel, 5], 1)
-    painted = layers.painted(Plane((1, 2), (1,)))
+    painted = layers.painted(SliceIndex((1, 2), (1,)))
     assert painted[5:8, 5].tolist() == [1, 1, 1]
-    assert not layers.painted(Plane((1, 2), (0,))).any()
+    assert not layers.painted(SliceIndex((1, 2), (0,))).any()
 
 
 def test_painted_is_a_copy(viewer):
     layers = on(viewer, np.zeros((4, 20, 30)))
     layers.make_strokes(CLASSES)
-    painted = layers.painted(Plane((0, 2), (3,)))
+    painted = layers.painted(SliceIndex((0, 2), (3,)))
     assert painted.shape == (4, 30)
     painted[:] = 1
     assert not layers.strokes.data.any()
@@ -107,7 +107,7 @@ def test_written_strokes_are_ours_and_grow_for_large_ids(viewer):
     painted = np.zeros((20, 30), np.uint16)
     painted[2:4] = 300
     strokes.data[1, 0, 0] = 7
-    layers.write_strokes(Plane((1, 2), (2,)), painted)
+    layers.write_strokes(SliceIndex((1, 2), (2,)), painted)
     assert strokes.data.dtype == np.uint16
     assert np.array_equal(strokes.data[2], painted)
     assert strokes.data[1, 0, 0] == 7
@@ -143,7 +143,7 @@ def test_strokes_resized_behind_our_back_are_refused(viewer):
     layers = on(viewer, np.zeros((20, 30)))
     layers.make_strokes(CLASSES).data = np.zeros((5, 5), np.uint8)
     with pytest.raises(InputError, match=r"\(5, 5\)"):
-        layers.painted(Plane((0, 1)))
+        layers.painted(SliceIndex((0, 1)))
 
 
 def test_geometry_is_found_through_the_image(viewer):
@@ -154,7 +154,7 @@ def test_geometry_is_found_through_the_image(viewer):
     viewer._new_labels()
     layer = viewer.layers[-1]
     assert layer_geometry(viewer, layer) is kept
-    layer.translate = np.add(layer.translate, (6, 2, 1))  # two planes on, two rows and one column
+    layer.translate = np.add(layer.translate, (6, 2, 1))  # two slices on, two rows and one column
     np.testing.assert_allclose(layer_geometry(viewer, layer).affine[:3, 3], (9, 18, -24))
 
 
@@ -175,16 +175,16 @@ def test_classes_give_names_and_colors(viewer):
 def test_overlay_is_seen_on_one_slice_at_a_time(viewer):
     layers = on(viewer, np.zeros((4, 20, 30)), scale=(3, 0.5, 0.7))
     layers.make_strokes(CLASSES)
-    layers.show_overlay(Plane((1, 2), (2,)), np.full((20, 30), 0.5, np.float32), "uncertainty", 0.6, (1, 1, 0))
+    layers.show_overlay(SliceIndex((1, 2), (2,)), np.full((20, 30), 0.5, np.float32), "uncertainty", 0.6, (1, 1, 0))
     overlay = layers.overlay
     assert overlay.data.shape == (1, 20, 30)
     assert viewer.layers[-1] is layers.strokes
     assert viewer.layers.selection.active is layers.strokes
     assert overlay not in image_layers(viewer)
-    layers.show_overlay(Plane((1, 2), (3,)), np.zeros((20, 30), np.float32), "probability", 0.4, (1, 0, 0))
+    layers.show_overlay(SliceIndex((1, 2), (3,)), np.zeros((20, 30), np.float32), "probability", 0.4, (1, 0, 0))
     assert layers.overlay is overlay
     assert overlay.opacity == 0.4
-    layers.show_overlay(Plane((0, 2), (3,)), np.zeros((4, 30), np.float32), "probability", 0.4, (1, 0, 0))
+    layers.show_overlay(SliceIndex((0, 2), (3,)), np.zeros((4, 30), np.float32), "probability", 0.4, (1, 0, 0))
     assert layers.overlay.data.shape == (4, 1, 30)
     layers.hide_overlay()
     assert len(viewer.layers) == 2
@@ -199,18 +199,18 @@ def test_a_picture_lies_on_its_slice_and_on_no_other(viewer, displayed, position
     turned = {"rotate": (rotate, 0, 0)} if rotate else {}
     layers = on(viewer, array, name="scan", scale=(3, 0.5, 0.7), translate=(1, 2, 3), affine=affine, **turned)
     layers.make_strokes(CLASSES)
-    plane = Plane(displayed, (position,))
-    values = array[plane.slicer]
-    assert layers.show_picture(plane, np.stack([values] * 3, -1), "features")
+    slice_index = SliceIndex(displayed, (position,))
+    values = array[slice_index.slicer]
+    assert layers.show_picture(slice_index, np.stack([values] * 3, -1), "features")
     picture = viewer.layers["features of scan"]
     assert picture.rgb
     index = np.array([1, 3, 5])
-    index[plane.others[0]] = position
+    index[slice_index.others[0]] = position
     for place in (index, index + np.eye(3, dtype=int)[displayed[0]], index + np.eye(3, dtype=int)[displayed[1]]):
         inside = picture.world_to_data(layers.source.layer.data_to_world(place))
         found = np.rint(inside).astype(int)
         np.testing.assert_allclose(inside, found, atol=1e-6)
-        assert found[plane.others[0]] == 0
+        assert found[slice_index.others[0]] == 0
         assert picture.data[tuple(found)][0] == array[tuple(place)]
 
 
@@ -218,28 +218,28 @@ def test_pictures_lie_above_the_image_and_the_newest_stays(viewer):
     layers = on(viewer, np.zeros((4, 20, 30)), name="scan", scale=(3, 1, 1))
     strokes = layers.make_strokes(CLASSES)
     layers.show_result(np.zeros((4, 20, 30), np.uint8), CLASSES)
-    layers.show_picture(Plane((1, 2), (2,)), np.zeros((20, 30, 3), np.float32), "semantic features")
+    layers.show_picture(SliceIndex((1, 2), (2,)), np.zeros((20, 30, 3), np.float32), "semantic features")
     assert [layer.name for layer in viewer.layers] == [
         "scan", "semantic features of scan", "scan labels", "scan strokes"
     ]  # fmt: skip
     assert (viewer.layers.selection.active, strokes.mode) == (strokes, "paint")
     assert image_layers(viewer) == [layers.source.layer]
-    layers.show_picture(Plane((0, 2), (3,)), np.ones((4, 30, 3), np.float32), "semantic features")
+    layers.show_picture(SliceIndex((0, 2), (3,)), np.ones((4, 30, 3), np.float32), "semantic features")
     assert len(viewer.layers) == 4
     assert viewer.layers[1].data.shape == (4, 1, 30, 3)
     viewer.layers.selection.active = viewer.layers[1]
-    layers.show_picture(Plane((1, 2), (0,)), np.ones((20, 30, 3), np.float32), "semantic features")
+    layers.show_picture(SliceIndex((1, 2), (0,)), np.ones((20, 30, 3), np.float32), "semantic features")
     viewer.layers.remove(viewer.layers[1])
     assert layers.forget(viewer.layers[0]) == "image"
     layers.release()
     viewer.layers.clear()
-    assert not layers.show_picture(Plane((1, 2), (0,)), np.ones((20, 30, 3), np.float32), "semantic features")
+    assert not layers.show_picture(SliceIndex((1, 2), (0,)), np.ones((20, 30, 3), np.float32), "semantic features")
     assert not viewer.layers
 
 
 def test_a_picture_is_met_on_every_channel(viewer):
     layers = on(viewer, np.zeros((3, 4, 20, 30)), channels=0)
-    layers.show_picture(Plane((1, 2), (2,)), np.zeros((20, 30, 3), np.float32), "features")
+    layers.show_picture(SliceIndex((1, 2), (2,)), np.zeros((20, 30, 3), np.float32), "features")
     picture = viewer.layers[1]
     assert picture.data.shape == (1, 1, 20, 30, 3)
     for channel in range(3):
@@ -255,9 +255,9 @@ def test_deleted_layers_are_forgotten(viewer):
     assert layers.forget(strokes) == "strokes"
     assert layers.forget(result) == "result"
     assert layers.forget(layers.source.layer) == "image"
-    assert layers.painted(Plane((0, 1))).shape == (20, 30)
+    assert layers.painted(SliceIndex((0, 1))).shape == (20, 30)
     layers.refresh_result()
-    layers.write_strokes(Plane((0, 1)), np.zeros((20, 30), np.uint8))
+    layers.write_strokes(SliceIndex((0, 1)), np.zeros((20, 30), np.uint8))
 
 
 def test_keys_are_bound_over_napari_s_and_given_back(viewer):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from annotation_bench import Bench
 
-from napari_scribseg.widgets.clicks import Outlines
+from napari_scribseg.widgets.segmentation.clicks import Outlines
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def moved(rows, columns):
 def test_a_polygon_is_a_closed_thin_line_of_its_class(bench, outlines):
     shapes = bench.viewer.add_shapes([BOX], shape_type="polygon", scale=(3, 1, 1), features={"class": ["class 1"]})
     outlines.use(shapes)
-    plane = bench.strokes.data[1]
-    assert set(np.unique(plane)) == {0, 1}
-    assert np.count_nonzero(plane) == 2 * (15 + 20)
-    assert (plane[5, 5:21] == 1).all()
-    assert (plane[5:26, 5] == 1).all()  # from the last corner back to the first
+    slice_index = bench.strokes.data[1]
+    assert set(np.unique(slice_index)) == {0, 1}
+    assert np.count_nonzero(slice_index) == 2 * (15 + 20)
+    assert (slice_index[5, 5:21] == 1).all()
+    assert (slice_index[5:26, 5] == 1).all()  # from the last corner back to the first
     assert not bench.strokes.data[[0, 2, 3]].any()
 
 

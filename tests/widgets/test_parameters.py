@@ -5,7 +5,7 @@ import pytest
 
 from napari_scribseg.core import Range, engine_names
 from napari_scribseg.core.registry import engine_class
-from napari_scribseg.widgets.parameters import parameters_of
+from napari_scribseg.widgets.segmentation.parameters import parameters_of
 
 
 @dataclass(frozen=True)

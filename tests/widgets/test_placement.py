@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_scribseg.widgets.placement import cover
+from napari_scribseg.widgets.common.placement import cover
 
 
 def placed(layer, shape):

@@ -8,7 +8,7 @@ from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_scribseg.widgets import preparing
-from napari_scribseg.widgets.dispatch import Dispatcher
+from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.explore import warming
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from annotation_bench import Bench
 
+from napari_scribseg.annotate.volume import SliceIndex
+from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import EngineInfo
-from napari_scribseg.session.volume import Plane
-from napari_scribseg.session.worker import Inbox
-from napari_scribseg.widgets.present import Line, Present, line_of, listed
+from napari_scribseg.widgets.segmentation.present import Line, Present, line_of, listed
 
 DONE = Present(where="z 11", painted=("background", "liver"), labelled=("liver",), answered=True)
 
@@ -139,7 +139,7 @@ def test_propagation_tells_its_slices_and_undo_takes_all_back(bench):
 
 def test_a_propagation_that_ends_early_says_where_and_why(bench):
     both(bench)
-    bench.session.accept(Plane((1, 2), (5,)))
+    bench.session.accept(SliceIndex((1, 2), (5,)))
     bench.annotator.propagate(3)
     assert line(bench) == "Propagated to z 4; stopped before z 5, which is accepted"
 

@@ -11,19 +11,19 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
+from napari_scribseg.annotate.session import Session
+from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import ClassTable
 from napari_scribseg.io import read_labels
 from napari_scribseg.io.labels import LABEL_EXTENSIONS
 from napari_scribseg.io.lock import FileLock, is_in_use
-from napari_scribseg.session.session import Session
-from napari_scribseg.session.worker import Inbox
 from napari_scribseg.widgets import saving
-from napari_scribseg.widgets.annotator import Annotator
-from napari_scribseg.widgets.layers import LayerSet
-from napari_scribseg.widgets.saving import Saver
-from napari_scribseg.widgets.slice_panel import SlicePanel
-from napari_scribseg.widgets.sources import Source
-from napari_scribseg.widgets.view import View
+from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.segmentation.annotator import Annotator
+from napari_scribseg.widgets.segmentation.layers import LayerSet
+from napari_scribseg.widgets.segmentation.saving import Saver
+from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
+from napari_scribseg.widgets.segmentation.view import View
 
 LIVER = ClassTable.from_ids([1], background=255)
 LIVER = LIVER.with_class(replace(LIVER[1], name="liver", color=(1.0, 0.5, 0.0, 1.0)))
@@ -132,7 +132,7 @@ class Busy:
         self.former = self.session.labels.copy()
         self.gate.clear()
         self.future = self.session.draw(strokes(4), 1)
-        self.session._state.canvas.show(self.session.plane(1), np.full((20, 30), 7, np.uint8))
+        self.session._state.canvas.show(self.session.slice_index(1), np.full((20, 30), 7, np.uint8))
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import pytest
 import zarr
 from napari.layers import Image
 
+from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io.placing import display_placement
-from napari_scribseg.session.volume import Plane
-from napari_scribseg.widgets.sources import Source, channel_choices
+from napari_scribseg.widgets.common.sources import Source, channel_choices
 
 
 def test_grey_volume_is_not_copied():
@@ -15,13 +15,13 @@ def test_grey_volume_is_not_copied():
     volume = Source(Image(array, scale=(3, 1, 2))).volume()
     assert np.shares_memory(volume.array, array)
     assert volume.geometry.spacing == (3, 1, 2)
-    assert volume.image(Plane((1, 2), (2,))).data[0] == pytest.approx(array[2])
+    assert volume.image(SliceIndex((1, 2), (2,))).data[0] == pytest.approx(array[2])
 
 
 def test_rgb_photograph_has_three_channels():
     source = Source(Image(np.zeros((6, 7, 3), np.uint8), rgb=True))
     assert source.layer_shape == source.shape == (6, 7)
-    assert source.volume().image(Plane((0, 1))).data.shape == (3, 6, 7)
+    assert source.volume().image(SliceIndex((0, 1))).data.shape == (3, 6, 7)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -32,14 +32,14 @@ def test_channel_axis(kind, axis):
     source = Source(Image(data), channel_axis=axis)
     assert source.layer_shape == ((1, 2, 5, 6) if axis == 0 else (3, 1, 5, 6))
     assert source.shape == ((2, 5, 6) if axis == 0 else (3, 5, 6))
-    image = source.volume().image(Plane((1, 2), (1,)))
+    image = source.volume().image(SliceIndex((1, 2), (1,)))
     assert image.data == pytest.approx(array[:, 1] if axis == 0 else array[1])
 
 
 def test_several_layers_are_channels_of_one():
     arrays = [np.full((4, 5), number, np.uint16) for number in range(3)]
     first, *others = [Image(array) for array in arrays]
-    image = Source(first, tuple(others)).volume().image(Plane((0, 1)))
+    image = Source(first, tuple(others)).volume().image(SliceIndex((0, 1)))
     assert image.data[:, 0, 0].tolist() == [0, 1, 2]
 
 
@@ -49,12 +49,12 @@ def test_layers_of_other_shapes_are_refused():
 
 
 def test_pyramid_takes_the_finest_bearable_level(monkeypatch):
-    monkeypatch.setattr("napari_scribseg.widgets.sources.MAX_PLANE", 40 * 40)
+    monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_PLANE", 40 * 40)
     levels = [np.random.default_rng(0).random((64 // 2**k, 64 // 2**k)) for k in range(3)]
     source = Source(Image(levels, multiscale=True, scale=(2, 2)))
     assert (source.level, source.full_shape, source.layer_shape) == (1, (64, 64), (32, 32))
     assert source.geometry().spacing == (4, 4)
-    assert source.volume().image(Plane((0, 1))).data[0] == pytest.approx(levels[1], abs=1e-6)
+    assert source.volume().image(SliceIndex((0, 1))).data[0] == pytest.approx(levels[1], abs=1e-6)
 
 
 def test_geometry_of_a_reader_is_kept():

@@ -10,13 +10,13 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QScrollArea
 
+from napari_scribseg.annotate import Volume, executor
+from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import Geometry, silent
 from napari_scribseg.io import read_labels
-from napari_scribseg.session import Volume, executor
-from napari_scribseg.session.session import Session
 from napari_scribseg.widgets import segmentation
-from napari_scribseg.widgets.saving import autosave_folder
-from napari_scribseg.widgets.segmentation import SegmentationWidget
+from napari_scribseg.widgets.segmentation.saving import autosave_folder
+from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 pytestmark = pytest.mark.gui
 
@@ -249,7 +249,7 @@ def test_strokes_of_another_window_are_resumed_as_a_copy(desk, quick, nearest, m
         assert "worked on in another window" in other.status.line.text()
         other.resume()
         assert np.array_equal(other.desk.front.session.labels, labels)
-        other.desk.front.session.clear(other.desk.front.session.plane(2))
+        other.desk.front.session.clear(other.desk.front.session.slice_index(2))
     finally:
         other.end_all()
     desk.widget.end_all()
@@ -592,7 +592,7 @@ def test_autosave_folder_that_cannot_be_made(desk, quick, tmp_path, monkeypatch)
 
 
 def test_pyramid_is_worked_on_at_a_bearable_level(desk, quick, monkeypatch):
-    monkeypatch.setattr("napari_scribseg.widgets.sources.MAX_PLANE", 40 * 40)
+    monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_PLANE", 40 * 40)
     desk.viewer.layers.clear()
     levels = [np.random.default_rng(0).random((64 // 2**k, 64 // 2**k)).astype(np.float32) for k in range(3)]
     desk.viewer.add_image(levels, multiscale=True, name="slide", scale=(2, 2))
@@ -752,7 +752,7 @@ def test_the_curve_of_a_fit_is_drawn_and_hidden_for_engines_without_one(desk):
     desk.two_strokes()
     assert panel.isVisible()
     assert panel.plot.isVisible()
-    assert panel.plot.curve is desk.front.session.results(desk.front.layers.plane()).curve
+    assert panel.plot.curve is desk.front.session.results(desk.front.layers.slice_index()).curve
     assert panel.fold.text().startswith("Loss: ")
     QTest.mouseClick(panel.fold, Qt.MouseButton.LeftButton)
     assert not panel.plot.isVisible()

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report, Segmentation, silent
+from napari_scribseg.explore.embedding import fit_embedding
 from napari_scribseg.explore.hierarchy import WEAK, Criterion, Hierarchy, build_hierarchy
-from napari_scribseg.explore.plane import fit_plane
 
-__all__ = ["build_hierarchy_apart", "fit_plane_apart", "start", "stop"]
+__all__ = ["build_hierarchy_apart", "fit_embedding_apart", "start", "stop"]
 
 _LENGTH = struct.Struct("<cQ")  # what a message is, and its bytes
 _PROGRESS, _RESULT, _WRONG, _FAILED = b"p", b"r", b"w", b"f"
@@ -47,7 +47,7 @@ class _Gone(Exception):
     """The helper ended, or could not be started."""
 
 
-def fit_plane_apart(
+def fit_embedding_apart(
     features: Float32,
     labels: NDArray[np.int32],
     start: Float32 | None = None,
@@ -56,13 +56,13 @@ def fit_plane_apart(
     seed: int = 0,
     report: Report = silent,
 ) -> Float32:
-    """As :func:`~napari_scribseg.explore.plane.fit_plane`, in the helper; here where there cannot be one."""
+    """As :func:`~napari_scribseg.explore.embedding.fit_plane`, in the helper; here where there cannot be one."""
     arrays = {"features": features, "labels": labels, "local": np.array(local), "seed": np.array(seed)}
     if start is not None:
         arrays["start"] = start
     found = _asked("plane", arrays, report)
     if found is None:
-        return fit_plane(features, labels, start, local=local, seed=seed, report=report)
+        return fit_embedding(features, labels, start, local=local, seed=seed, report=report)
     places: Float32 = found["places"]
     return places
 
@@ -198,15 +198,17 @@ def serve(work: str) -> None:
         _send(answers, kind, content)
 
 
-def _ready_for_planes() -> None:
+def _ready_for_embeddings() -> None:
     for known in (0, 1):
         labels = known * (np.arange(_FEW, dtype=np.int32) % 3)
-        fit_plane(np.random.default_rng(0).normal(size=(_FEW, 8)).astype(np.float32), labels)
+        fit_embedding(np.random.default_rng(0).normal(size=(_FEW, 8)).astype(np.float32), labels)
 
 
-def _plane(given: Arrays, report: Report) -> Arrays:
+def _embedding(given: Arrays, report: Report) -> Arrays:
     local, seed = bool(given["local"]), int(given["seed"])
-    places = fit_plane(given["features"], given["labels"], given.get("start"), local=local, seed=seed, report=report)
+    places = fit_embedding(
+        given["features"], given["labels"], given.get("start"), local=local, seed=seed, report=report
+    )
     return {"places": places}
 
 
@@ -221,7 +223,7 @@ def _hierarchy(given: Arrays, _report: Report) -> Arrays:
 
 
 _WORK: dict[str, tuple[Callable[[], None], Callable[[Arrays, Report], Arrays]]] = {
-    "plane": (_ready_for_planes, _plane),
+    "plane": (_ready_for_embeddings, _embedding),
     "hierarchy": (_ready_for_hierarchies, _hierarchy),
 }
 

@@ -102,7 +102,7 @@ class Editor:
             gradient = self.cutter.around(index, picture, self.settings.gradient, window)
             parts, n_positive = split_mask(gradient, mask, *marks)
             ids = self.table.identify(index, describe_regions(parts, (top, left), picture.shape[1]))
-            new = ids[~self.table.settled[ids]]
+            new = ids[~self.table.has_embedding[ids]]
             self.table.place[new] = self.table.place[identity]
             after = before.copy()
             after[mask] = ids[parts[mask]]

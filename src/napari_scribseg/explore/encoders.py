@@ -17,10 +17,10 @@ from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.explore.gradients import to_unit
 from napari_scribseg.explore.metric import unit_rows
 from napari_scribseg.explore.tuning import Sample, Tuning, before_last, last_stage, tuned_encoder
-from napari_scribseg.nets.planes import three_planes
-from napari_scribseg.nets.semantic import open_encoder
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.fused.filters import gaussian_gradient
+from napari_scribseg.prompting.channels import three_channels
+from napari_scribseg.prompting.semantic import open_encoder
 
 __all__ = ["CropEncoder", "Encoder", "MapEncoder", "View", "make_encoder", "network_edges"]
 
@@ -115,16 +115,16 @@ class MapEncoder:
     @torch.no_grad()
     def describe(self, data: Float32, regions: NDArray[np.int32], report: Report = silent) -> Float32:
         """See :class:`Encoder`."""
-        planes = three_planes(data)
+        channels = three_channels(data)
         report(0.0)
-        maps = _opened(self)(_shrunk(planes).to(self.device))
+        maps = _opened(self)(_shrunk(channels).to(self.device))
         scales = [unit_rows(_means(one[0].float().cpu().numpy(), regions)) for one in maps]
-        return unit_rows(np.concatenate([_own(planes, regions), *scales], axis=1))
+        return unit_rows(np.concatenate([_own(channels, regions), *scales], axis=1))
 
     @torch.no_grad()
     def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[Sample]:
         """See :class:`Encoder`."""
-        maps = before_last(network, _shrunk(three_planes(data)).to(self.device))
+        maps = before_last(network, _shrunk(three_channels(data)).to(self.device))
         height, width = last_stage(network)(maps).shape[-2:]
         pixels = _cells(regions, height, width)
         share = np.asarray(pixels.todense()) / np.maximum(np.asarray(pixels.sum(axis=1)), 1)
@@ -152,38 +152,38 @@ class CropEncoder:
     @torch.no_grad()
     def describe(self, data: Float32, regions: NDArray[np.int32], report: Report = silent) -> Float32:
         """See :class:`Encoder`."""
-        planes = three_planes(data)
+        channels = three_channels(data)
         encode = _opened(self)
         parts = [
             [one.float().mean(dim=(2, 3)).cpu().numpy() for one in encode(crops.to(self.device))]
-            for crops in self._crops(planes, regions, report)
+            for crops in self._crops(channels, regions, report)
         ]
         scales = [unit_rows(np.concatenate(scale)) for scale in zip(*parts, strict=True)]
-        return unit_rows(np.concatenate([_own(planes, regions), *scales], axis=1))
+        return unit_rows(np.concatenate([_own(channels, regions), *scales], axis=1))
 
     @torch.no_grad()
     def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[Sample]:
         """See :class:`Encoder`."""
         found = []
-        for crops in self._crops(three_planes(data), regions, silent):
+        for crops in self._crops(three_channels(data), regions, silent):
             maps = before_last(network, crops.to(self.device))
             height, width = last_stage(network)(maps[:1]).shape[-2:]
             pool = torch.full((1, height * width), 1 / (height * width), device=self.device)
             found += [Sample(one[None], pool) for one in maps]
         return found
 
-    def _crops(self, planes: Float32, regions: NDArray[np.int32], report: Report) -> Iterator[Tensor]:
+    def _crops(self, channels: Float32, regions: NDArray[np.int32], report: Report) -> Iterator[Tensor]:
         """The segments one after the other, some at a time, shape (N, 3, size, size)."""
         boxes = ndimage.find_objects(regions + 1)
         for start in range(0, len(boxes), _BATCH):
             report(start / len(boxes))
             some = range(start, min(start + _BATCH, len(boxes)))
-            yield torch.cat([self._crop(planes, regions, i, boxes[i]) for i in some])
+            yield torch.cat([self._crop(channels, regions, i, boxes[i]) for i in some])
 
-    def _crop(self, planes: Float32, regions: NDArray[np.int32], index: int, box: tuple[slice, slice]) -> Tensor:
+    def _crop(self, channels: Float32, regions: NDArray[np.int32], index: int, box: tuple[slice, slice]) -> Tensor:
         """One segment, shape (1, 3, size, size)."""
         window = tuple(slice(max(side.start - _MARGIN, 0), side.stop + _MARGIN) for side in box)
-        crop = planes[(slice(None), *window)] * (regions[window] == index)
+        crop = channels[(slice(None), *window)] * (regions[window] == index)
         size = (self.size, self.size)
         return functional.interpolate(torch.from_numpy(crop)[None], size, mode="bilinear", antialias=True)
 
@@ -198,12 +198,12 @@ def _learned(tuning: Tuning | None) -> str:
     return "" if tuning is None else f" learned {tuning.digest}"
 
 
-def _shrunk(planes: Float32) -> Tensor:
+def _shrunk(channels: Float32) -> Tensor:
     """Planes as a network sees them at once, shape (1, 3, h, w)."""
-    image = torch.from_numpy(planes)[None]
-    shrink = min(_SIDE / max(planes.shape[1:]), 1.0)
+    image = torch.from_numpy(channels)[None]
+    shrink = min(_SIDE / max(channels.shape[1:]), 1.0)
     if shrink < 1:
-        size = [max(round(n * shrink), 1) for n in planes.shape[1:]]
+        size = [max(round(n * shrink), 1) for n in channels.shape[1:]]
         image = functional.interpolate(image, size, mode="bilinear", antialias=True)
     return image
 
@@ -221,7 +221,7 @@ def network_edges(data: Float32, device: str = "auto") -> Float32:
     ndarray of shape (H, W), float32
         0 to 1.
     """
-    image = torch.from_numpy(three_planes(data))[None]
+    image = torch.from_numpy(three_channels(data))[None]
     kind = choose_device(device)
     total = torch.zeros(image.shape[-2:])
     with torch.no_grad():
@@ -254,24 +254,24 @@ def _cells(regions: NDArray[np.int32], height: int, width: int) -> sparse.csr_ma
     return sparse.csr_matrix((ones, (flat[inside], cells[inside])), shape=shape)
 
 
-def _own(planes: Float32, regions: NDArray[np.int32]) -> Float32:
+def _own(channels: Float32, regions: NDArray[np.int32]) -> Float32:
     """Brightness, colours, their spread, those around it, and the size of each region, shape (k, 10)."""
     inside = regions >= 0
     index = regions[inside]
     k = int(regions.max()) + 1
     area = np.bincount(index, minlength=k)
-    values = planes[:, inside].astype(np.float64)
+    values = channels[:, inside].astype(np.float64)
     mean = np.stack([np.bincount(index, v, minlength=k) / area for v in values], axis=1)
     square = np.stack([np.bincount(index, v**2, minlength=k) / area for v in values], axis=1)
     spread = np.sqrt(np.maximum(square - mean**2, 0))
-    around = _around(planes, regions, k)
+    around = _around(channels, regions, k)
     size = np.log(area)[:, np.newaxis] / _LARGE
     return (_OWN * np.concatenate([mean, 2 * spread, mean - around, size], axis=1)).astype(np.float32)
 
 
-def _around(planes: Float32, regions: NDArray[np.int32], k: int) -> NDArray[np.float64]:
+def _around(channels: Float32, regions: NDArray[np.int32], k: int) -> NDArray[np.float64]:
     """The mean of the planes within a few pixels of each region, shape (k, 3); its own where there is nothing."""
-    found = np.zeros((k, len(planes)))
+    found = np.zeros((k, len(channels)))
     for i, (down, across) in enumerate(ndimage.find_objects(regions + 1)):
         window = (
             slice(max(down.start - _RING, 0), down.stop + _RING),
@@ -280,5 +280,5 @@ def _around(planes: Float32, regions: NDArray[np.int32], k: int) -> NDArray[np.f
         mask = regions[window] == i
         ring = (ndimage.uniform_filter(mask.astype(np.float32), 2 * _RING + 1, mode="constant") > 1e-6) & ~mask
         chosen = ring if ring.any() else mask
-        found[i] = planes[(slice(None), *window)][:, chosen].mean(axis=1)
+        found[i] = channels[(slice(None), *window)][:, chosen].mean(axis=1)
     return found

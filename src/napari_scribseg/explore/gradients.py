@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_scribseg.core import InputError
-from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.numerics.fused.filters import gaussian_gradient
+from napari_scribseg.prompting.channels import three_channels
 
 __all__ = ["as_edge_map", "gaussian_edges", "to_unit"]
 
@@ -33,10 +33,10 @@ def gaussian_edges(data: Float32, scales: tuple[float, ...] = SCALES) -> Float32
     ndarray of shape (H, W), float32
         0 to 1; 0 everywhere for a constant image.
     """
-    planes = three_planes(data)
-    total = np.zeros(planes.shape[1:], dtype=np.float32)
+    channels = three_channels(data)
+    total = np.zeros(channels.shape[1:], dtype=np.float32)
     for scale in scales:
-        total += np.float32(scale) * gaussian_gradient(planes, scale)
+        total += np.float32(scale) * gaussian_gradient(channels, scale)
     return to_unit(total)
 
 

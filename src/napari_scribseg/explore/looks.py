@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report
-from napari_scribseg.explore.apart import fit_plane_apart
+from napari_scribseg.explore.apart import fit_embedding_apart
 from napari_scribseg.explore.cache import FeatureCache
+from napari_scribseg.explore.embedding import fit_embedding
 from napari_scribseg.explore.pictures import Picture
-from napari_scribseg.explore.placing import add_to_plane
-from napari_scribseg.explore.plane import fit_plane
+from napari_scribseg.explore.placing import add_to_embedding
 from napari_scribseg.explore.progress import part
 from napari_scribseg.explore.segments import SegmentTable
 from napari_scribseg.explore.uncertainty import uncertainty
@@ -55,7 +55,7 @@ class Looks:
     ) -> None:
         self.table, self.pictures, self.device, self.cache = table, pictures, device, cache
         self.view, self.backbone = "maps", ""
-        self._fit_plane = fit_plane_apart if apart else fit_plane
+        self._fit_embedding = fit_embedding_apart if apart else fit_embedding
         self.head: Any = None
         self.tuning: Any = None
         self.rounds = 0  # of learning
@@ -80,7 +80,7 @@ class Looks:
             self.view, self.backbone = view, backbone
             self.head = self.tuning = None
             self.table.features = np.zeros((len(self.table.image), 0), dtype=np.float32)
-            self.table.settled[:] = False
+            self.table.has_embedding[:] = False
 
     def embed(self, *, refit: bool, report: Report) -> Ids:
         """Describe and place what is not yet; the ids placed. See :meth:`Workspace.embed`."""
@@ -91,14 +91,16 @@ class Looks:
                 raise InputError("there are no segments to embed; cut the images first")
             self._describe(ids, part(report, 0, _DESCRIBING))
             ids = ids[self.table.described(ids)]  # but for those that were cut away meanwhile
-            settled = self.table.settled[ids]
-            new = ids[~settled]
-            if refit or not settled.any():
+            has_embedding = self.table.has_embedding[ids]
+            new = ids[~has_embedding]
+            if refit or not has_embedding.any():
                 new = ids
                 self._fit(ids, part(report, _DESCRIBING, 1))
             elif len(new):
-                old, places = ids[settled], self.table.place[ids[settled]]
-                found = add_to_plane(self.learned(new), self.learned(old), places, part(report, _DESCRIBING, _PLACED))
+                old, places = ids[has_embedding], self.table.place[ids[has_embedding]]
+                found = add_to_embedding(
+                    self.learned(new), self.learned(old), places, part(report, _DESCRIBING, _PLACED)
+                )
                 report(_PLACED)
                 self._place(new, found)
                 if len(new) > len(old):  # the plane is theirs more than that of the others
@@ -184,7 +186,7 @@ class Looks:
     def local(self, ids: Ids, report: Report) -> Float32:
         """Places of a selection among themselves, shape (n, 2)."""
         self._require(ids)
-        return self._fit_plane(self.learned(ids), self.table.label[ids], local=True, report=report)
+        return self._fit_embedding(self.learned(ids), self.table.label[ids], local=True, report=report)
 
     def uncertainty(self, ids: Ids) -> Float32:
         """How uncertain the class of each segment is, 0 to 1; 1 without features."""
@@ -211,18 +213,18 @@ class Looks:
         start = self.table.place[ids]
         known = ~np.isnan(start[:, 0])
         warm = bool(known.all())
-        places = self._fit_plane(
+        places = self._fit_embedding(
             self.learned(ids), self.table.label[ids].copy(), start if warm else None, report=report
         )
         report(1.0)  # the last moment to be cancelled
         with self._lock:
-            self.table.settled[:] = False
+            self.table.has_embedding[:] = False
         self._place(ids, places)
 
     def _place(self, ids: Ids, places: Float32) -> None:
         with self._lock:
             self.table.place[ids] = places
-            self.table.settled[ids] = True
+            self.table.has_embedding[ids] = True
 
     def _describe(self, ids: Ids, report: Report) -> None:
         from napari_scribseg.explore.encoders import make_encoder

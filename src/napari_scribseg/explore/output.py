@@ -19,7 +19,7 @@ from napari_scribseg.explore.pictures import Picture
 from napari_scribseg.io import write_labels
 from napari_scribseg.io.labels import check_label_path, label_outputs
 from napari_scribseg.io.outputs import check_outputs
-from napari_scribseg.nets.planes import three_planes
+from napari_scribseg.prompting.channels import three_channels
 
 if TYPE_CHECKING:
     from napari_scribseg.explore.workspace import Workspace
@@ -94,18 +94,18 @@ def thumbnail(
     half = side // 2 + margin
     rows = slice(max(middle[0] - half, 0), middle[0] + half + 1)
     columns = slice(max(middle[1] - half, 0), middle[1] + half + 1)
-    crop = (picture_planes(picture)[:, rows, columns] + 1) / 2
+    crop = (picture_channels(picture)[:, rows, columns] + 1) / 2
     shade = np.where(found[rows, columns] == identity, np.float32(1), np.float32(_DARKER))
     shown = resize(np.moveaxis(crop * shade, 0, -1), (size, size), order=1, anti_aliasing=True)  # type: ignore[no-untyped-call]
     seen: NDArray[np.uint8] = np.clip(np.rint(shown * 255), 0, 255).astype(np.uint8)
     return seen
 
 
-def picture_planes(picture: Picture) -> NDArray[np.float32]:
+def picture_channels(picture: Picture) -> NDArray[np.float32]:
     """Red, green and blue from -1 to 1, shape (3, H, W); those of the last picture are kept."""
     global _last
     if _last is None or _last[0] is not picture:
-        _last = (picture, three_planes(picture.data))
+        _last = (picture, three_channels(picture.data))
     return _last[1]
 
 
@@ -132,9 +132,9 @@ def save_labels(workspace: Workspace, folder: Path, extension: str, *, overwrite
     check_outputs(outputs, map(Path, sorted(sources)), overwrite=overwrite)
     written: list[Path] = []
     for volume, indices in cut.items():
-        planes = [workspace.labels(i) for i in indices]
+        slices = [workspace.labels(i) for i in indices]
         geometry = workspace.pictures[indices[0]].geometry
-        labels = planes[0] if len(geometry.shape) == 2 else np.stack(planes)
+        labels = slices[0] if len(geometry.shape) == 2 else np.stack(slices)
         written += write_labels(paths[volume], labels, geometry, workspace.classes, bids_tsv=True)
     return tuple(written)
 
@@ -143,7 +143,7 @@ def _names(pictures: dict[int, Picture]) -> dict[int, str]:
     """A different file name for each volume."""
     names: dict[int, str] = {}
     for volume, picture in pictures.items():
-        base = picture.name if picture.plane is None else picture.name.rpartition(" [")[0]
+        base = picture.name if picture.z_index is None else picture.name.rpartition(" [")[0]
         name = re.sub(r"[^\w.-]+", "_", base) or "image"
         names[volume] = name if name not in names.values() else f"{name}_{volume}"
     return names

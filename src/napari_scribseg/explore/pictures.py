@@ -48,7 +48,7 @@ class Picture:
     name: str
     array: NDArray[Any]
     source: str | None
-    plane: int | None
+    z_index: int | None
     geometry: Geometry
     volume: int
 
@@ -172,12 +172,12 @@ def _slices(array: NDArray[Any], geometry: Geometry, name: str, source: str | No
     ndim = len(geometry.shape)
     if ndim not in (2, 3):
         raise InputError(f"{name}: it has {ndim} spatial axes; an image or a volume is expected")
-    planes = [array] if ndim == 2 else list(array)
+    slices = [array] if ndim == 2 else list(array)
     found = []
-    for z, plane in enumerate(planes):
+    for z, z_index in enumerate(slices):
         index = z if ndim == 3 else None
         label = name if index is None else f"{name} [{z}]"
-        found.append(Picture(label, _checked(plane, label), source, index, geometry, number))
+        found.append(Picture(label, _checked(z_index, label), source, index, geometry, number))
     return found
 
 

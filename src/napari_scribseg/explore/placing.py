@@ -9,7 +9,7 @@ from scipy.optimize import curve_fit
 from napari_scribseg.core import Report, silent
 from napari_scribseg.explore.neighbours import nearest
 
-__all__ = ["add_to_plane"]
+__all__ = ["add_to_embedding"]
 
 NEIGHBOURS, MIN_DISTANCE = 15, 0.01  # those of the plane
 _STEPS = 30
@@ -20,7 +20,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 
-def add_to_plane(features: Float32, placed: Float32, places: Float32, report: Report = silent) -> Float32:
+def add_to_embedding(features: Float32, placed: Float32, places: Float32, report: Report = silent) -> Float32:
     """Places for more segments, near those of the placed ones that look most like them.
 
     A new segment is tied to its 15 nearest neighbours as UMAP ties them, and is put where the attractive part of UMAP's

@@ -103,7 +103,7 @@ class SegmentTable:
     box: NDArray[np.int32]
     label: NDArray[np.int32]
     place: NDArray[np.float32]
-    settled: NDArray[np.bool_]
+    has_embedding: NDArray[np.bool_]
     print: NDArray[np.int64]
 
     def __init__(self) -> None:

@@ -74,7 +74,7 @@ def _picture_out(picture: Picture) -> dict[str, Any]:
     return {
         "name": picture.name,
         "source": picture.source,
-        "plane": picture.plane,
+        "plane": picture.z_index,
         "volume": picture.volume,
         "shape": list(picture.shape),
         "grid": [list(grid.shape), list(grid.spacing), affine, grid.unit],
@@ -210,7 +210,7 @@ def _fill(workspace: Workspace, header: dict[str, Any], content: Content, path: 
     if tuned:
         looks.tuning = Tuning(tuned)
     looks.rounds = int(header["rounds"])
-    table.settled[ids] = content["settled"]
+    table.has_embedding[ids] = content["settled"]
     workspace.classes = ClassTable(
         tuple(
             LabelClass(int(i), str(name), tuple(color), bool(seen), bool(locked), bool(background))
@@ -267,13 +267,13 @@ def _pictures(found: list[dict[str, Any]], content: Content, path: Path) -> list
         else:
             if source not in read:
                 read[source] = _again(str(source), path)
-            planes, z = read[source], entry["plane"]
-            original = planes[0 if z is None else int(z)]
+            slices, z = read[source], entry["plane"]
+            original = slices[0 if z is None else int(z)]
             if original.shape != shape:
                 raise InputError(f"{source} has shape {original.shape} now; the workspace was made with {shape}")
             array, grid = original.array, original.geometry
-        plane = None if entry["plane"] is None else int(entry["plane"])
-        pictures.append(Picture(str(entry["name"]), array, source, plane, grid, int(entry["volume"])))
+        z_index = None if entry["plane"] is None else int(entry["plane"])
+        pictures.append(Picture(str(entry["name"]), array, source, z_index, grid, int(entry["volume"])))
     return pictures
 
 

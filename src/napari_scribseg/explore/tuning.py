@@ -19,11 +19,11 @@ from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.explore.metric import Head, require_classes, train
 from napari_scribseg.explore.progress import part
-from napari_scribseg.nets.inputs import network_input
 from napari_scribseg.nets.weights import load_model, load_shipped
+from napari_scribseg.prompting.network_input import network_input
 
 if TYPE_CHECKING:
-    from napari_scribseg.nets.semantic import Encoder
+    from napari_scribseg.prompting.semantic import Encoder
 
 __all__ = ["Sample", "Tuning", "before_last", "last_stage", "learn_backbone", "tuned_encoder"]
 
@@ -155,7 +155,7 @@ class _Collected:
 
 
 def tuned_encoder(backbone: str, device: str, tuning: Tuning) -> Encoder:
-    """As :func:`~napari_scribseg.nets.semantic.open_encoder`, with a last stage that was learned."""
+    """As :func:`~napari_scribseg.prompting.semantic.open_encoder`, with a last stage that was learned."""
     model: Any = _network(backbone, device, tuning)
 
     def encode(image: Tensor) -> list[Tensor]:

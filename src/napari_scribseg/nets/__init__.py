@@ -1,18 +1,14 @@
-"""Network architectures, what they are given, and their weights."""
+"""Network architectures, their weights, inference and export."""
 
 from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig, load_encoder, widened
 from napari_scribseg.nets.download import fetch_encoder
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.export import export_onnx
 from napari_scribseg.nets.inference import Predictor, fold_batch_norm, for_inference
-from napari_scribseg.nets.inputs import INPUT_CHANNELS, WITH_PREVIOUS, WITH_STROKES, interaction_maps, network_input
 from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
 from napari_scribseg.nets.weights import build, load_model, load_shipped, save_model, shipped_weights
 
 __all__ = [
-    "INPUT_CHANNELS",
-    "WITH_PREVIOUS",
-    "WITH_STROKES",
     "BRSNet",
     "BRSNetConfig",
     "EfficientUNet",
@@ -25,11 +21,9 @@ __all__ = [
     "fetch_encoder",
     "fold_batch_norm",
     "for_inference",
-    "interaction_maps",
     "load_encoder",
     "load_model",
     "load_shipped",
-    "network_input",
     "save_model",
     "shipped_weights",
     "widened",

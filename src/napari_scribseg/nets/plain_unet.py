@@ -24,7 +24,7 @@ class PlainUNetConfig:
     ----------
     in_channels : int
         Red, green, blue, strokes on the object, strokes on others, the previous output, and the five maps of
-        :func:`~napari_scribseg.nets.guidance.guidance`.
+        :func:`~napari_scribseg.prompting.guidance.guidance`.
     channels : tuple of int
         Feature channels at each scale, the finest first; each scale has half the size of the one before.
     convolutions : int

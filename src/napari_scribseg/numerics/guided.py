@@ -13,15 +13,15 @@ __all__ = ["guided_filter", "principal_components"]
 Float32 = NDArray[np.float32]
 
 
-def guided_filter(planes: Float32, guide: Float32, radius: int, epsilon: float) -> Float32:
-    """Smooth planes along, but not across, the edges of a guide.
+def guided_filter(channels: Float32, guide: Float32, radius: int, epsilon: float) -> Float32:
+    """Smooth channels along, but not across, the edges of a guide.
 
     In each window a plane is taken for a linear function of the guide, ``a guide + b`` with the ridge ``epsilon`` on
     ``a``; a pixel gets the mean of what all windows around it say.
 
     Parameters
     ----------
-    planes : ndarray of shape (C, H, W), float32
+    channels : ndarray of shape (C, H, W), float32
     guide : ndarray of shape (H, W), float32
         Such as a grey image.
     radius : int
@@ -46,22 +46,22 @@ def guided_filter(planes: Float32, guide: Float32, radius: int, epsilon: float) 
     guide = np.subtract(guide, middle, dtype=np.float32)  # so that small variances do not drown in rounding
     mean_guide = mean(guide)
     variance: Float32 = np.maximum(mean(guide * guide) - mean_guide * mean_guide, np.float32(0))
-    filtered = np.empty_like(planes)
-    for plane, out in zip(planes, filtered, strict=True):
-        mean_plane = mean(plane)
+    filtered = np.empty_like(channels)
+    for channel, out in zip(channels, filtered, strict=True):
+        mean_channel = mean(channel)
         slope = np.divide(
-            mean(guide * plane) - mean_guide * mean_plane, variance + np.float32(epsilon), dtype=np.float32
+            mean(guide * channel) - mean_guide * mean_channel, variance + np.float32(epsilon), dtype=np.float32
         )
-        out[:] = mean(slope) * guide + mean(mean_plane - slope * mean_guide)
+        out[:] = mean(slope) * guide + mean(mean_channel - slope * mean_guide)
     return filtered
 
 
-def principal_components(planes: Float32, count: int) -> Float32:
+def principal_components(channels: Float32, count: int) -> Float32:
     """The linear combinations of channels that vary most.
 
     Parameters
     ----------
-    planes : ndarray of shape (C, H, W), float32
+    channels : ndarray of shape (C, H, W), float32
     count : int
         At most C.
 
@@ -70,12 +70,12 @@ def principal_components(planes: Float32, count: int) -> Float32:
     ndarray of shape (count, H, W), float32
         Of mean about 0, by falling variance; each with its largest coefficient positive.
     """
-    sample = np.stack([some_values(plane) for plane in planes]).astype(np.float64)
+    sample = np.stack([some_values(channel) for channel in channels]).astype(np.float64)
     mean = sample.mean(axis=1, keepdims=True)
     covariance = (sample - mean) @ (sample - mean).T / sample.shape[1]
     vectors = np.linalg.eigh(covariance)[1][:, ::-1][:, :count].T
     largest = np.abs(vectors).argmax(axis=1)
     vectors = vectors * np.sign(vectors[np.arange(count), largest])[:, np.newaxis]
-    flat = planes.reshape(len(planes), -1) - mean.astype(np.float32)
-    parts: Float32 = (vectors.astype(np.float32) @ flat).reshape(count, *planes.shape[1:])
+    flat = channels.reshape(len(channels), -1) - mean.astype(np.float32)
+    parts: Float32 = (vectors.astype(np.float32) @ flat).reshape(count, *channels.shape[1:])
     return parts

@@ -29,17 +29,17 @@ OWN_SHARE = 2 / 3  # of the relaxed labelling in the answer; the rest keeps the 
 Float32 = NDArray[np.float32]
 
 
-def boundary_weights(planes: Float32, pixel: tuple[float, float]) -> Float32:
+def boundary_weights(channels: Float32, pixel: tuple[float, float]) -> Float32:
     """Weight of the boundary length at each pixel, shape (H, W): small on edges, never nothing.
 
     Parameters
     ----------
-    planes : ndarray of shape (3, H, W), float32
+    channels : ndarray of shape (3, H, W), float32
         The scaled image.
     pixel : tuple of 2 float
         Size of a pixel along rows and columns, in units of the finest side.
     """
-    gradient = gaussian_gradient(np.require(planes, requirements=["C", "W"]), _SCALE, pixel)
+    gradient = gaussian_gradient(np.require(channels, requirements=["C", "W"]), _SCALE, pixel)
     unit = max(float(np.percentile(gradient, 97)), 0.05 * float(gradient.max()))
     scaled = np.multiply(gradient, np.float32(-GAMMA / unit if unit > 0 else 0), out=gradient)
     weights: Float32 = np.exp(scaled, out=scaled)

@@ -23,7 +23,7 @@ class Correction:
     ----------
     sign : int
         1 where the answer was too small and object was painted, -1 where it was too large, 0 where it was good enough.
-    signal : ndarray of shape (H, W), int8
+    stroke_map : ndarray of shape (H, W), int8
         Old and new strokes together: 1 object, -1 background, 0 not painted.
     temporary : ndarray of shape (H, W), bool
         The label that the new stroke was drawn into.
@@ -32,7 +32,7 @@ class Correction:
     """
 
     sign: int
-    signal: NDArray[np.int8]
+    stroke_map: NDArray[np.int8]
     temporary: NDArray[np.bool_]
     scribble: SimulatedScribble | None
 
@@ -40,7 +40,7 @@ class Correction:
 def simulate_correction(
     prediction: ArrayLike,
     truth: ArrayLike,
-    signal: ArrayLike,
+    stroke_map: ArrayLike,
     seed: int | np.random.Generator,
     style: ScribbleStyle | None = None,
     *,
@@ -57,7 +57,7 @@ def simulate_correction(
         Probability of the object, 0 to 1, or its mask.
     truth : array_like of shape (H, W), bool or integer
         What is not 0 belongs to the object.
-    signal : array_like of shape (H, W), integer
+    stroke_map : array_like of shape (H, W), integer
         The strokes so far: 1 object, -1 background, 0 not painted.
     seed : int or Generator
         The same seed gives the same stroke.
@@ -83,9 +83,9 @@ def simulate_correction(
     InputError
         If the arrays differ in shape, or hold what is not described above.
     """
-    target, answer, old = as_mask(truth, "truth"), as_probability(prediction), np.asarray(signal)
+    target, answer, old = as_mask(truth, "truth"), as_probability(prediction), np.asarray(stroke_map)
     require_same_shape(answer, target, ("prediction", "truth"))
-    require_same_shape(old, target, ("signal", "truth"))
+    require_same_shape(old, target, ("stroke_map", "truth"))
     if old.dtype.kind not in "iu" or np.any((old < -1) | (old > 1)):
         raise InputError("the strokes so far hold other values than -1, 0 and 1; these integers are expected")
     if not (np.isfinite(tolerance) and tolerance >= 0):

@@ -17,7 +17,7 @@ from napari_scribseg.simulate.clicks import robot_click, training_clicks
 from napari_scribseg.simulate.corrections import object_radius
 from napari_scribseg.simulate.strokes import paint
 
-__all__ = ["CORRECTED", "DrawingOptions", "Prompt", "draw_signal", "draw_style"]
+__all__ = ["CORRECTED", "DrawingOptions", "Prompt", "draw_stroke_map", "draw_style"]
 
 Prompt = Literal["scribbles", "clicks", "box", "extreme-points", "none"]
 
@@ -38,7 +38,7 @@ class DrawingOptions:
     Attributes
     ----------
     radius : tuple of two float
-        Of the pen, in pixels of the view.
+        Of the pen, in pixels of the crop.
     whole : float
         Share of the strokes that run through all of the object, as the paper draws them; of the others some lines, a
         piece of one line, or little more than a dot is drawn.
@@ -54,15 +54,15 @@ class DrawingOptions:
     loose : float
         Share of these whose pen runs over the border.
     broad : tuple of two float
-        Of the pen of such strokes, its radius in pixels of the view, drawn evenly on a logarithmic scale.
+        Of the pen of such strokes, its radius in pixels of the crop, drawn evenly on a logarithmic scale.
     single : float
         Share of the samples of clicks that start with a single one, in the middle of the object, as a user does.
     prompt : {"scribbles", "clicks", "box", "extreme-points", "none"}
         What is drawn: scribbles; single pixels on the object and near it (paper 003); or, as paper 001 compares them,
-        the outline of the bounding box of the object in the view, or a dot on its left-, right-, top- and bottommost
+        the outline of the bounding box of the object in the crop, or a dot on its left-, right-, top- and bottommost
         pixel, for which only ``radius`` and ``slack`` count; or nothing, where all objects are to be found.
     slack : int
-        By how many pixels of the view a side of the box may lie off, either way, and a point fall short (DEXTR: 5 of
+        By how many pixels of the crop a side of the box may lie off, either way, and a point fall short (DEXTR: 5 of
         512).
     """
 
@@ -94,7 +94,7 @@ def _radius(options: DrawingOptions, rng: np.random.Generator) -> float:
     return round(4 * float(rng.uniform(*options.radius))) / 4
 
 
-def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
+def draw_stroke_map(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
     """The strokes that a user draws first.
 
     Parameters
@@ -111,22 +111,22 @@ def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.rand
         1 on the object, -1 off it, 0 not painted; empty only where the target is, or nothing is to be drawn. A box or
         points are 1 all over.
     """
-    signal = np.zeros(target.shape, dtype=np.int8)
+    stroke_map = np.zeros(target.shape, dtype=np.int8)
     if options.prompt == "none":
-        return signal
+        return stroke_map
     if options.prompt == "clicks":
         if options.single and rng.random() < options.single:
             first = robot_click(np.zeros(target.shape), target)
             if first is not None:
-                signal[first.row, first.column] = 1
-            return signal
+                stroke_map[first.row, first.column] = 1
+            return stroke_map
         clicks = training_clicks(target, rng, most_candidates=_CANDIDATES)
-        signal[tuple(clicks.negative.T)] = -1
-        signal[tuple(clicks.positive.T)] = 1
-        return signal
+        stroke_map[tuple(clicks.negative.T)] = -1
+        stroke_map[tuple(clicks.positive.T)] = 1
+        return stroke_map
     if options.prompt != "scribbles":
-        signal[_box_or_points(target, options, rng)] = 1
-        return signal
+        stroke_map[_box_or_points(target, options, rng)] = 1
+        return stroke_map
     if options.dots and rng.random() < options.dots:
         return _dots(target, options, rng)
     if options.painted and rng.random() < options.painted:
@@ -134,39 +134,39 @@ def draw_signal(target: NDArray[np.bool_], options: DrawingOptions, rng: np.rand
     if rng.random() < options.negative:
         for _ in range(int(rng.integers(1, _MOST_NEGATIVE + 1))):
             off = _outside(target, rng)
-            signal[_stroke(off, options, rng) & ~target] = -1
-    signal[_stroke(target, options, rng)] = 1
-    return signal
+            stroke_map[_stroke(off, options, rng) & ~target] = -1
+    stroke_map[_stroke(target, options, rng)] = 1
+    return stroke_map
 
 
 def _painted(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
     """Strokes as people paint them, on the object and in most cases off it."""
-    signal = np.zeros(target.shape, dtype=np.int8)
+    stroke_map = np.zeros(target.shape, dtype=np.int8)
     radius = round(4 * float(np.exp(rng.uniform(*np.log(options.broad))))) / 4
     hand = Hand(radius, sway=float(rng.uniform(0, 2)), loose=rng.random() < options.loose)
     if rng.random() < _MOSTLY:
         for _ in range(int(rng.integers(1, _MOST_NEGATIVE + 1))):
-            signal[paint_surroundings(target, hand, rng)] = -1
+            stroke_map[paint_surroundings(target, hand, rng)] = -1
     for _ in range(int(rng.integers(1, 3))):
-        signal[paint_object(target, hand, rng)] = 1
-    return signal
+        stroke_map[paint_object(target, hand, rng)] = 1
+    return stroke_map
 
 
 def _dots(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
     """Clicks with a pen: its dots on the object and near it, cut off where the other side begins."""
-    signal = np.zeros(target.shape, dtype=np.int8)
+    stroke_map = np.zeros(target.shape, dtype=np.int8)
     most_on, most_off = _MOST_DOTS
     clicks, radius = (
         training_clicks(target, rng, positive=(1, most_on), negative=(0, most_off), most_candidates=_DOT_CANDIDATES),
         _radius(options, rng),
     )
     for points, side, value in ((clicks.negative, ~target, -1), (clicks.positive, target, 1)):
-        signal[_pixels(point_strokes(points, 0, radius), target.shape) & side] = value
-    return signal
+        stroke_map[_pixels(point_strokes(points, 0, radius), target.shape) & side] = value
+    return stroke_map
 
 
 def _box_or_points(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Pixels of the box's outline or of the four dots, cut off where the view ends."""
+    """Pixels of the box's outline or of the four dots, cut off where the crop ends."""
     radius, box = _radius(options, rng), bounding_box(target)
     if box is None:
         return np.zeros(target.shape, dtype=bool)

@@ -12,16 +12,16 @@ from napari_scribseg.train.geometry import smooth_noise
 
 __all__ = ["as_seen", "vary_intensities"]
 
-Planes = NDArray[np.float32]
+Channels = NDArray[np.float32]
 _LOWEST_SPREAD = 1e-3
 
 
-def vary_intensities(planes: Planes, rng: np.random.Generator) -> Planes:
+def vary_intensities(channels: Channels, rng: np.random.Generator) -> Channels:
     """A picture as another scanner, microscope or camera might have shown it.
 
     Parameters
     ----------
-    planes : ndarray of shape (1, S, S) or (3, S, S), float32
+    channels : ndarray of shape (1, S, S) or (3, S, S), float32
         Intensities from 0 to 1.
     rng : Generator
         Advanced.
@@ -31,91 +31,91 @@ def vary_intensities(planes: Planes, rng: np.random.Generator) -> Planes:
     ndarray of shape (3, S, S), float32
         From -1 to 1.
     """
-    planes = _channels(planes, rng)
+    channels = _channels(channels, rng)
     for share, change in _CHANGES:
         if rng.random() < share:
-            planes = np.clip(change(planes, rng), -1, 2)
+            channels = np.clip(change(channels, rng), -1, 2)
     if rng.random() < 0.5:  # as an image is scaled before the network sees it, by percentiles
-        low, high = np.percentile(planes[:, ::2, ::2], (0.5, 99.5))
+        low, high = np.percentile(channels[:, ::2, ::2], (0.5, 99.5))
         if high - low > _LOWEST_SPREAD:
-            planes = (planes - low) / (high - low)
-    return np.clip(planes * 2 - 1, -1, 1).astype(np.float32)
+            channels = (channels - low) / (high - low)
+    return np.clip(channels * 2 - 1, -1, 1).astype(np.float32)
 
 
-def as_seen(planes: Planes) -> Planes:
+def as_seen(channels: Channels) -> Channels:
     """A picture without any change: (1, S, S) or (3, S, S) from 0 to 1 becomes (3, S, S) from -1 to 1."""
-    return np.clip(np.broadcast_to(planes, (3, *planes.shape[1:])) * 2 - 1, -1, 1).astype(np.float32)
+    return np.clip(np.broadcast_to(channels, (3, *channels.shape[1:])) * 2 - 1, -1, 1).astype(np.float32)
 
 
-def _channels(planes: Planes, rng: np.random.Generator) -> Planes:
+def _channels(channels: Channels, rng: np.random.Generator) -> Channels:
     """Three channels: of one, three alike; of three, sometimes grey, exchanged or mixed."""
-    if planes.shape[0] == 1:
-        return np.repeat(planes, 3, axis=0)
+    if channels.shape[0] == 1:
+        return np.repeat(channels, 3, axis=0)
     kind = rng.random()
     if kind < 0.35:
         weight = rng.dirichlet((1.0, 1.0, 1.0)).astype(np.float32)
-        return np.repeat(np.tensordot(weight, planes, 1)[None], 3, axis=0)
+        return np.repeat(np.tensordot(weight, channels, 1)[None], 3, axis=0)
     if kind < 0.5:
-        return planes[rng.permutation(3)]
+        return channels[rng.permutation(3)]
     if kind < 0.6:
         mixing = rng.dirichlet((1.0, 1.0, 1.0), size=3).astype(np.float32)
-        return np.tensordot(mixing, planes, 1)
-    return planes
+        return np.tensordot(mixing, channels, 1)
+    return channels
 
 
-def _window(planes: Planes, rng: np.random.Generator) -> Planes:
-    low, high = np.percentile(planes[:, ::2, ::2], (rng.uniform(0, 12), rng.uniform(88, 100)))
-    seen: Planes = np.clip((planes - low) / max(high - low, 0.05), 0, 1)
+def _window(channels: Channels, rng: np.random.Generator) -> Channels:
+    low, high = np.percentile(channels[:, ::2, ::2], (rng.uniform(0, 12), rng.uniform(88, 100)))
+    seen: Channels = np.clip((channels - low) / max(high - low, 0.05), 0, 1)
     return seen
 
 
-def _gamma(planes: Planes, rng: np.random.Generator) -> Planes:
-    return np.clip(planes, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.4)))
+def _gamma(channels: Channels, rng: np.random.Generator) -> Channels:
+    return np.clip(channels, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.4)))
 
 
-def _curve(planes: Planes, rng: np.random.Generator) -> Planes:
+def _curve(channels: Channels, rng: np.random.Generator) -> Channels:
     """Any map of the intensities, not always a monotone one: contrasts exchange as between MR sequences."""
     nodes = rng.random(int(rng.integers(4, 8)))
-    return np.interp(planes, np.linspace(0, 1, nodes.size), nodes).astype(np.float32)
+    return np.interp(channels, np.linspace(0, 1, nodes.size), nodes).astype(np.float32)
 
 
-def _invert(planes: Planes, rng: np.random.Generator) -> Planes:
-    return np.float32(1) - planes
+def _invert(channels: Channels, rng: np.random.Generator) -> Channels:
+    return np.float32(1) - channels
 
 
-def _bias(planes: Planes, rng: np.random.Generator) -> Planes:
-    field = smooth_noise(planes.shape[-1], int(rng.integers(2, 5)), rng)
-    shaded: Planes = planes * np.exp(rng.uniform(0.1, 0.4) * field)
+def _bias(channels: Channels, rng: np.random.Generator) -> Channels:
+    field = smooth_noise(channels.shape[-1], int(rng.integers(2, 5)), rng)
+    shaded: Channels = channels * np.exp(rng.uniform(0.1, 0.4) * field)
     return shaded
 
 
-def _level(planes: Planes, rng: np.random.Generator) -> Planes:
-    return (planes - 0.5) * np.float32(rng.uniform(0.5, 1.4)) + np.float32(0.5 + rng.uniform(-0.2, 0.2))
+def _level(channels: Channels, rng: np.random.Generator) -> Channels:
+    return (channels - 0.5) * np.float32(rng.uniform(0.5, 1.4)) + np.float32(0.5 + rng.uniform(-0.2, 0.2))
 
 
-def _blur(planes: Planes, rng: np.random.Generator) -> Planes:
+def _blur(channels: Channels, rng: np.random.Generator) -> Channels:
     sigma = rng.uniform(0.4, 1.6)
-    return np.stack([ndimage.gaussian_filter(plane, sigma, truncate=3) for plane in planes])
+    return np.stack([ndimage.gaussian_filter(channel, sigma, truncate=3) for channel in channels])
 
 
-def _coarsen(planes: Planes, rng: np.random.Generator) -> Planes:
+def _coarsen(channels: Channels, rng: np.random.Generator) -> Channels:
     """Fewer pixels along one or both axes, as of thick slices."""
-    size = planes.shape[-1]
+    size = channels.shape[-1]
     at = [np.arange(size) // step * step for step in rng.choice((1, 2, 3), 2)]
-    return planes[:, at[0][:, None], at[1]]
+    return channels[:, at[0][:, None], at[1]]
 
 
-def _noise(planes: Planes, rng: np.random.Generator) -> Planes:
-    noise = rng.standard_normal(planes.shape, dtype=np.float32)
+def _noise(channels: Channels, rng: np.random.Generator) -> Channels:
+    noise = rng.standard_normal(channels.shape, dtype=np.float32)
     if rng.random() < 0.6:  # the same in all channels
         noise[:] = noise[0]
     if rng.random() < 0.3:  # grains larger than a pixel
         noise = ndimage.uniform_filter(noise, (0, 2, 2)) * 2
     size = np.float32(rng.uniform(0.005, 0.1))
-    return planes + size * noise * (np.sqrt(np.clip(planes, 0, 1)) if rng.random() < 0.4 else 1)
+    return channels + size * noise * (np.sqrt(np.clip(channels, 0, 1)) if rng.random() < 0.4 else 1)
 
 
-_CHANGES: tuple[tuple[float, Callable[[Planes, np.random.Generator], Planes]], ...] = (
+_CHANGES: tuple[tuple[float, Callable[[Channels, np.random.Generator], Channels]], ...] = (
     (0.3, _window),
     (0.4, _gamma),
     (0.1, _curve),

@@ -225,22 +225,22 @@ class _Run:
             return
         s, share = self.settings, (self.fabric.global_rank, self.world)
         for batch in loader(self.samples, self.step, until, s.batch, self.machine.n_workers, share):
-            image, target, known, signal = (part.to(self.fabric.device, non_blocking=True) for part in batch)
-            yield image, target, known, signal
+            image, target, known, stroke_map = (part.to(self.fabric.device, non_blocking=True) for part in batch)
+            yield image, target, known, stroke_map
 
     def _one(self, batch: Batch) -> tuple[Tensor, Tensor, bool]:
         """One step: mean loss and Dice of this process's part, and whether the gradient was finite."""
-        image, target, known, signal = batch
+        image, target, known, stroke_map = batch
         previous = None
         for turn in range(self.settings.n_corrections(self.step)):
             with torch.no_grad():
-                logits = answers(self.model, image, signal, previous, self.channels)
+                logits = answers(self.model, image, stroke_map, previous, self.channels)
                 previous = torch.nan_to_num(torch.sigmoid(logits), nan=0.5)
             seeds = self._seeds(len(image), turn)
-            mended = corrected(previous, (image, target, known, signal), seeds, self.drawing)
-            signal = torch.where(self._idle(seeds).to(signal.device), signal, mended)
+            mended = corrected(previous, (image, target, known, stroke_map), seeds, self.drawing)
+            stroke_map = torch.where(self._idle(seeds).to(stroke_map.device), stroke_map, mended)
         with QuickEnlarging():
-            logits = all_answers(self.model, image, signal, previous, self.channels)  # (N, D, H, W)
+            logits = all_answers(self.model, image, stroke_map, previous, self.channels)  # (N, D, H, W)
         loss = torch.stack([segmentation_loss(one, target, known).mean() for one in logits.unbind(1)]).mean()
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * self.settings.learning_rate(self.step)

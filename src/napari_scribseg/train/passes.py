@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_scribseg.nets import network_input
+from napari_scribseg.prompting import network_input
 from napari_scribseg.simulate import simulate_correction
 from napari_scribseg.simulate.clicks import Click, robot_click
 from napari_scribseg.train.drawing import DrawingOptions, draw_style
@@ -18,21 +18,21 @@ __all__ = ["Batch", "all_answers", "answers", "corrected"]
 
 _SPILL = 0.02  # share of the strokes on an object that lies off it
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # image, target, known, signal: see `Sample`
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # image, target, known, stroke_map: see `Sample`
 
 
 def answers(
-    model: Callable[[Tensor], Tensor], image: Tensor, signal: Tensor, previous: Tensor | None, channels: int
+    model: Callable[[Tensor], Tensor], image: Tensor, stroke_map: Tensor, previous: Tensor | None, channels: int
 ) -> Tensor:
     """Logits of shape (N, H, W), float32; the arguments are those of ``network_input``."""
-    return all_answers(model, image, signal, previous, channels)[:, -1]
+    return all_answers(model, image, stroke_map, previous, channels)[:, -1]
 
 
 def all_answers(
-    model: Callable[[Tensor], Tensor], image: Tensor, signal: Tensor, previous: Tensor | None, channels: int
+    model: Callable[[Tensor], Tensor], image: Tensor, stroke_map: Tensor, previous: Tensor | None, channels: int
 ) -> Tensor:
     """Logits of every decoder of a network in training, shape (N, D, H, W), float32; the last one is the answer."""
-    x = network_input(image, signal, previous, channels).contiguous(memory_format=torch.channels_last)
+    x = network_input(image, stroke_map, previous, channels).contiguous(memory_format=torch.channels_last)
     return model(x).float()
 
 
@@ -58,32 +58,34 @@ def corrected(
     Tensor of shape (N, H, W), int8
         On the device of ``answer``.
     """
-    _, target, known, signal = (part.cpu().numpy() for part in batch)
+    _, target, known, stroke_map = (part.cpu().numpy() for part in batch)
     found = answer.detach().float().clamp(0, 1).cpu().numpy()
     found = np.where(known, np.nan_to_num(found, nan=0.5), target)
-    mended = np.empty_like(signal)
+    mended = np.empty_like(stroke_map)
     for i, seed in enumerate(seeds):
         if options.prompt == "clicks":
-            mended[i] = _clicked(found[i], target[i], signal[i])
+            mended[i] = _clicked(found[i], target[i], stroke_map[i])
             continue
         rng = np.random.default_rng(seed)
         style = None if plain else draw_style(options, rng)
         mended[i] = simulate_correction(
-            found[i], target[i], signal[i], rng, style, spill=_spills(signal[i], target[i])
-        ).signal
+            found[i], target[i], stroke_map[i], rng, style, spill=_spills(stroke_map[i], target[i])
+        ).stroke_map
     return torch.from_numpy(mended).to(answer.device)
 
 
-def _spills(signal: NDArray[np.int8], target: NDArray[np.bool_]) -> bool:
+def _spills(stroke_map: NDArray[np.int8], target: NDArray[np.bool_]) -> bool:
     """Whether the strokes so far, of shape (H, W), are those of a person whose pen runs over the border."""
-    drawn = signal > 0
+    drawn = stroke_map > 0
     return bool(np.count_nonzero(drawn & ~target) > _SPILL * np.count_nonzero(drawn))
 
 
-def _clicked(answer: NDArray[np.float32], target: NDArray[np.bool_], signal: NDArray[np.int8]) -> NDArray[np.int8]:
+def _clicked(answer: NDArray[np.float32], target: NDArray[np.bool_], stroke_map: NDArray[np.int8]) -> NDArray[np.int8]:
     """The clicks, and one more on the larger error; all are (H, W)."""
-    before = [Click(int(row), int(column), bool(signal[row, column] > 0)) for row, column in np.argwhere(signal)]
-    click, mended = robot_click(answer, target, before), signal.copy()
+    before = [
+        Click(int(row), int(column), bool(stroke_map[row, column] > 0)) for row, column in np.argwhere(stroke_map)
+    ]
+    click, mended = robot_click(answer, target, before), stroke_map.copy()
     if click is not None:
         mended[click.row, click.column] = 1 if click.positive else -1
     return mended

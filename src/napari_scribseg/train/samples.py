@@ -1,4 +1,4 @@
-"""Training samples: a view of a picture, an object in it, and a user's first strokes; drawn anew for every number."""
+"""Training samples: a crop of a picture, an object in it, and a user's first strokes; drawn anew for every number."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from napari_scribseg.core import InputError
-from napari_scribseg.train.drawing import DrawingOptions, draw_signal
-from napari_scribseg.train.geometry import GeometryOptions, View, draw_view, look
+from napari_scribseg.train.drawing import DrawingOptions, draw_stroke_map
+from napari_scribseg.train.geometry import Crop, GeometryOptions, draw_crop, look
 from napari_scribseg.train.intensity import as_seen, vary_intensities
 from napari_scribseg.train.pack import Item, Pack
 from napari_scribseg.train.synthetic import draw_picture, paint_labels
@@ -24,9 +24,9 @@ from napari_scribseg.train.targets import box_of, choose_object, choose_region, 
 __all__ = ["Sample", "SampleOptions", "Samples", "loader"]
 
 _TRIES = 50
-_HALF = 127.5  # of what a view shows of a mask
+_HALF = 127.5  # of what a crop shows of a mask
 _THIN = 0.06  # width of a structure over its extent, below which it is thin
-_WIDTHS = (1.6, 8.0)  # pixels of a view that a thin structure is wide, seen from near
+_WIDTHS = (1.6, 8.0)  # pixels of a crop that a thin structure is wide, seen from near
 _ALIKE = 0.3  # share of the label maps in which some structures look alike
 _MOST_COUNTED = 48  # pictures of a source that add to its weight
 
@@ -48,7 +48,7 @@ class SampleOptions:
     background : float
         Share of the labelled ones whose object is the background.
     smallest, largest : float
-        An object covers at least and at most this share of the view.
+        An object covers at least and at most this share of the crop.
     thin : float
         Share of the samples of thin structures that are seen from as near as these need.
     weights : mapping of str to float
@@ -83,14 +83,14 @@ class Sample:
     target : ndarray of shape (S, S), bool
     known : ndarray of shape (S, S), bool
         Where the truth is known.
-    signal : ndarray of shape (S, S), int8
+    stroke_map : ndarray of shape (S, S), int8
         1 strokes on the object, -1 strokes off it, 0 not painted.
     """
 
     image: NDArray[np.float32]
     target: NDArray[np.bool_]
     known: NDArray[np.bool_]
-    signal: NDArray[np.int8]
+    stroke_map: NDArray[np.int8]
 
 
 class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
@@ -134,8 +134,8 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         sample = self.draw(index)
-        image, signal = torch.from_numpy(sample.image), torch.from_numpy(sample.signal)
-        return image, torch.from_numpy(sample.target), torch.from_numpy(sample.known), signal
+        image, stroke_map = torch.from_numpy(sample.image), torch.from_numpy(sample.stroke_map)
+        return image, torch.from_numpy(sample.target), torch.from_numpy(sample.known), stroke_map
 
     def draw(self, index: int) -> Sample:
         """Sample number ``index``.
@@ -159,21 +159,21 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         found = self._made_up(rng) if made_up else self._real(rng)
         if found is None:
             return None
-        planes, target, known = found
+        channels, target, known = found
         share = np.count_nonzero(target) / target.size
         if not options.smallest <= share <= options.largest or not known.any():
             return None
-        image = vary_intensities(planes, rng) if options.vary else as_seen(planes)
+        image = vary_intensities(channels, rng) if options.vary else as_seen(channels)
         if not np.isfinite(image).all() or image.std() < 1e-3:
             return None
-        signal = draw_signal(target, options.drawing, rng)
-        drawn = options.drawing.prompt == "none" or (signal == 1).any()
-        return Sample(image, target, known, signal) if drawn else None
+        stroke_map = draw_stroke_map(target, options.drawing, rng)
+        drawn = options.drawing.prompt == "none" or (stroke_map == 1).any()
+        return Sample(image, target, known, stroke_map) if drawn else None
 
     def _made_up(self, rng: np.random.Generator) -> _Drawn | None:
-        planes, labels = draw_picture(self.options.size, rng)
+        channels, labels = draw_picture(self.options.size, rng)
         target = choose_region(labels, rng)
-        return None if target is None else (planes, target, np.ones(target.shape, dtype=bool))
+        return None if target is None else (channels, target, np.ones(target.shape, dtype=bool))
 
     def _real(self, rng: np.random.Generator) -> _Drawn | None:
         groups = self.by_group[int(rng.choice(len(self.weights), p=self.weights))]
@@ -183,25 +183,25 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         if item.labels_only:
             return self._synthesised(labels, rng)
         if rng.random() < self.options.superpixels:
-            view = draw_view(self._any_box(labels.shape, rng), labels.shape, *self._how, rng)
-            seen = look(image, view) / np.float32(255)
+            crop = draw_crop(self._any_box(labels.shape, rng), labels.shape, *self._how, rng)
+            seen = look(image, crop) / np.float32(255)
             region = choose_superpixel(seen, rng)
             return None if region is None else (seen, region, np.ones(region.shape, dtype=bool))
         target = choose_object(item, labels, rng, self.options.background)
         if target is None or not target.any():
             return None
-        view = self._view_of(target, rng)
+        crop = self._crop_of(target, rng)
         if self.options.drawing.prompt == "none":
             target = labels > (-1 if item.background is None else item.background)
-        masks = look(np.stack((target, labels >= 0), axis=-1).astype(np.uint8) * np.uint8(255), view)
-        return look(image, view) / np.float32(255), masks[0] > _HALF, masks[1] > _HALF
+        masks = look(np.stack((target, labels >= 0), axis=-1).astype(np.uint8) * np.uint8(255), crop)
+        return look(image, crop) / np.float32(255), masks[0] > _HALF, masks[1] > _HALF
 
     @property
     def _how(self) -> tuple[int, GeometryOptions]:
         return self.options.size, self.options.geometry
 
-    def _view_of(self, target: NDArray[np.bool_], rng: np.random.Generator) -> View:
-        """A view of an object; of a thin one often one that is as near as its width needs."""
+    def _crop_of(self, target: NDArray[np.bool_], rng: np.random.Generator) -> Crop:
+        """A crop of an object; of a thin one often one that is as near as its width needs."""
         options, box = self.options, box_of(target)
         width = typical_width(target[_around(box[0], box[2]), _around(box[1], box[3])])
         if options.geometry.scale is None and width < _THIN * max(box[2:]) and rng.random() < options.thin:
@@ -209,8 +209,8 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
             rows, columns = np.nonzero(target)
             at = int(rng.integers(rows.size))
             box = (rows[at] - side / 4, columns[at] - side / 4, side / 2, side / 2)
-            return draw_view(box, target.shape, options.size, replace(options.geometry, context=(2.0, 2.0)), rng)
-        return draw_view(box, target.shape, *self._how, rng)
+            return draw_crop(box, target.shape, options.size, replace(options.geometry, context=(2.0, 2.0)), rng)
+        return draw_crop(box, target.shape, *self._how, rng)
 
     def _synthesised(self, labels: NDArray[np.int32], rng: np.random.Generator) -> _Drawn | None:
         """A picture made up from a label map, some of whose neighbours look alike."""
@@ -218,9 +218,9 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         chosen = ids[(ids > 0)]
         if not chosen.size:
             return None
-        view = self._view_of(labels == rng.choice(chosen), rng)
-        at = [np.clip(np.rint(axis), 0, n - 1).astype(np.intp) for axis, n in zip(view.at, labels.shape, strict=True)]
-        seen = np.unique(labels[at[0], at[1]], return_inverse=True)[1].reshape(view.at.shape[1:]).astype(np.int32)
+        crop = self._crop_of(labels == rng.choice(chosen), rng)
+        at = [np.clip(np.rint(axis), 0, n - 1).astype(np.intp) for axis, n in zip(crop.at, labels.shape, strict=True)]
+        seen = np.unique(labels[at[0], at[1]], return_inverse=True)[1].reshape(crop.at.shape[1:]).astype(np.int32)
         target = choose_region(seen, rng)
         if target is None:
             return None

@@ -12,12 +12,12 @@ __all__ = ["felzenszwalb_regions"]
 _LEVELS = 8192.0  # differences are sorted as 16-bit numbers, on the 0..1 scale of the image times this
 
 
-def felzenszwalb_regions(planes: NDArray[np.float32], scale: float, sigma: float, smallest: int) -> NDArray[np.int32]:
+def felzenszwalb_regions(channels: NDArray[np.float32], scale: float, sigma: float, smallest: int) -> NDArray[np.int32]:
     """Regions of like pixels.
 
     Parameters
     ----------
-    planes : ndarray of shape (C, H, W), float32
+    channels : ndarray of shape (C, H, W), float32
         From 0 to 1.
     scale : float
         Larger values give larger regions, as in ``skimage.segmentation.felzenszwalb``, which divides it by 255.
@@ -31,9 +31,9 @@ def felzenszwalb_regions(planes: NDArray[np.float32], scale: float, sigma: float
     ndarray of shape (H, W), int32
         Numbers from 0; each region is connected (four neighbours).
     """
-    if planes.shape[0] > 1 and (planes[1:] == planes[:1]).all():
-        planes = planes[:1]
-    smooth = ndimage.gaussian_filter(planes, (0, sigma, sigma), truncate=3)
+    if channels.shape[0] > 1 and (channels[1:] == channels[:1]).all():
+        channels = channels[:1]
+    smooth = ndimage.gaussian_filter(channels, (0, sigma, sigma), truncate=3)
     height, width = smooth.shape[1:]
     number = np.arange(height * width, dtype=np.int32).reshape(height, width)
     pairs = ((number[:, :-1], number[:, 1:]), (number[:-1], number[1:]))

@@ -33,7 +33,7 @@ def draw_picture(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float3
 
     Returns
     -------
-    planes : ndarray of shape (1, S, S) or (3, S, S), float32
+    channels : ndarray of shape (1, S, S) or (3, S, S), float32
         Intensities from 0 to 1.
     labels : ndarray of shape (S, S), int32
         Ids from 0, each of them an object.
@@ -142,20 +142,20 @@ def paint_labels(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray
         From 0 to 1.
     """
     n, size = int(labels.max()) + 1, labels.shape[0]
-    channels = 3 if rng.random() < 0.3 else 1
-    means = rng.random((channels, n)).astype(np.float32)
+    n_channels = 3 if rng.random() < 0.3 else 1
+    means = rng.random((n_channels, n)).astype(np.float32)
     grain = rng.uniform(0, 0.12, (1, n)).astype(np.float32) * rng.integers(0, 2)
     texture = smooth_noise(size, int(rng.integers(8, size // 2)), rng)
     outlined = rng.random() < _OUTLINED
     if outlined:
         common = means.mean(axis=1, keepdims=True)
         means = common + (means - common) * np.float32(rng.uniform(0, 0.3))
-    planes = means[:, labels] + grain[:, labels] * texture
+    channels = means[:, labels] + grain[:, labels] * texture
     if outlined:
-        planes = planes + _rims(labels, rng)
+        channels = channels + _rims(labels, rng)
     if rng.random() < 0.7:
-        planes = ndimage.gaussian_filter(planes, (0, *[rng.uniform(0.3, 1.5)] * 2), truncate=3)
-    return np.clip(planes, 0, 1).astype(np.float32)
+        channels = ndimage.gaussian_filter(channels, (0, *[rng.uniform(0.3, 1.5)] * 2), truncate=3)
+    return np.clip(channels, 0, 1).astype(np.float32)
 
 
 def _rims(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.float32]:

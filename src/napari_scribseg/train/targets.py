@@ -46,14 +46,14 @@ def choose_object(
     return mask
 
 
-def choose_superpixel(planes: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_] | None:
+def choose_superpixel(channels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_] | None:
     """A region of like pixels, of random coarseness (Felzenszwalb and Huttenlocher 2004).
 
     As in ScribblePrompt (Wong et al. 2024), such regions carry over to kinds of images that no label was made for.
 
     Parameters
     ----------
-    planes : ndarray of shape (C, S, S), float32
+    channels : ndarray of shape (C, S, S), float32
         From 0 to 1.
     rng : Generator
         Advanced.
@@ -64,7 +64,7 @@ def choose_superpixel(planes: NDArray[np.float32], rng: np.random.Generator) -> 
         None where every region is too small or too large.
     """
     scale = float(np.exp(rng.uniform(np.log(20), np.log(800))))
-    regions = felzenszwalb_regions(planes, scale, float(rng.uniform(0.3, 1.5)), 40)
+    regions = felzenszwalb_regions(channels, scale, float(rng.uniform(0.3, 1.5)), 40)
     return choose_region(regions, rng, parts=False)
 
 

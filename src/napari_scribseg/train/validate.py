@@ -143,16 +143,18 @@ class Validation:
         for number, (source, batches) in enumerate(self.batches.items()):
             dice: list[Tensor] = []
             for part, cpu in enumerate(batches):
-                image, target, known, signal = (tensor.to(device) for tensor in cpu)
+                image, target, known, stroke_map = (tensor.to(device) for tensor in cpu)
                 with precision():
-                    found = [torch.sigmoid(answers(model, image, signal, None, channels))]
+                    found = [torch.sigmoid(answers(model, image, stroke_map, None, channels))]
                 shown = [cpu[0], cpu[1], cpu[3], found[0].cpu()]
                 for turn in range(corrections if self.drawing.prompt in CORRECTED else 0):
                     seeds = [[_SEED, number, part * _BATCH + i, *[turn] * (turn > 0)] for i in range(len(image))]
-                    signal = corrected(found[-1], (image, target, known, signal), seeds, self.drawing, plain=True)
+                    stroke_map = corrected(
+                        found[-1], (image, target, known, stroke_map), seeds, self.drawing, plain=True
+                    )
                     with precision():
-                        found.append(torch.sigmoid(answers(model, image, signal, found[-1], channels)))
-                    shown += [signal.cpu(), found[-1].cpu()] if turn == 0 else []
+                        found.append(torch.sigmoid(answers(model, image, stroke_map, found[-1], channels)))
+                    shown += [stroke_map.cpu(), found[-1].cpu()] if turn == 0 else []
                 dice.append(torch.stack([dice_scores(answer > 0.5, target, known) for answer in found]))
                 if pictures and part == 0:
                     rows += [_row(*(np.asarray(t[i]) for t in shown)) for i in range(min(_SHOWN, len(image)))]
@@ -161,32 +163,32 @@ class Validation:
 
 
 def _stack(samples: Sequence[Batch]) -> Batch:
-    image, target, known, signal = (torch.stack(parts) for parts in zip(*samples, strict=True))
-    return image, target, known, signal
+    image, target, known, stroke_map = (torch.stack(parts) for parts in zip(*samples, strict=True))
+    return image, target, known, stroke_map
 
 
 def _row(
     image: NDArray[np.float32],
     target: NDArray[np.bool_],
-    signal: NDArray[np.int8],
+    stroke_map: NDArray[np.int8],
     first: NDArray[np.float32],
     mended: NDArray[np.int8] | None = None,
     second: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
-    """Three views side by side, or five with a correction, shape (S, 3 S, 3) or (S, 5 S, 3)."""
+    """Three crops side by side, or five with a correction, shape (S, 3 S, 3) or (S, 5 S, 3)."""
     plain = (np.clip(image.transpose(1, 2, 0) + 1, 0, 2) * 127.5).astype(np.uint8)
 
     def tinted(mask: NDArray[np.bool_], strokes: NDArray[np.int8]) -> NDArray[np.uint8]:
-        view = plain.copy()
-        view[mask] = view[mask] // 2 + np.asarray((0, 90, 127), dtype=np.uint8)
-        view[strokes > 0] = (60, 255, 60)
-        view[strokes < 0] = (255, 60, 60)
-        return view
+        crop = plain.copy()
+        crop[mask] = crop[mask] // 2 + np.asarray((0, 90, 127), dtype=np.uint8)
+        crop[strokes > 0] = (60, 255, 60)
+        crop[strokes < 0] = (255, 60, 60)
+        return crop
 
-    views = [plain, tinted(target, signal), tinted(first > 0.5, 0 * signal)]
+    crops = [plain, tinted(target, stroke_map), tinted(first > 0.5, 0 * stroke_map)]
     if mended is not None and second is not None:
-        views += [tinted(np.zeros(target.shape, dtype=bool), mended), tinted(second > 0.5, 0 * mended)]
-    return np.concatenate(views, axis=1)
+        crops += [tinted(np.zeros(target.shape, dtype=bool), mended), tinted(second > 0.5, 0 * mended)]
+    return np.concatenate(crops, axis=1)
 
 
 def write_pictures(path: Path, scores: Scores) -> None:

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_scribseg import nets
+from napari_scribseg import prompting
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.clicks import as_clicks
-from napari_scribseg.nets import network_input
+from napari_scribseg.prompting import network_input
 
 __all__ = ["Converted", "Prompt", "Trained", "interaction_maps", "prompt_of", "with_maps"]
 
@@ -55,14 +55,14 @@ def interaction_maps(seeds: NDArray[np.int32]) -> NDArray[np.float32]:
         ``1 - min(d, 255) / 255`` of the distance ``d`` in pixels to the object's strokes, then to the others'; 0 where
         there are none of that sign.
     """
-    maps: NDArray[np.float32] = nets.interaction_maps(_signal(seeds))[0].numpy()
+    maps: NDArray[np.float32] = prompting.interaction_maps(_stroke_map(seeds))[0].numpy()
     return maps
 
 
-def _signal(seeds: NDArray[np.int32]) -> Tensor:
+def _stroke_map(seeds: NDArray[np.int32]) -> Tensor:
     """Strokes as networks are told of them, shape (1, H, W): 1 on the object, -1 on the rest, 0 elsewhere."""
-    signal = np.select((seeds == 1, seeds == 0), (np.float32(1), np.float32(-1)), np.float32(0))
-    return torch.from_numpy(signal)[None]
+    stroke_map = np.select((seeds == 1, seeds == 0), (np.float32(1), np.float32(-1)), np.float32(0))
+    return torch.from_numpy(stroke_map)[None]
 
 
 class Prompt(Protocol):
@@ -115,7 +115,7 @@ class Trained:
     Parameters
     ----------
     kind : {"distance", "scribbles", "clicks"}
-        Of the maps: the two of the paper, or those of :func:`~napari_scribseg.nets.network_input`.
+        Of the maps: the two of the paper, or those of :func:`~napari_scribseg.prompting.network_input`.
     channels : int
         Of its whole input.
     """
@@ -129,7 +129,7 @@ class Trained:
             maps = torch.from_numpy(interaction_maps(seeds))[None].to(image)
             return torch.cat((image, maps), dim=1)
         seeds = as_clicks(seeds) if self._kind == "clicks" else seeds
-        return network_input(image, _signal(seeds).to(image), previous, self._channels)
+        return network_input(image, _stroke_map(seeds).to(image), previous, self._channels)
 
     def zero(self, image: Tensor) -> Tensor:
         """As many maps as the network has."""

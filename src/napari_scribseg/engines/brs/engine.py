@@ -124,9 +124,9 @@ class BRS(_Refinement):
         where the network is sure and wrong.
     zoom : bool
         Whether a network that knows strokes is shown objects from near. One of this package that was trained on
-        scribbles is asked about every class that was painted, the background too, each in a view around its strokes
+        scribbles is asked about every class that was painted, the background too, each in a crop around its strokes
         and told its last answer, as the engine ``scribble-net`` does it; one that was trained on clicks about objects
-        only, in such a view; other networks see the whole image until there is an answer and, where only dots were
+        only, in such a crop; other networks see the whole image until there is an answer and, where only dots were
         drawn, four of them (Sofiuk et al.; not published for this method).
     precision : {"float32", "bfloat16"}
         Numbers that the network computes with while its input is corrected. ``"bfloat16"`` is not exact; it is quicker

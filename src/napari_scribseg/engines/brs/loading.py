@@ -17,7 +17,8 @@ from napari_scribseg.engines.brs.bundle import load_bundle
 from napari_scribseg.engines.brs.card import ModelCard
 from napari_scribseg.engines.brs.checkpoints import first_line, load_weights
 from napari_scribseg.engines.brs.sources import EXPECTED, Source, card_of, runs_code, shipped_names
-from napari_scribseg.nets import WITH_STROKES, load_model, load_shipped
+from napari_scribseg.nets import load_model, load_shipped
+from napari_scribseg.prompting import WITH_STROKES
 
 __all__ = ["Loaded", "load_network"]
 

@@ -12,19 +12,19 @@ from torch import Tensor
 from napari_scribseg.core import Scribbles
 from napari_scribseg.engines.brs.questions import ALL, Question
 from napari_scribseg.engines.brs.solver import Solver, patch_of
-from napari_scribseg.nets.opinions import Opinion, Strokes, combine, widest
-from napari_scribseg.nets.views import MOST_GROWTHS, Box, View, first_box, fit_views, grown, object_box
+from napari_scribseg.prompting.crops import MOST_GROWTHS, Box, Crop, first_box, fit_crops, grown, object_box
+from napari_scribseg.prompting.predictions import ClassLogits, Strokes, combine, widest
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.brs.engine import BRS, FBRS
     from napari_scribseg.engines.brs.pipeline import BRSState
 
-__all__ = ["Look", "Looks", "next_view"]
+__all__ = ["Look", "Looks", "next_crop"]
 
-_ALIKE = 0.7  # overlap (intersection over union) of two views that need not be told apart
-_SIZE = 128  # pixels along a side of a view; networks of this package were trained on it
+_ALIKE = 0.7  # overlap (intersection over union) of two crops that need not be told apart
+_SIZE = 128  # pixels along a side of a crop; networks of this package were trained on it
 _ENOUGH = 4  # dots on an object, from which on a network is shown it from near that was trained on whole images
-_STRIDE = 32  # sides of views are multiples of it
+_STRIDE = 32  # sides of crops are multiples of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,25 +33,25 @@ class Look:
 
     Attributes
     ----------
-    view : View or None
+    crop : Crop or None
         What it was shown; None for all of the image.
-    told : Opinion or None
+    told : ClassLogits or None
         What it was told that it had answered before.
-    answer : Opinion or None
+    answer : ClassLogits or None
         What it answered, corrected; without a patch where it was shown all of the image. None where it is always shown
         all of it.
     change : Tensor
         What was corrected.
     """
 
-    view: View | None
-    told: Opinion | None
-    answer: Opinion | None
+    crop: Crop | None
+    told: ClassLogits | None
+    answer: ClassLogits | None
     change: Tensor
 
 
-def next_view(strokes: Box, dot: bool, former: Look | None, size: int, extent: tuple[float, float]) -> View:
-    """What a network is shown of a class: the former view, while it holds the strokes and the object hardly moved.
+def next_crop(strokes: Box, dot: bool, former: Look | None, size: int, extent: tuple[float, float]) -> Crop:
+    """What a network is shown of a class: the former crop, while it holds the strokes and the object hardly moved.
 
     Parameters
     ----------
@@ -67,17 +67,17 @@ def next_view(strokes: Box, dot: bool, former: Look | None, size: int, extent: t
         Of the image.
     """
     known = None if former is None or former.answer is None else former.answer.box
-    new = _view(first_box(strokes, dot, known, extent), size, extent)
-    if former is None or former.view is None:
+    new = _crop_around(first_box(strokes, dot, known, extent), size, extent)
+    if former is None or former.crop is None:
         return new
-    seen = former.view.box
+    seen = former.crop.box
     inside = seen[0] <= strokes[0] and seen[1] <= strokes[1] and seen[2] >= strokes[2] and seen[3] >= strokes[3]
-    return former.view if inside and _overlap(seen, new.box) > _ALIKE else new
+    return former.crop if inside and _overlap(seen, new.box) > _ALIKE else new
 
 
-def _view(box: Box, size: int, extent: tuple[float, float]) -> View:
+def _crop_around(box: Box, size: int, extent: tuple[float, float]) -> Crop:
     """A square: networks of this package, trained on such, are less right where it is shortened."""
-    return fit_views([box], size, extent, shorten=False)[0]
+    return fit_crops([box], size, extent, shorten=False)[0]
 
 
 def _overlap(one: Box, other: Box) -> float:
@@ -102,7 +102,7 @@ class Looks:
         self._engine, self._state = engine, state
         self._strokes = Strokes.of(scribbles.seeds)
         card = state.network.card
-        self._own = card.takes_signal  # trained on views: it is shown objects from near from the first stroke on
+        self._own = card.takes_signal  # trained on crops: it is shown objects from near from the first stroke on
         self._size = _SIZE if self._own else -(-max(state.x.shape[2:]) // _STRIDE) * _STRIDE
         painted = [int(k) for k in np.flatnonzero(scribbles.counts)]
         alone = len(painted) < 2 or (scribbles.n_classes == 2 and card.prompt != "scribbles")
@@ -111,7 +111,7 @@ class Looks:
     def begin(self, question: Question, former: Look | None, again: bool) -> tuple[Solver, Tensor, int]:
         """What the network says before more is corrected, and how many stroke pixels it is wrong at.
 
-        A view grows where the object leaves it. The network begins with what was corrected before, if it is shown the
+        A crop grows where the object leaves it. The network begins with what was corrected before, if it is shown the
         same.
 
         Parameters
@@ -122,33 +122,35 @@ class Looks:
         again : bool
             Whether the strokes are those of the last answer.
         """
-        view, told = self._first_view(question, former, again)
+        crop, told = self._first_crop(question, former, again)
         for turn in range(MOST_GROWTHS + 1):
-            same = former is not None and former.view == view
+            same = former is not None and former.crop == crop
             change = former.change if former is not None and same else None
-            solver = Solver(self._engine, self._state, question, view, told, change)
+            solver = Solver(self._engine, self._state, question, crop, told, change)
             fields, wrong = solver.first()
-            if view is None or again or turn == MOST_GROWTHS:
+            if crop is None or again or turn == MOST_GROWTHS:
                 break
-            larger = grown(patch_of(fields, view), self._state.grid.extent)
+            larger = grown(patch_of(fields, crop), self._state.grid.extent)
             if larger is None:
                 break
-            view = _view(larger, self._size, self._state.grid.extent)
+            crop = _crop_around(larger, self._size, self._state.grid.extent)
         return solver, fields, wrong
 
-    def _first_view(self, question: Question, former: Look | None, again: bool) -> tuple[View | None, Opinion | None]:
+    def _first_crop(
+        self, question: Question, former: Look | None, again: bool
+    ) -> tuple[Crop | None, ClassLogits | None]:
         """What it is shown first, and what it is told that it had answered."""
         if former is not None and again:
-            return former.view, former.told
+            return former.crop, former.told
         grid, key = self._state.grid, question.key
         wide = key == self._wide
         if not self._near(question) or (not self._own and (wide or self._early(question, former))):
             return None, None
-        told = None if former is None or former.view is None else former.answer
+        told = None if former is None or former.crop is None else former.answer
         if wide:
-            return _view((0.0, 0.0, *grid.extent), self._size, grid.extent), told
+            return _crop_around((0.0, 0.0, *grid.extent), self._size, grid.extent), told
         box, dot = self._strokes.box(key, grid.pixel), self._strokes.n_dots(key, grid.pixel) == 1
-        return next_view(box, dot, former, self._size, grid.extent), told
+        return next_crop(box, dot, former, self._size, grid.extent), told
 
     def _early(self, question: Question, former: Look | None) -> bool:
         """Whether too little is known of the object to look at it from near."""
@@ -168,21 +170,21 @@ class Looks:
 
     def look(self, question: Question, solver: Solver, fields: Tensor, change: Tensor) -> Look:
         """What is kept of an answer."""
-        return Look(solver.view, solver.told, self._opinion(question, solver, fields), change)
+        return Look(solver.crop, solver.told, self._prediction(question, solver, fields), change)
 
-    def _opinion(self, question: Question, solver: Solver, fields: Tensor) -> Opinion | None:
+    def _prediction(self, question: Question, solver: Solver, fields: Tensor) -> ClassLogits | None:
         """An answer with the borders of its object; None where it is of no use."""
         if not self._near(question):
             return None
         grid, found = self._state.grid, (fields[1] > fields[0]).cpu().numpy()
         box = self._strokes.box(question.key, grid.pixel)
-        if solver.view is not None:
-            patch = patch_of(fields, solver.view)
-            return Opinion((patch,), object_box(box, solver.view, found, solver.seeds == 1, grid.extent))
+        if solver.crop is not None:
+            patch = patch_of(fields, solver.crop)
+            return ClassLogits((patch,), object_box(box, solver.crop, found, solver.seeds == 1, grid.extent))
         rows, columns = grid.pixel
         at = (box[0] / rows, box[1] / columns, box[2] / rows, box[3] / columns)
-        at = object_box(at, View(0.0, 0.0, 1.0, grid.shape), found, question.targets == 1, grid.shape)
-        return Opinion((), (at[0] * rows, at[1] * columns, at[2] * rows, at[3] * columns))
+        at = object_box(at, Crop(0.0, 0.0, 1.0, grid.shape), found, question.targets == 1, grid.shape)
+        return ClassLogits((), (at[0] * rows, at[1] * columns, at[2] * rows, at[3] * columns))
 
     def odds(self, answers: Mapping[int, tuple[Question, Solver, Tensor]]) -> dict[int, Tensor]:
         """Logarithms of the odds of the classes on the image's grid, from those that were asked about one by one.
@@ -192,8 +194,8 @@ class Looks:
         answers : mapping of int to tuple
             The question, how it was asked, and the answer, by the question's key.
         """
-        near = {k: self._opinion(q, s, f) for k, (q, s, f) in answers.items() if s.view is not None}
-        opinions = {k: o for k, o in near.items() if o is not None}
-        fields = combine(opinions, self._state.grid, self._wide) if opinions else ()
-        whole = {k: f[1] - f[0] for k, (_, s, f) in answers.items() if s.view is None}
-        return {**dict(zip(opinions, fields, strict=True)), **whole}
+        near = {k: self._prediction(q, s, f) for k, (q, s, f) in answers.items() if s.crop is not None}
+        predictions = {k: o for k, o in near.items() if o is not None}
+        fields = combine(predictions, self._state.grid, self._wide) if predictions else ()
+        whole = {k: f[1] - f[0] for k, (_, s, f) in answers.items() if s.crop is None}
+        return {**dict(zip(predictions, fields, strict=True)), **whole}

@@ -13,10 +13,10 @@ from torch.nn import functional
 
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.engines.brs.card import ModelCard
-from napari_scribseg.nets.opinions import Grid
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
-from napari_scribseg.nets.planes import three_planes
 from napari_scribseg.numerics.intensity import is_picture, percentiles, to_unit, without_padding
+from napari_scribseg.prompting.channels import three_channels
+from napari_scribseg.prompting.predictions import Grid
 
 __all__ = ["Network", "first_output"]
 
@@ -60,25 +60,25 @@ class Network:
         """Classes that share each pixel among them: the outputs of a softmax; those of a sigmoid, and the rest."""
         return self.n_outputs + (self.card.head == "sigmoid")
 
-    def planes(self, image: Image) -> Float32:
+    def channels(self, image: Image) -> Float32:
         """The image on the network's scale, shape (C, H, W); strokes are no part of it.
 
         A 2.5D network is given the image with the slices around it as further channels, all of the first slice first,
         or the slice alone, which is then repeated. A network of this package that takes strokes is given what it was
-        trained on, whatever the image's channels: :func:`~napari_scribseg.nets.planes.three_planes`.
+        trained on, whatever the image's channels: :func:`~napari_scribseg.prompting.channels.three_channels`.
         """
         if self.card.takes_signal and (self.card.channels, self.card.normalisation) == (3, "percentiles"):
-            return three_planes(image.data)
-        slices, channels = self.card.slices, self.card.channels
-        if slices > 1 and image.n_channels == slices * channels:
+            return three_channels(image.data)
+        slices, n_channels = self.card.slices, self.card.channels
+        if slices > 1 and image.n_channels == slices * n_channels:
             parts = [_normalised(part, self.card) for part in np.split(image.data, slices)]
             return np.concatenate(parts)
         return np.tile(_normalised(_as_channels(image.data, self), self.card), (slices, 1, 1))
 
-    def input(self, planes: Float32, shape: tuple[int, int]) -> Tensor:
-        """What :meth:`planes` gave, or a part of it, on the network's device and a grid of ``shape``: (1, C, h, w)."""
-        x = torch.from_numpy(np.ascontiguousarray(planes))[None].to(self.device)
-        if shape != planes.shape[1:]:
+    def input(self, channels: Float32, shape: tuple[int, int]) -> Tensor:
+        """Image channels, or a part of them, on the network's device and a grid of ``shape``: (1, C, h, w)."""
+        x = torch.from_numpy(np.ascontiguousarray(channels))[None].to(self.device)
+        if shape != channels.shape[1:]:
             x = functional.interpolate(x, shape, mode="bilinear", antialias=True)
         return x
 

@@ -18,10 +18,10 @@ from napari_scribseg.engines.brs.network import Network
 from napari_scribseg.engines.brs.opening import open_network
 from napari_scribseg.engines.brs.questions import ALL, ask, probabilities
 from napari_scribseg.engines.brs.solver import cut_for, require_finite
-from napari_scribseg.nets.opinions import Grid
-from napari_scribseg.nets.views import Level, levels_of
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.refine import boundary_weights, refine
+from napari_scribseg.prompting.crops import Level, levels_of
+from napari_scribseg.prompting.predictions import Grid
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.brs.engine import BRS, FBRS
@@ -90,8 +90,8 @@ class BRSState:
 def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
     """The state for a fresh image."""
     network = open_network(engine.model, engine.weights, engine.trust, choose_device(device))
-    planes = network.planes(image)
-    x = network.input(planes, network.grid(image.shape, image.spacing))
+    channels = network.channels(image)
+    x = network.input(channels, network.grid(image.shape, image.spacing))
     own = None
     if network.card.prompt == "none":
         with torch.no_grad():
@@ -101,9 +101,9 @@ def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
         cut_for(network, x, layer)
     zooms = engine.zoom and network.card.prompt != "none" and not network.card.spacing and not network.card.size
     grid = Grid.of(image.shape, image.spacing)
-    levels = levels_of(torch.from_numpy(planes).to(network.device), grid.pixel) if zooms else ()
+    levels = levels_of(torch.from_numpy(channels).to(network.device), grid.pixel) if zooms else ()
     moved = engine.refine == "edges" and network.card.takes_signal
-    boundaries = boundary_weights(planes, grid.pixel) if moved else None
+    boundaries = boundary_weights(channels, grid.pixel) if moved else None
     return BRSState(network, x, own, levels, grid, boundaries)
 
 

@@ -18,15 +18,15 @@ from napari_scribseg.engines.brs.minimise import FIRST_STEP, Tried
 from napari_scribseg.engines.brs.network import Network, first_output
 from napari_scribseg.engines.brs.questions import Question
 from napari_scribseg.nets.enlarging import QuickEnlarging
-from napari_scribseg.nets.opinions import LIMIT, Opinion
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
-from napari_scribseg.nets.views import Patch, View, covered, look, sampled, stroke_signal
+from napari_scribseg.prompting.crops import Crop, Patch, covered, crop_strokes, look, sampled
+from napari_scribseg.prompting.predictions import LIMIT, ClassLogits
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.brs.engine import BRS, FBRS
     from napari_scribseg.engines.brs.pipeline import BRSState
 
-__all__ = ["Solver", "cut_for", "in_view", "patch_of", "require_finite"]
+__all__ = ["Solver", "cut_for", "patch_of", "require_finite", "strokes_in_crop"]
 
 _FIRST_STEP_OF_MAPS = 0.01  # that of maps that a network was trained with, from 0 to 1: 0.1 took whole objects away
 _BIAS = 10.0  # how many times as much a bias costs as a scale (Sofiuk et al.)
@@ -58,9 +58,9 @@ class Solver:
     engine : BRS or FBRS
     state : BRSState
     question : Question
-    view : View or None
+    crop : Crop or None
         The part of the image that the network is shown; None for all of it.
-    told : Opinion or None
+    told : ClassLogits or None
         What it is told that it answered before.
     known : Tensor or None
         What was corrected for the last answer.
@@ -73,8 +73,8 @@ class Solver:
         Largest change of a value that is tried first.
     seeds : ndarray of shape (h, w), int32
         The targets, as the network is shown them.
-    view : View or None
-    told : Opinion or None
+    crop : Crop or None
+    told : ClassLogits or None
     """
 
     def __init__(
@@ -82,25 +82,25 @@ class Solver:
         engine: BRS | FBRS,
         state: BRSState,
         question: Question,
-        view: View | None,
-        told: Opinion | None,
+        crop: Crop | None,
+        told: ClassLogits | None,
         known: Tensor | None,
     ) -> None:
-        self._engine, self._state, self._question, self.view, self.told = engine, state, question, view, told
+        self._engine, self._state, self._question, self.crop, self.told = engine, state, question, crop, told
         network, layer = state.network, getattr(engine, "layer", "")
         targets, previous = question.targets, None
-        if view is None:
+        if crop is None:
             x, self.seeds = state.x, _on_grid(targets, state.x.shape[2:])
         else:
-            x, self.seeds = look(state.levels, view)[None], in_view(targets, view, state.grid.pixel)
-            previous = None if told is None else torch.sigmoid(told.seen_in(view)[0])[None]
-            spans = covered(view, state.grid.shape, state.grid.pixel)
+            x, self.seeds = look(state.levels, crop)[None], strokes_in_crop(targets, crop, state.grid.pixel)
+            previous = None if told is None else torch.sigmoid(told.seen_in(crop)[0])[None]
+            spans = covered(crop, state.grid.shape, state.grid.pixel)
             targets = targets[spans]
         self._prompt: Prompt = prompt_of(network.card.prompt, x, network.n_inputs)
         self._base = self._prompt.base(x, self.seeds, previous)
         self._untouched = known is None
         self._annotated = _annotated(targets, network.device, bool(layer))
-        if view is not None:
+        if crop is not None:
             rows, columns = np.divmod(self._annotated.places.cpu().numpy(), targets.shape[1])
             self._at = (rows + spans[0].start, columns + spans[1].start)
         self._threshold = 0.51 if layer else 0.5
@@ -143,14 +143,14 @@ class Solver:
         return energy, fields, self._annotated.wrong(picked.detach(), self._threshold)
 
     def _fields(self, raw: Tensor) -> Tensor:
-        """Of shape (K, h, w): on the image's grid, or on that of the view."""
-        shape = self._state.grid.shape if self.view is None else self.view.shape
+        """Of shape (K, h, w): on the image's grid, or on that of the crop."""
+        shape = self._state.grid.shape if self.crop is None else self.crop.shape
         return self._question.merged(self._state.network.fields(raw, shape))
 
     def _picked(self, fields: Tensor) -> Tensor:
-        if self.view is None:
+        if self.crop is None:
             return self._annotated.pick(fields)
-        return sampled(fields, self.view, self._at, self._state.grid.pixel)
+        return sampled(fields, self.crop, self._at, self._state.grid.pixel)
 
     def _raw(self, change: Tensor) -> Tensor:
         with QuickEnlarging():
@@ -171,16 +171,16 @@ class Solver:
         return crop_to(first_output(self._cut.after(self._before, changed)), self._base)
 
 
-def patch_of(fields: Tensor, view: View) -> Patch:
-    """What was said of the object in a view."""
-    return Patch(view, LIMIT * torch.tanh((fields[1] - fields[0]) / LIMIT))
+def patch_of(fields: Tensor, crop: Crop) -> Patch:
+    """What was said of the object in a crop."""
+    return Patch(crop, LIMIT * torch.tanh((fields[1] - fields[0]) / LIMIT))
 
 
-def in_view(targets: NDArray[np.int32], view: View, pixel: tuple[float, float]) -> NDArray[np.int32]:
-    """Strokes as a view shows them: 1 on the object, 0 on the rest, -1 elsewhere, as ``targets`` has them."""
+def strokes_in_crop(targets: NDArray[np.int32], crop: Crop, pixel: tuple[float, float]) -> NDArray[np.int32]:
+    """Strokes as a crop shows them: 1 on the object, 0 on the rest, -1 elsewhere, as ``targets`` has them."""
     rows, columns = np.nonzero(targets >= 0)
-    signal = stroke_signal(targets, (rows, columns), 1, view, pixel)
-    return np.select((signal > 0, signal < 0), (np.int32(1), np.int32(0)), np.int32(-1))
+    stroke_map = crop_strokes(targets, (rows, columns), 1, crop, pixel)
+    return np.select((stroke_map > 0, stroke_map < 0), (np.int32(1), np.int32(0)), np.int32(-1))
 
 
 def _on_grid(targets: NDArray[np.int32], shape: Any) -> NDArray[np.int32]:

@@ -134,7 +134,7 @@ def answers_alone(model: str, weights: str = "") -> bool:
         raise InputError(f"{path.name} is no safetensors file, or damaged: its header cannot be read") from error
     if "prompt" in metadata:
         return str(metadata["prompt"]) == "none"
-    from napari_scribseg.nets import WITH_STROKES
+    from napari_scribseg.prompting import WITH_STROKES
 
     return json.loads(metadata.get("config", "{}")).get("in_channels") not in WITH_STROKES
 

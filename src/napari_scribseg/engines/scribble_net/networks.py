@@ -11,16 +11,8 @@ from torch import Tensor
 
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.nets import (
-    WITH_PREVIOUS,
-    WITH_STROKES,
-    Predictor,
-    for_inference,
-    load_model,
-    load_shipped,
-    network_input,
-    shipped_weights,
-)
+from napari_scribseg.nets import Predictor, for_inference, load_model, load_shipped, shipped_weights
+from napari_scribseg.prompting import WITH_PREVIOUS, WITH_STROKES, network_input
 
 __all__ = ["SHIPPED", "Network", "open_network"]
 
@@ -55,9 +47,9 @@ class Network:
         """Whether the previous output is an input."""
         return self._channels in WITH_PREVIOUS
 
-    def __call__(self, image: Tensor, signal: Tensor, previous: Tensor | None) -> Tensor:
+    def __call__(self, image: Tensor, stroke_map: Tensor, previous: Tensor | None) -> Tensor:
         """Logits of shape (N, H, W); the parameters are those of :func:`~napari_scribseg.nets.network_input`."""
-        seen = network_input(image, signal, previous if self.recalls else None, self._channels)
+        seen = network_input(image, stroke_map, previous if self.recalls else None, self._channels)
         with self._lock:
             return self._predictor(seen)[:, 0]
 

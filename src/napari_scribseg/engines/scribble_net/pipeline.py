@@ -16,11 +16,11 @@ from napari_scribseg.engines.scribble_net.hybrid import MODEL, SVCDState, with_c
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.engines.scribble_net.passes import first_look, second_look
 from napari_scribseg.engines.scribble_net.scene import Scene
-from napari_scribseg.nets.opinions import Grid, Opinion, Strokes, combine, widest
-from napari_scribseg.nets.planes import three_planes
-from napari_scribseg.nets.views import levels_of
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.refine import boundary_weights, refine
+from napari_scribseg.prompting.channels import three_channels
+from napari_scribseg.prompting.crops import levels_of
+from napari_scribseg.prompting.predictions import ClassLogits, Grid, Strokes, combine, widest
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.scribble_net.engine import ScribbleNet
@@ -38,14 +38,14 @@ class Memory:
     ----------
     strokes : Strokes
         What it answered.
-    opinions : mapping of int to Opinion
+    predictions : mapping of int to ClassLogits
         What the network said, by class.
     colours : Any
         What the variational model keeps of its last strokes.
     """
 
     strokes: Strokes
-    opinions: Mapping[int, Opinion]
+    predictions: Mapping[int, ClassLogits]
     colours: Any = None
 
 
@@ -79,11 +79,11 @@ def prepare(engine: ScribbleNet, image: Image, device: str) -> NetState:
     chosen = choose_device(device)
     network = open_network(engine.weights, chosen)
     grid = Grid.of(image.shape, image.spacing)
-    planes = three_planes(image.data)
-    levels = levels_of(torch.from_numpy(planes).to(chosen), grid.pixel)
+    channels = three_channels(image.data)
+    levels = levels_of(torch.from_numpy(channels).to(chosen), grid.pixel)
     scene = Scene(grid.pixel, grid.shape, levels, network)
     return NetState(
-        scene, boundary_weights(planes, grid.pixel), chosen, MODEL.prepare(image, chosen) if engine.hybrid else None
+        scene, boundary_weights(channels, grid.pixel), chosen, MODEL.prepare(image, chosen) if engine.hybrid else None
     )
 
 
@@ -98,7 +98,7 @@ def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: 
     wide = widest(strokes, labels, scribbles.ids, state.scene) if len(labels) > 1 else None
     notes = _notes(state, labels)
 
-    def look(some: list[int]) -> dict[int, Opinion]:
+    def look(some: list[int]) -> dict[int, ClassLogits]:
         return first_look(state.scene, strokes, some, before, some if whole else (wide,)) if some else {}
 
     first = look(
@@ -107,7 +107,7 @@ def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: 
     preview = _Canvas(state, scribbles, labels, wide, {**kept, **before, **first})
     report(0.3, cast("Segmentation[object]", preview.answer(preview.probabilities(), strokes, (*notes, "preview"))))
     first |= look([k for k in asked if k not in drawn])
-    second: dict[int, Opinion] = {}
+    second: dict[int, ClassLogits] = {}
     for i, part in enumerate(_portions(asked, state.device)):
         report(0.35 + 0.25 * i / max(len(asked), 1))
         some = {k: first[k] for k in part}
@@ -137,19 +137,18 @@ def segment(engine: ScribbleNet, scribbles: Scribbles, state: NetState, report: 
 
 def _recalled(
     memory: Memory | None, strokes: Strokes, labels: list[int], scene: Scene
-) -> tuple[dict[int, Opinion], dict[int, Opinion], set[int]]:
+) -> tuple[dict[int, ClassLogits], dict[int, ClassLogits], set[int]]:
     """What was said before: of classes for which it still holds, of those to be asked again; and which classes were
     drawn since, or never asked about.
 
-    An opinion holds as long as nothing new was drawn where the network looked. After strokes were taken back, nothing
-    counts that was said before.
+    A prediction holds as long as nothing new was drawn in its crops. After strokes were taken back, none is used.
     """
     if memory is None:
         return {}, {}, set(labels)
     where, added = strokes.changed(memory.strokes)
     if not added:
         return {}, {}, set(labels)
-    known = {k: memory.opinions[k] for k in labels if k in memory.opinions}
+    known = {k: memory.predictions[k] for k in labels if k in memory.predictions}
     renewed = set(np.unique(strokes.seeds[where]).tolist())
     kept = {k: o for k, o in known.items() if k not in renewed and not o.saw(where, scene.pixel)}
     return kept, {k: o for k, o in known.items() if k not in kept}, renewed | (set(labels) - set(known))
@@ -174,7 +173,7 @@ def _notes(state: NetState, labels: list[int]) -> tuple[str, ...]:
 
 
 class _Canvas:
-    """The opinions on all classes, on the image's own grid."""
+    """The predictions on all classes, on the image's own grid."""
 
     def __init__(
         self,
@@ -182,9 +181,9 @@ class _Canvas:
         scribbles: Scribbles,
         labels: list[int],
         wide: int | None,
-        opinions: Mapping[int, Opinion],
+        predictions: Mapping[int, ClassLogits],
     ) -> None:
-        self._state, self._scribbles, self._opinions = state, scribbles, opinions
+        self._state, self._scribbles, self._predictions = state, scribbles, predictions
         self._wide = wide
         self._labels = labels if len(labels) > 1 else sorted((labels[0], 1 - labels[0]))
         place = np.full(scribbles.n_classes + 1, -1, dtype=np.int32)
@@ -203,10 +202,10 @@ class _Canvas:
         answers is yes, the probability of a class is proportional to its odds: the softmax of the logits.
         """
         scene = self._state.scene
-        fields = combine({k: self._opinions[k] for k in self._labels if k in self._opinions}, scene, self._wide)
+        fields = combine({k: self._predictions[k] for k in self._labels if k in self._predictions}, scene, self._wide)
         if len(fields) < len(self._labels):  # one class is drawn: 0 for the other, whose odds are even
             rest = torch.zeros_like(fields)
-            fields = torch.cat((fields, rest) if self._labels[0] in self._opinions else (rest, fields))
+            fields = torch.cat((fields, rest) if self._labels[0] in self._predictions else (rest, fields))
         return torch.softmax(fields, dim=0)
 
     def answer(
@@ -221,4 +220,4 @@ class _Canvas:
         rows, columns = strokes.painted
         found[:, rows, columns] = 0
         found[strokes.seeds[rows, columns], rows, columns] = 1
-        return Segmentation(found, replace(self._state, memory=Memory(strokes, self._opinions, colours)), notes)
+        return Segmentation(found, replace(self._state, memory=Memory(strokes, self._predictions, colours)), notes)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_scribseg.engines.scribble_net.networks import Network
-from napari_scribseg.nets.opinions import Grid
-from napari_scribseg.nets.views import Level
+from napari_scribseg.prompting.crops import Level
+from napari_scribseg.prompting.predictions import Grid
 
 __all__ = ["Scene"]
 

@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Image
-from napari_scribseg.nets.semantic import semantic_features
 from napari_scribseg.numerics.intensity import is_picture, scale_intensities
+from napari_scribseg.prompting.semantic import semantic_features
 
-__all__ = ["input_planes"]
+__all__ = ["input_channels"]
 
 Float32 = NDArray[np.float32]
 
 
-def input_planes(image: Image, inputs: str, backbone: str, device: str) -> tuple[Float32, dict[str, slice]]:
+def input_channels(image: Image, inputs: str, backbone: str, device: str) -> tuple[Float32, dict[str, slice]]:
     """The input of a network.
 
     Parameters
@@ -24,13 +24,13 @@ def input_planes(image: Image, inputs: str, backbone: str, device: str) -> tuple
     inputs : str
         Names joined by ``+``.
     backbone : str
-        For semantic features, see :func:`~napari_scribseg.nets.semantic.semantic_features`.
+        For semantic features, see :func:`~napari_scribseg.prompting.semantic.semantic_features`.
     device : str
         Where semantic features are computed.
 
     Returns
     -------
-    planes : ndarray of shape (C, H, W), float32
+    channels : ndarray of shape (C, H, W), float32
     where : dict of str to slice
         The channels of each name.
     """

@@ -69,27 +69,27 @@ class PixelLearner:
     Parameters
     ----------
     network : PixelNet
-    planes : Tensor of shape (C, H, W)
+    channels : Tensor of shape (C, H, W)
         The input.
     samples : Samples
     penalty : Penalty, optional
     """
 
-    def __init__(self, network: PixelNet, planes: Tensor, samples: Samples, penalty: Penalty | None = None) -> None:
-        self.network, self._planes = network, planes
+    def __init__(self, network: PixelNet, channels: Tensor, samples: Samples, penalty: Penalty | None = None) -> None:
+        self.network, self._channels = network, channels
         self._penalty = penalty if penalty is not None and penalty.weight > 0 else None
         self._fitted = self._part(samples, samples.fitted)
         self._judges = self._part(samples, samples.judges)
 
     def _part(self, samples: Samples, chosen: NDArray[np.bool_]) -> tuple[Fields, Tensor, Tensor]:
         """Receptive fields, their input rows (N, C) and the targets."""
-        net, planes = self.network, self._planes
+        net, channels = self.network, self._channels
         depth = len(net.weights) if net.kernel > 1 else 0
-        shape = int(planes.shape[1]), int(planes.shape[2])
-        fields = Fields.of(samples.pixels[chosen], shape, net.kernel, depth).to(str(planes.device))
-        rows = planes.reshape(len(planes), -1)[:, fields.sources].T.contiguous()
+        shape = int(channels.shape[1]), int(channels.shape[2])
+        fields = Fields.of(samples.pixels[chosen], shape, net.kernel, depth).to(str(channels.device))
+        rows = channels.reshape(len(channels), -1)[:, fields.sources].T.contiguous()
         rows = rows if self._penalty is not None else net.patches(rows, fields)
-        return fields, rows, torch.from_numpy(samples.targets[chosen]).to(planes.device)
+        return fields, rows, torch.from_numpy(samples.targets[chosen]).to(channels.device)
 
     def loss(self) -> Tensor:
         """See :class:`Learner`."""
@@ -117,7 +117,7 @@ class PixelLearner:
 
     def logits(self, tell: Callable[[float], None]) -> Tensor:
         """See :class:`Learner`."""
-        return self.network.everywhere(self._planes, tell)
+        return self.network.everywhere(self._channels, tell)
 
 
 class GraphLearner(ABC, Generic[Part]):
@@ -155,28 +155,28 @@ class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
     Parameters
     ----------
     network : SingleUNet
-    planes : Tensor of shape (C, H, W)
+    channels : Tensor of shape (C, H, W)
     samples : Samples
     """
 
     network: SingleUNet
 
-    def __init__(self, network: SingleUNet, planes: Tensor, samples: Samples) -> None:
-        self.network, self._planes = network, planes
+    def __init__(self, network: SingleUNet, channels: Tensor, samples: Samples) -> None:
+        self.network, self._channels = network, channels
         self._fitted = self._parts(samples, samples.fitted)
         self._judges = self._parts(samples, samples.judges)
 
     def _parts(self, samples: Samples, chosen: NDArray[np.bool_]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """For each crop its planes, the flat indices of the strokes in it, and their targets."""
+        """For each crop its channels, the flat indices of the strokes in it, and their targets."""
         if not chosen.any():
             return []
-        net, planes = self.network, self._planes
-        width, parts = int(planes.shape[2]), []
+        net, channels = self.network, self._channels
+        width, parts = int(channels.shape[2]), []
         pixels, targets = samples.pixels[chosen], samples.targets[chosen]
         left = np.ones(len(pixels), dtype=bool)  # a stroke pixel counts once, also where rectangles overlap
-        for box in crops_around(pixels, (int(planes.shape[1]), width), net.reach, net.stride):
+        for box in crops_around(pixels, (int(channels.shape[1]), width), net.reach, net.stride):
             rows, columns = pixels // width - box[0].start, pixels % width - box[1].start
-            margins = [(rows, box[0], int(planes.shape[1])), (columns, box[1], width)]
+            margins = [(rows, box[0], int(channels.shape[1])), (columns, box[1], width)]
             seen = left.copy()
             for at, span, size in margins:
                 first = 0 if span.start == 0 else net.reach
@@ -184,8 +184,8 @@ class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
                 seen &= (at >= first) & (at < last)
             left &= ~seen
             flat = rows[seen] * (box[1].stop - box[1].start) + columns[seen]
-            where, wanted = (torch.from_numpy(a).to(planes.device) for a in (flat, targets[seen]))
-            parts.append((planes[None, :, box[0], box[1]].contiguous(), where, wanted))
+            where, wanted = (torch.from_numpy(a).to(channels.device) for a in (flat, targets[seen]))
+            parts.append((channels[None, :, box[0], box[1]].contiguous(), where, wanted))
         return parts
 
     def _cross_entropy(self, part: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
@@ -200,5 +200,5 @@ class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
     def logits(self, tell: Callable[[float], None]) -> Tensor:
         """See :class:`Learner`."""
         tell(0.0)
-        logits: Tensor = self.network(self._planes[None])[0]
+        logits: Tensor = self.network(self._channels[None])[0]
         return logits

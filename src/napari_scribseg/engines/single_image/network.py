@@ -134,18 +134,18 @@ class PixelNet(nn.Module):
         return weight.reshape(self.kernel, self.kernel, -1, weight.shape[1]).permute(3, 2, 0, 1)
 
     @torch.no_grad()
-    def everywhere(self, planes: Tensor, tell: Callable[[float], None]) -> Tensor:
-        """Logits of shape (K, H, W) for planes (C, H, W), band by band, the same as in one piece.
+    def everywhere(self, channels: Tensor, tell: Callable[[float], None]) -> Tensor:
+        """Logits of shape (K, H, W) for channels (C, H, W), band by band, the same as in one piece.
 
         ``tell`` is called with the share that is done; may raise to end it.
         """
-        height, width = planes.shape[1:]
-        rows = max(_BAND // width, 4 * self.reach, 1) if planes.device.type == "cpu" else height
-        logits = planes.new_empty((self.head.shape[1], height, width))
+        height, width = channels.shape[1:]
+        rows = max(_BAND // width, 4 * self.reach, 1) if channels.device.type == "cpu" else height
+        logits = channels.new_empty((self.head.shape[1], height, width))
         for top in range(0, height, rows):
             tell(top / height)
             first, bottom = max(top - self.reach, 0), min(top + rows, height)
-            part = self(planes[None, :, first : min(bottom + self.reach, height)])[0]
+            part = self(channels[None, :, first : min(bottom + self.reach, height)])[0]
             logits[:, top:bottom] = part[:, top - first : bottom - first]
         return logits
 

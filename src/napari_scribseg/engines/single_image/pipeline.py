@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from napari_scribseg.core import Image, LossCurve, Report, Scribbles, Segmentation
 from napari_scribseg.engines.single_image.engine import CNN, PWN, CNNReg, UNetSingle
 from napari_scribseg.engines.single_image.fit import Tell, fit, one_thread
-from napari_scribseg.engines.single_image.inputs import input_planes
+from napari_scribseg.engines.single_image.inputs import input_channels
 from napari_scribseg.engines.single_image.learners import Learner, Penalty, PixelLearner, UNetLearner
 from napari_scribseg.engines.single_image.network import PixelNet
 from napari_scribseg.engines.single_image.samples import Samples
@@ -63,16 +63,16 @@ class FitState:
 
     Attributes
     ----------
-    planes : Tensor of shape (C, H, W)
+    channels : Tensor of shape (C, H, W)
         The network's input, on the device.
     where : dict of str to slice
-        The channels of ``planes`` that are ``"colour"``, ``"position"`` and ``"semantic"``.
+        The channels of ``channels`` that are ``"colour"``, ``"position"`` and ``"semantic"``.
     device : str
     fitted : Fitted or None
         The last answer's network, and its loss curve.
     """
 
-    planes: Tensor
+    channels: Tensor
     where: dict[str, slice]
     device: str
     fitted: Fitted | None = None
@@ -87,14 +87,14 @@ class FitState:
         """The semantic features as a colour picture, shape (H, W, 3), 0 to 1; None where they are no input."""
         if "semantic" not in self.where:
             return None
-        return np.moveaxis(self.planes[self.where["semantic"]].cpu().numpy(), 0, -1)
+        return np.moveaxis(self.channels[self.where["semantic"]].cpu().numpy(), 0, -1)
 
 
 def prepare(engine: PixelEngine, image: Image, device: str) -> FitState:
     """The state for a fresh image."""
     chosen = choose_device(device)
-    planes, where = input_planes(image, engine.inputs, engine.backbone, chosen)
-    return FitState(torch.from_numpy(planes).to(chosen), where, chosen)
+    channels, where = input_channels(image, engine.inputs, engine.backbone, chosen)
+    return FitState(torch.from_numpy(channels).to(chosen), where, chosen)
 
 
 def segment(engine: PixelEngine, scribbles: Scribbles, state: FitState, report: Report) -> Segmentation[FitState]:
@@ -115,25 +115,25 @@ def _pixel_net(
     generator = torch.Generator().manual_seed(engine.seed)
     kernel = 1 if isinstance(engine, PWN) else engine.kernel
     if before is None:
-        net = PixelNet(len(state.planes), len(kept), engine.width, engine.depth, kernel, generator)
+        net = PixelNet(len(state.channels), len(kept), engine.width, engine.depth, kernel, generator)
     else:
         net = cast("PixelNet", before)
         net.set_classes(kept, generator)
     penalty = None
     if isinstance(engine, CNNReg):
         penalty = Penalty(1e-7 * engine.beta, state.where[engine.penalty])
-    return PixelLearner(net.to(state.device), state.planes, samples, penalty)
+    return PixelLearner(net.to(state.device), state.channels, samples, penalty)
 
 
 def _unet(engine: Any, state: FitState, samples: Samples, before: nn.Module | None, kept: list[int | None]) -> Learner:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(engine.seed)
         if before is None:
-            net = SingleUNet(len(state.planes), len(kept), engine.width, engine.levels)
+            net = SingleUNet(len(state.channels), len(kept), engine.width, engine.levels)
         else:
             net = cast("SingleUNet", before)
             net.set_classes(kept)
-    return UNetLearner(net.to(state.device), state.planes, samples)
+    return UNetLearner(net.to(state.device), state.channels, samples)
 
 
 def learn(

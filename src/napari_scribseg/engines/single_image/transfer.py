@@ -19,9 +19,10 @@ from napari_scribseg.engines.single_image.engine import FineTune
 from napari_scribseg.engines.single_image.learners import GraphLearner
 from napari_scribseg.engines.single_image.pipeline import FitState, learn
 from napari_scribseg.engines.single_image.samples import Samples
-from napari_scribseg.nets import INPUT_CHANNELS, BRSNet, load_model, load_shipped, network_input
-from napari_scribseg.nets.planes import three_planes
+from napari_scribseg.nets import BRSNet, load_model, load_shipped
 from napari_scribseg.numerics.device import choose_device
+from napari_scribseg.prompting import INPUT_CHANNELS, network_input
+from napari_scribseg.prompting.channels import three_channels
 
 __all__ = ["Transfer", "TransferLearner", "prepare", "segment"]
 
@@ -152,20 +153,20 @@ def prepare(engine: FineTune, image: Image, device: str) -> FitState:
     """The state for a fresh image: what the network is shown of it."""
     chosen = choose_device(device)
     model, name = _open(engine.weights)
-    planes = torch.from_numpy(three_planes(image.data))[None]
-    height, width = planes.shape[2:]
+    channels = torch.from_numpy(three_channels(image.data))[None]
+    height, width = channels.shape[2:]
     shrink = min(engine.size / max(height, width), 1.0)
     if shrink < 1:
         size = max(round(height * shrink), 1), max(round(width * shrink), 1)
-        planes = functional.interpolate(planes, size, mode="bilinear", antialias=True)
-    channels = model.config.in_channels
-    if channels == 1:
-        seen = planes.mean(dim=1, keepdim=True)
-    elif channels in INPUT_CHANNELS:
-        seen = network_input(planes, planes.new_zeros((1, *planes.shape[2:])), None, channels)
+        channels = functional.interpolate(channels, size, mode="bilinear", antialias=True)
+    n_channels = model.config.in_channels
+    if n_channels == 1:
+        seen = channels.mean(dim=1, keepdim=True)
+    elif n_channels in INPUT_CHANNELS:
+        seen = network_input(channels, channels.new_zeros((1, *channels.shape[2:])), None, n_channels)
     else:
         expected = ", ".join(map(str, (1, *INPUT_CHANNELS)))
-        raise InputError(f"the network in {name} takes {channels} input channels; {expected} are expected")
+        raise InputError(f"the network in {name} takes {n_channels} input channels; {expected} are expected")
     return FitState(seen[0].to(chosen), {}, chosen)
 
 
@@ -180,11 +181,11 @@ def segment(engine: FineTune, scribbles: Scribbles, state: FitState, report: Rep
             torch.manual_seed(engine.seed)
             if before is None:
                 base = copy.deepcopy(_open(engine.weights)[0]).to(state.device)
-                net = Transfer(base, state.planes[None], len(kept), engine.frozen)
+                net = Transfer(base, state.channels[None], len(kept), engine.frozen)
             else:
                 net = cast("Transfer", before)
                 net.set_classes(kept)
-        return TransferLearner(net, state.planes, samples, shape)
+        return TransferLearner(net, state.channels, samples, shape)
 
     return learn(engine, scribbles, samples, state, start, report)
 

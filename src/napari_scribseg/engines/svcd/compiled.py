@@ -46,7 +46,7 @@ class CompiledBackend:
 
     def __init__(self, image: Image, pixel: tuple[float, float], engine: SVCD) -> None:
         self._pixel = pixel
-        semantic = model.semantic_planes(engine, image.data, "cpu")
+        semantic = model.semantic_channels(engine, image.data, "cpu")
         if engine.model == "paper":
             self._scaled = np.require(scale_intensities(image.data), requirements=["C", "W"])
             self._weights = edge_weights(self._scaled, engine.gamma, pixel)

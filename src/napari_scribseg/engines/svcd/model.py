@@ -30,7 +30,7 @@ __all__ = [
     "choose_recipe",
     "colour_reliability",
     "open_label",
-    "semantic_planes",
+    "semantic_channels",
 ]
 
 PLACE_ALPHA = 10.0  # width of the spatial kernel, in distances to the stroke
@@ -170,11 +170,11 @@ def choose_recipe(look: Look, seeds: NDArray[np.int32], n_classes: int) -> tuple
     return recipe, (f"labels {share:.0%} by intensity ({how}), {1 - share:.0%} by paths that avoid edges",)
 
 
-def semantic_planes(engine: SVCD, data: Float32, device: str) -> Float32 | None:
+def semantic_channels(engine: SVCD, data: Float32, device: str) -> Float32 | None:
     """Semantic features of an image, shape (3, H, W), from 0 to 1; None where the engine wants none."""
     if engine.features == "colour":
         return None
-    from napari_scribseg.nets.semantic import semantic_features  # torch is loaded for it alone
+    from napari_scribseg.prompting.semantic import semantic_features  # torch is loaded for it alone
 
     return semantic_features(data, engine.backbone, device)
 

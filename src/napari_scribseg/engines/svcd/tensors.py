@@ -78,7 +78,7 @@ class TensorBackend:
     def __init__(self, image: Image, pixel: tuple[float, float], engine: SVCD, device: str) -> None:
         self._pixel = pixel
         self._device = device
-        semantic = model.semantic_planes(engine, image.data, device)
+        semantic = model.semantic_channels(engine, image.data, device)
         if engine.model == "paper":
             self._image = self._put(scale_intensities(image.data))
             self._weights = edge_weights(self._image, engine.gamma, pixel)
@@ -96,8 +96,8 @@ class TensorBackend:
     def semantic(self, engine: SVCD) -> NDArray[np.float32]:
         """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
         if engine.model == "paper":
-            planes: NDArray[np.float32] = (self._image[-3:] / model.PAPER_MEANING).cpu().numpy()
-            return planes
+            channels: NDArray[np.float32] = (self._image[-3:] / model.PAPER_MEANING).cpu().numpy()
+            return channels
         return self._look.semantic
 
     def pose(self, engine: SVCD, scribbles: Scribbles, memory: tuple[LabelTerms, ...] | None, quick: bool) -> Problem:

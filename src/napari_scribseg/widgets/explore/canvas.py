@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import Picture
-from napari_scribseg.widgets.colors import class_colormap, class_features
+from napari_scribseg.widgets.common.colors import class_colormap, class_features
+from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
+from napari_scribseg.widgets.common.sources import Source
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN
 from napari_scribseg.widgets.explore.groups import Group, pictures_layer
-from napari_scribseg.widgets.planes import displayed_axes, plane_at
-from napari_scribseg.widgets.sources import Source
 
 __all__ = ["NEGATIVE", "POSITIVE", "Canvas"]
 
@@ -94,13 +94,13 @@ class Canvas:
         if len(dims.order) < layer.ndim:
             return None
         point = layer.world_to_data(dims.point[-layer.ndim :])
-        plane = plane_at(
+        slice_index = slice_at(
             group.source.layer_shape, displayed_axes(dims.order, layer.ndim), point, group.source.channel_axis
         )
         axes = len(group.source.shape)
-        if plane is None or plane.displayed != (axes - 2, axes - 1):
+        if slice_index is None or slice_index.displayed != (axes - 2, axes - 1):
             return None
-        index = group.first + (plane.position[0] if plane.position else 0)
+        index = group.first + (slice_index.position[0] if slice_index.position else 0)
         return index if index < group.first + group.count else None
 
     def turn_to(self, index: int, classes: ClassTable) -> range:

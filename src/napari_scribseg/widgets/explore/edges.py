@@ -10,8 +10,8 @@ from napari.layers import Image
 
 from napari_scribseg.core import InputError
 from napari_scribseg.explore import Workspace
+from napari_scribseg.widgets.common.sources import Source
 from napari_scribseg.widgets.explore.groups import Group
-from napari_scribseg.widgets.sources import Source
 
 __all__ = ["EdgeMaps"]
 
@@ -66,8 +66,8 @@ class EdgeMaps:
             for index, data in new.items():
                 assert group is not None
                 rows, columns = workspace.pictures[index].shape
-                plane = np.asarray(data if data.ndim == 2 else data[index - group.first])
-                workspace.set_edges(index, plane[:rows, :columns])
+                slice_array = np.asarray(data if data.ndim == 2 else data[index - group.first])
+                workspace.set_edges(index, slice_array[:rows, :columns])
                 self._given[index] = data
 
         return give

@@ -12,11 +12,11 @@ from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.output import inside
 from napari_scribseg.explore.reading import Filter
+from napari_scribseg.widgets.common.messages import sentence, told
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
 from napari_scribseg.widgets.explore.jobs import Newest
 from napari_scribseg.widgets.explore.showing import Showing
 from napari_scribseg.widgets.explore.view import ExploreState, ExploreView, Services
-from napari_scribseg.widgets.telling import sentence, told
 
 __all__ = ["FILTERS", "Exploration"]
 
@@ -82,7 +82,7 @@ class Exploration:
     @told
     def outline(self, corners: NDArray[np.float64], how: str, *, local: bool = False) -> None:
         """Select what lies in a box or lasso of a plane."""
-        scene = (self.view.local if local else self.view.plane).scene
+        scene = (self.view.local if local else self.view.embedding).scene
         found = inside(scene.places, corners, scene.ids)
         self.select(found, how)
         self.view.say(f"{len(self.selected)} segments are selected" if len(self.selected) else "Nothing is selected")
@@ -106,7 +106,7 @@ class Exploration:
         if not identity:
             return
         self.select(np.array([identity]), how)
-        self.view.plane.look_at(identity)
+        self.view.embedding.look_at(identity)
         self._say_segment(identity)
 
     def select(self, ids: Ids, how: str = "new") -> None:
@@ -183,7 +183,7 @@ class Exploration:
     def set_filter(self, which: Filter) -> None:
         """Show all segments, those without a class, or those that are uncertain."""
         self.shown.which = which
-        self.shown.show_plane()
+        self.shown.show_embedding()
 
     @told
     def next_uncertain(self) -> None:
@@ -201,7 +201,7 @@ class Exploration:
             return
         self._seen.add(found)
         self.pick(found, "new")
-        self.view.plane.look_at(found)
+        self.view.embedding.look_at(found)
 
     # splitting --------------------------------------------------------------------------------------------------------
 

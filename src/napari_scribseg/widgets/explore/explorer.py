@@ -14,26 +14,26 @@ from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import CutSettings, Workspace
 from napari_scribseg.explore.apart import stop
 from napari_scribseg.io.labels import LABEL_EXTENSIONS
-from napari_scribseg.widgets.class_table import ClassTableView
-from napari_scribseg.widgets.dispatch import Dispatcher
-from napari_scribseg.widgets.docked import Docked
+from napari_scribseg.widgets.common.class_table import ClassTableView
+from napari_scribseg.widgets.common.dispatch import Dispatcher
+from napari_scribseg.widgets.common.docked import Docked
+from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.status import StatusPanel
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
+from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import runs
 from napari_scribseg.widgets.explore.images import ImagesPanel
 from napari_scribseg.widgets.explore.jobs import Jobs
 from napari_scribseg.widgets.explore.keeper import WORKSPACE_EXTENSION, Keeper, kept_workspaces
 from napari_scribseg.widgets.explore.keys import LAYER_KEYS, STROKE_KEYS
-from napari_scribseg.widgets.explore.panels import CutPanel, FilePanel, LabelBar, PlaneBar
-from napari_scribseg.widgets.explore.plane_view import PlaneView
+from napari_scribseg.widgets.explore.panels import CutPanel, EmbeddingBar, FilePanel, LabelBar
 from napari_scribseg.widgets.explore.tiles import Tiles
 from napari_scribseg.widgets.explore.view import ExploreState
 from napari_scribseg.widgets.explore.warming import warm_up
 from napari_scribseg.widgets.explore.watcher import CanvasWatcher
 from napari_scribseg.widgets.explore.work import Work
-from napari_scribseg.widgets.opening import DEFAULT_BACKGROUND
-from napari_scribseg.widgets.status import StatusPanel
-from napari_scribseg.widgets.telling import sentence
+from napari_scribseg.widgets.segmentation.opening import DEFAULT_BACKGROUND
 
 if TYPE_CHECKING:
     import napari
@@ -55,10 +55,10 @@ class ExploreWidget(Docked):
         self._state = ExploreState()
         self.dispatcher = Dispatcher(self)
         self.tiles = Tiles()
-        self.plane, self.local = PlaneView(self.tiles, _EMPTY), PlaneView(self.tiles)
+        self.embedding, self.local = EmbeddingView(self.tiles, _EMPTY), EmbeddingView(self.tiles)
         self.images = ImagesPanel(self.viewer)
         self.cutting, self.files = CutPanel(), FilePanel()
-        self.bar, self.labels = PlaneBar(), LabelBar()
+        self.bar, self.labels = EmbeddingBar(), LabelBar()
         self.count = QLabel("")
         self.classes = ClassTableView()
         self.status = StatusPanel()
@@ -100,7 +100,7 @@ class ExploreWidget(Docked):
         self.show_classes(workspace.classes)
         self.show_settings(workspace.settings)
         self.show_encoder(*workspace.encoder)
-        self.exploration.shown.show_plane(smoothly=False)
+        self.exploration.shown.show_embedding(smoothly=False)
         self.exploration.shown.show_local(None)
         if workspace.pictures:
             self.exploration.shown.turn_to(0)
@@ -132,7 +132,7 @@ class ExploreWidget(Docked):
     # what the panels tell ---------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        for view, local in ((self.plane, False), (self.local, True)):
+        for view, local in ((self.embedding, False), (self.local, True)):
             view.outlined.connect(lambda c, how, at=local: self.exploration.outline(c, how, local=at))
             view.picked.connect(lambda identity, how: self.exploration.pick(identity, how))
             view.tiles_wanted.connect(lambda ids: self.exploration.shown.make_tiles(ids))
@@ -170,9 +170,9 @@ class ExploreWidget(Docked):
             "redo": lambda: self.exploration.redo(),
             "next": lambda: self.exploration.next_uncertain(),
             "local": lambda: self.work.local(),
-            "all": lambda: self.exploration.select(self.plane.scene.ids),
-            "clear": lambda: self.exploration.select(self.plane.scene.ids[:0]),
-            "fit": self.plane.fit,
+            "all": lambda: self.exploration.select(self.embedding.scene.ids),
+            "clear": lambda: self.exploration.select(self.embedding.scene.ids[:0]),
+            "fit": self.embedding.fit,
             "positive": lambda: self._brush(POSITIVE),
             "negative": lambda: self._brush(NEGATIVE),
             "split": lambda: self.work.split(),
@@ -188,10 +188,10 @@ class ExploreWidget(Docked):
         self._actions()[action]()
 
     def _on_tool(self, tool: str) -> None:
-        self.plane.tool = self.local.tool = tool
+        self.embedding.tool = self.local.tool = tool
 
     def _on_style(self, style: str) -> None:
-        self.plane.set_style(style)
+        self.embedding.set_style(style)
         self.local.set_style(style)
 
     def _assign(self) -> None:
@@ -254,7 +254,7 @@ class ExploreWidget(Docked):
 
     def _on_theme(self, _event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
-        for view, color in ((self.plane, theme.canvas), (self.local, theme.background)):
+        for view, color in ((self.embedding, theme.canvas), (self.local, theme.background)):
             red, green, blue = (int(c) for c in color.as_rgb_tuple()[:3])
             view.set_ground(red + green + blue < 3 * 128, (red, green, blue))
 
@@ -316,9 +316,9 @@ class ExploreWidget(Docked):
 
     def _lay_out(self) -> None:
         """The planes above, the class table below them, the forms in tabs, the status at the foot."""
-        planes = QSplitter(Qt.Orientation.Vertical)
-        planes.addWidget(self.plane)
-        planes.addWidget(self.local)
+        embeddings = QSplitter(Qt.Orientation.Vertical)
+        embeddings.addWidget(self.embedding)
+        embeddings.addWidget(self.local)
         self.local.hide()
         tabs = QTabWidget()
         for title, panels in (
@@ -330,8 +330,8 @@ class ExploreWidget(Docked):
         column = QVBoxLayout(top)
         column.setContentsMargins(4, 4, 4, 0)
         column.setSpacing(4)
-        for widget in (self.bar, planes, self.count, self.labels, self.classes):
-            column.addWidget(widget, 1 if widget is planes else 0)
+        for widget in (self.bar, embeddings, self.count, self.labels, self.classes):
+            column.addWidget(widget, 1 if widget is embeddings else 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

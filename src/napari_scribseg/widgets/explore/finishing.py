@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_scribseg.core import InputError
 from napari_scribseg.widgets.explore.exploration import Exploration
-from napari_scribseg.widgets.segmentation import SegmentationWidget
+from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 __all__ = ["finish_by_strokes"]
 
@@ -43,13 +43,13 @@ def finish_by_strokes(exploration: Exploration, widget: SegmentationWidget) -> N
     else:
         widget.desk.turn_to(annotator)
     annotator.session.classes = annotator.session.classes.with_ids(int(i) for i in np.unique(painted))
-    plane = annotator.layers.plane()
-    if plane is None:
-        raise InputError(annotator.layers.why_no_plane())
-    strokes = annotator.layers.painted(plane).astype(np.int64)
+    slice_index = annotator.layers.slice_index()
+    if slice_index is None:
+        raise InputError(annotator.layers.why_no_slice())
+    strokes = annotator.layers.painted(slice_index).astype(np.int64)
     height, width = painted.shape
     corner = strokes[:height, :width]  # smaller pictures of a stack lie at the top left
     strokes[:height, :width] = np.where(corner > 0, corner, painted)
-    annotator.layers.write_strokes(plane, strokes)
+    annotator.layers.write_strokes(slice_index, strokes)
     exploration.canvas.rest(True)
     annotator.look()

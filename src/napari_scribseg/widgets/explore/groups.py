@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.explore import Picture
 from napari_scribseg.io.placing import display_placement, kept_geometry
-from napari_scribseg.nets.planes import three_planes
-from napari_scribseg.widgets.sources import Source
+from napari_scribseg.prompting.channels import three_channels
+from napari_scribseg.widgets.common.sources import Source
 
 _stack: Any = da.stack  # dask has no types
 _delayed: Any = dask.delayed  # type: ignore[attr-defined]
@@ -94,7 +94,7 @@ def as_images(source: Source) -> Any:
 def runs(pictures: Sequence[Picture], first: int) -> Iterator[tuple[int, list[Picture]]]:
     """Pictures that belong in one layer: the slices of a volume, or images one after the other."""
     numbered = enumerate(pictures, first)
-    for _, run in groupby(numbered, lambda pair: -1 if pair[1].plane is None else pair[1].volume):
+    for _, run in groupby(numbered, lambda pair: -1 if pair[1].z_index is None else pair[1].volume):
         found = list(run)
         yield found[0][0], [picture for _, picture in found]
 
@@ -104,7 +104,7 @@ def pictures_layer(pictures: Sequence[Picture]) -> ImageLayer:
 
     Pictures of one size and kind are shown as they are, others in red, green and blue of equal brightness.
     """
-    volume = pictures[0].plane is not None
+    volume = pictures[0].z_index is not None
     name = pictures[0].name.rpartition(" [")[0] if volume else _common_name(pictures)
     kinds = {(p.array.shape, p.array.dtype) for p in pictures}
     placement: dict[str, Any] = {}
@@ -127,9 +127,9 @@ def _shown_as_is(picture: Picture) -> bool:
 
 def _as_rgb(picture: Picture, shape: tuple[int, int]) -> NDArray[np.uint8]:
     shown = np.zeros((*shape, 3), dtype=np.uint8)
-    planes = (three_planes(picture.data) + 1) * 127.5
+    channels = (three_channels(picture.data) + 1) * 127.5
     height, width = picture.shape
-    shown[:height, :width] = np.moveaxis(np.clip(planes, 0, 255), 0, -1)
+    shown[:height, :width] = np.moveaxis(np.clip(channels, 0, 255), 0, -1)
     return cast("NDArray[np.uint8]", shown)
 
 

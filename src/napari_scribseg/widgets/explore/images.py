@@ -12,10 +12,10 @@ from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from napari_scribseg.explore import Picture
+from napari_scribseg.widgets.common.sources import Source, channel_choices
 from napari_scribseg.widgets.explore.panels import button
-from napari_scribseg.widgets.image_panel import fill_combo
-from napari_scribseg.widgets.layers import image_layers
-from napari_scribseg.widgets.sources import Source, channel_choices
+from napari_scribseg.widgets.segmentation.image_panel import fill_combo
+from napari_scribseg.widgets.segmentation.layers import image_layers
 
 __all__ = ["ImagesPanel"]
 
@@ -75,7 +75,7 @@ class ImagesPanel(QWidget):
 
     def source_of(self, pictures: Sequence[Picture]) -> Source | None:
         """The layer in the viewer that shows an image, or the slices of a volume; None where there is none."""
-        first, volume = pictures[0], pictures[0].plane is not None
+        first, volume = pictures[0], pictures[0].z_index is not None
         if not volume and len(pictures) > 1:
             return None
         for layer in image_layers(self._viewer):
@@ -118,11 +118,11 @@ class ImagesPanel(QWidget):
 def _shows(source: Source, pictures: Sequence[Picture]) -> bool:
     """Whether a layer has the name, and in the first and last slice the values, of pictures that came from a layer."""
     layer, first = source.layer, pictures[0]
-    name = first.name if first.plane is None else first.name.rpartition(" [")[0]
+    name = first.name if first.z_index is None else first.name.rpartition(" [")[0]
     if layer.name != name or layer.multiscale or source.channel_axis is not None:
         return False
-    planes = [layer.data] if first.plane is None else [layer.data[0], layer.data[-1]]
+    slices = [layer.data] if first.z_index is None else [layer.data[0], layer.data[-1]]
     return all(
-        np.array_equal(np.asarray(plane).astype(picture.array.dtype), picture.array)
-        for plane, picture in zip(planes, (first, pictures[-1]), strict=False)
+        np.array_equal(np.asarray(z_index).astype(picture.array.dtype), picture.array)
+        for z_index, picture in zip(slices, (first, pictures[-1]), strict=False)
     )

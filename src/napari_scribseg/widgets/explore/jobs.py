@@ -7,11 +7,11 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any, cast
 
+from napari_scribseg.annotate.executor import AbandonedError, Calls
 from napari_scribseg.core import Cancelled, Report
-from napari_scribseg.session.executor import AbandonedError, Calls
+from napari_scribseg.widgets.common.messages import sentence
 from napari_scribseg.widgets.explore.view import ExploreView
-from napari_scribseg.widgets.overlay import Aside
-from napari_scribseg.widgets.telling import sentence
+from napari_scribseg.widgets.segmentation.overlay import Aside
 
 __all__ = ["Jobs", "Newest"]
 

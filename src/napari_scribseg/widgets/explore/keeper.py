@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_scribseg.explore import Workspace
 from napari_scribseg.widgets.explore.view import Services
-from napari_scribseg.widgets.saving import autosave_folder, prune
+from napari_scribseg.widgets.segmentation.saving import autosave_folder, prune
 
 __all__ = ["WORKSPACE_EXTENSION", "Keeper", "kept_workspaces"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 
-from napari_scribseg.widgets.keys import shown
+from napari_scribseg.widgets.segmentation.keys import shown
 
 __all__ = ["LAYER_KEYS", "STROKE_KEYS", "key_name", "with_key"]
 

@@ -23,16 +23,16 @@ from qtpy.QtWidgets import (
 )
 
 from napari_scribseg.explore import CutSettings
+from napari_scribseg.widgets.explore.embedding_view import TOOLS
 from napari_scribseg.widgets.explore.encoder_form import EncoderForm
 from napari_scribseg.widgets.explore.exploration import FILTERS
 from napari_scribseg.widgets.explore.keys import with_key
-from napari_scribseg.widgets.explore.plane_view import TOOLS
 from napari_scribseg.widgets.explore.scene import STYLES
 from napari_scribseg.widgets.explore.view import ExploreState
 from napari_scribseg.widgets.explore.work import PORTIONS
-from napari_scribseg.widgets.image_panel import fill_combo
+from napari_scribseg.widgets.segmentation.image_panel import fill_combo
 
-__all__ = ["CutPanel", "FilePanel", "LabelBar", "PlaneBar", "button"]
+__all__ = ["CutPanel", "EmbeddingBar", "FilePanel", "LabelBar", "button"]
 
 _STEPS = 1000  # of the threshold slider
 _RANGES = {"volume": (0.1, 1e5), "area": (1.0, 1e6), "dynamics": (1e-3, 1.0)}  # of thresholds, in the criterion's unit
@@ -249,7 +249,7 @@ class CutPanel(QWidget):
         self.regions.setEnabled(self.auto.isChecked())
 
 
-class PlaneBar(QWidget):
+class EmbeddingBar(QWidget):
     """The tools above the plane: box or lasso, thumbnails or points, the filter, the next uncertain one."""
 
     tool_changed = Signal(str)

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from napari_scribseg.core import InputError
 from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.reading import Filter
+from napari_scribseg.widgets.common.messages import sentence
 from napari_scribseg.widgets.explore.canvas import Canvas
 from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.jobs import Newest
 from napari_scribseg.widgets.explore.view import ExploreView, Services
-from napari_scribseg.widgets.telling import sentence
 
 __all__ = ["Showing"]
 
@@ -65,9 +65,9 @@ class Showing:
         if "segments" in kinds:
             self.selected = np.intersect1d(self.selected, self.workspace.ids())
         if kinds & {"segments", "places"} or (self.which != "all" and "labels" in kinds):
-            self.show_plane()
+            self.show_embedding()
         else:
-            self.view.plane.show_colors(self.colors(self.view.plane.scene.ids))
+            self.view.embedding.show_colors(self.colors(self.view.embedding.scene.ids))
         if "segments" in kinds and self._local is not None:
             alive = np.isin(self._local[0], self.workspace.ids())
             self.show_local((self._local[0][alive], self._local[1][alive]) if alive.any() else None)
@@ -83,8 +83,8 @@ class Showing:
         """Mark these segments, and no others, in planes and image."""
         self.canvas.rest(False)
         self.selected = np.asarray(ids, dtype=np.int64)
-        for plane in (self.view.plane, self.view.local):
-            plane.select(self.selected)
+        for embedding in (self.view.embedding, self.view.local):
+            embedding.select(self.selected)
         self.show_contours()
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Showing:
         else:
             self.canvas.show_contours(index, contours(self.workspace.segments(index), self.selected))
 
-    def show_plane(self, *, smoothly: bool = True) -> None:
+    def show_embedding(self, *, smoothly: bool = True) -> None:
         """Show the segments that pass the filter."""
         workspace, which = self.workspace, self.which
         if which != "uncertain":
@@ -125,8 +125,8 @@ class Showing:
             self._quick.ask(lambda: workspace.filtered(which), lambda ids: self._show(ids, smoothly))
 
     def _show(self, ids: Ids, smoothly: bool) -> None:
-        self.view.plane.show_points(ids, self.workspace.places(ids), self.colors(ids), smoothly=smoothly)
-        self.view.plane.select(self.selected)
+        self.view.embedding.show_points(ids, self.workspace.places(ids), self.colors(ids), smoothly=smoothly)
+        self.view.embedding.select(self.selected)
 
     def colors(self, ids: Ids) -> NDArray[np.uint8]:
         """The colours of segments by their classes, shape (n, 3)."""
@@ -158,7 +158,7 @@ class Showing:
 
     def _on_tiles(self, made: tuple[Ids, NDArray[np.uint8]]) -> None:
         self.view.tiles.put(*made)
-        self.view.plane.update()
+        self.view.embedding.update()
         self.view.local.update()
 
     def show_local(self, found: tuple[Ids, NDArray[np.float32]] | None) -> None:

@@ -11,7 +11,7 @@ from napari_scribseg.core import ClassTable
 from napari_scribseg.explore import CutSettings
 from napari_scribseg.widgets.explore.tiles import Tiles
 
-__all__ = ["ExploreState", "ExploreView", "Plane", "Services"]
+__all__ = ["Embedding", "ExploreState", "ExploreView", "Services"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ExploreState:
 
 
 class Services(Protocol):
-    """What :class:`~napari_scribseg.widgets.dispatch.Dispatcher` offers."""
+    """What :class:`~napari_scribseg.widgets.common.dispatch.Dispatcher` offers."""
 
     @property
     def executor(self) -> Executor:
@@ -53,8 +53,8 @@ class Services(Protocol):
         """Run a function of the window's thread after a time."""
 
 
-class Plane(Protocol):
-    """What :class:`~napari_scribseg.widgets.explore.plane_view.PlaneView` offers."""
+class Embedding(Protocol):
+    """What :class:`~napari_scribseg.widgets.explore.embedding_view.PlaneView` offers."""
 
     scene: Any
 
@@ -77,7 +77,7 @@ class Plane(Protocol):
 class ExploreView(Protocol):
     """What the explorer tells the window."""
 
-    plane: Any
+    embedding: Any
     local: Any
     tiles: Tiles
 

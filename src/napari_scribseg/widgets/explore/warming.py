@@ -9,8 +9,8 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore.needs import need
-from napari_scribseg.widgets.colors import class_colormap, warm_up_colors
-from napari_scribseg.widgets.dispatch import Dispatcher
+from napari_scribseg.widgets.common.colors import class_colormap, warm_up_colors
+from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.explore.scene import Scene
 from napari_scribseg.widgets.explore.tiles import Tiles
 

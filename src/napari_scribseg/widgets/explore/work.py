@@ -12,17 +12,17 @@ from napari.layers import Image, Labels
 from napari_scribseg.core import ClassTable, InputError, Report
 from napari_scribseg.explore import Added, Workspace
 from napari_scribseg.explore.apart import start
-from napari_scribseg.nets.semantic import open_encoder
 from napari_scribseg.numerics.device import choose_device
-from napari_scribseg.widgets.colors import class_colormap, class_features
+from napari_scribseg.prompting.semantic import open_encoder
+from napari_scribseg.widgets.common.colors import class_colormap, class_features
+from napari_scribseg.widgets.common.messages import sentence, told
+from napari_scribseg.widgets.common.sources import Source
 from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.edges import EdgeMaps
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import Group, as_images, runs
 from napari_scribseg.widgets.explore.jobs import Jobs, Newest
 from napari_scribseg.widgets.explore.view import ExploreView, Services
-from napari_scribseg.widgets.sources import Source
-from napari_scribseg.widgets.telling import sentence, told
 
 __all__ = ["PORTIONS", "Work"]
 
@@ -209,7 +209,7 @@ class Work:
         ids = workspace.ids()
         if not len(ids):
             raise InputError("there are no segments to embed; cut the images first")
-        refit = bool(workspace.table.settled[ids].all())
+        refit = bool(workspace.table.has_embedding[ids].all())
 
         def embed(report: Report) -> int:
             return len(workspace.embed(refit=refit, report=report))
@@ -245,7 +245,7 @@ class Work:
     def split(self) -> None:
         """Split a segment by strokes; the parts are described and placed where the plane is made already."""
         exploration = self._of()
-        had_plane = bool(self.workspace.table.settled[self.workspace.ids()].any())
+        had_plane = bool(self.workspace.table.has_embedding[self.workspace.ids()].any())
         if exploration.split() and had_plane and not self.jobs.is_busy:
             workspace = self.workspace
             self._start(

@@ -1,0 +1,265 @@
+"""The arrays of a session: output, strokes, and what may not be written."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import mmap
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_scribseg.annotate.events import Region, changed_region
+from napari_scribseg.annotate.history import ArrayChange, Change, ValueChange, pack, unpack
+from napari_scribseg.annotate.strokes import StrokeStore
+from napari_scribseg.annotate.volume import SliceIndex
+from napari_scribseg.core.classes import MAX_ID
+from napari_scribseg.core.errors import InputError
+
+__all__ = ["Canvas", "blank"]
+
+LARGE = 4 << 20  # bytes
+Below = Literal["underlay", "found", "prior"]
+
+
+class Canvas:
+    """Output and strokes of a volume of spatial shape ``shape``; knows neither engines nor threads.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (\\*S), uint8 or uint16
+        The output, background 0. Where nothing was written it costs no memory. A preview is shown in it.
+    strokes : StrokeStore
+        What was painted.
+    accepted : set of SliceIndex
+        The locked slices.
+    """
+
+    def __init__(self, shape: tuple[int, ...], labels: ArrayLike | None = None) -> None:
+        self.shape = shape
+        self.labels: NDArray[Any] = blank(shape, np.uint8) if labels is None else adopt(labels, shape)
+        self.strokes = StrokeStore(shape)
+        self.accepted: set[SliceIndex] = set()
+        self._below: dict[tuple[Below, SliceIndex], bytes] = {}
+        self._hidden: tuple[SliceIndex, NDArray[Any]] | None = None
+
+    def view(self, slice_index: SliceIndex) -> NDArray[Any]:
+        """The output of a slice as it is shown, shape (H, W): a view."""
+        return self.labels[slice_index.slicer]
+
+    def committed(self, slice_index: SliceIndex) -> NDArray[Any]:
+        """The output of a slice without a preview: a copy."""
+        if self._hidden is not None and self._hidden[0] == slice_index:
+            return self._hidden[1].copy()
+        self.hide()
+        return self.view(slice_index).copy()
+
+    def peek(self, slice_index: SliceIndex) -> NDArray[Any]:
+        """The output of a slice without a preview of its own, to be looked at only; other previews stay."""
+        hidden = self._hidden
+        return hidden[1] if hidden is not None and hidden[0] == slice_index else self.view(slice_index)
+
+    def finished(self) -> NDArray[Any]:
+        """The output without a preview: a copy, which takes memory only where there are labels."""
+        copy = blank(self.shape, self.labels.dtype.type)
+        for index in np.ndindex(*self.shape[:-2]):
+            if self.labels[index].any():
+                copy[index] = self.labels[index]
+        if self._hidden is not None:
+            slice_index, labels = self._hidden
+            copy[slice_index.slicer] = labels
+        return copy
+
+    def show(self, slice_index: SliceIndex, labels: NDArray[Any]) -> Region:
+        """Put a preview over a slice; returns what changed on the screen."""
+        if self._hidden is None or self._hidden[0] != slice_index:
+            self.hide()
+            self._hidden = slice_index, self.view(slice_index).copy()
+        return self._put(slice_index, labels)
+
+    @property
+    def previewed(self) -> SliceIndex | None:
+        """The slice that shows a preview."""
+        return None if self._hidden is None else self._hidden[0]
+
+    def hide(self) -> SliceIndex | None:
+        """Take the preview away; returns the slice that had one."""
+        if self._hidden is None:
+            return None
+        slice_index, labels = self._hidden
+        self._hidden = None
+        self._put(slice_index, labels)
+        return slice_index
+
+    def write(self, slice_index: SliceIndex, labels: NDArray[Any]) -> tuple[Region, list[Change]]:
+        """Make ``labels`` the output of a slice; returns what changed on the screen, and the changes to remember.
+
+        Where a slice crosses it whose strokes correct labels, they correct what is now written there.
+        """
+        before = self.committed(slice_index)
+        self._hidden = None
+        region = self._put(slice_index, labels)
+        change = ArrayChange.between("labels", slice_index, before, labels)
+        return region, [] if change is None else [change, *self._follow(slice_index, before != labels, labels)]
+
+    def _follow(self, slice_index: SliceIndex, changed: NDArray[np.bool_], labels: NDArray[Any]) -> list[Change]:
+        changes = []
+        for kind, other in list(self._below):
+            here, there = slice_index.crossing(other), other.crossing(slice_index)
+            packed = self._below[kind, other]
+            if kind != "prior" or other == slice_index or not packed or here is None or there is None:
+                continue
+            prior = unpack(packed, self.view(other).shape, "int32")
+            prior[there] = np.where(changed[here], labels[here], prior[there])
+            changes += self.set_prior(other, pack(prior))
+        return changes
+
+    def _put(self, slice_index: SliceIndex, labels: NDArray[Any]) -> Region:
+        self._grow(int(labels.max(initial=0)))
+        view = self.view(slice_index)
+        region = changed_region(view, labels)
+        view[region] = labels[region]
+        return region
+
+    def _grow(self, largest: int) -> None:
+        """Widen the type of the output so that no id wraps; slices that hold nothing stay unwritten."""
+        if largest <= np.iinfo(self.labels.dtype).max:
+            return
+        wide = blank(self.shape, np.uint16)
+        for index in np.ndindex(*self.shape[:-2]):
+            if self.labels[index].any():
+                wide[index] = self.labels[index]
+        self.labels = wide
+
+    def underlay(self, slice_index: SliceIndex) -> NDArray[Any] | None:
+        """The slice as it was before its first result; None before that."""
+        return self._get_below("underlay", slice_index)
+
+    def found(self, slice_index: SliceIndex) -> NDArray[Any] | None:
+        """The slice as it was before its first result or edit, which clearing brings back; None before that."""
+        return self._get_below("found", slice_index)
+
+    def _get_below(self, kind: Below, slice_index: SliceIndex) -> NDArray[Any] | None:
+        packed = self._below.get((kind, slice_index))
+        if packed is None:
+            return None
+        shape = self.view(slice_index).shape
+        return unpack(packed, shape, "uint16") if packed else np.zeros(shape, np.uint8)
+
+    def set_underlay(self, slice_index: SliceIndex, labels: NDArray[Any] | None) -> list[Change]:
+        """Remember what lies under a slice's results, or forget it (None); returns the change, if any."""
+        return self._remember("underlay", slice_index, labels)
+
+    def keep_found(self, slice_index: SliceIndex, labels: NDArray[Any]) -> list[Change]:
+        """Remember what a slice holds before its first result or edit; returns the change, if any."""
+        return [] if ("found", slice_index) in self._below else self._remember("found", slice_index, labels)
+
+    def forget_found(self, slice_index: SliceIndex) -> list[Change]:
+        """A slice is as it was found again; returns the change, if any."""
+        return self._remember("found", slice_index, None)
+
+    def _remember(self, kind: Below, slice_index: SliceIndex, labels: NDArray[Any] | None) -> list[Change]:
+        after: bytes | None = None
+        if labels is not None:
+            after = pack(labels.astype(np.uint16)) if labels.any() else b""
+        return self._replace(kind, slice_index, after)
+
+    def _replace(self, kind: Below, slice_index: SliceIndex, after: bytes | None) -> list[Change]:
+        before = self._below.get((kind, slice_index))
+        self._set_below(kind, slice_index, after)
+        return [] if before == after else [ValueChange(kind, slice_index, before, after)]
+
+    def _set_below(self, kind: Below, slice_index: SliceIndex, packed: bytes | None) -> None:
+        if packed is None:
+            self._below.pop((kind, slice_index), None)
+        else:
+            self._below[kind, slice_index] = packed
+
+    def prior(self, slice_index: SliceIndex) -> bytes | None:
+        """What strokes on a slice correct, packed int32 ids, -1 where unknown; empty where there was nothing.
+
+        None where no stroke was answered since something else than strokes was written there.
+        """
+        return self._below.get(("prior", slice_index))
+
+    def set_prior(self, slice_index: SliceIndex, packed: bytes | None) -> list[Change]:
+        """Remember what strokes on a slice correct, or forget it (None); returns the change, if any."""
+        return self._replace("prior", slice_index, packed)
+
+    def paint(self, slice_index: SliceIndex, painted: NDArray[Any]) -> list[Change]:
+        """Make ``painted`` the strokes of a slice; returns the change, if any."""
+        change = ArrayChange.between("painted", slice_index, self.strokes.get(slice_index), painted)
+        if change is None:
+            return []
+        self.strokes.set(slice_index, painted)
+        return [change]
+
+    def accept(self, slice_index: SliceIndex, accepted: bool) -> list[Change]:
+        """Lock a slice or unlock it; returns the change, if any."""
+        if (slice_index in self.accepted) == accepted:
+            return []
+        self._set_accepted(slice_index, accepted)
+        return [ValueChange("accepted", slice_index, not accepted, accepted)]
+
+    def _set_accepted(self, slice_index: SliceIndex, accepted: bool) -> None:
+        if accepted:
+            self.accepted.add(slice_index)
+        else:
+            self.accepted.discard(slice_index)
+
+    def apply(self, change: Change, *, after: bool) -> None:
+        """Go to the state after a change, or back to the one before it."""
+        if isinstance(change, ValueChange):
+            value = change.after if after else change.before
+            if change.kind == "accepted":
+                self._set_accepted(change.slice_index, value)
+            else:
+                self._set_below(change.kind, change.slice_index, value)
+            return
+        values = change.values(after=after)
+        if change.kind == "painted":
+            painted = self.strokes.get(change.slice_index).astype(np.uint16)
+            painted[change.region] = values
+            self.strokes.set(change.slice_index, painted)
+        else:
+            self.hide()
+            self._grow(int(values.max(initial=0)))
+            self.view(change.slice_index)[change.region] = values
+
+
+def blank(shape: tuple[int, ...], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
+    """Zeros that take memory only where something is written, in pages of 4 KB.
+
+    What ``np.zeros`` returns for large arrays comes in pages of 2 MB on Linux: one row in each slice of a volume, as a
+    slice along another axis writes them, would take memory for all of it.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < LARGE or not hasattr(mmap, "MAP_PRIVATE"):
+        return np.zeros(shape, dtype)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without huge pages does not know the advice
+            pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(pages, dtype).reshape(shape)
+
+
+def adopt(labels: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A label volume to write into: ``labels`` itself where it is a writable uint8 or uint16 array, else a copy.
+
+    Raises
+    ------
+    InputError
+        If the shape differs, the values are not integers, or an id is not in 0..65535.
+    """
+    given = np.asarray(labels)
+    if given.shape != shape:
+        raise InputError(f"the labels have shape {given.shape}; the image has {shape}")
+    if given.dtype.kind not in "iub":
+        raise InputError(f"the labels hold {given.dtype} values; integers are expected")
+    low, high = int(given.min(initial=0)), int(given.max(initial=0))
+    if low < 0 or high > MAX_ID:
+        raise InputError(f"the labels hold ids from {low} to {high}; expected 0 to {MAX_ID}")
+    if given.dtype in (np.uint8, np.uint16) and given.flags.writeable:
+        return given
+    return given.astype(np.uint8 if high <= 255 else np.uint16)

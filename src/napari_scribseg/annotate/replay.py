@@ -1,0 +1,125 @@
+"""A saved session run again without a window."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_scribseg.annotate.cache import MISSING
+from napari_scribseg.annotate.history import ArrayChange, unpack
+from napari_scribseg.annotate.journal import Entry, Patch, Recipe
+from napari_scribseg.annotate.rules import combine
+from napari_scribseg.annotate.snapshot import Snapshot, make, put, settle, start
+from napari_scribseg.annotate.state import State
+from napari_scribseg.annotate.volume import SliceIndex, Volume
+from napari_scribseg.annotate.worker import Job, run_job
+from napari_scribseg.core.engine import Engine
+from napari_scribseg.core.errors import InputError
+
+__all__ = ["replay"]
+
+_Key = tuple[SliceIndex, int, str]
+
+
+def _key(slice_index: SliceIndex, recipe: Recipe) -> _Key:
+    return slice_index, recipe.engine, recipe.device
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Engine states that a later entry will start from; ``last`` is the last entry for each slice and engine."""
+
+    engines: dict[int, Engine[Any]]
+    last: dict[_Key, int]
+    prepared: dict[_Key, Any] = field(default_factory=dict)
+    warm: dict[_Key, Any] = field(default_factory=dict)
+
+
+def replay(
+    snapshot: Snapshot,
+    volume: Volume,
+    *,
+    device: str | None = None,
+    make_engine: Callable[..., Engine[Any]],
+    trust: bool = False,
+) -> State:
+    """The session with its output computed anew, entry by entry, each under the settings and from the state of then.
+
+    ``device`` stands in for the devices of then; code that the session names runs only with ``trust``.
+
+    Raises
+    ------
+    InputError
+        If the volume is another one, an engine is missing, or an entry cannot be repeated.
+    """
+    state = start(snapshot, volume, None, make_engine, trust=trust)
+    state.engines = list(snapshot.engines[:-1])
+    engines = {index: make(record, make_engine, trust=trust) for index, record in enumerate(snapshot.engines[:-1])}
+    entries = [_on(entry, device) for entry in snapshot.entries]
+    runs = [entry for entry in entries if entry.recipe is not None]
+    memory = _Memory(engines, {_key(e.slice_index, e.recipe): e.sequence for e in runs if e.recipe is not None})
+    done = []
+    for entry in entries:
+        volume.require(entry.slice_index)
+        if entry.kind in ("run", "edit"):
+            state.canvas.keep_found(entry.slice_index, state.canvas.committed(entry.slice_index))
+        if entry.recipe is not None and entry.seeds is not None:
+            entry = _again(state, entry, entry.seeds, entry.recipe, memory)
+        elif entry.labels is not None:
+            put(state.canvas, entry.slice_index, entry.labels)
+        settle(state.canvas, entry)
+        done.append(entry)
+    state.canvas.strokes = snapshot.strokes.copy()
+    state.history.load(done)
+    return state
+
+
+def _on(entry: Entry, device: str | None) -> Entry:
+    """The entry with another device, if one is named."""
+    if device is None or entry.recipe is None:
+        return entry
+    return dataclasses.replace(entry, recipe=dataclasses.replace(entry.recipe, device=device))
+
+
+def _again(state: State, entry: Entry, seeds: Patch, recipe: Recipe, memory: _Memory) -> Entry:
+    """Repeat one run; returns its entry with the labels as they are now."""
+    slice_index, key = entry.slice_index, _key(entry.slice_index, recipe)
+    painted = np.zeros(state.volume.slice_shape(slice_index), np.uint16)
+    painted[seeds.region] = unpack(seeds.values, seeds.shape, seeds.dtype)
+    job = Job(slice_index, 0, memory.engines[recipe.engine], recipe.device, painted, recipe.background)
+    if entry.prior is not None:
+        job.prior = unpack(entry.prior.values, entry.prior.shape, entry.prior.dtype)
+    job.prepared = memory.prepared.get(key, MISSING)
+    if recipe.warm:
+        job.warm = memory.warm[key]
+    outcome = run_job(job, state.volume, lambda fraction: None, lambda answer: None)
+    if outcome.answer is None:
+        raise InputError(
+            f"{state.volume.where(slice_index)} cannot be computed again: {outcome.error}"
+        ) from outcome.error
+    if outcome.checksum != recipe.checksum:
+        raise InputError(
+            f"the image differs at {state.volume.where(slice_index)} from the one that the session was painted on"
+        )
+    if memory.last[key] == entry.sequence:
+        memory.prepared.pop(key, None)
+        memory.warm.pop(key, None)
+    else:
+        memory.prepared[key], memory.warm[key] = outcome.prepared, outcome.answer.segmentation.state
+    canvas = state.canvas
+    current = canvas.committed(slice_index)
+    underlay = canvas.underlay(slice_index)
+    if underlay is None:
+        canvas.set_underlay(slice_index, current)
+        underlay = current
+    merged = combine(
+        outcome.answer.labels, current, underlay, ids=outcome.answer.ids, overlap=recipe.overlap,
+        locked=recipe.locked, slice_index=slice_index, accepted=canvas.accepted, corrects=job.prior is not None,
+    )  # fmt: skip
+    change = next((c for c in canvas.write(slice_index, merged)[1] if isinstance(c, ArrayChange)), None)
+    patch = None if change is None else Patch(change.region, change.after, change.dtype)
+    return dataclasses.replace(entry, labels=patch)

@@ -1,0 +1,410 @@
+"""The session file: numpy's .npz without pickle, with JSON and compressed pieces inside.
+
+Two arrays of bytes: ``header``, JSON; and ``pieces``, zlib streams one after the other, to which the header points by
+offset and length. A file is written beside its target, flushed to the disk and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_scribseg.annotate.history import unpack
+from napari_scribseg.annotate.journal import KINDS, Entry, Patch, Recipe
+from napari_scribseg.annotate.rules import OVERLAPS
+from napari_scribseg.annotate.snapshot import Snapshot, find_volume
+from napari_scribseg.annotate.strokes import StrokeStore
+from napari_scribseg.annotate.volume import SliceIndex, Volume
+from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.scribbles import UNKNOWN
+from napari_scribseg.io.atomic import replacing
+from napari_scribseg.io.volumes import check_regular
+
+__all__ = ["FORMAT", "VERSION", "Writer", "read", "read_with_volume", "write"]
+
+FORMAT = "napari-scribseg session"
+VERSION = 2  # since 2, runs tell what their strokes corrected, and whether they were propagated
+_MEMBERS = {"header.npy", "pieces.npy"}
+
+
+class _Pieces:
+    """Byte strings laid end to end."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._places: dict[bytes, list[int]] = {}
+        self._data = memoryview(data)
+
+    def add(self, piece: bytes) -> list[int]:
+        if piece not in self._places:  # all strokes on a slice correct the same labels
+            self._parts.append(piece)
+            self._places[piece] = [self._size, len(piece)]
+            self._size += len(piece)
+        return self._places[piece]
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def cut(self, count: int) -> None:
+        """Keep the first ``count`` only."""
+        for part in self._parts[count:]:
+            self._size -= len(part)
+            del self._places[part]
+        del self._parts[count:]
+
+    def get(self, offset: int, length: int) -> bytes:
+        if not 0 <= offset <= offset + length <= len(self._data):
+            raise ValueError(f"a piece of {length} bytes at {offset} lies outside the file")
+        return bytes(self._data[offset : offset + length])
+
+    def joined(self) -> bytes:
+        return b"".join(self._parts)
+
+
+class Writer:
+    """Writes a session file again and again: what was in it the last time is not encoded anew.
+
+    Steps of a session that were written stay as they are, or are taken back from the last one on.
+    """
+
+    def __init__(self) -> None:
+        self._pieces = _Pieces()
+        self._base: object = None
+        self._base_text = ""
+        self._base_end = 0
+        self._entries: list[tuple[Entry, str, int]] = []  # each with its text, and the number of pieces up to its end
+
+    def write(self, snapshot: Snapshot, path: Path) -> None:
+        """Write the file; where it fails, one that was there stays as it was.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written: the message says why.
+        """
+        self._follow(snapshot)
+        kept = len(self._pieces)
+        text = json.dumps(_header(snapshot, self._pieces))
+        entries = ", ".join(text for _, text, _ in self._entries)
+        header = f'{text[:-1]}, "base": {self._base_text}, "entries": [{entries}]}}'.encode()
+        content = self._pieces.joined()
+        self._pieces.cut(kept)
+        arrays = {"header": np.frombuffer(header, np.uint8), "pieces": np.frombuffer(content, np.uint8)}
+        try:
+            with replacing(path) as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+        except OSError as error:
+            raise InputError(f"the session cannot be saved to {path}: {error.strerror or error}") from error
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        """Bring what is encoded up to date."""
+        if snapshot.base is not self._base:
+            self._pieces, self._entries, self._base = _Pieces(), [], snapshot.base
+            base = [[_slice_out(slice_index), _patch_out(patch, self._pieces)] for slice_index, patch in snapshot.base]
+            self._base_text, self._base_end = json.dumps(base), len(self._pieces)
+        same = 0
+        for (former, _, _), entry in zip(self._entries, snapshot.entries, strict=False):
+            if former is not entry:
+                break
+            same += 1
+        del self._entries[same:]
+        self._pieces.cut(self._entries[-1][2] if self._entries else self._base_end)
+        for entry in snapshot.entries[same:]:
+            text = json.dumps(_entry_out(entry, self._pieces))
+            self._entries.append((entry, text, len(self._pieces)))
+
+
+def write(snapshot: Snapshot, path: Path) -> None:
+    """Write a session file once; see :meth:`Writer.write`."""
+    Writer().write(snapshot, path)
+
+
+def read(path: Path) -> Snapshot:
+    """Read a session file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not a session, was written by a newer version, or is damaged.
+    """
+    try:
+        header, data = _read_arrays(path)
+        if header.get("format") != FORMAT:
+            raise InputError(f"{path} is not a session file of napari-scribseg")
+        if int(header["version"]) > VERSION:
+            raise InputError(
+                f"{path} was written by a newer version (format {header['version']}); this one reads up to {VERSION}"
+            )
+        return _snapshot(header, _Pieces(data))
+    except OSError as error:
+        raise InputError(f"the session {path} cannot be read: {error.strerror or error}") from error
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"the session {path} is damaged: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise InputError(f"{path} is not a session file of napari-scribseg, or it is damaged: {error}") from error
+    except Exception as error:  # zip, numpy and what is made of the values have many kinds of errors for nonsense
+        raise InputError(f"the session {path} is damaged: {type(error).__name__}: {error}") from error
+
+
+def read_with_volume(path: Path, volume: Volume | None) -> tuple[Snapshot, Volume]:
+    """A session file, and its image where none is given; see :func:`read` and :func:`find_volume` for the errors."""
+    snapshot = read(path)
+    return snapshot, find_volume(snapshot, path) if volume is None else volume
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Header and pieces; nothing larger than the file is taken from memory."""
+    if path.exists():
+        check_regular(path)
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if {m.filename for m in members} != _MEMBERS or len(members) != len(_MEMBERS):
+            raise InputError(f"{path} is not a session file of napari-scribseg")
+        if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > path.stat().st_size for m in members):
+            raise InputError(f"{path} is not a session file of napari-scribseg: its parts are larger than the file")
+        parts = {}
+        for member in members:
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                if version != (1, 0):
+                    raise ValueError(f"an array of format {version}")
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+                content = file.read()
+                if dtype != np.uint8 or shape != (len(content),):
+                    raise ValueError(f"{member.filename} holds {len(content)} bytes, and says {shape} of {dtype}")
+                parts[member.filename] = content
+    header = json.loads(parts["header.npy"])
+    if not isinstance(header, dict):
+        raise InputError(f"{path} is not a session file of napari-scribseg")
+    return header, parts["pieces.npy"]
+
+
+# to JSON
+
+
+def _header(snapshot: Snapshot, pieces: _Pieces) -> dict[str, Any]:
+    """All but the labels in the beginning and the entries."""
+    flat, values = snapshot.strokes.voxels()
+    steps = np.diff(flat, prepend=0).astype("<i8")
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "shape": list(snapshot.shape),
+        "spacing": list(snapshot.spacing),
+        "source": snapshot.source,
+        "engines": [{"name": name, "parameters": parameters} for name, parameters in snapshot.engines],
+        "device": snapshot.device,
+        "overlap": snapshot.overlap,
+        "plane": None if snapshot.slice_index is None else _slice_out(snapshot.slice_index),
+        "classes": [[c.id, c.name, list(c.color), c.visible, c.locked, c.background] for c in snapshot.classes],
+        "strokes": {
+            "count": int(flat.size),
+            "steps": pieces.add(zlib.compress(steps.tobytes(), 1)),
+            "ids": pieces.add(zlib.compress(values.astype("<u2").tobytes(), 1)),
+        },
+    }
+
+
+def _slice_out(slice_index: SliceIndex) -> list[Any]:
+    return [list(slice_index.displayed), list(slice_index.position)]
+
+
+def _patch_out(patch: Patch | None, pieces: _Pieces) -> list[Any] | None:
+    if patch is None:
+        return None
+    rows, columns = patch.region
+    return [rows.start, rows.stop, columns.start, columns.stop, patch.dtype, *pieces.add(patch.values)]
+
+
+def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
+    recipe = entry.recipe
+    return [
+        entry.sequence,
+        entry.kind,
+        _slice_out(entry.slice_index),
+        _patch_out(entry.labels, pieces),
+        _patch_out(entry.seeds, pieces),
+        None
+        if recipe is None
+        else [
+            recipe.engine,
+            recipe.warm,
+            recipe.overlap,
+            list(recipe.locked),
+            recipe.background,
+            recipe.device,
+            recipe.checksum,
+            recipe.propagated,
+        ],
+        _patch_out(entry.prior, pieces),
+    ]
+
+
+# from JSON
+
+
+def _snapshot(header: dict[str, Any], pieces: _Pieces) -> Snapshot:
+    shape = tuple(int(n) for n in header["shape"])
+    if len(shape) < 2 or min(shape) < 1:
+        raise ValueError(f"the volume has shape {shape}")
+    if len(header["spacing"]) != len(shape):
+        raise ValueError(f"the volume has the shape {shape} and the spacing {header['spacing']}")
+    engines = tuple((str(e["name"]), dict(e["parameters"])) for e in header["engines"])
+    if not engines:
+        raise ValueError("no engine is named")
+    snapshot = Snapshot(
+        shape=shape,
+        spacing=tuple(float(s) for s in header["spacing"]),
+        source=None if header["source"] is None else _text(header["source"]),
+        engines=engines,
+        device=_text(header["device"]),
+        overlap=_text(header["overlap"], OVERLAPS),
+        slice_index=None if header["plane"] is None else _slice_in(header["plane"], shape),
+        classes=ClassTable(
+            tuple(
+                LabelClass(int(i), str(name), tuple(color), bool(seen), bool(locked), bool(background))  # type: ignore[arg-type]
+                for i, name, color, seen, locked, background in header["classes"]
+            )
+        ),
+        strokes=_strokes_in(header["strokes"], pieces, shape),
+        base=tuple((_slice_in(p, shape), _required(_patch_in(b, p, pieces, shape))) for p, b in header["base"]),
+        entries=tuple(_entry_in(entry, pieces, shape, len(engines) - 1) for entry in header["entries"]),
+    )
+    if int(header["version"]) == 1:
+        snapshot = replace(snapshot, entries=tuple(_told_propagated(e, snapshot.strokes) for e in snapshot.entries))
+    _check_lineage(snapshot.entries)
+    return snapshot
+
+
+def _text(found: Any, allowed: tuple[str, ...] = ()) -> str:
+    if not isinstance(found, str) or (allowed and found not in allowed):
+        raise ValueError(f"{found!r} stands where {' or '.join(allowed) or 'text'} is expected")
+    return found
+
+
+def _strokes_in(found: dict[str, Any], pieces: _Pieces, shape: tuple[int, ...]) -> StrokeStore:
+    count = int(found["count"])
+    steps = unpack(pieces.get(*found["steps"]), (count,), "int64")
+    values = unpack(pieces.get(*found["ids"]), (count,), "uint16")
+    flat = np.cumsum(steps)
+    ascending = count == 0 or (steps[0] >= 0 and bool((steps[1:] > 0).all()))
+    if not ascending or (count and flat[-1] >= np.prod(shape, dtype=np.int64)) or not values.all():
+        raise ValueError("the strokes are not in order")
+    return StrokeStore.from_voxels(shape, flat, values)
+
+
+def _slice_in(found: Any, shape: tuple[int, ...]) -> SliceIndex:
+    slice_index = SliceIndex((int(found[0][0]), int(found[0][1])), tuple(int(p) for p in found[1]))
+    outside = slice_index.ndim != len(shape) or any(
+        p >= shape[axis] for axis, p in zip(slice_index.others, slice_index.position, strict=True)
+    )
+    if outside:
+        raise ValueError(f"{slice_index} lies outside a volume of shape {shape}")
+    return slice_index
+
+
+def _patch_in(
+    found: Any,
+    slice_found: Any,
+    pieces: _Pieces,
+    shape: tuple[int, ...],
+    dtypes: tuple[str, ...] = ("uint8", "uint16"),
+) -> Patch | None:
+    if found is None:
+        return None
+    slice_index = _slice_in(slice_found, shape)
+    top, bottom, left, right = (int(n) for n in found[:4])
+    height, width = shape[slice_index.displayed[0]], shape[slice_index.displayed[1]]
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+        raise ValueError(f"rows {top} to {bottom} and columns {left} to {right} lie outside {height} x {width}")
+    if found[4] not in dtypes:
+        raise ValueError(f"values of type {found[4]}")
+    patch = Patch((slice(top, bottom), slice(left, right)), pieces.get(int(found[5]), int(found[6])), found[4])
+    unpack(patch.values, patch.shape, patch.dtype)
+    return patch
+
+
+def _required(patch: Patch | None) -> Patch:
+    if patch is None:
+        raise ValueError("a piece of the labels is missing")
+    return patch
+
+
+def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
+    sequence, kind, slice_index, labels, seeds, recipe, *more = found
+    if kind not in KINDS or (kind == "run") != (seeds is not None and recipe is not None):
+        raise ValueError(f"an entry of the kind {kind!r} that is not complete")
+    made = None
+    if recipe is not None:
+        engine, warm, overlap, locked, background, device, checksum, *propagated = recipe
+        if not 0 <= int(engine) < n_engines:
+            raise ValueError(f"engine {engine} of {n_engines}")
+        if background is not None and not 1 <= int(background) <= MAX_ID:
+            raise ValueError(f"the background has the id {background}")
+        made = Recipe(
+            int(engine),
+            bool(warm),
+            _text(overlap, OVERLAPS),
+            tuple(int(i) for i in locked),
+            background,
+            _text(device),
+            int(checksum),
+            *(bool(c) for c in propagated),
+        )
+    where = _slice_in(slice_index, shape)
+    patches = [_patch_in(found, slice_index, pieces, shape) for found in (labels, seeds)]
+    return Entry(
+        int(sequence),
+        kind,
+        where,
+        patches[0],
+        patches[1],
+        made,
+        *(_prior_in(p, slice_index, pieces, shape) for p in more),
+    )
+
+
+def _prior_in(found: Any, slice_found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> Patch | None:
+    """The labels of a whole slice that strokes corrected."""
+    patch = _patch_in(found, slice_found, pieces, shape, ("int32",))
+    if patch is None:
+        return None
+    slice_index = _slice_in(slice_found, shape)
+    if patch.shape != (shape[slice_index.displayed[0]], shape[slice_index.displayed[1]]):
+        raise ValueError(f"corrected labels of shape {patch.shape}")
+    values = unpack(patch.values, patch.shape, patch.dtype)
+    if values.min() < UNKNOWN or values.max() > MAX_ID:
+        raise ValueError(f"corrected labels from {values.min()} to {values.max()}")
+    return patch
+
+
+def _told_propagated(entry: Entry, strokes: StrokeStore) -> Entry:
+    """An entry of a file that does not tell whether its seeds were propagated: they were, where they are no strokes."""
+    if entry.recipe is None or entry.seeds is None:
+        return entry
+    seeds = unpack(entry.seeds.values, entry.seeds.shape, entry.seeds.dtype)
+    propagated = bool(((strokes.get(entry.slice_index)[entry.seeds.region] == 0) & (seeds != 0)).any())
+    return replace(entry, recipe=replace(entry.recipe, propagated=propagated))
+
+
+def _check_lineage(entries: tuple[Entry, ...]) -> None:
+    """A warm start needs an entry to continue."""
+    known = set()
+    for before, entry in zip((None, *entries), entries, strict=False):
+        if before is not None and before.sequence >= entry.sequence:
+            raise ValueError("the entries are not in order")
+        if entry.recipe is not None:
+            key = entry.slice_index, entry.recipe.engine, entry.recipe.device
+            if entry.recipe.warm and key not in known:
+                raise ValueError("an entry continues one that is missing")
+            known.add(key)

@@ -1,0 +1,221 @@
+"""A session as something that can be written down, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_scribseg.annotate.canvas import Canvas
+from napari_scribseg.annotate.history import unpack
+from napari_scribseg.annotate.journal import Entry, Patch
+from napari_scribseg.annotate.state import EngineRecord, State
+from napari_scribseg.annotate.strokes import StrokeStore
+from napari_scribseg.annotate.volume import SliceIndex, Volume
+from napari_scribseg.core.classes import ClassTable
+from napari_scribseg.core.engine import Engine
+from napari_scribseg.core.errors import InputError
+
+__all__ = ["Snapshot", "find_volume", "make", "put", "restore", "settle", "start", "take"]
+
+TRUST = "trust"  # the parameter of an engine by which a user lets it run code from elsewhere; no file can give it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All of a session, immutable: it may be written in any thread.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Spatial shape of the volume.
+    spacing : tuple of float
+        Of the volume.
+    source : str or None
+        The file that the volume came from.
+    engines : tuple of EngineRecord
+        Name and parameters of every engine that entries point to; the last is the one in use.
+    device, overlap : str
+        Settings.
+    slice_index : SliceIndex or None
+        The slice drawn on last.
+    classes : ClassTable
+        As it was.
+    strokes : StrokeStore
+        What was painted; a copy.
+    base : tuple of (SliceIndex, Patch)
+        The label volume in the beginning.
+    entries : tuple of Entry
+        The journal.
+    """
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    source: str | None
+    engines: tuple[EngineRecord, ...]
+    device: str
+    overlap: str
+    slice_index: SliceIndex | None
+    classes: ClassTable
+    strokes: StrokeStore
+    base: tuple[tuple[SliceIndex, Patch], ...]
+    entries: tuple[Entry, ...]
+
+
+def take(state: State) -> Snapshot:
+    """A snapshot of a session; takes milliseconds, as what is compressed was so before.
+
+    Raises
+    ------
+    InputError
+        If an engine has a parameter that is not a number, text, truth value or a sequence of those.
+    """
+    return Snapshot(
+        shape=state.volume.shape,
+        spacing=tuple(float(s) for s in state.volume.geometry.spacing),
+        source=state.volume.source,
+        engines=tuple(e if isinstance(e, tuple) else _record(e) for e in (*state.engines, state.engine)),
+        device=state.device,
+        overlap=state.overlap,
+        slice_index=state.slice_index,
+        classes=state.classes,
+        strokes=state.canvas.strokes.copy(),
+        base=state.base,
+        entries=tuple(state.history.entries()),
+    )
+
+
+def _record(engine: Engine[Any]) -> EngineRecord:
+    fields = dataclasses.fields(engine)  # type: ignore[arg-type]
+    kept = {f.name: _plain(getattr(engine, f.name), engine, f.name) for f in fields if f.init}
+    return engine.info.name, {**kept, **{name: False for name in kept if name == TRUST}}
+
+
+def _plain(value: Any, engine: Engine[Any], name: str) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (tuple, list)):
+        return [_plain(v, engine, name) for v in value]
+    raise InputError(
+        f"the parameter {name!r} of the engine {engine.info.name!r} is a {type(value).__name__}; only numbers, text, "
+        "truth values and sequences of them can be saved"
+    )
+
+
+def find_volume(snapshot: Snapshot, path: Path) -> Volume:
+    """Read the image of a saved session, from where it was or from beside the session file.
+
+    Raises
+    ------
+    InputError
+        If it is in neither place, or cannot be read.
+    """
+    if snapshot.source is None:
+        raise InputError(f"{path} does not say which image it belongs to; give the volume")
+    places = (Path(snapshot.source), path.parent / Path(snapshot.source).name)
+    for place in places:
+        if place.is_file() or place.is_dir():
+            return Volume.read(place)
+    raise InputError(f"the image {snapshot.source} of {path} is not there any more; give the volume")
+
+
+def start(
+    snapshot: Snapshot,
+    volume: Volume,
+    engine: str | Engine[Any] | None,
+    make_engine: Callable[..., Engine[Any]],
+    *,
+    trust: bool = False,
+) -> State:
+    """The session before its first entry: its settings and the labels that it began with.
+
+    Raises
+    ------
+    InputError
+        If the volume is another one, or the engine in use is missing and ``engine`` names no other.
+    """
+    if volume.shape != snapshot.shape:
+        raise InputError(f"the session belongs to an image of shape {snapshot.shape}; this one has {volume.shape}")
+    if engine is None:
+        engine = make(snapshot.engines[-1], make_engine, trust=trust)
+    state = State(
+        volume, engine, classes=snapshot.classes, device=snapshot.device, overlap=snapshot.overlap, labels=None
+    )
+    state.base = snapshot.base
+    for slice_index, patch in snapshot.base:
+        put(state.canvas, slice_index, patch)
+    state.slice_index = snapshot.slice_index
+    state.sequence = max((entry.sequence for entry in snapshot.entries), default=0)
+    return state
+
+
+def restore(
+    snapshot: Snapshot,
+    volume: Volume,
+    *,
+    engine: str | Engine[Any] | None = None,
+    make_engine: Callable[..., Engine[Any]],
+    trust: bool = False,
+) -> State:
+    """The session as it was; nothing is computed.
+
+    Raises
+    ------
+    InputError
+        If the volume is another one, or an engine is missing.
+    """
+    state = start(snapshot, volume, engine, make_engine, trust=trust)
+    for entry in snapshot.entries:
+        slice_index = volume.require(entry.slice_index)
+        if entry.kind in ("run", "edit"):
+            state.canvas.keep_found(slice_index, state.canvas.committed(slice_index))
+        if entry.kind == "run" and state.canvas.underlay(slice_index) is None:
+            state.canvas.set_underlay(slice_index, state.canvas.committed(slice_index))
+        if entry.labels is not None:
+            put(state.canvas, slice_index, entry.labels)
+        settle(state.canvas, entry)
+    state.engines = list(snapshot.engines[:-1])
+    state.canvas.strokes = snapshot.strokes.copy()
+    state.history.load(list(snapshot.entries))
+    return state
+
+
+def make(record: EngineRecord, make_engine: Callable[..., Engine[Any]], *, trust: bool = False) -> Engine[Any]:
+    """An engine by its record; sequences become tuples, as frozen dataclasses have them.
+
+    Whether code that the record names may run is up to ``trust``, whatever the record says.
+    """
+    name, parameters = record
+    asked = {TRUST: trust} if TRUST in parameters else {}
+    return make_engine(name, **{key: _frozen(value) for key, value in parameters.items()} | asked)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+
+
+def put(canvas: Canvas, slice_index: SliceIndex, patch: Patch) -> None:
+    """Write a patch into the output."""
+    labels = canvas.committed(slice_index).astype(np.uint16)
+    labels[patch.region] = unpack(patch.values, patch.shape, patch.dtype)
+    canvas.write(slice_index, labels)
+
+
+def settle(canvas: Canvas, entry: Entry) -> None:
+    """What an entry does besides changing labels."""
+    if entry.recipe is not None and not entry.recipe.propagated:
+        canvas.set_prior(entry.slice_index, b"" if entry.prior is None else entry.prior.values)
+    elif entry.kind != "accept":
+        canvas.set_prior(entry.slice_index, None)
+    if entry.kind == "clear":
+        canvas.set_underlay(entry.slice_index, None)
+        canvas.forget_found(entry.slice_index)
+    elif entry.kind in ("accept", "reopen"):
+        canvas.accept(entry.slice_index, entry.kind == "accept")

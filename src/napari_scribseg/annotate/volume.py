@@ -1,0 +1,293 @@
+"""The image being annotated, read one slice at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.geometry import Geometry
+from napari_scribseg.core.image import Image
+
+__all__ = ["SliceIndex", "Volume"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SliceIndex:
+    """One slice: which two axes lie in it, and where it stands along the others.
+
+    Attributes
+    ----------
+    displayed : tuple of 2 int
+        The spatial axes that lie in the slice, in ascending order.
+    position : tuple of int
+        Index along each of the other axes, in ascending order of the axes.
+    """
+
+    displayed: tuple[int, int]
+    position: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        first, second = (int(a) for a in self.displayed)
+        ndim = len(self.position) + 2
+        if not 0 <= first < second < ndim:
+            raise InputError(
+                f"the displayed axes are {self.displayed} with {len(self.position)} positions; expected two different "
+                f"axes of 0 to {ndim - 1} in ascending order"
+            )
+        if any(int(p) < 0 for p in self.position):
+            raise InputError(f"the plane stands at {self.position}; positions >= 0 are expected")
+        object.__setattr__(self, "displayed", (first, second))
+        object.__setattr__(self, "position", tuple(int(p) for p in self.position))
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial axes of the volume that the slice lies in."""
+        return len(self.position) + 2
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """The axes that do not lie in the slice, ascending; ``position`` belongs to them."""
+        return tuple(axis for axis in range(self.ndim) if axis not in self.displayed)
+
+    @property
+    def slicer(self) -> tuple[int | slice, ...]:
+        """Index into the spatial array: the two displayed axes whole, the others at their position."""
+        where = dict(zip(self.others, self.position, strict=True))
+        return tuple(where.get(axis, slice(None)) for axis in range(self.ndim))
+
+    def at(self, axis: int, index: int) -> SliceIndex:
+        """The slice parallel to this one that stands at ``index`` along ``axis``."""
+        if axis not in self.others:
+            raise InputError(f"axis {axis} lies in the plane; expected one of {self.others}")
+        moved = tuple(index if a == axis else p for a, p in zip(self.others, self.position, strict=True))
+        return SliceIndex(self.displayed, moved)
+
+    def crossing(self, other: SliceIndex) -> tuple[int | slice, int | slice] | None:
+        """Index into this slice's 2D array of the voxels that also lie in ``other``; None where there are none."""
+        where = dict(zip(self.others, self.position, strict=True))
+        index: dict[int, int] = {}
+        for axis, position in zip(other.others, other.position, strict=True):
+            if axis in where:
+                if where[axis] != position:
+                    return None
+            else:
+                index[axis] = position
+        first, second = (index.get(axis, slice(None)) for axis in self.displayed)
+        return first, second
+
+    def __str__(self) -> str:
+        if not self.position:
+            return "the image"
+        where = ", ".join(f"{p} along axis {a}" for a, p in zip(self.others, self.position, strict=True))
+        return f"slice {where}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """An image of two or more spatial axes (time counts as one), not copied.
+
+    Attributes
+    ----------
+    array : array of shape (\\*S) or (\\*S, C)
+        numpy, dask, zarr, or anything else with ``shape``, ``dtype`` and slicing.
+    geometry : Geometry
+        Grid of the spatial axes ``S``.
+    channels : bool
+        Whether the last axis of ``array`` is channels.
+    source : str or None
+        The file it was read from.
+    """
+
+    array: Any
+    geometry: Geometry
+    channels: bool = False
+    source: str | None = None
+
+    @classmethod
+    def from_array(
+        cls,
+        array: Any,
+        geometry: Geometry | None = None,
+        *,
+        spacing: tuple[float, ...] | None = None,
+        channels: bool = False,
+        source: str | PathLike[str] | None = None,
+    ) -> Volume:
+        """Wrap an array without copying or reading it.
+
+        Parameters
+        ----------
+        array : array_like of shape (\\*S) or (\\*S, C)
+            Two or more spatial axes; channels last where ``channels`` is true.
+        geometry : Geometry, optional
+            Its shape must be ``S``.
+        spacing : tuple of float, optional
+            Voxel size for each spatial axis, where no geometry is known; 1 by default.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than two spatial axes, an axis is empty, the values are not real numbers, or the
+            geometry has another shape.
+        """
+        if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+            array = np.asarray(array)
+        shape = tuple(int(n) for n in array.shape)
+        kind = np.dtype(array.dtype).kind
+        if kind not in "biuf":
+            raise InputError(f"the image holds {array.dtype} values; real numbers are expected")
+        spatial = shape[:-1] if channels else shape
+        if len(spatial) < 2:
+            raise InputError(f"the image has shape {shape}; at least two spatial axes are expected")
+        if 0 in shape:
+            raise InputError(f"the image has shape {shape}; every axis needs at least one element")
+        if geometry is None:
+            geometry = Geometry(spatial, tuple(spacing) if spacing is not None else (1.0,) * len(spatial))
+        if tuple(geometry.shape) != spatial:
+            raise InputError(f"the geometry has shape {tuple(geometry.shape)}; the image has {spatial}")
+        return cls(array, geometry, channels, None if source is None else str(source))
+
+    @classmethod
+    def read(cls, path: str | PathLike[str], *, allow_outside: bool = False) -> Volume:
+        """Read an image file; see :func:`napari_scribseg.io.read_volume` for the formats and the errors."""
+        from napari_scribseg.io import read_volume
+
+        loaded = read_volume(path, allow_outside=allow_outside)
+        return cls.from_array(loaded.array, loaded.geometry, channels=loaded.channels, source=path)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Spatial shape ``S``."""
+        return tuple(int(n) for n in self.geometry.shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of spatial axes."""
+        return len(self.geometry.shape)
+
+    def slice_index(self, index: int | None = None, axis: int | None = None) -> SliceIndex:
+        """The slice at ``index`` along ``axis`` (the first by default); ``slice()`` of a 2D image is the image.
+
+        Raises
+        ------
+        InputError
+            If there is no such slice, or the volume has more than three axes: then give a :class:`SliceIndex`.
+        """
+        if self.ndim == 2:
+            if index not in (None, 0):
+                raise InputError(f"plane {index} was asked of a 2D image; it has one plane only")
+            return SliceIndex((0, 1))
+        if index is None:
+            raise InputError(f"no plane was named; a volume of shape {self.shape} needs a plane index or a Plane")
+        if self.ndim > 3:
+            raise InputError(f"a volume of {self.ndim} axes needs a Plane; an index alone does not say which slice")
+        axis = 0 if axis is None else axis
+        if not 0 <= axis < 3:
+            raise InputError(f"axis {axis} was asked of a volume with axes 0 to 2")
+        first, second = (a for a in range(3) if a != axis)
+        return self.require(SliceIndex((first, second), (index,)))
+
+    def slices(self, axis: int = 0, like: SliceIndex | None = None) -> Iterator[SliceIndex]:
+        """The slices one behind the other along ``axis``.
+
+        ``like`` says which axes lie in them and where they stand along further axes; by default the last two axes
+        other than ``axis`` lie in them, and further axes stand at 0.
+        """
+        if self.ndim == 2:
+            yield SliceIndex((0, 1))
+            return
+        if like is None:
+            first, second = [a for a in range(self.ndim) if a != axis][-2:]
+            like = SliceIndex((first, second), (0,) * (self.ndim - 2))
+        for index in range(self.shape[axis]):
+            yield like.at(axis, index)
+
+    def require(self, slice_index: SliceIndex) -> SliceIndex:
+        """``slice_index`` itself.
+
+        Raises
+        ------
+        InputError
+            If the slice does not lie in this volume.
+        """
+        if slice_index.ndim != self.ndim:
+            raise InputError(f"the plane is one of a volume of {slice_index.ndim} axes; this volume has {self.ndim}")
+        for axis, index in zip(slice_index.others, slice_index.position, strict=True):
+            if index >= self.shape[axis]:
+                raise InputError(f"index {index} along axis {axis} was asked; expected 0 to {self.shape[axis] - 1}")
+        return slice_index
+
+    def where(self, slice_index: SliceIndex) -> str:
+        """A slice in the words of the axes: ``"z 14"``, ``"t 2, z 14"``; ``"the image"`` where there is one only."""
+        names = self.geometry.axis_names
+        at = zip(slice_index.others, slice_index.position, strict=True)
+        return ", ".join(f"{names[axis]} {index}" for axis, index in at) or "the image"
+
+    def span(self, slices: Iterable[SliceIndex]) -> str:
+        """Several slices in the words of the axes: ``"z 12 to z 14"``; ``"3 slices"`` where they leave gaps."""
+        found = sorted(set(slices))
+        if len(found) == 1:
+            return self.where(found[0])
+        gaps = np.diff([slice_index.position for slice_index in found], axis=0)
+        if (
+            len({slice_index.displayed for slice_index in found}) == 1
+            and np.abs(gaps).sum(axis=1).max() == 1
+            and (gaps >= 0).all()
+        ):
+            return f"{self.where(found[0])} to {self.where(found[-1])}"
+        return f"{len(found)} slices"
+
+    def slice_shape(self, slice_index: SliceIndex) -> tuple[int, int]:
+        """Rows and columns of a slice."""
+        return self.shape[slice_index.displayed[0]], self.shape[slice_index.displayed[1]]
+
+    def image(self, slice_index: SliceIndex) -> Image:
+        """Read one slice: float32, channels first, with the spacing of its two axes.
+
+        Raises
+        ------
+        InputError
+            If the slice does not lie in the volume, or a voxel in it is NaN or infinite.
+        """
+        index: tuple[Any, ...] = self.require(slice_index).slicer
+        if self.channels:
+            index = (*index, slice(None))
+        values: NDArray[Any] = np.asarray(self.array[index])
+        rows, columns = slice_index.displayed
+        return Image.from_array(values, (self.geometry.spacing[rows], self.geometry.spacing[columns]))
+
+    def around(self, slice_index: SliceIndex, n_slices: int) -> Image:
+        """Read a slice with its neighbours, as 2.5D networks take them.
+
+        Parameters
+        ----------
+        slice_index : SliceIndex
+        n_slices : int
+            An odd number of slices one behind the other, along the last axis that does not lie in them; at the ends of
+            the volume, the last slice stands for those that are missing.
+
+        Returns
+        -------
+        Image
+            Of ``n_slices`` times as many channels: all of the first slice, then all of the next one.
+
+        Raises
+        ------
+        InputError
+            As for :meth:`image`.
+        """
+        self.require(slice_index)
+        if not slice_index.others:
+            slices = [slice_index] * n_slices
+        else:
+            axis, at = slice_index.others[-1], slice_index.position[-1]
+            steps = range(at - n_slices // 2, at + n_slices // 2 + 1)
+            slices = [slice_index.at(axis, min(max(index, 0), self.shape[axis] - 1)) for index in steps]
+        read = {p: self.image(p) for p in dict.fromkeys(slices)}
+        return Image(np.concatenate([read[p].data for p in slices]), read[slice_index].spacing)

@@ -1,0 +1,112 @@
+"""The only file that knows threads: one worker for the engine, and a way back to the window's thread."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any
+
+from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
+
+from napari_scribseg.annotate.executor import Worker
+
+__all__ = ["Dispatcher"]
+
+
+class Dispatcher(QObject):
+    """A worker thread for the engine, one for what may wait, one for files, and :meth:`post` to return from them.
+
+    Everything that the window shows is changed in functions given to :meth:`post`, so no lock is needed anywhere.
+    """
+
+    _posted = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._closed = False
+        self._worker = Worker()
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg-aside")
+        self._files = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scribseg-files")
+        self._calls: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._posted.connect(self._run_posted, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def executor(self) -> Executor:
+        """Where a session runs its engine: one job at a time, and one that hangs can be left behind."""
+        return self._worker
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Run a function soon on the thread that this object lives on; from any thread. Nothing happens once closed."""
+        if self._closed:
+            return
+        self._calls.put(function)
+        try:
+            self._posted.emit()
+        except RuntimeError:  # the window went away, and this object with it, between the question and the answer
+            self._closed = True
+
+    def wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Run what is posted, as it comes, on this object's thread, until a condition holds; False if time runs out.
+
+        Nothing else happens in the window meanwhile, so ``seconds`` must be less than a person notices.
+        """
+        end = time.monotonic() + seconds
+        while not until():
+            try:
+                self._run(self._calls.get(timeout=max(end - time.monotonic(), 0)))
+            except queue.Empty:
+                return False
+        return True
+
+    def aside(
+        self,
+        function: Callable[[], Any],
+        done: Callable[[Any], object],
+        failed: Callable[[BaseException], object],
+        *,
+        file: bool = False,
+    ) -> None:
+        """Run a function away from window and engine; ``done`` or ``failed`` is posted with what it gave.
+
+        One that writes a ``file`` waits for nothing else, and is run even if the window is closed before.
+        """
+        if self._closed:
+            return
+
+        def answer(future: Future[Any]) -> None:
+            if future.cancelled():
+                return
+            error = future.exception()
+            if error is None:
+                result = future.result()
+                self.post(lambda: done(result))
+            else:
+                self.post(lambda: failed(error))
+
+        (self._files if file else self._aside).submit(function).add_done_callback(answer)
+
+    def later(self, milliseconds: int, function: Callable[[], object]) -> None:
+        """Run a function of the window's thread after a time, unless this was closed by then."""
+        if not self._closed:
+            QTimer.singleShot(milliseconds, lambda: self._run(function))
+
+    def close(self) -> None:
+        """End the threads after their jobs; what waits is dropped, but for files. May be called twice."""
+        self._closed = True
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._aside.shutdown(wait=False, cancel_futures=True)
+        self._files.shutdown(wait=False)
+
+    def _run_posted(self) -> None:
+        """One signal, one call, unless :meth:`wait` ran it before."""
+        try:
+            function = self._calls.get_nowait()
+        except queue.Empty:
+            return
+        self._run(function)
+
+    def _run(self, function: Callable[[], object]) -> None:
+        if not self._closed:
+            function()

@@ -1,0 +1,45 @@
+"""A widget in a dock of napari that ends what it began when it is closed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QWidget
+
+from napari_scribseg.widgets.common.calm import Calm
+
+__all__ = ["Docked"]
+
+
+class Docked(QWidget):
+    """Ends once: when it is closed, or taken out of its dock, which is how napari closes a widget."""
+
+    _docked = False
+    _closed = False
+
+    def event(self, event: Any) -> bool:
+        """Notice being shown for the first time, and being taken out of the dock."""
+        if event.type() == QEvent.Type.Polish:
+            Calm(self)
+        elif event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.end_all()
+        return bool(super().event(event))
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
+        """End with the window."""
+        self.end_all()
+        super().closeEvent(event)
+
+    def end_all(self) -> None:
+        """Save, end the workers and let go of the viewer; once."""
+        if not self._closed:
+            self._closed = True
+            self._end()
+
+    def _end(self) -> None:
+        """What a widget does at its end."""
+        raise NotImplementedError

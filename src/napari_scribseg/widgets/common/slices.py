@@ -1,0 +1,62 @@
+"""Which slice of a layer the window shows: pure arithmetic on axis numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_scribseg.annotate.volume import SliceIndex
+
+__all__ = ["displayed_axes", "slice_at"]
+
+
+def displayed_axes(order: Sequence[int], ndim: int, n_displayed: int = 2) -> tuple[int, ...]:
+    """The axes of a layer that the window shows, in the order shown.
+
+    Parameters
+    ----------
+    order : sequence of int
+        ``viewer.dims.order``: the axes of the world, those displayed last.
+    ndim : int
+        Axes of the layer; they are the last ones of the world, as in NumPy broadcasting.
+    n_displayed : int
+        2 for slices, 3 for volumes.
+    """
+    missing = len(order) - ndim
+    own = [axis - missing for axis in order if axis >= missing]
+    return tuple(own[-n_displayed:])
+
+
+def slice_at(
+    shape: Sequence[int], displayed: Sequence[int], point: Sequence[float], channel_axis: int | None = None
+) -> SliceIndex | None:
+    """The slice of a volume at a point.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of the layer.
+    displayed : sequence of int
+        The two axes that the window shows.
+    point : sequence of float
+        Position in the layer's voxel coordinates; what it says along the displayed axes is ignored.
+    channel_axis : int, optional
+        An axis of the layer that the volume does not have.
+
+    Returns
+    -------
+    SliceIndex or None
+        None where the point lies outside, or the window shows the channel axis.
+    """
+    axes = [axis for axis in range(len(shape)) if axis != channel_axis]
+    if len(displayed) != 2 or any(axis not in axes for axis in displayed):
+        return None
+    position = []
+    for axis in axes:
+        if axis in displayed:
+            continue
+        index = round(float(point[axis]))
+        if not 0 <= index < shape[axis]:
+            return None
+        position.append(index)
+    first, second = sorted(axes.index(axis) for axis in displayed)
+    return SliceIndex((first, second), tuple(position))

@@ -1,0 +1,170 @@
+"""What is annotated: an image layer, or several as channels of one, as a volume for the session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import dask.array as da
+import numpy as np
+from napari.layers import Image
+from napari.utils.transforms import Affine
+
+from napari_scribseg.annotate.volume import SliceIndex, Volume
+from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io.placing import LayerPlace, kept_geometry, layer_geometry, left_by
+from napari_scribseg.widgets.common.placement import cover, made_up
+
+_stack: Any = da.stack  # dask has no types
+_from_array: Any = da.from_array
+
+__all__ = ["MAX_SLICE", "Source", "channel_choices"]
+
+_CHANNELS = {"channel", "channels", "c", "ch"}
+MAX_SLICE = 4096 * 4096  # voxels of a displayed slice, above which a pyramid's next level is taken
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image layer and how to read it.
+
+    Attributes
+    ----------
+    layer : napari.layers.Image
+        The image.
+    others : tuple of napari.layers.Image
+        More layers of the same shape that are further channels.
+    channel_axis : int or None
+        Axis of the layer that is channels and not space.
+    """
+
+    layer: Image
+    others: tuple[Image, ...] = ()
+    channel_axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.layer.ndim - (self.channel_axis is not None) < 2:
+            raise InputError(
+                f"the image {self.layer.name!r} has the shape {self.layer.data.shape}"
+                f"{'' if self.channel_axis is None else ' with one axis of channels'}; at least two axes of space are "
+                "expected"
+            )
+
+    @property
+    def level(self) -> int:
+        """Level of a pyramid that is worked on: the finest with a slice of bearable size."""
+        if not self.layer.multiscale:
+            return 0
+        slices = [int(np.prod(np.sort(level.shape[: self.layer.ndim])[-2:])) for level in self.layer.data]
+        return next((number for number, size in enumerate(slices) if size <= MAX_SLICE), len(slices) - 1)
+
+    @property
+    def full_shape(self) -> tuple[int, ...]:
+        """Shape of the layer at its finest level, RGB left out."""
+        finest = self.layer.data[0] if self.layer.multiscale else self.layer.data
+        return tuple(int(n) for n in finest.shape[: self.layer.ndim])
+
+    @property
+    def layer_shape(self) -> tuple[int, ...]:
+        """Shape of a labels layer for it: one voxel along the channel axis."""
+        shape = _array(self.layer, self.level).shape[: self.layer.ndim]
+        return tuple(1 if axis == self.channel_axis else int(n) for axis, n in enumerate(shape))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the volume, in space and time."""
+        return tuple(n for axis, n in enumerate(self.layer_shape) if axis != self.channel_axis)
+
+    def geometry(self) -> Geometry:
+        """Where its voxels lie now: what a reader left in the layer's metadata, moved as the layer was moved since."""
+        place = self.place()
+        found = layer_geometry(self.shape, place)
+        names = [self.layer.axis_labels[axis] for axis in range(self.layer.ndim) if axis != self.channel_axis]
+        if kept_geometry(place.metadata) is not None or any(made_up(name) for name in names):
+            return found
+        return replace(found, axis_names=tuple(names))
+
+    def place(self) -> LayerPlace:
+        """What the layer says about the place of the volume."""
+        place = LayerPlace.of({**self.placement(), "metadata": self.layer.metadata}, self.layer.ndim)
+        return place if self.channel_axis is None else place.without([self.channel_axis])
+
+    def left(self) -> dict[str, Any]:
+        """What to leave in the metadata of a layer at its place; see :func:`~napari_scribseg.io.placing.left_by`."""
+        return left_by(self.geometry(), self.place())
+
+    def placement(self, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
+        """Keyword arguments that put a layer of ``shape`` (of :attr:`layer_shape`) where the image lies."""
+        layer = self.layer
+        own: dict[str, Any] = {"rotate": layer.rotate, "shear": layer.shear}
+        placed = cover(self.full_shape, shape or self.layer_shape, scale=layer.scale, translate=layer.translate, **own)
+        return {**own, **placed, "affine": layer.affine, "units": layer.units, "axis_labels": layer.axis_labels}
+
+    def placement_of(self, slice_index: SliceIndex) -> dict[str, Any]:
+        """Keyword arguments that put a layer of one slice where that slice lies, and nowhere else.
+
+        The layer has one voxel along every axis that is not displayed; along a channel axis it is met everywhere.
+        """
+        placed = self.placement()
+        axes = [axis for axis in range(self.layer.ndim) if axis != self.channel_axis]
+        offset = np.zeros(self.layer.ndim)
+        offset[[axes[axis] for axis in slice_index.others]] = slice_index.position
+        own = {part: placed[part] for part in ("scale", "rotate", "shear")}
+        moved = Affine(**own, ndim=self.layer.ndim).linear_matrix @ offset
+        return {**placed, "translate": placed["translate"] + moved}
+
+    def volume(self) -> Volume:
+        """The voxels for the session; nothing is read or copied here.
+
+        Raises
+        ------
+        InputError
+            If the values are not real numbers, or several layers do not have the same shape.
+        """
+        array = _array(self.layer, self.level)
+        channels = bool(self.layer.rgb)
+        if self.others:
+            parts = [array, *(_array(other, self.level) for other in self.others)]
+            shapes = {tuple(part.shape) for part in parts}
+            if len(shapes) > 1:
+                raise InputError(f"the layers have the shapes {sorted(shapes)}; channels of one image have the same")
+            array, channels = _stack([_lazy(part) for part in parts], axis=-1), True
+        elif self.channel_axis is not None:
+            array, channels = _lazy(array) if not isinstance(array, np.ndarray) else array, True
+            array = np.moveaxis(cast(Any, array), self.channel_axis, -1)
+        return Volume.from_array(array, self.geometry(), channels=channels, source=self.layer.source.path)
+
+
+def channel_choices(layer: Image, images: list[Image]) -> list[tuple[str, Source]]:
+    """The ways to read a layer: as it is, with one of its axes as channels, or together with others of its shape.
+
+    The first is the likeliest: an axis whose name says that it is channels, else the layer as it is.
+    """
+    choices = [("RGB" if layer.rgb else "one channel", Source(layer))]
+    if layer.rgb:
+        return choices
+    shape = choices[0][1].full_shape
+    for axis, n in enumerate(shape):
+        if len(shape) > 2 and 2 <= n <= 16:
+            label = layer.axis_labels[axis]
+            choice = f"axis {axis if made_up(label) else label} ({n} channels)", Source(layer, channel_axis=axis)
+            choices.insert(0 if label.lower() in _CHANNELS else len(choices), choice)
+    alike = tuple(
+        other
+        for other in images
+        if other is not layer and not other.rgb and other.ndim == layer.ndim and Source(other).full_shape == shape
+    )
+    if alike:
+        choices.append((f"all {1 + len(alike)} images of this shape", Source(layer, alike)))
+    return choices
+
+
+def _array(layer: Image, level: int) -> Any:
+    return layer.data[level] if layer.multiscale else layer.data
+
+
+def _lazy(array: Any) -> Any:
+    """A dask array that reads only what is sliced out of it."""
+    if isinstance(array, da.Array):
+        return array
+    return _from_array(array, chunks=getattr(array, "chunks", None) or "auto", name=False)

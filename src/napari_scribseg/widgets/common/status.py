@@ -1,0 +1,102 @@
+"""The lines at the foot of the widget: what happens, what the engine chose, how far it is."""
+
+from __future__ import annotations
+
+from psygnal import Signal
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_scribseg.widgets.segmentation.keys import KEYS, shown
+from napari_scribseg.widgets.segmentation.present import Line
+
+__all__ = ["StatusPanel"]
+
+_PATIENCE_MS = 500  # jobs shorter than this show no progress bar
+_STEP_MS = 150  # the bar moves no more often: each of its steps paints the whole window anew
+
+
+class StatusPanel(QWidget):
+    """A status line, the engine's notes, and a progress bar with a cancel button for long jobs."""
+
+    cancelled = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.line = _wrapped_label()
+        self.notes = _wrapped_label()
+        self.notes.setStyleSheet("font-style: italic;")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setRange(0, 1000)
+        self._fraction = 0.0
+        cancel = QPushButton("Cancel")
+        cancel.setToolTip(f"Stop the running job ({shown(KEYS['cancel'])}); the former result stays")
+        cancel.clicked.connect(lambda: self.cancelled.emit())
+        self._progress = QWidget()
+        row = QHBoxLayout(self._progress)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.bar, 1)
+        row.addWidget(cancel)
+        self._progress.hide()
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(_PATIENCE_MS)
+        self._patience.timeout.connect(self._on_patience)
+        self._steps = QTimer(self)
+        self._steps.setInterval(_STEP_MS)
+        self._steps.timeout.connect(self._move)
+        self._held: Line | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 0, 6, 4)
+        for widget in (self.line, self._progress, self.notes):
+            layout.addWidget(widget)
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show one sentence; an error is marked by a sign and not by colour alone."""
+        self.show_line(Line(text, error))
+
+    def show_line(self, line: Line) -> None:
+        """Show a sentence; one of a job that has just begun is shown together with the progress bar."""
+        self._held = line
+        if not line.patient or not self._progress.isHidden():
+            self._show_held()
+
+    def _show_held(self) -> None:
+        if self._held is not None:
+            self.line.setText(f"⚠ {self._held.text}" if self._held.error else self._held.text)
+            self.line.setStyleSheet("font-weight: bold;" if self._held.error else "")
+
+    def show_notes(self, notes: tuple[str, ...]) -> None:
+        """Show what the engine chose by itself."""
+        self.notes.setText("\n".join(notes))
+        self.notes.setVisible(bool(notes))
+
+    def show_busy(self, busy: bool) -> None:
+        """Start waiting for a job that may be long, or end it."""
+        if not busy:
+            self._patience.stop()
+            self._steps.stop()
+            self._progress.hide()
+        elif not self._patience.isActive() and self._progress.isHidden():
+            self._fraction = 0.0
+            self._patience.start()
+
+    def show_progress(self, fraction: float) -> None:
+        """Note how far the job is, from 0 to 1; the bar follows a little later."""
+        self._fraction = fraction
+
+    def _on_patience(self) -> None:
+        self._move()
+        self._progress.show()
+        self._show_held()
+        self._steps.start()
+
+    def _move(self) -> None:
+        self.bar.setValue(round(1000 * self._fraction))
+
+
+def _wrapped_label() -> QLabel:
+    label = QLabel("")
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label

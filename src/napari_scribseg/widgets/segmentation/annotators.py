@@ -1,0 +1,132 @@
+"""The annotators of a window: one for each image begun, one of them in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from napari_scribseg.core import InputError
+from napari_scribseg.widgets.common.dispatch import Dispatcher
+from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.segmentation.annotator import Annotator
+from napari_scribseg.widgets.segmentation.view import Gate, State, View
+from napari_scribseg.widgets.segmentation.watcher import Watcher
+
+__all__ = ["Desk"]
+
+Keys = dict[str, Callable[[], object]]
+
+
+class Desk:
+    """Begins, turns to and ends annotators; only the one in front speaks to the view.
+
+    Parameters
+    ----------
+    view : View
+        Of the window.
+    dispatcher : Dispatcher
+        For waiting.
+    keys : callable
+        ``keys(annotator)`` gives what its keys do.
+    turned : callable
+        ``turned(annotator)`` is told which one is in front now.
+
+    Attributes
+    ----------
+    front : Annotator or None
+        The one that the panels show.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        dispatcher: Dispatcher,
+        keys: Callable[[Annotator], Keys],
+        turned: Callable[[Annotator], object],
+    ) -> None:
+        self.front: Annotator | None = None
+        self._view = view
+        self._dispatcher = dispatcher
+        self._keys = keys
+        self._turned = turned
+        self._all: dict[Annotator, tuple[Watcher, Gate]] = {}
+
+    def of(self, image: Any) -> Annotator | None:
+        """The annotator of an image layer, if it was begun."""
+        return next((a for a in self._all if a.layers.source.layer is image), None)
+
+    def begin(self, source: Source, make: Callable[[View], Annotator]) -> Annotator | None:
+        """Begin an annotator and put it in front; the former one of the image ends. None, and a word, if it cannot."""
+        gate = Gate(self._view)
+        gate.open = True
+        try:
+            annotator = make(cast(View, gate))
+        except InputError as error:
+            self._view.say(sentence(error), error=True)
+            return None
+        former = self.of(source.layer)
+        if former is not None:
+            self.end(former)
+            annotator.layers.show_result(annotator.session.labels, annotator.session.classes)  # may be the former's own
+        watcher = Watcher(
+            annotator,
+            self._dispatcher.later,
+            self._dispatcher.wait,
+            lambda role: self._on_lost(annotator, role),
+            lambda: self.turn_to(annotator),
+        )
+        self._all[annotator] = watcher, gate
+        annotator.layers.bind_keys(self._keys(annotator))
+        self.turn_to(annotator)
+        return annotator
+
+    def bring_back(self, annotator: Annotator) -> None:
+        """Make layers that were deleted anew, with what was in them, and take up the brush."""
+        watcher, _ = self._all[annotator]
+        if annotator.bring_back():
+            watcher.watch_strokes()
+        annotator.layers.bind_keys(self._keys(annotator))
+        self.turn_to(annotator)
+        annotator.tell_state()
+
+    def turn_to(self, annotator: Annotator | None) -> None:
+        """Put an annotator in front (or none)."""
+        for other, (_, gate) in self._all.items():
+            gate.open = other is annotator
+        if annotator is None:
+            self.front = None
+            self._view.show_state(State())
+            self._view.show_busy(False)
+            self._view.show_curve(None)
+        elif annotator is not self.front:
+            self.front = annotator
+            self._turned(annotator)
+            annotator.show_all()
+
+    def end(self, annotator: Annotator) -> None:
+        """Close an annotator; what was painted stays in the viewer and in the autosave."""
+        watcher, gate = self._all.pop(annotator)
+        gate.open = False
+        watcher.close()
+        annotator.layers.unbind_keys(self._keys(annotator))
+        annotator.close()
+        if self.front is annotator:
+            self.turn_to(None)
+
+    def end_all(self) -> None:
+        """Close all annotators without a word to the view, which may be gone."""
+        self.front = None
+        for annotator in list(self._all):
+            self.end(annotator)
+
+    def _on_lost(self, annotator: Annotator, role: str) -> None:
+        """A layer was deleted, or the image replaced."""
+        if annotator not in self._all:
+            return
+        if role in ("image", "image data"):
+            self.end(annotator)
+            what = "deleted" if role == "image" else "replaced"
+            self._view.say(f"The image was {what}; what was painted is kept, and Start begins anew", error=True)
+        else:
+            annotator.tell_state()

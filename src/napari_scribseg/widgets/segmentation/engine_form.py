@@ -1,0 +1,151 @@
+"""A form for the parameters of an engine, built from its fields with magicgui."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEdit, SpinBox, Widget
+from psygnal import Signal
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+
+from napari_scribseg.widgets.segmentation.parameters import Parameter, parameters_of
+
+__all__ = ["EngineForm"]
+
+_LARGEST_INT = 2**31 - 1  # of a spin box
+_LARGEST = 1e15
+_MOST_DECIMALS = 15
+_WIDTH = 90  # pixels
+
+
+class EngineForm(QWidget):
+    """Widgets for the fields of one engine class; ``changed`` carries the values that differ from the defaults."""
+
+    changed = Signal(dict)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._rows: dict[str, _Row] = {}
+        self._inner: QWidget | None = None
+
+    def show_engine(self, engine: type[Any], values: dict[str, Any] | None = None) -> None:
+        """Build the rows anew for an engine class; ``values`` are shown in place of its defaults."""
+        self._clear()
+        self._rows = {p.name: _Row(p, (values or {}).get(p.name, p.default)) for p in parameters_of(engine)}
+        self._inner = QWidget()
+        rows = QFormLayout(self._inner)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setVerticalSpacing(3)
+        rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for name, row in self._rows.items():
+            rows.addRow(name.replace("_", " "), row.widget.native)
+            rows.labelForField(row.widget.native).setToolTip(row.parameter.doc)
+            row.connect(self._emit)
+        self._layout.addWidget(self._inner)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the user changed: name and value of each field that is not at its default."""
+        return {name: row.value for name, row in self._rows.items() if row.value != row.parameter.default}
+
+    def reset(self) -> None:
+        """Put every field back to its default, and tell once."""
+        for row in self._rows.values():
+            row.value = row.parameter.default
+        self._emit()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __getitem__(self, name: str) -> _Row:
+        return self._rows[name]
+
+    def _emit(self) -> None:
+        self.changed.emit(self.values)
+
+    def _clear(self) -> None:
+        if self._inner is not None:
+            self._layout.removeWidget(self._inner)
+            self._inner.setParent(None)
+            self._inner.deleteLater()
+            self._inner = None
+
+
+class _Row:
+    """One field: its widget, with an ``auto`` box before it where None is allowed."""
+
+    def __init__(self, parameter: Parameter, value: Any) -> None:
+        self.parameter = parameter
+        self.field: Any = _make_field(parameter)
+        self.auto: CheckBox | None = None
+        self.widget: Widget = self.field
+        if parameter.optional:
+            self.auto = CheckBox(text="auto", tooltip="the engine chooses, and tells below what it chose")
+            inner: Container[Any] = Container(widgets=[self.auto, self.field], layout="horizontal", labels=False)
+            inner.margins = (0, 0, 0, 0)
+            self.widget = inner
+            self.auto.changed.connect(self._enable)
+        if not isinstance(self.field, CheckBox):  # the dock has no room for the longest number of a range
+            self.field.native.setMinimumWidth(_WIDTH)
+        self.widget.tooltip = self.field.tooltip = parameter.doc
+        self.value = value
+
+    @property
+    def value(self) -> Any:
+        """The value of the field; None for ``auto``."""
+        return None if self.auto is not None and self.auto.value else self.field.value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        with self.field.changed.blocked():
+            if self.auto is not None:
+                with self.auto.changed.blocked():
+                    self.auto.value = value is None
+                self._enable()
+            if value is not None:
+                if self.parameter.kind == "float":  # a field rounds to its decimals
+                    self.field.native.setDecimals(max(self.field.native.decimals(), _decimals(value)))
+                self.field.value = value
+
+    def connect(self, told: Any) -> None:
+        """Call a function without arguments whenever the user changes the value."""
+        if self.parameter.kind == "text":  # a path counts when it is whole
+            self.field.native.editingFinished.connect(told)
+        else:
+            self.field.changed.connect(lambda _value: told())
+        if self.auto is not None:
+            self.auto.changed.connect(lambda _value: told())
+
+    def _enable(self) -> None:
+        self.field.enabled = self.auto is None or not self.auto.value
+
+
+def _make_field(parameter: Parameter) -> Any:
+    """The magicgui widget for a kind of parameter."""
+    if parameter.kind == "choice":
+        return ComboBox(choices=parameter.choices)
+    if parameter.kind == "bool":
+        return CheckBox(text="")
+    if parameter.kind == "text":
+        return LineEdit()
+    largest = _LARGEST_INT if parameter.kind == "int" else _LARGEST
+    low, high = max(parameter.low, -largest), min(parameter.high, largest)
+    if parameter.kind == "int":
+        field: Any = SpinBox(min=math.ceil(low), max=math.floor(high), step=max(round(parameter.step), 1))
+    else:
+        field = FloatSpinBox(min=low, max=high, step=parameter.step)
+        field.native.setDecimals(max(2, 1 - math.floor(math.log10(parameter.step))))
+    field.native.setKeyboardTracking(False)  # a value counts when it is whole, not digit by digit
+    field.value = min(max(0, field.min), field.max)
+    return field
+
+
+def _decimals(value: float) -> int:
+    """How many digits behind the point a number is written with."""
+    exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
+    return min(max(-exponent, 0), _MOST_DECIMALS) if isinstance(exponent, int) else 0

@@ -1,0 +1,174 @@
+"""What to annotate: the image, its channels, and the layers to paint on and to write to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Points, Shapes
+from psygnal import Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_scribseg.widgets.common.sources import Source, channel_choices
+from napari_scribseg.widgets.segmentation.layers import image_layers, label_layers
+
+__all__ = ["ImagePanel", "fill_combo"]
+
+_NEW, _NONE = "new layer", "none"
+
+
+def fill_combo(combo: QComboBox, choices: list[tuple[str, Any]]) -> None:
+    """Show other choices, keeping the chosen data where they are still among them; tells nobody."""
+    combo.blockSignals(True)
+    chosen = combo.currentData()
+    combo.clear()
+    for text, data in choices:
+        combo.addItem(text, data)
+    index = next((i for i, (_, data) in enumerate(choices) if data is chosen or data == chosen), 0)
+    combo.setCurrentIndex(index if choices else -1)
+    combo.blockSignals(False)
+
+
+class ImagePanel(QWidget):
+    """Choosers of layers, kept in step with the viewer's list, and the button that begins."""
+
+    image_chosen = Signal(object)
+    clicks_chosen = Signal(object)
+    started = Signal()
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._image, self._channels = _combo(), _combo()
+        self._strokes, self._result, self._clicks = _combo(), _combo(), _combo()
+        self._strokes.setToolTip("Where to paint: a new layer, or a labels layer of the image's shape")
+        self._result.setToolTip("Where the result goes: a new layer, or labels that are there and to be corrected")
+        self._clicks.setToolTip(
+            "A points layer whose points are painted as dots, or a shapes layer whose shapes are painted as outlines: "
+            "in the class that their column 'class' names, else in the one chosen in the table"
+        )
+        self._channels.setToolTip("What counts as channels: one axis of the image, or several images of the same shape")
+        self.start = QPushButton("Start painting")
+        self.start.setToolTip("Make the layers that are missing, on the image's grid, and take up the brush")
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setVerticalSpacing(3)
+        for text, combo in (
+            ("Image", self._image),
+            ("Channels", self._channels),
+            ("Strokes", self._strokes),
+            ("Result", self._result),
+            ("Clicks", self._clicks),
+        ):
+            form.addRow(text, combo)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self.start)
+        self._image.currentIndexChanged.connect(self._on_image)
+        self._clicks.currentIndexChanged.connect(lambda _index: self.clicks_chosen.emit(self.clicks))
+        self.start.clicked.connect(lambda: self.started.emit())
+        for event in self._list_events():
+            event.connect(self.refresh)
+        self.refresh()
+
+    def _list_events(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.renamed, events.reordered
+
+    @property
+    def image(self) -> Image | None:
+        """The image chosen."""
+        chosen = self._image.currentData()
+        return chosen if isinstance(chosen, Image) else None
+
+    @property
+    def source(self) -> Source | None:
+        """The image with its channels as chosen."""
+        chosen = self._channels.currentData()
+        return chosen if isinstance(chosen, Source) else None
+
+    @property
+    def strokes(self) -> Labels | None:
+        """The layer to paint on; None for a new one."""
+        chosen = self._strokes.currentData()
+        return chosen if isinstance(chosen, Labels) else None
+
+    @property
+    def result(self) -> Labels | None:
+        """The layer to write to; None for a new one."""
+        chosen = self._result.currentData()
+        return chosen if isinstance(chosen, Labels) else None
+
+    @property
+    def clicks(self) -> Points | Shapes | None:
+        """The layer whose points are clicks, or whose shapes are outlines; None for none."""
+        chosen = self._clicks.currentData()
+        return chosen if isinstance(chosen, (Points, Shapes)) else None
+
+    def choose(self, image: Image, strokes: Labels | None = None, result: Labels | None = None) -> None:
+        """Show these layers as chosen, without telling."""
+        for combo, layer in ((self._image, image), (self._strokes, strokes), (self._result, result)):
+            combo.blockSignals(True)
+            combo.setCurrentIndex(max(_index(combo, layer), 0))
+            combo.blockSignals(False)
+        self._fill_channels()
+
+    def refresh(self, _event: Any = None) -> None:
+        """Take over what changed in the viewer's list of layers."""
+        images, former = image_layers(self._viewer), self.image
+        fill_combo(self._image, [(layer.name, layer) for layer in images])
+        for combo in (self._strokes, self._result):
+            fill_combo(combo, [(_NEW, None), *((layer.name, layer) for layer in label_layers(self._viewer))])
+        clicks = self.clicks
+        fill_combo(
+            self._clicks,
+            [(_NONE, None), *((one.name, one) for one in self._viewer.layers if isinstance(one, (Points, Shapes)))],
+        )
+        if self.clicks is not clicks:
+            self.clicks_chosen.emit(self.clicks)
+        self.start.setEnabled(bool(images))
+        if self.image is not former:
+            self._on_image()
+            return
+        self._fill_channels()
+        if self.strokes is None and self.result is None:
+            self._find_layers()
+
+    def close_events(self) -> None:
+        """Listen to the viewer no more."""
+        for event in self._list_events():
+            event.disconnect(self.refresh)
+
+    def _on_image(self, _index: int = 0) -> None:
+        self._fill_channels()
+        self._find_layers()
+        self.image_chosen.emit(self.image)
+
+    def _find_layers(self) -> None:
+        """Choose the layers that belong to the image by their name and shape, such as those of sample data."""
+        for combo, role in ((self._strokes, "strokes"), (self._result, "labels")):
+            found = None
+            if self.source is not None:
+                name, shape = f"{self.source.layer.name} {role}", self.source.layer_shape
+                layers = label_layers(self._viewer)
+                found = next((one for one in layers if one.name == name and one.data.shape == shape), None)
+            combo.setCurrentIndex(max(_index(combo, found), 0))
+
+    def _fill_channels(self) -> None:
+        image = self.image
+        choices = [] if image is None or image.ndim < 2 else channel_choices(image, image_layers(self._viewer))
+        fill_combo(self._channels, list(choices))
+        self._channels.setEnabled(len(choices) > 1)
+
+
+def _combo() -> QComboBox:
+    """A combo box that does not widen the dock to its longest name."""
+    combo = QComboBox()
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(12)
+    return combo
+
+
+def _index(combo: QComboBox, data: Any) -> int:
+    return next((i for i in range(combo.count()) if combo.itemData(i) is data), -1)

@@ -1,0 +1,422 @@
+"""The only file that touches viewer layers: strokes, result and overlay of one image."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+from napari.utils.colormaps import Colormap
+from numpy.typing import NDArray
+
+from napari_scribseg.annotate.volume import SliceIndex
+from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.io.placing import knows_place, same_world
+from napari_scribseg.io.placing import layer_geometry as placed_geometry
+from napari_scribseg.widgets.common.colors import class_colormap, class_features
+from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
+from napari_scribseg.widgets.common.sources import Source
+
+__all__ = ["LayerSet", "image_layers", "image_of", "label_layers", "layer_geometry"]
+
+_TOOLS = ("paint", "fill", "polygon")  # that put the chosen class into the strokes
+_IMAGE_KEYS = {"C", "O", "X", "Y", "Z"}  # napari's own on an image layer
+
+
+def image_layers(viewer: ViewerModel) -> list[Image]:
+    """The images that can be annotated, in the order of the list; our own overlays are none."""
+    return [layer for layer in viewer.layers if isinstance(layer, Image) and not _is_overlay(layer)]
+
+
+def label_layers(viewer: ViewerModel) -> list[Labels]:
+    """The labels layers, in the order of the list."""
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)]
+
+
+def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
+    """The geometry to save a labels layer with: its own, or what it says in the world of an image of its shape.
+
+    napari's own button for a new labels layer copies all but the metadata; the image still has them.
+    """
+    own, image = Source(layer), image_of(viewer, layer)
+    if image is None:
+        return own.geometry()
+    return placed_geometry(own.shape, replace(own.place(), metadata=image.metadata))
+
+
+def image_of(viewer: ViewerModel, layer: Labels) -> Image | None:
+    """The image that knows the place of a labels layer that does not know it itself; None where there is none.
+
+    It has the shape of the layer; one that lies where the layer lies comes first.
+    """
+    own = Source(layer)
+    if knows_place(own.shape, own.place()):
+        return None
+    sources = [source for source in map(Source, image_layers(viewer)) if source.shape == own.shape]
+    known = [source for source in sources if knows_place(source.shape, source.place())]
+    world = own.place().world
+    known.sort(key=lambda source: not same_world(source.place().world, world, own.shape))
+    return known[0].layer if known else None
+
+
+class LayerSet:
+    """The layers that belong to one annotated image.
+
+    Attributes
+    ----------
+    source : Source
+        The image.
+    strokes, result : Labels or None
+        What the user paints, and the answer; None while they are not in the viewer.
+    overlay : Image or None
+        Probability or uncertainty of the slice in sight.
+    """
+
+    def __init__(self, viewer: ViewerModel, source: Source) -> None:
+        self.viewer = viewer
+        self.source = source
+        self.strokes: Labels | None = None
+        self.result: Labels | None = None
+        self.overlay: Image | None = None
+        self._pictures: dict[str, Image] = {}
+        self._writing = False
+
+    # what is in sight -------------------------------------------------------------------------------------------------
+
+    def slice_index(self) -> SliceIndex | None:
+        """The slice in sight; None in 3D, outside the image, or where the channel axis is displayed."""
+        if self.viewer.dims.ndisplay != 2:
+            return None
+        layer = self.strokes if self.strokes is not None else self.source.layer
+        if len(self.viewer.dims.order) < layer.ndim:
+            return None
+        point = layer.world_to_data(self.viewer.dims.point[-layer.ndim :])
+        shown = displayed_axes(self.viewer.dims.order, layer.ndim)
+        return slice_at(self.source.layer_shape, shown, point, self.source.channel_axis)
+
+    def slices_beside(self, slice_index: SliceIndex) -> Iterator[SliceIndex]:
+        """The other slices that a stroke on this one changes where napari's *n edit dimensions* is above two."""
+        if self.strokes is None or self.strokes.n_edit_dimensions <= 2:
+            return
+        space = [axis for axis in range(self.strokes.ndim) if axis != self.source.channel_axis]
+        order = displayed_axes(self.viewer.dims.order, self.strokes.ndim, self.strokes.n_edit_dimensions)
+        edited = {space.index(axis) for axis in order if axis in space}
+        ranges = [
+            range(self.source.shape[axis]) if axis in edited else (at,)
+            for axis, at in zip(slice_index.others, slice_index.position, strict=True)
+        ]
+        for position in itertools.product(*ranges):
+            if position != slice_index.position:
+                yield SliceIndex(slice_index.displayed, position)
+
+    def why_no_slice(self) -> str:
+        """One sentence on what to do where :meth:`slice` is None."""
+        if self.viewer.dims.ndisplay != 2:
+            return "The window shows 3D: go back to slices with the 2D/3D button (Ctrl+Y), then paint"
+        return "No slice of the image is in sight: move the sliders into it, with two axes of space displayed"
+
+    # strokes ----------------------------------------------------------------------------------------------------------
+
+    def make_strokes(self, classes: ClassTable, data: NDArray[Any] | None = None) -> Labels:
+        """Add an empty strokes layer on the grid of the image (or one that shows ``data``), ready to paint on."""
+        dtype = np.min_scalar_type(max(classes.ids, default=0))
+        if data is None or data.shape != self.source.layer_shape:
+            data = np.zeros(self.source.layer_shape, dtype=dtype)
+        layer = self._labels(data, f"{self.source.layer.name} strokes", classes, 1.0)
+        layer.brush_size = max(1, round(min(self.source.shape[-2:]) / 100))
+        self.strokes = layer
+        self.take_up_brush()
+        return layer
+
+    def take_up_brush(self) -> None:
+        """Select the strokes layer for painting; the next press of the mouse paints."""
+        if self.strokes is not None and self.viewer.dims.ndisplay == 2:
+            self.viewer.layers.selection.active = self.strokes
+            self.strokes.mode = "paint"
+
+    def take_up_tool(self) -> None:
+        """As :meth:`take_up_brush`, but a tool that puts the class into the strokes in another way is kept."""
+        if (
+            self.strokes is None
+            or self.viewer.layers.selection.active is not self.strokes
+            or self.strokes.mode not in _TOOLS
+        ):
+            self.take_up_brush()
+
+    def use_strokes(self, layer: Labels) -> None:
+        """Take a labels layer that is there, such as one made with napari's own button, as the strokes.
+
+        Raises
+        ------
+        InputError
+            If it has another shape than the image, or is a pyramid.
+        """
+        self._require(layer)
+        self.strokes = layer
+
+    def painted(self, slice_index: SliceIndex) -> NDArray[Any]:
+        """A copy of one slice of the strokes, shape (H, W).
+
+        Raises
+        ------
+        InputError
+            If the layer no longer has the image's shape.
+        """
+        if self.strokes is None:
+            return np.zeros([self.source.shape[axis] for axis in slice_index.displayed], dtype=np.uint8)
+        self._require(self.strokes)
+        return np.array(self.strokes.data[self._slicer(slice_index)])
+
+    def write_strokes(self, slice_index: SliceIndex, painted: NDArray[Any]) -> None:
+        """Show other strokes on a slice: for undo, redo, clear and resume only; the layer is the user's."""
+        if self.strokes is None:
+            return
+        self.grow_strokes(int(painted.max(initial=0)))
+        with self:
+            self.strokes.data[self._slicer(slice_index)] = painted
+            self.strokes.refresh(extent=False)
+
+    def fill_strokes(self, strokes: Iterable[tuple[SliceIndex, NDArray[Any]]]) -> None:
+        """Show the strokes of many slices at once: of a session that is taken up again."""
+        for slice_index, painted in strokes:
+            self.grow_strokes(int(painted.max(initial=0)))
+            if self.strokes is not None:
+                self.strokes.data[self._slicer(slice_index)] = painted
+        if self.strokes is not None:
+            with self:
+                self.strokes.refresh(extent=False)
+
+    def grow_strokes(self, identity: int) -> None:
+        """Give the strokes layer a wider integer type where an id would not fit; only painted slices take memory."""
+        if self.strokes is None or identity <= np.iinfo(self.strokes.data.dtype).max:
+            return
+        old = self.strokes.data
+        new = np.zeros(old.shape, dtype=np.uint16)
+        for index in np.ndindex(*old.shape[:-2]):
+            values = np.asarray(old[index])
+            if values.any():
+                new[index] = values
+        with self:
+            self.strokes.data = new
+
+    def paint_with(self, identity: int) -> None:
+        """Put a class into the paint brush."""
+        if self.strokes is not None and self.strokes.selected_label != identity:
+            self.grow_strokes(identity)
+            self.strokes.selected_label = identity
+
+    # result -----------------------------------------------------------------------------------------------------------
+
+    def show_result(self, labels: NDArray[Any], classes: ClassTable) -> Labels:
+        """Show the label volume itself, not a copy: what is written there later needs :meth:`refresh_result` only."""
+        data = labels if self.source.channel_axis is None else np.expand_dims(labels, self.source.channel_axis)
+        if self.result is None:
+            below = self.viewer.layers.index(self.strokes) if self.strokes in self.viewer.layers else None
+            self.result = self._labels(data, f"{self.source.layer.name} labels", classes, 0.45)
+            if below is not None:
+                self.viewer.layers.move(len(self.viewer.layers) - 1, below)
+                self.viewer.layers.selection.active = self.strokes
+        elif not np.shares_memory(self.result.data, data):
+            self.result.data = data
+        self.result.editable = False  # it shows the session's own array: a brush there would leave no trace to undo
+        return self.result
+
+    def use_result(self, layer: Labels) -> NDArray[Any]:
+        """Take a labels layer that is there as the result; its ids, shape as the volume's.
+
+        Raises
+        ------
+        InputError
+            If it has another shape than the image, or is a pyramid.
+        """
+        self._require(layer)
+        self.result = layer
+        values = np.asarray(layer.data)
+        return values if self.source.channel_axis is None else values.squeeze(self.source.channel_axis)
+
+    def refresh_result(self, thumbnail: bool = True) -> None:
+        """Draw the result anew after the label volume changed."""
+        if self.result is not None:
+            self.result.refresh(extent=False, highlight=False, thumbnail=thumbnail)
+
+    # overlay ----------------------------------------------------------------------------------------------------------
+
+    def show_overlay(
+        self, slice_index: SliceIndex, values: NDArray[np.float32], name: str, opacity: float, color: tuple[float, ...]
+    ) -> None:
+        """Show numbers from 0 (transparent) to 1 (an RGB colour) over one slice, shape (H, W)."""
+        shape = self._slice_shape(slice_index)
+        data = values.reshape(shape)
+        title = f"{self.source.layer.name} {name}"
+        colormap = Colormap([(*color[:3], 0.0), (*color[:3], 1.0)], name=name)
+        if self.overlay is not None and self.overlay.data.shape == shape:
+            self.overlay.data = data
+            self.overlay.name, self.overlay.opacity, self.overlay.colormap = title, opacity, colormap
+            return
+        self.hide_overlay()
+        self.overlay = Image(
+            data,
+            name=title,
+            colormap=colormap,
+            contrast_limits=(0, 1),
+            opacity=opacity,
+            blending="translucent",
+            metadata={"scribseg": {"overlay": True}},
+            **self.source.placement(shape),
+        )
+        self._add_below_strokes(self.overlay)
+
+    def hide_overlay(self) -> None:
+        """Take the overlay away."""
+        overlay, self.overlay = self.overlay, None
+        if overlay in self.viewer.layers:
+            self.viewer.layers.remove(overlay)
+
+    # pictures ---------------------------------------------------------------------------------------------------------
+
+    def show_picture(self, slice_index: SliceIndex, colors: NDArray[np.float32], name: str) -> bool:
+        """Show colours of shape (H, W, 3), from 0 to 1, on one slice, right above the image; False where that is gone.
+
+        There is one layer of each name: a newer picture takes the place of the former one.
+        """
+        layers, image = self.viewer.layers, self.source.layer
+        if image not in layers:
+            return False
+        selected = layers.selection.active
+        former = self._pictures.pop(name, None)
+        if former in layers:
+            layers.remove(former)
+        shape = self._slice_shape(slice_index)
+        self._pictures[name] = picture = Image(
+            colors.reshape(*shape, 3),
+            rgb=True,
+            name=f"{name} of {image.name}",
+            metadata={"scribseg": {"overlay": True}},
+            **self.source.placement_of(slice_index),
+        )
+        layers.insert(layers.index(image) + 1, picture)
+        layers.selection.active = selected if selected in layers else self.strokes
+        return True
+
+    # all --------------------------------------------------------------------------------------------------------------
+
+    def show_classes(self, classes: ClassTable) -> None:
+        """Names and colours of a class table on both labels layers."""
+        self.grow_strokes(max(classes.ids, default=0))
+        for layer in (self.strokes, self.result):
+            if layer is not None:
+                layer.colormap = class_colormap(classes)
+                layer.features = class_features(classes)
+
+    def release(self) -> None:
+        """Leave the layers to the user."""
+        self.hide_overlay()
+        if self.result is not None:
+            self.result.editable = True
+
+    def forget(self, layer: Layer) -> str | None:
+        """Let go of a layer that left the viewer; tells whether it was the image, strokes, result or overlay."""
+        if layer is self.source.layer or layer in self.source.others:
+            return "image"
+        for role in ("strokes", "result", "overlay"):
+            if layer is getattr(self, role):
+                setattr(self, role, None)
+                return role
+        self._pictures = {name: picture for name, picture in self._pictures.items() if picture is not layer}
+        return None
+
+    @property
+    def writing(self) -> bool:
+        """Whether the strokes layer changes by our own hand just now."""
+        return self._writing
+
+    def __enter__(self) -> LayerSet:
+        self._writing = True
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._writing = False
+
+    def bind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
+        """Bind keys on the layers, over napari's own undo, which knows nothing of results; the image keeps its keys."""
+        for layer in self._keyed():
+            for key, function in keys.items():
+                if layer is not self.source.layer or key not in _IMAGE_KEYS:
+                    layer.bind_key(key, lambda _layer, call=function: call(), overwrite=True)
+
+    def unbind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
+        """Give the keys back."""
+        for layer in self._keyed():
+            for key in keys:
+                layer.bind_key(key, None)
+
+    def trouble(self) -> str:
+        """What is wrong with the layers, in a sentence; empty if nothing."""
+        if self.strokes is None:
+            return "The strokes layer was deleted; Start painting brings it back with what was painted"
+        if self.result is None:
+            return "The result layer was deleted; the next result, or Start painting, brings it back"
+        return self.misfit()
+
+    def misfit(self) -> str:
+        """Why the strokes layer cannot be read, in a sentence; empty if it can."""
+        try:
+            if self.strokes is not None:
+                self._require(self.strokes)
+        except InputError as error:
+            return sentence(error)
+        return ""
+
+    def _keyed(self) -> list[Layer]:
+        return [layer for layer in (self.source.layer, self.strokes, self.result) if layer is not None]
+
+    def _slicer(self, slice_index: SliceIndex) -> tuple[int | slice, ...]:
+        slicer = list(slice_index.slicer)
+        if self.source.channel_axis is not None:
+            slicer.insert(self.source.channel_axis, 0)
+        return tuple(slicer)
+
+    def _slice_shape(self, slice_index: SliceIndex) -> tuple[int, ...]:
+        """Shape of a layer of one slice: one voxel along each axis that is not displayed."""
+        axes = [axis for axis in range(len(self.source.layer_shape)) if axis != self.source.channel_axis]
+        shown = {axes[axis] for axis in slice_index.displayed}
+        return tuple(n if axis in shown else 1 for axis, n in enumerate(self.source.layer_shape))
+
+    def _require(self, layer: Labels) -> None:
+        shape = tuple(getattr(layer.data, "shape", ()))
+        if layer.multiscale or shape != self.source.layer_shape:
+            kind = "is a pyramid" if layer.multiscale else f"has the shape {shape}"
+            raise InputError(
+                f"the labels layer {layer.name!r} {kind}; the image {self.source.layer.name!r} needs one of the shape "
+                f"{self.source.layer_shape}"
+            )
+
+    def _labels(self, data: NDArray[Any], name: str, classes: ClassTable, opacity: float) -> Labels:
+        layer = Labels(
+            data,
+            name=name,
+            opacity=opacity,
+            colormap=class_colormap(classes),
+            features=class_features(classes),
+            metadata={"scribseg": self.source.left()},
+            **self.source.placement(),
+        )
+        self.viewer.add_layer(layer)
+        return layer
+
+    def _add_below_strokes(self, layer: Image) -> None:
+        """Add a layer beneath the strokes without changing which one is selected."""
+        selected = self.viewer.layers.selection.active
+        layers = self.viewer.layers
+        layers.insert(layers.index(self.strokes) if self.strokes in layers else len(layers), layer)
+        self.viewer.layers.selection.active = selected
+
+
+def _is_overlay(layer: Layer) -> bool:
+    left = layer.metadata.get("scribseg")
+    return isinstance(left, dict) and bool(left.get("overlay"))

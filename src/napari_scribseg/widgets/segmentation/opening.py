@@ -1,0 +1,166 @@
+"""How an annotation begins: layers, session and annotator for an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from napari_scribseg.annotate.session import Session
+from napari_scribseg.core import ClassTable, Engine, InputError
+from napari_scribseg.widgets.common.colors import layer_classes
+from napari_scribseg.widgets.common.dispatch import Dispatcher
+from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.segmentation.annotator import Annotator
+from napari_scribseg.widgets.segmentation.layers import LayerSet
+from napari_scribseg.widgets.segmentation.saving import new_autosave
+from napari_scribseg.widgets.segmentation.view import View
+
+__all__ = ["DEFAULT_BACKGROUND", "Request", "open_annotation", "resume_annotation"]
+
+DEFAULT_BACKGROUND = 255
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user chose before the button was pressed.
+
+    Attributes
+    ----------
+    viewer, source : ViewerModel, Source
+        Where, and what.
+    engine, device, overlap : Engine, str, str
+        For the session.
+    strokes, result : Labels or None
+        Layers to use; None for new ones.
+    classes : ClassTable
+        To begin with; ids that the layers use are added.
+    """
+
+    viewer: ViewerModel
+    source: Source
+    engine: Engine[Any]
+    device: str = "auto"
+    overlap: str = "overwrite"
+    strokes: Labels | None = None
+    result: Labels | None = None
+    classes: ClassTable = field(default_factory=ClassTable)
+
+
+def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Annotator:
+    """Make what is missing and join it.
+
+    Raises
+    ------
+    InputError
+        If the image, or a layer chosen, cannot be used; the viewer is then as it was.
+    """
+    layers = LayerSet(request.viewer, request.source)
+    volume = request.source.volume()
+    if request.strokes is not None and request.strokes is request.result:
+        raise InputError("strokes and result are the same layer; choose two different ones, or new ones")
+    if request.strokes is not None:
+        layers.use_strokes(request.strokes)
+    labels = None if request.result is None else layers.use_result(request.result)
+    session = Session(
+        volume,
+        request.engine,
+        classes=_first_classes(request, labels),
+        device=request.device,
+        overlap=request.overlap,
+        executor=dispatcher.executor,
+        deliver=dispatcher.post,
+        labels=labels,
+        sidecar=_sidecar(request.source, view),
+    )
+    return _join(layers, session, dispatcher, view)
+
+
+def resume_annotation(request: Request, path: Path, dispatcher: Dispatcher, view: View, *, copy: bool) -> Annotator:
+    """Go on with saved strokes, on new layers; the file, or a ``copy`` of it, is kept up to date from now on.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, belongs to another image, or is being worked on elsewhere.
+    """
+    layers = LayerSet(request.viewer, request.source)
+    session = _load(request, path, _sidecar(request.source, view) if copy else path, dispatcher)
+    annotator = _join(layers, session, dispatcher, view)
+    layers.fill_strokes((slice_index, session.painted(slice_index)) for slice_index in session.painted_slices())
+    return annotator
+
+
+def _load(request: Request, path: Path, sidecar: Path | None, dispatcher: Dispatcher) -> Session:
+    """The saved session, with the engine chosen in the window where its own one is no longer to be had."""
+    volume = request.source.volume()
+
+    def load(engine: Engine[Any] | None) -> Session:
+        return Session.load(
+            path, volume, engine=engine, executor=dispatcher.executor, deliver=dispatcher.post, sidecar=sidecar
+        )
+
+    try:
+        return load(None)
+    except InputError as first:
+        try:
+            return load(request.engine)
+        except InputError:
+            raise first from None
+
+
+def _join(layers: LayerSet, session: Session, dispatcher: Dispatcher, view: View) -> Annotator:
+    """Add the layers that are missing, and the annotator that joins them with the session."""
+    if layers.strokes is None:
+        layers.make_strokes(session.classes)
+    layers.show_result(session.labels, session.classes)
+    annotator = Annotator(layers, session, view, dispatcher.aside)
+    annotator.take_brush()
+    layers.take_up_brush()
+    return annotator
+
+
+def _first_classes(request: Request, labels: NDArray[Any] | None) -> ClassTable:
+    """The classes of the layers chosen, else those of the window; the ids in use are added.
+
+    A background that is a label of its own in finished labels gives way to a free id.
+    """
+    finished = _ids(labels)
+    used = (*_ids(None if request.strokes is None else np.asarray(request.strokes.data)), *finished)
+    classes = ClassTable()
+    for layer in (request.strokes, request.result):
+        for label in () if layer is None else layer_classes(layer):
+            if label.id not in classes and not (label.background and classes.background is not None):
+                classes = classes.with_class(label)
+    classes = (classes if len(classes) else request.classes).with_ids(used)
+    if classes.background in finished:
+        classes = classes.with_class(replace(classes[classes.background], background=False, name="label"))
+    if classes.background is None:
+        free = DEFAULT_BACKGROUND if DEFAULT_BACKGROUND not in finished else classes.free_id()
+        classes = classes.with_ids([free]).as_background(free)
+    return classes if len(classes) > 1 else classes.with_ids([1])
+
+
+def _ids(array: NDArray[Any] | None) -> tuple[int, ...]:
+    """The ids in an array, slice by slice so that no copy of it is made."""
+    if array is None:
+        return ()
+    found: set[int] = set()
+    for slice_index in array.reshape(-1, *array.shape[-2:]):
+        if slice_index.any():
+            found.update(int(i) for i in np.unique(slice_index))
+    return tuple(sorted(found - {0}))
+
+
+def _sidecar(source: Source, view: View) -> Path | None:
+    """A file for the autosave; None, and a word, where none can be made."""
+    try:
+        return new_autosave(source)
+    except OSError as error:
+        view.notify(f"Strokes are not kept as you paint: {error}")
+        return None

@@ -1,0 +1,51 @@
+"""What is done in the background when the widget opens, so that the first stroke finds it done."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from napari_scribseg.core import ClassTable
+from napari_scribseg.widgets.common.colors import class_colormap, warm_up_colors
+from napari_scribseg.widgets.common.dispatch import Dispatcher
+
+__all__ = ["PREPARING", "READY", "find_device", "warm_up"]
+
+PREPARING = "Preparing the engine for this computer; the very first answer may take some seconds longer"
+READY = "The engine is ready"
+_PATIENCE_MS = 700
+
+
+def find_device(dispatcher: Dispatcher, found: Callable[[str], object]) -> None:
+    """Find out what ``auto`` means on this computer."""
+
+    def choose() -> str:
+        from napari_scribseg.numerics.device import choose_device
+
+        return choose_device("auto")
+
+    dispatcher.aside(choose, found, lambda error: found(f"unknown ({error})"))
+
+
+def warm_up(dispatcher: Dispatcher, say: Callable[[str], object]) -> None:
+    """Load the compiled kernels; where that takes long because they are compiled for the first time, say so."""
+    progress = {"done": False, "told": False}
+
+    def finished(_result: object) -> None:
+        progress["done"] = True
+        if progress["told"]:
+            say(READY)
+
+    def tell() -> None:
+        if not progress["done"]:
+            progress["told"] = True
+            say(PREPARING)
+
+    dispatcher.later(_PATIENCE_MS, tell)
+    colormap = class_colormap(ClassTable.from_ids([1], background=255))
+
+    def prepare() -> None:
+        warm_up_colors(colormap)
+        importlib.import_module("napari_scribseg.numerics").warm_up()
+
+    dispatcher.aside(prepare, finished, finished)

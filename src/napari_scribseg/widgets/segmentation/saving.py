@@ -1,0 +1,250 @@
+"""Where things are saved: names offered, dialogs, and the folder for what must survive a crash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Labels
+from qtpy.QtCore import QStandardPaths
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
+
+from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.io import write_labels
+from napari_scribseg.io.labels import LABEL_EXTENSIONS, label_outputs, lost_place
+from napari_scribseg.io.lock import is_in_use
+from napari_scribseg.io.outputs import check_outputs
+from napari_scribseg.widgets.common.colors import layer_classes
+from napari_scribseg.widgets.common.dispatch import Dispatcher
+from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.segmentation.annotator import Annotator
+from napari_scribseg.widgets.segmentation.layers import layer_geometry
+
+__all__ = [
+    "SESSION_EXTENSION",
+    "Saver",
+    "ask_copy",
+    "ask_labels_path",
+    "ask_session_path",
+    "autosave_folder",
+    "autosaves",
+    "new_autosave",
+    "prune",
+    "suggested_name",
+]
+
+SESSION_EXTENSION = ".scribseg"
+_KEPT = 4
+
+
+def autosave_folder() -> Path:
+    """The folder in the user's own data that keeps strokes; the variable ``SCRIBSEG_AUTOSAVE`` names another."""
+    named = os.environ.get("SCRIBSEG_AUTOSAVE")
+    if named:
+        return Path(named)
+    base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
+    return Path(base) / "napari-scribseg" / "autosave"
+
+
+def new_autosave(source: Source) -> Path:
+    """A file that nothing uses yet for the strokes of an image; of the older ones the newest few are kept."""
+    folder = autosave_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    prune(sorted(autosaves(source), key=_modified, reverse=True)[_KEPT:])
+    name = f"{_safe(source.layer.name)}-{_digest(source)}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    return folder / f"{name}{SESSION_EXTENSION}"
+
+
+def prune(old: list[Path]) -> None:
+    """Remove files from the folder that nobody works on, and what killed processes left there."""
+    for path in old:
+        if not is_in_use(path):
+            path.unlink(missing_ok=True)
+    for lock in autosave_folder().glob(".*.lock"):
+        is_in_use(lock.with_name(lock.name[1:].removesuffix(".lock")))  # removes one that is not held
+
+
+def autosaves(source: Source) -> list[Path]:
+    """The files kept for an image, the newest first; those of a layer with its name stand before others.
+
+    Several layers can come from one file, and a layer can be renamed.
+    """
+    digest, name = _digest(source), _safe(source.layer.name)
+    found = autosave_folder().glob(f"*-{digest}-*{SESSION_EXTENSION}")
+    return sorted(found, key=lambda path: (path.name.startswith(f"{name}-{digest}"), _modified(path)), reverse=True)
+
+
+def _modified(path: Path) -> float:
+    """When a file was written; 0 where another window has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _digest(source: Source) -> str:
+    """The same for the same image read in the same way, whatever its layer is called if its path is known."""
+    path = source.layer.source.path
+    where = f"{Path(path).absolute() if path else source.layer.name}|{source.shape}|{source.channel_axis}"
+    return hashlib.sha256(where.encode()).hexdigest()[:12]
+
+
+def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
+    """A path for the label volume beside the image: NIfTI where the geometry is known, else TIFF if that can be."""
+    known = geometry.affine is not None or geometry.unit == "millimeter"
+    extension = ".tif" if not known and ".tif" in LABEL_EXTENSIONS else ".nii.gz"
+    folder = Path(path).parent if path and Path(path).parent.is_dir() else Path.home()
+    return folder / f"{_safe(name)}_labels{extension}"
+
+
+def ask_labels_path(parent: QWidget, suggested: Path) -> Path | None:
+    """Ask where to write the label volume; None where the user thought better of it."""
+    every = " ".join(f"*{extension}" for extension in LABEL_EXTENSIONS)
+    filters = ";;".join([f"Label volumes ({every})", *(f"{e[1:]} (*{e})" for e in LABEL_EXTENSIONS)])
+    path, chosen = QFileDialog.getSaveFileName(parent, "Save labels", str(suggested), filters)
+    extension = next((e for e in LABEL_EXTENSIONS if chosen.endswith(f"(*{e})")), ".nii.gz")
+    return _completed(parent, path, LABEL_EXTENSIONS, extension)
+
+
+def ask_session_path(parent: QWidget, suggested: Path, *, save: bool) -> Path | None:
+    """Ask where the strokes are, or where they go; None where the user thought better of it."""
+    ask = QFileDialog.getSaveFileName if save else QFileDialog.getOpenFileName
+    path, _ = ask(parent, "Save strokes" if save else "Resume", str(suggested), f"Strokes (*{SESSION_EXTENSION})")
+    return _completed(parent, path, (SESSION_EXTENSION,) if save else ("",), SESSION_EXTENSION)
+
+
+def ask_copy(parent: QWidget, path: Path) -> bool:
+    """Ask whether to go on with a copy of a file that is being worked on in another window."""
+    question = f"{path.name} is being worked on in another window. Go on with a copy of it?"
+    return QMessageBox.question(parent, "In use", question) == QMessageBox.StandardButton.Yes
+
+
+def _completed(parent: QWidget, path: str, known: tuple[str, ...], extension: str) -> Path | None:
+    """The path with an extension; the dialog did not ask about replacing a file whose name only gets one here."""
+    if not path or path.lower().endswith(known):
+        return Path(path) if path else None
+    whole = Path(f"{path}{extension}")
+    if whole.exists():
+        question = f"{whole.name} exists. Replace it?"
+        if QMessageBox.question(parent, "Replace", question) != QMessageBox.StandardButton.Yes:
+            return None
+    return whole
+
+
+def _safe(name: str) -> str:
+    """A name without what file systems refuse."""
+    return re.sub(r"[^\w.\-]+", "_", name).strip("._")[:60] or "image"
+
+
+class Saver:
+    """Asks for a file and writes it, away from the window.
+
+    Parameters
+    ----------
+    widget : QWidget with ``say``
+        Parent of the dialogs; told how it went.
+    dispatcher : Dispatcher
+        For writing in the background.
+    """
+
+    def __init__(self, widget: Any, dispatcher: Dispatcher) -> None:
+        self._widget = widget
+        self._dispatcher = dispatcher
+        self._waiting: list[Callable[[], None]] = []
+
+    def save_labels(
+        self, viewer: ViewerModel, annotator: Annotator | None, selected: Labels | None, tables: dict[str, Any]
+    ) -> None:
+        """Write the result of an annotator; without one the selected labels layer, with the geometry of its image.
+
+        While a job runs, the result is a preview: it is then written when the job is done or cancelled.
+
+        ``tables`` says which files of names and colours go beside it; see :func:`~napari_scribseg.io.write_labels`.
+        """
+        if annotator is not None:
+            source = annotator.layers.source
+            path = ask_labels_path(
+                self._widget, suggested_name(source.layer.name, source.layer.source.path, source.geometry())
+            )
+            if path is not None:
+                self._when_final(annotator, path, tables)
+        elif selected is not None and not selected.multiscale:
+            geometry = layer_geometry(viewer, selected)
+            path = ask_labels_path(self._widget, suggested_name(selected.name, selected.source.path, geometry))
+            if path is not None:
+                self._write(path, selected.data, geometry, layer_classes(selected), tables)
+        else:
+            self._widget.say("There are no labels to save: press Start painting, or select a labels layer", error=True)
+
+    def finish(self) -> None:
+        """Write at once what waits for a job that nobody will wait for any more."""
+        for write in list(self._waiting):
+            write()
+
+    def _when_final(self, annotator: Annotator, path: Path, tables: dict[str, Any]) -> None:
+        session, source = annotator.session, annotator.layers.source
+        geometry, image = source.geometry(), source.layer.source.path
+        try:
+            check_outputs(label_outputs(path, **tables), [Path(image)] if image else [], overwrite=True)
+        except InputError as error:
+            self._failed(error)
+            return
+
+        def write() -> None:
+            if write in self._waiting:
+                self._waiting.remove(write)
+            self._write(path, session.finished_labels(), geometry, session.classes, tables)
+
+        def on_busy(busy: bool) -> None:
+            if not busy and write in self._waiting:
+                write()
+
+        if session.is_busy:
+            self._waiting.append(write)
+            session.busy.connect(on_busy)
+            self._widget.say(f"{path.name} is saved when the running job is done; Cancel saves the former result")
+        else:
+            write()
+
+    def _write(self, path: Path, labels: Any, geometry: Geometry, classes: ClassTable, tables: dict[str, Any]) -> None:
+        self._widget.say(f"Saving {path.name}…")
+        self._dispatcher.aside(
+            lambda: write_labels(path, np.asarray(labels), geometry, classes, **tables),
+            lambda paths: self._saved(paths, lost_place(path, geometry)),
+            self._failed,
+            file=True,
+        )
+
+    def save_session(self, annotator: Annotator | None) -> None:
+        """Write the strokes, accepted slices, engine and parameters of an annotator."""
+        if annotator is None:
+            self._widget.say("There are no strokes to save: press Start painting first", error=True)
+            return
+        layer = annotator.layers.source.layer
+        folder = suggested_name(layer.name, layer.source.path, annotator.layers.source.geometry()).parent
+        path = ask_session_path(self._widget, folder / f"{_safe(layer.name)}{SESSION_EXTENSION}", save=True)
+        if path is None:
+            return
+        try:
+            annotator.session.save(path)
+        except InputError as error:
+            self._failed(error)
+        else:
+            self._saved((path,))
+
+    def _saved(self, paths: tuple[Path, ...], lost: str = "") -> None:
+        text = f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}"
+        self._widget.say(f"{text}; {lost}" if lost else text)
+
+    def _failed(self, error: BaseException) -> None:
+        text = str(error) if isinstance(error, InputError) else repr(error)
+        self._widget.say(f"Not saved: {text}", error=True)
+        self._widget.notify(f"Not saved: {text}")

@@ -1,0 +1,185 @@
+"""Turns the events of viewer and layers into the few things that matter to an annotator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from napari.layers import Layer
+
+from napari_scribseg.widgets.segmentation.annotator import Annotator
+from napari_scribseg.widgets.segmentation.layers import LayerSet
+
+__all__ = ["Watcher"]
+
+Later = Callable[[int, Callable[[], object]], None]
+Wait = Callable[[Callable[[], bool], float], bool]
+
+_FRAME_MS = 8  # after a movement of the pen, by when the window has begun to paint it
+_HOLD = 0.08  # seconds that a frame waits for the answer at the most
+_SLOW = 0.01  # seconds of a frame, beside which an answer has no time
+_LATE = 0.04  # seconds without an answer, after which the window is kept from painting before it comes
+_UNHELD = 5, 80  # movements that wait for no answer after one came too late: at first, and at last
+_LOOK_MS = 10  # so are the many events of one movement of a slider
+
+
+class Watcher:
+    """Listens on behalf of one annotator.
+
+    Parameters
+    ----------
+    annotator : Annotator
+        Told of strokes, slices in sight, and classes chosen in napari's own controls.
+    later : callable
+        ``later(milliseconds, function)`` calls a function of the window's thread soon.
+    wait : callable
+        ``wait(until, seconds)`` holds the window's thread until answers have made ``until()`` true.
+    lost : callable
+        ``lost(role)`` is told of a layer that left the viewer or was replaced: ``"image"``, ``"strokes"``,
+        ``"result"``.
+    turned_to : callable
+        Called when the user paints on the strokes layer: the widget shows this annotator then.
+    """
+
+    def __init__(
+        self,
+        annotator: Annotator,
+        later: Later,
+        wait: Wait,
+        lost: Callable[[str], object],
+        turned_to: Callable[[], object],
+    ) -> None:
+        self._annotator = annotator
+        self._later = later
+        self._wait = wait
+        self._frame = 0.0  # seconds that the window needs to paint
+        self._moved = 0.0  # when the pen moved last
+        self._answered = 0.0  # when all its movements were answered last
+        self._usual = _HOLD / 2  # seconds until the answer comes while the window waits for it
+        self._unheld, self._next_unheld = 0, _UNHELD[0]
+        self._lost = lost
+        self._turned_to = turned_to
+        self._waiting: set[str] = set()
+        self._open = True
+        viewer = self._layers.viewer
+        viewer.layers.events.removed.connect(self._on_removed)
+        for event in (viewer.dims.events.current_step, viewer.dims.events.order, viewer.dims.events.ndisplay):
+            event.connect(self._on_view)
+        self._layers.source.layer.events.data.connect(self._on_image_data)
+        self.watch_strokes()
+
+    @property
+    def _layers(self) -> LayerSet:
+        return self._annotator.layers
+
+    def watch_strokes(self) -> None:
+        """Listen to the strokes layer; call again when it is another one."""
+        strokes = self._layers.strokes
+        if strokes is not None:
+            strokes.events.labels_update.connect(self._on_pen)
+            strokes.events.paint.connect(self._on_stroke)
+            strokes.events.set_data.connect(self._on_set_data)
+            strokes.events.selected_label.connect(self._on_brush)
+            strokes.events.data.connect(self._on_set_data)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._open = False
+        layers = self._layers
+        layers.viewer.layers.events.removed.disconnect(self._on_removed)
+        dims = layers.viewer.dims.events
+        for event in (dims.current_step, dims.order, dims.ndisplay):
+            event.disconnect(self._on_view)
+        layers.source.layer.events.data.disconnect(self._on_image_data)
+        if layers.strokes is not None:
+            self._unwatch(layers.strokes)
+
+    def _unwatch(self, strokes: Layer) -> None:
+        events = strokes.events
+        for event, method in (
+            (events.labels_update, self._on_pen),
+            (events.paint, self._on_stroke),
+            (events.set_data, self._on_set_data),
+            (events.selected_label, self._on_brush),
+            (events.data, self._on_set_data),
+        ):
+            event.disconnect(method)
+
+    def _soon(self, name: str, milliseconds: int, function: Callable[[], object]) -> None:
+        """Call a function once for all the events of a short time."""
+        if name in self._waiting:
+            return
+        self._waiting.add(name)
+
+        def call() -> None:
+            self._waiting.discard(name)
+            if self._open:
+                function()
+
+        self._later(milliseconds, call)
+
+    def _on_pen(self, _event: Any) -> None:
+        """Ask for an answer, and let the frame that shows the stroke wait for it where painting takes long, or answers
+        come late.
+
+        While Qt paints it holds Python's lock, and the engine stands still: an answer that comes within the time of a
+        frame is sooner in sight, and costs one frame less, if the window paints after it. Quick frames, too, can follow
+        one another so closely that no answer is ever done.
+        """
+        if self._layers.writing:
+            return
+        now = time.monotonic()
+        if self._annotator.has_answered:
+            self._answered = now
+        self._annotator.pen_moved()
+        if self._unheld:
+            self._unheld -= 1
+        elif self._frame > _SLOW or now - self._answered > _LATE:
+            self._hold(now)
+        self._moved = moved = time.monotonic()
+        self._later(_FRAME_MS, lambda: self._measure(moved))
+
+    def _hold(self, now: float) -> None:
+        """Wait for the answer, as long as it is worth it; less and less often where it is not."""
+        if self._wait(lambda: self._annotator.has_answered, min(2 * max(self._frame, self._usual), _HOLD)):
+            self._usual = 0.8 * self._usual + 0.2 * (time.monotonic() - now)
+            self._next_unheld = _UNHELD[0]
+        else:
+            self._unheld, self._next_unheld = self._next_unheld, min(2 * self._next_unheld, _UNHELD[1])
+
+    def _measure(self, moved: float) -> None:
+        """How much later than asked this is called tells how long the window painted, if nothing came between."""
+        if moved == self._moved:
+            self._frame = max(time.monotonic() - moved - 1e-3 * _FRAME_MS, 0.9 * self._frame)
+
+    def _on_stroke(self, _event: Any) -> None:
+        """A stroke is done; napari's polygon tool says so before its voxels are written, so they are read later."""
+        if self._layers.writing:
+            return
+        slice_index = self._layers.slice_index()
+        self._turned_to()
+        self._soon(f"stroke {slice_index}", 0, lambda: self._annotator.pen_lifted(slice_index))
+
+    def _on_set_data(self, _event: Any) -> None:
+        if not self._layers.writing:
+            self._soon("look", _LOOK_MS, self._annotator.look)
+
+    def _on_view(self, _event: Any) -> None:
+        self._soon("look", _LOOK_MS, self._annotator.look)
+
+    def _on_brush(self, _event: Any) -> None:
+        strokes = self._layers.strokes
+        if strokes is not None:
+            self._annotator.view.show_brush(strokes.selected_label)
+
+    def _on_removed(self, event: Any) -> None:
+        strokes = self._layers.strokes
+        role = self._layers.forget(event.value)
+        if role == "strokes" and strokes is not None:
+            self._unwatch(strokes)
+        if role is not None:
+            self._lost(role)
+
+    def _on_image_data(self, _event: Any) -> None:
+        self._lost("image data")

@@ -1,0 +1,338 @@
+"""The dock widget: panels on the screen, an annotator behind them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels, Points, Shapes
+from napari.utils.notifications import show_warning
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_scribseg.core import ClassTable, Engine, InputError, LossCurve, get_engine, pictures_of
+from napari_scribseg.core.registry import engine_infos
+from napari_scribseg.io.lock import is_in_use
+from napari_scribseg.widgets.common.class_table import ClassTableView
+from napari_scribseg.widgets.common.curve_view import CurvePanel
+from napari_scribseg.widgets.common.dispatch import Dispatcher
+from napari_scribseg.widgets.common.docked import Docked
+from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.status import StatusPanel
+from napari_scribseg.widgets.segmentation.annotator import Annotator
+from napari_scribseg.widgets.segmentation.annotators import Desk, Keys
+from napari_scribseg.widgets.segmentation.clicks import Clicks, Outlines
+from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
+from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
+from napari_scribseg.widgets.segmentation.keys import KEYS
+from napari_scribseg.widgets.segmentation.opening import DEFAULT_BACKGROUND, Request, open_annotation, resume_annotation
+from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
+from napari_scribseg.widgets.segmentation.present import Line
+from napari_scribseg.widgets.segmentation.saving import Saver, ask_copy, ask_session_path, autosaves
+from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
+from napari_scribseg.widgets.segmentation.view import State
+
+if TYPE_CHECKING:
+    import napari
+
+__all__ = ["SegmentationWidget"]
+
+_WIDTH = 300  # pixels
+_HELP = "Press Start painting, and draw a stroke in each of two classes"
+_EMPTY = "Open an image, choose it above and press Start painting"
+_KEPT = "Strokes of an earlier time are kept for this image: Resume goes on with them, Start painting begins anew"
+
+
+class SegmentationWidget(Docked):
+    """Scribble segmentation of the images in a viewer."""
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        # a plugin is handed a proxy that makes a new object of every layer asked for; ours are compared by identity
+        self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self.dispatcher = Dispatcher(self)
+        self.images = ImagePanel(self.viewer)
+        self.classes = ClassTableView()
+        self.engines = EnginePanel(engine_infos())
+        self.slices = SlicePanel()
+        self.curve = CurvePanel()
+        self.status = StatusPanel()
+        self.desk = Desk(self, self.dispatcher, self._keys, self._show_front)
+        self.clicks = Clicks(lambda: self.desk.front, self.say)
+        self.outlines = Outlines(lambda: self.desk.front, self.say)
+        self.saver = Saver(self, self.dispatcher)
+        self._news: Line | None = None  # what was told while no annotator is in front
+        self._kept = False  # whether strokes of the image are kept
+        self._lay_out()
+        self._connect()
+        self.classes.show_classes(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND))
+        find_device(self.dispatcher, self.engines.show_device)
+        warm_up(self.dispatcher, self._on_warm)
+        self._on_image(self.images.image)
+
+    # beginning --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Make the layers that are missing and take up the brush; nothing is made twice."""
+        source = self.images.source
+        if source is None:
+            self.say("There is no image to paint on; open one first", error=True)
+            return
+        former = self.desk.of(source.layer)
+        if former is not None and self._as_chosen(former):
+            self.desk.bring_back(former)
+            return
+        begun = self.desk.begin(source, lambda view: open_annotation(self._request(), self.dispatcher, view))
+        if begun is not None:
+            level = f" (on level {source.level} of the pyramid)" if source.level else ""
+            self.say(f"Paint a stroke in this class, then choose another class in the table and paint there{level}")
+
+    def resume(self, path: Path | None = None) -> None:
+        """Go on with saved strokes: those kept for this image, or those of a file that the user names."""
+        source = self.images.source
+        if source is None:
+            self.say("There is no image to go on with; open it first", error=True)
+            return
+        kept = autosaves(source) if self.desk.of(source.layer) is None else []
+        named = path or (kept[0] if kept else ask_session_path(self, Path.home(), save=False))
+        if named is None:
+            return
+        copy = is_in_use(named)
+        if copy and not ask_copy(self, named):
+            self.say(f"{named.name} is being worked on in another window")
+            return
+        begun = self.desk.begin(
+            source, lambda view: resume_annotation(self._request(), named, self.dispatcher, view, copy=copy)
+        )
+        if begun is not None:
+            self.say(f"Resumed {len(begun.session.painted_slices())} slices with strokes from {named.name}")
+
+    def _request(self) -> Request:
+        source = self.images.source
+        if source is None:
+            raise InputError("no image is chosen; open one first")
+        return Request(
+            self.viewer,
+            source,
+            self._make_engine(),
+            self.engines.device,
+            self.engines.overlap,
+            self.images.strokes,
+            self.images.result,
+            self.classes.classes,
+        )
+
+    def _make_engine(self) -> Engine[Any]:
+        return get_engine(self.engines.engine, **self.engines.parameters)
+
+    def _as_chosen(self, annotator: Annotator) -> bool:
+        """Whether an annotator works on what the choosers show, deleted layers apart."""
+        layers = annotator.layers
+        return layers.source == self.images.source and all(
+            chosen is None or chosen is used
+            for chosen, used in ((self.images.strokes, layers.strokes), (self.images.result, layers.result))
+        )
+
+    # what the panels tell ---------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self.images.started.connect(self.start)
+        self.images.image_chosen.connect(self._on_image)
+        self.images.clicks_chosen.connect(self._on_marks)
+        self.classes.changed.connect(self._on_classes)
+        self.classes.selected.connect(lambda identity: self._front("paint_with", identity))
+        self.classes.refused.connect(lambda text: self.say(sentence(text), error=True))
+        self.engines.engine_changed.connect(lambda _name, _values: self._on_engine())
+        self.engines.network_asked.connect(self._on_network)
+        self.engines.picture_asked.connect(self._on_picture)
+        self.engines.mode_changed.connect(lambda _mode: self._on_engine())
+        self.engines.device_changed.connect(lambda _device: self._on_engine())
+        self.engines.overlap_changed.connect(lambda _rule: self._on_engine())
+        self.slices.pressed.connect(self._on_pressed)
+        self.slices.overlay_changed.connect(lambda kind, opacity: self._front("set_overlay", kind, opacity))
+        self.status.cancelled.connect(lambda: self._front("cancel"))
+
+    def _front(self, method: str, *args: Any) -> None:
+        """Ask the annotator in front, if there is one."""
+        if self.desk.front is not None:
+            getattr(self.desk.front, method)(*args)
+
+    def _on_image(self, image: Any) -> None:
+        source = self.images.source
+        self._kept = source is not None and bool(autosaves(source))
+        self._news = None
+        self.desk.turn_to(self.desk.of(image))
+
+    def _on_marks(self, layer: Any) -> None:
+        """Take up a layer of clicks or of outlines; None for none."""
+        self.clicks.use(layer if isinstance(layer, Points) else None)
+        self.outlines.use(layer if isinstance(layer, Shapes) else None)
+
+    def _on_classes(self, classes: ClassTable) -> None:
+        if self.desk.front is not None:
+            self.desk.front.set_classes(classes)
+        else:
+            self.classes.show_classes(classes)
+
+    def _on_engine(self) -> None:
+        front = self.desk.front
+        try:
+            engine = self._make_engine()
+        except InputError as error:
+            self.engines.show_pictures(())
+            if front is not None:
+                self.say(sentence(error), error=True)
+            return
+        self.engines.show_pictures(pictures_of(engine))
+        if front is None:
+            return
+        front.set_engine(engine, self.engines.mode, self.engines.device, self.engines.overlap)
+
+    def _on_warm(self, text: str) -> None:
+        """Tell that the engine is prepared, or that it is ready where nothing else was told since."""
+        if text != READY or PREPARING in self.status.line.text():
+            self.say(text)
+
+    def _on_network(self) -> None:
+        """Let the network segment the slice in sight, on new layers where nothing was begun."""
+        if self.desk.front is None:
+            self.start()
+        self._front("run_network")
+
+    def _on_picture(self, name: str) -> None:
+        if self.desk.front is None:
+            self.say("Press Start painting first: the picture is of the slice that is worked on", error=True)
+        self._front("show_picture", name)
+
+    def _on_pressed(self, action: str) -> None:
+        if action == "resume":
+            self.resume()
+        elif action == "save":
+            self.save()
+        elif action == "keep":
+            self.saver.save_session(self.desk.front)
+        elif self.desk.front is not None:
+            self._actions(self.desk.front)[action]()
+
+    def save(self) -> None:
+        """Write the result, or the selected labels layer where nothing was begun, with the image's geometry."""
+        selected = self.viewer.layers.selection.active
+        layer = selected if isinstance(selected, Labels) else None
+        self.saver.save_labels(self.viewer, self.desk.front, layer, self.slices.tables)
+
+    def _actions(self, annotator: Annotator) -> Keys:
+        return {
+            "segment": annotator.segment,
+            "undo": annotator.undo,
+            "redo": annotator.redo,
+            "accept": annotator.toggle_accepted,
+            "clear": annotator.clear,
+            "propagate": lambda: annotator.propagate(self.slices.count),
+            "next_class": lambda: self.classes.step(1),
+            "previous_class": lambda: self.classes.step(-1),
+            "new_class": self.classes.add_class,
+            "overlay": self.slices.toggle_overlay,
+            "save": self.save,
+            "cancel": annotator.cancel,
+        }
+
+    def _keys(self, annotator: Annotator) -> Keys:
+        return {KEYS[action]: function for action, function in self._actions(annotator).items()}
+
+    # what the annotator in front tells --------------------------------------------------------------------------------
+
+    def _show_front(self, annotator: Annotator) -> None:
+        """Let the choosers show what an annotator works with, and give it the settings of the window."""
+        layers, session = annotator.layers, annotator.session
+        self.images.choose(layers.source.layer, layers.strokes, layers.result)
+        engine = session.engine
+        values = {name: getattr(engine, name) for name in getattr(engine, "__dataclass_fields__", {})}
+        self.engines.choose(engine.info.name, values, session.overlap, session.device)
+        self.engines.show_pictures(pictures_of(engine))
+        annotator.mode = self.engines.mode
+        annotator.set_overlay(*self.slices.overlay)
+        self.clicks.sync()
+        self.outlines.sync()
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Tell of something that happened, until something else does."""
+        if self.desk.front is not None:
+            self.desk.front.say(text, error=error)
+        else:
+            self._news = Line(text, error)
+            self._show_nobody()
+
+    def show_line(self, line: Line) -> None:
+        """The status line of the annotator in front."""
+        self.status.show_line(line)
+
+    def _show_nobody(self) -> None:
+        """The status line while no annotator is in front."""
+        text = _EMPTY if self.images.image is None else _KEPT if self._kept else _HELP
+        self.status.show_line(self._news or Line(text))
+
+    def notify(self, text: str) -> None:
+        """Show napari's own notification, which goes by itself."""
+        show_warning(text)
+
+    def show_busy(self, busy: bool) -> None:
+        """A job begins or ends."""
+        self.status.show_busy(busy)
+
+    def show_progress(self, fraction: float) -> None:
+        """How far the job is."""
+        self.status.show_progress(fraction)
+
+    def show_notes(self, notes: tuple[str, ...]) -> None:
+        """What the engine chose."""
+        self.status.show_notes(notes)
+
+    def show_curve(self, curve: LossCurve | None, *, fitting: bool = False) -> None:
+        """How the engine's fit went, or goes."""
+        self.curve.show_curve(curve, fitting=fitting)
+
+    def show_classes(self, classes: ClassTable) -> None:
+        """The class table."""
+        self.classes.show_classes(classes)
+
+    def show_brush(self, identity: int) -> None:
+        """The class that is painted with."""
+        self.classes.select(identity)
+
+    def show_state(self, state: State) -> None:
+        """Which buttons make sense."""
+        self.slices.show_state(state)
+        if self.desk.front is None:
+            self._show_nobody()
+
+    # the widget itself ------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        """Panels one below the other in an area that scrolls; the status stays in sight beneath it."""
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(6)
+        for panel in (self.images, self.classes, self.engines, self.slices):
+            column.addWidget(panel)
+        column.addStretch(1)
+        area = QScrollArea()
+        area.setWidget(inside)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        bar = area.verticalScrollBar().sizeHint().width()
+        area.setMinimumWidth(max(inside.minimumSizeHint().width() + bar, _WIDTH))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area, 1)
+        layout.addWidget(self.curve)
+        layout.addWidget(self.status)
+
+    def _end(self) -> None:
+        """Save, end the worker and let go of the viewer."""
+        self.desk.end_all()
+        self.saver.finish()
+        self.images.close_events()
+        self._on_marks(None)
+        self.dispatcher.close()

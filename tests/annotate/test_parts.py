@@ -1,0 +1,307 @@
+"""The parts of a session, each alone."""
+
+from dataclasses import dataclass
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_scribseg.annotate.answers import Packed
+from napari_scribseg.annotate.cache import Lru, size_of
+from napari_scribseg.annotate.events import changed_region
+from napari_scribseg.annotate.history import ArrayChange, History, pack, unpack
+from napari_scribseg.annotate.rules import combine, lacking, to_label_ids
+from napari_scribseg.annotate.strokes import StrokeStore
+from napari_scribseg.annotate.volume import SliceIndex, Volume
+from napari_scribseg.core import ClassTable, EngineInfo, Geometry, InputError, Scribbles, Segmentation
+
+# slices and volumes
+
+
+def test_a_plane_says_where_it_is():
+    slice_index = SliceIndex((1, 3), (4, 0))
+    assert slice_index.slicer == (4, slice(None), 0, slice(None))
+    assert slice_index.others == (0, 2)
+    assert slice_index.at(2, 7) == SliceIndex((1, 3), (4, 7))
+    assert hash(slice_index) == hash(SliceIndex((1, 3), (4, 0)))
+    assert str(SliceIndex((1, 2), (3,))) == "slice 3 along axis 0"
+    for displayed, position in [((1, 0), (0,)), ((0, 0), (0,)), ((0, 3), (0,)), ((0, 1), (-1,))]:
+        with pytest.raises(InputError):
+            SliceIndex(displayed, position)
+    with pytest.raises(InputError, match="lies in the plane"):
+        slice_index.at(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "expected"),
+    [
+        (SliceIndex((1, 2), (3,)), SliceIndex((1, 2), (4,)), None),
+        (SliceIndex((1, 2), (3,)), SliceIndex((0, 2), (4,)), (4, slice(None))),
+        (SliceIndex((0, 2), (4,)), SliceIndex((1, 2), (3,)), (3, slice(None))),
+        (SliceIndex((2, 3), (1, 2)), SliceIndex((0, 1), (5, 6)), (5, 6)),
+        (SliceIndex((2, 3), (1, 2)), SliceIndex((1, 3), (0, 5)), None),
+    ],
+)
+def test_where_planes_cross(one, two, expected):
+    assert one.crossing(two) == expected
+    shape = (7, 8, 9, 10)[: one.ndim]
+    a, b = np.zeros(shape, bool), np.zeros(shape, bool)
+    a[one.slicer], b[two.slicer] = True, True
+    common = np.zeros_like(a[one.slicer])
+    if expected is not None:
+        common[expected] = True
+    assert ((a & b)[one.slicer] == common).all()
+
+
+class Counting:
+    """An array that counts what is read of it."""
+
+    def __init__(self, array):
+        self.array, self.read = array, 0
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, index):
+        found = self.array[index]
+        self.read += found.size
+        return found
+
+
+def test_only_the_plane_is_read():
+    array = Counting(np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7))
+    volume = Volume.from_array(array, spacing=(5, 1, 2))
+    assert array.read == 0
+    image = volume.image(SliceIndex((0, 2), (4,)))
+    assert array.read == 35
+    assert image.spacing == (5, 2)
+    assert image.data.dtype == np.float32
+    assert (image.data[0] == array.array[:, 4]).all()
+
+
+def test_channels_dask_and_zarr():
+    array = np.random.default_rng(0).random((4, 5, 6, 3)).astype(np.float32)
+    volume = Volume.from_array(da.from_array(array, chunks=2), channels=True)
+    assert volume.shape == (4, 5, 6)
+    assert (volume.image(SliceIndex((0, 1), (2,))).data == np.moveaxis(array[:, :, 2], -1, 0)).all()
+    zarr = pytest.importorskip("zarr")
+    stored = zarr.array(array[..., 0])
+    assert (Volume.from_array(stored).image(SliceIndex((1, 2), (3,))).data[0] == array[3, ..., 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "more", "words"),
+    [
+        (np.zeros(5), {}, "two spatial axes"),
+        (np.zeros((5, 3)), {"channels": True}, "two spatial axes"),
+        (np.zeros((5, 0, 3)), {}, "at least one element"),
+        (np.zeros((5, 5), complex), {}, "complex"),
+        (np.zeros((5, 5), object), {}, "object"),
+        (np.zeros((5, 5)), {"geometry": Geometry((5, 6), (1, 1))}, "geometry"),
+        (np.zeros((5, 5)), {"spacing": (1, 1, 1)}, "spacings"),
+        (np.zeros((5, 5)), {"spacing": (1, 0)}, "spacing"),
+    ],
+)
+def test_what_is_no_volume(array, more, words):
+    with pytest.raises(InputError, match=words):
+        Volume.from_array(array, **more)
+
+
+def test_bool_images_and_lists_of_planes():
+    volume = Volume.from_array(np.eye(4, dtype=bool))
+    assert volume.image(volume.slice_index()).data.sum() == 4
+    assert list(volume.slices()) == [SliceIndex((0, 1))]
+    volume = Volume.from_array(np.zeros((2, 3, 4, 5)))
+    assert [p.position for p in volume.slices(1)] == [(0, 0), (0, 1), (0, 2)]
+    assert [p.position for p in volume.slices(0, SliceIndex((1, 3), (0, 2)))] == [(0, 2), (1, 2)]
+
+
+# strokes
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (4, 6, 7), (3, 4, 6, 7)])
+def test_strokes_are_one_volume_seen_from_all_sides(shape):
+    rng = np.random.default_rng(len(shape))
+    store, dense = StrokeStore(shape), np.zeros(shape, np.uint16)
+    pairs = [(a, b) for a in range(len(shape)) for b in range(a + 1, len(shape))]
+    for _ in range(40):
+        displayed = pairs[rng.integers(len(pairs))]
+        position = tuple(int(rng.integers(n)) for a, n in enumerate(shape) if a not in displayed)
+        slice_index = SliceIndex(displayed, position)
+        content = store.get(slice_index).astype(np.uint16)
+        content[rng.random(content.shape) < 0.2] = rng.choice([0, 1, 2, 700])
+        store.set(slice_index, content)
+        dense[slice_index.slicer] = content
+    for displayed in pairs:
+        others = [a for a in range(len(shape)) if a not in displayed]
+        filled = []
+        for position in np.ndindex(*[shape[a] for a in others]):
+            slice_index = SliceIndex(displayed, position)
+            assert (store.get(slice_index) == dense[slice_index.slicer]).all()
+            if dense[slice_index.slicer].any():
+                filled.append(slice_index)
+        assert store.slices(displayed) == filled
+    assert store.ids() == tuple(np.unique(dense[dense > 0]))
+    again = StrokeStore.from_voxels(shape, *store.voxels())
+    assert (again.voxels()[0] == np.flatnonzero(dense)).all()
+    assert (again.voxels()[1] == dense[dense > 0]).all()
+    assert again.nbytes == store.nbytes
+
+
+# memory
+
+
+@dataclass
+class Held:
+    array: np.ndarray
+    more: list
+
+
+class Tensor:
+    nbytes = 4000
+
+
+def test_the_size_of_a_state():
+    array = np.zeros(1000, np.float32)
+    assert 4000 <= size_of(array) < 4200
+    assert 8000 <= size_of(Held(array, [Tensor()])) < 8600
+    assert 4000 <= size_of({"a": array, "b": (array, array)}) < 4600  # shared parts count once
+    assert size_of(None) == 0
+    loop = []
+    loop.append(loop)
+    assert size_of(loop) < 200
+    torch = pytest.importorskip("torch")
+    assert size_of([torch.zeros(500, dtype=torch.float64)]) >= 4000
+
+
+def test_the_least_recently_used_goes_first():
+    lru = Lru(10_000)
+    for name in "abc":
+        lru.put(("state", name), np.zeros(3000, np.uint8))
+    lru.get(("state", "a"))
+    lru.put(("state", "d"), np.zeros(3000, np.uint8))
+    assert [("state", name) in lru for name in "abcd"] == [True, False, True, True]
+    assert lru.nbytes <= 10_000
+    lru.drop_where(lambda key: key[1] in "ac")
+    lru.drop(("state", "nothing"))
+    assert len(lru) == 1
+    lru.clear()
+    assert (len(lru), lru.nbytes) == (0, 0)
+
+
+def test_what_belongs_to_the_last_plane_is_kept_beyond_the_bound_unless_that_is_zero():
+    lru = Lru(10_000)
+    lru.put(("image", "a"), np.zeros(3000, np.uint8))
+    lru.put(("image", "b"), np.zeros(6000, np.uint8))
+    lru.put(("state", "b"), np.zeros(20_000, np.uint8))
+    assert [key in lru for key in (("image", "a"), ("image", "b"), ("state", "b"))] == [False, True, True]
+    lru.put(("image", "c"), np.zeros(3000, np.uint8))
+    assert len(lru) == 1
+    nothing = Lru(0)
+    nothing.put(("image", "a"), np.zeros(1, np.uint8))
+    assert len(nothing) == 0
+
+
+# history
+
+
+def test_differences_are_boxes():
+    before = np.zeros((50, 60), np.uint8)
+    after = before.copy()
+    after[10:12, 20:25] = 3
+    change = ArrayChange.between("labels", SliceIndex((0, 1)), before, after)
+    assert change.region == (slice(10, 12), slice(20, 25))
+    assert (change.values(after=True) == 3).all()
+    assert not change.values(after=False).any()
+    assert ArrayChange.between("labels", SliceIndex((0, 1)), before, before) is None
+    assert changed_region(before, before) == (slice(0, 0), slice(0, 0))
+    wide = ArrayChange.between("labels", SliceIndex((0, 1)), before, after.astype(np.uint16) * 1000)
+    assert wide.values(after=True).max() == 3000
+
+
+def test_packed_values_are_checked():
+    values = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    assert (unpack(pack(values), (20, 30), "uint16") == values).all()
+    for packed, shape in [(pack(values)[:-3], (20, 30)), (b"junk", (20, 30)), (pack(values), (20, 31))]:
+        with pytest.raises(ValueError, match="compressed"):
+            unpack(packed, shape, "uint16")
+    with pytest.raises(ValueError, match="compressed"):
+        unpack(pack(np.zeros(10**7, np.uint8)), (10,), "uint8")
+
+
+def test_history_is_bounded_in_bytes_but_keeps_enough_steps():
+    history = History(min_steps=10, max_bytes=20_000)
+    rng = np.random.default_rng(0)
+    slice_index = SliceIndex((0, 1))
+    for _ in range(100):
+        noise = rng.integers(1, 255, (40, 40)).astype(np.uint8)
+        history.begin([ArrayChange.between("labels", slice_index, noise * 0, noise)])
+    assert len(history) == 10
+    small = History(min_steps=10, max_bytes=200_000)
+    for _ in range(100):
+        small.begin([ArrayChange.between("labels", slice_index, np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8))])
+    assert len(small) == 100
+
+
+# rules
+
+
+def test_seeds_are_obeyed_whatever_the_probabilities():
+    seeds = Scribbles.from_labels(np.array([[5, 0, 9]]))
+    p = np.zeros((2, 1, 3), np.float32)
+    p[1] = 1
+    assert to_label_ids(Segmentation(p, None), seeds).tolist() == [[5, 9, 9]]
+
+
+def test_the_overlap_rules_voxel_by_voxel():
+    result = np.array([[0, 1, 2, 0, 1, 0]])
+    under = np.array([[7, 7, 7, 1, 1, 0]])
+    common = {"ids": (0, 1, 2), "locked": (), "plane": SliceIndex((0, 1)), "accepted": ()}
+    assert combine(result, under, under, overlap="keep", **common).tolist() == [[7, 7, 7, 1, 1, 0]]
+    assert combine(result, under, under, overlap="overwrite", **common).tolist() == [[7, 1, 2, 0, 1, 0]]
+    locked = combine(result, under, under, overlap="overwrite", **{**common, "locked": (2, 7)})
+    assert locked.tolist() == [[7, 7, 7, 0, 1, 0]]
+
+
+WITH_GROUND = ClassTable.from_ids([1], background=9)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "classes", "words"),
+    [
+        ((), WITH_GROUND, "no strokes; paint one in each of two classes"),
+        ((1,), WITH_GROUND, "strokes of class 1 only; paint a second class, such as the background,"),
+        ((9,), WITH_GROUND, "strokes of background only; paint a second class, such as class 1,"),
+        ((1,), ClassTable.from_ids([1]), "strokes of class 1 only; paint a second class"),
+        ((1, 2, 3), ClassTable.from_ids([1, 2, 3]), "strokes of 3 classes are too many for e, which takes 2,"),
+        ((1, 2), ClassTable.from_ids([1, 2]), ""),
+    ],
+)  # fmt: skip
+def test_what_strokes_lack_is_said_with_names(drawn, classes, words):
+    assert lacking(drawn, EngineInfo("e", "E", "", max_classes=2), classes) == words
+
+
+def test_what_strokes_lack_where_one_class_is_enough():
+    info, table = EngineInfo("e", "E", "", min_classes=1), ClassTable.from_ids([1], background=9)
+    assert lacking((), info, table) == "no strokes; paint one inside of what you look for"
+    assert lacking((1,), info, table) == ""
+    assert "such as class 1" in lacking((9,), info, table)
+
+
+def test_planes_in_the_words_of_the_axes():
+    volume = Volume.from_array(np.zeros((3, 4, 5, 6)))
+    assert volume.where(SliceIndex((2, 3), (2, 1))) == "t 2, z 1"
+    assert volume.where(SliceIndex((1, 3), (0, 4))) == "t 0, y 4"
+    assert Volume.from_array(np.zeros((4, 4))).where(SliceIndex((0, 1))) == "the image"
+    slices = [SliceIndex((2, 3), (2, z)) for z in (3, 1, 2)]
+    assert volume.span(slices) == "t 2, z 1 to t 2, z 3"
+    assert volume.span(slices[:1]) == "t 2, z 3"
+    assert volume.span(slices[:2]) == "2 slices"
+    assert volume.span([SliceIndex((2, 3), (0, 3)), SliceIndex((2, 3), (1, 0))]) == "2 slices"
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 5), (1, 1, 1), (2, 64, 64)])
+def test_a_packed_answer_is_right_to_a_510th(shape):
+    p = np.random.default_rng(0).dirichlet(np.ones(shape[0]), size=shape[1:]).astype(np.float32)
+    p = np.moveaxis(p, -1, 0)
+    packed = Packed.of(Segmentation(p, None, ("a",)), tuple(range(shape[0])))
+    np.testing.assert_allclose(packed.probabilities(), p, atol=1 / 509)
+    assert packed.notes == ("a",)

@@ -1,0 +1,147 @@
+"""Any order of acts can be undone, redone, saved, resumed and replayed."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from napari_scribseg.annotate.session import Session
+from napari_scribseg.annotate.volume import SliceIndex, Volume
+from napari_scribseg.core import ClassTable
+
+SHAPE = (4, 5, 6)
+PLANES = st.sampled_from(
+    [SliceIndex((1, 2), (1,)), SliceIndex((1, 2), (2,)), SliceIndex((0, 2), (3,)), SliceIndex((0, 1), (4,))]
+)
+IDS = st.sampled_from([0, 1, 2, 3, 300])
+
+
+class Acts(RuleBasedStateMachine):
+    """Against a model that keeps whole copies."""
+
+    engine: type
+
+    @initialize(keep=st.booleans(), old=st.booleans(), state_bytes=st.sampled_from([0, 5000, 1 << 20]))
+    def begin(self, keep, old, state_bytes):
+        self.volume = Volume.from_array((np.arange(120).reshape(SHAPE) * 37 % 101).astype(np.float32))
+        labels = np.zeros(SHAPE, np.uint8)
+        if old:
+            labels[1:3, 2:4] = 8
+        self.session = Session(
+            self.volume,
+            self.engine(trail=True),
+            classes=ClassTable.from_ids([1], background=1),
+            overlap="keep" if keep else "overwrite",
+            labels=labels,
+            state_bytes=state_bytes,
+        )
+        self.past = [self.now()]
+        self.future = []
+
+    def now(self):
+        painted = np.stack([self.session.painted(SliceIndex((1, 2), (z,))) for z in range(4)])
+        return self.session.labels.astype(int), painted, self.session.accepted
+
+    def same(self, one, two):
+        return (one[0] == two[0]).all() and (one[1] == two[1]).all() and one[2] == two[2]
+
+    def done(self, future=None):
+        answered = future is not None and future.exception() is None and future.result() is not None
+        changed = not self.same(self.now(), self.past[-1])
+        if changed:
+            self.past.append(self.now())
+        if changed or answered:
+            self.future = []
+
+    @rule(slice_index=PLANES, data=st.data(), live=st.booleans())
+    def draw_live(self, slice_index, data, live):
+        self.draw(slice_index, data, live)
+
+    @rule(slice_index=PLANES)
+    def the_same_strokes_again(self, slice_index):
+        self.done(self.session.draw(self.session.painted(slice_index), slice_index))
+
+    def draw(self, slice_index, data, live):
+        strokes = self.session.painted(slice_index).astype(np.uint16)
+        for _ in range(data.draw(st.integers(2, 8))):
+            r = data.draw(st.integers(0, strokes.shape[0] - 1))
+            c = data.draw(st.integers(0, strokes.shape[1] - 1))
+            strokes[r, c] = data.draw(IDS)
+        if live:
+            self.session.draw(strokes, slice_index, live=True)
+        self.done(self.session.draw(strokes, slice_index))
+
+    @rule(slice_index=PLANES, data=st.data())
+    def draw_again(self, slice_index, data):
+        self.draw(slice_index, data, live=False)
+
+    @rule(slice_index=PLANES)
+    def clear(self, slice_index):
+        self.session.clear(slice_index)
+        self.done()
+
+    @rule(slice_index=PLANES, value=st.integers(0, 9))
+    def edit(self, slice_index, value):
+        self.session.edit(np.full(self.volume.slice_shape(slice_index), value), slice_index)
+        self.done()
+
+    @rule(slice_index=PLANES)
+    def accept(self, slice_index):
+        self.session.accept(slice_index)
+        self.done()
+
+    @rule(slice_index=PLANES)
+    def reopen(self, slice_index):
+        self.session.reopen(slice_index)
+        self.done()
+
+    @rule(bias=st.sampled_from([0.0, 30.0]))
+    def use(self, bias):
+        self.session.use(self.engine(bias=bias, trail=True))
+
+    @precondition(lambda self: len(self.past) > 1)
+    @rule()
+    def undo(self):
+        assert self.session.undo()
+        self.future.append(self.past.pop())
+        assert self.same(self.now(), self.past[-1])
+
+    @precondition(lambda self: self.future)
+    @rule()
+    def redo(self):
+        assert self.session.redo()
+        self.past.append(self.future.pop())
+        assert self.same(self.now(), self.past[-1])
+
+    @invariant()
+    def it_can_be_undone_if_something_was_done(self):
+        if hasattr(self, "past"):
+            assert self.session.can_undo == (len(self.past) > 1)
+            assert self.session.can_redo == bool(self.future)
+
+    def teardown(self):
+        if not hasattr(self, "session"):
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "a"
+            self.session.save(path)
+            make = {"make_engine": lambda name, **parameters: self.engine(**parameters)}
+            for other in (Session.load(path, self.volume, **make), Session.replay(path, self.volume, **make)):
+                assert (other.labels == self.session.labels).all()
+                assert other.accepted == self.session.accepted
+                assert (np.stack([other.painted(SliceIndex((1, 2), (z,))) for z in range(4)]) == self.now()[1]).all()
+
+
+def test_any_order_of_acts(engines):
+    Acts.engine = engines["nearest"]
+    Acts.TestCase.settings = settings(
+        max_examples=60,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    )
+    Acts.TestCase().runTest()
