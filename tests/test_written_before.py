@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_scribseg import ClassTable, Image, LabelClass, Session, get_engine
-from napari_scribseg.session.volume import Plane
+from napari_scribseg.annotate.volume import SliceIndex
 
 BEFORE = Path(__file__).parent / "data" / "written-before"
 BACKGROUND = LabelClass(255, "background", (0.5, 0.5, 0.5, 1.0), background=True)
@@ -70,17 +70,17 @@ def test_a_session_of_a_volume():
     assert session.labels.shape == (6, 20, 24)
     assert digest(session.labels) == "2497b981fd790c0b"
     assert counts(session.labels) == {0: 2398, 3: 240, 7: 96, 300: 146}
-    assert {plane.position: digest(session.painted(plane)) for plane in session.painted_planes()} == {
+    assert {slice_index.position: digest(session.painted(slice_index)) for slice_index in session.painted_slices()} == {
         (0,): "375e8d8772266279",
         (1,): "b3f67bc98b987e3b",
         (2,): "bf1ede257797fa18",
         (3,): "b3f67bc98b987e3b",
         (5,): "3880f08fc460ae66",
     }
-    across = Plane((0, 2), (14,))
-    assert across in session.painted_planes((0, 2))
+    across = SliceIndex((0, 2), (14,))
+    assert across in session.painted_slices((0, 2))
     assert counts(session.painted(across)) == {0: 136, 3: 4, 255: 4}
-    assert session.accepted == {Plane((1, 2), (0,)), Plane((1, 2), (3,)), Plane((0, 2), (3,))}
+    assert session.accepted == {SliceIndex((1, 2), (0,)), SliceIndex((1, 2), (3,)), SliceIndex((0, 2), (3,))}
     assert session.classes == ClassTable((BACKGROUND, CELL, NUCLEUS, OLD))
     assert session.engine == get_engine("svcd", smoothness=60.0)
     assert (session.overlap, session.device) == ("keep", "cpu")
@@ -94,8 +94,8 @@ def test_a_replay_computes_what_the_session_held(name):
 
 def test_what_a_session_began_with_comes_back():
     session = Session.load(BEFORE / "session-volume" / "ball.scribseg")
-    session.reopen(Plane((0, 2), (3,)))
-    assert session.clear(Plane((1, 2), (5,)))
+    session.reopen(SliceIndex((0, 2), (3,)))
+    assert session.clear(SliceIndex((1, 2), (5,)))
     assert counts(session.labels[5]) == {0: 287, 3: 97, 7: 96}
 
 

@@ -12,7 +12,6 @@ from napari_scribseg.bench.papers.command import _check_settings as check_study
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.card import read_card
 from napari_scribseg.explore import Workspace
-from napari_scribseg.annotate import Session
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.io import read_classes
 from napari_scribseg.nets import load_model
