@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_scribseg.annotate.session import Session as Session
+    from napari_scribseg.annotate.annotate import Session as Session
     from napari_scribseg.core.classes import ClassTable as ClassTable
     from napari_scribseg.core.classes import LabelClass as LabelClass
     from napari_scribseg.core.engine import Segmentation as Segmentation
@@ -25,7 +25,7 @@ _HOMES = {
     "LabelClass": "core.classes",
     "Scribbles": "core.scribbles",
     "Segmentation": "core.engine",
-    "Session": "session.session",
+    "Session": "annotate.session",
     "Stroke": "core.scribbles",
     "engine_names": "core.registry",
     "get_engine": "core.registry",

@@ -19,7 +19,7 @@ _COLUMNS: dict[str, tuple[Any, tuple[int, ...], float]] = {  # type, shape of an
     "box": (np.int32, (4,), 0),
     "label": (np.int32, (), 0),
     "place": (np.float32, (2,), np.nan),
-    "settled": (np.bool_, (), False),
+    "has_embedding": (np.bool_, (), False),
     "print": (np.int64, (2,), 0),
 }
 
@@ -91,9 +91,9 @@ class SegmentTable:
     maps : list of (ndarray of shape (H, W), int32) or None
         The id of the segment of each pixel, from 1 on; None for an image that was not cut. A map is replaced when it
         changes, never written into.
-    image, area, box, label, place, settled, print : ndarray
+    image, area, box, label, place, has_embedding, print : ndarray
         One entry for each id, that of 0 unused. ``label`` 0 is unlabelled; ``place`` is NaN where there is none, and
-        ``settled`` says whether it comes from the segment's own features; ``print`` is that of :class:`Regions`.
+        ``has_embedding`` says whether it comes from the segment's own features; ``print`` is that of :class:`Regions`.
     features : ndarray of shape (n, D), float32
         Rows of NaN where there are none; D is 0 before the first.
     """

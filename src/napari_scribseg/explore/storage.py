@@ -28,7 +28,15 @@ __all__ = ["FORMAT", "VERSION", "Content", "Writer", "pack", "restore", "write"]
 
 FORMAT = "napari-scribseg workspace"
 VERSION = 1
-_COLUMNS = ("image", "area", "box", "label", "place", "settled", "print")
+_COLUMNS = {  # of a file, and of the table
+    "image": "image",
+    "area": "area",
+    "box": "box",
+    "label": "label",
+    "place": "place",
+    "settled": "has_embedding",
+    "print": "print",
+}
 
 _DENSE, _GIVEN = 1 << 20, 100  # more ids than this, and so many for each segment, are not taken over
 
@@ -39,7 +47,7 @@ def pack(workspace: Workspace) -> Content:
     """All that is worth keeping, as arrays; the caller holds the lock."""
     table, looks, editor = workspace.table, workspace._looks, workspace._editor
     ids = table.ids()
-    content: Content = {name: getattr(table, name)[ids] for name in _COLUMNS}
+    content: Content = {name: getattr(table, column)[ids] for name, column in _COLUMNS.items()}
     content |= {"ids": ids, "features": table.features[ids]}
     if looks.head is not None:
         content |= {"weight": looks.head.weight, "bias": looks.head.bias}
@@ -234,8 +242,8 @@ def _fill_table(table: Any, header: dict[str, Any], content: Content, shapes: li
         maps = {index: np.searchsorted(ordered, found) + 1 for index, found in maps.items()}
         size = len(ids) + 1
     table.reserve(size)
-    for name in _COLUMNS:
-        column = getattr(table, name)
+    for name, attribute in _COLUMNS.items():
+        column = getattr(table, attribute)
         column[ids] = _shaped(content[name], (len(ids), *column.shape[1:]))
     table.add_images(len(shapes))
     for index, found in maps.items():
