@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from napari_scribseg.io import formats
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -16,6 +18,7 @@ def blocks(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_on_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(formats, "_formats", list(formats.formats()))  # a page may register one
     space: dict[str, object] = {"__name__": "example"}
     for block in blocks(page):
         exec(compile(block, str(page), "exec"), space)

@@ -112,7 +112,7 @@ def segment(
     """Segment every slice of IMAGE that has strokes, and write a label volume with its geometry."""
     from napari_scribseg.headless import parse_parameters, segment_volume
     from napari_scribseg.io import write_labels
-    from napari_scribseg.io.classes_io import tables_beside
+    from napari_scribseg.io.class_tables import tables_beside
     from napari_scribseg.io.labels import check_label_path, label_outputs
     from napari_scribseg.io.outputs import check_outputs
 

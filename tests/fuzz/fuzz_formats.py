@@ -1,6 +1,6 @@
 """Every kind of file that is read: valid ones, how they fall into fields, and what reads them.
 
-A new format is one entry of :data:`FORMATS`. ``samples`` writes valid files, each into a folder of its own with all
+A new format is one entry of :data:`FORMATS`, by the name that it has in the registry. ``samples`` writes valid files, each into a folder of its own with all
 that belongs to it, and returns the files that are changed by the tests.
 """
 
@@ -351,7 +351,7 @@ FORMATS = {
     "PNG": Format(picture_samples, layouts.png, read_image),
     "JPEG": Format(jpeg_samples, layouts.jpeg, read_image),
     "DICOM": Format(dicom_samples, layouts.dicom, read_image),
-    "segmentation": Format(segmentation_samples, layouts.text, read_labels),
+    "3D Slicer segmentation": Format(segmentation_samples, layouts.text, read_labels),
     "class table": Format(table_samples, layouts.text, read_classes),
     "session": Format(session_samples, layouts.archive, read_session),
     "workspace": Format(workspace_samples, layouts.archive, read_workspace),

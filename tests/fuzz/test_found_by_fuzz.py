@@ -103,7 +103,7 @@ def test_ten_thousand_segments_are_merged_at_once(child, tmp_path):
         head += [f"Segment{n}_{key}:={value}" for key, value in (("Layer", n % 2), ("LabelValue", 1 + n // 2))]
     voxels = np.ones((128, 128, 128, 2), np.uint16)
     (tmp_path / "i.seg.nrrd").write_bytes("\n".join([*head, "Segment0_Name:=s", "", ""]).encode() + voxels.tobytes())
-    assert child.read("segmentation", tmp_path / "i.seg.nrrd").kind == "data"
+    assert child.read("3D Slicer segmentation", tmp_path / "i.seg.nrrd").kind == "data"
 
 
 def test_an_empty_character_in_a_cohort_is_told(refused):

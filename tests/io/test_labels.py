@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
-from napari_scribseg.io import LABEL_EXTENSIONS, is_label_file, read_labels, read_volume, write_labels
+from napari_scribseg.io import is_label_file, label_extensions, read_labels, read_volume, write_labels
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 PLACED = [".nii", ".nii.gz", ".nrrd", ".nhdr", ".seg.nrrd", ".mha", ".mhd"]
@@ -273,7 +273,7 @@ def test_colours_are_no_labels(tmp_path):
         read_labels(tmp_path / "rgb.png")
 
 
-@pytest.mark.parametrize("extension", LABEL_EXTENSIONS)
+@pytest.mark.parametrize("extension", label_extensions())
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_a_disk_that_fills_up_leaves_the_old_files_and_nothing_else(
     tmp_path, extension, code, monkeypatch, geometry_from, affine, small_labels, classes
@@ -435,7 +435,7 @@ def test_a_file_that_says_it_holds_labels(tmp_path, geometry_from, affine, small
     assert not any(is_label_file(tmp_path / name) for name in ("f.nii", "missing.nii"))
 
 
-@pytest.mark.parametrize("extension", LABEL_EXTENSIONS)
+@pytest.mark.parametrize("extension", label_extensions())
 def test_names_and_colours_are_kept_by_default_and_the_file_says_that_it_holds_labels(
     tmp_path, extension, geometry_from, affine, small_labels, classes
 ):
@@ -544,7 +544,7 @@ def test_whenever_a_writer_dies_labels_have_their_names(tmp_path, extension, geo
     assert back.classes.ids == (2,)  # nothing of the former table stays
 
 
-@pytest.mark.parametrize("extension", LABEL_EXTENSIONS)
+@pytest.mark.parametrize("extension", label_extensions())
 @pytest.mark.parametrize(
     "shape", [(6, 7), (6, 1), (1, 7), (5, 6, 7), (6, 7, 1), (1, 6, 7), (6, 1, 7), (6, 7, 3), (1, 1, 1)]
 )
@@ -558,7 +558,7 @@ def test_every_shape_comes_back(tmp_path, extension, shape):
     np.testing.assert_array_equal(back.array, labels)
 
 
-@pytest.mark.parametrize("extension", [e for e in LABEL_EXTENSIONS if e != ".seg.nrrd"])
+@pytest.mark.parametrize("extension", [e for e in label_extensions() if e != ".seg.nrrd"])
 @pytest.mark.parametrize("shape", [(3, 5, 6, 7), (1, 5, 6, 7), (3, 1, 6, 7), (3, 6, 7, 1), (1, 1, 1, 2), (2, 1, 1, 1)])
 def test_every_shape_of_a_series_comes_back(tmp_path, extension, shape):
     labels = np.random.default_rng(0).integers(0, 9, shape)
@@ -569,7 +569,7 @@ def test_every_shape_of_a_series_comes_back(tmp_path, extension, shape):
     np.testing.assert_allclose(back.geometry.spacing, (2.0, 0.5, 0.25, 4.0))
 
 
-@pytest.mark.parametrize("extension", [e for e in LABEL_EXTENSIONS if "tif" not in e])
+@pytest.mark.parametrize("extension", [e for e in label_extensions() if "tif" not in e])
 @pytest.mark.parametrize("height", [0.0, 12.5])
 def test_a_plane_at_any_height_stays_a_plane(tmp_path, extension, height, small_labels):
     affine = np.diag([-0.25, -0.5, 1.0, 1.0])[:, [2, 1, 0, 3]]

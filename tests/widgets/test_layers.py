@@ -4,7 +4,7 @@ from napari.components import ViewerModel
 
 from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core import ClassTable, Geometry, InputError
-from napari_scribseg.io.placing import display_placement
+from napari_scribseg.io.placement import display_placement
 from napari_scribseg.widgets.common.sources import Source
 from napari_scribseg.widgets.segmentation.layers import LayerSet, image_layers, layer_geometry
 

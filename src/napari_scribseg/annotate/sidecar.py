@@ -25,7 +25,7 @@ from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.scribbles import UNKNOWN
 from napari_scribseg.io.atomic import replacing
-from napari_scribseg.io.volumes import check_regular
+from napari_scribseg.core.paths import check_regular
 
 __all__ = ["FORMAT", "VERSION", "Writer", "read", "read_with_volume", "write"]
 

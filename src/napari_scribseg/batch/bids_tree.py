@@ -14,7 +14,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets.entities import build_name, find_images_with_strokes
 from napari_scribseg.io.atomic import write_files
-from napari_scribseg.io.volumes import PICTURES, TIFF, extension
+from napari_scribseg.io.formats import extension_for_labels
 
 __all__ = ["check_derivative", "read_bids", "write_description"]
 
@@ -76,9 +76,8 @@ def read_bids(
 
 def _out(image: Path, entities: dict[str, str], engine: str) -> str:
     """Where BIDS has the labels of an image, in a derivative."""
-    kind = ".tif" if extension(image) in TIFF + PICTURES else ".nii.gz"
     word = re.sub(r"[^A-Za-z0-9]", "", engine)
-    name = build_name(entities | {"desc": word, "suffix": "dseg", "extension": kind})
+    name = build_name(entities | {"desc": word, "suffix": "dseg", "extension": extension_for_labels(image)})
     folder = [f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities]
     datatype = image.parent.name
     return "/".join([*folder, "anat" if "-" in datatype else datatype, name])

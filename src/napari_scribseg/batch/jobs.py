@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from napari_scribseg.core import InputError
-from napari_scribseg.io import LABEL_EXTENSIONS
-from napari_scribseg.io.classes_io import tables_beside
+from napari_scribseg.io import label_extensions
+from napari_scribseg.io.class_tables import tables_beside
+from napari_scribseg.io.formats import extension, stem
 from napari_scribseg.io.labels import label_outputs
 from napari_scribseg.io.outputs import check_outputs
-from napari_scribseg.io.volumes import extension, stem
 
 __all__ = ["HIDDEN", "STATUSES", "Job", "Outcome", "Status", "Task", "check_jobs"]
 
@@ -152,10 +152,10 @@ def check_jobs(jobs: Iterable[Job], folder: Path) -> None:
     inputs = [p for job in listed for p in (job.image, job.scribbles, *tables_beside(job.scribbles))]
     for job in listed:
         path, place = PurePosixPath(job.out), _place(job)
-        if extension(Path(path.name)) not in LABEL_EXTENSIONS:
+        if extension(Path(path.name)) not in label_extensions():
             raise InputError(
                 f"{place}: the output {job.out!r} has no extension of a label file; one of "
-                f"{', '.join(LABEL_EXTENSIONS)} is expected"
+                f"{', '.join(label_extensions())} is expected"
             )
         if (
             "\0" in job.out

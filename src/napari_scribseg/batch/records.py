@@ -14,10 +14,11 @@ from napari_scribseg.batch.jobs import HIDDEN, Outcome, Task
 from napari_scribseg.core import InputError
 from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import TEMPORARY, write_files
-from napari_scribseg.io.classes_io import tables_beside
+from napari_scribseg.io.class_tables import tables_beside
+from napari_scribseg.io.data_files import header_stem
+from napari_scribseg.io.formats import stem
 from napari_scribseg.io.labels import label_outputs
-from napari_scribseg.io.outputs import files_of, header_stem
-from napari_scribseg.io.volumes import stem
+from napari_scribseg.io.outputs import files_of
 
 __all__ = ["fingerprint", "finished", "log_line", "read_record", "remove_stale", "request", "write_record"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from napari_scribseg.batch.jobs import Job
 from napari_scribseg.core import InputError
-from napari_scribseg.core.paths import user_path
-from napari_scribseg.io.volumes import PICTURES, TIFF, check_regular, extension, stem
+from napari_scribseg.core.paths import check_regular, user_path
+from napari_scribseg.io.formats import extension_for_labels, stem
 
 __all__ = ["COLUMNS", "read_table"]
 
@@ -141,5 +141,4 @@ def _number(values: Mapping[str, str], column: str, place: str, least: int) -> i
 def _default_out(image: Path, folder: Path) -> str:
     """The image's path below the table's folder, or its name where it lies elsewhere, with a name for labels."""
     inside = image.parent.relative_to(folder) if image.parent.is_relative_to(folder) else Path()
-    kind = ".tif" if extension(image) in TIFF + PICTURES else ".nii.gz"
-    return (inside / f"{stem(image)}_labels{kind}").as_posix()
+    return (inside / f"{stem(image)}_labels{extension_for_labels(image)}").as_posix()

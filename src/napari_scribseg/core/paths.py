@@ -1,4 +1,4 @@
-"""Paths as a user writes them."""
+"""Paths that a user gives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_scribseg.core.errors import InputError
 
-__all__ = ["user_path"]
+__all__ = ["check_regular", "user_path"]
 
 
 def user_path(path: str | PathLike[str]) -> Path:
@@ -25,3 +25,17 @@ def user_path(path: str | PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise InputError(f"{text[:80]}: the home folder of this user is not known; give the whole path") from error
+
+
+def check_regular(file: Path) -> None:
+    """Refuse what is no file before it is opened: reading a pipe would never end.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is neither a regular one nor a folder.
+    """
+    if not file.exists():
+        raise InputError(f"there is no file {file}")
+    if not (file.is_file() or file.is_dir()):
+        raise InputError(f"{file} is a device, a pipe or a socket; a regular file is expected")

@@ -13,7 +13,7 @@ from napari_scribseg.datasets.entities import STROKES, bids_files, image_of, raw
 from napari_scribseg.datasets.folder import read_about, read_json
 from napari_scribseg.datasets.listing import require_folder
 from napari_scribseg.datasets.reading import CaseFiles, read_listed
-from napari_scribseg.io.volumes import stem
+from napari_scribseg.io.formats import stem
 
 __all__ = ["is_bids", "open_bids"]
 

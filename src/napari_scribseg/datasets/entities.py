@@ -13,8 +13,8 @@ from pathlib import Path
 
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.io import IMAGE_EXTENSIONS
-from napari_scribseg.io.volumes import extension, stem
+from napari_scribseg.io import image_extensions
+from napari_scribseg.io.formats import extension, stem
 
 __all__ = [
     "STROKES",
@@ -115,7 +115,7 @@ def bids_files(root: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     """
     for subject in sorted(p for p in root.glob("sub-*") if p.is_dir()):
         for path in sorted(subject.rglob("sub-*")):
-            if extension(path) not in IMAGE_EXTENSIONS or not path.is_file():
+            if extension(path) not in image_extensions() or not path.is_file():
                 continue
             try:
                 yield path, parse_entities(path)
@@ -172,7 +172,7 @@ def _candidates(root: Path, entities: Mapping[str, str], suffix: str | None, spa
     folder = root / f"sub-{entities['sub']}"
     found = []
     for path in sorted(folder.rglob(f"sub-{entities['sub']}_*")) if folder.is_dir() else []:
-        if extension(path) not in IMAGE_EXTENSIONS or not path.is_file():
+        if extension(path) not in image_extensions() or not path.is_file():
             continue
         try:
             other = parse_entities(path)

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from napari_scribseg.core import InputError
-from napari_scribseg.io import IMAGE_EXTENSIONS
-from napari_scribseg.io.volumes import extension, stem
+from napari_scribseg.io import image_extensions
+from napari_scribseg.io.formats import extension, stem
 
 __all__ = ["images_in", "listed", "require_folder"]
 
@@ -50,7 +50,7 @@ def images_in(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or extension(path) not in IMAGE_EXTENSIONS or not path.is_file():
+        if path.name.startswith(".") or extension(path) not in image_extensions() or not path.is_file():
             continue
         name = stem(path)
         if name in found:

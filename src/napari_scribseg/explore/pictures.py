@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, Image, InputError
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.io import IMAGE_EXTENSIONS, read_volume
-from napari_scribseg.io.volumes import extension
+from napari_scribseg.io import image_extensions, read_volume
+from napari_scribseg.io.formats import extension
 
 __all__ = ["Added", "Picture", "Pictures", "read_pictures"]
 
@@ -140,12 +140,12 @@ def _items(given: Pictures) -> Iterable[Any]:
 def _files(folder: Path) -> list[Path]:
     """The images of a folder, or the folder itself where it is a DICOM series."""
     files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    images = [p for p in files if extension(p) in IMAGE_EXTENSIONS and extension(p) != ".dcm"]
+    images = [p for p in files if extension(p) in image_extensions() and extension(p) != ".dcm"]
     if images:
         return images
     if files:
         return [folder]
-    raise InputError(f"the folder {folder} holds no images; files with {', '.join(IMAGE_EXTENSIONS)} are expected")
+    raise InputError(f"the folder {folder} holds no images; files with {', '.join(image_extensions())} are expected")
 
 
 def _from_file(path: Path, number: int) -> list[Picture]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_scribseg.io.classes_io import read_classes, write_classes
-from napari_scribseg.io.labels import LABEL_EXTENSIONS, is_label_file, read_labels, write_labels
+from napari_scribseg.io.class_tables import read_classes, write_classes
+from napari_scribseg.io.formats import image_extensions, label_extensions
+from napari_scribseg.io.labels import is_label_file, read_labels, write_labels
 from napari_scribseg.io.loaded import LoadedVolume
-from napari_scribseg.io.volumes import IMAGE_EXTENSIONS, read_volume
+from napari_scribseg.io.volumes import read_volume
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from napari_scribseg.io.dicom import Series
 
 __all__ = [
-    "IMAGE_EXTENSIONS",
-    "LABEL_EXTENSIONS",
     "LoadedVolume",
+    "image_extensions",
     "is_label_file",
+    "label_extensions",
     "list_series",
     "read_classes",
     "read_labels",

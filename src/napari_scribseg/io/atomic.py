@@ -19,7 +19,7 @@ from napari_scribseg.core import InputError
 
 __all__ = [
     "TEMPORARY",
-    "LabelFiles",
+    "Contents",
     "check_writable",
     "clean_up",
     "refusal",
@@ -33,7 +33,8 @@ _DAY = 86_400.0  # seconds
 TEMPORARY = re.compile(r"\.(?P<target>.+)\.(?P<host>\w+)-(?P<pid>\d{1,9})-[0-9a-f]{12}\.(tmp|old)")
 _cleaned: set[tuple[Path, int]] = set()
 
-LabelFiles = dict[Path, Callable[[BinaryIO], object]]
+Content = bytes | Callable[[BinaryIO], object]
+Contents = dict[Path, Content]
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -56,7 +57,7 @@ def check_writable(path: Path) -> None:
     InputError
         If the folder is missing or may not be written, or the file is a folder or may not be replaced.
     """
-    with _told_as_sentence([path]):
+    with _as_input_error([path]):
         folder = _writable(path).parent
         code = 0 if os.access(folder, os.W_OK) else errno.EACCES
         code = code if folder.is_dir() else errno.ENOENT
@@ -89,16 +90,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         remove(temporary)
 
 
-def write_files(contents: Mapping[Path, Callable[[BinaryIO], object]], named: Path | None = None) -> tuple[Path, ...]:
+def write_files(contents: Mapping[Path, Content], named: Path | None = None) -> tuple[Path, ...]:
     """Write files that belong together, such as a header and its data: all of them, or none.
 
     Parameters
     ----------
-    contents : mapping of Path to callable
-        For each file, what writes its content into an open binary file. They take their places in this order, after
-        the last of them is written: what the others are nothing without comes last.
+    contents : mapping of Path to bytes or callable
+        For each file its content, or a function that writes it into an open binary file. All are written before the
+        first takes its place; they take their places in this order, so a header follows its data.
     named : Path, optional
-        The file that a message names where this fails; the last one by default.
+        The file that the message of an error names; the last one by default.
 
     Returns
     -------
@@ -111,13 +112,16 @@ def write_files(contents: Mapping[Path, Callable[[BinaryIO], object]], named: Pa
         If the system refuses; every file that was there is then what it was before.
     """
     paths = list(contents)
-    with _told_as_sentence([*paths, named or paths[-1]]):
+    with _as_input_error([*paths, named or paths[-1]]):
         targets = {path: _writable(path) for path in paths}
         temporaries = {targets[path]: _beside(targets[path], "tmp") for path in paths}
         try:
-            for path, write in contents.items():
+            for path, content in contents.items():
                 with temporaries[targets[path]].open("xb") as file:
-                    write(file)
+                    if isinstance(content, bytes):
+                        file.write(content)
+                    else:
+                        content(file)
                     _finish(file)
             _replace_all(temporaries)
         finally:
@@ -230,7 +234,7 @@ def refusal(error: OSError) -> str | None:
 
 
 @contextmanager
-def _told_as_sentence(paths: list[Path]) -> Iterator[None]:
+def _as_input_error(paths: list[Path]) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The data files that a header of NRRD or MetaImage names: found and looked at before a library opens them."""
+"""Headers whose voxels are in files of their own: which files they name, and what those that are written are called."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from napari_scribseg.core import InputError
+from napari_scribseg.io.formats import extension, format_of, formats
 
-__all__ = ["data_files", "numbered_names"]
+__all__ = ["data_files", "data_path", "header_stem", "named_data", "numbered_names", "superseded"]
 
 _PATTERN = re.compile(r"[^%\s]*%(0[1-9])?d[^%\s]*")
 _MOST_FILES = 100_000
@@ -100,3 +101,63 @@ def numbered_names(header: Path, text: str, last: int | None = None) -> tuple[st
             "files are expected"
         )
     return tuple(pattern % n for n in range(first, first + count * step, step))
+
+
+def named_data(header: Path) -> list[Path]:
+    """The data files that a header names and that are there; none of a file of another format.
+
+    Raises
+    ------
+    InputError
+        If the header is damaged.
+    OSError
+        If it cannot be read.
+    """
+    kind = format_of(header)
+    if kind is None or kind.data_names is None or extension(header) not in kind.detached:
+        return []
+    found = [header.parent / name for name in kind.data_names(header) if name]
+    return [path for path in found if path.is_file() and path != header]
+
+
+def data_path(header: Path, digest: str) -> Path:
+    """Where the voxels of a header are written: other voxels get another name, so that no header is left with others'.
+
+    Parameters
+    ----------
+    header : Path
+        ``.mhd`` or ``.nhdr``.
+    digest : str
+        Ten hexadecimal digits of a hash of the voxels.
+    """
+    return header.with_name(f"{header.stem}.{digest}{_data_extension(header)}")
+
+
+def header_stem(data: str) -> str:
+    """The stem of the header that a data file called ``data`` was written with; another file's name unchanged."""
+    endings = (ending for kind in formats() for ending in kind.detached.values())
+    ending = next((ending for ending in endings if data.endswith(ending)), "")
+    return re.sub(r"\.[0-9a-f]{10}$", "", data.removesuffix(ending)) if ending else data
+
+
+def superseded(header: Path) -> list[Path]:
+    """The data files that an earlier version of a header left, which no other header beside it names.
+
+    Empty for a file that is no header, and where one of the others cannot be understood.
+    """
+    ending = _data_extension(header)
+    if not ending or not header.parent.is_dir():
+        return []
+    ours = [p for p in header.parent.iterdir() if p.name.endswith(ending) and header_stem(p.name) == header.stem]
+    others = [p for p in header.parent.iterdir() if ours and p != header and _data_extension(p) and p.is_file()]
+    try:
+        named = {path for other in others for path in named_data(other)}
+    except (InputError, OSError):
+        return []
+    return [path for path in ours if path not in named]
+
+
+def _data_extension(header: Path) -> str:
+    """The extension of the data file beside a header; empty where the voxels are in the file itself."""
+    kind = format_of(header)
+    return "" if kind is None else kind.detached.get(extension(header), "")

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.dicom_bytes import has_pixel_size, is_cut_off, is_image, may_be_dicom
-from napari_scribseg.io.itk import LPS_TO_RAS, array_of, open_quietly, reader_of, volume_of
+from napari_scribseg.io.formats import ReadOptions, stem
+from napari_scribseg.io.itk import LPS_TO_RAS, array_of, read_image, reader_of, volume_of
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
-from napari_scribseg.io.volumes import stem
 
-__all__ = ["Series", "list_series", "read_file", "read_series"]
+__all__ = ["Series", "list_series", "read_dicom", "read_series"]
 
 _LIBRARY = "GDCMImageIO"
 _SAME = 2e-3  # of a pixel, nearer than which two slices lie at the same height
@@ -86,6 +86,11 @@ class Series:
     slices: tuple[_Slice, ...] = field(repr=False)
 
 
+def read_dicom(path: Path, options: ReadOptions) -> LoadedVolume:
+    """Read a DICOM file, or one series of a folder; see :func:`read_series`."""
+    return read_series(path, options.series) if path.is_dir() else _read_file(path)
+
+
 def list_series(folder: str | PathLike[str]) -> tuple[Series, ...]:
     """The volumes that a folder of DICOM files holds; files that are no DICOM images are passed over.
 
@@ -139,7 +144,7 @@ def read_series(folder: Path, identity: str | None = None) -> LoadedVolume:
     return _read(folder, chosen[0])
 
 
-def read_file(path: Path) -> LoadedVolume:
+def _read_file(path: Path) -> LoadedVolume:
     """Read a single DICOM file, of one frame or of several.
 
     Raises
@@ -155,7 +160,7 @@ def read_file(path: Path) -> LoadedVolume:
     if not described:
         raise InputError(f"{path.name}: it is DICOM, but holds no image")
     check_declared(path, described[0].size[::-1], 4, path.stat().st_size, encoding="other")
-    volume = volume_of(open_quietly(reader_of(_LIBRARY), path), stem(path), path.name)
+    volume = volume_of(read_image(path, _LIBRARY), stem(path), path.name)
     return volume if described[0].sized else replace(volume, geometry=replace(volume.geometry, unit="pixel"))
 
 
@@ -316,7 +321,7 @@ def _read(folder: Path, series: Series) -> LoadedVolume:
     first = series.slices[0]
     name = series.description or folder.name
     if len(series.slices) == 1:
-        return replace(read_file(first.path), name=name)
+        return replace(_read_file(first.path), name=name)
     levels = _levels(list(series.slices))
     counts = {len(level) for level in levels}
     if len(counts) > 1:
@@ -343,7 +348,7 @@ def _stacked(ordered: list[_Slice]) -> NDArray[Any]:
     """The slices, each rescaled by its own slope, in a type that holds all of them."""
     array: NDArray[Any] | None = None
     for n, s in enumerate(ordered):
-        plane = array_of(open_quietly(reader_of(_LIBRARY), s.path), s.path.name)
+        plane = array_of(read_image(s.path, _LIBRARY), s.path.name)
         plane = _narrowed(plane[0] if len(s.size) > 2 else plane)
         if array is None:
             array = np.empty((len(ordered), *plane.shape), plane.dtype)

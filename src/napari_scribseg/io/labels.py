@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.io.atomic import LabelFiles, check_writable, remove, write_files
-from napari_scribseg.io.classes_io import (
+from napari_scribseg.io.atomic import Contents, check_writable, remove, write_files
+from napari_scribseg.io.class_tables import (
     bids_path,
     classes_beside,
     default_table,
@@ -29,38 +28,22 @@ from napari_scribseg.io.classes_io import (
     shares_table,
     tables_beside,
 )
-from napari_scribseg.io.headers import nrrd_fields
+from napari_scribseg.io.data_files import superseded
+from napari_scribseg.io.formats import Keeps, format_of, label_extensions
 from napari_scribseg.io.loaded import LoadedVolume
-from napari_scribseg.io.outputs import superseded
-from napari_scribseg.io.rasters import label_axes
-from napari_scribseg.io.segments import SEGMENTATION, is_segmentation
-from napari_scribseg.io.volumes import METAIMAGE, NIFTI, NRRD, TIFF, extension, read_volume
+from napari_scribseg.io.volumes import read_volume
 
 __all__ = [
-    "LABEL_EXTENSIONS",
     "check_label_path",
     "is_label_file",
     "label_outputs",
-    "lost_place",
+    "lost_placement",
     "read_labels",
     "write_labels",
 ]
 
 _STRAIGHT = 1e-4  # cosine, below which two axes are at a right angle
 _MOST_NAME = 230  # of the 255 bytes that file systems take; the name of a table is longer
-LABEL_EXTENSIONS = (
-    ".nii.gz",
-    ".nii",
-    ".seg.nrrd",
-    ".nrrd",
-    ".nhdr",
-    ".mha",
-    ".mhd",
-    ".tif",
-    ".tiff",
-    ".ome.tif",
-    ".ome.tiff",
-)
 
 
 def read_labels(path: str | PathLike[str], *, allow_outside: bool = False) -> LoadedVolume:
@@ -117,24 +100,9 @@ def is_label_file(path: str | PathLike[str]) -> bool:
     file = user_path(path)
     if not file.is_file():
         return False
-    return _says_labels(file) or (bool(tables_beside(file)) and not shares_table(file))
-
-
-def _says_labels(file: Path) -> bool:
-    kind = extension(file)
-    if kind in NIFTI:
-        from napari_scribseg.io.nifti import has_label_intent
-
-        return has_label_intent(file)
-    if kind in NRRD and (kind == SEGMENTATION or is_segmentation(nrrd_fields(file))):
-        return True
-    if kind in NRRD + METAIMAGE:
-        return label_axes(file) is not None
-    if kind in TIFF:
-        from napari_scribseg.io.planar import tiff_label_axes
-
-        return tiff_label_axes(file) is not None
-    return False
+    kind = format_of(file)
+    marked = kind is not None and kind.is_labels is not None and kind.is_labels(file)
+    return marked or (bool(tables_beside(file)) and not shares_table(file))
 
 
 def as_labels(array: NDArray[Any], name: str) -> tuple[NDArray[Any], tuple[int, ...]]:
@@ -170,7 +138,7 @@ def write_labels(
     Parameters
     ----------
     path : str or PathLike
-        With one of the extensions in ``LABEL_EXTENSIONS``.
+        With one of the extensions in :func:`~napari_scribseg.io.label_extensions`.
     labels : ndarray of shape ``(*S)``, integer
         Ids from 0 (background) to 65535, axes as in ``geometry``; written with the smallest sufficient unsigned type.
     geometry : Geometry
@@ -197,7 +165,7 @@ def write_labels(
         cannot be written; every file that was there is then unchanged.
     """
     file = user_path(path)
-    kind = _label_extension(file)
+    write = _label_writer(file)
     array, ids = as_labels(np.asarray(labels), "the label volume")
     grid = matching(geometry, array.shape)
     table = _named(classes or ClassTable(), ids)
@@ -206,21 +174,21 @@ def write_labels(
         for name in _tables(file, bids_tsv, itksnap)
         if (bids_tsv if name == bids_path(file) else itksnap) or not table.is_plain or name.is_file()
     ]
-    contents = _label_files(file, kind, array, grid, table)
+    contents = write(file, array, grid, table)
     former = superseded(file)
     with _tables_of_both(file, tables, table) as still:
         written = (*write_files(contents | still, named=file), *(name for name in tables if name not in still))
     for data in former:
         if data not in written:
             remove(data)
-    lost = lost_place(file, grid)
+    lost = lost_placement(file, grid)
     if lost:
         warnings.warn(lost, UserWarning, stacklevel=2)
     return (file, *(other for other in written if other != file))
 
 
 @contextmanager
-def _tables_of_both(file: Path, tables: list[Path], classes: ClassTable) -> Iterator[LabelFiles]:
+def _tables_of_both(file: Path, tables: list[Path], classes: ClassTable) -> Iterator[Contents]:
     """Write tables that name the classes of the former volume and of the new one, so that either has its names.
 
     Yields what is still to be written after the volume: tables of the new one alone. Where that fails, the former
@@ -231,14 +199,14 @@ def _tables_of_both(file: Path, tables: list[Path], classes: ClassTable) -> Iter
     both = {name: render_classes(name, _joined(_former_classes(name), classes)) for name in tables}
     changed = {name: data for name, data in both.items() if data != before[name]}
     if changed:
-        write_files({name: partial(_write_bytes, data=data) for name, data in changed.items()}, named=file)
+        write_files(changed, named=file)
     try:
-        yield {name: partial(_write_bytes, data=last[name]) for name in tables if last[name] != both[name]}
+        yield {name: last[name] for name in tables if last[name] != both[name]}
     except BaseException:
         for name in changed:
             if before[name]:
                 with suppress(InputError):
-                    write_files({name: partial(_write_bytes, data=before[name])})
+                    write_files({name: before[name]})
             else:
                 remove(name)
         raise
@@ -266,29 +234,36 @@ def label_outputs(
 def _tables(file: Path, bids_tsv: bool | None, itksnap: bool) -> list[Path]:
     """The tables of names and colours that may be written beside a volume."""
     wanted = [bids_path(file)] if bids_tsv else []
-    if bids_tsv is None and extension(file) != SEGMENTATION and (not itksnap or default_table(file).is_file()):
+    if bids_tsv is None and not _keeps(file, Keeps.CLASSES) and (not itksnap or default_table(file).is_file()):
         wanted.append(default_table(file))
     if itksnap:
         wanted.append(itksnap_path(file))
     return list(dict.fromkeys(wanted))
 
 
-def lost_place(path: Path, geometry: Geometry) -> str:
-    """What the format of a label file cannot keep of the place, in one sentence; empty where it keeps all.
+def lost_placement(path: Path, geometry: Geometry) -> str:
+    """What the format of a label file cannot keep of its placement, as a user message; empty where it keeps all.
 
     A NIfTI file keeps a shear, but programs built on ITK refuse it.
     """
     if geometry.affine is None:
         return ""
     steps = geometry.affine[:3, [2, 1, 0]] / np.linalg.norm(geometry.affine[:3, [2, 1, 0]], axis=0)
-    if extension(path) in TIFF:
+    if not _keeps(path, Keeps.PLACEMENT):
         turned = not np.allclose(steps, np.eye(3), atol=_STRAIGHT)
         moved = bool(geometry.affine[:3, 3].any())
-        what = " and ".join(["where the grid lies"] * moved + ["how its axes run"] * turned)
-        return f"{path.name} keeps the voxel size, not {what}: TIFF cannot; .nii.gz, .nrrd and .mha do" if what else ""
-    if extension(path) in NIFTI and not np.allclose(steps.T @ steps, np.eye(3), atol=_STRAIGHT):
+        what = " and ".join(["position"] * moved + ["directions"] * turned)
+        return (
+            f"{path.name} keeps the voxel size, but not the grid's {what}; .nii.gz, .nrrd and .mha do" if what else ""
+        )
+    if not _keeps(path, Keeps.SHEAR) and not np.allclose(steps.T @ steps, np.eye(3), atol=_STRAIGHT):
         return f"the grid of {path.name} is sheared: 3D Slicer and other programs built on ITK open it as .nrrd only"
     return ""
+
+
+def _keeps(path: Path, what: Keeps) -> bool:
+    kind = format_of(path)
+    return kind is not None and what in kind.keeps
 
 
 def check_label_path(path: str | PathLike[str]) -> None:
@@ -297,26 +272,23 @@ def check_label_path(path: str | PathLike[str]) -> None:
     Raises
     ------
     InputError
-        If the extension is none of ``LABEL_EXTENSIONS``, or the folder is missing or may not be written.
+        If the extension is none of :func:`~napari_scribseg.io.label_extensions`, or the folder is missing or may not
+        be written.
     """
     file = user_path(path)
-    _label_extension(file)
+    _label_writer(file)
     check_writable(file)
 
 
-def _label_extension(file: Path) -> str:
-    kind = extension(file)
-    if kind not in LABEL_EXTENSIONS:
+def _label_writer(file: Path) -> Callable[[Path, NDArray[Any], Geometry, ClassTable], Contents]:
+    kind = format_of(file)
+    if kind is None or kind.write is None:
         raise InputError(
-            f"{file.name[:200]}: labels can be saved as {', '.join(LABEL_EXTENSIONS)}; give one of these extensions"
+            f"{file.name[:200]}: labels can be saved as {', '.join(label_extensions())}; give one of these extensions"
         )
     if len(os.fsencode(file.name)) > _MOST_NAME:
         raise InputError(f"{file.name[:80]}...: the name is longer than {_MOST_NAME} bytes; a shorter one is expected")
-    return kind
-
-
-def _write_bytes(file: BinaryIO, data: bytes) -> None:
-    file.write(data)
+    return kind.write
 
 
 def _named(classes: ClassTable, ids: tuple[int, ...]) -> ClassTable:
@@ -325,25 +297,6 @@ def _named(classes: ClassTable, ids: tuple[int, ...]) -> ClassTable:
     if background is not None and background not in ids:
         classes = classes.without(background)
     return classes.with_ids(ids)
-
-
-def _label_files(file: Path, kind: str, labels: NDArray[Any], geometry: Geometry, classes: ClassTable) -> LabelFiles:
-    """What the format of this extension writes."""
-    if kind in NRRD:
-        from napari_scribseg.io.rasters import nrrd_label_files
-
-        return nrrd_label_files(file, labels, geometry, classes)
-    if kind in METAIMAGE:
-        from napari_scribseg.io.rasters import metaimage_label_files
-
-        return metaimage_label_files(file, labels, geometry)
-    if kind in TIFF:
-        from napari_scribseg.io.planar import tiff_label_files
-
-        return tiff_label_files(file, labels, geometry)
-    from napari_scribseg.io.nifti import nifti_label_files
-
-    return nifti_label_files(file, labels, geometry)
 
 
 def matching(geometry: Geometry, shape: tuple[int, ...]) -> Geometry:

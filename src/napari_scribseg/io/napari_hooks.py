@@ -16,10 +16,10 @@ from napari_scribseg.core.classes import MAX_ID, default_color
 from napari_scribseg.core.padding import range_without_padding
 from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
 from napari_scribseg.io.dicom_bytes import may_be_dicom
+from napari_scribseg.io.formats import extension, image_extensions
 from napari_scribseg.io.loaded import LoadedVolume
-from napari_scribseg.io.placing import LayerPlace, display_placement, kept_geometry, layer_geometry
+from napari_scribseg.io.placement import LayerPlace, display_placement, kept_geometry, layer_geometry
 from napari_scribseg.io.samples import Sample, ct_phantom, mr_volume, photograph, totalsegmentator_ct
-from napari_scribseg.io.volumes import IMAGE_EXTENSIONS, extension
 
 __all__ = [
     "class_colors",
@@ -54,7 +54,7 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
 def _is_ours(path: Path) -> bool:
     """Whether the format is one of ours; a folder is, unless all that it holds is something else than DICOM."""
     if not path.is_dir():
-        return extension(path) in IMAGE_EXTENSIONS
+        return extension(path) in image_extensions()
     files = list(islice((p for p in path.rglob("*") if p.is_file()), _MOST_LOOKED_AT))
     return not files or any(map(may_be_dicom, files))
 
@@ -162,7 +162,7 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     data : array of shape ``(*S)``
         Ids; one further axis of length one, where the image has channels, is left out.
     meta : dict
-        As napari passes it: see :func:`~napari_scribseg.io.placing.layer_geometry` for the place.
+        As napari passes it: see :func:`~napari_scribseg.io.placement.layer_geometry` for the place.
 
     Raises
     ------

@@ -15,13 +15,13 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.geometry import is_singular, same_grid
-from napari_scribseg.io.atomic import LabelFiles
+from napari_scribseg.io.atomic import Contents
+from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, stem
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.units import in_millimetres, in_seconds
-from napari_scribseg.io.volumes import LABEL_MARK, stem
 
 __all__ = ["has_label_intent", "nifti_label_files", "read_nifti"]
 
@@ -31,7 +31,7 @@ _RGB_INTENTS = (2003, 2004)  # vectors of red, green, blue and opacity
 _SERIES_OF_ONE = f"{LABEL_MARK} TZYX".encode()
 
 
-def read_nifti(path: Path) -> LoadedVolume:
+def read_nifti(path: Path, _options: ReadOptions) -> LoadedVolume:
     """Read a NIfTI file; an uncompressed one is mapped from the disk, not copied.
 
     Raises
@@ -192,26 +192,11 @@ def _affine(path: Path, header: Any) -> NDArray[np.float64] | None:
     return None
 
 
-def nifti_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) -> LabelFiles:
-    """Labels as NIfTI: header of the reference where it is one, label intent, no scaling.
+def nifti_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, _classes: ClassTable) -> Contents:
+    """Contents of a label volume: header of the reference where it is one, label intent, no scaling.
 
-    Parameters
-    ----------
-    path : Path
-        ``.nii`` or ``.nii.gz``.
-    labels : ndarray of shape ``(*S)``, uint8 or uint16
-        In array order.
-    geometry : Geometry
-        Of exactly these axes.
-
-    Returns
-    -------
-    dict of Path to callable
-        As :func:`napari_scribseg.io.atomic.write_files` takes it.
-
-    Notes
-    -----
-    NIfTI has no place for names and colours; they go into a table beside it.
+    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; there is no place for names
+    and colours.
     """
     header = _label_header(geometry, labels)
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image

@@ -3,46 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from napari_scribseg.core import InputError
-from napari_scribseg.io.volumes import extension
+from napari_scribseg.io.data_files import named_data
 
-__all__ = ["check_folder", "check_outputs", "data_path", "files_of", "header_data", "header_stem", "superseded"]
-
-_DETACHED = {".mhd": ".zraw", ".nhdr": ".raw.gz"}  # headers that name other files with the voxels, and ours of these
-_DATA_FILE = re.compile(
-    rb"^(?:ElementDataFile[ \t]*=|data ?file:)[ \t]*([^\r\n]*?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE
-)
-_MOST_HEADER = 1 << 20
-
-
-def header_data(header: Path) -> list[Path]:
-    """The files with the voxels that a header (``.mhd``, ``.nhdr``) names and that are there.
-
-    Raises
-    ------
-    OSError
-        If the header cannot be read.
-    """
-    with header.open("rb") as file:
-        content = file.read(_MOST_HEADER)
-    match = _DATA_FILE.search(content)
-    if match is None:
-        return []
-    named = os.fsdecode(match[1])
-    if named.upper().split()[:1] == ["LIST"]:
-        names = [os.fsdecode(line).strip() for line in content[match.end() :].splitlines()]
-    elif "%" in named:  # a pattern with the first and the last number, and the step
-        folder, pattern = os.path.split(named.split()[0])
-        found = sorted((header.parent / folder).glob(re.sub(r"%\d*d", "*", pattern)))
-        return [path for path in found if path.is_file()]
-    else:
-        names = [named]
-    paths = [header.parent / name for name in names if name and "\0" not in name]
-    return [path for path in paths if path.is_file() and path != header]
+__all__ = ["check_folder", "check_outputs", "files_of"]
 
 
 def files_of(path: Path) -> list[Path]:
@@ -55,46 +23,11 @@ def files_of(path: Path) -> list[Path]:
     """
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file())
-    if extension(path) in _DETACHED and path.is_file():
-        return [path, *header_data(path)]
-    return [path]
-
-
-def data_path(header: Path, digest: str) -> Path:
-    """Where the voxels of a header go: a name of their own for other voxels, so that no header is left with others'.
-
-    Parameters
-    ----------
-    header : Path
-        ``.mhd`` or ``.nhdr``.
-    digest : str
-        Ten hexadecimal digits that follow from the voxels.
-    """
-    return header.with_name(f"{header.stem}.{digest}{_DETACHED[extension(header)]}")
-
-
-def header_stem(data: str) -> str:
-    """The stem of the header that a file called ``data`` holds the voxels of; what has another name keeps it."""
-    return re.sub(r"(\.[0-9a-f]{10})?\.(zraw|raw\.gz)$", "", data)
-
-
-def superseded(header: Path) -> list[Path]:
-    """The data files that an earlier version of a header left, which no other header beside it names.
-
-    Empty for a file that is no header.
-    """
-    ending = _DETACHED.get(extension(header))
-    if ending is None or not header.parent.is_dir():
-        return []
-    of_ours = (p for p in header.parent.iterdir() if p.name.endswith(ending))
-    found = [p for p in of_ours if header_stem(p.name) == header.stem]
-    beside = header.parent.iterdir() if found else ()
-    others = [p for p in beside if p != header and extension(p) in _DETACHED and p.is_file()]
-    try:
-        named = {path for other in others for path in header_data(other)}
-    except OSError:
-        return []
-    return [path for path in found if path not in named]
+    found = [path]
+    if path.is_file():
+        with suppress(InputError):  # the reader of a damaged header refuses it
+            found += named_data(path)
+    return found
 
 
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path] = (), *, overwrite: bool = False) -> None:

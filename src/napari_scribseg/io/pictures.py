@@ -16,9 +16,9 @@ from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.io.formats import ReadOptions, stem
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.loaded import LoadedVolume
-from napari_scribseg.io.volumes import stem
 
 __all__ = ["read_picture"]
 
@@ -29,16 +29,16 @@ _CHUNK = 1 << 20
 _LIMIT = threading.Lock()  # Pillow's is one for all threads
 
 
-def read_picture(path: Path, *, ids: bool = False) -> LoadedVolume:
+def read_picture(path: Path, options: ReadOptions) -> LoadedVolume:
     """Read a PNG or JPEG file: grey, or red, green and blue; a palette is resolved, transparency is dropped.
 
-    What the file says and is not followed is told in a warning.
+    What the file says and is not followed becomes a warning.
 
     Parameters
     ----------
     path : Path
         The file.
-    ids : bool
+    options : ReadOptions
         Whether its values are ids: then the numbers of a palette and of few bits are taken as they are.
 
     Raises
@@ -55,8 +55,8 @@ def read_picture(path: Path, *, ids: bool = False) -> LoadedVolume:
                 path, (picture.height, picture.width, n), bits / 8, size, encoding=encoding, copies=32 / bits
             )
             depth = _check_png(path) if picture.format == "PNG" else 8
-            _tell_ignored(path, picture, ids=ids)
-            read = _ids if ids else _pixels
+            _warn_of_ignored(path, picture, ids=options.ids)
+            read = _ids if options.ids else _pixels
             array = _deep(path) if depth == 16 and n > 1 else read(picture, depth)
     except InputError:
         raise
@@ -123,21 +123,21 @@ def _unpacked(file: BinaryIO, most: int) -> int:
     return count
 
 
-def _tell_ignored(path: Path, picture: Pillow.Image, *, ids: bool) -> None:
-    """Say in a warning what the file asks of its readers and is not done here."""
-    told = []
+def _warn_of_ignored(path: Path, picture: Pillow.Image, *, ids: bool) -> None:
+    """Warn of what the file asks of its readers and is not done here."""
+    ignored = []
     if getattr(picture, "n_frames", 1) > 1:
-        told.append(f"it holds {getattr(picture, 'n_frames', 1)} pictures; the first is read, the others are not")
+        ignored.append(f"it holds {getattr(picture, 'n_frames', 1)} pictures; the first is read, the others are not")
     if picture.getexif().get(0x0112, 1) not in (0, 1):
-        told.append(
+        ignored.append(
             "it says that it is to be turned for display; its pixels stay where they are, and so do labels on them"
         )
     alpha = picture.getchannel("A").getextrema()[0] if "A" in picture.getbands() else 255
     if alpha != 255 or "transparency" in picture.info:
-        told.append("it is transparent in parts; all of its pixels are read as if they were not")
+        ignored.append("it is transparent in parts; all of its pixels are read as if they were not")
     if ids and picture.format != "PNG":
-        told.append("JPEG changes the values of pixels, so ids may be wrong; PNG keeps them")
-    for what in told:
+        ignored.append("JPEG changes the values of pixels, so ids may be wrong; PNG keeps them")
+    for what in ignored:
         warnings.warn(f"{path.name}: {what}", UserWarning, stacklevel=4)
 
 

@@ -12,7 +12,7 @@ from napari.utils.transforms import Affine
 
 from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core import Geometry, InputError
-from napari_scribseg.io.placing import LayerPlace, kept_geometry, layer_geometry, left_by
+from napari_scribseg.io.placement import LayerPlace, kept_geometry, layer_geometry, left_by
 from napari_scribseg.widgets.common.placement import cover, made_up
 
 _stack: Any = da.stack  # dask has no types
@@ -90,7 +90,7 @@ class Source:
         return place if self.channel_axis is None else place.without([self.channel_axis])
 
     def left(self) -> dict[str, Any]:
-        """What to leave in the metadata of a layer at its place; see :func:`~napari_scribseg.io.placing.left_by`."""
+        """What to leave in the metadata of a layer at its place; see :func:`~napari_scribseg.io.placement.left_by`."""
         return left_by(self.geometry(), self.place())
 
     def placement(self, shape: tuple[int, ...] | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QSplitter, 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import CutSettings, Workspace
 from napari_scribseg.explore.apart import stop
-from napari_scribseg.io.labels import LABEL_EXTENSIONS
+from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
@@ -234,7 +234,7 @@ class ExploreWidget(Docked):
     def _export(self) -> None:
         named = QFileDialog.getExistingDirectory(self, "Folder for the labels", str(Path.home()))
         if named:
-            extension = ".nii.gz" if ".nii.gz" in LABEL_EXTENSIONS else LABEL_EXTENSIONS[0]
+            extension = label_extensions()[0]
             self.work.export(Path(named), extension)
 
     def _finish(self) -> None:

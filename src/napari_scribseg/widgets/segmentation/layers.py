@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core import ClassTable, Geometry, InputError
-from napari_scribseg.io.placing import knows_place, same_world
-from napari_scribseg.io.placing import layer_geometry as placed_geometry
+from napari_scribseg.io.placement import knows_place, same_world
+from napari_scribseg.io.placement import layer_geometry as placed_geometry
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
 from napari_scribseg.widgets.common.messages import sentence
 from napari_scribseg.widgets.common.slices import displayed_axes, slice_at

@@ -19,7 +19,8 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io import write_labels
-from napari_scribseg.io.labels import LABEL_EXTENSIONS, label_outputs, lost_place
+from napari_scribseg.io.formats import label_extensions
+from napari_scribseg.io.labels import label_outputs, lost_placement
 from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.widgets.common.colors import layer_classes
@@ -100,18 +101,18 @@ def _digest(source: Source) -> str:
 def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
     """A path for the label volume beside the image: NIfTI where the geometry is known, else TIFF if that can be."""
     known = geometry.affine is not None or geometry.unit == "millimeter"
-    extension = ".tif" if not known and ".tif" in LABEL_EXTENSIONS else ".nii.gz"
+    extension = ".tif" if not known and ".tif" in label_extensions() else ".nii.gz"
     folder = Path(path).parent if path and Path(path).parent.is_dir() else Path.home()
     return folder / f"{_safe(name)}_labels{extension}"
 
 
 def ask_labels_path(parent: QWidget, suggested: Path) -> Path | None:
     """Ask where to write the label volume; None where the user thought better of it."""
-    every = " ".join(f"*{extension}" for extension in LABEL_EXTENSIONS)
-    filters = ";;".join([f"Label volumes ({every})", *(f"{e[1:]} (*{e})" for e in LABEL_EXTENSIONS)])
+    every = " ".join(f"*{extension}" for extension in label_extensions())
+    filters = ";;".join([f"Label volumes ({every})", *(f"{e[1:]} (*{e})" for e in label_extensions())])
     path, chosen = QFileDialog.getSaveFileName(parent, "Save labels", str(suggested), filters)
-    extension = next((e for e in LABEL_EXTENSIONS if chosen.endswith(f"(*{e})")), ".nii.gz")
-    return _completed(parent, path, LABEL_EXTENSIONS, extension)
+    extension = next((e for e in label_extensions() if chosen.endswith(f"(*{e})")), ".nii.gz")
+    return _completed(parent, path, label_extensions(), extension)
 
 
 def ask_session_path(parent: QWidget, suggested: Path, *, save: bool) -> Path | None:
@@ -218,7 +219,7 @@ class Saver:
         self._widget.say(f"Saving {path.name}…")
         self._dispatcher.aside(
             lambda: write_labels(path, np.asarray(labels), geometry, classes, **tables),
-            lambda paths: self._saved(paths, lost_place(path, geometry)),
+            lambda paths: self._saved(paths, lost_placement(path, geometry)),
             self._failed,
             file=True,
         )

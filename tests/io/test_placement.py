@@ -10,7 +10,7 @@ import tifffile
 
 from napari_scribseg.io import napari_hooks as hooks
 from napari_scribseg.io import read_volume, write_labels
-from napari_scribseg.io.placing import LayerPlace, layer_geometry, left_by
+from napari_scribseg.io.placement import LayerPlace, layer_geometry, left_by
 
 SHAPE = (5, 6, 7)
 MARKED = (3, 1, 5)
@@ -87,8 +87,8 @@ def test_a_voxel_lies_where_the_layer_shows_it(tmp_path, kind, extension, unit, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_tiff_cannot_keep_is_told_in_one_sentence(tmp_path, kind, extension):
     one = layer(**KINDS[kind], units=("mm",) * 3)
-    words = "where the grid lies" if kind == "translate" else "where the grid lies and how its axes run"
-    with pytest.warns(UserWarning, match=rf"l\{extension} keeps the voxel size, not {words}: TIFF cannot"):
+    words = "position" if kind == "translate" else "position and directions"
+    with pytest.warns(UserWarning, match=rf"l\{extension} keeps the voxel size, but not the grid's {words}; .nii.gz"):
         saved(tmp_path / f"l{extension}", one)
     corner = np.array(one.data_to_world((0, 0, 0)))
     wanted = [np.linalg.norm(np.array(one.data_to_world(step)) - corner) for step in np.eye(3)]

@@ -8,13 +8,12 @@ import warnings
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
 
 from napari_scribseg.core import ClassTable, InputError, LabelClass
 from napari_scribseg.core.classes import MAX_ID, Color, default_color
-from napari_scribseg.core.paths import user_path
+from napari_scribseg.core.paths import check_regular, user_path
 from napari_scribseg.io.atomic import write_files
-from napari_scribseg.io.volumes import check_regular, extension, stem
+from napari_scribseg.io.formats import extension, stem
 
 __all__ = [
     "bids_path",
@@ -140,12 +139,7 @@ def write_classes(path: str | PathLike[str], classes: ClassTable) -> Path:
         If the extension is another one or the file cannot be written; a file that was there is then unchanged.
     """
     file = user_path(path)
-    data = render_classes(file, classes)
-
-    def write(out: BinaryIO) -> None:
-        out.write(data)
-
-    write_files({file: write})
+    write_files({file: render_classes(file, classes)})
     return file
 
 

@@ -1,4 +1,4 @@
-"""TIFF (stacks, ImageJ, OME): pixels with a size at most, and no place in a patient."""
+"""TIFF (stacks, ImageJ, OME): voxel sizes, without position and directions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Geometry, InputError
-from napari_scribseg.io.atomic import LabelFiles
+from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.data_files import data_files
+from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, extension, stem
 from napari_scribseg.io.limits import check_declared, largest_ratio
 from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.units import in_seconds, length_or_warn
-from napari_scribseg.io.volumes import LABEL_MARK, extension, stem
 
-__all__ = ["read_tiff", "tiff_label_axes", "tiff_label_files"]
+__all__ = ["holds_labels", "read_tiff", "tiff_label_files"]
 
 _RESOLUTION_UNITS = {3: "cm", 4: "mm", 5: "um"}  # of the tag; 2 is the inch: dots per inch are about printing
 _IMAGEJ_UNITS = ("unit", "yunit", "zunit")
@@ -37,35 +37,34 @@ _ENCODINGS = {
 _OPACITY = (1, 2)  # kinds of a fourth sample
 
 
-def read_tiff(path: Path, *, ids: bool = False, allow_outside: bool = False) -> LoadedVolume:
-    """Read the first series of a TIFF file; images of one size that follow each other are planes.
+def read_tiff(path: Path, options: ReadOptions) -> LoadedVolume:
+    """Read the first series of a TIFF file; images of one size that follow each other are slices.
 
     Pixel sizes come from the metadata of OME or ImageJ, else from the resolution where its unit is a length. What the
-    file says and is not followed is told in a warning.
+    file says and is not followed becomes a warning.
 
     Parameters
     ----------
     path : Path
         The file.
-    ids : bool
-        Whether its values are ids; the colours of a palette are then left aside.
-    allow_outside : bool
-        Whether other files of an OME-TIFF, which it names, may lie outside of its folder.
+    options : ReadOptions
+        Whether its values are ids, which are then not replaced by the colours of a palette, and whether other files
+        that an OME-TIFF names may lie outside of its folder.
 
     Raises
     ------
     InputError
-        If the file is no TIFF, is truncated, declares more than fits the memory, or has axes other than time, plane,
-        row, column and channels.
+        If the file is no TIFF, is truncated, declares more than fits the memory, or has axes other than time, z, y, x
+        and channels.
     """
     try:
-        with _complaints_told(path), tifffile.TiffFile(path) as file:
+        with _log_as_warnings(path), tifffile.TiffFile(path) as file:
             _check_pages(path, file)
-            _check_other_files(path, file, allow_outside=allow_outside)
+            _check_other_files(path, file, allow_outside=options.allow_outside)
             series = _chosen(path, file)
             _check_tiff(path, file, series)
-            array, axes, palette = _values(series, ids=ids or file.is_imagej)
-            _tell_ignored(path, file)
+            array, axes, palette = _values(series, ids=options.ids or file.is_imagej)
+            _warn_of_ignored(path, file)
             sizes = _pixel_sizes(path, file)
             rgb = palette or _is_rgb(series[0])
             own = _label_axes(file)
@@ -82,7 +81,7 @@ def read_tiff(path: Path, *, ids: bool = False, allow_outside: bool = False) -> 
 
 
 def _check_other_files(path: Path, file: tifffile.TiffFile, *, allow_outside: bool) -> None:
-    """Ask of the files that an OME-TIFF names what is asked of data files; one that is missing tifffile tells."""
+    """Check the other files that an OME-TIFF names as data files are checked; tifffile warns of a missing one."""
     if file.ome_metadata:
         names = [str(name) for name in _values_of("FileName", tifffile.xml2dict(file.ome_metadata))]
         data_files(path, [path.name, *names], allow_outside=allow_outside, may_be_missing=True)
@@ -110,11 +109,11 @@ def _is_rgb(series: tifffile.TiffPageSeries) -> bool:
 
 
 @contextmanager
-def _complaints_told(path: Path) -> Iterator[None]:
-    """Tell in warnings what tifffile only logs: what a file says and it does not follow, and what is missing."""
-    complaints: list[str] = []
+def _log_as_warnings(path: Path) -> Iterator[None]:
+    """Turn what tifffile logs into warnings: what a file says and is not followed, and what is missing."""
+    messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     thread = threading.get_ident()
     handler.addFilter(lambda record: record.thread == thread)
     log = logging.getLogger("tifffile")
@@ -123,13 +122,13 @@ def _complaints_told(path: Path) -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
-    for complaint in dict.fromkeys(complaints):
-        text = re.sub(r"^<[\w. ]*tifffile[^>]*> ", "", " ".join(complaint.split()))
+    for message in dict.fromkeys(messages):
+        text = re.sub(r"^<[\w. ]*tifffile[^>]*> ", "", " ".join(message.split()))
         warnings.warn(f"{path.name}: {text[:200]}", UserWarning, stacklevel=4)
 
 
-def tiff_label_axes(path: Path) -> str | None:
-    """The axes that one of our own label files says it has, such as ``"ZYX"``; None for every other file.
+def holds_labels(path: Path) -> bool:
+    """Whether a file has the mark of our own label files.
 
     Raises
     ------
@@ -138,18 +137,19 @@ def tiff_label_axes(path: Path) -> str | None:
     """
     try:
         with tifffile.TiffFile(path) as file:
-            return _label_axes(file)
+            return _label_axes(file) is not None
     except Exception as error:  # as in read_tiff
         raise InputError(f"{path.name}: it cannot be read as TIFF, it is damaged or truncated ({error})") from error
 
 
 def _label_axes(file: tifffile.TiffFile) -> str | None:
+    """The axes that one of our own label files says it has, such as ``"ZYX"``; None for every other file."""
     match = re.fullmatch(rf"{LABEL_MARK} ([TZYX]{{2,4}})", file.pages.first.software) if len(file.pages) else None
     return match[1] if match else None
 
 
 def _chosen(path: Path, file: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
-    """The series to read: the first, or all where they are planes of one size that were written one by one."""
+    """The series to read: the first, or all where they are slices of one size that were written one by one."""
     series = list(file.series)
     if not series:
         raise InputError(f"{path.name}: it holds no image")
@@ -183,15 +183,15 @@ def _values(series: list[tifffile.TiffPageSeries], *, ids: bool) -> tuple[NDArra
     return array, axes, False
 
 
-def _tell_ignored(path: Path, file: tifffile.TiffFile) -> None:
-    """Say in a warning what the first page asks of its readers and is not done here."""
+def _warn_of_ignored(path: Path, file: tifffile.TiffFile) -> None:
+    """Warn of what the first page asks of its readers and is not done here."""
     page = file.pages.first
-    told = []
+    ignored = []
     if page.photometric == 0:
-        told.append("that 0 is white; the values are those of the file")
+        ignored.append("that 0 is white; the values are those of the file")
     if 274 in page.tags and page.tags[274].value not in (0, 1):
-        told.append("that it is to be turned for display; its pixels stay where they are, and so do labels on them")
-    for what in told:
+        ignored.append("that it is to be turned for display; its pixels stay where they are, and so do labels on them")
+    for what in ignored:
         warnings.warn(f"{path.name}: it says {what}", UserWarning, stacklevel=4)
 
 
@@ -239,9 +239,9 @@ def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
 
 
 def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float], always: str) -> LoadedVolume:
-    """Axes in the order t, z, y, x, channels; unknown ones stand for planes.
+    """Axes in the order t, z, y, x, channels; an unknown one counts as z.
 
-    Those of length one are left out, but for the axes ``always``.
+    Axes of length one are left out, but for the axes ``always``.
     """
     if array.dtype.kind not in "biuf":
         raise InputError(f"{path.name}: it holds {array.dtype} values; real numbers are expected")
@@ -258,11 +258,11 @@ def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float
     wanted = [a for a in "TZYXC" if a in keep]
     if sorted(keep) != sorted(wanted) or not {"Y", "X"} <= set(keep):
         raise InputError(
-            f"{path.name}: it has the axes {axes} with the sizes {'x'.join(map(str, array.shape))}; time (T), plane "
-            "(Z), row (Y), column (X) and channel (C or S) are expected"
+            f"{path.name}: it has the axes {axes} with the sizes {'x'.join(map(str, array.shape))}; time (T), "
+            "slices (Z), rows (Y), columns (X) and channels (C or S) are expected"
         )
     array = array.transpose([keep.index(a) for a in wanted])
-    if "T" in wanted and "Z" not in wanted:  # time and planes are axes of their own
+    if "T" in wanted and "Z" not in wanted:  # time and z are axes of their own
         array, wanted = np.expand_dims(array, 1), ["T", "Z", *wanted[1:]]
     channels = "C" in wanted
     shape = array.shape[:-1] if channels else array.shape
@@ -301,7 +301,7 @@ def _ome_sizes(path: Path, xml: str) -> dict[str, float]:
 
 
 def _resolution(path: Path, file: tifffile.TiffFile) -> dict[str, float]:
-    """Pixels per unit are told by tags; ImageJ tells the units and the distance of planes in its description."""
+    """Pixels per unit from the tags; of ImageJ, units and distance of slices from the description."""
     page: Any = file.pages.first
     imagej = {key: str(value) for key, value in (file.imagej_metadata or {}).items()}
     unit = imagej.get("unit", "") if imagej else _RESOLUTION_UNITS.get(page.resolutionunit, "")
@@ -319,26 +319,11 @@ def _resolution(path: Path, file: tifffile.TiffFile) -> dict[str, float]:
     return found
 
 
-def tiff_label_files(path: Path, labels: NDArray[Any], geometry: Geometry) -> LabelFiles:
-    """Labels as TIFF that ImageJ opens as a hyperstack, with pixel sizes; ``.ome.tif`` as OME-TIFF.
+def tiff_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, _classes: ClassTable) -> Contents:
+    """Contents of a label volume that ImageJ opens as a hyperstack, with pixel sizes; ``.ome.tif`` is OME-TIFF.
 
-    Parameters
-    ----------
-    path : Path
-        ``.tif`` or ``.tiff``, also ``.ome.tif``.
-    labels : ndarray of shape ``(*S)``, uint8 or uint16
-        In array order.
-    geometry : Geometry
-        Of exactly these axes.
-
-    Returns
-    -------
-    dict of Path to callable
-        As :func:`napari_scribseg.io.atomic.write_files` takes it.
-
-    Notes
-    -----
-    TIFF has no place for position and direction: only the voxel size is kept.
+    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; there is no place for
+    position, directions, names and colours.
     """
     axes = "TZYX"[-labels.ndim :]
     full = [dict(zip(axes, labels.shape, strict=True)).get(a, 1) for a in "TZCYXS"]

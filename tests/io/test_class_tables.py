@@ -3,7 +3,7 @@ import pytest
 
 from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
 from napari_scribseg.io import read_classes, read_labels, write_classes, write_labels
-from napari_scribseg.io.classes_io import bids_path, itksnap_path
+from napari_scribseg.io.class_tables import bids_path, itksnap_path
 
 GRID = Geometry((2, 3, 4), (1.0, 1.0, 1.0), np.eye(4), "millimeter")
 

@@ -1,0 +1,258 @@
+"""The registry of file formats: one entry says how a format is read and written, and what it keeps."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.io.atomic import Contents
+
+if TYPE_CHECKING:
+    from napari_scribseg.io.loaded import LoadedVolume
+
+__all__ = [
+    "LABEL_MARK",
+    "Format",
+    "Keeps",
+    "ReadOptions",
+    "extension",
+    "extension_for_labels",
+    "format_of",
+    "formats",
+    "formats_table",
+    "image_extensions",
+    "label_extensions",
+    "late",
+    "register",
+    "stem",
+]
+
+#: What our own files say about themselves, in the formats that have no other way to say that they hold labels.
+LABEL_MARK = "napari-scribseg labels"
+
+_OTHER = (".zarr", ".tsv", ".txt", ".label")  # of folders of other programs, and of tables beside a volume
+
+
+class Keeps(enum.Flag):
+    """What a format keeps of a volume beside the voxels."""
+
+    SPACING = enum.auto()  #: voxel size and its unit
+    PLACEMENT = enum.auto()  #: position and directions
+    SHEAR = enum.auto()  #: axes that are not at right angles, so that programs built on ITK open them
+    TIME = enum.auto()  #: a time axis
+    CHANNELS = enum.auto()  #: colours or other channels
+    CLASSES = enum.auto()  #: names and colours of labels
+    NOTHING = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How a file is to be read.
+
+    Attributes
+    ----------
+    ids : bool
+        Whether the values are label ids: the numbers of a palette are then read, not its colours.
+    allow_outside : bool
+        Whether files that a header names may lie outside of the header's folder.
+    series : str or None
+        The series of a folder to read.
+    """
+
+    ids: bool = False
+    allow_outside: bool = False
+    series: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A file format.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    extensions : tuple of str
+        In lower case with their dot; the first is the usual one.
+    read : callable
+        ``read(path, options)`` returns a :class:`LoadedVolume`; raises InputError for a damaged file.
+    keeps : Keeps
+        What it keeps of a volume beside the voxels.
+    write : callable, optional
+        ``write(path, labels, geometry, classes)`` returns the contents of the files to write, as
+        :func:`~napari_scribseg.io.atomic.write_files` takes them. Labels are uint8 or uint16 of shape ``(*S)`` in array
+        order, the geometry has exactly these axes.
+    is_labels : callable, optional
+        ``is_labels(path)``: whether a file says by itself that it holds labels.
+    detached : mapping of str to str
+        Extensions of headers whose voxels are in a file of their own, and the extension of that file.
+    data_names : callable, optional
+        ``data_names(path)``: the names of the data files that a header names.
+    folders : bool
+        Whether a folder is read as this format.
+    """
+
+    name: str
+    extensions: tuple[str, ...]
+    read: Callable[[Path, ReadOptions], LoadedVolume]
+    keeps: Keeps
+    write: Callable[[Path, NDArray[Any], Geometry, ClassTable], Contents] | None = None
+    is_labels: Callable[[Path], bool] | None = None
+    detached: Mapping[str, str] = field(default_factory=dict)
+    data_names: Callable[[Path], Sequence[str]] | None = None
+    folders: bool = False
+
+
+def late(target: str) -> Callable[..., Any]:
+    """A function of this package, named ``"module:function"``, whose module is imported when it is first called.
+
+    The libraries that read the formats take long to import.
+    """
+    module, _, name = target.partition(":")
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(f"napari_scribseg.io.{module}"), name)(*arguments)
+
+    return call
+
+
+_ALL = Keeps.SPACING | Keeps.PLACEMENT | Keeps.SHEAR | Keeps.TIME | Keeps.CHANNELS
+
+_formats = [
+    Format(
+        "NIfTI",
+        (".nii.gz", ".nii"),
+        late("nifti:read_nifti"),
+        _ALL & ~Keeps.SHEAR,
+        write=late("nifti:nifti_label_files"),
+        is_labels=late("nifti:has_label_intent"),
+    ),
+    Format(
+        "3D Slicer segmentation",
+        (".seg.nrrd",),
+        late("nrrd:read_nrrd"),
+        Keeps.SPACING | Keeps.PLACEMENT | Keeps.SHEAR | Keeps.CLASSES,
+        write=late("nrrd:segmentation_files"),
+        is_labels=lambda _path: True,
+    ),
+    Format(
+        "NRRD",
+        (".nrrd", ".nhdr"),
+        late("nrrd:read_nrrd"),
+        _ALL,
+        write=late("nrrd:nrrd_label_files"),
+        is_labels=late("nrrd:holds_labels"),
+        detached={".nhdr": ".raw.gz"},
+        data_names=late("nrrd:data_names"),
+    ),
+    Format(
+        "MetaImage",
+        (".mha", ".mhd"),
+        late("metaimage:read_metaimage"),
+        _ALL,
+        write=late("metaimage:metaimage_label_files"),
+        is_labels=late("metaimage:holds_labels"),
+        detached={".mhd": ".zraw"},
+        data_names=late("metaimage:data_names"),
+    ),
+    Format(
+        "TIFF",
+        (".tif", ".tiff", ".ome.tif", ".ome.tiff"),
+        late("tiff:read_tiff"),
+        Keeps.SPACING | Keeps.TIME | Keeps.CHANNELS,
+        write=late("tiff:tiff_label_files"),
+        is_labels=late("tiff:holds_labels"),
+    ),
+    Format(
+        "DICOM",
+        (".dcm",),
+        late("dicom:read_dicom"),
+        _ALL,
+        folders=True,
+    ),
+    Format("PNG", (".png",), late("pictures:read_picture"), Keeps.CHANNELS),
+    Format("JPEG", (".jpg", ".jpeg"), late("pictures:read_picture"), Keeps.CHANNELS),
+]
+
+
+def formats() -> tuple[Format, ...]:
+    """The registered formats."""
+    return tuple(_formats)
+
+
+def register(added: Format) -> None:
+    """Add a format to those that are read and written.
+
+    Raises
+    ------
+    InputError
+        If one of its extensions has a format already, or does not begin with a dot.
+    """
+    for ending in added.extensions:
+        if not ending.startswith(".") or ending != ending.lower():
+            raise InputError(f"the extension of {added.name} is {ending!r}; a dot and lower case are expected")
+        taken = next((known.name for known in _formats if ending in known.extensions), None)
+        if taken is not None:
+            raise InputError(f"{ending} is registered as {taken}; an extension has one format")
+    _formats.append(added)
+
+
+def image_extensions() -> tuple[str, ...]:
+    """Extensions of the files that are read."""
+    return tuple(ending for known in _formats for ending in known.extensions)
+
+
+def label_extensions() -> tuple[str, ...]:
+    """Extensions of the label volumes that are written."""
+    return tuple(ending for known in _formats if known.write for ending in known.extensions)
+
+
+def extension_for_labels(image: Path) -> str:
+    """The extension for a new label volume of an image: ``".tif"`` where the image's format keeps no placement."""
+    kind = format_of(image)
+    return ".tif" if kind is not None and Keeps.PLACEMENT not in kind.keeps else ".nii.gz"
+
+
+def extension(path: Path) -> str:
+    """The extension that names the format, in lower case, double ones whole; empty where it is of none."""
+    name = path.name.lower()
+    found = (ending for ending in (*image_extensions(), *_OTHER) if name.endswith(ending))
+    return max(found, key=len, default="")
+
+
+def stem(path: Path) -> str:
+    """The file's name without the extension that names its format."""
+    cut = len(extension(path))
+    return (path.name[:-cut] if cut else path.name) or path.name
+
+
+def format_of(path: Path) -> Format | None:
+    """The format of a file, by its extension."""
+    ending = extension(path)
+    return next((known for known in _formats if ending in known.extensions), None)
+
+
+def formats_table() -> str:
+    """The registered formats as a Markdown table, as the documentation shows it."""
+    columns = {
+        "voxel size": Keeps.SPACING,
+        "position, directions": Keeps.PLACEMENT,
+        "time": Keeps.TIME,
+        "channels": Keeps.CHANNELS,
+    }
+    titles = ["format", "extensions", "labels written", *columns, "names, colours"]
+    lines = [titles, ["---"] * len(titles)]
+    for known in _formats:
+        endings = ", ".join(f"`{ending}`" for ending in known.extensions)
+        kept = ["yes" if flag in known.keeps else "" for flag in columns.values()]
+        classes = "in the file" if Keeps.CLASSES in known.keeps else "in a table beside it"
+        written = "yes" if known.write else ""
+        lines.append([known.name, endings + ", a folder" * known.folders, written, *kept, classes])
+    return "\n".join(f"| {' | '.join(cells)} |".replace("|  ", "| ") for cells in lines)
