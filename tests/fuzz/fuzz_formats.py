@@ -1,7 +1,7 @@
 """Every kind of file that is read: valid ones, how they fall into fields, and what reads them.
 
-A new format is one entry of :data:`FORMATS`, by the name that it has in the registry. ``samples`` writes valid files, each into a folder of its own with all
-that belongs to it, and returns the files that are changed by the tests.
+A new format is one entry of :data:`FORMATS`, by the name that it has in the registry. ``samples`` writes valid files,
+each into a folder of its own with all that belongs to it, and returns the files that are changed by the tests.
 """
 
 from __future__ import annotations
