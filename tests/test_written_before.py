@@ -304,7 +304,7 @@ def test_a_model_with_its_card():
 
 @pytest.mark.parametrize("name", ["a_dseg.tsv", "a_labels.txt"])
 def test_a_class_table_is_read_and_written_as_it_was(tmp_path, name):
-    from napari_scribseg.io.classes_io import read_classes, write_classes
+    from napari_scribseg.io.class_tables import read_classes, write_classes
 
     found = read_classes(BEFORE / "classes" / name)
     assert [c.name for c in found] == ["background", "cell β", "nucleus"]
