@@ -23,9 +23,9 @@ from napari_scribseg.annotate.strokes import StrokeStore
 from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
 from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.paths import check_regular
 from napari_scribseg.core.scribbles import UNKNOWN
 from napari_scribseg.io.atomic import replacing
-from napari_scribseg.core.paths import check_regular
 
 __all__ = ["FORMAT", "VERSION", "Writer", "read", "read_with_volume", "write"]
 
