@@ -254,7 +254,7 @@ def test_seeds_are_obeyed_whatever_the_probabilities():
 def test_the_overlap_rules_voxel_by_voxel():
     result = np.array([[0, 1, 2, 0, 1, 0]])
     under = np.array([[7, 7, 7, 1, 1, 0]])
-    common = {"ids": (0, 1, 2), "locked": (), "plane": SliceIndex((0, 1)), "accepted": ()}
+    common = {"ids": (0, 1, 2), "locked": (), "slice_index": SliceIndex((0, 1)), "accepted": ()}
     assert combine(result, under, under, overlap="keep", **common).tolist() == [[7, 7, 7, 1, 1, 0]]
     assert combine(result, under, under, overlap="overwrite", **common).tolist() == [[7, 1, 2, 0, 1, 0]]
     locked = combine(result, under, under, overlap="overwrite", **{**common, "locked": (2, 7)})

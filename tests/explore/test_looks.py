@@ -182,7 +182,7 @@ def test_many_new_segments_move_the_plane_from_where_it_is(workspace, monkeypatc
         starts.append(start)
         return np.arange(2 * len(features), dtype=np.float32).reshape(-1, 2)
 
-    monkeypatch.setattr(workspace._looks, "_fit_plane", fit)
+    monkeypatch.setattr(workspace._looks, "_fit_embedding", fit)
     first = workspace.embed()
     before = workspace.places(first)
     workspace.add_images([discs(seed)[0] for seed in (2, 3, 4)])

@@ -16,7 +16,7 @@ from napari_scribseg.explore.tuning import Tuning, _Collected, _network, last_st
 
 @pytest.fixture(autouse=True)
 def _quick_plane(monkeypatch):
-    monkeypatch.setattr(looks, "fit_plane", lambda f, *_a, **_k: 3 * embedding._principal(f))
+    monkeypatch.setattr(looks, "fit_embedding", lambda f, *_a, **_k: 3 * embedding._principal(f))
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_images_of_all_kinds(tmp_path):
     assert all("broken" in sentence for sentence in added.skipped)
     volume = Image.from_array(np.stack([discs(s)[0] for s in range(3)]), (2.0, 1.0, 1.0))
     assert workspace.add_images([volume, np.zeros((30, 40, 2), np.uint16)]).indices == (2, 3, 4, 5)
-    assert [p.embedding for p in workspace.pictures] == [None, None, 0, 1, 2, None]
+    assert [p.z_index for p in workspace.pictures] == [None, None, 0, 1, 2, None]
     assert workspace.pictures[0].name == "a"
     assert workspace.pictures[5].name == "image 4"
     named = workspace.add_images([np.zeros((9, 9)), np.zeros((8, 8))], "cells").indices

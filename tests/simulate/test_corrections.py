@@ -110,10 +110,10 @@ def test_any_answer_to_any_label(truth, seed, stay, amount):
 
 
 @pytest.mark.parametrize(
-    ("prediction", "truth", "signal", "words"),
+    ("prediction", "truth", "stroke_map", "words"),
     [
         (np.zeros((4, 5)), TRUTH, NOTHING, "the prediction has shape"),
-        (TRUTH, TRUTH, NOTHING[1:], "the signal has shape"),
+        (TRUTH, TRUTH, NOTHING[1:], "the stroke_map has shape"),
         (TRUTH * 2.0, TRUTH, NOTHING, "outside 0 to 1"),
         (TRUTH * np.nan, TRUTH, NOTHING, "NaN"),
         (TRUTH, TRUTH, NOTHING + 2, "-1, 0 and 1"),

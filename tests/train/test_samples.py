@@ -23,7 +23,7 @@ def samples(pack):
 
 
 def equal(a, b):
-    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("image", "target", "known", "signal"))
+    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("image", "target", "known", "stroke_map"))
 
 
 def test_a_sample_depends_on_its_number_and_the_seed_only(pack, samples):
