@@ -15,8 +15,8 @@ from napari_scribseg.nets import (
     PlainUNet,
     PlainUNetConfig,
     save_model,
-    semantic,
 )
+from napari_scribseg.prompting import semantic
 from napari_scribseg.prompting.semantic import encoder_maps, semantic_features
 from napari_scribseg.testing import two_discs
 

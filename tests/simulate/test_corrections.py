@@ -113,16 +113,16 @@ def test_any_answer_to_any_label(truth, seed, stay, amount):
     ("prediction", "truth", "stroke_map", "words"),
     [
         (np.zeros((4, 5)), TRUTH, NOTHING, "the prediction has shape"),
-        (TRUTH, TRUTH, NOTHING[1:], "the stroke_map has shape"),
+        (TRUTH, TRUTH, NOTHING[1:], "the stroke map has shape"),
         (TRUTH * 2.0, TRUTH, NOTHING, "outside 0 to 1"),
         (TRUTH * np.nan, TRUTH, NOTHING, "NaN"),
         (TRUTH, TRUTH, NOTHING + 2, "-1, 0 and 1"),
         (np.zeros(3), TRUTH, NOTHING, "of shape"),
     ],
 )
-def test_what_does_not_fit_is_told(prediction, truth, signal, words):
+def test_what_does_not_fit_is_told(prediction, truth, stroke_map, words):
     with pytest.raises(InputError, match=words):
-        simulate_correction(prediction, truth, signal, 0)
+        simulate_correction(prediction, truth, stroke_map, 0)
 
 
 @pytest.mark.parametrize("given", [{"reach": -1}, {"tolerance": np.nan}])

@@ -85,7 +85,7 @@ def simulate_correction(
     """
     target, answer, old = as_mask(truth, "truth"), as_probability(prediction), np.asarray(stroke_map)
     require_same_shape(answer, target, ("prediction", "truth"))
-    require_same_shape(old, target, ("stroke_map", "truth"))
+    require_same_shape(old, target, ("stroke map", "truth"))
     if old.dtype.kind not in "iu" or np.any((old < -1) | (old > 1)):
         raise InputError("the strokes so far hold other values than -1, 0 and 1; these integers are expected")
     if not (np.isfinite(tolerance) and tolerance >= 0):
