@@ -267,7 +267,10 @@ def compare(before: Path, after: Path) -> int:
     """Print where two files of answers differ; the number of differences."""
     with np.load(before) as one, np.load(after) as two:
         keys = [name.removesuffix("/sha256") for name in one.files if name.endswith("/sha256")]
-        asked = {key.split("/")[0] for key in (name for name in two.files)}
+        asked = {name.split("/")[0] for name in two.files}
+        for engine in dict.fromkeys(key.split("/")[0] for key in keys):
+            if engine not in asked:
+                print(f"{engine}: not in {after}")
         keys = [key for key in keys if key.split("/")[0] in asked]
         new = [name for name in two.files if name.endswith("/sha256") and name not in one.files]
         equal: dict[str, list[bool]] = {}
