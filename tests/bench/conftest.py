@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from napari_scribseg.bench.columns import Job, Row
 from napari_scribseg.bench.methods import Method
-from napari_scribseg.bench.rows import Job, Row
 from napari_scribseg.bench.tasks import Task
 from napari_scribseg.core import EngineInfo, Image, Segmentation, silent
 from napari_scribseg.datasets import Case, DataSet
@@ -143,7 +143,9 @@ def make_row():
 
     def make(**values):
         row = Row(
-            "made", "p0", "clicks", "toy", "p0", "g0", 1, 2, 10, 0.9, 0.8, 5.0, 3.0, 1.0, "mm", 1.0, 0.5, 0.25, 12.0, ""
+            data="made", case="p0", protocol="clicks", method="toy", image="p0", group="g0", interaction=1, n_classes=2,
+            stroke_pixels=10, dice=0.9, iou=0.8, hausdorff=5.0, hausdorff95=3.0, surface=1.0, unit="mm",
+            seed_accuracy=1.0, prepare_seconds=0.5, seconds=0.25, peak_mib=12.0, failure="",
         )  # fmt: skip
         return dataclasses.replace(row, **values)
 
@@ -155,7 +157,7 @@ def settled():
     """Rows without what differs from run to run: times and memory."""
 
     def strip(rows):
-        same = {"prepare_seconds": 0.0, "peak_mib": 0.0, "agreed": 0.0, "gain": 0.0}
+        same = {"prepare_seconds": 0.0, "peak_mib": 0.0, "raw_seed_accuracy": 0.0, "gain": 0.0}
         kept = [dataclasses.replace(r, **same, seconds=float(np.isfinite(r.seconds))) for r in rows]
         return sorted(kept, key=lambda r: (r.job, r.image, r.interaction))
 

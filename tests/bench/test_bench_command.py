@@ -8,10 +8,11 @@ import typer
 from typer.testing import CliRunner
 
 from napari_scribseg import cli
+from napari_scribseg.bench.columns import Job, Row
 from napari_scribseg.bench.command import bench
 from napari_scribseg.bench.peers import PEERS, Peer
-from napari_scribseg.bench.rows import RowFile
 from napari_scribseg.core import InputError
+from napari_scribseg.io.run_folder import ResultTable
 
 SHORT = ("--corrections", 1, "--clicks", 2, "--peers", "none")
 
@@ -38,7 +39,7 @@ def test_a_folder_of_pairs(command, folder, tmp_path):
     assert code == 0
     assert lines[:2] == [str(out / "report.md"), str(out / "summary.csv")]
     assert all((tmp_path / line).is_file() for line in lines)
-    rows = RowFile(out).rows()
+    rows = ResultTable(out, Row, Job).rows()
     assert {row.method for row in rows} == {"watershed", "geodesic:edge_cost=50"}
     assert {row.protocol for row in rows} == {"strokes", "clicks"}
     assert {row.case for row in rows} == {"p0", "p1"}
@@ -52,8 +53,10 @@ def test_a_folder_of_pairs(command, folder, tmp_path):
 def test_peoples_strokes_where_there_are_some(command, folder, tmp_path):
     data, out = folder(2, drawn=(0, 1)), tmp_path / "out"
     assert command("--out", out, "--data", data, "--engine", "watershed", "--protocol", "human", *SHORT)[0] == 0
-    rows = RowFile(out).rows()
-    assert [(row.protocol, row.interaction, row.n_classes, row.obeyed) for row in rows] == [("human", 1, 3, 1.0)] * 2
+    rows = ResultTable(out, Row, Job).rows()
+    assert [(row.protocol, row.interaction, row.n_classes, row.seed_accuracy) for row in rows] == [
+        ("human", 1, 3, 1.0)
+    ] * 2
     assert min(row.dice for row in rows) > 0.9
     assert "## pairs: a person's strokes, one answer" in (out / "report.md").read_text()
 
@@ -61,7 +64,7 @@ def test_peoples_strokes_where_there_are_some(command, folder, tmp_path):
 def test_people_come_by_default_where_they_drew(command, folder, tmp_path):
     out = tmp_path / "out"
     command("--out", out, "--data", folder(1, drawn=(0,)), "--engine", "watershed", *SHORT)
-    assert {row.protocol for row in RowFile(out).rows()} == {"human"}
+    assert {row.protocol for row in ResultTable(out, Row, Job).rows()} == {"human"}
 
 
 def test_a_quick_look_at_the_made_ct(command, tmp_path, monkeypatch):
@@ -72,7 +75,7 @@ def test_a_quick_look_at_the_made_ct(command, tmp_path, monkeypatch):
         "--engine", "watershed", "--peers", "none",
     )  # fmt: skip
     assert code == 0
-    rows = RowFile(out).rows()
+    rows = ResultTable(out, Row, Job).rows()
     assert {row.data for row in rows} == {"made_ct"}
     assert [row.protocol for row in rows] == ["strokes", "clicks", "clicks"]
     assert {row.unit for row in rows} == {"mm"}
@@ -103,7 +106,7 @@ def test_all_engines_and_peers_by_default(command, folder, tmp_path, monkeypatch
     assert "svcd" in plans[0].methods
     assert {"random-walker", "random-walker:beta=5000", "watershed", "geodesic"} <= set(plans[0].methods)
     assert "grabcut" not in plans[0].methods
-    assert re.search(r"left out: .*grabcut.*; pip install 'napari-scribseg\[bench\]' brings them", caplog.text)
+    assert re.search(r"left out: .*grabcut.*; install them with: pip install 'napari-scribseg\[bench\]'", caplog.text)
     command("--out", tmp_path / "out", "--data", data, "--peers", "none", "--engine", "svcd", "--engine", "svcd")
     assert plans[1].methods == ("svcd",)
 
@@ -170,7 +173,7 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys, folder, tmp_p
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 130
-    assert "what is measured stays; the same command goes on from here" in capsys.readouterr().err
+    assert "interrupted; finished results are kept. Run the command again to resume" in capsys.readouterr().err
 
 
 def test_who_draws_strokes_is_a_rule(command, folder, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 from scipy.spatial.distance import cdist
 
-from napari_scribseg.bench.metrics import boundary_distances, obeyed_share, overlap, score
+from napari_scribseg.bench.metrics import boundary_distances, overlap, score, seed_accuracy
 
 
 def square(shape, rows, columns):
@@ -115,6 +115,6 @@ def test_what_is_not_known_counts_neither_for_nor_against():
 
 def test_share_of_strokes_obeyed():
     seeds = np.full((4, 4), -1)
-    assert obeyed_share(np.zeros((4, 4), dtype=int), seeds) == 1
+    assert seed_accuracy(np.zeros((4, 4), dtype=int), seeds) == 1
     seeds[0] = (0, 0, 1, 2)
-    assert obeyed_share(np.zeros((4, 4), dtype=int), seeds) == 0.5
+    assert seed_accuracy(np.zeros((4, 4), dtype=int), seeds) == 0.5

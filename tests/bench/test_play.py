@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from napari_scribseg.bench.columns import Job
 from napari_scribseg.bench.methods import parse_method
 from napari_scribseg.bench.play import Rules, play
-from napari_scribseg.bench.rows import Job
 from napari_scribseg.core import InputError, Segmentation
 from napari_scribseg.simulate import RobotUser
 
@@ -26,7 +26,7 @@ def test_a_person_gets_one_answer(toy, task, job, strokes):
     (row,) = play(method, given, job, "human", Rules(device="cpu"))
     assert row.job == job
     assert (row.image, row.group, row.interaction, row.n_classes, row.unit) == ("p0", "g", 1, 3, "px")
-    assert (row.dice, row.iou, row.hausdorff, row.hausdorff95, row.surface, row.obeyed) == (1, 1, 0, 0, 0, 1)
+    assert (row.dice, row.iou, row.hausdorff, row.hausdorff95, row.surface, row.seed_accuracy) == (1, 1, 0, 0, 0, 1)
     assert row.stroke_pixels == np.count_nonzero(strokes() >= 0)
     assert row.failure == ""
     assert row.prepare_seconds > 0
@@ -36,7 +36,7 @@ def test_a_person_gets_one_answer(toy, task, job, strokes):
     assert method.engine.calls[0] == ("prepare", "cpu")
 
 
-def test_a_user_with_nothing_to_mend_ends_early(toy, task, job):
+def test_a_user_with_nothing_to_correct_ends_early(toy, task, job):
     given = task()
     method = toy(lambda *_: given.truth)
     assert len(play(method, given, job, "strokes", Rules(corrections=9))) == 1
@@ -82,7 +82,7 @@ def test_a_method_that_fails_ends_the_play(toy, task, job, when):
     assert [row.interaction for row in rows] == list(range(1, when + 1))
     last = rows[-1]
     assert last.failure == "RuntimeError: out of luck | again"
-    assert (last.dice, last.iou, last.obeyed) == (0, 0, 0)
+    assert (last.dice, last.iou, last.seed_accuracy) == (0, 0, 0)
     diagonal = np.hypot(40 * 3, 44 * 4)
     assert (last.hausdorff, last.hausdorff95, last.surface) == pytest.approx((diagonal,) * 3)
     assert np.isnan(last.seconds)
@@ -140,7 +140,7 @@ def test_a_method_for_two_classes_waits_for_a_click_on_the_background(toy, task,
     method, given = toy(nearest), task(2)
     rows = play(method, given, job, "clicks", Rules(clicks=4))
     waited, answered = rows[:2]
-    assert (waited.dice, waited.iou, waited.obeyed, waited.failure) == (0, 0, 0, "")
+    assert (waited.dice, waited.iou, waited.seed_accuracy, waited.failure) == (0, 0, 0, "")
     assert np.isnan(waited.seconds)
     assert waited.prepare_seconds == 0
     assert answered.prepare_seconds > 0
@@ -201,7 +201,7 @@ def test_unknown_pixels_are_never_painted(toy, task, job):
 
 def test_most_interactions_of_a_protocol():
     rules = Rules(corrections=2, clicks=6)
-    assert [rules.most(p) for p in ("human", "strokes", "clicks", "mend")] == [1, 3, 6, 3]
+    assert [rules.most(p) for p in ("human", "strokes", "clicks", "initial-mask")] == [1, 3, 6, 3]
     assert Rules().most("clicks") == 20
 
 
@@ -228,14 +228,14 @@ def network(task, method):
 
 @pytest.fixture
 def squares(task):
-    """Both squares are objects of one class, as in the protocol mend."""
+    """Both squares are objects of one class, as in the protocol initial-mask."""
     given = task(2)
     truth = (task(3).truth > 0).astype(np.int64)
     nearest_object = np.where(np.arange(44)[None] + np.arange(40)[:, None] > 42, 2, 1).astype(np.int32)
     return dataclasses.replace(given, truth=truth, n_classes=2, counted=(1,), nearest=nearest_object)
 
 
-def test_what_a_network_says_alone_is_mended(toy, job, squares):
+def test_an_initial_mask_is_corrected(toy, job, squares):
     def think(image, scribbles):
         found = np.where(squares.nearest == 1, squares.truth, 0)
         found = found if len(segments(method)) == 1 else squares.truth
@@ -243,20 +243,20 @@ def test_what_a_network_says_alone_is_mended(toy, job, squares):
         return Segmentation(p, State())
 
     method = network(squares, toy(think, eager=True))
-    rows = play(method, squares, job, "mend", Rules(corrections=5))
+    rows = play(method, squares, job, "initial-mask", Rules(corrections=5))
     assert [row.interaction for row in rows] == [1, 2, 3]  # nothing is left to click on
     first, second = segments(method)
     assert set(np.unique(first)) == {-1, 1}  # in the middle of what is missing
     assert squares.nearest[first == 1].mean() == 2
     assert rows[0].iou < rows[2].iou == 1
-    assert np.isnan([rows[0].gain, rows[0].agreed]).all()
+    assert np.isnan([rows[0].gain, rows[0].raw_seed_accuracy]).all()
     assert rows[1].gain == 0  # the object that was clicked on is still missing
     assert rows[2].gain > 0
-    assert [row.agreed for row in rows[1:]] == [0.75, 0.75]
+    assert [row.raw_seed_accuracy for row in rows[1:]] == [0.75, 0.75]
     assert (second != first).any()
 
 
-def test_mending_needs_a_network_that_answers_alone(toy, job, squares):
-    (row,) = play(toy(nearest, eager=True), squares, job, "mend", Rules())
+def test_an_initial_mask_needs_a_network_that_answers_without_strokes(toy, job, squares):
+    (row,) = play(toy(nearest, eager=True), squares, job, "initial-mask", Rules())
     assert row.failure == "InputError: it answers strokes only; a network that answers without is expected"
     assert row.dice == 0

@@ -74,7 +74,7 @@ def test_a_table_for_each_data_set_and_protocol_holds_every_method(rows, out):
     assert cell["Dice after 4"].startswith("0.990 (")
     assert cell["NoC@85 of 4"] == "4.00 (100%)"
     assert cell["an answer, s"] == "0.010"
-    assert cell["obeyed"] == "100 %"
+    assert cell["seed accuracy"] == "100 %"
     assert cell["failed"] == "0"
     assert "scribseg bench --out 'x y'" in text
     assert "seed 0." in text
@@ -120,7 +120,7 @@ def test_the_summary_as_a_table_file(rows, out, without_matplotlib):
     assert float(good["dice_low"]) <= float(good["dice"]) <= float(good["dice_high"])
     assert float(good["noc85"]) == 4
     assert (float(good["reached85"]), float(good["reached90"])) == (1, 1)
-    assert {"iou", "hausdorff95", "surface", "obeyed", "area", "seconds95", "peak_mib", "noc90"} <= set(good)
+    assert {"iou", "hausdorff95", "surface", "seed_accuracy", "area", "seconds95", "peak_mib", "noc90"} <= set(good)
 
 
 def test_figures_are_pictures(rows, out):
@@ -185,22 +185,22 @@ def test_a_report_is_written_over_the_last_one(rows, out, without_matplotlib):
     assert {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in (".md", ".csv")} == before
 
 
-def test_what_was_mended_is_told_click_by_click(make_row, out):
+def test_an_initial_mask_is_reported_click_by_click(make_row, out):
     rows = []
     for i in range(3):
-        names = {"case": f"p{i}", "image": f"p{i}", "group": f"p{i}", "protocol": "mend"}
+        names = {"case": f"p{i}", "image": f"p{i}", "group": f"p{i}", "protocol": "initial-mask"}
         for n in range(3 if i else 2):  # the first image has nothing left to click on after one click
-            more = {"gain": 0.1 * n, "agreed": 1.0} if n else {}
+            more = {"gain": 0.1 * n, "raw_seed_accuracy": 1.0} if n else {}
             rows.append(make_row(**names, interaction=n + 1, iou=0.8 + 0.05 * n, seconds=0.1 * n, **more))
     write_report(rows, RULES, out)
     (table,) = tables((out / "report.md").read_text())
     assert table[0] == ["method", "", "network alone", "1 click", "2 clicks"]
-    iou, gain, agreed, seconds = table[2:]
-    assert [line[1] for line in table[2:]] == ["IoU", "gain", "agreed", "median s"]
+    iou, gain, accuracy, seconds = table[2:]
+    assert [line[1] for line in table[2:]] == ["IoU", "gain", "raw seed accuracy", "median s"]
     assert [cell[:5] for cell in iou[2:]] == ["0.800", "0.850", "0.883"]
     assert [cell[:5] for cell in gain[2:]] == ["", "0.100", "0.200"]  # of the images that were clicked on
-    assert [cell[:5] for cell in agreed[2:]] == ["", "1.000", "1.000"]
+    assert [cell[:5] for cell in accuracy[2:]] == ["", "1.000", "1.000"]
     assert seconds[2:] == ["0.000", "0.100", "0.200"]
     if find_spec("matplotlib"):
-        for kind in ("curves", "agreed", "seconds"):
-            assert np.asarray(Picture.open(out / f"{kind}-made-mend.png")).std() > 10
+        for kind in ("curves", "raw-seed-accuracy", "seconds"):
+            assert np.asarray(Picture.open(out / f"{kind}-made-initial-mask.png")).std() > 10

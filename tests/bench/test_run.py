@@ -8,9 +8,9 @@ import textwrap
 import pytest
 
 from napari_scribseg.bench import run as running
+from napari_scribseg.bench.columns import Job
 from napari_scribseg.bench.peers.flooding import Watershed
 from napari_scribseg.bench.play import Rules
-from napari_scribseg.bench.rows import Job
 from napari_scribseg.bench.run import Plan, run
 from napari_scribseg.bench.tasks import evenly
 from napari_scribseg.core import InputError
@@ -64,7 +64,7 @@ def test_a_run_has_a_row_for_every_interaction(data_set, tmp_path):
     rows = run(plan, tmp_path / "a" / "b", progress=lambda *step: told.append(step))
     assert {row.job for row in rows} == set(plan.jobs())
     assert not any(row.failure for row in rows)
-    assert all(0 <= row.dice <= 1 and row.obeyed in (0, 1) for row in rows)
+    assert all(0 <= row.dice <= 1 and row.seed_accuracy in (0, 1) for row in rows)
     assert {row.unit for row in rows} == {"mm"}
     assert {row.interaction for row in rows if row.protocol == "strokes"} <= {1, 2}
     assert [step[:2] for step in told] == [(i, 8) for i in range(1, 9)]
@@ -215,26 +215,26 @@ def test_no_library_of_threads_is_loaded_before_a_process_takes_its_cores():
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from napari_scribseg.bench import rows
     from napari_scribseg.bench.play import Rules
     from napari_scribseg.bench.run import Plan, run
     from napari_scribseg.datasets import open_folder
+    from napari_scribseg.io import run_folder
 
     data, out, where = sys.argv[1:]
-    add = rows.RowFile.add
+    add = run_folder.ResultTable.add
 
     def killed(self, job, those):
         if len(self.finished) == 3 and where == "in a line":
-            text = rows.csv_text([rows.astuple(row) for row in those])
+            text = run_folder.csv_text([run_folder.astuple(row) for row in those])
             with self._rows.open("a") as file:
                 file.write(text[: len(text) // 2 + 5])
             os.kill(os.getpid(), signal.SIGKILL)
         if len(self.finished) == 3 and where == "before finished":
-            rows._append(self._rows, [rows.astuple(row) for row in those])
+            run_folder._append(self._rows, those)
             os.kill(os.getpid(), signal.SIGKILL)
         add(self, job, those)
 
-    rows.RowFile.add = killed
+    run_folder.ResultTable.add = killed
     rules = Rules(corrections=1, clicks=3)
     run(Plan(("watershed", "geodesic"), (open_folder(Path(data)),), ("clicks",), rules), Path(out))
 """

@@ -164,7 +164,7 @@ def test_generators_differ_by_seed_and_names():
 
 @pytest.mark.parametrize("instances", [True, False])
 def test_all_objects_are_mended_as_one_class(flat, instances):
-    (task,) = tasks(flat(instances=instances), "mend")
+    (task,) = tasks(flat(instances=instances), "initial-mask")
     assert (task.n_classes, task.counted, task.strokes) == (2, (1,), None)
     truth = flat().truth
     np.testing.assert_array_equal(task.truth, truth > 0)

@@ -8,12 +8,12 @@ from napari_scribseg.annotate import Session
 from napari_scribseg.batch import read_table
 from napari_scribseg.batch.bids_tree import write_description
 from napari_scribseg.batch.records import read_record
-from napari_scribseg.bench.papers.command import _check_settings as check_study
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.card import read_card
 from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.io import read_classes
+from napari_scribseg.io.run_folder import RunFolder
 from napari_scribseg.nets import load_model
 from napari_scribseg.train.command import _config
 from napari_scribseg.train.pack import read_pack
@@ -36,7 +36,8 @@ def test_records_and_features_that_cannot_be_read_are_made_again(tmp_path):
     ("name", "read"),
     [
         ("dataset_description.json", lambda path: write_description(path.parent, path.parent, "svcd", {})),
-        ("study.json", lambda path: check_study(path.parent, {})),
+        ("run.json", lambda path: RunFolder(path.parent, "run.json").open(settings={}).__enter__()),
+        ("study.json", lambda path: RunFolder(path.parent, "study.json").open(settings={}).__enter__()),
         ("net.pt.scribseg.json", lambda path: read_card(path.with_name("net.pt"))),
         ("settings.json", lambda path: Settings.from_json(path.read_text())),
         ("config.json", lambda path: _config(path.read_text(), None)),

@@ -5,9 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,26 +12,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_scribseg.options import Device
+from napari_scribseg.progress import show_progress
 
 if TYPE_CHECKING:
     from napari_scribseg.bench.play import Rules
-    from napari_scribseg.bench.run import Progress
     from napari_scribseg.datasets import DataSet
 
-__all__ = ["bench", "show_progress"]
+__all__ = ["INTERRUPTED", "Cases", "Root", "Seed", "bench", "open_data_sets"]
 
 log = logging.getLogger("scribseg")
 
+INTERRUPTED = "scribseg: interrupted; finished results are kept. Run the command again to resume"
 _QUICK_DATA = ("graz_scribbles", "acdc_scribbles", "dsb2018_nuclei", "msd_hippocampus")
 
 
-class Draws(StrEnum):
+class ProtocolName(StrEnum):
     """Who draws."""
 
     human = "human"
     strokes = "strokes"
     clicks = "clicks"
-    mend = "mend"
+    initial_mask = "initial-mask"
 
 
 class User(StrEnum):
@@ -52,43 +50,61 @@ class Peers(StrEnum):
     none = "none"
 
 
+Root = Annotated[Path | None, typer.Option(help="Folder of the built-in data sets. Default: SCRIBSEG_DATA.")]
+Cases = Annotated[int | None, typer.Option(min=1, help="Cases of a data set, evenly chosen. Default: all.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random choices.")]
+
+_Out = Annotated[Path, typer.Option(help="Folder for tables and figures; an interrupted run in it is resumed.")]
+_Engines = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME[:P=V,...]", help="Engine or peer with its parameters; may be repeated. Default: all."),
+]
+_Data = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME|DIR", help="Built-in data set, or a folder; may be repeated. Default: a made CT."),
+]
+_Protocols = Annotated[
+    list[ProtocolName] | None,
+    typer.Option(help="Who draws; may be repeated. Default: human where people drew strokes, else strokes and clicks."),
+]
+_User = Annotated[
+    User, typer.Option(help="How simulated strokes are drawn: plainly, or as people drew on such images.")
+]
+_Peers = Annotated[Peers, typer.Option(help="Whether other methods run as well.")]
+_Slices = Annotated[
+    int | None,
+    typer.Option(min=1, help="Slices of a volume. Default: 3 for a simulated user, all with a person's strokes."),
+]
+_Corrections = Annotated[int, typer.Option(min=0, help="Most corrections after the first strokes.")]
+_Clicks = Annotated[int, typer.Option(min=2, help="Most clicks.")]
+_Workers = Annotated[
+    int, typer.Option(min=1, help="Processes. With more than one, the seconds are those of a busy machine.")
+]
+_Device = Annotated[Device, typer.Option(help="Where to compute.")]
+_Quick = Annotated[
+    bool,
+    typer.Option(
+        "--quick", help="Two cases, two slices, two corrections, six clicks, and the built-in data sets found."
+    ),
+]
+
+
 def bench(
-    out: Annotated[Path, typer.Option(help="Folder for tables and figures; a run that it holds goes on.")],
-    engine: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[:P=V,...]", help="Engine or peer with its parameters; may be repeated. Default: all."
-        ),
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME|DIR", help="Known data set, or a folder; may be repeated. Default: a made CT."),
-    ] = None,
-    protocol: Annotated[
-        list[Draws] | None,
-        typer.Option(help="Who draws; may be repeated. Default: human where there are such strokes, else the robots."),
-    ] = None,
-    user: Annotated[
-        User, typer.Option(help="Who draws simulated strokes: nobody in particular, or as people did on such images.")
-    ] = User.plain,
-    peers: Annotated[Peers, typer.Option(help="Run other methods as well.")] = Peers.installed,
-    root: Annotated[Path | None, typer.Option(help="Folder of the known data sets; default: SCRIBSEG_DATA.")] = None,
-    cases: Annotated[int | None, typer.Option(min=1, help="Cases of a data set, evenly chosen. Default: all.")] = None,
-    slices: Annotated[
-        int | None,
-        typer.Option(min=1, help="Slices of a volume. Default: 3 for a robot, all with a person's strokes."),
-    ] = None,
-    corrections: Annotated[int, typer.Option(min=0, help="Most corrections after the first strokes.")] = 5,
-    clicks: Annotated[int, typer.Option(min=2, help="Most clicks.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Processes; more than one makes the seconds those of a busy machine.")
-    ] = 1,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
-    quick: Annotated[
-        bool,
-        typer.Option("--quick", help="A look: two cases, two slices, two corrections, six clicks; what data there is."),
-    ] = False,
+    out: _Out,
+    engine: _Engines = None,
+    data: _Data = None,
+    protocol: _Protocols = None,
+    user: _User = User.plain,
+    peers: _Peers = Peers.installed,
+    root: Root = None,
+    cases: Cases = None,
+    slices: _Slices = None,
+    corrections: _Corrections = 5,
+    clicks: _Clicks = 20,
+    seed: Seed = 0,
+    workers: _Workers = 1,
+    device: _Device = Device.auto,
+    quick: _Quick = False,
 ) -> None:
     """Measure engines and their peers on images with known labels: tables, figures and a row for every answer."""
     from napari_scribseg.bench.report import write_report
@@ -96,28 +112,27 @@ def bench(
 
     if quick:
         cases, slices, corrections, clicks = cases or 2, slices or 2, min(corrections, 2), min(clicks, 6)
-    sets = _data_sets(data, root, quick)
     rules = _rules(user, corrections, clicks, seed, device)
     plan = Plan(
         _methods(engine, peers is Peers.installed),
-        sets,
+        open_data_sets(data or ["made_ct"], root) + (_quick_data_sets(root) if quick and not data else ()),
         tuple(p.value for p in protocol) if protocol else None,
         rules,
         cases,
         slices,
     )
     try:
-        with show_progress() as progress:
+        with show_progress("measuring") as progress:
             rows = run(plan, out, workers=workers, progress=progress)
     except KeyboardInterrupt:
-        typer.echo("scribseg: what is measured stays; the same command goes on from here", err=True)
+        typer.echo(INTERRUPTED, err=True)
         raise
     for path in write_report(rows, rules, out, shlex.join(["scribseg", *sys.argv[1:]])):
         typer.echo(path)
 
 
 def _methods(names: list[str] | None, with_peers: bool) -> tuple[str, ...]:
-    """What is measured; peers whose library is missing are named in a line."""
+    """The methods to measure; peers whose library is missing are named in a line."""
     from napari_scribseg.bench.methods import ALL_PEERS
     from napari_scribseg.bench.peers import PEERS
     from napari_scribseg.core import engine_names
@@ -127,25 +142,43 @@ def _methods(names: list[str] | None, with_peers: bool) -> tuple[str, ...]:
     if with_peers:
         methods += [name for name in ALL_PEERS if name.split(":")[0] not in missing]
         if missing:
-            log.info("left out: %s; pip install 'napari-scribseg[bench]' brings them", ", ".join(missing))
+            log.info("left out: %s; install them with: pip install 'napari-scribseg[bench]'", ", ".join(missing))
     return tuple(dict.fromkeys(methods))
 
 
-def _data_sets(names: list[str] | None, root: Path | None, quick: bool) -> tuple[DataSet, ...]:
-    """The data sets asked for; the made CT by default, and for a quick look those that are there."""
+def open_data_sets(names: list[str], root: Path | None) -> tuple[DataSet, ...]:
+    """The data sets of these names, or folders.
+
+    Parameters
+    ----------
+    names : list of str
+        ``made_ct`` is a CT made for the purpose.
+    root : Path or None
+        Folder of the built-in data sets; by default that in ``SCRIBSEG_DATA``.
+
+    Raises
+    ------
+    InputError
+        If one cannot be opened, or two have the same name.
+    """
     from napari_scribseg.core import InputError
     from napari_scribseg.datasets import made_ct, open_data_set
 
-    if names:
-        opened = [made_ct() if name == "made_ct" else open_data_set(name, root) for name in names]
-        repeated = {d.name for d in opened if [o.name for o in opened].count(d.name) > 1}
-        if repeated:
-            raise InputError(
-                f"two data sets are called {sorted(repeated)[0]!r}; data sets of different names are expected"
-            )
-        return tuple(opened)
-    found = [made_ct()]
-    for name in _QUICK_DATA if quick else ():
+    opened = [made_ct() if name == "made_ct" else open_data_set(name, root) for name in names]
+    found = [one.name for one in opened]
+    twice = next((name for name in found if found.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two data sets are called {twice!r}; data sets of different names are expected")
+    return tuple(opened)
+
+
+def _quick_data_sets(root: Path | None) -> tuple[DataSet, ...]:
+    """The built-in data sets of a quick run that are found."""
+    from napari_scribseg.core import InputError
+    from napari_scribseg.datasets import open_data_set
+
+    found = []
+    for name in _QUICK_DATA:
         try:
             found.append(open_data_set(name, root))
         except InputError as error:
@@ -159,27 +192,3 @@ def _rules(user: User, corrections: int, clicks: int, seed: int, device: Device)
 
     drawing = RobotUser() if user is User.plain else human_like(user.value)
     return Rules(drawing, corrections=corrections, clicks=clicks, seed=seed, device=device.value)
-
-
-@contextmanager
-def show_progress() -> Iterator[Progress]:
-    """A moving bar on a terminal; elsewhere a line every ten seconds and at the end."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("measuring", total=None)
-            yield lambda done, total, what: bar.update(task, completed=done, total=total, description=what[:60])
-        return
-    start = last = time.perf_counter()
-
-    def tell(done: int, total: int, what: str) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        if done == total or now - last >= 10:
-            last = now
-            log.info("%d of %d measured, %.0f s: %s", done, total, now - start, what)
-
-    yield tell

@@ -1,4 +1,4 @@
-"""How good an answer is: overlap, distances between boundaries, and whether the strokes were obeyed."""
+"""How good an answer is: overlap, distances between boundaries, and the share of stroke pixels with their class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Scores", "boundary_distances", "obeyed_share", "overlap", "score"]
+__all__ = ["Scores", "boundary_distances", "overlap", "score", "seed_accuracy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _to_boundary(mask: NDArray[np.bool_], other: NDArray[np.bool_], spacing: tup
     return distances
 
 
-def obeyed_share(labels: NDArray[np.integer], seeds: NDArray[np.integer]) -> float:
+def seed_accuracy(labels: NDArray[np.integer], seeds: NDArray[np.integer]) -> float:
     """Share of the painted pixels that got the class painted there; 1 where nothing is painted."""
     painted = seeds >= 0
     return float((labels[painted] == seeds[painted]).mean()) if painted.any() else 1.0

@@ -1,47 +1,52 @@
-"""The results of a run for people: Markdown with tables, a table file, and figures where matplotlib is installed."""
+"""The report of a run: Markdown with tables, a table file, and figures where matplotlib is installed."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
 
+from napari_scribseg.bench.columns import COLUMNS, Mean, Row
 from napari_scribseg.bench.figures import FIGURES, figure_name
 from napari_scribseg.bench.play import Rules
-from napari_scribseg.bench.rows import Row
+from napari_scribseg.bench.run import MARK
 from napari_scribseg.bench.statistics import Interval, bootstrap_mean
-from napari_scribseg.bench.summary import Summary, curves, summarize
+from napari_scribseg.bench.summary import curves, rows_frame, summarize
 from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import replacing
-from napari_scribseg.io.sheets import csv_text, markdown_row
+from napari_scribseg.io.run_folder import RunFolder
+from napari_scribseg.io.sheets import frame_csv, markdown_table
 
-__all__ = ["markdown", "write_report"]
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
 
-_WHO = {
+__all__ = ["interval_text", "write_report"]
+
+_PROTOCOLS = {
     "human": "a person's strokes, one answer",
     "strokes": "strokes of a simulated user, then corrections where the answer is most wrong",
     "clicks": "clicks of a simulated user on one object and the background",
-    "mend": "what a network says alone, and clicks of a simulated user on what is wrong in it",
+    "initial-mask": "a network without strokes, then clicks of a simulated user where its mask is most wrong",
 }
 _NOTES = """\
 Means over images; in brackets the 95 % interval of a bootstrap over groups (photographs, patients). Dice, IoU and the
 distances are means over the classes that count: all but the background where there is one. HD95 is the 95th
 percentile and ASSD the mean of the distances between the boundaries, both ways; a class missed altogether counts the
-image's diagonal. Obeyed: share of the painted pixels that have their class; agreed: that a network gave their class by
-itself, before they were set. First answer: median seconds of preparing
-the image and answering. An answer: median and 95th percentile, with preparing where there is one answer only. MiB:
-the most memory that any answer took beyond what the process held. AuC: area under the IoU over the interactions, 0 to
-1. NoC: mean number of interactions until the IoU is reached, in brackets the share of the images that reach it; the
-others count the most. Gain: IoU after a click less that before, in the pixels nearest to the object clicked on; images
-with nothing left to click on are left out. A method that fails scores 0.
+diagonal of the image. Seed accuracy: share of the painted pixels that have their class; raw seed accuracy: the same of
+a network's own answer, before it is corrected. First answer: median seconds to prepare the image and to answer. An
+answer: median and 95th percentile, with preparing where there is one answer only. MiB: the most memory that any answer
+took beyond what the process held. AuC: area under the IoU over the interactions, 0 to 1. NoC: mean number of
+interactions until the IoU is reached, in brackets the share of the images that reach it; the others count the most.
+Gain: IoU after a click less that before, in the pixels nearest to the object clicked on; images with nothing left to
+click on are left out. A method that fails scores 0.
 """
+_MOST_FAILURES = 50
 
 
 def write_report(rows: Sequence[Row], rules: Rules, out: Path, command: str = "") -> list[Path]:
@@ -63,164 +68,155 @@ def write_report(rows: Sequence[Row], rules: Rules, out: Path, command: str = ""
     list of Path
         The files written.
     """
-    summaries = summarize(rows, rules)
+    frame = rows_frame(rows)
+    summary = summarize(frame, rules)
     figures: list[Path] = []
     if find_spec("matplotlib"):
         from napari_scribseg.bench.figures import write_figures
 
-        figures = write_figures(rows, summaries, out)
+        figures = write_figures(frame, summary, out)
     table, page = out / "summary.csv", out / "report.md"
-    with replacing(table) as file:
-        file.write(_csv(summaries).encode())
-    with replacing(page) as file:
-        file.write(markdown(rows, summaries, _machine(out), command, [f.name for f in figures]).encode())
+    text = _markdown(frame, summary, _machine(RunFolder(out, MARK).settings()), command, [f.name for f in figures])
+    for path, content in ((table, frame_csv(summary)), (page, text)):
+        with replacing(path) as file:
+            file.write(content.encode())
     return [page, table, *figures]
 
 
-def markdown(
-    rows: Sequence[Row],
-    summaries: Sequence[Summary],
-    machine: str = "",
-    command: str = "",
-    figures: Sequence[str] = (),
-) -> str:
-    """The report as Markdown: a section for each data set and protocol, then what failed."""
-    lines = ["# Benchmark", ""]
-    if machine:
-        lines += [machine, ""]
+def _markdown(rows: DataFrame, summary: DataFrame, machine: str, command: str, figures: Sequence[str]) -> str:
+    """A section for each data set and protocol, then what failed."""
+    lines = ["# Benchmark", "", machine, ""]
     if command:
         lines += ["```sh", command, "```", ""]
     lines += [_NOTES]
-    for data, protocol in dict.fromkeys((s.data, s.protocol) for s in summaries):
-        part = [s for s in summaries if (s.data, s.protocol) == (data, protocol)]
-        lines += [f"## {one_line(data)}: {_WHO[protocol]}", "", f"{part[0].images} images.", ""]
-        if protocol == "mend":
-            lines += _mended(part, [row for row in rows if (row.data, row.protocol) == (data, protocol)])
-        else:
-            lines += _one_answer(part) if part[0].interactions == 1 else _many_answers(part)
+    measured = dict(iter(rows.groupby(["data", "protocol"], sort=False)))
+    for key, part in summary.groupby(["data", "protocol"], sort=False):
+        data, protocol = key
+        lines += [f"## {one_line(data)}: {_PROTOCOLS[protocol]}", "", f"{part['images'].iloc[0]} images.", ""]
+        lines += markdown_table(_section(protocol, part, measured[key]))
         own = [name for kind in FIGURES if (name := figure_name(kind, data, protocol)) in figures]
         lines += ["", *(f"![{name}]({quote(name)})" for name in own), ""]
-    failures = [row for row in rows if row.failure]
-    if failures:
-        lines += ["## Failures", "", "| data | image | method | interaction | why |", "|---|---|---|---|---|"]
-        lines += [_line(r.data, r.image, r.method, str(r.interaction), r.failure) for r in failures[:50]]
-        lines += ["", f"{len(failures)} in all; `rows.csv` has them all.", ""]
+    lines += _failures(rows[rows["failure"] != ""])
     if not figures:
         lines += ["No figures: matplotlib is not installed (`pip install 'napari-scribseg[bench]'`).", ""]
     return "\n".join(lines)
 
 
-def _one_answer(part: Sequence[Summary]) -> list[str]:
-    unit = part[0].unit
-    head = f"| method | Dice | IoU | HD95, {unit} | ASSD, {unit} | obeyed | answer, s | 95 %, s | MiB | failed |"
-    lines = [head, "|---" * 10 + "|"]
-    for s in sorted(part, key=lambda s: -s.dice.mean):
-        cells = [
-            s.method,
-            _interval(s.dice),
-            _interval(s.iou),
-            f"{s.hausdorff95.mean:.1f}",
-            f"{s.surface.mean:.2f}",
-            _percent(s.obeyed.mean),
-            f"{s.first_seconds:.3f}",
-            f"{s.first_seconds95:.3f}",
-            f"{s.peak_mib:.0f}",
-            str(s.failures),
-        ]
-        lines.append(_line(*cells))
-    return lines
+def _section(protocol: str, summary: DataFrame, rows: DataFrame) -> DataFrame:
+    """The table of one data set and protocol."""
+    if protocol == "initial-mask":
+        return _over_clicks(summary, rows)
+    return _one_answer(summary) if summary["interactions"].iloc[0] == 1 else _corrected(summary)
 
 
-def _many_answers(part: Sequence[Summary]) -> list[str]:
-    n, unit = part[0].interactions, part[0].unit
-    head = (
-        f"| method | Dice at first | Dice after {n} | IoU at first | IoU after {n} | AuC | NoC@85 of {n} "
-        f"| NoC@90 of {n} | HD95, {unit} | obeyed | agreed | first answer, s | an answer, s | 95 %, s | MiB | failed |"
+def _one_answer(summary: DataFrame) -> DataFrame:
+    """A line for each method, the best Dice first."""
+    best_first = summary.sort_values("dice", ascending=False, kind="stable")
+    shown = [name for name, mean in _means() if mean.one_answer]
+    return _texts(
+        best_first,
+        {
+            "method": lambda s: s["method"],
+            **_mean_cells(shown, summary["unit"].iloc[0]),
+            "answer, s": lambda s: f"{s['first_seconds']:.3f}",
+            "95 %, s": lambda s: f"{s['first_seconds95']:.3f}",
+            "MiB": lambda s: f"{s['peak_mib']:.0f}",
+            "failed": lambda s: str(s["failures"]),
+        },
     )
-    lines = [head, "|---" * 16 + "|"]
-    for s in sorted(part, key=lambda s: -s.area.mean):
-        cells = [
-            s.method,
-            f"{s.first_dice.mean:.3f}",
-            _interval(s.dice),
-            f"{s.first_iou.mean:.3f}",
-            _interval(s.iou),
-            _interval(s.area),
-            *(f"{noc:.2f} ({share:.0%})" for noc, share in zip(s.noc, s.reached, strict=True)),
-            f"{s.hausdorff95.mean:.1f}",
-            _percent(s.obeyed.mean),
-            _percent(s.agreed.mean),
-            f"{s.first_seconds:.3f}",
-            f"{s.seconds:.3f}",
-            f"{s.seconds95:.3f}",
-            f"{s.peak_mib:.0f}",
-            str(s.failures),
-        ]
-        lines.append(_line(*cells))
-    return lines
 
 
-def _mended(part: Sequence[Summary], rows: Sequence[Row]) -> list[str]:
-    """IoU, gain, agreement and seconds of each method over the clicks (paper 003, table 4)."""
-    n = part[0].interactions
-    lines = [_line("method", "", "network alone", *(_clicks(k) for k in range(1, n))), "|---" * (n + 2) + "|"]
-    for s in part:
-        own = [row for row in rows if row.method == s.method]
-        for score, name in (("iou", "IoU"), ("gain", "gain"), ("agreed", "agreed"), ("seconds", "median s")):
-            table, groups = curves(own, score, n, stays=score in ("iou", "agreed"))
+def _corrected(summary: DataFrame) -> DataFrame:
+    """A line for each method, the largest area under the curve first."""
+    best_first = summary.sort_values("area", ascending=False, kind="stable")
+    n = summary["interactions"].iloc[0]
+    shown = [name for name, mean in _means() if mean.corrected and name not in ("dice", "iou")]
+    return _texts(
+        best_first,
+        {
+            "method": lambda s: s["method"],
+            "Dice at first": lambda s: f"{s['first_dice']:.3f}",
+            f"Dice after {n}": lambda s: _cell(s, "dice"),
+            "IoU at first": lambda s: f"{s['first_iou']:.3f}",
+            f"IoU after {n}": lambda s: _cell(s, "iou"),
+            "AuC": lambda s: _cell(s, "area"),
+            f"NoC@85 of {n}": lambda s: f"{s['noc85']:.2f} ({s['reached85']:.0%})",
+            f"NoC@90 of {n}": lambda s: f"{s['noc90']:.2f} ({s['reached90']:.0%})",
+            **_mean_cells(shown, summary["unit"].iloc[0]),
+            "first answer, s": lambda s: f"{s['first_seconds']:.3f}",
+            "an answer, s": lambda s: f"{s['seconds']:.3f}",
+            "95 %, s": lambda s: f"{s['seconds95']:.3f}",
+            "MiB": lambda s: f"{s['peak_mib']:.0f}",
+            "failed": lambda s: str(s["failures"]),
+        },
+    )
+
+
+def _over_clicks(summary: DataFrame, rows: DataFrame) -> DataFrame:
+    """IoU, gain, raw seed accuracy and seconds of each method over the clicks (paper 003, table 4)."""
+    import pandas as pd
+
+    n = int(summary["interactions"].iloc[0])
+    head = ["method", "", "network alone", *("1 click" if k == 1 else f"{k} clicks" for k in range(1, n))]
+    scores = {"iou": "IoU", "gain": "gain", "raw_seed_accuracy": "raw seed accuracy", "seconds": "median s"}
+    lines = []
+    for method in summary["method"]:
+        own = rows[rows["method"] == method]
+        for score, name in scores.items():
+            table, groups = curves(own, score, n, stays=score in ("iou", "raw_seed_accuracy"))
             if score == "seconds":
                 cells = [f"{np.nanmedian(column):.3f}" if np.isfinite(column).any() else "" for column in table.T]
             else:
-                cells = [_interval(bootstrap_mean(column, groups)) for column in table.T]
-            lines.append(_line(s.method, name, *cells))
-    return lines
+                cells = [interval_text(bootstrap_mean(column, groups)) for column in table.T]
+            lines.append([method, name, *cells])
+    return pd.DataFrame(lines, columns=head)
 
 
-def _clicks(number: int) -> str:
-    return "1 click" if number == 1 else f"{number} clicks"
+def _failures(failed: DataFrame) -> list[str]:
+    """The section of what failed; the first ones in a table."""
+    if failed.empty:
+        return []
+    shown = failed[["data", "image", "method", "interaction", "failure"]].head(_MOST_FAILURES)
+    table = shown.astype({"interaction": str}).rename(columns={"failure": "why"})
+    count = f"{len(failed)} in all; `rows.csv` has them all."
+    return ["## Failures", "", *markdown_table(table), "", count, ""]
 
 
-def _line(*cells: str) -> str:
-    """A line of a table."""
-    return markdown_row(cells)
+def _means() -> Iterable[tuple[str, Mean]]:
+    """The columns whose mean the report shows."""
+    return ((name, column.mean) for name, column in COLUMNS.items() if column.mean is not None)
 
 
-def _interval(value: Interval) -> str:
-    """Mean and ends; nothing where there were no values."""
+def _mean_cells(names: Iterable[str], unit: str) -> dict[str, Callable[[Series], str]]:
+    """For each column its heading, and what makes a cell of a line of the summary."""
+    means = dict(_means())
+    return {means[name].heading.format(unit=unit): partial(_cell, name=name) for name in names}
+
+
+def _texts(summary: DataFrame, cells: dict[str, Callable[[Series], str]]) -> DataFrame:
+    """The table of text that these functions make of the lines of a summary."""
+    import pandas as pd
+
+    lines = [line for _, line in summary.iterrows()]
+    return pd.DataFrame({heading: [text(line) for line in lines] for heading, text in cells.items()}, dtype=object)
+
+
+def _cell(line: Series, name: str) -> str:
+    """The mean of a column; three digits and the ends of the interval where the column says nothing else."""
+    text = next((mean.text for column, mean in _means() if column == name), None)
+    if text is not None:
+        return text(line[name])
+    return interval_text(Interval(line[name], line[f"{name}_low"], line[f"{name}_high"]))
+
+
+def interval_text(value: Interval) -> str:
+    """Mean and ends; empty where there were no values."""
     if math.isnan(value.mean):
         return ""
     return f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
 
 
-def _percent(share: float) -> str:
-    if math.isnan(share):
-        return ""
-    return f"{100 * share:.2f} %" if share < 1 else "100 %"
-
-
-def _csv(summaries: Sequence[Summary]) -> str:
-    lines: list[list[Any]] = []
-    for number, summary in enumerate(summaries):
-        names, values = [], []
-        for field in fields(Summary):
-            value: Any = getattr(summary, field.name)
-            if isinstance(value, Interval):
-                names += [field.name, f"{field.name}_low", f"{field.name}_high"]
-                values += [value.mean, value.low, value.high]
-            elif isinstance(value, tuple):
-                names += [f"{field.name}{target}" for target in (85, 90)]
-                values += list(value)
-            else:
-                names.append(field.name)
-                values.append(value)
-        if number == 0:
-            lines.append(names)
-        lines.append(values)
-    return csv_text(lines)
-
-
-def _machine(out: Path) -> str:
-    settings = json.loads((out / "run.json").read_text(encoding="utf-8"))
+def _machine(settings: dict[str, Any]) -> str:
     shared = f" in {settings['workers']} processes at once" if settings["workers"] > 1 else ""
     return (
         f"napari-scribseg {settings['version']}, Python {settings['python']}, {settings['machine']}{shared}; "

@@ -1,9 +1,8 @@
-"""A benchmark run: every method on every case by every protocol, going on where an earlier run stopped."""
+"""A benchmark run: every method on every case by every protocol; it resumes an interrupted run."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import warnings
@@ -15,24 +14,24 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from napari_scribseg.bench.columns import Job, Row
 from napari_scribseg.bench.methods import Method, parse_method, warm_up
 from napari_scribseg.bench.play import Rules, play
-from napari_scribseg.bench.rows import Job, Row, RowFile
 from napari_scribseg.bench.tasks import Protocol, evenly, tasks
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import DataSet
-from napari_scribseg.io.atomic import replacing
-from napari_scribseg.io.lock import locked
-from napari_scribseg.io.outputs import check_folder
+from napari_scribseg.io.run_folder import RunFolder
 
-__all__ = ["Plan", "Progress", "run"]
+__all__ = ["MARK", "Plan", "Progress", "run"]
+
+MARK = "run.json"  # of the folder of a run: its settings
 
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured.
+    """What to measure.
 
     Attributes
     ----------
@@ -40,7 +39,7 @@ class Plan:
         As :func:`~napari_scribseg.bench.methods.parse_method` reads them.
     data : tuple of DataSet
         Data sets; each once.
-    protocols : tuple of {"human", "strokes", "clicks", "mend"}, optional
+    protocols : tuple of {"human", "strokes", "clicks", "initial-mask"}, optional
         Who draws; ``human`` is left out for data without a person's strokes. By default ``human`` where there are such
         strokes, else ``strokes`` and ``clicks``.
     rules : Rules
@@ -65,7 +64,7 @@ class Plan:
             for data in self.data
             for case in evenly(data.cases, self.most_cases)
             for protocol in self._protocols(data)
-            for method in self.methods
+            for method in dict.fromkeys(self.methods)
         ]
 
     def _protocols(self, data: DataSet) -> tuple[Protocol, ...]:
@@ -75,12 +74,12 @@ class Plan:
 
 
 def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = None) -> list[Row]:
-    """Do the jobs of a plan that ``out`` does not hold yet.
+    """Do the jobs of a plan that are not finished in ``out``.
 
     Parameters
     ----------
     plan : Plan
-        What is to be measured.
+        What to measure.
     out : Path
         Folder for ``rows.csv`` (a row for each interaction), ``finished.csv`` and ``run.json``; made where it is
         missing.
@@ -105,31 +104,20 @@ def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = 
     jobs = plan.jobs()
     if not jobs:
         raise InputError("there is nothing to measure: no data set fits the protocols asked for")
-    check_folder(out, "run.json", ("rows.csv", "finished.csv", "report.md", "summary.csv"))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out} cannot be made ({error.strerror}); a folder for the results is expected") from error
-    with locked(out / "lock"):
-        _check_settings(plan, out, workers)
-        return _rows(plan, jobs, out, workers, progress)
-
-
-def _rows(plan: Plan, jobs: list[Job], out: Path, workers: int, progress: Progress | None) -> list[Row]:
-    """Do what is not done yet, and read the rows of all jobs."""
-    file = RowFile(out)
-    open_jobs = [job for job in jobs if job not in file.finished]
-    done = len(jobs) - len(open_jobs)
-    for job, rows in _results(plan, open_jobs, workers):
-        file.add(job, rows)
-        done += 1
-        if progress is not None:
-            progress(done, len(jobs), f"{job.data} {job.case}, {job.method}")
-    wanted = set(jobs)
-    rows = [row for row in file.rows() if row.job in wanted]
-    if not rows:
+    folder = RunFolder(out, MARK)
+    outputs = ("rows.csv", "finished.csv", "report.md", "summary.csv")
+    with folder.open(outputs, _settings(plan, workers)):
+        table = folder.table(Row, Job)
+        todo = [job for job in jobs if job not in table.finished]
+        for done, (job, rows) in enumerate(_results(plan, todo, workers), start=len(jobs) - len(todo) + 1):
+            table.add(job, rows)
+            if progress is not None:
+                progress(done, len(jobs), f"{job.data} {job.case}, {job.method}")
+        wanted = set(jobs)
+        found = [row for row in table.rows() if row.job in wanted]
+    if not found:
         raise InputError("there is nothing to measure: no image has labels, or strokes, of two classes")
-    return rows
+    return found
 
 
 def _settings(plan: Plan, workers: int) -> dict[str, Any]:
@@ -142,32 +130,6 @@ def _settings(plan: Plan, workers: int) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "python": platform.python_version(),
     }
-
-
-def _check_settings(plan: Plan, out: Path, workers: int) -> None:
-    """Write the settings, or compare them with those of the run that is to go on."""
-    path, settings = out / "run.json", json.loads(json.dumps(_settings(plan, workers)))
-    if path.exists():
-        try:
-            before, now = _flat(json.loads(path.read_text(encoding="utf-8"))), _flat(settings)
-        except (ValueError, AttributeError, RecursionError) as error:
-            raise InputError(f"{path} is damaged ({error}); give another folder") from error
-        for name in (n for n in {**now, **before} if before.get(n) != now.get(n)):
-            raise InputError(
-                f"{out} holds a run with {name} = {before.get(name)}, now it is {now.get(name)}; give another folder, "
-                "or the same settings to go on"
-            )
-        return
-    with replacing(path) as file:
-        file.write(json.dumps(settings, indent=1).encode())
-
-
-def _flat(settings: dict[str, Any], head: str = "") -> dict[str, Any]:
-    """Nested settings as one table, their names joined by dots."""
-    table: dict[str, Any] = {}
-    for name, value in settings.items():
-        table |= _flat(value, f"{head}{name}.") if isinstance(value, dict) else {f"{head}{name}": value}
-    return table
 
 
 def _results(plan: Plan, jobs: list[Job], workers: int) -> Iterator[tuple[Job, list[Row]]]:

@@ -1,8 +1,7 @@
-"""From scores to the figures of a table: means with intervals, clicks needed, area under the curve."""
+"""Statistics of scores: means with intervals, clicks needed, area under the curve."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,7 @@ class Interval:
 
 
 def bootstrap_mean(
-    values: ArrayLike, groups: Sequence[str], *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: ArrayLike, groups: ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Interval:
     """Mean of the values, with a percentile bootstrap interval.
 
@@ -33,7 +32,7 @@ def bootstrap_mean(
     ----------
     values : array_like of shape (N,)
         One for each case; NaN is left out.
-    groups : sequence of N str
+    groups : array_like of shape (N,), str
         What each belongs to.
     level : float
         Share of the resampled means inside the interval.
@@ -53,13 +52,14 @@ def bootstrap_mean(
         If there are not as many groups as values.
     """
     array = np.asarray(values, dtype=np.float64)
-    if len(groups) != array.size:
-        raise InputError(f"{len(groups)} groups were given for {array.size} values; one for each is expected")
+    names = np.asarray(groups, dtype=object)
+    if names.size != array.size:
+        raise InputError(f"{names.size} groups were given for {array.size} values; one for each is expected")
     kept = np.isfinite(array)
     if not kept.any():
         return Interval(np.nan, np.nan, np.nan)
     array = array[kept]
-    _, index = np.unique(np.asarray(groups)[kept], return_inverse=True)
+    _, index = np.unique(names[kept], return_inverse=True)
     sums, counts = np.bincount(index, weights=array), np.bincount(index)
     drawn = np.random.default_rng(seed).integers(0, sums.size, (resamples, sums.size))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)

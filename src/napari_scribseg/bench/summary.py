@@ -1,175 +1,124 @@
-"""From the rows of a run to what a table shows of a method."""
+"""From the rows of a run to one line for each data set, protocol and method."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from napari_scribseg.bench.columns import COLUMNS, Row
 from napari_scribseg.bench.play import Rules
-from napari_scribseg.bench.rows import Row
-from napari_scribseg.bench.statistics import Interval, area_under_curve, bootstrap_mean, interactions_needed
+from napari_scribseg.bench.statistics import area_under_curve, bootstrap_mean, interactions_needed
 
-__all__ = ["Summary", "curves", "summarize"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-_TARGETS = (0.85, 0.90)
-_AT_LAST = ("dice", "iou", "hausdorff95", "surface", "obeyed", "agreed")
+__all__ = ["curves", "mean_columns", "rows_frame", "summarize"]
 
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One method on one data set by one protocol.
-
-    Attributes
-    ----------
-    data, protocol, method : str
-        What was measured.
-    unit : str
-        Of the distances.
-    images, failures : int
-        Images, and those with an answer missing for a failure.
-    interactions : int
-        Most interactions that the protocol allows.
-    dice, iou, hausdorff95, surface, obeyed, agreed : Interval
-        Means over images after the last interaction.
-    first_dice, first_iou : Interval
-        After the first answer of any kind.
-    noc : tuple of float
-        Mean number of interactions until IoU 0.85, and 0.90; the most where it is never reached.
-    reached : tuple of float
-        Share of the images that reached it.
-    area : Interval
-        Area under the IoU over the interactions.
-    first_seconds, first_seconds95, seconds, seconds95 : float
-        Median and 95th percentile of preparing and answering for the first time, and of an answer.
-    peak_mib : float
-        Most memory of any answer.
-    """
-
-    data: str
-    protocol: str
-    method: str
-    unit: str
-    images: int
-    failures: int
-    interactions: int
-    dice: Interval
-    iou: Interval
-    hausdorff95: Interval
-    surface: Interval
-    obeyed: Interval
-    agreed: Interval
-    first_dice: Interval
-    first_iou: Interval
-    noc: tuple[float, float]
-    reached: tuple[float, float]
-    area: Interval
-    first_seconds: float
-    first_seconds95: float
-    seconds: float
-    seconds95: float
-    peak_mib: float
+_TARGETS = {"85": 0.85, "90": 0.90}  # IoU
+_IMAGE = ["case", "image"]
 
 
-def summarize(rows: Sequence[Row], rules: Rules) -> list[Summary]:
-    """A summary for each data set, protocol and method, in the order in which they first occur.
+def rows_frame(rows: Sequence[Row]) -> DataFrame:
+    """Rows as a table of pandas, with a column for each field."""
+    import pandas as pd
+
+    return pd.DataFrame({name: [getattr(row, name) for row in rows] for name in COLUMNS})
+
+
+def summarize(rows: DataFrame, rules: Rules) -> DataFrame:
+    """One line for each data set, protocol and method, in the order in which they first occur.
 
     Parameters
     ----------
-    rows : sequence of Row
-        What was measured.
+    rows : DataFrame
+        What was measured; see :func:`rows_frame`.
     rules : Rules
         That it was measured by: they say how many interactions count where a score is never reached.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``summary.csv``. A mean ``x`` over images stands with the ends of its 95 % interval, ``x_low``
+        and ``x_high``: of every column with a :class:`~napari_scribseg.bench.columns.Mean` after the last interaction;
+        ``first_dice`` and ``first_iou`` after the first answer; ``area`` under the IoU over the interactions.
+        ``noc85`` and ``noc90`` are the mean number of interactions until that IoU (the most where it is never reached),
+        ``reached85`` and ``reached90`` the share of the images that reach it. ``first_seconds`` is the median time to
+        prepare and to answer for the first time, ``seconds`` that of an answer, each with its 95th percentile;
+        ``peak_mib`` the most memory of any answer.
     """
-    parts: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        parts.setdefault((row.data, row.protocol, row.method), []).append(row)
-    return [_summary(key, part, rules.most(key[1])) for key, part in parts.items()]
+    import pandas as pd
+
+    parts = rows.groupby(["data", "protocol", "method"], sort=False)
+    return pd.DataFrame([_line(key, part, rules.most(key[1])) for key, part in parts])
 
 
 def curves(
-    rows: Sequence[Row], score: str, length: int, *, stays: bool = True
-) -> tuple[NDArray[np.float64], list[str]]:
+    rows: DataFrame, score: str, length: int, *, stays: bool = True
+) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
     """Scores over the interactions, one curve for each image.
 
     Parameters
     ----------
-    rows : sequence of Row
+    rows : DataFrame
         Of one method, data set and protocol.
     score : str
-        Name of a number in the rows.
+        Name of a column of numbers.
     length : int
         Interactions.
     stays : bool
-        Where a user had nothing left to mend, the last score stays; else NaN follows.
+        Where a user had nothing left to correct, the last score stays; else NaN follows.
 
     Returns
     -------
     scores : ndarray of shape (N, length)
-        One line for each image.
-    groups : list of N str
+        One line for each image, in the order in which they first occur.
+    groups : ndarray of shape (N,), str
         What each image belongs to.
     """
-    plays = _plays(rows)
-    table = np.empty((len(plays), length))
-    for line, play in zip(table, plays, strict=True):
-        values = [getattr(row, score) for row in play][:length]
-        line[: len(values)], line[len(values) :] = values, values[-1] if stays else np.nan
-    return table, [play[0].group for play in plays]
+    images = rows.drop_duplicates(_IMAGE).set_index(_IMAGE)
+    table = rows.pivot(index=_IMAGE, columns="interaction", values=score).reindex(images.index)
+    scores = table.reindex(columns=range(1, length + 1)).to_numpy(dtype=np.float64)
+    last = rows.groupby(_IMAGE)["interaction"].max().reindex(images.index).to_numpy().clip(max=length)[:, None]
+    number = np.arange(1, length + 1)
+    if stays:
+        scores = np.take_along_axis(scores, np.minimum(number, last) - 1, axis=1)
+    return scores, images["group"].to_numpy(dtype=object)
 
 
-def _plays(rows: Sequence[Row]) -> list[list[Row]]:
-    """The rows of each image in the order of the interactions."""
-    plays: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        plays.setdefault((row.case, row.image), []).append(row)
-    return [sorted(play, key=lambda row: row.interaction) for play in plays.values()]
-
-
-def _summary(key: tuple[str, str, str], rows: list[Row], length: int) -> Summary:
-    tables = {name: curves(rows, name, length)[0] for name in _AT_LAST}
+def _line(key: Sequence[Hashable], rows: DataFrame, length: int) -> dict[str, Any]:
     iou, groups = curves(rows, "iou", length)
-    at = np.arange(len(groups)), np.minimum([_first_answer(play) for play in _plays(rows)], length - 1)
-    last = {name: bootstrap_mean(table[:, -1], groups) for name, table in tables.items()}
-    needed = [[interactions_needed(curve, target, length) for curve in iou] for target in _TARGETS]
-    reached = [float((iou.max(axis=1) >= target).mean()) for target in _TARGETS]
-    seconds = np.asarray([row.seconds for row in rows if np.isfinite(row.seconds)])
-    first = np.asarray([row.seconds + row.prepare_seconds for row in rows if row.prepare_seconds > 0])
-    first = first[np.isfinite(first)]
-    return Summary(
-        data=key[0],
-        protocol=key[1],
-        method=key[2],
-        unit=rows[0].unit,
-        images=len(groups),
-        failures=len({row.image for row in rows if row.failure}),
-        interactions=length,
-        dice=last["dice"],
-        iou=last["iou"],
-        hausdorff95=last["hausdorff95"],
-        surface=last["surface"],
-        obeyed=last["obeyed"],
-        agreed=last["agreed"],
-        first_dice=bootstrap_mean(tables["dice"][at], groups),
-        first_iou=bootstrap_mean(iou[at], groups),
-        noc=(float(np.mean(needed[0])), float(np.mean(needed[1]))),
-        reached=(reached[0], reached[1]),
-        area=bootstrap_mean([area_under_curve(curve) for curve in iou], groups),
-        first_seconds=_percentile(first, 50),
-        first_seconds95=_percentile(first, 95),
-        seconds=_percentile(seconds, 50),
-        seconds95=_percentile(seconds, 95),
-        peak_mib=max(row.peak_mib for row in rows),
-    )
+    dice, _ = curves(rows, "dice", length)
+    answered = np.isfinite(curves(rows, "seconds", length, stays=False)[0])
+    at_first = np.arange(len(groups)), answered.argmax(axis=1)  # 0 where there is no answer
+    line = dict(zip(("data", "protocol", "method"), key, strict=True))
+    line |= {"unit": rows["unit"].iloc[0], "images": len(groups)}
+    line |= {"failures": rows.loc[rows["failure"] != "", "image"].nunique(), "interactions": length}
+    for name in (name for name, column in COLUMNS.items() if column.mean is not None):
+        line |= mean_columns(name, curves(rows, name, length)[0][:, -1], groups)
+    line |= mean_columns("first_dice", dice[at_first], groups) | mean_columns("first_iou", iou[at_first], groups)
+    for target, score in _TARGETS.items():
+        line[f"noc{target}"] = float(np.mean([interactions_needed(curve, score, length) for curve in iou]))
+    for target, score in _TARGETS.items():
+        line[f"reached{target}"] = float((iou.max(axis=1) >= score).mean())
+    line |= mean_columns("area", [area_under_curve(curve) for curve in iou], groups)
+    prepared = rows["prepare_seconds"] > 0
+    line |= _percentiles("first_seconds", (rows["seconds"] + rows["prepare_seconds"])[prepared])
+    line |= _percentiles("seconds", rows["seconds"])
+    return line | {"peak_mib": rows["peak_mib"].max()}
 
 
-def _percentile(values: NDArray[np.float64], share: float) -> float:
-    """NaN without values."""
-    return float(np.percentile(values, share)) if values.size else float("nan")
+def mean_columns(name: str, values: ArrayLike, groups: ArrayLike) -> dict[str, float]:
+    """The mean of some values, and the ends of its interval, as columns ``name``, ``name_low`` and ``name_high``."""
+    found = bootstrap_mean(values, groups)
+    return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def _first_answer(play: Sequence[Row]) -> int:
-    """Position of the first row with an answer; 0 where none has one."""
-    return next((i for i, row in enumerate(play) if np.isfinite(row.seconds)), 0)
+def _percentiles(name: str, seconds: Any) -> dict[str, float]:
+    """Median and 95th percentile of what is finite; NaN without values."""
+    values = seconds.to_numpy(dtype=np.float64)
+    values = values[np.isfinite(values)]
+    median, most = np.percentile(values, (50, 95)) if values.size else (np.nan, np.nan)
+    return {name: float(median), f"{name}95": float(most)}

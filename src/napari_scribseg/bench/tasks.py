@@ -17,7 +17,7 @@ from napari_scribseg.datasets.views import drawn, semantic, single_object, slice
 
 __all__ = ["PROTOCOLS", "Protocol", "Task", "evenly", "random_generator", "tasks"]
 
-Protocol = Literal["human", "strokes", "clicks", "mend"]
+Protocol = Literal["human", "strokes", "clicks", "initial-mask"]
 T = TypeVar("T")
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
@@ -47,7 +47,7 @@ class Task:
     unit : str
         Of the image's spacing: ``"mm"`` or ``"px"``.
     nearest : ndarray of shape (H, W), int32, or None
-        In the protocol ``mend``: the id of the object that lies nearest to each pixel.
+        In the protocol ``initial-mask``: the id of the object that lies nearest to each pixel.
     """
 
     name: str
@@ -66,13 +66,13 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, see
 
     ``human``: every slice with a person's strokes for two classes or more; what nobody drew counts as background.
     ``strokes``: all labels, instances as one class; of a volume, some slices evenly chosen. ``clicks``: one
-    object for each slice, drawn at random, against the rest. ``mend``: all objects as one class.
+    object for each slice, drawn at random, against the rest. ``initial-mask``: all objects as one class.
 
     Parameters
     ----------
     case : Case
         Of two or three axes.
-    protocol : {"human", "strokes", "clicks", "mend"}
+    protocol : {"human", "strokes", "clicks", "initial-mask"}
         Who draws, and what.
     most_slices : int, optional
         Slices of a volume, evenly chosen; by default three for a robot user, and all with a person's strokes.
@@ -93,7 +93,7 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, see
     for view in views:
         task = _task(_asked(view, protocol, seed))
         if task is not None:
-            yield replace(task, nearest=_nearest(view)) if protocol == "mend" else task
+            yield replace(task, nearest=_nearest(view)) if protocol == "initial-mask" else task
 
 
 def random_generator(seed: int, *names: str) -> np.random.Generator:
@@ -118,7 +118,7 @@ def _flat(case: Case, most: int | None, **which: Any) -> Iterator[Case]:
 
 def _asked(case: Case, protocol: Protocol, seed: int) -> Case:
     """The case with what a robot user is to segment as labels."""
-    if protocol == "mend":
+    if protocol == "initial-mask":
         return semantic(case)
     if protocol != "clicks":
         return semantic(case) if case.instances and protocol == "strokes" else case

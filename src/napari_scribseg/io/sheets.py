@@ -11,11 +11,14 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_scribseg.core.text import HIDDEN, one_line
 
-__all__ = ["csv_rows", "csv_text", "markdown_row"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["csv_rows", "csv_text", "frame_csv", "markdown_row", "markdown_table"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)")
 _HIDDEN = re.compile(f"[{HIDDEN}]")
@@ -41,6 +44,17 @@ def csv_rows(text: str) -> list[list[str]]:
         If it is no CSV.
     """
     return [[_plain(cell) for cell in row] for row in csv.reader(io.StringIO(text, newline=""))]
+
+
+def frame_csv(frame: DataFrame) -> str:
+    """A table of pandas as CSV, with the names of its columns; cells as of :func:`csv_text`."""
+    return csv_text([list(frame.columns), *frame.itertuples(index=False, name=None)])
+
+
+def markdown_table(frame: DataFrame) -> list[str]:
+    """The lines of a Markdown table of a table of pandas whose cells are text."""
+    lines = [markdown_row(frame.columns), "|---" * frame.shape[1] + "|"]
+    return [*lines, *(markdown_row(cells) for cells in frame.itertuples(index=False, name=None))]
 
 
 def markdown_row(cells: Iterable[str]) -> str:

@@ -1,18 +1,22 @@
 """scribseg study, and its experiment with sloppy outlines."""
 
 import csv
+import dataclasses
+import zlib
 
 import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from napari_scribseg.bench.papers import parts
+from napari_scribseg.bench.columns import Job, Row
+from napari_scribseg.bench.papers import parts, sloppiness
 from napari_scribseg.bench.papers.command import study
-from napari_scribseg.bench.papers.sloppiness import SloppyPlan, agreement, measure
-from napari_scribseg.bench.rows import RowFile
+from napari_scribseg.bench.papers.sloppiness import Sloppiness, SloppyPlan, agreement, measure
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import open_data_set
+from napari_scribseg.io.run_folder import ResultTable
+from napari_scribseg.io.sheets import csv_text
 
 QUICK = "coarse-to-fine:samples=8,epochs=1,width=8,repeats=1"
 
@@ -55,29 +59,43 @@ def test_a_folder_with_strokes(command, folder, tmp_path):
     table = list(csv.DictReader((out / "width.csv").open()))
     assert [line["images"] for line in table] == ["2", "2", "0"]
     assert all(0 <= float(line["iou"]) <= 1 for line in table[:2])
-    assert {row.protocol for row in RowFile(out / "strokes").rows()} == {"human"}
+    assert {row.protocol for row in ResultTable(out / "strokes", Row, Job).rows()} == {"human"}
 
 
-def test_it_goes_on_where_it_was(command, folder, tmp_path):
+def test_it_resumes(command, folder, tmp_path):
     out, data = tmp_path / "out", folder()
     command("--out", out, "--data", data, "--cases", 1, "--outlines", 2)
-    before = {path.name: path.stat().st_mtime_ns for path in (out / "outlines").glob("*.csv")}
-    rows = RowFile(out / "strokes").rows()
+    outlined = (out / "outlines" / "rows.csv").read_bytes()
+    rows = ResultTable(out / "strokes", Row, Job).rows()
     command("--out", out, "--data", data, "--outlines", 2)
-    after = {path.name: path.stat().st_mtime_ns for path in (out / "outlines").glob("*.csv")}
-    assert len(before) == 1
-    assert len(after) == 2
-    assert before.items() <= after.items()
-    kept = [repr(r) for r in RowFile(out / "strokes").rows() if r.case == rows[0].case]
+    after = (out / "outlines" / "rows.csv").read_bytes()
+    assert after.startswith(outlined)
+    assert len((out / "outlines" / "finished.csv").read_text().splitlines()) == 1 + 2
+    kept = [repr(r) for r in ResultTable(out / "strokes", Row, Job).rows() if r.case == rows[0].case]
     assert kept == [repr(r) for r in rows]
     with pytest.raises(InputError, match="outlines"):
         command("--out", out, "--data", data, "--outlines", 3)
 
 
+def test_outlines_written_before_are_not_measured_again(folder, tmp_path, monkeypatch):
+    """Before, each image and method had a file of its own."""
+    plan = SloppyPlan((QUICK,), (open_data_set(folder(2)),), errors=(0.1,), outlines=2)
+    whole = measure(plan, tmp_path / "whole", lambda *_: None)
+    (tmp_path / "o").mkdir()
+    names = [f.name for f in dataclasses.fields(Sloppiness) if f.name != "case"]
+    for row in whole:
+        text = csv_text([names, [getattr(row, name) for name in names]])
+        checksum = zlib.crc32(f"pairs-{row.case}-{QUICK}".encode())
+        name = f"pairs-{row.case}-{QUICK}".replace(":", "_").replace(",", "_")
+        (tmp_path / "o" / f"{name}-{checksum:08x}.csv").write_text(text)
+    monkeypatch.setattr(sloppiness, "_outlined", None)  # which would fail
+    assert measure(plan, tmp_path / "o", lambda *_: None) == measure(plan, tmp_path / "whole", lambda *_: None)
+
+
 def test_a_simulated_user_where_nobody_drew(command, folder, tmp_path):
     out = tmp_path / "out"
     assert command("--out", out, "--data", folder(1, drawn=False), "--part", "width")[0] == 0
-    rows = RowFile(out / "strokes").rows()
+    rows = ResultTable(out / "strokes", Row, Job).rows()
     assert {(row.protocol, row.interaction) for row in rows} == {("strokes", 1)}
     assert not (out / "outlines").exists()
 
@@ -104,7 +122,7 @@ def test_more_sloppy_outlines_agree_less(folder, tmp_path):
 def test_a_foreign_file_is_told(folder, tmp_path):
     plan = SloppyPlan((QUICK,), (open_data_set(folder(1)),), errors=(0.1,), outlines=2)
     measure(plan, tmp_path / "o", lambda *_: None)
-    next((tmp_path / "o").glob("*.csv")).write_text("x,y\n1,2\n")
+    (tmp_path / "o" / "rows.csv").write_text("x,y\n1,2\n")
     with pytest.raises(InputError, match="another folder"):
         measure(plan, tmp_path / "o", lambda *_: None)
 

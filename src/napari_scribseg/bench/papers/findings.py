@@ -1,147 +1,110 @@
-"""From rows to findings: mean IoU of each cell of a table, and differences of methods on the same images."""
+"""From rows to findings: mean IoU of each cell of a paper's table, and differences of methods on the same images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_scribseg.bench.papers.parts import Part
 from napari_scribseg.bench.papers.sloppiness import Sloppiness
-from napari_scribseg.bench.rows import Row
-from napari_scribseg.bench.statistics import Interval, bootstrap_mean
+from napari_scribseg.bench.summary import mean_columns
 
-__all__ = ["Cell", "Difference", "Level", "cells_of", "differences_of", "levels_of"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One number of a table.
-
-    Attributes
-    ----------
-    data, row, column, method : str
-        Where it stands, and what was run; ``method`` is empty where only the paper has a number.
-    images : int
-        How many were segmented.
-    iou : Interval
-        Mean over images of the mean over classes; NaN without rows.
-    published : float or None
-        The paper's.
-    """
-
-    data: str
-    row: str
-    column: str
-    method: str
-    images: int
-    iou: Interval
-    published: float | None
+__all__ = ["cells_of", "differences_of", "levels_of", "verdict"]
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How much better one method is than another on the same images.
-
-    Attributes
-    ----------
-    data, text, better, worse : str
-        Which, and what the paper says of it.
-    images : int
-        Segmented by both.
-    iou : Interval
-        Mean difference; above 0 where the claim holds.
-    """
-
-    data: str
-    text: str
-    better: str
-    worse: str
-    images: int
-    iou: Interval
-
-    @property
-    def verdict(self) -> str:
-        """Whether the claim holds here, as far as the interval tells."""
-        if self.iou.low > 0:
-            return "holds"
-        return "does not hold" if self.iou.high < 0 else "open"
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """What a method makes of outlines with one size of error; means over objects."""
-
-    data: str
-    method: str
-    error: float
-    objects: int
-    drawn_agreement: Interval
-    answer_agreement: Interval
-    gain: Interval
-    drawn_iou: Interval
-    answer_iou: Interval
-    first_seconds: float
-    seconds: float
-
-
-def cells_of(part: Part, rows: Sequence[Row], data: str) -> list[Cell]:
+def cells_of(part: Part, rows: DataFrame, data: str) -> DataFrame:
     """The cells of a part on one data set, in the part's order, then those that only the paper has.
 
     Parameters
     ----------
     part : Part
         Which methods stand where.
-    rows : sequence of Row
-        What was measured; one answer for each image.
+    rows : DataFrame
+        What was measured, one answer for each image; see :func:`~napari_scribseg.bench.summary.rows_frame`.
     data : str
         Name of the data set.
+
+    Returns
+    -------
+    DataFrame
+        A line for each cell: ``data``; ``row`` and ``column`` where it stands; ``method`` that was run, empty where
+        only the paper has a number; ``images``; ``iou``, the mean over images, with its ends ``iou_low``, ``iou_high``;
+        ``published``, the paper's number or None.
     """
-    found = []
-    for place in [*part.cells, *(p for p in part.published if p not in part.cells)]:
-        method = part.cells.get(place, "")
-        own = [row for row in rows if row.method == method and row.data == data]
-        iou = bootstrap_mean([row.iou for row in own], [row.group for row in own])
-        found.append(Cell(data, *place, method, len(own), iou, part.published.get(place)))
-    return found
+    import pandas as pd
+
+    own = rows[rows["data"] == data]
+    lines: list[dict[str, Any]] = []
+    for row, column in dict.fromkeys([*part.cells, *part.published]):
+        method = part.cells.get((row, column), "")
+        answers = own[own["method"] == method]
+        line = {"data": data, "row": row, "column": column, "method": method, "images": len(answers)}
+        lines.append(line | mean_columns("iou", answers["iou"], answers["group"]))
+    found = pd.DataFrame(lines)
+    places = zip(found["row"], found["column"], strict=True)
+    return found.assign(published=pd.Series([part.published.get(place) for place in places], dtype=object))
 
 
-def differences_of(part: Part, rows: Sequence[Row], data: str) -> list[Difference]:
-    """The paper's conclusions, each as a difference between two methods on the images that both segmented."""
-    scores = {(row.method, row.case, row.image): row for row in rows if row.data == data}
-    found = []
+def differences_of(part: Part, rows: DataFrame, data: str) -> DataFrame:
+    """The paper's conclusions, each as a difference between two methods on the images that both segmented.
+
+    Parameters
+    ----------
+    part, rows, data
+        As for :func:`cells_of`.
+
+    Returns
+    -------
+    DataFrame
+        A line for each conclusion: ``data``, ``text``, ``better`` and ``worse`` method, ``images``, and the mean
+        difference ``iou`` with its ends; above 0 where the conclusion holds.
+    """
+    import pandas as pd
+
+    own = rows[rows["data"] == data]
+    lines: list[dict[str, Any]] = []
     for claim in part.claims:
-        pairs = [
-            (row, scores[claim.worse, *key[1:]])
-            for key, row in scores.items()
-            if key[0] == claim.better and (claim.worse, *key[1:]) in scores
-        ]
-        iou = bootstrap_mean([a.iou - b.iou for a, b in pairs], [a.group for a, _ in pairs])
-        if pairs:
-            found.append(Difference(data, claim.text, claim.better, claim.worse, len(pairs), iou))
-    return found
+        better, worse = (own[own["method"] == method] for method in (claim.better, claim.worse))
+        both = better.merge(worse, on=["case", "image"], suffixes=("", "_worse"))
+        if both.empty:
+            continue
+        line = {"data": data, "text": claim.text, "better": claim.better, "worse": claim.worse, "images": len(both)}
+        lines.append({**line, **mean_columns("iou", both["iou"] - both["iou_worse"], both["group"])})
+    return pd.DataFrame(lines)
 
 
-def levels_of(rows: Sequence[Sloppiness]) -> list[Level]:
-    """The sloppiness experiment by data set, method and size of error, in the order of the rows."""
-    import numpy as np
+def verdict(low: float, high: float) -> str:
+    """Whether a conclusion holds, as far as the interval of its difference tells."""
+    if low > 0:
+        return "holds"
+    return "does not hold" if high < 0 else "open"
 
-    found = []
-    for data, method, error in dict.fromkeys((r.data, r.method, r.error) for r in rows):
-        own = [r for r in rows if (r.data, r.method, r.error) == (data, method, error)]
-        groups = [r.group for r in own]
-        found.append(
-            Level(
-                data,
-                method,
-                error,
-                len(own),
-                bootstrap_mean([r.drawn_agreement for r in own], groups),
-                bootstrap_mean([r.answer_agreement for r in own], groups),
-                bootstrap_mean([r.answer_agreement - r.drawn_agreement for r in own], groups),
-                bootstrap_mean([r.drawn_iou for r in own], groups),
-                bootstrap_mean([r.answer_iou for r in own], groups),
-                float(np.median([r.first_seconds for r in own])),
-                float(np.median([r.seconds for r in own])),
-            )
-        )
-    return found
+
+def levels_of(rows: Sequence[Sloppiness]) -> DataFrame:
+    """What a method makes of outlines with one size of error: means over objects, in the order of the rows.
+
+    Returns
+    -------
+    DataFrame
+        ``data``, ``method``, ``error``, ``objects``; means with their ends of ``drawn_agreement``,
+        ``answer_agreement``, ``gain`` (their difference), ``drawn_iou`` and ``answer_iou``; medians of
+        ``first_seconds`` and ``seconds``.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame([asdict(row) for row in rows])
+    frame["gain"] = frame["answer_agreement"] - frame["drawn_agreement"]
+    lines: list[dict[str, Any]] = []
+    for (data, method, error), own in frame.groupby(["data", "method", "error"], sort=False):
+        line: dict[str, Any] = {"data": data, "method": method, "error": error, "objects": len(own)}
+        for name in ("drawn_agreement", "answer_agreement", "gain", "drawn_iou", "answer_iou"):
+            line |= mean_columns(name, own[name], own["group"])
+        line |= {name: float(np.median(own[name])) for name in ("first_seconds", "seconds")}
+        lines.append(line)
+    return pd.DataFrame(lines)

@@ -1,21 +1,26 @@
-"""The study for people: a page in Markdown, a table file for each part, and figures where matplotlib is installed."""
+"""The report of the study: a page in Markdown, a table file for each part, and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_scribseg.bench.papers.findings import Cell, Difference, Level, cells_of, differences_of, levels_of
+from napari_scribseg.bench.columns import Row
+from napari_scribseg.bench.papers.figures import draw_axis, draw_levels
+from napari_scribseg.bench.papers.findings import cells_of, differences_of, levels_of, verdict
 from napari_scribseg.bench.papers.parts import Part
 from napari_scribseg.bench.papers.sloppiness import Sloppiness
-from napari_scribseg.bench.rows import Row
+from napari_scribseg.bench.report import interval_text
 from napari_scribseg.bench.statistics import Interval
+from napari_scribseg.bench.summary import rows_frame
 from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import replacing
-from napari_scribseg.io.sheets import csv_text, markdown_row
+from napari_scribseg.io.sheets import frame_csv, markdown_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
 
 __all__ = ["write_study"]
 
@@ -38,7 +43,7 @@ def write_study(
     rows: Sequence[Row],
     sloppy: Sequence[Sloppiness],
     *,
-    names: dict[str, str],
+    names: Mapping[str, str],
     command: str,
     left_out: Sequence[str] = (),
 ) -> list[Path]:
@@ -54,7 +59,7 @@ def write_study(
         What the methods of the parts scored.
     sloppy : sequence of Sloppiness
         What came of the sloppiness experiment; empty where it was not asked for.
-    names : dict of str to str
+    names : mapping of str to str
         For people, the names of the methods of the sloppiness experiment.
     command : str
         What was typed, to be shown.
@@ -66,109 +71,115 @@ def write_study(
     list of Path
         The files written.
     """
-    lines = ["# Study: networks fitted to one image", "", "```sh", command, "```", "", _NOTES]
-    written: list[Path] = []
+    page = _Page(out, ["# Study: networks fitted to one image", "", "```sh", command, "```", "", _NOTES])
+    frame = rows_frame(rows)
     for part in parts:
-        lines += [f"## {part.title}", ""]
-        cells: list[Cell] = []
-        differences: list[Difference] = []
-        for data in dict.fromkeys(row.data for row in rows):
-            own, found = cells_of(part, rows, data), differences_of(part, rows, data)
-            if not any(cell.images for cell in own):
-                continue
-            cells, differences = cells + own, differences + found
-            lines += [f"### {one_line(data)}, {max(cell.images for cell in own)} images", "", *_cell_table(own), ""]
-            lines += _difference_table(found)
-            written += _figure(out / f"{part.name}-{data}.png".replace("/", "-"), lines, own, part)
-        written.append(_write_csv(out / f"{part.name}.csv", cells))
-        if differences:
-            written.append(_write_csv(out / f"{part.name}-differences.csv", differences))
+        _write_part(page, part, frame)
     if sloppy:
-        levels = levels_of(sloppy)
-        lines += ["## Ten sloppy outlines of one object (paper 002)", "", _SLOPPY]
-        for data in dict.fromkeys(level.data for level in levels):
-            own_levels = [level for level in levels if level.data == data]
-            lines += [f"### {one_line(data)}, {max(level.objects for level in own_levels)} objects", ""]
-            lines += [*_level_table(own_levels, names), ""]
-            written += _figure(out / f"sloppiness-{data}.png".replace("/", "-"), lines, own_levels, names)
-        written.append(_write_csv(out / "sloppiness.csv", levels))
+        _write_levels(page, levels_of(sloppy), names)
     if left_out:
-        lines += ["## Left out", "", *(f"- {sentence}" for sentence in left_out), ""]
-    page = out / "study.md"
-    with replacing(page) as file:
-        file.write("\n".join(lines).encode())
-    return [page, *written]
+        page.lines += ["## Left out", "", *(f"- {sentence}" for sentence in left_out), ""]
+    return [page.write_text("study.md", "\n".join(page.lines)), *page.written]
 
 
-def _cell_table(cells: Sequence[Cell]) -> list[str]:
-    """A line for each row, a column for each column, ours above the paper's."""
-    columns = list(dict.fromkeys(cell.column for cell in cells))
-    at = {(cell.row, cell.column): cell for cell in cells}
-    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for row in dict.fromkeys(cell.row for cell in cells):
-        shown = [at.get((row, column)) for column in columns]
-        lines.append(markdown_row([row, *("" if cell is None else _cell(cell) for cell in shown)]))
-    return lines
+class _Page:
+    """The lines of the page so far, and the files written beside it."""
+
+    def __init__(self, folder: Path, lines: list[str]) -> None:
+        self.folder, self.lines = folder, lines
+        self.written: list[Path] = []
+
+    def write_text(self, name: str, text: str) -> Path:
+        with replacing(self.folder / name) as file:
+            file.write(text.encode())
+        return self.folder / name
+
+    def add_table(self, name: str, frame: DataFrame) -> None:
+        """Write a table file."""
+        self.written.append(self.write_text(name, frame_csv(frame) if frame.shape[1] else ""))
+
+    def add_figure(self, name: str, draw: Callable[..., Path], *what: Any) -> None:
+        """Draw a figure, where matplotlib is installed, and show it."""
+        if find_spec("matplotlib"):
+            path = self.folder / f"{name}.png".replace("/", "-")
+            self.written.append(draw(path, *what))
+            self.lines += [f"![{path.stem}]({path.name})", ""]
 
 
-def _cell(cell: Cell) -> str:
-    paper = f"paper {cell.published:.3f}" if cell.published is not None else ""
-    return ", ".join(text for text in (_interval(cell.iou) if cell.images else "", paper) if text)
+def _write_part(page: _Page, part: Part, rows: DataFrame) -> None:
+    """The section of one part: for each data set its cells and the paper's conclusions."""
+    import pandas as pd
+
+    page.lines += [f"## {part.title}", ""]
+    cells, differences = [], []
+    for data in rows["data"].unique():
+        own, found = cells_of(part, rows, data), differences_of(part, rows, data)
+        if not own["images"].any():
+            continue
+        cells.append(own)
+        page.lines += [f"### {one_line(data)}, {own['images'].max()} images", "", *markdown_table(_cell_table(own)), ""]
+        if not found.empty:
+            differences.append(found)
+            page.lines += [*markdown_table(_difference_table(found)), ""]
+        if part.axis:
+            page.add_figure(f"{part.name}-{data}", draw_axis, part, own)
+    page.add_table(f"{part.name}.csv", pd.concat(cells) if cells else pd.DataFrame())
+    if differences:
+        page.add_table(f"{part.name}-differences.csv", pd.concat(differences))
 
 
-def _difference_table(differences: Sequence[Difference]) -> list[str]:
-    if not differences:
-        return []
-    lines = ["| what the paper says | better | worse | difference of IoU | here |", "|---" * 5 + "|"]
-    lines += [f"| {d.text} | `{d.better}` | `{d.worse}` | {_interval(d.iou)} | {d.verdict} |" for d in differences]
-    return [*lines, ""]
+def _write_levels(page: _Page, levels: DataFrame, names: Mapping[str, str]) -> None:
+    """The section of the sloppiness experiment."""
+    page.lines += ["## Ten sloppy outlines of one object (paper 002)", "", _SLOPPY]
+    for data, own in levels.groupby("data", sort=False):
+        page.lines += [f"### {one_line(data)}, {own['objects'].max()} objects", ""]
+        page.lines += [*markdown_table(_level_table(own, names)), ""]
+        page.add_figure(f"sloppiness-{data}", draw_levels, own, names)
+    page.add_table("sloppiness.csv", levels)
 
 
-def _level_table(levels: Sequence[Level], names: dict[str, str]) -> list[str]:
-    head = (
-        "| method | error | outlines agree | answers agree | gain | outlines' IoU | answers' IoU | first, s | next, s |"
-    )
-    lines = [head, "|---" * 9 + "|"]
-    for v in levels:
-        numbers = [f"{i.mean:.3f}" for i in (v.drawn_agreement, v.answer_agreement)]
-        ious = [f"{i.mean:.3f}" for i in (v.drawn_iou, v.answer_iou)]
-        shown = [names.get(v.method, v.method), f"{v.error:.2f}", *numbers, _interval(v.gain), *ious]
-        lines.append(markdown_row([*shown, f"{v.first_seconds:.1f}", f"{v.seconds:.3f}"]))
-    return lines
+def _cell_table(cells: DataFrame) -> DataFrame:
+    """Text for each row and column, ours before the paper's."""
+    texts = cells.assign(text=[_cell(cell) for _, cell in cells.iterrows()])
+    rows, columns = cells["row"].unique(), cells["column"].unique()
+    table = texts.pivot(index="row", columns="column", values="text").reindex(index=rows, columns=columns).fillna("")
+    return table.rename_axis(index="", columns=None).reset_index()
 
 
-def _interval(value: Interval) -> str:
-    return f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
+def _cell(cell: Series) -> str:
+    ours = [_interval(cell, "iou")] if cell["images"] else []
+    return ", ".join([*ours, *([] if cell["published"] is None else [f"paper {cell['published']:.3f}"])])
 
 
-def _figure(path: Path, lines: list[str], values: Any, about: Any) -> list[Path]:
-    """Draw a part's figure, if it has one and matplotlib is there; the page shows it."""
-    if not find_spec("matplotlib") or (isinstance(about, Part) and not about.axis):
-        return []
-    from napari_scribseg.bench.papers.figures import draw_axis, draw_levels
+def _difference_table(differences: DataFrame) -> DataFrame:
+    import pandas as pd
 
-    if isinstance(about, Part):
-        draw_axis(path, about, values)
-    else:
-        draw_levels(path, values, about)
-    lines += [f"![{path.stem}]({path.name})", ""]
-    return [path]
+    lines = [
+        [d["text"], f"`{d['better']}`", f"`{d['worse']}`", _interval(d, "iou"), verdict(d["iou_low"], d["iou_high"])]
+        for _, d in differences.iterrows()
+    ]
+    return pd.DataFrame(lines, columns=["what the paper says", "better", "worse", "difference of IoU", "here"])
 
 
-def _write_csv(path: Path, values: Sequence[Any]) -> Path:
-    """A line for each dataclass, an interval as three columns."""
-    lines: list[list[Any]] = []
-    for number, value in enumerate(values):
-        line: dict[str, Any] = {}
-        for field in fields(value):
-            content = getattr(value, field.name)
-            if isinstance(content, Interval):
-                line |= {field.name: content.mean, f"{field.name}_low": content.low, f"{field.name}_high": content.high}
-            else:
-                line[field.name] = content
-        if number == 0:
-            lines.append(list(line))
-        lines.append(list(line.values()))
-    with replacing(path) as file:
-        file.write(csv_text(lines).encode())
-    return path
+def _level_table(levels: DataFrame, names: Mapping[str, str]) -> DataFrame:
+    import pandas as pd
+
+    lines = [
+        {
+            "method": names.get(v["method"], v["method"]),
+            "error": f"{v['error']:.2f}",
+            "outlines agree": f"{v['drawn_agreement']:.3f}",
+            "answers agree": f"{v['answer_agreement']:.3f}",
+            "gain": _interval(v, "gain"),
+            "outlines' IoU": f"{v['drawn_iou']:.3f}",
+            "answers' IoU": f"{v['answer_iou']:.3f}",
+            "first, s": f"{v['first_seconds']:.1f}",
+            "next, s": f"{v['seconds']:.3f}",
+        }
+        for _, v in levels.iterrows()
+    ]
+    return pd.DataFrame(lines)
+
+
+def _interval(line: Series, name: str) -> str:
+    return interval_text(Interval(line[name], line[f"{name}_low"], line[f"{name}_high"]))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +20,25 @@ from napari_scribseg.bench.metrics import overlap
 from napari_scribseg.bench.tasks import Task, evenly, random_generator, tasks
 from napari_scribseg.core import InputError, Scribbles, Stroke
 from napari_scribseg.datasets import DataSet
-from napari_scribseg.io.atomic import replacing
-from napari_scribseg.io.sheets import csv_rows, csv_text
+from napari_scribseg.io.run_folder import ResultTable, RunFolder, read_rows
 from napari_scribseg.simulate import enclosed, sloppy_outline
 
-__all__ = ["ERRORS", "Sloppiness", "SloppyPlan", "agreement", "measure"]
+__all__ = ["ERRORS", "OutlineJob", "Sloppiness", "SloppyPlan", "agreement", "measure"]
 
 ERRORS = (0.03, 0.06, 0.1, 0.15)  # of the diameter of a disc of the object's area
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
+class OutlineJob:
+    """A method on the outlines of one object of a case."""
+
+    data: str
+    case: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sloppiness:
     """What came of a set of outlines of one object.
 
@@ -44,7 +53,9 @@ class Sloppiness:
     drawn_iou, answer_iou : float
         Mean IoU with the truth.
     first_seconds, seconds : float
-        Processor time of preparing and the first answer, and the median of the others.
+        Processor time to prepare and to answer first, and the median of the other answers.
+    case : str
+        The case of the data set that the object was taken from.
     """
 
     data: str
@@ -58,11 +69,12 @@ class Sloppiness:
     answer_iou: float
     first_seconds: float
     seconds: float
+    case: str = ""
 
 
 @dataclass(frozen=True)
 class SloppyPlan:
-    """What is to be measured.
+    """What to measure.
 
     Attributes
     ----------
@@ -97,49 +109,48 @@ def agreement(masks: Sequence[Mask]) -> float:
     return float(np.mean(pairs)) if pairs else 1.0
 
 
-def measure(plan: SloppyPlan, folder: Path, progress: Callable[[int, int, str], None]) -> list[Sloppiness]:
-    """Measure what the folder does not hold yet: one file for each image and method.
+def measure(plan: SloppyPlan, out: Path, progress: Callable[[int, int, str], None]) -> list[Sloppiness]:
+    """Outline one object of each case, and measure the answers; what ``out`` holds already is not measured again.
 
     Parameters
     ----------
     plan : SloppyPlan
-        What is to be measured.
-    folder : Path
-        Made where it is missing.
+        What to measure.
+    out : Path
+        Folder for ``rows.csv`` and ``finished.csv``; made where it is missing.
     progress : callable
         Called with the number of jobs done, their total and what is worked on.
 
     Raises
     ------
     InputError
-        If a method cannot be had, no image has an object, or a file in the folder is not ours.
+        If a method cannot be had, no image has an object, a file in the folder is not ours, or another run is at work
+        there.
     """
     for method in plan.methods:
         parse_method(method)
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(data, case) for data in plan.data for case in evenly(data.cases, plan.most_cases)]
-    total, done = len(jobs) * len(plan.methods), 0
-    rows: list[Sloppiness] = []
-    for data, case in jobs:
-        task: Task | None = None
-        for method in plan.methods:
-            path = folder / f"{_file_name(data.name, case, method)}.csv"
-            if not path.exists():
-                task = task or next(tasks(data.load(case), "clicks", most_slices=1, seed=plan.seed), None)
-                _write(path, [] if task is None else list(_outlined(plan, data.name, task, method)))
-            rows += _read(path)
-            done += 1
-            progress(done, total, f"{data.name} {case}, {method}")
+    cases = [(data, case) for data in plan.data for case in evenly(data.cases, plan.most_cases)]
+    jobs = [OutlineJob(data.name, case, method) for data, case in cases for method in plan.methods]
+    order = {job: number for number, job in enumerate(jobs)}
+    folder = RunFolder(out, "finished.csv")
+    with folder.open():
+        table = folder.table(Sloppiness, OutlineJob)
+        for data, case in cases:
+            task: Task | None = None
+            for job in (OutlineJob(data.name, case, method) for method in plan.methods):
+                if job not in table.finished and not _take_over(out, table, job):
+                    task = task or next(tasks(data.load(case), "clicks", most_slices=1, seed=plan.seed), None)
+                    table.add(job, [] if task is None else list(_outlined(plan, job, task)))
+                progress(order[job] + 1, len(jobs), f"{data.name} {case}, {job.method}")
+        rows = [row for row in table.rows() if table.key_of(row) in order]
     if not rows:
         raise InputError("there is nothing to outline: no image has an object")
-    return rows
+    return sorted(rows, key=lambda row: order[table.key_of(row)])
 
 
-def _outlined(plan: SloppyPlan, data: str, task: Task, name: str) -> Iterator[Sloppiness]:
+def _outlined(plan: SloppyPlan, job: OutlineJob, task: Task) -> Iterator[Sloppiness]:
     """A row for each size of error."""
-    import time
-
-    engine = parse_method(name).engine
+    engine = parse_method(job.method).engine
     truth: Mask = ndimage.binary_fill_holes(task.truth == 1)  # no outline can leave out a hole
     size = 2 * float(np.sqrt(np.count_nonzero(truth) / np.pi))
     start = time.process_time()
@@ -162,38 +173,27 @@ def _outlined(plan: SloppyPlan, data: str, task: Task, name: str) -> Iterator[Sl
         if not np.isfinite(first):
             first = prepared + seconds.pop(0)
         yield Sloppiness(
-            data, task.name, task.group, name, error, agreement(drawn), agreement(answers),
-            float(np.mean([overlap(m, truth)[1] for m in drawn])),
-            float(np.mean([overlap(m, truth)[1] for m in answers])),
-            first, float(np.median(seconds)) if seconds else float("nan"),
-        )  # fmt: skip
-
-
-def _file_name(*parts: str) -> str:
-    """Of any text, for any file system; a checksum tells apart what becomes alike."""
-    import zlib
-
-    text = "-".join(parts)
-    plain = "".join(c if c.isalnum() or c in "-_=." else "_" for c in text)
-    return f"{plain[:120]}-{zlib.crc32(text.encode()):08x}"
-
-
-_NAMES = tuple(f.name for f in fields(Sloppiness))
-
-
-def _write(path: Path, rows: Sequence[Sloppiness]) -> None:
-    with replacing(path) as file:
-        file.write(csv_text([_NAMES, *map(astuple, rows)]).encode())
-
-
-def _read(path: Path) -> list[Sloppiness]:
-    kinds = get_type_hints(Sloppiness)
-    try:
-        lines = csv_rows(path.read_text(encoding="utf-8"))
-        if tuple(lines[0]) != _NAMES:
-            raise ValueError("other columns")
-        return [Sloppiness(*(kinds[name](text) for name, text in zip(_NAMES, line, strict=True))) for line in lines[1:]]
-    except (ValueError, IndexError, csv.Error) as error:
-        raise InputError(f"{path} was not written by this version of the study ({error}); give another folder") from (
-            error
+            data=job.data,
+            case=job.case,
+            method=job.method,
+            image=task.name,
+            group=task.group,
+            error=error,
+            drawn_agreement=agreement(drawn),
+            answer_agreement=agreement(answers),
+            drawn_iou=float(np.mean([overlap(m, truth)[1] for m in drawn])),
+            answer_iou=float(np.mean([overlap(m, truth)[1] for m in answers])),
+            first_seconds=first,
+            seconds=float(np.median(seconds)) if seconds else float("nan"),
         )
+
+
+def _take_over(out: Path, table: ResultTable[Sloppiness, OutlineJob], job: OutlineJob) -> bool:
+    """Add the rows of a job that stand in a file of its own, as they were written before; False where there is none."""
+    text = "-".join((job.data, job.case, job.method))
+    plain = "".join(c if c.isalnum() or c in "-_=." else "_" for c in text)
+    path = out / f"{plain[:120]}-{zlib.crc32(text.encode()):08x}.csv"
+    if not path.exists():
+        return False
+    table.add(job, [replace(row, case=job.case) for row in read_rows(path, Sloppiness)])
+    return True

@@ -3,8 +3,13 @@ import math
 
 import pytest
 
-from napari_scribseg.bench.rows import Job, Row, RowFile
+from napari_scribseg.bench.columns import Job, Row
 from napari_scribseg.core import InputError
+from napari_scribseg.io.run_folder import ResultTable
+
+
+def open_table(folder):
+    return ResultTable(folder, Row, Job)
 
 
 def jobs_and_rows(make_row, count=3):
@@ -16,14 +21,14 @@ def jobs_and_rows(make_row, count=3):
 @pytest.fixture
 def filled(tmp_path, make_row):
     """A folder with three finished jobs of two rows."""
-    file = RowFile(tmp_path)
+    file = open_table(tmp_path)
     for job, rows in jobs_and_rows(make_row):
         file.add(job, rows)
     return tmp_path
 
 
 def test_an_empty_folder_has_no_rows(tmp_path):
-    file = RowFile(tmp_path)
+    file = open_table(tmp_path)
     assert file.rows() == []
     assert file.finished == set()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["finished.csv", "rows.csv"]
@@ -31,17 +36,17 @@ def test_an_empty_folder_has_no_rows(tmp_path):
 
 def test_without_rows_nothing_is_finished(filled):
     (filled / "rows.csv").unlink()
-    assert RowFile(filled).finished == set()
+    assert open_table(filled).finished == set()
 
 
 def test_a_forged_name_is_no_formula_and_no_row_and_its_job_stays_finished(tmp_path, make_row):
     row = make_row(case="=cmd|x\np1,all well", image="=cmd|x\np1,all well", failure="-1+cmd|' /C calc'!A0")
-    RowFile(tmp_path).add(row.job, [row])
+    open_table(tmp_path).add(row.job, [row])
     for name in ("rows.csv", "finished.csv"):
         lines = (tmp_path / name).read_text().splitlines()
         assert len(lines) == 2
         assert not any(cell.startswith(("=", "-1+")) for cell in lines[1].split(","))
-    again = RowFile(tmp_path)
+    again = open_table(tmp_path)
     assert row.job in again.finished
     assert [(r.image, r.failure) for r in again.rows()] == [(row.image, row.failure)]
 
@@ -51,8 +56,8 @@ def test_every_field_comes_back(tmp_path, make_row):
         make_row(image='a, "b"; ü', failure="ValueError: no, really", seconds=math.nan, dice=0.123456, peak_mib=0.0),
         make_row(group="", interaction=20, hausdorff=1.5e-5, surface=123456.0, unit="px"),
     ]
-    RowFile(tmp_path).add(rows[0].job, rows)
-    found = RowFile(tmp_path).rows()
+    open_table(tmp_path).add(rows[0].job, rows)
+    found = open_table(tmp_path).rows()
     for row, back in zip(rows, found, strict=True):
         for field in dataclasses.fields(Row):
             value, read = getattr(row, field.name), getattr(back, field.name)
@@ -62,29 +67,29 @@ def test_every_field_comes_back(tmp_path, make_row):
 
 def test_six_digits_are_kept(tmp_path, make_row):
     row = make_row(dice=1 / 3, seconds=1234.56789)
-    RowFile(tmp_path).add(row.job, [row])
-    (found,) = RowFile(tmp_path).rows()
+    open_table(tmp_path).add(row.job, [row])
+    (found,) = open_table(tmp_path).rows()
     assert (found.dice, found.seconds) == (0.333333, 1234.57)
 
 
 def test_opening_again_changes_nothing(filled):
     before = {p.name: p.read_bytes() for p in filled.iterdir()}
-    file = RowFile(filled)
+    file = open_table(filled)
     assert len(file.finished) == 3
     assert {p.name: p.read_bytes() for p in filled.iterdir()} == before
 
 
 def test_a_job_without_rows_is_finished_too(tmp_path):
     job = Job("made", "p9", "clicks", "toy")
-    RowFile(tmp_path).add(job, [])
-    assert RowFile(tmp_path).finished == {job}
+    open_table(tmp_path).add(job, [])
+    assert open_table(tmp_path).finished == {job}
 
 
 def test_rows_of_a_job_that_is_not_finished_are_dropped(filled, make_row):
     before = (filled / "rows.csv").read_bytes()
     finished = (filled / "finished.csv").read_text().splitlines(keepends=True)
     (filled / "finished.csv").write_text("".join(finished[:-1]))
-    file = RowFile(filled)
+    file = open_table(filled)
     assert {row.case for row in file.rows()} == {"p0", "p1"}
     job, rows = list(jobs_and_rows(make_row))[-1]
     assert job not in file.finished
@@ -96,17 +101,17 @@ def test_rows_of_a_job_that_is_not_finished_are_dropped(filled, make_row):
 def test_rows_cut_off_in_the_middle_of_a_line(filled, make_row, cut):
     whole = (filled / "rows.csv").read_bytes()
     half = next(iter(jobs_and_rows(lambda **v: make_row(**v | {"method": "other"}), 1)))[1]
-    RowFile(filled).add(half[0].job, half)
+    open_table(filled).add(half[0].job, half)
     (filled / "finished.csv").write_bytes((filled / "finished.csv").read_bytes().rsplit(b"\n", 2)[0] + b"\n")
     (filled / "rows.csv").write_bytes((filled / "rows.csv").read_bytes()[:-cut])
-    file = RowFile(filled)
+    file = open_table(filled)
     assert (filled / "rows.csv").read_bytes() == whole
     assert len(file.finished) == 3
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "finished.csv"])
 def test_any_cut_leaves_whole_jobs(tmp_path, make_row, name):
-    file = RowFile(tmp_path)
+    file = open_table(tmp_path)
     for job, rows in jobs_and_rows(lambda **v: make_row(**v | {"group": "Größe"})):
         file.add(job, rows)
     whole = (tmp_path / "finished.csv").read_bytes(), (tmp_path / "rows.csv").read_bytes()
@@ -119,32 +124,32 @@ def test_any_cut_leaves_whole_jobs(tmp_path, make_row, name):
         if name == "rows.csv":  # the last line of it that is whole belongs to a job that was not called finished
             known = content[:cut].count(b"\n") // 2
             (tmp_path / "finished.csv").write_text("".join(f"{line}\n" for line in finished[: max(known, 1)]))
-        file = RowFile(tmp_path)
+        file = open_table(tmp_path)
         assert {row.job for row in file.rows()} == file.finished
         assert len(file.rows()) == 2 * len(file.finished)
 
 
 def test_a_letter_cut_in_two(tmp_path, make_row):
     row = make_row(failure="Größe ü")
-    RowFile(tmp_path).add(row.job, [row])
+    open_table(tmp_path).add(row.job, [row])
     (tmp_path / "rows.csv").write_bytes((tmp_path / "rows.csv").read_bytes()[:-2])  # half of the last letter stays
     (tmp_path / "finished.csv").write_bytes(b"data,case,protocol,method\n")
-    assert RowFile(tmp_path).rows() == []
+    assert open_table(tmp_path).rows() == []
 
 
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("rows.csv", b"image,scribbles\na.png,b.png\n", "was not written by this version of the benchmark"),
-        ("finished.csv", b"\x89PNG\r\n\x1a\n\xff\xfe\n", "is no table of a benchmark"),
-        ("rows.csv", b"\xff\xfe\x00\x01\n", "is no table of a benchmark"),
+        ("rows.csv", b"image,scribbles\na.png,b.png\n", "has other columns than this command writes"),
+        ("finished.csv", b"\x89PNG\r\n\x1a\n\xff\xfe\n", "is no table of results"),
+        ("rows.csv", b"\xff\xfe\x00\x01\n", "is no table of results"),
         ("finished.csv", b"data,case,protocol,method\nmade,p0\nmade,p1,clicks,toy\n", "a line has 2 values, 4 are"),
     ],
 )
 def test_foreign_files_are_told_and_left_alone(tmp_path, name, content, sentence):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=sentence) as told:
-        RowFile(tmp_path)
+        open_table(tmp_path)
     assert len(str(told.value).splitlines()) == 1
     assert "give another folder" in str(told.value)
     assert (tmp_path / name).read_bytes() == content
@@ -153,5 +158,5 @@ def test_foreign_files_are_told_and_left_alone(tmp_path, name, content, sentence
 def test_a_damaged_value_is_told(filled):
     text = (filled / "rows.csv").read_text()
     (filled / "rows.csv").write_text(text.replace("0.9", "good", 1))
-    with pytest.raises(InputError, match=r"rows\.csv holds a line that is no row of a benchmark \(.*'good'"):
-        RowFile(filled)
+    with pytest.raises(InputError, match=r"rows\.csv holds a line that is no result \(.*'good'"):
+        open_table(filled)
