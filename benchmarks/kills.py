@@ -25,8 +25,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from napari_scribseg.annotate import Inbox, Session, Volume, Worker
-from napari_scribseg.core import ClassTable, EngineInfo, Segmentation, silent
+from napari_scribseg.annotate import Inbox, Session, Worker
+from napari_scribseg.core import ClassTable, EngineInfo, Segmentation, Source, silent
 from napari_scribseg.explore import Workspace
 
 SHAPE = (8, 64, 64)
@@ -58,11 +58,11 @@ def make(_name: str, **parameters: Any) -> Slow:
     return Slow(**parameters)
 
 
-def volume() -> Volume:
+def volume() -> Source:
     """A bright box in noise."""
     array = np.random.default_rng(0).normal(0, 5, SHAPE).astype(np.float32)
     array[:, 16:48, 20:44] += 100
-    return Volume.from_array(array)
+    return Source.from_array(array)
 
 
 def pictures() -> np.ndarray:

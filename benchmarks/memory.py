@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_scribseg import Session
-from napari_scribseg.annotate import Volume
+from napari_scribseg.core import Source
 from napari_scribseg.numerics import warm_up
 
 MIB = 1 << 20
@@ -62,10 +62,10 @@ def annotate(session: Session, n_slices: int) -> None:
 
 def in_memory(n_slices: int) -> dict[str, float]:
     """MiB that annotating the CT adds."""
-    annotate(Session(Volume.from_array(ct()[:4])), 4)
+    annotate(Session(Source.from_array(ct()[:4])), 4)
     volume = ct()
     before = resident()
-    session = Session(Volume.from_array(volume))
+    session = Session(Source.from_array(volume))
     annotate(session, n_slices)
     return {"added": (resident() - before) / MIB, "one uint8 copy": volume.size / MIB}
 
@@ -79,7 +79,7 @@ def from_dask(n_slices: int) -> dict[str, float]:
 
     slices = 20 * 10**9 // (2048 * 2048 * 4)
     volume = da.map_blocks(make, chunks=((1,) * slices, (2048,), (2048,)), dtype=np.float32)
-    session = Session(Volume.from_array(volume))
+    session = Session(Source.from_array(volume))
     for z in np.linspace(0, slices - 1, n_slices).astype(int):
         painted = np.zeros((2048, 2048), np.uint8)
         painted[500, 300:1700], painted[1500, 300:1700] = 1, 2

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_scribseg.annotate import Session, Volume
-from napari_scribseg.core import ClassTable, InputError
+from napari_scribseg.annotate import Session
+from napari_scribseg.core import ClassTable, InputError, Source
 from napari_scribseg.simulate.robot import RobotUser
 
 WORSE = 0.01
@@ -43,7 +43,7 @@ def corrected(engine: str, case: Path, every: int, unlabelled: int, overlap: str
     classes = ClassTable.from_ids([*range(1, int(truth.max()) + 1), background], background=background)
     found = []
     for start in range(0, len(image) - 1, every):
-        session = Session(Volume.from_array(image), engine, classes=classes, overlap=overlap)
+        session = Session(Source.from_array(image), engine, classes=classes, overlap=overlap)
         try:
             session.draw(painted[start], start, demand=True).result()
             if not session.propagate(start, start + 1).result():

@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from napari_scribseg import Session
-from napari_scribseg.annotate import Volume
-from napari_scribseg.core import ClassTable
+from napari_scribseg.core import ClassTable, Source
 from napari_scribseg.numerics import warm_up
 
 SHAPE = (12, 96, 96)
@@ -106,7 +105,7 @@ def run(strokes: int, engine: str, path: Path) -> dict[str, Any]:
     """Paint; returns what was found."""
     truth = make_truth()
     noise = np.random.default_rng(1).normal(0, 8, SHAPE)
-    volume = Volume.from_array((np.array([20.0, 120.0, 220.0])[truth] + noise).astype(np.float32))
+    volume = Source.from_array((np.array([20.0, 120.0, 220.0])[truth] + noise).astype(np.float32))
     classes = ClassTable.from_ids([1, 2, 3], background=3)
     session = Session(volume, engine, classes=classes, sidecar=path)
     robot, memory, begin = Robot(session, truth, 0), [], time.perf_counter()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_scribseg import ClassTable, Image, LabelClass, Session, get_engine
-from napari_scribseg.annotate.volume import SliceIndex
+from napari_scribseg.core.source import SliceIndex
 
 BEFORE = Path(__file__).parent / "data" / "written-before"
 BACKGROUND = LabelClass(255, "background", (0.5, 0.5, 0.5, 1.0), background=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari_scribseg.core.registry import get_engine as get_engine
     from napari_scribseg.core.scribbles import Scribbles as Scribbles
     from napari_scribseg.core.scribbles import Stroke as Stroke
+    from napari_scribseg.core.source import SliceIndex as SliceIndex
+    from napari_scribseg.core.source import Source as Source
 
 _HOMES = {
     "Cancelled": "core.errors",
@@ -26,6 +28,8 @@ _HOMES = {
     "Scribbles": "core.scribbles",
     "Segmentation": "core.engine",
     "Session": "annotate.session",
+    "SliceIndex": "core.source",
+    "Source": "core.source",
     "Stroke": "core.scribbles",
     "engine_names": "core.registry",
     "get_engine": "core.registry",

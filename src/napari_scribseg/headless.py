@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from napari_scribseg.annotate.rules import suffice
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.core.geometry import same_grid
 from napari_scribseg.core.registry import engine_class, get_engine
-from napari_scribseg.io import LoadedVolume, read_labels, read_volume
+from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.io import read_labels, read_volume
 
 __all__ = [
     "SliceDone",
@@ -130,7 +130,7 @@ def stroke_slices(painted: NDArray[np.integer[Any]], axis: int | None = None) ->
 
 
 def segment_strokes(
-    image: LoadedVolume,
+    image: Source,
     painted: NDArray[np.integer[Any]],
     engine: Engine[Any],
     *,
@@ -143,7 +143,7 @@ def segment_strokes(
 
     Parameters
     ----------
-    image : LoadedVolume
+    image : Source
         As read by :func:`napari_scribseg.io.read_volume`.
     painted : ndarray of shape (\\*S)
         Painted ids, 0 = unpainted.
@@ -168,9 +168,8 @@ def segment_strokes(
     InputError
         If the shapes differ, nothing is painted, or a slice has strokes of one class only (where the engine needs two).
     """
-    volume = Volume.from_array(image.array, image.geometry, channels=image.channels)
-    if painted.shape != volume.shape:
-        raise InputError(f"the scribbles have shape {painted.shape}; the image has shape {volume.shape}")
+    if painted.shape != image.shape:
+        raise InputError(f"the scribbles have shape {painted.shape}; the image has shape {image.shape}")
     slices = stroke_slices(painted, axis)
     if not slices:
         raise InputError("the scribbles hold no stroke; paint at least one stroke for each of two classes on a slice")
@@ -179,10 +178,10 @@ def segment_strokes(
     lonely = [p for p, ids in drawn.items() if len(ids) == 1 and not suffice(ids, engine.info, table.background)]
     if lonely:
         raise InputError(
-            f"{len(lonely)} of {len(slices)} slices hold strokes of one class only (first {volume.where(lonely[0])}); "
+            f"{len(lonely)} of {len(slices)} slices hold strokes of one class only (first {image.where(lonely[0])}); "
             "at least two classes are expected on every slice with strokes"
         )
-    with contextlib.closing(Session(volume, engine, classes=table, device=device)) as session:
+    with contextlib.closing(Session(image, engine, classes=table, device=device)) as session:
         for done, slice_index in enumerate(slices, start=1):
             update = session.draw(painted[slice_index.slicer], slice_index).result()
             if progress is not None:
@@ -202,14 +201,14 @@ def segment_volume(
     ignore_geometry: bool = False,
     allow_outside: bool = False,
     progress: Callable[[SliceDone], None] | None = None,
-) -> tuple[LoadedVolume, LoadedVolume, NDArray[np.unsignedinteger[Any]], ClassTable]:
+) -> tuple[Source, Source, NDArray[np.unsignedinteger[Any]], ClassTable]:
     """Read an image and its scribbles, and segment every slice that has strokes.
 
     ``allow_outside`` is that of :func:`napari_scribseg.io.read_volume`, for both files.
 
     Returns
     -------
-    image, scribbles : LoadedVolume
+    image, scribbles : Source
         What was read.
     labels : ndarray of shape (\\*S)
         Label ids.

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from napari_scribseg.annotate.volume import Volume
 from napari_scribseg.core import EngineInfo, Segmentation, silent
+from napari_scribseg.core.source import Source
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def steps():
 
 @pytest.fixture
 def volume(steps):
-    return Volume.from_array(steps, spacing=(3.0, 1.0, 1.0))
+    return Source.from_array(steps, spacing=(3.0, 1.0, 1.0))
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from napari_scribseg.annotate.events import changed_region
 from napari_scribseg.annotate.history import ArrayChange, History, pack, unpack
 from napari_scribseg.annotate.rules import combine, lacking, to_label_ids
 from napari_scribseg.annotate.strokes import StrokeStore
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core import ClassTable, EngineInfo, Geometry, InputError, Scribbles, Segmentation
+from napari_scribseg.core.source import SliceIndex, Source
 
 # slices and volumes
 
@@ -68,7 +68,7 @@ class Counting:
 
 def test_only_the_plane_is_read():
     array = Counting(np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7))
-    volume = Volume.from_array(array, spacing=(5, 1, 2))
+    volume = Source.from_array(array, spacing=(5, 1, 2))
     assert array.read == 0
     image = volume.image(SliceIndex((0, 2), (4,)))
     assert array.read == 35
@@ -79,12 +79,12 @@ def test_only_the_plane_is_read():
 
 def test_channels_dask_and_zarr():
     array = np.random.default_rng(0).random((4, 5, 6, 3)).astype(np.float32)
-    volume = Volume.from_array(da.from_array(array, chunks=2), channels=True)
+    volume = Source.from_array(da.from_array(array, chunks=2), channels=True)
     assert volume.shape == (4, 5, 6)
     assert (volume.image(SliceIndex((0, 1), (2,))).data == np.moveaxis(array[:, :, 2], -1, 0)).all()
     zarr = pytest.importorskip("zarr")
     stored = zarr.array(array[..., 0])
-    assert (Volume.from_array(stored).image(SliceIndex((1, 2), (3,))).data[0] == array[3, ..., 0]).all()
+    assert (Source.from_array(stored).image(SliceIndex((1, 2), (3,))).data[0] == array[3, ..., 0]).all()
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,14 @@ def test_channels_dask_and_zarr():
 )
 def test_what_is_no_volume(array, more, words):
     with pytest.raises(InputError, match=words):
-        Volume.from_array(array, **more)
+        Source.from_array(array, **more)
 
 
 def test_bool_images_and_lists_of_planes():
-    volume = Volume.from_array(np.eye(4, dtype=bool))
+    volume = Source.from_array(np.eye(4, dtype=bool))
     assert volume.image(volume.slice_index()).data.sum() == 4
     assert list(volume.slices()) == [SliceIndex((0, 1))]
-    volume = Volume.from_array(np.zeros((2, 3, 4, 5)))
+    volume = Source.from_array(np.zeros((2, 3, 4, 5)))
     assert [p.position for p in volume.slices(1)] == [(0, 0), (0, 1), (0, 2)]
     assert [p.position for p in volume.slices(0, SliceIndex((1, 3), (0, 2)))] == [(0, 2), (1, 2)]
 
@@ -287,10 +287,10 @@ def test_what_strokes_lack_where_one_class_is_enough():
 
 
 def test_planes_in_the_words_of_the_axes():
-    volume = Volume.from_array(np.zeros((3, 4, 5, 6)))
+    volume = Source.from_array(np.zeros((3, 4, 5, 6)))
     assert volume.where(SliceIndex((2, 3), (2, 1))) == "t 2, z 1"
     assert volume.where(SliceIndex((1, 3), (0, 4))) == "t 0, y 4"
-    assert Volume.from_array(np.zeros((4, 4))).where(SliceIndex((0, 1))) == "the image"
+    assert Source.from_array(np.zeros((4, 4))).where(SliceIndex((0, 1))) == "the image"
     slices = [SliceIndex((2, 3), (2, z)) for z in (3, 1, 2)]
     assert volume.span(slices) == "t 2, z 1 to t 2, z 3"
     assert volume.span(slices[:1]) == "t 2, z 3"

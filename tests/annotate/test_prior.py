@@ -5,8 +5,8 @@ import pytest
 
 from napari_scribseg.annotate import sidecar
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core import ClassTable
+from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io.samples import ct_phantom
 
 BACKGROUND, OBJECT, OTHER = 9, 2, 7
@@ -22,7 +22,7 @@ def scene():
     truth = np.select((image == 100, image == 200), (OBJECT, OTHER), 0).astype(np.uint8)
     short = truth.copy()
     short[:, :, 26:30] = 0
-    return Volume.from_array(image), truth, short
+    return Source.from_array(image), truth, short
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_erasing_the_last_stroke_brings_the_labels_back(scene, stroke, engines, 
 
 def test_a_first_stroke_on_the_phantom_leaves_the_other_organs():
     sample = ct_phantom()
-    session = Session(Volume.from_array(sample.array, sample.geometry), "svcd", classes=sample.classes)
+    session = Session(Source.from_array(sample.array, sample.geometry), "svcd", classes=sample.classes)
     session.draw(sample.painted[16], 16, demand=True).result()
     session.propagate(16, 18).result()
     carried = session.labels[18].copy()

@@ -8,9 +8,9 @@ from waiting import wait_for
 
 from napari_scribseg.annotate.propagate import NothingToCarryError, carry_seeds
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import ClassTable, Image, InputError
+from napari_scribseg.core.source import SliceIndex, Source
 
 BACKGROUND = ClassTable.from_ids([1, 2], background=1)
 
@@ -34,7 +34,7 @@ def strokes_for(mask):
 
 @pytest.fixture
 def session(ball, engines):
-    volume = Volume.from_array(ball[0].astype(np.float32), spacing=(2.0, 1.0, 1.0))
+    volume = Source.from_array(ball[0].astype(np.float32), spacing=(2.0, 1.0, 1.0))
     session = Session(volume, engines["nearest"](), classes=BACKGROUND)
     session.draw(strokes_for(ball[1][10]), 10)
     return session
@@ -127,7 +127,7 @@ def test_an_engine_that_fails_midway(session, engines):
 def test_hundreds_of_planes_without_a_deep_stack(engines):
     array = np.zeros((700, 16, 16), np.float32)
     array[:, :, 8:] = 1
-    session = Session(Volume.from_array(array), engines["nearest"](), classes=BACKGROUND)
+    session = Session(Source.from_array(array), engines["nearest"](), classes=BACKGROUND)
     strokes = np.zeros((16, 16), np.uint8)
     strokes[:, 1], strokes[:, 14] = 1, 2
     session.draw(strokes, 0)
@@ -140,7 +140,7 @@ def test_hundreds_of_planes_without_a_deep_stack(engines):
 def test_a_stroke_ends_a_run_and_what_is_done_stays(ball, gate, engines):
     inbox = Inbox()
     with ThreadPoolExecutor(1) as executor:
-        volume = Volume.from_array(ball[0].astype(np.float32), spacing=(2.0, 1.0, 1.0))
+        volume = Source.from_array(ball[0].astype(np.float32), spacing=(2.0, 1.0, 1.0))
         session = Session(volume, gate[1], classes=BACKGROUND, executor=executor, deliver=inbox.deliver)
 
         def arrive():

@@ -8,9 +8,9 @@ import pytest
 from waiting import wait_for
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import InputError
+from napari_scribseg.core.source import SliceIndex
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core import ClassTable, InputError, LabelClass, Scribbles
+from napari_scribseg.core.source import SliceIndex, Source
 
 RED = (1.0, 0.0, 0.0, 1.0)
 
@@ -128,19 +128,19 @@ def test_planes_along_every_axis(session, steps, axis):
 def test_a_time_series_displayed_in_any_pair(engines):
     array = np.zeros((3, 4, 5, 6), np.float32)
     array[..., 3:] = 1
-    session = Session(Volume.from_array(array), engines["nearest"]())
+    session = Session(Source.from_array(array), engines["nearest"]())
     slice_index = SliceIndex((1, 3), (2, 4))
     strokes = np.zeros((4, 6), np.uint8)
     strokes[0, 0], strokes[0, 5] = 1, 2
     session.draw(strokes, slice_index)
     assert (session.labels[2, :, 4, :] == np.where(array[2, :, 4, :] > 0, 2, 1)).all()
     assert np.count_nonzero(session.labels) == 24
-    with pytest.raises(InputError, match="needs a Plane"):
+    with pytest.raises(InputError, match="needs a SliceIndex"):
         Session(session.volume, engines["nearest"]()).draw(strokes, 1)
 
 
 def test_a_2d_image_needs_no_index(engines, painted, steps):
-    session = Session(Volume.from_array(steps[0]), engines["nearest"]())
+    session = Session(Source.from_array(steps[0]), engines["nearest"]())
     assert session.draw(painted).result().slice_index == SliceIndex((0, 1))
     assert session.labels.shape == (12, 16)
 
@@ -345,7 +345,7 @@ def test_a_failing_engine_leaves_everything_as_it_was(session, engines, painted,
 def test_bad_voxels_and_broken_arrays_are_told(engines, painted, steps):
     holes = steps.astype(np.float32)
     holes[0, 0, 0] = np.nan
-    session = Session(Volume.from_array(holes), engines["nearest"]())
+    session = Session(Source.from_array(holes), engines["nearest"]())
     with pytest.raises(InputError, match="NaN"):
         session.draw(painted, 0).result()
     assert session.draw(painted, 1).result().final
@@ -356,7 +356,7 @@ def test_bad_voxels_and_broken_arrays_are_told(engines, painted, steps):
         def __getitem__(self, index):
             raise OSError("the share is gone")
 
-    session = Session(Volume.from_array(Torn()), engines["nearest"]())
+    session = Session(Source.from_array(Torn()), engines["nearest"]())
     with pytest.raises(OSError, match="gone"):
         session.draw(painted, 0).result()
 
@@ -411,7 +411,7 @@ def test_no_engine_and_no_plane(session, volume, painted):
         session.draw(painted, 6)
     with pytest.raises(InputError):
         session.draw(painted, -1)
-    with pytest.raises(InputError, match="no plane"):
+    with pytest.raises(InputError, match="no slice"):
         session.draw(painted)
     session.close()
     session.close()

@@ -17,9 +17,9 @@ from napari_scribseg.annotate import session as sessions
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.annotate.sidecar import FORMAT, Writer, read, write
 from napari_scribseg.annotate.snapshot import take
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass, silent
+from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io import autosave
 from napari_scribseg.io.lock import InUseError, is_in_use
 
@@ -113,14 +113,14 @@ def test_a_replay_really_computes(worked, steps, make_engine, tmp_path):
     other = steps.copy()
     other[0, 0, 0] = 55
     with pytest.raises(InputError, match="differs"):
-        Session.replay(path, Volume.from_array(other), make_engine=make_engine)
+        Session.replay(path, Source.from_array(other), make_engine=make_engine)
     calls = []
 
     def counted(name, **parameters):
         calls.append(name)
         return make_engine(name, **parameters)
 
-    Session.replay(path, Volume.from_array(steps), make_engine=counted)
+    Session.replay(path, Source.from_array(steps), make_engine=counted)
     assert len(calls) >= 2
 
 
@@ -137,7 +137,7 @@ def test_the_state_of_warm_starts_is_bounded_without_changing_a_replay(volume, e
 def test_a_volume_of_another_shape_is_refused(worked, tmp_path, make_engine):
     worked.save(tmp_path / "a")
     with pytest.raises(InputError, match=r"\(6, 12, 16\).*\(6, 12, 17\)"):
-        Session.load(tmp_path / "a", Volume.from_array(np.zeros((6, 12, 17))), make_engine=make_engine)
+        Session.load(tmp_path / "a", Source.from_array(np.zeros((6, 12, 17))), make_engine=make_engine)
     with pytest.raises(InputError, match="does not say which image"):
         Session.load(tmp_path / "a", make_engine=make_engine)
 
@@ -339,7 +339,7 @@ def test_the_sidecar_is_written_while_a_worker_works(volume, engines, make_engin
 
 
 def test_the_file_of_a_large_volume_is_small(engines, tmp_path):
-    volume = Volume.from_array(np.broadcast_to(np.arange(256, dtype=np.int16), (600, 256, 256)))
+    volume = Source.from_array(np.broadcast_to(np.arange(256, dtype=np.int16), (600, 256, 256)))
     session = Session(volume, engines["nearest"]())
     strokes = np.zeros((256, 256), np.uint8)
     strokes[20:200, 40:44], strokes[20:200, 200:204] = 1, 2
@@ -356,10 +356,10 @@ def test_an_image_that_differs_is_told(worked, steps, make_engine, tmp_path, rec
     other = steps.copy()
     other[3, 0, 0] = 55  # in slice 3 along axis 0, and in none along axis 1
     with pytest.warns(UserWarning, match=r"differs on 1 of the \d+ slices that were segmented .first z 3"):
-        session = Session.load(tmp_path / "a", Volume.from_array(other, spacing=(3, 1, 1)), make_engine=make_engine)
+        session = Session.load(tmp_path / "a", Source.from_array(other, spacing=(3, 1, 1)), make_engine=make_engine)
     assert (session.labels == worked.labels).all()
     with pytest.warns(UserWarning, match=r"measure 1 x 1 x 1 and measured 3 x 1 x 1"):
-        Session.load(tmp_path / "a", Volume.from_array(steps), make_engine=make_engine)
+        Session.load(tmp_path / "a", Source.from_array(steps), make_engine=make_engine)
 
 
 def test_an_image_that_differs_is_told_by_a_hint_where_one_listens(worked, steps, make_engine, tmp_path, monkeypatch):
@@ -368,7 +368,7 @@ def test_an_image_that_differs_is_told_by_a_hint_where_one_listens(worked, steps
     inbox, hints = Inbox(), []
     with ThreadPoolExecutor(1) as executor:
         session = Session.load(
-            tmp_path / "a", Volume.from_array(steps + 1, spacing=(3, 1, 1)), make_engine=make_engine,
+            tmp_path / "a", Source.from_array(steps + 1, spacing=(3, 1, 1)), make_engine=make_engine,
             executor=executor, deliver=inbox.deliver,
         )  # fmt: skip
         session.hint.connect(hints.append)
@@ -443,8 +443,9 @@ def test_a_session_of_another_process_holds_its_file_until_it_is_killed(volume, 
     path = tmp_path / "side"
     code = f"""
 import sys, numpy as np
-from napari_scribseg.annotate import Session, Volume
-session = Session(Volume.from_array(np.zeros((6, 12, 16), np.int16)), sidecar={str(path)!r})
+from napari_scribseg.annotate import Session
+from napari_scribseg.core import Source
+session = Session(Source.from_array(np.zeros((6, 12, 16), np.int16)), sidecar={str(path)!r})
 session.draw(np.eye(12, 16, dtype=np.uint8), 0)
 session.flush()
 print("ready", flush=True)

@@ -13,7 +13,8 @@ COMMON = """
     from dataclasses import dataclass
     from typing import ClassVar
     from napari_scribseg.core import EngineInfo, Segmentation, silent
-    from napari_scribseg.annotate import SliceIndex, Session, Volume
+    from napari_scribseg.annotate import Session
+    from napari_scribseg.core import SliceIndex, Source
 
     @dataclass(frozen=True)
     class Halves:
@@ -49,10 +50,10 @@ def run(script):
 def test_a_ct_costs_at_most_one_byte_a_voxel():
     untouched, read, some, whole, volume = run("""
         image = np.zeros((600, 512, 512), np.int16)
-        session = Session(Volume.from_array(image), Halves(), state_bytes=0)
+        session = Session(Source.from_array(image), Halves(), state_bytes=0)
         session.draw(strokes((512, 512)), 0)
         start = resident()
-        other = Session(Volume.from_array(image), Halves(), state_bytes=0)
+        other = Session(Source.from_array(image), Halves(), state_bytes=0)
         print(resident() - start)
         for z in range(600):
             other.labels[z].max()
@@ -74,7 +75,7 @@ def test_a_ct_costs_at_most_one_byte_a_voxel():
 def test_a_plane_along_another_axis_takes_no_memory_for_the_whole_volume():
     (grown,) = run("""
         image = np.zeros((600, 512, 512), np.int8)
-        session = Session(Volume.from_array(image), Halves(), state_bytes=0)
+        session = Session(Source.from_array(image), Halves(), state_bytes=0)
         painted = np.zeros((600, 512), np.uint8)
         painted[:, 5], painted[:, 500] = 1, 300 - 45
         session.draw(painted, SliceIndex((0, 1), (7,)))
@@ -90,7 +91,7 @@ def test_a_lazy_volume_is_read_by_planes():
     (grown,) = run("""
         import dask.array as da
         lazy = da.zeros((20000, 1024, 1024), chunks=(1, 1024, 1024), dtype=np.int8)
-        session = Session(Volume.from_array(lazy), Halves(), state_bytes=64 << 20)
+        session = Session(Source.from_array(lazy), Halves(), state_bytes=64 << 20)
         session.draw(strokes((1024, 1024)), 0)
         start = resident()
         for z in range(0, 20000, 1000):

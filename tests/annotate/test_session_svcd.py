@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from napari_scribseg.annotate import Inbox, Session, Volume
-from napari_scribseg.core import ClassTable
+from napari_scribseg.annotate import Inbox, Session
+from napari_scribseg.core import ClassTable, Source
 
 pytest.importorskip("torch")
 
@@ -21,7 +21,7 @@ def scene():
     strokes = np.zeros((48, 56), np.uint8)
     strokes[3:6, 5:50] = 1
     strokes[22:26, 20:36] = 2
-    return Volume.from_array(volume.astype(np.int16), spacing=(2.0, 1.0, 1.0)), mask, strokes
+    return Source.from_array(volume.astype(np.int16), spacing=(2.0, 1.0, 1.0)), mask, strokes
 
 
 def dice(a, b):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core import ClassTable
+from napari_scribseg.core.source import SliceIndex, Source
 
 SHAPE = (4, 5, 6)
 PLANES = st.sampled_from(
@@ -26,7 +26,7 @@ class Acts(RuleBasedStateMachine):
 
     @initialize(keep=st.booleans(), old=st.booleans(), state_bytes=st.sampled_from([0, 5000, 1 << 20]))
     def begin(self, keep, old, state_bytes):
-        self.volume = Volume.from_array((np.arange(120).reshape(SHAPE) * 37 % 101).astype(np.float32))
+        self.volume = Source.from_array((np.arange(120).reshape(SHAPE) * 37 % 101).astype(np.float32))
         labels = np.zeros(SHAPE, np.uint8)
         if old:
             labels[1:3, 2:4] = 8

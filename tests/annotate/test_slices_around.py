@@ -5,14 +5,14 @@ import pytest
 import torch
 from brs_networks import SHAPE
 
-from napari_scribseg.annotate import Session, SliceIndex, Volume
-from napari_scribseg.core import InputError
+from napari_scribseg.annotate import Session
+from napari_scribseg.core import InputError, SliceIndex, Source
 from napari_scribseg.engines.brs import BRS, ModelCard, write_card
 
 
 def test_planes_before_and_behind_become_channels():
     values = np.arange(4 * 5 * 6 * 2, dtype=np.float32).reshape(4, 5, 6, 2)
-    volume = Volume.from_array(values, spacing=(3.0, 1.0, 2.0), channels=True)
+    volume = Source.from_array(values, spacing=(3.0, 1.0, 2.0), channels=True)
     seen = volume.around(volume.slice_index(1), 3)
     assert seen.spacing == (1.0, 2.0)
     np.testing.assert_array_equal(seen.data, np.moveaxis(values[:3], -1, 1).reshape(6, 5, 6))
@@ -26,9 +26,9 @@ def test_planes_before_and_behind_become_channels():
 
 def test_along_the_last_axis_of_several_and_alone_in_an_image():
     values = np.random.default_rng(0).random((2, 3, 4, 5)).astype(np.float32)
-    seen = Volume.from_array(values).around(SliceIndex((2, 3), (1, 0)), 3)  # time, then depth
+    seen = Source.from_array(values).around(SliceIndex((2, 3), (1, 0)), 3)  # time, then depth
     np.testing.assert_array_equal(seen.data, values[1, [0, 0, 1]])
-    flat = Volume.from_array(values[0, 0])
+    flat = Source.from_array(values[0, 0])
     np.testing.assert_array_equal(flat.around(flat.slice_index(), 3).data, np.stack([values[0, 0]] * 3))
 
 
@@ -54,7 +54,7 @@ def test_a_network_of_several_slices_sees_those_around(tmp_path):
     assert engine.slices == 3
     values = np.zeros((4, *SHAPE), dtype=np.float32)
     values[1, 5:20, 5:20], values[2, 25:, 30:] = 1, 1
-    session = Session(Volume.from_array(values), engine)
+    session = Session(Source.from_array(values), engine)
     painted = np.zeros(SHAPE, dtype=np.uint8)
     painted[10, 8:12], painted[30, 2:20] = 2, 1
     for _ in range(2):  # prepared, and with what is remembered

@@ -8,8 +8,8 @@ import torch
 from brs_networks import SHAPE, Levels, disc_network, discs, levels_picture
 from torch import nn
 
-from napari_scribseg.annotate import Session, Volume
-from napari_scribseg.core import Image, InputError, Scribbles
+from napari_scribseg.annotate import Session
+from napari_scribseg.core import Image, InputError, Scribbles, Source
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, write_card
 from napari_scribseg.nets import save_model
 
@@ -118,7 +118,7 @@ def test_strokes_stay_when_a_network_fails(tmp_path):
     values, truth = discs(np.random.default_rng(5))
     painted = np.zeros(SHAPE, dtype=np.uint8)
     painted[truth == 1], painted[1] = 2, 1
-    session = Session(Volume.from_array(values), "brs")
+    session = Session(Source.from_array(values), "brs")
     for name, said in (("none.pt2", "is missing"), ("text.pt", "is no model"), ("many.pt", "tells 3 classes apart")):
         session.use("brs", model=str(tmp_path / name), trust=True)
         failed = session.draw(painted).exception()

@@ -191,13 +191,14 @@ def table_samples(folder: Path) -> Sequence[Path]:
 
 
 def session_samples(folder: Path) -> Sequence[Path]:
-    from napari_scribseg.annotate import Session, Volume
+    from napari_scribseg.annotate import Session
+    from napari_scribseg.io import read_volume
 
     paths = _numbered(folder, ["plain.scribseg", "painted.scribseg"])
     for path in paths:
         image = path.parent / "image.nii"
         nibabel.save(nibabel.Nifti1Image(VOXELS.T, np.eye(4)), image)
-        session = Session(Volume.read(image), "svcd", classes=CLASSES, device="cpu")
+        session = Session(read_volume(image), "svcd", classes=CLASSES, device="cpu")
         if path.stem == "painted":
             for index in (1, 2):
                 strokes = np.zeros((6, 7), np.uint8)

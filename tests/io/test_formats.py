@@ -7,9 +7,9 @@ import pytest
 import yaml
 from fuzz_formats import FORMATS
 
-from napari_scribseg.core import Geometry, InputError
-from napari_scribseg.io import LoadedVolume, image_extensions, label_extensions, read_volume, write_labels
+from napari_scribseg.core import Geometry, InputError, Source
 from napari_scribseg.io import formats as registry
+from napari_scribseg.io import image_extensions, label_extensions, read_volume, write_labels
 from napari_scribseg.io.formats import Format, Keeps, extension, formats, formats_table, register, stem
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ def registered(monkeypatch):
 
     def read(path, options):
         array = np.frombuffer(path.read_bytes(), np.uint8).reshape(2, -1)
-        return LoadedVolume(array, Geometry(array.shape, (1.0, 1.0)), stem(path))
+        return Source(array, Geometry(array.shape, (1.0, 1.0)), stem(path))
 
     added = Format(
         "bytes", (".two.bytes",), read, Keeps.NOTHING, write=lambda path, labels, *_: {path: labels.tobytes()}

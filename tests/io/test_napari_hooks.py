@@ -5,9 +5,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from napari_scribseg.core import ClassTable, Geometry, InputError
-from napari_scribseg.io import LoadedVolume, read_labels, read_volume, write_labels
+from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.io import napari_hooks as hooks
+from napari_scribseg.io import read_labels, read_volume, write_labels
 from napari_scribseg.io.placement import nearest_axes
 
 OBLIQUE = np.array([[0.2, -0.3, -0.9, 40], [0.1, -1.1, 0.35, 30], [2.9, 0.1, 0.15, -20], [0, 0, 0, 1]])
@@ -114,7 +114,7 @@ def test_channels_other_than_colours_get_an_axis(tmp_path):
 )
 def test_colours_are_shown_as_colours_where_they_can_be(dtype, rgb):
     array = np.full((4, 5, 3), 7, dtype)
-    data, kwargs, _ = hooks.image_layer(LoadedVolume(array, Geometry((4, 5), (1.0, 1.0)), "a", channels=True, rgb=True))
+    data, kwargs, _ = hooks.image_layer(Source(array, Geometry((4, 5), (1.0, 1.0)), "a", channels=True, rgb=True))
     assert kwargs["rgb"] == rgb
     assert data.shape == ((4, 5, 3) if rgb else (3, 4, 5))
 

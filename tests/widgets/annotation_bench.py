@@ -6,7 +6,7 @@ from napari.components import ViewerModel
 
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 from napari_scribseg.widgets.segmentation.view import View
@@ -31,7 +31,7 @@ class Bench:
         session_options = {k: options.pop(k) for k in ("executor", "deliver", "labels") if k in options}
         channel_axis = options.pop("channels", None)
         self.image = self.viewer.add_image(array, name="image", **options)
-        self.layers = LayerSet(self.viewer, Source(self.image, channel_axis=channel_axis))
+        self.layers = LayerSet(self.viewer, LayerSource(self.image, channel_axis=channel_axis))
         self.view = MagicMock(spec=View)
         volume = self.layers.source.volume()
         self.session = Session(volume, engine, classes=CLASSES, **session_options)

@@ -10,9 +10,9 @@ import pytest
 from annotation_bench import CLASSES, Bench
 from waiting import wait_for
 
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import InputError, LossCurve, Segmentation, silent
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 
 

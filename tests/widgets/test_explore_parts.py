@@ -19,7 +19,7 @@ from napari_scribseg.annotate.executor import Worker
 from napari_scribseg.core import Cancelled, InputError
 from napari_scribseg.explore import CutSettings
 from napari_scribseg.io.napari_hooks import get_reader
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore import encoder_form
 from napari_scribseg.widgets.explore.camera import Camera
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
@@ -424,6 +424,6 @@ def test_a_file_whose_layer_was_scaled_since_is_not_what_the_file_says(tmp_path,
     ((data, kwargs, _),) = get_reader(str(path))(str(path))
     layer = ImageLayer(data, **kwargs)
     monkeypatch.setattr(ImageLayer, "source", SimpleNamespace(path=str(path)))
-    assert as_images(Source(layer)) == str(path)
+    assert as_images(LayerSource(layer)) == str(path)
     layer.scale = (6.0, 0.9, 0.7)
-    assert as_images(Source(layer)).spacing == pytest.approx((6.0, 0.9, 0.7))
+    assert as_images(LayerSource(layer)).spacing == pytest.approx((6.0, 0.9, 0.7))

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.io.placement import display_placement
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.layers import LayerSet, image_layers, layer_geometry
 
 CLASSES = ClassTable.from_ids([1, 2], background=255)
@@ -18,7 +18,7 @@ def viewer():
 
 def on(viewer, array, **kwargs):
     channel_axis = kwargs.pop("channels", None)
-    return LayerSet(viewer, Source(viewer.add_image(array, **kwargs), channel_axis=channel_axis))
+    return LayerSet(viewer, LayerSource(viewer.add_image(array, **kwargs), channel_axis=channel_axis))
 
 
 def test_strokes_take_over_the_geometry_of_the_image(viewer):

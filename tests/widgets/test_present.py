@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from annotation_bench import Bench
 
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import EngineInfo
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.segmentation.present import Line, Present, line_of, listed
 
 DONE = Present(where="z 11", painted=("background", "liver"), labelled=("liver",), answered=True)

@@ -18,7 +18,7 @@ from napari_scribseg.io import read_labels
 from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.io.lock import FileLock, is_in_use
 from napari_scribseg.widgets import saving
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 from napari_scribseg.widgets.segmentation.saving import Saver
@@ -40,7 +40,8 @@ class AtOnce:
 
 def annotate(engine, **options):
     viewer = ViewerModel()
-    layers = LayerSet(viewer, Source(viewer.add_image(np.zeros((4, 20, 30), np.int16), name="scan", units=("mm",) * 3)))
+    image = viewer.add_image(np.zeros((4, 20, 30), np.int16), name="scan", units=("mm",) * 3)
+    layers = LayerSet(viewer, LayerSource(image))
     session = Session(layers.source.volume(), engine, classes=LIVER, **options)
     layers.make_strokes(LIVER)
     layers.show_result(session.labels, LIVER)
@@ -231,7 +232,7 @@ def test_a_file_whose_name_gets_an_extension_is_not_replaced_unasked(tmp_path, m
 def source(name, path, **options):
     layer = ViewerModel().add_image(np.zeros((4, 20, 30), np.int16), name=name)
     layer._source = layer.source.model_copy(update={"path": path})
-    return Source(layer, **options)
+    return LayerSource(layer, **options)
 
 
 def kept(folder, source, age):

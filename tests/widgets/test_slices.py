@@ -1,6 +1,6 @@
 import pytest
 
-from napari_scribseg.annotate.volume import SliceIndex
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
 
 

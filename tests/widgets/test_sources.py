@@ -4,22 +4,22 @@ import pytest
 import zarr
 from napari.layers import Image
 
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.io.placement import display_placement
-from napari_scribseg.widgets.common.sources import Source, channel_choices
+from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
 
 
 def test_grey_volume_is_not_copied():
     array = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
-    volume = Source(Image(array, scale=(3, 1, 2))).volume()
+    volume = LayerSource(Image(array, scale=(3, 1, 2))).volume()
     assert np.shares_memory(volume.array, array)
     assert volume.geometry.spacing == (3, 1, 2)
     assert volume.image(SliceIndex((1, 2), (2,))).data[0] == pytest.approx(array[2])
 
 
 def test_rgb_photograph_has_three_channels():
-    source = Source(Image(np.zeros((6, 7, 3), np.uint8), rgb=True))
+    source = LayerSource(Image(np.zeros((6, 7, 3), np.uint8), rgb=True))
     assert source.layer_shape == source.shape == (6, 7)
     assert source.volume().image(SliceIndex((0, 1))).data.shape == (3, 6, 7)
 
@@ -29,7 +29,7 @@ def test_rgb_photograph_has_three_channels():
 def test_channel_axis(kind, axis):
     array = np.random.default_rng(0).normal(size=(3, 2, 5, 6)).astype(np.float32)
     data = {"numpy": lambda: array, "dask": lambda: da.from_array(array), "zarr": lambda: zarr.array(array)}[kind]()
-    source = Source(Image(data), channel_axis=axis)
+    source = LayerSource(Image(data), channel_axis=axis)
     assert source.layer_shape == ((1, 2, 5, 6) if axis == 0 else (3, 1, 5, 6))
     assert source.shape == ((2, 5, 6) if axis == 0 else (3, 5, 6))
     image = source.volume().image(SliceIndex((1, 2), (1,)))
@@ -39,19 +39,19 @@ def test_channel_axis(kind, axis):
 def test_several_layers_are_channels_of_one():
     arrays = [np.full((4, 5), number, np.uint16) for number in range(3)]
     first, *others = [Image(array) for array in arrays]
-    image = Source(first, tuple(others)).volume().image(SliceIndex((0, 1)))
+    image = LayerSource(first, tuple(others)).volume().image(SliceIndex((0, 1)))
     assert image.data[:, 0, 0].tolist() == [0, 1, 2]
 
 
 def test_layers_of_other_shapes_are_refused():
     with pytest.raises(InputError, match="same"):
-        Source(Image(np.zeros((4, 5))), (Image(np.zeros((4, 6))),)).volume()
+        LayerSource(Image(np.zeros((4, 5))), (Image(np.zeros((4, 6))),)).volume()
 
 
 def test_pyramid_takes_the_finest_bearable_level(monkeypatch):
     monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_PLANE", 40 * 40)
     levels = [np.random.default_rng(0).random((64 // 2**k, 64 // 2**k)) for k in range(3)]
-    source = Source(Image(levels, multiscale=True, scale=(2, 2)))
+    source = LayerSource(Image(levels, multiscale=True, scale=(2, 2)))
     assert (source.level, source.full_shape, source.layer_shape) == (1, (64, 64), (32, 32))
     assert source.geometry().spacing == (4, 4)
     assert source.volume().image(SliceIndex((0, 1))).data[0] == pytest.approx(levels[1], abs=1e-6)
@@ -60,30 +60,32 @@ def test_pyramid_takes_the_finest_bearable_level(monkeypatch):
 def test_geometry_of_a_reader_is_kept():
     kept = Geometry((4, 5), (0.5, 0.5), np.diag([1, 0.5, 0.5, 1]), "millimeter", ("y", "x"))
     placed = {"metadata": {"scribseg": {"geometry": kept}}, **display_placement(kept)}
-    assert Source(Image(np.zeros((4, 5)), **placed)).geometry() is kept
-    stale = Source(Image(np.zeros((4, 6)), **placed)).geometry()
+    assert LayerSource(Image(np.zeros((4, 5)), **placed)).geometry() is kept
+    stale = LayerSource(Image(np.zeros((4, 6)), **placed)).geometry()
     assert stale.shape == (4, 6)
     np.testing.assert_array_equal(stale.affine, kept.affine)
 
 
 def test_geometry_without_a_reader():
-    source = Source(Image(np.zeros((4, 5, 6)), scale=(2.0, 0.5, 0.5), units=("um",) * 3, axis_labels=("z", "v", "u")))
+    source = LayerSource(
+        Image(np.zeros((4, 5, 6)), scale=(2.0, 0.5, 0.5), units=("um",) * 3, axis_labels=("z", "v", "u"))
+    )
     geometry = source.geometry()
     assert geometry.spacing == pytest.approx((2e-3, 5e-4, 5e-4))
     assert (geometry.unit, geometry.axis_names, geometry.affine) == ("millimeter", ("z", "v", "u"), None)
-    geometry = Source(Image(np.zeros((5, 6)))).geometry()
+    geometry = LayerSource(Image(np.zeros((5, 6)))).geometry()
     assert (geometry.spacing, geometry.unit, geometry.axis_names) == ((1.0, 1.0), "pixel", ("y", "x"))
     series = Image(np.zeros((3, 4, 5, 6)), scale=(0.04, 1, 1, 1), units=("s", "mm", "mm", "mm"))
-    assert Source(series).geometry().spacing == pytest.approx((0.04, 1, 1, 1))
+    assert LayerSource(series).geometry().spacing == pytest.approx((0.04, 1, 1, 1))
 
 
 def test_foreign_metadata_does_no_harm():
-    assert Source(Image(np.zeros((4, 5)), metadata={"scribseg": "x"})).geometry().shape == (4, 5)
+    assert LayerSource(Image(np.zeros((4, 5)), metadata={"scribseg": "x"})).geometry().shape == (4, 5)
 
 
 def test_too_few_axes_are_refused():
     with pytest.raises(InputError, match="two axes"):
-        Source(Image(np.zeros((4, 5))), channel_axis=0)
+        LayerSource(Image(np.zeros((4, 5))), channel_axis=0)
 
 
 def test_channel_choices():

@@ -10,9 +10,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QScrollArea
 
-from napari_scribseg.annotate import Volume, executor
+from napari_scribseg.annotate import executor
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.core import Geometry, silent
+from napari_scribseg.core import Geometry, Source, silent
 from napari_scribseg.io import read_labels
 from napari_scribseg.widgets import segmentation
 from napari_scribseg.widgets.segmentation.saving import autosave_folder
@@ -253,7 +253,7 @@ def test_strokes_of_another_window_are_resumed_as_a_copy(desk, quick, nearest, m
     finally:
         other.end_all()
     desk.widget.end_all()
-    image = Volume.from_array(desk.viewer.layers["scan"].data)
+    image = Source.from_array(desk.viewer.layers["scan"].data)
     files = list(autosave_folder().iterdir())
     found = {path: Session.load(path, image, engine=nearest()).labels.any() for path in files}
     assert found.pop(kept)

@@ -3,7 +3,6 @@
 from napari_scribseg.annotate.events import Restored, Update
 from napari_scribseg.annotate.executor import Worker
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.annotate.worker import Inbox
 
-__all__ = ["Inbox", "Restored", "Session", "SliceIndex", "Update", "Volume", "Worker"]
+__all__ = ["Inbox", "Restored", "Session", "Update", "Worker"]

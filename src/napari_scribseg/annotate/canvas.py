@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from napari_scribseg.annotate.events import Region, changed_region
 from napari_scribseg.annotate.history import ArrayChange, Change, ValueChange, pack, unpack
 from napari_scribseg.annotate.strokes import StrokeStore
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.source import SliceIndex
 
 __all__ = ["Canvas", "blank"]
 

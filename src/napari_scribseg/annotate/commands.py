@@ -15,9 +15,9 @@ from napari_scribseg.annotate.journal import Kind
 from napari_scribseg.annotate.rules import lacking, present_ids, suffice
 from napari_scribseg.annotate.runner import Runner
 from napari_scribseg.annotate.state import State, locked_error
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.core.source import SliceIndex
 
 if TYPE_CHECKING:
     from napari_scribseg.annotate.session import Session

@@ -14,8 +14,8 @@ from psygnal import SignalInstance
 
 from napari_scribseg.annotate.executor import ShutDownError
 from napari_scribseg.annotate.snapshot import Snapshot
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.annotate.worker import checksum
+from napari_scribseg.core.source import SliceIndex, Source
 
 if TYPE_CHECKING:
     from napari_scribseg.annotate.runner import Runner
@@ -30,7 +30,7 @@ class Comparison:
 
     Parameters
     ----------
-    snapshot, volume : Snapshot, Volume
+    snapshot, volume : Snapshot, Source
         The session as it was saved, and the image it is going on with.
     runner : Runner
         Of the session that goes on; compares in its worker.
@@ -43,7 +43,7 @@ class Comparison:
     def __init__(
         self,
         snapshot: Snapshot,
-        volume: Volume,
+        volume: Source,
         runner: Runner,
         hint: SignalInstance,
         *,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core.curve import LossCurve
+from napari_scribseg.core.source import SliceIndex
 
 if TYPE_CHECKING:
     from napari_scribseg.annotate.history import Step

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.annotate.events import Region, changed_region
 from napari_scribseg.annotate.journal import Entry
-from napari_scribseg.annotate.volume import SliceIndex
+from napari_scribseg.core.source import SliceIndex
 
 __all__ = ["ArrayChange", "History", "Step", "ValueChange", "pack", "unpack"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from napari_scribseg.annotate.events import Region
-from napari_scribseg.annotate.volume import SliceIndex
+from napari_scribseg.core.source import SliceIndex
 
 __all__ = ["KINDS", "Entry", "Kind", "Patch", "Recipe"]
 

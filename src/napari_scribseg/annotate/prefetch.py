@@ -13,11 +13,11 @@ from napari_scribseg.annotate.cache import MISSING
 from napari_scribseg.annotate.events import Doing
 from napari_scribseg.annotate.runner import Runner
 from napari_scribseg.annotate.state import State, engine_key
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.annotate.worker import prepare
 from napari_scribseg.core.engine import pictures_of
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
+from napari_scribseg.core.source import SliceIndex
 
 if TYPE_CHECKING:
     from napari_scribseg.annotate.session import Session

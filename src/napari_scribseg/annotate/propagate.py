@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from napari_scribseg.annotate.events import Update
 from napari_scribseg.annotate.state import State
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.padding import without_padding
+from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.numerics.prior import interior
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _between(start: SliceIndex, stop: SliceIndex) -> list[SliceIndex]:
     return [start.at(axis, index) for index in range(first, last + way, way)]
 
 
-def _distance(volume: Volume, start: SliceIndex, stop: SliceIndex) -> float:
+def _distance(volume: Source, start: SliceIndex, stop: SliceIndex) -> float:
     """Distance between neighbours along the axis in which two slices differ."""
     axis = next(a for a, p, q in zip(start.others, start.position, stop.position, strict=True) if p != q)
     return volume.geometry.spacing[axis]

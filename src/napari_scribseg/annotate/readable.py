@@ -13,7 +13,7 @@ from napari_scribseg.annotate.prefetch import Beforehand
 from napari_scribseg.annotate.rules import lacking, present_ids
 from napari_scribseg.annotate.runner import Runner
 from napari_scribseg.annotate.state import State
-from napari_scribseg.annotate.volume import SliceIndex, Volume
+from napari_scribseg.core.source import SliceIndex, Source
 
 __all__ = ["Readable"]
 
@@ -26,7 +26,7 @@ class Readable:
     _beforehand: Beforehand
 
     @property
-    def volume(self) -> Volume:
+    def volume(self) -> Source:
         """What is annotated."""
         return self._state.volume
 

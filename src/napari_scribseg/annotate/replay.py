@@ -15,10 +15,10 @@ from napari_scribseg.annotate.journal import Entry, Patch, Recipe
 from napari_scribseg.annotate.rules import combine
 from napari_scribseg.annotate.snapshot import Snapshot, make, put, settle, start
 from napari_scribseg.annotate.state import State
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.annotate.worker import Job, run_job
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.source import SliceIndex, Source
 
 __all__ = ["replay"]
 
@@ -41,7 +41,7 @@ class _Memory:
 
 def replay(
     snapshot: Snapshot,
-    volume: Volume,
+    volume: Source,
     *,
     device: str | None = None,
     make_engine: Callable[..., Engine[Any]],

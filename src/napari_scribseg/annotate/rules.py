@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core.classes import ClassTable, LabelClass
 from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.core.engine import EngineInfo, Segmentation
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.core.source import SliceIndex
 
 __all__ = ["OVERLAPS", "check_segmentation", "combine", "lacking", "present_ids", "suffice", "to_label_ids"]
 

@@ -18,9 +18,9 @@ from napari_scribseg.annotate.journal import Patch, Recipe
 from napari_scribseg.annotate.propagate import Propagation
 from napari_scribseg.annotate.rules import combine, suffice
 from napari_scribseg.annotate.state import State, engine_key
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.annotate.worker import Answer, Job, Outcome, Scheduler, Seeder, run_job
 from napari_scribseg.core.image import Image
+from napari_scribseg.core.source import SliceIndex
 
 if TYPE_CHECKING:
     from napari_scribseg.annotate.session import Session

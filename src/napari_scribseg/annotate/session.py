@@ -24,12 +24,12 @@ from napari_scribseg.annotate.runner import Runner
 from napari_scribseg.annotate.sidecar import Writer, read_with_volume, write
 from napari_scribseg.annotate.snapshot import Snapshot, restore, take
 from napari_scribseg.annotate.state import State, as_engine, as_overlap
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io.autosave import Autosave
 from napari_scribseg.io.lock import FileLock, InUseError
 
@@ -47,8 +47,8 @@ class Session(Readable):
 
     Parameters
     ----------
-    volume : Volume
-        What is annotated; see :meth:`Volume.from_array`.
+    volume : Source
+        What is annotated; see :meth:`Source.from_array`.
     engine : str or Engine
         A registered name, or an engine with its parameters.
     classes : ClassTable, optional
@@ -90,7 +90,7 @@ class Session(Readable):
 
     def __init__(
         self,
-        volume: Volume,
+        volume: Source,
         engine: str | Engine[Any] = "svcd",
         *,
         classes: ClassTable | None = None,
@@ -364,7 +364,7 @@ class Session(Readable):
     def load(
         cls,
         path: str | PathLike[str],
-        volume: Volume | None = None,
+        volume: Source | None = None,
         *,
         engine: str | Engine[Any] | None = None,
         executor: Executor | None = None,
@@ -404,7 +404,7 @@ class Session(Readable):
     def replay(
         cls,
         path: str | PathLike[str],
-        volume: Volume | None = None,
+        volume: Source | None = None,
         *,
         device: str | None = None,
         make_engine: MakeEngine = get_engine,

@@ -20,11 +20,11 @@ from napari_scribseg.annotate.journal import KINDS, Entry, Patch, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS
 from napari_scribseg.annotate.snapshot import Snapshot, find_volume
 from napari_scribseg.annotate.strokes import StrokeStore
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.paths import check_regular
 from napari_scribseg.core.scribbles import UNKNOWN
+from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io.atomic import replacing
 
 __all__ = ["FORMAT", "VERSION", "Writer", "read", "read_with_volume", "write"]
@@ -156,7 +156,7 @@ def read(path: Path) -> Snapshot:
         raise InputError(f"the session {path} is damaged: {type(error).__name__}: {error}") from error
 
 
-def read_with_volume(path: Path, volume: Volume | None) -> tuple[Snapshot, Volume]:
+def read_with_volume(path: Path, volume: Source | None) -> tuple[Snapshot, Source]:
     """A session file, and its image where none is given; see :func:`read` and :func:`find_volume` for the errors."""
     snapshot = read(path)
     return snapshot, find_volume(snapshot, path) if volume is None else volume

@@ -15,10 +15,11 @@ from napari_scribseg.annotate.history import unpack
 from napari_scribseg.annotate.journal import Entry, Patch
 from napari_scribseg.annotate.state import EngineRecord, State
 from napari_scribseg.annotate.strokes import StrokeStore
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.io import read_volume
 
 __all__ = ["Snapshot", "find_volume", "make", "put", "restore", "settle", "start", "take"]
 
@@ -77,7 +78,7 @@ def take(state: State) -> Snapshot:
     return Snapshot(
         shape=state.volume.shape,
         spacing=tuple(float(s) for s in state.volume.geometry.spacing),
-        source=state.volume.source,
+        source=state.volume.path,
         engines=tuple(e if isinstance(e, tuple) else _record(e) for e in (*state.engines, state.engine)),
         device=state.device,
         overlap=state.overlap,
@@ -109,7 +110,7 @@ def _plain(value: Any, engine: Engine[Any], name: str) -> Any:
     )
 
 
-def find_volume(snapshot: Snapshot, path: Path) -> Volume:
+def find_volume(snapshot: Snapshot, path: Path) -> Source:
     """Read the image of a saved session, from where it was or from beside the session file.
 
     Raises
@@ -122,13 +123,13 @@ def find_volume(snapshot: Snapshot, path: Path) -> Volume:
     places = (Path(snapshot.source), path.parent / Path(snapshot.source).name)
     for place in places:
         if place.is_file() or place.is_dir():
-            return Volume.read(place)
+            return read_volume(place)
     raise InputError(f"the image {snapshot.source} of {path} is not there any more; give the volume")
 
 
 def start(
     snapshot: Snapshot,
-    volume: Volume,
+    volume: Source,
     engine: str | Engine[Any] | None,
     make_engine: Callable[..., Engine[Any]],
     *,
@@ -158,7 +159,7 @@ def start(
 
 def restore(
     snapshot: Snapshot,
-    volume: Volume,
+    volume: Source,
     *,
     engine: str | Engine[Any] | None = None,
     make_engine: Callable[..., Engine[Any]],

@@ -12,12 +12,12 @@ from napari_scribseg.annotate.canvas import Canvas
 from napari_scribseg.annotate.history import ArrayChange, Change, History, pack, unpack
 from napari_scribseg.annotate.journal import Entry, Kind, Patch
 from napari_scribseg.annotate.rules import OVERLAPS, combine
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core.classes import MAX_ID, ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.scribbles import UNKNOWN, Scribbles
+from napari_scribseg.core.source import SliceIndex, Source
 
 __all__ = ["EngineRecord", "State", "as_engine", "as_overlap", "engine_key", "locked_error"]
 
@@ -26,7 +26,7 @@ EngineRecord = tuple[str, dict[str, Any]]
 
 
 class State:
-    """Volume, strokes, output, steps and settings; changed in the owner's thread only.
+    """Source, strokes, output, steps and settings; changed in the owner's thread only.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class State:
 
     def __init__(
         self,
-        volume: Volume,
+        volume: Source,
         engine: str | Engine[Any],
         *,
         classes: ClassTable | None,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.volume import SliceIndex
+from napari_scribseg.core.source import SliceIndex
 
 __all__ = ["StrokeStore"]
 

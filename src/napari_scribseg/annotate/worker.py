@@ -18,11 +18,11 @@ from napari_scribseg.annotate.answers import Packed
 from napari_scribseg.annotate.cache import MISSING
 from napari_scribseg.annotate.executor import Calls, ShutDownError, as_exception
 from napari_scribseg.annotate.rules import check_segmentation, to_label_ids
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core.engine import Engine, Segmentation
 from napari_scribseg.core.errors import Cancelled
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
+from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.numerics.prior import segment_with_prior
 
 __all__ = [
@@ -185,7 +185,7 @@ def checksum(image: Image) -> int:
     return zlib.crc32(np.ascontiguousarray(image.data).data.cast("B"))
 
 
-def prepare(engine: Engine[Any], image: Image, volume: Volume, slice_index: SliceIndex, device: str) -> Any:
+def prepare(engine: Engine[Any], image: Image, volume: Source, slice_index: SliceIndex, device: str) -> Any:
     """An engine's state for a slice; one that sees several slices at once is given those around it."""
     slices = int(getattr(engine, "slices", 1))
     return engine.prepare(image if slices == 1 else volume.around(slice_index, slices), device)
@@ -193,7 +193,7 @@ def prepare(engine: Engine[Any], image: Image, volume: Volume, slice_index: Slic
 
 def run_job(
     job: Job,
-    volume: Volume,
+    volume: Source,
     progress: Callable[[float], None],
     show: Callable[[Answer], None],
 ) -> Outcome:

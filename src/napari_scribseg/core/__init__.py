@@ -9,6 +9,7 @@ from napari_scribseg.core.image import Image
 from napari_scribseg.core.parameters import check_parameters
 from napari_scribseg.core.registry import engine_infos, engine_names, get_engine
 from napari_scribseg.core.scribbles import UNKNOWN, Scribbles, Stroke
+from napari_scribseg.core.source import SliceIndex, Source
 
 __all__ = [
     "UNKNOWN",
@@ -25,6 +26,8 @@ __all__ = [
     "Report",
     "Scribbles",
     "Segmentation",
+    "SliceIndex",
+    "Source",
     "Stroke",
     "check_parameters",
     "engine_infos",

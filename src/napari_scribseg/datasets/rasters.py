@@ -288,4 +288,4 @@ def _grey(path: Path) -> NDArray[Any]:
     loaded = read_volume(path)
     if loaded.channels:
         raise InputError(f"{path.name}: it has {loaded.array.shape[-1]} channels; a label picture has one")
-    return loaded.array
+    return np.asarray(loaded.array)

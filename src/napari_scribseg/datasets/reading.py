@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core import Geometry, InputError, Source
 from napari_scribseg.datasets.case import UNKNOWN, Case
-from napari_scribseg.io import LoadedVolume, read_labels, read_volume
+from napari_scribseg.io import read_labels, read_volume
 
 __all__ = ["About", "CaseFiles", "on_grid", "read_case", "read_listed"]
 
@@ -121,7 +121,7 @@ def _seeds(painted: NDArray[np.int32], about: About) -> NDArray[np.int32]:
     return seeds
 
 
-def on_grid(labels: LoadedVolume, grid: Geometry, name: str) -> NDArray[np.int32]:
+def on_grid(labels: Source, grid: Geometry, name: str) -> NDArray[np.int32]:
     """The labels in the axis order of an image, matched by physical position.
 
     Files of one grid may count its voxels from different corners or in another order of the axes, as NRRD masks do
@@ -129,7 +129,7 @@ def on_grid(labels: LoadedVolume, grid: Geometry, name: str) -> NDArray[np.int32
 
     Parameters
     ----------
-    labels : LoadedVolume
+    labels : Source
         Label ids of shape (\\*S), with their geometry.
     grid : Geometry
         Of the image.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from napari_scribseg.io.class_tables import read_classes, write_classes
 from napari_scribseg.io.formats import image_extensions, label_extensions
 from napari_scribseg.io.labels import is_label_file, read_labels, write_labels
-from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.volumes import read_volume
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from napari_scribseg.io.dicom import Series
 
 __all__ = [
-    "LoadedVolume",
     "image_extensions",
     "is_label_file",
     "label_extensions",

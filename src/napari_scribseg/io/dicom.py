@@ -15,13 +15,12 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core import Geometry, InputError, Source
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.dicom_bytes import has_pixel_size, is_cut_off, is_image, may_be_dicom
 from napari_scribseg.io.formats import ReadOptions, stem
 from napari_scribseg.io.itk import LPS_TO_RAS, array_of, read_image, reader_of, volume_of
 from napari_scribseg.io.limits import check_declared
-from napari_scribseg.io.loaded import LoadedVolume
 
 __all__ = ["Series", "list_series", "read_dicom", "read_series"]
 
@@ -86,7 +85,7 @@ class Series:
     slices: tuple[_Slice, ...] = field(repr=False)
 
 
-def read_dicom(path: Path, options: ReadOptions) -> LoadedVolume:
+def read_dicom(path: Path, options: ReadOptions) -> Source:
     """Read a DICOM file, or one series of a folder; see :func:`read_series`."""
     return read_series(path, options.series) if path.is_dir() else _read_file(path)
 
@@ -114,7 +113,7 @@ def list_series(folder: str | PathLike[str]) -> tuple[Series, ...]:
     return tuple(series for uid, members in by_uid.items() for series in _volumes(uid, members))
 
 
-def read_series(folder: Path, identity: str | None = None) -> LoadedVolume:
+def read_series(folder: Path, identity: str | None = None) -> Source:
     """Read one series of a folder.
 
     Slices are put in the order of their positions along the direction across them; the step between them is that of
@@ -144,7 +143,7 @@ def read_series(folder: Path, identity: str | None = None) -> LoadedVolume:
     return _read(folder, chosen[0])
 
 
-def _read_file(path: Path) -> LoadedVolume:
+def _read_file(path: Path) -> Source:
     """Read a single DICOM file, of one frame or of several.
 
     Raises
@@ -317,7 +316,7 @@ def _levels(ordered: list[_Slice]) -> list[list[_Slice]]:
     return [sorted(level, key=lambda s: (s.in_time, s.path.name)) for level in levels]
 
 
-def _read(folder: Path, series: Series) -> LoadedVolume:
+def _read(folder: Path, series: Series) -> Source:
     first = series.slices[0]
     name = series.description or folder.name
     if len(series.slices) == 1:
@@ -338,10 +337,10 @@ def _read(folder: Path, series: Series) -> LoadedVolume:
     array = array.reshape(n_times, len(levels), *array.shape[1:])
     geometry = _geometry(name, levels, array.shape[1:4])
     if n_times == 1:
-        return LoadedVolume(array[0], geometry, name, channels, rgb=channels)
+        return Source(array[0], geometry, name, channels, rgb=channels)
     step = first.step_in_time if first.step_in_time > 0 else 1.0
     geometry = Geometry(array.shape[:4], (step, *geometry.spacing), geometry.affine, geometry.unit)
-    return LoadedVolume(array, geometry, name, channels, rgb=channels)
+    return Source(array, geometry, name, channels, rgb=channels)
 
 
 def _stacked(ordered: list[_Slice]) -> NDArray[Any]:

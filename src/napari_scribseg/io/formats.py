@@ -7,15 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.io.atomic import Contents
-
-if TYPE_CHECKING:
-    from napari_scribseg.io.loaded import LoadedVolume
 
 __all__ = [
     "LABEL_MARK",
@@ -82,7 +79,7 @@ class Format:
     extensions : tuple of str
         In lower case with their dot; the first is the usual one.
     read : callable
-        ``read(path, options)`` returns a :class:`LoadedVolume`; raises InputError for a damaged file.
+        ``read(path, options)`` returns a :class:`Source`; raises InputError for a damaged file.
     keeps : Keeps
         What it keeps of a volume beside the voxels.
     write : callable, optional
@@ -101,7 +98,7 @@ class Format:
 
     name: str
     extensions: tuple[str, ...]
-    read: Callable[[Path, ReadOptions], LoadedVolume]
+    read: Callable[[Path, ReadOptions], Source]
     keeps: Keeps
     write: Callable[[Path, NDArray[Any], Geometry, ClassTable], Contents] | None = None
     is_labels: Callable[[Path], bool] | None = None

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core import Geometry, InputError, Source
 from napari_scribseg.io.formats import LABEL_MARK
-from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.units import LengthUnit, in_seconds, length_or_warn
 
 __all__ = [
@@ -74,7 +73,7 @@ def open_quietly(reader: Any, path: Path) -> Any:
         ) from error
 
 
-def volume_of(image: Any, name: str, shown: str, axes: str | None = None) -> LoadedVolume:
+def volume_of(image: Any, name: str, shown: str, axes: str | None = None) -> Source:
     """An ITK image as a volume in array order.
 
     A series of one volume is a volume, and a volume of one plane stays one, unless ``axes`` says otherwise.
@@ -99,7 +98,7 @@ def volume_of(image: Any, name: str, shown: str, axes: str | None = None) -> Loa
     if array.shape[0] == 1 and (series_of_one or (image.GetDimension() == 3 and axes == "YX")):
         array = array[0]
         geometry = Geometry(geometry.shape[1:], geometry.spacing[1:], geometry.affine, geometry.unit)
-    return LoadedVolume(array, geometry, name, channels, rgb=rgb)
+    return Source(array, geometry, name, channels, rgb=rgb)
 
 
 def array_of(image: Any, shown: str) -> NDArray[Any]:
@@ -130,7 +129,7 @@ def geometry_of(image: Any) -> Geometry:
     return Geometry(tuple(image.GetSize()[::-1]), tuple(float(s) for s in spacing[::-1]), affine, "millimeter")
 
 
-def in_units(volume: LoadedVolume, names: list[str], *, sized: bool, shown: str) -> LoadedVolume:
+def in_units(volume: Source, names: list[str], *, sized: bool, shown: str) -> Source:
     """Millimetres and seconds where a header names other units, of which ITK takes no notice.
 
     ``names`` holds the units of the axes in the order of the file; ``sized`` says whether it has voxel sizes at all.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.atomic import Contents, check_writable, remove, write_files
@@ -30,7 +30,6 @@ from napari_scribseg.io.class_tables import (
 )
 from napari_scribseg.io.data_files import superseded
 from napari_scribseg.io.formats import Keeps, format_of, label_extensions
-from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.volumes import read_volume
 
 __all__ = [
@@ -46,7 +45,7 @@ _STRAIGHT = 1e-4  # cosine, below which two axes are at a right angle
 _MOST_NAME = 230  # of the 255 bytes that file systems take; the name of a table is longer
 
 
-def read_labels(path: str | PathLike[str], *, allow_outside: bool = False) -> LoadedVolume:
+def read_labels(path: str | PathLike[str], *, allow_outside: bool = False) -> Source:
     """Read a label volume.
 
     Parameters
@@ -58,7 +57,7 @@ def read_labels(path: str | PathLike[str], *, allow_outside: bool = False) -> Lo
 
     Returns
     -------
-    LoadedVolume
+    Source
         The array has the smallest unsigned integer type that holds its ids; ``classes`` has the names and colours that
         the file or a table beside it gives, and default ones for the other ids.
 
@@ -76,7 +75,7 @@ def read_labels(path: str | PathLike[str], *, allow_outside: bool = False) -> Lo
     return replace(loaded, array=array, classes=classes.with_ids(ids))
 
 
-def _without_channels(loaded: LoadedVolume) -> LoadedVolume:
+def _without_channels(loaded: Source) -> Source:
     """Grey values that were stored as equal colours."""
     colors = loaded.array[..., :3] if loaded.channels and loaded.array.shape[-1] in (3, 4) else None
     if colors is None or not (

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.data_files import data_files, data_path, numbered_names
 from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, extension, stem
 from napari_scribseg.io.itk import in_units, label_axes, lps_grid, read_image, volume_of
-from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.text_headers import MOST_HEADER, axis_sizes, check_header, header_line, whole_number
 from napari_scribseg.io.voxel_bytes import ZLIB, digest, packed
 
@@ -38,7 +37,7 @@ _UNITS = ("um", "mm", "cm")
 _TYPES = {np.dtype(np.uint8): "MET_UCHAR", np.dtype(np.uint16): "MET_USHORT"}
 
 
-def read_metaimage(path: Path, options: ReadOptions) -> LoadedVolume:
+def read_metaimage(path: Path, options: ReadOptions) -> Source:
     """Read a MetaImage (``.mha``, or ``.mhd`` with its data file).
 
     Parameters

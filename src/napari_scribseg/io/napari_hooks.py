@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass
+from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass, Source
 from napari_scribseg.core.classes import MAX_ID, default_color
 from napari_scribseg.core.padding import range_without_padding
 from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
 from napari_scribseg.io.dicom_bytes import may_be_dicom
 from napari_scribseg.io.formats import extension, image_extensions
-from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.placement import LayerPlace, display_placement, kept_geometry, layer_geometry
 from napari_scribseg.io.samples import Sample, ct_phantom, mr_volume, photograph, totalsegmentator_ct
 
@@ -104,7 +103,7 @@ def _labels_or_image(file: Path) -> LayerData:
     return labels_layer(loaded.array, loaded.name, loaded.geometry, loaded.classes)
 
 
-def image_layer(loaded: LoadedVolume) -> LayerData:
+def image_layer(loaded: Source) -> LayerData:
     """An image as a layer; red, green and blue as one colour layer, other channels along a last axis of their own."""
     placement = display_placement(loaded.geometry)
     array = loaded.array
@@ -221,7 +220,7 @@ def _identity(index: Any) -> int:
 
 
 def _sample_layers(sample: Sample) -> list[LayerData]:
-    loaded = LoadedVolume(sample.array, sample.geometry, sample.name, sample.channels, rgb=sample.channels)
+    loaded = Source(sample.array, sample.geometry, sample.name, sample.channels, rgb=sample.channels)
     strokes = labels_layer(sample.painted.copy(), f"{sample.name} strokes", sample.geometry, sample.classes)
     return [image_layer(loaded), strokes]
 

@@ -15,12 +15,11 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.core.geometry import is_singular, same_grid
 from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, stem
 from napari_scribseg.io.limits import check_declared
-from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.units import in_millimetres, in_seconds
 
 __all__ = ["has_label_intent", "nifti_label_files", "read_nifti"]
@@ -31,7 +30,7 @@ _RGB_INTENTS = (2003, 2004)  # vectors of red, green, blue and opacity
 _SERIES_OF_ONE = f"{LABEL_MARK} TZYX".encode()
 
 
-def read_nifti(path: Path, _options: ReadOptions) -> LoadedVolume:
+def read_nifti(path: Path, _options: ReadOptions) -> Source:
     """Read a NIfTI file; an uncompressed one is mapped from the disk, not copied.
 
     Raises
@@ -54,7 +53,7 @@ def read_nifti(path: Path, _options: ReadOptions) -> LoadedVolume:
     n_axes = len(shape)
     data = data.reshape(*shape, data.shape[-1]) if channels else data.reshape(shape, order="A")
     array = data.transpose(*range(n_axes)[::-1], *((n_axes,) if channels else ()))
-    return LoadedVolume(array, _geometry(path, header, shape), stem(path), channels, rgb=rgb)
+    return Source(array, _geometry(path, header, shape), stem(path), channels, rgb=rgb)
 
 
 def has_label_intent(path: Path) -> bool:

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.data_files import data_files, data_path, numbered_names
 from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, extension, stem
 from napari_scribseg.io.itk import LpsGrid, in_units, label_axes, lps_grid, read_image, volume_of
-from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.slicer_segments import is_segmentation, merge_layers, segment_fields
 from napari_scribseg.io.text_headers import MOST_HEADER, axis_sizes, check_header, header_line, whole_number
 from napari_scribseg.io.voxel_bytes import compressed, digest
@@ -60,7 +59,7 @@ _COLOURS = {"rgb-color", "rgba-color", "3-color", "4-color"}  # kinds of an axis
 _TYPES = {np.dtype(np.uint8): "uint8", np.dtype(np.uint16): "uint16"}
 
 
-def read_nrrd(path: Path, options: ReadOptions) -> LoadedVolume:
+def read_nrrd(path: Path, options: ReadOptions) -> Source:
     """Read an NRRD file; a segmentation of 3D Slicer becomes one label volume with its classes.
 
     Parameters
@@ -112,13 +111,13 @@ def _declared_affine(fields: dict[str, str]) -> NDArray[np.float64] | None:
     return affine[:, [2, 1, 0, 3]] + 0.0
 
 
-def _as_time(volume: LoadedVolume) -> LoadedVolume:
+def _as_time(volume: Source) -> Source:
     geometry = volume.geometry
     array = np.moveaxis(volume.array, -1, 0)
     if array.ndim != 4:
         return volume
     grid = Geometry(array.shape, (1.0, *geometry.spacing), geometry.affine, geometry.unit)
-    return LoadedVolume(array, grid, volume.name)
+    return Source(array, grid, volume.name)
 
 
 def check_nrrd(path: Path, *, allow_outside: bool = False) -> dict[str, str]:

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
-from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core import Geometry, InputError, Source
 from napari_scribseg.io.formats import ReadOptions, stem
 from napari_scribseg.io.limits import check_declared
-from napari_scribseg.io.loaded import LoadedVolume
 
 __all__ = ["read_picture"]
 
@@ -29,7 +28,7 @@ _CHUNK = 1 << 20
 _LIMIT = threading.Lock()  # Pillow's is one for all threads
 
 
-def read_picture(path: Path, options: ReadOptions) -> LoadedVolume:
+def read_picture(path: Path, options: ReadOptions) -> Source:
     """Read a PNG or JPEG file: grey, or red, green and blue; a palette is resolved, transparency is dropped.
 
     What the file says and is not followed becomes a warning.
@@ -63,7 +62,7 @@ def read_picture(path: Path, options: ReadOptions) -> LoadedVolume:
     except (OSError, ValueError, SyntaxError, RuntimeError, UnidentifiedImageError, zlib.error) as error:
         raise InputError(f"{path.name}: it cannot be read as PNG or JPEG, it is damaged or truncated") from error
     colours = array.ndim == 3
-    return LoadedVolume(array, Geometry(array.shape[:2], (1.0, 1.0)), stem(path), colours, rgb=colours)
+    return Source(array, Geometry(array.shape[:2], (1.0, 1.0)), stem(path), colours, rgb=colours)
 
 
 def _opened(path: Path) -> Pillow.Image:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, InputError, LabelClass
+from napari_scribseg.core import ClassTable, InputError, LabelClass, Source
 from napari_scribseg.core.classes import MAX_ID, Color, default_color
-from napari_scribseg.io.loaded import LoadedVolume
 
 __all__ = ["SEGMENTATION", "is_segmentation", "merge_layers", "segment_fields"]
 
@@ -82,7 +81,7 @@ def segment_fields(classes: ClassTable, size: tuple[int, int, int]) -> dict[str,
     }
 
 
-def merge_layers(volume: LoadedVolume, fields: Mapping[str, str]) -> LoadedVolume:
+def merge_layers(volume: Source, fields: Mapping[str, str]) -> Source:
     """One label volume of all segments; where segments overlap, the later one is kept and a warning says so.
 
     The label values of the file stay the ids where no two segments share one; else the segments are numbered.
@@ -109,7 +108,7 @@ def merge_layers(volume: LoadedVolume, fields: Mapping[str, str]) -> LoadedVolum
     return replace(volume, array=array, channels=False, classes=classes)
 
 
-def _merged(volume: LoadedVolume, segments: list[_Segment], ids: list[int]) -> NDArray[Any]:
+def _merged(volume: Source, segments: list[_Segment], ids: list[int]) -> NDArray[Any]:
     """Layer by layer: the number of the segment that each value stands for, and of them the highest."""
     layers = volume.array if volume.channels else volume.array[..., np.newaxis]
     numbers = np.zeros(layers.shape[:-1], np.uint16)

@@ -17,12 +17,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.data_files import data_files
 from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, extension, stem
 from napari_scribseg.io.limits import check_declared, largest_ratio
-from napari_scribseg.io.loaded import LoadedVolume
 from napari_scribseg.io.units import in_seconds, length_or_warn
 
 __all__ = ["holds_labels", "read_tiff", "tiff_label_files"]
@@ -37,7 +36,7 @@ _ENCODINGS = {
 _OPACITY = (1, 2)  # kinds of a fourth sample
 
 
-def read_tiff(path: Path, options: ReadOptions) -> LoadedVolume:
+def read_tiff(path: Path, options: ReadOptions) -> Source:
     """Read the first series of a TIFF file; images of one size that follow each other are slices.
 
     Pixel sizes come from the metadata of OME or ImageJ, else from the resolution where its unit is a length. What the
@@ -238,7 +237,7 @@ def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
         place = offset + form.tagnosize + tags * form.tagsize
 
 
-def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float], always: str) -> LoadedVolume:
+def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float], always: str) -> Source:
     """Axes in the order t, z, y, x, channels; an unknown one counts as z.
 
     Axes of length one are left out, but for the axes ``always``.
@@ -268,7 +267,7 @@ def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float
     shape = array.shape[:-1] if channels else array.shape
     if array.dtype == np.float64:
         array = array.astype(np.float32)
-    return LoadedVolume(array, _plain_geometry(shape, wanted, sizes), stem(path), channels)
+    return Source(array, _plain_geometry(shape, wanted, sizes), stem(path), channels)
 
 
 def _plain_geometry(shape: tuple[int, ...], axes: list[str], sizes: dict[str, float]) -> Geometry:

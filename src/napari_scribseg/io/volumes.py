@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 
-from napari_scribseg.core import InputError
+from napari_scribseg.core import InputError, Source
 from napari_scribseg.core.paths import check_regular, user_path
 from napari_scribseg.io.formats import ReadOptions, format_of, formats, image_extensions
-from napari_scribseg.io.loaded import LoadedVolume
 
 __all__ = ["read_volume"]
 
 
 def read_volume(
     path: str | PathLike[str], *, series: str | None = None, allow_outside: bool = False, ids: bool = False
-) -> LoadedVolume:
+) -> Source:
     """Read an image.
 
     Parameters
@@ -32,7 +32,7 @@ def read_volume(
 
     Returns
     -------
-    LoadedVolume
+    Source
         Axes in the order of napari, with the file's own affine. ``classes`` is filled where the file itself has names
         (``.seg.nrrd``).
 
@@ -49,6 +49,7 @@ def read_volume(
         if kind is None:
             expected = ", ".join(image_extensions())
             raise InputError(f"{file.name}: the format is not known; expected one of {expected}")
-        return kind.read(file, ReadOptions(ids=ids, allow_outside=allow_outside, series=series))
+        read = kind.read(file, ReadOptions(ids=ids, allow_outside=allow_outside, series=series))
+        return replace(read, path=str(path))
     except OSError as error:
         raise InputError(f"{file}: it cannot be read ({error.strerror or error})") from error

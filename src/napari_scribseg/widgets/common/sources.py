@@ -10,22 +10,22 @@ import numpy as np
 from napari.layers import Image
 from napari.utils.transforms import Affine
 
-from napari_scribseg.annotate.volume import SliceIndex, Volume
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io.placement import LayerPlace, kept_geometry, layer_geometry, left_by
 from napari_scribseg.widgets.common.placement import cover, made_up
 
 _stack: Any = da.stack  # dask has no types
 _from_array: Any = da.from_array
 
-__all__ = ["MAX_SLICE", "Source", "channel_choices"]
+__all__ = ["MAX_SLICE", "LayerSource", "channel_choices"]
 
 _CHANNELS = {"channel", "channels", "c", "ch"}
 MAX_SLICE = 4096 * 4096  # voxels of a displayed slice, above which a pyramid's next level is taken
 
 
 @dataclass(frozen=True)
-class Source:
+class LayerSource:
     """An image layer and how to read it.
 
     Attributes
@@ -113,7 +113,7 @@ class Source:
         moved = Affine(**own, ndim=self.layer.ndim).linear_matrix @ offset
         return {**placed, "translate": placed["translate"] + moved}
 
-    def volume(self) -> Volume:
+    def volume(self) -> Source:
         """The voxels for the session; nothing is read or copied here.
 
         Raises
@@ -132,30 +132,30 @@ class Source:
         elif self.channel_axis is not None:
             array, channels = _lazy(array) if not isinstance(array, np.ndarray) else array, True
             array = np.moveaxis(cast(Any, array), self.channel_axis, -1)
-        return Volume.from_array(array, self.geometry(), channels=channels, source=self.layer.source.path)
+        return Source.from_array(array, self.geometry(), channels=channels, path=self.layer.source.path)
 
 
-def channel_choices(layer: Image, images: list[Image]) -> list[tuple[str, Source]]:
+def channel_choices(layer: Image, images: list[Image]) -> list[tuple[str, LayerSource]]:
     """The ways to read a layer: as it is, with one of its axes as channels, or together with others of its shape.
 
     The first is the likeliest: an axis whose name says that it is channels, else the layer as it is.
     """
-    choices = [("RGB" if layer.rgb else "one channel", Source(layer))]
+    choices = [("RGB" if layer.rgb else "one channel", LayerSource(layer))]
     if layer.rgb:
         return choices
     shape = choices[0][1].full_shape
     for axis, n in enumerate(shape):
         if len(shape) > 2 and 2 <= n <= 16:
             label = layer.axis_labels[axis]
-            choice = f"axis {axis if made_up(label) else label} ({n} channels)", Source(layer, channel_axis=axis)
+            choice = f"axis {axis if made_up(label) else label} ({n} channels)", LayerSource(layer, channel_axis=axis)
             choices.insert(0 if label.lower() in _CHANNELS else len(choices), choice)
     alike = tuple(
         other
         for other in images
-        if other is not layer and not other.rgb and other.ndim == layer.ndim and Source(other).full_shape == shape
+        if other is not layer and not other.rgb and other.ndim == layer.ndim and LayerSource(other).full_shape == shape
     )
     if alike:
-        choices.append((f"all {1 + len(alike)} images of this shape", Source(layer, alike)))
+        choices.append((f"all {1 + len(alike)} images of this shape", LayerSource(layer, alike)))
     return choices
 
 

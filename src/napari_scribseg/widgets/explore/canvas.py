@@ -15,7 +15,7 @@ from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import Picture
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
 from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN
 from napari_scribseg.widgets.explore.groups import Group, pictures_layer
 
@@ -81,7 +81,7 @@ class Canvas:
 
     # which picture ----------------------------------------------------------------------------------------------------
 
-    def add(self, first: int, count: int, source: Source | None = None) -> None:
+    def add(self, first: int, count: int, source: LayerSource | None = None) -> None:
         """Show pictures by a layer that is there, or one that is made for them."""
         self.groups.append(Group(first, count, source, source is None))
 
@@ -275,7 +275,7 @@ class Canvas:
         if group.source is None:
             layer = pictures_layer(self.pictures[group.first : group.first + group.count])
             self.viewer.add_layer(layer)
-            group.source = Source(layer)
+            group.source = LayerSource(layer)
             group.segments = None
         if group.segments is None:
             group.segments = Labels(

@@ -10,7 +10,7 @@ from napari.layers import Image
 
 from napari_scribseg.core import InputError
 from napari_scribseg.explore import Workspace
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore.groups import Group
 
 __all__ = ["EdgeMaps"]
@@ -48,7 +48,7 @@ class EdgeMaps:
         own = [] if group is None else [i for i in indices if group.first <= i < group.first + group.count]
         new: dict[int, Any] = {}
         if layer is not None and group is not None and group.source is not None and own:
-            source = Source(layer)
+            source = LayerSource(layer)
             if layer.rgb or source.shape != group.source.shape:
                 found = "colours" if layer.rgb else f"the shape {source.shape}"
                 raise InputError(

@@ -19,7 +19,7 @@ from napari_scribseg.core import Image, InputError
 from napari_scribseg.explore import Picture
 from napari_scribseg.io.placement import display_placement, kept_geometry
 from napari_scribseg.prompting.channels import three_channels
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 
 _stack: Any = da.stack  # dask has no types
 _delayed: Any = dask.delayed  # type: ignore[attr-defined]
@@ -36,7 +36,7 @@ class Group:
     ----------
     first, count : int
         Which pictures of the workspace.
-    source : Source or None
+    source : LayerSource or None
         The image layer; None once it left the viewer.
     made : bool
         Whether the layer was made for the pictures, and not the other way round.
@@ -46,7 +46,7 @@ class Group:
 
     first: int
     count: int
-    source: Source | None
+    source: LayerSource | None
     made: bool
     segments: Labels | None = None
     strokes: Labels | None = None
@@ -62,7 +62,7 @@ class Group:
         return tuple(where)
 
 
-def as_images(source: Source) -> Any:
+def as_images(source: LayerSource) -> Any:
     """What :meth:`Workspace.add_images` takes for a layer: its file where it was read by us, else its pixels.
 
     The layer of a file that was moved or scaled since is no longer what the file says.

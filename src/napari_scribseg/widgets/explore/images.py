@@ -12,7 +12,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from napari_scribseg.explore import Picture
-from napari_scribseg.widgets.common.sources import Source, channel_choices
+from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
 from napari_scribseg.widgets.explore.panels import button
 from napari_scribseg.widgets.segmentation.image_panel import fill_combo
 from napari_scribseg.widgets.segmentation.layers import image_layers
@@ -68,12 +68,12 @@ class ImagesPanel(QWidget):
         return [(layer.name, layer) for layer in image_layers(self._viewer)]
 
     @property
-    def source(self) -> Source | None:
+    def source(self) -> LayerSource | None:
         """The layer chosen, read in the likeliest way."""
         chosen = self.layer.currentData()
         return channel_choices(chosen, image_layers(self._viewer))[0][1] if isinstance(chosen, Image) else None
 
-    def source_of(self, pictures: Sequence[Picture]) -> Source | None:
+    def source_of(self, pictures: Sequence[Picture]) -> LayerSource | None:
         """The layer in the viewer that shows an image, or the slices of a volume; None where there is none."""
         first, volume = pictures[0], pictures[0].z_index is not None
         if not volume and len(pictures) > 1:
@@ -115,7 +115,7 @@ class ImagesPanel(QWidget):
         return events.inserted, events.removed, events.renamed, events.reordered
 
 
-def _shows(source: Source, pictures: Sequence[Picture]) -> bool:
+def _shows(source: LayerSource, pictures: Sequence[Picture]) -> bool:
     """Whether a layer has the name, and in the first and last slice the values, of pictures that came from a layer."""
     layer, first = source.layer, pictures[0]
     name = first.name if first.z_index is None else first.name.rpartition(" [")[0]

@@ -16,7 +16,7 @@ from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.prompting.semantic import open_encoder
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
 from napari_scribseg.widgets.common.messages import sentence, told
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.edges import EdgeMaps
 from napari_scribseg.widgets.explore.exploration import Exploration
@@ -74,7 +74,7 @@ class Work:
     # images -----------------------------------------------------------------------------------------------------------
 
     @told
-    def add_layer(self, source: Source | None) -> None:
+    def add_layer(self, source: LayerSource | None) -> None:
         """Add an image layer: one image, or the slices of a volume or stack."""
         if source is None:
             raise InputError("there is no image layer to add; open one, or add a folder")
@@ -99,7 +99,7 @@ class Work:
             lambda added: self._on_added(added, None),
         )
 
-    def _on_added(self, added: Added, source: Source | None) -> None:
+    def _on_added(self, added: Added, source: LayerSource | None) -> None:
         exploration = self._of()
         first, count = added.indices[0], len(added.indices)
         if source is not None and count == (source.shape[0] if len(source.shape) == 3 else 1):

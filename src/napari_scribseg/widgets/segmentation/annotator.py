@@ -11,8 +11,8 @@ import numpy as np
 
 from napari_scribseg.annotate.events import Restored, Stepped, Update
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core import ClassTable, Engine, InputError
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.messages import sentence, told
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 from napari_scribseg.widgets.segmentation.overlay import Aside, Overlay

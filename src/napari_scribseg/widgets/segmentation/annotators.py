@@ -8,7 +8,7 @@ from typing import Any, cast
 from napari_scribseg.core import InputError
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.messages import sentence
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.view import Gate, State, View
 from napari_scribseg.widgets.segmentation.watcher import Watcher
@@ -56,7 +56,7 @@ class Desk:
         """The annotator of an image layer, if it was begun."""
         return next((a for a in self._all if a.layers.source.layer is image), None)
 
-    def begin(self, source: Source, make: Callable[[View], Annotator]) -> Annotator | None:
+    def begin(self, source: LayerSource, make: Callable[[View], Annotator]) -> Annotator | None:
         """Begin an annotator and put it in front; the former one of the image ends. None, and a word, if it cannot."""
         gate = Gate(self._view)
         gate.open = True

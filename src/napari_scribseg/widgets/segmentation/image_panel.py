@@ -9,7 +9,7 @@ from napari.layers import Image, Labels, Points, Shapes
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_scribseg.widgets.common.sources import Source, channel_choices
+from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
 from napari_scribseg.widgets.segmentation.layers import image_layers, label_layers
 
 __all__ = ["ImagePanel", "fill_combo"]
@@ -83,10 +83,10 @@ class ImagePanel(QWidget):
         return chosen if isinstance(chosen, Image) else None
 
     @property
-    def source(self) -> Source | None:
+    def source(self) -> LayerSource | None:
         """The image with its channels as chosen."""
         chosen = self._channels.currentData()
-        return chosen if isinstance(chosen, Source) else None
+        return chosen if isinstance(chosen, LayerSource) else None
 
     @property
     def strokes(self) -> Labels | None:

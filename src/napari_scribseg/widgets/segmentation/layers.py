@@ -13,14 +13,14 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import Colormap
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.io.placement import knows_place, same_world
 from napari_scribseg.io.placement import layer_geometry as placed_geometry
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
 from napari_scribseg.widgets.common.messages import sentence
 from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 
 __all__ = ["LayerSet", "image_layers", "image_of", "label_layers", "layer_geometry"]
 
@@ -43,7 +43,7 @@ def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
 
     napari's own button for a new labels layer copies all but the metadata; the image still has them.
     """
-    own, image = Source(layer), image_of(viewer, layer)
+    own, image = LayerSource(layer), image_of(viewer, layer)
     if image is None:
         return own.geometry()
     return placed_geometry(own.shape, replace(own.place(), metadata=image.metadata))
@@ -54,10 +54,10 @@ def image_of(viewer: ViewerModel, layer: Labels) -> Image | None:
 
     It has the shape of the layer; one that lies where the layer lies comes first.
     """
-    own = Source(layer)
+    own = LayerSource(layer)
     if knows_place(own.shape, own.place()):
         return None
-    sources = [source for source in map(Source, image_layers(viewer)) if source.shape == own.shape]
+    sources = [source for source in map(LayerSource, image_layers(viewer)) if source.shape == own.shape]
     known = [source for source in sources if knows_place(source.shape, source.place())]
     world = own.place().world
     known.sort(key=lambda source: not same_world(source.place().world, world, own.shape))
@@ -69,7 +69,7 @@ class LayerSet:
 
     Attributes
     ----------
-    source : Source
+    source : LayerSource
         The image.
     strokes, result : Labels or None
         What the user paints, and the answer; None while they are not in the viewer.
@@ -77,7 +77,7 @@ class LayerSet:
         Probability or uncertainty of the slice in sight.
     """
 
-    def __init__(self, viewer: ViewerModel, source: Source) -> None:
+    def __init__(self, viewer: ViewerModel, source: LayerSource) -> None:
         self.viewer = viewer
         self.source = source
         self.strokes: Labels | None = None

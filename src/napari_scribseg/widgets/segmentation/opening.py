@@ -15,7 +15,7 @@ from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.widgets.common.colors import layer_classes
 from napari_scribseg.widgets.common.dispatch import Dispatcher
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 from napari_scribseg.widgets.segmentation.saving import new_autosave
@@ -32,7 +32,7 @@ class Request:
 
     Attributes
     ----------
-    viewer, source : ViewerModel, Source
+    viewer, source : ViewerModel, LayerSource
         Where, and what.
     engine, device, overlap : Engine, str, str
         For the session.
@@ -43,7 +43,7 @@ class Request:
     """
 
     viewer: ViewerModel
-    source: Source
+    source: LayerSource
     engine: Engine[Any]
     device: str = "auto"
     overlap: str = "overwrite"
@@ -157,7 +157,7 @@ def _ids(array: NDArray[Any] | None) -> tuple[int, ...]:
     return tuple(sorted(found - {0}))
 
 
-def _sidecar(source: Source, view: View) -> Path | None:
+def _sidecar(source: LayerSource, view: View) -> Path | None:
     """A file for the autosave; None, and a word, where none can be made."""
     try:
         return new_autosave(source)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.volume import SliceIndex
 from napari_scribseg.core import Segmentation
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 
 __all__ = ["KINDS", "Aside", "Overlay", "overlay_values"]

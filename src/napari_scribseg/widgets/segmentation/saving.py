@@ -25,7 +25,7 @@ from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.widgets.common.colors import layer_classes
 from napari_scribseg.widgets.common.dispatch import Dispatcher
-from napari_scribseg.widgets.common.sources import Source
+from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layers import layer_geometry
 
@@ -55,7 +55,7 @@ def autosave_folder() -> Path:
     return Path(base) / "napari-scribseg" / "autosave"
 
 
-def new_autosave(source: Source) -> Path:
+def new_autosave(source: LayerSource) -> Path:
     """A file that nothing uses yet for the strokes of an image; of the older ones the newest few are kept."""
     folder = autosave_folder()
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def prune(old: list[Path]) -> None:
         is_in_use(lock.with_name(lock.name[1:].removesuffix(".lock")))  # removes one that is not held
 
 
-def autosaves(source: Source) -> list[Path]:
+def autosaves(source: LayerSource) -> list[Path]:
     """The files kept for an image, the newest first; those of a layer with its name stand before others.
 
     Several layers can come from one file, and a layer can be renamed.
@@ -91,7 +91,7 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _digest(source: Source) -> str:
+def _digest(source: LayerSource) -> str:
     """The same for the same image read in the same way, whatever its layer is called if its path is known."""
     path = source.layer.source.path
     where = f"{Path(path).absolute() if path else source.layer.name}|{source.shape}|{source.channel_axis}"

@@ -1,20 +1,21 @@
-"""The image being annotated, read one slice at a time."""
+"""A lazy image, read slice by slice, and the index of a slice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.geometry import Geometry
 from napari_scribseg.core.image import Image
 
-__all__ = ["SliceIndex", "Volume"]
+__all__ = ["SliceIndex", "Source"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,7 +42,7 @@ class SliceIndex:
                 f"axes of 0 to {ndim - 1} in ascending order"
             )
         if any(int(p) < 0 for p in self.position):
-            raise InputError(f"the plane stands at {self.position}; positions >= 0 are expected")
+            raise InputError(f"the slice stands at {self.position}; positions >= 0 are expected")
         object.__setattr__(self, "displayed", (first, second))
         object.__setattr__(self, "position", tuple(int(p) for p in self.position))
 
@@ -64,7 +65,7 @@ class SliceIndex:
     def at(self, axis: int, index: int) -> SliceIndex:
         """The slice parallel to this one that stands at ``index`` along ``axis``."""
         if axis not in self.others:
-            raise InputError(f"axis {axis} lies in the plane; expected one of {self.others}")
+            raise InputError(f"axis {axis} lies in the slice; expected one of {self.others}")
         moved = tuple(index if a == axis else p for a, p in zip(self.others, self.position, strict=True))
         return SliceIndex(self.displayed, moved)
 
@@ -89,25 +90,54 @@ class SliceIndex:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Volume:
-    """An image of two or more spatial axes (time counts as one), not copied.
+class Source:
+    """An image or a label volume of two or more spatial axes (time counts as one), read slice by slice.
 
     Attributes
     ----------
     array : array of shape (\\*S) or (\\*S, C)
-        numpy, dask, zarr, or anything else with ``shape``, ``dtype`` and slicing.
+        numpy, dask, zarr, or anything else with ``shape``, ``dtype`` and slicing; it is not copied. ``S`` is (y, x),
+        (z, y, x) or (t, z, y, x).
     geometry : Geometry
         Grid of the spatial axes ``S``.
+    name : str
+        Of the file without its extension, or the description of a DICOM series.
     channels : bool
         Whether the last axis of ``array`` is channels.
-    source : str or None
-        The file it was read from.
+    rgb : bool
+        Whether the channels are red, green, blue and, where there are four, opacity, as the file says. Other channels,
+        such as three stains, are not to be shown as colours.
+    classes : ClassTable
+        Names and colours of a label volume; empty for an image.
+    path : str or None
+        The file that it was read from.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two spatial axes, an axis is empty, the values are not real numbers, or the geometry has
+        another shape.
     """
 
     array: Any
     geometry: Geometry
+    name: str = ""
     channels: bool = False
-    source: str | None = None
+    rgb: bool = False
+    classes: ClassTable = field(default_factory=ClassTable)
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        shape = tuple(int(n) for n in self.array.shape)
+        if np.dtype(self.array.dtype).kind not in "biuf":
+            raise InputError(f"the image holds {self.array.dtype} values; real numbers are expected")
+        spatial = shape[:-1] if self.channels else shape
+        if len(spatial) < 2:
+            raise InputError(f"the image has shape {shape}; at least two spatial axes are expected")
+        if 0 in shape:
+            raise InputError(f"the image has shape {shape}; every axis needs at least one element")
+        if tuple(self.geometry.shape) != spatial:
+            raise InputError(f"the geometry has shape {tuple(self.geometry.shape)}; the image has {spatial}")
 
     @classmethod
     def from_array(
@@ -117,8 +147,8 @@ class Volume:
         *,
         spacing: tuple[float, ...] | None = None,
         channels: bool = False,
-        source: str | PathLike[str] | None = None,
-    ) -> Volume:
+        path: str | PathLike[str] | None = None,
+    ) -> Source:
         """Wrap an array without copying or reading it.
 
         Parameters
@@ -129,37 +159,23 @@ class Volume:
             Its shape must be ``S``.
         spacing : tuple of float, optional
             Voxel size for each spatial axis, where no geometry is known; 1 by default.
+        channels : bool
+            Whether the last axis is channels.
+        path : str or PathLike, optional
+            The file that it was read from.
 
         Raises
         ------
         InputError
-            If there are fewer than two spatial axes, an axis is empty, the values are not real numbers, or the
-            geometry has another shape.
+            As of the class.
         """
         if not (hasattr(array, "shape") and hasattr(array, "dtype")):
             array = np.asarray(array)
-        shape = tuple(int(n) for n in array.shape)
-        kind = np.dtype(array.dtype).kind
-        if kind not in "biuf":
-            raise InputError(f"the image holds {array.dtype} values; real numbers are expected")
-        spatial = shape[:-1] if channels else shape
-        if len(spatial) < 2:
-            raise InputError(f"the image has shape {shape}; at least two spatial axes are expected")
-        if 0 in shape:
-            raise InputError(f"the image has shape {shape}; every axis needs at least one element")
         if geometry is None:
+            shape = tuple(int(n) for n in array.shape)
+            spatial = shape[:-1] if channels else shape
             geometry = Geometry(spatial, tuple(spacing) if spacing is not None else (1.0,) * len(spatial))
-        if tuple(geometry.shape) != spatial:
-            raise InputError(f"the geometry has shape {tuple(geometry.shape)}; the image has {spatial}")
-        return cls(array, geometry, channels, None if source is None else str(source))
-
-    @classmethod
-    def read(cls, path: str | PathLike[str], *, allow_outside: bool = False) -> Volume:
-        """Read an image file; see :func:`napari_scribseg.io.read_volume` for the formats and the errors."""
-        from napari_scribseg.io import read_volume
-
-        loaded = read_volume(path, allow_outside=allow_outside)
-        return cls.from_array(loaded.array, loaded.geometry, channels=loaded.channels, source=path)
+        return cls(array, geometry, channels=channels, path=None if path is None else str(path))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -172,7 +188,7 @@ class Volume:
         return len(self.geometry.shape)
 
     def slice_index(self, index: int | None = None, axis: int | None = None) -> SliceIndex:
-        """The slice at ``index`` along ``axis`` (the first by default); ``slice()`` of a 2D image is the image.
+        """The slice at ``index`` along ``axis`` (the first by default); ``slice_index()`` of a 2D image is the image.
 
         Raises
         ------
@@ -181,12 +197,12 @@ class Volume:
         """
         if self.ndim == 2:
             if index not in (None, 0):
-                raise InputError(f"plane {index} was asked of a 2D image; it has one plane only")
+                raise InputError(f"slice {index} was asked of a 2D image; it has one slice only")
             return SliceIndex((0, 1))
         if index is None:
-            raise InputError(f"no plane was named; a volume of shape {self.shape} needs a plane index or a Plane")
+            raise InputError(f"no slice was named; a volume of shape {self.shape} needs an index or a SliceIndex")
         if self.ndim > 3:
-            raise InputError(f"a volume of {self.ndim} axes needs a Plane; an index alone does not say which slice")
+            raise InputError(f"a volume of {self.ndim} axes needs a SliceIndex; an index alone names no slice")
         axis = 0 if axis is None else axis
         if not 0 <= axis < 3:
             raise InputError(f"axis {axis} was asked of a volume with axes 0 to 2")
@@ -217,7 +233,7 @@ class Volume:
             If the slice does not lie in this volume.
         """
         if slice_index.ndim != self.ndim:
-            raise InputError(f"the plane is one of a volume of {slice_index.ndim} axes; this volume has {self.ndim}")
+            raise InputError(f"the slice is one of a volume of {slice_index.ndim} axes; this volume has {self.ndim}")
         for axis, index in zip(slice_index.others, slice_index.position, strict=True):
             if index >= self.shape[axis]:
                 raise InputError(f"index {index} along axis {axis} was asked; expected 0 to {self.shape[axis] - 1}")
