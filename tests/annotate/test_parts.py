@@ -28,7 +28,7 @@ def test_a_plane_says_where_it_is():
     for displayed, position in [((1, 0), (0,)), ((0, 0), (0,)), ((0, 3), (0,)), ((0, 1), (-1,))]:
         with pytest.raises(InputError):
             SliceIndex(displayed, position)
-    with pytest.raises(InputError, match="lies in the plane"):
+    with pytest.raises(InputError, match="lies in the slice"):
         slice_index.at(1, 0)
 
 
