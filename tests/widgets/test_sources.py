@@ -49,7 +49,7 @@ def test_layers_of_other_shapes_are_refused():
 
 
 def test_pyramid_takes_the_finest_bearable_level(monkeypatch):
-    monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_PLANE", 40 * 40)
+    monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_SLICE", 40 * 40)
     levels = [np.random.default_rng(0).random((64 // 2**k, 64 // 2**k)) for k in range(3)]
     source = LayerSource(Image(levels, multiscale=True, scale=(2, 2)))
     assert (source.level, source.full_shape, source.layer_shape) == (1, (64, 64), (32, 32))
