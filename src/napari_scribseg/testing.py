@@ -16,9 +16,11 @@ from napari_scribseg.core import (
     Image,
     InputError,
     LossCurve,
+    PredictsUnprompted,
     Scribbles,
+    SeesNeighbours,
     Segmentation,
-    pictures_of,
+    ShowsFeatures,
 )
 from napari_scribseg.numerics.prior import segment_with_prior
 
@@ -61,7 +63,7 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
     It is run on small made pictures of one and three channels: shapes, types, sums and stroke pixels of the answer;
     that inputs are left alone, that the same input gives the same answer, warm or cold; progress, cancelling, and one
     clear error for each kind of bad input; and :func:`check_prior`. If ``info.min_classes`` is 1, it is also given
-    strokes of one class of two; if it has pictures, they are looked at.
+    strokes of one class of two. Whatever it can do of :mod:`napari_scribseg.core.capabilities` is tried.
 
     Parameters
     ----------
@@ -100,6 +102,8 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
         _check_repeats(engine, image, scribbles, answer, device)
         _check_cancel(engine, image, scribbles, device)
     check_prior(engine, device=device)
+    _check_neighbours(engine)
+    _check_unprompted(engine, device)
     _check_pictures(engine, device)
     if engine.info.min_classes == 1:
         _check_single_class(engine, device)
@@ -143,7 +147,8 @@ def _promise(kept: bool, what: str) -> None:
 
 
 def _check_declaration(engine: Engine[Any]) -> None:
-    _promise(isinstance(getattr(engine, "info", None), EngineInfo), "an engine has an EngineInfo in `info`")
+    _promise(isinstance(engine, Engine), "an engine has `info`, `prepare` and `segment`")
+    _promise(isinstance(engine.info, EngineInfo), "`info` is an EngineInfo")
     _promise(dataclasses.is_dataclass(engine), "an engine is a dataclass")
     fields = [f.name for f in dataclasses.fields(engine) if f.init]  # type: ignore[arg-type]
     _promise(engine == dataclasses.replace(engine), "engines with equal parameters are equal")  # type: ignore[type-var]
@@ -194,22 +199,41 @@ def _check_cancel(engine: Engine[Any], image: Image, scribbles: Scribbles, devic
 
 def _check_pictures(engine: Engine[Any], device: str) -> None:
     """What an engine shows of an image is a colour picture of its size; another name gets an InputError."""
-    names = pictures_of(engine)
-    if not names:
+    if not isinstance(engine, ShowsFeatures):
+        parts = [name for name in ("picture", "pictures") if hasattr(engine, name)]
+        _promise(not parts, f"an engine with {' and '.join(parts)} has both `pictures` and `picture(name, state)`")
         return
     image, _, _ = two_discs(channels=3)
     state = engine.prepare(image, device)
-    picture: Callable[..., Any] = engine.picture  # type: ignore[attr-defined]
-    for name in names:
-        found = picture(name, state)
+    for name in engine.pictures:
+        found = engine.picture(name, state)
         right = isinstance(found, np.ndarray) and (found.shape, found.dtype) == ((*image.shape, 3), np.dtype("float32"))
         _promise(right, f"the picture {name!r} is a float32 array of shape (H, W, 3)")
         _promise(bool((found >= 0).all() and (found <= 1).all()), f"the picture {name!r} goes from 0 to 1")
     try:
-        picture("no such picture", state)
+        engine.picture("no such picture", state)
     except InputError:
         return
     raise AssertionError("broken promise: a picture that the engine does not have raises InputError")
+
+
+def _check_neighbours(engine: Engine[Any]) -> None:
+    if isinstance(engine, SeesNeighbours):
+        slices: object = engine.slices
+        _promise(isinstance(slices, int) and slices >= 1 and slices % 2 == 1, f"`slices` is odd, not {slices!r}")
+
+
+def _check_unprompted(engine: Engine[Any], device: str) -> None:
+    """Probabilities of the image's size, or an InputError of an engine that needs strokes with these parameters."""
+    if not isinstance(engine, PredictsUnprompted):
+        return
+    image, _, _ = two_discs()
+    try:
+        p = engine.unprompted(engine.prepare(image, device))
+    except InputError:
+        return
+    _promise(p.ndim == 3 and p.shape[1:] == image.shape, f"unprompted gives shape (K, H, W), not {p.shape}")
+    _promise(p.dtype == np.float32 and bool(np.allclose(p.sum(0), 1, atol=1e-4)), "unprompted gives probabilities")
 
 
 def _check_single_class(engine: Engine[Any], device: str) -> None:

@@ -205,13 +205,6 @@ def test_most_interactions_of_a_protocol():
     assert Rules().most("clicks") == 20
 
 
-@dataclasses.dataclass(frozen=True)
-class State:
-    """Of a network that tells how many stroke pixels it got right by itself."""
-
-    agreement: float = 0.75
-
-
 def network(task, method):
     """The method with an answer without strokes: one square is missing, the other has a corner too many."""
 
@@ -240,7 +233,7 @@ def test_an_initial_mask_is_corrected(toy, job, squares):
         found = np.where(squares.nearest == 1, squares.truth, 0)
         found = found if len(segments(method)) == 1 else squares.truth
         p = np.stack((found == 0, found == 1)).astype(np.float32)
-        return Segmentation(p, State())
+        return Segmentation(p, None, raw_seed_accuracy=0.75)
 
     method = network(squares, toy(think, eager=True))
     rows = play(method, squares, job, "initial-mask", Rules(corrections=5))

@@ -85,9 +85,9 @@ def test_a_semantic_network(model, kind):
     assert np.array_equal(made.labels, truth)
     seeds[20:22, 5:8] = 2  # what it calls background is a bus
     made = engine.segment(image, Scribbles(seeds, 3, (0, 2, 6)), made.state)
-    assert made.state.agreement > 0.6  # 3 of 9 stroke pixels were right before
+    assert made.raw_seed_accuracy > 0.6  # 3 of 9 stroke pixels were right before
     if kind is BRS:
-        assert made.state.agreement == 1
+        assert made.raw_seed_accuracy == 1
 
 
 @pytest.mark.parametrize("kind", [BRS, FBRS])
@@ -105,7 +105,7 @@ def test_a_saliency_network(model, kind):
     row, column = (round(float(v)) for v in np.argwhere(truth == 2).mean(0))
     seeds[row, column - 1 : column + 2] = 1  # the dim disc is salient, too
     made = engine.segment(image, Scribbles(seeds, 2), state)
-    assert made.state.agreement == 1
+    assert made.raw_seed_accuracy == 1
     assert (made.labels[truth == 2] == 1).mean() > (alone[truth == 2] == 1).mean()
 
 

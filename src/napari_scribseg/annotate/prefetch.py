@@ -14,7 +14,7 @@ from napari_scribseg.annotate.events import Doing
 from napari_scribseg.annotate.runner import Runner
 from napari_scribseg.annotate.state import State, engine_key
 from napari_scribseg.annotate.worker import prepare
-from napari_scribseg.core.engine import pictures_of
+from napari_scribseg.core.capabilities import PredictsUnprompted, ShowsFeatures, pictures_of
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.source import SliceIndex
@@ -65,8 +65,7 @@ class Beforehand:
     def predict(self, slice_index: SliceIndex) -> Future[Any]:
         """See :meth:`Session.predict`."""
         engine = self._state.engine
-        unprompted = getattr(engine, "unprompted", None)
-        if unprompted is None:
+        if not isinstance(engine, PredictsUnprompted):
             raise InputError(f"the engine {engine.info.name!r} answers strokes only; one such as brs is expected")
 
         def answered(found: NDArray[Any]) -> bool:
@@ -79,13 +78,12 @@ class Beforehand:
             return self._session.edit(np.asarray(ids, dtype=np.uint16)[found], slice_index)
 
         doing = Doing("network", slice_index)
-        return self._ask(doing, lambda _, state: np.argmax(unprompted(state), axis=0), answered)
+        return self._ask(doing, lambda _, state: np.argmax(engine.unprompted(state), axis=0), answered)
 
     def picture(self, slice_index: SliceIndex, name: str) -> Future[Any]:
         """See :meth:`Session.picture`."""
-        engine: Any = self._state.engine
-        names = pictures_of(engine)
-        if name not in names:
+        engine, names = self._state.engine, pictures_of(self._state.engine)
+        if not isinstance(engine, ShowsFeatures) or name not in names:
             which = f"only {', '.join(names)}" if names else "none with these parameters"
             raise InputError(f"the engine {engine.info.name!r} has no picture {name!r}, {which}")
 

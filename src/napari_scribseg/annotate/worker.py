@@ -18,6 +18,7 @@ from napari_scribseg.annotate.answers import Packed
 from napari_scribseg.annotate.cache import MISSING
 from napari_scribseg.annotate.executor import Calls, ShutDownError, as_exception
 from napari_scribseg.annotate.rules import check_segmentation, to_label_ids
+from napari_scribseg.core.capabilities import SeesNeighbours
 from napari_scribseg.core.engine import Engine, Segmentation
 from napari_scribseg.core.errors import Cancelled
 from napari_scribseg.core.image import Image
@@ -187,7 +188,7 @@ def checksum(image: Image) -> int:
 
 def prepare(engine: Engine[Any], image: Image, volume: Source, slice_index: SliceIndex, device: str) -> Any:
     """An engine's state for a slice; one that sees several slices at once is given those around it."""
-    slices = int(getattr(engine, "slices", 1))
+    slices = engine.slices if isinstance(engine, SeesNeighbours) else 1
     return engine.prepare(image if slices == 1 else volume.around(slice_index, slices), device)
 
 

@@ -16,7 +16,7 @@ from napari_scribseg.bench.memory import peak_memory
 from napari_scribseg.bench.methods import Method
 from napari_scribseg.bench.metrics import Scores, overlap, score
 from napari_scribseg.bench.tasks import Protocol, Task, random_generator
-from napari_scribseg.core import InputError, Scribbles, Segmentation
+from napari_scribseg.core import InputError, PredictsUnprompted, Scribbles, Segmentation
 from napari_scribseg.simulate import RobotUser
 
 __all__ = ["Answer", "Rules", "play"]
@@ -212,10 +212,10 @@ class _Player:
 
     def answer_unprompted(self, nothing: Seeds) -> Answer:
         """The answer of a network without strokes."""
-        engine: Any = self._method.engine
+        engine = self._method.engine
 
         def segment() -> tuple[Labels, float]:
-            if not hasattr(engine, "unprompted"):
+            if not isinstance(engine, PredictsUnprompted):
                 raise InputError("it answers strokes only; a network that answers without is expected")
             found = np.argmax(engine.unprompted(self._state), axis=0)
             if found.max() >= self.task.n_classes:
@@ -234,7 +234,7 @@ class _Player:
             result = self._method.engine.segment(self.task.image, scribbles, self._state)
             self._state = result.state
             _check(result, scribbles)
-            return result.labels, float(getattr(result.state, "agreement", np.nan))
+            return result.labels, np.nan if result.raw_seed_accuracy is None else result.raw_seed_accuracy
 
         return self._timed(number, seeds, segment)
 

@@ -1,8 +1,15 @@
 """The vocabulary: images, scribbles, engines and what they return. Needs numpy only."""
 
+from napari_scribseg.core.capabilities import (
+    LoadsModels,
+    PredictsUnprompted,
+    SeesNeighbours,
+    ShowsFeatures,
+    pictures_of,
+)
 from napari_scribseg.core.classes import ClassTable, LabelClass
 from napari_scribseg.core.curve import LossCurve
-from napari_scribseg.core.engine import Engine, EngineInfo, Range, Report, Segmentation, pictures_of, silent
+from napari_scribseg.core.engine import Engine, EngineInfo, Range, Report, Segmentation, silent
 from napari_scribseg.core.errors import Cancelled, InputError
 from napari_scribseg.core.geometry import Geometry
 from napari_scribseg.core.image import Image
@@ -21,11 +28,15 @@ __all__ = [
     "Image",
     "InputError",
     "LabelClass",
+    "LoadsModels",
     "LossCurve",
+    "PredictsUnprompted",
     "Range",
     "Report",
     "Scribbles",
+    "SeesNeighbours",
     "Segmentation",
+    "ShowsFeatures",
     "SliceIndex",
     "Source",
     "Stroke",

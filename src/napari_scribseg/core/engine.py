@@ -13,7 +13,7 @@ from napari_scribseg.core.errors import Cancelled
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
 
-__all__ = ["Cancelled", "Engine", "EngineInfo", "Range", "Report", "Segmentation", "pictures_of", "silent"]
+__all__ = ["Cancelled", "Engine", "EngineInfo", "Range", "Report", "Segmentation", "silent"]
 
 State = TypeVar("State")
 State_co = TypeVar("State_co", covariant=True)
@@ -83,6 +83,9 @@ class Segmentation(Generic[State]):
         Whether closed strokes were read as rough outlines, so that their own pixels need not have their class.
     curve : LossCurve or None
         How the fit went, of an engine that fits a network to the image; of a preview, how far it has come.
+    raw_seed_accuracy : float or None
+        Share of the stroke pixels that the method itself gives their class, before it is set; None where it is not
+        counted.
     """
 
     probabilities: NDArray[np.float32]
@@ -90,6 +93,7 @@ class Segmentation(Generic[State]):
     notes: tuple[str, ...] = ()
     outlines: bool = False
     curve: LossCurve | None = None
+    raw_seed_accuracy: float | None = None
 
     @property
     def labels(self) -> NDArray[np.intp]:
@@ -133,12 +137,7 @@ class Engine(Protocol[State]):
 
     An engine keeps nothing between calls: what it wants to remember goes into the state that it returns.
 
-    It may offer more, which is found by its name:
-
-    - ``slices``, an odd int: it is prepared with so many slices, the one in question in the middle, as channels.
-    - ``unprompted(state)``: probabilities of shape (K, H, W) without any strokes.
-    - ``pictures``, a tuple of str, and ``picture(name, state)``: colour pictures of what it sees in the image, of shape
-      (H, W, 3), float32, from 0 to 1, for people to look at; ``pictures`` names those that its parameters give.
+    What only some engines can do is a protocol of its own in :mod:`napari_scribseg.core.capabilities`.
     """
 
     info: ClassVar[EngineInfo]
@@ -164,8 +163,3 @@ class Engine(Protocol[State]):
             If ``report`` asked for it; ``state`` stays usable.
         """
         ...
-
-
-def pictures_of(engine: object) -> tuple[str, ...]:
-    """Names of the colour pictures that an engine can show of an image; most have none."""
-    return tuple(getattr(engine, "pictures", ()))

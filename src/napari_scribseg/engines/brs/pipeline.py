@@ -43,14 +43,11 @@ class Memory:
         How it was asked, by the label id of the class that was asked about (-1: about all at once).
     layer : str
         Where what was corrected belongs: a layer of f-BRS, or nothing for the maps.
-    agreement : float
-        Share of the stroke pixels that the network gave their class, before they were set.
     """
 
     seeds: NDArray[np.int32]
     looks: Mapping[int, Look]
     layer: str
-    agreement: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,11 +77,6 @@ class BRSState:
     grid: Grid
     boundaries: NDArray[np.float32] | None = None
     memory: Memory | None = None
-
-    @property
-    def agreement(self) -> float:
-        """Share of the stroke pixels of the last answer that the network gave their class; NaN without strokes."""
-        return float("nan") if self.memory is None else self.memory.agreement
 
 
 def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
@@ -163,13 +155,14 @@ def segment(engine: BRS | FBRS, scribbles: Scribbles, state: BRSState, report: R
     marks = sum(int((q.targets >= 0).sum()) for q in questions.values())
     former_share, share = (1 - n / max(marks, 1) for n in (before, sum(wrong.values())))
     kept = {ids[k]: looks.look(q, solvers[k], fields[k], changes[k]) for k, q in questions.items()}
-    new = Memory(_labels(scribbles), kept, layer, share)
+    new = Memory(_labels(scribbles), kept, layer)
     made = found()
     if state.boundaries is not None:
         given = scribbles.seeds, state.boundaries, state.grid.pixel
         made = refine(made, *given, lambda part: report(0.95 + 0.05 * part))
     report(1.0)
-    return _answer(scribbles, made, replace(state, memory=new), (_told(former_share, share, n_evaluations), *notes))
+    notes = (_told(former_share, share, n_evaluations), *notes)
+    return _answer(scribbles, made, replace(state, memory=new), notes, share)
 
 
 def _teller(
@@ -220,11 +213,11 @@ def _told(before: float, after: float, evaluations: int) -> str:
 
 
 def _answer(
-    scribbles: Scribbles, probabilities: Tensor, state: BRSState, notes: tuple[str, ...]
+    scribbles: Scribbles, probabilities: Tensor, state: BRSState, notes: tuple[str, ...], raw: float | None = None
 ) -> Segmentation[BRSState]:
     """With certainty for its own class at every stroke pixel."""
     found = probabilities.to("cpu", torch.float32).numpy()
     rows, columns = np.nonzero(scribbles.seeds >= 0)
     found[:, rows, columns] = 0
     found[scribbles.seeds[rows, columns], rows, columns] = 1
-    return Segmentation(found, state, notes)
+    return Segmentation(found, state, notes, raw_seed_accuracy=raw)
