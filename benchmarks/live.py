@@ -23,7 +23,7 @@ from skimage import data, transform
 
 from napari_scribseg import Segmentation, get_engine
 from napari_scribseg.core import ClassTable, EngineInfo, silent
-from napari_scribseg.widgets import segmentation
+from napari_scribseg.widgets.segmentation import widget as segmentation
 
 MOVES = 40  # of a stroke
 NUMBER = 12  # of strokes

@@ -15,7 +15,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_scribseg.core import ClassTable
-from napari_scribseg.widgets import annotator, dispatch, segmentation, watcher
+from napari_scribseg.widgets.common import dispatch
+from napari_scribseg.widgets.segmentation import annotator, watcher
+from napari_scribseg.widgets.segmentation import widget as segmentation
 
 CALLS = (
     (annotator.Annotator, "pen_moved"),

@@ -17,7 +17,7 @@ HAS_NAPARI = importlib.util.find_spec("napari") is not None
 HAS_QT = any(importlib.util.find_spec(name) for name in ("PySide6", "PyQt6", "PyQt5"))
 
 if not (HAS_NAPARI and HAS_QT and importlib.util.find_spec("pytestqt")):
-    collect_ignore_glob = ["test_*.py"]
+    collect_ignore_glob = ["*"]
 
 
 def pytest_collection_modifyitems(items):

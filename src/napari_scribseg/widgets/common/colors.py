@@ -10,7 +10,9 @@ from napari_scribseg.core import ClassTable
 from napari_scribseg.io.napari_hooks import class_colors, class_features
 from napari_scribseg.io.napari_hooks import layer_classes as read_layer_classes
 
-__all__ = ["class_colormap", "class_features", "layer_classes", "warm_up_colors"]
+__all__ = ["DEFAULT_BACKGROUND", "class_colormap", "class_features", "layer_classes", "warm_up_colors"]
+
+DEFAULT_BACKGROUND = 255  # id of background strokes in a new table; saved as 0
 
 
 def class_colormap(classes: ClassTable) -> DirectLabelColormap:

@@ -12,7 +12,9 @@ from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined
 
 from napari_scribseg.annotate.executor import Worker
 
-__all__ = ["Dispatcher"]
+__all__ = ["Aside", "Dispatcher"]
+
+Aside = Callable[[Callable[[], Any], Callable[[Any], object], Callable[[BaseException], object]], None]
 
 
 class Dispatcher(QObject):

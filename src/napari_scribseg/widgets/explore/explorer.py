@@ -15,6 +15,7 @@ from napari_scribseg.explore import CutSettings, Workspace
 from napari_scribseg.explore.apart import stop
 from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.widgets.common.class_table import ClassTableView
+from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.messages import sentence
@@ -33,7 +34,6 @@ from napari_scribseg.widgets.explore.view import ExploreState
 from napari_scribseg.widgets.explore.warming import warm_up
 from napari_scribseg.widgets.explore.watcher import CanvasWatcher
 from napari_scribseg.widgets.explore.work import Work
-from napari_scribseg.widgets.segmentation.opening import DEFAULT_BACKGROUND
 
 if TYPE_CHECKING:
     import napari

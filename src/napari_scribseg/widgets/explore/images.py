@@ -12,10 +12,10 @@ from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from napari_scribseg.explore import Picture
+from napari_scribseg.widgets.common.combos import fill_combo
+from napari_scribseg.widgets.common.layers import image_layers
 from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
 from napari_scribseg.widgets.explore.panels import button
-from napari_scribseg.widgets.segmentation.image_panel import fill_combo
-from napari_scribseg.widgets.segmentation.layers import image_layers
 
 __all__ = ["ImagesPanel"]
 

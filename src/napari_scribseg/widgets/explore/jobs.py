@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from napari_scribseg.annotate.executor import AbandonedError, Calls
 from napari_scribseg.core import Cancelled, Report
+from napari_scribseg.widgets.common.dispatch import Aside
 from napari_scribseg.widgets.common.messages import sentence
 from napari_scribseg.widgets.explore.view import ExploreView
-from napari_scribseg.widgets.segmentation.overlay import Aside
 
 __all__ = ["Jobs", "Newest"]
 

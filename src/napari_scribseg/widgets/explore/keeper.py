@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from napari_scribseg.explore import Workspace
+from napari_scribseg.widgets.common.autosaves import autosave_folder, prune
 from napari_scribseg.widgets.explore.view import Services
-from napari_scribseg.widgets.segmentation.saving import autosave_folder, prune
 
 __all__ = ["WORKSPACE_EXTENSION", "Keeper", "kept_workspaces"]
 

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_scribseg.explore import CutSettings
+from napari_scribseg.widgets.common.combos import fill_combo
 from napari_scribseg.widgets.explore.embedding_view import TOOLS
 from napari_scribseg.widgets.explore.encoder_form import EncoderForm
 from napari_scribseg.widgets.explore.exploration import FILTERS
@@ -30,7 +31,6 @@ from napari_scribseg.widgets.explore.keys import with_key
 from napari_scribseg.widgets.explore.scene import STYLES
 from napari_scribseg.widgets.explore.view import ExploreState
 from napari_scribseg.widgets.explore.work import PORTIONS
-from napari_scribseg.widgets.segmentation.image_panel import fill_combo
 
 __all__ = ["CutPanel", "EmbeddingBar", "FilePanel", "LabelBar", "button"]
 

@@ -13,9 +13,10 @@ from napari_scribseg.annotate.events import Restored, Stepped, Update
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.widgets.common.dispatch import Aside
 from napari_scribseg.widgets.common.messages import sentence, told
 from napari_scribseg.widgets.segmentation.layers import LayerSet
-from napari_scribseg.widgets.segmentation.overlay import Aside, Overlay
+from napari_scribseg.widgets.segmentation.overlay import Overlay
 from napari_scribseg.widgets.segmentation.present import Line, Present, line_of
 from napari_scribseg.widgets.segmentation.view import State, View
 

@@ -9,24 +9,13 @@ from napari.layers import Image, Labels, Points, Shapes
 from psygnal import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_scribseg.widgets.common.combos import compact_combo, fill_combo
+from napari_scribseg.widgets.common.layers import image_layers, label_layers
 from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
-from napari_scribseg.widgets.segmentation.layers import image_layers, label_layers
 
-__all__ = ["ImagePanel", "fill_combo"]
+__all__ = ["ImagePanel"]
 
 _NEW, _NONE = "new layer", "none"
-
-
-def fill_combo(combo: QComboBox, choices: list[tuple[str, Any]]) -> None:
-    """Show other choices, keeping the chosen data where they are still among them; tells nobody."""
-    combo.blockSignals(True)
-    chosen = combo.currentData()
-    combo.clear()
-    for text, data in choices:
-        combo.addItem(text, data)
-    index = next((i for i, (_, data) in enumerate(choices) if data is chosen or data == chosen), 0)
-    combo.setCurrentIndex(index if choices else -1)
-    combo.blockSignals(False)
 
 
 class ImagePanel(QWidget):
@@ -39,8 +28,8 @@ class ImagePanel(QWidget):
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._image, self._channels = _combo(), _combo()
-        self._strokes, self._result, self._clicks = _combo(), _combo(), _combo()
+        self._image, self._channels = compact_combo(), compact_combo()
+        self._strokes, self._result, self._clicks = compact_combo(), compact_combo(), compact_combo()
         self._strokes.setToolTip("Where to paint: a new layer, or a labels layer of the image's shape")
         self._result.setToolTip("Where the result goes: a new layer, or labels that are there and to be corrected")
         self._clicks.setToolTip(
@@ -160,14 +149,6 @@ class ImagePanel(QWidget):
         choices = [] if image is None or image.ndim < 2 else channel_choices(image, image_layers(self._viewer))
         fill_combo(self._channels, list(choices))
         self._channels.setEnabled(len(choices) > 1)
-
-
-def _combo() -> QComboBox:
-    """A combo box that does not widen the dock to its longest name."""
-    combo = QComboBox()
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(12)
-    return combo
 
 
 def _index(combo: QComboBox, data: Any) -> int:

@@ -13,17 +13,15 @@ from numpy.typing import NDArray
 
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Engine, InputError
-from napari_scribseg.widgets.common.colors import layer_classes
+from napari_scribseg.widgets.common.autosaves import new_autosave
+from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND, layer_classes
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layers import LayerSet
-from napari_scribseg.widgets.segmentation.saving import new_autosave
 from napari_scribseg.widgets.segmentation.view import View
 
-__all__ = ["DEFAULT_BACKGROUND", "Request", "open_annotation", "resume_annotation"]
-
-DEFAULT_BACKGROUND = 255
+__all__ = ["Request", "open_annotation", "resume_annotation"]
 
 
 @dataclass(frozen=True)

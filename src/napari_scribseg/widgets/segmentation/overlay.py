@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import Segmentation
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.widgets.common.dispatch import Aside
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 
-__all__ = ["KINDS", "Aside", "Overlay", "overlay_values"]
+__all__ = ["KINDS", "Overlay", "overlay_values"]
 
 KINDS = ("none", "probability", "uncertainty")
 _UNCERTAIN = (1.0, 0.95, 0.2, 1.0)
-Aside = Callable[[Callable[[], Any], Callable[[Any], object], Callable[[BaseException], object]], None]
 
 
 class Overlay:

@@ -1,12 +1,7 @@
-"""Where things are saved: names offered, dialogs, and the folder for what must survive a crash."""
+"""Saving labels and strokes: dialogs, suggested names, and writing in the background."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
-import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,88 +9,26 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels
-from qtpy.QtCore import QStandardPaths
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io import write_labels
 from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.io.labels import label_outputs, lost_placement
-from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.io.outputs import check_outputs
+from napari_scribseg.widgets.common.autosaves import SESSION_EXTENSION, file_name
 from napari_scribseg.widgets.common.colors import layer_classes
 from napari_scribseg.widgets.common.dispatch import Dispatcher
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layers import layer_geometry
 from napari_scribseg.widgets.segmentation.annotator import Annotator
-from napari_scribseg.widgets.segmentation.layers import layer_geometry
 
 __all__ = [
-    "SESSION_EXTENSION",
     "Saver",
     "ask_copy",
     "ask_labels_path",
     "ask_session_path",
-    "autosave_folder",
-    "autosaves",
-    "new_autosave",
-    "prune",
     "suggested_name",
 ]
-
-SESSION_EXTENSION = ".scribseg"
-_KEPT = 4
-
-
-def autosave_folder() -> Path:
-    """The folder in the user's own data that keeps strokes; the variable ``SCRIBSEG_AUTOSAVE`` names another."""
-    named = os.environ.get("SCRIBSEG_AUTOSAVE")
-    if named:
-        return Path(named)
-    base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
-    return Path(base) / "napari-scribseg" / "autosave"
-
-
-def new_autosave(source: LayerSource) -> Path:
-    """A file that nothing uses yet for the strokes of an image; of the older ones the newest few are kept."""
-    folder = autosave_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    prune(sorted(autosaves(source), key=_modified, reverse=True)[_KEPT:])
-    name = f"{_safe(source.layer.name)}-{_digest(source)}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    return folder / f"{name}{SESSION_EXTENSION}"
-
-
-def prune(old: list[Path]) -> None:
-    """Remove files from the folder that nobody works on, and what killed processes left there."""
-    for path in old:
-        if not is_in_use(path):
-            path.unlink(missing_ok=True)
-    for lock in autosave_folder().glob(".*.lock"):
-        is_in_use(lock.with_name(lock.name[1:].removesuffix(".lock")))  # removes one that is not held
-
-
-def autosaves(source: LayerSource) -> list[Path]:
-    """The files kept for an image, the newest first; those of a layer with its name stand before others.
-
-    Several layers can come from one file, and a layer can be renamed.
-    """
-    digest, name = _digest(source), _safe(source.layer.name)
-    found = autosave_folder().glob(f"*-{digest}-*{SESSION_EXTENSION}")
-    return sorted(found, key=lambda path: (path.name.startswith(f"{name}-{digest}"), _modified(path)), reverse=True)
-
-
-def _modified(path: Path) -> float:
-    """When a file was written; 0 where another window has just removed it."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _digest(source: LayerSource) -> str:
-    """The same for the same image read in the same way, whatever its layer is called if its path is known."""
-    path = source.layer.source.path
-    where = f"{Path(path).absolute() if path else source.layer.name}|{source.shape}|{source.channel_axis}"
-    return hashlib.sha256(where.encode()).hexdigest()[:12]
 
 
 def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
@@ -103,7 +36,7 @@ def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
     known = geometry.affine is not None or geometry.unit == "millimeter"
     extension = ".tif" if not known and ".tif" in label_extensions() else ".nii.gz"
     folder = Path(path).parent if path and Path(path).parent.is_dir() else Path.home()
-    return folder / f"{_safe(name)}_labels{extension}"
+    return folder / f"{file_name(name)}_labels{extension}"
 
 
 def ask_labels_path(parent: QWidget, suggested: Path) -> Path | None:
@@ -138,11 +71,6 @@ def _completed(parent: QWidget, path: str, known: tuple[str, ...], extension: st
         if QMessageBox.question(parent, "Replace", question) != QMessageBox.StandardButton.Yes:
             return None
     return whole
-
-
-def _safe(name: str) -> str:
-    """A name without what file systems refuse."""
-    return re.sub(r"[^\w.\-]+", "_", name).strip("._")[:60] or "image"
 
 
 class Saver:
@@ -231,7 +159,7 @@ class Saver:
             return
         layer = annotator.layers.source.layer
         folder = suggested_name(layer.name, layer.source.path, annotator.layers.source.geometry()).parent
-        path = ask_session_path(self._widget, folder / f"{_safe(layer.name)}{SESSION_EXTENSION}", save=True)
+        path = ask_session_path(self._widget, folder / f"{file_name(layer.name)}{SESSION_EXTENSION}", save=True)
         if path is None:
             return
         try:

@@ -13,7 +13,9 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_scribseg.core import ClassTable, Engine, InputError, LossCurve, get_engine, pictures_of
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.io.lock import is_in_use
+from napari_scribseg.widgets.common.autosaves import autosaves
 from napari_scribseg.widgets.common.class_table import ClassTableView
+from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.curve_view import CurvePanel
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
@@ -25,10 +27,10 @@ from napari_scribseg.widgets.segmentation.clicks import Clicks, Outlines
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
 from napari_scribseg.widgets.segmentation.keys import KEYS
-from napari_scribseg.widgets.segmentation.opening import DEFAULT_BACKGROUND, Request, open_annotation, resume_annotation
+from napari_scribseg.widgets.segmentation.opening import Request, open_annotation, resume_annotation
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
 from napari_scribseg.widgets.segmentation.present import Line
-from napari_scribseg.widgets.segmentation.saving import Saver, ask_copy, ask_session_path, autosaves
+from napari_scribseg.widgets.segmentation.saving import Saver, ask_copy, ask_session_path
 from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 from napari_scribseg.widgets.segmentation.view import State
 

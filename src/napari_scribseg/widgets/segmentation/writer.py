@@ -8,7 +8,7 @@ import napari
 from napari.layers import Labels
 
 from napari_scribseg.io import napari_hooks
-from napari_scribseg.widgets.segmentation.layers import image_of
+from napari_scribseg.widgets.common.layers import image_of
 
 __all__ = ["write_labels_layer"]
 

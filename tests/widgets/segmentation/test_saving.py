@@ -1,6 +1,5 @@
 """What is saved, and when: no preview, no half of a stroke, and nothing replaced unasked."""
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,9 +15,8 @@ from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import ClassTable
 from napari_scribseg.io import read_labels
 from napari_scribseg.io.formats import label_extensions
-from napari_scribseg.io.lock import FileLock, is_in_use
-from napari_scribseg.widgets import saving
 from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.segmentation import saving
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 from napari_scribseg.widgets.segmentation.saving import Saver
@@ -227,52 +225,3 @@ def test_a_file_whose_name_gets_an_extension_is_not_replaced_unasked(tmp_path, m
 
     assert path() is None
     assert path() == tmp_path / ("a.nii.gz" if ask == "labels" else "a.scribseg")
-
-
-def source(name, path, **options):
-    layer = ViewerModel().add_image(np.zeros((4, 20, 30), np.int16), name=name)
-    layer._source = layer.source.model_copy(update={"path": path})
-    return LayerSource(layer, **options)
-
-
-def kept(folder, source, age):
-    path = saving.new_autosave(source)
-    path.touch()
-    os.utime(path, (1e9 - age, 1e9 - age))
-    return path
-
-
-def test_strokes_are_found_again_after_the_layer_was_renamed(tmp_path):
-    scan, file = source("scan", "/data/scan.nii"), saving.new_autosave(source("scan", "/data/scan.nii"))
-    file.touch()
-    assert saving.autosaves(scan) == [file]
-    scan.layer.name = "T1"
-    assert saving.autosaves(scan) == [file]
-    assert saving.autosaves(source("scan", "/data/other.nii")) == []
-    assert saving.autosaves(source("scan", "/data/scan.nii", channel_axis=0)) == []
-    unknown = saving.new_autosave(source("made", None))
-    unknown.touch()
-    assert saving.autosaves(source("made", None)) == [unknown]
-    assert saving.autosaves(source("other", None)) == []
-
-
-def test_of_several_layers_of_a_file_each_finds_its_own_strokes_first(tmp_path):
-    red, green = source("red", "/data/cells.tif"), source("green", "/data/cells.tif")
-    new, old = kept(tmp_path, red, 0), kept(tmp_path, green, 100)
-    assert saving.autosaves(green) == [old, new]
-    assert saving.autosaves(red) == [new, old]
-
-
-def test_the_newest_strokes_are_kept_and_those_in_use(tmp_path):
-    scan = source("scan", "/data/scan.nii")
-    files = [kept(tmp_path, scan, age) for age in range(4)]
-    held = FileLock(kept(tmp_path, scan, 50))
-    renamed = kept(tmp_path, source("T1", "/data/scan.nii"), 60)
-    left = renamed.with_name(f".{renamed.name}.lock")  # as of a process that was killed
-    left.touch()
-    saving.new_autosave(scan)
-    assert set(saving.autosaves(scan)) == {*files, held.path}
-    assert not renamed.exists()
-    assert not left.exists()
-    assert is_in_use(held.path)
-    held.release()

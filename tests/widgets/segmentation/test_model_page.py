@@ -9,7 +9,7 @@ import torch
 from napari_scribseg.engines.brs import sources
 from napari_scribseg.engines.brs.card import ModelCard, read_card
 from napari_scribseg.nets import PlainUNet, PlainUNetConfig, save_model
-from napari_scribseg.widgets import model_page
+from napari_scribseg.widgets.segmentation import model_page
 from napari_scribseg.widgets.segmentation.model_page import CardDialog, ModelPage
 
 

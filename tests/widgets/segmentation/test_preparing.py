@@ -7,9 +7,9 @@ import pytest
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_scribseg.widgets import preparing
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.explore import warming
+from napari_scribseg.widgets.segmentation import preparing
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from napari_scribseg.annotate import executor
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import Geometry, Source, silent
 from napari_scribseg.io import read_labels
-from napari_scribseg.widgets import segmentation
-from napari_scribseg.widgets.segmentation.saving import autosave_folder
+from napari_scribseg.widgets.common.autosaves import autosave_folder
+from napari_scribseg.widgets.segmentation import widget as segmentation
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 pytestmark = pytest.mark.gui
@@ -592,7 +592,7 @@ def test_autosave_folder_that_cannot_be_made(desk, quick, tmp_path, monkeypatch)
 
 
 def test_pyramid_is_worked_on_at_a_bearable_level(desk, quick, monkeypatch):
-    monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_PLANE", 40 * 40)
+    monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_SLICE", 40 * 40)
     desk.viewer.layers.clear()
     levels = [np.random.default_rng(0).random((64 // 2**k, 64 // 2**k)).astype(np.float32) for k in range(3)]
     desk.viewer.add_image(levels, multiscale=True, name="slide", scale=(2, 2))

@@ -1,0 +1,77 @@
+"""The folder of autosaved strokes and workspaces, in the user's own data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+import uuid
+from pathlib import Path
+
+from qtpy.QtCore import QStandardPaths
+
+from napari_scribseg.io.lock import is_in_use
+from napari_scribseg.widgets.common.sources import LayerSource
+
+__all__ = ["SESSION_EXTENSION", "autosave_folder", "autosaves", "file_name", "new_autosave", "prune"]
+
+SESSION_EXTENSION = ".scribseg"
+_N_OLDER = 4  # autosaves of an image that stay beside a new one
+
+
+def autosave_folder() -> Path:
+    """The folder of all autosaves; the variable ``SCRIBSEG_AUTOSAVE`` names another."""
+    named = os.environ.get("SCRIBSEG_AUTOSAVE")
+    if named:
+        return Path(named)
+    base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
+    return Path(base) / "napari-scribseg" / "autosave"
+
+
+def new_autosave(source: LayerSource) -> Path:
+    """A new file for the strokes of an image; the oldest autosaves of the image are removed."""
+    folder = autosave_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    prune(sorted(autosaves(source), key=_modified, reverse=True)[_N_OLDER:])
+    stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    return folder / f"{file_name(source.layer.name)}-{_digest(source)}-{stamp}{SESSION_EXTENSION}"
+
+
+def prune(old: list[Path]) -> None:
+    """Remove files that no window has open, and the locks of processes that were killed."""
+    for path in old:
+        if not is_in_use(path):
+            path.unlink(missing_ok=True)
+    for lock in autosave_folder().glob(".*.lock"):
+        is_in_use(lock.with_name(lock.name[1:].removesuffix(".lock")))  # removes one that no process holds
+
+
+def autosaves(source: LayerSource) -> list[Path]:
+    """The autosaves of an image, the newest first; those of a layer of its name come before others.
+
+    Several layers can come from one file, and a layer can be renamed.
+    """
+    digest, name = _digest(source), file_name(source.layer.name)
+    found = autosave_folder().glob(f"*-{digest}-*{SESSION_EXTENSION}")
+    return sorted(found, key=lambda path: (path.name.startswith(f"{name}-{digest}"), _modified(path)), reverse=True)
+
+
+def file_name(name: str) -> str:
+    """A layer's name without the characters that file systems refuse."""
+    return re.sub(r"[^\w.\-]+", "_", name).strip("._")[:60] or "image"
+
+
+def _modified(path: Path) -> float:
+    """When a file was written; 0 if another window has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _digest(source: LayerSource) -> str:
+    """The same for the same image read in the same way; the layer's name counts only if its path is unknown."""
+    path = source.layer.source.path
+    where = f"{Path(path).absolute() if path else source.layer.name}|{source.shape}|{source.channel_axis}"
+    return hashlib.sha256(where.encode()).hexdigest()[:12]

@@ -1,0 +1,56 @@
+"""The image and labels layers of a viewer, and where a labels layer lies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+
+from napari_scribseg.core import Geometry
+from napari_scribseg.io.placement import knows_place, same_world
+from napari_scribseg.io.placement import layer_geometry as placed_geometry
+from napari_scribseg.widgets.common.sources import LayerSource
+
+__all__ = ["image_layers", "image_of", "label_layers", "layer_geometry"]
+
+
+def image_layers(viewer: ViewerModel) -> list[Image]:
+    """The images that can be annotated, in the order of the list; our own overlays are none."""
+    return [layer for layer in viewer.layers if isinstance(layer, Image) and not _is_overlay(layer)]
+
+
+def label_layers(viewer: ViewerModel) -> list[Labels]:
+    """The labels layers, in the order of the list."""
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)]
+
+
+def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
+    """The geometry to save a labels layer with: its own, or what it says in the world of an image of its shape.
+
+    napari's own button for a new labels layer copies all but the metadata; the image still has them.
+    """
+    own, image = LayerSource(layer), image_of(viewer, layer)
+    if image is None:
+        return own.geometry()
+    return placed_geometry(own.shape, replace(own.place(), metadata=image.metadata))
+
+
+def image_of(viewer: ViewerModel, layer: Labels) -> Image | None:
+    """The image that knows the place of a labels layer that does not know it itself; None where there is none.
+
+    It has the shape of the layer; one that lies where the layer lies comes first.
+    """
+    own = LayerSource(layer)
+    if knows_place(own.shape, own.place()):
+        return None
+    sources = [source for source in map(LayerSource, image_layers(viewer)) if source.shape == own.shape]
+    known = [source for source in sources if knows_place(source.shape, source.place())]
+    world = own.place().world
+    known.sort(key=lambda source: not same_world(source.place().world, world, own.shape))
+    return known[0].layer if known else None
+
+
+def _is_overlay(layer: Layer) -> bool:
+    left = layer.metadata.get("scribseg")
+    return isinstance(left, dict) and bool(left.get("overlay"))
