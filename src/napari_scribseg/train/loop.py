@@ -276,15 +276,15 @@ class _Run:
 
     def _tell(self, mean: Tensor, steps_per_second: float) -> None:
         assert self.log is not None
-        s = self.settings
+        s, (loss, dice) = self.settings, mean.tolist()
         seconds = self.log.seconds + time.monotonic() - self.began
         self.log.steps(
-            step=self.step, samples=self.step * s.batch, seconds=seconds, loss=float(mean[0]), dice=float(mean[1]),
+            step=self.step, samples=self.step * s.batch, seconds=seconds, loss=loss, dice=dice,
             rate=s.learning_rate(self.step - 1), samples_per_second=steps_per_second * s.batch,
         )  # fmt: skip
         log.info(
             "step %d of %d: loss %.4f, dice %.3f, %.1f samples a second",
-            self.step, s.steps, mean[0], mean[1], steps_per_second * s.batch,
+            self.step, s.steps, loss, dice, steps_per_second * s.batch,
         )  # fmt: skip
 
     def _validate(self) -> None:
