@@ -21,10 +21,9 @@ from napari_scribseg.bench.methods import parse_method
 from napari_scribseg.bench.metrics import score
 from napari_scribseg.bench.statistics import bootstrap_mean
 from napari_scribseg.bench.tasks import Task, evenly, tasks
-from napari_scribseg.core import Scribbles
+from napari_scribseg.core import Scribbles, parse_parameters
 from napari_scribseg.datasets import open_data_set
 from napari_scribseg.engines.scribble_net import ScribbleNet
-from napari_scribseg.headless import parse_fields
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 SETTINGS = (
@@ -74,7 +73,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     engines = {
         text or "defaults": ScribbleNet(
-            weights=given.weights, **parse_fields(ScribbleNet, "scribble-net", text.split(",") if text else [])
+            weights=given.weights, **parse_parameters(ScribbleNet, text.split(",") if text else [])
         )
         for text in given.settings
     } | {name: parse_method(name).engine for name in given.others}

@@ -110,7 +110,9 @@ def segment(
     overwrite: Overwrite = False,
 ) -> None:
     """Segment every slice of IMAGE that has strokes, and write a label volume with its geometry."""
-    from napari_scribseg.headless import parse_parameters, segment_volume
+    from napari_scribseg.core.parameters import parse_parameters
+    from napari_scribseg.core.registry import engine_class
+    from napari_scribseg.headless import segment_volume
     from napari_scribseg.io import write_labels
     from napari_scribseg.io.class_tables import tables_beside
     from napari_scribseg.io.labels import check_label_path, label_outputs
@@ -126,7 +128,7 @@ def segment(
             image,
             scribbles,
             engine=engine,
-            parameters=parse_parameters(engine, param or []),
+            parameters=parse_parameters(engine_class(engine), param or []),
             background=background,
             axis=axis,
             device=device.value,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import types
-import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,12 @@ from napari_scribseg.annotate.rules import suffice
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.core.geometry import same_grid
-from napari_scribseg.core.registry import engine_class, get_engine
+from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io import read_labels, read_volume
 
 __all__ = [
     "SliceDone",
-    "parse_fields",
-    "parse_parameters",
     "segment_strokes",
     "segment_volume",
     "stroke_slices",
@@ -39,63 +35,6 @@ class SliceDone:
     done: int
     total: int
     notes: tuple[str, ...]
-
-
-def parse_parameters(engine: str, pairs: Iterable[str]) -> dict[str, Any]:
-    """Turn ``name=value`` texts into values of the types that the engine's fields have.
-
-    Parameters
-    ----------
-    engine : str
-        Registered name.
-    pairs : iterable of str
-        Each ``name=value``; ``none`` stands for None, ``true`` and ``false`` for booleans.
-
-    Raises
-    ------
-    InputError
-        If a text has no ``=``, names no field of the engine, or does not fit the field's type.
-    """
-    return parse_fields(engine_class(engine), engine, pairs)
-
-
-def parse_fields(cls: type[Any], engine: str, pairs: Iterable[str]) -> dict[str, Any]:
-    """:func:`parse_parameters` for the dataclass of an engine that need not be registered."""
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise InputError(f"the parameter {pair!r} has no '='; name=value is expected")
-        if name not in fields:
-            raise InputError(f"the engine {engine!r} has no parameter {name!r}; it has {', '.join(fields)}")
-        values[name] = _parse(name, text, fields[name])
-    return values
-
-
-def _parse(name: str, text: str, kind: Any) -> Any:
-    """The value of ``text`` for a field of the annotated type ``kind``."""
-    words = {"none": None, "true": True, "false": False}
-    options = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-    for option in options:
-        if typing.get_origin(option) is typing.Annotated:
-            option = typing.get_args(option)[0]
-        if option in (types.NoneType, bool):
-            if text.lower() in words and isinstance(words[text.lower()], option):
-                return words[text.lower()]
-        elif typing.get_origin(option) is typing.Literal:
-            if text in typing.get_args(option):
-                return text
-        elif option is str:
-            return text
-        else:
-            try:
-                return option(text)
-            except ValueError:
-                continue
-    readable = getattr(kind, "__name__", str(kind)).replace("typing.", "")
-    raise InputError(f"the parameter {name} is {text!r}; {readable} is expected")
 
 
 def stroke_slices(painted: NDArray[np.integer[Any]], axis: int | None = None) -> list[SliceIndex]:

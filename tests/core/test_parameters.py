@@ -1,10 +1,19 @@
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pytest
 
-from napari_scribseg.core import InputError, Range, check_parameters
+from napari_scribseg.core import (
+    EngineInfo,
+    InputError,
+    Range,
+    check_parameters,
+    engine_names,
+    parameters_of,
+    parse_parameters,
+)
+from napari_scribseg.core.registry import engine_class
 
 
 @dataclass(frozen=True)
@@ -44,4 +53,123 @@ def test_what_fits_is_taken(values):
 def test_what_does_not_fit_is_told_in_one_sentence(values, sentence):
     with pytest.raises(InputError) as raised:
         Mine(**values)
+    assert str(raised.value) == sentence
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample.
+
+    Parameters
+    ----------
+    smoothness : float
+        Weight of the boundary,
+        without unit.
+    rounds, more : int
+        How often.
+
+    Raises
+    ------
+    InputError
+        Never.
+    """
+
+    smoothness: Annotated[float, Range(0, 100)] = 20.0
+    sigma: Annotated[float, Range(0.1, 50, 0.1, "width, in grey values")] | None = None
+    rounds: int = 3
+    more: int = 1
+    exact: bool = False
+    model: Literal["auto", "paper"] = "auto"
+    note: str = ""
+    table: tuple[int, ...] = ()
+
+    info: ClassVar[EngineInfo] = EngineInfo(name="sample", title="Sample", summary="a sample")
+
+
+def found():
+    return {p.name: p for p in parameters_of(Sample)}
+
+
+def test_kinds_and_defaults():
+    assert {name: (p.kind, p.default) for name, p in found().items()} == {
+        "smoothness": ("float", 20.0),
+        "sigma": ("float", None),
+        "rounds": ("int", 3),
+        "more": ("int", 1),
+        "exact": ("bool", False),
+        "model": ("choice", "auto"),
+        "note": ("text", ""),
+    }
+
+
+def test_range_inside_an_optional_is_found():
+    sigma = found()["sigma"]
+    assert (sigma.low, sigma.high, sigma.step, sigma.optional) == (0.1, 50, 0.1, True)
+    assert not found()["smoothness"].optional
+
+
+def test_docs_come_from_the_range_or_the_docstring():
+    assert found()["sigma"].doc == "width, in grey values"
+    assert found()["smoothness"].doc == "Weight of the boundary, without unit."
+    assert found()["rounds"].doc == found()["more"].doc == "How often."
+
+
+@pytest.mark.parametrize(("default", "step"), [(20.0, 1.0), (0.5, 0.1), (1e-4, 1e-5), (0.0, 1.0)])
+def test_step_follows_the_default(default, step):
+    @dataclass(frozen=True)
+    class One:
+        a: Annotated[float, Range(0, 100)] = default
+
+    assert parameters_of(One)[0].step == pytest.approx(step)
+
+
+def test_every_parameter_of_a_registered_engine_has_a_meaning():
+    for name in engine_names():
+        for parameter in parameters_of(engine_class(name)):
+            assert parameter.doc, f"{name}.{parameter.name} tells nobody what it does"
+
+
+def test_an_optional_number_has_its_range_too():
+    check_parameters(Sample(sigma=None))
+    check_parameters(Sample(sigma=0.1))
+    with pytest.raises(InputError, match=r"sigma is 51; expected 0.1 to 50"):
+        check_parameters(Sample(sigma=51))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("smoothness=1e-3", 1e-3),
+        ("sigma=none", None),
+        ("sigma=2", 2.0),
+        ("rounds=7", 7),
+        ("exact=True", True),
+        ("model=paper", "paper"),
+        ("note=none=x", "none=x"),
+    ],
+)
+def test_texts_become_values_of_the_kind(text, value):
+    (found,) = parse_parameters(Sample, [text]).values()
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("smoothness=high", "the parameter smoothness is 'high'; a number is expected"),
+        ("sigma=high", "the parameter sigma is 'high'; a number or none is expected"),
+        ("rounds=2.5", "the parameter rounds is '2.5'; a whole number is expected"),
+        ("exact=perhaps", "the parameter exact is 'perhaps'; one of true, false is expected"),
+        ("model=new", "the parameter model is 'new'; one of auto, paper is expected"),
+        ("model", "the parameter 'model' has no '='; name=value is expected"),
+        (
+            "models=1",
+            "the engine 'sample' has no parameter 'models'; it has smoothness, sigma, rounds, more, exact, model, note",
+        ),
+    ],
+)
+def test_texts_that_do_not_fit_are_refused(text, sentence):
+    with pytest.raises(InputError) as raised:
+        parse_parameters(Sample, [text])
     assert str(raised.value) == sentence

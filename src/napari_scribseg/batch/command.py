@@ -65,10 +65,11 @@ def batch(
     """Segment every image of a cohort; what is done already is not done again."""
     from napari_scribseg.batch.cluster import SchedulerLost
     from napari_scribseg.batch.run import run_batch
-    from napari_scribseg.headless import parse_parameters
+    from napari_scribseg.core.parameters import parse_parameters
+    from napari_scribseg.core.registry import engine_class
     from napari_scribseg.io.outputs import check_outputs
 
-    parameters = parse_parameters(engine, param or [])
+    parameters = parse_parameters(engine_class(engine), param or [])
     check_outputs([out / "report.csv", out / "report.md"], [] if cohort.is_dir() else [cohort], overwrite=True)
     jobs = _read(cohort, out, engine, suffix=suffix, background=background, axis=axis)
     try:

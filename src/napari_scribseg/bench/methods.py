@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_scribseg.bench.peers import PEERS, peer_class
 from napari_scribseg.core import Engine, Image, InputError, Scribbles
+from napari_scribseg.core.parameters import parse_parameters
 from napari_scribseg.core.registry import engine_class, engine_names
-from napari_scribseg.headless import parse_fields
 
 __all__ = ["ALL_PEERS", "Method", "parse_method", "warm_up"]
 
@@ -58,7 +58,7 @@ def parse_method(text: str) -> Method:
         known = ", ".join((*engine_names(), *PEERS))
         raise InputError(f"there is no engine or peer {name!r}; expected one of {known}")
     cls: type[Any] = peer_class(name) if name in PEERS else engine_class(name)
-    parameters = parse_fields(cls, name, pairs.split(",") if pairs else [])
+    parameters = parse_parameters(cls, pairs.split(",") if pairs else [])
     return Method(text, cls(**parameters), name in PEERS)
 
 

@@ -13,7 +13,7 @@ from napari_scribseg.core.errors import Cancelled
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
 
-__all__ = ["Cancelled", "Engine", "EngineInfo", "Range", "Report", "Segmentation", "silent"]
+__all__ = ["Cancelled", "Engine", "EngineInfo", "Report", "Segmentation", "silent"]
 
 State = TypeVar("State")
 State_co = TypeVar("State_co", covariant=True)
@@ -54,16 +54,6 @@ class EngineInfo:
     min_classes: int = 2
     needs_weights: bool = False
     live: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Bounds of a parameter, given as ``Annotated[float, Range(0, 10)]``; ``doc`` holds its meaning and unit."""
-
-    low: float
-    high: float
-    step: float | None = None
-    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

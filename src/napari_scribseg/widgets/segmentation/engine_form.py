@@ -11,7 +11,7 @@ from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, LineEd
 from psygnal import Signal
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
-from napari_scribseg.widgets.segmentation.parameters import Parameter, parameters_of
+from napari_scribseg.core import Parameter, parameters_of
 
 __all__ = ["EngineForm"]
 
