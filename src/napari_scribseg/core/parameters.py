@@ -119,7 +119,7 @@ def parameters_of(engine: type[Any]) -> tuple[Parameter, ...]:
         Fields annotated ``bool``, ``str``, ``Literal["a", "b"]``, or ``int`` and ``float``, also as
         ``Annotated[float, Range(low, high)]``, are read, each of them also with ``| None``; others are left out.
     """
-    return _read(engine)
+    return _read(engine)  # type: ignore[arg-type]  # mypy does not know that classes are hashable
 
 
 def check_parameters(engine: Any) -> None:
