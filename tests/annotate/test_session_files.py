@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 
 from napari_scribseg.annotate import compare
-from napari_scribseg.annotate import session as sessions
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.annotate.sidecar import FORMAT, Writer, read, write
 from napari_scribseg.annotate.snapshot import take
 from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass, silent
 from napari_scribseg.core.source import SliceIndex, Source
-from napari_scribseg.io import autosave
 from napari_scribseg.io.lock import InUseError, is_in_use
+from napari_scribseg.kernel import autosave
 
 
 @pytest.fixture
@@ -398,11 +397,11 @@ def test_an_autosave_that_breaks_is_told_and_tried_again(volume, engines, painte
     session = Session(volume, engines["nearest"](), sidecar=tmp_path / "side")
     session.hint.connect(hints.append)
 
-    def broken(*_args):
+    def broken(*_args, **_more):
         raise MemoryError("none left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(sessions.Writer, "write", broken)
+        patch.setattr(np, "savez", broken)
         session.draw(painted, 0)
         session.flush()
     assert "MemoryError" in hints[0]

@@ -30,8 +30,8 @@ from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
-from napari_scribseg.io.autosave import Autosave
 from napari_scribseg.io.lock import FileLock, InUseError
+from napari_scribseg.kernel import Autosave
 
 __all__ = ["Session"]
 
@@ -124,14 +124,10 @@ class Session(Readable):
         self._runner = Runner(self, state, executor, deliver, state_bytes)
         self._desk = Desk(self, state, self._runner)
         self._beforehand = Beforehand(self, state, self._runner)
-        self._lock = lock
         self._autosave: Autosave[Snapshot] | None = None
         self.changed.connect(self.touch)
         if lock is not None:
-            writer = Writer()
-            self._autosave = Autosave(
-                lambda: take(state), lambda snapshot: writer.write(snapshot, lock.path), self.hint.emit, deliver
-            )
+            self._autosave = Autosave(lock, lambda: take(state), Writer().write, self.hint.emit, deliver)
 
     @property
     def engine(self) -> Engine[Any]:
@@ -337,9 +333,8 @@ class Session(Readable):
         if not self._closed:
             self.cancel()
             self._closed = True
-            self.flush()
-            if self._lock is not None:
-                self._lock.release()
+            if self._autosave is not None:
+                self._autosave.close()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write strokes, output, accepted slices, classes, engines and settings to one file, or leave it as it was.
@@ -348,9 +343,9 @@ class Session(Readable):
         no place in it.
         """
         snapshot = take(self._state)
-        if self._lock is not None and self._lock.path == Path(path).resolve():
+        if self._autosave is not None and self._autosave.path == Path(path).resolve():
             self.flush()  # nothing older is written after it
-            write(snapshot, self._lock.path)
+            write(snapshot, self._autosave.path)
             return
         with contextlib.closing(_lock(Path(path))):
             write(snapshot, Path(path))

@@ -21,8 +21,8 @@ from napari_scribseg.explore.cache import FeatureCache, default_folder
 from napari_scribseg.explore.gradients import as_edge_map
 from napari_scribseg.explore.pictures import Added, Pictures, read_pictures
 from napari_scribseg.explore.reading import Reader
-from napari_scribseg.io.autosave import Autosave
 from napari_scribseg.io.lock import FileLock
+from napari_scribseg.kernel import Autosave
 
 __all__ = ["Workspace"]
 
@@ -85,7 +85,6 @@ class Workspace(Reader):
         folder = default_folder() if cache is None else Path(cache)
         super().__init__(device, FeatureCache(folder), apart=own_process)
         self._classes = classes or ClassTable()
-        self._kept: FileLock | None = None
         self._autosave: Autosave[storage.Content] | None = None
         for signal in (
             self.images_changed,
@@ -390,7 +389,7 @@ class Workspace(Reader):
             If the file cannot be written, or another workspace keeps it; one that was there is unchanged.
         """
         path = user_path(path)
-        if self._kept is not None and self._kept.path == path.resolve():
+        if self._autosave is not None and self._autosave.path == path.resolve():
             self.flush()  # nothing older is written after it
             storage.write(self._packed(), path)
             return
@@ -414,12 +413,9 @@ class Workspace(Reader):
         InUseError
             If another workspace keeps this file.
         """
-        lock, writer = FileLock(user_path(path)), storage.Writer()
+        lock = FileLock(user_path(path))
         self.close()
-        self._kept = lock
-        self._autosave = Autosave(
-            self._packed, lambda content: writer.write(content, lock.path), tell, lambda function: function()
-        )
+        self._autosave = Autosave(lock, self._packed, storage.Writer().write, tell, lambda function: function())
         self._touch()
 
     def flush(self) -> None:
@@ -429,10 +425,9 @@ class Workspace(Reader):
 
     def close(self) -> None:
         """Write the file that is kept for the last time."""
-        self.flush()
-        if self._kept is not None:
-            self._kept.release()
-        self._kept = self._autosave = None
+        if self._autosave is not None:
+            self._autosave.close()
+        self._autosave = None
 
     def _touch(self, *_changed: object) -> None:
         """Note that there is something to save."""

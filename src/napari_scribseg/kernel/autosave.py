@@ -1,13 +1,15 @@
-"""Keeps a file up to date on a thread of its own, whatever else the program does meanwhile."""
+"""Keeps a file up to date in a thread of its own, whatever else the program does meanwhile."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Generic, TypeVar
 
-from napari_scribseg.core import InputError
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.io.lock import FileLock
 
 __all__ = ["Autosave"]
 
@@ -25,24 +27,34 @@ class Autosave(Generic[T]):
 
     Parameters
     ----------
+    lock : FileLock
+        Of the file; released by :meth:`close`.
     take : callable
         Makes a snapshot, which must not change later; called in the owner's thread. May raise InputError.
     write : callable
-        ``write(snapshot)``, called in the thread of the autosave; may raise anything.
-    tell : callable
+        ``write(snapshot, path)``, called in the thread of the autosave; may raise anything.
+    notify : callable
         Gets one sentence when a save fails, and none again until one has succeeded; called in the owner's thread.
     deliver : callable, optional
-        ``deliver(fn)`` calls ``fn`` in the owner's thread; without it, failures are told by the next call of a method.
+        ``deliver(fn)`` calls ``fn`` in the owner's thread; without it, the next call of a method notifies of failures.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
     """
 
     def __init__(
         self,
+        lock: FileLock,
         take: Callable[[], T],
-        write: Callable[[T], object],
-        tell: Callable[[str], object],
+        write: Callable[[T, Path], object],
+        notify: Callable[[str], object],
         deliver: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
-        self._take, self._write, self._tell, self._deliver = take, write, tell, deliver
+        self.path = lock.path
+        self._lock, self._take, self._write = lock, take, write
+        self._notify, self._deliver = notify, deliver
         self._turn = threading.Condition()
         self._waiting: list[T] = []  # at most one
         self._writing = self._hurry = False
@@ -53,7 +65,7 @@ class Autosave(Generic[T]):
         self._silent = False
 
     def touch(self) -> None:
-        """Something changed."""
+        """Something changed: save it soon."""
         self._report()
         try:
             snapshot = self._take()
@@ -63,10 +75,12 @@ class Autosave(Generic[T]):
             return
         with self._turn:
             self._waiting = [snapshot]
-            self._go()
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, name="scribseg-autosave").start()
 
     def flush(self) -> None:
-        """Save now what is unsaved; returns when it is on the disk."""
+        """Save unsaved changes now; returns when they are on the disk."""
         if self._unsaved:
             self.touch()
         with self._turn:
@@ -75,11 +89,10 @@ class Autosave(Generic[T]):
             self._turn.wait_for(lambda: not self._waiting and not self._writing)
         self._report()
 
-    def _go(self) -> None:
-        """Have the thread run; the caller holds the lock."""
-        if not self._running:
-            self._running = True
-            threading.Thread(target=self._run, name="scribseg-autosave").start()
+    def close(self) -> None:
+        """Save for the last time, and let others use the file."""
+        self.flush()
+        self._lock.release()
 
     def _run(self) -> None:
         while True:
@@ -88,7 +101,7 @@ class Autosave(Generic[T]):
                 snapshot = self._waiting.pop()
                 self._hurry, self._writing = False, True
             begin = time.monotonic()
-            error = self._written(snapshot)
+            error = self._try_to_write(snapshot)
             seconds = time.monotonic() - begin
             if error:
                 self._failed(error)
@@ -104,13 +117,13 @@ class Autosave(Generic[T]):
             if not going:
                 return
 
-    def _written(self, snapshot: T) -> str:
-        """What went wrong; nothing if it is on the disk."""
+    def _try_to_write(self, snapshot: T) -> str:
+        """Write a snapshot; returns the error as a sentence, empty where there is none."""
         try:
-            self._write(snapshot)
+            self._write(snapshot, self.path)
         except InputError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001  in a thread nobody would hear of it, and no save would follow
+        except Exception as error:  # noqa: BLE001  it would be lost in the thread, and end it
             return f"autosave failed: {error!r}"
         return ""
 
@@ -121,8 +134,8 @@ class Autosave(Generic[T]):
                 self._silent, self._error = True, error
 
     def _report(self) -> None:
-        """Tell what went wrong; in the owner's thread."""
+        """Notify of an error; in the owner's thread."""
         with self._turn:
             error, self._error = self._error, ""
         if error:
-            self._tell(error)
+            self._notify(error)

@@ -1,0 +1,352 @@
+"""Jobs of an owner thread: one in flight, the newest wins, results delivered to the owner, hanging ones abandoned."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+from typing import Any
+
+from psygnal import Signal
+
+from napari_scribseg.core.engine import Report
+from napari_scribseg.core.errors import Cancelled, InputError
+from napari_scribseg.kernel.executor import Deliver, InlineExecutor, Worker
+
+__all__ = ["AbandonedError", "Call", "CancelToken", "Job", "Jobs", "ShutDownError", "as_exception"]
+
+PATIENCE = 10.0  # seconds that a cancelled job has to end before it is abandoned
+
+
+class AbandonedError(RuntimeError):
+    """A job did not end after it was cancelled, and was abandoned."""
+
+
+class ShutDownError(RuntimeError):
+    """The executor takes no more jobs."""
+
+
+class CancelToken(threading.Event):
+    """Is set when a job shall stop. It refers to no job, so that future and job do not keep each other alive.
+
+    Attributes
+    ----------
+    unwanted : bool
+        Whether whoever holds the future cancelled it: nobody wants the result then.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unwanted = False
+
+    def future_done(self, future: Future[Any]) -> None:
+        """Stop if the future was cancelled; from any thread."""
+        if future.cancelled() and not self.is_set():
+            self.unwanted = True
+            self.set()
+
+    def check(self) -> None:
+        """Raise :class:`~napari_scribseg.core.Cancelled` if the job shall stop; from any thread."""
+        if self.is_set():
+            raise Cancelled
+
+
+class Job:
+    """One piece of work for the worker; subclasses say what it does and what follows.
+
+    Attributes
+    ----------
+    future : Future
+        For whoever asked for the job; cancelling it stops the job. It is resolved in the owner's thread.
+    stop : CancelToken
+        Set when the job shall stop.
+    """
+
+    def __init__(self) -> None:
+        self.future: Future[Any] = Future()
+        self.stop = CancelToken()
+        self.future.add_done_callback(self.stop.future_done)
+
+    @property
+    def name(self) -> str:
+        """What runs, as the subject of an error message."""
+        return "the job"
+
+    def drop(self) -> None:
+        """Cancel the job and its future."""
+        self.stop.set()
+        self.future.cancel()
+
+    def start(self) -> None:
+        """Take what the job needs; in the owner's thread, just before it runs."""
+
+    def run(self) -> Any:
+        """Do the work; in the worker's thread. May raise anything."""
+        raise NotImplementedError
+
+    def finish(self, result: Any, error: Exception | None) -> None:
+        """Use the result, or the error; in the owner's thread."""
+        raise NotImplementedError
+
+    def replaced(self) -> None:
+        """A newer job was submitted, or all were cancelled, before this one started; in the owner's thread."""
+
+
+class Call(Job):
+    """A job that is made of functions.
+
+    Parameters
+    ----------
+    work : callable
+        ``work(report)``, called in the worker. ``report(fraction)`` raises
+        :class:`~napari_scribseg.core.Cancelled` once the job shall stop.
+    done : callable, optional
+        Gets what ``work`` returned, in the owner's thread; also after a cancel, where the work had ended before it.
+    failed : callable, optional
+        Gets the error, in the owner's thread: Cancelled, :class:`AbandonedError`, or what the work raised.
+    progress : callable, optional
+        Gets fractions from 0 to 1, in any thread.
+    name : str
+        What runs, as the subject of an error message.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Report], Any],
+        done: Callable[[Any], object] | None = None,
+        failed: Callable[[Exception], object] | None = None,
+        *,
+        progress: Callable[[float], object] | None = None,
+        name: str = "the job",
+    ) -> None:
+        super().__init__()
+        self._work, self._done, self._failed, self._progress = work, done, failed, progress
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """What runs, as the subject of an error message."""
+        return self._name
+
+    def run(self) -> Any:
+        """Call ``work``."""
+        return self._work(self._report)
+
+    def _report(self, fraction: float, preview: Any = None) -> None:
+        self.stop.check()
+        if self._progress is not None:
+            self._progress(fraction)
+
+    def finish(self, result: Any, error: Exception | None) -> None:
+        """Call ``done`` or ``failed``, and resolve the future."""
+        if error is not None:
+            if not self.future.done():
+                self.future.set_exception(error)
+            if self._failed is not None:
+                self._failed(error)
+            return
+        if self._done is not None:
+            self._done(result)
+        if not self.future.done():
+            self.future.set_result(result)
+
+
+class Jobs:
+    """Runs the jobs of one owner.
+
+    All methods belong to the owner's thread, and so do the methods of a job but :meth:`Job.run`. Where jobs run in
+    threads, ``deliver`` brings their results back, so no lock is needed anywhere.
+
+    Parameters
+    ----------
+    executor : Executor, optional
+        Where jobs run: in the calling thread by default. It is replaced by a :class:`Worker` where a job hangs in an
+        executor of another kind.
+    deliver : callable, optional
+        ``deliver(fn)`` calls ``fn`` in the owner's thread; :class:`Inbox` has one. Needed for an executor with threads.
+    idle : callable, optional
+        Called when no job is left to run; may submit one.
+
+    Attributes
+    ----------
+    busy : Signal(bool)
+        True when submitted jobs begin to run, False when none is left.
+    running, pending : Job or None
+        Of the submitted jobs, the one that runs and the one that waits.
+
+    Raises
+    ------
+    InputError
+        If an executor with threads is given without ``deliver``.
+    """
+
+    busy = Signal(bool)
+
+    def __init__(
+        self,
+        executor: Executor | None = None,
+        deliver: Deliver | None = None,
+        *,
+        idle: Callable[[], object] | None = None,
+    ) -> None:
+        if executor is not None and deliver is None and not isinstance(executor, InlineExecutor):
+            raise InputError("an executor was given without deliver; a function that calls in your thread is needed")
+        self._executor = executor or InlineExecutor()
+        self._deliver: Deliver = deliver or _call
+        self._idle = idle
+        self._open: dict[Job, Future[Any] | None] = {}  # the jobs that have not ended, each with the executor's future
+        self._timers: dict[Job, threading.Timer] = {}
+        self._was_busy = self._draining = False
+        self.running: Job | None = None
+        self.pending: Job | None = None
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether jobs run at once, in the owner's thread."""
+        return isinstance(self._executor, InlineExecutor)
+
+    def submit(self, job: Job) -> None:
+        """Start a job, or let it wait for the one that runs, which is asked to stop; it replaces one that waits."""
+        if self.running is not None:
+            self.running.stop.set()
+        former, self.pending = self.pending, job
+        if former is not None:
+            former.drop()
+            former.replaced()
+        self.drain()
+
+    def queue(self, job: Job) -> None:
+        """Run a job after all that was given to the executor before; no other job replaces it.
+
+        Raises
+        ------
+        ShutDownError
+            If the executor was shut down.
+        """
+        job.start()
+        try:
+            self._run(job)
+        except ShutDownError:
+            self._open.pop(job, None)
+            raise
+
+    def cancel(self) -> None:
+        """Ask the running job to stop, and drop the one that waits."""
+        if self.running is not None:
+            self.running.drop()
+        if self.pending is not None:
+            former, self.pending = self.pending, None
+            former.drop()
+            former.replaced()
+
+    def abandon_late(self, abandoned: Callable[[], object]) -> None:
+        """Abandon those of the present jobs that do not end within :data:`PATIENCE`; ``abandoned`` is called then."""
+
+        def late(job: Job) -> None:
+            if self._abandon(job):
+                abandoned()
+
+        for job in self._open:
+            if job not in self._timers:
+                timer = self._timers[job] = threading.Timer(PATIENCE, self._deliver, [partial(late, job)])
+                timer.daemon = True
+                timer.start()
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Call a function in the owner's thread; from any thread."""
+        self._deliver(function)
+
+    def drain(self) -> None:
+        """Start the job that waits, or call ``idle``; a loop, not a recursion, where jobs run inline."""
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self.running is None:
+                job, self.pending = self.pending, None
+                if job is None and self._idle is not None:
+                    self._idle()
+                    job, self.pending = self.pending, None
+                if job is None:
+                    break
+                self.running = job
+                if not self._was_busy:
+                    self._was_busy = True
+                    self.busy.emit(True)
+                job.start()
+                try:
+                    self._run(job)
+                except ShutDownError as error:
+                    self._finish(job, None, error)
+        finally:
+            self._draining = False
+            if self.running is None and self._was_busy:
+                self._was_busy = False
+                self.busy.emit(False)
+
+    def _run(self, job: Job) -> None:
+        self._open[job] = None
+        try:
+            future = self._executor.submit(self._work, job)
+        except RuntimeError as error:
+            raise ShutDownError(str(error)) from error
+        if job in self._open:  # it has not ended inline
+            self._open[job] = future
+        if self.is_inline and isinstance(interrupt := future.exception(), KeyboardInterrupt):
+            raise interrupt
+
+    def _work(self, job: Job) -> None:
+        """Run a job; in the worker's thread."""
+        result, error = None, None
+        try:
+            result = job.run()
+        except BaseException as caught:  # noqa: BLE001  whatever it is, the owner must hear of the end
+            error = caught
+        self._deliver(partial(self._finish, job, result, error))
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+
+    def _finish(self, job: Job, result: Any, error: BaseException | None) -> None:
+        """Let a job use what came of it, unless it was abandoned before."""
+        if job not in self._open:
+            return
+        del self._open[job]
+        timer = self._timers.pop(job, None)
+        if timer is not None:
+            timer.cancel()
+        try:
+            job.finish(result, None if error is None else as_exception(error, job.name))
+        finally:
+            if self.running is job:
+                self.running = None
+                self.drain()
+
+    def _abandon(self, job: Job) -> bool:
+        """Continue without a job. Returns whether it ran; False if it has ended, or had not begun."""
+        if job not in self._open:
+            return False
+        future = self._open[job]
+        begun = future is not None and not future.cancel()
+        if future is not None and begun and isinstance(self._executor, Worker):
+            self._executor.abandon(future)
+        elif begun:
+            self._executor = Worker()
+            for other, waiting in self._open.items():
+                if waiting is not None and waiting.cancel():
+                    self._open[other] = self._executor.submit(self._work, other)
+        self._finish(job, None, AbandonedError("it did not end, and was abandoned"))
+        return begun
+
+
+def as_exception(error: BaseException, name: str) -> Exception:
+    """The error itself, or a RuntimeError in place of one that would end the program, such as SystemExit."""
+    if isinstance(error, Exception):
+        return error
+    made = RuntimeError(f"{name} raised {type(error).__name__}{f': {error}' if str(error) else ''}")
+    made.__cause__ = error
+    return made
+
+
+def _call(function: Callable[[], None]) -> None:
+    function()

@@ -1,0 +1,92 @@
+"""Compressed arrays and differences of arrays: what a history keeps and a file stores."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ArrayDiff", "Region", "changed_region", "pack", "unpack"]
+
+Region = tuple[slice, slice]
+
+
+def pack(array: NDArray[Any]) -> bytes:
+    """The elements of an integer array, row by row, little endian, zlib-compressed."""
+    return zlib.compress(array.astype(array.dtype.newbyteorder("<")).tobytes(), level=1)
+
+
+def unpack(packed: bytes, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """The inverse of :func:`pack`.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are damaged, or do not hold exactly the elements of ``shape``.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    inflater = zlib.decompressobj()
+    try:
+        raw = inflater.decompress(packed, size + 1)
+    except zlib.error as error:
+        raise ValueError(f"compressed values are damaged: {error}") from error
+    if len(raw) != size or not inflater.eof:
+        raise ValueError(f"compressed values do not hold {size} bytes")
+    return np.frombuffer(raw, dtype=np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(shape)
+
+
+def changed_region(before: NDArray[Any], after: NDArray[Any]) -> Region:
+    """Bounding box of the elements in which two arrays of shape (H, W) differ; empty slices where they are equal."""
+    differs = before != after
+    rows = np.flatnonzero(differs.any(axis=1))
+    if rows.size == 0:
+        return slice(0, 0), slice(0, 0)
+    columns = np.flatnonzero(differs[rows[0] : rows[-1] + 1].any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrayDiff:
+    """A rectangle of an integer array before and after a step.
+
+    Attributes
+    ----------
+    region : tuple of 2 slices
+        The rectangle, with start and stop.
+    before, after : bytes
+        Its elements, packed.
+    dtype : str
+        Of the elements.
+    """
+
+    region: Region
+    before: bytes
+    after: bytes
+    dtype: str
+
+    @classmethod
+    def between(cls, before: NDArray[Any], after: NDArray[Any]) -> ArrayDiff | None:
+        """The difference of two arrays of ids of shape (H, W), in the smallest type; None where they are equal."""
+        region = changed_region(before, after)
+        if region[0].stop == 0:
+            return None
+        largest = max(int(before[region].max()), int(after[region].max()))
+        dtype = next(name for name in ("uint8", "uint16", "uint32", "uint64") if largest <= np.iinfo(name).max)
+        return cls(region, pack(before[region].astype(dtype)), pack(after[region].astype(dtype)), dtype)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the rectangle."""
+        return self.region[0].stop - self.region[0].start, self.region[1].stop - self.region[1].start
+
+    def values(self, *, after: bool) -> NDArray[Any]:
+        """The elements of the rectangle after the step, or before it."""
+        return unpack(self.after if after else self.before, self.shape, self.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return len(self.before) + len(self.after) + 200
