@@ -132,7 +132,7 @@ def main(engine="scribble-net", size=512, rate=60.0, width=1280, height=800):
     widget.start()
     QApplication.processEvents()
     opened = time.perf_counter() - began
-    front = widget.desk.front
+    front = widget.annotators.front
     front.set_engine(Instant() if engine == "instant" else get_engine(engine), "live", "auto", "overwrite")
     front.set_classes(ClassTable.from_ids([1, 2], background=255))
     clock = Clock(viewer, front)

@@ -82,7 +82,7 @@ def main(size):
     widget = segmentation.SegmentationWidget(viewer)
     viewer.window.add_dock_widget(widget)
     widget.start()
-    front = widget.desk.front
+    front = widget.annotators.front
     front.set_classes(ClassTable.from_ids([1, 2, 3], background=255))
     wait(3)
     instrument()

@@ -70,7 +70,7 @@ class Studio:
     @property
     def front(self):
         """The annotator in front."""
-        return self.widget.desk.front
+        return self.widget.annotators.front
 
     def stroke(self, identity, points, brush=None, while_down=lambda: None):
         """Draw a line in data coordinates (row, column) with the mouse; ``while_down`` is called after each piece."""
@@ -212,7 +212,7 @@ def own_network(folder):
     studio.choose_engine("brs")
     studio.widget.engines.models.choose("nuclei-unet")
     studio.begin(classes("cell"))
-    studio.widget.engines.models.say.click()
+    studio.widget.engines.models.predict.click()
     while not studio.front.session.labels.any():
         wait(0.1)
     studio.shoot("unet-alone")

@@ -60,12 +60,12 @@ class Bench:
             for point in points:
                 self.strokes.paint(point, identity)
 
-    def said(self):
+    def messages(self):
         """Every sentence of the status line."""
         return [line.text for line in self.lines()]
 
     def lines(self):
-        return [call.args[0] for call in self.view.show_line.call_args_list]
+        return [call.args[0] for call in self.view.show_status.call_args_list]
 
     def shown(self):
         return self.result.data[self.layers.slice_index().slicer]

@@ -62,7 +62,7 @@ class Hands:
     def status(self):
         return self.widget.status.line.text()
 
-    def says(self, text):
+    def shows(self, text):
         """Wait until the status line says a text."""
         until(lambda: text in self.status, f"{text!r} in the status line")
 

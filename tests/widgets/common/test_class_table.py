@@ -39,21 +39,21 @@ def test_rename(view):
 
 
 def test_empty_name_is_refused_and_put_back(view):
-    said = []
-    view.refused.connect(said.append)
+    messages = []
+    view.refused.connect(messages.append)
     cell(view, 1, NAME).setText(" ")
     assert cell(view, 1, NAME).text() == "class 1"
-    assert "at least one character" in said[0]
+    assert "at least one character" in messages[0]
 
 
 @pytest.mark.parametrize("text", ["2", "0", "70000", "-3", "x", ""])
 def test_bad_ids_are_refused_and_put_back(view, text):
-    said = []
-    view.refused.connect(said.append)
+    messages = []
+    view.refused.connect(messages.append)
     cell(view, 1, ID).setText(text)
     assert view.classes.ids == (255, 1, 2)
     assert cell(view, 1, ID).text() == "1"
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def test_id_changes(view):
@@ -105,11 +105,11 @@ def test_select_from_outside_does_not_tell(view):
 
 
 def test_remove_needs_a_selection(view):
-    said = []
-    view.refused.connect(said.append)
+    messages = []
+    view.refused.connect(messages.append)
     view._table.setCurrentCell(-1, -1)
     view.remove_class()
-    assert "click a row" in said[0]
+    assert "click a row" in messages[0]
     view.select(1)
     view.remove_class()
     assert view.classes.ids == (255, 2)

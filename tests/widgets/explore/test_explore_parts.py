@@ -149,8 +149,8 @@ class Told:
     def __init__(self):
         self.said, self.busy, self.notified = [], [], []
 
-    def say(self, text, *, error=False):
-        self.said.append((text, error))
+    def show_message(self, text, *, error=False):
+        self.messages.append((text, error))
 
     def notify(self, text):
         self.notified.append(text)

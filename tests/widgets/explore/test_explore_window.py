@@ -166,7 +166,7 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     path = tmp_path / "mine.npz"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path.with_suffix("")), ""))
     widget.files.buttons["save"].click()
-    hands.says("Saved")
+    hands.shows("Saved")
     widget.resume(path)
     hands.done()
     assert hands.workspace is not workspace
@@ -242,7 +242,7 @@ def test_an_edge_map_layer_another_encoder_and_names(hands, viewer):
     until(lambda: "the edge map 'flat' has the shape (96, 96)" in hands.status.lower(), "what is wrong with the map")
     panel.edges.setCurrentText("my edges")
     panel.slider.setValue(1)
-    hands.says("at this threshold")
+    hands.shows("at this threshold")
     panel.regions.setValue(2)
     panel.auto.setChecked(True)
     panel.cut.click()
@@ -258,7 +258,7 @@ def test_an_edge_map_layer_another_encoder_and_names(hands, viewer):
     assert hands.workspace.encoder == ("crops", "")
     panel.encoder.chosen.emit("crops", "/does/not/exist.safetensors")
     hands.done()
-    hands.says("are missing")
+    hands.shows("are missing")
     assert hands.workspace.encoder == ("crops", "")
 
 
@@ -276,7 +276,7 @@ def test_labels_layers_files_and_finishing_by_strokes(hands, tmp_path, monkeypat
     assert made.data[1, 2, 2] == 0  # the background
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args: str(tmp_path / "out"))
     widget.files.buttons["export"].click()
-    hands.says("Saved")
+    hands.shows("Saved")
     (written,) = (tmp_path / "out").glob("*.nii.gz")
     assert np.array_equal(read_labels(written).array, made.data)
     hands.viewer.layers.remove(made)
@@ -287,9 +287,9 @@ def test_labels_layers_files_and_finishing_by_strokes(hands, tmp_path, monkeypat
     assert set(np.unique(strokes[1])) == {0, 1, 255}
     assert not strokes[0].any()
     window = hands.viewer.window._qt_window
-    (segmentation,) = (w for w in window.findChildren(SegmentationWidget) if w.desk.front is not None)
-    until(lambda: segmentation.desk.front.session.labels[1].any())
-    assert segmentation.desk.front.session.labels[1, 20, 22] == 1
+    (segmentation,) = (w for w in window.findChildren(SegmentationWidget) if w.annotators.front is not None)
+    until(lambda: segmentation.annotators.front.session.labels[1].any())
+    assert segmentation.annotators.front.session.labels[1, 20, 22] == 1
     segmentation.end_all()
 
 

@@ -31,7 +31,7 @@ def two_strokes(bench, z=1):
 
 def test_first_stroke_asks_for_a_second_class(bench):
     bench.paint(1, (1, 5, 5))
-    assert "second class" in bench.said()[-1]
+    assert "second class" in bench.messages()[-1]
     assert not bench.session.labels.any()
     bench.view.notify.assert_not_called()
 
@@ -65,14 +65,14 @@ def test_undo_to_the_beginning_and_no_further(bench):
         bench.annotator.undo()
     assert not bench.strokes.data.any()
     assert not bench.session.labels.any()
-    assert "nothing to undo" in bench.said()[-1]
+    assert "nothing to undo" in bench.messages()[-1]
 
 
 def test_undo_on_another_slice_says_where(bench):
     two_strokes(bench)
     bench.viewer.dims.set_current_step(0, 3)
     bench.annotator.undo()
-    assert "z 1" in bench.said()[-1]
+    assert "z 1" in bench.messages()[-1]
     assert bench.strokes.data[1, 15, 20] == 0
 
 
@@ -105,7 +105,7 @@ def test_on_demand_without_strokes_is_an_error(bench):
     bench.annotator.mode = "demand"
     bench.annotator.segment()
     assert bench.lines()[-1].error
-    assert bench.said()[-1] == "No strokes; paint one in each of two classes on z 1"
+    assert bench.messages()[-1] == "No strokes; paint one in each of two classes on z 1"
 
 
 def test_accepted_slice_stays_as_it_is(bench):
@@ -115,7 +115,7 @@ def test_accepted_slice_stays_as_it_is(bench):
     bench.paint(1, (1, 3, 3))
     assert np.array_equal(bench.shown(), before)
     assert np.array_equal(bench.strokes.data, painted)
-    assert "reopen" in bench.said()[-1]
+    assert "reopen" in bench.messages()[-1]
     bench.annotator.toggle_accepted()
     bench.paint(1, (1, 3, 3))
     assert (bench.shown() != before).any()
@@ -143,7 +143,7 @@ def test_propagate_writes_the_next_slices(bench):
 def test_propagate_in_one_plane_says_why_not(nearest):
     bench = Bench(np.zeros((20, 30)), nearest())
     bench.annotator.propagate(3)
-    assert "one slice" in bench.said()[-1]
+    assert "one slice" in bench.messages()[-1]
 
 
 @pytest.mark.parametrize("order", [(1, 0, 2), (2, 0, 1), (2, 1, 0), (0, 2, 1)])
@@ -222,7 +222,7 @@ def test_an_accepted_slice_keeps_its_strokes_where_a_ball_is_painted(deep):
     assert np.array_equal(deep.strokes.data[3], before)
     assert np.array_equal(deep.session.labels[3], labels)
     assert (deep.session.labels[[2, 4, 5, 6], 3, 25] == 1).all()
-    assert "accepted" in deep.said()[-1]
+    assert "accepted" in deep.messages()[-1]
     deep.session.accept(SliceIndex((1, 2), (4,)))  # the one in sight, too
     deep.paint(1, (4, 17, 3))
     assert not deep.strokes.data[3:5, 17, 3].any()
@@ -281,7 +281,7 @@ def test_class_in_use_keeps_its_id(bench):
     two_strokes(bench)
     bench.annotator.set_classes(bench.session.classes.without(1))
     assert 1 in bench.session.classes
-    assert "erase" in bench.said()[-1]
+    assert "erase" in bench.messages()[-1]
     renamed = bench.session.classes.with_class(replace(bench.session.classes[1], name="liver"))
     bench.annotator.set_classes(renamed)
     assert bench.session.classes[1].name == "liver"
@@ -325,11 +325,11 @@ def test_set_engine_answers_anew(bench, nearest):
 
 def test_3d_view_says_what_to_do(bench):
     bench.viewer.dims.ndisplay = 3
-    assert "2D/3D" in bench.said()[-1]
+    assert "2D/3D" in bench.messages()[-1]
     bench.annotator.pen_lifted(None)
     for act in ("segment", "clear", "toggle_accepted"):
         getattr(bench.annotator, act)()
-        assert "2D/3D" in bench.said()[-1]
+        assert "2D/3D" in bench.messages()[-1]
     assert not bench.view.show_state.call_args.args[0].ready
 
 
@@ -340,7 +340,7 @@ def test_engine_that_raises_leaves_the_former_result(bench, nearest):
     bench.paint(1, (1, 3, 3))
     assert np.array_equal(bench.shown(), before)
     assert bench.strokes.data[1, 3, 3] == 1
-    assert "ZeroDivisionError" in bench.said()[-1]
+    assert "ZeroDivisionError" in bench.messages()[-1]
     bench.paint(1, (1, 4, 4))
     assert bench.view.notify.call_count == 1
 
@@ -348,7 +348,7 @@ def test_engine_that_raises_leaves_the_former_result(bench, nearest):
 def test_engine_that_refuses_is_told_in_its_own_words(bench, nearest):
     bench.session.use(nearest(error=InputError("the image is constant; contrast is expected")))
     two_strokes(bench)
-    assert bench.said()[-1] == "The image is constant; contrast is expected"
+    assert bench.messages()[-1] == "The image is constant; contrast is expected"
 
 
 def test_nan_voxels_are_told(nearest):
@@ -357,7 +357,7 @@ def test_nan_voxels_are_told(nearest):
     bench = Bench(array, nearest())
     bench.paint(255, (2, 2))
     bench.paint(1, (15, 20))
-    assert "NaN" in bench.said()[-1]
+    assert "NaN" in bench.messages()[-1]
 
 
 def test_one_pixel_wide_image(nearest):
@@ -372,7 +372,7 @@ def test_strokes_layer_resized(bench):
     two_strokes(bench)
     before = bench.session.labels.copy()
     bench.strokes.data = np.zeros((4, 5, 5), np.uint8)
-    assert "(4, 5, 5)" in bench.said()[-1]
+    assert "(4, 5, 5)" in bench.messages()[-1]
     assert np.array_equal(bench.session.labels, before)
 
 
@@ -429,7 +429,7 @@ def test_slider_beyond_the_image(bench):
     bench.viewer.add_image(np.zeros((9, 20, 30)), scale=(3, 1, 1))
     bench.viewer.dims.set_current_step(0, 8)
     bench.annotator.segment()
-    assert "sliders" in bench.said()[-1]
+    assert "sliders" in bench.messages()[-1]
     assert bench.layers.slice_index() is None
 
 
@@ -459,7 +459,7 @@ def test_cancel_keeps_the_former_result(nearest):
     inbox.run()
     assert not bench.session.labels.any()
     assert bench.strokes.data[15, 20] == 1
-    assert "Cancelled" in bench.said()[-1]
+    assert "Cancelled" in bench.messages()[-1]
 
 
 def test_closed_annotator_does_nothing_more(bench):
@@ -689,12 +689,12 @@ def test_a_picture_becomes_a_layer_and_says_so(fitting):
     picture = bench.viewer.layers["darkness of image"]
     assert picture.rgb
     assert tuple(picture.translate) == (3, 0, 0)
-    assert bench.said()[-1] == "Added a layer of darkness of z 1"
+    assert bench.messages()[-1] == "Added a layer of darkness of z 1"
     bench.annotator.show_picture("light")
-    assert "has no picture 'light', only darkness" in bench.said()[-1]
+    assert "has no picture 'light', only darkness" in bench.messages()[-1]
     bench.viewer.dims.ndisplay = 3
     bench.annotator.show_picture("darkness")
-    assert "3D" in bench.said()[-1]
+    assert "3D" in bench.messages()[-1]
 
 
 def test_a_picture_is_computed_in_the_background_and_comes_too_late_for_an_image_that_is_gone(fitting):
@@ -702,7 +702,7 @@ def test_a_picture_is_computed_in_the_background_and_comes_too_late_for_an_image
     with ThreadPoolExecutor(1) as pool:
         bench = Bench(np.zeros((20, 30)), fitting(), executor=pool, deliver=inbox.deliver)
         bench.annotator.show_picture("darkness")
-        assert bench.said()[-1] == "Computing the darkness of the image; a layer follows"
+        assert bench.messages()[-1] == "Computing the darkness of the image; a layer follows"
         assert len(bench.viewer.layers) == 3
         bench.viewer.layers.remove(bench.image)
         bench.session.close()

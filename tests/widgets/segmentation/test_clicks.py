@@ -18,9 +18,9 @@ def bench(nearest):
 
 @pytest.fixture
 def clicks(bench):
-    said = []
-    clicks = Clicks(lambda: bench.annotator, said.append)
-    clicks.said = said
+    messages = []
+    clicks = Clicks(lambda: bench.annotator, messages.append)
+    clicks.said = messages
     return clicks
 
 

@@ -37,14 +37,14 @@ def test_untouched_form_gives_no_values(form):
 
 
 def test_changed_values_are_told(form):
-    told = []
-    form.changed.connect(told.append)
+    events = []
+    form.changed.connect(events.append)
     form["smoothness"].field.value = 35.0
     form["model"].field.value = "paper"
     form["exact"].field.value = True
     form["rounds"].field.value = 5
-    assert told[-1] == {"smoothness": 35.0, "model": "paper", "exact": True, "rounds": 5}
-    assert isinstance(told[-1]["rounds"], int)
+    assert events[-1] == {"smoothness": 35.0, "model": "paper", "exact": True, "rounds": 5}
+    assert isinstance(events[-1]["rounds"], int)
 
 
 def test_auto_box_stands_for_none(form):
@@ -64,10 +64,10 @@ def test_values_stay_in_the_range(form):
 
 def test_reset_tells_once(form):
     form["rounds"].field.value = 7
-    told = []
-    form.changed.connect(told.append)
+    events = []
+    form.changed.connect(events.append)
     form.reset()
-    assert told == [{}]
+    assert events == [{}]
 
 
 def test_another_engine_replaces_the_rows(form):

@@ -17,8 +17,8 @@ from napari_scribseg.widgets.segmentation.model_page import CardDialog, ModelPag
 def page(qtbot):
     page = ModelPage()
     qtbot.addWidget(page)
-    page.told = []
-    page.changed.connect(lambda model, trust: page.told.append((model, trust)))
+    page.events = []
+    page.changed.connect(lambda model, trust: page.events.append((model, trust)))
     return page
 
 
@@ -45,7 +45,7 @@ def test_numbers_need_no_trust_and_a_program_does(page, own, script):
     assert not page.trust.isHidden()
     page.trust.setChecked(True)
     page.choose(own)  # trust is for one network
-    assert page.told == [(own, False), (script, False), (script, True), (own, False)]
+    assert page.events == [(own, False), (script, False), (script, True), (own, False)]
 
 
 def test_a_file_that_is_no_network_is_told(page, tmp_path):
@@ -61,7 +61,7 @@ def test_a_file_is_chosen_in_a_dialog(page, own, monkeypatch):
     page._on_file()
     monkeypatch.setattr(model_page.QFileDialog, "getOpenFileName", lambda *a: ("", ""))
     page._on_file()
-    assert page.told == [(own, False)]
+    assert page.events == [(own, False)]
 
 
 def test_the_card_is_written_beside_the_network(qtbot, script):
@@ -109,7 +109,7 @@ def test_networks_that_come_with_the_package_are_offered(page):
     offered = {action.text(): action for action in menu.actions()}
     assert {"nuclei-unet", "scribble-net"} <= set(offered)
     offered["nuclei-unet"].trigger()
-    assert page.told == [("nuclei-unet", False)]
+    assert page.events == [("nuclei-unet", False)]
     assert page.about.text().startswith("nuclei-unet: comes with the package")
     assert page.trust.isHidden()
 

@@ -16,9 +16,9 @@ def bench(nearest):
 
 @pytest.fixture
 def outlines(bench):
-    said = []
-    outlines = Outlines(lambda: bench.annotator, said.append)
-    outlines.said = said
+    messages = []
+    outlines = Outlines(lambda: bench.annotator, messages.append)
+    outlines.messages = messages
     return outlines
 
 
@@ -72,4 +72,4 @@ def test_what_leaves_the_image_runs_along_its_rim(bench, outlines):
 
 def test_shapes_outside_are_told(bench, outlines):
     outlines.use(bench.viewer.add_shapes([BOX, moved(100, 0)], shape_type="polygon", scale=(3, 1, 1)))
-    assert outlines.said == ["1 of 2 shapes lie outside the image and are left out"]
+    assert outlines.messages == ["1 of 2 shapes lie outside the image and are left out"]

@@ -11,7 +11,8 @@ from annotation_bench import Bench
 from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import EngineInfo
 from napari_scribseg.core.source import SliceIndex
-from napari_scribseg.widgets.segmentation.present import Line, Present, line_of, listed
+from napari_scribseg.widgets.common.messages import Message
+from napari_scribseg.widgets.segmentation.present import Present, listed, status_of
 
 DONE = Present(where="z 11", painted=("background", "liver"), labelled=("liver",), answered=True)
 
@@ -28,13 +29,13 @@ DONE = Present(where="z 11", painted=("background", "liver"), labelled=("liver",
          "Strokes of liver only; paint a second class on z 11"),
         (replace(DONE, overlay="no uncertainty is known until it is segmented"),
          "Done on z 11: background and liver; no uncertainty is known until it is segmented"),
-        (replace(DONE, trouble=Line("3D")), "3D"),
-        (replace(DONE, trouble=Line("3D"), news=Line("Saved")), "Saved"),
-        (replace(DONE, news=Line("Saved"), working=Line("Computing")), "Computing"),
+        (replace(DONE, trouble=Message("3D")), "3D"),
+        (replace(DONE, trouble=Message("3D"), news=Message("Saved")), "Saved"),
+        (replace(DONE, news=Message("Saved"), working=Message("Computing")), "Computing"),
     ],
 )  # fmt: skip
 def test_the_line_is_what_matters_most(present, text):
-    assert line_of(present).text == text
+    assert status_of(present).text == text
 
 
 def test_names_in_a_sentence():
@@ -58,7 +59,7 @@ def bench(nearest):
 
 
 def line(bench):
-    return bench.said()[-1]
+    return bench.messages()[-1]
 
 
 def turn(bench, z):
@@ -149,7 +150,7 @@ def test_clear_and_what_it_leaves(bench):
     assert line(bench) == "There is nothing to clear on z 3"
     both(bench)
     bench.annotator.clear()
-    assert line(bench) == "Cleared z 3; Undo brings it back"
+    assert line(bench) == "Cleared z 3; Undo restores it"
     bench.annotator.undo()
     assert line(bench) == "Undone: clearing z 3"
 
@@ -162,7 +163,7 @@ def test_clear_says_so_where_labels_were_found(nearest):
     assert line(bench) == "Z 3 has labels of class 1; a stroke corrects them"
     both(bench)
     bench.annotator.clear()
-    assert "labels from before the first stroke are back" in line(bench)
+    assert "labels from before the strokes are back" in line(bench)
 
 
 def test_3d_and_back(bench):
@@ -177,12 +178,12 @@ def test_3d_and_back(bench):
 def test_a_layer_that_was_deleted_and_restored(bench, role):
     both(bench)
     bench.viewer.layers.remove(getattr(bench.layers, role))
-    bench.annotator.tell_state()
+    bench.annotator.refresh_state()
     assert f"The {role} layer was deleted" in line(bench)
     assert bench.lines()[-1].error
     if bench.annotator.bring_back():
         bench.watcher.watch_strokes()
-    bench.annotator.tell_state()
+    bench.annotator.refresh_state()
     assert line(bench) == "Done on z 3: background and liver"
 
 
@@ -205,8 +206,8 @@ def test_on_demand_the_line_asks_for_the_button_until_it_is_pressed(bench):
 
 def test_news_hold_until_something_happens(bench):
     both(bench)
-    bench.annotator.say("Saved a.nii.gz in /tmp")
-    bench.annotator.tell_state()
+    bench.annotator.show_message("Saved a.nii.gz in /tmp")
+    bench.annotator.refresh_state()
     assert line(bench) == "Saved a.nii.gz in /tmp"
     stroke(bench, 1, 3, 9)
     assert line(bench) == "Done on z 3: background and liver"
@@ -285,7 +286,7 @@ def test_a_propagation_that_runs_tells_how_far_it_is(gated):
     assert line(gated) == "Propagating to z 4, slice 1 of 2…"
     gated.settle()
     assert line(gated) == "Propagated to z 4 to z 5"
-    assert not any("slice 3 along" in text for text in gated.said())
+    assert not any("slice 3 along" in text for text in gated.messages())
 
 
 def test_cancelled_stays_in_sight_and_what_is_missing_follows(gated):

@@ -60,8 +60,8 @@ def saver(tmp_path, monkeypatch):
     return saver
 
 
-def said(saver):
-    return [call.args[0] for call in saver._widget.say.call_args_list]
+def messages(saver):
+    return [call.args[0] for call in saver._widget.show_message.call_args_list]
 
 
 @pytest.mark.parametrize("extension", label_extensions())
@@ -70,7 +70,7 @@ def test_tables_go_beside_every_format(nearest, saver, extension):
     annotator.session.draw(strokes(), 1)
     saver.path = saver.path.with_name(f"out{extension}")
     saver.save_labels(annotator.layers.viewer, annotator, None, TABLES)
-    assert said(saver)[-1].startswith(f"Saved out{extension}")
+    assert messages(saver)[-1].startswith(f"Saved out{extension}")
     assert {"out_dseg.tsv", "out_labels.txt"} <= {p.name for p in saver.path.parent.iterdir()}
     back = read_labels(saver.path)
     assert np.array_equal(back.array, annotator.session.labels)
@@ -89,7 +89,7 @@ def test_a_layer_moved_after_the_start_is_saved_where_it_is(nearest, saver, exte
     saver.save_labels(annotator.layers.viewer, annotator, None, TABLES)
     back = read_labels(saver.path).geometry
     assert back.spacing == pytest.approx((3.0, 0.5, 0.5))
-    told = "out.tif keeps the voxel size, but not the grid's position; .nii.gz" in said(saver)[-1]
+    told = "out.tif keeps the voxel size, but not the grid's position; .nii.gz" in messages(saver)[-1]
     assert told == (extension == ".tif")
     if extension != ".tif":
         np.testing.assert_allclose(back.affine @ [1, 2, 3, 1], (31.5, 21.0, 13.0, 1.0), atol=1e-5)
@@ -115,7 +115,7 @@ def test_names_are_kept_unless_they_are_not_wanted_and_the_image_is_never_writte
     saver.path.unlink()
     saver.path.symlink_to(image)
     saver.save_labels(annotator.layers.viewer, annotator, None, panel.tables)
-    assert "would be written over the input" in said(saver)[-1]
+    assert "would be written over the input" in messages(saver)[-1]
     assert image.read_bytes() == b"voxels"
 
 
@@ -145,7 +145,7 @@ def busy(nearest):
 def test_while_a_job_runs_the_result_is_awaited(busy, saver):
     saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
     assert not saver.path.exists()
-    assert "saved when the running job is done" in said(saver)[-1]
+    assert "saved when the job is done" in messages(saver)[-1]
     busy.gate.set()
     busy.inbox.wait(busy.future, 120)
     busy.inbox.run()
@@ -182,7 +182,7 @@ def test_a_window_that_closes_saves_what_was_asked_for_without_the_preview(busy,
     saver.finish()
     assert np.array_equal(read_labels(saver.path).array, busy.former)
     saver.finish()
-    assert len([text for text in said(saver) if text.startswith("Saved")]) == 1
+    assert len([text for text in messages(saver) if text.startswith("Saved")]) == 1
 
 
 def test_what_is_painted_while_the_file_is_written_is_not_in_it(nearest, saver):

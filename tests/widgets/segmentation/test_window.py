@@ -31,7 +31,7 @@ def volume():
     return array
 
 
-class Desk(Hands):
+class Window(Hands):
     """A viewer with the widget for scribbles."""
 
     def __init__(self, viewer):
@@ -39,7 +39,7 @@ class Desk(Hands):
 
     @property
     def front(self):
-        return self.widget.desk.front
+        return self.widget.annotators.front
 
     def start(self):
         self.widget.images.start.click()
@@ -71,7 +71,7 @@ class Desk(Hands):
         """Wait until nothing is computed any more, nor about to be."""
 
         def idle():
-            waiting = {name for watcher, _ in self.widget.desk._all.values() for name in watcher._waiting}
+            waiting = {name for watcher, _ in self.widget.annotators._all.values() for name in watcher._waiting}
             return waiting <= {"flush"} and not self.front.session.is_busy
 
         settle()
@@ -87,10 +87,10 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def desk(viewer):
-    desk = Desk(viewer)
-    yield desk
-    desk.widget.end_all()
+def window(viewer):
+    window = Window(viewer)
+    yield window
+    window.widget.end_all()
 
 
 @pytest.fixture
@@ -101,13 +101,13 @@ def quick(monkeypatch, nearest):
     return options
 
 
-def test_mouse_paints_two_classes_undo_brings_back_and_the_file_reads_back(desk, tmp_path, monkeypatch):
-    desk.start()
-    z = desk.viewer.dims.current_step[0]
-    desk.two_strokes()
-    strokes = desk.front.layers.strokes.data[z].copy()
+def test_mouse_paints_two_classes_undo_brings_back_and_the_file_reads_back(window, tmp_path, monkeypatch):
+    window.start()
+    z = window.viewer.dims.current_step[0]
+    window.two_strokes()
+    strokes = window.front.layers.strokes.data[z].copy()
     assert sorted(np.unique(strokes)) == [0, 1, 255]
-    first = desk.front.layers.result.data[z].copy()
+    first = window.front.layers.result.data[z].copy()
     assert first[20, 32] == 1
     assert first[5, 20] == 0
     box = np.zeros((40, 60), bool)
@@ -115,27 +115,27 @@ def test_mouse_paints_two_classes_undo_brings_back_and_the_file_reads_back(desk,
     assert (first[box] == 1).mean() > 0.9
     assert (first[~box] == 1).mean() < 0.1
 
-    desk.front.paint_with(1)
-    desk.stroke((70, 5), (70, 12))
-    desk.answered()
-    second = desk.front.layers.result.data[z].copy()
+    window.front.paint_with(1)
+    window.stroke((70, 5), (70, 12))
+    window.answered()
+    second = window.front.layers.result.data[z].copy()
     assert second[35, 8] == 1
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    desk.answered()
-    assert np.array_equal(desk.front.layers.result.data[z], first)
-    assert np.array_equal(desk.front.layers.strokes.data[z], strokes)
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
-    desk.answered()
-    assert np.array_equal(desk.front.layers.result.data[z], second)
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    window.answered()
+    assert np.array_equal(window.front.layers.result.data[z], first)
+    assert np.array_equal(window.front.layers.strokes.data[z], strokes)
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    window.answered()
+    assert np.array_equal(window.front.layers.result.data[z], second)
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
 
     path = tmp_path / "out" / "scan_labels.nii.gz"
     path.parent.mkdir()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
-    desk.key(Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier)
-    desk.says("Saved")
+    window.key(Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier)
+    window.shows("Saved")
     back = read_labels(path)
-    assert np.array_equal(back.array, desk.front.session.labels)
+    assert np.array_equal(back.array, window.front.session.labels)
     assert np.array_equal(back.array[z], first)
     on_disk = nibabel.load(path)
     flip = np.eye(4)[[2, 1, 0, 3]]
@@ -146,80 +146,80 @@ def test_mouse_paints_two_classes_undo_brings_back_and_the_file_reads_back(desk,
 def test_opens_from_the_manifest_with_napari_s_proxy(viewer, quick):
     _, widget = viewer.window.add_plugin_dock_widget("napari-scribseg", "Scribble segmentation")
     widget.start()
-    assert widget.desk.front.layers.strokes is viewer.layers[-1]
-    assert widget.desk.front.layers.source.layer is viewer.layers[0]
+    assert widget.annotators.front.layers.strokes is viewer.layers[-1]
+    assert widget.annotators.front.layers.source.layer is viewer.layers[0]
     viewer.layers[-1].data[2, 2, 2] = 255
     viewer.layers[-1].paint((2, 20, 30), 1)
-    until(lambda: widget.desk.front.session.labels.any())
+    until(lambda: widget.annotators.front.session.labels.any())
     widget.end_all()
 
 
-def test_keys_on_the_canvas(desk, quick):
-    desk.start()
-    desk.two_strokes()
-    desk.key(Qt.Key.Key_A)
-    assert len(desk.front.session.accepted) == 1
-    assert "Reopen" in desk.widget.slices.buttons["accept"].text()
-    desk.key(Qt.Key.Key_A)
-    assert not desk.front.session.accepted
-    desk.key(Qt.Key.Key_M)
-    assert desk.front.session.classes.ids == (255, 1, 2)
-    assert desk.front.layers.strokes.selected_label == 2
-    desk.key(Qt.Key.Key_Q)
-    assert desk.front.layers.strokes.selected_label == 1
-    desk.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
-    assert not desk.front.layers.strokes.data.any()
-    desk.key(Qt.Key.Key_O)
-    assert desk.widget.slices.overlay[0] == "probability"
+def test_keys_on_the_canvas(window, quick):
+    window.start()
+    window.two_strokes()
+    window.key(Qt.Key.Key_A)
+    assert len(window.front.session.accepted) == 1
+    assert "Reopen" in window.widget.slices.buttons["accept"].text()
+    window.key(Qt.Key.Key_A)
+    assert not window.front.session.accepted
+    window.key(Qt.Key.Key_M)
+    assert window.front.session.classes.ids == (255, 1, 2)
+    assert window.front.layers.strokes.selected_label == 2
+    window.key(Qt.Key.Key_Q)
+    assert window.front.layers.strokes.selected_label == 1
+    window.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    assert not window.front.layers.strokes.data.any()
+    window.key(Qt.Key.Key_O)
+    assert window.widget.slices.overlay[0] == "probability"
 
 
-def test_buttons_follow_what_can_be_done(desk, quick):
-    buttons = desk.widget.slices.buttons
+def test_buttons_follow_what_can_be_done(window, quick):
+    buttons = window.widget.slices.buttons
     assert not any(buttons[name].isEnabled() for name in ("segment", "clear", "undo", "redo", "accept"))
-    desk.start()
+    window.start()
     assert buttons["segment"].isEnabled()
     assert not buttons["undo"].isEnabled()
-    desk.two_strokes()
+    window.two_strokes()
     assert buttons["undo"].isEnabled()
     buttons["undo"].click()
     assert buttons["redo"].isEnabled()
-    desk.viewer.dims.ndisplay = 3
+    window.viewer.dims.ndisplay = 3
     until(lambda: not buttons["segment"].isEnabled())
-    assert "2D/3D" in desk.status
-    desk.viewer.dims.ndisplay = 2
+    assert "2D/3D" in window.status
+    window.viewer.dims.ndisplay = 2
 
 
-def test_transposed_view(desk, quick):
-    desk.viewer.dims.order = (1, 2, 0)
-    desk.start()
-    desk.viewer.dims.set_current_step(1, 20)
+def test_transposed_view(window, quick):
+    window.viewer.dims.order = (1, 2, 0)
+    window.start()
+    window.viewer.dims.set_current_step(1, 20)
     settle()
-    desk.front.paint_with(255)
-    desk.stroke((5, 3), (5, 9))  # rows are x, columns are z
-    desk.front.paint_with(1)
-    desk.stroke((30, 6), (33, 6))
-    desk.answered()
-    labels = desk.front.session.labels
+    window.front.paint_with(255)
+    window.stroke((5, 3), (5, 9))  # rows are x, columns are z
+    window.front.paint_with(1)
+    window.stroke((30, 6), (33, 6))
+    window.answered()
+    labels = window.front.session.labels
     assert labels[:, 20].any()
     assert not np.delete(labels, 20, axis=1).any()
     assert labels[2, 20, 31] == 1
 
 
-def test_closing_the_dock_ends_the_worker_and_resume_goes_on(desk, quick, make_napari_viewer):
-    desk.start()
-    desk.two_strokes()
-    painted = desk.front.layers.strokes.data.copy()
-    labels = desk.front.session.labels.copy()
-    widget = desk.widget
-    desk.viewer.window.remove_dock_widget(widget)
+def test_closing_the_dock_ends_the_worker_and_resume_goes_on(window, quick, make_napari_viewer):
+    window.start()
+    window.two_strokes()
+    painted = window.front.layers.strokes.data.copy()
+    labels = window.front.session.labels.copy()
+    widget = window.widget
+    window.viewer.window.remove_dock_widget(widget)
     assert widget._closed
     with pytest.raises(RuntimeError):
         widget.dispatcher.executor.submit(int)
     assert len(list(autosave_folder().iterdir())) == 1
 
-    for layer in list(desk.viewer.layers)[1:]:
-        desk.viewer.layers.remove(layer)
-    again = Desk(desk.viewer)
+    for layer in list(window.viewer.layers)[1:]:
+        window.viewer.layers.remove(layer)
+    again = Window(window.viewer)
     assert "Resume" in again.status
     again.widget.slices.resume.click()
     assert "Resumed 1 slices" in again.status
@@ -232,35 +232,35 @@ def test_closing_the_dock_ends_the_worker_and_resume_goes_on(desk, quick, make_n
     again.widget.end_all()
 
 
-def test_strokes_of_another_window_are_resumed_as_a_copy(desk, quick, nearest, monkeypatch):
-    desk.start()
-    desk.two_strokes()
-    desk.front.session.flush()
+def test_strokes_of_another_window_are_resumed_as_a_copy(window, quick, nearest, monkeypatch):
+    window.start()
+    window.two_strokes()
+    window.front.session.flush()
     (kept,) = autosave_folder().glob("*.scribseg")
-    labels = desk.front.session.labels.copy()
+    labels = window.front.session.labels.copy()
     answers, asked = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes], []
     monkeypatch.setattr(QMessageBox, "question", lambda *args: asked.append(args[2]) or answers.pop(0))
     monkeypatch.setattr(segmentation, "ask_session_path", lambda *_args, **_options: kept)
-    other = SegmentationWidget(desk.viewer)  # as another window would do it
+    other = SegmentationWidget(window.viewer)  # as another window would do it
     try:
         other.resume()
-        assert other.desk.front is None
+        assert other.annotators.front is None
         assert "worked on in another window" in asked[0]
         assert "worked on in another window" in other.status.line.text()
         other.resume()
-        assert np.array_equal(other.desk.front.session.labels, labels)
-        other.desk.front.session.clear(other.desk.front.session.slice_index(2))
+        assert np.array_equal(other.annotators.front.session.labels, labels)
+        other.annotators.front.session.clear(other.annotators.front.session.slice_index(2))
     finally:
         other.end_all()
-    desk.widget.end_all()
-    image = Source.from_array(desk.viewer.layers["scan"].data)
+    window.widget.end_all()
+    image = Source.from_array(window.viewer.layers["scan"].data)
     files = list(autosave_folder().iterdir())
     found = {path: Session.load(path, image, engine=nearest()).labels.any() for path in files}
     assert found.pop(kept)
     assert list(found.values()) == [False]
 
 
-def test_an_engine_that_hangs_is_left_behind_after_cancel(desk, monkeypatch, nearest):
+def test_an_engine_that_hangs_is_left_behind_after_cancel(window, monkeypatch, nearest):
     monkeypatch.setattr(executor, "PATIENCE", 0.1)
     begun, loose = threading.Event(), threading.Event()
 
@@ -272,56 +272,56 @@ def test_an_engine_that_hangs_is_left_behind_after_cancel(desk, monkeypatch, nea
             return super().segment(image, scribbles, state, report)
 
     monkeypatch.setattr(segmentation, "get_engine", lambda _name, **_parameters: Hanging())
-    desk.start()
-    desk.poke()
+    window.start()
+    window.poke()
     assert begun.wait(60)
     until(lambda: any(autosave_folder().glob("*.scribseg")), "the strokes on the disk")
-    desk.widget.status.cancelled.emit()
-    desk.says("left behind")
-    desk.two_strokes()
-    assert desk.front.session.labels.any()
+    window.widget.status.cancelled.emit()
+    window.shows("left behind")
+    window.two_strokes()
+    assert window.front.session.labels.any()
     loose.set()
 
 
-def test_a_crash_after_a_pause_loses_nothing(desk, quick):
-    desk.start()
-    desk.two_strokes()
-    labels = desk.front.session.labels
+def test_a_crash_after_a_pause_loses_nothing(window, quick):
+    window.start()
+    window.two_strokes()
+    labels = window.front.session.labels
     assert labels.any()
 
     def kept():
         """Whether a crash now would leave all."""
         found = list(autosave_folder().glob("*.scribseg"))
-        again = [Session.load(f, desk.front.session.volume, engine=desk.front.session.engine).labels for f in found]
+        again = [Session.load(f, window.front.session.volume, engine=window.front.session.engine).labels for f in found]
         return len(again) == 1 and np.array_equal(again[0], labels)
 
     until(kept, "the labels in the autosave")
 
 
-def test_dock_closed_while_a_job_runs(desk, quick):
+def test_dock_closed_while_a_job_runs(window, quick):
     gate = quick["gate"] = threading.Event()
-    desk.start()
-    desk.poke()
-    desk.viewer.window.remove_dock_widget(desk.widget)
+    window.start()
+    window.poke()
+    window.viewer.window.remove_dock_widget(window.widget)
     gate.set()
-    ended(desk.widget.dispatcher)
-    strokes = desk.viewer.layers[-1]
+    ended(window.widget.dispatcher)
+    strokes = window.viewer.layers[-1]
     strokes.paint((2, 10, 10), 1)
     assert strokes.data[2, 10, 10] == 1  # an ordinary labels layer again
-    assert desk.front is None
-    desk.viewer.layers.clear()
+    assert window.front is None
+    window.viewer.layers.clear()
 
 
 def test_viewer_closed_while_a_job_runs(viewer, quick):
     gate = quick["gate"] = threading.Event()
-    desk = Desk(viewer)
-    desk.start()
-    desk.poke()
+    window = Window(viewer)
+    window.start()
+    window.poke()
     viewer.close()
-    desk.widget.end_all()
+    window.widget.end_all()
     gate.set()
-    ended(desk.widget.dispatcher)
-    assert desk.front is None
+    ended(window.widget.dispatcher)
+    assert window.front is None
 
     def ours():
         """Our threads, but for the compiled loops' own pool, which stays."""
@@ -331,449 +331,449 @@ def test_viewer_closed_while_a_job_runs(viewer, quick):
     until(lambda: not ours(), "the end of the threads")
 
 
-def test_every_layer_deleted_while_a_job_runs_in_the_window(desk, quick):
+def test_every_layer_deleted_while_a_job_runs_in_the_window(window, quick):
     gate = quick["gate"] = threading.Event()
-    desk.start()
-    desk.poke()
-    desk.viewer.layers.clear()
-    assert desk.front is None
+    window.start()
+    window.poke()
+    window.viewer.layers.clear()
+    assert window.front is None
     gate.set()
-    desk.widget.dispatcher.executor.submit(int).result()  # behind the job
+    window.widget.dispatcher.executor.submit(int).result()  # behind the job
     settle()
-    assert "deleted" in desk.status
-    desk.widget.start()
-    assert "no image" in desk.status
+    assert "deleted" in window.status
+    window.widget.start()
+    assert "no image" in window.status
 
 
-def test_start_brings_deleted_layers_back(desk, quick):
-    desk.start()
-    desk.two_strokes()
-    painted, former = desk.front.layers.strokes.data.copy(), desk.front
-    desk.viewer.layers.remove(desk.front.layers.strokes)
-    desk.viewer.layers.remove(desk.front.layers.result)
-    desk.start()
-    assert desk.front is former
-    assert np.array_equal(desk.front.layers.strokes.data, painted)
-    assert desk.front.layers.result in desk.viewer.layers
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert not np.array_equal(desk.front.layers.strokes.data, painted)
+def test_start_brings_deleted_layers_back(window, quick):
+    window.start()
+    window.two_strokes()
+    painted, former = window.front.layers.strokes.data.copy(), window.front
+    window.viewer.layers.remove(window.front.layers.strokes)
+    window.viewer.layers.remove(window.front.layers.result)
+    window.start()
+    assert window.front is former
+    assert np.array_equal(window.front.layers.strokes.data, painted)
+    assert window.front.layers.result in window.viewer.layers
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not np.array_equal(window.front.layers.strokes.data, painted)
 
 
-def test_start_twice_makes_nothing_twice(desk, quick):
-    desk.start()
-    desk.start()
-    assert len(desk.viewer.layers) == 3
+def test_start_twice_makes_nothing_twice(window, quick):
+    window.start()
+    window.start()
+    assert len(window.viewer.layers) == 3
 
 
-def test_two_widgets_and_two_images(desk, quick):
-    desk.viewer.add_image(volume()[::-1], name="other")
-    desk.start()
-    other = Desk(desk.viewer)
+def test_two_widgets_and_two_images(window, quick):
+    window.viewer.add_image(volume()[::-1], name="other")
+    window.start()
+    other = Window(window.viewer)
     other.widget.images._image.setCurrentIndex(1)
     other.start()
     assert other.front.layers.source.layer.name == "other"
-    desk.front.layers.strokes.data[2, 2, 2] = 255
-    desk.front.layers.strokes.paint((2, 20, 30), 1)
-    until(lambda: desk.front.session.labels.any())
+    window.front.layers.strokes.data[2, 2, 2] = 255
+    window.front.layers.strokes.paint((2, 20, 30), 1)
+    until(lambda: window.front.session.labels.any())
     assert not other.front.session.labels.any()
     other.widget.end_all()
 
 
-def test_two_viewers(desk, quick, make_napari_viewer):
+def test_two_viewers(window, quick, make_napari_viewer):
     second = make_napari_viewer(show=True)
     second.add_image(volume(), name="scan")
-    other = Desk(second)
-    desk.start()
+    other = Window(second)
+    window.start()
     other.start()
     other.poke()
     until(lambda: other.front.session.labels.any())
-    assert not desk.front.session.labels.any()
-    assert len(list(desk.viewer.layers)) == len(list(second.layers)) == 3
+    assert not window.front.session.labels.any()
+    assert len(list(window.viewer.layers)) == len(list(second.layers)) == 3
     other.widget.end_all()
 
 
-def test_one_widget_turns_between_images(desk, quick):
-    desk.viewer.add_image(np.zeros((30, 30)), name="other")
-    desk.start()
-    first = desk.front
-    desk.widget.images._image.setCurrentIndex(1)
-    assert desk.front is None
-    desk.start()
-    assert desk.front.layers.source.layer.name == "other"
-    desk.widget.images._image.setCurrentIndex(0)
-    assert desk.front is first
-    second = next(a for a in desk.widget.desk._all if a is not first)
+def test_one_widget_turns_between_images(window, quick):
+    window.viewer.add_image(np.zeros((30, 30)), name="other")
+    window.start()
+    first = window.front
+    window.widget.images._image.setCurrentIndex(1)
+    assert window.front is None
+    window.start()
+    assert window.front.layers.source.layer.name == "other"
+    window.widget.images._image.setCurrentIndex(0)
+    assert window.front is first
+    second = next(a for a in window.widget.annotators._all if a is not first)
     second.layers.strokes.paint((5, 5), 1)
     settle()
-    assert desk.front is second
+    assert window.front is second
 
 
-def test_layer_made_with_napari_s_own_button(desk, quick, tmp_path, monkeypatch):
-    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
-    desk.viewer._new_labels()
-    mine = desk.viewer.layers[-1]
-    combo = desk.widget.images._strokes
+def test_layer_made_with_napari_s_own_button(window, quick, tmp_path, monkeypatch):
+    window.viewer.layers.selection.active = window.viewer.layers["scan"]
+    window.viewer._new_labels()
+    mine = window.viewer.layers[-1]
+    combo = window.widget.images._strokes
     combo.setCurrentIndex(combo.findText(mine.name))
-    desk.start()
-    assert desk.front.layers.strokes is mine
-    assert len(desk.viewer.layers) == 3
+    window.start()
+    assert window.front.layers.strokes is mine
+    assert len(window.viewer.layers) == 3
     path = tmp_path / "mine.nii"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
-    desk.viewer.dims.set_current_step(0, 2)
+    window.viewer.dims.set_current_step(0, 2)
     mine.data[2, 2, 2] = 255
     mine.paint((2, 20, 30), 1)
-    desk.answered()
-    assert desk.front.session.labels[2, 20, 30] == 1
-    desk.widget.save()
+    window.answered()
+    assert window.front.session.labels[2, 20, 30] == 1
+    window.widget.save()
     until(path.exists)
     assert nibabel.load(path).affine == pytest.approx(AFFINE @ np.eye(4)[[2, 1, 0, 3]], abs=1e-4)
 
 
-def test_save_without_starting_takes_the_selected_labels(desk, tmp_path, monkeypatch):
-    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
-    desk.viewer._new_labels()
-    desk.viewer.layers[-1].data[1, 2, 3] = 7
-    desk.viewer.layers.selection.active = desk.viewer.layers[-1]
+def test_save_without_starting_takes_the_selected_labels(window, tmp_path, monkeypatch):
+    window.viewer.layers.selection.active = window.viewer.layers["scan"]
+    window.viewer._new_labels()
+    window.viewer.layers[-1].data[1, 2, 3] = 7
+    window.viewer.layers.selection.active = window.viewer.layers[-1]
     path = tmp_path / "plain.nii.gz"
-    for action in desk.widget.slices._tables.values():
+    for action in window.widget.slices._tables.values():
         action.setChecked(True)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
-    desk.widget.save()
+    window.widget.save()
     until(path.exists)
-    desk.says("Saved")
+    window.shows("Saved")
     assert read_labels(path).array[1, 2, 3] == 7
     assert len(list(tmp_path.glob("plain*"))) == 3
     assert nibabel.load(path).affine == pytest.approx(AFFINE @ np.eye(4)[[2, 1, 0, 3]], abs=1e-4)
 
 
-def test_save_with_nothing_to_save(desk):
-    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
-    desk.widget.save()
-    assert "no labels to save" in desk.status
+def test_save_with_nothing_to_save(window):
+    window.viewer.layers.selection.active = window.viewer.layers["scan"]
+    window.widget.save()
+    assert "no labels to save" in window.status
 
 
 @pytest.mark.parametrize("name", ["missing/folder/a.nii.gz", "a.docx.nii.gz/b.nii"])
-def test_save_that_fails_loses_nothing(desk, quick, tmp_path, monkeypatch, name):
-    desk.start()
-    desk.two_strokes()
+def test_save_that_fails_loses_nothing(window, quick, tmp_path, monkeypatch, name):
+    window.start()
+    window.two_strokes()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / name), ""))
-    labels = desk.front.session.labels.copy()
-    desk.widget.save()
-    desk.says("Not saved")
-    assert np.array_equal(desk.front.session.labels, labels)
+    labels = window.front.session.labels.copy()
+    window.widget.save()
+    window.shows("Not saved")
+    assert np.array_equal(window.front.session.labels, labels)
 
 
-def test_strokes_are_saved_and_resumed_from_a_file(desk, quick, tmp_path, monkeypatch):
-    desk.start()
-    desk.two_strokes()
-    painted = desk.front.layers.strokes.data.copy()
+def test_strokes_are_saved_and_resumed_from_a_file(window, quick, tmp_path, monkeypatch):
+    window.start()
+    window.two_strokes()
+    painted = window.front.layers.strokes.data.copy()
     path = tmp_path / "strokes.scribseg"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
-    desk.widget.slices.keep.click()
+    window.widget.slices.keep.click()
     assert path.exists()
-    desk.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    window.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
-    desk.widget.images.choose(desk.viewer.layers["scan"])
-    desk.widget.slices.resume.click()
-    assert np.array_equal(desk.front.layers.strokes.data, painted)
+    window.widget.images.choose(window.viewer.layers["scan"])
+    window.widget.slices.resume.click()
+    assert np.array_equal(window.front.layers.strokes.data, painted)
 
 
-def test_resumed_settings_are_shown_as_they_are(desk, quick, tmp_path):
-    desk.start()
-    desk.two_strokes()
-    session = desk.front.session
+def test_resumed_settings_are_shown_as_they_are(window, quick, tmp_path):
+    window.start()
+    window.two_strokes()
+    session = window.front.session
     session.device, session.overlap = "cuda", "keep"
     session.save(tmp_path / "a.scribseg")
-    desk.widget.resume(tmp_path / "a.scribseg")
-    assert desk.front.session is not session
-    assert (desk.widget.engines.device, desk.widget.engines.overlap) == ("cuda", "keep")
+    window.widget.resume(tmp_path / "a.scribseg")
+    assert window.front.session is not session
+    assert (window.widget.engines.device, window.widget.engines.overlap) == ("cuda", "keep")
 
 
-def test_strokes_resumed_on_another_image_are_told(desk, quick, tmp_path):
-    desk.start()
-    desk.two_strokes()
-    desk.front.session.save(tmp_path / "a.scribseg")
-    desk.viewer.layers["scan"].data = volume() + 1
-    desk.widget.resume(tmp_path / "a.scribseg")
-    desk.says("not the image that the strokes were painted on")
-    assert desk.front.session.labels.any()
+def test_strokes_resumed_on_another_image_are_told(window, quick, tmp_path):
+    window.start()
+    window.two_strokes()
+    window.front.session.save(tmp_path / "a.scribseg")
+    window.viewer.layers["scan"].data = volume() + 1
+    window.widget.resume(tmp_path / "a.scribseg")
+    window.shows("not the image that the strokes were painted on")
+    assert window.front.session.labels.any()
 
 
-def test_a_result_taken_over_from_a_former_annotation_stays_ours(desk, quick):
-    desk.start()
-    desk.two_strokes()
-    result, former = desk.front.layers.result, desk.front
-    desk.viewer.add_labels(np.zeros((5, 40, 60), np.uint8), name="mine")
-    combo = desk.widget.images._strokes
+def test_a_result_taken_over_from_a_former_annotation_stays_ours(window, quick):
+    window.start()
+    window.two_strokes()
+    result, former = window.front.layers.result, window.front
+    window.viewer.add_labels(np.zeros((5, 40, 60), np.uint8), name="mine")
+    combo = window.widget.images._strokes
     combo.setCurrentIndex(combo.findText("mine"))  # another layer to paint on, the same result
-    desk.widget.start()
-    assert desk.front is not former
-    assert desk.front.layers.result is result
+    window.widget.start()
+    assert window.front is not former
+    assert window.front.layers.result is result
     assert not result.editable
 
 
-def test_resume_from_a_damaged_file(desk, quick, tmp_path):
+def test_resume_from_a_damaged_file(window, quick, tmp_path):
     path = tmp_path / "bad.scribseg"
     path.write_bytes(b"no session")
-    desk.widget.resume(path)
-    assert desk.front is None
-    assert "bad.scribseg" in desk.status
-    assert len(desk.viewer.layers) == 1
+    window.widget.resume(path)
+    assert window.front is None
+    assert "bad.scribseg" in window.status
+    assert len(window.viewer.layers) == 1
 
 
-def test_layer_of_another_shape_cannot_be_chosen(desk, quick):
-    wrong = desk.viewer.add_labels(np.zeros((3, 3), np.uint8), name="wrong")
-    combo = desk.widget.images._strokes
+def test_layer_of_another_shape_cannot_be_chosen(window, quick):
+    wrong = window.viewer.add_labels(np.zeros((3, 3), np.uint8), name="wrong")
+    combo = window.widget.images._strokes
     combo.setCurrentIndex(combo.findText("wrong"))
-    desk.start()
-    assert desk.front is None
-    assert "(3, 3)" in desk.status
-    assert list(desk.viewer.layers) == [desk.viewer.layers["scan"], wrong]
+    window.start()
+    assert window.front is None
+    assert "(3, 3)" in window.status
+    assert list(window.viewer.layers) == [window.viewer.layers["scan"], wrong]
 
 
-def test_engine_that_raises_is_told_without_a_dialog(desk, quick):
+def test_engine_that_raises_is_told_without_a_dialog(window, quick):
     quick["error"] = MemoryError("no more")
-    desk.start()
-    desk.two_strokes()
-    assert "MemoryError" in desk.status
-    assert desk.front.layers.strokes.data.any()
+    window.start()
+    window.two_strokes()
+    assert "MemoryError" in window.status
+    assert window.front.layers.strokes.data.any()
 
 
-def test_long_job_shows_progress_and_can_be_cancelled(desk, quick):
+def test_long_job_shows_progress_and_can_be_cancelled(window, quick):
     gate = quick["gate"] = threading.Event()
-    desk.start()
-    panel, seen = desk.widget.status, []
-    desk.front.session.busy.connect(lambda _busy: seen.append(panel._progress.isVisible()))
-    desk.poke()
+    window.start()
+    panel, seen = window.widget.status, []
+    window.front.session.busy.connect(lambda _busy: seen.append(panel.progress.isVisible()))
+    window.poke()
     assert not seen[0]  # not at once
-    until(panel._progress.isVisible)
+    until(panel.progress.isVisible)
     until(lambda: panel.bar.value() == 500)
-    panel._progress.layout().itemAt(1).widget().click()
-    until(lambda: not panel._progress.isVisible())
-    assert "Cancelled" in desk.status
+    panel.progress.layout().itemAt(1).widget().click()
+    until(lambda: not panel.progress.isVisible())
+    assert "Cancelled" in window.status
     gate.set()
 
 
-def test_ids_above_255_are_drawn(desk, quick):
-    desk.start()
-    desk.front.set_classes(desk.front.session.classes.with_ids([300]))
-    desk.front.paint_with(255)
-    desk.stroke((10, 5), (10, 50))
-    desk.front.paint_with(300)
-    desk.stroke((40, 30), (42, 35))
-    desk.answered()
-    assert desk.front.layers.strokes.data.dtype == desk.front.layers.result.data.dtype == np.uint16
-    assert desk.front.layers.result.data[2, 20, 32] == 300
-    assert desk.viewer.screenshot(flash=False).any()
+def test_ids_above_255_are_drawn(window, quick):
+    window.start()
+    window.front.set_classes(window.front.session.classes.with_ids([300]))
+    window.front.paint_with(255)
+    window.stroke((10, 5), (10, 50))
+    window.front.paint_with(300)
+    window.stroke((40, 30), (42, 35))
+    window.answered()
+    assert window.front.layers.strokes.data.dtype == window.front.layers.result.data.dtype == np.uint16
+    assert window.front.layers.result.data[2, 20, 32] == 300
+    assert window.viewer.screenshot(flash=False).any()
 
 
-def test_overlay_and_3d_are_drawn(desk, quick):
-    desk.start()
-    desk.two_strokes()
-    desk.widget.slices.toggle_overlay()
-    until(lambda: desk.front.layers.overlay is not None)
-    desk.viewer.dims.set_current_step(0, 4)
-    until(lambda: desk.front.layers.overlay is None)
-    desk.viewer.dims.ndisplay = 3
+def test_overlay_and_3d_are_drawn(window, quick):
+    window.start()
+    window.two_strokes()
+    window.widget.slices.toggle_overlay()
+    until(lambda: window.front.layers.overlay is not None)
+    window.viewer.dims.set_current_step(0, 4)
+    until(lambda: window.front.layers.overlay is None)
+    window.viewer.dims.ndisplay = 3
     settle()
-    assert desk.viewer.screenshot(flash=False).any()
-    desk.viewer.dims.ndisplay = 2
+    assert window.viewer.screenshot(flash=False).any()
+    window.viewer.dims.ndisplay = 2
 
 
-def test_autosave_folder_that_cannot_be_made(desk, quick, tmp_path, monkeypatch):
+def test_autosave_folder_that_cannot_be_made(window, quick, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SCRIBSEG_AUTOSAVE", str(tmp_path / "file"))
     told = []
     monkeypatch.setattr(segmentation, "show_warning", told.append)
-    desk.start()
-    desk.two_strokes()
-    assert desk.front.session.labels.any()
+    window.start()
+    window.two_strokes()
+    assert window.front.session.labels.any()
     assert "not kept" in told[0]
 
 
-def test_pyramid_is_worked_on_at_a_bearable_level(desk, quick, monkeypatch):
+def test_pyramid_is_worked_on_at_a_bearable_level(window, quick, monkeypatch):
     monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_SLICE", 40 * 40)
-    desk.viewer.layers.clear()
+    window.viewer.layers.clear()
     levels = [np.random.default_rng(0).random((64 // 2**k, 64 // 2**k)).astype(np.float32) for k in range(3)]
-    desk.viewer.add_image(levels, multiscale=True, name="slide", scale=(2, 2))
-    desk.start()
-    assert "level 1" in desk.status
-    desk.front.paint_with(255)
-    desk.stroke((10, 10), (10, 100))
-    desk.front.paint_with(1)
-    desk.stroke((90, 60), (100, 70))
-    desk.answered()
-    assert desk.front.session.labels.shape == (32, 32)
-    assert desk.front.session.labels[23, 15] == 1
+    window.viewer.add_image(levels, multiscale=True, name="slide", scale=(2, 2))
+    window.start()
+    assert "level 1" in window.status
+    window.front.paint_with(255)
+    window.stroke((10, 10), (10, 100))
+    window.front.paint_with(1)
+    window.stroke((90, 60), (100, 70))
+    window.answered()
+    assert window.front.session.labels.shape == (32, 32)
+    assert window.front.session.labels[23, 15] == 1
 
 
-def test_device_that_is_not_there(desk):
+def test_device_that_is_not_there(window):
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
-    desk.start()
-    desk.widget.engines._device.setCurrentIndex(2)
-    desk.front.layers.strokes.data[2, 2, 2] = 255
-    desk.front.layers.strokes.paint((2, 20, 30), 1)
-    desk.says("CUDA")
-    desk.widget.engines._device.setCurrentIndex(1)
-    desk.answered()
-    assert desk.front.session.labels[2, 20, 30] == 1
+    window.start()
+    window.widget.engines._device.setCurrentIndex(2)
+    window.front.layers.strokes.data[2, 2, 2] = 255
+    window.front.layers.strokes.paint((2, 20, 30), 1)
+    window.shows("CUDA")
+    window.widget.engines._device.setCurrentIndex(1)
+    window.answered()
+    assert window.front.session.labels[2, 20, 30] == 1
 
 
-def test_sample_data_begins_with_its_own_strokes(desk, quick):
-    desk.viewer.layers.clear()
-    image, strokes = desk.viewer.open_sample("napari-scribseg", "mr-head")
-    desk.viewer.dims.set_current_step(0, 14)
-    desk.start()
-    assert desk.front.layers.strokes is strokes
-    assert desk.front.layers.source.geometry() is image.metadata["scribseg"]["geometry"]
-    assert desk.front.session.classes.background == 255
-    assert desk.front.session.classes[1].name != "class 1"
-    desk.answered()
-    assert desk.front.session.labels[14].any()
-    assert not desk.front.session.labels[10].any()
-    desk.viewer.dims.set_current_step(0, 10)
-    desk.answered()
-    assert desk.front.session.labels[10].any()
+def test_sample_data_begins_with_its_own_strokes(window, quick):
+    window.viewer.layers.clear()
+    image, strokes = window.viewer.open_sample("napari-scribseg", "mr-head")
+    window.viewer.dims.set_current_step(0, 14)
+    window.start()
+    assert window.front.layers.strokes is strokes
+    assert window.front.layers.source.geometry() is image.metadata["scribseg"]["geometry"]
+    assert window.front.session.classes.background == 255
+    assert window.front.session.classes[1].name != "class 1"
+    window.answered()
+    assert window.front.session.labels[14].any()
+    assert not window.front.session.labels[10].any()
+    window.viewer.dims.set_current_step(0, 10)
+    window.answered()
+    assert window.front.session.labels[10].any()
 
 
-def test_finished_labels_are_corrected_in_place(desk, quick):
+def test_finished_labels_are_corrected_in_place(window, quick):
     finished = np.zeros((5, 40, 60), np.uint8)
     finished[2, 20:30, 20:30] = 255
-    layer = desk.viewer.add_labels(finished, name="scan labels", scale=(3, 2, 1))
-    desk.widget.images.refresh()
-    desk.start()
-    assert desk.front.layers.result is layer
-    assert desk.front.session.classes.background not in (None, 255)
-    assert 255 in desk.front.session.classes
-    assert np.shares_memory(layer.data, desk.front.session.labels)
+    layer = window.viewer.add_labels(finished, name="scan labels", scale=(3, 2, 1))
+    window.widget.images.refresh()
+    window.start()
+    assert window.front.layers.result is layer
+    assert window.front.session.classes.background not in (None, 255)
+    assert 255 in window.front.session.classes
+    assert np.shares_memory(layer.data, window.front.session.labels)
 
 
-def test_one_stroke_on_a_propagated_slice_is_a_correction(desk):
-    desk.start()
-    z = desk.viewer.dims.current_step[0]
-    desk.two_strokes()
-    desk.key(Qt.Key.Key_G)
-    desk.answered()
-    desk.viewer.dims.set_current_step(0, z + 1)
+def test_one_stroke_on_a_propagated_slice_is_a_correction(window):
+    window.start()
+    z = window.viewer.dims.current_step[0]
+    window.two_strokes()
+    window.key(Qt.Key.Key_G)
+    window.answered()
+    window.viewer.dims.set_current_step(0, z + 1)
     settle()
-    carried = desk.front.layers.result.data[z + 1].copy()
+    carried = window.front.layers.result.data[z + 1].copy()
     assert (carried[14:26, 24:40] == 1).all()
-    desk.front.paint_with(1)
-    desk.stroke((66, 40), (66, 44))
-    desk.answered()
-    corrected = desk.front.layers.result.data[z + 1].copy()
+    window.front.paint_with(1)
+    window.stroke((66, 40), (66, 44))
+    window.answered()
+    corrected = window.front.layers.result.data[z + 1].copy()
     changed = corrected != carried
     assert (corrected[33, 40:45] == 1).all()
     assert (corrected[changed] == 1).all()
     assert (corrected[10:28, 15:50] == carried[10:28, 15:50]).all()
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    desk.answered()
-    assert np.array_equal(desk.front.layers.result.data[z + 1], carried)
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    window.answered()
+    assert np.array_equal(window.front.layers.result.data[z + 1], carried)
 
 
-def test_polygon_tool_is_one_step(desk, quick):
-    desk.start()
-    desk.front.paint_with(255)
-    desk.stroke((10, 5), (10, 50))
-    desk.answered()
-    strokes = desk.front.layers.strokes
-    desk.front.paint_with(1)
+def test_polygon_tool_is_one_step(window, quick):
+    window.start()
+    window.front.paint_with(255)
+    window.stroke((10, 5), (10, 50))
+    window.answered()
+    strokes = window.front.layers.strokes
+    window.front.paint_with(1)
     strokes.paint_polygon([(2, 15, 25), (2, 15, 35), (2, 25, 30)], 1)
-    desk.answered()
-    assert desk.front.session.labels[2, 18, 30] == 1
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    window.answered()
+    assert window.front.session.labels[2, 18, 30] == 1
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert sorted(np.unique(strokes.data)) == [0, 255]
-    assert not desk.front.session.labels.any()
+    assert not window.front.session.labels.any()
 
 
-def test_live_answers_come_while_the_pen_is_down(desk, quick):
-    desk.start()
-    desk.front.paint_with(255)
-    desk.stroke((10, 5), (10, 50))
-    desk.front.paint_with(1)
-    where = desk.pixels((40, 30), (44, 35))
-    QTest.mouseMove(desk.canvas, where[0])
-    QTest.mousePress(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
-    QTest.mouseMove(desk.canvas, where[1])
-    until(lambda: desk.front.layers.result.data.any())
-    QTest.mouseRelease(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[1])
-    desk.answered()
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert not desk.front.layers.result.data.any()
-    assert not (desk.front.layers.strokes.data == 1).any()
+def test_live_answers_come_while_the_pen_is_down(window, quick):
+    window.start()
+    window.front.paint_with(255)
+    window.stroke((10, 5), (10, 50))
+    window.front.paint_with(1)
+    where = window.pixels((40, 30), (44, 35))
+    QTest.mouseMove(window.canvas, where[0])
+    QTest.mousePress(window.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
+    QTest.mouseMove(window.canvas, where[1])
+    until(lambda: window.front.layers.result.data.any())
+    QTest.mouseRelease(window.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[1])
+    window.answered()
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not window.front.layers.result.data.any()
+    assert not (window.front.layers.strokes.data == 1).any()
 
 
-def test_the_trained_network_follows_the_pen_and_one_class_is_enough(desk):
-    desk.start()
-    engines = desk.widget.engines
+def test_the_trained_network_follows_the_pen_and_one_class_is_enough(window):
+    window.start()
+    engines = window.widget.engines
     engines._engine.setCurrentIndex(engines._engine.findData("scribble-net"))
-    until(lambda: desk.front.session.engine.info.name == "scribble-net")
-    desk.front.paint_with(1)
-    where = desk.pixels((30, 25), (34, 28), (42, 34), (50, 40))
-    QTest.mouseMove(desk.canvas, where[0])
-    QTest.mousePress(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
+    until(lambda: window.front.session.engine.info.name == "scribble-net")
+    window.front.paint_with(1)
+    where = window.pixels((30, 25), (34, 28), (42, 34), (50, 40))
+    QTest.mouseMove(window.canvas, where[0])
+    QTest.mousePress(window.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[0])
     for place in where[1:]:
-        QTest.mouseMove(desk.canvas, place)
+        QTest.mouseMove(window.canvas, place)
         settle()
-    result = desk.front.layers.result
-    until(lambda: desk.front.layers.result.data[2].any())
-    assert not desk.front.session.can_undo  # a preview, which nothing is remembered of
-    QTest.mouseRelease(desk.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
-    desk.answered()
-    labels = desk.front.session.labels[2]
-    strokes = desk.front.layers.strokes.data[2]
+    result = window.front.layers.result
+    until(lambda: window.front.layers.result.data[2].any())
+    assert not window.front.session.can_undo  # a preview, which nothing is remembered of
+    QTest.mouseRelease(window.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
+    window.answered()
+    labels = window.front.session.labels[2]
+    strokes = window.front.layers.strokes.data[2]
     assert set(np.unique(labels)) == {0, 1}
     assert (labels[strokes == 1] == 1).all()
     truth = np.zeros((40, 60), bool)
     truth[10:30, 20:45] = True
     overlap = (truth & (labels == 1)).sum() / (truth | (labels == 1)).sum()
     assert overlap > 0.7
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert not desk.front.session.labels.any()
-    assert desk.front.layers.result is result
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not window.front.session.labels.any()
+    assert window.front.layers.result is result
 
 
-def choose(desk, engine, **values):
+def choose(window, engine, **values):
     """An engine in the list, and values in its form, as a person sets them."""
-    engines = desk.widget.engines
+    engines = window.widget.engines
     engines._engine.setCurrentIndex(engines._engine.findData(engine))
     for name, value in values.items():
         engines.form[name].field.value = value
 
 
-def test_the_curve_of_a_fit_is_drawn_and_hidden_for_engines_without_one(desk):
-    desk.start()
-    panel = desk.widget.curve
+def test_the_curve_of_a_fit_is_drawn_and_hidden_for_engines_without_one(window):
+    window.start()
+    panel = window.widget.curve
     assert not panel.isVisible()
-    choose(desk, "cnn")
-    desk.two_strokes()
+    choose(window, "cnn")
+    window.two_strokes()
     assert panel.isVisible()
     assert panel.plot.isVisible()
-    assert panel.plot.curve is desk.front.session.results(desk.front.layers.slice_index()).curve
+    assert panel.plot.curve is window.front.session.results(window.front.layers.slice_index()).curve
     assert panel.fold.text().startswith("Loss: ")
     QTest.mouseClick(panel.fold, Qt.MouseButton.LeftButton)
     assert not panel.plot.isVisible()
-    choose(desk, "svcd")
-    desk.answered()
+    choose(window, "svcd")
+    window.answered()
     assert not panel.isVisible()
 
 
-def test_the_curve_grows_while_a_network_is_fitted(desk, monkeypatch):
+def test_the_curve_grows_while_a_network_is_fitted(window, monkeypatch):
     monkeypatch.setattr("napari_scribseg.engines.coarse_to_fine.pipeline._SHOWN_AFTER", 0.0)
-    desk.start()
-    choose(desk, "coarse-to-fine", samples=400, width=16)
-    desk.poke()
-    panel = desk.widget.curve
+    window.start()
+    choose(window, "coarse-to-fine", samples=400, width=16)
+    window.poke()
+    panel = window.widget.curve
     until(panel.isVisible)
-    assert desk.front.session.is_busy
+    assert window.front.session.is_busy
     first = panel.fold.text()
     assert first.startswith("Loss: step")
     until(lambda: panel.fold.text() != first)
-    desk.front.cancel()
-    until(lambda: not desk.front.session.is_busy)
+    window.front.cancel()
+    until(lambda: not window.front.session.is_busy)
     assert not panel.isVisible()  # there was no answer before
 
 
@@ -781,151 +781,151 @@ def test_the_curve_grows_while_a_network_is_fitted(desk, monkeypatch):
     ("engine", "values"),
     [("pwn", {"inputs": "colour+semantic"}), ("svcd", {"features": "colour+semantic"})],
 )
-def test_semantic_features_become_a_colour_layer_on_request(desk, engine, values):
-    engines = desk.widget.engines
+def test_semantic_features_become_a_colour_layer_on_request(window, engine, values):
+    engines = window.widget.engines
     assert not engines.pictures
-    choose(desk, engine, **values)
+    choose(window, engine, **values)
     assert list(engines.pictures) == ["semantic features"]
     QTest.mouseClick(engines.pictures["semantic features"], Qt.MouseButton.LeftButton)
-    assert "Start painting first" in desk.status
-    desk.start()
+    assert "Start painting first" in window.status
+    window.start()
     QTest.mouseClick(engines.pictures["semantic features"], Qt.MouseButton.LeftButton)
-    until(lambda: "semantic features of scan" in desk.viewer.layers)
-    picture, strokes = desk.viewer.layers["semantic features of scan"], desk.front.layers.strokes
-    z = desk.viewer.dims.current_step[0]
+    until(lambda: "semantic features of scan" in window.viewer.layers)
+    picture, strokes = window.viewer.layers["semantic features of scan"], window.front.layers.strokes
+    z = window.viewer.dims.current_step[0]
     assert picture.data.shape == (1, 40, 60, 3)
     assert tuple(picture.scale) == (3, 2, 1)
     assert picture.translate[0] == 3 * z
     assert picture.data.min() < picture.data.max()
-    assert (desk.viewer.layers.selection.active, strokes.mode) == (strokes, "paint")
+    assert (window.viewer.layers.selection.active, strokes.mode) == (strokes, "paint")
     for name in ("scan labels", "scan strokes"):
-        desk.viewer.layers[name].visible = False
-    seen = desk.viewer.screenshot(flash=False)[..., :3].astype(int)
+        window.viewer.layers[name].visible = False
+    seen = window.viewer.screenshot(flash=False)[..., :3].astype(int)
     assert np.ptp(seen, axis=-1).max() > 60  # colours, where the scan is grey
-    desk.viewer.dims.set_current_step(0, z + 1)
+    window.viewer.dims.set_current_step(0, z + 1)
     settle()
-    seen = desk.viewer.screenshot(flash=False)[..., :3].astype(int)
+    seen = window.viewer.screenshot(flash=False)[..., :3].astype(int)
     assert np.ptp(seen, axis=-1).max() < 60
-    desk.viewer.dims.set_current_step(0, z)
-    choose(desk, engine, **dict.fromkeys(values, "colour"))
+    window.viewer.dims.set_current_step(0, z)
+    choose(window, engine, **dict.fromkeys(values, "colour"))
     assert not engines.pictures
 
 
-def click_class(desk, identity):
+def click_class(window, identity):
     """A click on the name of a class."""
-    table = desk.widget.classes._table
-    where = table.visualItemRect(table.item(desk.widget.classes.classes.ids.index(identity), 1)).center()
+    table = window.widget.classes._table
+    where = table.visualItemRect(table.item(window.widget.classes.classes.ids.index(identity), 1)).center()
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where)
     return table
 
 
-def test_start_on_layers_that_exist_takes_up_the_brush(desk, quick):
+def test_start_on_layers_that_exist_takes_up_the_brush(window, quick):
     for name in ("scan strokes", "scan labels"):
-        desk.viewer.add_labels(np.zeros((5, 40, 60), np.uint8), name=name, scale=(3, 2, 1))
-    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
-    desk.start()
-    strokes = desk.viewer.layers["scan strokes"]
-    assert desk.front.layers.strokes is strokes
-    assert desk.viewer.layers.selection.active is strokes
+        window.viewer.add_labels(np.zeros((5, 40, 60), np.uint8), name=name, scale=(3, 2, 1))
+    window.viewer.layers.selection.active = window.viewer.layers["scan"]
+    window.start()
+    strokes = window.viewer.layers["scan strokes"]
+    assert window.front.layers.strokes is strokes
+    assert window.viewer.layers.selection.active is strokes
     assert strokes.mode == "paint"
-    desk.stroke((40, 30), (42, 35))  # the next press of the mouse paints
+    window.stroke((40, 30), (42, 35))  # the next press of the mouse paints
     assert (strokes.data == 1).any()
 
 
-def test_a_click_on_a_class_takes_the_brush_up_and_letters_are_shortcuts_again(desk, quick):
-    desk.start()
-    desk.two_strokes()
-    strokes, classes = desk.front.layers.strokes, desk.front.session.classes
-    desk.viewer.layers.selection.active = desk.viewer.layers["scan"]
+def test_a_click_on_a_class_takes_the_brush_up_and_letters_are_shortcuts_again(window, quick):
+    window.start()
+    window.two_strokes()
+    strokes, classes = window.front.layers.strokes, window.front.session.classes
+    window.viewer.layers.selection.active = window.viewer.layers["scan"]
     strokes.mode = "pan_zoom"
-    table = click_class(desk, 1)
-    assert desk.viewer.layers.selection.active is strokes
+    table = click_class(window, 1)
+    assert window.viewer.layers.selection.active is strokes
     assert (strokes.mode, strokes.selected_label) == ("paint", 1)
     strokes.mode = "fill"
-    click_class(desk, 255)
+    click_class(window, 255)
     assert (strokes.mode, strokes.selected_label) == ("fill", 255)
     strokes.mode = "erase"
-    click_class(desk, 255)  # once more, as it is selected already
+    click_class(window, 255)  # once more, as it is selected already
     assert strokes.mode == "paint"
     QTest.keyClick(table, Qt.Key.Key_A)
-    assert len(desk.front.session.accepted) == 1
+    assert len(window.front.session.accepted) == 1
     QTest.keyClick(table, Qt.Key.Key_A)
-    assert not desk.front.session.accepted
+    assert not window.front.session.accepted
     QTest.keyClick(table, Qt.Key.Key_S)
     QTest.keyClick(table, Qt.Key.Key_G)
-    desk.answered()
-    assert desk.front.session.labels[3].any()
-    assert desk.front.session.classes == classes
+    window.answered()
+    assert window.front.session.labels[3].any()
+    assert window.front.session.classes == classes
 
 
-def test_a_ball_is_painted_by_the_mouse_answered_whole_and_one_step(desk, quick):
-    desk.start()
-    strokes = desk.front.layers.strokes
+def test_a_ball_is_painted_by_the_mouse_answered_whole_and_one_step(window, quick):
+    window.start()
+    strokes = window.front.layers.strokes
     strokes.n_edit_dimensions, strokes.brush_size = 3, 9
-    desk.two_strokes()
+    window.two_strokes()
     painted = [z for z in range(5) if (strokes.data[z] == 1).any()]
     assert len(painted) > 1
-    until(lambda: [z for z in range(5) if desk.front.session.labels[z].any()] == painted, "what follows")
+    until(lambda: [z for z in range(5) if window.front.session.labels[z].any()] == painted, "what follows")
     for _ in range(2):
-        desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not strokes.data.any()
-    assert not desk.front.session.labels.any()
+    assert not window.front.session.labels.any()
 
 
-def test_let_it_segment_begins_by_itself_and_is_offered_where_it_works(desk):
-    engines, models = desk.widget.engines, desk.widget.engines.models
+def test_let_it_segment_begins_by_itself_and_is_offered_where_it_works(window):
+    engines, models = window.widget.engines, window.widget.engines.models
     engines._engine.setCurrentIndex(engines._engine.findData("brs"))
     for name, works in (("brs-net", False), ("scribble-net", False), ("nuclei-unet", True)):
         models.choose(name)
-        assert models.say.isEnabled() is works
+        assert models.predict.isEnabled() is works
         assert ("answers strokes only" in models.about.text()) is not works
-    QTest.mouseClick(models.say, Qt.MouseButton.LeftButton)
-    assert desk.front is not None
-    until(lambda: desk.front.session.can_undo, "what follows")
-    assert "has labels of" in desk.status
-    desk.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
-    assert not desk.front.session.labels.any()
-    assert "Cleared z 2" in desk.status
+    QTest.mouseClick(models.predict, Qt.MouseButton.LeftButton)
+    assert window.front is not None
+    until(lambda: window.front.session.can_undo, "what follows")
+    assert "has labels of" in window.status
+    window.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
+    assert not window.front.session.labels.any()
+    assert "Cleared z 2" in window.status
 
 
-def test_the_line_follows_what_is_so(desk, quick):
-    assert "Start painting" in desk.status
-    desk.start()
-    desk.two_strokes()
-    assert desk.status == "Done on z 2: background and class 1"
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert desk.status == "Undone: the stroke on z 2"
-    desk.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
-    assert desk.status == "Redone: the stroke on z 2"
-    desk.viewer.dims.ndisplay = 3
-    until(lambda: "2D/3D" in desk.status, "what follows")
-    desk.viewer.dims.ndisplay = 2
-    until(lambda: desk.status == "Done on z 2: background and class 1", "what follows")
-    desk.viewer.layers.remove(desk.front.layers.strokes)
-    assert "strokes layer was deleted" in desk.status
-    desk.start()
-    assert "deleted" not in desk.status
-    desk.viewer.layers.remove(desk.viewer.layers["scan"])
-    assert "image was deleted" in desk.status
+def test_the_line_follows_what_is_so(window, quick):
+    assert "Start painting" in window.status
+    window.start()
+    window.two_strokes()
+    assert window.status == "Done on z 2: background and class 1"
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert window.status == "Undone: the stroke on z 2"
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert window.status == "Redone: the stroke on z 2"
+    window.viewer.dims.ndisplay = 3
+    until(lambda: "2D/3D" in window.status, "what follows")
+    window.viewer.dims.ndisplay = 2
+    until(lambda: window.status == "Done on z 2: background and class 1", "what follows")
+    window.viewer.layers.remove(window.front.layers.strokes)
+    assert "strokes layer was deleted" in window.status
+    window.start()
+    assert "deleted" not in window.status
+    window.viewer.layers.remove(window.viewer.layers["scan"])
+    assert "image was deleted" in window.status
 
 
-def test_a_line_of_a_job_is_shown_with_its_bar_and_never_beside_a_result(desk, quick):
+def test_a_line_of_a_job_is_shown_with_its_bar_and_never_beside_a_result(window, quick):
     gate = quick["gate"] = threading.Event()
-    desk.start()
-    desk.poke()
-    panel = desk.widget.status
-    before = desk.status
-    until(panel._progress.isVisible, "what follows")
-    assert before != desk.status
-    assert desk.status == "Computing z 2 with Nearest stroke…"
+    window.start()
+    window.poke()
+    panel = window.widget.status
+    before = window.status
+    until(panel.progress.isVisible, "what follows")
+    assert before != window.status
+    assert window.status == "Computing z 2 with Nearest stroke…"
     gate.set()
-    until(lambda: not panel._progress.isVisible(), "the end of the bar")
-    assert desk.status == "Done on z 2: background and class 1"
+    until(lambda: not panel.progress.isVisible(), "the end of the bar")
+    assert window.status == "Done on z 2: background and class 1"
 
 
-def test_the_form_of_every_engine_fits_into_the_dock(desk):
-    area = desk.widget.findChild(QScrollArea)
-    engines = desk.widget.engines
+def test_the_form_of_every_engine_fits_into_the_dock(window):
+    area = window.widget.findChild(QScrollArea)
+    engines = window.widget.engines
     engines._fold.setChecked(True)
     for number in range(engines._engine.count()):
         engines._engine.setCurrentIndex(number)

@@ -1,4 +1,4 @@
-"""The lines at the foot of the widget: what happens, what the engine chose, how far it is."""
+"""The foot of the widget: a status line, the engine's notes, and the progress of a job."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from psygnal import Signal
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_scribseg.widgets.segmentation.keys import KEYS, shown
-from napari_scribseg.widgets.segmentation.present import Line
+from napari_scribseg.widgets.common.messages import Message
 
 __all__ = ["StatusPanel"]
 
@@ -29,15 +28,15 @@ class StatusPanel(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
         self._fraction = 0.0
-        cancel = QPushButton("Cancel")
-        cancel.setToolTip(f"Stop the running job ({shown(KEYS['cancel'])}); the former result stays")
-        cancel.clicked.connect(lambda: self.cancelled.emit())
-        self._progress = QWidget()
-        row = QHBoxLayout(self._progress)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop the running job; the former result stays")
+        self.cancel.clicked.connect(lambda: self.cancelled.emit())
+        self.progress = QWidget()
+        row = QHBoxLayout(self.progress)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.bar, 1)
-        row.addWidget(cancel)
-        self._progress.hide()
+        row.addWidget(self.cancel)
+        self.progress.hide()
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(_PATIENCE_MS)
@@ -45,29 +44,29 @@ class StatusPanel(QWidget):
         self._steps = QTimer(self)
         self._steps.setInterval(_STEP_MS)
         self._steps.timeout.connect(self._move)
-        self._held: Line | None = None
+        self._message: Message | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 0, 6, 4)
-        for widget in (self.line, self._progress, self.notes):
+        for widget in (self.line, self.progress, self.notes):
             layout.addWidget(widget)
 
-    def say(self, text: str, *, error: bool = False) -> None:
-        """Show one sentence; an error is marked by a sign and not by colour alone."""
-        self.show_line(Line(text, error))
+    def show_message(self, text: str, *, error: bool = False) -> None:
+        """Show a text; an error is marked by a sign and not by colour alone."""
+        self.show_status(Message(text, error))
 
-    def show_line(self, line: Line) -> None:
-        """Show a sentence; one of a job that has just begun is shown together with the progress bar."""
-        self._held = line
-        if not line.patient or not self._progress.isHidden():
-            self._show_held()
+    def show_status(self, message: Message) -> None:
+        """Show a message; one of a job that has just begun is shown together with the progress bar."""
+        self._message = message
+        if not message.patient or not self.progress.isHidden():
+            self._show_text()
 
-    def _show_held(self) -> None:
-        if self._held is not None:
-            self.line.setText(f"⚠ {self._held.text}" if self._held.error else self._held.text)
-            self.line.setStyleSheet("font-weight: bold;" if self._held.error else "")
+    def _show_text(self) -> None:
+        if self._message is not None:
+            self.line.setText(f"⚠ {self._message.text}" if self._message.error else self._message.text)
+            self.line.setStyleSheet("font-weight: bold;" if self._message.error else "")
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
-        """Show what the engine chose by itself."""
+        """Show the choices that the engine made by itself."""
         self.notes.setText("\n".join(notes))
         self.notes.setVisible(bool(notes))
 
@@ -76,19 +75,19 @@ class StatusPanel(QWidget):
         if not busy:
             self._patience.stop()
             self._steps.stop()
-            self._progress.hide()
-        elif not self._patience.isActive() and self._progress.isHidden():
+            self.progress.hide()
+        elif not self._patience.isActive() and self.progress.isHidden():
             self._fraction = 0.0
             self._patience.start()
 
     def show_progress(self, fraction: float) -> None:
-        """Note how far the job is, from 0 to 1; the bar follows a little later."""
+        """Set how far the job is, from 0 to 1; the bar follows a little later."""
         self._fraction = fraction
 
     def _on_patience(self) -> None:
         self._move()
-        self._progress.show()
-        self._show_held()
+        self.progress.show()
+        self._show_text()
         self._steps.start()
 
     def _move(self) -> None:

@@ -12,7 +12,7 @@ from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.output import inside
 from napari_scribseg.explore.reading import Filter
-from napari_scribseg.widgets.common.messages import sentence, told
+from napari_scribseg.widgets.common.messages import report_errors, user_message
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
 from napari_scribseg.widgets.explore.jobs import Newest
 from napari_scribseg.widgets.explore.showing import Showing
@@ -62,7 +62,7 @@ class Exploration:
         self._seen: set[int] = set()  # uncertain ones that were shown
         self._strokes: list[tuple[int, NDArray[np.uint8]]] = []  # of splits, to be brought back by undo
         self._retaken: list[tuple[int, NDArray[np.uint8]]] = []
-        self._quick = Newest(services.aside, lambda error: view.say(sentence(error), error=True))
+        self._quick = Newest(services.aside, lambda error: view.show_message(user_message(error), error=True))
         workspace.segments_changed.connect(self._on_segments)
         workspace.labels_changed.connect(self._on_labels)
         workspace.places_changed.connect(self._on_places)
@@ -75,19 +75,20 @@ class Exploration:
 
     # selecting --------------------------------------------------------------------------------------------------------
 
-    def say(self, text: str, *, error: bool = False) -> None:
+    def show_message(self, text: str, *, error: bool = False) -> None:
         """Tell in the status line."""
-        self.view.say(text, error=error)
+        self.view.show_message(text, error=error)
 
-    @told
+    @report_errors
     def outline(self, corners: NDArray[np.float64], how: str, *, local: bool = False) -> None:
         """Select what lies in a box or lasso of a plane."""
         scene = (self.view.local if local else self.view.embedding).scene
         found = inside(scene.places, corners, scene.ids)
         self.select(found, how)
-        self.view.say(f"{len(self.selected)} segments are selected" if len(self.selected) else "Nothing is selected")
+        count = len(self.selected)
+        self.view.show_message(f"{count} segments are selected" if count else "Nothing is selected")
 
-    @told
+    @report_errors
     def pick(self, identity: int, how: str) -> None:
         """Select a segment that was clicked in a plane, and turn to its image; 0 selects nothing."""
         if not identity:
@@ -98,7 +99,7 @@ class Exploration:
             self.shown.turn_to(int(self.workspace.table.image[identity]))
             self._say_segment(identity)
 
-    @told
+    @report_errors
     def pick_pixel(self, row: int, column: int, how: str) -> None:
         """Select a segment that was clicked in the image, and look at it in the plane."""
         index = self.canvas.index()
@@ -116,18 +117,18 @@ class Exploration:
         elif how == "remove":
             ids = np.setdiff1d(self.selected, ids)
         self.shown.select(ids)
-        self.tell_state()
+        self.refresh_state()
 
     def _say_segment(self, identity: int) -> None:
         table, classes = self.workspace.table, self.workspace.classes
         label = int(table.label[identity])
         name = classes[label].name if label in classes else "no class yet"
         image = self.canvas.name(int(table.image[identity]))
-        self.view.say(f"Segment of {image}, {int(table.area[identity])} pixels: {name}")
+        self.view.show_message(f"Segment of {image}, {int(table.area[identity])} pixels: {name}")
 
     # classes ----------------------------------------------------------------------------------------------------------
 
-    @told
+    @report_errors
     def assign(self, label: int) -> None:
         """Give the selected segments a class; 0 takes it away."""
         if not len(self.selected):
@@ -135,9 +136,9 @@ class Exploration:
         changed = self.workspace.assign(self.selected, label)
         name = "no class" if not label else self.workspace.classes[label].name
         more = len(self.selected) - len(changed)
-        self.view.say(f"{len(changed)} segments: {name}" + (f" ({more} had it before)" if more else ""))
+        self.view.show_message(f"{len(changed)} segments: {name}" + (f" ({more} had it before)" if more else ""))
 
-    @told
+    @report_errors
     def assign_digit(self, digit: int) -> None:
         """Assign the class of this number; 0 stands for the background."""
         label = digit or self.workspace.classes.background
@@ -146,7 +147,7 @@ class Exploration:
             raise InputError(f"there is not {wanted}; add one in the table first")
         self.assign(label)
 
-    @told
+    @report_errors
     def set_classes(self, classes: ClassTable) -> None:
         """Take over a table that the user changed; a class that segments have can neither go nor change its id."""
         former = self.workspace.classes
@@ -157,19 +158,19 @@ class Exploration:
         self.workspace.classes = classes
         self.view.show_classes(classes)
 
-    @told
+    @report_errors
     def undo(self) -> None:
         """Take back the last assignment, split or cut."""
         kind = self.workspace.undo()
         self._strokes_back(kind, self._strokes, self._retaken, show=True)
-        self.view.say(f"Took back the last {_WORDS[kind]}" if kind else "There is nothing to undo")
+        self.view.show_message(f"Took back the last {_WORDS[kind]}" if kind else "There is nothing to undo")
 
-    @told
+    @report_errors
     def redo(self) -> None:
         """Do again what was taken back."""
         kind = self.workspace.redo()
         self._strokes_back(kind, self._retaken, self._strokes, show=False)
-        self.view.say(f"Did the last {_WORDS[kind]} again" if kind else "There is nothing to redo")
+        self.view.show_message(f"Did the last {_WORDS[kind]} again" if kind else "There is nothing to redo")
 
     def _strokes_back(self, kind: str, whence: list[Any], whither: list[Any], *, show: bool) -> None:
         if kind == "split" and whence:
@@ -179,13 +180,13 @@ class Exploration:
 
     # filter and the next ones -----------------------------------------------------------------------------------------
 
-    @told
+    @report_errors
     def set_filter(self, which: Filter) -> None:
         """Show all segments, those without a class, or those that are uncertain."""
         self.shown.which = which
         self.shown.show_embedding()
 
-    @told
+    @report_errors
     def next_uncertain(self) -> None:
         """Select the segment that is most uncertain among those not looked at yet."""
         workspace, seen = self.workspace, set(self._seen)
@@ -197,7 +198,7 @@ class Exploration:
             self._seen.clear()
             found = int(ids[0])
         if found is None:
-            self.view.say("Every segment has a class")
+            self.view.show_message("Every segment has a class")
             return
         self._seen.add(found)
         self.pick(found, "new")
@@ -205,7 +206,7 @@ class Exploration:
 
     # splitting --------------------------------------------------------------------------------------------------------
 
-    @told
+    @report_errors
     def split(self) -> bool:
         """Split a segment of the image in sight by the strokes on it; whether it was."""
         index = self.canvas.index()
@@ -220,7 +221,7 @@ class Exploration:
         self.canvas.write_strokes(index, np.zeros_like(strokes))
         self.canvas.lay_down_brush()
         self.select(positive)
-        self.view.say(f"Split into {len(positive)} positive and {len(negative)} negative segments")
+        self.view.show_message(f"Split into {len(positive)} positive and {len(negative)} negative segments")
         return True
 
     def _to_split(self, index: int, strokes: NDArray[np.uint8]) -> int:
@@ -236,7 +237,7 @@ class Exploration:
 
     # what is told -----------------------------------------------------------------------------------------------------
 
-    def tell_state(self) -> None:
+    def refresh_state(self) -> None:
         """Tell the view which buttons make sense."""
         workspace = self.workspace
         ids = workspace.ids()
@@ -283,7 +284,7 @@ class Exploration:
         kinds, self._kinds = self._kinds, set()
         images, self._images = self._images, set()
         self.shown.renew(kinds, images)
-        self.tell_state()
+        self.refresh_state()
         for told_of in self.edited:
             told_of()
 

@@ -18,7 +18,7 @@ from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
-from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.status import StatusPanel
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
@@ -71,7 +71,7 @@ class ExploreWidget(Docked):
         self._on_theme()
         self.classes.select(1)
         kept = kept_workspaces()
-        self.say("A workspace of an earlier time is kept: Resume goes on with it. " + _HELP if kept else _HELP)
+        self.show_message("A workspace of an earlier time is kept: Resume goes on with it. " + _HELP if kept else _HELP)
         warm_up(self.dispatcher)
 
     # the workspace in front -------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class ExploreWidget(Docked):
             panel.pressed.connect(self._on_pressed)
         self.classes.changed.connect(lambda classes: self.exploration.set_classes(classes))
         self.classes.selected.connect(lambda _identity: self.show_state(self._state))
-        self.classes.refused.connect(lambda text: self.say(sentence(text), error=True))
+        self.classes.refused.connect(lambda text: self.show_message(user_message(text), error=True))
         self.status.cancelled.connect(self.jobs.cancel)
         self.viewer.events.theme.connect(self._on_theme)
 
@@ -196,7 +196,7 @@ class ExploreWidget(Docked):
 
     def _assign(self) -> None:
         if self.classes.current is None:
-            self.say("No class is chosen; click a row of the table first", error=True)
+            self.show_message("No class is chosen; click a row of the table first", error=True)
         else:
             self.exploration.assign(self.classes.current)
 
@@ -212,9 +212,9 @@ class ExploreWidget(Docked):
         try:
             self.exploration.canvas.paint(value)
         except InputError as error:
-            self.say(sentence(error), error=True)
+            self.show_message(user_message(error), error=True)
             return
-        self.say("Draw one stroke of each sign in the segment, then press Split (S)")
+        self.show_message("Draw one stroke of each sign in the segment, then press Split (S)")
 
     def _add_folder(self) -> None:
         named = QFileDialog.getExistingDirectory(self, "Add the images of a folder", str(Path.home()))
@@ -244,13 +244,13 @@ class ExploreWidget(Docked):
         try:
             finish_by_strokes(self.exploration, widget)
         except InputError as error:
-            self.say(sentence(error), error=True)
+            self.show_message(user_message(error), error=True)
         else:
-            self.say("The classes of this image are strokes in Scribble segmentation now; correct them there")
+            self.show_message("The classes of this image are strokes in Scribble segmentation now; correct them there")
 
     def _on_lost(self, role: str) -> None:
         if role in ("image", "segments"):
-            self.say("A layer was deleted; it comes back when you turn to one of its images", error=True)
+            self.show_message("A layer was deleted; it comes back when you turn to one of its images", error=True)
 
     def _on_theme(self, _event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)
@@ -260,9 +260,9 @@ class ExploreWidget(Docked):
 
     # what the exploration tells ---------------------------------------------------------------------------------------
 
-    def say(self, text: str, *, error: bool = False) -> None:
+    def show_message(self, text: str, *, error: bool = False) -> None:
         """Show one sentence in the status line."""
-        self.status.say(text, error=error)
+        self.status.show_message(text, error=error)
 
     def notify(self, text: str) -> None:
         """Show napari's own notification, which goes by itself."""
@@ -271,7 +271,7 @@ class ExploreWidget(Docked):
     def show_busy(self, busy: bool) -> None:
         """A job begins or ends."""
         self.status.show_busy(busy)
-        self.exploration.tell_state()
+        self.exploration.refresh_state()
 
     def show_progress(self, fraction: float) -> None:
         """How far the job is."""

@@ -32,16 +32,16 @@ def finish_by_strokes(exploration: Exploration, widget: SegmentationWidget) -> N
     scribbles = exploration.workspace.scribbles(index)
     ids = np.array([identity or classes.background for identity in scribbles.ids] or [0], dtype=np.int64)
     painted = np.where(scribbles.seeds >= 0, ids[np.maximum(scribbles.seeds, 0)], 0)
-    annotator: Any = widget.desk.of(group.source.layer)
+    annotator: Any = widget.annotators.of(group.source.layer)
     if annotator is None:
         widget.images.choose(group.source.layer)
         widget.classes.show_classes(classes)
         widget.start()
-        annotator = widget.desk.of(group.source.layer)
+        annotator = widget.annotators.of(group.source.layer)
         if annotator is None:
             raise InputError(widget.status.line.text() or "the segmentation could not be begun on this image")
     else:
-        widget.desk.turn_to(annotator)
+        widget.annotators.turn_to(annotator)
     annotator.session.classes = annotator.session.classes.with_ids(int(i) for i in np.unique(painted))
     slice_index = annotator.layers.slice_index()
     if slice_index is None:

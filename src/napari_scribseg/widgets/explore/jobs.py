@@ -10,7 +10,7 @@ from typing import Any, cast
 from napari_scribseg.annotate.executor import AbandonedError, Calls
 from napari_scribseg.core import Cancelled, Report
 from napari_scribseg.widgets.common.dispatch import Aside
-from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.explore.view import ExploreView
 
 __all__ = ["Jobs", "Newest"]
@@ -49,10 +49,10 @@ class Jobs:
     def start(self, title: str, function: Callable[[Report], Any], done: Callable[[Any], object]) -> bool:
         """Run ``function(report)``; ``done`` gets what it returned, on the window's thread. False where one runs."""
         if self._running is not None:
-            self._view.say(f"{self._running.title} is still running; wait for it, or cancel it", error=True)
+            self._view.show_message(f"{self._running.title} is still running; wait for it, or cancel it", error=True)
             return False
         job = self._running = _Job(title)
-        self._view.say(f"{title}…")
+        self._view.show_message(f"{title}…")
         self._view.show_busy(True)
 
         def show(fraction: float) -> None:
@@ -71,7 +71,7 @@ class Jobs:
         """Ask the job to stop; it does at its next report. One that makes none is left behind after a while."""
         if self._running is not None:
             self._running.cancelled = True
-            self._view.say(f"{self._running.title} is being cancelled…")
+            self._view.show_message(f"{self._running.title} is being cancelled…")
             self._calls.watch(lambda: None)
 
     def _end(self, title: str, call: Future[Any], done: Callable[[Any], object]) -> None:
@@ -79,12 +79,12 @@ class Jobs:
         self._view.show_busy(False)
         error = call.exception()
         if isinstance(error, Cancelled):
-            self._view.say(f"{title} was cancelled; what was there before stays")
+            self._view.show_message(f"{title} was cancelled; what was there before stays")
         elif isinstance(error, AbandonedError):
-            self._view.say(f"{title} did not stop in time and was left behind; what was there before stays")
+            self._view.show_message(f"{title} did not stop in time and was left behind; what was there before stays")
         elif error is not None:
-            self._view.say(sentence(error), error=True)
-            self._view.notify(sentence(error))
+            self._view.show_message(user_message(error), error=True)
+            self._view.notify(user_message(error))
         else:
             done(call.result())
 

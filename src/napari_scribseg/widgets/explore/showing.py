@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import InputError
 from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.reading import Filter
-from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.explore.canvas import Canvas
 from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.jobs import Newest
@@ -48,8 +48,8 @@ class Showing:
         self._dirty: set[int] = set()  # pictures whose classes in the layer are old
         self._local: tuple[Ids, NDArray[np.float32]] | None = None
         self._open, self._filling = True, False
-        self._quick = Newest(services.aside, lambda error: view.say(sentence(error), error=True))
-        self._tiling = Newest(services.aside, lambda error: view.say(sentence(error), error=True))
+        self._quick = Newest(services.aside, lambda error: view.show_message(user_message(error), error=True))
+        self._tiling = Newest(services.aside, lambda error: view.show_message(user_message(error), error=True))
 
     def renew(self, kinds: set[str], images: set[int]) -> None:
         """Show what changed.

@@ -81,7 +81,7 @@ class ExploreView(Protocol):
     local: Any
     tiles: Tiles
 
-    def say(self, text: str, *, error: bool = False) -> None:
+    def show_message(self, text: str, *, error: bool = False) -> None:
         """Show one sentence in the status line."""
 
     def notify(self, text: str) -> None:

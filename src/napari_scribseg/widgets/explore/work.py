@@ -15,7 +15,7 @@ from napari_scribseg.explore.apart import start
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.prompting.semantic import open_encoder
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
-from napari_scribseg.widgets.common.messages import sentence, told
+from napari_scribseg.widgets.common.messages import report_errors, user_message
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.edges import EdgeMaps
@@ -44,20 +44,20 @@ class Work:
         self._of, self.jobs, self.view = of, jobs, view
         self._services = services
         self._edge_maps = EdgeMaps()
-        self._previews = Newest(services.aside, lambda error: view.say(sentence(error), error=True))
+        self._previews = Newest(services.aside, lambda error: view.show_message(user_message(error), error=True))
 
     @property
     def workspace(self) -> Workspace:
         """The workspace in front."""
         return self._of().workspace
 
-    def say(self, text: str, *, error: bool = False) -> None:
+    def show_message(self, text: str, *, error: bool = False) -> None:
         """Tell the user."""
-        self.view.say(text, error=error)
+        self.view.show_message(text, error=error)
 
-    def tell_state(self) -> None:
+    def refresh_state(self) -> None:
         """Renew the buttons."""
-        self._of().tell_state()
+        self._of().refresh_state()
 
     def _start(self, title: str, function: Callable[[Report], Any], done: Callable[[Any], object]) -> None:
         """Run a job, and renew the buttons when it begins and ends."""
@@ -66,14 +66,14 @@ class Work:
             try:
                 done(result)
             except InputError as error:
-                self.view.say(sentence(error), error=True)
-            self.tell_state()
+                self.view.show_message(user_message(error), error=True)
+            self.refresh_state()
 
         self.jobs.start(title, function, ended)
 
     # images -----------------------------------------------------------------------------------------------------------
 
-    @told
+    @report_errors
     def add_layer(self, source: LayerSource | None) -> None:
         """Add an image layer: one image, or the slices of a volume or stack."""
         if source is None:
@@ -87,7 +87,7 @@ class Work:
 
         self._start(f"Adding {source.layer.name}", add, lambda added: self._on_added(added, source))
 
-    @told
+    @report_errors
     def add_files(self, paths: Sequence[Path]) -> None:
         """Add image files, or the images of a folder."""
         workspace = self.workspace
@@ -111,14 +111,14 @@ class Work:
         exploration.shown.turn_to(first if in_sight is None else in_sight)
         exploration.canvas.lay_down_brush()
         told_of = f"{count} image{'s' if count > 1 else ''} added; cut them into segments"
-        self.view.say(told_of)
+        self.view.show_message(told_of)
         if added.skipped:
-            self.view.say(f"{count} added, {len(added.skipped)} skipped: {added.skipped[0]}", error=True)
+            self.view.show_message(f"{count} added, {len(added.skipped)} skipped: {added.skipped[0]}", error=True)
             self.view.notify("\n".join(added.skipped[:8]))
 
     # segments ---------------------------------------------------------------------------------------------------------
 
-    @told
+    @report_errors
     def preview(self, threshold: float, settings: dict[str, Any], edges: Image | None = None) -> None:
         """Show the contours that a cut of the image in sight would have."""
         exploration, workspace = self._of(), self.workspace
@@ -135,11 +135,11 @@ class Work:
         def show(made: tuple[Any, int]) -> None:
             if self._of() is exploration and exploration.canvas.index() == index:
                 exploration.canvas.show_contours(index, made[0])
-                self.view.say(f"{made[1]} segments in this image at this threshold; Cut makes them")
+                self.view.show_message(f"{made[1]} segments in this image at this threshold; Cut makes them")
 
         self._previews.ask(make, show)
 
-    @told
+    @report_errors
     def cut(
         self,
         portion: str,
@@ -177,7 +177,7 @@ class Work:
             self.view.show_settings(workspace.settings)
             exploration.shown.show_contours()
             total = len(workspace.ids())
-            self.view.say(f"{len(changed)} images cut anew; {total} segments in all. Embed lays them out in the plane")
+            self.view.show_message(f"{len(changed)} images cut anew; {total} segments in all. Embed lays them out")
 
         self._start("Cutting", cut, done)
 
@@ -186,7 +186,7 @@ class Work:
             return lambda: None
         return self._edge_maps.giver(self.workspace, self._of().canvas.front, edges, images)
 
-    @told
+    @report_errors
     def use_encoder(self, view: str, backbone: str) -> None:
         """Describe segments in another way from now on, once its network is there."""
         workspace = self.workspace
@@ -198,11 +198,11 @@ class Work:
 
         def done(_none: None) -> None:
             self.view.show_encoder(*workspace.encoder)
-            self.view.say("Segments are described in another way from now on; Embed lays them out anew")
+            self.view.show_message("Segments are described in another way from now on; Embed lays them out anew")
 
         self._start("Opening the network", choose, done)
 
-    @told
+    @report_errors
     def embed(self) -> None:
         """Describe and place segments: the new ones; where there are none, all anew, by their classes too."""
         workspace = self.workspace
@@ -215,19 +215,19 @@ class Work:
             return len(workspace.embed(refit=refit, report=report))
 
         how = "all placed anew, by their classes too" if refit else "placed"
-        self._start("Embedding", embed, lambda count: self.view.say(f"{count} segments {how}: {_HINT}"))
+        self._start("Embedding", embed, lambda count: self.view.show_message(f"{count} segments {how}: {_HINT}"))
 
-    @told
+    @report_errors
     def learn(self, backbone: bool = False) -> None:
         """Learn from the classes so far what is alike, on the network itself too where ``backbone`` says so."""
         workspace = self.workspace
         self._start(
             "Learning",
             lambda report: workspace.learn(report, backbone=backbone),
-            lambda count: self.view.say(f"Learned from {count} labelled segments; the plane has moved"),
+            lambda count: self.view.show_message(f"Learned from {count} labelled segments; the plane has moved"),
         )
 
-    @told
+    @report_errors
     def local(self) -> None:
         """Lay the selected segments out in a plane of their own; without a selection, hide it."""
         exploration, workspace = self._of(), self.workspace
@@ -239,9 +239,9 @@ class Work:
 
     def _on_local(self, found: Any) -> None:
         self._of().shown.show_local(found)
-        self.view.say(f"{len(found[0])} segments in a plane of their own, where near ones are most alike")
+        self.view.show_message(f"{len(found[0])} segments in a plane of their own, where near ones are most alike")
 
-    @told
+    @report_errors
     def split(self) -> None:
         """Split a segment by strokes; the parts are described and placed where the plane is made already."""
         exploration = self._of()
@@ -251,42 +251,42 @@ class Work:
             self._start(
                 "Placing the parts",
                 lambda report: workspace.embed(report=report),
-                lambda placed: self.view.say(f"Split; {len(placed)} parts have found their places"),
+                lambda placed: self.view.show_message(f"Split; {len(placed)} parts have found their places"),
             )
 
     # files ------------------------------------------------------------------------------------------------------------
 
-    @told
+    @report_errors
     def save(self, path: Path) -> None:
         """Write the workspace to a file."""
         workspace = self.workspace
-        self.view.say(f"Saving {path.name}…")
+        self.view.show_message(f"Saving {path.name}…")
         self._services.aside(
             lambda: workspace.save(path),
-            lambda _none: self.view.say(f"Saved {path.name} in {path.parent}"),
+            lambda _none: self.view.show_message(f"Saved {path.name} in {path.parent}"),
             self._not_saved,
             file=True,
         )
 
-    @told
+    @report_errors
     def export(self, folder: Path, extension: str) -> None:
         """Write the labels of all images to a folder."""
         workspace = self.workspace
         if not len(workspace.ids()):
             raise InputError("no image was cut into segments yet; there are no labels to save")
-        self.view.say(f"Saving labels in {folder}…")
+        self.view.show_message(f"Saving labels in {folder}…")
         self._services.aside(
             lambda: workspace.save_labels(folder, extension),
-            lambda paths: self.view.say(f"Saved {len(paths)} files in {folder}"),
+            lambda paths: self.view.show_message(f"Saved {len(paths)} files in {folder}"),
             self._not_saved,
             file=True,
         )
 
     def _not_saved(self, error: BaseException) -> None:
-        self.view.say(f"Not saved: {sentence(error)}", error=True)
-        self.view.notify(f"Not saved: {sentence(error)}")
+        self.view.show_message(f"Not saved: {user_message(error)}", error=True)
+        self.view.notify(f"Not saved: {user_message(error)}")
 
-    @told
+    @report_errors
     def make_layers(self) -> None:
         """Add a labels layer for each image layer, with the background as 0: ready for napari's own saving."""
         exploration, workspace = self._of(), self.workspace
@@ -323,16 +323,17 @@ class Work:
                 **group.source.placement(),
             )
             self._of().canvas.viewer.add_layer(layer)
-        self.view.say(f"{len(made)} labels layers made; File > Save selected layers writes them with their geometry")
+        text = f"{len(made)} labels layers made; File > Save selected layers writes them with their geometry"
+        self.view.show_message(text)
 
-    @told
+    @report_errors
     def load(self, path: Path, begin: Callable[[Workspace], object]) -> None:
         """Go on with a workspace from a file; ``begin`` puts it in front."""
 
         def done(workspace: Workspace) -> None:
             begin(workspace)
             count = len(workspace.pictures)
-            self.view.say(f"Resumed {count} images and {len(workspace.ids())} segments from {path.name}")
+            self.view.show_message(f"Resumed {count} images and {len(workspace.ids())} segments from {path.name}")
 
         self._start(f"Opening {path.name}", lambda _report: Workspace.load(path, own_process=True), done)
 

@@ -14,10 +14,10 @@ from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.dispatch import Aside
-from napari_scribseg.widgets.common.messages import sentence, told
+from napari_scribseg.widgets.common.messages import Message, report_errors, user_message
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 from napari_scribseg.widgets.segmentation.overlay import Overlay
-from napari_scribseg.widgets.segmentation.present import Line, Present, line_of
+from napari_scribseg.widgets.segmentation.present import Present, status_of
 from napari_scribseg.widgets.segmentation.view import State, View
 
 __all__ = ["Annotator"]
@@ -60,13 +60,13 @@ class Annotator:
         self.session = session
         self.view = view
         self.mode = "live"
-        self.overlay = Overlay(layers, session, self.tell_state, aside)
+        self.overlay = Overlay(layers, session, self.refresh_state, aside)
         self._behind = False  # the pen moved on while a live job ran
         self._fitting: SliceIndex | None = None  # whose fit is shown while it goes on
         self._shown_classes: ClassTable | None = None
         self._last_error = ""
-        self._news: tuple[Line, SliceIndex | None, int] | None = None  # what was told, and at which moment
-        self._line: Line | None = None  # what is shown
+        self._news: tuple[Message, SliceIndex | None, int] | None = None  # what was told, and at which moment
+        self._line: Message | None = None  # what is shown
         self._facts: tuple[Any, Present] | None = None  # a moment, and what was so
         self._hinted = ""
         session.updated.connect(self._on_updated)
@@ -80,7 +80,7 @@ class Annotator:
 
     # strokes in -------------------------------------------------------------------------------------------------------
 
-    @told
+    @report_errors
     def pen_moved(self) -> None:
         """The pen is down and moved: in live mode a first answer is asked for, one at a time."""
         if not self._follows_pen:
@@ -104,16 +104,16 @@ class Annotator:
         """Whether answers are asked for while the pen is down."""
         return self.mode == "live" and self.session.engine.info.live
 
-    @told
+    @report_errors
     def pen_lifted(self, slice_index: SliceIndex | None) -> None:
         """A stroke on a slice is done: record and segment it, but on demand."""
         self._behind = False
         if slice_index is None:
-            self.say(self.layers.why_no_slice(), error=True)
+            self.show_message(self.layers.why_no_slice(), error=True)
         elif self.mode != "demand":
             self._draw(slice_index)
 
-    @told
+    @report_errors
     def look(self) -> None:
         """Another slice came in sight, or strokes changed without a pen: show it, and segment what is new there."""
         slice_index = self.layers.slice_index()
@@ -149,19 +149,19 @@ class Annotator:
 
     # what the buttons do ----------------------------------------------------------------------------------------------
 
-    @told
+    @report_errors
     def segment(self) -> None:
         """Segment the slice in sight, whatever the mode."""
         self._draw(self._slice(), demand=True)
 
-    @told
+    @report_errors
     def run_network(self) -> None:
         """Write what the engine's network says of the slice in sight, without strokes, into the result."""
         slice_index = self._slice()
         asked = self.session.predict(slice_index)
-        asked.add_done_callback(lambda _future: self.tell_state())
+        asked.add_done_callback(lambda _future: self.refresh_state())
 
-    @told
+    @report_errors
     def show_picture(self, name: str) -> None:
         """Add a colour layer of what the engine sees in the slice in sight, such as its semantic features."""
         slice_index = self._slice()
@@ -171,36 +171,36 @@ class Annotator:
             if future.cancelled() or future.exception() is not None:  # the session told what went wrong
                 return
             if self.layers.show_picture(slice_index, future.result(), name):
-                self.say(f"Added a layer of {name} of {self._where(slice_index)}")
+                self.show_message(f"Added a layer of {name} of {self._where(slice_index)}")
 
         asked.add_done_callback(arrived)
 
-    @told
+    @report_errors
     def undo(self) -> None:
         """Take back the last stroke and its result."""
         slice_index = self.layers.slice_index()
         if slice_index is not None and self.layers.strokes is not None and self.unsent(slice_index):
             self.layers.strokes.undo()  # painted on demand only, so the session does not know of it
         elif not self.session.undo():
-            self.say("There is nothing to undo")
+            self.show_message("There is nothing to undo")
 
-    @told
+    @report_errors
     def redo(self) -> None:
         """Do again what was taken back."""
         if not self.session.redo():
-            self.say("There is nothing to redo")
+            self.show_message("There is nothing to redo")
 
-    @told
+    @report_errors
     def toggle_accepted(self) -> None:
         """Accept the slice in sight, or reopen it."""
         slice_index = self._slice()
         if self.session.is_accepted(slice_index):
             self.session.reopen(slice_index)
-            self.say(f"{self._where(slice_index)} is open again: strokes change it")
+            self.show_message(f"{self._where(slice_index)} is open again: strokes change it")
         else:
             self.session.accept(slice_index)
 
-    @told
+    @report_errors
     def clear(self) -> None:
         """Remove the strokes and the result of the slice in sight."""
         slice_index = self._slice()
@@ -210,13 +210,15 @@ class Annotator:
         if not self.session.clear(slice_index):
             return
         if self.session.version == before:
-            self.say(f"There is nothing to clear on {where}")
+            self.show_message(f"There is nothing to clear on {where}")
         elif self.session.label_ids(slice_index):
-            self.say(f"Cleared {where}; the labels from before the first stroke are back. Undo brings back the rest")
+            self.show_message(
+                f"Cleared {where}; its labels from before the strokes are back. Undo restores the rest"
+            )
         else:
-            self.say(f"Cleared {where}; Undo brings it back")
+            self.show_message(f"Cleared {where}; Undo restores it")
 
-    @told
+    @report_errors
     def propagate(self, count: int) -> None:
         """Carry the result over to the next slices (the former ones for a negative count)."""
         slice_index = self._slice()
@@ -231,19 +233,19 @@ class Annotator:
                 return
             slices = future.result()
             done = f"Propagated to {self.session.volume.span(slices)}" if slices else "Propagated to no slice"
-            self.say("; ".join(part for part in (done, self._hinted) if part))
+            self.show_message("; ".join(part for part in (done, self._hinted) if part))
 
         self.session.propagate(slice_index, slice_index.at(axis, stop)).add_done_callback(arrived)
 
-    @told
+    @report_errors
     def cancel(self) -> None:
         """Stop what runs; the former result stays."""
         busy = self.session.doing is not None
         self.session.cancel()
         if busy:
-            self.say("Cancelled; the former result stays")
+            self.show_message("Cancelled; the former result stays")
 
-    @told
+    @report_errors
     def set_engine(self, engine: Engine[Any], mode: str, device: str, overlap: str) -> None:
         """Take over settings, and answer the slice in sight anew where they change the answer."""
         session = self.session
@@ -260,7 +262,7 @@ class Annotator:
             session.draw(self.layers.painted(slice_index), slice_index)
         self._prepare()
 
-    @told
+    @report_errors
     def set_classes(self, classes: ClassTable) -> None:
         """Take over a table that the user changed.
 
@@ -275,7 +277,7 @@ class Annotator:
         self.session.classes = classes
         self.view.show_classes(classes)
         if background is None:
-            self.say("No class is the background: paint a class for what surrounds the others")
+            self.show_message("No class is the background: paint a class for what surrounds the others")
 
     def uses(self, identity: int) -> bool:
         """Whether a class has strokes or labels anywhere in the volume."""
@@ -287,7 +289,7 @@ class Annotator:
             for slice_index in (data if data.ndim > 2 else [data])
         )
 
-    @told
+    @report_errors
     def paint_with(self, identity: int) -> None:
         """Put a class into the brush, and take the brush up."""
         self.layers.paint_with(identity)
@@ -302,7 +304,7 @@ class Annotator:
         if first is not None:
             self.layers.paint_with(first)
 
-    @told
+    @report_errors
     def set_overlay(self, kind: str, opacity: float) -> None:
         """Choose what lies over the image."""
         self.overlay.kind, self.overlay.opacity = kind, opacity
@@ -326,12 +328,12 @@ class Annotator:
         if slice_index is not None and not self.session.is_busy:
             self.session.prepare(slice_index)
 
-    def say(self, text: str, *, error: bool = False) -> None:
+    def show_message(self, text: str, *, error: bool = False) -> None:
         """Tell of something; it is shown until the slice, its strokes or its labels change."""
-        self._news = Line(sentence(text), error), self.layers.slice_index(), self.session.version
-        self.tell_state()
+        self._news = Message(user_message(text), error), self.layers.slice_index(), self.session.version
+        self.refresh_state()
 
-    def tell_state(self) -> None:
+    def refresh_state(self) -> None:
         """Tell the view which buttons make sense, and what is so."""
         slice_index, session = self.layers.slice_index(), self.session
         unsent = slice_index is not None and self.mode == "demand" and self.layers.strokes is not None
@@ -340,10 +342,10 @@ class Annotator:
             slice_index is not None, session.can_undo or unsent, session.can_redo, accepted, len(session.accepted)
         )
         self.view.show_state(state)
-        line = line_of(self.present())
+        line = status_of(self.present())
         if line != self._line:
             self._line = line
-            self.view.show_line(line)
+            self.view.show_status(line)
 
     def present(self) -> Present:
         """What is so just now; of what lies beneath work and news nothing is found out."""
@@ -355,7 +357,7 @@ class Annotator:
             return Present(working=working, news=None if self._news is None else self._news[0])
         trouble = self.layers.trouble()
         if trouble or slice_index is None:
-            return Present(trouble=Line(trouble, error=True) if trouble else Line(self.layers.why_no_slice()))
+            return Present(trouble=Message(trouble, error=True) if trouble else Message(self.layers.why_no_slice()))
         unsent = self.mode == "demand" and self.unsent(slice_index)
         return replace(self._present_on(slice_index), unsent=unsent, overlay=self.overlay.missing)
 
@@ -381,7 +383,7 @@ class Annotator:
         named = {label.id: label.name for label in self.session.classes if label.id in ids}
         return (*named.values(), *(f"label {i}" for i in ids if i not in named))
 
-    def _working(self) -> Line | None:
+    def _working(self) -> Message | None:
         """What is computed."""
         doing = self.session.doing
         if doing is None:
@@ -394,7 +396,7 @@ class Annotator:
             "picture": f"Computing the {doing.name} of {where}; a layer follows",
         }
         text = "Stopping; the former result stays" if doing.stopped else texts[doing.what]
-        return Line(text, patient=doing.what in ("answer", "propagation"))
+        return Message(text, patient=doing.what in ("answer", "propagation"))
 
     def bring_back(self) -> bool:
         """Make layers that were deleted anew, as the session knows them; whether the strokes layer is a new one."""
@@ -421,7 +423,7 @@ class Annotator:
     def _on_updated(self, update: Update) -> None:
         self.layers.show_result(self.session.labels, self.session.classes)
         if update.slice_index != self.layers.slice_index():
-            self.tell_state()
+            self.refresh_state()
             return
         if update.region[0].stop:
             self.layers.refresh_result(thumbnail=update.final)
@@ -432,7 +434,7 @@ class Annotator:
             self._last_error = ""
             self.view.show_notes(update.notes)
             self.overlay.show(update.slice_index)
-        self.tell_state()
+        self.refresh_state()
 
     def _on_restored(self, restored: Restored) -> None:
         if restored.painted is not None:
@@ -445,19 +447,19 @@ class Annotator:
             self._show_curve(slice_index)
             result = self.session.results(slice_index)
             self.view.show_notes(result.notes if result is not None else ())
-        self.tell_state()
+        self.refresh_state()
 
     def _on_stepped(self, stepped: Stepped) -> None:
         what = "propagation" if stepped.what == "result" and len(stepped.slices) > 1 else stepped.what
         where = self.session.volume.span(stepped.slices)
         unseen = "" if self.layers.slice_index() in stepped.slices else ", which is not in sight"
-        self.say(f"{'Redone' if stepped.redone else 'Undone'}: {_STEPS[what]} {where}{unseen}")
+        self.show_message(f"{'Redone' if stepped.redone else 'Undone'}: {_STEPS[what]} {where}{unseen}")
 
     def _on_failed(self, slice_index: SliceIndex, error: Exception) -> None:
         name = self.session.engine.info.title
         where = self._where(slice_index)
-        text = sentence(str(error) if isinstance(error, InputError) else f"{name} failed on {where}: {error!r}")
-        self.say(text, error=True)
+        text = user_message(str(error) if isinstance(error, InputError) else f"{name} failed on {where}: {error!r}")
+        self.show_message(text, error=True)
         if text != self._last_error:
             self.view.notify(text)
         self._last_error = text
@@ -470,11 +472,11 @@ class Annotator:
             self.view.show_classes(self.session.classes)
         if self.layers.result is not None:
             self.layers.show_result(self.session.labels, self.session.classes)
-        self.tell_state()
+        self.refresh_state()
 
     def _on_hint(self, text: str) -> None:
         self._hinted = text
-        self.say(text)
+        self.show_message(text)
 
     def _on_busy(self, busy: bool) -> None:
         self.view.show_busy(busy)
@@ -485,7 +487,7 @@ class Annotator:
                 self._show_curve(slice_index)
         if not busy and self._behind:
             self.pen_moved()
-        self.tell_state()
+        self.refresh_state()
 
     def _show_curve(self, slice_index: SliceIndex) -> None:
         """The curve of a slice's last answer, unless a fit for it is being shown."""

@@ -7,18 +7,18 @@ from typing import Any, cast
 
 from napari_scribseg.core import InputError
 from napari_scribseg.widgets.common.dispatch import Dispatcher
-from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.view import Gate, State, View
 from napari_scribseg.widgets.segmentation.watcher import Watcher
 
-__all__ = ["Desk"]
+__all__ = ["Annotators"]
 
 Keys = dict[str, Callable[[], object]]
 
 
-class Desk:
+class Annotators:
     """Begins, turns to and ends annotators; only the one in front speaks to the view.
 
     Parameters
@@ -63,7 +63,7 @@ class Desk:
         try:
             annotator = make(cast(View, gate))
         except InputError as error:
-            self._view.say(sentence(error), error=True)
+            self._view.show_message(user_message(error), error=True)
             return None
         former = self.of(source.layer)
         if former is not None:
@@ -88,7 +88,7 @@ class Desk:
             watcher.watch_strokes()
         annotator.layers.bind_keys(self._keys(annotator))
         self.turn_to(annotator)
-        annotator.tell_state()
+        annotator.refresh_state()
 
     def turn_to(self, annotator: Annotator | None) -> None:
         """Put an annotator in front (or none)."""
@@ -127,6 +127,8 @@ class Desk:
         if role in ("image", "image data"):
             self.end(annotator)
             what = "deleted" if role == "image" else "replaced"
-            self._view.say(f"The image was {what}; what was painted is kept, and Start begins anew", error=True)
+            self._view.show_message(
+                f"The image was {what}. Its strokes are autosaved; Start begins anew", error=True
+            )
         else:
-            annotator.tell_state()
+            annotator.refresh_state()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
-from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
 from napari_scribseg.widgets.common.sources import LayerSource
 
@@ -330,7 +330,7 @@ class LayerSet:
             if self.strokes is not None:
                 self._require(self.strokes)
         except InputError as error:
-            return sentence(error)
+            return user_message(error)
         return ""
 
     def _keyed(self) -> list[Layer]:

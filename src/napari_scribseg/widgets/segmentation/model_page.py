@@ -62,17 +62,17 @@ class ModelPage(QGroupBox):
         self.trust = QCheckBox("Run it: I know where it comes from")
         self.card = QPushButton("Its input…")
         self.card.setToolTip("Scaling, outputs and classes; written to a small file beside the network")
-        self.say = QPushButton("Let it segment")
-        self.say.setToolTip("What the network says of this slice without strokes, into the result; strokes correct it")
+        self.predict = QPushButton("Let it segment")
+        self.predict.setToolTip("Segment this slice without strokes; strokes correct the result")
         file.clicked.connect(self._on_file)
         folder.clicked.connect(self._on_folder)
         self.trust.toggled.connect(self._on_trust)
         self.card.clicked.connect(self._on_card)
-        self.say.clicked.connect(lambda: self.asked.emit())
+        self.predict.clicked.connect(lambda: self.asked.emit())
         top, bottom = QHBoxLayout(), QHBoxLayout()
         for button in (file, folder, own):
             top.addWidget(button)
-        for button in (self.card, self.say):
+        for button in (self.card, self.predict):
             bottom.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -102,12 +102,12 @@ class ModelPage(QGroupBox):
             self.about.setText(f"⚠ {error}")
             self.trust.hide()
             self.card.setEnabled(False)
-            self.say.setEnabled(False)
+            self.predict.setEnabled(False)
             return
         card = "" if source.kind in ("shipped", "factory") or not card_path(model).is_file() else "; its card is read"
         strokes = "" if alone else "; it answers strokes only"
         self.about.setText(f"{reason or f'{source.name}: {_KINDS[source.kind]}{card}'}{strokes}")
-        self.say.setEnabled(alone and (trust or not reason))
+        self.predict.setEnabled(alone and (trust or not reason))
         self.trust.setVisible(bool(reason))
         self.card.setEnabled(source.kind not in ("shipped", "factory"))
 

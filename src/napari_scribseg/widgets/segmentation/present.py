@@ -5,28 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Line", "Present", "line_of", "listed"]
+from napari_scribseg.widgets.common.messages import Message
+
+__all__ = ["Present", "listed", "status_of"]
 
 _LISTED = 4  # names that are told one by one
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A sentence for the status line.
-
-    Attributes
-    ----------
-    text : str
-        The sentence.
-    error : bool
-        Whether it tells of something that the user has to mend.
-    patient : bool
-        Whether it tells of a job that has just begun: it is worth showing only where that takes long.
-    """
-
-    text: str
-    error: bool = False
-    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +20,11 @@ class Present:
     ----------
     where : str
         The slice in the words of the axes, such as ``"z 11"``; ``"the image"`` where there is one only.
-    working : Line or None
+    working : Message or None
         What is computed.
-    news : Line or None
+    news : Message or None
         What was told last, where neither slice nor strokes nor labels changed since.
-    trouble : Line or None
+    trouble : Message or None
         Why nothing can be painted, or seen.
     accepted : bool
         Whether the slice is accepted.
@@ -58,9 +41,9 @@ class Present:
     """
 
     where: str = "the image"
-    working: Line | None = None
-    news: Line | None = None
-    trouble: Line | None = None
+    working: Message | None = None
+    news: Message | None = None
+    trouble: Message | None = None
     accepted: bool = False
     unsent: bool = False
     painted: tuple[str, ...] = ()
@@ -70,13 +53,13 @@ class Present:
     overlay: str = ""
 
 
-def line_of(present: Present) -> Line:
+def status_of(present: Present) -> Message:
     """The sentence to be shown: of work first, then of what was just done, then of what is so."""
     told = present.working or present.news or present.trouble
     if told is not None:
         return told
     text = _state(present)
-    return Line(f"{text}; {present.overlay}" if present.overlay else text)
+    return Message(f"{text}; {present.overlay}" if present.overlay else text)
 
 
 def _state(present: Present) -> str:

@@ -111,7 +111,8 @@ class Saver:
             if path is not None:
                 self._write(path, selected.data, geometry, layer_classes(selected), tables)
         else:
-            self._widget.say("There are no labels to save: press Start painting, or select a labels layer", error=True)
+            text = "There are no labels to save: press Start painting, or select a labels layer"
+            self._widget.show_message(text, error=True)
 
     def finish(self) -> None:
         """Write at once what waits for a job that nobody will wait for any more."""
@@ -139,12 +140,12 @@ class Saver:
         if session.is_busy:
             self._waiting.append(write)
             session.busy.connect(on_busy)
-            self._widget.say(f"{path.name} is saved when the running job is done; Cancel saves the former result")
+            self._widget.show_message(f"{path.name} is saved when the job is done; Cancel saves the former result")
         else:
             write()
 
     def _write(self, path: Path, labels: Any, geometry: Geometry, classes: ClassTable, tables: dict[str, Any]) -> None:
-        self._widget.say(f"Saving {path.name}…")
+        self._widget.show_message(f"Saving {path.name}…")
         self._dispatcher.aside(
             lambda: write_labels(path, np.asarray(labels), geometry, classes, **tables),
             lambda paths: self._saved(paths, lost_placement(path, geometry)),
@@ -155,7 +156,7 @@ class Saver:
     def save_session(self, annotator: Annotator | None) -> None:
         """Write the strokes, accepted slices, engine and parameters of an annotator."""
         if annotator is None:
-            self._widget.say("There are no strokes to save: press Start painting first", error=True)
+            self._widget.show_message("There are no strokes to save: press Start painting first", error=True)
             return
         layer = annotator.layers.source.layer
         folder = suggested_name(layer.name, layer.source.path, annotator.layers.source.geometry()).parent
@@ -171,9 +172,9 @@ class Saver:
 
     def _saved(self, paths: tuple[Path, ...], lost: str = "") -> None:
         text = f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}"
-        self._widget.say(f"{text}; {lost}" if lost else text)
+        self._widget.show_message(f"{text}; {lost}" if lost else text)
 
     def _failed(self, error: BaseException) -> None:
         text = str(error) if isinstance(error, InputError) else repr(error)
-        self._widget.say(f"Not saved: {text}", error=True)
+        self._widget.show_message(f"Not saved: {text}", error=True)
         self._widget.notify(f"Not saved: {text}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from napari_scribseg.core import ClassTable, LossCurve
-from napari_scribseg.widgets.segmentation.present import Line
+from napari_scribseg.widgets.common.messages import Message
 
 __all__ = ["MODES", "Gate", "State", "View"]
 
@@ -39,10 +39,10 @@ class State:
 class View(Protocol):
     """What an annotator tells the window."""
 
-    def show_line(self, line: Line) -> None:
+    def show_status(self, line: Message) -> None:
         """The status line."""
 
-    def say(self, text: str, *, error: bool = False) -> None:
+    def show_message(self, text: str, *, error: bool = False) -> None:
         """Tell of something that happened beside the annotators."""
 
     def notify(self, text: str) -> None:

@@ -19,17 +19,16 @@ from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.curve_view import CurvePanel
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
-from napari_scribseg.widgets.common.messages import sentence
+from napari_scribseg.widgets.common.messages import Message, user_message
 from napari_scribseg.widgets.common.status import StatusPanel
 from napari_scribseg.widgets.segmentation.annotator import Annotator
-from napari_scribseg.widgets.segmentation.annotators import Desk, Keys
+from napari_scribseg.widgets.segmentation.annotators import Annotators, Keys
 from napari_scribseg.widgets.segmentation.clicks import Clicks, Outlines
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
 from napari_scribseg.widgets.segmentation.keys import KEYS
 from napari_scribseg.widgets.segmentation.opening import Request, open_annotation, resume_annotation
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
-from napari_scribseg.widgets.segmentation.present import Line
 from napari_scribseg.widgets.segmentation.saving import Saver, ask_copy, ask_session_path
 from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 from napari_scribseg.widgets.segmentation.view import State
@@ -59,11 +58,11 @@ class SegmentationWidget(Docked):
         self.slices = SlicePanel()
         self.curve = CurvePanel()
         self.status = StatusPanel()
-        self.desk = Desk(self, self.dispatcher, self._keys, self._show_front)
-        self.clicks = Clicks(lambda: self.desk.front, self.say)
-        self.outlines = Outlines(lambda: self.desk.front, self.say)
+        self.annotators = Annotators(self, self.dispatcher, self._keys, self._show_front)
+        self.clicks = Clicks(lambda: self.annotators.front, self.show_message)
+        self.outlines = Outlines(lambda: self.annotators.front, self.show_message)
         self.saver = Saver(self, self.dispatcher)
-        self._news: Line | None = None  # what was told while no annotator is in front
+        self._news: Message | None = None  # what was told while no annotator is in front
         self._kept = False  # whether strokes of the image are kept
         self._lay_out()
         self._connect()
@@ -78,36 +77,38 @@ class SegmentationWidget(Docked):
         """Make the layers that are missing and take up the brush; nothing is made twice."""
         source = self.images.source
         if source is None:
-            self.say("There is no image to paint on; open one first", error=True)
+            self.show_message("There is no image to paint on; open one first", error=True)
             return
-        former = self.desk.of(source.layer)
+        former = self.annotators.of(source.layer)
         if former is not None and self._as_chosen(former):
-            self.desk.bring_back(former)
+            self.annotators.bring_back(former)
             return
-        begun = self.desk.begin(source, lambda view: open_annotation(self._request(), self.dispatcher, view))
+        begun = self.annotators.begin(source, lambda view: open_annotation(self._request(), self.dispatcher, view))
         if begun is not None:
             level = f" (on level {source.level} of the pyramid)" if source.level else ""
-            self.say(f"Paint a stroke in this class, then choose another class in the table and paint there{level}")
+            self.show_message(
+                f"Paint a stroke of this class, then one of another class{level}"
+            )
 
     def resume(self, path: Path | None = None) -> None:
         """Go on with saved strokes: those kept for this image, or those of a file that the user names."""
         source = self.images.source
         if source is None:
-            self.say("There is no image to go on with; open it first", error=True)
+            self.show_message("There is no image to go on with; open it first", error=True)
             return
-        kept = autosaves(source) if self.desk.of(source.layer) is None else []
+        kept = autosaves(source) if self.annotators.of(source.layer) is None else []
         named = path or (kept[0] if kept else ask_session_path(self, Path.home(), save=False))
         if named is None:
             return
         copy = is_in_use(named)
         if copy and not ask_copy(self, named):
-            self.say(f"{named.name} is being worked on in another window")
+            self.show_message(f"{named.name} is being worked on in another window")
             return
-        begun = self.desk.begin(
+        begun = self.annotators.begin(
             source, lambda view: resume_annotation(self._request(), named, self.dispatcher, view, copy=copy)
         )
         if begun is not None:
-            self.say(f"Resumed {len(begun.session.painted_slices())} slices with strokes from {named.name}")
+            self.show_message(f"Resumed {len(begun.session.painted_slices())} slices with strokes from {named.name}")
 
     def _request(self) -> Request:
         source = self.images.source
@@ -143,7 +144,7 @@ class SegmentationWidget(Docked):
         self.images.clicks_chosen.connect(self._on_marks)
         self.classes.changed.connect(self._on_classes)
         self.classes.selected.connect(lambda identity: self._front("paint_with", identity))
-        self.classes.refused.connect(lambda text: self.say(sentence(text), error=True))
+        self.classes.refused.connect(lambda text: self.show_message(user_message(text), error=True))
         self.engines.engine_changed.connect(lambda _name, _values: self._on_engine())
         self.engines.network_asked.connect(self._on_network)
         self.engines.picture_asked.connect(self._on_picture)
@@ -156,14 +157,14 @@ class SegmentationWidget(Docked):
 
     def _front(self, method: str, *args: Any) -> None:
         """Ask the annotator in front, if there is one."""
-        if self.desk.front is not None:
-            getattr(self.desk.front, method)(*args)
+        if self.annotators.front is not None:
+            getattr(self.annotators.front, method)(*args)
 
     def _on_image(self, image: Any) -> None:
         source = self.images.source
         self._kept = source is not None and bool(autosaves(source))
         self._news = None
-        self.desk.turn_to(self.desk.of(image))
+        self.annotators.turn_to(self.annotators.of(image))
 
     def _on_marks(self, layer: Any) -> None:
         """Take up a layer of clicks or of outlines; None for none."""
@@ -171,19 +172,19 @@ class SegmentationWidget(Docked):
         self.outlines.use(layer if isinstance(layer, Shapes) else None)
 
     def _on_classes(self, classes: ClassTable) -> None:
-        if self.desk.front is not None:
-            self.desk.front.set_classes(classes)
+        if self.annotators.front is not None:
+            self.annotators.front.set_classes(classes)
         else:
             self.classes.show_classes(classes)
 
     def _on_engine(self) -> None:
-        front = self.desk.front
+        front = self.annotators.front
         try:
             engine = self._make_engine()
         except InputError as error:
             self.engines.show_pictures(())
             if front is not None:
-                self.say(sentence(error), error=True)
+                self.show_message(user_message(error), error=True)
             return
         self.engines.show_pictures(pictures_of(engine))
         if front is None:
@@ -193,17 +194,17 @@ class SegmentationWidget(Docked):
     def _on_warm(self, text: str) -> None:
         """Tell that the engine is prepared, or that it is ready where nothing else was told since."""
         if text != READY or PREPARING in self.status.line.text():
-            self.say(text)
+            self.show_message(text)
 
     def _on_network(self) -> None:
         """Let the network segment the slice in sight, on new layers where nothing was begun."""
-        if self.desk.front is None:
+        if self.annotators.front is None:
             self.start()
         self._front("run_network")
 
     def _on_picture(self, name: str) -> None:
-        if self.desk.front is None:
-            self.say("Press Start painting first: the picture is of the slice that is worked on", error=True)
+        if self.annotators.front is None:
+            self.show_message("Press Start painting first: the picture is of the slice that is worked on", error=True)
         self._front("show_picture", name)
 
     def _on_pressed(self, action: str) -> None:
@@ -212,15 +213,15 @@ class SegmentationWidget(Docked):
         elif action == "save":
             self.save()
         elif action == "keep":
-            self.saver.save_session(self.desk.front)
-        elif self.desk.front is not None:
-            self._actions(self.desk.front)[action]()
+            self.saver.save_session(self.annotators.front)
+        elif self.annotators.front is not None:
+            self._actions(self.annotators.front)[action]()
 
     def save(self) -> None:
         """Write the result, or the selected labels layer where nothing was begun, with the image's geometry."""
         selected = self.viewer.layers.selection.active
         layer = selected if isinstance(selected, Labels) else None
-        self.saver.save_labels(self.viewer, self.desk.front, layer, self.slices.tables)
+        self.saver.save_labels(self.viewer, self.annotators.front, layer, self.slices.tables)
 
     def _actions(self, annotator: Annotator) -> Keys:
         return {
@@ -256,22 +257,22 @@ class SegmentationWidget(Docked):
         self.clicks.sync()
         self.outlines.sync()
 
-    def say(self, text: str, *, error: bool = False) -> None:
+    def show_message(self, text: str, *, error: bool = False) -> None:
         """Tell of something that happened, until something else does."""
-        if self.desk.front is not None:
-            self.desk.front.say(text, error=error)
+        if self.annotators.front is not None:
+            self.annotators.front.show_message(text, error=error)
         else:
-            self._news = Line(text, error)
+            self._news = Message(text, error)
             self._show_nobody()
 
-    def show_line(self, line: Line) -> None:
+    def show_status(self, line: Message) -> None:
         """The status line of the annotator in front."""
-        self.status.show_line(line)
+        self.status.show_status(line)
 
     def _show_nobody(self) -> None:
         """The status line while no annotator is in front."""
         text = _EMPTY if self.images.image is None else _KEPT if self._kept else _HELP
-        self.status.show_line(self._news or Line(text))
+        self.status.show_status(self._news or Message(text))
 
     def notify(self, text: str) -> None:
         """Show napari's own notification, which goes by itself."""
@@ -304,7 +305,7 @@ class SegmentationWidget(Docked):
     def show_state(self, state: State) -> None:
         """Which buttons make sense."""
         self.slices.show_state(state)
-        if self.desk.front is None:
+        if self.annotators.front is None:
             self._show_nobody()
 
     # the widget itself ------------------------------------------------------------------------------------------------
@@ -333,7 +334,7 @@ class SegmentationWidget(Docked):
 
     def _end(self) -> None:
         """Save, end the worker and let go of the viewer."""
-        self.desk.end_all()
+        self.annotators.end_all()
         self.saver.finish()
         self.images.close_events()
         self._on_marks(None)
