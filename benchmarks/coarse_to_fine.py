@@ -3,7 +3,7 @@
 One object of each image that shows a large one, made smaller to ``--size`` pixels along the longer side, is outlined
 several times for each size of error, as in ``scribseg study --part sloppiness``. Printed for each variant: how well the
 outlines and the answers agree with one another (mean IoU of each pair) and with the truth, and processor seconds of the
-fit with the first answer, and of a further answer. What is measured stays in DIR; the same command goes on from there.
+fit with the first answer, and of a further answer. Finished results are kept in DIR; the same command resumes.
 """
 
 from __future__ import annotations
@@ -56,10 +56,12 @@ def main() -> None:
     names = ("variant", "error", "objects", "outlines agree", "answers agree", "outlines' IoU", "answers' IoU")
     print(f"\n| {' | '.join(names)} | fit, s | next, s |")
     print("|---" * 9 + "|")
-    for level in levels_of(rows):
-        means = (level.drawn_agreement, level.answer_agreement, level.drawn_iou, level.answer_iou)
-        cells = [methods[level.method], f"{level.error:.2f}", str(level.objects), *(f"{m.mean:.3f}" for m in means)]
-        print(f"| {' | '.join([*cells, f'{level.first_seconds:.1f}', f'{level.seconds:.3f}'])} |")
+    for _, level in levels_of(rows).iterrows():
+        scores = ("drawn_agreement", "answer_agreement", "drawn_iou", "answer_iou")
+        cells = [methods[level["method"]], f"{level['error']:.2f}", str(level["objects"])]
+        cells += [f"{level[name]:.3f}" for name in scores]
+        cells += [f"{level['first_seconds']:.1f}", f"{level['seconds']:.3f}"]
+        print(f"| {' | '.join(cells)} |")
 
 
 def _smaller(data: DataSet, size: int) -> DataSet:

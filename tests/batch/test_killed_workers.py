@@ -112,7 +112,7 @@ def test_a_run_that_ends_early_goes_on_where_it_stopped(cohort, tmp_path, events
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal: the workers get it, too
         _, told = process.communicate(timeout=300)
         assert process.returncode == 130, told
-        assert "the same command goes on from here" in told
+        assert "finished images are kept. Run the command again to resume" in told
         assert "Traceback" not in told
         assert len((out / "report.csv").read_text().splitlines()) == 1 + count
     workers = {pid for _, pid, _, _ in events(out)}

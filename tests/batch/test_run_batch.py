@@ -6,8 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from napari_scribseg.batch import one as one_module
-from napari_scribseg.batch import read_table, run_batch
+from napari_scribseg.batch import read_table, run_batch, worker
 from napari_scribseg.core import InputError
 from napari_scribseg.io import atomic, read_labels
 from napari_scribseg.io.lock import locked
@@ -156,7 +155,7 @@ def test_an_unforeseen_error_is_told_by_its_type(run, cohort, monkeypatch):
     def broken(task):
         raise ZeroDivisionError("an engine\nof others")
 
-    monkeypatch.setattr(one_module, "_compute", broken)
+    monkeypatch.setattr(worker, "_compute", broken)
     report = run(cohort(2))
     assert {o.error for o in report} == {"ZeroDivisionError: an engine of others"}
 
@@ -201,14 +200,14 @@ def test_half_written_files_of_killed_processes_are_removed_and_no_others(run, c
 
 def test_a_run_that_was_killed_between_labels_and_record_is_done_again(run, cohort, tmp_path, monkeypatch, readable):
     table = cohort(1)
-    write = one_module.write_record
+    write = worker.write_record
 
     def killed(task, status, *arguments, **values):
         if status == "done":
             raise KeyboardInterrupt
         write(task, status, *arguments, **values)
 
-    monkeypatch.setattr(one_module, "write_record", killed)
+    monkeypatch.setattr(worker, "write_record", killed)
     with pytest.raises(KeyboardInterrupt):
         run(table)
     assert (tmp_path / "out" / "in" / "i000_labels.nii.gz").exists()

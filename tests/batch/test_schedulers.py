@@ -81,7 +81,7 @@ def test_a_scheduler_that_goes_away_leaves_what_is_done(cohort, tmp_path, monkey
         wait_for(lambda: where.is_file() or running[0].poll() is not None, "the scheduler's file")
         address = json.loads(where.read_text())["address"]
         table = cohort(60)
-        with pytest.raises(cluster.SchedulerLost, match="what is done stays"):
+        with pytest.raises(cluster.SchedulerLost, match="finished images are kept"):
             run_batch(
                 read_table(table),
                 tmp_path / "out",

@@ -7,7 +7,6 @@ import pytest
 from napari_scribseg.annotate import Session
 from napari_scribseg.batch import read_table
 from napari_scribseg.batch.bids_tree import write_description
-from napari_scribseg.batch.records import read_record
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.card import read_card
 from napari_scribseg.explore import Workspace
@@ -24,7 +23,7 @@ DEEP = "[" * 100_000
 
 def test_records_and_features_that_cannot_be_read_are_made_again(tmp_path):
     (tmp_path / "record.json").write_text(DEEP)
-    assert read_record(tmp_path / "record.json") == {}
+    assert RunFolder(tmp_path, "run.json").record("record.json") == {}
     cache = FeatureCache(tmp_path / "features")
     path = cache._path("image", "encoder")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import os
 import re
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from napari_scribseg.batch.jobs import Job
 from napari_scribseg.core import InputError
@@ -123,12 +123,7 @@ def write_description(root: Path, out: Path, engine: str, settings: dict[str, An
         "GeneratedBy": [*others, entry],
         "SourceDatasets": [{"URL": Path(os.path.relpath(root.resolve(), out.resolve())).as_posix()}],
     }
-    data = (json.dumps(description, indent=2) + "\n").encode()
-
-    def write(file: BinaryIO) -> None:
-        file.write(data)
-
-    write_files({out / DESCRIPTION: write})
+    write_files({out / DESCRIPTION: (json.dumps(description, indent=2) + "\n").encode()})
     return out / DESCRIPTION
 
 

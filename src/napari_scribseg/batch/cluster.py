@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import secrets
+import signal
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -17,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from napari_scribseg.batch.jobs import HIDDEN, Outcome, Task
-from napari_scribseg.batch.one import MOST_ATTEMPTS, give_up, segment_one
+from napari_scribseg.batch.worker import MOST_ATTEMPTS, give_up, segment_one
 from napari_scribseg.core import InputError
 
 Client = Any  # of distributed, which is not typed
 Future = Any
 
-__all__ = ["HOW_TO_GET", "SchedulerLost", "has_dask", "local_client", "remote_client", "segment_all"]
+__all__ = ["HOW_TO_GET", "SchedulerLost", "dask_setup", "has_dask", "local_client", "remote_client", "segment_all"]
 
 HOW_TO_GET = "pip install 'napari-scribseg[cluster]'"
 log = logging.getLogger("scribseg")
@@ -38,6 +39,11 @@ class SchedulerLost(RuntimeError):
     """The scheduler went away in the middle of the work."""
 
 
+def dask_setup(worker: Any) -> None:
+    """Called by dask in each worker process of this machine: Ctrl-C is left to the process that started the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def has_dask() -> bool:
     """Whether the packages of the extra ``cluster`` are installed."""
     return all(importlib.util.find_spec(name) for name in ("dask", "distributed"))
@@ -50,7 +56,7 @@ def _distributed() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without dask's own messages, unless those for debugging are wanted: killed workers are told in the report."""
+    """Without dask's own messages, unless those for debugging are wanted: the report names killed workers."""
     # dask gives tornado.application a level of its own; an interrupt at the wrong moment fails in dask's own callback
     names = ("distributed", "tornado", "tornado.application", "asyncio")
     loggers = [logging.getLogger(name) for name in names]
@@ -126,7 +132,7 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
                 processes=True,
                 dashboard_address="127.0.0.1:0",  # there is a small HTTP server in any case; not at a known port
                 memory_limit=MEMORY_LIMIT // workers,
-                preload="napari_scribseg.batch.preload",
+                preload=__name__,
                 silence_logs=False if log.isEnabledFor(logging.DEBUG) else logging.CRITICAL,
                 # without it, whoever else is on this machine could reach the scheduler, and run code as this user
                 security=True if importlib.util.find_spec("cryptography") else None,
@@ -185,7 +191,7 @@ def _connected(address: str, folder: Path) -> Iterator[Client]:
 
 
 def probe(token: str) -> tuple[str, bool]:
-    """What a worker says of itself: the version it has, and whether it sees a file."""
+    """Asked of a worker: its version, and whether it sees a file."""
     from napari_scribseg import __version__
 
     return __version__, Path(token).is_file()
@@ -220,10 +226,10 @@ def _check_workers(client: Client, address: str, folder: Path) -> None:
 
 
 def segment_all(tasks: Iterable[Task], client: Client) -> Generator[Outcome, None, None]:
-    """Do the tasks on the workers, and give each outcome as it comes.
+    """Do the tasks on the workers, and yield each outcome as it comes.
 
-    Twice as many tasks as threads are with the scheduler at any time. What a killed worker had is done by another; one
-    image that kills its worker time and again fails alone.
+    Twice as many tasks as threads are with the scheduler at any time. The image of a killed worker is done by another;
+    an image that kills its worker again and again fails alone.
 
     Raises
     ------
@@ -269,7 +275,9 @@ def _collect(future: Future, task: Task, again: int) -> Outcome | None:
     except distributed.KilledWorker:
         return give_up(task) if again >= _RESUBMITS else None
     except (CancelledError, OSError) as error:
-        raise SchedulerLost("the scheduler is gone; what is done stays, and the same call goes on from here") from error
+        raise SchedulerLost(
+            "the scheduler is gone; finished images are kept. Run the same command again to resume"
+        ) from error
     except Exception as error:  # noqa: BLE001 - such as a worker without the engine's package: the image's failure
         return Outcome.of(task, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")
     if not isinstance(result, Outcome):

@@ -1,4 +1,4 @@
-"""What is to be done for one image, and what became of it."""
+"""Jobs, tasks and outcomes: what to do with one image, and the result."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from napari_scribseg.io.class_tables import tables_beside
 from napari_scribseg.io.formats import extension, stem
 from napari_scribseg.io.labels import label_outputs
 from napari_scribseg.io.outputs import check_outputs
+from napari_scribseg.io.run_folder import RunFolder
 
 __all__ = ["HIDDEN", "STATUSES", "Job", "Outcome", "Status", "Task", "check_jobs"]
 
@@ -53,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A job with all that a worker on another machine needs to do it; plain values only.
+    """A job with all that a worker on another machine needs for it; plain values only.
 
     Attributes
     ----------
@@ -64,9 +65,9 @@ class Task:
     engine : str
         Registered name.
     parameters : mapping
-        What was chosen for the engine's fields.
+        Values for the engine's fields, as the user gave them.
     settings : mapping
-        The value of every field of the engine, as JSON has it: what a record is compared with.
+        The value of every field of the engine, as JSON has it; a record is compared with it.
     device : str
         Where to compute.
     ignore_geometry, allow_outside, overwrite, retry_failed : bool
@@ -93,14 +94,19 @@ class Task:
         return self.folder / self.job.out
 
     @property
-    def record(self) -> Path:
-        """The JSON file that says, last of all, that this image is done."""
-        return self.folder / HIDDEN / "records" / f"{self.job.out}.json"
+    def run_folder(self) -> RunFolder:
+        """The output folder, with the records of its images."""
+        return RunFolder(self.folder, HIDDEN, hidden=True)
+
+    @property
+    def record(self) -> str:
+        """The name of the record, which is written last of all: it says that the image is done."""
+        return f"records/{self.job.out}.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one image.
+    """The result of one image.
 
     Attributes
     ----------
@@ -119,7 +125,7 @@ class Outcome:
     error : str
         Why it failed, one sentence.
     notes : tuple of str
-        What reading, segmenting or writing warned of.
+        Warnings of reading, segmenting or writing.
     """
 
     id: str

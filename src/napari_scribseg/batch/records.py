@@ -1,4 +1,4 @@
-"""What stays on disk of an image that was done: a record, and a line in a log that is only ever appended to."""
+"""The record of each image on disk, and a log that is only appended to."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from napari_scribseg.batch.jobs import HIDDEN, Outcome, Task
+from napari_scribseg.batch.jobs import Outcome, Task
 from napari_scribseg.core import InputError
 from napari_scribseg.core.text import one_line
-from napari_scribseg.io.atomic import TEMPORARY, write_files
+from napari_scribseg.io.atomic import TEMPORARY
 from napari_scribseg.io.class_tables import tables_beside
 from napari_scribseg.io.data_files import header_stem
 from napari_scribseg.io.formats import stem
@@ -46,7 +46,7 @@ def fingerprint(path: Path) -> Fingerprint:
 
 
 def request(task: Task) -> dict[str, Any]:
-    """All that the labels of an image follow from, as JSON has it; the same request gives the same labels.
+    """All that the labels of an image depend on, as JSON has it; the same request gives the same labels.
 
     Raises
     ------
@@ -66,14 +66,10 @@ def request(task: Task) -> dict[str, Any]:
     }
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(task: Task) -> dict[str, Any]:
     """The record of an image; empty where there is none, or none that can be used."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    known = isinstance(record, dict) and record.get("format") == FORMAT and record.get("version") == VERSION
-    return record if known else {}
+    record = task.run_folder.record(task.record)
+    return record if (record.get("format"), record.get("version")) == (FORMAT, VERSION) else {}
 
 
 def write_record(task: Task, status: str, wanted: dict[str, Any], **values: Any) -> None:
@@ -98,24 +94,15 @@ def write_record(task: Task, status: str, wanted: dict[str, Any], **values: Any)
         "request": wanted,
         **values,
     }
-    data = json.dumps(record, indent=1).encode()
-    try:
-        task.record.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{task.record.parent} cannot be made ({error.strerror})") from error
-    write_files({task.record: lambda file: _write(file, data)})
-
-
-def _write(file: Any, data: bytes) -> None:
-    file.write(data)
+    task.run_folder.write_record(task.record, record)
 
 
 def finished(task: Task) -> Outcome | None:
-    """What a record says of this very task: done (in this run) or skipped (in an earlier one); None: it is to be done.
+    """The outcome of a task that its record calls done: in this run, or skipped as of an earlier one; else None.
 
-    A failure counts only where failures are not to be tried again.
+    A failure counts only where failures are not tried again.
     """
-    record = read_record(task.record)
+    record = read_record(task)
     status, of_this_run = record.get("status"), record.get("run") == task.run
     if status not in ("done", "failed") or (status == "failed" and task.retry_failed and not of_this_run):
         return None
@@ -140,12 +127,12 @@ def finished(task: Task) -> Outcome | None:
 
 
 def refuse_foreign(task: Task, record: dict[str, Any]) -> None:
-    """Do not write over labels that are not this command's, or that someone corrected since.
+    """Refuse to write over labels that are not by this command, or that someone corrected since.
 
     Raises
     ------
     InputError
-        If such a file stands where this task would write.
+        If there is such a file at an output of this task.
     """
     if task.overwrite or (record and record.get("outputs") is None):  # none known: a run was killed while it wrote
         return
@@ -173,8 +160,8 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 def log_line(task: Task, event: str) -> None:
-    """Append a line to the log of this process: ``time event id``; what can not be logged is no failure."""
-    folder = task.folder / HIDDEN / "log"
+    """Append a line to the log of this process: ``time event id``; a log that cannot be written is no failure."""
+    folder = task.run_folder.home / "log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{task.run}-{socket.gethostname()}-{os.getpid()}.txt").open("a", encoding="utf-8") as file:
@@ -184,7 +171,7 @@ def log_line(task: Task, event: str) -> None:
 
 
 def remove_stale(tasks: Iterable[Task], folder: Path) -> int:
-    """Remove what killed workers left half written: files with the names of temporaries of these tasks' outputs.
+    """Remove the half-written files of killed workers: those with names of temporaries of these tasks' outputs.
 
     Returns
     -------
@@ -193,7 +180,7 @@ def remove_stale(tasks: Iterable[Task], folder: Path) -> int:
     """
     names: dict[Path, set[str]] = {}
     for task in tasks:
-        for path in (*outputs(task), task.record):
+        for path in (*outputs(task), task.run_folder.home / task.record):
             names.setdefault(path.parent, set()).update((path.name[:100], stem(path)[:100]))
     names.setdefault(folder, set()).update(("report.csv", "report.md", "dataset_description.json"))
     count = 0

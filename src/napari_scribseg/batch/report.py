@@ -1,4 +1,4 @@
-"""What became of a cohort: a table with a row for each image, and a summary to read."""
+"""The report of a cohort: a table with a row for each image, and a summary to read."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from napari_scribseg.batch.jobs import STATUSES, Outcome, Status
 from napari_scribseg.core.text import one_line
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.sheets import csv_text, markdown_row
 
-__all__ = ["BatchReport", "write_report"]
+__all__ = ["FILES", "BatchReport", "write_report"]
+
+FILES = ("report.csv", "report.md")
 
 _MOST_NOTES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What became of every image, in the order of the cohort.
+    """The outcome of every image, in the order of the cohort.
 
     Attributes
     ----------
@@ -72,16 +74,8 @@ def write_report(report: BatchReport) -> tuple[Path, Path]:
     InputError
         If they cannot be written.
     """
-    table, text = report.folder / "report.csv", report.folder / "report.md"
-    contents = {table: _csv(report).encode(), text: _markdown(report).encode()}
-
-    def writer(data: bytes) -> Any:
-        def write(file: BinaryIO) -> None:
-            file.write(data)
-
-        return write
-
-    write_files({path: writer(data) for path, data in contents.items()})
+    table, text = (report.folder / name for name in FILES)
+    write_files({table: _csv(report).encode(), text: _markdown(report).encode()})
     return table, text
 
 
@@ -112,7 +106,7 @@ def _markdown(report: BatchReport) -> str:
         lines += ["| image | why |", "|---|---|"]
         lines += [markdown_row([o.id, o.error]) for o in report.failures]
     if report.count("left"):
-        lines += ["", f"{report.count('left')} images were not reached; the same command goes on from here."]
+        lines += ["", f"{report.count('left')} images were not reached; run the same command again to resume."]
     notes = Counter(note for o in report for note in o.notes)
     if notes:
         lines += ["", "## Warnings", ""]

@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_scribseg.batch import cluster
-from napari_scribseg.batch.jobs import HIDDEN, Job, Outcome, Task, check_jobs
-from napari_scribseg.batch.one import segment_one
+from napari_scribseg.batch.jobs import Job, Outcome, Task, check_jobs
 from napari_scribseg.batch.records import finished, remove_stale
-from napari_scribseg.batch.report import BatchReport, write_report
+from napari_scribseg.batch.report import FILES, BatchReport, write_report
+from napari_scribseg.batch.worker import segment_one
 from napari_scribseg.core import InputError, get_engine
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.io.lock import locked
-from napari_scribseg.io.outputs import check_folder
 from napari_scribseg.numerics.device import choose_device, n_threads
 
 __all__ = ["Progress", "run_batch"]
@@ -46,7 +44,7 @@ def run_batch(
     retry_failed: bool = True,
     progress: Progress | None = None,
 ) -> BatchReport:
-    """Segment every image of a cohort with one engine; what an earlier run did is not done again.
+    """Segment every image of a cohort with one engine; images that an earlier run finished are skipped.
 
     An image counts as done when its record in ``out/.scribseg`` names the same image, strokes, engine and parameters,
     and its labels are there. An image that fails does not stop the others. A script that calls this function with
@@ -91,7 +89,7 @@ def run_batch(
         If a job, the engine, a parameter, the device or the folder cannot be used, or another run is at work in the
         folder; nothing was computed then.
     SchedulerLost
-        If the scheduler goes away; what is done stays.
+        If the scheduler goes away; finished images are kept.
     """
     start = time.perf_counter()
     folder = user_path(out).absolute()
@@ -99,17 +97,12 @@ def run_batch(
     if not listed:
         raise InputError("no images were given; at least one is expected")
     check_jobs(listed, folder)
-    if not overwrite:
-        check_folder(folder, HIDDEN, ("report.csv", "report.md"))
-    settings = _settings(engine, parameters or {})
-    if scheduler is None:
-        choose_device(device)
     common = Task(
         listed[0],
         folder,
         engine,
         dict(parameters or {}),
-        settings,
+        _settings(engine, parameters or {}),
         device=device,
         ignore_geometry=ignore_geometry,
         allow_outside=allow_outside,
@@ -117,26 +110,36 @@ def run_batch(
         retry_failed=retry_failed,
         run=f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}",
     )
-    tasks = [dataclasses.replace(common, job=job) for job in listed]
+    if scheduler is None:
+        choose_device(device)
     count = _chosen_workers(workers, scheduler)
-    with locked(_made(folder) / "lock"):
-        remove_stale(tasks, folder)
-        outcomes: dict[str, Outcome] = {}
-        try:
-            for outcome in _outcomes(tasks, count, scheduler):
-                outcomes[outcome.id] = outcome
-                if progress is not None:
-                    progress(outcome, len(outcomes), len(tasks))
-        finally:
-            remove_stale(tasks, folder)  # of workers that were killed in this run
-            ordered = tuple(outcomes.get(task.job.out) or Outcome.of(task, "left") for task in tasks)
-            report = BatchReport(ordered, folder, engine, settings, time.perf_counter() - start)
-            write_report(report)
+    with common.run_folder.open(() if overwrite else FILES):
+        return _run([dataclasses.replace(common, job=job) for job in listed], count, scheduler, progress, start)
+
+
+def _run(
+    tasks: list[Task], workers: int, scheduler: str | None, progress: Progress | None, start: float
+) -> BatchReport:
+    """Do the tasks, and write the report, after an interruption too."""
+    folder = tasks[0].folder
+    remove_stale(tasks, folder)
+    outcomes: dict[str, Outcome] = {}
+    try:
+        for outcome in _outcomes(tasks, workers, scheduler):
+            outcomes[outcome.id] = outcome
+            if progress is not None:
+                progress(outcome, len(outcomes), len(tasks))
+    finally:
+        remove_stale(tasks, folder)  # of workers that were killed in this run
+        ordered = tuple(outcomes.get(task.job.out) or Outcome.of(task, "left") for task in tasks)
+        seconds = time.perf_counter() - start
+        report = BatchReport(ordered, folder, tasks[0].engine, tasks[0].settings, seconds)
+        write_report(report)
     return report
 
 
 def _outcomes(tasks: list[Task], workers: int, scheduler: str | None) -> Generator[Outcome, None, None]:
-    """First what is done already, then the rest as it comes."""
+    """First the tasks that are done already, then the others as they end."""
     ahead = []
     for task in tasks:
         known = finished(task)
@@ -193,15 +196,3 @@ def _settings(engine: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _absolute(job: Job) -> Job:
     paths = {name: Path(os.path.normpath(user_path(getattr(job, name)).absolute())) for name in ("image", "scribbles")}
     return dataclasses.replace(job, image=paths["image"], scribbles=paths["scribbles"])
-
-
-def _made(folder: Path) -> Path:
-    """The folder of records inside the output folder, made where it is missing."""
-    hidden = folder / HIDDEN
-    try:
-        hidden.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}); a writable folder is expected") from error
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"{folder} may not be written; a writable folder is expected")
-    return hidden

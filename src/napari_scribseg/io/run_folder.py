@@ -117,12 +117,12 @@ class RunFolder:
         InputError
             If it cannot be written.
         """
-        file, data = self.home / name, json.dumps(content, indent=1).encode()
+        file = self.home / name
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{file.parent} cannot be made ({error.strerror})") from error
-        write_files({file: lambda stream: stream.write(data)})
+        write_files({file: json.dumps(content, indent=1).encode()})
 
     def table(self, row: type[Row], key: type[Key]) -> ResultTable[Row, Key]:
         """The table of this folder's finished jobs; the folder must be open."""

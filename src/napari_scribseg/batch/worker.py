@@ -1,4 +1,4 @@
-"""One image, from its files to its labels and its record; what runs on a worker."""
+"""One image, from its files to its labels and its record: the work of a worker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def segment_one(task: Task) -> Outcome:
     Parameters
     ----------
     task : Task
-        What to do; it and the outcome hold plain values only, for another machine to take.
+        It and the outcome hold plain values only, which travel to another machine.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def segment_one(task: Task) -> Outcome:
     known = finished(task)
     if known is not None:
         return known
-    former = read_record(task.record)
+    former = read_record(task)
     attempts = _attempts(task, former)
     if attempts >= MOST_ATTEMPTS:
         return give_up(task)
@@ -65,7 +65,7 @@ def segment_one(task: Task) -> Outcome:
 
 
 def _compute(task: Task) -> tuple[list[list[Any]], int, tuple[str, ...]]:
-    """Read, segment, write; returns the files written, the number of slices, and what was warned of."""
+    """Read, segment, write; returns the files written, the number of slices, and the warnings."""
     from napari_scribseg.headless import SliceDone, segment_volume
     from napari_scribseg.io import write_labels
 
@@ -107,7 +107,7 @@ def _attempts(task: Task, record: dict[str, Any]) -> int:
 
 def give_up(task: Task) -> Outcome:
     """Fail an image whose worker was killed again and again."""
-    former = read_record(task.record)
+    former = read_record(task)
     reason = (
         f"the worker process was killed {MOST_ATTEMPTS} times while it had this image; mostly the memory is too small, "
         "fewer --workers leave more to each"
@@ -117,7 +117,7 @@ def give_up(task: Task) -> Outcome:
 
 
 def _fail(task: Task, former: dict[str, Any], wanted: dict[str, Any], reason: str, seconds: float) -> Outcome:
-    """A failed outcome, recorded if possible; what former runs wrote stays known as theirs."""
+    """A failed outcome, recorded if possible, with the outputs of former runs."""
     try:
         write_record(task, "failed", wanted, seconds=seconds, error=reason, outputs=former.get("outputs", []))
         log_line(task, "failed")
