@@ -67,18 +67,18 @@ def test_results_are_used_in_the_owners_thread(executor, inbox):
     seen = []
 
     class Where(Job):
-        def start(self):
-            seen.append(("start", threading.current_thread()))
-
         def run(self):
             seen.append(("run", threading.current_thread()))
 
-        def finish(self, result, error):
-            seen.append(("finish", threading.current_thread()))
-            self.future.set_result(None)
+    def start(job):
+        seen.append(("start", threading.current_thread()))
+
+    def finish(job, result, error):
+        seen.append(("finish", threading.current_thread()))
+        job.future.set_result(None)
 
     owner = Jobs(executor, inbox.deliver)
-    job = Where()
+    job = Where(finish, start)
     owner.submit(job)
     inbox.wait(job.future, 60)
     mine = threading.current_thread()
@@ -124,7 +124,7 @@ def test_idle_may_submit_until_nothing_is_left():
     left, done, busy = list(range(500)), [], []
     owner = Jobs(idle=lambda: owner.submit(Call(lambda report: left.pop(), done.append)) if left else None)
     owner.busy.connect(busy.append)
-    owner.drain()
+    owner.submit()
     assert done == list(range(500))[::-1]  # without a recursion
     assert busy == [True, False]
 

@@ -53,44 +53,49 @@ class CancelToken(threading.Event):
 
 
 class Job:
-    """One piece of work for the worker; subclasses say what it does and what follows.
+    """One piece of work for the worker; a subclass says what it does.
+
+    Parameters
+    ----------
+    finish : callable
+        ``finish(job, result, error)``, called in the owner's thread when the job has ended; one of result and error is
+        None.
+    start : callable, optional
+        ``start(job)``, called in the owner's thread just before the job runs: gives it what it needs.
+    replaced : callable, optional
+        ``replaced(job)``, called in the owner's thread where the job is dropped before it started.
 
     Attributes
     ----------
     future : Future
-        For whoever asked for the job; cancelling it stops the job. It is resolved in the owner's thread.
+        For whoever asked for the job; cancelling it stops the job. ``finish`` resolves it.
     stop : CancelToken
         Set when the job shall stop.
+    name : str
+        What runs, as the subject of an error message.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        finish: Callable[[Any, Any, Exception | None], object],
+        start: Callable[[Any], object] | None = None,
+        replaced: Callable[[Any], object] | None = None,
+        *,
+        name: str = "the job",
+    ) -> None:
+        self.finish, self.start, self.replaced, self.name = finish, start, replaced, name
         self.future: Future[Any] = Future()
         self.stop = CancelToken()
         self.future.add_done_callback(self.stop.future_done)
-
-    @property
-    def name(self) -> str:
-        """What runs, as the subject of an error message."""
-        return "the job"
-
-    def drop(self) -> None:
-        """Cancel the job and its future."""
-        self.stop.set()
-        self.future.cancel()
-
-    def start(self) -> None:
-        """Take what the job needs; in the owner's thread, just before it runs."""
 
     def run(self) -> Any:
         """Do the work; in the worker's thread. May raise anything."""
         raise NotImplementedError
 
-    def finish(self, result: Any, error: Exception | None) -> None:
-        """Use the result, or the error; in the owner's thread."""
-        raise NotImplementedError
-
-    def replaced(self) -> None:
-        """A newer job was submitted, or all were cancelled, before this one started; in the owner's thread."""
+    def drop(self) -> None:
+        """Cancel the job and its future."""
+        self.stop.set()
+        self.future.cancel()
 
 
 class Call(Job):
@@ -120,14 +125,8 @@ class Call(Job):
         progress: Callable[[float], object] | None = None,
         name: str = "the job",
     ) -> None:
-        super().__init__()
+        super().__init__(Call._end, name=name)
         self._work, self._done, self._failed, self._progress = work, done, failed, progress
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """What runs, as the subject of an error message."""
-        return self._name
 
     def run(self) -> Any:
         """Call ``work``."""
@@ -138,8 +137,7 @@ class Call(Job):
         if self._progress is not None:
             self._progress(fraction)
 
-    def finish(self, result: Any, error: Exception | None) -> None:
-        """Call ``done`` or ``failed``, and resolve the future."""
+    def _end(self, result: Any, error: Exception | None) -> None:
         if error is not None:
             if not self.future.done():
                 self.future.set_exception(error)
@@ -206,15 +204,46 @@ class Jobs:
         """Whether jobs run at once, in the owner's thread."""
         return isinstance(self._executor, InlineExecutor)
 
-    def submit(self, job: Job) -> None:
-        """Start a job, or let it wait for the one that runs, which is asked to stop; it replaces one that waits."""
-        if self.running is not None:
-            self.running.stop.set()
-        former, self.pending = self.pending, job
-        if former is not None:
-            former.drop()
-            former.replaced()
-        self.drain()
+    def submit(self, job: Job | None = None) -> None:
+        """Start a job, or let it wait for the one that runs, which is asked to stop; it replaces one that waits.
+
+        Without a job, start what waits, or else call ``idle``.
+        """
+        if job is not None:
+            if self.running is not None:
+                self.running.stop.set()
+            former, self.pending = self.pending, job
+            self._drop(former)
+        if self._draining:
+            return
+        self._draining, interrupt = True, None
+        try:
+            while self.running is None and interrupt is None:  # a loop, not a recursion, where jobs run inline
+                if self.pending is None and self._idle is not None:
+                    self._idle()
+                job, self.pending = self.pending, None
+                if job is None:
+                    break
+                self.running = job
+                if not self._was_busy:
+                    self._was_busy = True
+                    self.busy.emit(True)
+                if job.start is not None:
+                    job.start(job)
+                self._open[job] = None
+                try:
+                    future = self._executor.submit(self._work, job)
+                except RuntimeError as error:
+                    self._finish(job, None, ShutDownError(str(error)))
+                    continue
+                interrupt = self._submitted(job, future)
+        finally:
+            self._draining = False
+            if self.running is None and self._was_busy:
+                self._was_busy = False
+                self.busy.emit(False)
+        if interrupt is not None:
+            raise interrupt
 
     def queue(self, job: Job) -> None:
         """Run a job after all that was given to the executor before; no other job replaces it.
@@ -224,21 +253,24 @@ class Jobs:
         ShutDownError
             If the executor was shut down.
         """
-        job.start()
+        if job.start is not None:
+            job.start(job)
+        self._open[job] = None
         try:
-            self._run(job)
-        except ShutDownError:
-            self._open.pop(job, None)
-            raise
+            future = self._executor.submit(self._work, job)
+        except RuntimeError as error:
+            del self._open[job]
+            raise ShutDownError(str(error)) from error
+        interrupt = self._submitted(job, future)
+        if interrupt is not None:
+            raise interrupt
 
     def cancel(self) -> None:
         """Ask the running job to stop, and drop the one that waits."""
         if self.running is not None:
             self.running.drop()
-        if self.pending is not None:
-            former, self.pending = self.pending, None
-            former.drop()
-            former.replaced()
+        former, self.pending = self.pending, None
+        self._drop(former)
 
     def abandon_late(self, abandoned: Callable[[], object]) -> None:
         """Abandon those of the present jobs that do not end within :data:`PATIENCE`; ``abandoned`` is called then."""
@@ -257,44 +289,19 @@ class Jobs:
         """Call a function in the owner's thread; from any thread."""
         self._deliver(function)
 
-    def drain(self) -> None:
-        """Start the job that waits, or call ``idle``; a loop, not a recursion, where jobs run inline."""
-        if self._draining:
-            return
-        self._draining = True
-        try:
-            while self.running is None:
-                job, self.pending = self.pending, None
-                if job is None and self._idle is not None:
-                    self._idle()
-                    job, self.pending = self.pending, None
-                if job is None:
-                    break
-                self.running = job
-                if not self._was_busy:
-                    self._was_busy = True
-                    self.busy.emit(True)
-                job.start()
-                try:
-                    self._run(job)
-                except ShutDownError as error:
-                    self._finish(job, None, error)
-        finally:
-            self._draining = False
-            if self.running is None and self._was_busy:
-                self._was_busy = False
-                self.busy.emit(False)
+    def _drop(self, job: Job | None) -> None:
+        """Drop a job that has not started."""
+        if job is not None:
+            job.drop()
+            if job.replaced is not None:
+                job.replaced(job)
 
-    def _run(self, job: Job) -> None:
-        self._open[job] = None
-        try:
-            future = self._executor.submit(self._work, job)
-        except RuntimeError as error:
-            raise ShutDownError(str(error)) from error
-        if job in self._open:  # it has not ended inline
+    def _submitted(self, job: Job, future: Future[Any]) -> KeyboardInterrupt | None:
+        """Note the executor's future of a job; returns the interrupt that ended one in the owner's thread."""
+        if job in self._open:
             self._open[job] = future
-        if self.is_inline and isinstance(interrupt := future.exception(), KeyboardInterrupt):
-            raise interrupt
+        error = future.exception() if self.is_inline else None
+        return error if isinstance(error, KeyboardInterrupt) else None
 
     def _work(self, job: Job) -> None:
         """Run a job; in the worker's thread."""
@@ -316,11 +323,11 @@ class Jobs:
         if timer is not None:
             timer.cancel()
         try:
-            job.finish(result, None if error is None else as_exception(error, job.name))
+            job.finish(job, result, None if error is None else as_exception(error, job.name))
         finally:
             if self.running is job:
                 self.running = None
-                self.drain()
+                self.submit()
 
     def _abandon(self, job: Job) -> bool:
         """Continue without a job. Returns whether it ran; False if it has ended, or had not begun."""
