@@ -147,7 +147,7 @@ class Told:
     """A view that remembers."""
 
     def __init__(self):
-        self.said, self.busy, self.notified = [], [], []
+        self.messages, self.busy, self.notified = [], [], []
 
     def show_message(self, text, *, error=False):
         self.messages.append((text, error))
@@ -186,7 +186,7 @@ def test_jobs_one_at_a_time_errors_told_and_cancel():
     jobs = Jobs(later, lambda function: function(), view)
     assert jobs.start("Cutting", lambda report: report(0.5) or 3, done.append)
     assert not jobs.start("Embedding", lambda report: 4, done.append)
-    assert "Cutting is still running" in view.said[-1][0]
+    assert "Cutting is still running" in view.messages[-1][0]
     later.run()
     assert (done, view.busy, jobs.is_busy) == ([3], [True, False], False)
 
@@ -195,13 +195,13 @@ def test_jobs_one_at_a_time_errors_told_and_cancel():
 
     jobs.start("Cutting", wrong, done.append)
     later.run()
-    assert view.said[-1] == ("The images are too small", True)
+    assert view.messages[-1] == ("The images are too small", True)
     assert view.notified == ["The images are too small"]
 
     jobs.start("Learning", lambda report: report(0.1), done.append)
     jobs.cancel()
     later.run()
-    assert "Learning was cancelled" in view.said[-1][0]
+    assert "Learning was cancelled" in view.messages[-1][0]
     assert done == [3]
 
 
@@ -245,7 +245,7 @@ def test_a_job_that_hangs_is_left_behind_and_stays_cancelled(monkeypatch):
     jobs.cancel()
     while jobs.is_busy:
         posted.get(timeout=60)()
-    assert "Embedding did not stop in time and was left behind" in view.said[-1][0]
+    assert "Embedding did not stop in time and was left behind" in view.messages[-1][0]
     hung = next(t for t in enumerate_threads() if t.name == "scribseg" and t is not worker._thread)
     jobs.start("Cutting", lambda report: 3, done.append)
     while jobs.is_busy:
