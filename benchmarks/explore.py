@@ -224,9 +224,9 @@ def speed(arguments: argparse.Namespace) -> None:
 
 def growth(arguments: argparse.Namespace) -> None:
     """SliceIndex and learning by the number of segments, on made features."""
-    from napari_scribseg.explore.embedding import fit_plane
+    from napari_scribseg.explore.embedding import fit_embedding
     from napari_scribseg.explore.metric import learn_head, unit_rows
-    from napari_scribseg.explore.placing import add_to_plane
+    from napari_scribseg.explore.placing import add_to_embedding
     from napari_scribseg.explore.uncertainty import uncertainty
 
     rng = np.random.default_rng(0)
@@ -236,8 +236,8 @@ def growth(arguments: argparse.Namespace) -> None:
         labels = np.where(rng.random(n) < 0.2, kinds + 1, 0).astype(np.int32)
         known = labels > 0
         print(f"{n} segments")
-        places = timed("  plane", fit_plane, features, labels)
-        timed("  places for 20 more", add_to_plane, features[:20] + 0.001, features, places)
+        xy = timed("  plane", fit_embedding, features, labels)
+        timed("  places for 20 more", add_to_embedding, features[:20] + 0.001, features, xy)
         timed("  learning, without the plane", learn_head, features[known], labels[known])
         timed("  uncertainty", uncertainty, features, features[known], labels[known])
 

@@ -113,10 +113,10 @@ class Oracle:
         i = int(right.argmax())
         best = [i], int(truth[i]), float(right[i])
         if len(ids) > 1:
-            places = self.workspace.places(ids)
-            more = [_box(places, truth, right, self.pixels[ids].sum(axis=1)[:, np.newaxis] * self.worth)]
+            xy = self.workspace.xy(ids)
+            more = [_box(xy, truth, right, self.pixels[ids].sum(axis=1)[:, np.newaxis] * self.worth)]
             if self.tool == "either":
-                more.append(_lasso(places, truth, right))
+                more.append(_lasso(xy, truth, right))
             best = max(best, *more, key=lambda found: found[2])
         return ids[best[0]], best[1] + 1, best[2]
 
@@ -155,12 +155,12 @@ class Oracle:
             workspace.assign([part], int(self.pixels[part].argmax()) + 1)
 
 
-def _box(places: np.ndarray, truth: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Found:
+def _box(xy: np.ndarray, truth: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Found:
     """The best square around a segment; ``wrong`` is what a segment costs in each class, shape (n, K)."""
-    centres = np.random.default_rng(len(places)).permutation(len(places))[:CENTRES]
-    apart = np.abs(places[centres, np.newaxis] - places).max(axis=2)
-    order = np.argsort(apart, axis=1, kind="stable")
-    held = np.arange(1, len(places) + 1)
+    centres = np.random.default_rng(len(xy)).permutation(len(xy))[:CENTRES]
+    distance = np.abs(xy[centres, np.newaxis] - xy).max(axis=2)
+    order = np.argsort(distance, axis=1, kind="stable")
+    held = np.arange(1, len(xy) + 1)
     best: Found = (order[0, :0], 0, 0.0)
     for c in np.unique(truth).tolist():
         own = (truth == c)[order]
@@ -172,14 +172,14 @@ def _box(places: np.ndarray, truth: np.ndarray, right: np.ndarray, wrong: np.nda
     return best
 
 
-def _lasso(places: np.ndarray, truth: np.ndarray, right: np.ndarray) -> Found:
+def _lasso(xy: np.ndarray, truth: np.ndarray, right: np.ndarray) -> Found:
     """The best connected group of one class."""
-    count = min(AROUND + 1, len(places))
-    near = nearest(places, places, count, same=True)[0][:, 1:]
+    count = min(AROUND + 1, len(xy))
+    near = nearest(xy, xy, count, same=True)[0][:, 1:]
     inside = (truth[near] == truth[:, np.newaxis]).mean(axis=1) >= ALIKE
-    rows, columns = np.repeat(np.arange(len(places)), count - 1), near.ravel()
+    rows, columns = np.repeat(np.arange(len(xy)), count - 1), near.ravel()
     linked = inside[rows] & inside[columns] & (truth[rows] == truth[columns])
-    graph = sparse.coo_matrix((linked[linked], (rows[linked], columns[linked])), shape=(len(places),) * 2)
+    graph = sparse.coo_matrix((linked[linked], (rows[linked], columns[linked])), shape=(len(xy),) * 2)
     _, group = sparse.csgraph.connected_components(graph, directed=False)
     worth = np.bincount(group[inside], right[inside], minlength=group.max() + 1)
     chosen = np.flatnonzero((group == worth.argmax()) & inside)

@@ -15,7 +15,7 @@ import numpy as np
 from qtpy.QtCore import QPointF
 from qtpy.QtWidgets import QApplication
 
-from napari_scribseg.widgets.explore.embedding_view import PlaneView
+from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.tiles import Tiles
 
 FRAMES = 60
@@ -26,9 +26,9 @@ def crowd(count):
     """Ids, places and colours."""
     random = np.random.default_rng(0)
     centres = random.uniform(-10, 10, (12, 2))
-    places = centres[random.integers(0, 12, count)] + random.normal(scale=0.9, size=(count, 2))
+    xy = centres[random.integers(0, 12, count)] + random.normal(scale=0.9, size=(count, 2))
     palette = np.array([[150, 150, 150], [214, 94, 0], [87, 181, 232], [0, 158, 115]], np.uint8)
-    return np.arange(1, count + 1), places.astype(np.float32), palette[random.integers(0, 4, count)]
+    return np.arange(1, count + 1), xy.astype(np.float32), palette[random.integers(0, 4, count)]
 
 
 def measure(view, step):
@@ -50,13 +50,13 @@ def main():
     counts = [int(n) for n in sys.argv[1:]] or [5000, 50_000]
     print(f"{'segments':>8}  {'style':<11} {'what':<18} {'ms a frame':>10} {'of the processor':>17} {'frames/s':>9}")
     for count in counts:
-        ids, places, colors = crowd(count)
+        ids, xy, colors = crowd(count)
         for style in ("points", "thumbnails"):
-            view = PlaneView(Tiles())
+            view = EmbeddingView(Tiles())
             view.resize(*SIZE)
             view.show()
             view.set_style(style)
-            view.show_points(ids, places, colors, smoothly=False)
+            view.show_points(ids, xy, colors, smoothly=False)
             view.select(ids[::10])
             random = np.random.default_rng(1)
             kept = ids[:: max(count // 10_000, 1)]
@@ -64,8 +64,8 @@ def main():
             view.scene.tiles.put(kept, random.integers(0, 255, (len(kept), side, side, 3), np.uint8))
             view._moving.stop()
 
-            def moved(number, view=view, places=places):
-                view.scene.places = places + np.float32(0.02 * number)
+            def moved(number, view=view, xy=xy):
+                view.scene.xy = xy + np.float32(0.02 * number)
 
             def dragged(number, view=view):
                 view.scene.stop_camera()

@@ -106,8 +106,8 @@ def head(folder, theme):
     widget.classes.select(1)
     ids = widget.plane.scene.ids
     middle = studio.workspace.segment_at(14, 60, 64)
-    places = studio.workspace.places(ids)
-    near = np.argsort(np.linalg.norm(places - studio.workspace.places([middle])[0], axis=1))[:60]
+    xy = studio.workspace.xy(ids)
+    near = np.argsort(np.linalg.norm(xy - studio.workspace.xy([middle])[0], axis=1))[:60]
     studio.lasso(ids[near])
     QTest.keyClick(widget.plane, Qt.Key.Key_1)
     wait(0.5)
@@ -119,12 +119,12 @@ def head(folder, theme):
         return close(studio)
     widget.plane.fit()
     corner = studio.workspace.segment_at(14, 3, 3)
-    near = np.argsort(np.linalg.norm(places - studio.workspace.places([corner])[0], axis=1))[:30]
+    near = np.argsort(np.linalg.norm(xy - studio.workspace.xy([corner])[0], axis=1))[:30]
     widget.exploration.select(ids[near])
     QTest.keyClick(widget.plane, Qt.Key.Key_0)
     widget.cutting.learn.click()
     studio.done()
-    widget.exploration.select(studio.workspace.inside([places.min(axis=0), places.mean(axis=0)]))
+    widget.exploration.select(studio.workspace.inside([xy.min(axis=0), xy.mean(axis=0)]))
     widget.labels.buttons["local"].click()
     studio.done()
     studio.shoot("explore-learned")

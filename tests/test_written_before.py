@@ -113,7 +113,7 @@ def test_a_workspace(copied, tmp_path):
     assert counts(workspace.segments(0)) == {1: 109, 2: 129, 3: 395, 4: 375}
     assert [digest(workspace.labels(i)) for i in range(2)] == ["cf8cee84d740f045", "5c82f35558a449fe"]
     assert counts(workspace.labels(1)) == {0: 611, 300: 109}  # the second assignment was undone
-    assert digest(workspace.places(workspace.ids())) == "c65d265af2fbe361"
+    assert digest(workspace.xy(workspace.ids())) == "c65d265af2fbe361"
     assert digest(workspace.gradient(1, "given")) == "126932cc2b8a2bf2"
     assert workspace.classes == CLASSES
     settings = workspace.settings

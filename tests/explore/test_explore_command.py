@@ -29,7 +29,7 @@ def test_a_workspace_made_ready_and_its_labels(tmp_path, monkeypatch):
     assert "2 images" in done.output
     assert "skipped: broken.png" in done.output
     workspace = Workspace.load(tmp_path / "w.npz")
-    assert np.isfinite(workspace.places(workspace.ids())).all()
+    assert np.isfinite(workspace.xy(workspace.ids())).all()
     assert not len(workspace.embed())  # nothing is new
     workspace.assign(workspace.ids(0), 2)
     workspace.save(tmp_path / "w.npz")

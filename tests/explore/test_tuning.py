@@ -9,20 +9,20 @@ from disc_pictures import discs, majority
 
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
-from napari_scribseg.explore import Workspace, embedding, looks
+from napari_scribseg.explore import Workspace, embedding, feature_space
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder
 from napari_scribseg.explore.tuning import Tuning, _Collected, _network, last_stage, tuned_encoder
 
 
 @pytest.fixture(autouse=True)
 def _quick_plane(monkeypatch):
-    monkeypatch.setattr(looks, "fit_embedding", lambda f, *_a, **_k: 3 * embedding._principal(f))
+    monkeypatch.setattr(feature_space, "fit_embedding", lambda f, *_a, **_k: 3 * embedding._principal(f))
 
 
 @pytest.fixture
 def taught(workspace):
     found = majority(workspace, [discs(0)[1], discs(1)[1]], workspace.ids())
-    workspace._looks._fit_embedding = looks.fit_embedding
+    workspace._space._fit_embedding = feature_space.fit_embedding
     for value, label in ((1, 1), (2, 2)):
         workspace.assign(workspace.ids()[found == value][:4], label)
     return workspace
@@ -54,12 +54,12 @@ def test_learning_the_network_describes_all_anew_and_is_saved(view, taught, tmp_
     assert after[:, :10] == pytest.approx(before[:, :10], abs=1e-5)  # brightness and size stay
     taught.save(tmp_path / "mine.npz")
     again = Workspace.load(tmp_path / "mine.npz", cache=tmp_path / "features")
-    assert again._looks.tuning.digest == taught._looks.tuning.digest
+    assert again._space.tuning.digest == taught._space.tuning.digest
     again.table.features[:] = np.nan
-    again._looks._describe(ids, lambda f, preview=None: None)
+    again._space._describe(ids, lambda f, preview=None: None)
     assert again.table.features[ids] == pytest.approx(after, abs=1e-5)
     taught.use_encoder("maps" if view == "crops" else "crops")
-    assert taught._looks.tuning is None
+    assert taught._space.tuning is None
 
 
 def test_cancelled_the_network_stays_as_it_was(taught):
@@ -73,14 +73,14 @@ def test_cancelled_the_network_stays_as_it_was(taught):
 
     with pytest.raises(Cancelled):
         taught.learn(stop, backbone=True)
-    assert taught._looks.tuning is None
-    assert taught._looks.head is None
+    assert taught._space.tuning is None
+    assert taught._space.head is None
     assert np.array_equal(taught.table.features[ids], before)
 
 
 def test_networks_that_cannot_be_learned_say_so(taught, monkeypatch):
-    taught._looks._describe(taught.ids(), lambda f, preview=None: None)
-    monkeypatch.setattr(taught._looks, "backbone", "resnet18.a1_in1k")
+    taught._space._describe(taught.ids(), lambda f, preview=None: None)
+    monkeypatch.setattr(taught._space, "backbone", "resnet18.a1_in1k")
     with pytest.raises(InputError, match="of timm is not learned itself"):
         taught.learn(backbone=True)
     with pytest.raises(InputError, match="does not fit scribble-net"):

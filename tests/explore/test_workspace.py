@@ -126,7 +126,7 @@ def test_saved_and_loaded(workspace, tmp_path):
     pixels = np.argwhere(workspace.segments(0) == workspace.ids(0)[0])
     workspace.split(int(workspace.ids(0)[0]), pixels[:1], pixels[-1:])
     ids = workspace.ids()
-    workspace.table.place[ids] = np.random.default_rng(0).normal(size=(len(ids), 2))
+    workspace.table.xy[ids] = np.random.default_rng(0).normal(size=(len(ids), 2))
     workspace.table.set_features(ids, np.eye(len(ids), 8, dtype=np.float32))
     workspace.save(tmp_path / "work.npz")
     other = Workspace.load(tmp_path / "work.npz", cache=tmp_path)
@@ -271,7 +271,7 @@ def test_ids_that_a_file_makes_up_take_no_memory(workspace, tmp_path):
 def test_box_and_lasso(workspace):
     ids = workspace.ids()
     assert not len(workspace.inside([[-9, -9], [9, 9]]))  # nothing has a place yet
-    workspace.table.place[ids] = np.stack([np.arange(len(ids)), np.zeros(len(ids))], axis=1)
+    workspace.table.xy[ids] = np.stack([np.arange(len(ids)), np.zeros(len(ids))], axis=1)
     assert workspace.inside([[3.5, 1], [0.5, -1]]).tolist() == ids[1:4].tolist()
     assert workspace.inside([[-1, -1], [2.5, -1], [2.5, 1], [-1, 1]]).tolist() == ids[:3].tolist()
     with pytest.raises(InputError, match="outline has shape"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Range, check_parameters
-from napari_scribseg.explore.apart import build_hierarchy_apart
+from napari_scribseg.explore.subprocesses import build_hierarchy_in_subprocess
 from napari_scribseg.explore.gradients import gaussian_edges
 from napari_scribseg.explore.hierarchy import WEAK, Criterion, Hierarchy, build_hierarchy, common_threshold
 from napari_scribseg.explore.pictures import Picture
@@ -55,9 +55,9 @@ class CutSettings:
 class Cutter:
     """Gradients and hierarchies of the images of a workspace."""
 
-    def __init__(self, device: str, *, apart: bool) -> None:
+    def __init__(self, device: str, *, subprocess: bool) -> None:
         self.device = device
-        self._build = build_hierarchy_apart if apart else build_hierarchy
+        self._build = build_hierarchy_in_subprocess if subprocess else build_hierarchy
         self.edges: dict[int, NDArray[np.float32]] = {}  # the user's maps
         self._last: tuple[int, Gradient, NDArray[np.float32]] | None = None
         self._hierarchies: OrderedDict[tuple[int, str, str, float], Hierarchy] = OrderedDict()

@@ -37,9 +37,9 @@ class Editor:
     """
 
     def __init__(
-        self, table: SegmentTable, pictures: Sequence[Picture], lock: RLock, device: str, *, apart: bool
+        self, table: SegmentTable, pictures: Sequence[Picture], lock: RLock, device: str, *, subprocess: bool
     ) -> None:
-        self.table, self.pictures, self.cutter = table, pictures, Cutter(device, apart=apart)
+        self.table, self.pictures, self.cutter = table, pictures, Cutter(device, subprocess=subprocess)
         self.settings = CutSettings()
         self.history = History()
         self._lock = lock
@@ -103,7 +103,7 @@ class Editor:
             parts, n_positive = split_mask(gradient, mask, *marks)
             ids = self.table.identify(index, describe_regions(parts, (top, left), picture.shape[1]))
             new = ids[~self.table.has_embedding[ids]]
-            self.table.place[new] = self.table.place[identity]
+            self.table.xy[new] = self.table.xy[identity]
             after = before.copy()
             after[mask] = ids[parts[mask]]
             labels = np.where(np.arange(len(ids)) < n_positive, self.table.label[identity], 0).astype(np.int32)

@@ -93,21 +93,21 @@ def fit_embedding(
 def _principal(features: Float32) -> Float32:
     """The two principal components, from -10 to 10; a line or a point where there are no two."""
     centred = features - features.mean(axis=0)
-    places = np.zeros((len(features), 2), dtype=np.float32)
+    xy = np.zeros((len(features), 2), dtype=np.float32)
     if len(features) > 1:
         covariance = centred.T @ centred
         vectors = np.linalg.eigh(covariance)[1][:, -2:]
-        places[:, : vectors.shape[1]] = centred @ vectors
-    return _centred(places)
+        xy[:, : vectors.shape[1]] = centred @ vectors
+    return _centred(xy)
 
 
-def _centred(places: Float32) -> Float32:
+def _centred(xy: Float32) -> Float32:
     """Around 0, within 10, and no two at the same point: UMAP cannot part those."""
-    moved = places - places.mean(axis=0)
+    moved = xy - xy.mean(axis=0)
     moved *= _EXTENT / max(float(np.abs(moved).max(initial=0)), 1e-6)
-    jitter = np.random.default_rng(0).normal(scale=1e-3, size=places.shape)
-    apart: Float32 = (moved + jitter).astype(np.float32)
-    return apart
+    jitter = np.random.default_rng(0).normal(scale=1e-3, size=xy.shape)
+    spread: Float32 = (moved + jitter).astype(np.float32)
+    return spread
 
 
 class _Listener:

@@ -67,18 +67,18 @@ def as_scribbles(found: NDArray[np.int32], label: NDArray[np.int32], background:
     return Scribbles.from_labels(strokes, background=background)
 
 
-def inside(places: NDArray[np.float32], outline: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+def inside(xy: NDArray[np.float32], outline: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """The ids whose places lie in a box of two corners, or in a polygon of more."""
     if outline.ndim != 2 or outline.shape[1] != 2 or len(outline) < 2 or not np.isfinite(outline).all():
         raise InputError(
             f"the outline has shape {outline.shape}; two corners of a box or at least three of a lasso expected"
         )
-    known = ~np.isnan(places[:, 0])
+    known = ~np.isnan(xy[:, 0])
     if len(outline) == 2:
-        within = ((places >= outline.min(axis=0)) & (places <= outline.max(axis=0))).all(axis=1)
+        within = ((xy >= outline.min(axis=0)) & (xy <= outline.max(axis=0))).all(axis=1)
     else:
-        within = np.zeros(len(places), dtype=bool)
-        within[known] = points_in_poly(places[known], outline)  # type: ignore[no-untyped-call]
+        within = np.zeros(len(xy), dtype=bool)
+        within[known] = points_in_poly(xy[known], outline)  # type: ignore[no-untyped-call]
     chosen: NDArray[np.int64] = ids[within & known]
     return chosen
 

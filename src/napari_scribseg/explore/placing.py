@@ -20,7 +20,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 
-def add_to_embedding(features: Float32, placed: Float32, places: Float32, report: Report = silent) -> Float32:
+def add_to_embedding(features: Float32, placed: Float32, xy: Float32, report: Report = silent) -> Float32:
     """Places for more segments, near those of the placed ones that look most like them.
 
     A new segment is tied to its 15 nearest neighbours as UMAP ties them, and is put where the attractive part of UMAP's
@@ -48,7 +48,7 @@ def add_to_embedding(features: Float32, placed: Float32, places: Float32, report
     for start in range(0, len(features), _BLOCK):
         report(start / len(features))
         index, distance = nearest(features[start : start + _BLOCK], placed, count)
-        found[start : start + _BLOCK] = _settle(places[index].astype(np.float64), _ties(distance), a, b)
+        found[start : start + _BLOCK] = _minimise(xy[index].astype(np.float64), _ties(distance), a, b)
     report(1.0)
     return found
 
@@ -74,13 +74,13 @@ def _ties(distance: Float32) -> Float64:
     return weights
 
 
-def _settle(near: Float64, weight: Float64, a: float, b: float) -> Float64:
+def _minimise(near: Float64, weight: Float64, a: float, b: float) -> Float64:
     """A low place for each, shape (n, 2), by the places of its neighbours, shape (n, k, 2), and their weights."""
-    apart = np.linalg.norm(near[:, :, np.newaxis] - near[:, np.newaxis], axis=-1)  # (n, k, k)
-    cost = (weight[:, np.newaxis] * np.log1p(a * apart ** (2 * b))).sum(axis=2)
-    place: Float64 = near[np.arange(len(near)), cost.argmin(axis=1)]
+    distance = np.linalg.norm(near[:, :, np.newaxis] - near[:, np.newaxis], axis=-1)  # (n, k, k)
+    cost = (weight[:, np.newaxis] * np.log1p(a * distance ** (2 * b))).sum(axis=2)
+    xy: Float64 = near[np.arange(len(near)), cost.argmin(axis=1)]
     for _ in range(_STEPS):
-        d = np.maximum(np.linalg.norm(near - place[:, np.newaxis], axis=-1), MIN_DISTANCE)
+        d = np.maximum(np.linalg.norm(near - xy[:, np.newaxis], axis=-1), MIN_DISTANCE)
         pull = weight * d ** (2 * b - 2) / (1 + a * d ** (2 * b))
-        place = (pull[..., np.newaxis] * near).sum(axis=1) / pull.sum(axis=1, keepdims=True)
-    return place
+        xy = (pull[..., np.newaxis] * near).sum(axis=1) / pull.sum(axis=1, keepdims=True)
+    return xy

@@ -14,7 +14,7 @@ from napari_scribseg.explore import output
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.explore.cutting import CutSettings, Gradient
 from napari_scribseg.explore.editor import Editor
-from napari_scribseg.explore.looks import Looks
+from napari_scribseg.explore.feature_space import FeatureSpace
 from napari_scribseg.explore.pictures import Picture
 from napari_scribseg.explore.segments import SegmentTable
 
@@ -40,12 +40,12 @@ class Reader:
 
     _classes: ClassTable
 
-    def __init__(self, device: str, cache: FeatureCache, *, apart: bool) -> None:
+    def __init__(self, device: str, cache: FeatureCache, *, subprocess: bool) -> None:
         self.pictures: list[Picture] = []
         self.table = SegmentTable()
         self._lock = RLock()
-        self._editor = Editor(self.table, self.pictures, self._lock, device, apart=apart)
-        self._looks = Looks(self.table, self.pictures, self._lock, device, cache, apart=apart)
+        self._editor = Editor(self.table, self.pictures, self._lock, device, subprocess=subprocess)
+        self._space = FeatureSpace(self.table, self.pictures, self._lock, device, cache, subprocess=subprocess)
 
     @property
     def settings(self) -> CutSettings:
@@ -55,7 +55,7 @@ class Reader:
     @property
     def encoder(self) -> tuple[str, str]:
         """What describes segments: view and network, as :meth:`Workspace.use_encoder` takes them."""
-        return self._looks.view, self._looks.backbone
+        return self._space.view, self._space.backbone
 
     def has_edges(self, index: int) -> bool:
         """Whether an image has an edge map for ``cut(gradient="given")``."""
@@ -101,11 +101,11 @@ class Reader:
             Look among these only; all by default.
         """
         among = self.ids() if ids is None else self.table.require(ids)
-        return output.inside(self.table.place[among], np.asarray(outline, dtype=np.float64), among)
+        return output.inside(self.table.xy[among], np.asarray(outline, dtype=np.float64), among)
 
-    def places(self, ids: ArrayLike) -> NDArray[np.float32]:
+    def xy(self, ids: ArrayLike) -> NDArray[np.float32]:
         """Places in the plane, shape (n, 2), in the order of ``ids``; NaN where a segment was not embedded yet."""
-        return self.table.place[np.asarray(ids, dtype=np.int64)]
+        return self.table.xy[np.asarray(ids, dtype=np.int64)]
 
     def thumbnail(self, segment: int, size: int = 48) -> NDArray[np.uint8]:
         """A small picture of a segment and a little around it, which is darker; shape (size, size, 3)."""
@@ -113,7 +113,7 @@ class Reader:
         index = int(self.table.image[identity])
         return output.thumbnail(self.pictures[index], self._map(index), int(identity), self.table.box[identity], size)
 
-    def local_places(self, ids: ArrayLike, report: Report = silent) -> tuple[Ids, NDArray[np.float32]]:
+    def local_embedding(self, ids: ArrayLike, report: Report = silent) -> tuple[Ids, NDArray[np.float32]]:
         """A plane of its own for a selection, in which nearest neighbours matter most.
 
         Returns
@@ -123,11 +123,11 @@ class Reader:
             The places of the workspace do not change.
         """
         wanted = self.table.require(ids)
-        return wanted, self._looks.local(wanted, report)
+        return wanted, self._space.local(wanted, report)
 
     def uncertainty(self, ids: ArrayLike | None = None) -> NDArray[np.float32]:
         """How uncertain the class of each segment is by its looks, 0 to 1, in the order of ``ids`` (all by default)."""
-        return self._looks.uncertainty(self.ids() if ids is None else np.asarray(ids, dtype=np.int64))
+        return self._space.uncertainty(self.ids() if ids is None else np.asarray(ids, dtype=np.int64))
 
     def filtered(self, which: Filter) -> Ids:
         """All segments, the unlabelled ones, or the unlabelled ones whose uncertainty is at least 0.5."""
@@ -137,13 +137,13 @@ class Reader:
         if which == "all":
             return ids
         ids = ids[self.table.label[ids] == 0]
-        chosen: Ids = ids if which == "unlabelled" else ids[self._looks.uncertainty(ids) >= UNCERTAIN]
+        chosen: Ids = ids if which == "unlabelled" else ids[self._space.uncertainty(ids) >= UNCERTAIN]
         return chosen
 
     def most_uncertain(self, count: int = 1) -> Ids:
         """The unlabelled segments to look at next, the most uncertain first."""
         ids = self.filtered("unlabelled")
-        chosen: Ids = ids[np.argsort(-self._looks.uncertainty(ids), kind="stable")[:count]]
+        chosen: Ids = ids[np.argsort(-self._space.uncertainty(ids), kind="stable")[:count]]
         return chosen
 
     def labels(self, index: int) -> NDArray[Any]:

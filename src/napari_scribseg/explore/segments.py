@@ -18,9 +18,9 @@ _COLUMNS: dict[str, tuple[Any, tuple[int, ...], float]] = {  # type, shape of an
     "area": (np.int64, (), 0),
     "box": (np.int32, (4,), 0),
     "label": (np.int32, (), 0),
-    "place": (np.float32, (2,), np.nan),
+    "xy": (np.float32, (2,), np.nan),
     "has_embedding": (np.bool_, (), False),
-    "print": (np.int64, (2,), 0),
+    "fingerprint": (np.int64, (2,), 0),
 }
 
 Key = tuple[int, int, int, int]
@@ -42,7 +42,7 @@ class Regions:
 
     area: NDArray[np.int64]
     box: NDArray[np.int32]
-    print: NDArray[np.int64]
+    fingerprint: NDArray[np.int64]
 
 
 def describe_regions(regions: NDArray[np.int32], origin: tuple[int, int], width: int) -> Regions:
@@ -102,9 +102,9 @@ class SegmentTable:
     area: NDArray[np.int64]
     box: NDArray[np.int32]
     label: NDArray[np.int32]
-    place: NDArray[np.float32]
+    xy: NDArray[np.float32]
     has_embedding: NDArray[np.bool_]
-    print: NDArray[np.int64]
+    fingerprint: NDArray[np.int64]
 
     def __init__(self) -> None:
         self.maps: list[NDArray[np.int32] | None] = []
@@ -138,7 +138,7 @@ class SegmentTable:
 
     def identify(self, image: int, regions: Regions) -> NDArray[np.int64]:
         """The id of each region, shape (k,); new ones for pixels that were no segment before."""
-        keys = [(image, int(a), int(p), int(q)) for a, (p, q) in zip(regions.area, regions.print, strict=True)]
+        keys = [(image, int(a), int(p), int(q)) for a, (p, q) in zip(regions.area, regions.fingerprint, strict=True)]
         ids = np.array([self.keys.get(key, 0) for key in keys], dtype=np.int64)
         new = np.flatnonzero(ids == 0)
         ids[new] = self._size + np.arange(len(new))
@@ -147,7 +147,7 @@ class SegmentTable:
         self.image[ids[new]] = image
         self.area[ids[new]] = regions.area[new]
         self.box[ids[new]] = regions.box[new]
-        self.print[ids[new]] = regions.print[new]
+        self.fingerprint[ids[new]] = regions.fingerprint[new]
         return ids
 
     def put(self, image: int, window: tuple[slice, slice], ids: NDArray[np.int32], shape: tuple[int, int]) -> None:

@@ -33,9 +33,9 @@ _COLUMNS = {  # of a file, and of the table
     "area": "area",
     "box": "box",
     "label": "label",
-    "place": "place",
+    "place": "xy",
     "settled": "has_embedding",
-    "print": "print",
+    "print": "fingerprint",
 }
 
 _DENSE, _GIVEN = 1 << 20, 100  # more ids than this, and so many for each segment, are not taken over
@@ -45,14 +45,14 @@ Content = dict[str, NDArray[Any]]
 
 def pack(workspace: Workspace) -> Content:
     """All that is worth keeping, as arrays; the caller holds the lock."""
-    table, looks, editor = workspace.table, workspace._looks, workspace._editor
+    table, feature_space, editor = workspace.table, workspace._space, workspace._editor
     ids = table.ids()
     content: Content = {name: getattr(table, column)[ids] for name, column in _COLUMNS.items()}
     content |= {"ids": ids, "features": table.features[ids]}
-    if looks.head is not None:
-        content |= {"weight": looks.head.weight, "bias": looks.head.bias}
-    if looks.tuning is not None:
-        content |= {f"tuned {name}": value for name, value in looks.tuning.weights.items()}
+    if feature_space.head is not None:
+        content |= {"weight": feature_space.head.weight, "bias": feature_space.head.bias}
+    if feature_space.tuning is not None:
+        content |= {f"tuned {name}": value for name, value in feature_space.tuning.weights.items()}
     for index, picture in enumerate(workspace.pictures):
         found = table.maps[index]
         if found is not None:
@@ -67,8 +67,8 @@ def pack(workspace: Workspace) -> Content:
         "version": VERSION,
         "next": len(table),
         "settings": [cut.gradient, cut.criterion, cut.threshold, cut.simplification],
-        "encoder": [looks.view, looks.backbone],
-        "rounds": looks.rounds,
+        "encoder": [feature_space.view, feature_space.backbone],
+        "rounds": feature_space.rounds,
         "classes": [[c.id, c.name, list(c.color), c.visible, c.locked, c.background] for c in workspace.classes],
         "pictures": [_picture_out(picture) for picture in workspace.pictures],
     }
@@ -195,7 +195,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Content]:
 
 def _fill(workspace: Workspace, header: dict[str, Any], content: Content, path: Path) -> None:
     pictures = _pictures(header["pictures"], content, path)
-    table, looks, editor = workspace.table, workspace._looks, workspace._editor
+    table, feature_space, editor = workspace.table, workspace._space, workspace._editor
     _fill_table(table, header, content, [p.shape for p in pictures])
     workspace.pictures += pictures
     gradient, criterion, threshold, simplification = header["settings"]
@@ -203,21 +203,21 @@ def _fill(workspace: Workspace, header: dict[str, Any], content: Content, path: 
     for index, picture in enumerate(pictures):
         if f"edges {index}" in content:
             workspace.set_edges(index, _shaped(content[f"edges {index}"], picture.shape))
-    looks.use(*(str(part) for part in header["encoder"]))
+    feature_space.use(*(str(part) for part in header["encoder"]))
     ids = content["ids"]
     features = content["features"].astype(np.float32)
     if features.shape[1]:
         table.set_features(ids, _shaped(features, (len(ids), features.shape[1])))
     if "weight" in content:
         size = features.shape[1]
-        looks.head = Head(
+        feature_space.head = Head(
             _shaped(content["weight"].astype(np.float32), (size, size)),
             _shaped(content["bias"].astype(np.float32), (size,)),
         )
     tuned = {name[len("tuned ") :]: value for name, value in content.items() if name.startswith("tuned ")}
     if tuned:
-        looks.tuning = Tuning(tuned)
-    looks.rounds = int(header["rounds"])
+        feature_space.tuning = Tuning(tuned)
+    feature_space.rounds = int(header["rounds"])
     table.has_embedding[ids] = content["settled"]
     workspace.classes = ClassTable(
         tuple(
@@ -253,7 +253,7 @@ def _fill_table(table: Any, header: dict[str, Any], content: Content, shapes: li
         shape = shapes[index]
         table.put(index, (slice(None), slice(None)), _shaped(found.astype(np.int32), shape), shape)
     for i in ids.tolist():
-        table.keys[(int(table.image[i]), int(table.area[i]), *map(int, table.print[i]))] = i
+        table.keys[(int(table.image[i]), int(table.area[i]), *map(int, table.fingerprint[i]))] = i
 
 
 def _shaped(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -294,7 +294,7 @@ def _array(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 def _again(source: str, path: Path) -> list[Picture]:
     """The images of a file, from where it was or from beside the workspace."""
-    for place in (Path(source), path.parent / Path(source).name):
-        if place.is_file() or place.is_dir():
-            return read_pictures(place, 0)[0]
+    for candidate in (Path(source), path.parent / Path(source).name):
+        if candidate.is_file() or candidate.is_dir():
+            return read_pictures(candidate, 0)[0]
     raise InputError(f"the image {source} of {path} is not there any more; put it back, or beside {path.name}")

@@ -71,7 +71,7 @@ class Workspace(Reader):
     images_changed = Signal()
     segments_changed = Signal(tuple)
     labels_changed = Signal(np.ndarray)
-    places_changed = Signal()
+    embedding_changed = Signal()
     classes_changed = Signal()
 
     def __init__(
@@ -80,17 +80,17 @@ class Workspace(Reader):
         *,
         device: str = "auto",
         cache: str | PathLike[str] | None = None,
-        own_process: bool = False,
+        subprocess: bool = False,
     ) -> None:
         folder = default_folder() if cache is None else Path(cache)
-        super().__init__(device, FeatureCache(folder), apart=own_process)
+        super().__init__(device, FeatureCache(folder), subprocess=subprocess)
         self._classes = classes or ClassTable()
         self._autosave: Autosave[storage.Content] | None = None
         for signal in (
             self.images_changed,
             self.segments_changed,
             self.labels_changed,
-            self.places_changed,
+            self.embedding_changed,
             self.classes_changed,
         ):
             signal.connect(self._touch)
@@ -291,7 +291,7 @@ class Workspace(Reader):
         Parameters are those of :func:`~napari_scribseg.explore.encoders.make_encoder`: ``"maps"`` (one look at each
         image) or ``"crops"`` (a look at each segment, as in the paper), and the network.
         """
-        self._looks.use(view, backbone)
+        self._space.use(view, backbone)
 
     def embed(self, *, refit: bool = False, report: Report = silent) -> Ids:
         """Describe the segments that are new, and give them places in the plane; those that have one stay.
@@ -316,9 +316,9 @@ class Workspace(Reader):
         Cancelled
             If ``report`` asked for it; features that were computed are kept.
         """
-        placed = self._looks.embed(refit=refit, report=report)
+        placed = self._space.embed(refit=refit, report=report)
         if len(placed):
-            self.places_changed.emit()
+            self.embedding_changed.emit()
         return placed
 
     def learn(self, report: Report = silent, *, backbone: bool = False) -> int:
@@ -346,8 +346,8 @@ class Workspace(Reader):
         Cancelled
             If ``report`` asked for it; nothing was learned then.
         """
-        count = self._looks.learn(report, backbone=backbone)
-        self.places_changed.emit()
+        count = self._space.learn(report, backbone=backbone)
+        self.embedding_changed.emit()
         return count
 
     # output
@@ -446,7 +446,7 @@ class Workspace(Reader):
         *,
         device: str = "auto",
         cache: str | PathLike[str] | None = None,
-        own_process: bool = False,
+        subprocess: bool = False,
     ) -> Workspace:
         """Go on with a workspace from a file.
 
@@ -456,14 +456,14 @@ class Workspace(Reader):
             If the file is missing, damaged, not a workspace or from a newer version, or an image of it is not where it
             was nor beside the file, or has changed its size.
         """
-        workspace = cls(device=device, cache=cache, own_process=own_process)
+        workspace = cls(device=device, cache=cache, subprocess=subprocess)
         storage.restore(workspace, user_path(path))
         return workspace
 
     def _segments_changed(self, images: Sequence[int]) -> None:
         if images:
             self.segments_changed.emit(tuple(images))
-            self.places_changed.emit()
+            self.embedding_changed.emit()
 
     def _turn(self, *, back: bool) -> str:
         step = self._editor.turn(back=back)

@@ -35,20 +35,20 @@ SIZE = (200, 100)
 
 
 def crowd(n=50, seed=0):
-    places = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
-    return np.arange(1, n + 1), places, np.full((n, 3), 200, np.uint8)
+    xy = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
+    return np.arange(1, n + 1), xy, np.full((n, 3), 200, np.uint8)
 
 
 def test_camera_shows_all_and_zooms_about_the_mouse():
-    _, places, _ = crowd()
-    camera = Camera.around(places, *SIZE)
-    pixels = camera.to_pixels(places, *SIZE)
+    _, xy, _ = crowd()
+    camera = Camera.around(xy, *SIZE)
+    pixels = camera.to_pixels(xy, *SIZE)
     assert (pixels >= 0).all()
     assert (pixels < SIZE).all()
-    assert camera.to_place(*pixels[3], *SIZE) == pytest.approx(tuple(places[3]), abs=1e-3)
-    before = camera.to_place(30, 40, *SIZE)
-    assert camera.zoomed(3, 30, 40, *SIZE).to_place(30, 40, *SIZE) == pytest.approx(before)
-    assert camera.moved(10, 5).to_place(40, 45, *SIZE) == pytest.approx(before)
+    assert camera.to_xy(*pixels[3], *SIZE) == pytest.approx(tuple(xy[3]), abs=1e-3)
+    before = camera.to_xy(30, 40, *SIZE)
+    assert camera.zoomed(3, 30, 40, *SIZE).to_xy(30, 40, *SIZE) == pytest.approx(before)
+    assert camera.moved(10, 5).to_xy(40, 45, *SIZE) == pytest.approx(before)
     half = camera.between(camera.zoomed(4, 0, 0, *SIZE), 0.5)
     assert half.scale == pytest.approx(2 * camera.scale)
 
@@ -68,32 +68,32 @@ def test_discs_and_tiles_are_painted_within_the_frame():
 
 
 def test_one_thumbnail_in_each_cell():
-    places = np.array([[0.1, 0.1], [0.2, 0.3], [1.5, 0.2], [-3, -3]], np.float32)
-    assert with_room(places, 1.0).tolist() == [True, False, True, True]
+    xy = np.array([[0.1, 0.1], [0.2, 0.3], [1.5, 0.2], [-3, -3]], np.float32)
+    assert with_room(xy, 1.0).tolist() == [True, False, True, True]
     spread = np.array([[0, 0], [1e6, 1e6], [0.1, 0.2]], np.float32)
     assert with_room(spread, 1.0).tolist() == [True, True, False]
     assert len(with_room(np.zeros((0, 2), np.float32), 1.0)) == 0
-    assert with_room(places, 1.0, most=1).tolist() == [False, False, True, True]
+    assert with_room(xy, 1.0, most=1).tolist() == [False, False, True, True]
     assert with_room(spread, 1.0, most=1).tolist() == [False, True, False]
 
 
 def test_points_move_smoothly_and_keep_colour_and_selection():
     scene = Scene(Tiles())
-    ids, places, colors = crowd()
-    scene.show(ids, places, SIZE, now=0.0)
+    ids, xy, colors = crowd()
+    scene.show(ids, xy, SIZE, now=0.0)
     scene.color(colors)
     scene.select(ids[:5])
     assert not scene.step(0.0)
-    target = places + 3
+    target = xy + 3
     scene.show(ids[2:], target[2:], SIZE, now=10.0)
-    assert np.array_equal(scene.places, places[2:])
+    assert np.array_equal(scene.xy, xy[2:])
     assert scene.step(10.4)
-    assert (scene.places > places[2:]).all()
-    assert (scene.places < target[2:]).all()
+    assert (scene.xy > xy[2:]).all()
+    assert (scene.xy < target[2:]).all()
     assert not scene.step(11.0)
-    assert np.array_equal(scene.places, target[2:])
+    assert np.array_equal(scene.xy, target[2:])
     assert scene.selected.tolist() == [3, 4, 5]
-    scene.show(ids, np.full_like(places, np.nan), SIZE, now=20.0)
+    scene.show(ids, np.full_like(xy, np.nan), SIZE, now=20.0)
     assert len(scene.ids) == 0
     frame, missing = scene.frame(*SIZE)
     assert (frame == frame[0, 0]).all()
@@ -107,7 +107,7 @@ def test_a_frame_shows_points_then_thumbnails():
     scene.color(np.array([[255, 0, 0], [0, 0, 255]], np.uint8))
     frame, missing = scene.frame(*SIZE)
     assert missing.tolist() == [4, 9]
-    (x, y), _ = scene.camera.to_pixels(scene.places, *SIZE)
+    (x, y), _ = scene.camera.to_pixels(scene.xy, *SIZE)
     assert frame[int(y), int(x)] == 0xFFFF0000
     tiles.put(np.array([4]), np.full((1, tiles.side, tiles.side, 3), 9, np.uint8))
     frame, missing = scene.frame(*SIZE)
@@ -374,11 +374,11 @@ def drag(view, *points, modifier=Qt.KeyboardModifier.NoModifier):
 def test_box_lasso_and_click_with_the_mouse(embedding):
     drag(embedding, (1, 1), (150, 100), (299, 199))
     (corners, how) = embedding.told.pop()
-    places = embedding.scene.places
+    xy = embedding.scene.xy
     assert how == "new"
     assert corners.shape == (2, 2)
-    assert (places >= corners.min(axis=0)).all()
-    assert (places <= corners.max(axis=0)).all()
+    assert (xy >= corners.min(axis=0)).all()
+    assert (xy <= corners.max(axis=0)).all()
     embedding.tool = "lasso"
     drag(embedding, (10, 10), (200, 20), (150, 150), (20, 120), modifier=Qt.KeyboardModifier.ShiftModifier)
     (corners, how) = embedding.told.pop()

@@ -12,11 +12,11 @@ from skimage.io import imsave
 
 pytest.importorskip("higra")
 
-from napari_scribseg.explore import embedding, looks
+from napari_scribseg.explore import embedding, feature_space
 from napari_scribseg.io import read_labels
 from napari_scribseg.widgets.explore import work
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
-from napari_scribseg.widgets.explore.keeper import kept_workspaces
+from napari_scribseg.widgets.explore.autosave import autosaved_workspaces
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 pytestmark = pytest.mark.gui
@@ -99,7 +99,7 @@ class Explorer(Hands):
 
 @pytest.fixture(autouse=True)
 def _quick_slice(monkeypatch):
-    monkeypatch.setattr(looks, "fit_plane_apart", lambda f, *_a, **_k: 3 * embedding._principal(f))
+    monkeypatch.setattr(feature_space, "fit_embedding_in_subprocess", lambda f, *_a, **_k: 3 * embedding._principal(f))
     monkeypatch.setattr(work, "start", lambda: None)
 
 
@@ -337,7 +337,7 @@ def test_mistakes_are_told_and_closing_keeps_the_workspace(hands):
     assert "segments have the class" in hands.status.lower()
     hands.viewer.window.remove_dock_widget(widget)
     assert widget._closed
-    until(lambda: len(kept_workspaces()) == 1)
+    until(lambda: len(autosaved_workspaces()) == 1)
     again = Explorer(hands.viewer)
     assert "Resume" in again.status
     again.widget.files.buttons["resume"].click()

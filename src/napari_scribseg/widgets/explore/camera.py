@@ -12,7 +12,7 @@ __all__ = ["Camera"]
 _MARGIN = 30  # pixels that stay free around all points: room for half a thumbnail
 _FARTHEST, _NEAREST = 1e-3, 1e5  # pixels for a unit of the plane
 
-Places = NDArray[np.float32]
+Points = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class Camera:
     y: float = 0.0
     scale: float = 20.0
 
-    def to_pixels(self, places: Places, width: int, height: int) -> Places:
+    def to_pixels(self, xy: Points, width: int, height: int) -> Points:
         """Pixels, across and down, of places of shape (n, 2)."""
-        pixels = np.empty(places.shape, dtype=np.float32)
-        pixels[:, 0] = (places[:, 0] - self.x) * self.scale + width / 2
-        pixels[:, 1] = (self.y - places[:, 1]) * self.scale + height / 2
+        pixels = np.empty(xy.shape, dtype=np.float32)
+        pixels[:, 0] = (xy[:, 0] - self.x) * self.scale + width / 2
+        pixels[:, 1] = (self.y - xy[:, 1]) * self.scale + height / 2
         return pixels
 
-    def to_place(self, across: float, down: float, width: int, height: int) -> tuple[float, float]:
+    def to_xy(self, across: float, down: float, width: int, height: int) -> tuple[float, float]:
         """The place under a pixel."""
         return self.x + (across - width / 2) / self.scale, self.y - (down - height / 2) / self.scale
 
@@ -48,7 +48,7 @@ class Camera:
 
     def zoomed(self, factor: float, across: float, down: float, width: int, height: int) -> Camera:
         """Nearer by a factor; what is under the pixel stays there."""
-        x, y = self.to_place(across, down, width, height)
+        x, y = self.to_xy(across, down, width, height)
         scale = min(max(self.scale * factor, _FARTHEST), _NEAREST)
         shrunk = self.scale / scale
         return Camera(x + (self.x - x) * shrunk, y + (self.y - y) * shrunk, scale)
@@ -59,9 +59,9 @@ class Camera:
         return Camera(x, y, self.scale * (other.scale / self.scale) ** fraction)
 
     @classmethod
-    def around(cls, places: Places, width: int, height: int, limit: float = _NEAREST) -> Camera:
+    def around(cls, xy: Points, width: int, height: int, limit: float = _NEAREST) -> Camera:
         """Shows all places (NaN left out), no nearer than ``limit`` pixels a unit."""
-        known = places[np.isfinite(places).all(axis=1)]
+        known = xy[np.isfinite(xy).all(axis=1)]
         if not len(known):
             return cls()
         low, high = known.min(axis=0).astype(float), known.max(axis=0).astype(float)

@@ -72,7 +72,7 @@ def _first_in_cell(cells, counts, most, taken, chosen):
             chosen[i] = True
 
 
-def with_room(places: Float32, cell: float, most: int = 1 << 30) -> NDArray[np.bool_]:
+def with_room(xy: Float32, cell: float, most: int = 1 << 30) -> NDArray[np.bool_]:
     """One of the places in each cell of a grid, the first: those whose thumbnails hardly cover one another.
 
     Parameters
@@ -84,10 +84,10 @@ def with_room(places: Float32, cell: float, most: int = 1 << 30) -> NDArray[np.b
     most : int
         Places in a cell beyond which none of them is chosen: their thumbnail would hide the others.
     """
-    chosen = np.zeros(len(places), dtype=np.bool_)
-    if not len(places):
+    chosen = np.zeros(len(xy), dtype=np.bool_)
+    if not len(xy):
         return chosen
-    cells = np.floor(places / np.float32(cell)).astype(np.int64)
+    cells = np.floor(xy / np.float32(cell)).astype(np.int64)
     cells -= cells.min(axis=0)
     columns, rows = (int(n) + 1 for n in cells.max(axis=0))
     if columns * rows > 1 << 24:  # far more than a canvas has room for: the places are spread wide

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_scribseg.widgets.explore.camera import Camera
 from napari_scribseg.widgets.explore.keys import key_name
-from napari_scribseg.widgets.explore.scene import Colors, Ids, Places, Scene
+from napari_scribseg.widgets.explore.scene import Colors, Ids, Points, Scene
 from napari_scribseg.widgets.explore.tiles import Tiles
 
 __all__ = ["TOOLS", "EmbeddingView"]
@@ -63,10 +63,10 @@ class EmbeddingView(QWidget):
 
     # what is shown ----------------------------------------------------------------------------------------------------
 
-    def show_points(self, ids: Ids, places: Places, colors: Colors, *, smoothly: bool = True) -> None:
+    def show_points(self, ids: Ids, xy: Points, colors: Colors, *, smoothly: bool = True) -> None:
         """Show segments at these places, shape (n, 2), in these colours, shape (n, 3); those there move to them."""
-        known = np.isfinite(places).all(axis=1)
-        self.scene.show(ids, places, self._size, time.monotonic(), smoothly=smoothly)
+        known = np.isfinite(xy).all(axis=1)
+        self.scene.show(ids, xy, self._size, time.monotonic(), smoothly=smoothly)
         self.scene.color(colors[known])
         self._move()
 
@@ -98,10 +98,10 @@ class EmbeddingView(QWidget):
 
     def look_at(self, identity: int) -> None:
         """Bring a segment into the middle, near enough to see its neighbours."""
-        place = self.scene.place_of(identity)
-        if place is not None:
+        xy = self.scene.xy_of(identity)
+        if xy is not None:
             self.scene.follows = False
-            self.scene.go_to(Camera(*place, max(self.scene.camera.scale, _CLOSE)), time.monotonic())
+            self.scene.go_to(Camera(*xy, max(self.scene.camera.scale, _CLOSE)), time.monotonic())
             self._move()
 
     def pixel_of(self, identity: int) -> tuple[float, float] | None:
@@ -109,7 +109,7 @@ class EmbeddingView(QWidget):
         found = np.flatnonzero(self.scene.ids == identity)
         if not len(found):
             return None
-        ((x, y),) = self.scene.camera.to_pixels(self.scene.places[found[:1]], *self._size)
+        ((x, y),) = self.scene.camera.to_pixels(self.scene.xy[found[:1]], *self._size)
         return float(x), float(y)
 
     @property
@@ -191,7 +191,7 @@ class EmbeddingView(QWidget):
         if spread <= _CLICK:
             self.picked.emit(self.scene.at(line[0].x(), line[0].y(), *self._size), how)
         elif len(line) > 2 or self.tool == "box":
-            corners = [self.scene.camera.to_place(p.x(), p.y(), *self._size) for p in line]
+            corners = [self.scene.camera.to_xy(p.x(), p.y(), *self._size) for p in line]
             self.outlined.emit(np.array(corners, dtype=np.float64), how)
         self.update()
 

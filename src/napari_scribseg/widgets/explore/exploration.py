@@ -15,7 +15,7 @@ from napari_scribseg.explore.reading import Filter
 from napari_scribseg.widgets.common.messages import report_errors, user_message
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
 from napari_scribseg.widgets.explore.jobs import Newest
-from napari_scribseg.widgets.explore.showing import Showing
+from napari_scribseg.widgets.explore.display import Display
 from napari_scribseg.widgets.explore.view import ExploreState, ExploreView, Services
 
 __all__ = ["FILTERS", "Exploration"]
@@ -55,7 +55,7 @@ class Exploration:
         self.workspace, self.canvas, self.view = workspace, canvas, view
         self.edited: list[Callable[[], object]] = []
         self._services, self._is_busy = services, is_busy
-        self.shown = Showing(workspace, canvas, view, services)
+        self.shown = Display(workspace, canvas, view, services)
         self._images: set[int] = set()
         self._kinds: set[str] = set()
         self._open = True
@@ -65,7 +65,7 @@ class Exploration:
         self._quick = Newest(services.aside, lambda error: view.show_message(user_message(error), error=True))
         workspace.segments_changed.connect(self._on_segments)
         workspace.labels_changed.connect(self._on_labels)
-        workspace.places_changed.connect(self._on_places)
+        workspace.embedding_changed.connect(self._on_embedding)
         workspace.classes_changed.connect(self._on_classes)
 
     @property
@@ -83,7 +83,7 @@ class Exploration:
     def outline(self, corners: NDArray[np.float64], how: str, *, local: bool = False) -> None:
         """Select what lies in a box or lasso of a plane."""
         scene = (self.view.local if local else self.view.embedding).scene
-        found = inside(scene.places, corners, scene.ids)
+        found = inside(scene.xy, corners, scene.ids)
         self.select(found, how)
         count = len(self.selected)
         self.view.show_message(f"{count} segments are selected" if count else "Nothing is selected")
@@ -241,7 +241,7 @@ class Exploration:
         """Tell the view which buttons make sense."""
         workspace = self.workspace
         ids = workspace.ids()
-        placed = int(np.isfinite(workspace.places(ids)[:, 0]).sum())
+        placed = int(np.isfinite(workspace.xy(ids)[:, 0]).sum())
         labelled = int((workspace.table.label[ids] > 0).sum())
         self.view.show_state(
             ExploreState(
@@ -265,7 +265,7 @@ class Exploration:
         images = np.unique(self.workspace.table.image[ids]).tolist()
         self._services.post(lambda: self._changed("labels", images))
 
-    def _on_places(self) -> None:
+    def _on_embedding(self) -> None:
         self._services.post(lambda: self._changed("places", ()))
 
     def _on_classes(self) -> None:
@@ -295,7 +295,7 @@ class Exploration:
         for signal, method in (
             (self.workspace.segments_changed, self._on_segments),
             (self.workspace.labels_changed, self._on_labels),
-            (self.workspace.places_changed, self._on_places),
+            (self.workspace.embedding_changed, self._on_embedding),
             (self.workspace.classes_changed, self._on_classes),
         ):
             signal.disconnect(method)

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QSplitter, 
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import CutSettings, Workspace
-from napari_scribseg.explore.apart import stop
+from napari_scribseg.explore.subprocesses import stop
 from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
@@ -26,7 +26,7 @@ from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import runs
 from napari_scribseg.widgets.explore.images import ImagesPanel
 from napari_scribseg.widgets.explore.jobs import Jobs
-from napari_scribseg.widgets.explore.keeper import WORKSPACE_EXTENSION, Keeper, kept_workspaces
+from napari_scribseg.widgets.explore.autosave import WORKSPACE_EXTENSION, Keeper, autosaved_workspaces
 from napari_scribseg.widgets.explore.keys import LAYER_KEYS, STROKE_KEYS
 from napari_scribseg.widgets.explore.panels import CutPanel, EmbeddingBar, FilePanel, LabelBar
 from napari_scribseg.widgets.explore.tiles import Tiles
@@ -64,14 +64,14 @@ class ExploreWidget(Docked):
         self.status = StatusPanel()
         self.jobs = Jobs(self.dispatcher.executor, self.dispatcher.post, self)
         self.work = Work(lambda: self.exploration, self.jobs, self.dispatcher, self)
-        self.keeper = Keeper(self.dispatcher, self.notify)
+        self.autosave = Keeper(self.dispatcher, self.notify)
         self._lay_out()
-        self._begin(Workspace(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND), own_process=True))
+        self._begin(Workspace(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND), subprocess=True))
         self._connect()
         self._on_theme()
         self.classes.select(1)
-        kept = kept_workspaces()
-        self.show_message("A workspace of an earlier time is kept: Resume goes on with it. " + _HELP if kept else _HELP)
+        autosaves = autosaved_workspaces()
+        self.show_message("An autosaved workspace exists: Resume continues it. " + _HELP if autosaves else _HELP)
         warm_up(self.dispatcher)
 
     # the workspace in front -------------------------------------------------------------------------------------------
@@ -81,13 +81,13 @@ class ExploreWidget(Docked):
         former = getattr(self, "exploration", None)
         if former is not None:
             self._let_go(former)
-        self.keeper.watch(workspace)
+        self.autosave.watch(workspace)
         self.tiles.clear()
         actions = self._actions()
         keys = {key: actions[name] for name, key in LAYER_KEYS.items()}
         canvas = Canvas(self.viewer, workspace.pictures, keys, {k: actions[name] for name, k in STROKE_KEYS.items()})
         self.exploration = Exploration(workspace, canvas, self, self.dispatcher, lambda: self.jobs.is_busy)
-        self.exploration.edited.append(self.keeper.changed)
+        self.exploration.edited.append(self.autosave.changed)
         self._watcher = CanvasWatcher(
             canvas,
             self.dispatcher.later,
@@ -114,7 +114,7 @@ class ExploreWidget(Docked):
 
     def resume(self, path: Path | None = None) -> None:
         """Go on with a workspace: the one kept last where nothing was begun here, or one that the user names."""
-        kept = [] if self.exploration.workspace.pictures else kept_workspaces()
+        kept = [] if self.exploration.workspace.pictures else autosaved_workspaces()
         named = path or (kept[0] if kept else self._ask_workspace(save=False))
         if named is not None:
             self.work.load(named, self._begin)
@@ -343,7 +343,7 @@ class ExploreWidget(Docked):
     def _end(self) -> None:
         """Keep the workspace, end the workers and let go of the viewer."""
         self.jobs.cancel()
-        self.keeper.finish()
+        self.autosave.finish()
         self._let_go(self.exploration)
         self.viewer.events.theme.disconnect(self._on_theme)
         self.images.close_events()

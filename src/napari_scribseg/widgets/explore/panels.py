@@ -191,14 +191,14 @@ class CutPanel(QWidget):
         form.addRow("Simplify", simple)
         form.addRow("Segments", doing)
         form.addRow("Seen by", self.encoder)
-        looks = QHBoxLayout()
-        looks.addWidget(self.embed, 1)
-        looks.addWidget(self.learn, 1)
-        looks.addWidget(self.deep)
+        embedding = QHBoxLayout()
+        embedding.addWidget(self.embed, 1)
+        embedding.addWidget(self.learn, 1)
+        embedding.addWidget(self.deep)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
-        layout.addLayout(looks)
+        layout.addLayout(embedding)
 
     def _set_range(self) -> None:
         low, high = _RANGES[self.criterion.currentData()]
@@ -341,8 +341,8 @@ class FilePanel(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)
-        places = (("positive", "negative", "split"), ("save", "resume", "finish"), ("export", "layers"))
-        for row, names in enumerate(places):
+        rows = (("positive", "negative", "split"), ("save", "resume", "finish"), ("export", "layers"))
+        for row, names in enumerate(rows):
             for column, name in enumerate(names):
                 grid.addWidget(self.buttons[name], row, column)
         for name, made in self.buttons.items():

@@ -24,7 +24,7 @@ _NEAR = 8.0  # pixels from a point that a click may miss it by
 _SECONDS = 0.8  # that points take to their new places
 
 Ids = NDArray[np.int64]
-Places = NDArray[np.float32]
+Points = NDArray[np.float32]
 Colors = NDArray[np.uint8]
 _NOBODY = np.zeros(0, dtype=np.int64)
 
@@ -48,18 +48,18 @@ class Scene:
 
     def __init__(self, tiles: Tiles) -> None:
         self.tiles = tiles
-        self.ids, self.places = _NOBODY, np.zeros((0, 2), dtype=np.float32)
+        self.ids, self.xy = _NOBODY, np.zeros((0, 2), dtype=np.float32)
         self.camera = Camera()
         self.style = STYLES[0]
         self.ground, self.mark = (20, 22, 26), (255, 255, 255)
         self.follows = True  # the camera shows all until the user moves it
         self._colors = np.zeros((0, 3), dtype=np.uint8)
         self._selected = np.zeros(0, dtype=bool)
-        self._way: tuple[Places, Places, Camera, Camera, float] | None = None  # from, to, both for the camera, since
+        self._way: tuple[Points, Points, Camera, Camera, float] | None = None  # from, to, both for the camera, since
 
     # what is shown ----------------------------------------------------------------------------------------------------
 
-    def show(self, ids: Ids, places: Places, size: tuple[int, int], now: float, *, smoothly: bool = True) -> None:
+    def show(self, ids: Ids, xy: Points, size: tuple[int, int], now: float, *, smoothly: bool = True) -> None:
         """Show segments at new places; those that were there move to them.
 
         Parameters
@@ -74,18 +74,18 @@ class Scene:
         smoothly : bool
             Whether they move, or are there at once.
         """
-        known = np.isfinite(places).all(axis=1)
-        ids, places = ids[known], places[known]
+        known = np.isfinite(xy).all(axis=1)
+        ids, xy = ids[known], xy[known]
         colors = np.full((len(ids), 3), 128, dtype=np.uint8)
         selected = np.zeros(len(ids), dtype=bool)
-        start = places.copy()
+        start = xy.copy()
         here, there = _common(self.ids, ids)
-        colors[there], selected[there], start[there] = self._colors[here], self._selected[here], self.places[here]
-        target = Camera.around(places, *size, limit=200.0) if self.follows and len(ids) else self.camera
-        moves = smoothly and len(here) > 0 and (target != self.camera or not np.array_equal(start, places))
+        colors[there], selected[there], start[there] = self._colors[here], self._selected[here], self.xy[here]
+        target = Camera.around(xy, *size, limit=200.0) if self.follows and len(ids) else self.camera
+        moves = smoothly and len(here) > 0 and (target != self.camera or not np.array_equal(start, xy))
         self.ids, self._colors, self._selected = ids, colors, selected
-        self.places = start if moves else places
-        self._way = (start, places, self.camera, target, now) if moves else None
+        self.xy = start if moves else xy
+        self._way = (start, xy, self.camera, target, now) if moves else None
         if not moves:
             self.camera = target
 
@@ -96,7 +96,7 @@ class Scene:
         start, end, first, last, since = self._way
         part = min(max((now - since) / _SECONDS, 0.0), 1.0)
         eased = np.float32(part * part * (3 - 2 * part))
-        self.places = start + (end - start) * eased if part < 1 else end
+        self.xy = start + (end - start) * eased if part < 1 else end
         if self.follows or first != last:
             self.camera = first.between(last, float(eased))
         if part >= 1:
@@ -112,20 +112,20 @@ class Scene:
 
     def go_to(self, camera: Camera, now: float) -> None:
         """Move the camera smoothly."""
-        ends = self.places if self._way is None else self._way[1]
-        self._way = (self.places, ends, self.camera, camera, now)
+        ends = self.xy if self._way is None else self._way[1]
+        self._way = (self.xy, ends, self.camera, camera, now)
 
     def fit(self, size: tuple[int, int], now: float) -> None:
         """Show all, and go on to do so."""
         self.follows = True
-        ends = self.places if self._way is None else self._way[1]
+        ends = self.xy if self._way is None else self._way[1]
         self.go_to(Camera.around(ends, *size, limit=200.0), now)
 
     def resized(self, size: tuple[int, int]) -> None:
         """Go on to show all on a canvas of another size."""
         if not self.follows or not len(self.ids):
             return
-        target = Camera.around(self.places if self._way is None else self._way[1], *size, limit=200.0)
+        target = Camera.around(self.xy if self._way is None else self._way[1], *size, limit=200.0)
         if self._way is None:
             self.camera = target
         else:
@@ -145,12 +145,12 @@ class Scene:
         """The marked segments that are shown."""
         return self.ids[self._selected]
 
-    def place_of(self, identity: int) -> tuple[float, float] | None:
+    def xy_of(self, identity: int) -> tuple[float, float] | None:
         """Where a segment is going to be; None where it is not shown."""
         found = np.flatnonzero(self.ids == identity)
         if not len(found):
             return None
-        x, y = (self.places if self._way is None else self._way[1])[found[0]]
+        x, y = (self.xy if self._way is None else self._way[1])[found[0]]
         return float(x), float(y)
 
     # frames -----------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Scene:
         """
         wide, high = max(round(width * ratio), 1), max(round(height * ratio), 1)
         frame = np.full((high, wide), as_pixels(np.array(self.ground, np.uint8)), dtype=np.uint32)
-        pixels = self.camera.to_pixels(self.places, width, height)
+        pixels = self.camera.to_pixels(self.xy, width, height)
         near = self._in_sight(pixels, width, height)
         tiled = near[self._tiled(near)] if self.style == "thumbnails" else near[:0]
         rows = self.tiles.rows(self.ids[tiled])
@@ -187,7 +187,7 @@ class Scene:
             self._paint_tiles(frame, ratio * pixels, tiled[order], rows[order])
         return frame, missing
 
-    def _paint_tiles(self, frame: Any, pixels: Places, tiled: NDArray[Any], rows: NDArray[np.int32]) -> None:
+    def _paint_tiles(self, frame: Any, pixels: Points, tiled: NDArray[Any], rows: NDArray[np.int32]) -> None:
         chosen = self._selected[tiled]
         colors = as_pixels(self._colors)[tiled]
         outer = np.where(chosen, as_pixels(np.array(self.mark, np.uint8)), colors).astype(np.uint32)
@@ -199,14 +199,14 @@ class Scene:
             paint_tiles(frame, pixels[tiled[one]], outer[one], rims[one], everything, rows[one])
             paint_tiles(frame, pixels[tiled[one]], colors[one], rims[one] - 2, everything, rows[one])
 
-    def _in_sight(self, pixels: Places, width: int, height: int) -> NDArray[np.intp]:
+    def _in_sight(self, pixels: Points, width: int, height: int) -> NDArray[np.intp]:
         edge = self.tiles.side
         inside = (pixels > -edge).all(axis=1) & (pixels[:, 0] < width + edge) & (pixels[:, 1] < height + edge)
         return np.flatnonzero(inside)
 
     def _tiled(self, near: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Which of the segments in sight have room for a thumbnail that does not hide too many others."""
-        return with_room(self.places[near], _ROOM * self.tiles.side / self.camera.scale, _CROWD)
+        return with_room(self.xy[near], _ROOM * self.tiles.side / self.camera.scale, _CROWD)
 
     # the mouse --------------------------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Scene:
         """The segment under a pixel: of the nearest point or of a thumbnail; 0 where there is none."""
         if not len(self.ids):
             return 0
-        pixels = self.camera.to_pixels(self.places, width, height)
+        pixels = self.camera.to_pixels(self.xy, width, height)
         away = pixels - np.array([across, down], dtype=np.float32)
         if self.style == "thumbnails":
             near = self._in_sight(pixels, width, height)

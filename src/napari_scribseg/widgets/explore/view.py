@@ -54,11 +54,11 @@ class Services(Protocol):
 
 
 class Embedding(Protocol):
-    """What :class:`~napari_scribseg.widgets.explore.embedding_view.PlaneView` offers."""
+    """What :class:`~napari_scribseg.widgets.explore.embedding_view.EmbeddingView` offers."""
 
     scene: Any
 
-    def show_points(self, ids: Any, places: Any, colors: Any, *, smoothly: bool = True) -> None:
+    def show_points(self, ids: Any, xy: Any, colors: Any, *, smoothly: bool = True) -> None:
         """Show segments at places."""
 
     def show_colors(self, colors: Any) -> None:

@@ -11,7 +11,7 @@ from napari.layers import Image, Labels
 
 from napari_scribseg.core import ClassTable, InputError, Report
 from napari_scribseg.explore import Added, Workspace
-from napari_scribseg.explore.apart import start
+from napari_scribseg.explore.subprocesses import start
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.prompting.semantic import open_encoder
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
@@ -235,7 +235,7 @@ class Work:
         if len(ids) < _FEWEST:
             exploration.shown.show_local(None)
             raise InputError(f"{len(ids)} segments are selected; select at least {_FEWEST} for a plane of their own")
-        self._start("Laying out the selection", lambda report: workspace.local_places(ids, report), self._on_local)
+        self._start("Laying out the selection", lambda report: workspace.local_embedding(ids, report), self._on_local)
 
     def _on_local(self, found: Any) -> None:
         self._of().shown.show_local(found)
@@ -335,7 +335,7 @@ class Work:
             count = len(workspace.pictures)
             self.view.show_message(f"Resumed {count} images and {len(workspace.ids())} segments from {path.name}")
 
-        self._start(f"Opening {path.name}", lambda _report: Workspace.load(path, own_process=True), done)
+        self._start(f"Opening {path.name}", lambda _report: Workspace.load(path, subprocess=True), done)
 
 
 _HINT = "draw a box or lasso around some, then press a class number"

@@ -18,7 +18,7 @@ WORKSPACE_EXTENSION = ".npz"
 _KEPT = 4
 
 
-def kept_workspaces() -> list[Path]:
+def autosaved_workspaces() -> list[Path]:
     """The workspaces kept on the disk, the newest first."""
     found = autosave_folder().glob(f"explore-*{WORKSPACE_EXTENSION}")
     return sorted(found, key=lambda path: path.name, reverse=True)
@@ -53,7 +53,7 @@ class Keeper:
         name = f"explore-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}{WORKSPACE_EXTENSION}"
         try:
             autosave_folder().mkdir(parents=True, exist_ok=True)
-            prune(kept_workspaces()[_KEPT:])
+            prune(autosaved_workspaces()[_KEPT:])
         except OSError as error:
             self._failed(str(error))
         else:

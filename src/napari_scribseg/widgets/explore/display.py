@@ -24,7 +24,7 @@ Ids = NDArray[np.int64]
 _NOBODY = np.zeros(0, dtype=np.int64)
 
 
-class Showing:
+class Display:
     """Keeps planes and canvas in step with a workspace.
 
     Parameters
@@ -125,7 +125,7 @@ class Showing:
             self._quick.ask(lambda: workspace.filtered(which), lambda ids: self._show(ids, smoothly))
 
     def _show(self, ids: Ids, smoothly: bool) -> None:
-        self.view.embedding.show_points(ids, self.workspace.places(ids), self.colors(ids), smoothly=smoothly)
+        self.view.embedding.show_points(ids, self.workspace.xy(ids), self.colors(ids), smoothly=smoothly)
         self.view.embedding.select(self.selected)
 
     def colors(self, ids: Ids) -> NDArray[np.uint8]:
@@ -165,8 +165,8 @@ class Showing:
         """Show a plane of its own for some segments; None hides it."""
         self._local = found
         self.view.show_local(found is not None)
-        ids, places = found or (_NOBODY, np.zeros((0, 2), dtype=np.float32))
-        self.view.local.show_points(ids, places, self.colors(ids), smoothly=False)
+        ids, xy = found or (_NOBODY, np.zeros((0, 2), dtype=np.float32))
+        self.view.local.show_points(ids, xy, self.colors(ids), smoothly=False)
         self.view.local.fit()
         self.view.local.select(self.selected)
 

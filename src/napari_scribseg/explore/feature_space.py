@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report
-from napari_scribseg.explore.apart import fit_embedding_apart
+from napari_scribseg.explore.subprocesses import fit_embedding_in_subprocess
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.explore.embedding import fit_embedding
 from napari_scribseg.explore.pictures import Picture
@@ -30,7 +30,7 @@ Ids = NDArray[np.int64]
 Float32 = NDArray[np.float32]
 
 
-class Looks:
+class FeatureSpace:
     """Features, metric and plane of the segments of a table.
 
     Attributes
@@ -51,11 +51,11 @@ class Looks:
         device: str,
         cache: FeatureCache,
         *,
-        apart: bool,
+        subprocess: bool,
     ) -> None:
         self.table, self.pictures, self.device, self.cache = table, pictures, device, cache
         self.view, self.backbone = "maps", ""
-        self._fit_embedding = fit_embedding_apart if apart else fit_embedding
+        self._fit_embedding = fit_embedding_in_subprocess if subprocess else fit_embedding
         self.head: Any = None
         self.tuning: Any = None
         self.rounds = 0  # of learning
@@ -97,10 +97,8 @@ class Looks:
                 new = ids
                 self._fit(ids, part(report, _DESCRIBING, 1))
             elif len(new):
-                old, places = ids[has_embedding], self.table.place[ids[has_embedding]]
-                found = add_to_embedding(
-                    self.learned(new), self.learned(old), places, part(report, _DESCRIBING, _PLACED)
-                )
+                old, xy = ids[has_embedding], self.table.xy[ids[has_embedding]]
+                found = add_to_embedding(self.learned(new), self.learned(old), xy, part(report, _DESCRIBING, _PLACED))
                 report(_PLACED)
                 self._place(new, found)
                 if len(new) > len(old):  # the plane is theirs more than that of the others
@@ -210,20 +208,20 @@ class Looks:
             raise InputError(f"{missing} of the {len(ids)} segments have no features yet; embed first")
 
     def _fit(self, ids: Ids, report: Report) -> None:
-        start = self.table.place[ids]
+        start = self.table.xy[ids]
         known = ~np.isnan(start[:, 0])
         warm = bool(known.all())
-        places = self._fit_embedding(
+        xy = self._fit_embedding(
             self.learned(ids), self.table.label[ids].copy(), start if warm else None, report=report
         )
         report(1.0)  # the last moment to be cancelled
         with self._lock:
             self.table.has_embedding[:] = False
-        self._place(ids, places)
+        self._place(ids, xy)
 
-    def _place(self, ids: Ids, places: Float32) -> None:
+    def _place(self, ids: Ids, xy: Float32) -> None:
         with self._lock:
-            self.table.place[ids] = places
+            self.table.xy[ids] = xy
             self.table.has_embedding[ids] = True
 
     def _describe(self, ids: Ids, report: Report) -> None:
@@ -247,7 +245,7 @@ class Looks:
         if image not in self._digests:
             self._digests[image] = self.pictures[image].digest
         digest = self._digests[image]
-        keys = [(int(a), *map(int, p)) for a, p in zip(self.table.area[ids], self.table.print[ids], strict=True)]
+        keys = [(int(a), *map(int, p)) for a, p in zip(self.table.area[ids], self.table.fingerprint[ids], strict=True)]
         kept = {} if self.tuning is not None else self.cache.get(digest, encoder.key)
         unknown = np.array([i for i, key in enumerate(keys) if key not in kept], dtype=np.int64)
         if len(unknown):

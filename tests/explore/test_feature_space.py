@@ -75,26 +75,26 @@ def test_crops_see_nothing_but_the_segment(monkeypatch):
 
 def test_plane_parts_what_looks_different_and_takes_more():
     features, kinds = clouds()
-    places = fit_embedding(features, np.where(np.arange(40) < 20, kinds + 1, 0).astype(np.int32))
-    middle = [places[kinds == k].mean(axis=0) for k in (0, 1)]
-    within = max(np.linalg.norm(places[kinds == k] - middle[k], axis=1).mean() for k in (0, 1))
+    xy = fit_embedding(features, np.where(np.arange(40) < 20, kinds + 1, 0).astype(np.int32))
+    middle = [xy[kinds == k].mean(axis=0) for k in (0, 1)]
+    within = max(np.linalg.norm(xy[kinds == k] - middle[k], axis=1).mean() for k in (0, 1))
     between = np.linalg.norm(middle[0] - middle[1])
     assert between > 2 * within
     fractions = []
-    more = add_to_embedding(features[:2] * 1.001, features, places, lambda f, preview=None: fractions.append(f))
-    assert np.linalg.norm(more - places[:2], axis=1).max() < between / 2
+    more = add_to_embedding(features[:2] * 1.001, features, xy, lambda f, preview=None: fractions.append(f))
+    assert np.linalg.norm(more - xy[:2], axis=1).max() < between / 2
     assert fractions == [0, 1]
 
 
 def test_a_new_segment_between_two_groups_joins_the_one_it_is_more_like():
     features, kinds = clouds()
-    places = np.where(kinds[:, None] == 0, [-5.0, 0], [5.0, 0]).astype(np.float32)
-    places += np.random.default_rng(1).normal(scale=0.1, size=places.shape).astype(np.float32)
+    xy = np.where(kinds[:, None] == 0, [-5.0, 0], [5.0, 0]).astype(np.float32)
+    xy += np.random.default_rng(1).normal(scale=0.1, size=xy.shape).astype(np.float32)
     mixed = unit_rows(0.6 * features[:1] + 0.4 * features[1:2])
-    assert add_to_embedding(mixed, features, places)[0] == pytest.approx((-5, 0), abs=0.5)
-    lonely = add_to_embedding(features[:3], features[:1], places[:1])
-    assert lonely == pytest.approx(np.repeat(places[:1], 3, axis=0), abs=1e-4)
-    same = add_to_embedding(features[:2], np.repeat(features[:1], 9, axis=0), places[:9])
+    assert add_to_embedding(mixed, features, xy)[0] == pytest.approx((-5, 0), abs=0.5)
+    lonely = add_to_embedding(features[:3], features[:1], xy[:1])
+    assert lonely == pytest.approx(np.repeat(xy[:1], 3, axis=0), abs=1e-4)
+    same = add_to_embedding(features[:2], np.repeat(features[:1], 9, axis=0), xy[:9])
     assert np.isfinite(same).all()
 
 
@@ -113,9 +113,9 @@ def test_nearest_neighbours_are_the_nearest(count):
 @pytest.mark.parametrize("n", [1, 2, 4, 6])
 def test_plane_of_few(n):
     features, _ = clouds(8)
-    places = fit_embedding(features[:n], np.zeros(n, np.int32))
-    assert places.shape == (n, 2)
-    assert np.isfinite(places).all()
+    xy = fit_embedding(features[:n], np.zeros(n, np.int32))
+    assert xy.shape == (n, 2)
+    assert np.isfinite(xy).all()
     same = fit_embedding(np.repeat(features[:1], 9, axis=0), np.zeros(9, np.int32))
     assert np.isfinite(same).all()
 
@@ -137,15 +137,15 @@ def test_plane_tells_how_far_it_is_and_stops():
 
 def test_embedding_learning_and_new_images(workspace):
     told = []
-    workspace.places_changed.connect(lambda: told.append(1))
+    workspace.embedding_changed.connect(lambda: told.append(1))
     fractions = []
     ids = workspace.embed(report=lambda f, preview=None: fractions.append(f))
     assert np.array_equal(ids, workspace.ids())
-    assert np.isfinite(workspace.places(ids)).all()
+    assert np.isfinite(workspace.xy(ids)).all()
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
     assert len(told) == 1
-    before = workspace.places(ids)
+    before = workspace.xy(ids)
     with pytest.raises(InputError, match="segments of 0 classes"):
         workspace.learn()
     assert (workspace.uncertainty() == 1).all()
@@ -156,21 +156,21 @@ def test_embedding_learning_and_new_images(workspace):
         workspace.learn()
     workspace.assign(ids[found == 2][:2], 2)
     assert workspace.learn() == (found == 1).sum() + 2
-    assert not np.array_equal(before, workspace.places(ids))
+    assert not np.array_equal(before, workspace.xy(ids))
     assert set(workspace.most_uncertain(3).tolist()) <= set(workspace.filtered("unlabelled").tolist())
     assert set(workspace.filtered("uncertain").tolist()) <= set(workspace.filtered("unlabelled").tolist())
-    has_embedding = workspace.places(ids)
+    has_embedding = workspace.xy(ids)
     workspace.add_images(discs(2)[0])
     workspace.cut(workspace.next_batch())
     new = workspace.embed()
     assert set(new.tolist()) == set(workspace.ids(2).tolist())
-    assert np.array_equal(has_embedding, workspace.places(ids))  # those that were there stay
-    _, places = workspace.local_places(ids[:6])
-    assert places.shape == (6, 2)
-    assert np.array_equal(has_embedding, workspace.places(ids))
+    assert np.array_equal(has_embedding, workspace.xy(ids))  # those that were there stay
+    _, xy = workspace.local_embedding(ids[:6])
+    assert xy.shape == (6, 2)
+    assert np.array_equal(has_embedding, workspace.xy(ids))
     pixels = np.argwhere(workspace.segments(0) == ids[0])
     parts = np.concatenate(workspace.split(int(ids[0]), pixels[:1], pixels[-1:]))
-    assert (workspace.places(parts) == has_embedding[0]).all()
+    assert (workspace.xy(parts) == has_embedding[0]).all()
     assert set(workspace.embed().tolist()) == set(parts.tolist())
     assert workspace.table.described(parts).all()
 
@@ -182,9 +182,9 @@ def test_many_new_segments_move_the_plane_from_where_it_is(workspace, monkeypatc
         starts.append(start)
         return np.arange(2 * len(features), dtype=np.float32).reshape(-1, 2)
 
-    monkeypatch.setattr(workspace._looks, "_fit_embedding", fit)
+    monkeypatch.setattr(workspace._space, "_fit_embedding", fit)
     first = workspace.embed()
-    before = workspace.places(first)
+    before = workspace.xy(first)
     workspace.add_images([discs(seed)[0] for seed in (2, 3, 4)])
     workspace.cut(workspace.next_batch())
     assert len(workspace.embed()) == len(workspace.ids())
@@ -203,21 +203,21 @@ def test_cancelled_learning_learns_nothing(workspace):
         if fraction > 0.4:
             raise Cancelled
 
-    before = workspace.places(ids)
+    before = workspace.xy(ids)
     with pytest.raises(Cancelled):
         workspace.learn(stop)
-    assert workspace._looks.head is None
-    assert np.array_equal(before, workspace.places(ids))
+    assert workspace._space.head is None
+    assert np.array_equal(before, workspace.xy(ids))
 
 
 def test_features_are_kept_on_the_disk(workspace, tmp_path, monkeypatch):
-    workspace._looks._describe(workspace.ids(), lambda f, preview=None: None)
+    workspace._space._describe(workspace.ids(), lambda f, preview=None: None)
     assert len(list((tmp_path / "features").glob("*.safetensors"))) == 2
     other = Workspace(cache=tmp_path / "features")
     other.add_images([discs(0)[0], discs(1)[0]])
     other.cut(regions=5)
     monkeypatch.setattr(MapEncoder, "describe", lambda *_: pytest.fail("computed again"))
-    other._looks._describe(other.ids(), lambda f, preview=None: None)
+    other._space._describe(other.ids(), lambda f, preview=None: None)
     ids = workspace.ids()
     assert other.table.features[ids] == pytest.approx(workspace.table.features[ids], abs=1e-3)
 
@@ -259,11 +259,11 @@ def test_uncertainty_is_highest_between_classes():
 
 
 def test_another_encoder_forgets_the_first(workspace):
-    workspace._looks._describe(workspace.ids(), lambda f, preview=None: None)
+    workspace._space._describe(workspace.ids(), lambda f, preview=None: None)
     workspace.use_encoder("crops")
     assert not workspace.table.described(workspace.ids()).any()
     with pytest.raises(InputError, match="have no features yet"):
-        workspace.local_places(workspace.ids())
+        workspace.local_embedding(workspace.ids())
     with pytest.raises(InputError, match="the view is 'dreams'"):
         workspace.use_encoder("dreams")
     with pytest.raises(InputError, match="cut the images first"):

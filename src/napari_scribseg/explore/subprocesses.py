@@ -47,7 +47,7 @@ class _Gone(Exception):
     """The helper ended, or could not be started."""
 
 
-def fit_embedding_apart(
+def fit_embedding_in_subprocess(
     features: Float32,
     labels: NDArray[np.int32],
     start: Float32 | None = None,
@@ -56,18 +56,18 @@ def fit_embedding_apart(
     seed: int = 0,
     report: Report = silent,
 ) -> Float32:
-    """As :func:`~napari_scribseg.explore.embedding.fit_plane`, in the helper; here where there cannot be one."""
+    """As :func:`~napari_scribseg.explore.embedding.fit_embedding`, in the helper; here where there cannot be one."""
     arrays = {"features": features, "labels": labels, "local": np.array(local), "seed": np.array(seed)}
     if start is not None:
         arrays["start"] = start
     found = _asked("plane", arrays, report)
     if found is None:
         return fit_embedding(features, labels, start, local=local, seed=seed, report=report)
-    places: Float32 = found["places"]
-    return places
+    xy: Float32 = found["places"]
+    return xy
 
 
-def build_hierarchy_apart(
+def build_hierarchy_in_subprocess(
     gradient: Float32, criterion: Criterion = "volume", simplification: float = WEAK
 ) -> Hierarchy:
     """As :func:`~napari_scribseg.explore.hierarchy.build_hierarchy`, in the helper; here where there cannot be one."""
@@ -206,10 +206,8 @@ def _ready_for_embeddings() -> None:
 
 def _embedding(given: Arrays, report: Report) -> Arrays:
     local, seed = bool(given["local"]), int(given["seed"])
-    places = fit_embedding(
-        given["features"], given["labels"], given.get("start"), local=local, seed=seed, report=report
-    )
-    return {"places": places}
+    xy = fit_embedding(given["features"], given["labels"], given.get("start"), local=local, seed=seed, report=report)
+    return {"places": xy}
 
 
 def _ready_for_hierarchies() -> None:
