@@ -73,7 +73,7 @@ def test_crops_see_nothing_but_the_segment(monkeypatch):
     assert batch[1, :, 70:150, 70:150].abs().mean() > 0.1
 
 
-def test_plane_parts_what_looks_different_and_takes_more():
+def test_embedding_parts_what_looks_different_and_takes_more():
     features, kinds = clouds()
     xy = fit_embedding(features, np.where(np.arange(40) < 20, kinds + 1, 0).astype(np.int32))
     middle = [xy[kinds == k].mean(axis=0) for k in (0, 1)]
@@ -111,7 +111,7 @@ def test_nearest_neighbours_are_the_nearest(count):
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 6])
-def test_plane_of_few(n):
+def test_embedding_of_few(n):
     features, _ = clouds(8)
     xy = fit_embedding(features[:n], np.zeros(n, np.int32))
     assert xy.shape == (n, 2)
@@ -120,7 +120,7 @@ def test_plane_of_few(n):
     assert np.isfinite(same).all()
 
 
-def test_plane_tells_how_far_it_is_and_stops():
+def test_embedding_tells_how_far_it_is_and_stops():
     features, kinds = clouds()
     told = []
 

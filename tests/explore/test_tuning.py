@@ -15,7 +15,7 @@ from napari_scribseg.explore.tuning import Tuning, _Collected, _network, last_st
 
 
 @pytest.fixture(autouse=True)
-def _quick_plane(monkeypatch):
+def _quick_embedding(monkeypatch):
     monkeypatch.setattr(feature_space, "fit_embedding", lambda f, *_a, **_k: 3 * embedding._principal(f))
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Range, check_parameters
-from napari_scribseg.explore.subprocesses import build_hierarchy_in_subprocess
 from napari_scribseg.explore.gradients import gaussian_edges
 from napari_scribseg.explore.hierarchy import WEAK, Criterion, Hierarchy, build_hierarchy, common_threshold
 from napari_scribseg.explore.pictures import Picture
+from napari_scribseg.explore.subprocesses import build_hierarchy_in_subprocess
 
 __all__ = ["CutSettings", "Cutter", "Gradient"]
 

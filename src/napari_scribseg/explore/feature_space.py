@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report
-from napari_scribseg.explore.subprocesses import fit_embedding_in_subprocess
 from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.explore.embedding import fit_embedding
 from napari_scribseg.explore.pictures import Picture
 from napari_scribseg.explore.placing import add_to_embedding
 from napari_scribseg.explore.progress import part
 from napari_scribseg.explore.segments import SegmentTable
+from napari_scribseg.explore.subprocesses import fit_embedding_in_subprocess
 from napari_scribseg.explore.uncertainty import uncertainty
 
-__all__ = ["Looks"]
+__all__ = ["FeatureSpace"]
 
 _POLL = 0.1  # seconds between two looks at whether it was cancelled
 _DESCRIBING = 0.6  # share of the time of an embedding that features take

@@ -27,7 +27,7 @@ from napari_scribseg.core import InputError, Report, Segmentation, silent
 from napari_scribseg.explore.embedding import fit_embedding
 from napari_scribseg.explore.hierarchy import WEAK, Criterion, Hierarchy, build_hierarchy
 
-__all__ = ["build_hierarchy_apart", "fit_embedding_apart", "start", "stop"]
+__all__ = ["build_hierarchy_in_subprocess", "fit_embedding_in_subprocess", "start", "stop"]
 
 _LENGTH = struct.Struct("<cQ")  # what a message is, and its bytes
 _PROGRESS, _RESULT, _WRONG, _FAILED = b"p", b"r", b"w", b"f"

@@ -392,7 +392,7 @@ def test_box_lasso_and_click_with_the_mouse(embedding):
     assert embedding.pixel_of(7000) is None
 
 
-def test_keys_on_the_plane(embedding):
+def test_keys_on_the_embedding(embedding):
     for key, modifier in (
         (Qt.Key.Key_3, Qt.KeyboardModifier.NoModifier),
         (Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier),

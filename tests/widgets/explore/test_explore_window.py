@@ -15,8 +15,8 @@ pytest.importorskip("higra")
 from napari_scribseg.explore import embedding, feature_space
 from napari_scribseg.io import read_labels
 from napari_scribseg.widgets.explore import work
-from napari_scribseg.widgets.explore.explorer import ExploreWidget
 from napari_scribseg.widgets.explore.autosave import autosaved_workspaces
+from napari_scribseg.widgets.explore.explorer import ExploreWidget
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 pytestmark = pytest.mark.gui
@@ -24,17 +24,17 @@ pytestmark = pytest.mark.gui
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 
-def embeddings():
+def stack():
     """Bright squares and dim discs on a dark ground; the second slice has two squares that touch."""
-    stack = np.random.default_rng(0).normal(10, 1, (3, 96, 96)).astype(np.float32)
+    slices = np.random.default_rng(0).normal(10, 1, (3, 96, 96)).astype(np.float32)
     rows, columns = np.mgrid[:96, :96]
     for z in range(3):
-        stack[z, 10:30, 12:32] += 100
-        stack[z, 60:80, 50:70] += 100
-        stack[z][(rows - 25) ** 2 + (columns - 70) ** 2 < 120] += 45
-        stack[z][(rows - 72) ** 2 + (columns - 20) ** 2 < 120] += 45
-    stack[1, 62:78, 70:88] += 100
-    return stack
+        slices[z, 10:30, 12:32] += 100
+        slices[z, 60:80, 50:70] += 100
+        slices[z][(rows - 25) ** 2 + (columns - 70) ** 2 < 120] += 45
+        slices[z][(rows - 72) ** 2 + (columns - 20) ** 2 < 120] += 45
+    slices[1, 62:78, 70:88] += 100
+    return slices
 
 
 class Explorer(Hands):
@@ -98,7 +98,7 @@ class Explorer(Hands):
 
 
 @pytest.fixture(autouse=True)
-def _quick_slice(monkeypatch):
+def _quick_embedding(monkeypatch):
     monkeypatch.setattr(feature_space, "fit_embedding_in_subprocess", lambda f, *_a, **_k: 3 * embedding._principal(f))
     monkeypatch.setattr(work, "start", lambda: None)
 
@@ -106,7 +106,7 @@ def _quick_slice(monkeypatch):
 @pytest.fixture
 def viewer(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
-    viewer.add_image(embeddings(), name="scan", scale=(4, 2, 2))
+    viewer.add_image(stack(), name="scan", scale=(4, 2, 2))
     viewer.dims.set_current_step(0, 1)
     return viewer
 
@@ -176,7 +176,7 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     hands.shows(1, 70, 80, 0)
 
 
-def test_plane_and_image_show_each_other_and_contours_follow_the_slider(hands):
+def test_embedding_and_image_show_each_other_and_contours_follow_the_slider(hands):
     hands.prepare()
     widget = hands.widget
     other = int(hands.workspace.ids(2)[0])
@@ -196,7 +196,7 @@ def test_plane_and_image_show_each_other_and_contours_follow_the_slider(hands):
     assert (x, y) != (0, 0)
 
 
-def test_number_filter_next_learn_and_a_plane_of_a_selection(hands):
+def test_number_filter_next_learn_and_the_embedding_of_a_selection(hands):
     hands.prepare()
     widget = hands.widget
     widget.classes.add_class()

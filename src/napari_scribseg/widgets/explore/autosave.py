@@ -11,7 +11,7 @@ from napari_scribseg.explore import Workspace
 from napari_scribseg.widgets.common.autosaves import autosave_folder, prune
 from napari_scribseg.widgets.explore.view import Services
 
-__all__ = ["WORKSPACE_EXTENSION", "Keeper", "kept_workspaces"]
+__all__ = ["WORKSPACE_EXTENSION", "Keeper", "autosaved_workspaces"]
 
 WORKSPACE_EXTENSION = ".npz"
 

@@ -14,7 +14,7 @@ from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.jobs import Newest
 from napari_scribseg.widgets.explore.view import ExploreView, Services
 
-__all__ = ["Showing"]
+__all__ = ["Display"]
 
 _PLAIN = (150, 150, 150)  # of segments without a class
 _TILES = 48  # thumbnails made at once

@@ -14,8 +14,8 @@ from napari_scribseg.explore.output import inside
 from napari_scribseg.explore.reading import Filter
 from napari_scribseg.widgets.common.messages import report_errors, user_message
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
-from napari_scribseg.widgets.explore.jobs import Newest
 from napari_scribseg.widgets.explore.display import Display
+from napari_scribseg.widgets.explore.jobs import Newest
 from napari_scribseg.widgets.explore.view import ExploreState, ExploreView, Services
 
 __all__ = ["FILTERS", "Exploration"]

@@ -20,13 +20,13 @@ from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.status import StatusPanel
+from napari_scribseg.widgets.explore.autosave import WORKSPACE_EXTENSION, Keeper, autosaved_workspaces
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import runs
 from napari_scribseg.widgets.explore.images import ImagesPanel
 from napari_scribseg.widgets.explore.jobs import Jobs
-from napari_scribseg.widgets.explore.autosave import WORKSPACE_EXTENSION, Keeper, autosaved_workspaces
 from napari_scribseg.widgets.explore.keys import LAYER_KEYS, STROKE_KEYS
 from napari_scribseg.widgets.explore.panels import CutPanel, EmbeddingBar, FilePanel, LabelBar
 from napari_scribseg.widgets.explore.tiles import Tiles
