@@ -131,7 +131,7 @@ def test_saved_and_loaded(workspace, tmp_path):
     workspace.save(tmp_path / "work.npz")
     other = Workspace.load(tmp_path / "work.npz", cache=tmp_path)
     assert np.array_equal(other.ids(), ids)
-    for name in ("label", "place", "features", "box", "area", "image"):
+    for name in ("label", "xy", "features", "box", "area", "image"):
         assert np.array_equal(getattr(other.table, name)[ids], getattr(workspace.table, name)[ids])
     for index in range(2):
         assert np.array_equal(other.labels(index), workspace.labels(index))
