@@ -32,7 +32,7 @@ __all__ = ["build_hierarchy_in_subprocess", "fit_embedding_in_subprocess", "star
 _LENGTH = struct.Struct("<cQ")  # what a message is, and its bytes
 _PROGRESS, _RESULT, _WRONG, _FAILED = b"p", b"r", b"w", b"f"
 _POLL = 0.1  # seconds between two looks at whether it was cancelled
-_COMMAND = "from napari_scribseg.explore.apart import serve; serve({!r})"
+_COMMAND = "from napari_scribseg.explore.subprocesses import serve; serve({!r})"
 _FEW = 40  # points of the plane that is made to have all loops compiled
 
 Float32 = NDArray[np.float32]
