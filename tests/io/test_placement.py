@@ -10,7 +10,7 @@ import tifffile
 
 from napari_scribseg.io import napari_hooks as hooks
 from napari_scribseg.io import read_volume, write_labels
-from napari_scribseg.io.placement import LayerPlace, layer_geometry, left_by
+from napari_scribseg.io.placement import LayerTransform, layer_geometry, layer_metadata
 
 SHAPE = (5, 6, 7)
 MARKED = (3, 1, 5)
@@ -123,7 +123,7 @@ def opened(tmp_path, affine):
 
 
 def geometry_of(one, shape=SHAPE):
-    return layer_geometry(shape, LayerPlace.of(one.as_layer_data_tuple()[1], len(shape)))
+    return layer_geometry(shape, LayerTransform.of(one.as_layer_data_tuple()[1], len(shape)))
 
 
 @pytest.mark.parametrize("affine", [OBLIQUE, LPS], ids=["oblique", "lps"])
@@ -188,13 +188,13 @@ def test_what_is_left_in_a_layer_holds_for_it(tmp_path):
     """Strokes get the geometry and the place of an image that has been moved; both are moved once, not twice."""
     one = opened(tmp_path, OBLIQUE)
     one.translate = np.add(one.translate, (4, 5, 6))
-    place = LayerPlace.of(one.as_layer_data_tuple()[1], 3)
-    geometry = layer_geometry(SHAPE, place)
-    meta = {**one.as_layer_data_tuple()[1], "metadata": {"scribseg": left_by(geometry, place)}}
-    assert layer_geometry(SHAPE, LayerPlace.of(meta, 3)) is geometry
+    transform = LayerTransform.of(one.as_layer_data_tuple()[1], 3)
+    geometry = layer_geometry(SHAPE, transform)
+    meta = {**one.as_layer_data_tuple()[1], "metadata": {"scribseg": layer_metadata(geometry, transform)}}
+    assert layer_geometry(SHAPE, LayerTransform.of(meta, 3)) is geometry
     meta["scale"] = [6.0, 0.9, 0.7]
     np.testing.assert_allclose(
-        layer_geometry(SHAPE, LayerPlace.of(meta, 3)).affine, geometry.affine * [2, 1, 1, 1], atol=1e-5
+        layer_geometry(SHAPE, LayerTransform.of(meta, 3)).affine, geometry.affine * [2, 1, 1, 1], atol=1e-5
     )
 
 
@@ -237,7 +237,7 @@ def test_other_readers_that_leave_an_affine(kind):
         "whole affine": {"affine": ours[[2, 1, 0, 3]]},
         "order of the file": {"affine": RAS},
     }[kind] | {"metadata": {"affine": RAS}}
-    found = layer_geometry(SHAPE, LayerPlace.of(meta, 3)).affine
+    found = layer_geometry(SHAPE, LayerTransform.of(meta, 3)).affine
     np.testing.assert_allclose(found, RAS if kind == "order of the file" else ours, atol=1e-9)
 
 
@@ -246,7 +246,7 @@ def test_a_series_of_napari_nifti_whose_time_is_chosen_as_channels():
     affine[:3, :3], affine[:3, 4], affine[3, 3] = RAS[:3, :3], RAS[:3, 3], 2.5
     parts = as_napari_nifti(RAS)
     meta = {"scale": [*parts["scale"], 2.5], "translate": [*parts["translate"], 0.0], "metadata": {"affine": affine}}
-    found = layer_geometry(SHAPE, LayerPlace.of(meta, 4).without([3]))
+    found = layer_geometry(SHAPE, LayerTransform.of(meta, 4).without([3]))
     np.testing.assert_allclose(found.affine, RAS[:, [2, 1, 0, 3]], atol=1e-9)
 
 
@@ -273,21 +273,21 @@ def test_layers_of_napari_itk_io(tmp_path, turned):
 )  # fmt: skip
 def test_metadata_without_a_sense_do_no_harm(metadata):
     meta = {"scale": (3, 2, 1), "translate": (1, 2, 3), "metadata": metadata}
-    found = layer_geometry(SHAPE, LayerPlace.of(meta, 3))
+    found = layer_geometry(SHAPE, LayerTransform.of(meta, 3))
     np.testing.assert_allclose(found.affine, [[0, 0, 1, 3], [0, 2, 0, 2], [3, 0, 0, 1], [0, 0, 0, 1]])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_world_matrix_is_that_of_napari(kind):
     one = layer(**KINDS[kind])
-    world = LayerPlace.of(one.as_layer_data_tuple()[1], 3).world
+    world = LayerTransform.of(one.as_layer_data_tuple()[1], 3).world
     for index in itertools.product((0, 4), (0, 5), (0, 6)):
         np.testing.assert_allclose((world @ [*index, 1])[:3], one.data_to_world(index), rtol=1e-9, atol=1e-12)
 
 
 def test_a_picture_that_was_moved_lies_in_the_plane_at_its_place():
     meta = {"scale": (2.0, 0.5), "translate": (10.0, 20.0), "units": ("mm", "mm")}
-    found = layer_geometry((5, 6), LayerPlace.of(meta, 2))
+    found = layer_geometry((5, 6), LayerTransform.of(meta, 2))
     assert found.spacing == (2.0, 0.5)
     np.testing.assert_allclose(found.affine @ [0, 1, 1, 1], [20.5, 12.0, 0.0, 1.0])
 
@@ -296,5 +296,5 @@ def test_kept_geometry_of_samples_is_where_they_are_shown():
     for sample in (hooks.sample_ct_phantom, hooks.sample_photograph):
         for data, kwargs, _ in sample():
             kept = kwargs["metadata"]["scribseg"]["geometry"]
-            place = LayerPlace.of(kwargs, len(kwargs["scale"]))
-            assert layer_geometry(kept.shape, place) is kept, data.shape
+            transform = LayerTransform.of(kwargs, len(kwargs["scale"]))
+            assert layer_geometry(kept.shape, transform) is kept, data.shape

@@ -17,7 +17,7 @@ from napari_scribseg.core.padding import range_without_padding
 from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
 from napari_scribseg.io.dicom_bytes import may_be_dicom
 from napari_scribseg.io.formats import extension, image_extensions
-from napari_scribseg.io.placement import LayerPlace, display_placement, kept_geometry, layer_geometry
+from napari_scribseg.io.placement import LayerTransform, display_placement, layer_geometry, reader_geometry
 from napari_scribseg.io.samples import Sample, ct_phantom, mr_volume, photograph, totalsegmentator_ct
 
 __all__ = [
@@ -174,8 +174,8 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     if not extension(target):
         target = target.with_name(f"{target.name}.nii.gz")
     labels = np.asarray(data)
-    place = LayerPlace.of(meta, len(meta.get("scale", labels.shape)))
-    axes = _extra_axes(labels.shape, kept_geometry(place.metadata))
+    place = LayerTransform.of(meta, len(meta.get("scale", labels.shape)))
+    axes = _extra_axes(labels.shape, reader_geometry(place.metadata))
     if len(place.units) == labels.ndim:
         place = place.without(axes)
     labels = labels.squeeze(axes)

@@ -1,4 +1,4 @@
-"""Where a layer of napari lies: what a reader left in its metadata, moved as the layer was moved since.
+"""The geometry of a napari layer: what a reader left in its metadata, moved as the layer was moved since.
 
 A *world matrix* of shape (n + 1, n + 1) maps an index of a layer of n axes to napari's world.
 """
@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry
 from napari_scribseg.core.geometry import is_singular
-from napari_scribseg.io.foreign import foreign_geometry
 from napari_scribseg.io.units import in_millimetres, in_seconds
 
 __all__ = [
-    "LayerPlace",
+    "LayerTransform",
     "display_placement",
-    "kept_geometry",
-    "knows_place",
+    "has_reader_geometry",
     "layer_geometry",
-    "left_by",
+    "layer_metadata",
     "nearest_axes",
+    "reader_geometry",
     "same_world",
 ]
 
 Matrix = NDArray[np.float64]
 _MOVED = 1e-3  # of a voxel; a layer that lies nearer to where it was has not been moved
-_TO_RAS = np.eye(4)[[2, 1, 0, 3]]  # napari's (z, y, x) as (x, y, z)
+_REVERSED = np.eye(4)[[2, 1, 0, 3]]  # (z, y, x) and (x, y, z), one into the other
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LayerPlace:
-    """What a layer of n axes says about its place.
+class LayerTransform:
+    """Transform, units and metadata of a layer of n axes.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class LayerPlace:
     metadata: Mapping[str, Any]
 
     @classmethod
-    def of(cls, meta: Mapping[str, Any], n_axes: int) -> LayerPlace:
+    def of(cls, meta: Mapping[str, Any], n_axes: int) -> LayerTransform:
         """From the arguments of a layer; what is missing is napari's default.
 
         ``rotate`` is a matrix, ``shear`` a matrix or its upper triangle, as layers have them.
@@ -73,57 +73,58 @@ class LayerPlace:
             world = np.array(getattr(affine, "affine_matrix", affine), float) @ world
         return cls(world, named, meta.get("metadata") or {})
 
-    def without(self, axes: Sequence[int]) -> LayerPlace:
-        """Of the layer without some of its axes, such as one of channels."""
+    def without(self, axes: Sequence[int]) -> LayerTransform:
+        """The same without some of the axes, such as one of channels."""
         world = np.delete(np.delete(self.world, axes, 0), axes, 1)
-        return LayerPlace(world, tuple(u for a, u in enumerate(self.units) if a not in axes), self.metadata)
+        return LayerTransform(world, tuple(u for a, u in enumerate(self.units) if a not in axes), self.metadata)
 
 
-def kept_geometry(metadata: Mapping[str, Any]) -> Geometry | None:
-    """What a reader of ours left in the metadata of a layer; it holds as long as the layer is not moved."""
+def reader_geometry(metadata: Mapping[str, Any]) -> Geometry | None:
+    """The geometry that a reader of ours left in the metadata of a layer; valid as long as the layer is not moved."""
     left = metadata.get("scribseg")
-    kept = left.get("geometry") if isinstance(left, Mapping) else None
-    return kept if isinstance(kept, Geometry) else None
+    geometry = left.get("geometry") if isinstance(left, Mapping) else None
+    return geometry if isinstance(geometry, Geometry) else None
 
 
-def layer_geometry(shape: tuple[int, ...], place: LayerPlace) -> Geometry:
-    """Where the voxels of a layer lie now.
+def layer_geometry(shape: tuple[int, ...], transform: LayerTransform) -> Geometry:
+    """The geometry of a layer as it lies now.
 
     The geometry that a reader left in the metadata, ours or another's, is moved as the layer was moved since it was
-    opened. Where nothing was left, napari's world is the patient's: its last three axes point to the head, the front
-    and the right; a layer that has nothing but voxel sizes has no place.
+    opened. Without one, napari's world is the patient's: its last three axes point to the head, the front and the
+    right; a layer that has voxel sizes only has no affine.
 
     Parameters
     ----------
     shape : tuple of int
         Two to four axes.
-    place : LayerPlace
+    transform : LayerTransform
         Of these axes.
     """
-    world, metric = _in_millimetres(place)
-    opened = _opened(shape, place, world)
+    world, metric = _in_millimetres(transform)
+    opened = _opened(shape, transform, world)
     if opened is None:
         unknown = Geometry(shape, (1.0,) * len(shape), unit="pixel")
         return _with_matrix(unknown, np.eye(len(shape) + 1), world, "millimeter" if metric else "pixel")
-    kept, before = opened
-    unit = "millimeter" if metric else kept.unit
+    geometry, before = opened
+    unit = "millimeter" if metric else geometry.unit
+    moved = replace(geometry, shape=shape, unit=unit)
     if same_world(world, before, shape):
-        return kept if (kept.shape, kept.unit) == (shape, unit) else replace(kept, shape=shape, unit=unit)
-    return _with_matrix(replace(kept, shape=shape), before, world, unit)
+        return geometry if (geometry.shape, geometry.unit) == (shape, unit) else moved
+    return _with_matrix(moved, before, world, unit)
 
 
-def left_by(geometry: Geometry, place: LayerPlace) -> dict[str, Any]:
-    """What to leave as ``metadata["scribseg"]`` of a layer at this place: its geometry, and what it is bound to."""
-    return {"geometry": geometry, "world": _in_millimetres(place)[0]}
+def layer_metadata(geometry: Geometry, transform: LayerTransform) -> dict[str, Any]:
+    """What ``metadata["scribseg"]`` of a layer holds: its geometry, and the world matrix that the geometry belongs to."""
+    return {"geometry": geometry, "world": _in_millimetres(transform)[0]}
 
 
-def knows_place(shape: tuple[int, ...], place: LayerPlace) -> bool:
-    """Whether a reader left in the metadata where the voxels lie."""
-    return _opened(shape, place, _in_millimetres(place)[0]) is not None
+def has_reader_geometry(shape: tuple[int, ...], transform: LayerTransform) -> bool:
+    """Whether a reader, ours or another, left a geometry in the metadata."""
+    return _opened(shape, transform, _in_millimetres(transform)[0]) is not None
 
 
 def same_world(first: Matrix, second: Matrix, shape: Sequence[int]) -> bool:
-    """Whether two world matrices put every voxel of an array at the same place, but for a thousandth of a voxel."""
+    """Whether two world matrices map every voxel of an array to the same position within a thousandth of a voxel."""
     if first.shape != second.shape:
         return False
     corners = np.array([[*index, 1.0] for index in product(*((0, max(n - 1, 1)) for n in shape))])
@@ -136,7 +137,7 @@ def display_placement(geometry: Geometry) -> dict[str, Any]:
 
     Rows and columns stay as the file has them and never run backwards on the screen; the translation is the position
     of the first voxel along each axis' own direction. So volumes of one orientation lie on one another as in the
-    patient, and painting always has straight voxels under the pen. The true affine stays in the layer's metadata.
+    patient, and the brush has straight voxels under it. The true affine stays in the layer's metadata.
 
     Parameters
     ----------
@@ -168,52 +169,159 @@ def nearest_axes(directions: Matrix) -> Matrix:
     return nearest
 
 
-def _in_millimetres(place: LayerPlace) -> tuple[Matrix, bool]:
+def _in_millimetres(transform: LayerTransform) -> tuple[Matrix, bool]:
     """The world matrix in millimetres and seconds, and whether its units are lengths; else in its own numbers."""
-    lengths = [in_millimetres(unit) for unit in place.units]
-    times = [in_seconds(unit) if length is None else None for unit, length in zip(place.units, lengths, strict=True)]
+    lengths = [in_millimetres(unit) for unit in transform.units]
+    times = [
+        in_seconds(unit) if length is None else None for unit, length in zip(transform.units, lengths, strict=True)
+    ]
     metric = all(length is not None for length in lengths[-2:])
-    others = (lengths[-1] or 1.0) if metric else 1.0  # planes counted in pixels are taken to be as far apart as those
+    others = (lengths[-1] or 1.0) if metric else 1.0  # slices without a length are taken to be as far apart as pixels
     factors = [length if metric and length else time or others for length, time in zip(lengths, times, strict=True)]
     if len(factors) == 4:
         factors[0] = times[0] or 1.0
-    return np.diag([*factors, 1.0]) @ place.world, metric
+    return np.diag([*factors, 1.0]) @ transform.world, metric
 
 
-def _opened(shape: tuple[int, ...], place: LayerPlace, world: Matrix) -> tuple[Geometry, Matrix] | None:
-    """The geometry that a reader found, and the world matrix that the layer then had; None where none was left."""
-    kept = kept_geometry(place.metadata)
-    if kept is None:
-        return foreign_geometry(shape, place.metadata, world)
-    if len(kept.shape) != len(shape):
+def _opened(shape: tuple[int, ...], transform: LayerTransform, world: Matrix) -> tuple[Geometry, Matrix] | None:
+    """The geometry that a reader left, and the world matrix that the layer then had; None where there is none."""
+    geometry = reader_geometry(transform.metadata)
+    if geometry is None:
+        return _geometry_of_others(shape, transform.metadata, world)
+    if len(geometry.shape) != len(shape):
         return None
-    before = np.array(place.metadata["scribseg"].get("world", LayerPlace.of(display_placement(kept), len(shape)).world))
-    return (kept, before) if before.shape == world.shape else None
+    before = np.array(
+        transform.metadata["scribseg"].get("world", LayerTransform.of(display_placement(geometry), len(shape)).world)
+    )
+    return (geometry, before) if before.shape == world.shape else None
 
 
-def _with_matrix(kept: Geometry, before: Matrix, world: Matrix, unit: str) -> Geometry:
-    """A geometry whose layer was at ``before`` and now is at ``world``."""
-    n_space = min(len(kept.shape), 3)
+def _with_matrix(geometry: Geometry, before: Matrix, world: Matrix, unit: str) -> Geometry:
+    """A geometry whose layer had the world matrix ``before`` and now has ``world``."""
+    n_space = min(len(geometry.shape), 3)
     now, then = _spatial(world, n_space), _spatial(before, n_space)
-    if kept.affine is not None:
-        affine: Matrix | None = kept.affine @ np.linalg.inv(then) @ now
+    if geometry.affine is not None:
+        affine: Matrix | None = geometry.affine @ np.linalg.inv(then) @ now
     elif (now[:3, :3] == np.diag(np.abs(np.diag(now[:3, :3])))).all() and not now[:3, 3].any():
         affine = None  # voxel sizes and nothing else
     else:
-        affine = _TO_RAS @ now
+        affine = _REVERSED @ now
     lengths = np.linalg.norm((now if affine is None else affine)[:3, :3], axis=0)
     spacing = tuple(float(s) for s in lengths[-n_space:])
-    if len(kept.shape) == 4:
-        spacing = (float(abs(kept.spacing[0] * world[0, 0] / before[0, 0])), *spacing)
+    if len(geometry.shape) == 4:
+        spacing = (float(abs(geometry.spacing[0] * world[0, 0] / before[0, 0])), *spacing)
     if affine is not None and is_singular(affine[:3, :3]):
         affine = None
-    return replace(kept, spacing=spacing, affine=affine, unit=unit)
+    return replace(geometry, spacing=spacing, affine=affine, unit=unit)
 
 
 def _spatial(world: Matrix, n_space: int) -> Matrix:
-    """The part of a world matrix that belongs to plane, row and column, shape (4, 4)."""
-    kept = np.eye(4)
+    """The part of a world matrix that belongs to the axes (z, y, x), shape (4, 4)."""
+    part = np.eye(4)
     axes = [*range(len(world) - 1 - n_space, len(world))]
     rows = [*range(3 - n_space, 4)]
-    kept[np.ix_(rows, rows)] = world[np.ix_(axes, axes)]
-    return kept
+    part[np.ix_(rows, rows)] = world[np.ix_(axes, axes)]
+    return part
+
+
+def _geometry_of_others(
+    shape: tuple[int, ...], metadata: Mapping[str, Any], world: Matrix
+) -> tuple[Geometry, Matrix] | None:
+    """The geometry that another reader left, and the world matrix that its layer had when it was opened.
+
+    Two conventions are read: an ``affine`` from indices (x, y, z) to RAS+, as nibabel has it and napari-nifti leaves
+    it, and ``origin``, ``spacing`` and ``direction`` in the order of the array and LPS, as ITK has them in Python.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the layer; other readers place volumes of three axes only.
+    metadata : mapping
+        Of the layer.
+    world : ndarray of shape (4, 4)
+        What maps an index of the layer to the world now.
+
+    Returns
+    -------
+    (Geometry, ndarray) or None
+        None where nothing of the kind is there.
+    """
+    if len(shape) != 3:
+        return None
+    found = _nibabel(shape, metadata, world) if "affine" in metadata else _itk(shape, metadata, world)
+    if found is None:
+        return None
+    affine, before = found
+    spacing = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
+    return Geometry(shape, spacing, affine, "millimeter"), before
+
+
+def _nibabel(shape: tuple[int, ...], metadata: Mapping[str, Any], world: Matrix) -> tuple[Matrix, Matrix] | None:
+    given = _finite_matrix(metadata["affine"], (4, 4), (5, 5))
+    if given is None:
+        return None
+    affine = np.eye(4)
+    affine[:3] = given[:3, [0, 1, 2, -1]]
+    if is_singular(affine[:3, :3]):
+        return None
+    if _close(world, affine):  # an array in the order of the file, in a world of (x, y, z)
+        return affine, world
+    ours = affine @ _REVERSED
+    sizes, origin = np.linalg.norm(ours[:3, :3], axis=0), affine[2::-1, 3]
+    mirrored = _diagonal(-sizes, origin + (np.array(shape) - 1) * sizes)  # napari-nifti: the highest slice comes first
+    before = _most_alike(world, [_REVERSED @ ours, mirrored, _diagonal(sizes, origin), _diagonal(sizes, np.zeros(3))])
+    scale = np.diag([*[_unit(metadata.get("header"))] * 3, 1.0])
+    return scale @ ours, before
+
+
+def _itk(shape: tuple[int, ...], metadata: Mapping[str, Any], world: Matrix) -> tuple[Matrix, Matrix] | None:
+    parts = (("direction", (3, 3)), ("spacing", (3,)), ("origin", (3,)))
+    direction, spacing, origin = (_finite_matrix(metadata.get(name), size) for name, size in parts)
+    if direction is None or spacing is None or origin is None or is_singular(direction * spacing):
+        return None
+    lps = np.eye(4)
+    lps[:3, :3], lps[:3, 3] = direction * spacing, origin
+    turned = np.eye(4)
+    turned[:3, :3], turned[:3, 3] = direction.T * spacing, origin
+    before = _most_alike(world, [lps, turned, _diagonal(spacing, origin), _diagonal(spacing, np.zeros(3))])
+    return _LPS_TO_RAS @ _REVERSED @ lps, before
+
+
+def _most_alike(world: Matrix, candidates: list[Matrix]) -> Matrix:
+    """The world matrix that a layer most likely had before it was moved: the one with most numbers in common."""
+
+    def alike(before: Matrix) -> float:
+        sizes = np.linalg.norm(before[:3, :3], axis=0)
+        same = np.abs(world - before)[:3] <= 1e-3 * np.append(sizes, sizes.min())
+        signs = np.sign(np.diag(world)[:3]) == np.sign(np.diag(before)[:3])
+        return float(same.sum() + signs.sum())
+
+    return max(candidates, key=alike)
+
+
+def _close(first: Matrix, second: Matrix) -> bool:
+    sizes = np.linalg.norm(second[:3, :3], axis=0)
+    return bool((np.abs(first - second)[:3] <= 1e-3 * np.append(sizes, sizes.min())).all())
+
+
+def _diagonal(scale: Matrix, translate: Matrix) -> Matrix:
+    matrix = np.diag([*scale, 1.0])
+    matrix[:3, 3] = translate
+    return matrix
+
+
+def _finite_matrix(value: Any, *shapes: tuple[int, ...]) -> Matrix | None:
+    """Finite numbers of one of the shapes, or None: metadata may hold anything."""
+    try:
+        matrix = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return matrix if matrix.shape in shapes and np.isfinite(matrix).all() else None
+
+
+def _unit(header: Any) -> float:
+    """Millimetres of the unit of a NIfTI header, if it is one."""
+    try:
+        return in_millimetres(header.get_xyzt_units()[0]) or 1.0
+    except (AttributeError, KeyError, TypeError):
+        return 1.0

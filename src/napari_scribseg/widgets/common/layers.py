@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_scribseg.core import Geometry
-from napari_scribseg.io.placement import knows_place, same_world
+from napari_scribseg.io.placement import has_reader_geometry, same_world
 from napari_scribseg.io.placement import layer_geometry as placed_geometry
 from napari_scribseg.widgets.common.sources import LayerSource
 
@@ -33,7 +33,7 @@ def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
     own, image = LayerSource(layer), image_of(viewer, layer)
     if image is None:
         return own.geometry()
-    return placed_geometry(own.shape, replace(own.place(), metadata=image.metadata))
+    return placed_geometry(own.shape, replace(own.transform(), metadata=image.metadata))
 
 
 def image_of(viewer: ViewerModel, layer: Labels) -> Image | None:
@@ -42,12 +42,12 @@ def image_of(viewer: ViewerModel, layer: Labels) -> Image | None:
     It has the shape of the layer; one that lies where the layer lies comes first.
     """
     own = LayerSource(layer)
-    if knows_place(own.shape, own.place()):
+    if has_reader_geometry(own.shape, own.transform()):
         return None
     sources = [source for source in map(LayerSource, image_layers(viewer)) if source.shape == own.shape]
-    known = [source for source in sources if knows_place(source.shape, source.place())]
-    world = own.place().world
-    known.sort(key=lambda source: not same_world(source.place().world, world, own.shape))
+    known = [source for source in sources if has_reader_geometry(source.shape, source.transform())]
+    world = own.transform().world
+    known.sort(key=lambda source: not same_world(source.transform().world, world, own.shape))
     return known[0].layer if known else None
 
 

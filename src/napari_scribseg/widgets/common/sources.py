@@ -12,7 +12,7 @@ from napari.utils.transforms import Affine
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.core.source import SliceIndex, Source
-from napari_scribseg.io.placement import LayerPlace, kept_geometry, layer_geometry, left_by
+from napari_scribseg.io.placement import LayerTransform, layer_geometry, layer_metadata, reader_geometry
 from napari_scribseg.widgets.common.placement import cover, made_up
 
 _stack: Any = da.stack  # dask has no types
@@ -77,21 +77,21 @@ class LayerSource:
 
     def geometry(self) -> Geometry:
         """Where its voxels lie now: what a reader left in the layer's metadata, moved as the layer was moved since."""
-        place = self.place()
+        place = self.transform()
         found = layer_geometry(self.shape, place)
         names = [self.layer.axis_labels[axis] for axis in range(self.layer.ndim) if axis != self.channel_axis]
-        if kept_geometry(place.metadata) is not None or any(made_up(name) for name in names):
+        if reader_geometry(place.metadata) is not None or any(made_up(name) for name in names):
             return found
         return replace(found, axis_names=tuple(names))
 
-    def place(self) -> LayerPlace:
+    def transform(self) -> LayerTransform:
         """What the layer says about the place of the volume."""
-        place = LayerPlace.of({**self.placement(), "metadata": self.layer.metadata}, self.layer.ndim)
+        place = LayerTransform.of({**self.placement(), "metadata": self.layer.metadata}, self.layer.ndim)
         return place if self.channel_axis is None else place.without([self.channel_axis])
 
-    def left(self) -> dict[str, Any]:
-        """What to leave in the metadata of a layer at its place; see :func:`~napari_scribseg.io.placement.left_by`."""
-        return left_by(self.geometry(), self.place())
+    def metadata(self) -> dict[str, Any]:
+        """What to leave in the metadata of a layer at its place; see :func:`~napari_scribseg.io.placement.layer_metadata`."""
+        return layer_metadata(self.geometry(), self.transform())
 
     def placement(self, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
         """Keyword arguments that put a layer of ``shape`` (of :attr:`layer_shape`) where the image lies."""

@@ -284,7 +284,7 @@ class Canvas:
                 opacity=0.5,
                 colormap=class_colormap(classes),
                 features=class_features(classes),
-                metadata={"scribseg": {**group.source.left(), **_OURS}},
+                metadata={"scribseg": {**group.source.metadata(), **_OURS}},
                 **group.source.placement(),
             )
             group.segments.editable = False  # it shows what the workspace knows: a brush would leave no trace there

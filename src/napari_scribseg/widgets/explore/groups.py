@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.explore import Picture
-from napari_scribseg.io.placement import display_placement, kept_geometry
+from napari_scribseg.io.placement import display_placement, reader_geometry
 from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.widgets.common.sources import LayerSource
 
@@ -77,7 +77,7 @@ def as_images(source: LayerSource) -> Any:
         raise InputError(
             f"the image {layer.name!r} has {axes} axes of space and time; two (an image) or three (slices) are expected"
         )
-    kept = kept_geometry(layer.metadata)
+    kept = reader_geometry(layer.metadata)
     unmoved = kept is not None and source.geometry() is kept
     if unmoved and not source.others and layer.source.path and Path(layer.source.path).is_file():
         return layer.source.path

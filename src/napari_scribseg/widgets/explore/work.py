@@ -319,7 +319,7 @@ class Work:
                 opacity=0.5,
                 colormap=class_colormap(classes),
                 features=class_features(classes),
-                metadata={"scribseg": group.source.left()},
+                metadata={"scribseg": group.source.metadata()},
                 **group.source.placement(),
             )
             self._of().canvas.viewer.add_layer(layer)

@@ -364,7 +364,7 @@ class LayerSet:
             opacity=opacity,
             colormap=class_colormap(classes),
             features=class_features(classes),
-            metadata={"scribseg": self.source.left()},
+            metadata={"scribseg": self.source.metadata()},
             **self.source.placement(),
         )
         self.viewer.add_layer(layer)
