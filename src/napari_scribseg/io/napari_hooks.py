@@ -161,7 +161,7 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     data : array of shape ``(*S)``
         Ids; one further axis of length one, where the image has channels, is left out.
     meta : dict
-        As napari passes it: see :func:`~napari_scribseg.io.placement.layer_geometry` for the place.
+        As napari passes it: see :func:`~napari_scribseg.io.placement.layer_geometry` for the geometry.
 
     Raises
     ------
@@ -174,12 +174,12 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     if not extension(target):
         target = target.with_name(f"{target.name}.nii.gz")
     labels = np.asarray(data)
-    place = LayerTransform.of(meta, len(meta.get("scale", labels.shape)))
-    axes = _extra_axes(labels.shape, reader_geometry(place.metadata))
-    if len(place.units) == labels.ndim:
-        place = place.without(axes)
+    transform = LayerTransform.of(meta, len(meta.get("scale", labels.shape)))
+    axes = _extra_axes(labels.shape, reader_geometry(transform.metadata))
+    if len(transform.units) == labels.ndim:
+        transform = transform.without(axes)
     labels = labels.squeeze(axes)
-    written = write_labels(target, labels, layer_geometry(labels.shape, place), layer_classes(meta))
+    written = write_labels(target, labels, layer_geometry(labels.shape, transform), layer_classes(meta))
     return [str(p) for p in written]
 
 

@@ -114,7 +114,7 @@ def layer_geometry(shape: tuple[int, ...], transform: LayerTransform) -> Geometr
 
 
 def layer_metadata(geometry: Geometry, transform: LayerTransform) -> dict[str, Any]:
-    """What ``metadata["scribseg"]`` of a layer holds: its geometry, and the world matrix that the geometry belongs to."""
+    """What ``metadata["scribseg"]`` of a layer holds: its geometry, and the world matrix that belongs to it."""
     return {"geometry": geometry, "world": _in_millimetres(transform)[0]}
 
 
@@ -190,9 +190,8 @@ def _opened(shape: tuple[int, ...], transform: LayerTransform, world: Matrix) ->
         return _geometry_of_others(shape, transform.metadata, world)
     if len(geometry.shape) != len(shape):
         return None
-    before = np.array(
-        transform.metadata["scribseg"].get("world", LayerTransform.of(display_placement(geometry), len(shape)).world)
-    )
+    displayed = LayerTransform.of(display_placement(geometry), len(shape)).world
+    before = np.array(transform.metadata["scribseg"].get("world", displayed))
     return (geometry, before) if before.shape == world.shape else None
 
 

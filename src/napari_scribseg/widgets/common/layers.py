@@ -26,7 +26,7 @@ def label_layers(viewer: ViewerModel) -> list[Labels]:
 
 
 def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
-    """The geometry to save a labels layer with: its own, or what it says in the world of an image of its shape.
+    """The geometry to save a labels layer with: its own, or that of an image of its shape.
 
     napari's own button for a new labels layer copies all but the metadata; the image still has them.
     """
@@ -37,18 +37,18 @@ def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
 
 
 def image_of(viewer: ViewerModel, layer: Labels) -> Image | None:
-    """The image that knows the place of a labels layer that does not know it itself; None where there is none.
+    """An image with a geometry, for a labels layer without one; None where there is none.
 
-    It has the shape of the layer; one that lies where the layer lies comes first.
+    It has the shape of the layer; one with the same transform comes first.
     """
     own = LayerSource(layer)
     if has_reader_geometry(own.shape, own.transform()):
         return None
     sources = [source for source in map(LayerSource, image_layers(viewer)) if source.shape == own.shape]
-    known = [source for source in sources if has_reader_geometry(source.shape, source.transform())]
+    placed = [source for source in sources if has_reader_geometry(source.shape, source.transform())]
     world = own.transform().world
-    known.sort(key=lambda source: not same_world(source.transform().world, world, own.shape))
-    return known[0].layer if known else None
+    placed.sort(key=lambda source: not same_world(source.transform().world, world, own.shape))
+    return placed[0].layer if placed else None
 
 
 def _is_overlay(layer: Layer) -> bool:

@@ -76,21 +76,21 @@ class LayerSource:
         return tuple(n for axis, n in enumerate(self.layer_shape) if axis != self.channel_axis)
 
     def geometry(self) -> Geometry:
-        """Where its voxels lie now: what a reader left in the layer's metadata, moved as the layer was moved since."""
-        place = self.transform()
-        found = layer_geometry(self.shape, place)
+        """The geometry that a reader left in the layer's metadata, moved as the layer was moved since."""
+        transform = self.transform()
+        found = layer_geometry(self.shape, transform)
         names = [self.layer.axis_labels[axis] for axis in range(self.layer.ndim) if axis != self.channel_axis]
-        if reader_geometry(place.metadata) is not None or any(made_up(name) for name in names):
+        if reader_geometry(transform.metadata) is not None or any(made_up(name) for name in names):
             return found
         return replace(found, axis_names=tuple(names))
 
     def transform(self) -> LayerTransform:
-        """What the layer says about the place of the volume."""
-        place = LayerTransform.of({**self.placement(), "metadata": self.layer.metadata}, self.layer.ndim)
-        return place if self.channel_axis is None else place.without([self.channel_axis])
+        """Transform, units and metadata of the layer, without its channel axis."""
+        transform = LayerTransform.of({**self.placement(), "metadata": self.layer.metadata}, self.layer.ndim)
+        return transform if self.channel_axis is None else transform.without([self.channel_axis])
 
     def metadata(self) -> dict[str, Any]:
-        """What to leave in the metadata of a layer at its place; see :func:`~napari_scribseg.io.placement.layer_metadata`."""
+        """``metadata["scribseg"]`` of a layer with the same placement."""
         return layer_metadata(self.geometry(), self.transform())
 
     def placement(self, shape: tuple[int, ...] | None = None) -> dict[str, Any]:

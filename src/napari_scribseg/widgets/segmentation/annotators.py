@@ -127,8 +127,6 @@ class Annotators:
         if role in ("image", "image data"):
             self.end(annotator)
             what = "deleted" if role == "image" else "replaced"
-            self._view.show_message(
-                f"The image was {what}. Its strokes are autosaved; Start begins anew", error=True
-            )
+            self._view.show_message(f"The image was {what}. Its strokes are autosaved; Start begins anew", error=True)
         else:
             annotator.refresh_state()

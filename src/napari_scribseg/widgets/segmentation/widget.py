@@ -86,9 +86,7 @@ class SegmentationWidget(Docked):
         begun = self.annotators.begin(source, lambda view: open_annotation(self._request(), self.dispatcher, view))
         if begun is not None:
             level = f" (on level {source.level} of the pyramid)" if source.level else ""
-            self.show_message(
-                f"Paint a stroke of this class, then one of another class{level}"
-            )
+            self.show_message(f"Paint a stroke of this class, then one of another class{level}")
 
     def resume(self, path: Path | None = None) -> None:
         """Go on with saved strokes: those kept for this image, or those of a file that the user names."""
