@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--data", nargs="+", default=["coco_mval", "acdc_scribbles"], help="known data sets, or folders"
+        "--data", nargs="+", default=["coco_mval", "acdc_scribbles"], help="built-in data sets, or folders"
     )
     parser.add_argument("--cases", type=int, default=4, help="of each data set")
     parser.add_argument("--size", type=int, default=128, help="pixels along the longer side")

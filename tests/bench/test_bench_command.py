@@ -131,7 +131,7 @@ def test_the_same_command_goes_on_and_other_rules_do_not(command, folder, tmp_pa
         (("--engine", "svcd:smooth=3"), "has no parameter 'smooth'"),
         (("--engine", "random-walker:beta=high"), "the parameter beta is 'high'"),
         (("--engine", "grabcut:iterations=99"), "iterations is 99; expected 1 to 20"),
-        (("--data", "no_such_set"), "'no_such_set' is neither a known data set nor a folder"),
+        (("--data", "no_such_set"), "'no_such_set' is neither a built-in data set nor a folder"),
         (("--protocol", "human"), "there is nothing to measure"),
     ],
 )

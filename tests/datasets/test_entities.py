@@ -66,7 +66,7 @@ def test_strokes_beside_the_image(tmp_path):
     assert [f[:2] for f in find_images_with_strokes(tmp_path)] == [(image, strokes)]
 
 
-def test_strokes_without_a_clear_image_are_told(tmp_path):
+def test_strokes_without_a_clear_image_are_reported(tmp_path):
     touch(tmp_path / "sub-01/anat/sub-01_desc-scribbles_dseg.nii.gz")
     with pytest.warns(UserWarning, match="no image with its entities"):
         assert find_images_with_strokes(tmp_path) == []

@@ -135,7 +135,7 @@ def test_shapes_differ(tmp_path, picture, pair):
 
 
 def test_folder_missing(tmp_path):
-    with pytest.raises(InputError, match="neither a known data set nor a folder"):
+    with pytest.raises(InputError, match="neither a built-in data set nor a folder"):
         open_data_set(tmp_path / "none")
     with pytest.raises(InputError, match="there is no such folder"):
         open_folder(tmp_path / "none")
@@ -147,7 +147,7 @@ def test_no_pairs(tmp_path, picture, pair):
         open_folder(tmp_path)
 
 
-def test_unpaired_files_are_told(tmp_path, picture, pair):
+def test_unpaired_files_are_reported(tmp_path, picture, pair):
     image, truth = pair()
     for name in "ab":
         picture(tmp_path / "images" / f"{name}.png", image)

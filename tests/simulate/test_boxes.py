@@ -50,7 +50,7 @@ def test_they_are_drawn_with_the_pen():
     assert dots[1].rasterize((12, 14)).sum() == 13
 
 
-def test_what_is_no_box_or_point_is_told():
+def test_what_is_no_box_or_point_is_reported():
     with pytest.raises(InputError, match="box is"):
         box_stroke((5, 5, 2, 9), 0)
     with pytest.raises(InputError, match="shape"):

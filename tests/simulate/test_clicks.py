@@ -15,7 +15,7 @@ TRUTH = disc(SHAPE, (32, 32), 16)
 
 @settings(max_examples=100, deadline=None)
 @given(labels(), st.integers(0, 1000))
-def test_training_clicks_lie_where_they_say(label, seed):
+def test_training_clicks_lie_where_they_are_listed(label, seed):
     found = training_clicks(label, seed, most_candidates=200)
     assert label[tuple(found.positive.T)].all()
     assert (1 if label.any() else 0) <= len(found.positive) <= 10
@@ -59,23 +59,23 @@ def test_the_robot_clicks_the_middle_of_the_first_object():
 
 
 def test_the_robot_clicks_the_larger_error():
-    answer = TRUTH | disc(SHAPE, (32, 60), 2)
-    assert robot_click(answer, TRUTH) == Click(32, 60, False)
+    predicted = TRUTH | disc(SHAPE, (32, 60), 2)
+    assert robot_click(predicted, TRUTH) == Click(32, 60, False)
     # a long thin surplus has more pixels, a compact gap the higher peak
-    answer = TRUTH.copy()
-    answer[1, 1:60] = True
-    answer[30:35, 30:35] = False
-    assert robot_click(answer, TRUTH) == Click(32, 32, True)
-    assert robot_click(answer, TRUTH, larger="pixels") == Click(1, 1, False)
+    predicted = TRUTH.copy()
+    predicted[1, 1:60] = True
+    predicted[30:35, 30:35] = False
+    assert robot_click(predicted, TRUTH) == Click(32, 32, True)
+    assert robot_click(predicted, TRUTH, larger="pixels") == Click(1, 1, False)
 
 
 def test_no_pixel_is_clicked_twice_and_nothing_when_all_is_right():
     assert robot_click(TRUTH, TRUTH) is None
-    answer = TRUTH.copy()
-    answer[32, 32] = False
-    first = robot_click(answer, TRUTH)
+    predicted = TRUTH.copy()
+    predicted[32, 32] = False
+    first = robot_click(predicted, TRUTH)
     assert first == Click(32, 32, True)
-    assert robot_click(answer, TRUTH, [first]) is None
+    assert robot_click(predicted, TRUTH, [first]) is None
 
 
 def test_an_error_at_the_border_is_clicked_inside_the_image():
@@ -86,16 +86,16 @@ def test_an_error_at_the_border_is_clicked_inside_the_image():
 @settings(max_examples=60, deadline=None)
 @given(labels(), st.integers(0, 1000), st.sampled_from(["peak", "pixels"]))
 def test_the_robot_clicks_what_is_wrong(truth, seed, larger):
-    answer = np.random.default_rng(seed).random(truth.shape)
-    click = robot_click(answer, truth, larger=larger)
-    wrong = (answer > 0.5) != truth
+    predicted = np.random.default_rng(seed).random(truth.shape)
+    click = robot_click(predicted, truth, larger=larger)
+    wrong = (predicted > 0.5) != truth
     assert (click is None) == (not wrong.any())
     if click:
         assert wrong[click.row, click.column]
         assert click.positive == truth[click.row, click.column]
 
 
-def test_what_cannot_be_is_told():
+def test_what_cannot_be_is_reported():
     with pytest.raises(InputError, match="positive is"):
         training_clicks(TRUTH, 0, positive=(3, 1))
     with pytest.raises(InputError, match="most_candidates"):

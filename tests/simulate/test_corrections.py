@@ -14,9 +14,9 @@ NOTHING = np.zeros(SHAPE, dtype=np.int8)
 
 
 def test_what_is_missing_is_painted_positive_inside_the_object():
-    answer = TRUTH.copy()
-    answer[:, 32:] = False
-    found = simulate_correction(answer, TRUTH, NOTHING, 0)
+    predicted = TRUTH.copy()
+    predicted[:, 32:] = False
+    found = simulate_correction(predicted, TRUTH, NOTHING, 0)
     assert found.sign == 1
     assert set(np.unique(found.stroke_map)) == {0, 1}
     assert (found.stroke_map[~TRUTH] == 0).all()
@@ -30,23 +30,23 @@ def test_what_is_too_much_is_painted_negative_outside_the_object():
 
 
 def test_the_larger_error_decides_and_the_object_where_they_are_alike():
-    answer = TRUTH.copy()
-    answer[30:33, 30:33] = False
-    answer[0, :9] = True
-    assert simulate_correction(answer, TRUTH, NOTHING, 0).sign == 1
-    answer[0, 9] = True
-    assert simulate_correction(answer, TRUTH, NOTHING, 0).sign == -1
+    predicted = TRUTH.copy()
+    predicted[30:33, 30:33] = False
+    predicted[0, :9] = True
+    assert simulate_correction(predicted, TRUTH, NOTHING, 0).sign == 1
+    predicted[0, 9] = True
+    assert simulate_correction(predicted, TRUTH, NOTHING, 0).sign == -1
 
 
 def test_less_than_one_percent_is_left_alone():
     truth = np.zeros((50, 50), dtype=bool)
     truth[10:30, 10:30] = True  # 400 pixels: four are 1 %
     for n, sign in ((0, 0), (3, 0), (4, 1)):
-        answer = truth.copy()
-        answer[10, 10 : 10 + n] = False
+        predicted = truth.copy()
+        predicted[10, 10 : 10 + n] = False
         old = np.zeros((50, 50), dtype=np.int8)
         old[20, 20] = 1
-        found = simulate_correction(answer, truth, old, 0)
+        found = simulate_correction(predicted, truth, old, 0)
         assert found.sign == sign
         if sign == 0:
             np.testing.assert_array_equal(found.stroke_map, old)
@@ -63,12 +63,12 @@ def test_the_error_is_dilated_by_the_radius_of_the_object():
     assert object_radius(np.zeros_like(square)) == 0
     np.testing.assert_array_equal(temporary_label(wrong, object_radius(square)), disc(SHAPE, (32, 32), 5.64))
     np.testing.assert_array_equal(temporary_label(wrong, 0), wrong)
-    answer = TRUTH.copy()
-    answer[:, 40:] = False
-    near, far = (simulate_correction(answer, TRUTH, NOTHING, 0, reach=r).temporary for r in (2, None))
+    predicted = TRUTH.copy()
+    predicted[:, 40:] = False
+    near, far = (simulate_correction(predicted, TRUTH, NOTHING, 0, reach=r).temporary for r in (2, None))
     np.testing.assert_array_equal(near[32], TRUTH[32] & (np.arange(64) >= 38))
     np.testing.assert_array_equal(
-        far, simulate_correction(answer, TRUTH, NOTHING, 0, reach=object_radius(TRUTH)).temporary
+        far, simulate_correction(predicted, TRUTH, NOTHING, 0, reach=object_radius(TRUTH)).temporary
     )
 
 
@@ -83,8 +83,8 @@ def test_an_error_is_a_difference_above_one_half():
 def test_old_and_new_strokes_are_together():
     old = NOTHING.copy()
     old[32, 20:45], old[2, 2:9] = 1, -1
-    answer = disc(SHAPE, (32, 32), 8)
-    found = simulate_correction(answer, TRUTH, old, 0)
+    predicted = disc(SHAPE, (32, 32), 8)
+    found = simulate_correction(predicted, TRUTH, old, 0)
     new = found.stroke_map != old
     assert new.any()
     assert (found.stroke_map[new] == 1).all()
@@ -94,12 +94,12 @@ def test_old_and_new_strokes_are_together():
 
 @settings(max_examples=100, deadline=None)
 @given(labels(), st.integers(0, 1000), st.booleans(), st.sampled_from([0.0, 0.3, 1.0]))
-def test_any_answer_to_any_label(truth, seed, stay, amount):
+def test_any_prediction_to_any_label(truth, seed, stay, amount):
     rng = np.random.default_rng(seed)
-    answer = np.clip(truth + amount * rng.normal(size=truth.shape), 0, 1)
+    predicted = np.clip(truth + amount * rng.normal(size=truth.shape), 0, 1)
     old = rng.integers(-1, 2, truth.shape)
-    found = simulate_correction(answer, truth, old, seed, stay=stay)
-    again = simulate_correction(answer, truth, old, seed, stay=stay)
+    found = simulate_correction(predicted, truth, old, seed, stay=stay)
+    again = simulate_correction(predicted, truth, old, seed, stay=stay)
     np.testing.assert_array_equal(found.stroke_map, again.stroke_map)
     changed = found.stroke_map != old
     assert (found.stroke_map[changed] == found.sign).all()
@@ -120,12 +120,12 @@ def test_any_answer_to_any_label(truth, seed, stay, amount):
         (np.zeros(3), TRUTH, NOTHING, "of shape"),
     ],
 )
-def test_what_does_not_fit_is_told(prediction, truth, stroke_map, words):
+def test_what_does_not_fit_is_reported(prediction, truth, stroke_map, words):
     with pytest.raises(InputError, match=words):
         simulate_correction(prediction, truth, stroke_map, 0)
 
 
 @pytest.mark.parametrize("given", [{"reach": -1}, {"tolerance": np.nan}])
-def test_a_distance_or_share_that_cannot_be_is_told(given):
+def test_a_distance_or_share_that_cannot_be_is_reported(given):
     with pytest.raises(InputError, match=f"the {next(iter(given))} is"):
         simulate_correction(TRUTH, TRUTH, NOTHING, 0, **given)

@@ -34,7 +34,7 @@ def test_infinite_costs_part_the_tree():
     assert spanning_edges(np.full((1, 1), np.inf)).shape == (0, 2)
 
 
-def test_only_inner_edges_go_and_as_often_as_the_paper_says():
+def test_only_inner_edges_go_and_as_often_as_in_the_paper():
     chain = np.stack([np.arange(9), np.arange(1, 10)], axis=1)
     seed = np.random.default_rng(0)
     removed = []

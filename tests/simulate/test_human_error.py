@@ -97,7 +97,7 @@ def test_a_line_runs_past_the_border_at_the_nearer_end():
     assert not LABEL[tuple(np.rint(np.concatenate(spot)).astype(int).T)].all()
 
 
-def test_lines_spill_at_their_rate_and_as_far_as_told():
+def test_lines_spill_at_their_rate_and_as_far_as_set():
     error, rng = HumanError(spill=4, spill_rate=0.3), np.random.default_rng(0)
     found = [apply_error(straight(), LABEL, error, rng) for _ in range(400)]
     longer = [line.points[:, 1].max() - 379.5 for line in found if line.leaves.any()] + [
@@ -115,6 +115,6 @@ def test_a_dot_at_the_edge_of_the_image_stays_where_it_is():
 
 
 @pytest.mark.parametrize("fields", [{"jitter": -1}, {"spill": np.inf}, {"spill_rate": 1.1}, {"wrong_label": np.nan}])
-def test_an_error_that_cannot_be_is_told(fields):
+def test_an_error_that_cannot_be_is_reported(fields):
     with pytest.raises(InputError, match=f"{next(iter(fields))} is"):
         HumanError(**fields)

@@ -42,7 +42,7 @@ def test_a_circle_turns_by_its_radius_all_around(radius):
     assert found.curvature == pytest.approx([1 / radius], rel=0.35)
 
 
-def test_gaps_are_bridged_when_asked():
+def test_gaps_are_bridged_on_request():
     dotted = np.zeros(SHAPE, dtype=bool)
     dotted[50, 20:81:4] = True
     assert len(measure_strokes(dotted, LABEL).length) == 16
@@ -91,7 +91,7 @@ def test_samples_are_compared():
     assert compare(np.zeros(9), np.full(9, 3.0)).wasserstein == pytest.approx(3)
 
 
-def test_what_cannot_be_measured_is_told():
+def test_what_cannot_be_measured_is_reported():
     with pytest.raises(InputError, match="the painted has shape"):
         measure_strokes(LABEL[1:], LABEL)
     with pytest.raises(InputError, match="gap is 0"):

@@ -6,7 +6,7 @@ from label_shapes import disc
 
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate import HumanError, RobotUser, ScribbleStyle, robot_click, simulate_scribble
-from napari_scribseg.simulate.robot import worth_mending
+from napari_scribseg.simulate.robot import worth_correcting
 
 SHAPE = (80, 96)
 TRUTH = np.zeros(SHAPE, dtype=np.int32)
@@ -44,10 +44,10 @@ def test_every_class_is_begun_and_nothing_unknown_is_painted(truth, seed, hand, 
 @given(truths(), st.integers(0, 1000), st.sampled_from(["strokes", "clicks"]), st.booleans())
 def test_a_correction_paints_more_of_what_is_wrong(truth, seed, hand, clumsy):
     rng = np.random.default_rng(seed)
-    answer, seeds = rng.integers(0, 4, truth.shape), np.where(rng.random(truth.shape) < 0.9, -1, truth)
+    predicted, seeds = rng.integers(0, 4, truth.shape), np.where(rng.random(truth.shape) < 0.9, -1, truth)
     user = RobotUser(hand, error=CLUMSY if clumsy else None, tolerance=0)
-    new = user.correct(answer, truth, seeds, seed)
-    wrong = (answer != truth) & (truth >= 0) & (seeds < 0)
+    new = user.correct(predicted, truth, seeds, seed)
+    wrong = (predicted != truth) & (truth >= 0) & (seeds < 0)
     if not wrong.any():
         assert new is None
         return
@@ -57,43 +57,43 @@ def test_a_correction_paints_more_of_what_is_wrong(truth, seed, hand, clumsy):
     if not clumsy:
         assert (changed & wrong).any()
         assert (new[changed] == truth[changed]).all()
-    np.testing.assert_array_equal(new, user.correct(answer, truth, seeds, np.random.default_rng(seed)))
+    np.testing.assert_array_equal(new, user.correct(predicted, truth, seeds, np.random.default_rng(seed)))
 
 
 @pytest.mark.parametrize("hand", ["strokes", "clicks"])
 def test_a_robot_ends_when_only_small_errors_are_left(hand):
     user, seeds = RobotUser(hand), RobotUser(hand).begin(TRUTH, 3, 0)
-    answer = np.where(TRUTH == 2, 1, np.maximum(TRUTH, 0))
+    predicted = np.where(TRUTH == 2, 1, np.maximum(TRUTH, 0))
     for n in range(300):
-        more = user.correct(answer, TRUTH, seeds, n)
+        more = user.correct(predicted, TRUTH, seeds, n)
         if more is None:
             break
         seeds = more
-        answer[seeds >= 0] = seeds[seeds >= 0]
+        predicted[seeds >= 0] = seeds[seeds >= 0]
     assert 1 < n < 300
     for c in (1, 2):
         mine = c == TRUTH
-        wrong = ((answer == c) != mine) & (TRUTH >= 0)
+        wrong = ((predicted == c) != mine) & (TRUTH >= 0)
         assert wrong.sum() < 0.01 * mine.sum()
 
 
-def test_the_largest_region_is_mended_with_one_line():
-    answer = np.maximum(TRUTH, 0)
-    answer[60:70, 2:12] = 1  # 100 pixels of background
-    answer[30:50, 76:84] = 0  # more, of the second object
-    new = RobotUser().correct(answer, TRUTH, NOTHING, 3)
+def test_the_largest_region_is_corrected_with_one_line():
+    predicted = np.maximum(TRUTH, 0)
+    predicted[60:70, 2:12] = 1  # 100 pixels of background
+    predicted[30:50, 76:84] = 0  # more, of the second object
+    new = RobotUser().correct(predicted, TRUTH, NOTHING, 3)
     assert set(np.unique(new)) == {-1, 2}
-    assert ((new == 2) & (answer == 0)).any()
+    assert ((new == 2) & (predicted == 0)).any()
 
 
 def test_a_click_is_that_of_the_robot_for_one_object():
     truth = (TRUTH == 1).astype(int)
-    answer = disc(SHAPE, (44, 46), 22).astype(int)
-    expected = robot_click(answer, truth)
-    new = RobotUser("clicks", radius=0).correct(answer, truth, NOTHING, 0)
+    predicted = disc(SHAPE, (44, 46), 22).astype(int)
+    expected = robot_click(predicted, truth)
+    new = RobotUser("clicks", radius=0).correct(predicted, truth, NOTHING, 0)
     assert np.argwhere(new >= 0).tolist() == [[expected.row, expected.column]]
     assert new[expected.row, expected.column] == expected.positive
-    spot = RobotUser("clicks", radius=3).correct(answer, truth, NOTHING, 0)
+    spot = RobotUser("clicks", radius=3).correct(predicted, truth, NOTHING, 0)
     np.testing.assert_array_equal(
         spot >= 0, disc(SHAPE, (expected.row, expected.column), 3) & (truth == expected.positive)
     )
@@ -124,9 +124,9 @@ def test_small_errors_of_a_class_are_not_worth_mending():
     truth = np.zeros((40, 40), dtype=np.int64)
     truth[10:30, 10:30] = 1  # 400 pixels: four are 1 %
     for n, expected in ((3, 0), (4, 4)):
-        answer = truth.copy()
-        answer[10, 10 : 10 + n] = 0
-        assert worth_mending(answer, truth, 0.01).sum() == expected
+        predicted = truth.copy()
+        predicted[10, 10 : 10 + n] = 0
+        assert worth_correcting(predicted, truth, 0.01).sum() == expected
 
 
 @pytest.mark.parametrize(
@@ -138,12 +138,12 @@ def test_small_errors_of_a_class_are_not_worth_mending():
         ({"band": 0}, "band is"),
     ],
 )
-def test_a_robot_that_cannot_be_is_told(fields, words):
+def test_a_robot_that_cannot_be_is_reported(fields, words):
     with pytest.raises(InputError, match=words):
         RobotUser(**fields)
 
 
-def test_what_holds_no_classes_is_told():
+def test_what_holds_no_classes_is_reported():
     with pytest.raises(InputError, match="classes below 2"):
         RobotUser().begin(TRUTH, 2, 0)
     with pytest.raises(InputError, match="the truth is float64"):

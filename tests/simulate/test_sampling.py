@@ -70,14 +70,14 @@ def draw(mask, share, radius, seed=0, skeleton=None):
     return draw_points(field, skeleton, components, tiles, share, radius, np.random.default_rng(seed))
 
 
-def test_points_lie_on_the_skeleton_and_apart():
+def test_points_lie_on_the_skeleton_and_spaced():
     mask = disc((60, 60), (30, 10), 25) | disc((60, 60), (30, 40), 15)
     for seed in range(20):
         points = draw(mask, 0.01, 6.0, seed)
         assert len(points) >= 2
         assert dilated_skeleton(mask, 1)[tuple(points.T)].all()
-        apart = np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) + 99 * np.eye(len(points))
-        assert apart.min() > 6
+        separate = np.hypot(*(points[:, None] - points).transpose(2, 0, 1)) + 99 * np.eye(len(points))
+        assert separate.min() > 6
 
 
 def test_no_tile_passes_a_large_share_and_one_point_is_drawn_all_the_same():

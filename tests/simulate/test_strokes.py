@@ -70,13 +70,13 @@ def test_different_seeds_give_different_strokes():
     assert len(masks) == 10
 
 
-def test_parts_are_joined_only_when_asked():
+def test_parts_are_joined_only_on_request():
     label = np.zeros((40, 80), dtype=bool)
     label[5:35, 5:30] = label[5:35, 50:75] = True
-    apart = simulate_scribble(label, 0, ScribbleStyle(torn_share=0))
-    assert not (apart.mask & ~label).any()
+    separate = simulate_scribble(label, 0, ScribbleStyle(torn_share=0))
+    assert not (separate.mask & ~label).any()
     joined = simulate_scribble(label, 0, ScribbleStyle(torn_share=0, bridge_components=True))
-    assert len(joined.edges) == len(joined.points) - 1 == len(apart.edges) + 1
+    assert len(joined.edges) == len(joined.points) - 1 == len(separate.edges) + 1
     assert joined.mask[:, 35:45].any()
 
 
@@ -122,7 +122,7 @@ def test_the_pen_has_its_radius_and_is_cut_at_the_image():
 
 
 @pytest.mark.parametrize("label", [np.zeros((2, 2, 2), bool), np.zeros((0, 4), bool), np.zeros((4, 4)), ["a"]])
-def test_what_is_no_label_is_told(label):
+def test_what_is_no_label_is_reported(label):
     with pytest.raises(InputError, match="expected"):
         simulate_scribble(label, 0)
 
@@ -131,6 +131,6 @@ def test_what_is_no_label_is_told(label):
     "fields",
     [{"tiles": 0}, {"tile_share": 2}, {"radius": np.nan}, {"torn_edges": (0.5,)}, {"outside": "x"}, {"deviation": -1}],
 )
-def test_a_style_that_cannot_be_is_told(fields):
+def test_a_style_that_cannot_be_is_reported(fields):
     with pytest.raises(InputError, match=f"{next(iter(fields))} is"):
         ScribbleStyle(**fields)

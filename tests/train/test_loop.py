@@ -19,7 +19,7 @@ from napari_scribseg.train.log import RunLog
 from napari_scribseg.train.loop import first_network, train, training_sources
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine, computes_bfloat16, make_fabric
-from napari_scribseg.train.passes import all_answers, answers, corrected
+from napari_scribseg.train.passes import all_predictions, corrected, predictions
 from napari_scribseg.train.settings import Settings
 from napari_scribseg.train.validate import Validation
 
@@ -68,16 +68,16 @@ def test_a_resumed_run_is_the_straight_run_bit_for_bit(go, tiny):
 
 def test_a_run_starts_from_the_weights_of_another(go, tiny):
     _, first = go(tiny(samples=16), "a")
-    known = first / "weights.safetensors"
-    again = first_network(tiny(start=str(known)))
-    assert all(torch.equal(value, weights(known)[key]) for key, value in again.state_dict().items())
-    result, second = go(tiny(samples=16, start=str(known), seed=5), "b")
+    valid = first / "weights.safetensors"
+    again = first_network(tiny(start=str(valid)))
+    assert all(torch.equal(value, weights(valid)[key]) for key, value in again.state_dict().items())
+    result, second = go(tiny(samples=16, start=str(valid), seed=5), "b")
     assert result.finished
     different = weights(second / "weights.safetensors")
-    assert any(not torch.equal(value, different[key]) for key, value in weights(known).items())
+    assert any(not torch.equal(value, different[key]) for key, value in weights(valid).items())
 
 
-def test_weights_to_start_from_that_do_not_fit_are_told(go, tiny, tmp_path):
+def test_weights_to_start_from_that_do_not_fit_are_reported(go, tiny, tmp_path):
     _, first = go(tiny(samples=4), "a")
     with pytest.raises(InputError, match=r"weights.safetensors holds a plain-unet of .*; to start from it"):
         first_network(tiny(start=str(first / "weights.safetensors"), config={"channels": (4,)}))
@@ -124,23 +124,23 @@ def test_what_a_run_leaves(go, tiny):
 
 
 @pytest.mark.parametrize("prompt", ["scribbles", "clicks", "box", "extreme-points", "none"])
-def test_a_run_answers_its_prompt(go, tiny, prompt, monkeypatch):
-    mended = []
-    monkeypatch.setattr("napari_scribseg.train.loop.corrected", lambda *a: mended.append(1) or corrected(*a))
+def test_a_run_follows_its_prompt(go, tiny, prompt, monkeypatch):
+    correction_map = []
+    monkeypatch.setattr("napari_scribseg.train.loop.corrected", lambda *a: correction_map.append(1) or corrected(*a))
     result, out = go(tiny(samples=8, iterative=1, prompt=prompt))
-    mends = prompt in ("scribbles", "clicks")
-    assert len(mended) == (2 if mends else 0)
-    assert len(result.scores) == (2 if mends else 1)
+    corrects = prompt in ("scribbles", "clicks")
+    assert len(correction_map) == (2 if corrects else 0)
+    assert len(result.scores) == (2 if corrects else 1)
     card = load_model(out / "best.safetensors")[1]
     assert card["prompt"] == prompt
-    assert card["dice"].endswith("after one correction" if mends else "after the prompt")
+    assert card["dice"].endswith("after one correction" if corrects else "after the prompt")
     with (out / "validation.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["source"] for row in rows] == ["cells", "mean"]
-    assert [bool(row["corrected"]) for row in rows] == [mends] * 2
+    assert [bool(row["corrected"]) for row in rows] == [corrects] * 2
     assert all(float(row["first"]) >= 0 for row in rows)
     with Picture.open(out / "pictures" / "step-000000002.png") as picture:
-        assert picture.size == ((5 if mends else 3) * 32, 3 * 32)
+        assert picture.size == ((5 if corrects else 3) * 32, 3 * 32)
 
 
 def test_a_click_is_corrected_by_one_on_the_larger_error():
@@ -148,34 +148,36 @@ def test_a_click_is_corrected_by_one_on_the_larger_error():
     target[0, 8:24, 8:24] = True
     stroke_map = np.zeros((1, 32, 32), dtype=np.int8)
     stroke_map[0, 10, 10] = 1
-    answer = np.zeros((1, 32, 32), dtype=np.float32)
-    answer[0, 8:12, 8:24] = 1  # the lower three quarters are missing
+    predicted = np.zeros((1, 32, 32), dtype=np.float32)
+    predicted[0, 8:12, 8:24] = 1  # the lower three quarters are missing
     batch = (torch.zeros(1, 3, 32, 32), torch.from_numpy(target), torch.ones(1, 32, 32, dtype=torch.bool))
-    mended = corrected(
-        torch.from_numpy(answer), (*batch, torch.from_numpy(stroke_map)), [[0]], DrawingOptions(prompt="clicks")
+    correction_map = corrected(
+        torch.from_numpy(predicted), (*batch, torch.from_numpy(stroke_map)), [[0]], DrawingOptions(prompt="clicks")
     )
-    added = np.argwhere(mended.numpy() != stroke_map)
+    added = np.argwhere(correction_map.numpy() != stroke_map)
     assert len(added) == 1
-    assert mended[tuple(added[0])] == 1
+    assert correction_map[tuple(added[0])] == 1
     _, row, column = added[0]
     assert 16 <= row <= 19
     assert 13 <= column <= 18  # as far as can be from the border of what is missing
-    everywhere = corrected(torch.ones(1, 32, 32), (*batch, mended), [[0]], DrawingOptions(prompt="clicks"))
-    added = np.argwhere(everywhere.numpy() != mended.numpy())
+    everywhere = corrected(torch.ones(1, 32, 32), (*batch, correction_map), [[0]], DrawingOptions(prompt="clicks"))
+    added = np.argwhere(everywhere.numpy() != correction_map.numpy())
     assert len(added) == 1
     assert everywhere[tuple(added[0])] == -1
-    right = corrected(torch.from_numpy(target).float(), (*batch, mended), [[0]], DrawingOptions(prompt="clicks"))
-    assert torch.equal(right, mended)
+    right = corrected(
+        torch.from_numpy(target).float(), (*batch, correction_map), [[0]], DrawingOptions(prompt="clicks")
+    )
+    assert torch.equal(right, correction_map)
 
 
-def test_the_engine_answers_scribbles_only(go, tiny):
+def test_the_engine_takes_scribbles_only(go, tiny):
     _, out = go(tiny(samples=4, prompt="extreme-points"))
     expected = r"^the network in weights\.safetensors answers 'extreme-points'; one that answers scribbles is expected$"
     with pytest.raises(InputError, match=expected):
         open_network(str(out / "weights.safetensors"), "cpu")
 
 
-def test_a_run_saves_and_ends_when_asked(go, tiny):
+def test_a_run_saves_and_ends_on_request(go, tiny):
     calls = []
 
     def stopped():
@@ -207,7 +209,7 @@ def test_steps_without_a_finite_gradient_change_nothing(go, tiny, monkeypatch):
         go(settings, "b")
 
 
-def test_damaged_checkpoints_are_told(go, tiny):
+def test_damaged_checkpoints_are_reported(go, tiny):
     _, out = go(tiny(samples=8))
     path = latest(out / "checkpoints")
     state = path / "optimizer.pt"
@@ -239,8 +241,8 @@ def test_validation_is_the_same_each_time(pack):
 
 def test_validation_shows_the_same_objects_whatever_the_prompt(pack):
     drawn = {p: Validation(pack, ["cells"], 4, 32, p).batches["cells"][0] for p in get_args(Prompt) if p != "none"}
-    for image, target, known, stroke_map in drawn.values():
-        torch.testing.assert_close((image, target, known), drawn["scribbles"][:3])
+    for image, target, valid, stroke_map in drawn.values():
+        torch.testing.assert_close((image, target, valid), drawn["scribbles"][:3])
         assert (stroke_map == 1).any((1, 2)).all()
     _, target, _, boxes = drawn["box"]
     points = drawn["extreme-points"][3]
@@ -252,7 +254,7 @@ def test_validation_shows_the_same_objects_whatever_the_prompt(pack):
         assert ((points[k] == 1) & mask).any()
 
 
-def test_validation_of_a_perfect_and_of_an_empty_answer(pack):
+def test_validation_of_a_perfect_and_of_an_empty_prediction(pack):
     class Perfect(torch.nn.Module):
         def forward(self, x):  # the objects are the bright places
             return torch.where(x[:, :1] > 0, 9.0, -9.0)
@@ -266,10 +268,10 @@ def test_validation_of_a_perfect_and_of_an_empty_answer(pack):
     assert max(validation.run(Empty(), 6).mean) == 0
 
 
-def test_a_correction_goes_where_the_answer_is_wrong(pack):
+def test_a_correction_goes_where_the_prediction_is_wrong(pack):
     validation = Validation(pack, ["cells"], 4, 48)
     (batch,) = validation.batches["cells"]
-    image, target, known, stroke_map = batch
+    image, target, valid, stroke_map = batch
     seeds = [[i] for i in range(4)]
     missed = corrected(torch.zeros(4, 48, 48), batch, seeds, validation.drawing)
     assert torch.equal(missed, corrected(torch.zeros(4, 48, 48), batch, seeds, validation.drawing))
@@ -280,9 +282,9 @@ def test_a_correction_goes_where_the_answer_is_wrong(pack):
     assert not ((surplus == -1) & target).any()
     right = corrected(target.float(), batch, seeds, validation.drawing)
     assert torch.equal(right, stroke_map)
-    nothing_known = (image, target, torch.zeros_like(known), stroke_map)
+    nothing_valid = (image, target, torch.zeros_like(valid), stroke_map)
     assert torch.equal(
-        corrected(torch.full((4, 48, 48), float("nan")), nothing_known, seeds, validation.drawing), stroke_map
+        corrected(torch.full((4, 48, 48), float("nan")), nothing_valid, seeds, validation.drawing), stroke_map
     )
 
 
@@ -301,21 +303,21 @@ def test_average_of_weights():
     assert not average.model.training
 
 
-def test_loss_counts_known_pixels_of_each_sample_alone():
+def test_loss_counts_valid_pixels_of_each_sample_alone():
     torch.manual_seed(0)
     logits, target = torch.randn(2, 8, 8), torch.rand(2, 8, 8) > 0.5
-    known = torch.ones_like(target)
-    known[0, 4:] = False
-    both = segmentation_loss(logits, target, known)
-    wild = torch.where(known, logits, 50.0)
-    torch.testing.assert_close(segmentation_loss(wild, target, known), both)
-    torch.testing.assert_close(segmentation_loss(logits[1:], target[1:], known[1:]), both[1:])
+    valid = torch.ones_like(target)
+    valid[0, 4:] = False
+    both = segmentation_loss(logits, target, valid)
+    wild = torch.where(valid, logits, 50.0)
+    torch.testing.assert_close(segmentation_loss(wild, target, valid), both)
+    torch.testing.assert_close(segmentation_loss(logits[1:], target[1:], valid[1:]), both[1:])
     sure = torch.where(target, 50.0, -50.0)
-    torch.testing.assert_close(segmentation_loss(sure, target, known), torch.zeros(2))
-    assert torch.isfinite(segmentation_loss(logits, target, torch.zeros_like(known))).all()
-    assert dice_scores(target, target, known).tolist() == [1, 1]
-    assert dice_scores(~target, target, known).tolist() == [0, 0]
-    assert dice_scores(target, target, torch.zeros_like(known)).tolist() == [1, 1]
+    torch.testing.assert_close(segmentation_loss(sure, target, valid), torch.zeros(2))
+    assert torch.isfinite(segmentation_loss(logits, target, torch.zeros_like(valid))).all()
+    assert dice_scores(target, target, valid).tolist() == [1, 1]
+    assert dice_scores(~target, target, valid).tolist() == [0, 0]
+    assert dice_scores(target, target, torch.zeros_like(valid)).tolist() == [1, 1]
 
 
 def test_log_drops_what_comes_after_the_step_it_goes_on_from(tmp_path):
@@ -370,8 +372,8 @@ def test_a_share_of_the_corrections_draws_nothing(go, tiny, monkeypatch, unchang
             where.append(stroke_map.clone()) or work(model, image, stroke_map, *rest)
         )
 
-    monkeypatch.setattr("napari_scribseg.train.loop.answers", noting(answers, before))
-    monkeypatch.setattr("napari_scribseg.train.loop.all_answers", noting(all_answers, after))
+    monkeypatch.setattr("napari_scribseg.train.loop.answers", noting(predictions, before))
+    monkeypatch.setattr("napari_scribseg.train.loop.all_answers", noting(all_predictions, after))
     go(tiny(samples=8, iterative=1, unchanged=unchanged))
     assert len(before) == len(after) == 2
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)) is kept
@@ -399,13 +401,13 @@ def test_settings_as_text():
      ("iterative", 1.5), ("ema", -1), ("precision", "half"), ("prompt", "lasso"),
      ("decay", -1), ("seed", -1), ("weights", {"a": 0})],
 )  # fmt: skip
-def test_bad_settings_are_told(field, value):
+def test_bad_settings_are_reported(field, value):
     with pytest.raises(InputError, match=r"expected"):
         Settings(**{field: value})
 
 
 @pytest.mark.parametrize("changes", [{"devices": 0}, {"workers": -1}, {"threads": 0}, {"checkpoint": -1}])
-def test_bad_machines_are_told(changes):
+def test_bad_machines_are_reported(changes):
     with pytest.raises(InputError, match=r"expected"):
         Machine(**changes)
 
@@ -451,9 +453,9 @@ def test_a_network_of_brs_with_fewer_channels_is_widened(go, tiny):
     first = tiny(architecture="brs-net", config=BRS, prompt="clicks", samples=8)
     _, out = go(first)
     old, second = out / "weights.safetensors", replace(first, config={**BRS, "in_channels": 8}, seed=1)
-    begun, known = first_network(replace(second, start=str(old))), weights(old)
+    begun, valid = first_network(replace(second, start=str(old))), weights(old)
     assert begun.config.in_channels == 8
-    assert torch.equal(begun.features.conv0.weight[:, :5], known["features.conv0.weight"])
+    assert torch.equal(begun.features.conv0.weight[:, :5], valid["features.conv0.weight"])
     assert (begun.features.conv0.weight[:, 5:] == 0).all()
     _, further = go(replace(second, start=str(old)), "further")
     assert (weights(further / "weights.safetensors")["features.conv0.weight"][:, 5:] != 0).any()

@@ -61,7 +61,7 @@ def test_volumes_become_slices_and_large_pictures_tiles(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [0, 1, 200, -30])
-def test_a_cut_file_is_told(pack, tmp_path, cut):
+def test_a_cut_file_is_reported(pack, tmp_path, cut):
     path = tmp_path / "cut.pack"
     path.write_bytes(pack.path.read_bytes()[:cut])
     with pytest.raises(InputError, match=r"cut\.pack is no packed file, or damaged"):
@@ -77,13 +77,13 @@ def changed(pack, path, name, content):
 
 
 @pytest.mark.parametrize("index", [b"", b"[]", b"{}", b'{"format": "else", "items": []}', b"[" * 100_000])
-def test_a_foreign_index_is_told(pack, tmp_path, index):
+def test_a_foreign_index_is_reported(pack, tmp_path, index):
     with pytest.raises(InputError, match="no packed file|is expected"):
         read_pack(changed(pack, tmp_path / "a.pack", "index.json", index))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no picture"])
-def test_a_damaged_picture_is_told(pack, tmp_path, content):
+def test_a_damaged_picture_is_reported(pack, tmp_path, content):
     item = pack.items[1]
     packed = read_pack(changed(pack, tmp_path / "a.pack", item.image, content))
     packed.load(packed.items[0])

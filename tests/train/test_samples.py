@@ -23,7 +23,7 @@ def samples(pack):
 
 
 def equal(a, b):
-    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("image", "target", "known", "stroke_map"))
+    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("image", "target", "valid", "stroke_map"))
 
 
 def test_a_sample_depends_on_its_number_and_the_seed_only(pack, samples):
@@ -112,9 +112,9 @@ def test_options_choose_what_samples_are_made_of(pack):
         sample = plain.draw(index)
         assert sample.image[0][sample.target].mean() > 0.1 > sample.image[0][~sample.target].mean()
     unknown = Samples(pack, ["cells"], 0, only)
-    assert any(not unknown.draw(index).known.all() for index in range(20))
+    assert any(not unknown.draw(index).valid.all() for index in range(20))
     made_up = Samples(pack, ["grey"], 0, replace(only, synthetic=1))
-    assert made_up.draw(0).known.all()
+    assert made_up.draw(0).valid.all()
 
 
 def test_weights_of_sources(pack):
@@ -122,7 +122,7 @@ def test_weights_of_sources(pack):
     np.testing.assert_allclose(some.weights, [0.25, 0.75])
 
 
-def test_unknown_sources_and_no_objects_are_told(pack):
+def test_unknown_sources_and_no_objects_are_reported(pack):
     with pytest.raises(InputError, match="the pack has no source moon; it has cells, colour, grey"):
         Samples(pack, ["moon"], 0)
     with pytest.raises(InputError, match="no source to train on"):
@@ -150,7 +150,7 @@ def test_workers_draw_the_same(samples):
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_a_view_shows_the_picture_where_it_says():
+def test_a_crop_shows_the_picture_where_it_lies():
     side = 40
     ramp = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1).astype(np.uint8)
     for seed in range(20):
@@ -162,7 +162,7 @@ def test_a_view_shows_the_picture_where_it_says():
         np.testing.assert_allclose(look(ramp, crop)[:, inside], crop.at[:, inside], atol=0.02)
 
 
-def test_a_view_stays_in_the_picture_where_it_must():
+def test_a_crop_stays_in_the_picture_where_it_must():
     options = GeometryOptions(context=(1, 4), largest=1, rim=0, turned=0, angle=0, stretch=1, bent=0)
     for seed in range(30):
         at = draw_crop((0.0, 50.0, 20.0, 10.0), (50, 60), 16, options, np.random.default_rng(seed)).at
@@ -307,8 +307,8 @@ def test_without_a_prompt_all_objects_are_to_be_found(pack):
     found = [Samples(pack, ["cells"], 0, options).draw(index) for index in range(12)]
     assert not any(sample.stroke_map.any() for sample in found)
     for sample in found:  # every object is bright, whatever its number
-        known = sample.known & (np.abs(sample.image[0]) > 0.1)
-        assert (sample.target == (sample.image[0] > 0))[known].mean() > 0.95
+        valid = sample.valid & (np.abs(sample.image[0]) > 0.1)
+        assert (sample.target == (sample.image[0] > 0))[valid].mean() > 0.95
 
 
 def test_a_part_of_the_picture_shows_the_same_as_all_of_it():

@@ -112,13 +112,13 @@ def test_packing_a_folder_and_training_on_folders(command, folder, tmp_path):
     assert read_pack(out / "data.pack").sources == ("b", "cells")
 
 
-def test_bad_input_is_told(command, pack, folder, tmp_path):
+def test_bad_input_is_reported(command, pack, folder, tmp_path):
     def net(*arguments):
         return command("scribble-net", "--out", tmp_path / "run", *arguments)
 
     with pytest.raises(InputError, match="there is no data"):
         net(*SMALL)
-    with pytest.raises(InputError, match="neither a known data set nor a folder"):
+    with pytest.raises(InputError, match="neither a built-in data set nor a folder"):
         net("--data", "moon", *SMALL)
     with pytest.raises(InputError, match="no source ct_spleen_msd"):
         net("--data", pack.path)
@@ -159,7 +159,7 @@ def test_data_for_measuring_is_refused_under_any_name(command, tmp_path, discs, 
     assert not (tmp_path / "a.pack").exists()
 
 
-def run_apart(*arguments, **options):
+def run_separately(*arguments, **options):
     code = "from napari_scribseg.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code, "train", "scribble-net", *map(str, arguments)],
@@ -167,10 +167,10 @@ def run_apart(*arguments, **options):
     )  # fmt: skip
 
 
-def test_a_run_asked_to_end_saves_first(pack, tmp_path):
+def test_a_run_that_must_end_saves_first(pack, tmp_path):
     out = tmp_path / "run"
     long = ("--samples", 100_000, *SMALL[2:])
-    process = run_apart("--data", pack.path, "--out", out, *long, "--checkpoint-minutes", 0)
+    process = run_separately("--data", pack.path, "--out", out, *long, "--checkpoint-minutes", 0)
     try:
         wait_for(lambda: (out / "weights.safetensors").exists() or process.poll() is not None, "the first weights")
         process.send_signal(signal.SIGTERM)
@@ -218,7 +218,7 @@ def test_brs_goes_through_both_stages_and_goes_on(command, pack, tmp_path):
         command("brs", "--data", pack.path, "--out", out, *SMALL_BRS)
 
 
-def test_brs_is_corrected_by_clicks_where_asked(command, pack, tmp_path):
+def test_brs_is_corrected_by_clicks_on_request(command, pack, tmp_path):
     out = tmp_path / "run"
     code, _ = command("brs", "--data", pack.path, "--out", out, *SMALL_BRS, "--corrections", 5)
     assert code == 0

@@ -1,7 +1,7 @@
 """Images with their truth, and people's strokes where there are some, for training and measuring; needs no torch."""
 
 from napari_scribseg.datasets.bids import open_bids
-from napari_scribseg.datasets.built_in import KnownDataSet, known_data_sets, open_data_set
+from napari_scribseg.datasets.built_in import BuiltInDataSet, built_in_data_sets, open_data_set
 from napari_scribseg.datasets.case import Case, DataSet
 from napari_scribseg.datasets.folder import open_folder
 from napari_scribseg.datasets.held_out import HELD_OUT, HELD_OUT_SOURCES, held_out, without_held_out
@@ -11,12 +11,12 @@ from napari_scribseg.datasets.views import drawn, semantic, single_object, slice
 __all__ = [
     "HELD_OUT",
     "HELD_OUT_SOURCES",
+    "BuiltInDataSet",
     "Case",
     "DataSet",
-    "KnownDataSet",
+    "built_in_data_sets",
     "drawn",
     "held_out",
-    "known_data_sets",
     "made_ct",
     "open_bids",
     "open_data_set",

@@ -16,13 +16,13 @@ from napari_scribseg.datasets.bids import is_bids, open_bids
 from napari_scribseg.datasets.case import DataSet
 from napari_scribseg.datasets.folder import open_folder
 
-__all__ = ["ROOT_VARIABLE", "KnownDataSet", "known_data_sets", "open_data_set"]
+__all__ = ["ROOT_VARIABLE", "BuiltInDataSet", "built_in_data_sets", "open_data_set"]
 
 ROOT_VARIABLE = "SCRIBSEG_DATA"
 
 
 @dataclass(frozen=True, slots=True)
-class KnownDataSet:
+class BuiltInDataSet:
     """A data set that the program can read by name; its folder need not be there.
 
     Attributes
@@ -46,40 +46,40 @@ class KnownDataSet:
 
 
 _COCO_LICENCE = "annotations CC BY 4.0, photographs under their own CC licences"
-_KNOWN = {
-    known.name: known
-    for known in (
-        KnownDataSet("acdc_scribbles", "Cardiac MR with experts' strokes (ACDC)", "CC BY-NC-SA 4.0",
+_BUILT_IN = {
+    data_set.name: data_set
+    for data_set in (
+        BuiltInDataSet("acdc_scribbles", "Cardiac MR with experts' strokes (ACDC)", "CC BY-NC-SA 4.0",
                      False, True, strokes_sets.open_acdc),
-        KnownDataSet("axondeepseg_sem", "Axons and myelin in electron microscopy (AxonDeepSeg)", "MIT",
+        BuiltInDataSet("axondeepseg_sem", "Axons and myelin in electron microscopy (AxonDeepSeg)", "MIT",
                      True, False, rasters.open_axondeepseg),
-        KnownDataSet("coco_mval", "Photographs with one object mask each (COCO MVal)", _COCO_LICENCE,
+        BuiltInDataSet("coco_mval", "Photographs with one object mask each (COCO MVal)", _COCO_LICENCE,
                      True, False, rasters.open_coco),
-        KnownDataSet("dcmqi_ct_dicom", "CT slices in DICOM with NRRD masks (dcmqi)", "BSD-3-Clause",
+        BuiltInDataSet("dcmqi_ct_dicom", "CT slices in DICOM with NRRD masks (dcmqi)", "BSD-3-Clause",
                      False, False, volumes.open_dcmqi),
-        KnownDataSet("dsb2018_nuclei", "Nuclei in microscopy, instances (Data Science Bowl 2018)", "CC0 1.0",
+        BuiltInDataSet("dsb2018_nuclei", "Nuclei in microscopy, instances (Data Science Bowl 2018)", "CC0 1.0",
                      True, False, rasters.open_dsb2018),
-        KnownDataSet("graz_scribbles", "Photographs with people's thin strokes (Graz)", "not stated",
+        BuiltInDataSet("graz_scribbles", "Photographs with people's thin strokes (Graz)", "not stated",
                      False, True, strokes_sets.open_graz),
-        KnownDataSet("label_maps", "Slices of whole-head label maps, without images (SynthSeg)", "Apache-2.0",
+        BuiltInDataSet("label_maps", "Slices of whole-head label maps, without images (SynthSeg)", "Apache-2.0",
                      True, False, rasters.open_label_maps),
-        KnownDataSet("medscribble_dev", "Medical images with the strokes of three people each (MedScribble)",
+        BuiltInDataSet("medscribble_dev", "Medical images with the strokes of three people each (MedScribble)",
                      "strokes Apache-2.0, images of each source its own", False, True, strokes_sets.open_medscribble),
-        KnownDataSet("msd_hippocampus", "Hippocampus in MR crops (Medical Segmentation Decathlon)", "CC BY-SA 4.0",
+        BuiltInDataSet("msd_hippocampus", "Hippocampus in MR crops (Medical Segmentation Decathlon)", "CC BY-SA 4.0",
                      True, False, volumes.open_hippocampus),
-        KnownDataSet("permissive_slices", "Single slices with labels (54 sources)",
+        BuiltInDataSet("permissive_slices", "Single slices with labels (54 sources)",
                      "permissive, of each source its own", True, False, rasters.open_permissive),
-        KnownDataSet("totalsegmentator", "CT and MR with a model's organ labels (TotalSegmentator)", "Apache-2.0",
+        BuiltInDataSet("totalsegmentator", "CT and MR with a model's organ labels (TotalSegmentator)", "Apache-2.0",
                      False, False, volumes.open_totalsegmentator),
-        KnownDataSet("usiigaci_phase", "Cells in phase contrast, instances (Usiigaci)", "MIT",
+        BuiltInDataSet("usiigaci_phase", "Cells in phase contrast, instances (Usiigaci)", "MIT",
                      True, False, rasters.open_usiigaci),
     )
 }  # fmt: skip
 
 
-def known_data_sets() -> tuple[KnownDataSet, ...]:
+def built_in_data_sets() -> tuple[BuiltInDataSet, ...]:
     """The data sets that can be read by name, sorted; reads no file."""
-    return tuple(_KNOWN[name] for name in sorted(_KNOWN))
+    return tuple(_BUILT_IN[name] for name in sorted(_BUILT_IN))
 
 
 def open_data_set(name: str | PathLike[str], root: str | PathLike[str] | None = None) -> DataSet:
@@ -88,12 +88,12 @@ def open_data_set(name: str | PathLike[str], root: str | PathLike[str] | None = 
     Parameters
     ----------
     name : str or PathLike
-        One of :func:`known_data_sets`, or ``permissive_slices/SOURCE`` for one of its sources; else the path of a
+        One of :func:`built_in_data_sets`, or ``permissive_slices/SOURCE`` for one of its sources; else the path of a
         folder: a BIDS data set where it has ``dataset_description.json`` or ``sub-*`` folders
         (:func:`~napari_scribseg.datasets.bids.open_bids`), else pairs of images and labels
         (:func:`~napari_scribseg.datasets.folder.open_folder`).
     root : str or PathLike, optional
-        The folder with the folders of the known data sets; by default that in the environment variable
+        The folder with the folders of the built-in data sets; by default that in the environment variable
         ``SCRIBSEG_DATA``.
 
     Raises
@@ -103,13 +103,15 @@ def open_data_set(name: str | PathLike[str], root: str | PathLike[str] | None = 
     """
     text = os.fspath(name)
     first, _, source = text.partition("/")
-    if first in _KNOWN and (not source or (first == "permissive_slices" and "/" not in source)):
-        return _KNOWN[first].open(_root(text, root) / text)
+    if first in _BUILT_IN and (not source or (first == "permissive_slices" and "/" not in source)):
+        return _BUILT_IN[first].open(_root(text, root) / text)
     folder = user_path(text)
     if not folder.is_dir():
-        near = difflib.get_close_matches(text, _KNOWN, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; expected a folder or one of {', '.join(sorted(_KNOWN))}"
-        raise InputError(f"{text!r} is neither a known data set nor a folder{hint}")
+        near = difflib.get_close_matches(text, _BUILT_IN, n=1)
+        hint = (
+            f"; did you mean {near[0]!r}?" if near else f"; expected a folder or one of {', '.join(sorted(_BUILT_IN))}"
+        )
+        raise InputError(f"{text!r} is neither a built-in data set nor a folder{hint}")
     return open_bids(folder) if is_bids(folder) else open_folder(folder)
 
 

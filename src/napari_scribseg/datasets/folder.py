@@ -61,7 +61,7 @@ def open_folder(path: Path) -> DataSet:
     both = [name for name in images if name in labels]
     if not both:
         raise InputError(f"{root}: it holds no pair of image and labels but {_found(root)}; {_EXPECTED}")
-    _tell_unpaired(root, sorted(set(images) - set(labels)), sorted(set(labels) - set(images)))
+    _report_unpaired(root, sorted(set(images) - set(labels)), sorted(set(labels) - set(images)))
     cases = {n: CaseFiles(n, images[n], labels[n], strokes.get(n), group=n, source=root.name) for n in sorted(both)}
     return DataSet(
         name=root.name,
@@ -135,7 +135,7 @@ def _less(files: Mapping[str, Path], ends: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def _tell_unpaired(root: Path, images: list[str], labels: list[str]) -> None:
+def _report_unpaired(root: Path, images: list[str], labels: list[str]) -> None:
     for what, missing, names in (("image", "labels", images), ("label file", "an image", labels)):
         if names:
             some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

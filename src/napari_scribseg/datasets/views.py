@@ -64,8 +64,8 @@ def _suffice(strokes: NDArray[np.int32], background: int | None) -> bool:
 
 
 def _objects(ids: NDArray[np.int32], background: int | None) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = ids != UNKNOWN
-    return known if background is None else known & (ids != background)
+    valid: NDArray[np.bool_] = ids != UNKNOWN
+    return valid if background is None else valid & (ids != background)
 
 
 def semantic(case: Case) -> Case:

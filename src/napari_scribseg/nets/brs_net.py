@@ -250,9 +250,9 @@ def widened(model: BRSNet, in_channels: int) -> BRSNet:
     wider, own = BRSNet(replace(model.config, in_channels=in_channels)), model.state_dict()
     for name, value in wider.state_dict().items():
         if value.shape != own[name].shape:  # a first convolution; in the fine decoder the coarse answer is its last
-            held = own[name]
-            new = held.new_zeros((len(held), in_channels - before, *held.shape[2:]))
-            own[name] = torch.cat((held[:, :before], new, held[:, before:]), dim=1)
+            old = own[name]
+            new = old.new_zeros((len(old), in_channels - before, *old.shape[2:]))
+            own[name] = torch.cat((old[:, :before], new, old[:, before:]), dim=1)
     wider.load_state_dict(own)
     return wider.train(model.training)
 

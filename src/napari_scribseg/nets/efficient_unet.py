@@ -92,16 +92,16 @@ class Block(nn.Module):
     def __init__(self, config: EfficientUNetConfig, scale: int, inside: int, outside: int) -> None:
         super().__init__()
         hidden = inside * config.expansion[scale]
-        act = nn.SiLU if config.activation == "silu" else nn.ReLU
+        nonlinearity = nn.SiLU if config.activation == "silu" else nn.ReLU
         layers: list[nn.Module]
         if config.fused[scale]:
-            layers = [nn.Conv2d(inside, hidden, 3, padding=1, bias=False), nn.BatchNorm2d(hidden), act()]
+            layers = [nn.Conv2d(inside, hidden, 3, padding=1, bias=False), nn.BatchNorm2d(hidden), nonlinearity()]
         else:
-            layers = [nn.Conv2d(inside, hidden, 1, bias=False), nn.BatchNorm2d(hidden), act()]
+            layers = [nn.Conv2d(inside, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nonlinearity()]
             layers += [
                 nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden, bias=False),
                 nn.BatchNorm2d(hidden),
-                act(),
+                nonlinearity(),
             ]
             if config.squeeze[scale]:
                 layers.append(SqueezeExcite(hidden, max(inside // config.squeeze_ratio, 1)))

@@ -60,8 +60,8 @@ def build(architecture: str, config: Mapping[str, Any] | None = None) -> Network
         If the name or a field is unknown, or a value does not fit.
     """
     if architecture not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise InputError(f"the network {architecture!r} is unknown; one of {known} is expected")
+        expected = ", ".join(ARCHITECTURES)
+        raise InputError(f"the network {architecture!r} is unknown; one of {expected} is expected")
     make, kind = ARCHITECTURES[architecture]
     return make(_config(kind, dict(config or {})))  # type: ignore[return-value]
 
@@ -182,7 +182,7 @@ def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
     metadata = header.pop("__metadata__", {})
     if metadata.get("format") != _FORMAT:
         raise InputError(
-            f"{path.name} says it is {str(metadata.get('format', 'of no known kind'))[:60]!r}; weights written by "
+            f"{path.name} says it is {str(metadata.get('format', 'of no expected kind'))[:60]!r}; weights written by "
             f"napari-scribseg ({_FORMAT!r}) are expected"
         )
     model = _unbuilt(path, metadata, len(header))

@@ -172,15 +172,15 @@ def robot_click(
     -----
     What lies beyond the image counts as right, so that an error at the border is clicked inside the image.
     """
-    target, answer = as_mask(truth, "truth"), as_probability(prediction)
-    require_same_shape(answer, target, ("prediction", "truth"))
+    target, predicted = as_mask(truth, "truth"), as_probability(prediction)
+    require_same_shape(predicted, target, ("prediction", "truth"))
     if larger not in ("peak", "pixels"):
         raise InputError(f"larger is {larger!r}; 'peak' or 'pixels' is expected")
     free = np.ones(target.shape, dtype=bool)
     for click in clicked:
         free[click.row, click.column] = False
     depths, sizes = [], []
-    for wrong in errors(answer, target):
+    for wrong in errors(predicted, target):
         depths.append(distance_field(wrong) * free)
         sizes.append(depths[-1].max() if larger == "peak" else np.count_nonzero(wrong & free))
     side = int(sizes[1] > sizes[0])

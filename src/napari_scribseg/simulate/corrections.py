@@ -1,4 +1,4 @@
-"""The stroke by which a person mends a wrong answer (paper 001, section 2.4)."""
+"""The stroke by which a person corrects a wrong prediction (paper 001, section 2.4)."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def simulate_correction(
     InputError
         If the arrays differ in shape, or hold what is not described above.
     """
-    target, answer, old = as_mask(truth, "truth"), as_probability(prediction), np.asarray(stroke_map)
-    require_same_shape(answer, target, ("prediction", "truth"))
+    target, predicted, old = as_mask(truth, "truth"), as_probability(prediction), np.asarray(stroke_map)
+    require_same_shape(predicted, target, ("prediction", "truth"))
     require_same_shape(old, target, ("stroke map", "truth"))
     if old.dtype.kind not in "iu" or np.any((old < -1) | (old > 1)):
         raise InputError("the strokes so far hold other values than -1, 0 and 1; these integers are expected")
@@ -93,7 +93,7 @@ def simulate_correction(
     if reach is not None and not (np.isfinite(reach) and reach >= 0):
         raise InputError(f"the reach is {reach}; a number of pixels of at least 0 is expected")
     new = old.astype(np.int8)
-    missing, surplus = errors(answer, target)
+    missing, surplus = errors(predicted, target)
     n_wrong = np.count_nonzero(missing) + np.count_nonzero(surplus)
     if n_wrong == 0 or n_wrong < tolerance * np.count_nonzero(target):
         return Correction(0, new, np.zeros(target.shape, dtype=bool), None)
@@ -118,20 +118,20 @@ def as_probability(prediction: ArrayLike) -> NDArray[np.float64]:
     InputError
         If it has not two axes, or holds values outside 0 to 1.
     """
-    answer = np.asarray(prediction)
-    if answer.dtype.kind not in "biuf" or answer.ndim != 2:
+    predicted = np.asarray(prediction)
+    if predicted.dtype.kind not in "biuf" or predicted.ndim != 2:
         raise InputError(
-            f"the prediction is {answer.dtype} of shape {answer.shape}; numbers of shape (H, W) are expected"
+            f"the prediction is {predicted.dtype} of shape {predicted.shape}; numbers of shape (H, W) are expected"
         )
-    answer = answer.astype(np.float64)
-    if not ((answer >= 0) & (answer <= 1)).all():
+    predicted = predicted.astype(np.float64)
+    if not ((predicted >= 0) & (predicted <= 1)).all():
         raise InputError("the prediction holds NaN or values outside 0 to 1; probabilities or a mask are expected")
-    return answer
+    return predicted
 
 
-def errors(answer: NDArray[np.float64], target: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def errors(predicted: NDArray[np.float64], target: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Object pixels that the answer misses, and those that it has too many: differences above 0.5; shape (H, W)."""
-    return target - answer > 0.5, answer - target > 0.5
+    return target - predicted > 0.5, predicted - target > 0.5
 
 
 def object_radius(target: NDArray[np.bool_]) -> float:

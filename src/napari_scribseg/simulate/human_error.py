@@ -80,12 +80,12 @@ def apply_error(line: Line, label: NDArray[np.bool_], error: HumanError, seed: n
         part = shorten(len(points), error.shortened, seed)
         points, leaves = points[part], leaves[part]
     if error.jitter > 0:
-        held = _inside(points, label)
+        kept_inside = _inside(points, label)
         moved = shake(points, error.jitter, error.jitter_length, seed)
         if error.steered:
-            moved, held = _steer(points, moved, held, label), np.zeros_like(held)
+            moved, kept_inside = _steer(points, moved, kept_inside, label), np.zeros_like(kept_inside)
         points, origin = half_pixels(moved)
-        leaves = leaves[origin] | (held[origin] & ~_inside(points, label))
+        leaves = leaves[origin] | (kept_inside[origin] & ~_inside(points, label))
     if error.spill > 0 and seed.random() < error.spill_rate:
         longer = overshoot(points, label, seed.exponential(error.spill), seed)
         if longer is not None:
@@ -180,12 +180,12 @@ def overshoot(
 
 
 def _steer(
-    points: NDArray[np.float64], moved: NDArray[np.float64], held: NDArray[np.bool_], label: NDArray[np.bool_]
+    points: NDArray[np.float64], moved: NDArray[np.float64], kept_inside: NDArray[np.bool_], label: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Positions (L, 2) moved as far as they stay in the label, in halves; those that were not in it stay."""
     steered = moved.copy()
     for share in (1 / 2, 1 / 4, 0.0):
-        out = ~(held & _inside(steered, label))
+        out = ~(kept_inside & _inside(steered, label))
         steered[out] = points[out] + share * (moved[out] - points[out])
     return steered
 

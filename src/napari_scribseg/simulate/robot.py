@@ -16,7 +16,7 @@ from napari_scribseg.simulate.masks import distance_field, require_same_shape
 from napari_scribseg.simulate.sampling import connected_components
 from napari_scribseg.simulate.strokes import Line, ScribbleStyle, paint, paint_lines, simulate_scribble
 
-__all__ = ["RobotUser", "worth_mending"]
+__all__ = ["RobotUser", "worth_correcting"]
 
 Hand = Literal["strokes", "clicks"]
 Pixels = NDArray[np.int64]
@@ -101,7 +101,7 @@ class RobotUser:
         return seeds
 
     def correct(
-        self, answer: ArrayLike, truth: ArrayLike, seeds: ArrayLike, seed: int | np.random.Generator
+        self, predicted: ArrayLike, truth: ArrayLike, seeds: ArrayLike, seed: int | np.random.Generator
     ) -> NDArray[np.int32] | None:
         """One more stroke or click, in the true class, where the answer is most wrong.
 
@@ -112,7 +112,7 @@ class RobotUser:
 
         Parameters
         ----------
-        answer : array_like of shape (H, W), integer
+        predicted : array_like of shape (H, W), integer
             Class that was found for each pixel.
         truth : array_like of shape (H, W), integer
             True class, or -1 where it is not known.
@@ -132,11 +132,11 @@ class RobotUser:
         InputError
             If the shapes differ, or the arrays hold no classes.
         """
-        found, target, old = (_classes(a, n) for a, n in ((answer, "answer"), (truth, "truth"), (seeds, "seeds")))
+        found, target, old = (_classes(a, n) for a, n in ((predicted, "answer"), (truth, "truth"), (seeds, "seeds")))
         require_same_shape(found, target, ("answer", "truth"))
         require_same_shape(old, target, ("seeds", "truth"))
         seed = np.random.default_rng(seed)
-        wrong = worth_mending(found, target, self.tolerance) & (old != target)
+        wrong = worth_correcting(found, target, self.tolerance) & (old != target)
         if not wrong.any():
             return None
         n_classes = int(max(found.max(), target.max(), old.max())) + 1
@@ -186,8 +186,8 @@ class RobotUser:
         if self.error is None:
             return paint_lines((line,), label, style) & label
         drawn = paint_lines((apply_error(line, label, self.error, seed),), label, style)
-        known: NDArray[np.bool_] = drawn & (target != UNKNOWN)
-        return known
+        valid: NDArray[np.bool_] = drawn & (target != UNKNOWN)
+        return valid
 
     def _other(self, c: int, n_classes: int, seed: np.random.Generator) -> int:
         """The class that is painted where ``c`` is meant."""
@@ -196,12 +196,12 @@ class RobotUser:
         return int((c + seed.integers(1, n_classes)) % n_classes)
 
 
-def worth_mending(answer: Pixels, truth: Pixels, tolerance: float) -> NDArray[np.bool_]:
+def worth_correcting(predicted: Pixels, truth: Pixels, tolerance: float) -> NDArray[np.bool_]:
     """Wrong pixels that a user would mend.
 
     Parameters
     ----------
-    answer, truth : ndarray of shape (H, W), int64
+    predicted, truth : ndarray of shape (H, W), int64
         Classes; -1 in the truth is never wrong.
     tolerance : float
         A class is good enough when its missing and surplus pixels are fewer than this share of its own.
@@ -212,12 +212,12 @@ def worth_mending(answer: Pixels, truth: Pixels, tolerance: float) -> NDArray[np
         Pixels where the answer differs, and the true class or the class answered is not good enough. For one object on
         a larger background this is the rule of paper 001, section 2.4.
     """
-    wrong: NDArray[np.bool_] = (answer != truth) & (truth != UNKNOWN)
-    n = int(max(answer.max(), truth.max())) + 2
-    missing, surplus = (np.bincount(a[wrong] + 1, minlength=n) for a in (truth, answer))
+    wrong: NDArray[np.bool_] = (predicted != truth) & (truth != UNKNOWN)
+    n = int(max(predicted.max(), truth.max())) + 2
+    missing, surplus = (np.bincount(a[wrong] + 1, minlength=n) for a in (truth, predicted))
     size = np.bincount(truth.ravel() + 1, minlength=n)
-    mend = missing + surplus >= np.maximum(tolerance * size, 1)
-    worth: NDArray[np.bool_] = wrong & (mend[truth + 1] | mend[answer + 1])
+    correct_class = missing + surplus >= np.maximum(tolerance * size, 1)
+    worth: NDArray[np.bool_] = wrong & (correct_class[truth + 1] | correct_class[predicted + 1])
     return worth
 
 
@@ -251,9 +251,9 @@ def _largest_peak(wrong: NDArray[np.bool_], target: Pixels) -> tuple[int, NDArra
     return c, wrong & (target == c)
 
 
-def _reach(region: NDArray[np.bool_], answer: Pixels, target: Pixels, c: int) -> float:
+def _reach(region: NDArray[np.bool_], predicted: Pixels, target: Pixels, c: int) -> float:
     """Radius of the smaller of the true object and the one that was mostly answered, in pixels."""
-    taken = answer[region]
+    taken = predicted[region]
     other = int(np.bincount(taken[taken >= 0], minlength=1).argmax())
     radii = [object_radius(target == k) for k in (c, other)]
     return min(radius for radius in radii if radius > 0)

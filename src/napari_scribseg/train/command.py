@@ -43,10 +43,10 @@ Data = Annotated[
     list[str] | None,
     typer.Option(
         metavar="DIR|PACK|NAME",
-        help="A packed file, a folder with images and labels, a known data set or a folder of them; may be repeated.",
+        help="Pack, folder with images and labels, built-in data set or a folder of them; may be repeated.",
     ),
 ]
-Root = Annotated[Path | None, typer.Option(help="Folder of the known data sets; default: SCRIBSEG_DATA.")]
+Root = Annotated[Path | None, typer.Option(help="Folder of the built-in data sets; default: SCRIBSEG_DATA.")]
 
 
 @app.command()
@@ -258,7 +258,7 @@ def _run(
     fabric.launch()
     if not going_on or "samples" in chosen:
         settings = Settings.from_json(stored.read_text(encoding="utf-8"), str(stored))
-    with _asked_to_stop() as stopped:
+    with _stop_requested() as stopped:
         result = train(settings, read_pack(out / _PACK), out, fabric, machine, until=until, stopped=stopped)
     if fabric.is_global_zero:
         typer.echo(out / "weights.safetensors")
@@ -369,30 +369,30 @@ def _check_sources(pack: Pack, settings: Settings) -> None:
 def _data_sets(names: list[str] | None, root: Path | None) -> list[DataSet]:
     """The data sets to train on; those that may not be trained on are refused, or left out of a folder of many."""
     from napari_scribseg.core import InputError
-    from napari_scribseg.datasets import known_data_sets, open_data_set, without_held_out
+    from napari_scribseg.datasets import built_in_data_sets, open_data_set, without_held_out
 
-    known = {data_set.name: data_set for data_set in known_data_sets()}
+    built_in = {data_set.name: data_set for data_set in built_in_data_sets()}
     found: list[DataSet] = []
     for name in names or ():
         folder = user_path(name)
-        inside = [n for n in known if (folder / n).is_dir()] if folder.is_dir() and name not in known else []
+        inside = [n for n in built_in if (folder / n).is_dir()] if folder.is_dir() and name not in built_in else []
         if inside:
-            found += [open_data_set(n, folder) for n in inside if known[n].trainable]
-        elif folder.is_dir() and folder.resolve().name in known:
+            found += [open_data_set(n, folder) for n in inside if built_in[n].trainable]
+        elif folder.is_dir() and folder.resolve().name in built_in:
             found.append(open_data_set(folder.resolve().name, folder.resolve().parent))
         elif folder.is_dir() and folder.resolve().parent.name == "permissive_slices":
             slices = folder.resolve()
             found.append(open_data_set(f"permissive_slices/{slices.name}", slices.parents[1]))
         else:
             found.append(open_data_set(name, root))
-    refused = [data_set for data_set in found if data_set.name in known and not data_set.trainable]
+    refused = [data_set for data_set in found if data_set.name in built_in and not data_set.trainable]
     if refused:
         raise InputError(
             f"{refused[0].name} ({refused[0].licence}) may not be trained on; one of "
-            f"{', '.join(n for n in known if known[n].trainable)}, or a folder of your own, is expected"
+            f"{', '.join(n for n in built_in if built_in[n].trainable)}, or a folder of your own, is expected"
         )
     if not found:
-        raise InputError("there is no data; --data with a packed file, a folder or a known data set is expected")
+        raise InputError("there is no data; --data with a packed file, a folder or a built-in data set is expected")
     kept = [without_held_out(data_set) for data_set in found]
     for data_set, rest in zip(found, kept, strict=True):
         if not rest.cases:
@@ -404,19 +404,19 @@ def _data_sets(names: list[str] | None, root: Path | None) -> list[DataSet]:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+def _stop_requested() -> Iterator[Callable[[], bool]]:
     """Whether the process was asked to end (SIGINT, SIGTERM); a second SIGINT ends it at once."""
-    asked: list[int] = []
+    received: list[int] = []
 
     def note(number: int, frame: object) -> None:
-        if asked and number == signal.SIGINT:
+        if received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked.append(number)
+        received.append(number)
 
     owner = os.getpid()
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked) and os.getpid() == owner
+        yield lambda: bool(received) and os.getpid() == owner
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

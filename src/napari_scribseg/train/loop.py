@@ -26,7 +26,7 @@ from napari_scribseg.train.log import RunLog
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine
 from napari_scribseg.train.pack import Pack
-from napari_scribseg.train.passes import Batch, all_answers, answers, corrected
+from napari_scribseg.train.passes import Batch, all_predictions, corrected, predictions
 from napari_scribseg.train.samples import SampleOptions, Samples, loader
 from napari_scribseg.train.settings import Settings
 from napari_scribseg.train.synced_norm import sync_batch_norm
@@ -192,7 +192,7 @@ class _Run:
 
     def go(self, until: int, stopped: Callable[[], bool]) -> Result:
         """Train until a step."""
-        saved = checked = told = time.monotonic()
+        saved = checked = logged = time.monotonic()
         totals, count, skipped = torch.zeros(2), 0, 0
         for batch in self._batches(until):
             loss, dice, finite = self._one(batch)
@@ -205,11 +205,11 @@ class _Run:
             end, state = self._shared(loss, dice, stopped() or self.step == until)
             totals, count, now = totals + state, count + 1, time.monotonic()
             if self.zero and (self.step % self.machine.rows == 0 or end):
-                self._tell(totals / count, count / (now - told))
-                totals, count, told = torch.zeros(2), 0, now
+                self._log_step(totals / count, count / (now - logged))
+                totals, count, logged = torch.zeros(2), 0, now
             if self.zero and (end or now - checked >= self.machine.validation):
                 self._validate()
-                checked = told = time.monotonic()
+                checked = logged = time.monotonic()
             if self.zero and (end or now - saved >= self.machine.checkpoint):
                 self._save()
                 saved = time.monotonic()
@@ -225,23 +225,23 @@ class _Run:
             return
         s, share = self.settings, (self.fabric.global_rank, self.world)
         for batch in loader(self.samples, self.step, until, s.batch, self.machine.n_workers, share):
-            image, target, known, stroke_map = (part.to(self.fabric.device, non_blocking=True) for part in batch)
-            yield image, target, known, stroke_map
+            image, target, valid, stroke_map = (part.to(self.fabric.device, non_blocking=True) for part in batch)
+            yield image, target, valid, stroke_map
 
     def _one(self, batch: Batch) -> tuple[Tensor, Tensor, bool]:
         """One step: mean loss and Dice of this process's part, and whether the gradient was finite."""
-        image, target, known, stroke_map = batch
+        image, target, valid, stroke_map = batch
         previous = None
         for turn in range(self.settings.n_corrections(self.step)):
             with torch.no_grad():
-                logits = answers(self.model, image, stroke_map, previous, self.channels)
+                logits = predictions(self.model, image, stroke_map, previous, self.channels)
                 previous = torch.nan_to_num(torch.sigmoid(logits), nan=0.5)
             seeds = self._seeds(len(image), turn)
-            mended = corrected(previous, (image, target, known, stroke_map), seeds, self.drawing)
-            stroke_map = torch.where(self._idle(seeds).to(stroke_map.device), stroke_map, mended)
+            correction_map = corrected(previous, (image, target, valid, stroke_map), seeds, self.drawing)
+            stroke_map = torch.where(self._idle(seeds).to(stroke_map.device), stroke_map, correction_map)
         with QuickEnlarging():
-            logits = all_answers(self.model, image, stroke_map, previous, self.channels)  # (N, D, H, W)
-        loss = torch.stack([segmentation_loss(one, target, known).mean() for one in logits.unbind(1)]).mean()
+            logits = all_predictions(self.model, image, stroke_map, previous, self.channels)  # (N, D, H, W)
+        loss = torch.stack([segmentation_loss(one, target, valid).mean() for one in logits.unbind(1)]).mean()
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * self.settings.learning_rate(self.step)
         self.optimizer.zero_grad()
@@ -253,7 +253,7 @@ class _Run:
         if finite:
             self.optimizer.step()
             self.average.update(self.step)
-        return loss.detach(), dice_scores(logits.detach()[:, -1] > 0, target, known).mean(), finite
+        return loss.detach(), dice_scores(logits.detach()[:, -1] > 0, target, valid).mean(), finite
 
     def _seeds(self, count: int, turn: int) -> list[list[int]]:
         """One for each sample of this process's part, the same however many processes there are."""
@@ -274,7 +274,7 @@ class _Run:
         values = values.cpu()
         return bool(values[2] > 0), values[:2]
 
-    def _tell(self, mean: Tensor, steps_per_second: float) -> None:
+    def _log_step(self, mean: Tensor, steps_per_second: float) -> None:
         assert self.log is not None
         s, (loss, dice) = self.settings, mean.tolist()
         seconds = self.log.seconds + time.monotonic() - self.began
@@ -298,12 +298,12 @@ class _Run:
         self.log.validation(self.step, done, {**scores.sources, "mean": scores.mean})
         (self.out / "pictures").mkdir(exist_ok=True)
         write_pictures(self.out / "pictures" / f"step-{self.step:09d}.png", scores)
-        log.info("validation at step %d: dice %s", self.step, self._told(self.scores))
+        log.info("validation at step %d: dice %s", self.step, self._scores_text(self.scores))
         if sum(self.scores) > self.best:
             self.best = sum(self.scores)
             save_model(self.out / "best.safetensors", self._averaged(), self._card())
 
-    def _told(self, scores: tuple[float, ...]) -> str:
+    def _scores_text(self, scores: tuple[float, ...]) -> str:
         """Scores in words."""
         first = "after the first stroke" if self.settings.prompt == "scribbles" else "after the prompt"
         when = (first, "after one correction")[: len(scores)]
@@ -323,7 +323,7 @@ class _Run:
             "validated on": ", ".join(self.settings.validation),
         }
         if self.scores is not None:
-            card["dice"] = self._told(self.scores)
+            card["dice"] = self._scores_text(self.scores)
         return card
 
     def _save(self) -> None:
@@ -337,8 +337,8 @@ class _Run:
 def _groups(net: nn.Module, settings: Settings) -> list[dict[str, Any]]:
     """The parameters, with the share of the learning rate that they learn with."""
     encoder = list(net.features.parameters()) if isinstance(net, BRSNet) and settings.encoder_rate != 1 else []
-    known = {id(p) for p in encoder}
-    others = [p for p in net.parameters() if id(p) not in known]
+    valid = {id(p) for p in encoder}
+    others = [p for p in net.parameters() if id(p) not in valid]
     groups = [{"params": others, "share": 1.0}]
     return groups + ([{"params": encoder, "share": settings.encoder_rate}] if encoder else [])
 

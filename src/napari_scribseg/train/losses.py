@@ -10,7 +10,7 @@ __all__ = ["Average", "dice_scores", "segmentation_loss"]
 _SMOOTH = 1.0  # pixels
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
+def segmentation_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Binary cross-entropy plus one minus soft Dice, over the pixels whose truth is known.
 
     Parameters
@@ -23,20 +23,20 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     Tensor of shape (N,)
         Of each sample, so that the mean over a batch does not depend on how processes share it.
     """
-    truth, mask = target.to(logits.dtype), known.to(logits.dtype)
+    truth, mask = target.to(logits.dtype), valid.to(logits.dtype)
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")  # (N, H, W)
     mean = (entropy * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
-    answer = torch.sigmoid(logits) * mask
+    predicted = torch.sigmoid(logits) * mask
     truth = truth * mask
-    common, total = (answer * truth).sum((1, 2)), answer.sum((1, 2)) + truth.sum((1, 2))
+    common, total = (predicted * truth).sum((1, 2)), predicted.sum((1, 2)) + truth.sum((1, 2))
     return mean + 1 - (2 * common + _SMOOTH) / (total + _SMOOTH)
 
 
-def dice_scores(answer: Tensor, target: Tensor, known: Tensor) -> Tensor:
+def dice_scores(predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     """Dice of masks of shape (N, H, W), bool, over known pixels; shape (N,), 1 where both are empty."""
-    answer, target = answer & known, target & known
-    common = (answer & target).sum((1, 2)).float()
-    total = (answer.sum((1, 2)) + target.sum((1, 2))).float()
+    predicted, target = predicted & valid, target & valid
+    common = (predicted & target).sum((1, 2)).float()
+    total = (predicted.sum((1, 2)) + target.sum((1, 2))).float()
     return torch.where(total > 0, 2 * common / total.clamp(min=1), torch.ones_like(total))
 
 

@@ -14,21 +14,21 @@ from napari_scribseg.simulate import simulate_correction
 from napari_scribseg.simulate.clicks import Click, robot_click
 from napari_scribseg.train.drawing import DrawingOptions, draw_style
 
-__all__ = ["Batch", "all_answers", "answers", "corrected"]
+__all__ = ["Batch", "all_predictions", "corrected", "predictions"]
 
 _SPILL = 0.02  # share of the strokes on an object that lies off it
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # image, target, known, stroke_map: see `Sample`
 
 
-def answers(
+def predictions(
     model: Callable[[Tensor], Tensor], image: Tensor, stroke_map: Tensor, previous: Tensor | None, channels: int
 ) -> Tensor:
     """Logits of shape (N, H, W), float32; the arguments are those of ``network_input``."""
-    return all_answers(model, image, stroke_map, previous, channels)[:, -1]
+    return all_predictions(model, image, stroke_map, previous, channels)[:, -1]
 
 
-def all_answers(
+def all_predictions(
     model: Callable[[Tensor], Tensor], image: Tensor, stroke_map: Tensor, previous: Tensor | None, channels: int
 ) -> Tensor:
     """Logits of every decoder of a network in training, shape (N, D, H, W), float32; the last one is the answer."""
@@ -37,7 +37,7 @@ def all_answers(
 
 
 def corrected(
-    answer: Tensor, batch: Batch, seeds: Sequence[Sequence[int]], options: DrawingOptions, *, plain: bool = False
+    predicted: Tensor, batch: Batch, seeds: Sequence[Sequence[int]], options: DrawingOptions, *, plain: bool = False
 ) -> Tensor:
     """The strokes after a user has mended each answer of a batch: strokes into the errors, or one click more.
 
@@ -58,20 +58,20 @@ def corrected(
     Tensor of shape (N, H, W), int8
         On the device of ``answer``.
     """
-    _, target, known, stroke_map = (part.cpu().numpy() for part in batch)
-    found = answer.detach().float().clamp(0, 1).cpu().numpy()
-    found = np.where(known, np.nan_to_num(found, nan=0.5), target)
-    mended = np.empty_like(stroke_map)
+    _, target, valid, stroke_map = (part.cpu().numpy() for part in batch)
+    found = predicted.detach().float().clamp(0, 1).cpu().numpy()
+    found = np.where(valid, np.nan_to_num(found, nan=0.5), target)
+    correction_map = np.empty_like(stroke_map)
     for i, seed in enumerate(seeds):
         if options.prompt == "clicks":
-            mended[i] = _clicked(found[i], target[i], stroke_map[i])
+            correction_map[i] = _clicked(found[i], target[i], stroke_map[i])
             continue
         rng = np.random.default_rng(seed)
         style = None if plain else draw_style(options, rng)
-        mended[i] = simulate_correction(
+        correction_map[i] = simulate_correction(
             found[i], target[i], stroke_map[i], rng, style, spill=_spills(stroke_map[i], target[i])
         ).stroke_map
-    return torch.from_numpy(mended).to(answer.device)
+    return torch.from_numpy(correction_map).to(predicted.device)
 
 
 def _spills(stroke_map: NDArray[np.int8], target: NDArray[np.bool_]) -> bool:
@@ -80,12 +80,14 @@ def _spills(stroke_map: NDArray[np.int8], target: NDArray[np.bool_]) -> bool:
     return bool(np.count_nonzero(drawn & ~target) > _SPILL * np.count_nonzero(drawn))
 
 
-def _clicked(answer: NDArray[np.float32], target: NDArray[np.bool_], stroke_map: NDArray[np.int8]) -> NDArray[np.int8]:
+def _clicked(
+    predicted: NDArray[np.float32], target: NDArray[np.bool_], stroke_map: NDArray[np.int8]
+) -> NDArray[np.int8]:
     """The clicks, and one more on the larger error; all are (H, W)."""
     before = [
         Click(int(row), int(column), bool(stroke_map[row, column] > 0)) for row, column in np.argwhere(stroke_map)
     ]
-    click, mended = robot_click(answer, target, before), stroke_map.copy()
+    click, correction_map = robot_click(predicted, target, before), stroke_map.copy()
     if click is not None:
-        mended[click.row, click.column] = 1 if click.positive else -1
-    return mended
+        correction_map[click.row, click.column] = 1 if click.positive else -1
+    return correction_map

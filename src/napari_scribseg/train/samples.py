@@ -81,7 +81,7 @@ class Sample:
     image : ndarray of shape (3, S, S), float32
         From -1 to 1.
     target : ndarray of shape (S, S), bool
-    known : ndarray of shape (S, S), bool
+    valid : ndarray of shape (S, S), bool
         Where the truth is known.
     stroke_map : ndarray of shape (S, S), int8
         1 strokes on the object, -1 strokes off it, 0 not painted.
@@ -89,7 +89,7 @@ class Sample:
 
     image: NDArray[np.float32]
     target: NDArray[np.bool_]
-    known: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
     stroke_map: NDArray[np.int8]
 
 
@@ -135,7 +135,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         sample = self.draw(index)
         image, stroke_map = torch.from_numpy(sample.image), torch.from_numpy(sample.stroke_map)
-        return image, torch.from_numpy(sample.target), torch.from_numpy(sample.known), stroke_map
+        return image, torch.from_numpy(sample.target), torch.from_numpy(sample.valid), stroke_map
 
     def draw(self, index: int) -> Sample:
         """Sample number ``index``.
@@ -159,16 +159,16 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor, Tensor]]):
         found = self._made_up(rng) if made_up else self._real(rng)
         if found is None:
             return None
-        channels, target, known = found
+        channels, target, valid = found
         share = np.count_nonzero(target) / target.size
-        if not options.smallest <= share <= options.largest or not known.any():
+        if not options.smallest <= share <= options.largest or not valid.any():
             return None
         image = vary_intensities(channels, rng) if options.vary else as_seen(channels)
         if not np.isfinite(image).all() or image.std() < 1e-3:
             return None
         stroke_map = draw_stroke_map(target, options.drawing, rng)
         drawn = options.drawing.prompt == "none" or (stroke_map == 1).any()
-        return Sample(image, target, known, stroke_map) if drawn else None
+        return Sample(image, target, valid, stroke_map) if drawn else None
 
     def _made_up(self, rng: np.random.Generator) -> _Drawn | None:
         channels, labels = draw_picture(self.options.size, rng)

@@ -190,9 +190,9 @@ class Settings:
         """
         try:
             values = json.loads(text)
-            known = {f.name for f in fields(cls)}
-            if not isinstance(values, dict) or set(values) - known:
-                raise InputError(f"{name}: fields other than {', '.join(sorted(known))} are not expected")
+            names = {f.name for f in fields(cls)}
+            if not isinstance(values, dict) or set(values) - names:
+                raise InputError(f"{name}: fields other than {', '.join(sorted(names))} are not expected")
             for share in ("unchanged", "dots", "painted", "thin"):
                 values.setdefault(share, 0.0)  # runs that began before there was such a share
             values["validation"] = tuple(values.get("validation", VALIDATION_SOURCES))

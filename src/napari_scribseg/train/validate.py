@@ -19,7 +19,7 @@ from napari_scribseg.train.drawing import CORRECTED, DrawingOptions, Prompt
 from napari_scribseg.train.geometry import GeometryOptions
 from napari_scribseg.train.losses import dice_scores
 from napari_scribseg.train.pack import Pack
-from napari_scribseg.train.passes import Batch, answers, corrected
+from napari_scribseg.train.passes import Batch, corrected, predictions
 from napari_scribseg.train.samples import SampleOptions, Samples
 
 __all__ = ["Scores", "Validation", "write_pictures"]
@@ -143,19 +143,19 @@ class Validation:
         for number, (source, batches) in enumerate(self.batches.items()):
             dice: list[Tensor] = []
             for part, cpu in enumerate(batches):
-                image, target, known, stroke_map = (tensor.to(device) for tensor in cpu)
+                image, target, valid, stroke_map = (tensor.to(device) for tensor in cpu)
                 with precision():
-                    found = [torch.sigmoid(answers(model, image, stroke_map, None, channels))]
+                    found = [torch.sigmoid(predictions(model, image, stroke_map, None, channels))]
                 shown = [cpu[0], cpu[1], cpu[3], found[0].cpu()]
                 for turn in range(corrections if self.drawing.prompt in CORRECTED else 0):
                     seeds = [[_SEED, number, part * _BATCH + i, *[turn] * (turn > 0)] for i in range(len(image))]
                     stroke_map = corrected(
-                        found[-1], (image, target, known, stroke_map), seeds, self.drawing, plain=True
+                        found[-1], (image, target, valid, stroke_map), seeds, self.drawing, plain=True
                     )
                     with precision():
-                        found.append(torch.sigmoid(answers(model, image, stroke_map, found[-1], channels)))
+                        found.append(torch.sigmoid(predictions(model, image, stroke_map, found[-1], channels)))
                     shown += [stroke_map.cpu(), found[-1].cpu()] if turn == 0 else []
-                dice.append(torch.stack([dice_scores(answer > 0.5, target, known) for answer in found]))
+                dice.append(torch.stack([dice_scores(predicted > 0.5, target, valid) for predicted in found]))
                 if pictures and part == 0:
                     rows += [_row(*(np.asarray(t[i]) for t in shown)) for i in range(min(_SHOWN, len(image)))]
             scores[source] = tuple(torch.cat(dice, dim=1).double().mean(dim=1).tolist())
@@ -163,8 +163,8 @@ class Validation:
 
 
 def _stack(samples: Sequence[Batch]) -> Batch:
-    image, target, known, stroke_map = (torch.stack(parts) for parts in zip(*samples, strict=True))
-    return image, target, known, stroke_map
+    image, target, valid, stroke_map = (torch.stack(parts) for parts in zip(*samples, strict=True))
+    return image, target, valid, stroke_map
 
 
 def _row(
@@ -172,7 +172,7 @@ def _row(
     target: NDArray[np.bool_],
     stroke_map: NDArray[np.int8],
     first: NDArray[np.float32],
-    mended: NDArray[np.int8] | None = None,
+    correction_map: NDArray[np.int8] | None = None,
     second: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
     """Three crops side by side, or five with a correction, shape (S, 3 S, 3) or (S, 5 S, 3)."""
@@ -186,8 +186,8 @@ def _row(
         return crop
 
     crops = [plain, tinted(target, stroke_map), tinted(first > 0.5, 0 * stroke_map)]
-    if mended is not None and second is not None:
-        crops += [tinted(np.zeros(target.shape, dtype=bool), mended), tinted(second > 0.5, 0 * mended)]
+    if correction_map is not None and second is not None:
+        crops += [tinted(np.zeros(target.shape, dtype=bool), correction_map), tinted(second > 0.5, 0 * correction_map)]
     return np.concatenate(crops, axis=1)
 
 

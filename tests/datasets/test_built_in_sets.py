@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from napari_scribseg.core import InputError
-from napari_scribseg.datasets import drawn, known_data_sets, open_data_set, slices
+from napari_scribseg.datasets import built_in_data_sets, drawn, open_data_set, slices
 from napari_scribseg.datasets.rasters import slice_licences
 from napari_scribseg.io import read_labels, read_volume
 
-NAMES = [known.name for known in known_data_sets()]
+NAMES = [data_set.name for data_set in built_in_data_sets()]
 # What to count in each folder, and how many files make a case.
 FILES = {
     "acdc_scribbles": "*.npz",
@@ -45,10 +45,10 @@ def some(data, n=6):
 
 def test_names_need_no_files():
     assert sorted(FILES) == NAMES
-    assert {k.name for k in known_data_sets() if k.human_strokes} == {
+    assert {k.name for k in built_in_data_sets() if k.human_strokes} == {
         "acdc_scribbles", "graz_scribbles", "medscribble_dev"}  # fmt: skip
     measured_on = {"acdc_scribbles", "dcmqi_ct_dicom", "graz_scribbles", "medscribble_dev", "totalsegmentator"}
-    assert {k.name for k in known_data_sets() if not k.trainable} == measured_on
+    assert {k.name for k in built_in_data_sets() if not k.trainable} == measured_on
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,9 +56,9 @@ def test_every_case_is_listed_and_readable(name, opened, shared_data):
     data = pickle.loads(pickle.dumps(opened(name)))
     people = 3 if name == "medscribble_dev" else 1
     assert len(data) == len(set(data.cases)) == people * len(list((shared_data / name).glob(FILES[name])))
-    known = next(k for k in known_data_sets() if k.name == name)
+    built_in = next(k for k in built_in_data_sets() if k.name == name)
     assert (data.name, data.title, data.licence, data.trainable, data.human_strokes) == (
-        known.name, known.title, known.licence, known.trainable, known.human_strokes)  # fmt: skip
+        built_in.name, built_in.title, built_in.licence, built_in.trainable, built_in.human_strokes)  # fmt: skip
     for case in some(data):
         assert case.name in data.cases
         assert case.group
@@ -72,7 +72,7 @@ def test_every_case_is_listed_and_readable(name, opened, shared_data):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_missing_folder_is_told(name, tmp_path):
+def test_a_missing_folder_is_reported(name, tmp_path):
     with pytest.raises(InputError, match="there is no such folder"):
         open_data_set(name, tmp_path)
 
@@ -182,7 +182,7 @@ def test_axons_are_dark_inside_bright_myelin(opened):
     assert {c.group for c in data} == {"sub-rat1", "sub-rat2", "sub-rat3", "sub-rat4"}
 
 
-def test_permissive_slices_tell_their_source(opened, shared_data):
+def test_permissive_slices_name_their_source(opened, shared_data):
     data = opened("permissive_slices")
     folders = {p.name for p in (shared_data / "permissive_slices").iterdir()}
     assert {n.partition("/")[0] for n in data.cases} == folders
@@ -235,9 +235,9 @@ def test_dcmqi_masks_lie_on_their_slices(opened, shared_data):
     for file in sorted(folder.glob("*.dcm")):
         single = read_volume(file)
         height = single.geometry.affine[2, 3]
-        plane = round((height - labels.geometry.affine[2, 3]) / labels.geometry.affine[2, 0])
+        z = round((height - labels.geometry.affine[2, 3]) / labels.geometry.affine[2, 0])
         index = round((height - volume.geometry.affine[2, 3]) / volume.geometry.affine[2, 0])
         np.testing.assert_array_equal(both.image[index], np.squeeze(single.array))
-        np.testing.assert_array_equal(both.truth[index], labels.array[plane])
+        np.testing.assert_array_equal(both.truth[index], labels.array[z])
     assert 20 < np.median(both.image[both.truth == 1]) < 200
     assert np.median(both.image[both.truth == 2]) > 100
