@@ -372,7 +372,7 @@ def test_a_share_of_the_corrections_draws_nothing(go, tiny, monkeypatch, unchang
             where.append(stroke_map.clone()) or work(model, image, stroke_map, *rest)
         )
 
-    monkeypatch.setattr("napari_scribseg.train.loop.answers", noting(predictions, before))
+    monkeypatch.setattr("napari_scribseg.train.loop.predictions", noting(predictions, before))
     monkeypatch.setattr("napari_scribseg.train.loop.all_answers", noting(all_predictions, after))
     go(tiny(samples=8, iterative=1, unchanged=unchanged))
     assert len(before) == len(after) == 2
