@@ -373,7 +373,7 @@ def test_a_share_of_the_corrections_draws_nothing(go, tiny, monkeypatch, unchang
         )
 
     monkeypatch.setattr("napari_scribseg.train.loop.predictions", noting(predictions, before))
-    monkeypatch.setattr("napari_scribseg.train.loop.all_answers", noting(all_predictions, after))
+    monkeypatch.setattr("napari_scribseg.train.loop.all_predictions", noting(all_predictions, after))
     go(tiny(samples=8, iterative=1, unchanged=unchanged))
     assert len(before) == len(after) == 2
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True)) is kept
