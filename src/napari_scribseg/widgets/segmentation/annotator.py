@@ -212,9 +212,7 @@ class Annotator:
         if self.session.version == before:
             self.show_message(f"There is nothing to clear on {where}")
         elif self.session.label_ids(slice_index):
-            self.show_message(
-                f"Cleared {where}; its labels from before the strokes are back. Undo restores the rest"
-            )
+            self.show_message(f"Cleared {where}; its labels from before the strokes are back. Undo restores the rest")
         else:
             self.show_message(f"Cleared {where}; Undo restores it")
 
