@@ -127,7 +127,7 @@ def dice(found, truth):
 
 
 def last_view(made, k):
-    return made.state.memory.predictions[k].patches[-1].crop
+    return made.state.former.predictions[k].patches[-1].crop
 
 
 @pytest.mark.parametrize(
@@ -206,10 +206,10 @@ def test_a_network_is_loaded_once_and_again_when_its_file_changes(tmp_path):
     image, _, _ = two_discs()
     engine = ScribbleNet(weights=str(path))
     first, second = engine.prepare(image, "cpu"), engine.prepare(image, "cpu")
-    assert first.scene.network is second.scene.network
+    assert first.image.network is second.image.network
     save_model(path, level_network(), {"title": "newer"})
     os.utime(path, ns=(1, 1))
-    assert engine.prepare(image, "cpu").scene.network is not first.scene.network
+    assert engine.prepare(image, "cpu").image.network is not first.image.network
     assert size_of(first) < 4 * image.data.nbytes * 3 + 50_000  # the shared network counts nothing
 
 
@@ -217,7 +217,7 @@ def test_a_small_object_in_a_large_image_is_seen_in_a_local_crop(engine):
     image, truth = disc((768, 1024), (500, 700), 20)
     seeds = drawn(image.shape, (1, 500, slice(692, 708)), (0, 500, slice(640, 650)))
     made = answer(dataclasses.replace(engine, passes=2), image, seeds)
-    first, second = (p.crop for p in made.state.memory.predictions[1].patches)
+    first, second = (p.crop for p in made.state.former.predictions[1].patches)
     assert first.scale * max(first.shape) <= 0.16 * 1024
     assert second.scale * max(second.shape) <= 110
     assert dice(made.labels == 1, truth == 1) > 0.97
@@ -228,11 +228,11 @@ def test_crops_grow_with_the_object(engine):
     image, truth = disc((400, 420), (200, 210), 120)
     seeds = drawn(image.shape, (1, 200, slice(207, 213)), (0, 4, slice(4, 12)))
     made = answer(engine, image, seeds)
-    first = made.state.memory.predictions[1].patches[0].crop
+    first = made.state.former.predictions[1].patches[0].crop
     assert first.scale * max(first.shape) >= 240
     assert dice(made.labels == 1, truth == 1) > 0.97
     assert np.array_equal(
-        made.state.memory.predictions[0].patches[0].crop.box[:2], (-10.0, 0.0)
+        made.state.former.predictions[0].patches[0].crop.box[:2], (-10.0, 0.0)
     )  # the whole, unsquashed
 
 
@@ -241,7 +241,7 @@ def test_pixels_are_isotropic_to_the_network(engine):
     image, truth = disc((80, 240), (120, 120), 50, spacing)
     seeds = drawn(image.shape, (1, 40, slice(110, 130)), (0, 3, slice(20, 220)))
     made = answer(engine, image, seeds)
-    box = made.state.memory.predictions[1].box
+    box = made.state.former.predictions[1].box
     assert abs((box[2] - box[0]) - (box[3] - box[1])) < 8  # round in what it saw
     assert dice(made.labels == 1, truth == 1) > 0.97
 
@@ -336,7 +336,7 @@ def test_only_classes_that_see_a_new_stroke_are_asked_again(engine):
     assert np.array_equal(same.probabilities, before.probabilities)
     more = drawn(image.shape, *strokes, (0, slice(110, 114), slice(40, 60)))
     after = answer(engine, image, more, 3, state=before.state)
-    old, new = before.state.memory.predictions, after.state.memory.predictions
+    old, new = before.state.former.predictions, after.state.former.predictions
     assert new[0] is not old[0]
     for k in (1, 2):
         seen = any(p.crop.box[1] < 60 and p.crop.box[0] < 114 for p in old[k].patches)

@@ -4,8 +4,9 @@ import torch
 
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.scribble_net import ScribbleNet, hybrid, passes, pipeline
-from napari_scribseg.engines.scribble_net.scene import Scene
-from napari_scribseg.numerics.refine import boundary_weights, refine
+from napari_scribseg.engines.scribble_net.passes import PreparedImage
+from napari_scribseg.numerics.variational.multiscale import open_backend
+from napari_scribseg.numerics.variational.refine import boundary_weights, refine
 from napari_scribseg.prompting import network_input, predictions
 from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.prompting.crops import Crop, Patch, crop_strokes, first_box, fit_crops, levels_of, look, paint
@@ -28,7 +29,7 @@ class Recorder:
 
 def scene_of(channels, network, pixel=(1.0, 1.0)):
     channels = torch.as_tensor(channels, dtype=torch.float32)
-    return Scene(pixel, tuple(channels.shape[1:]), levels_of(channels, pixel), network)
+    return PreparedImage(pixel, tuple(channels.shape[1:]), levels_of(channels, pixel), network)
 
 
 def seeds_of(shape, *strokes):
@@ -172,7 +173,7 @@ def test_a_crop_grows_until_the_object_fits_and_others_see_the_strokes():
     network = Recorder(lambda image, stroke_map: 6 * image[:, 0])
     scene = scene_of(channels, network)
     strokes = Strokes.of(seeds_of(shape, (0, 150, slice(145, 155)), (1, 150, slice(90, 95))))
-    found = passes.first_look(scene, strokes, [0], {}, ())[0]
+    found = passes.first_pass(scene, strokes, [0], {}, ())[0]
     top, left, bottom, right = found.patches[0].crop.box
     assert top < 60
     assert bottom > 240
@@ -185,14 +186,14 @@ def test_a_crop_grows_until_the_object_fits_and_others_see_the_strokes():
     assert network.given[0][0].shape == (1, 3, 128, 128)
 
 
-def test_the_second_look_is_told_of_the_first():
+def test_the_second_pass_is_told_of_the_first():
     shape = (200, 200)
     network = Recorder(lambda image, stroke_map: torch.where(stroke_map == 1, 8.0, -8.0))
     scene = scene_of(np.zeros((3, *shape)), network)
     strokes = Strokes.of(seeds_of(shape, (0, slice(90, 110), slice(90, 110)), (1, 5, 5)))
-    first = passes.first_look(scene, strokes, [0, 1], {}, (1,))
+    first = passes.first_pass(scene, strokes, [0, 1], {}, (1,))
     assert network.given[0][2] is None
-    second = passes.second_look(scene, strokes, {0: first[0]}, False)
+    second = passes.second_pass(scene, strokes, {0: first[0]}, False)
     previous = network.given[-1][2]
     assert previous.max() > 0.99
     assert previous.min() < 0.01
@@ -271,12 +272,12 @@ def test_colours_near_the_strokes_overrule_a_network_that_does_not_know(share):
     image = Image(np.where(truth == 1, 200.0, 50.0)[None].astype(np.float32), (1.0, 1.0))
     seeds = seeds_of(truth.shape, (0, 20, slice(3, 9)), (1, 20, slice(50, 57)))
     even, told = torch.full((2, 40, 60), 0.5), []
-    state = hybrid.MODEL.prepare(image, "cpu")
-    mixed, memory = hybrid.with_colours(even, Scribbles(seeds, 2), state, None, share, told.append)
+    backend = open_backend(hybrid.PARAMETERS, image, "cpu")
+    mixed, terms = hybrid.mix(even, Scribbles(seeds, 2), backend, (), share, told.append)
     assert (mixed.argmax(0).numpy() == truth).all()
     torch.testing.assert_close(mixed.sum(0), torch.ones(40, 60))
     assert told == sorted(told)
-    again, _ = hybrid.with_colours(even, Scribbles(seeds, 2), state, memory, share, told.append)
+    again, _ = hybrid.mix(even, Scribbles(seeds, 2), backend, terms, share, told.append)
     torch.testing.assert_close(again, mixed)
 
 
@@ -286,8 +287,8 @@ def test_a_network_that_knows_decides_where_colours_do_not():
     seeds = seeds_of((40, 60), (0, 20, slice(3, 9)), (1, 20, slice(50, 57)))
     sure = torch.full((2, 40, 60), 1e-4)
     sure[1, :, 20:], sure[0, :, :20] = 1 - 1e-4, 1 - 1e-4  # not in the middle between the strokes, where distances meet
-    state = hybrid.MODEL.prepare(image, "cpu")
-    mixed, _ = hybrid.with_colours(sure, Scribbles(seeds, 2), state, None, 0.2, lambda share: None)
+    backend = open_backend(hybrid.PARAMETERS, image, "cpu")
+    mixed, _ = hybrid.mix(sure, Scribbles(seeds, 2), backend, (), 0.2, lambda share: None)
     assert (mixed.argmax(0) == sure.argmax(0)).float().mean() > 0.97
 
 
@@ -319,14 +320,14 @@ def test_a_dot_is_seen_in_a_wide_view_and_a_stroke_in_one_of_its_size():
 
 
 def test_colours_count_less_for_a_background_of_few_dots(monkeypatch):
-    """What share the variational model is given."""
+    """The share of the variational energy."""
     shares = []
 
-    def recorded(probabilities, scribbles, state, memory, share, tell):
+    def recorded(probabilities, scribbles, backend, terms, share, progress):
         shares.append(share)
-        return probabilities, memory
+        return probabilities, terms
 
-    monkeypatch.setattr(pipeline, "with_colours", recorded)
+    monkeypatch.setattr(pipeline, "mix", recorded)
     image = Image.from_array(np.random.default_rng(0).random((64, 64), np.float32), (1.0, 1.0))
     engine = ScribbleNet(hybrid=0.6)
     state = engine.prepare(image, "cpu")

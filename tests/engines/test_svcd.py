@@ -7,10 +7,11 @@ import torch
 
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, get_engine
 from napari_scribseg.engines.svcd import SVCD, pipeline
-from napari_scribseg.engines.svcd.compiled import paper_cost
 from napari_scribseg.engines.svcd.pipeline import SVCDState, segment
-from napari_scribseg.engines.svcd.reference import paper_cost as reference_cost
-from napari_scribseg.engines.svcd.tensors import TensorBackend
+from napari_scribseg.numerics.variational.compiled import paper_cost
+from napari_scribseg.numerics.variational.reference import paper_cost as reference_cost
+from napari_scribseg.numerics.variational.tensors import TensorBackend
+from napari_scribseg.prompting.semantic import semantic_features
 from napari_scribseg.testing import check_engine, two_discs
 
 PAPER = SVCD(model="paper", alpha=8.0, smoothness=20.0)
@@ -20,7 +21,8 @@ def on_torch(engine, image, scribbles):
     """The answer of the torch path, on the CPU."""
     finest = min(image.spacing)
     pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
-    backend = TensorBackend(image, pixel, engine, "cpu")
+    semantic = semantic_features(image.data) if engine.features == "colour+semantic" else None
+    backend = TensorBackend(image, pixel, engine, "cpu", semantic)
     return segment(engine, scribbles, SVCDState(backend, "cpu"), lambda fraction, preview=None: None)
 
 
@@ -276,11 +278,12 @@ def test_semantic_features_keep_the_contract():
 
 
 @pytest.mark.parametrize("model", ["auto", "paper"])
-def test_the_features_looked_at_on_torch_are_those_on_the_cpu(model):
+def test_the_features_on_torch_are_those_on_the_cpu(model):
     engine = SVCD(model=model, features="colour+semantic")
     image, _, _ = two_discs(channels=3)
     state = engine.prepare(image, "cpu")
-    other = SVCDState(TensorBackend(image, (1.0, 1.0), engine, "cpu"), "cpu")
+    backend = TensorBackend(image, (1.0, 1.0), engine, "cpu", semantic_features(image.data))
+    other = SVCDState(backend, "cpu")
     shown, also = (engine.picture("semantic features", s) for s in (state, other))
     assert shown.dtype == also.dtype == np.float32
     np.testing.assert_allclose(also, shown, atol=1e-6)

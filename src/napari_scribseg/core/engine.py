@@ -85,6 +85,32 @@ class Segmentation(Generic[State]):
     curve: LossCurve | None = None
     raw_seed_accuracy: float | None = None
 
+    @classmethod
+    def of(
+        cls,
+        probabilities: NDArray[np.float32],
+        scribbles: Scribbles,
+        state: State,
+        notes: tuple[str, ...] = (),
+        *,
+        outlines: bool = False,
+        curve: LossCurve | None = None,
+        raw_seed_accuracy: float | None = None,
+    ) -> Segmentation[State]:
+        """An answer in which every stroke pixel has its class with certainty.
+
+        Parameters
+        ----------
+        probabilities : ndarray of shape (K, \\*S), float32
+            Of the K classes of ``scribbles``; its values at stroke pixels are overwritten.
+        scribbles : Scribbles
+        state, notes, outlines, curve, raw_seed_accuracy
+            As the attributes of these names.
+        """
+        painted = scribbles.seeds >= 0
+        probabilities[:, painted] = np.arange(len(probabilities))[:, np.newaxis] == scribbles.seeds[painted]
+        return cls(probabilities, state, notes, outlines, curve, raw_seed_accuracy)
+
     @property
     def labels(self) -> NDArray[np.intp]:
         """Most probable class index at each voxel, shape (\\*S); ties go to the lower index."""

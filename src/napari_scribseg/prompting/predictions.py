@@ -117,7 +117,7 @@ class ClassLogits:
     patches: tuple[Patch, ...]
     box: Box
 
-    def seen_in(self, crop: Crop) -> tuple[Tensor, Tensor]:
+    def on(self, crop: Crop) -> tuple[Tensor, Tensor]:
         """Logits on the pixels of a crop, and a mask of where there are any."""
         field = torch.full(crop.shape, -torch.inf, device=self.patches[0].logits.device)
         for patch in self.patches:
@@ -125,7 +125,7 @@ class ClassLogits:
         known = torch.isfinite(field)
         return torch.where(known, field, -LIMIT), known
 
-    def saw(self, where: NDArray[np.bool_], pixel: tuple[float, float]) -> bool:
+    def covers(self, where: NDArray[np.bool_], pixel: tuple[float, float]) -> bool:
         """Whether any marked pixel of the image lies in what was looked at."""
         for patch in self.patches:
             top, left, bottom, right = patch.crop.box

@@ -19,7 +19,7 @@ from napari_scribseg.engines.brs.opening import open_network
 from napari_scribseg.engines.brs.questions import ALL, ask, probabilities
 from napari_scribseg.engines.brs.solver import cut_for, require_finite
 from napari_scribseg.numerics.device import choose_device
-from napari_scribseg.numerics.refine import boundary_weights, refine
+from napari_scribseg.numerics.variational.refine import boundary_weights, refine
 from napari_scribseg.prompting.crops import Level, levels_of
 from napari_scribseg.prompting.predictions import Grid
 
@@ -215,9 +215,5 @@ def _told(before: float, after: float, evaluations: int) -> str:
 def _answer(
     scribbles: Scribbles, probabilities: Tensor, state: BRSState, notes: tuple[str, ...], raw: float | None = None
 ) -> Segmentation[BRSState]:
-    """With certainty for its own class at every stroke pixel."""
     found = probabilities.to("cpu", torch.float32).numpy()
-    rows, columns = np.nonzero(scribbles.seeds >= 0)
-    found[:, rows, columns] = 0
-    found[scribbles.seeds[rows, columns], rows, columns] = 1
-    return Segmentation(found, state, notes, raw_seed_accuracy=raw)
+    return Segmentation.of(found, scribbles, state, notes, raw_seed_accuracy=raw)

@@ -93,7 +93,7 @@ class Solver:
             x, self.seeds = state.x, _on_grid(targets, state.x.shape[2:])
         else:
             x, self.seeds = look(state.levels, crop)[None], strokes_in_crop(targets, crop, state.grid.pixel)
-            previous = None if told is None else torch.sigmoid(told.seen_in(crop)[0])[None]
+            previous = None if told is None else torch.sigmoid(told.on(crop)[0])[None]
             spans = covered(crop, state.grid.shape, state.grid.pixel)
             targets = targets[spans]
         self._prompt: Prompt = prompt_of(network.card.prompt, x, network.n_inputs)

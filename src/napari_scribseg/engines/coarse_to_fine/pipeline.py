@@ -133,12 +133,12 @@ def _class_shares(
 def _answer(
     shares: NDArray[np.float32], drawing: Drawing, state: CoarseState, notes: tuple[str, ...]
 ) -> Segmentation[CoarseState]:
-    """Shares made probabilities; thin strokes are obeyed."""
+    """Shares made probabilities; of the strokes, only those that outline nothing are hard."""
     shares = np.clip(shares, 1e-4, 1)
     shares /= shares.sum(axis=0)
-    exact = drawing.strokes >= 0
-    shares[:, exact] = _one_hot(drawing.strokes[exact], len(shares))
-    return Segmentation(shares, state, notes, outlines=bool((drawing.areas >= 0).any()), curve=state.fit.curve)
+    hard = Scribbles(drawing.strokes, len(shares))
+    outlines = bool((drawing.areas >= 0).any())
+    return Segmentation.of(shares, hard, state, notes, outlines=outlines, curve=state.fit.curve)
 
 
 def _one_hot(labels: NDArray[np.int32], n_classes: int) -> NDArray[np.float32]:

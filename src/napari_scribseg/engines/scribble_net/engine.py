@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from napari_scribseg.core import (
     EngineInfo,
     Image,
     InputError,
-    Range,
     Report,
     Scribbles,
     Segmentation,
-    check_parameters,
     silent,
 )
+from napari_scribseg.engines.scribble_net.parameters import ScribbleNetParameters
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.scribble_net.pipeline import NetState
@@ -24,24 +23,28 @@ __all__ = ["ScribbleNet"]
 
 
 @dataclass(frozen=True)
-class ScribbleNet:
+class ScribbleNet(ScribbleNetParameters):
     """A network trained on simulated strokes (Lowes et al. 2023), run on a crop for each class.
+
+    The network computes the logits of one class against all others; the classes' logits are merged on the image grid.
+    With strokes of two classes or more, its probabilities are then a data term of the energy of ``svcd``.
 
     Parameters
     ----------
     weights : str
         Path of a .safetensors file with a network of this package; empty for the one that comes with it.
     crop : {"auto", "whole"}
-        ``"auto"``: each class is looked at in a crop around its strokes, enlarged until its object fits;
-        ``"whole"``: always in the whole image, with less resolution.
+        ``"auto"``: the network is shown each class in a crop around its strokes, enlarged until its object fits;
+        ``"whole"``: always the whole image, with less resolution.
     refine : {"edges", "none"}
         ``"edges"``: boundaries are moved to edges of the image at its full resolution; ``"none"``: the network's answer
-        is only enlarged. Without a meaning where ``hybrid`` is above 0.
+        is only enlarged. Ignored where ``hybrid`` is above 0.
     hybrid : float
         Share of the variational model (``svcd``: the colours near the strokes, paths to them, edges) in the answer to
         strokes of two classes or more, from 0 (the network alone) to 1 (the model alone).
     passes : int
-        2: look again at a crop that fits the object, with the first answer as an input; 1: do not. Previews take one.
+        2: a second pass in a crop that fits the object, with the first prediction as an input; 1: one pass only, as
+        previews do.
 
     Raises
     ------
@@ -64,15 +67,6 @@ class ScribbleNet:
         live=True,
     )
 
-    weights: str = ""
-    crop: Literal["auto", "whole"] = "auto"
-    refine: Literal["edges", "none"] = "edges"
-    hybrid: Annotated[float, Range(0, 1, 0.05, "share of the variational model, svcd, in the answer")] = 0.6
-    passes: Annotated[int, Range(1, 2, 1, "2: look at the object again, with the first answer as an input")] = 2
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
-
     def prepare(self, image: Image, device: str = "auto") -> NetState:
         """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
         from napari_scribseg.engines.scribble_net.pipeline import prepare
@@ -86,7 +80,7 @@ class ScribbleNet:
     ) -> Segmentation[NetState]:
         """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
 
-        Strokes of one of two classes are enough: the other one is then all that does not belong to the object.
+        Strokes of one of two classes are enough: every other pixel then belongs to the other class.
         """
         from napari_scribseg.engines.scribble_net.pipeline import segment
 

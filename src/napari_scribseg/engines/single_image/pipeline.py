@@ -219,13 +219,10 @@ def _watched(learner: Learner, scribbles: Scribbles, samples: Samples, state: An
 def answer(
     logits: Tensor, scribbles: Scribbles, samples: Samples, state: Any, notes: tuple[str, ...], curve: LossCurve
 ) -> Segmentation[Any]:
-    """Probabilities with certainty at every stroke pixel, and nothing for a class without strokes."""
+    """The probabilities; a class without strokes gets nothing."""
     found = torch.softmax(logits.detach(), dim=0).to("cpu", torch.float32).numpy()
     if len(found) < scribbles.n_classes:
         full = np.zeros((scribbles.n_classes, *found.shape[1:]), dtype=np.float32)
         full[list(samples.drawn)] = found
         found = full
-    rows, columns = np.nonzero(scribbles.seeds >= 0)
-    found[:, rows, columns] = 0
-    found[scribbles.seeds[rows, columns], rows, columns] = 1
-    return Segmentation(found, state, notes, curve=curve)
+    return Segmentation.of(found, scribbles, state, notes, curve=curve)

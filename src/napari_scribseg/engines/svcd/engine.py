@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from napari_scribseg.core import (
     EngineInfo,
     Image,
     InputError,
-    Range,
     Report,
     Scribbles,
     Segmentation,
-    check_parameters,
     silent,
 )
+from napari_scribseg.numerics.variational.energy import EnergyParameters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,33 +26,86 @@ __all__ = ["SVCD"]
 
 
 @dataclass(frozen=True)
-class SVCD:
-    """Spatially varying colour distributions (Nieuwenhuis & Cremers 2013), as used by Droege & Moeller (2021).
+class SVCD(EnergyParameters):
+    r"""Spatially varying colour distributions with a convex relaxation: the minimal partition that fits the strokes.
+
+    The labelling :math:`u`, relaxed to the probability simplex at each pixel, minimises
+
+    .. math::
+
+        \sum_x \sum_{i=1}^{K} u_i(x) f_i(x) + \lambda \sum_x g(x) |\nabla u(x)|
+        \quad\text{with}\quad u_i(x) \ge 0,\; \sum_i u_i(x) = 1,
+
+    where :math:`f_i(x)` is the cost of class :math:`i`, :math:`g(x)` is small on edges, and the norm of the gradient is
+    taken over all classes together. Stroke pixels cost 0 in their class and 1000 in every other. The label of a pixel
+    is its largest :math:`u_i`.
+
+    **Published model** (``model="paper"``). The density of class :math:`i` is estimated from its stroke pixels
+    :math:`x_{ij}` with the colours :math:`I_{ij}`, by a spatial kernel that widens with the distance to the strokes:
+
+    .. math::
+
+        p_i(x) = \frac{1}{m_i} \sum_{j=1}^{m_i} k_{\rho_i(x)}(x - x_{ij}) \, k_\sigma(I(x) - I_{ij}), \quad
+        \rho_i(x) = \alpha \min_j |x - x_{ij}|, \quad f_i(x) = -\log p_i(x),
+
+    with Gaussian kernels :math:`k`, and all densities together scaled to (1e-7, 1]. Edges have
+    :math:`g(x) = \exp(-\gamma |\nabla I(x)|)`, each component of the gradient divided by its maximum.
+
+    **Self-tuning model** (``model="auto"``). The cost is a weighted sum,
+
+    .. math::
+
+        f_i(x) = w_1 [-\log \tfrac{p_i(x)}{\sum_k p_k(x)}] + w_2 \log(1 + d_i(x)) + w_3 \log(1 + g_i(x))
+        + w_4 [-\log q_i(x)],
+
+    of the share of the densities above, the Euclidean distance :math:`d_i` to the strokes, the geodesic distance
+    :math:`g_i` along paths that avoid edges, and the density :math:`q_i` of colours alone. In RGB pictures only the
+    first term counts. Elsewhere the weights, and the width of the colour kernels, follow from how well colours
+    separate stroke pixels that are held back.
 
     Parameters
     ----------
     model : {"auto", "paper"}
-        ``"auto"`` estimates what it needs from the image and the strokes; ``"paper"`` is the published model with the
-        parameters sigma, alpha, smoothness and gamma.
+        Self-tuning or published model.
     sigma : float
-        Width of the colour kernel, on the scale 0 to 255 (model ``"paper"``).
+        Width :math:`\sigma` of the colour kernel, on the scale 0 to 255 (model ``"paper"``).
     alpha : float
-        Width of the spatial kernel, in distances to the nearest stroke (model ``"paper"``).
+        Width :math:`\alpha` of the spatial kernel, in distances to the nearest stroke (model ``"paper"``).
     smoothness : float
-        Weight of the boundary length: lambda of the model ``"paper"``, per cent of the estimated one in ``"auto"``.
+        Weight :math:`\lambda` of the boundary length in the model ``"paper"``; in ``"auto"`` per cent of the weight
+        that it chose.
     gamma : float
-        How much cheaper the boundary is on edges of the image: ``exp(-gamma |gradient|)``.
+        How much cheaper a boundary is on an edge; in ``"auto"``, 5 is the model's own choice.
     features : {"colour", "colour+semantic"}
-        What the densities are estimated of: colours or intensities alone, or with the semantic features of a trained
-        network's encoder as three more channels (Droege & Moeller 2021, section 3.1); edges are those of the image.
+        Channels that densities are estimated from: colours or intensities alone, or also the semantic features of a
+        trained network's encoder (Dröge & Moeller 2021, section 3.1). Edges are always those of the image.
     backbone : str
         For semantic features: empty for the scribble network of the package, a ``.safetensors`` file of this package,
-        or the name of a timm model, whose weights timm's hub downloads.
+        or the name of a timm model, whose weights are downloaded from the Hugging Face hub.
 
     Raises
     ------
     InputError
         If a parameter is outside its range.
+
+    Notes
+    -----
+    The energy is minimised by the primal-dual method of Chambolle and Pock, from a coarse resolution to the full one.
+    On the CPU the loops are compiled with numba; on other devices the same arithmetic runs in torch.
+
+    References
+    ----------
+    .. [1] C. Nieuwenhuis and D. Cremers. Spatially Varying Color Distributions for Interactive Multilabel Segmentation.
+       IEEE Transactions on Pattern Analysis and Machine Intelligence 35(5), 2013. :doi:`10.1109/TPAMI.2012.183`
+    .. [2] H. Dröge and M. Moeller. Learning or Modelling? An Analysis of Single Image Segmentation Based on Scribble
+       Information. ICIP 2021. :doi:`10.1109/ICIP42928.2021.9506264`
+    .. [3] A. Chambolle and T. Pock. A First-Order Primal-Dual Algorithm for Convex Problems with Applications to
+       Imaging. Journal of Mathematical Imaging and Vision 40, 2011. :doi:`10.1007/s10851-010-0251-1`
+
+    Examples
+    --------
+    >>> from napari_scribseg import get_engine
+    >>> engine = get_engine("svcd", model="paper", sigma=1.3, alpha=1.8, smoothness=100.0, gamma=5.0)
     """
 
     info: ClassVar[EngineInfo] = EngineInfo(
@@ -66,34 +118,16 @@ class SVCD:
         live=True,
     )
 
-    model: Literal["auto", "paper"] = "auto"
-    sigma: Annotated[float, Range(0.1, 100, 0.1, "model paper: width of the colour kernel, on the scale 0 to 255")] = (
-        1.3
-    )
-    alpha: Annotated[
-        float, Range(0.1, 50, 0.1, "model paper: width of the spatial kernel, in distances to the stroke")
-    ] = 1.8
-    smoothness: Annotated[
-        float, Range(0, 1000, 1, "weight of the boundary length; in the model auto, per cent of its own")
-    ] = 100.0
-    gamma: Annotated[float, Range(0, 50, 0.1, "how much cheaper the boundary is on edges")] = 5.0
     features: Literal["colour", "colour+semantic"] = "colour"
     backbone: str = ""
 
-    def __post_init__(self) -> None:
-        check_parameters(self)
-
-    def describe(self) -> tuple[str, ...]:
-        """The published model's parameters, for the notes of an answer."""
-        return (f"published model: sigma {self.sigma:g}, alpha {self.alpha:g}, smoothness {self.smoothness:g}",)
-
     @property
     def pictures(self) -> tuple[str, ...]:
-        """The names that :meth:`picture` takes: semantic features, where they are looked at."""
+        """The names that :meth:`picture` takes: the semantic features, where they are used."""
         return ("semantic features",) if self.features == "colour+semantic" else ()
 
     def picture(self, name: str, state: SVCDState) -> NDArray[np.float32]:
-        """What densities are estimated of besides colours, as colours of shape (H, W, 3), from 0 to 1.
+        """The semantic features that densities are estimated from, as colours of shape (H, W, 3), from 0 to 1.
 
         Raises
         ------
@@ -102,7 +136,7 @@ class SVCD:
         """
         if name not in self.pictures:
             raise InputError(f"there is no picture {name!r}; svcd has {', '.join(self.pictures) or 'none'}")
-        return state.backend.semantic(self).transpose(1, 2, 0)
+        return state.backend.semantic().transpose(1, 2, 0)
 
     def prepare(self, image: Image, device: str = "auto") -> SVCDState:
         """Scale the intensities, find the edges; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
@@ -110,7 +144,7 @@ class SVCD:
 
         if len(image.shape) not in self.info.ndim:
             raise InputError(f"the image has {len(image.shape)} spatial axes; svcd takes 2 (one slice)")
-        return prepare(self, image, device)
+        return prepare(self, image, device, self.backbone if self.features == "colour+semantic" else None)
 
     def segment(
         self, image: Image, scribbles: Scribbles, state: SVCDState, report: Report = silent

@@ -53,7 +53,7 @@ def _differences(image, components, start, stop):
 def edge_weights(
     image: NDArray[np.float32], gamma: float, pixel: tuple[float, float] = (1.0, 1.0)
 ) -> NDArray[np.float32]:
-    """Weight of the boundary length at each pixel, as :func:`napari_scribseg.numerics.finite.edge_weights`."""
+    """Weight of the boundary length, as :func:`~napari_scribseg.numerics.variational.differences.edge_weights`."""
     down, right = channel_gradient(image)
     for component, size in ((down, pixel[0]), (right, pixel[1])):
         largest = float(component.max())

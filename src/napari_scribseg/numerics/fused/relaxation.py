@@ -28,7 +28,7 @@ def default_steps(smoothness: float) -> tuple[float, float]:
 class Relaxation:
     """``min over the simplex of sum u f + smoothness sum g |grad u|``, advanced in place.
 
-    The iterates are those of :func:`napari_scribseg.numerics.primal_dual.solve`.
+    The iterates are those of :func:`napari_scribseg.numerics.variational.primal_dual.solve`.
 
     Parameters
     ----------

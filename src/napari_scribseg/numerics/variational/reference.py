@@ -8,9 +8,9 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from napari_scribseg.engines.svcd import model
-from napari_scribseg.numerics.constants import EPSILON, FORBIDDEN, MIN_RHO
 from napari_scribseg.numerics.density import spatially_varying_density
+from napari_scribseg.numerics.variational import energy
+from napari_scribseg.numerics.variational.energy import EPSILON, FORBIDDEN, MIN_RHO
 
 __all__ = ["hard_strokes", "min_max_energy", "mixed_cost", "paper_cost", "stroke_distance"]
 
@@ -74,46 +74,45 @@ def paper_cost(
 
 
 def mixed_cost(
-    features: Tensor,
+    channels: Tensor,
     smoothed: Tensor,
     distances: Tensor,
     seeds: Tensor,
     samples: Tensor,
-    recipe: model.Recipe,
-    open_label: int | None,
+    weights: energy.TermWeights,
+    background: int | None,
     pixel: Sequence[float] = (1.0, 1.0),
 ) -> Tensor:
     """The data term of the self-tuning model, shape (K, H, W).
 
     Parameters
     ----------
-    features, smoothed : Tensor of shape (C, H, W)
-        As :class:`.model.Look` holds them.
+    channels, smoothed : Tensor of shape (C, H, W)
+        Those of :class:`.energy.ImageFeatures`.
     distances : Tensor of shape (K, H, W)
         The terms of the distances, weighted.
     seeds, samples : Tensor of shape (H, W), integer
         Class index of each stroke pixel, -1 elsewhere; all of them, and those that densities are estimated from.
-    recipe : Recipe
-        Weights of the terms.
-    open_label : int or None
+    weights : TermWeights
+    background : int or None
         Index of the background.
     pixel : sequence of 2 float
         Size of a pixel along rows and columns, in units of the finest pixel.
     """
     cost, n_classes = distances, len(distances)
-    if recipe.place:
-        rho = (model.PLACE_ALPHA * stroke_distance(seeds, n_classes, pixel).to(features.dtype)).clamp_min(MIN_RHO)
-        place = spatially_varying_density(features, samples, rho, recipe.width * model.PLACE_SIGMA, pixel)
-        cost = cost + recipe.place * _share_energy(place)
-    if recipe.tone:
+    if weights.local_density:
+        rho = (energy.LOCAL_ALPHA * stroke_distance(seeds, n_classes, pixel).to(channels.dtype)).clamp_min(MIN_RHO)
+        local = spatially_varying_density(channels, samples, rho, weights.width * energy.LOCAL_SIGMA, pixel)
+        cost = cost + weights.local_density * _share_energy(local)
+    if weights.global_density:
         everywhere = torch.full_like(distances, torch.inf)
-        tone = spatially_varying_density(smoothed, samples, everywhere, recipe.width * model.TONE_SIGMA)
-        if open_label is not None:
-            tone[open_label].clamp_(min=model.OPEN_TONE)
-        cost = cost - recipe.tone * torch.log(tone + model.LEAST_TONE)
+        colour = spatially_varying_density(smoothed, samples, everywhere, weights.width * energy.GLOBAL_SIGMA)
+        if background is not None:
+            colour[background].clamp_(min=energy.BACKGROUND_DENSITY)
+        cost = cost - weights.global_density * torch.log(colour + energy.LEAST_DENSITY)
     return hard_strokes(cost - cost.amin(dim=0), seeds)
 
 
 def _share_energy(density: Tensor) -> Tensor:
     """``-log`` of each label's share of the densities."""
-    return -torch.log(density / (density.sum(dim=0) + model.NO_DENSITY) + model.LEAST_SHARE)
+    return -torch.log(density / (density.sum(dim=0) + energy.NO_DENSITY) + energy.LEAST_SHARE)

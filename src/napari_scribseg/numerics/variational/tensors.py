@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,17 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_scribseg.core import Image, Scribbles
-from napari_scribseg.engines.svcd import model
-from napari_scribseg.engines.svcd.pipeline import Problem, Solver
-from napari_scribseg.engines.svcd.reference import mixed_cost, paper_cost
-from napari_scribseg.engines.svcd.terms import LabelTerms, trace_paths
-from napari_scribseg.numerics.finite import edge_weights
 from napari_scribseg.numerics.intensity import scale_intensities
-from napari_scribseg.numerics.primal_dual import Iterate, solve
 from napari_scribseg.numerics.seeds import thin_seeds
-
-if TYPE_CHECKING:
-    from napari_scribseg.engines.svcd.engine import SVCD
+from napari_scribseg.numerics.variational import energy
+from napari_scribseg.numerics.variational.differences import edge_weights
+from napari_scribseg.numerics.variational.energy import EnergyParameters
+from napari_scribseg.numerics.variational.primal_dual import Iterate, solve
+from napari_scribseg.numerics.variational.problem import Problem, Solver
+from napari_scribseg.numerics.variational.reference import mixed_cost, paper_cost
+from napari_scribseg.numerics.variational.terms import LabelTerms, distance_terms
 
 __all__ = ["TensorBackend", "TensorSolver"]
 
@@ -69,72 +67,83 @@ class TensorBackend:
         The image.
     pixel : tuple of 2 float
         Size of a pixel along rows and columns, in units of the finest pixel.
-    engine : SVCD
-        Its parameters say what is looked at.
+    parameters : EnergyParameters
     device : str
         As torch names it.
+    semantic : ndarray of shape (3, H, W), float32, optional
+        Semantic features from 0 to 1.
     """
 
-    def __init__(self, image: Image, pixel: tuple[float, float], engine: SVCD, device: str) -> None:
+    def __init__(
+        self,
+        image: Image,
+        pixel: tuple[float, float],
+        parameters: EnergyParameters,
+        device: str,
+        semantic: NDArray[np.float32] | None = None,
+    ) -> None:
         self._pixel = pixel
+        self._paper = parameters.model == "paper"
         self._device = device
-        semantic = model.semantic_channels(engine, image.data, device)
-        if engine.model == "paper":
+        if self._paper:
             self._image = self._put(scale_intensities(image.data))
-            self._weights = edge_weights(self._image, engine.gamma, pixel)
+            self._weights = edge_weights(self._image, parameters.gamma, pixel)
             if semantic is not None:
-                self._image = torch.cat((self._image, self._put(semantic) * model.PAPER_MEANING))
+                self._image = torch.cat((self._image, self._put(semantic) * energy.PAPER_SEMANTIC_RANGE))
         else:
-            self._look = look = model.Look.at(image.data, pixel, semantic)
-            self._path_cost = look.path_cost()
-            self._features, self._smoothed = self._put(look.features), self._put(look.smoothed)
+            self._features = energy.ImageFeatures.of(image.data, pixel, semantic)
+            self._path_cost = self._features.path_cost()
+            self._channels, self._smoothed = self._put(self._features.channels), self._put(self._features.smoothed)
 
     def _put(self, array: NDArray[Any]) -> Tensor:
         """A copy on the device."""
         return torch.tensor(array, device=self._device)
 
-    def semantic(self, engine: SVCD) -> NDArray[np.float32]:
-        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
-        if engine.model == "paper":
-            channels: NDArray[np.float32] = (self._image[-3:] / model.PAPER_MEANING).cpu().numpy()
+    def semantic(self) -> NDArray[np.float32]:
+        """See :class:`~napari_scribseg.numerics.variational.problem.Backend`."""
+        if self._paper:
+            channels: NDArray[np.float32] = (self._image[-3:] / energy.PAPER_SEMANTIC_RANGE).cpu().numpy()
             return channels
-        return self._look.semantic
+        return self._features.semantic
 
-    def pose(self, engine: SVCD, scribbles: Scribbles, memory: tuple[LabelTerms, ...] | None, quick: bool) -> Problem:
-        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`.
+    def pose(
+        self, parameters: EnergyParameters, scribbles: Scribbles, former: tuple[LabelTerms, ...], quick: bool
+    ) -> Problem:
+        """See :class:`~napari_scribseg.numerics.variational.problem.Backend`.
 
-        Paths are traced on the CPU, which is best at them.
+        Geodesic distances are computed on the CPU, which is fastest at them.
         """
         seeds, n_classes = self._put(scribbles.seeds), scribbles.n_classes
-        if engine.model == "paper":
-            cost = paper_cost(self._image, seeds, n_classes, engine.sigma, engine.alpha, self._pixel)
-            return Problem(cost, self._weights, engine.smoothness, self._pixel, notes=engine.describe())
-        recipe, notes = model.choose_recipe(self._look, scribbles.seeds, n_classes)
+        if self._paper:
+            cost = paper_cost(self._image, seeds, n_classes, parameters.sigma, parameters.alpha, self._pixel)
+            return Problem(cost, self._weights, parameters.smoothness, self._pixel, notes=parameters.describe())
+        weights, notes = energy.choose_weights(self._features, scribbles.seeds, n_classes)
         cost = torch.zeros((n_classes, *seeds.shape), device=seeds.device)
         terms: tuple[LabelTerms, ...] = ()
-        if recipe.path or recipe.near:
-            terms = trace_paths(scribbles.seeds.copy(), n_classes, self._path_cost, self._pixel, memory or (), quick)
-            near, path = (self._put(np.stack([getattr(t, name) for t in terms])) for name in ("near", "path"))
-            cost = recipe.near * torch.log1p(near) + recipe.path * torch.log1p(path)
+        if weights.geodesic or weights.euclidean:
+            terms = distance_terms(scribbles.seeds.copy(), n_classes, self._path_cost, self._pixel, former, quick)
+            euclidean = self._put(np.stack([t.euclidean for t in terms]))
+            geodesic = self._put(np.stack([t.geodesic for t in terms if t.geodesic is not None]))
+            cost = weights.euclidean * torch.log1p(euclidean) + weights.geodesic * torch.log1p(geodesic)
         samples = self._put(thin_seeds(scribbles.seeds, n_classes))
-        opened = model.open_label(scribbles)
-        cost = mixed_cost(self._features, self._smoothed, cost, seeds, samples, recipe, opened, self._pixel)
-        weights = self._put(self._look.boundary_weights(recipe.edge * engine.gamma / 5))
-        smoothness = recipe.smoothness * engine.smoothness / 100
+        background = energy.background_label(scribbles)
+        cost = mixed_cost(self._channels, self._smoothed, cost, seeds, samples, weights, background, self._pixel)
+        boundary = self._put(self._features.boundary_weights(weights.edge * parameters.gamma / 5))
+        smoothness = weights.smoothness * parameters.smoothness / 100
         exact = all(t.exact for t in terms)
-        return Problem(cost, weights, smoothness, self._pixel, terms, notes, exact)
+        return Problem(cost, boundary, smoothness, self._pixel, terms, notes, exact)
 
     def add(self, problem: Problem, cost: NDArray[np.float32]) -> Problem:
-        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        """See :class:`~napari_scribseg.numerics.variational.problem.Backend`."""
         return replace(problem, cost=problem.cost + self._put(cost))
 
     def halve(self, problem: Problem) -> Problem:
-        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        """See :class:`~napari_scribseg.numerics.variational.problem.Backend`."""
         cost, weights = _halved(problem.cost), _halved(problem.weights[None])[0]
         return replace(problem, cost=cost, weights=weights, smoothness=problem.smoothness / 2)
 
     def start(self, problem: Problem, coarse: Solver | None) -> Solver:
-        """See :class:`~napari_scribseg.engines.svcd.pipeline.Backend`."""
+        """See :class:`~napari_scribseg.numerics.variational.problem.Backend`."""
         if coarse is None:
             return TensorSolver(problem)
         height, width = problem.weights.shape

@@ -9,22 +9,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_scribseg.numerics.constants import FORBIDDEN
 from napari_scribseg.numerics.fused.filters import gaussian_gradient
 from napari_scribseg.numerics.fused.relaxation import Relaxation
-from napari_scribseg.numerics.primal_dual import solve
+from napari_scribseg.numerics.variational.energy import FORBIDDEN
+from napari_scribseg.numerics.variational.primal_dual import solve
 
 __all__ = ["MOST_COST", "OWN_SHARE", "SMOOTHNESS", "boundary_weights", "refine"]
 
 SMOOTHNESS = 4.0  # weight of the boundary length, in nats for a pixel's side
 GAMMA = 2.0  # how fast a boundary gets cheaper with the gradient, in units of its 97th percentile
 _SCALE = 0.5  # of the gradient, in finest pixels
-MOST_COST = 8.0  # nats; what the network is sure of
-_SURE = 0.98  # probability above which a pixel far from others is left alone
-_MARGIN = 12  # pixels around those that are not sure
-_STEPS, _AT_ONCE = 64, 16
+MOST_COST = 8.0  # nats
+_CERTAIN = 0.98  # probability above which a pixel far from uncertain ones is left alone
+_MARGIN = 12  # pixels around those that are uncertain
+_STEPS, _STEPS_PER_REPORT = 64, 16
 _STILL = 1e-4  # share of the values that still move when the refinement ends
-OWN_SHARE = 2 / 3  # of the relaxed labelling in the answer; the rest keeps the network's doubts
+OWN_SHARE = 2 / 3  # of the relaxed labelling in the answer; the rest keeps the network's uncertainty
 
 Float32 = NDArray[np.float32]
 
@@ -51,7 +51,7 @@ def refine(
     seeds: NDArray[np.int32],
     weights: Float32,
     pixel: tuple[float, float],
-    tell: Callable[[float], None],
+    progress: Callable[[float], None],
 ) -> Tensor:
     """Move the boundaries to edges of the image.
 
@@ -65,13 +65,13 @@ def refine(
         From :func:`boundary_weights`.
     pixel : tuple of 2 float
         Size of a pixel along rows and columns.
-    tell : callable
+    progress : callable
         Called with the share of the work that is done; may raise to end it.
 
     Returns
     -------
     Tensor of shape (K, H, W)
-        Probabilities; only a rectangle around the pixels that the network was not sure of differs.
+        Probabilities; only a rectangle around the uncertain pixels differs.
     """
     window = _window(probabilities)
     if window is None:
@@ -80,15 +80,15 @@ def refine(
     cost = -torch.log(part.clamp_min(float(np.exp(-MOST_COST))))
     cost = _harden(cost, torch.from_numpy(seeds[window].astype(np.int64)).to(cost.device))
     relax = _on_host if part.device.type == "cpu" else _on_device
-    labelling = relax(cost, part, weights[window], pixel, tell)
+    labelling = relax(cost, part, weights[window], pixel, progress)
     refined = probabilities.clone()
     refined[:, window[0], window[1]] = torch.lerp(part, labelling, OWN_SHARE)
     return refined
 
 
 def _window(probabilities: Tensor) -> tuple[slice, slice] | None:
-    """The rectangle around all pixels whose class is not sure; None where there are none."""
-    doubt = probabilities.amax(dim=0) < _SURE
+    """The rectangle around all uncertain pixels; None where there are none."""
+    doubt = probabilities.amax(dim=0) < _CERTAIN
     spans = []
     for axis in (0, 1):
         at = torch.nonzero(doubt.any(dim=1 - axis))
@@ -108,30 +108,30 @@ def _harden(cost: Tensor, seeds: Tensor) -> Tensor:
 
 
 def _on_host(
-    cost: Tensor, start: Tensor, weights: Float32, pixel: tuple[float, float], tell: Callable[[float], None]
+    cost: Tensor, start: Tensor, weights: Float32, pixel: tuple[float, float], progress: Callable[[float], None]
 ) -> Tensor:
     """The relaxed labelling by the compiled solver."""
     primal = np.ascontiguousarray(start.numpy().transpose(1, 0, 2))
     fields = np.stack((primal, primal, np.zeros_like(primal), np.zeros_like(primal)))
     costs = np.ascontiguousarray(cost.numpy().transpose(1, 0, 2))
     solver = Relaxation(costs, weights, SMOOTHNESS, pixel, fields)
-    for taken in range(0, _STEPS, _AT_ONCE):
-        tell(taken / _STEPS)
-        if solver.advance(_AT_ONCE) <= _STILL:
+    for taken in range(0, _STEPS, _STEPS_PER_REPORT):
+        progress(taken / _STEPS)
+        if solver.advance(_STEPS_PER_REPORT) <= _STILL:
             break
     return torch.from_numpy(solver.primal())
 
 
 def _on_device(
-    cost: Tensor, start: Tensor, weights: Float32, pixel: tuple[float, float], tell: Callable[[float], None]
+    cost: Tensor, start: Tensor, weights: Float32, pixel: tuple[float, float], progress: Callable[[float], None]
 ) -> Tensor:
     """The relaxed labelling by the reference solver."""
     primal = start
     on_device = torch.from_numpy(np.ascontiguousarray(weights)).to(cost.device)
     for iterate in solve(cost, on_device, SMOOTHNESS, pixel=pixel, primal=start):
         primal = iterate.primal
-        if iterate.index % _AT_ONCE == 0:
-            tell(iterate.index / _STEPS)
+        if iterate.index % _STEPS_PER_REPORT == 0:
+            progress(iterate.index / _STEPS)
         if iterate.index >= _STEPS:
             break
     return primal

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_scribseg.numerics.finite import divergence, edge_weights, gradient, total_variation
 from napari_scribseg.numerics.fused import edges
+from napari_scribseg.numerics.variational.differences import divergence, edge_weights, gradient, total_variation
 
 SHAPES = [(1, 1), (1, 7), (6, 1), (5, 8)]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_scribseg.numerics.finite import divergence, gradient, total_variation
-from napari_scribseg.numerics.simplex import project_simplex
+from napari_scribseg.numerics.variational.differences import divergence, gradient, total_variation
+from napari_scribseg.numerics.variational.simplex import project_simplex
 
 __all__ = ["Iterate", "dual_energy", "duality_gap", "primal_energy", "solve"]
 

@@ -2,32 +2,32 @@ import numpy as np
 import pytest
 
 from napari_scribseg.core import Scribbles
-from napari_scribseg.engines.svcd import model
 from napari_scribseg.numerics.seeds import thin_seeds
+from napari_scribseg.numerics.variational import energy
 from napari_scribseg.testing import two_discs
 
 
-def look(image):
-    return model.Look.at(image.data, (1.0, 1.0))
+def features(image):
+    return energy.ImageFeatures.of(image.data, (1.0, 1.0))
 
 
 def test_intensities_that_tell_the_strokes_apart_are_reliable_and_noise_is_not():
     image, scribbles, _ = two_discs((96, 96))
-    good = model.colour_reliability(look(image), scribbles.seeds, 3, [8.0])[0]
+    good = energy.colour_reliability(features(image), scribbles.seeds, 3, [8.0])[0]
     assert good > 0.65
     noise = type(image)(np.random.default_rng(0).normal(0, 50, image.data.shape).astype(np.float32), (1.0, 1.0))
-    assert model.colour_reliability(look(noise), scribbles.seeds, 3, [8.0])[0] < 0.4
+    assert energy.colour_reliability(features(noise), scribbles.seeds, 3, [8.0])[0] < 0.4
 
 
-def test_the_recipe_says_what_it_chose():
+def test_the_weights_says_what_it_chose():
     image, scribbles, _ = two_discs((96, 96))
-    recipe, notes = model.choose_recipe(look(image), scribbles.seeds, 3)
-    assert recipe.place > 0
+    weights, notes = energy.choose_weights(features(image), scribbles.seeds, 3)
+    assert weights.local_density > 0
     assert any("reliability" in note for note in notes)
     picture = two_discs((96, 96), channels=3)[0]
     picture = type(picture)(np.clip(np.rint(picture.data), 0, 255), (1.0, 1.0))
-    colours, colour_notes = model.choose_recipe(look(picture), scribbles.seeds, 3)
-    assert colours.path == 0
+    colours, colour_notes = energy.choose_weights(features(picture), scribbles.seeds, 3)
+    assert colours.geodesic == 0
     assert "colour picture" in colour_notes[0]
 
 
@@ -36,13 +36,13 @@ def test_the_background_is_the_class_0_or_the_one_around_the_others(ids, expecte
     seeds = np.full((20, 20), -1, dtype=np.int32)
     seeds[8, 8], seeds[11, 11] = 0, 1
     seeds[2, 2:18] = seeds[17, 2:18] = 2
-    assert model.open_label(Scribbles(seeds, 3, ids)) == expected
+    assert energy.background_label(Scribbles(seeds, 3, ids)) == expected
 
 
 def test_without_a_class_around_the_others_there_is_no_background():
     seeds = np.full((20, 20), -1, dtype=np.int32)
     seeds[3:6, 3], seeds[10:15, 12] = 0, 1
-    assert model.open_label(Scribbles(seeds, 2, (3, 4))) is None
+    assert energy.background_label(Scribbles(seeds, 2, (3, 4))) is None
 
 
 def test_thinned_seeds_are_few_and_true():

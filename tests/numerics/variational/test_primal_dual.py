@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_scribseg.numerics.finite import total_variation
 from napari_scribseg.numerics.fused.pyramid import halve_cost, halve_weights
 from napari_scribseg.numerics.fused.relaxation import HALO, Relaxation, default_steps
-from napari_scribseg.numerics.primal_dual import dual_energy, duality_gap, primal_energy, solve
+from napari_scribseg.numerics.variational.differences import total_variation
+from napari_scribseg.numerics.variational.primal_dual import dual_energy, duality_gap, primal_energy, solve
 
 
 def problem(shape, labels, seed=0):

@@ -1,0 +1,123 @@
+"""Solve a labelling problem from coarse to fine, then until nothing moves; the same on every device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.core import Image, Scribbles
+from napari_scribseg.numerics.variational.energy import EnergyParameters
+from napari_scribseg.numerics.variational.problem import Backend, Problem, Solver
+from napari_scribseg.numerics.variational.terms import LabelTerms
+
+__all__ = ["continue_finer", "converge", "levels_of", "open_backend", "relax", "solve_coarse_to_fine"]
+
+COARSE_STEPS = (4, 8, 100)  # steps on the finest level, the next, and every coarser one
+_SMALLEST = 24  # pixels that the shorter side of a coarse level keeps
+_MOST_STEPS = 400  # of the refinement
+_STEPS_PER_REPORT = 16
+_STILL = 1e-4  # share of the values that still move when the refinement ends
+
+
+def open_backend(
+    parameters: EnergyParameters, image: Image, device: str, semantic: NDArray[np.float32] | None = None
+) -> Backend:
+    """An image, scaled and with its edges, on a device.
+
+    Parameters
+    ----------
+    parameters : EnergyParameters
+    image : Image
+        Of shape (C, H, W).
+    device : str
+        As :func:`~napari_scribseg.numerics.device.choose_device` gives it: compiled loops on the CPU, torch elsewhere.
+    semantic : ndarray of shape (3, H, W), float32, optional
+        Semantic features from 0 to 1: further channels for the densities.
+    """
+    finest = min(image.spacing)
+    pixel = (image.spacing[0] / finest, image.spacing[1] / finest)
+    if device == "cpu":
+        from napari_scribseg.numerics.variational.compiled import CompiledBackend
+
+        return CompiledBackend(image, pixel, parameters, semantic)
+    from napari_scribseg.numerics.variational.tensors import TensorBackend
+
+    return TensorBackend(image, pixel, parameters, device, semantic)
+
+
+def relax(
+    parameters: EnergyParameters,
+    scribbles: Scribbles,
+    backend: Backend,
+    terms: tuple[LabelTerms, ...],
+    cost: NDArray[np.float32],
+    smoothness: float,
+    progress: Callable[[float], None],
+) -> tuple[NDArray[np.float32], tuple[LabelTerms, ...]]:
+    """The relaxed labelling for the energy with another cost added to it.
+
+    Parameters
+    ----------
+    parameters : EnergyParameters
+    scribbles : Scribbles
+    backend : Backend
+        The image.
+    terms : tuple of LabelTerms
+        From an earlier call for this image, or empty.
+    cost : ndarray of shape (K, H, W), float32
+        Added to the data term where nothing is painted.
+    smoothness : float
+        Added to the weight of the boundary length.
+    progress : callable
+        Called with the share of the work that is done; may raise to end it.
+
+    Returns
+    -------
+    ndarray of shape (K, H, W), float32
+    tuple of LabelTerms
+        For the next call.
+    """
+    problem = backend.pose(parameters, scribbles, terms, quick=False)
+    progress(0.3)
+    added = np.where(scribbles.seeds >= 0, np.float32(0), cost)
+    problem = replace(backend.add(problem, added), smoothness=problem.smoothness + smoothness)
+    solver = solve_coarse_to_fine(backend, levels_of(backend, problem))
+    converge(solver, lambda share: progress(0.5 + share / 2))
+    return solver.primal(), problem.terms
+
+
+def levels_of(backend: Backend, problem: Problem) -> list[Problem]:
+    """The problem and its halvings, the finest first."""
+    levels = [problem]
+    shape = np.asarray(problem.weights.shape)
+    while len(levels) < 6 and min(-(-shape // 2)) >= _SMALLEST:
+        levels.append(backend.halve(levels[-1]))
+        shape = -(-shape // 2)
+    return levels
+
+
+def solve_coarse_to_fine(backend: Backend, levels: list[Problem], finest: int = 0) -> Solver:
+    """Solve at the coarsest level, then take a few steps on each finer one, down to the level ``finest``."""
+    solver = backend.start(levels[-1], None)
+    solver.advance(COARSE_STEPS[-1])
+    for depth in range(len(levels) - 2, finest - 1, -1):
+        solver = continue_finer(backend, levels[depth], solver, COARSE_STEPS[min(depth, 1)])
+    return solver
+
+
+def continue_finer(backend: Backend, problem: Problem, coarse: Solver, n_steps: int = COARSE_STEPS[0]) -> Solver:
+    """Take steps from the solution of the halved problem."""
+    solver = backend.start(problem, coarse)
+    solver.advance(n_steps)
+    return solver
+
+
+def converge(solver: Solver, progress: Callable[[float], None]) -> None:
+    """Take steps until hardly anything moves; ``progress`` is called with the share of the most steps."""
+    for taken in range(0, _MOST_STEPS, _STEPS_PER_REPORT):
+        progress(taken / _MOST_STEPS)
+        if solver.advance(_STEPS_PER_REPORT) <= _STILL:
+            break
