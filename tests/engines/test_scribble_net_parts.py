@@ -258,7 +258,7 @@ def test_refining_on_the_host_and_on_a_device_agree():
     weights = boundary_weights(channels, (1.0, 2.0))
     p = torch.softmax(torch.from_numpy(rng.normal(0, 2, (3, 40, 50)).astype(np.float32)), 0)
     cost = -torch.log(p)
-    from napari_scribseg.numerics import refine as module
+    from napari_scribseg.numerics.variational import refine as module
 
     host = module._on_host(cost, p, weights, (1.0, 2.0), lambda share: None)
     device = module._on_device(cost, p, weights, (1.0, 2.0), lambda share: None)
