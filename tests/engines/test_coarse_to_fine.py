@@ -137,9 +137,9 @@ def test_learning_makes_the_error_on_held_back_masks_smaller():
     scores = answer.state.fit.scores
     assert min(scores) < scores[0]
     curve = answer.curve
-    assert list(curve.held_back[np.isfinite(curve.held_back)]) == scores
-    assert curve.steps[-1] == curve.most == 6 * 6
-    assert curve.kept in 6 * np.arange(1, 7)
+    assert list(curve.validation[np.isfinite(curve.validation)]) == scores
+    assert curve.steps[-1] == curve.max_steps == 6 * 6
+    assert curve.best in 6 * np.arange(1, 7)
 
 
 def test_a_large_image_is_fitted_smaller_and_answered_whole():

@@ -135,12 +135,12 @@ def test_the_answer_carries_the_curve_of_its_fit(quick, name):
     image, scribbles, _ = two_discs()
     curve = answer(quick(name), image, scribbles).curve
     assert isinstance(curve, LossCurve)
-    assert np.isfinite(curve.fitted).all()
-    assert np.isfinite(curve.held_back).any()
-    assert curve.steps[-1] <= curve.most
-    judged = np.flatnonzero(np.isfinite(curve.held_back))
-    best = judged[curve.held_back[judged].argmin()]
-    assert curve.held_back[list(curve.steps).index(curve.kept)] <= 1.01 * curve.held_back[best]
+    assert np.isfinite(curve.training).all()
+    assert np.isfinite(curve.validation).any()
+    assert curve.steps[-1] <= curve.max_steps
+    judged = np.flatnonzero(np.isfinite(curve.validation))
+    best = judged[curve.validation[judged].argmin()]
+    assert curve.validation[list(curve.steps).index(curve.best)] <= 1.01 * curve.validation[best]
 
 
 @pytest.mark.parametrize("name", FITTED)
@@ -158,8 +158,8 @@ def test_previews_carry_the_curve_so_far(quick, name, monkeypatch):
     lengths = [len(curve.steps) for curve in curves]
     assert lengths == sorted(set(lengths))
     for curve in curves:
-        assert curve.most == found.curve.most
-        assert np.array_equal(curve.fitted, found.curve.fitted[: len(curve.steps)])
+        assert curve.max_steps == found.curve.max_steps
+        assert np.array_equal(curve.training, found.curve.training[: len(curve.steps)])
 
 
 def test_an_engine_that_fits_nothing_has_no_curve(quick):
@@ -170,15 +170,15 @@ def test_an_engine_that_fits_nothing_has_no_curve(quick):
 def test_without_strokes_held_back_the_last_step_is_kept(quick):
     image, scribbles, _ = two_discs()
     curve = answer(quick("cnn", held_back=0.0, steps=12), image, scribbles).curve
-    assert np.isnan(curve.held_back).all()
-    assert curve.kept == curve.steps[-1] == curve.most == 12
+    assert np.isnan(curve.validation).all()
+    assert curve.best == curve.steps[-1] == curve.max_steps == 12
 
 
 def test_the_early_stop_is_seen(quick):
     image, scribbles, _ = two_discs()
     curve = answer(quick("cnn", steps=100000, rate=0.1), image, scribbles).curve
     assert curve.ended_early
-    assert curve.kept < curve.steps[-1] < 100000
+    assert curve.best < curve.steps[-1] < 100000
 
 
 # pictures

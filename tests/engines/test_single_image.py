@@ -48,7 +48,7 @@ def test_the_answer_tells_the_fit_and_keeps_its_curve():
     found = answer(CNN(steps=20), image, scribbles)
     assert found.notes[0].startswith("fitted afresh: kept the weights of step")
     curve = found.state.curve
-    assert len(curve.steps) == len(curve.fitted) == len(curve.held_back) >= 2
+    assert len(curve.steps) == len(curve.training) == len(curve.validation) >= 2
     assert found.state.channels.shape == (1, *image.shape)
     assert CNN().prepare(image, "cpu").curve is None
 

@@ -150,17 +150,17 @@ def test_the_best_weights_on_what_is_held_back_are_kept():
     bowl = Bowl()
     curve = fit([bowl.at], bowl.descend, lambda: (bowl.at - 2.0) ** 2 + 1, 1000, 0.1, lambda *_: None)
     assert abs(float(bowl.at.detach()) - 2.0) < 0.5
-    assert curve.kept < curve.steps[-1] < 1000
-    assert curve.held_back[curve.steps == curve.kept] == curve.held_back.min()
-    assert curve.fitted[-1] < curve.fitted[0]
-    assert f"step {curve.kept} of {curve.steps[-1]}" in curve.describe()
+    assert curve.best < curve.steps[-1] < 1000
+    assert curve.validation[curve.steps == curve.best] == curve.validation.min()
+    assert curve.training[-1] < curve.training[0]
+    assert f"step {curve.best} of {curve.steps[-1]}" in curve.describe()
 
 
 def test_without_a_judge_every_step_is_taken():
     bowl = Bowl()
     curve = fit([bowl.at], bowl.descend, None, 33, 0.1, lambda *_: None)
-    assert (curve.kept, curve.steps[-1]) == (33, 33)
-    assert np.isnan(curve.held_back).all()
+    assert (curve.best, curve.steps[-1]) == (33, 33)
+    assert np.isnan(curve.validation).all()
 
 
 def test_what_is_held_back_stays_so_and_leaves_every_class_a_part():

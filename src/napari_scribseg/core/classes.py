@@ -29,7 +29,7 @@ Color = tuple[float, float, float, float]
 
 
 def default_color(identity: int) -> Color:
-    """A colour for a class nobody chose one for: RGBA in [0, 1], the same for the same id."""
+    """The default colour of a class: RGBA in [0, 1], the same for the same id."""
     r, g, b = _PALETTE[(identity - 1) % len(_PALETTE)]
     shade = 0.72 ** (((identity - 1) // len(_PALETTE)) % 4)
     return (r * shade, g * shade, b * shade, 1.0)
@@ -78,7 +78,7 @@ class ClassTable:
         if len(set(ids)) != len(ids):
             double = sorted(i for i, count in Counter(ids).items() if count > 1)
             shown = ", ".join(map(str, double[:10])) + (", ..." if len(double) > 10 else "")
-            raise InputError(f"the ids [{shown}] stand in the class table more than once; each id is expected once")
+            raise InputError(f"the ids [{shown}] are in the class table more than once; each id is expected once")
         if sum(c.background for c in self.classes) > 1:
             raise InputError("more than one class is marked as background; at most one is expected")
 
@@ -118,7 +118,7 @@ class ClassTable:
 
     @property
     def is_plain(self) -> bool:
-        """Whether every class, but for the background, has the name and colour that nobody chose."""
+        """Whether every class, but for the background, has its default name and colour."""
         return all(
             c.background or (c.name == f"class {c.id}" and c.color[:3] == default_color(c.id)[:3]) for c in self.classes
         )
@@ -129,14 +129,14 @@ class ClassTable:
         return next(i for i in range(1, MAX_ID + 2) if i not in taken)
 
     def with_ids(self, ids: Iterable[int]) -> ClassTable:
-        """This table with default classes added for the ids it does not know; 0 is skipped."""
-        known = set(self.ids)  # a volume of cells has thousands of ids
-        new = [int(i) for i in ids if i != 0 and i not in known]
+        """This table with default classes added for the ids that it lacks; 0 is skipped."""
+        present = set(self.ids)  # a volume of cells has thousands of ids
+        new = [int(i) for i in ids if i != 0 and i not in present]
         made = tuple(LabelClass(i, f"class {i}", default_color(i)) for i in dict.fromkeys(new))
         return ClassTable(self.classes + made)
 
     def with_class(self, label: LabelClass) -> ClassTable:
-        """This table with one class added, or replaced where the id is known."""
+        """This table with one class added, or replaced where the table has its id."""
         if label.id in self:
             return ClassTable(tuple(label if c.id == label.id else c for c in self.classes))
         return ClassTable((*self.classes, label))

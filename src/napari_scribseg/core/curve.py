@@ -1,4 +1,4 @@
-"""How the fit of a network to one image went: losses over steps."""
+"""Losses over the steps of fitting a network to one image."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["LossCurve"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LossCurve:
-    """How a fit went, to be plotted; while it goes on, how far it has come.
+    """Training and validation losses of a fit; while it runs, of the steps so far.
 
     Attributes
     ----------
     steps : ndarray of shape (M,), int64
         Numbers of steps taken, ascending; at least one.
-    fitted : ndarray of shape (M,), float64
-        The loss that is lowered, at what the network is fitted to; any penalty included.
-    held_back : ndarray of shape (M,), float64
-        The loss at what was held back, which says when to stop; NaN where it was not looked at.
-    kept : int
-        The number of steps whose weights were kept (so far); one of ``steps``.
-    most : int
+    training : ndarray of shape (M,), float64
+        The loss that is minimised, on the samples that the network is fitted to; any penalty included.
+    validation : ndarray of shape (M,), float64
+        The loss on held-out samples, which says when to stop; NaN where it was not computed.
+    best : int
+        The number of steps whose weights are used (so far); one of ``steps``.
+    max_steps : int
         Steps that the fit takes if nothing ends it before.
 
     Raises
@@ -36,27 +36,27 @@ class LossCurve:
     """
 
     steps: NDArray[np.int64]
-    fitted: NDArray[np.float64]
-    held_back: NDArray[np.float64]
-    kept: int
-    most: int
+    training: NDArray[np.float64]
+    validation: NDArray[np.float64]
+    best: int
+    max_steps: int
 
     def __post_init__(self) -> None:
-        shapes = [np.shape(column) for column in (self.steps, self.fitted, self.held_back)]
+        shapes = [np.shape(column) for column in (self.steps, self.training, self.validation)]
         if len(shapes[0]) != 1 or shapes[0] == (0,) or len(set(shapes)) > 1:
             raise InputError(f"the columns of a loss curve have the shapes {shapes}; one and the same (M,) is expected")
-        if (np.diff(self.steps) <= 0).any() or self.kept not in self.steps:
-            raise InputError("a loss curve's steps do not ascend, or the step that was kept is not among them")
+        if (np.diff(self.steps) <= 0).any() or self.best not in self.steps:
+            raise InputError("a loss curve's steps do not ascend, or the best step is not among them")
 
     @property
     def ended_early(self) -> bool:
-        """Whether not all steps were taken: of a fit that is over, whether what was held back ended it."""
-        return bool(self.steps[-1] < self.most)
+        """Whether fewer than ``max_steps`` were taken: of a finished fit, whether the validation loss ended it."""
+        return bool(self.steps[-1] < self.max_steps)
 
     def describe(self) -> str:
-        """In one sentence, for the notes of an answer."""
-        at = int(np.searchsorted(self.steps, self.kept))
-        said = f"kept the weights of step {self.kept} of {self.steps[-1]}, loss {self.fitted[at]:.3g} at the strokes"
-        if np.isnan(self.held_back[at]):
-            return said
-        return f"{said}, {self.held_back[at]:.3g} at those held back"
+        """The best step and its losses, for the notes of a result."""
+        at = int(np.searchsorted(self.steps, self.best))
+        text = f"kept the weights of step {self.best} of {self.steps[-1]}, loss {self.training[at]:.3g} at the strokes"
+        if np.isnan(self.validation[at]):
+            return text
+        return f"{text}, {self.validation[at]:.3g} at those held back"

@@ -1,4 +1,4 @@
-"""What an engine is: prepare an image once, then answer each stroke."""
+"""The engine protocol: prepare an image once, then segment after each stroke."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ State_co = TypeVar("State_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What a menu, a form and a scheduler need to know of an engine.
+    """Description of an engine, for menus, forms and schedulers.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class EngineInfo:
     title : str
         Name for people.
     summary : str
-        One sentence: when to choose it.
+        When to choose it, in one sentence.
     doi : str
         Source of the method.
     ndim : tuple of int
@@ -58,7 +58,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation(Generic[State]):
-    """The answer of an engine.
+    """The result of an engine.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Segmentation(Generic[State]):
     state : State
         To be passed to the next call for the same image, for a warm start.
     notes : tuple of str
-        What the engine chose by itself, one short sentence each, for the user to read.
+        What the engine chose by itself, one short message each.
     outlines : bool
         Whether closed strokes were read as rough outlines, so that their own pixels need not have their class.
     curve : LossCurve or None
@@ -133,25 +133,25 @@ class Segmentation(Generic[State]):
 
 
 class Report(Protocol):
-    """How an engine tells how far it is; the callee raises :class:`Cancelled` to stop it.
+    """How an engine reports its progress; the callee raises :class:`Cancelled` to stop it.
 
     ``fraction`` grows from 0 to 1. ``preview``, where given, is a usable answer that will still get better.
     """
 
     def __call__(self, fraction: float, preview: Segmentation[object] | None = None) -> None:
-        """Tell how far it is."""
+        """Report the progress."""
         ...
 
 
 def silent(fraction: float, preview: Segmentation[object] | None = None) -> None:
-    """A report that nobody reads."""
+    """A report that does nothing."""
 
 
 @runtime_checkable
 class Engine(Protocol[State]):
     """A segmentation method: a frozen dataclass whose fields are its parameters.
 
-    An engine keeps nothing between calls: what it wants to remember goes into the state that it returns.
+    An engine keeps nothing between calls: what it needs again goes into the state that it returns.
 
     What only some engines can do is a protocol of its own in :mod:`napari_scribseg.core.capabilities`.
     """
@@ -159,23 +159,23 @@ class Engine(Protocol[State]):
     info: ClassVar[EngineInfo]
 
     def prepare(self, image: Image, device: str = "auto") -> State:
-        """Do the slow work that depends on the image alone.
+        """Compute what depends on the image alone; slow, once an image.
 
         Raises
         ------
         InputError
-            If the image cannot be used, or ``device`` is not to be had.
+            If the image cannot be used, or ``device`` is not available.
         """
         ...
 
     def segment(self, image: Image, scribbles: Scribbles, state: State, report: Report = silent) -> Segmentation[State]:
-        """Answer the scribbles; ``state`` comes from :meth:`prepare` or from the previous answer.
+        """Segment the image; ``state`` comes from :meth:`prepare` or from the previous result.
 
         Raises
         ------
         InputError
             If the scribbles do not fit the image, or hold strokes of fewer classes than ``info.min_classes``.
         Cancelled
-            If ``report`` asked for it; ``state`` stays usable.
+            If ``report`` raised it; ``state`` stays usable.
         """
         ...

@@ -1,4 +1,4 @@
-"""Errors that a user caused and can mend, told in one sentence."""
+"""Errors that a user caused and can correct, each with one message."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["Cancelled", "InputError"]
 
 
 class InputError(ValueError):
-    """What was given cannot be used; the message says what was given and what was expected.
+    """The input cannot be used; the message states what was given and what was expected.
 
     The command line turns it into exit status 2, the window into a notice; every other exception is a failure of the
-    program (exit status 1). It is one line whatever names stand in it.
+    program (exit status 1). The message is one line whatever names it holds.
     """
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where the voxels of an array lie in the patient."""
+"""The grid of an array: shape, spacing, and its affine to patient coordinates."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from napari_scribseg.core.errors import InputError
 
 __all__ = ["Geometry", "is_singular", "same_grid"]
 
-_FLAT = 1e-5  # volume of three unit directions, below which they lie in a plane but for rounding in 32 bits
+_FLAT = 1e-5  # volume of three unit directions, below which they are coplanar within the rounding of 32 bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Geometry:
-    """Grid of an image or label array, in array order (plane, row, column).
+    """Grid of an image or label array, in array order (z, y, x).
 
     Attributes
     ----------
@@ -26,15 +26,14 @@ class Geometry:
     spacing : tuple of float
         Voxel size along each axis, in ``unit``.
     affine : ndarray of shape (4, 4) or None
-        Maps an array index (plane, row, column) of a 3D array to RAS+ in ``unit``; for a 2D array the first column
-        belongs to a plane axis of length one. None where the file has no physical position.
+        Maps an array index (z, y, x) of a 3D array to RAS+ in ``unit``; for a 2D array the first column belongs to a
+        z axis of length one. None where the file has no physical position.
     unit : str
         ``"millimeter"``, or ``"pixel"`` where the size of a voxel is not known.
     axis_names : tuple of str
         One for each axis.
     reference : Any
-        The reader's own header, from which a writer restores what this class does not hold. Never unpickled, never
-        needed: None gives a plain header.
+        The reader's own header, from which a writer restores what this class does not hold; None gives a plain header.
     """
 
     shape: tuple[int, ...]
@@ -57,7 +56,7 @@ class Geometry:
 
 
 def is_singular(linear: NDArray[np.float64]) -> bool:
-    """Whether the columns of a (3, 3) matrix lie in a plane, or one is no direction; their lengths do not matter."""
+    """Whether the columns of a (3, 3) matrix are coplanar or one has no length; their lengths do not matter."""
     lengths = np.linalg.norm(linear, axis=0)
     if not (np.isfinite(lengths).all() and (lengths > 0).all()):
         return True
@@ -65,7 +64,7 @@ def is_singular(linear: NDArray[np.float64]) -> bool:
 
 
 def same_grid(first: Geometry, second: Geometry, tolerance: float = 0.05) -> bool:
-    """Whether two grids have the same shape and, where both know it, the same place.
+    """Whether two grids have the same shape and, where both have an affine, the same position.
 
     ``tolerance`` is the largest distance between the same corner of the two, in voxels of ``first``.
     """

@@ -21,12 +21,12 @@ class Image:
     Attributes
     ----------
     data : ndarray of shape (C, \\*S), float32
-        Channels first; ``S`` are the spatial axes in plane, row, column order. All values are finite.
+        Channels first; ``S`` are the spatial axes (z, y, x) or (y, x). All values are finite.
     spacing : tuple of float
         Size of a voxel along each spatial axis, in mm (in pixels where the physical size is unknown).
     affine : ndarray of shape (4, 4) or None
-        Maps a voxel index, in array order, to RAS+ millimetres; of a 2D image the first column belongs to a plane axis
-        of length one, as in :class:`~napari_scribseg.core.Geometry`. Of a 2D image also (3, 3), in its own plane.
+        Maps a voxel index, in array order, to RAS+ millimetres; of a 2D image the first column belongs to a z axis
+        of length one, as in :class:`~napari_scribseg.core.Geometry`. Of a 2D image also (3, 3), for its own axes.
     """
 
     data: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""Values that mark where a scanner measured nothing, such as -32768 outside the round field of view of a CT."""
+"""Padding: values where a scanner measured nothing, such as -32768 outside the field of view of a CT."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 __all__ = ["range_without_padding", "some_values", "without_padding"]
 
 _MAX_SAMPLES = 65536
-_PLANES = 8  # of a volume that its display range is read from
+_SLICES = 8  # of a volume that its display range is read from
 _LOWEST = -1500.0  # Hounsfield units and the like end above; what is padded ends below
 _LARGEST = 1e30  # no measurement; -3.4e38 and 3.4e38 mark missing values of 32 bits
-_SHARE = 0.005  # of all values, less of which no percentile takes notice of
-_APART = 0.25  # of the range of the others, by which padding lies away from them
+_SHARE = 0.005  # of all values; a smaller share does not change a percentile
+_GAP = 0.25  # of the range of the other values: the least distance of padding from them
 
 
 def some_values(values: NDArray[Any]) -> NDArray[Any]:
@@ -42,15 +42,15 @@ def without_padding(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def range_without_padding(array: NDArray[Any]) -> tuple[float, float] | None:
-    """The lowest and the highest value beside padding, as far as a few slices tell; None where there is no padding.
+    """The lowest and the highest value beside padding, in a sample of the slices; None where there is no padding.
 
     Parameters
     ----------
     array : ndarray of two or more axes
         Of any real type; may be mapped from a file.
     """
-    planes = array.reshape(-1, *array.shape[-2:])
-    sample = some_values(np.asarray(planes[:: max(len(planes) // _PLANES, 1)])).astype(np.float64)
+    slices = array.reshape(-1, *array.shape[-2:])
+    sample = some_values(np.asarray(slices[:: max(len(slices) // _SLICES, 1)])).astype(np.float64)
     sample = sample[np.isfinite(sample)]
     low, high = _low_end(sample), _high_end(sample)
     if low is None and high is None:
@@ -68,7 +68,7 @@ def _low_end(sample: NDArray[np.float64]) -> tuple[float, float] | None:
     if not rest.size or sample.size - rest.size < _SHARE * sample.size:
         return None
     low, high = np.percentile(rest, (0.5, 99.5))
-    if high <= low or low - value < _APART * (high - low):
+    if high <= low or low - value < _GAP * (high - low):
         return None
     return float(value + (low - value) / 2), float(low)
 

@@ -16,7 +16,7 @@ def user_path(path: str | PathLike[str]) -> Path:
     Raises
     ------
     InputError
-        If it names a user whose home is not known, or holds a NUL character.
+        If it names a user whose home folder cannot be found, or holds a NUL character.
     """
     text = fspath(path)
     if "\0" in text:

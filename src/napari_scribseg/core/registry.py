@@ -19,7 +19,7 @@ ENGINE_GROUP = "scribseg.engines"
 
 @cache
 def _entry_points() -> dict[str, EntryPoint]:
-    """Installed entry points by name; of two with the same name the first stays, and a warning tells."""
+    """Installed entry points by name; of two with the same name the first is used, with a warning."""
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=ENGINE_GROUP):
         if point.name in found:
@@ -78,15 +78,15 @@ def get_engine(name: str, **parameters: Any) -> Engine[Any]:
         If the name or a parameter is unknown, or a value is out of its range.
     """
     cls = engine_class(name)
-    known = [f.name for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
-    unknown = sorted(set(parameters) - set(known))
+    names = [f.name for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
+    unknown = sorted(set(parameters) - set(names))
     if unknown:
-        raise InputError(f"the engine {name!r} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
+        raise InputError(f"the engine {name!r} has no parameter {', '.join(unknown)}; it has {', '.join(names)}")
     return cls(**parameters)
 
 
 def engine_infos() -> dict[str, EngineInfo]:
-    """What every engine says of itself, by name; one that does not load is left out with a warning."""
+    """The :class:`EngineInfo` of every engine by name; one that does not load is left out with a warning."""
     infos: dict[str, EngineInfo] = {}
     for name in engine_names():
         try:

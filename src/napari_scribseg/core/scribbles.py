@@ -1,4 +1,4 @@
-"""What the user painted: strokes, and the seed map that they leave."""
+"""Strokes, and the seeds and prior labels that an engine gets."""
 
 from __future__ import annotations
 
@@ -66,23 +66,24 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scribbles:
-    """The seeds of every class on the grid of an image, and labels that were there before them; read-only.
+    """The seeds of every class on the grid of an image, and an optional prior; read-only.
 
-    Evidence has ranks: seeds are forced; a prior is what seeds override, and where nothing contradicts it, it stays.
+    Evidence has two ranks. Seeds are hard: their class is forced. A prior holds labels from before the strokes; seeds
+    override it, and it stays where no seed contradicts it.
 
     Attributes
     ----------
     seeds : ndarray of shape (\\*S), int32
-        -1 where nothing is known, else the class index 0..K-1.
+        Class index 0..K-1 of each painted voxel; -1 where nothing is painted.
     n_classes : int
         Number of classes K, those without a seed included.
     ids : tuple of int
         The label id of each class; 0..K-1 where none were given.
     prior : ndarray of shape (\\*S), int32, or None
-        Class index of each voxel by labels that were propagated, loaded or drafted; -1 where there is none. It is
-        answered by every engine through :func:`napari_scribseg.numerics.prior.segment_with_prior`.
+        Class index of each voxel in labels that were propagated, loaded or drafted; -1 where there is none. Every
+        engine takes it through :func:`napari_scribseg.numerics.prior.segment_with_prior`.
     weight : ndarray of shape (\\*S), float32, or None
-        How much the prior counts at each voxel, in (0, 1]; 1 everywhere by default. Without a prior there is none.
+        Weight of the prior at each voxel, in (0, 1]; 1 everywhere by default. None without a prior.
     """
 
     seeds: NDArray[np.int32]
@@ -148,7 +149,7 @@ class Scribbles:
         background : int, optional
             The id whose strokes mark the background: it becomes class 0, and its id in the result is 0.
         prior : array_like of shape (\\*S), integer, optional
-            Label ids that were there before the strokes; 0 is the background, -1 is unknown.
+            Label ids from before the strokes: propagated, loaded or drafted; 0 is the background, -1 is unknown.
         weight : array_like of shape (\\*S), optional
             How much they count, in (0, 1]; 1 by default.
 
@@ -164,21 +165,21 @@ class Scribbles:
         if present and present[0] < 0:
             raise InputError(f"the painted labels hold the id {present[0]}; ids from 1 are expected (0 is unpainted)")
         ids = {0 if identity == background else identity: identity for identity in present}
-        known = None if prior is None else np.asarray(prior)
-        if known is not None:
-            if known.dtype.kind not in "iub":
-                raise InputError(f"the prior holds {known.dtype} values; integers are expected")
-            ids = {**{int(i): -1 for i in np.unique(known) if i != UNKNOWN}, **ids}
+        labelled = None if prior is None else np.asarray(prior)
+        if labelled is not None:
+            if labelled.dtype.kind not in "iub":
+                raise InputError(f"the prior holds {labelled.dtype} values; integers are expected")
+            ids = {**{int(i): -1 for i in np.unique(labelled) if i != UNKNOWN}, **ids}
             if min(ids, default=0) < 0:
                 raise InputError(f"the prior holds the id {min(ids)}; ids from 0 are expected, and -1 where unknown")
         order = tuple(sorted(ids))
         seeds = np.full(painted.shape, UNKNOWN, dtype=np.int32)
-        indices = None if known is None else np.full(known.shape, UNKNOWN, dtype=np.int32)
+        indices = None if labelled is None else np.full(labelled.shape, UNKNOWN, dtype=np.int32)
         for index, identity in enumerate(order):
             if ids[identity] != -1:
                 seeds[painted == ids[identity]] = index
-            if known is not None and indices is not None:
-                indices[known == identity] = index
+            if labelled is not None and indices is not None:
+                indices[labelled == identity] = index
         return cls(seeds, len(order), order, indices, None if weight is None else np.asarray(weight))
 
     def add(self, stroke: Stroke) -> Scribbles:
@@ -234,16 +235,16 @@ class Scribbles:
         Raises
         ------
         InputError
-            If the shapes differ, nothing is painted, fewer than two classes are known, be it from the prior, or there
-            are too many classes.
+            If the shapes differ, nothing is painted, seeds and prior together have fewer than two classes, or there are
+            too many classes.
         """
         if self.shape != tuple(shape):
             raise InputError(f"the scribbles have shape {self.shape}; the image has shape {tuple(shape)}")
         drawn = int(np.count_nonzero(self.counts))
         if drawn == 0:
             raise InputError("no strokes were given; paint at least one stroke for each of two classes")
-        known = set() if self.prior is None else set(np.unique(self.prior).tolist()) - {UNKNOWN}
-        if drawn == 1 and not known - {int(np.argmax(self.counts))}:
+        in_prior = set() if self.prior is None else set(np.unique(self.prior).tolist()) - {UNKNOWN}
+        if drawn == 1 and not in_prior - {int(np.argmax(self.counts))}:
             only = self.ids[int(np.argmax(self.counts))]
             raise InputError(
                 f"strokes of one class only (id {only}) were given; paint at least one stroke of a second class, "

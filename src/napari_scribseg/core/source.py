@@ -158,7 +158,7 @@ class Source:
         geometry : Geometry, optional
             Its shape must be ``S``.
         spacing : tuple of float, optional
-            Voxel size for each spatial axis, where no geometry is known; 1 by default.
+            Voxel size for each spatial axis, where no geometry is given; 1 by default.
         channels : bool
             Whether the last axis is channels.
         path : str or PathLike, optional
@@ -197,7 +197,7 @@ class Source:
         """
         if self.ndim == 2:
             if index not in (None, 0):
-                raise InputError(f"slice {index} was asked of a 2D image; it has one slice only")
+                raise InputError(f"slice {index} was requested of a 2D image; it has one slice only")
             return SliceIndex((0, 1))
         if index is None:
             raise InputError(f"no slice was named; a volume of shape {self.shape} needs an index or a SliceIndex")
@@ -205,7 +205,7 @@ class Source:
             raise InputError(f"a volume of {self.ndim} axes needs a SliceIndex; an index alone names no slice")
         axis = 0 if axis is None else axis
         if not 0 <= axis < 3:
-            raise InputError(f"axis {axis} was asked of a volume with axes 0 to 2")
+            raise InputError(f"axis {axis} was requested of a volume with axes 0 to 2")
         first, second = (a for a in range(3) if a != axis)
         return self.require(SliceIndex((first, second), (index,)))
 
@@ -236,7 +236,7 @@ class Source:
             raise InputError(f"the slice is one of a volume of {slice_index.ndim} axes; this volume has {self.ndim}")
         for axis, index in zip(slice_index.others, slice_index.position, strict=True):
             if index >= self.shape[axis]:
-                raise InputError(f"index {index} along axis {axis} was asked; expected 0 to {self.shape[axis] - 1}")
+                raise InputError(f"index {index} along axis {axis} was requested; expected 0 to {self.shape[axis] - 1}")
         return slice_index
 
     def where(self, slice_index: SliceIndex) -> str:

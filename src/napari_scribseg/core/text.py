@@ -1,4 +1,4 @@
-"""Names that others gave to things, in sentences and in logs: on one line, with nothing hidden."""
+"""Text of others, such as file names, for messages and logs: one line without control characters."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 __all__ = ["HIDDEN", "one_line"]
 
-# What ends a line, moves the cursor, turns the direction of writing or cannot be encoded: bytes of a file name that are
-# no UTF-8 are lone surrogates in Python.
+# Characters that end a line, move the cursor, change the direction of writing or cannot be encoded: bytes of a file
+# name that are no UTF-8 are lone surrogates in Python.
 HIDDEN = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _HIDDEN = re.compile(f"[{HIDDEN}]")
 _LONGEST = 1600

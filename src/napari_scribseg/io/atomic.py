@@ -1,4 +1,4 @@
-"""Saving that never damages what was there: temporary files in the same folder, then renames."""
+"""Atomic writes: temporary files in the same folder, then renames, so that a failure leaves what was there."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _REASONS = {
 
 
 def check_writable(path: Path) -> None:
-    """Ask before long work whether its result could be saved; the disk may still be full then.
+    """Check before long work that its result could be saved; the disk may still be full then.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write to a temporary file beside ``path``; on success it takes the place of ``path``, on failure it is removed.
+    """Write to a temporary file beside ``path``; on success it replaces ``path``, on failure it is removed.
 
     Yields
     ------
@@ -96,8 +96,8 @@ def write_files(contents: Mapping[Path, Content], named: Path | None = None) -> 
     Parameters
     ----------
     contents : mapping of Path to bytes or callable
-        For each file its content, or a function that writes it into an open binary file. All are written before the
-        first takes its place; they take their places in this order, so a header follows its data.
+        For each file its content, or a function that writes it into an open binary file. All are written before
+        the first is renamed; they are renamed in this order, so a header follows its data.
     named : Path, optional
         The file that the message of an error names; the last one by default.
 
@@ -153,7 +153,7 @@ def temporary_name(target: Path, kind: str = "tmp") -> Path:
 def clean_up(folder: Path) -> None:
     """Remove what processes that were killed left in a folder; once for each folder and process.
 
-    What was made on another computer is removed after a day: nobody here knows whether its process lives.
+    What was made on another computer is removed after a day, as its process cannot be checked here.
     """
     if (folder, os.getpid()) in _cleaned:
         return
@@ -170,7 +170,7 @@ def clean_up(folder: Path) -> None:
 
 def _is_left(entry: os.DirEntry[str], host: str, pid: int) -> bool:
     if host == _host():
-        import psutil  # takes a while, and most folders hold nothing to ask about
+        import psutil  # slow to import, and rarely needed
 
         return not psutil.pid_exists(pid)
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > _DAY
@@ -182,7 +182,7 @@ def _host() -> str:
 
 
 def _finish(file: BinaryIO) -> None:
-    """Only what has reached the disk may replace a file: a full disk may show as late as here."""
+    """Force the file onto the disk: a full disk may show as late as here."""
     file.flush()
     os.fsync(file.fileno())
 
@@ -229,7 +229,7 @@ def _second_name(target: Path) -> Path | None:
 
 
 def refusal(error: OSError) -> str | None:
-    """Why the system refuses to write, for a sentence; None for errors of another kind."""
+    """Why the system refuses to write, for a message; None for errors of another kind."""
     return _REASONS.get(error.errno or 0)
 
 
@@ -239,5 +239,5 @@ def _as_input_error(paths: list[Path]) -> Iterator[None]:
         yield
     except OSError as error:
         reason = refusal(error) or error.strerror or str(error)
-        kept = "; what was there is unchanged" if any(path.is_file() for path in paths) else ""
-        raise InputError(f"cannot save {paths[-1]}: {reason}{kept}") from error
+        unchanged = "; what was there is unchanged" if any(path.is_file() for path in paths) else ""
+        raise InputError(f"cannot save {paths[-1]}: {reason}{unchanged}") from error

@@ -72,7 +72,7 @@ def tables_beside(labels: Path) -> tuple[Path, ...]:
 
 
 def default_table(labels: Path) -> Path:
-    """Where names and colours go that a volume has no place for: the table that is looked for first beside it."""
+    """The table for names and colours that the volume itself cannot hold: the one that is read first beside it."""
     return itksnap_path(labels) if _is_taken(labels) else bids_path(labels)
 
 
@@ -144,7 +144,7 @@ def write_classes(path: str | PathLike[str], classes: ClassTable) -> Path:
 
 
 def render_classes(path: Path, classes: Iterable[LabelClass]) -> bytes:
-    """The table in the format that the extension of ``path`` tells."""
+    """The table in the format of the extension of ``path``."""
     kind = extension(path)
     if kind == ".tsv":
         return _render_bids(classes).encode()
@@ -156,7 +156,7 @@ def render_classes(path: Path, classes: Iterable[LabelClass]) -> bytes:
 def classes_beside(labels: Path) -> ClassTable:
     """The classes that a table beside a label volume gives: its BIDS table, else its ITK-SNAP file, else none.
 
-    A table that cannot be read is told in a warning, not an error: the volume itself is whole.
+    A table that cannot be read becomes a warning, not an error: the volume itself is whole.
     """
     for path in tables_beside(labels):
         try:

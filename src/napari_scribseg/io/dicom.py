@@ -1,4 +1,4 @@
-"""DICOM: which series a folder holds, and one series as a volume in its true place."""
+"""DICOM: which series a folder holds, and one series as a volume with its geometry."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Series", "list_series", "read_dicom", "read_series"]
 _LIBRARY = "GDCMImageIO"
 _SAME = 2e-3  # of a pixel, nearer than which two slices lie at the same height
 _BESIDE = 0.03  # of a pixel, by which rounding may put a slice beside a regular grid
-# What tells apart images at one position, in this order: temporal position, trigger time, acquisition number, echo
+# What distinguishes images at one position, in this order: temporal position, trigger time, acquisition number, echo
 # time, acquisition time, content time, instance number.
 _IN_TIME = ("0020|0100", "0018|1060", "0020|0012", "0018|0081", "0008|0032", "0008|0033", "0020|0013")
 
@@ -93,7 +93,7 @@ def read_dicom(path: Path, options: ReadOptions) -> Source:
 def list_series(folder: str | PathLike[str]) -> tuple[Series, ...]:
     """The volumes that a folder of DICOM files holds; files that are no DICOM images are passed over.
 
-    A gap in a series is never closed silently, because labels behind it would come to lie in the wrong place: the
+    A gap in a series is never closed silently, because labels behind it would get wrong positions: the
     pieces on both sides are listed as volumes of their own.
 
     Raises
@@ -171,7 +171,7 @@ def _worth_reading(found: tuple[Series, ...]) -> list[Series]:
 def _slices(paths: list[Path]) -> list[_Slice]:
     display: Any = SimpleITK.ProcessObject
     shown = display.GetGlobalWarningDisplay()
-    display.SetGlobalWarningDisplay(False)  # ITK tells on the terminal about every file that is no DICOM
+    display.SetGlobalWarningDisplay(False)  # ITK prints a message for every file that is no DICOM
     found, damaged = [], []
     try:
         for path in filter(may_be_dicom, paths):
@@ -347,28 +347,28 @@ def _stacked(ordered: list[_Slice]) -> NDArray[Any]:
     """The slices, each rescaled by its own slope, in a type that holds all of them."""
     array: NDArray[Any] | None = None
     for n, s in enumerate(ordered):
-        plane = array_of(read_image(s.path, _LIBRARY), s.path.name)
-        plane = _narrowed(plane[0] if len(s.size) > 2 else plane)
+        values = array_of(read_image(s.path, _LIBRARY), s.path.name)
+        values = _narrowed(values[0] if len(s.size) > 2 else values)
         if array is None:
-            array = np.empty((len(ordered), *plane.shape), plane.dtype)
-        elif plane.shape != array.shape[1:]:
-            raise InputError(f"{s.path.name}: its values have the shape {plane.shape}; the series {array.shape[1:]}")
-        elif plane.dtype != array.dtype:
-            both = np.result_type(plane.dtype, array.dtype)
+            array = np.empty((len(ordered), *values.shape), values.dtype)
+        elif values.shape != array.shape[1:]:
+            raise InputError(f"{s.path.name}: its values have the shape {values.shape}; the series {array.shape[1:]}")
+        elif values.dtype != array.dtype:
+            both = np.result_type(values.dtype, array.dtype)
             array = array.astype(np.float32 if both.kind == "f" else both, copy=False)
-        array[n] = plane
+        array[n] = values
     assert array is not None
     return array
 
 
-def _narrowed(plane: NDArray[Any]) -> NDArray[Any]:
+def _narrowed(values: NDArray[Any]) -> NDArray[Any]:
     """Whole numbers in 16 bits where they fit: ITK rescales into 32."""
-    if plane.dtype.kind in "iu" and plane.dtype.itemsize > 2:
-        low, high = int(plane.min()), int(plane.max())
+    if values.dtype.kind in "iu" and values.dtype.itemsize > 2:
+        low, high = int(values.min()), int(values.max())
         for kind in (np.int16, np.uint16):
             if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-                return plane.astype(kind)
-    return plane
+                return values.astype(kind)
+    return values
 
 
 def _geometry(name: str, levels: list[list[_Slice]], shape: tuple[int, ...]) -> Geometry:

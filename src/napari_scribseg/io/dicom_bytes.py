@@ -1,4 +1,4 @@
-"""What the bytes of a file say before a library reads it as DICOM."""
+"""Checks of the bytes of a DICOM file before a library reads it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def has_pixel_size(path: Path) -> bool:
 def is_cut_off(path: Path, pixel_bytes: int) -> bool:
     """Whether a file ends before its pixels do; GDCM before 3.2 fills the rest with whatever is there.
 
-    Of compressed pixels it is known only how many the file can at most hold.
+    For compressed pixels, only the largest possible number is compared.
 
     Parameters
     ----------
@@ -73,27 +73,27 @@ def is_cut_off(path: Path, pixel_bytes: int) -> bool:
     for length in (pixel_bytes, pixel_bytes + pixel_bytes % 2):
         declared = length.to_bytes(4, "little")
         for start in (b"OW\x00\x00", b"OB\x00\x00", b""):
-            place = head.find(_PIXELS + start + declared)
-            if place >= 0 and place + len(_PIXELS + start + declared) + pixel_bytes > size:
+            position = head.find(_PIXELS + start + declared)
+            if position >= 0 and position + len(_PIXELS + start + declared) + pixel_bytes > size:
                 return True
     return _declared_pixels(head, size) < pixel_bytes
 
 
 def _declared_pixels(head: bytes, size: int) -> float:
     """Bytes that the pixels' element at the end of the file says it has; infinite where there is none such."""
-    place = head.find(_PIXELS)
-    after = head[place + len(_PIXELS) :][:8]
+    position = head.find(_PIXELS)
+    after = head[position + len(_PIXELS) :][:8]
     explicit = after[:4] in (b"OW\x00\x00", b"OB\x00\x00")
     length = int.from_bytes(after[4:] if explicit else after[:4], "little")
-    at_the_end = place >= 0 and place + len(_PIXELS) + (8 if explicit else 4) + length == size
+    at_the_end = position >= 0 and position + len(_PIXELS) + (8 if explicit else 4) + length == size
     return length if at_the_end else math.inf
 
 
 def _encoding(head: bytes) -> str:
     """How the pixels are stored, by the transfer syntax in the file's first group; raw where it has none."""
-    place = head.find(_SYNTAX)
-    if place < 0:
+    position = head.find(_SYNTAX)
+    if position < 0:
         return "raw"
-    start = place + len(_SYNTAX) + 2
+    start = position + len(_SYNTAX) + 2
     uid = head[start : start + int.from_bytes(head[start - 2 : start], "little")].rstrip(b"\0 ").decode("latin-1")
     return _ENCODINGS.get(uid.removeprefix(_UID), "other") if uid.startswith(_UID) else "other"

@@ -195,7 +195,7 @@ def register(added: Format) -> None:
     for ending in added.extensions:
         if not ending.startswith(".") or ending != ending.lower():
             raise InputError(f"the extension of {added.name} is {ending!r}; a dot and lower case are expected")
-        taken = next((known.name for known in _formats if ending in known.extensions), None)
+        taken = next((entry.name for entry in _formats if ending in entry.extensions), None)
         if taken is not None:
             raise InputError(f"{ending} is registered as {taken}; an extension has one format")
     _formats.append(added)
@@ -203,12 +203,12 @@ def register(added: Format) -> None:
 
 def image_extensions() -> tuple[str, ...]:
     """Extensions of the files that are read."""
-    return tuple(ending for known in _formats for ending in known.extensions)
+    return tuple(ending for entry in _formats for ending in entry.extensions)
 
 
 def label_extensions() -> tuple[str, ...]:
     """Extensions of the label volumes that are written."""
-    return tuple(ending for known in _formats if known.write for ending in known.extensions)
+    return tuple(ending for entry in _formats if entry.write for ending in entry.extensions)
 
 
 def extension_for_labels(image: Path) -> str:
@@ -233,7 +233,7 @@ def stem(path: Path) -> str:
 def format_of(path: Path) -> Format | None:
     """The format of a file, by its extension."""
     ending = extension(path)
-    return next((known for known in _formats if ending in known.extensions), None)
+    return next((entry for entry in _formats if ending in entry.extensions), None)
 
 
 def formats_table() -> str:
@@ -246,10 +246,10 @@ def formats_table() -> str:
     }
     titles = ["format", "extensions", "labels written", *columns, "names, colours"]
     lines = [titles, ["---"] * len(titles)]
-    for known in _formats:
-        endings = ", ".join(f"`{ending}`" for ending in known.extensions)
-        kept = ["yes" if flag in known.keeps else "" for flag in columns.values()]
-        classes = "in the file" if Keeps.CLASSES in known.keeps else "in a table beside it"
-        written = "yes" if known.write else ""
-        lines.append([known.name, endings + ", a folder" * known.folders, written, *kept, classes])
+    for entry in _formats:
+        endings = ", ".join(f"`{ending}`" for ending in entry.extensions)
+        kept = ["yes" if flag in entry.keeps else "" for flag in columns.values()]
+        classes = "in the file" if Keeps.CLASSES in entry.keeps else "in a table beside it"
+        written = "yes" if entry.write else ""
+        lines.append([entry.name, endings + ", a folder" * entry.folders, written, *kept, classes])
     return "\n".join(f"| {' | '.join(cells)} |".replace("|  ", "| ") for cells in lines)

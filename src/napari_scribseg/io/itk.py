@@ -51,7 +51,7 @@ def read_image(path: Path, library: str) -> Any:
 
 
 def reader_of(library: str) -> Any:
-    """A reader that asks this one of ITK's libraries only."""
+    """A reader that uses this one of ITK's libraries only."""
     import SimpleITK
 
     reader: Any = SimpleITK.ImageFileReader()  # type: ignore[no-untyped-call]
@@ -60,7 +60,7 @@ def reader_of(library: str) -> Any:
 
 
 def open_quietly(reader: Any, path: Path) -> Any:
-    """Read a file; ITK's several lines about what is wrong become one sentence."""
+    """Read a file; the several lines of an error of ITK become one message."""
     reader.SetFileName(str(path))
     try:
         return reader.Execute()
@@ -76,16 +76,16 @@ def open_quietly(reader: Any, path: Path) -> Any:
 def volume_of(image: Any, name: str, shown: str, axes: str | None = None) -> Source:
     """An ITK image as a volume in array order.
 
-    A series of one volume is a volume, and a volume of one plane stays one, unless ``axes`` says otherwise.
+    A series of one volume is a volume, and a volume of one slice stays one, unless ``axes`` says otherwise.
 
     Parameters
     ----------
     image : SimpleITK.Image
         Of 2 to 4 dimensions.
     name, shown : str
-        What the volume is called, and what a message calls it.
+        Of the volume, and of the file in messages.
     axes : str, optional
-        Those that the file says it has, such as ``"YX"``.
+        The axes that the file declares, such as ``"YX"``.
     """
     if not 2 <= image.GetDimension() <= 4:
         raise InputError(f"{shown}: it has {image.GetDimension()} axes; 2 to 4 are expected")
@@ -112,10 +112,10 @@ def array_of(image: Any, shown: str) -> NDArray[Any]:
 
 
 def geometry_of(image: Any) -> Geometry:
-    """The grid of an ITK image in array order; the place is turned from LPS to RAS.
+    """The grid of an ITK image in array order, with LPS turned into RAS.
 
-    ITK holds the physical point of the index i as ``origin + direction @ (spacing * i)``; a 2D image lies in the plane
-    at height zero, and a fourth axis is time.
+    ITK holds the physical point of the index i as ``origin + direction @ (spacing * i)``; a 2D image lies at
+    z = 0, and a fourth axis is time.
     """
     n = image.GetDimension()
     spacing = np.array(image.GetSpacing())
@@ -130,7 +130,7 @@ def geometry_of(image: Any) -> Geometry:
 
 
 def in_units(volume: Source, names: list[str], *, sized: bool, shown: str) -> Source:
-    """Millimetres and seconds where a header names other units, of which ITK takes no notice.
+    """Millimetres and seconds where a header names other units, which ITK ignores.
 
     ``names`` holds the units of the axes in the order of the file; ``sized`` says whether it has voxel sizes at all.
     """
@@ -156,10 +156,10 @@ def label_axes(path: Path) -> str | None:
 
 
 def lps_grid(geometry: Geometry, *, flat: bool, units: tuple[str, ...] | None) -> LpsGrid:
-    """The grid in LPS; a 2D array stays flat where it is allowed and its place fits a plane at height zero.
+    """The grid in LPS; a 2D array stays 2D where that is allowed and it lies at z = 0.
 
-    It is in the unit of the file that was read, if that is one of ``units``: programs that take no notice of units
-    then show image and labels at the same place.
+    It is in the unit of the file that was read, if that is one of ``units``: programs that ignore units then show
+    image and labels at the same position.
     """
     n = len(geometry.shape)
     affine = np.eye(4)
@@ -168,14 +168,14 @@ def lps_grid(geometry: Geometry, *, flat: bool, units: tuple[str, ...] | None) -
     else:
         steps = geometry.spacing[::-1][:3]
         affine[range(len(steps)), range(len(steps))] = steps
-    unit, kept = "", geometry.reference
-    if isinstance(kept, LengthUnit) and (units is None or kept.name in units):
-        unit = kept.name
-        affine[:3] /= kept.millimetres
+    unit, reference = "", geometry.reference
+    if isinstance(reference, LengthUnit) and (units is None or reference.name in units):
+        unit = reference.name
+        affine[:3] /= reference.millimetres
     size = geometry.shape[::-1]
     if n == 2:
-        in_plane = not affine[2, [0, 1, 3]].any()
-        n = 2 if flat and in_plane else 3
+        at_zero = not affine[2, [0, 1, 3]].any()
+        n = 2 if flat and at_zero else 3
         size = size if n == 2 else (*size, 1)
     if n < 4:
         return LpsGrid(size, affine[:n, :n], affine[:n, 3], unit)

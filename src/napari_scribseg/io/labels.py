@@ -86,10 +86,10 @@ def _without_channels(loaded: Source) -> Source:
 
 
 def is_label_file(path: str | PathLike[str]) -> bool:
-    """Whether a file says that it holds labels, by itself or by a table beside it.
+    """Whether a file is marked as a label volume, by itself or by a table beside it.
 
-    By themselves do NIfTI's label intent, segments of 3D Slicer, and the mark that :func:`write_labels` leaves in the
-    other formats. A table speaks for a file only where no other volume has its name.
+    Marks are NIfTI's label intent, segments of 3D Slicer, and the mark that :func:`write_labels` leaves in the other
+    formats. A table counts only where no other volume has the name of the file.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def write_labels(
         where its id stands in ``labels``, as it does in scribbles: in a label volume it is 0.
     bids_tsv : bool, optional
         Whether to write a BIDS table of the classes beside the volume (``x_dseg.tsv``). By default, a table is written
-        where the format has no place for names and colours, no other table is asked for, and there are some to keep or
+        where the format cannot hold names and colours, no other table is requested, and there are some to keep or
         a former table to replace: BIDS's, or ITK-SNAP's where the BIDS table of this name is that of another volume.
     itksnap : bool
         Whether to write the classes as ITK-SNAP has them (``x_labels.txt``).
@@ -225,7 +225,7 @@ def _former_classes(table: Path) -> ClassTable:
 def label_outputs(
     path: str | PathLike[str], *, bids_tsv: bool | None = None, itksnap: bool = False
 ) -> tuple[Path, ...]:
-    """The files whose places :func:`write_labels` may take, given the same; the data of a header gets a new name."""
+    """The files that :func:`write_labels` may replace, given the same; the data of a header gets a new name."""
     file = user_path(path)
     return (file, *_tables(file, bids_tsv, itksnap))
 
@@ -266,7 +266,7 @@ def _keeps(path: Path, what: Keeps) -> bool:
 
 
 def check_label_path(path: str | PathLike[str]) -> None:
-    """Ask before long work whether labels could be saved here.
+    """Check before long work that labels could be saved here.
 
     Raises
     ------

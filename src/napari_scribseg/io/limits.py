@@ -1,4 +1,4 @@
-"""Is what a header declares plausible? Asked before any memory is taken."""
+"""Checks of the size that a header declares, before any memory is taken."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["available_memory", "check_declared", "human_size", "largest_ratio"]
 # zeros take about 40 bytes; text: one digit for a double; PackBits and the run lengths of DICOM: 128 bytes in two; LZW:
 # 4096 bytes in 12 bits; JPEG: a bit for a block of 8 x 8 samples, with fewer of the colours, which is 1536 for three of
 # them; lossless JPEG: a bit for a sample of 16 bits; JPEG-LS: a bit for a run of 2**15 samples of 16 bits; a fax: a bit
-# for a row, as has JBIG; JPEG 2000, LZMA and Zstandard repeat at no cost that could be told.
+# for a row, as has JBIG; JPEG 2000, LZMA and Zstandard repeat at no cost that could be named.
 _LARGEST_RATIO = {
     "raw": 1.0, "deflate": 1032, "bzip2": 1.2e6, "text": 8, "hex": 0.5, "runs": 64, "lzw": 4096 * 8 / 12, "jpeg": 2048,
     "lossless jpeg": 16, "jpeg-ls": 8 * 2**16, "fax": 1 << 18, "other": 1 << 20,
@@ -23,7 +23,7 @@ _LARGEST_RATIO = {
 
 
 def human_size(n_bytes: float) -> str:
-    """A number of bytes for a sentence: ``"1.5 GiB"``."""
+    """A number of bytes for a message: ``"1.5 GiB"``."""
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
         if n_bytes < 1024 or unit == "TiB":
             return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
@@ -68,7 +68,7 @@ def check_declared(
         Bytes of pixel data that the file really has, compressed or not.
     encoding : str
         ``"raw"``, ``"deflate"``, ``"bzip2"``, ``"text"``, ``"hex"``, ``"runs"``, ``"lzw"``, ``"jpeg"``,
-        ``"lossless jpeg"``, ``"jpeg-ls"``, ``"fax"``, or ``"other"`` where little is known.
+        ``"lossless jpeg"``, ``"jpeg-ls"``, ``"fax"``, or ``"other"``.
     copies : float
         How many times the declared bytes the reader holds at once; 0 where they stay on the disk.
 

@@ -186,8 +186,8 @@ def _read_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
 def metaimage_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, _classes: ClassTable) -> Contents:
     """Contents of a label volume: ``.mha``, or ``.mhd`` with the data in ``<stem>.<digest>.zraw``.
 
-    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; there is no place for names
-    and colours.
+    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; names and colours are
+    not kept.
     """
     grid = lps_grid(geometry, flat=True, units=_UNITS)
     lengths = np.linalg.norm(grid.steps, axis=0)

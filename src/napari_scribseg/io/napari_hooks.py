@@ -1,4 +1,4 @@
-"""What napari.yaml names: readers, writers and sample data that speak in plain layer tuples; napari is not imported."""
+"""The functions that napari.yaml names: reader, writer and sample data, as plain layer tuples without napari."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 LayerData = tuple[Any, dict[str, Any], str]
-_LABEL_WORDS = ("_dseg", "_seg", "_label", "_labels", "-label", "-seg", "_mask")
-_MOST_LOOKED_AT = 2000  # files of a folder, which may hold millions of pieces of a zarr array
+_LABEL_SUFFIXES = ("_dseg", "_seg", "_label", "_labels", "-label", "-seg", "_mask")
+_MOST_INSPECTED = 2000  # files of a folder, which may hold millions of pieces of a zarr array
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
-    """A function that reads ``path``, or None where the format is none of ours.
+    """A function that reads ``path``, or None where its format is not registered.
 
     Parameters
     ----------
@@ -46,15 +46,14 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
         An image or label file, the folder of a DICOM series, or several of them.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    known = all(_is_ours(Path(p)) for p in paths)
-    return _read if paths and known else None
+    return _read if paths and all(_is_readable(Path(p)) for p in paths) else None
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether the format is one of ours; a folder is, unless all that it holds is something else than DICOM."""
+def _is_readable(path: Path) -> bool:
+    """Whether the extension is registered; a folder is readable unless none of its files is DICOM."""
     if not path.is_dir():
         return extension(path) in image_extensions()
-    files = list(islice((p for p in path.rglob("*") if p.is_file()), _MOST_LOOKED_AT))
+    files = list(islice((p for p in path.rglob("*") if p.is_file()), _MOST_INSPECTED))
     return not files or any(map(may_be_dicom, files))
 
 
@@ -73,7 +72,7 @@ def _read(path: str | Sequence[str]) -> list[LayerData]:
 
 
 def _folder_layers(folder: Path) -> list[LayerData]:
-    """Every DICOM series of a folder; one that cannot be read is told in a warning where there are others."""
+    """Every DICOM series of a folder; a series that cannot be read becomes a warning where there are others."""
     layers, errors = [], []
     for series in list_series(folder):
         try:
@@ -82,18 +81,18 @@ def _folder_layers(folder: Path) -> list[LayerData]:
             errors.append(error)
     if not layers:
         raise errors[0] if errors else InputError(f"{folder}: there is no DICOM image in it")
-    for told in errors:
-        warnings.warn(str(told), UserWarning, stacklevel=2)
+    for error in errors:
+        warnings.warn(str(error), UserWarning, stacklevel=2)
     return layers
 
 
 def _named_like_labels(file: Path) -> bool:
     name = file.name[: -len(extension(file)) or None].lower()
-    return name.endswith(_LABEL_WORDS)
+    return name.endswith(_LABEL_SUFFIXES)
 
 
 def _labels_or_image(file: Path) -> LayerData:
-    """A label file as labels; one that is only named like one and does not hold ids, as the image that it is."""
+    """A label file as labels; a file that is only named like one and holds no ids, as an image."""
     try:
         loaded = read_labels(file)
     except InputError:
@@ -145,7 +144,7 @@ def class_colors(classes: ClassTable) -> dict[int | None, Any]:
 
 
 def class_features(classes: ClassTable) -> dict[str, list[Any]]:
-    """The table that napari shows under the mouse, and that writers read: ``index`` and ``name``."""
+    """Names by id, as napari shows them under the mouse and as writers read them: ``index`` and ``name``."""
     return {"index": [0, *classes.ids], "name": ["unlabelled", *(c.name for c in classes)]}
 
 
@@ -183,13 +182,13 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     return [str(p) for p in written]
 
 
-def _extra_axes(shape: tuple[int, ...], kept: Geometry | None) -> tuple[int, ...]:
-    """Axes of length one that a layer has for channels, and the geometry of its image has not."""
-    if kept is None or len(shape) <= len(kept.shape):
+def _extra_axes(shape: tuple[int, ...], geometry: Geometry | None) -> tuple[int, ...]:
+    """Axes of length one that a layer has for channels, beyond the axes of its image's geometry."""
+    if geometry is None or len(shape) <= len(geometry.shape):
         return ()
     ones = [axis for axis, n in enumerate(shape) if n == 1]
-    for axes in combinations(ones, len(shape) - len(kept.shape)):
-        if tuple(n for axis, n in enumerate(shape) if axis not in axes) == kept.shape:
+    for axes in combinations(ones, len(shape) - len(geometry.shape)):
+        if tuple(n for axis, n in enumerate(shape) if axis not in axes) == geometry.shape:
             return axes
     return ()
 
@@ -236,10 +235,10 @@ def sample_photograph() -> list[LayerData]:
 
 
 def sample_ct_phantom() -> list[LayerData]:
-    """A made CT with strokes on two slices; nothing is downloaded."""
+    """A synthetic CT with strokes on two slices; nothing is downloaded."""
     return _sample_layers(ct_phantom())
 
 
 def sample_totalsegmentator_ct() -> list[LayerData]:
-    """A whole-body CT, downloaded at the first time."""
+    """A whole-body CT, downloaded on first use."""
     return _sample_layers(totalsegmentator_ct())[:1]

@@ -57,7 +57,7 @@ def read_nifti(path: Path, _options: ReadOptions) -> Source:
 
 
 def has_label_intent(path: Path) -> bool:
-    """Whether the header says that the file is a label volume."""
+    """Whether the header has the label intent."""
     return bool(_open(path).header["intent_code"] == 1002)
 
 
@@ -67,7 +67,7 @@ def _open(path: Path) -> Any:
         with nib.imageglobals.LoggingOutputSuppressor():  # type: ignore[no-untyped-call]
             image: Any = nib.load(path)  # type: ignore[attr-defined]
     except _DAMAGED as error:
-        raise InputError(f"{path.name}: it cannot be read as NIfTI ({_one_line(error)})") from error
+        raise InputError(f"{path.name}: it cannot be read as NIfTI ({_reason(error)})") from error
     if not isinstance(image, nib.Nifti1Pair):
         raise InputError(f"{path.name}: it is {type(image).__name__}, not NIfTI")
     compressed = path.suffix.lower() == ".gz"
@@ -102,7 +102,7 @@ def _is_unscaled(image: Any) -> bool:
     return bool(image.dataobj.slope == 1 and image.dataobj.inter == 0)
 
 
-def _one_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -171,7 +171,7 @@ def _units(header: Any) -> tuple[float | None, float]:
 def _affine(path: Path, header: Any) -> NDArray[np.float64] | None:
     """The sform, else the qform; None where the file has neither, and where they are singular.
 
-    A file with both codes 0 says nothing of place and direction: programs put it where they like.
+    A file with both codes 0 has neither position nor directions; programs differ in where they show it.
     """
     forms = [(header["sform_code"], header.get_sform, "sform"), (header["qform_code"], header.get_qform, "qform")]
     singular = []
@@ -194,8 +194,8 @@ def _affine(path: Path, header: Any) -> NDArray[np.float64] | None:
 def nifti_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, _classes: ClassTable) -> Contents:
     """Contents of a label volume: header of the reference where it is one, label intent, no scaling.
 
-    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; there is no place for names
-    and colours.
+    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; names and colours are
+    not kept.
     """
     header = _label_header(geometry, labels)
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image

@@ -248,8 +248,8 @@ def _unescaped(value: str) -> str:
 def nrrd_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, _classes: ClassTable) -> Contents:
     """Contents of a label volume: ``.nrrd``, or ``.nhdr`` with the data in ``<stem>.<digest>.raw.gz``.
 
-    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; there is no place for names
-    and colours.
+    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; names and colours are
+    not kept.
     """
     lines = _header_lines(lps_grid(geometry, flat=True, units=None), labels)
     if extension(path) == ".nhdr":

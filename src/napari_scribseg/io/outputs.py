@@ -1,4 +1,4 @@
-"""What a command may write: never over what it reads, and over other files only where that is asked for."""
+"""Checks of the files that a command writes: never its inputs, and other files only with ``overwrite``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path] = (), *, overwrite: bool = False) -> None:
-    """Ask before long work whether its results may take the places that they are given.
+    """Check before long work that its results may be written where they are to go.
 
     Parameters
     ----------

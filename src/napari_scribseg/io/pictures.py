@@ -98,7 +98,7 @@ def _check_png(path: Path) -> int:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    size = os.fstat(file.fileno()).st_size  # reading takes the memory that is asked for, whatever is there
+    size = os.fstat(file.fileno()).st_size  # reading allocates what is requested, whatever is there
     while len(start := file.read(8)) == 8:
         length = int.from_bytes(start[:4], "big")
         data = file.read(length) if length <= size - file.tell() else b""
@@ -123,7 +123,7 @@ def _unpacked(file: BinaryIO, most: int) -> int:
 
 
 def _warn_of_ignored(path: Path, picture: Pillow.Image, *, ids: bool) -> None:
-    """Warn of what the file asks of its readers and is not done here."""
+    """Warn of what the file says about reading it and is not followed."""
     ignored = []
     if getattr(picture, "n_frames", 1) > 1:
         ignored.append(f"it holds {getattr(picture, 'n_frames', 1)} pictures; the first is read, the others are not")

@@ -1,4 +1,4 @@
-"""Images to try things on, with strokes painted on them; all but one need no network."""
+"""Sample images with strokes; one of them is downloaded, the others are installed or made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BACKGROUND = 255
 
 Points = tuple[tuple[float, float], ...]
 
-# Strokes on the MR volume: plane, class, radius in voxels, points (row, column).
+# Strokes on the MR volume: slice, class, radius in voxels, points (row, column).
 _MR_STROKES: tuple[tuple[int, int, float, Points], ...] = (
     *((z, BACKGROUND, 1.0, ((6, 12), (90, 14))) for z in (10, 14, 18)),
     *((z, BACKGROUND, 1.0, ((6, 116), (90, 114))) for z in (10, 14, 18)),
@@ -62,7 +62,7 @@ _PHOTOGRAPH_STROKES: tuple[tuple[int, int, float, Points], ...] = (
     (0, 3, 3.0, ((60, 170), (45, 210), (70, 270))),
 )
 
-# The phantom's organs: id, Hounsfield units, centre and semi-axes in millimetres (plane, row, column).
+# The phantom's organs: id, Hounsfield units, centre and semi-axes in millimetres (z, y, x).
 _PHANTOM_SPACING = (3.0, 1.0, 1.0)
 _PHANTOM_SHAPE = (40, 192, 256)
 _PHANTOM_ORGANS: tuple[tuple[int, float, tuple[tuple[float, ...], tuple[float, ...]]], ...] = (
@@ -76,19 +76,19 @@ _PHANTOM_ORGANS: tuple[tuple[int, float, tuple[tuple[float, ...], tuple[float, .
 )
 _PHANTOM_STROKES: tuple[tuple[int, int, float, Points], ...] = tuple(
     stroke
-    for plane in (16, 22)
+    for z in (16, 22)
     for stroke in (
-        (plane, BACKGROUND, 1.0, ((8, 60), (8, 200))),
-        (plane, BACKGROUND, 1.0, ((27, 110), (30, 150))),
-        (plane, BACKGROUND, 1.0, ((70, 140), (80, 165), (95, 150))),
-        (plane, BACKGROUND, 1.0, ((110, 130), (110, 138))),
-        (plane, BACKGROUND, 1.0, ((158, 80), (162, 128), (158, 176))),
-        (plane, BACKGROUND, 1.0, ((128, 106), (140, 104))),
-        (plane, 1, 1.0, ((60, 70), (90, 60), (100, 90))),
-        (plane, 2, 1.0, ((118, 88), (134, 88))),
-        (plane, 2, 1.0, ((118, 168), (134, 168))),
-        (plane, 3, 1.0, ((138, 120), (138, 136))),
-        (plane, 4, 1.0, ((98, 192), (114, 192))),
+        (z, BACKGROUND, 1.0, ((8, 60), (8, 200))),
+        (z, BACKGROUND, 1.0, ((27, 110), (30, 150))),
+        (z, BACKGROUND, 1.0, ((70, 140), (80, 165), (95, 150))),
+        (z, BACKGROUND, 1.0, ((110, 130), (110, 138))),
+        (z, BACKGROUND, 1.0, ((158, 80), (162, 128), (158, 176))),
+        (z, BACKGROUND, 1.0, ((128, 106), (140, 104))),
+        (z, 1, 1.0, ((60, 70), (90, 60), (100, 90))),
+        (z, 2, 1.0, ((118, 88), (134, 88))),
+        (z, 2, 1.0, ((118, 168), (134, 168))),
+        (z, 3, 1.0, ((138, 120), (138, 136))),
+        (z, 4, 1.0, ((98, 192), (114, 192))),
     )
 )
 
@@ -135,12 +135,12 @@ class Sample:
 
 
 def _paint(shape: tuple[int, ...], strokes: tuple[tuple[int, int, float, Points], ...]) -> NDArray[np.uint8]:
-    """Strokes on the planes of a volume, or on the one plane of a picture."""
+    """Strokes on the slices of a volume, or on a 2D image."""
     painted = np.zeros(shape, dtype=np.uint8)
-    planes = painted if len(shape) == 3 else painted[np.newaxis]
-    for plane, identity, radius, points in strokes:
-        touched = Stroke(np.asarray(points, dtype=np.float64), radius, 0).rasterize(planes.shape[1:])
-        planes[plane][touched] = identity
+    slices = painted if len(shape) == 3 else painted[np.newaxis]
+    for z, identity, radius, points in strokes:
+        touched = Stroke(np.asarray(points, dtype=np.float64), radius, 0).rasterize(slices.shape[1:])
+        slices[z][touched] = identity
     return painted
 
 
@@ -185,7 +185,7 @@ def photograph() -> Sample:
 
 
 def ct_phantom(seed: int = 0) -> Sample:
-    """A made CT of an abdomen: 40 planes 3 mm apart of 192 x 256 pixels of 1 mm, Hounsfield units, with noise.
+    """A synthetic CT of an abdomen: 40 slices 3 mm apart of 192 x 256 pixels of 1 mm, Hounsfield units, with noise.
 
     Parameters
     ----------
@@ -198,8 +198,8 @@ def ct_phantom(seed: int = 0) -> Sample:
     grid = np.stack(np.meshgrid(*axes, indexing="ij"))
 
     def inside(centre: tuple[float, ...], radii: tuple[float, ...], grown: float = 0.0) -> NDArray[np.bool_]:
-        place, size = (np.reshape(v, (3, 1, 1, 1)) for v in (centre, np.asarray(radii) + grown))
-        mask: NDArray[np.bool_] = (((grid - place) / size) ** 2).sum(0) <= 1
+        middle, size = (np.reshape(v, (3, 1, 1, 1)) for v in (centre, np.asarray(radii) + grown))
+        mask: NDArray[np.bool_] = (((grid - middle) / size) ** 2).sum(0) <= 1
         return mask
 
     values = np.full(_PHANTOM_SHAPE, -1000.0, dtype=np.float32)
@@ -219,7 +219,7 @@ def ct_phantom(seed: int = 0) -> Sample:
 
 
 def totalsegmentator_ct() -> Sample:
-    """The example CT of TotalSegmentator (Apache-2.0), whole body at 3 mm; downloaded when first asked, and kept.
+    """The example CT of TotalSegmentator (Apache-2.0), whole body at 3 mm; downloaded on first use.
 
     Raises
     ------

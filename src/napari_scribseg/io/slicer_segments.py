@@ -21,7 +21,7 @@ __all__ = ["SEGMENTATION", "is_segmentation", "merge_layers", "segment_fields"]
 
 SEGMENTATION = ".seg.nrrd"
 
-# What Slicer itself writes for a segment of which nobody said what it is.
+# What Slicer itself writes for a segment without terminology.
 _TISSUE = (
     "TerminologyEntry:Segmentation category and type - 3D Slicer General Anatomy list"
     "~SCT^85756007^Tissue~SCT^85756007^Tissue~^^~Anatomic codes - DICOM master list~^^~^^|"
@@ -82,7 +82,7 @@ def segment_fields(classes: ClassTable, size: tuple[int, int, int]) -> dict[str,
 
 
 def merge_layers(volume: Source, fields: Mapping[str, str]) -> Source:
-    """One label volume of all segments; where segments overlap, the later one is kept and a warning says so.
+    """One label volume of all segments; where segments overlap, the later one wins and a warning is given.
 
     The label values of the file stay the ids where no two segments share one; else the segments are numbered.
 

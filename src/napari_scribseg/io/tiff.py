@@ -177,13 +177,13 @@ def _values(series: list[tifffile.TiffPageSeries], *, ids: bool) -> tuple[NDArra
     page = first.keyframe
     if page.photometric == 3 and page.colormap is not None and not ids:
         colors = (page.colormap >> 8).astype(np.uint8).T
-        kept = [n for a, n in enumerate(array.shape) if axes[a] != "S"]
-        return colors[array.reshape(kept)], f"{axes.replace('S', '')}S", True
+        shape = [n for a, n in enumerate(array.shape) if axes[a] != "S"]
+        return colors[array.reshape(shape)], f"{axes.replace('S', '')}S", True
     return array, axes, False
 
 
 def _warn_of_ignored(path: Path, file: tifffile.TiffFile) -> None:
-    """Warn of what the first page asks of its readers and is not done here."""
+    """Warn of what the first page says about reading it and is not followed."""
     page = file.pages.first
     ignored = []
     if page.photometric == 0:
@@ -219,9 +219,9 @@ def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
     """Follow the chain of pages: tifffile leaves out those beyond the end of a file, and may go in circles."""
     handle, form = file.filehandle, file.tiff
     seen: set[int] = set()
-    place = form.offsetsize if form.offsetsize == 8 else 4  # of the first page's offset, in BigTIFF and TIFF
+    position = form.offsetsize if form.offsetsize == 8 else 4  # of the first page's offset, in BigTIFF and TIFF
     while True:
-        handle.seek(place)
+        handle.seek(position)
         word = handle.read(form.offsetsize)
         offset = int.from_bytes(word, "little" if form.byteorder == "<" else "big")
         if offset == 0 and len(word) == form.offsetsize:
@@ -234,7 +234,7 @@ def _check_pages(path: Path, file: tifffile.TiffFile) -> None:
             )
         seen.add(offset)
         tags = int.from_bytes(count, "little" if form.byteorder == "<" else "big")
-        place = offset + form.tagnosize + tags * form.tagsize
+        position = offset + form.tagnosize + tags * form.tagsize
 
 
 def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float], always: str) -> Source:
@@ -271,7 +271,7 @@ def _arranged(path: Path, array: NDArray[Any], axes: str, sizes: dict[str, float
 
 
 def _plain_geometry(shape: tuple[int, ...], axes: list[str], sizes: dict[str, float]) -> Geometry:
-    """Pixel sizes in millimetres where the file has them; no place."""
+    """Pixel sizes in millimetres where the file has them; no affine."""
     spatial = [a for a in axes if a != "C"]
     if "X" not in sizes or "Y" not in sizes:
         return Geometry(shape, tuple(sizes.get(a, 1.0) if a == "T" else 1.0 for a in spatial))
@@ -321,8 +321,8 @@ def _resolution(path: Path, file: tifffile.TiffFile) -> dict[str, float]:
 def tiff_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, _classes: ClassTable) -> Contents:
     """Contents of a label volume that ImageJ opens as a hyperstack, with pixel sizes; ``.ome.tif`` is OME-TIFF.
 
-    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; there is no place for
-    position, directions, names and colours.
+    Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; position,
+    directions, names and colours are not kept.
     """
     axes = "TZYX"[-labels.ndim :]
     full = [dict(zip(axes, labels.shape, strict=True)).get(a, 1) for a in "TZCYXS"]

@@ -1,4 +1,4 @@
-"""Units of length and time as files spell them, in millimetres and seconds; pint knows them all, and prefixes."""
+"""Units of length and time as files spell them, in millimetres and seconds, by pint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_TIME = {"", "frame", "frames", "unknown", "none"}
 
 @dataclass(frozen=True, slots=True)
 class LengthUnit:
-    """The unit that a file's lengths are in, kept as a geometry's reference so that labels are written in it."""
+    """The unit of a file's lengths; as the reference of a geometry it makes labels be written in the same unit."""
 
     name: str
     millimetres: float
@@ -40,7 +40,7 @@ def in_seconds(unit: str) -> float | None:
 
 
 def length_or_warn(unit: str, name: str) -> float | None:
-    """As :func:`in_millimetres`; a warning tells where a file names a unit that is not known."""
+    """As :func:`in_millimetres`; a unit that is not known becomes a warning."""
     found = in_millimetres(unit)
     if found is None and _plain(unit).lower() not in _NO_LENGTH:
         warnings.warn(

@@ -45,7 +45,7 @@ def read_volume(
     file = user_path(path)
     try:
         check_regular(file)
-        kind = next(known for known in formats() if known.folders) if file.is_dir() else format_of(file)
+        kind = next(kind for kind in formats() if kind.folders) if file.is_dir() else format_of(file)
         if kind is None:
             expected = ", ".join(image_extensions())
             raise InputError(f"{file.name}: the format is not known; expected one of {expected}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["GZIP", "ZLIB", "compressed", "digest", "packed"]
 
 ZLIB = zlib.MAX_WBITS
-GZIP = 16 + zlib.MAX_WBITS  # zlib's way to ask for a gzip header
+GZIP = 16 + zlib.MAX_WBITS  # with a gzip header, in zlib's numbers
 _CHUNK = 16 << 20
 
 

@@ -96,9 +96,9 @@ class CurvePlot(QWidget):
         low, high = _range(curve)
         self._draw_axes(painter, box, ink, (low, high))
         across = np.asarray(curve.steps, dtype=float) / max(int(curve.steps[-1]), 1)
-        for losses, color, dashed in ((curve.fitted, _FITTED, False), (curve.held_back, _HELD_BACK, True)):
+        for losses, color, dashed in ((curve.training, _FITTED, False), (curve.validation, _HELD_BACK, True)):
             self._draw_line(painter, box, across, log_share(losses, low, high), color, dashed)
-        x = box.left() + box.width() * curve.kept / max(int(curve.steps[-1]), 1)
+        x = box.left() + box.width() * curve.best / max(int(curve.steps[-1]), 1)
         painter.setPen(QPen(ink, 1, Qt.PenStyle.DotLine))
         painter.drawLine(QPointF(x, box.top()), QPointF(x, box.bottom()))
         self._draw_legend(painter, box, ink)
@@ -150,7 +150,7 @@ class CurvePlot(QWidget):
         if curve is None:
             return
         entries = [("fitted", _FITTED, Qt.PenStyle.SolidLine)]
-        if np.isfinite(curve.held_back).any():
+        if np.isfinite(curve.validation).any():
             entries.append(("held back", _HELD_BACK, Qt.PenStyle.DashLine))
         entries.append(("kept", ink, Qt.PenStyle.DotLine))
         x, y = box.left(), _TOP / 2
@@ -173,9 +173,9 @@ def caption(curve: LossCurve, *, fitting: bool) -> str:
     """
     last = int(curve.steps[-1])
     if fitting:
-        return f"Loss: step {last} of {curve.most}"
-    ended = f"stopped at {last} of {curve.most}" if curve.ended_early else f"all {last} steps"
-    return f"Loss: {ended}, kept {curve.kept}"
+        return f"Loss: step {last} of {curve.max_steps}"
+    ended = f"stopped at {last} of {curve.max_steps}" if curve.ended_early else f"all {last} steps"
+    return f"Loss: {ended}, kept {curve.best}"
 
 
 def log_share(losses: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
@@ -187,7 +187,7 @@ def log_share(losses: NDArray[np.float64], low: float, high: float) -> NDArray[n
 
 def _range(curve: LossCurve) -> tuple[float, float]:
     """The losses at the foot and the top of the plot, both above 0."""
-    values = np.concatenate((curve.fitted, curve.held_back))
+    values = np.concatenate((curve.training, curve.validation))
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         return 0.1, 1.0
