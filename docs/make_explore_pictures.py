@@ -57,7 +57,7 @@ class ExploreStudio(Studio):
 
     def lasso(self, ids):
         """Draw a box around the segments of a part of the plane."""
-        view = self.widget.plane
+        view = self.widget.embedding
         pixels = np.array([view.pixel_of(int(i)) for i in ids])
         low, high = pixels.min(axis=0) - 6, pixels.max(axis=0) + 6
         self.drag(view, [low, (low + high) / 2, high])
@@ -104,24 +104,24 @@ def head(folder, theme):
     widget.cutting.embed.click()
     studio.done()
     widget.classes.select(1)
-    ids = widget.plane.scene.ids
+    ids = widget.embedding.scene.ids
     middle = studio.workspace.segment_at(14, 60, 64)
     xy = studio.workspace.xy(ids)
     near = np.argsort(np.linalg.norm(xy - studio.workspace.xy([middle])[0], axis=1))[:60]
     studio.lasso(ids[near])
-    QTest.keyClick(widget.plane, Qt.Key.Key_1)
+    QTest.keyClick(widget.embedding, Qt.Key.Key_1)
     wait(0.5)
     widget.exploration.select(ids[:0])
-    widget.plane.look_at(middle)
+    widget.embedding.look_at(middle)
     wait(3)
     studio.shoot(f"explore-plane{suffix}")
     if suffix:
         return close(studio)
-    widget.plane.fit()
+    widget.embedding.fit()
     corner = studio.workspace.segment_at(14, 3, 3)
     near = np.argsort(np.linalg.norm(xy - studio.workspace.xy([corner])[0], axis=1))[:30]
     widget.exploration.select(ids[near])
-    QTest.keyClick(widget.plane, Qt.Key.Key_0)
+    QTest.keyClick(widget.embedding, Qt.Key.Key_0)
     widget.cutting.learn.click()
     studio.done()
     widget.exploration.select(studio.workspace.inside([xy.min(axis=0), xy.mean(axis=0)]))

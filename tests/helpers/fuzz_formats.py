@@ -203,8 +203,8 @@ def session_samples(folder: Path) -> Sequence[Path]:
             for index in (1, 2):
                 strokes = np.zeros((6, 7), np.uint8)
                 strokes[1, 1:4], strokes[4, 2:6] = 1, 2
-                session.draw(strokes, session.volume.plane(index)).result()
-            session.accept(session.volume.plane(1))
+                session.draw(strokes, session.volume.slice_index(index)).result()
+            session.accept(session.volume.slice_index(1))
         session.save(path)
         session.close()
     return paths
