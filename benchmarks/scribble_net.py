@@ -42,7 +42,7 @@ class Column:
     ms: list[float] = field(default_factory=list)
 
 
-def answer(engine, task: Task, column: Column) -> None:
+def segment_task(engine, task: Task, column: Column) -> None:
     """Let an engine answer a task, cold, and note what came of it."""
     state = engine.prepare(task.image, "cpu")
     start, first = time.perf_counter(), []
@@ -84,7 +84,7 @@ def main() -> None:
             for task in tasks(data.load(case), "human", most_slices=given.slices):
                 groups.append(task.group)
                 for text, engine in engines.items():
-                    answer(engine, task, columns[text])
+                    segment_task(engine, task, columns[text])
         print(f"\n| {name}, {len(groups)} images | Dice | preview | difference (95 %) | preview ms | ms |")
         print("|---" * 6 + "|")
         base = np.asarray(next(iter(columns.values())).dice)

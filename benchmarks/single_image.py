@@ -107,9 +107,9 @@ def speed(repeats: int) -> None:
         engine = get_engine(name)
         state = engine.prepare(image, "cpu")
         cold = timed(lambda e=engine, s=state: e.segment(image, first, s), repeats)
-        answer = engine.segment(image, first, state)
-        warm = timed(lambda e=engine, a=answer: e.segment(image, more, a.state), repeats)
-        steps = answer.state.curve.steps[-1]
+        result = engine.segment(image, first, state)
+        warm = timed(lambda e=engine, a=result: e.segment(image, more, a.state), repeats)
+        steps = result.state.curve.steps[-1]
         print(f"| {name} | {cold[0]:.0f} ({cold[1]:.0f}) | {warm[0]:.0f} ({warm[1]:.0f}) | {steps} |", flush=True)
     whole, fields = whole_image_step(max(repeats // 2, 3))
     print(
@@ -128,8 +128,8 @@ def mean_iou(task: Task, engine) -> float:
     """Over all classes, the background too, as in paper 000."""
     state = engine.prepare(task.image, "cpu")
     labels = engine.segment(task.image, Scribbles(task.strokes, task.n_classes), state).labels
-    known = task.truth >= 0
-    scores = [overlap((labels == k) & known, task.truth == k)[1] for k in range(task.n_classes)]
+    valid = task.truth >= 0
+    scores = [overlap((labels == k) & valid, task.truth == k)[1] for k in range(task.n_classes)]
     return float(np.mean(scores))
 
 

@@ -215,7 +215,7 @@ def test_a_study_goes_on_where_it_was(copied):
     data = DataSet("made", "Discs", "CC0", False, False, ("p0",), unread)
     plan = SloppyPlan(("coarse-to-fine:epochs=1,samples=50",), (data,), errors=(0.03, 0.1), outlines=2)
     rows = measure(plan, copied("study-outlines"), lambda done, total, what: None)
-    assert [(row.image, row.error, row.drawn_iou, row.answer_iou) for row in rows] == [
+    assert [(row.image, row.error, row.drawn_iou, row.result_iou) for row in rows] == [
         ("p0 object 1", 0.03, 0.889519, 0.964602),
         ("p0 object 1", 0.1, 0.638025, 0.842173),
     ]

@@ -33,7 +33,7 @@ def test_a_table(command, cohort, tmp_path, readable):
     assert "smoothness 50.0" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_one_line_tells_that_some_failed(command, cohort, tmp_path):
+def test_one_line_reports_that_some_failed(command, cohort, tmp_path):
     table = cohort(3)
     (tmp_path / "in" / "i001.nii.gz").unlink()
     code, _, err = command(table, "--out", tmp_path / "out")
@@ -54,7 +54,7 @@ def test_a_bids_folder_becomes_a_derivative(command, tmp_path, pair):
     assert description["GeneratedBy"][0]["Parameters"]["model"] == "auto"
 
 
-def test_strokes_without_their_image_are_told(command, tmp_path, pair, caplog):
+def test_strokes_without_their_image_are_reported(command, tmp_path, pair, caplog):
     image, strokes = pair(tmp_path / "study" / "sub-1" / "anat", "sub-1_T1w")
     strokes.rename(image.with_name("sub-1_desc-scribbles_dseg.nii.gz"))
     _, lonely = pair(tmp_path / "study" / "sub-2" / "anat", "sub-2_T1w")
@@ -65,11 +65,11 @@ def test_strokes_without_their_image_are_told(command, tmp_path, pair, caplog):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [(("--suffix", "T1w"), "was given with a table"), (("--param", "smoothness"), "has no '='")],
 )
-def test_bad_options(command, cohort, tmp_path, arguments, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_bad_options(command, cohort, tmp_path, arguments, message):
+    with pytest.raises(InputError, match=message):
         command(cohort(1), "--out", tmp_path / "out", *arguments)
     assert not (tmp_path / "out").exists()
 

@@ -86,7 +86,7 @@ def test_the_data_set_itself_and_other_derivatives_are_not_written_into(tree, tm
         check_derivative(tree, other)
 
 
-def test_a_tree_without_strokes_is_told(tmp_path):
+def test_a_tree_without_strokes_is_reported(tmp_path):
     (tmp_path / "sub-01" / "anat").mkdir(parents=True)
     with pytest.raises(InputError, match="it holds no image with strokes"):
         read_bids(tmp_path)

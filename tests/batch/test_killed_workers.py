@@ -110,10 +110,10 @@ def test_a_run_that_ends_early_goes_on_where_it_stopped(cohort, tmp_path, events
         assert process.returncode == -signal.SIGKILL
     else:
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal: the workers get it, too
-        _, told = process.communicate(timeout=300)
-        assert process.returncode == 130, told
-        assert "finished images are kept. Run the command again to resume" in told
-        assert "Traceback" not in told
+        _, reported = process.communicate(timeout=300)
+        assert process.returncode == 130, reported
+        assert "finished images are kept. Run the command again to resume" in reported
+        assert "Traceback" not in reported
         assert len((out / "report.csv").read_text().splitlines()) == 1 + count
     workers = {pid for _, pid, _, _ in events(out)}
     wait_for(lambda: not any(map(alive, workers)), "the end of the workers")
@@ -121,9 +121,9 @@ def test_a_run_that_ends_early_goes_on_where_it_stopped(cohort, tmp_path, events
     assert 20 <= len(first) < count
 
     second = start_command(tmp_path, table, "--out", out, "--workers", 2)
-    printed, told = second.communicate(timeout=300)
+    printed, reported = second.communicate(timeout=300)
 
-    assert second.returncode == 0, told
+    assert second.returncode == 0, reported
     assert printed.strip() == str(out / "report.md")
     done = Counter(image for _, _, event, image in events(out) if event == "done")
     assert len(done) >= count - 2
@@ -178,7 +178,7 @@ def test_an_image_that_takes_its_worker_along_fails_alone(cohort, tmp_path, even
     assert again.summary == "1 done, 12 skipped of 13 images"
 
 
-def test_a_script_without_a_main_block_is_told_what_it_needs(cohort, tmp_path):
+def test_a_script_without_a_main_block_gets_a_message(cohort, tmp_path):
     lines = (
         "import sys",
         "from napari_scribseg.batch import read_table, run_batch",
@@ -186,6 +186,6 @@ def test_a_script_without_a_main_block_is_told_what_it_needs(cohort, tmp_path):
     )
     (tmp_path / "script.py").write_text("\n".join(lines))
     command = [sys.executable, str(tmp_path / "script.py"), str(cohort(1)), str(tmp_path / "out")]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert told.returncode == 1
-    assert "a script that starts some needs the line `if __name__ == '__main__':`" in told.stderr
+    reported = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert reported.returncode == 1
+    assert "a script that starts some needs the line `if __name__ == '__main__':`" in reported.stderr

@@ -151,7 +151,7 @@ def test_a_writer_that_fails_leaves_the_old_labels_or_none(run, cohort, readable
     readable(done.outcomes[1].labels)
 
 
-def test_an_unforeseen_error_is_told_by_its_type(run, cohort, monkeypatch):
+def test_an_unforeseen_error_is_reported_by_its_type(run, cohort, monkeypatch):
     def broken(task):
         raise ZeroDivisionError("an engine\nof others")
 
@@ -228,7 +228,7 @@ def test_one_run_at_a_time_in_a_folder(run, cohort, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"engine": "none"}, "there is no engine 'none'"),
         ({"parameters": {"sharpness": 3}}, "no parameter sharpness"),
@@ -238,8 +238,8 @@ def test_one_run_at_a_time_in_a_folder(run, cohort, tmp_path):
         ({"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, "both workers and a scheduler"),
     ],
 )
-def test_what_cannot_work_is_told_before_any_work(cohort, tmp_path, options, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_what_cannot_work_is_reported_before_any_work(cohort, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
         run_batch(read_table(cohort(1)), tmp_path / "out", **{"workers": 0, **options})
     assert not (tmp_path / "out").exists()
 
@@ -263,7 +263,7 @@ def test_without_dask_one_image_at_a_time(cohort, tmp_path, monkeypatch, caplog)
         run_batch(read_table(cohort(2)), tmp_path / "out", scheduler="tcp://127.0.0.1:1")
 
 
-def test_the_record_says_what_the_labels_follow_from(run, cohort, tmp_path):
+def test_the_record_holds_what_the_labels_depend_on(run, cohort, tmp_path):
     run(cohort(1), parameters={"smoothness": 20})
     record = json.loads((tmp_path / "out" / ".scribseg" / "records" / "in" / "i000_labels.nii.gz.json").read_text())
     image = tmp_path / "in" / "i000.nii.gz"

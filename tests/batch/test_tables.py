@@ -46,7 +46,7 @@ def test_quoted_names_may_hold_the_separator(table):
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("", "line 1: there is no column 'image'"),
         ("image;strokes\na;b\n", "line 1: there is no column 'scribbles' among image, strokes"),
@@ -61,10 +61,10 @@ def test_quoted_names_may_hold_the_separator(table):
         ('image,scribbles\n"a.nii,b.nii\n', "it cannot be read as a table"),
     ],
 )
-def test_a_table_that_cannot_be_understood_is_told_with_its_line(table, text, sentence):
+def test_a_table_that_cannot_be_understood_is_reported_with_its_line(table, text, message):
     with pytest.raises(InputError, match=r"^cohort\.csv") as error:
         read_table(table(text))
-    assert sentence in str(error.value)
+    assert message in str(error.value)
 
 
 def test_other_encodings_and_missing_tables(table, tmp_path):
@@ -75,7 +75,7 @@ def test_other_encodings_and_missing_tables(table, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("outs", "sentence"),
+    ("outs", "message"),
     [
         (("a.nii.gz", "A.nii.gz"), "line 0 and line 1 would both write A.nii.gz"),
         (("x/a.nii.gz", "x/a.mha"), "line 0 and line 1 would both write x/a.mha"),
@@ -86,8 +86,8 @@ def test_other_encodings_and_missing_tables(table, tmp_path):
         (("a.nii.gz", "image.nii.gz"), "line 1: the output 'image.nii.gz' is an input"),
     ],
 )
-def test_outputs_that_would_do_harm_are_refused_before_any_work(tmp_path, outs, sentence):
+def test_outputs_that_would_do_harm_are_refused_before_any_work(tmp_path, outs, message):
     jobs = [Job(tmp_path / "image.nii.gz", tmp_path / "s.nii.gz", o, where=f"line {i}") for i, o in enumerate(outs)]
     with pytest.raises(InputError) as error:
         check_jobs(jobs, tmp_path)
-    assert str(error.value).startswith(sentence)
+    assert str(error.value).startswith(message)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from napari_scribseg.bench.columns import Job, Row
+from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.methods import Method
+from napari_scribseg.bench.results import Job
 from napari_scribseg.bench.tasks import Task
 from napari_scribseg.core import EngineInfo, Image, Segmentation, silent
 from napari_scribseg.datasets import Case, DataSet
@@ -153,7 +154,7 @@ def make_row():
 
 
 @pytest.fixture
-def settled():
+def without_times():
     """Rows without what differs from run to run: times and memory."""
 
     def strip(rows):

@@ -8,9 +8,10 @@ import typer
 from typer.testing import CliRunner
 
 from napari_scribseg import cli
-from napari_scribseg.bench.columns import Job, Row
+from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.command import bench
 from napari_scribseg.bench.peers import PEERS, Peer
+from napari_scribseg.bench.results import Job
 from napari_scribseg.core import InputError
 from napari_scribseg.io.run_folder import ResultTable
 
@@ -125,7 +126,7 @@ def test_the_same_command_goes_on_and_other_rules_do_not(command, folder, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (("--engine", "svdc"), "there is no engine or peer 'svdc'"),
         (("--engine", "svcd:smooth=3"), "has no parameter 'smooth'"),
@@ -135,15 +136,15 @@ def test_the_same_command_goes_on_and_other_rules_do_not(command, folder, tmp_pa
         (("--protocol", "human"), "there is nothing to measure"),
     ],
 )
-def test_bad_input_is_one_sentence_and_leaves_nothing(command, folder, tmp_path, arguments, sentence):
+def test_bad_input_is_one_message_and_leaves_nothing(command, folder, tmp_path, arguments, message):
     data = () if "--data" in arguments else ("--data", folder(1))
-    with pytest.raises(InputError, match=sentence) as told:
+    with pytest.raises(InputError, match=message) as raised:
         command("--out", tmp_path / "out", *data, *arguments, *SHORT)
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(raised.value).splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_two_data_sets_of_one_name_are_told(command, folder, tmp_path):
+def test_two_data_sets_of_one_name_are_reported(command, folder, tmp_path):
     data = folder(1)
     with pytest.raises(InputError, match="two data sets are called 'pairs'"):
         command("--out", tmp_path / "out", "--data", data, "--data", data)
@@ -163,7 +164,7 @@ def test_bad_input_ends_the_program_with_status_2(monkeypatch, capsys, tmp_path)
     assert line.startswith("scribseg: there is no engine or peer 'svdc'")
 
 
-def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys, folder, tmp_path):
+def test_an_interrupted_run_states_how_to_resume(monkeypatch, capsys, folder, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 

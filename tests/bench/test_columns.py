@@ -3,7 +3,8 @@ import math
 
 import pytest
 
-from napari_scribseg.bench.columns import Job, Row
+from napari_scribseg.bench.columns import Row
+from napari_scribseg.bench.results import Job
 from napari_scribseg.core import InputError
 from napari_scribseg.io.run_folder import ResultTable
 
@@ -122,8 +123,8 @@ def test_any_cut_leaves_whole_jobs(tmp_path, make_row, name):
         (tmp_path / "rows.csv").write_bytes(whole[1])
         (tmp_path / name).write_bytes(content[:cut])
         if name == "rows.csv":  # the last line of it that is whole belongs to a job that was not called finished
-            known = content[:cut].count(b"\n") // 2
-            (tmp_path / "finished.csv").write_text("".join(f"{line}\n" for line in finished[: max(known, 1)]))
+            complete = content[:cut].count(b"\n") // 2
+            (tmp_path / "finished.csv").write_text("".join(f"{line}\n" for line in finished[: max(complete, 1)]))
         file = open_table(tmp_path)
         assert {row.job for row in file.rows()} == file.finished
         assert len(file.rows()) == 2 * len(file.finished)
@@ -138,7 +139,7 @@ def test_a_letter_cut_in_two(tmp_path, make_row):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "sentence"),
+    ("name", "content", "message"),
     [
         ("rows.csv", b"image,scribbles\na.png,b.png\n", "has other columns than this command writes"),
         ("finished.csv", b"\x89PNG\r\n\x1a\n\xff\xfe\n", "is no table of results"),
@@ -146,16 +147,16 @@ def test_a_letter_cut_in_two(tmp_path, make_row):
         ("finished.csv", b"data,case,protocol,method\nmade,p0\nmade,p1,clicks,toy\n", "a line has 2 values, 4 are"),
     ],
 )
-def test_foreign_files_are_told_and_left_alone(tmp_path, name, content, sentence):
+def test_foreign_files_are_reported_and_left_alone(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=sentence) as told:
+    with pytest.raises(InputError, match=message) as raised:
         open_table(tmp_path)
-    assert len(str(told.value).splitlines()) == 1
-    assert "give another folder" in str(told.value)
+    assert len(str(raised.value).splitlines()) == 1
+    assert "give another folder" in str(raised.value)
     assert (tmp_path / name).read_bytes() == content
 
 
-def test_a_damaged_value_is_told(filled):
+def test_a_damaged_value_is_reported(filled):
     text = (filled / "rows.csv").read_text()
     (filled / "rows.csv").write_text(text.replace("0.9", "good", 1))
     with pytest.raises(InputError, match=r"rows\.csv holds a line that is no result \(.*'good'"):

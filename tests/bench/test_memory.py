@@ -34,9 +34,9 @@ def test_a_block_that_takes_nothing(way):
 
 
 def test_what_was_there_before_does_not_count(way):
-    held = np.ones(64 * MIB, dtype=np.uint8)
+    block = np.ones(64 * MIB, dtype=np.uint8)
     with peak_memory() as peak:
-        held[0] = 2
+        block[0] = 2
     assert peak.mib < 32
 
 

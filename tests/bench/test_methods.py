@@ -24,7 +24,7 @@ def test_the_random_walker_stands_there_with_two_betas():
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("svdc", "there is no engine or peer 'svdc'; expected one of .*svcd"),
         ("", "there is no engine or peer ''"),
@@ -39,13 +39,13 @@ def test_the_random_walker_stands_there_with_two_betas():
         ("svcd:smoothness=-1", "smoothness is -1"),
     ],
 )
-def test_what_cannot_be_read_is_told(text, sentence):
-    with pytest.raises(InputError, match=sentence) as told:
+def test_what_cannot_be_read_is_reported(text, message):
+    with pytest.raises(InputError, match=message) as raised:
         parse_method(text)
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_peer_whose_library_is_missing_says_what_to_install(monkeypatch):
+def test_a_peer_whose_library_is_missing_states_what_to_install(monkeypatch):
     monkeypatch.setitem(PEERS, "grabcut", Peer("cuts:GrabCut", "no_such_module"))
     assert not PEERS["grabcut"].installed
     with pytest.raises(
@@ -56,14 +56,14 @@ def test_a_peer_whose_library_is_missing_says_what_to_install(monkeypatch):
         peer_class("grab")
 
 
-def test_warming_up_answers_grey_and_colour(toy):
-    asked = []
+def test_warming_up_segments_grey_and_colour(toy):
+    requested = []
 
     def think(image, scribbles):
-        asked.append(image.data.shape[0])
+        requested.append(image.data.shape[0])
         return scribbles.seeds.clip(0)
 
     method = toy(think)
     warm_up(method, "cpu")
-    assert asked == [1, 3]
+    assert requested == [1, 3]
     assert [call[1] for call in method.engine.calls if call[0] == "prepare"] == ["cpu", "cpu"]

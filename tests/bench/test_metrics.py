@@ -101,7 +101,7 @@ def test_score_is_the_mean_over_the_classes_that_count():
     assert with_ground == pytest.approx((1 + 2 * (400 - 72) / (400 - 72 + 400 - 36)) / 3)
 
 
-def test_what_is_not_known_counts_neither_for_nor_against():
+def test_pixels_without_truth_count_neither_for_nor_against():
     truth = np.zeros((20, 20), dtype=np.int64)
     truth[5:12, 5:12] = 1
     truth[:, 12:] = -1
@@ -113,7 +113,7 @@ def test_what_is_not_known_counts_neither_for_nor_against():
     assert score(labels, np.full_like(truth, -1), (1,), (1.0, 1.0)).dice == 1
 
 
-def test_share_of_strokes_obeyed():
+def test_seed_accuracy():
     seeds = np.full((4, 4), -1)
     assert seed_accuracy(np.zeros((4, 4), dtype=int), seeds) == 1
     seeds[0] = (0, 0, 1, 2)

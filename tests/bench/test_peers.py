@@ -22,7 +22,7 @@ def peer(request):
     return parse_method(request.param).engine
 
 
-def answer(peer, array, seeds, n_classes=None):
+def segment(peer, array, seeds, n_classes=None):
     """The answer, whose contract is checked."""
     image = Image.from_array(array, (1.0, 1.0))
     scribbles = Scribbles(seeds, n_classes or int(seeds.max()) + 1)
@@ -72,27 +72,27 @@ def test_every_peer_is_an_engine(peer):
 
 
 @pytest.mark.parametrize("channels", [0, 1, 2, 3, 5])
-def test_two_tones_are_told_apart(peer, channels):
+def test_two_tones_are_separated(peer, channels):
     values, seeds, truth = two_tones(channels)
-    assert dice(answer(peer, values, seeds).labels == 1, truth) > 0.95
+    assert dice(segment(peer, values, seeds).labels == 1, truth) > 0.95
 
 
 def test_the_range_of_the_intensities_does_not_matter(peer):
     values, seeds, truth = two_tones()
-    assert dice(answer(peer, values * 1e-3 - 5, seeds).labels == 1, truth) > 0.95
-    assert dice(answer(peer, (values * 100).astype(np.int16), seeds).labels == 1, truth) > 0.95
+    assert dice(segment(peer, values * 1e-3 - 5, seeds).labels == 1, truth) > 0.95
+    assert dice(segment(peer, (values * 100).astype(np.int16), seeds).labels == 1, truth) > 0.95
 
 
 def test_three_classes(peer):
     image, scribbles, truth = two_discs()
-    found = answer(peer, image.data[0], np.asarray(scribbles.seeds)).labels
+    found = segment(peer, image.data[0], np.asarray(scribbles.seeds)).labels
     assert (found == truth).mean() > 0.9
 
 
 def test_a_class_without_strokes_gets_nothing(peer):
     values, seeds, truth = two_tones()
-    apart = np.where(seeds >= 0, seeds * 2 + 1, -1).astype(np.int32)  # classes 1 and 3 of five
-    found = answer(peer, values, apart, 5).labels
+    separate = np.where(seeds >= 0, seeds * 2 + 1, -1).astype(np.int32)  # classes 1 and 3 of five
+    found = segment(peer, values, separate, 5).labels
     assert set(np.unique(found)) == {1, 3}
     assert dice(found == 3, truth) > 0.95
 
@@ -101,19 +101,19 @@ def test_one_pixel_for_each_class(peer):
     rng = np.random.default_rng(0)
     seeds = np.full((32, 32), -1, dtype=np.int32)
     seeds[3, 3], seeds[20, 20], seeds[30, 3] = 0, 1, 3
-    assert set(np.unique(answer(peer, rng.random((32, 32)), seeds, 5).labels)) <= {0, 1, 3}
+    assert set(np.unique(segment(peer, rng.random((32, 32)), seeds, 5).labels)) <= {0, 1, 3}
 
 
 def test_strokes_everywhere(peer):
     seeds = np.zeros((32, 32), dtype=np.int32)
     seeds[:, 10:] = 1
-    answer(peer, np.random.default_rng(0).random((32, 32)), seeds)
+    segment(peer, np.random.default_rng(0).random((32, 32)), seeds)
 
 
 def test_a_pocket_that_strokes_enclose(peer):
     seeds = np.full((32, 32), -1, dtype=np.int32)
     seeds[8:22, 8:22], seeds[10:20, 10:20], seeds[0, 0] = 1, -1, 0
-    found = answer(peer, np.random.default_rng(0).random((32, 32)), seeds).labels
+    found = segment(peer, np.random.default_rng(0).random((32, 32)), seeds).labels
     if peer.info.name not in ("graph-cut", "grabcut"):  # their histograms jump over strokes
         assert (found[10:20, 10:20] == 1).all()
 
@@ -122,25 +122,25 @@ def test_a_pocket_that_strokes_enclose(peer):
 def test_tiny_images(peer, shape):
     seeds = np.full(shape, -1, dtype=np.int32)
     seeds[0, 0], seeds[-1, -1] = 0, 1
-    answer(peer, np.arange(np.prod(shape), dtype=float).reshape(shape), seeds)
+    segment(peer, np.arange(np.prod(shape), dtype=float).reshape(shape), seeds)
 
 
 @pytest.mark.parametrize("seeds_at", [((4, slice(4, 28)), (28, slice(4, 28))), ((0, 0), (0, 1))])
-def test_a_constant_image_is_answered_or_refused(peer, seeds_at):
+def test_a_constant_image_is_segmented_or_refused(peer, seeds_at):
     seeds = np.full((32, 32), -1, dtype=np.int32)
     seeds[seeds_at[0]], seeds[seeds_at[1]] = 0, 1
     if peer.info.name == "random-walker":
         with pytest.raises(InputError, match="all pixels of the image are alike"):
-            answer(peer, np.full((32, 32), 7.0), seeds)
+            segment(peer, np.full((32, 32), 7.0), seeds)
         return
-    answer(peer, np.full((32, 32), 7.0), seeds)
+    segment(peer, np.full((32, 32), 7.0), seeds)
 
 
-def test_the_same_input_gives_the_same_answer(peer):
+def test_the_same_input_gives_the_same_result(peer):
     values, seeds, _ = two_tones(3, noise=40)
-    first = answer(peer, values, seeds).probabilities
+    first = segment(peer, values, seeds).probabilities
     np.random.seed(int(first[0, 0, 0]) + 17)  # noqa: NPY002 a library may draw from it
-    np.testing.assert_array_equal(first, answer(peer, values, seeds).probabilities)
+    np.testing.assert_array_equal(first, segment(peer, values, seeds).probabilities)
 
 
 def test_a_state_serves_several_strokes(peer):
@@ -150,11 +150,11 @@ def test_a_state_serves_several_strokes(peer):
     more[36, 4:40] = 0
     first = peer.segment(image, Scribbles(seeds, 2), peer.prepare(image, "cpu"))
     second = peer.segment(image, Scribbles(more, 2), first.state)
-    np.testing.assert_array_equal(second.probabilities, answer(peer, values, more).probabilities)
+    np.testing.assert_array_equal(second.probabilities, segment(peer, values, more).probabilities)
 
 
 @pytest.mark.parametrize("what", ["nothing", "one class", "another shape"])
-def test_bad_strokes_are_told(peer, what):
+def test_bad_strokes_are_reported(peer, what):
     values, seeds, _ = two_tones()
     if what == "nothing":
         seeds[:] = -1
@@ -163,9 +163,9 @@ def test_bad_strokes_are_told(peer, what):
     else:
         seeds = seeds[:-1]
     image = Image.from_array(values, (1.0, 1.0))
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         peer.segment(image, Scribbles(seeds, 2), peer.prepare(image, "cpu"))
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(raised.value).splitlines()) == 1
 
 
 def test_grabcut_survives_degenerate_colours():
@@ -176,22 +176,22 @@ def test_grabcut_survives_degenerate_colours():
     spot = np.zeros((24, 24))
     spot[12, 12] = 255
     for image in (spot, 255 - spot, np.zeros((24, 24, 3)), np.indices((24, 24))[0] % 2, np.full((24, 24), 1e30)):
-        answer(peer, image.astype(float), seeds)
+        segment(peer, image.astype(float), seeds)
 
 
 def test_random_walker_goes_without_pyamg(monkeypatch):
     values, seeds, truth = two_tones()
     monkeypatch.setattr("napari_scribseg.bench.peers.walker.find_spec", lambda _: None)
-    assert dice(answer(parse_method("random-walker").engine, values, seeds).labels == 1, truth) > 0.95
+    assert dice(segment(parse_method("random-walker").engine, values, seeds).labels == 1, truth) > 0.95
 
 
 def test_stronger_edges_hold_the_geodesic_distance_back():
     values, seeds, truth = two_tones()
-    blind, sharp = (answer(parse_method(f"geodesic:edge_cost={c}").engine, values, seeds).labels for c in (0, 100))
+    blind, sharp = (segment(parse_method(f"geodesic:edge_cost={c}").engine, values, seeds).labels for c in (0, 100))
     assert dice(blind == 1, truth) < 0.9 < dice(sharp == 1, truth)
 
 
-def test_intensities_from_0_to_1_keep_the_channels_apart():
+def test_intensities_from_0_to_1_keep_the_channels_separate():
     image = Image.from_array(np.dstack([np.full((2, 2), 10.0), [[20.0, 30.0], [40.0, 50.0]]]), (1.0, 1.0))
     expected = np.dstack([np.zeros((2, 2)), [[0.25, 0.5], [0.75, 1.0]]])
     np.testing.assert_allclose(channels_last(image), expected)

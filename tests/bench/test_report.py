@@ -133,7 +133,7 @@ def test_figures_are_pictures(rows, out):
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
 
 
-def test_without_matplotlib_a_line_says_so(rows, out, without_matplotlib):
+def test_without_matplotlib_a_line_states_it(rows, out, without_matplotlib):
     assert [p.name for p in write_report(rows, RULES, out)] == ["report.md", "summary.csv"]
     text = (out / "report.md").read_text()
     assert "No figures: matplotlib is not installed (`pip install 'napari-scribseg[bench]'`)." in text
@@ -163,7 +163,7 @@ def test_any_name_of_a_data_set_becomes_a_file(rows, out, name):
     assert f"](curves-{name.replace('/', '-').replace(' ', '%20')}-clicks.png)" in text
 
 
-def test_a_method_that_never_answered_is_drawn_too(make_row, out):
+def test_a_method_without_any_result_is_drawn_too(make_row, out):
     rows = [make_row(failure="ValueError: x", seconds=np.nan, prepare_seconds=0.0, dice=0.0, iou=0.0)]
     rows.append(make_row(method="other"))
     written = write_report(rows, RULES, out)
@@ -171,7 +171,7 @@ def test_a_method_that_never_answered_is_drawn_too(make_row, out):
     assert all(path.stat().st_size > 0 for path in written)
 
 
-def test_processes_at_once_are_told(rows, out, without_matplotlib):
+def test_processes_at_once_are_reported(rows, out, without_matplotlib):
     text = (out / "run.json").read_text()
     (out / "run.json").write_text(text.replace('"workers": 1', '"workers": 2'))
     write_report(rows, RULES, out)

@@ -8,9 +8,9 @@ import textwrap
 import pytest
 
 from napari_scribseg.bench import run as running
-from napari_scribseg.bench.columns import Job
 from napari_scribseg.bench.peers.flooding import Watershed
 from napari_scribseg.bench.play import Rules
+from napari_scribseg.bench.results import Job
 from napari_scribseg.bench.run import Plan, run
 from napari_scribseg.bench.tasks import evenly
 from napari_scribseg.core import InputError
@@ -59,30 +59,30 @@ def test_people_are_left_out_where_nobody_drew(data_set):
 
 
 def test_a_run_has_a_row_for_every_interaction(data_set, tmp_path):
-    told = []
+    reported = []
     plan = Plan(METHODS, (data_set(2),), rules=RULES)
-    rows = run(plan, tmp_path / "a" / "b", progress=lambda *step: told.append(step))
+    rows = run(plan, tmp_path / "a" / "b", progress=lambda *step: reported.append(step))
     assert {row.job for row in rows} == set(plan.jobs())
     assert not any(row.failure for row in rows)
     assert all(0 <= row.dice <= 1 and row.seed_accuracy in (0, 1) for row in rows)
     assert {row.unit for row in rows} == {"mm"}
     assert {row.interaction for row in rows if row.protocol == "strokes"} <= {1, 2}
-    assert [step[:2] for step in told] == [(i, 8) for i in range(1, 9)]
-    assert told[0][2] == "made p0, watershed"
+    assert [step[:2] for step in reported] == [(i, 8) for i in range(1, 9)]
+    assert reported[0][2] == "made p0, watershed"
     assert sorted(p.name for p in (tmp_path / "a" / "b").iterdir()) == ["finished.csv", "lock", "rows.csv", "run.json"]
 
 
-def test_a_finished_run_does_nothing_again(data_set, tmp_path, played, settled):
+def test_a_finished_run_does_nothing_again(data_set, tmp_path, played, without_times):
     plan = Plan(METHODS, (data_set(2),), rules=RULES)
     rows = run(plan, tmp_path)
     assert len(played) == 8
     before = (tmp_path / "rows.csv").read_bytes()
-    assert settled(run(plan, tmp_path)) == settled(rows)
+    assert without_times(run(plan, tmp_path)) == without_times(rows)
     assert len(played) == 8
     assert (tmp_path / "rows.csv").read_bytes() == before
 
 
-def test_a_run_goes_on_where_it_stopped(data_set, tmp_path, played, settled):
+def test_a_run_goes_on_where_it_stopped(data_set, tmp_path, played, without_times):
     plan = Plan(METHODS, (data_set(2),), rules=RULES)
     whole = run(plan, tmp_path / "whole")
     played.clear()
@@ -94,11 +94,11 @@ def test_a_run_goes_on_where_it_stopped(data_set, tmp_path, played, settled):
     with pytest.raises(KeyboardInterrupt):
         run(plan, tmp_path / "out", progress=stop)
     assert len(played) == 3
-    told = []
-    rows = run(plan, tmp_path / "out", progress=lambda done, *_: told.append(done))
+    reported = []
+    rows = run(plan, tmp_path / "out", progress=lambda done, *_: reported.append(done))
     assert played == plan.jobs()
-    assert told == [4, 5, 6, 7, 8]
-    assert settled(rows) == settled(whole)
+    assert reported == [4, 5, 6, 7, 8]
+    assert without_times(rows) == without_times(whole)
 
 
 def test_more_methods_and_data_are_added(data_set, tmp_path, played):
@@ -124,14 +124,14 @@ def test_other_rules_do_not_come_into_the_same_folder(data_set, tmp_path, change
     plan = Plan(("watershed",), (data_set(1),), ("clicks",), RULES)
     run(plan, tmp_path)
     before = (tmp_path / "rows.csv").read_bytes()
-    with pytest.raises(InputError, match=f"holds a run with {name} = .*, now it is .*; give another folder") as told:
+    with pytest.raises(InputError, match=f"holds a run with {name} = .*, now it is .*; give another folder") as raised:
         run(dataclasses.replace(plan, **changed), tmp_path)
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(raised.value).splitlines()) == 1
     assert (tmp_path / "rows.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", "\x00"])
-def test_damaged_settings_are_told(data_set, tmp_path, content):
+def test_damaged_settings_are_reported(data_set, tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(InputError, match=r"run\.json is damaged .*; give another folder"):
         run(Plan(("watershed",), (data_set(1),)), tmp_path)
@@ -145,7 +145,7 @@ def test_settings_that_are_written(data_set, tmp_path):
     assert set(settings) == {"version", "rules", "slices", "workers", "machine", "python"}
 
 
-def test_bad_plans_are_told_before_anything_is_made(data_set, tmp_path):
+def test_bad_plans_are_reported_before_anything_is_made(data_set, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(InputError, match="no engine or peer 'nothing'"):
         run(Plan(("watershed", "nothing"), (data_set(1),)), out)
@@ -158,7 +158,7 @@ def test_bad_plans_are_told_before_anything_is_made(data_set, tmp_path):
         run(Plan(("watershed",), (data_set(1),)), out)
 
 
-def test_images_without_objects_are_told(data_set, tmp_path):
+def test_images_without_objects_are_reported(data_set, tmp_path):
     case = data_set(1).load("p0")
     empty = dataclasses.replace(data_set(1), read=lambda _: dataclasses.replace(case, truth=0 * case.truth))
     with pytest.raises(InputError, match="there is nothing to measure: no image has"):
@@ -197,11 +197,11 @@ def test_a_case_that_cannot_be_read_keeps_what_was_measured(folder, tmp_path):
     assert {row.case for row in run(plan, tmp_path / "out")} == {"p0", "p1"}
 
 
-def test_two_processes_give_the_same_rows(folder, tmp_path, settled):
+def test_two_processes_give_the_same_rows(folder, tmp_path, without_times):
     plan = Plan(METHODS, (open_folder(folder(3)),), ("clicks",), RULES)
     alone, together = run(plan, tmp_path / "one"), run(plan, tmp_path / "two", workers=2)
     assert {row.job for row in together} == set(plan.jobs())
-    assert settled(together) == settled(alone)
+    assert without_times(together) == without_times(alone)
     with pytest.raises(InputError, match="holds a run with workers = 1, now it is 2"):
         run(plan, tmp_path / "one", workers=2)
 
@@ -242,7 +242,7 @@ KILLED = """
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill so")
 @pytest.mark.parametrize("where", ["in a line", "before finished"])
-def test_a_killed_run_goes_on_where_it_stopped(folder, tmp_path, played, settled, where):
+def test_a_killed_run_goes_on_where_it_stopped(folder, tmp_path, played, without_times, where):
     root = folder(3)
     plan = Plan(METHODS, (open_folder(root),), ("clicks",), RULES)
     whole = run(plan, tmp_path / "whole")
@@ -254,7 +254,7 @@ def test_a_killed_run_goes_on_where_it_stopped(folder, tmp_path, played, settled
     assert len((tmp_path / "out" / "rows.csv").read_bytes()) > 0
     rows = run(plan, tmp_path / "out")
     assert played == plan.jobs()[3:]
-    assert settled(rows) == settled(whole)
+    assert without_times(rows) == without_times(whole)
     assert len({(row.job, row.image, row.interaction) for row in rows}) == len(rows) == len(whole)
     assert not [p for p in (tmp_path / "out").iterdir() if p.name.endswith(".tmp")]
 

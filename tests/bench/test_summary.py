@@ -65,7 +65,7 @@ def test_a_summary_by_hand(play):
     assert (found.peak_mib, found.hausdorff95, found.surface, found.seed_accuracy) == (12.0, 3.0, 1.0, 1.0)
 
 
-def test_the_first_answer_of_a_method_that_waited(play):
+def test_the_first_result_of_a_method_that_waited(play):
     rows = [*play("a", [None, 0.5, 0.6, 0.7]), *play("b", [None, 0.7])]
     (found,) = summaries(rows, RULES)
     assert found.first_iou == pytest.approx(0.6)
@@ -85,7 +85,7 @@ def test_a_failure_counts_the_most_interactions_and_0(play):
     assert found.seconds == pytest.approx(0.1)
 
 
-def test_a_failure_after_answers_keeps_the_seconds_of_those(play):
+def test_a_failure_after_results_keeps_the_seconds_of_those(play):
     (found,) = summaries(play("a", [0.5, 0.9, 0.9], failure="RuntimeError: no"), RULES)
     assert found.failures == 1
     assert found.iou == 0
@@ -93,7 +93,7 @@ def test_a_failure_after_answers_keeps_the_seconds_of_those(play):
     assert found.seconds == pytest.approx(0.15)
 
 
-def test_without_any_answer_there_are_no_seconds(play):
+def test_without_any_result_there_are_no_seconds(play):
     (found,) = summaries(play("a", [None], failure="RuntimeError: no"), RULES)
     assert np.isnan([found.first_seconds, found.seconds, found.seconds95]).all()
     assert (found.iou, found.first_iou, (found.noc85, found.noc90)) == (0, 0, (4, 4))
@@ -119,11 +119,11 @@ def test_what_others_need_does_not_change_a_method(play):
 
 def test_images_of_a_group_are_drawn_together(play):
     rows = [row for i in range(10) for row in play(f"p{i}", [i % 2])]
-    (apart,) = summaries(rows, RULES)
+    (separate,) = summaries(rows, RULES)
     (together,) = summaries([dataclasses.replace(row, group=str(int(row.image[1:]) // 5)) for row in rows], RULES)
-    assert apart.iou == together.iou == 0.5
+    assert separate.iou == together.iou == 0.5
     assert (together.iou_low, together.iou_high) == pytest.approx((0.4, 0.6))
-    assert apart.iou_low < 0.4
+    assert separate.iou_low < 0.4
 
 
 def test_no_rows_give_no_summary():

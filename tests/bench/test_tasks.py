@@ -40,9 +40,9 @@ def test_human_strokes_of_a_picture(flat):
     assert task.image.spacing == (2.0, 3.0)
     assert task.truth.dtype == np.int64
     np.testing.assert_array_equal(np.asarray([0, 4, 9])[task.truth], flat().truth)
-    known = task.strokes >= 0
-    np.testing.assert_array_equal(known, flat().strokes >= 0)
-    np.testing.assert_array_equal(np.asarray([0, 4, 9])[task.strokes[known]], flat().strokes[known])
+    valid = task.strokes >= 0
+    np.testing.assert_array_equal(valid, flat().strokes >= 0)
+    np.testing.assert_array_equal(np.asarray([0, 4, 9])[task.strokes[valid]], flat().strokes[valid])
 
 
 def test_what_nobody_drew_is_background(flat):
@@ -163,7 +163,7 @@ def test_generators_differ_by_seed_and_names():
 
 
 @pytest.mark.parametrize("instances", [True, False])
-def test_all_objects_are_mended_as_one_class(flat, instances):
+def test_all_objects_are_one_class_in_an_initial_mask(flat, instances):
     (task,) = tasks(flat(instances=instances), "initial-mask")
     assert (task.n_classes, task.counted, task.strokes) == (2, (1,), None)
     truth = flat().truth

@@ -44,7 +44,7 @@ def test_the_first_run_writes_the_settings_and_a_later_one_compares_them(folder)
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", "\x00", "[" * 100_000])
-def test_damaged_settings_are_told(folder, content):
+def test_damaged_settings_are_reported(folder, content):
     folder.path.mkdir()
     (folder.path / "run.json").write_text(content)
     with pytest.raises(InputError, match=r"run\.json is damaged .*; give another folder"), folder.open(settings={}):
@@ -76,7 +76,7 @@ def test_a_folder_with_files_of_other_origin_is_refused(tmp_path, hidden):
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file cannot be made \(.*\); a writable folder is expected"):
         RunFolder(tmp_path / "file", "run.json").open().__enter__()

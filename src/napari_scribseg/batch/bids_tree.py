@@ -115,7 +115,7 @@ def write_description(root: Path, out: Path, engine: str, settings: dict[str, An
         "Engine": engine,
         "Parameters": settings,
     }
-    others = [known for known in _generators(out) if known.get("Engine") != engine]
+    others = [entry for entry in _generators(out) if entry.get("Engine") != engine]
     description = {
         "Name": f"Segmentations by {_US}",
         "BIDSVersion": BIDS_VERSION,
@@ -131,8 +131,8 @@ def _generators(out: Path) -> list[dict[str, Any]]:
     """What ``GeneratedBy`` holds; empty where there is no description yet."""
     file = out / DESCRIPTION
     try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-        generators = known.get("GeneratedBy", [])
+        found = json.loads(file.read_text(encoding="utf-8"))
+        generators = found.get("GeneratedBy", [])
         ours = [g for g in generators if g.get("Name") == _US]
     except FileNotFoundError:
         return []

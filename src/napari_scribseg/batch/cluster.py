@@ -29,10 +29,10 @@ __all__ = ["HOW_TO_GET", "SchedulerLost", "dask_setup", "has_dask", "local_clien
 HOW_TO_GET = "pip install 'napari-scribseg[cluster]'"
 log = logging.getLogger("scribseg")
 
-_ANSWER = 15  # seconds for a scheduler to answer
+_TIMEOUT = 15  # seconds for a scheduler to answer
 _PATIENCE = 60  # seconds for a scheduler to get its first worker
 _RESUBMITS = 5
-_ASK_AGAIN = 5.0  # seconds after which the number of workers is asked for again
+_REFRESH = 5.0  # seconds after which the number of workers is asked for again
 
 
 class SchedulerLost(RuntimeError):
@@ -179,7 +179,7 @@ def remote_client(address: str, folder: Path) -> Iterator[Client]:
 def _connected(address: str, folder: Path) -> Iterator[Client]:
     distributed = _distributed()
     try:
-        client = distributed.Client(address, timeout=_ANSWER, set_as_default=False)
+        client = distributed.Client(address, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
@@ -209,16 +209,16 @@ def _check_workers(client: Client, address: str, folder: Path) -> None:
     token = folder / HIDDEN / f"seen-{secrets.token_hex(6)}"
     token.touch()
     try:
-        answers = client.run(probe, str(token), on_error="return")
+        found = client.run(probe, str(token), on_error="return")
     finally:
         token.unlink(missing_ok=True)
-    for worker, answer in answers.items():
-        if isinstance(answer, BaseException):
+    for worker, result in found.items():
+        if isinstance(result, BaseException):
             raise InputError(
-                f"the worker {worker} cannot run napari-scribseg ({type(answer).__name__}: {answer}); version "
+                f"the worker {worker} cannot run napari-scribseg ({type(result).__name__}: {result}); version "
                 f"{__version__} is expected there"
             )
-        version, sees = answer
+        version, sees = result
         if version != __version__:
             raise InputError(f"the worker {worker} has napari-scribseg {version}; {__version__} is expected, as here")
         if not sees:
@@ -241,11 +241,11 @@ def segment_all(tasks: Iterable[Task], client: Client) -> Generator[Outcome, Non
     waiting = deque((task, 0) for task in tasks)
     flying: dict[Future, tuple[Task, int]] = {}
     arrivals = distributed.as_completed(loop=client.loop)
-    room, asked = 0, float("-inf")
+    room, refreshed = 0, float("-inf")
     try:
         while waiting or flying:
-            if time.monotonic() - asked > _ASK_AGAIN:
-                room, asked = max(2 * sum(client.nthreads().values()), 4), time.monotonic()
+            if time.monotonic() - refreshed > _REFRESH:
+                room, refreshed = max(2 * sum(client.nthreads().values()), 4), time.monotonic()
             while waiting and len(flying) < room:
                 task, again = waiting.popleft()
                 future = client.submit(

@@ -142,9 +142,9 @@ def _outcomes(tasks: list[Task], workers: int, scheduler: str | None) -> Generat
     """First the tasks that are done already, then the others as they end."""
     ahead = []
     for task in tasks:
-        known = finished(task)
-        if known is not None:
-            yield known
+        outcome = finished(task)
+        if outcome is not None:
+            yield outcome
         else:
             ahead.append(task)
     if not ahead:

@@ -39,9 +39,9 @@ def segment_one(task: Task) -> Outcome:
     Outcome
         Done, skipped, or failed with a sentence.
     """
-    known = finished(task)
-    if known is not None:
-        return known
+    outcome = finished(task)
+    if outcome is not None:
+        return outcome
     former = read_record(task)
     attempts = _attempts(task, former)
     if attempts >= MOST_ATTEMPTS:

@@ -1,4 +1,4 @@
-"""The columns of a benchmark: what is measured of each answer, and how the report shows its mean.
+"""The columns of a benchmark: what is measured of each result, and how the report shows its mean.
 
 A column is one entry in :class:`Row`: from it follow ``rows.csv``, ``summary.csv``, the tables of ``report.md`` and the
 table of the documentation.
@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari_scribseg.bench.metrics import seed_accuracy
+from napari_scribseg.bench.results import Job, Result, read_protocol
 from napari_scribseg.io.sheets import markdown_row
 
-if TYPE_CHECKING:
-    from napari_scribseg.bench.play import Answer
-
-__all__ = ["COLUMNS", "Column", "Job", "Mean", "Row", "columns_table"]
+__all__ = ["COLUMNS", "Column", "Mean", "Row", "columns_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +28,14 @@ class Mean:
         Of the table's column; ``{unit}`` stands for the unit of the distances.
     text : callable
         The mean as text; None for three digits with the ends of the interval.
-    one_answer, corrected : bool
-        Whether it is shown where there is one answer, and where corrections follow.
+    without_corrections, with_corrections : bool
+        Whether it is shown where there is one result, and where corrections follow.
     """
 
     heading: str
     text: Callable[[float], str] | None = None
-    one_answer: bool = True
-    corrected: bool = True
+    without_corrections: bool = True
+    with_corrections: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +47,19 @@ class Column:
     text : str
         What it holds, for the documentation.
     measure : callable
-        Takes an :class:`~napari_scribseg.bench.play.Answer`, and gives the value.
+        Takes a :class:`~napari_scribseg.bench.results.Result`, and gives the value.
     mean : Mean or None
         Of a float: its mean is in ``summary.csv`` and in the report.
     """
 
     text: str
-    measure: Callable[[Answer], Any]
+    measure: Callable[[Result], Any]
     mean: Mean | None = None
 
 
 def column(
     text: str,
-    measure: Callable[[Answer], Any],
+    measure: Callable[[Result], Any],
     *,
     mean: Mean | None = None,
     missing: Any = MISSING,
@@ -92,21 +90,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.2f} %" if share < 1 else "100 %"
 
 
-def read_protocol(text: str) -> str:
-    """The name of a protocol, also as it was written before."""
-    return "initial-mask" if text == "mend" else text
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Job:
-    """A method on a case by a protocol: done as a whole, or not at all."""
-
-    data: str
-    case: str
-    protocol: str = field(metadata={"parse": read_protocol})
-    method: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What was measured of one interaction: a row of ``rows.csv``, with a column for each field."""
@@ -135,7 +118,7 @@ class Row:
     surface: float = column(
         "mean distance between the boundaries, in `unit`",
         lambda a: a.scores.surface,
-        mean=Mean("ASSD, {unit}", "{:.2f}".format, corrected=False),
+        mean=Mean("ASSD, {unit}", "{:.2f}".format, with_corrections=False),
     )
     unit: str = column("`mm` where the data has a voxel size, else `px`", lambda a: a.task.unit)
     seed_accuracy: float = column(
@@ -155,7 +138,7 @@ class Row:
     raw_seed_accuracy: float = column(
         "of a network that is corrected: `seed_accuracy` of its own answer, without correction; else nan",
         lambda a: a.raw_seed_accuracy,
-        mean=Mean("raw seed accuracy", percent, one_answer=False),
+        mean=Mean("raw seed accuracy", percent, without_corrections=False),
         missing=math.nan,
         formerly="agreed",
     )
@@ -164,6 +147,11 @@ class Row:
         lambda a: a.gain,
         missing=math.nan,
     )
+
+    @classmethod
+    def of(cls, result: Result) -> Row:
+        """Every column measured."""
+        return cls(**{name: column.measure(result) for name, column in COLUMNS.items()})
 
     @property
     def job(self) -> Job:

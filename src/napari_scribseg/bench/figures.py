@@ -90,15 +90,15 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 def _cost(axes: Axes, summary: DataFrame, colours: dict[str, str]) -> None:
     """Dice after the last interaction against the seconds of an answer."""
-    one_answer = summary["interactions"].iloc[0] == 1
+    uncorrected = summary["interactions"].iloc[0] == 1
     for _, s in summary.iterrows():
         span = np.clip([[s["dice"] - s["dice_low"]], [s["dice_high"] - s["dice"]]], 0, None)
-        seconds = s["first_seconds"] if one_answer else s["seconds"]
+        seconds = s["first_seconds"] if uncorrected else s["seconds"]
         marker = "s" if s["method"].split(":")[0] in PEERS else "o"
         colour = colours[s["method"]]
         axes.errorbar(seconds, s["dice"], yerr=span, fmt=marker, color=colour, capsize=3, label=s["method"])
     axes.set_xscale("log")
-    axes.set_xlabel("seconds an answer, median" + (", with preparing" if one_answer else ""))
+    axes.set_xlabel("seconds an answer, median" + (", with preparing" if uncorrected else ""))
     axes.set_ylabel("mean Dice, 95 % interval")
     axes.legend(fontsize=8, loc="best")
 

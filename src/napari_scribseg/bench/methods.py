@@ -55,8 +55,8 @@ def parse_method(text: str) -> Method:
     """
     name, _, pairs = text.partition(":")
     if name not in PEERS and name not in engine_names():
-        known = ", ".join((*engine_names(), *PEERS))
-        raise InputError(f"there is no engine or peer {name!r}; expected one of {known}")
+        names = ", ".join((*engine_names(), *PEERS))
+        raise InputError(f"there is no engine or peer {name!r}; expected one of {names}")
     cls: type[Any] = peer_class(name) if name in PEERS else engine_class(name)
     parameters = parse_parameters(cls, pairs.split(",") if pairs else [])
     return Method(text, cls(**parameters), name in PEERS)

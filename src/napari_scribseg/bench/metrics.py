@@ -42,7 +42,7 @@ def score(
     labels : ndarray of shape (H, W), integer
         Class found for each pixel.
     truth : ndarray of shape (H, W), integer
-        True class; -1 where it is not known, which counts neither for nor against.
+        True class; -1 where there is none, which counts neither for nor against.
     classes : iterable of int
         The classes that count.
     spacing : tuple of 2 float
@@ -53,9 +53,9 @@ def score(
     Scores
     """
     rows = []
-    known = truth >= 0
+    valid = truth >= 0
     for k in classes:
-        found, true = (labels == k) & known, truth == k
+        found, true = (labels == k) & valid, truth == k
         rows.append((*overlap(found, true), *boundary_distances(found, true, spacing)))
     return Scores(*(float(v) for v in np.mean(rows, axis=0)))
 

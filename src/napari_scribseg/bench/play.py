@@ -5,24 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_scribseg.bench.columns import COLUMNS, Job, Row
+from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.memory import peak_memory
 from napari_scribseg.bench.methods import Method
-from napari_scribseg.bench.metrics import Scores, overlap, score
+from napari_scribseg.bench.metrics import overlap
+from napari_scribseg.bench.results import Job, Labels, Result, Seeds
 from napari_scribseg.bench.tasks import Protocol, Task, random_generator
 from napari_scribseg.core import InputError, PredictsUnprompted, Scribbles, Segmentation
 from napari_scribseg.simulate import RobotUser
 
-__all__ = ["Answer", "Rules", "play"]
-
-Seeds = NDArray[np.int32]
-Labels = NDArray[np.intp]
+__all__ = ["Rules", "play"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,63 +52,6 @@ class Rules:
         return {"human": 1, "strokes": with_corrections, "clicks": self.clicks, "initial-mask": with_corrections}[
             protocol
         ]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a method answered in one interaction, and what it cost; every column of the benchmark is measured of it.
-
-    Attributes
-    ----------
-    job : Job
-        What it belongs to.
-    task : Task
-        With image, truth, number of classes and spacing.
-    number : int
-        Of the interaction, from 1 on.
-    seeds : ndarray of shape (H, W), int32
-        All that was painted so far: class index, -1 elsewhere.
-    labels : ndarray of shape (H, W), integer, or None
-        Class index of each pixel; None where there is no answer.
-    waiting : bool
-        Whether there is no answer because the method needs strokes of a second class.
-    prepare_seconds, seconds : float
-        Wall time to prepare the image, where that was done now, and to answer; NaN without an answer.
-    peak_mib : float
-        Most memory that both took.
-    failure : str
-        Why the method failed.
-    raw_seed_accuracy : float
-        Share of the painted pixels that got their class before any correction; NaN where the method does not tell.
-    gain : float
-        IoU near the object clicked on, less that before the click; NaN outside the protocol ``initial-mask``.
-    """
-
-    job: Job
-    task: Task
-    number: int
-    seeds: Seeds
-    labels: Labels | None = None
-    waiting: bool = False
-    prepare_seconds: float = 0.0
-    seconds: float = np.nan
-    peak_mib: float = 0.0
-    failure: str = ""
-    raw_seed_accuracy: float = np.nan
-    gain: float = np.nan
-
-    @cached_property
-    def scores(self) -> Scores:
-        """The labels against the truth; without labels 0, and the diagonal of the image as distances."""
-        task, spacing = self.task, self.task.image.spacing
-        if self.labels is None:
-            diagonal = float(np.linalg.norm(np.asarray(task.truth.shape) * spacing))
-            return Scores(0.0, 0.0, diagonal, diagonal, diagonal)
-        return score(self.labels, task.truth, task.counted, spacing)
-
-    def row(self) -> Row:
-        """Every column measured."""
-        return Row(**{name: column.measure(self) for name, column in COLUMNS.items()})
 
 
 def play(method: Method, task: Task, job: Job, protocol: Protocol, rules: Rules) -> list[Row]:
@@ -149,14 +88,14 @@ def play(method: Method, task: Task, job: Job, protocol: Protocol, rules: Rules)
     seeds = _first_seeds(task, protocol, user, random)
     rows: list[Row] = []
     while True:
-        answer = player.answer(len(rows) + 1, seeds)
-        rows.append(answer.row())
-        if len(rows) == rules.most(protocol) or answer.failure:
+        result = player.segment(len(rows) + 1, seeds)
+        rows.append(Row.of(result))
+        if len(rows) == rules.most(protocol) or result.failure:
             return rows
-        if answer.labels is None:
+        if result.labels is None:
             seeds = _second_click(task, seeds, user)
             continue
-        corrected = user.correct(answer.labels, task.truth, seeds, random)
+        corrected = user.correct(result.labels, task.truth, seeds, random)
         if corrected is None:
             return rows
         seeds = corrected
@@ -185,19 +124,19 @@ def _play_initial_mask(player: _Player, rules: Rules) -> list[Row]:
     assert task.nearest is not None  # tasks of this protocol have it
     random = random_generator(rules.seed, task.name, "mend")  # the name that the protocol had, for the same clicks
     seeds = np.full(task.truth.shape, -1, dtype=np.int32)
-    answer = player.answer_unprompted(seeds)
-    rows = [answer.row()]
-    while answer.labels is not None and len(rows) < rules.most("initial-mask"):
-        clicked = rules.clicks_user.correct(answer.labels, task.truth, seeds, random)
+    result = player.segment_unprompted(seeds)
+    rows = [Row.of(result)]
+    while result.labels is not None and len(rows) < rules.most("initial-mask"):
+        clicked = rules.clicks_user.correct(result.labels, task.truth, seeds, random)
         if clicked is None:
             break
         near = task.nearest == np.bincount(task.nearest[clicked != seeds]).argmax()
-        before, seeds = answer.labels, clicked
-        answer = player.answer(len(rows) + 1, seeds)
-        if answer.labels is not None:
-            former, now = (overlap(found[near] == 1, task.truth[near] == 1)[1] for found in (before, answer.labels))
-            answer = replace(answer, gain=now - former)
-        rows.append(answer.row())
+        before, seeds = result.labels, clicked
+        result = player.segment(len(rows) + 1, seeds)
+        if result.labels is not None:
+            former, now = (overlap(found[near] == 1, task.truth[near] == 1)[1] for found in (before, result.labels))
+            result = replace(result, gain=now - former)
+        rows.append(Row.of(result))
     return rows
 
 
@@ -210,11 +149,11 @@ class _Player:
         self._state: Any = None
         self._prepared = False
 
-    def answer_unprompted(self, nothing: Seeds) -> Answer:
-        """The answer of a network without strokes."""
+    def segment_unprompted(self, nothing: Seeds) -> Result:
+        """The result of a network without strokes."""
         engine = self._method.engine
 
-        def segment() -> tuple[Labels, float]:
+        def compute() -> tuple[Labels, float]:
             if not isinstance(engine, PredictsUnprompted):
                 raise InputError("it answers strokes only; a network that answers without is expected")
             found = np.argmax(engine.unprompted(self._state), axis=0)
@@ -222,24 +161,24 @@ class _Player:
                 raise InputError(f"the network has a class {found.max()}; {self.task.n_classes} are expected")
             return found, np.nan
 
-        return self._timed(1, nothing, segment)
+        return self._timed(1, nothing, compute)
 
-    def answer(self, number: int, seeds: Seeds) -> Answer:
-        """The answer to all that is painted."""
+    def segment(self, number: int, seeds: Seeds) -> Result:
+        """The result of all that is painted."""
         scribbles = Scribbles(seeds, self.task.n_classes)
         if int(np.count_nonzero(scribbles.counts)) < self._method.engine.info.min_classes:
-            return Answer(self._job, self.task, number, seeds, waiting=True)
+            return Result(self._job, self.task, number, seeds, waiting=True)
 
-        def segment() -> tuple[Labels, float]:
-            result = self._method.engine.segment(self.task.image, scribbles, self._state)
-            self._state = result.state
-            _check(result, scribbles)
-            return result.labels, np.nan if result.raw_seed_accuracy is None else result.raw_seed_accuracy
+        def compute() -> tuple[Labels, float]:
+            found = self._method.engine.segment(self.task.image, scribbles, self._state)
+            self._state = found.state
+            _check(found, scribbles)
+            return found.labels, np.nan if found.raw_seed_accuracy is None else found.raw_seed_accuracy
 
-        return self._timed(number, seeds, segment)
+        return self._timed(number, seeds, compute)
 
-    def _timed(self, number: int, seeds: Seeds, segment: Callable[[], tuple[Labels, float]]) -> Answer:
-        """Prepare the image, where that is still to be done, and answer; a failure is an answer without labels."""
+    def _timed(self, number: int, seeds: Seeds, compute: Callable[[], tuple[Labels, float]]) -> Result:
+        """Prepare the image, where that is still to be done, and segment; a failure is a result without labels."""
         prepare_seconds, seconds, failure, raw_seed_accuracy = 0.0, np.nan, "", np.nan
         labels: Labels | None = None
         with peak_memory() as peak:
@@ -247,11 +186,11 @@ class _Player:
                 if not self._prepared:
                     prepare_seconds = self._prepare()
                 start = time.perf_counter()
-                labels, raw_seed_accuracy = segment()
+                labels, raw_seed_accuracy = compute()
                 seconds = time.perf_counter() - start
             except Exception as error:  # noqa: BLE001 a method that fails is a result, not the end of the benchmark
                 failure = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-        return Answer(
+        return Result(
             self._job,
             self.task,
             number,
@@ -271,10 +210,10 @@ class _Player:
         return time.perf_counter() - start
 
 
-def _check(result: Segmentation[Any], scribbles: Scribbles) -> None:
-    """Raise where a result has another shape, or no finite probabilities."""
-    found, expected = result.probabilities.shape, (scribbles.n_classes, *scribbles.shape)
+def _check(segmentation: Segmentation[Any], scribbles: Scribbles) -> None:
+    """Raise where a segmentation has another shape, or no finite probabilities."""
+    found, expected = segmentation.probabilities.shape, (scribbles.n_classes, *scribbles.shape)
     if found != expected:
         raise ValueError(f"the answer has shape {found}; {expected} is expected")
-    if not np.isfinite(result.probabilities).all():
+    if not np.isfinite(segmentation.probabilities).all():
         raise ValueError("the answer holds NaN or infinite probabilities")

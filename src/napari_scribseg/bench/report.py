@@ -106,13 +106,13 @@ def _section(protocol: str, summary: DataFrame, rows: DataFrame) -> DataFrame:
     """The table of one data set and protocol."""
     if protocol == "initial-mask":
         return _over_clicks(summary, rows)
-    return _one_answer(summary) if summary["interactions"].iloc[0] == 1 else _corrected(summary)
+    return _without_corrections(summary) if summary["interactions"].iloc[0] == 1 else _with_corrections(summary)
 
 
-def _one_answer(summary: DataFrame) -> DataFrame:
+def _without_corrections(summary: DataFrame) -> DataFrame:
     """A line for each method, the best Dice first."""
     best_first = summary.sort_values("dice", ascending=False, kind="stable")
-    shown = [name for name, mean in _means() if mean.one_answer]
+    shown = [name for name, mean in _means() if mean.without_corrections]
     return _texts(
         best_first,
         {
@@ -126,11 +126,11 @@ def _one_answer(summary: DataFrame) -> DataFrame:
     )
 
 
-def _corrected(summary: DataFrame) -> DataFrame:
+def _with_corrections(summary: DataFrame) -> DataFrame:
     """A line for each method, the largest area under the curve first."""
     best_first = summary.sort_values("area", ascending=False, kind="stable")
     n = summary["interactions"].iloc[0]
-    shown = [name for name, mean in _means() if mean.corrected and name not in ("dice", "iou")]
+    shown = [name for name, mean in _means() if mean.with_corrections and name not in ("dice", "iou")]
     return _texts(
         best_first,
         {

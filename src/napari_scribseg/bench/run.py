@@ -14,9 +14,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from napari_scribseg.bench.columns import Job, Row
+from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.methods import Method, parse_method, warm_up
 from napari_scribseg.bench.play import Rules, play
+from napari_scribseg.bench.results import Job
 from napari_scribseg.bench.tasks import Protocol, evenly, tasks
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import DataSet

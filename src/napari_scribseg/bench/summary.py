@@ -91,8 +91,8 @@ def curves(
 def _line(key: Sequence[Hashable], rows: DataFrame, length: int) -> dict[str, Any]:
     iou, groups = curves(rows, "iou", length)
     dice, _ = curves(rows, "dice", length)
-    answered = np.isfinite(curves(rows, "seconds", length, stays=False)[0])
-    at_first = np.arange(len(groups)), answered.argmax(axis=1)  # 0 where there is no answer
+    segmented = np.isfinite(curves(rows, "seconds", length, stays=False)[0])
+    at_first = np.arange(len(groups)), segmented.argmax(axis=1)  # 0 where there is no answer
     line = dict(zip(("data", "protocol", "method"), key, strict=True))
     line |= {"unit": rows["unit"].iloc[0], "images": len(groups)}
     line |= {"failures": rows.loc[rows["failure"] != "", "image"].nunique(), "interactions": length}

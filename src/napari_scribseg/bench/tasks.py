@@ -91,7 +91,7 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, see
         flat = _flat(case, most_slices or _ROBOT_SLICES, smallest=_SMALLEST_OBJECT)
         views = (replace(view, strokes=None) for view in flat)
     for view in views:
-        task = _task(_asked(view, protocol, seed))
+        task = _task(_requested(view, protocol, seed))
         if task is not None:
             yield replace(task, nearest=_nearest(view)) if protocol == "initial-mask" else task
 
@@ -116,7 +116,7 @@ def _flat(case: Case, most: int | None, **which: Any) -> Iterator[Case]:
     yield from evenly(list(slices(case, **which)), most)
 
 
-def _asked(case: Case, protocol: Protocol, seed: int) -> Case:
+def _requested(case: Case, protocol: Protocol, seed: int) -> Case:
     """The case with what a robot user is to segment as labels."""
     if protocol == "initial-mask":
         return semantic(case)

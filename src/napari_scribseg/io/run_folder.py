@@ -209,10 +209,10 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
 def _parsers(path: Path, kind: Any, header: Sequence[str]) -> dict[str, Callable[[str], Any]]:
     """What reads each cell of a line, by the name of the field and in the order of the header."""
     types, found = get_type_hints(kind), {}
-    known = {name: field for field in fields(kind) for name in (field.metadata.get("formerly"), field.name) if name}
+    columns = {name: field for field in fields(kind) for name in (field.metadata.get("formerly"), field.name) if name}
     for name in header:
-        if name in known:
-            field = known[name]
+        if name in columns:
+            field = columns[name]
             found[field.name] = field.metadata.get("parse") or types[field.name]
     needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
     if len(found) != len(header) or needed - set(found):

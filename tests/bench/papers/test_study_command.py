@@ -9,10 +9,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from napari_scribseg.bench.columns import Job, Row
+from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.papers import parts, sloppiness
 from napari_scribseg.bench.papers.command import study
 from napari_scribseg.bench.papers.sloppiness import Sloppiness, SloppyPlan, agreement, measure
+from napari_scribseg.bench.results import Job
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import open_data_set
 from napari_scribseg.io.run_folder import ResultTable
@@ -110,16 +111,16 @@ def test_agreement():
 
 def test_more_sloppy_outlines_agree_less(folder, tmp_path):
     plan = SloppyPlan((QUICK,), (open_data_set(folder(1)),), errors=(0.02, 0.2), outlines=3)
-    told = []
-    rows = measure(plan, tmp_path / "o", lambda done, total, what: told.append((done, total)))
-    assert told == [(1, 1)]
+    reported = []
+    rows = measure(plan, tmp_path / "o", lambda done, total, what: reported.append((done, total)))
+    assert reported == [(1, 1)]
     assert [row.error for row in rows] == [0.02, 0.2]
     assert rows[0].drawn_agreement > rows[1].drawn_agreement
     assert rows[0].drawn_iou > rows[1].drawn_iou
     assert rows == measure(plan, tmp_path / "o", lambda *_: None)
 
 
-def test_a_foreign_file_is_told(folder, tmp_path):
+def test_a_foreign_file_is_reported(folder, tmp_path):
     plan = SloppyPlan((QUICK,), (open_data_set(folder(1)),), errors=(0.1,), outlines=2)
     measure(plan, tmp_path / "o", lambda *_: None)
     (tmp_path / "o" / "rows.csv").write_text("x,y\n1,2\n")

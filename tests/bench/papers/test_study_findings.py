@@ -77,5 +77,5 @@ def test_levels_are_means_over_objects():
     first, second = levels_of(rows).itertuples()
     assert (first.objects, first.error, second.objects) == (2, 0.1, 1)
     assert first.gain == pytest.approx(0.1)
-    assert first.answer_iou == pytest.approx(0.8)
+    assert first.result_iou == pytest.approx(0.8)
     assert first.first_seconds == 5.0

@@ -103,7 +103,7 @@ def study(
 
 
 def _available(methods: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
-    """The methods that can be had, and a sentence for each of the others."""
+    """The methods that can be had, and a message for each of the others."""
     from napari_scribseg.bench.methods import parse_method
     from napari_scribseg.core import InputError
 

@@ -39,7 +39,7 @@ def draw_levels(path: Path, levels: DataFrame, names: Mapping[str, str]) -> Path
         for axes, score in ((left, "agreement"), (right, "iou")):
             if number == 0:
                 _line(axes, own["error"], own, f"drawn_{score}", "the outlines", "k")
-            _line(axes, own["error"], own, f"answer_{score}", names.get(method, method), f"C{number}")
+            _line(axes, own["error"], own, f"result_{score}", names.get(method, method), f"C{number}")
     left.set_ylabel("mean IoU of each pair")
     right.set_ylabel("mean IoU with the truth")
     for axes in (left, right):

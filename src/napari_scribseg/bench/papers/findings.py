@@ -26,7 +26,7 @@ def cells_of(part: Part, rows: DataFrame, data: str) -> DataFrame:
     part : Part
         Which methods stand where.
     rows : DataFrame
-        What was measured, one answer for each image; see :func:`~napari_scribseg.bench.summary.rows_frame`.
+        What was measured, one result for each image; see :func:`~napari_scribseg.bench.summary.rows_frame`.
     data : str
         Name of the data set.
 
@@ -43,9 +43,9 @@ def cells_of(part: Part, rows: DataFrame, data: str) -> DataFrame:
     lines: list[dict[str, Any]] = []
     for row, column in dict.fromkeys([*part.cells, *part.published]):
         method = part.cells.get((row, column), "")
-        answers = own[own["method"] == method]
-        line = {"data": data, "row": row, "column": column, "method": method, "images": len(answers)}
-        lines.append(line | mean_columns("iou", answers["iou"], answers["group"]))
+        results = own[own["method"] == method]
+        line = {"data": data, "row": row, "column": column, "method": method, "images": len(results)}
+        lines.append(line | mean_columns("iou", results["iou"], results["group"]))
     found = pd.DataFrame(lines)
     places = zip(found["row"], found["column"], strict=True)
     return found.assign(published=pd.Series([part.published.get(place) for place in places], dtype=object))
@@ -93,17 +93,17 @@ def levels_of(rows: Sequence[Sloppiness]) -> DataFrame:
     -------
     DataFrame
         ``data``, ``method``, ``error``, ``objects``; means with their ends of ``drawn_agreement``,
-        ``answer_agreement``, ``gain`` (their difference), ``drawn_iou`` and ``answer_iou``; medians of
+        ``result_agreement``, ``gain`` (their difference), ``drawn_iou`` and ``result_iou``; medians of
         ``first_seconds`` and ``seconds``.
     """
     import pandas as pd
 
     frame = pd.DataFrame([asdict(row) for row in rows])
-    frame["gain"] = frame["answer_agreement"] - frame["drawn_agreement"]
+    frame["gain"] = frame["result_agreement"] - frame["drawn_agreement"]
     lines: list[dict[str, Any]] = []
     for (data, method, error), own in frame.groupby(["data", "method", "error"], sort=False):
         line: dict[str, Any] = {"data": data, "method": method, "error": error, "objects": len(own)}
-        for name in ("drawn_agreement", "answer_agreement", "gain", "drawn_iou", "answer_iou"):
+        for name in ("drawn_agreement", "result_agreement", "gain", "drawn_iou", "result_iou"):
             line |= mean_columns(name, own[name], own["group"])
         line |= {name: float(np.median(own[name])) for name in ("first_seconds", "seconds")}
         lines.append(line)

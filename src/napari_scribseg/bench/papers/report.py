@@ -64,7 +64,7 @@ def write_study(
     command : str
         What was typed, to be shown.
     left_out : sequence of str
-        A sentence for each method that could not be run.
+        A message for each method that could not be run.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def write_study(
     if sloppy:
         _write_levels(page, levels_of(sloppy), names)
     if left_out:
-        page.lines += ["## Left out", "", *(f"- {sentence}" for sentence in left_out), ""]
+        page.lines += ["## Left out", "", *(f"- {message}" for message in left_out), ""]
     return [page.write_text("study.md", "\n".join(page.lines)), *page.written]
 
 
@@ -169,10 +169,10 @@ def _level_table(levels: DataFrame, names: Mapping[str, str]) -> DataFrame:
             "method": names.get(v["method"], v["method"]),
             "error": f"{v['error']:.2f}",
             "outlines agree": f"{v['drawn_agreement']:.3f}",
-            "answers agree": f"{v['answer_agreement']:.3f}",
+            "answers agree": f"{v['result_agreement']:.3f}",
             "gain": _interval(v, "gain"),
             "outlines' IoU": f"{v['drawn_iou']:.3f}",
-            "answers' IoU": f"{v['answer_iou']:.3f}",
+            "answers' IoU": f"{v['result_iou']:.3f}",
             "first, s": f"{v['first_seconds']:.1f}",
             "next, s": f"{v['seconds']:.3f}",
         }

@@ -6,7 +6,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,12 @@ class Sloppiness:
         As in a row of the benchmark.
     error : float
         Root mean square of the outlines' error, in diameters of a disc of the object's area.
-    drawn_agreement, answer_agreement : float
-        Mean IoU of each pair of outlines, and of each pair of answers.
-    drawn_iou, answer_iou : float
+    drawn_agreement, result_agreement : float
+        Mean IoU of each pair of outlines, and of each pair of results.
+    drawn_iou, result_iou : float
         Mean IoU with the truth.
     first_seconds, seconds : float
-        Processor time to prepare and to answer first, and the median of the other answers.
+        Processor time to prepare and to answer first, and the median of the other results.
     case : str
         The case of the data set that the object was taken from.
     """
@@ -64,9 +64,9 @@ class Sloppiness:
     method: str
     error: float
     drawn_agreement: float
-    answer_agreement: float
+    result_agreement: float = field(metadata={"formerly": "answer_agreement"})
     drawn_iou: float
-    answer_iou: float
+    result_iou: float = field(metadata={"formerly": "answer_iou"})
     first_seconds: float
     seconds: float
     case: str = ""
@@ -110,7 +110,7 @@ def agreement(masks: Sequence[Mask]) -> float:
 
 
 def measure(plan: SloppyPlan, out: Path, progress: Callable[[int, int, str], None]) -> list[Sloppiness]:
-    """Outline one object of each case, and measure the answers; what ``out`` holds already is not measured again.
+    """Outline one object of each case, and measure the results; what ``out`` holds already is not measured again.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def _outlined(plan: SloppyPlan, job: OutlineJob, task: Task) -> Iterator[Sloppin
     state: Any = engine.prepare(task.image, plan.device)
     prepared, first = time.process_time() - start, float("nan")
     for error in plan.errors:
-        drawn, answers, seconds = [], [], []
+        drawn, results, seconds = [], [], []
         for number in range(plan.outlines):
             random = random_generator(plan.seed, task.name, f"outline {number}")
             outline = sloppy_outline(truth, error * size, random)
@@ -165,11 +165,11 @@ def _outlined(plan: SloppyPlan, job: OutlineJob, task: Task) -> Iterator[Sloppin
             start = time.process_time()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                result = engine.segment(task.image, scribbles, state)
+                found = engine.segment(task.image, scribbles, state)
             seconds.append(time.process_time() - start)
-            state = result.state
+            state = found.state
             drawn.append(enclosed(outline, (truth.shape[0], truth.shape[1])))
-            answers.append(result.labels == 1)
+            results.append(found.labels == 1)
         if not np.isfinite(first):
             first = prepared + seconds.pop(0)
         yield Sloppiness(
@@ -180,9 +180,9 @@ def _outlined(plan: SloppyPlan, job: OutlineJob, task: Task) -> Iterator[Sloppin
             group=task.group,
             error=error,
             drawn_agreement=agreement(drawn),
-            answer_agreement=agreement(answers),
+            result_agreement=agreement(results),
             drawn_iou=float(np.mean([overlap(m, truth)[1] for m in drawn])),
-            answer_iou=float(np.mean([overlap(m, truth)[1] for m in answers])),
+            result_iou=float(np.mean([overlap(m, truth)[1] for m in results])),
             first_seconds=first,
             seconds=float(np.median(seconds)) if seconds else float("nan"),
         )

@@ -1,4 +1,4 @@
-"""Other interactive methods behind our engine protocol, so that all are measured alike; each by its own library."""
+"""Other interactive methods behind the engine protocol, so that all are measured alike; each by its own library."""
 
 from __future__ import annotations
 

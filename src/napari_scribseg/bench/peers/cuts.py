@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_scribseg.bench.peers.shared import answer, channels_last, merge_masks, nearest_class
+from napari_scribseg.bench.peers.shared import channels_last, hard_segmentation, merge_masks, nearest_class
 from napari_scribseg.core import EngineInfo, Image, Range, Report, Scribbles, Segmentation, check_parameters, silent
 
 __all__ = ["GrabCut", "GraphCut"]
@@ -52,7 +52,7 @@ class GraphCut:
             claims[k] = self._cut(state, scribbles.seeds == k, (scribbles.seeds >= 0) & (scribbles.seeds != k))
         if drawn.size == 2:
             claims[drawn[0]] = ~claims[drawn[1]]
-        return Segmentation(answer(merge_masks(claims, scribbles), scribbles).probabilities, state)
+        return Segmentation(hard_segmentation(merge_masks(claims, scribbles), scribbles).probabilities, state)
 
     def _cut(
         self, pixels: NDArray[np.float32], inside: NDArray[np.bool_], outside: NDArray[np.bool_]
@@ -126,7 +126,7 @@ class GrabCut:
             claims[k] = self._run(state, scribbles.seeds, nearest, int(k))
         if drawn.size == 2:
             claims[drawn[0]] = ~claims[drawn[1]]
-        return Segmentation(answer(merge_masks(claims, scribbles), scribbles).probabilities, state)
+        return Segmentation(hard_segmentation(merge_masks(claims, scribbles), scribbles).probabilities, state)
 
     def _run(
         self, pixels: NDArray[np.uint8], seeds: NDArray[np.int32], nearest: NDArray[np.intp], k: int

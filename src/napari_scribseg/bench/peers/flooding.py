@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-from napari_scribseg.bench.peers.shared import answer, channels_last, edge_strength
+from napari_scribseg.bench.peers.shared import channels_last, edge_strength, hard_segmentation
 from napari_scribseg.core import EngineInfo, Image, Report, Scribbles, Segmentation, silent
 
 __all__ = ["HigraWatershed", "Watershed"]
@@ -33,7 +33,7 @@ class Watershed:
         """Flood from the seeds."""
         scribbles.require(image.shape)
         labels = watershed(state, scribbles.seeds + 1) - 1  # type: ignore[no-untyped-call]
-        return Segmentation(answer(labels, scribbles).probabilities, state)
+        return Segmentation(hard_segmentation(labels, scribbles).probabilities, state)
 
 
 @dataclass(frozen=True)
@@ -67,4 +67,4 @@ class HigraWatershed:
         graph, weights = state
         found = higra.labelisation_seeded_watershed(graph, weights, (scribbles.seeds + 1).ravel())
         labels = np.clip(np.asarray(found).reshape(image.shape).astype(np.intp) - 1, 0, None)
-        return Segmentation(answer(labels, scribbles).probabilities, state)
+        return Segmentation(hard_segmentation(labels, scribbles).probabilities, state)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.graph import MCP_Geometric
 
-from napari_scribseg.bench.peers.shared import answer, edge_strength
+from napari_scribseg.bench.peers.shared import edge_strength, hard_segmentation
 from napari_scribseg.core import EngineInfo, Image, Range, Report, Scribbles, Segmentation, check_parameters, silent
 
 __all__ = ["Geodesic"]
@@ -48,4 +48,4 @@ class Geodesic:
         distances = np.full((scribbles.n_classes, *image.shape), np.inf)
         for k in np.flatnonzero(scribbles.counts):
             distances[k] = MCP_Geometric(state).find_costs(np.argwhere(scribbles.seeds == k))[0]
-        return Segmentation(answer(distances.argmin(axis=0), scribbles).probabilities, state)
+        return Segmentation(hard_segmentation(distances.argmin(axis=0), scribbles).probabilities, state)

@@ -1,4 +1,4 @@
-"""What the peers share: intensities from 0 to 1, edges, and one answer from a mask for each class."""
+"""What the peers share: intensities from 0 to 1, edges, and one segmentation from a mask for each class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skimage.filters import sobel
 
 from napari_scribseg.core import Image, Scribbles, Segmentation
 
-__all__ = ["answer", "channels_last", "edge_strength", "merge_masks", "nearest_class"]
+__all__ = ["channels_last", "edge_strength", "hard_segmentation", "merge_masks", "nearest_class"]
 
 
 def channels_last(image: Image) -> NDArray[np.float32]:
@@ -28,11 +28,11 @@ def edge_strength(image: Image) -> NDArray[np.float64]:
     return edges
 
 
-def answer(labels: NDArray[np.integer], scribbles: Scribbles) -> Segmentation[None]:
-    """Labels (H, W) as an engine's answer: probability 1 for the label, and for its own class at every seed."""
-    obeyed = np.where(scribbles.seeds >= 0, scribbles.seeds, labels)
+def hard_segmentation(labels: NDArray[np.integer], scribbles: Scribbles) -> Segmentation[None]:
+    """Labels (H, W) as a segmentation: probability 1 for the label, and for its own class at every seed."""
+    classes = np.where(scribbles.seeds >= 0, scribbles.seeds, labels)
     probabilities = np.zeros((scribbles.n_classes, *scribbles.shape), dtype=np.float32)
-    np.put_along_axis(probabilities, obeyed[np.newaxis].astype(np.intp), 1, axis=0)
+    np.put_along_axis(probabilities, classes[np.newaxis].astype(np.intp), 1, axis=0)
     return Segmentation(probabilities, None)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import random_walker
 
-from napari_scribseg.bench.peers.shared import answer, channels_last
+from napari_scribseg.bench.peers.shared import channels_last, hard_segmentation
 from napari_scribseg.core import (
     EngineInfo,
     Image,
@@ -68,4 +68,4 @@ class RandomWalker:
             warnings.simplefilter("ignore")  # of pixels that no walker reaches
             found = random_walker(state, markers[scribbles.seeds], beta=self.beta, mode=mode, channel_axis=-1)
         labels = drawn[np.clip(found - 1, 0, None)]
-        return Segmentation(answer(labels, scribbles).probabilities, state)
+        return Segmentation(hard_segmentation(labels, scribbles).probabilities, state)

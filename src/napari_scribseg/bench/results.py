@@ -1,0 +1,85 @@
+"""One job of a benchmark, and the result of each of its interactions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.bench.metrics import Scores, score
+from napari_scribseg.bench.tasks import Task
+
+__all__ = ["Job", "Labels", "Result", "Seeds", "read_protocol"]
+
+Seeds = NDArray[np.int32]
+Labels = NDArray[np.intp]
+
+
+def read_protocol(text: str) -> str:
+    """The name of a protocol, also as it was written before."""
+    return "initial-mask" if text == "mend" else text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Job:
+    """A method on a case by a protocol: done as a whole, or not at all."""
+
+    data: str
+    case: str
+    protocol: str = field(metadata={"parse": read_protocol})
+    method: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one interaction, and what it cost; every column of the benchmark is measured of it.
+
+    Attributes
+    ----------
+    job : Job
+        What it belongs to.
+    task : Task
+        With image, truth, number of classes and spacing.
+    number : int
+        Of the interaction, from 1 on.
+    seeds : ndarray of shape (H, W), int32
+        All that was painted so far: class index, -1 elsewhere.
+    labels : ndarray of shape (H, W), integer, or None
+        Class index of each pixel; None where there is no answer.
+    waiting : bool
+        Whether there is no answer because the method needs strokes of a second class.
+    prepare_seconds, seconds : float
+        Wall time to prepare the image, where that was done now, and to answer; NaN without an answer.
+    peak_mib : float
+        Most memory that both took.
+    failure : str
+        Why the method failed.
+    raw_seed_accuracy : float
+        Share of the painted pixels that got their class before any correction; NaN where the method does not tell.
+    gain : float
+        IoU near the object clicked on, less that before the click; NaN outside the protocol ``initial-mask``.
+    """
+
+    job: Job
+    task: Task
+    number: int
+    seeds: Seeds
+    labels: Labels | None = None
+    waiting: bool = False
+    prepare_seconds: float = 0.0
+    seconds: float = np.nan
+    peak_mib: float = 0.0
+    failure: str = ""
+    raw_seed_accuracy: float = np.nan
+    gain: float = np.nan
+
+    @cached_property
+    def scores(self) -> Scores:
+        """The labels against the truth; without labels 0, and the diagonal of the image as distances."""
+        task, spacing = self.task, self.task.image.spacing
+        if self.labels is None:
+            diagonal = float(np.linalg.norm(np.asarray(task.truth.shape) * spacing))
+            return Scores(0.0, 0.0, diagonal, diagonal, diagonal)
+        return score(self.labels, task.truth, task.counted, spacing)
