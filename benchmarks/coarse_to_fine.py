@@ -57,7 +57,7 @@ def main() -> None:
     print(f"\n| {' | '.join(names)} | fit, s | next, s |")
     print("|---" * 9 + "|")
     for _, level in levels_of(rows).iterrows():
-        scores = ("drawn_agreement", "answer_agreement", "drawn_iou", "answer_iou")
+        scores = ("drawn_agreement", "result_agreement", "drawn_iou", "result_iou")
         cells = [methods[level["method"]], f"{level['error']:.2f}", str(level["objects"])]
         cells += [f"{level[name]:.3f}" for name in scores]
         cells += [f"{level['first_seconds']:.1f}", f"{level['seconds']:.3f}"]

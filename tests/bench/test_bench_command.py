@@ -188,7 +188,17 @@ def test_who_draws_strokes_is_a_rule(command, folder, tmp_path):
 def test_loading_the_command_loads_nothing_heavy():
     code = "import sys, napari_scribseg.bench.command; print(*(m for m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"torch", "numba", "scipy", "skimage", "matplotlib", "SimpleITK", "nibabel", "napari_scribseg.headless"}
+    heavy = {
+        "torch",
+        "numba",
+        "pandas",
+        "scipy",
+        "skimage",
+        "matplotlib",
+        "SimpleITK",
+        "nibabel",
+        "napari_scribseg.headless",
+    }
     assert not heavy & set(loaded)
 
 

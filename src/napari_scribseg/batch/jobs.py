@@ -100,7 +100,7 @@ class Task:
 
     @property
     def record(self) -> str:
-        """The name of the record, which is written last of all: it says that the image is done."""
+        """The name of the record, which is written last of all: with it the image counts as done."""
         return f"records/{self.job.out}.json"
 
 

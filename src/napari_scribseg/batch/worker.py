@@ -24,7 +24,7 @@ MOST_ATTEMPTS = 3
 
 
 def segment_one(task: Task) -> Outcome:
-    """Segment one image, unless its record says that this was done; never raises for what one image has.
+    """Segment one image, unless its record shows that it is done; a fault of the image gives an outcome, never raises.
 
     The labels take their place whole, and the record is written after them, so that whenever the process is killed,
     the image either counts as done and is, or is done again.

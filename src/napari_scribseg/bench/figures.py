@@ -110,7 +110,7 @@ def _curves(axes: Axes, summary: DataFrame, colours: dict[str, str], rows: DataF
     number = np.arange(1, summary["interactions"].iloc[0] + 1)
     for _, s in summary.iterrows():
         own = rows[rows["method"] == s["method"]]
-        table, groups = curves(own, score, number.size, stays=score != "seconds")
+        table, groups = curves(own, score, number.size, keep_last=score != "seconds")
         band = [bootstrap_mean(column, groups) for column in table.T]
         if not any(np.isfinite(b.mean) for b in band):
             continue

@@ -1,4 +1,4 @@
-"""What is measured: a registered engine or a peer, with its parameters."""
+"""The methods of a benchmark: a registered engine or a peer, with its parameters."""
 
 from __future__ import annotations
 

@@ -57,9 +57,9 @@ class Rules:
 def play(method: Method, task: Task, job: Job, protocol: Protocol, rules: Rules) -> list[Row]:
     """Let a user and a method work on a task.
 
-    A method that fails ends the play: a row says why, with scores of 0. In the protocol ``clicks`` the first click is
-    on the object alone; a method that needs strokes of two classes has no answer to it, which scores 0, and gets a
-    click on the background next. In ``initial-mask`` the first answer is that of the network without strokes
+    A method that fails ends the play: its row has the reason, and scores of 0. In the protocol ``clicks`` the first
+    click is on the object alone; a method that needs strokes of two classes has no answer to it, which scores 0, and
+    gets a click on the background next. In ``initial-mask`` the first answer is that of the network without strokes
     (``unprompted``), and every click goes where it is most wrong, on any object (paper 003, table 4).
 
     Parameters

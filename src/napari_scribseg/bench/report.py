@@ -163,7 +163,7 @@ def _over_clicks(summary: DataFrame, rows: DataFrame) -> DataFrame:
     for method in summary["method"]:
         own = rows[rows["method"] == method]
         for score, name in scores.items():
-            table, groups = curves(own, score, n, stays=score in ("iou", "raw_seed_accuracy"))
+            table, groups = curves(own, score, n, keep_last=score in ("iou", "raw_seed_accuracy"))
             if score == "seconds":
                 cells = [f"{np.nanmedian(column):.3f}" if np.isfinite(column).any() else "" for column in table.T]
             else:
@@ -202,7 +202,7 @@ def _texts(summary: DataFrame, cells: dict[str, Callable[[Series], str]]) -> Dat
 
 
 def _cell(line: Series, name: str) -> str:
-    """The mean of a column; three digits and the ends of the interval where the column says nothing else."""
+    """The mean of a column as the column formats it; by default three digits and the ends of the interval."""
     text = next((mean.text for column, mean in _means() if column == name), None)
     if text is not None:
         return text(line[name])

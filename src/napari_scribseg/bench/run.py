@@ -87,7 +87,7 @@ def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = 
     workers : int
         Processes, each with its share of the cores; with more than one the seconds are those of a busy machine.
     progress : callable, optional
-        Called with the number of jobs done, their total and what is worked on.
+        Called with the number of jobs done, their total and the last one done.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def _results(plan: Plan, jobs: list[Job], workers: int) -> Iterator[tuple[Job, l
 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that keep to their own cores; what is not started is dropped when the block fails."""
+    """Processes that keep to their own cores; jobs that have not started are dropped when the block fails."""
     context = get_context("spawn")
     turn = context.Value("i", 0)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_take_cores, initargs=(turn, workers))
@@ -208,7 +208,7 @@ def _warm(text: str, device: str) -> Method:
     """A method that has answered once in this process."""
     if (text, device) not in _warmed:
         method = parse_method(text)
-        with contextlib.suppress(Exception):  # it fails again, and is told, where it counts
+        with contextlib.suppress(Exception):  # it fails again, and is reported, where it counts
             warm_up(method, device)
         _warmed[text, device] = method
     return _warmed[text, device]

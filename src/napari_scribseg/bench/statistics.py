@@ -26,7 +26,7 @@ def bootstrap_mean(
 ) -> Interval:
     """Mean of the values, with a percentile bootstrap interval.
 
-    Groups are drawn, not values: slices of a patient are not independent. The mean stays that over values.
+    Groups are drawn, not values, because slices of a patient are not independent; the mean is that of the values.
 
     Parameters
     ----------

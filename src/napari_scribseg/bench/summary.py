@@ -56,7 +56,7 @@ def summarize(rows: DataFrame, rules: Rules) -> DataFrame:
 
 
 def curves(
-    rows: DataFrame, score: str, length: int, *, stays: bool = True
+    rows: DataFrame, score: str, length: int, *, keep_last: bool = True
 ) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
     """Scores over the interactions, one curve for each image.
 
@@ -68,8 +68,8 @@ def curves(
         Name of a column of numbers.
     length : int
         Interactions.
-    stays : bool
-        Where a user had nothing left to correct, the last score stays; else NaN follows.
+    keep_last : bool
+        Whether the last score is kept where a user had nothing left to correct; else NaN follows.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def curves(
     scores = table.reindex(columns=range(1, length + 1)).to_numpy(dtype=np.float64)
     last = rows.groupby(_IMAGE)["interaction"].max().reindex(images.index).to_numpy().clip(max=length)[:, None]
     number = np.arange(1, length + 1)
-    if stays:
+    if keep_last:
         scores = np.take_along_axis(scores, np.minimum(number, last) - 1, axis=1)
     return scores, images["group"].to_numpy(dtype=object)
 
@@ -91,7 +91,7 @@ def curves(
 def _line(key: Sequence[Hashable], rows: DataFrame, length: int) -> dict[str, Any]:
     iou, groups = curves(rows, "iou", length)
     dice, _ = curves(rows, "dice", length)
-    segmented = np.isfinite(curves(rows, "seconds", length, stays=False)[0])
+    segmented = np.isfinite(curves(rows, "seconds", length, keep_last=False)[0])
     at_first = np.arange(len(groups)), segmented.argmax(axis=1)  # 0 where there is no answer
     line = dict(zip(("data", "protocol", "method"), key, strict=True))
     line |= {"unit": rows["unit"].iloc[0], "images": len(groups)}

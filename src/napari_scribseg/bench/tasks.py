@@ -1,4 +1,4 @@
-"""What a method is asked to do with a case: its slices or objects, and the classes that count."""
+"""The tasks that a case gives: its slices or objects, and the classes that count."""
 
 from __future__ import annotations
 

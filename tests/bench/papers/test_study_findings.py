@@ -25,7 +25,7 @@ def row(method, case, iou, group=None, data="d"):
 
 
 def outlined(image, error, numbers):
-    names = ("drawn_agreement", "answer_agreement", "drawn_iou", "answer_iou", "first_seconds", "seconds")
+    names = ("drawn_agreement", "result_agreement", "drawn_iou", "result_iou", "first_seconds", "seconds")
     values = dict(zip(names, numbers, strict=True))
     return Sloppiness(data="d", case=image, image=image, group=image, method="m", error=error, **values)
 

@@ -158,7 +158,7 @@ def _difference_table(differences: DataFrame) -> DataFrame:
         [d["text"], f"`{d['better']}`", f"`{d['worse']}`", _interval(d, "iou"), verdict(d["iou_low"], d["iou_high"])]
         for _, d in differences.iterrows()
     ]
-    return pd.DataFrame(lines, columns=["what the paper says", "better", "worse", "difference of IoU", "here"])
+    return pd.DataFrame(lines, columns=["conclusion of the paper", "better", "worse", "difference of IoU", "here"])
 
 
 def _level_table(levels: DataFrame, names: Mapping[str, str]) -> DataFrame:

@@ -119,7 +119,7 @@ def measure(plan: SloppyPlan, out: Path, progress: Callable[[int, int, str], Non
     out : Path
         Folder for ``rows.csv`` and ``finished.csv``; made where it is missing.
     progress : callable
-        Called with the number of jobs done, their total and what is worked on.
+        Called with the number of jobs done, their total and the last one done.
 
     Raises
     ------
