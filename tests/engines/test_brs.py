@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,6 @@ from napari_scribseg.annotate.cache import size_of
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, minimise, write_card
 from napari_scribseg.nets import save_model
-from napari_scribseg.testing import check_engine
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 
@@ -74,11 +71,6 @@ def obeyed(made):
     words = made.notes[0].replace(",", "").split()
     numbers = [float(words[i]) for i, word in enumerate(words[1:]) if word == "%"]
     return (numbers[0], numbers[-1])
-
-
-@pytest.mark.parametrize("engine", [BRS(), FBRS()], ids=["brs", "f-brs"])
-def test_contract_with_the_network_of_the_package(engine):
-    check_engine(engine)
 
 
 @pytest.mark.parametrize("objective", ["squared", "cross-entropy"])
@@ -289,31 +281,3 @@ def test_a_state_counts_what_it_holds(model, scene):
     made = answer(BRS(model=model), image, seeds)
     assert size_of(made.state) >= 2 * image.data.nbytes
     assert size_of(made.state) < 20 * image.data.nbytes  # not the network
-
-
-@pytest.mark.parametrize("kind", [BRS, FBRS])
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"evaluations": 0}, "evaluations is 0; expected 1 to 1000"),
-        ({"seconds": 0}, "seconds is 0; expected 0.1 to 3600"),
-        ({"inertia": -1.0}, "inertia is -1.0; expected 0 to 10"),
-        ({"objective": "best"}, "objective is 'best'; expected one of cross-entropy, squared"),
-        ({"trust": "yes"}, "trust is 'yes'; True or False is expected"),
-        ({"model": 3}, "model is 3; text is expected"),
-    ],
-)
-def test_bad_parameters_are_refused_in_one_sentence(kind, parameters, message):
-    with pytest.raises(InputError) as caught:
-        kind(**parameters)
-    assert str(caught.value) == message
-
-
-def test_volumes_are_refused():
-    with pytest.raises(InputError, match="the image has 3 spatial axes; f-brs takes 2"):
-        FBRS().prepare(Image.from_array(np.zeros((3, 4, 5)), (1.0, 1.0, 1.0)))
-
-
-def test_importing_the_engine_loads_no_torch():
-    code = "import sys, napari_scribseg.engines.brs as b; b.BRS(), b.FBRS(); assert 'torch' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

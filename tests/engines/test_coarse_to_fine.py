@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from napari_scribseg.annotate.rules import to_label_ids
-from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, Stroke, get_engine
+from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, Stroke
 from napari_scribseg.engines.coarse_to_fine import CoarseToFine
 from napari_scribseg.engines.coarse_to_fine.outlines import cell_labels, read_drawing
 from napari_scribseg.engines.coarse_to_fine.shapes import draw_shape, find_regions, sloppy_cells, snap
-from napari_scribseg.testing import check_engine, two_discs
+from napari_scribseg.testing import two_discs
 
 SMALL = CoarseToFine(samples=16, epochs=1, width=8, repeats=2)
 
@@ -28,10 +28,6 @@ def disc(shape=(60, 80), centre=(30, 40), radius=20):
     return (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
 
 
-def test_the_contract():
-    check_engine(SMALL, minimum_accuracy=0.8)
-
-
 @pytest.mark.parametrize("more", [{"representation": "encoder"}, {"mask": "thresholded"}, {"shapes": "paper"}])
 def test_the_contract_of_its_variants(more):
     image, scribbles, _ = two_discs(channels=3)
@@ -40,10 +36,6 @@ def test_the_contract_of_its_variants(more):
     known = scribbles.seeds >= 0
     assert np.array_equal(answer.labels[known], scribbles.seeds[known])
     assert np.allclose(answer.probabilities.sum(0), 1, atol=1e-4)
-
-
-def test_it_is_registered():
-    assert get_engine("coarse-to-fine", ratio=8.0) == CoarseToFine(ratio=8.0)
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.3])
@@ -211,15 +203,3 @@ def test_cells_of_a_careful_and_of_a_sloppy_hand():
     sloppy = [sloppy_cells(mask, (10, 10), 1, np.random.default_rng(seed)) for seed in range(5)]
     assert any(not np.array_equal(cells, exact) for cells in sloppy)
     assert all(np.count_nonzero(cells & exact) > 0.4 * np.count_nonzero(cells | exact) for cells in sloppy)
-
-
-@pytest.mark.parametrize("wrong", [{"ratio": 1.0}, {"mask": "guessed"}, {"samples": 2}, {"sloppiness": -1.0}])
-def test_bad_parameters(wrong):
-    with pytest.raises(InputError, match="expected"):
-        CoarseToFine(**wrong)
-
-
-def test_a_volume_is_refused():
-    image = Image.from_array(np.zeros((4, 20, 20)), (1, 1, 1))
-    with pytest.raises(InputError, match="2"):
-        SMALL.prepare(image)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_scribseg.core import Image, InputError, Scribbles, get_engine
+from napari_scribseg.core import InputError, Scribbles, get_engine
 from napari_scribseg.engines.single_image import FineTune
 from napari_scribseg.nets import (
     BRSNet,
@@ -153,7 +153,3 @@ def test_bad_input_is_told_in_one_sentence(weights):
         FineTune(weights=weights("plain", 7)).prepare(image, "cpu")
     with pytest.raises(InputError, match="missing"):
         FineTune(weights="nowhere.safetensors").prepare(image, "cpu")
-    with pytest.raises(InputError, match="frozen is 'all'; expected one of nothing, encoder"):
-        FineTune(frozen="all")
-    with pytest.raises(InputError, match="3 spatial axes; finetune takes 2"):
-        FineTune().prepare(Image.from_array(np.zeros((4, 5, 6)), (1, 1, 1)), "cpu")

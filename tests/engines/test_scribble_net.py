@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_scribseg.annotate.cache import size_of
-from napari_scribseg.core import Cancelled, Image, InputError, Scribbles
+from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.scribble_net import ScribbleNet, networks
 from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig, save_model
 from napari_scribseg.prompting.predictions import LIMIT
@@ -156,24 +156,6 @@ def test_declaration():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"weights": 3}, "weights is 3; text is expected"),
-        ({"crop": "tight"}, "crop is 'tight'; expected one of auto, whole"),
-        ({"refine": True}, "refine is True; expected one of edges, none"),
-        ({"hybrid": 1.5}, "hybrid is 1.5; expected 0 to 1"),
-        ({"hybrid": float("nan")}, "hybrid is nan; a finite number"),
-        ({"passes": 3}, "passes is 3; expected 1 to 2"),
-        ({"passes": 1.5}, "passes is 1.5; a whole number"),
-    ],
-)
-def test_bad_parameters_are_refused_in_one_sentence(parameters, message):
-    with pytest.raises(InputError) as caught:
-        ScribbleNet(**parameters)
-    assert str(caught.value).startswith(message)
-
-
 def test_missing_shipped_weights_say_how_to_give_some(monkeypatch):
     monkeypatch.setattr(networks, "shipped_weights", dict)
     image, _, _ = two_discs()
@@ -253,30 +235,6 @@ def test_any_number_of_channels(engine, channels):
     assert (made.labels == truth).mean() > 0.95
 
 
-def test_twelve_classes_and_one_without_strokes(engine):
-    rng = np.random.default_rng(0)
-    image = Image.from_array(rng.normal(0, 1, (90, 120)), (1, 1))
-    seeds = np.full(image.shape, -1, dtype=np.int32)
-    for k in range(12):
-        seeds[10 + 30 * (k // 4) : 13 + 30 * (k // 4), 10 + 30 * (k % 4) : 20 + 30 * (k % 4)] = k
-    made = answer(engine, image, seeds, 13)
-    assert (made.probabilities[12] == 0).all()
-    assert set(np.unique(made.labels)) == set(range(12))
-
-
-def test_strokes_on_every_pixel(engine):
-    image, truth = disc((40, 50), (20, 25), 10)
-    made = answer(engine, image, truth.astype(np.int32))
-    assert np.array_equal(made.labels, truth)
-
-
-@pytest.mark.parametrize("shape", [(1, 60), (60, 1), (2, 2), (48, 64)])
-@pytest.mark.parametrize("constant", [True, False], ids=["constant", "noise"])
-def test_odd_shapes_and_single_pixels(engine, shape, constant):
-    values = np.full(shape, 7.0) if constant else np.random.default_rng(0).normal(0, 500, shape)
-    answer(engine, Image.from_array(values, (1, 2)), drawn(shape, (0, 0, 0), (1, -1, -1)), 3)
-
-
 @pytest.mark.parametrize("k", [0, 1])
 def test_one_class_of_two_is_told_from_the_rest(engine, k):
     image, truth = disc((96, 96), (48, 48), 20)
@@ -309,25 +267,6 @@ def test_the_preview_comes_first_and_progress_ends_behind_it(engine):
     assert (again.labels == made.labels).mean() > 0.97
 
 
-def test_cancelling_at_any_report_leaves_the_state_usable(engine):
-    image, scribbles, _ = two_discs()
-    state = engine.prepare(image, "cpu")
-    expected = engine.segment(image, scribbles, state).probabilities
-    told = []
-    engine.segment(image, scribbles, state, lambda f, preview=None: told.append(f))
-    for stop in range(len(told)):
-        count = iter(range(stop + 1))
-
-        def report(fraction, preview=None, count=count):
-            if next(count, None) is None:
-                raise Cancelled
-
-        if stop < len(told) - 1:
-            with pytest.raises(Cancelled):
-                engine.segment(image, scribbles, state, report)
-    assert np.array_equal(engine.segment(image, scribbles, state).probabilities, expected)
-
-
 def test_only_classes_that_see_a_new_stroke_are_asked_again(engine):
     image = Image.from_array(np.where(np.arange(600) % 200 < 100, 200.0, 20.0)[None].repeat(300, 0), (1, 1))
     strokes = [(k, slice(100, 104), slice(40 + 200 * k, 60 + 200 * k)) for k in range(3)]
@@ -341,22 +280,6 @@ def test_only_classes_that_see_a_new_stroke_are_asked_again(engine):
     for k in (1, 2):
         seen = any(p.crop.box[1] < 60 and p.crop.box[0] < 114 for p in old[k].patches)
         assert (new[k] is not old[k]) == seen
-
-
-def test_after_strokes_were_taken_back_nothing_is_recalled(engine):
-    image, _ = disc((120, 120), (60, 60), 25)
-    few = drawn(image.shape, (1, 60, slice(50, 70)), (0, 5, slice(5, 100)))
-    many = drawn(image.shape, (1, 60, slice(50, 70)), (0, 5, slice(5, 100)), (1, 110, slice(5, 30)))
-    cold = answer(engine, image, few)
-    warm = answer(engine, image, few, state=answer(engine, image, many).state)
-    assert np.array_equal(cold.probabilities, warm.probabilities)
-
-
-def test_the_engine_is_frozen_and_volumes_are_refused(engine):
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        engine.passes = 1
-    with pytest.raises(InputError, match="3 spatial axes; scribble-net takes 2"):
-        engine.prepare(Image.from_array(np.zeros((4, 5, 6)), (1, 1, 1)), "cpu")
 
 
 def test_what_was_not_looked_at_is_less_likely_than_anything_seen(engine):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, get_engine
+from napari_scribseg.core import Cancelled, Image, Scribbles, get_engine
 from napari_scribseg.engines.single_image import CNN, PWN, CNNReg, UNetSingle, pipeline
 from napari_scribseg.engines.single_image.samples import Samples
-from napari_scribseg.testing import check_engine, two_discs
+from napari_scribseg.testing import two_discs
 
 ENGINES = [PWN(), CNN(), CNNReg(), UNetSingle(width=4, steps=30)]
 NAMES = [e.info.name for e in ENGINES]
@@ -23,16 +23,6 @@ def one_thread():
 
 def answer(engine, image, scribbles, state=None):
     return engine.segment(image, scribbles, state or engine.prepare(image, "cpu"))
-
-
-@pytest.mark.parametrize("engine", ENGINES, ids=NAMES)
-def test_contract(engine):
-    check_engine(engine, minimum_accuracy=0.6)
-
-
-@pytest.mark.parametrize("engine", ENGINES, ids=NAMES)
-def test_registered_with_its_own_name(engine):
-    assert type(get_engine(engine.info.name)) is type(engine)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,15 +118,6 @@ def test_the_global_generator_is_left_alone():
 # inputs of all kinds
 
 
-@pytest.mark.parametrize("channels", range(1, 9))
-@pytest.mark.parametrize("name", NAMES)
-def test_images_of_1_to_8_channels(name, channels):
-    image, scribbles, _ = two_discs((30, 34), channels)
-    found = answer(get_engine(name, steps=3, width=4), image, scribbles)
-    assert np.isfinite(found.probabilities).all()
-    np.testing.assert_allclose(found.probabilities.sum(0), 1, atol=1e-5)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_12_labels(name):
     truth = np.repeat(np.arange(12), 6)[None].repeat(40, 0)
@@ -150,13 +131,6 @@ def test_12_labels(name):
     assert (found.labels == truth).mean() > (0.3 if name == "unet-single" else 0.6)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_strokes_on_every_pixel(name):
-    image, _, truth = two_discs()
-    found = answer(get_engine(name, steps=3), image, Scribbles(truth.astype(np.int32), 3))
-    assert np.array_equal(found.labels, truth)
-
-
 def test_of_very_many_stroke_pixels_some_are_taken_and_the_answer_says_so():
     seeds = np.zeros((200, 200), dtype=np.int32)
     seeds[:4], seeds[50, 50:60] = 1, 2
@@ -168,17 +142,6 @@ def test_of_very_many_stroke_pixels_some_are_taken_and_the_answer_says_so():
     image = Image.from_array(np.random.default_rng(0).random((200, 200)), (1, 1))
     found = answer(PWN(steps=1), image, Scribbles(seeds, 3))
     assert any(note.startswith("fitted to") and note.endswith("of 40000 stroke pixels") for note in found.notes)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("shape", [(1, 30), (30, 1), (2, 2)])
-def test_odd_shapes_constant_images_and_classes_without_strokes(name, shape):
-    image = Image.from_array(np.full(shape, 7.0), (1, 1))
-    seeds = np.full(shape, -1, dtype=np.int32)
-    seeds[0, 0], seeds[-1, -1] = 0, 2
-    found = answer(get_engine(name, steps=2, width=4), image, Scribbles(seeds, 4))
-    assert np.isfinite(found.probabilities).all()
-    assert not found.probabilities[[1, 3]].any()
 
 
 def test_semantic_features_are_an_input_and_a_picture():
@@ -243,32 +206,6 @@ def test_it_can_be_stopped_in_the_middle_without_harm(name):
 
 
 # bad input
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters", "message"),
-    [
-        ("pwn", {"inputs": "color"}, "inputs is 'color'; expected one of colour, position"),
-        ("cnn", {"kernel": 4}, "kernel is 4; an odd number of pixels is expected"),
-        ("cnn", {"depth": 0}, "depth is 0; expected 1 to 16"),
-        ("cnn-reg", {"inputs": "colour"}, "penalty is 'position', but the inputs are 'colour'"),
-        ("cnn-reg", {"beta": -1.0}, "beta is -1.0; expected 0 to"),
-        ("unet-single", {"levels": 5}, "levels is 5; expected 0 to 4"),
-        ("pwn", {"rate": float("nan")}, "rate is nan; a finite number"),
-        ("pwn", {"steps": 1.5}, "steps is 1.5; a whole number"),
-    ],
-)
-def test_bad_parameters_are_refused_in_one_sentence(name, parameters, message):
-    with pytest.raises(InputError) as caught:
-        get_engine(name, **parameters)
-    assert str(caught.value).startswith(message)
-
-
-@pytest.mark.parametrize("engine", ENGINES, ids=NAMES)
-def test_volumes_are_refused(engine):
-    image = Image.from_array(np.zeros((4, 5, 6)), (1, 1, 1))
-    with pytest.raises(InputError, match=f"3 spatial axes; {engine.info.name} takes 2"):
-        engine.prepare(image, "cpu")
 
 
 def test_the_penalty_changes_the_answer():
