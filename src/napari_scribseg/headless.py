@@ -1,4 +1,4 @@
-"""From files to files without a window: strokes in, a label volume and a picture out."""
+"""Segmentation of files without a window: an image and its scribbles in, labels out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SliceDone:
-    """One slice was segmented: its slice, how many of how many are done, and what the engine chose."""
+    """Progress after one slice: which slice, how many are done of how many, and the notes of the engine."""
 
     slice_index: SliceIndex
     done: int
@@ -83,7 +83,7 @@ def segment_strokes(
     Parameters
     ----------
     image : Source
-        As read by :func:`napari_scribseg.io.read_volume`.
+        As :func:`napari_scribseg.io.read_volume` reads it.
     painted : ndarray of shape (\\*S)
         Painted ids, 0 = unpainted.
     engine : Engine
@@ -114,10 +114,10 @@ def segment_strokes(
         raise InputError("the scribbles hold no stroke; paint at least one stroke for each of two classes on a slice")
     table = (classes or ClassTable()).with_ids(int(i) for i in np.unique(painted))
     drawn = {p: np.setdiff1d(painted[p.slicer], [0]).tolist() for p in slices}
-    lonely = [p for p, ids in drawn.items() if len(ids) == 1 and not suffice(ids, engine.info, table.background)]
-    if lonely:
+    incomplete = [p for p, ids in drawn.items() if len(ids) == 1 and not suffice(ids, engine.info, table.background)]
+    if incomplete:
         raise InputError(
-            f"{len(lonely)} of {len(slices)} slices hold strokes of one class only (first {image.where(lonely[0])}); "
+            f"{len(incomplete)} of {len(slices)} slices hold strokes of one class only (first {image.where(incomplete[0])}); "
             "at least two classes are expected on every slice with strokes"
         )
     with contextlib.closing(Session(image, engine, classes=table, device=device)) as session:
@@ -184,7 +184,7 @@ _DEMO = "scribseg-demo.txt"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DemoInput:
-    """The files that the demo starts from, and the id of its background strokes."""
+    """The files of the demo, and the id of its background strokes."""
 
     image: Path
     scribbles: Path
@@ -192,7 +192,7 @@ class DemoInput:
 
 
 def write_demo_input(folder: Path) -> DemoInput:
-    """Write the sample MR volume and its strokes as NIfTI files into a new folder, or that of an earlier demo.
+    """Write the sample MR volume and its strokes as NIfTI files into a new folder, or into that of an earlier demo.
 
     Raises
     ------
@@ -217,14 +217,14 @@ def write_demo_input(folder: Path) -> DemoInput:
         raise InputError(f"{folder} cannot be made ({error.strerror}); a writable folder is expected") from error
     volume: Any = source.slicer[..., 0] if source.ndim == 4 else source
     about = "Files of `scribseg demo`, written anew when it is run again with this folder.\n"
-    write_files({folder / _DEMO: lambda file: file.write(about.encode())})
-    write_files({image: lambda file: file.write(gzip.compress(volume.to_bytes(), 4, mtime=0))})
+    write_files({folder / _DEMO: about.encode()})
+    write_files({image: gzip.compress(volume.to_bytes(), 4, mtime=0)})
     write_labels(scribbles, sample.painted, sample.geometry, sample.classes, bids_tsv=True)
     return DemoInput(image, scribbles, sample.classes.background)
 
 
 def describe(path: Path, *, allow_outside: bool = False) -> list[str]:
-    """What a file holds, as lines for people: format, shape, voxel size, orientation, values and classes.
+    """A file in lines for people: axes, spacing, values, orientation, position and classes.
 
     Raises
     ------

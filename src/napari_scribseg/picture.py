@@ -1,4 +1,4 @@
-"""Pictures of a result: slices side by side with their strokes and labels in colour."""
+"""Pictures of a result: slices with their strokes and labels in colour."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def montage(
 
 
 def _zoom(picture: NDArray[np.uint8], spacing: tuple[float, float], height: int) -> NDArray[np.uint8]:
-    """Enlarge by repeating pixels, so that a pixel of the slice stays a sharp rectangle of the right shape."""
+    """Enlarge by repeating pixels, so that a pixel of the slice becomes a sharp rectangle of the right proportions."""
     finest = min(spacing)
     whole = max(1, round(height * finest / spacing[0] / picture.shape[0]))
     counts = [max(1, round(whole * s / finest)) for s in spacing]

@@ -81,17 +81,17 @@ def test_weights_after_some_steps_are_those_of_the_whole_image():
         assert (a - c).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("channels", [slice(3, 5), slice(0, 3)], ids=["position", "colour"])
+@pytest.mark.parametrize("penalised", [slice(3, 5), slice(0, 3)], ids=["position", "colour"])
 @pytest.mark.parametrize("kernel", [1, 3])
-def test_the_penalty_is_that_of_the_whole_image(channels, kernel):
+def test_the_penalty_is_that_of_the_whole_image(penalised, kernel):
     channels = torch.rand(5, 17, 22, dtype=torch.float64)
     samples = Samples.of(random_strokes((17, 22), share=0.2), 0.0, 0)
     net = pixel_net(kernel=kernel)
-    loss = PixelLearner(net, channels, samples, Penalty(0.7, channels)).loss()
+    loss = PixelLearner(net, channels, samples, Penalty(0.7, penalised)).loss()
     inputs = channels.clone().requires_grad_(True)
     plain = on_whole_image(net, inputs, samples)
     (gradient,) = torch.autograd.grad(plain, inputs, create_graph=True)
-    expected = plain + 0.7 * gradient[channels].abs().sum()
+    expected = plain + 0.7 * gradient[penalised].abs().sum()
     assert expected > plain * 1.001
     torch.testing.assert_close(loss, expected)
     for ours, whole in zip(gradients(loss, net), gradients(expected, net), strict=True):
