@@ -117,8 +117,8 @@ def segment_strokes(
     incomplete = [p for p, ids in drawn.items() if len(ids) == 1 and not suffice(ids, engine.info, table.background)]
     if incomplete:
         raise InputError(
-            f"{len(incomplete)} of {len(slices)} slices hold strokes of one class only (first {image.where(incomplete[0])}); "
-            "at least two classes are expected on every slice with strokes"
+            f"{len(incomplete)} of {len(slices)} slices hold strokes of one class only (first "
+            f"{image.where(incomplete[0])}); at least two classes are expected on every slice with strokes"
         )
     with contextlib.closing(Session(image, engine, classes=table, device=device)) as session:
         for done, slice_index in enumerate(slices, start=1):

@@ -30,8 +30,8 @@ def test_entropy_stays_in_bounds(n_classes):
 def test_stroke_pixels_get_their_class():
     probabilities = np.full((3, 2, 4), 1 / 3, np.float32)
     seeds = np.array([[0, -1, 2, -1], [-1, 1, -1, -1]], np.int32)
-    answer = Segmentation.of(probabilities, Scribbles(seeds, 3), "state", ("a note",), raw_seed_accuracy=0.5)
+    result = Segmentation.of(probabilities, Scribbles(seeds, 3), "state", ("a note",), raw_seed_accuracy=0.5)
     painted = seeds >= 0
-    np.testing.assert_array_equal(answer.probabilities[:, painted].T, np.eye(3, dtype=np.float32)[[0, 2, 1]])
-    assert (answer.probabilities[:, ~painted] == np.float32(1 / 3)).all()
-    assert (answer.state, answer.notes, answer.raw_seed_accuracy) == ("state", ("a note",), 0.5)
+    np.testing.assert_array_equal(result.probabilities[:, painted].T, np.eye(3, dtype=np.float32)[[0, 2, 1]])
+    assert (result.probabilities[:, ~painted] == np.float32(1 / 3)).all()
+    assert (result.state, result.notes, result.raw_seed_accuracy) == ("state", ("a note",), 0.5)

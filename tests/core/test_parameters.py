@@ -37,7 +37,7 @@ def test_what_fits_is_taken(values):
 
 
 @pytest.mark.parametrize(
-    ("values", "sentence"),
+    ("values", "message"),
     [
         ({"reach": 11}, "reach is 11; expected 0 to 10"),
         ({"reach": -0.1}, "reach is -0.1; expected 0 to 10"),
@@ -50,10 +50,10 @@ def test_what_fits_is_taken(values):
         ({"path": 3}, "path is 3; text is expected"),
     ],
 )
-def test_what_does_not_fit_is_told_in_one_sentence(values, sentence):
+def test_what_does_not_fit_is_reported_in_one_message(values, message):
     with pytest.raises(InputError) as raised:
         Mine(**values)
-    assert str(raised.value) == sentence
+    assert str(raised.value) == message
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def test_texts_become_values_of_the_kind(text, value):
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("smoothness=high", "the parameter smoothness is 'high'; a number is expected"),
         ("sigma=high", "the parameter sigma is 'high'; a number or none is expected"),
@@ -169,7 +169,7 @@ def test_texts_become_values_of_the_kind(text, value):
         ),
     ],
 )
-def test_texts_that_do_not_fit_are_refused(text, sentence):
+def test_texts_that_do_not_fit_are_refused(text, message):
     with pytest.raises(InputError) as raised:
         parse_parameters(Sample, [text])
-    assert str(raised.value) == sentence
+    assert str(raised.value) == message

@@ -25,12 +25,12 @@ def test_svcd_is_registered():
     assert get_engine("svcd").info.name == "svcd"
 
 
-def test_unknown_name_lists_the_known_ones_and_a_guess():
+def test_unknown_name_lists_the_others_and_a_guess():
     with pytest.raises(InputError, match="expected one of .*svcd.*did you mean 'svcd'"):
         get_engine("svdc")
 
 
-def test_unknown_parameter_lists_the_known_ones():
+def test_unknown_parameter_lists_the_others():
     with pytest.raises(InputError, match="has no parameter smoothnes; it has .*smoothness"):
         get_engine("svcd", smoothnes=3)
 

@@ -31,10 +31,10 @@ def test_background_without_strokes_adds_no_class():
 @given(arrays(np.uint16, (4, 5), elements=st.integers(0, 6)))
 def test_from_labels_loses_nothing(painted):
     scribbles = Scribbles.from_labels(painted)
-    known = scribbles.seeds >= 0
-    np.testing.assert_array_equal(known, painted != 0)
-    if known.any():
-        np.testing.assert_array_equal(scribbles.to_ids(scribbles.seeds[known]), painted[known])
+    seeded = scribbles.seeds >= 0
+    np.testing.assert_array_equal(seeded, painted != 0)
+    if seeded.any():
+        np.testing.assert_array_equal(scribbles.to_ids(scribbles.seeds[seeded]), painted[seeded])
 
 
 def test_seeds_are_a_read_only_copy():

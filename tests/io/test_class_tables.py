@@ -18,7 +18,7 @@ def test_round_trip(tmp_path, name, classes):
         assert new.color == pytest.approx(old.color, abs=1 / 510)
 
 
-def test_bids_is_as_its_specification_says(tmp_path):
+def test_bids_follows_its_specification(tmp_path):
     write_classes(tmp_path / "x_dseg.tsv", ClassTable((LabelClass(7, "a\tb\nc", (1.0, 0.5, 0.0, 1.0)),)))
     assert (tmp_path / "x_dseg.tsv").read_bytes() == b"index\tname\tcolor\n7\ta b c\t#ff8000\n"
 
@@ -65,11 +65,11 @@ def test_reads_what_others_write(tmp_path):
         ("a.csv", "index,name\n", "a BIDS .tsv or an ITK-SNAP"),
     ],
 )
-def test_senseless_tables_are_refused_in_one_sentence(tmp_path, name, text, words):
+def test_senseless_tables_are_refused_with_one_message(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
-    with pytest.raises(InputError, match=words) as told:
+    with pytest.raises(InputError, match=words) as raised:
         read_classes(tmp_path / name)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_missing_and_binary_tables_are_refused(tmp_path):

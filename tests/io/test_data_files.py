@@ -44,15 +44,15 @@ def header(request, tmp_path):
 
 
 def refused(path, words, **keywords):
-    with pytest.raises(InputError, match=words) as told:
+    with pytest.raises(InputError, match=words) as raised:
         read_volume(path, **keywords)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_slices_by_number_and_by_list(header):
     path = header("s%03d.raw 1 5 1")
-    for n, plane in enumerate(VOXELS, start=1):
-        (path.parent / f"s{n:03d}.raw").write_bytes(plane.tobytes())
+    for n, values in enumerate(VOXELS, start=1):
+        (path.parent / f"s{n:03d}.raw").write_bytes(values.tobytes())
     np.testing.assert_array_equal(read_volume(path).array, VOXELS)
     header("s%03d.raw 5 1 -1" if path.suffix == ".nhdr" else "s%03d.raw")
     np.testing.assert_array_equal(read_volume(path).array, VOXELS[::-1] if path.suffix == ".nhdr" else VOXELS)
@@ -133,7 +133,7 @@ def test_pipes_and_folders_are_no_data_files(header, name):
 
 
 @pytest.mark.parametrize("name", ["~/x.raw", "a:x.raw", "LIST\n~root/x.raw"])
-def test_names_that_itk_looks_for_elsewhere_are_refused(header, name):
+def test_names_that_itk_resolves_elsewhere_are_refused(header, name):
     refused(header(name), "a plain file name is expected")
 
 
@@ -148,7 +148,7 @@ def test_fewer_and_more_data_files_than_slices_are_refused(header, names):
     )
 
 
-def test_a_slice_that_is_too_short_is_told(header):
+def test_a_slice_that_is_too_short_is_reported(header):
     path = header("s%d.raw 1 5 1")
     for n in range(1, 6):
         (path.parent / f"s{n}.raw").write_bytes(VOXELS[0].tobytes()[: 10 if n == 3 else None])
@@ -180,7 +180,7 @@ def test_a_pipe_is_no_image(tmp_path, name):
         ("space: a\0b", "control characters"),
     ],
 )
-def test_lines_that_the_library_cannot_take_are_told(tmp_path, line, words):
+def test_lines_that_the_library_cannot_take_are_reported(tmp_path, line, words):
     lines = ["NRRD0004", "type: int16", "dimension: 3", "sizes: 7 6 5", "endian: little", line, "encoding: raw"]
     (tmp_path / "i.nrrd").write_bytes("\n".join([*lines, "", ""]).encode() + VOXELS.tobytes())
     refused(tmp_path / "i.nrrd", words)
@@ -195,7 +195,7 @@ def test_long_texts_of_a_header_are_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize("channels", ["-1", "0", "x"])
-def test_senseless_numbers_of_metaimage_are_told(tmp_path, channels):
+def test_senseless_numbers_of_metaimage_are_reported(tmp_path, channels):
     text = MHD.format("LOCAL").replace("ElementType", f"ElementNumberOfChannels = {channels}\nElementType")
     (tmp_path / "i.mha").write_bytes(text.encode() + VOXELS.tobytes())
     refused(tmp_path / "i.mha", "a whole number from 1 is expected")

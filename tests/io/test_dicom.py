@@ -101,9 +101,9 @@ def test_a_gap_splits_a_series_into_pieces_in_their_places(tmp_path):
     found = list_series(tmp_path / "d")
     assert [(s.identity, s.n_files) for s in found] == [("1.2.3/1", 7), ("1.2.3/2", 3)]
     assert "slices are missing" in found[0].description
-    with pytest.raises(InputError, match=r"holds 2 series, name one .*1\.2\.3/1 \(abdomen \(piece at .* mm") as told:
+    with pytest.raises(InputError, match=r"holds 2 series, name one .*1\.2\.3/1 \(abdomen \(piece at .* mm") as raised:
         read_volume(tmp_path / "d")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     volume = read_volume(tmp_path / "d", series="1.2.3/2")
     np.testing.assert_array_equal(volume.array, array[9:])
     origin = np.array((10.0, -20.0, 30.0)) + OBLIQUE[:, 2] * 2.5 * 9
@@ -225,7 +225,7 @@ def test_folders_without_images(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [3000, 8192])
-def test_a_truncated_image_is_told(tmp_path, cut):
+def test_a_truncated_image_is_reported(tmp_path, cut):
     array = values((4, 64, 64))
     write_series(tmp_path / "d", array)
     path = sorted((tmp_path / "d").iterdir())[3]
@@ -233,9 +233,9 @@ def test_a_truncated_image_is_told(tmp_path, cut):
     with pytest.warns(UserWarning, match=r"1 DICOM image cannot be read .*a003\.dcm"):
         volume = read_volume(tmp_path / "d")
     np.testing.assert_array_equal(volume.array, array[:3])
-    with pytest.raises(InputError, match=r"a003\.dcm: it cannot be read") as told:
+    with pytest.raises(InputError, match=r"a003\.dcm: it cannot be read") as raised:
         read_volume(path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_real_series_in_reversed_order(shared_data):

@@ -57,17 +57,17 @@ def test_the_longest_extension_names_the_format():
     assert extension(Path("a.doc")) == ""
 
 
-@pytest.mark.parametrize("known", formats(), ids=lambda known: known.name)
-def test_the_functions_of_an_entry_are_there(known, tmp_path):
-    empty = tmp_path / f"a{known.extensions[0]}"
+@pytest.mark.parametrize("entry", formats(), ids=lambda entry: entry.name)
+def test_the_functions_of_an_entry_are_there(entry, tmp_path):
+    empty = tmp_path / f"a{entry.extensions[0]}"
     empty.write_bytes(b"")
     with pytest.raises(InputError, match="a"):
         read_volume(empty)
-    if known.write is not None:
-        assert empty in known.write(empty, np.zeros((2, 3, 4), np.uint8), Geometry((2, 3, 4), (1.0, 1.0, 1.0)), ())
-    for header in known.detached:
+    if entry.write is not None:
+        assert empty in entry.write(empty, np.zeros((2, 3, 4), np.uint8), Geometry((2, 3, 4), (1.0, 1.0, 1.0)), ())
+    for header in entry.detached:
         with pytest.raises(InputError, match="header|begin"):
-            known.data_names(empty.rename(tmp_path / f"b{header}"))
+            entry.data_names(empty.rename(tmp_path / f"b{header}"))
 
 
 def test_the_manifest_names_every_extension():
@@ -86,4 +86,4 @@ def test_the_documentation_shows_the_table_of_the_registry():
 
 
 def test_damaged_files_of_every_format_are_tried():
-    assert [known.name for known in formats() if known.name not in FORMATS] == []
+    assert [entry.name for entry in formats() if entry.name not in FORMATS] == []

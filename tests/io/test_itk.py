@@ -56,7 +56,7 @@ def test_types(tmp_path, name, dtype):
 
 
 @pytest.mark.parametrize("name", ["i.nrrd", "i.mha"])
-def test_channels_time_and_planes(tmp_path, name, affine):
+def test_channels_time_and_slices(tmp_path, name, affine):
     colours = voxels((5, 6, 7, 3), np.uint8)
     sitk.WriteImage(sitk_image(colours, affine, isVector=True), str(tmp_path / name))
     volume = read_volume(tmp_path / name)
@@ -73,9 +73,9 @@ def test_channels_time_and_planes(tmp_path, name, affine):
     assert volume.geometry.axis_names == ("t", "z", "y", "x")
     np.testing.assert_allclose(volume.geometry.affine, affine[:, [2, 1, 0, 3]], atol=1e-5)
 
-    plane = sitk.GetImageFromArray(voxels()[0])
-    plane.SetSpacing((0.5, 0.25))
-    sitk.WriteImage(plane, str(tmp_path / name))
+    image = sitk.GetImageFromArray(voxels()[0])
+    image.SetSpacing((0.5, 0.25))
+    sitk.WriteImage(image, str(tmp_path / name))
     volume = read_volume(tmp_path / name)
     np.testing.assert_array_equal(volume.array, voxels()[0])
     assert volume.geometry.spacing == (0.25, 0.5)
@@ -119,15 +119,15 @@ def test_a_list_of_volumes_is_a_series(tmp_path):
 @pytest.mark.parametrize("name", ["i.nrrd", "i.mha", "i.nhdr", "i.mhd"])
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("keep", [0.0, 0.02, 0.5, 0.95])
-def test_truncated_files_are_told_in_one_sentence(tmp_path, name, compressed, keep):
+def test_truncated_files_are_reported_in_one_message(tmp_path, name, compressed, keep):
     data = np.random.default_rng(0).integers(0, 30000, (20, 30, 40)).astype(np.int16)
     sitk.WriteImage(sitk.GetImageFromArray(data), str(tmp_path / name), useCompression=compressed)
     largest = max(tmp_path.iterdir(), key=lambda p: p.stat().st_size)
     content = largest.read_bytes()
     largest.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(InputError, match=r"^i\.") as told:
+    with pytest.raises(InputError, match=r"^i\.") as raised:
         read_volume(tmp_path / name)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -147,11 +147,11 @@ def test_truncated_files_are_told_in_one_sentence(tmp_path, name, compressed, ke
         ({"space": "left-posterior-superior", "space directions": "(1,0,0) (0,0,0) (0,0,1)"}, "cannot be read"),
     ],
 )
-def test_senseless_nrrd_headers_are_told_before_memory_is_taken(tmp_path, change, words):
+def test_senseless_nrrd_headers_are_reported_before_memory_is_taken(tmp_path, change, words):
     nrrd(tmp_path / "i.nrrd", PLAIN | change, voxels().tobytes())
-    with pytest.raises(InputError, match=words) as told:
+    with pytest.raises(InputError, match=words) as raised:
         read_volume(tmp_path / "i.nrrd")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -167,14 +167,14 @@ def test_senseless_nrrd_headers_are_told_before_memory_is_taken(tmp_path, change
         ("ElementDataFile = LOCAL", "", "cut off"),
     ],
 )
-def test_senseless_metaimage_headers_are_told_before_memory_is_taken(tmp_path, old, new, words):
+def test_senseless_metaimage_headers_are_reported_before_memory_is_taken(tmp_path, old, new, words):
     sitk.WriteImage(sitk.GetImageFromArray(voxels()), str(tmp_path / "i.mha"))
     content = (tmp_path / "i.mha").read_bytes()
     assert old.encode() in content
     (tmp_path / "i.mha").write_bytes(content.replace(old.encode(), new.encode()))
-    with pytest.raises(InputError, match=words) as told:
+    with pytest.raises(InputError, match=words) as raised:
         read_volume(tmp_path / "i.mha")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["i.nrrd", "i.mha"])
@@ -191,7 +191,7 @@ def test_complex_values_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("extension", [".mha", ".mhd"])
-def test_compressed_voxels_that_are_fewer_or_damaged_are_told(tmp_path, extension):
+def test_compressed_voxels_that_are_fewer_or_damaged_are_reported(tmp_path, extension):
     labels = np.random.default_rng(0).integers(0, 9, (20, 30, 40))
     path, *others = write_labels(tmp_path / f"l{extension}", labels, Geometry(labels.shape, (1.0, 1.0, 1.0)))
     data = others[0] if others else path
@@ -225,6 +225,6 @@ def test_a_reason_that_is_none_is_left_out(tmp_path):
         def Execute(self):
             raise RuntimeError("itk::ERROR: MetaImageIO(0x1): File cannot be read\nReason: Success\n")
 
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         open_quietly(Reader(), tmp_path / "a.mha")
-    assert str(told.value) == "a.mha: it cannot be read, it is damaged or of a kind that ITK does not know"
+    assert str(raised.value) == "a.mha: it cannot be read, it is damaged or of a kind that ITK does not know"

@@ -28,12 +28,12 @@ def test_what_fits_is_accepted():
         ((10**6, 10**6, 10**6), 100, "raw", "TiB"),
     ],
 )
-def test_what_cannot_be_is_told(shape, stored, encoding, words):
+def test_what_cannot_be_is_reported(shape, stored, encoding, words):
     with pytest.raises(InputError, match=words):
         check_declared(PATH, shape, 2, stored, encoding=encoding)
 
 
-def test_memory_is_asked_before_it_is_taken(monkeypatch):
+def test_memory_is_checked_before_it_is_taken(monkeypatch):
     monkeypatch.setattr(limits, "available_memory", lambda: 1000)
     check_declared(PATH, (10, 10), 10, 1000)
     check_declared(PATH, (10, 10), 20, 2000, copies=0)
@@ -42,7 +42,7 @@ def test_memory_is_asked_before_it_is_taken(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["i.nrrd", "i.mha", "i.tif", "i.png", "i.nii.gz"])
-def test_every_reader_asks(tmp_path, name, monkeypatch):
+def test_every_reader_checks_the_memory(tmp_path, name, monkeypatch):
     sitk.WriteImage(sitk.GetImageFromArray(np.ones((64, 64), np.uint8)), str(tmp_path / name))
     read_volume(tmp_path / name)
     monkeypatch.setattr(limits, "available_memory", lambda: 1000)
@@ -51,7 +51,7 @@ def test_every_reader_asks(tmp_path, name, monkeypatch):
 
 
 @pytest.mark.parametrize("stored", [np.float64, ">i2", "scaled"])
-def test_values_that_are_converted_ask_although_the_file_is_mapped(tmp_path, monkeypatch, stored):
+def test_memory_for_converted_values_is_checked_although_the_file_is_mapped(tmp_path, monkeypatch, stored):
     header = nibabel.Nifti1Header(endianness=">" if stored == ">i2" else "<")
     values = np.ones((64, 64), {"scaled": np.uint8, ">i2": np.int16}.get(stored, stored))
     image = nibabel.Nifti1Image(values, np.eye(4), header)
@@ -66,14 +66,14 @@ def test_values_that_are_converted_ask_although_the_file_is_mapped(tmp_path, mon
         read_volume(tmp_path / "i.nii")
 
 
-def test_a_single_dicom_file_asks(shared_data, monkeypatch):
+def test_a_single_dicom_file_checks_the_memory(shared_data, monkeypatch):
     monkeypatch.setattr(limits, "available_memory", lambda: 1000)
     path = next(p for p in sorted((shared_data / "dcmqi_ct_dicom").iterdir()) if p.suffix == ".dcm")
     with pytest.raises(InputError, match="of memory"):
         read_volume(path)
 
 
-def test_a_dicom_series_asks(shared_data, monkeypatch):
+def test_a_dicom_series_checks_the_memory(shared_data, monkeypatch):
     monkeypatch.setattr(limits, "available_memory", lambda: 1000)
     with pytest.raises(InputError, match="of memory"):
         read_volume(shared_data / "dcmqi_ct_dicom")

@@ -58,7 +58,7 @@ def test_scaled_values_are_float32(tmp_path):
     np.testing.assert_allclose(array.T, stored.get_fdata(), rtol=1e-6)
 
 
-def test_time_channels_planes_and_colours(tmp_path):
+def test_time_channels_slices_and_colours(tmp_path):
     cases = {
         (7, 6, 5, 3): ((3, 5, 6, 7), False),
         (7, 6, 5, 1): ((5, 6, 7), False),
@@ -164,7 +164,7 @@ def test_the_same_labels_make_the_same_bytes(tmp_path, affine, geometry_from):
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
 
 
-def test_singular_affines_are_told_and_replaced(tmp_path):
+def test_singular_affines_are_reported_and_replaced(tmp_path):
     image = nibabel.Nifti1Image(voxels(), None)
     image.header["sform_code"] = 1  # all rows are zero
     image.header["pixdim"][1:4] = 2, 3, 4
@@ -179,19 +179,19 @@ def test_singular_affines_are_told_and_replaced(tmp_path):
 
 @pytest.mark.parametrize("name", ["i.nii", "i.nii.gz"])
 @pytest.mark.parametrize("keep", [0, 100, 347, 352, 0.5, 0.95])
-def test_truncated_files_are_told_in_one_sentence(tmp_path, name, keep):
+def test_truncated_files_are_reported_in_one_message(tmp_path, name, keep):
     data = np.random.default_rng(0).integers(0, 30000, (40, 30, 20)).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), tmp_path / name)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
-    with pytest.raises(InputError, match=r"^i\.nii") as told:
+    with pytest.raises(InputError, match=r"^i\.nii") as raised:
         np.asarray(read_volume(tmp_path / name).array).sum()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["i.nii", "i.nii.gz"])
 @pytest.mark.parametrize("shape", [(32767, 32767, 32767), (0, 5, 5), (-4, 5, 5)])
-def test_oversized_headers_are_told_before_memory_is_taken(tmp_path, name, shape):
+def test_oversized_headers_are_reported_before_memory_is_taken(tmp_path, name, shape):
     nibabel.save(nibabel.Nifti1Image(voxels(), np.eye(4)), tmp_path / name)
     opener = gzip.open if name.endswith("gz") else open
     with opener(tmp_path / name, "rb") as file:
@@ -199,9 +199,9 @@ def test_oversized_headers_are_told_before_memory_is_taken(tmp_path, name, shape
     content[42:48] = np.array(shape, "<i2").tobytes()
     with opener(tmp_path / name, "wb") as file:
         file.write(content)
-    with pytest.raises(InputError, match="header") as told:
+    with pytest.raises(InputError, match="header") as raised:
         read_volume(tmp_path / name)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_what_is_no_image_or_holds_no_real_numbers(tmp_path):
@@ -218,7 +218,7 @@ def test_what_is_no_image_or_holds_no_real_numbers(tmp_path):
         read_volume(tmp_path / "a.xyz")
 
 
-def test_header_fields_without_a_sense_are_told_and_replaced(tmp_path):
+def test_header_fields_without_a_sense_are_reported_and_replaced(tmp_path):
     nibabel.save(nibabel.Nifti1Image(voxels(), np.diag([2.0, 3, 4, 1])), tmp_path / "i.nii")
     good = (tmp_path / "i.nii").read_bytes()
     unit = bytearray(good)
@@ -282,7 +282,7 @@ def test_a_header_of_small_voxels_is_not_used_after_a_move_by_voxels(tmp_path):
 
 @pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("offset", [np.inf, np.nan, -6330584.0, 1e30, 400.0])
-def test_a_senseless_place_of_the_voxels_is_told_in_one_sentence(tmp_path, extension, offset, capfd):
+def test_a_senseless_offset_of_the_voxels_is_reported_in_one_message(tmp_path, extension, offset, capfd):
     path = tmp_path / f"i{extension}"
     nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5), np.int16), np.eye(4)), tmp_path / "whole.nii")
     content = bytearray((tmp_path / "whole.nii").read_bytes())

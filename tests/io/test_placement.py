@@ -85,7 +85,7 @@ def test_a_voxel_lies_where_the_layer_shows_it(tmp_path, kind, extension, unit, 
 
 @pytest.mark.parametrize("extension", [".tif", ".ome.tif"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_tiff_cannot_keep_is_told_in_one_sentence(tmp_path, kind, extension):
+def test_what_tiff_cannot_keep_is_reported_in_one_message(tmp_path, kind, extension):
     one = layer(**KINDS[kind], units=("mm",) * 3)
     words = "position" if kind == "translate" else "position and directions"
     with pytest.warns(UserWarning, match=rf"l\{extension} keeps the voxel size, but not the grid's {words}; .nii.gz"):
@@ -95,7 +95,7 @@ def test_what_tiff_cannot_keep_is_told_in_one_sentence(tmp_path, kind, extension
     assert read_volume(tmp_path / f"l{extension}").geometry.spacing == pytest.approx(wanted, rel=1e-6)
 
 
-def test_a_layer_of_plain_voxels_has_no_place_and_nothing_to_tell(tmp_path, recwarn):
+def test_a_layer_of_plain_voxels_has_no_affine_and_gives_no_warning(tmp_path, recwarn):
     one = layer(scale=(3, 2, 1), units=("mm",) * 3)
     for extension in (".tif", ".nii"):
         saved(tmp_path / f"l{extension}", one)
@@ -127,7 +127,7 @@ def geometry_of(one, shape=SHAPE):
 
 
 @pytest.mark.parametrize("affine", [OBLIQUE, LPS], ids=["oblique", "lps"])
-def test_a_layer_that_was_not_moved_keeps_what_the_file_says(tmp_path, affine):
+def test_a_layer_that_was_not_moved_keeps_the_geometry_of_the_file(tmp_path, affine):
     one = opened(tmp_path, affine)
     assert geometry_of(one) is one.metadata["scribseg"]["geometry"]
     one.units = ("um",) * 3  # the same numbers, a thousandth of the size
@@ -285,7 +285,7 @@ def test_the_world_matrix_is_that_of_napari(kind):
         np.testing.assert_allclose((world @ [*index, 1])[:3], one.data_to_world(index), rtol=1e-9, atol=1e-12)
 
 
-def test_a_picture_that_was_moved_lies_in_the_plane_at_its_place():
+def test_a_2d_image_that_was_moved_keeps_its_position():
     meta = {"scale": (2.0, 0.5), "translate": (10.0, 20.0), "units": ("mm", "mm")}
     found = layer_geometry((5, 6), LayerTransform.of(meta, 2))
     assert found.spacing == (2.0, 0.5)

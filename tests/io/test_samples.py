@@ -18,10 +18,10 @@ def test_strokes_of_every_class_lie_on_the_image(make):
     assert (sample.painted != 0).mean() < 0.05
 
 
-def test_every_plane_with_strokes_has_the_background_and_another_class():
+def test_every_slice_with_strokes_has_the_background_and_another_class():
     for sample in (samples.mr_volume(), samples.ct_phantom()):
-        for plane in sample.painted[sample.painted.any(axis=(1, 2))]:
-            present = set(np.unique(plane)) - {0}
+        for painted in sample.painted[sample.painted.any(axis=(1, 2))]:
+            present = set(np.unique(painted)) - {0}
             assert samples.BACKGROUND in present
             assert len(present) >= 3
 
@@ -73,7 +73,7 @@ def test_download_is_checked_read_and_kept(server, shared_data):
     np.testing.assert_array_equal(samples.totalsegmentator_ct().array, sample.array)
 
 
-def test_a_foreign_file_or_none_is_told_in_one_sentence(server):
+def test_a_foreign_file_or_none_is_reported_in_one_message(server):
     with pytest.raises(InputError, match="could not be downloaded as expected"):
         samples.totalsegmentator_ct()
     server.write_bytes(b"something else")

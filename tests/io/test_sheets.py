@@ -53,19 +53,19 @@ def test_every_row_is_one_line_and_comes_back(row):
 
 
 @given(st.text(st.characters(exclude_categories=[])))
-def test_every_sentence_is_one_line(text):
-    told = str(InputError(text))
-    assert len(told.splitlines()) <= 1
-    told.encode()
-    assert len(told) < 20000
+def test_every_message_is_one_line(text):
+    message = str(InputError(text))
+    assert len(message.splitlines()) <= 1
+    message.encode()
+    assert len(message) < 20000
     assert one_line("ä µ 数 \U0001f600") == "ä µ 数 \U0001f600"
 
 
 def test_a_long_value_is_not_echoed_whole():
-    told = str(InputError(f"the name is {'x' * 200_000}; another one is expected"))
-    assert len(told) < 2000
-    assert told.startswith("the name is xxx")
-    assert told.endswith("x; another one is expected")
+    message = str(InputError(f"the name is {'x' * 200_000}; another one is expected"))
+    assert len(message) < 2000
+    assert message.startswith("the name is xxx")
+    assert message.endswith("x; another one is expected")
 
 
 def test_a_markdown_table_keeps_its_columns():
@@ -82,7 +82,7 @@ def test_a_log_message_is_one_line_and_a_traceback_is_not():
     assert "\nTraceback" in OneLine("%(message)s").format(record)
 
 
-def test_the_command_tells_of_a_file_with_a_line_in_its_name_in_one_line(tmp_path):
+def test_the_command_reports_a_file_with_a_line_in_its_name_in_one_line(tmp_path):
     path = tmp_path / "a\nscribseg: all done.nii"
     done = subprocess.run(["scribseg", "info", str(path)], capture_output=True, text=True)
     assert done.returncode == 2

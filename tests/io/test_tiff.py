@@ -85,7 +85,7 @@ def test_stains_are_channels_not_colours(tmp_path, shape, axes, kind, dtype):
     ],
 )
 @pytest.mark.parametrize("planar", ["contig", "separate"])
-def test_the_photometric_interpretation_says_what_samples_are(tmp_path, n, options, rgb, planar):
+def test_the_photometric_interpretation_decides_what_samples_are(tmp_path, n, options, rgb, planar):
     data = voxels((6, 7, n), np.uint8)
     stored = data if planar == "contig" else np.moveaxis(data, -1, 0)
     tifffile.imwrite(tmp_path / "i.tif", stored, planarconfig=planar, **options)
@@ -110,31 +110,31 @@ def test_colours_and_compressions(tmp_path, compression):
     np.testing.assert_array_equal(volume.array, voxels((6, 7, 3)))
 
 
-def test_planes_without_a_name_are_planes(tmp_path):
+def test_axes_without_a_name_are_slices(tmp_path):
     with tifffile.TiffWriter(tmp_path / "i.tif") as file:
-        for plane in voxels((4, 6, 7)):
-            file.write(plane, contiguous=False)
+        for page in voxels((4, 6, 7)):
+            file.write(page, contiguous=False)
     np.testing.assert_array_equal(read_volume(tmp_path / "i.tif").array, voxels((4, 6, 7)))
     tifffile.imwrite(tmp_path / "s.tif", voxels((4, 6, 7)), photometric="minisblack")
     assert read_volume(tmp_path / "s.tif").geometry.axis_names == ("z", "y", "x")
 
 
 @pytest.mark.parametrize("keep", [0, 6, 100, 0.5, 0.95])
-def test_truncated_tiffs_are_told_in_one_sentence(tmp_path, keep):
+def test_truncated_tiffs_are_reported_in_one_message(tmp_path, keep):
     tifffile.imwrite(tmp_path / "i.tif", voxels((20, 30, 40)), photometric="minisblack")
     content = (tmp_path / "i.tif").read_bytes()
     (tmp_path / "i.tif").write_bytes(content[: keep if isinstance(keep, int) else int(keep * len(content))])
-    with pytest.raises(InputError, match=r"^i\.tif: ") as told:
+    with pytest.raises(InputError, match=r"^i\.tif: ") as raised:
         read_volume(tmp_path / "i.tif")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("bigtiff", [False, True])
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9, 0.999])
-def test_a_tiff_that_lost_its_last_pages_is_told(tmp_path, bigtiff, keep):
+def test_a_tiff_that_lost_its_last_pages_is_reported(tmp_path, bigtiff, keep):
     with tifffile.TiffWriter(tmp_path / "i.tif", bigtiff=bigtiff) as file:
-        for plane in voxels((10, 30, 40)):
-            file.write(plane, contiguous=False, metadata=None)
+        for page in voxels((10, 30, 40)):
+            file.write(page, contiguous=False, metadata=None)
     content = (tmp_path / "i.tif").read_bytes()
     assert read_volume(tmp_path / "i.tif").array.shape == (10, 30, 40)
     (tmp_path / "i.tif").write_bytes(content[: int(keep * len(content))])
@@ -180,7 +180,7 @@ def test_palettes_transparency_and_masks(tmp_path):
 
 @pytest.mark.parametrize("name", ["i.png", "i.jpg"])
 @pytest.mark.parametrize("keep", [0.0, 0.1, 0.6])
-def test_truncated_pictures_are_told_in_one_sentence(tmp_path, name, keep):
+def test_truncated_pictures_are_reported_in_one_message(tmp_path, name, keep):
     Pillow.fromarray(voxels((60, 70, 3), np.uint8)).save(tmp_path / name)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: int(keep * len(content))])
@@ -196,7 +196,7 @@ def test_real_pictures(shared_data):
     assert not microscope.channels
 
 
-def test_other_images_in_a_tiff_are_told(tmp_path):
+def test_other_images_in_a_tiff_are_reported(tmp_path):
     with tifffile.TiffWriter(tmp_path / "i.tif") as file:
         for shape in ((6, 7), (3, 4), (5, 6, 7)):
             file.write(voxels(shape), photometric="minisblack")
@@ -215,7 +215,7 @@ def test_a_palette_is_colours_in_an_image_and_ids_in_labels(tmp_path):
     np.testing.assert_array_equal(read_labels(tmp_path / "i.tif").array, ids)
 
 
-def test_what_a_tiff_says_and_is_not_followed_is_told(tmp_path):
+def test_what_a_tiff_declares_and_is_not_followed_gives_a_warning(tmp_path):
     tifffile.imwrite(tmp_path / "w.tif", voxels((6, 7)), photometric="miniswhite")
     with pytest.warns(UserWarning, match="it says that 0 is white; the values are those of the file"):
         volume = read_volume(tmp_path / "w.tif")
@@ -269,7 +269,7 @@ def test_pixels_of_a_few_bits(tmp_path, bits, width):
 
 
 @pytest.mark.parametrize("axes", ["ZYX", "Y", ""])
-def test_axes_unlike_the_shape_are_told(tmp_path, axes):
+def test_axes_unlike_the_shape_are_reported(tmp_path, axes):
     description = f'{{"shape": [6, 7], "axes": "{axes}"}}'
     tifffile.imwrite(tmp_path / "i.tif", voxels((6, 7)), description=description, metadata=None)
     with pytest.warns(UserWarning, match=r"^i\.tif: shaped series axes do not match shape$"):
@@ -277,7 +277,7 @@ def test_axes_unlike_the_shape_are_told(tmp_path, axes):
     np.testing.assert_array_equal(volume.array, voxels((6, 7)))
 
 
-def test_planes_that_an_ome_tiff_lacks_are_told(tmp_path):
+def test_slices_that_an_ome_tiff_lacks_are_reported(tmp_path):
     smooth = np.zeros((2, 3, 60, 70), np.uint8)
     tifffile.imwrite(tmp_path / "i.ome.tif", smooth, ome=True, compression="zlib", metadata={"axes": "ZCYX"})
     content = (tmp_path / "i.ome.tif").read_bytes()
@@ -372,26 +372,26 @@ def test_ids_in_pictures_of_every_mode(tmp_path):
         np.testing.assert_array_equal(read_labels(tmp_path / "i.png").array, few, err_msg=f"{bits} bits")
 
 
-def told_by(path, read=read_volume):
+def warnings_of(path, read=read_volume):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         read(path)
     return [str(w.message) for w in caught]
 
 
-def test_what_a_picture_says_and_is_not_followed_is_told(tmp_path):
+def test_what_a_picture_declares_and_is_not_followed_gives_a_warning(tmp_path):
     pixels = voxels((6, 7, 4), np.uint8)
     Pillow.fromarray(pixels).save(tmp_path / "i.png")
-    assert "it is transparent in parts" in told_by(tmp_path / "i.png")[0]
+    assert "it is transparent in parts" in warnings_of(tmp_path / "i.png")[0]
     pixels[..., 3] = 255
     Pillow.fromarray(pixels).save(tmp_path / "i.png")
-    assert not told_by(tmp_path / "i.png")
+    assert not warnings_of(tmp_path / "i.png")
     frames = [Pillow.fromarray(pixels[..., :3] // n) for n in (1, 2, 3)]
     frames[0].save(tmp_path / "i.png", save_all=True, append_images=frames[1:])
-    assert "it holds 3 pictures; the first is read" in told_by(tmp_path / "i.png")[0]
+    assert "it holds 3 pictures; the first is read" in warnings_of(tmp_path / "i.png")[0]
     exif = Pillow.Exif()
     exif[0x0112] = 6
     frames[0].save(tmp_path / "i.jpg", exif=exif)
-    assert "it says that it is to be turned for display" in told_by(tmp_path / "i.jpg")[0]
+    assert "it says that it is to be turned for display" in warnings_of(tmp_path / "i.jpg")[0]
     Pillow.fromarray(np.zeros((6, 7), np.uint8)).save(tmp_path / "l.jpg")
-    assert "ids may be wrong" in told_by(tmp_path / "l.jpg", read_labels)[0]
+    assert "ids may be wrong" in warnings_of(tmp_path / "l.jpg", read_labels)[0]

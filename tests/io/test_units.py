@@ -43,7 +43,7 @@ def test_times(size, spelt):
     assert in_seconds(spelt) == pytest.approx(size, rel=1e-12)
 
 
-def test_several_threads_may_ask_first():
+def test_several_threads_may_convert_first():
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda n: in_millimetres(("km", "hm", "dm", "dam")[n % 4]), range(64))) == {
             1e6,
