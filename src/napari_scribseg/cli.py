@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from napari_scribseg.bench.command import bench
 from napari_scribseg.bench.papers.command import study
 from napari_scribseg.explore.command import app as explore
 from napari_scribseg.options import AllowOutside, Device, Overwrite
+from napari_scribseg.progress import show_progress
 from napari_scribseg.train.command import app as train
 
 if TYPE_CHECKING:
@@ -232,49 +232,25 @@ app.add_typer(explore, name="explore")
 
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[SliceDone], None]]:
-    """A moving bar on a terminal; elsewhere a line at the end, and every ten seconds.
+    """Show each slice done; where the first one takes long, a line gives the reason.
 
-    Where the first slice takes long, a line says why: an engine is compiled for the machine on the very first run.
+    An engine is compiled for the machine on the very first run.
     """
-    start = time.perf_counter()
     why = threading.Timer(3, log.info, ("%s: the first run on a machine compiles the engine, some 20 seconds", what))
     why.daemon = True
     why.start()
     try:
-        yield from _reports(what, start, why)
-    finally:
-        why.cancel()
+        with show_progress(what, "slices") as show:
 
-
-def _reports(what: str, start: float, why: threading.Timer) -> Iterator[Callable[[SliceDone], None]]:
-    """The function that takes each slice done; the first one makes the explanation ``why`` needless."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None)
-
-            def move(step: SliceDone) -> None:
+            def show_slice(step: SliceDone) -> None:
                 why.cancel()
-                bar.update(task, completed=step.done, total=step.total)
+                show(step.done, step.total)
                 for note in step.notes:
                     log.debug("%s: %s", step.slice_index, note)
 
-            yield move
-        return
-    last = [start]
-
-    def tell(step: SliceDone) -> None:
+            yield show_slice
+    finally:
         why.cancel()
-        for note in step.notes:
-            log.debug("%s: %s", step.slice_index, note)
-        now = time.perf_counter()
-        if step.done == step.total or now - last[0] >= 10:
-            last[0] = now
-            log.info("%s: %d of %d slices, %.1f s", what, step.done, step.total, now - start)
-
-    yield tell
 
 
 def _interrupt_main() -> None:

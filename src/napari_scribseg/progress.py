@@ -27,16 +27,18 @@ class ShowProgress(Protocol):
 
 
 @contextmanager
-def show_progress(doing: str) -> Iterator[ShowProgress]:
+def show_progress(doing: str, unit: str) -> Iterator[ShowProgress]:
     """Show progress on the standard error.
 
     Parameters
     ----------
     doing : str
-        For people, such as ``"measuring"``.
+        For people, such as ``"segmenting"``.
+    unit : str
+        What is counted, such as ``"slices"``.
     """
     if not sys.stderr.isatty():
-        yield _Lines(doing)
+        yield _Lines(doing, unit)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -57,8 +59,8 @@ def show_progress(doing: str) -> Iterator[ShowProgress]:
 
 
 class _Lines:
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
+    def __init__(self, doing: str, unit: str) -> None:
+        self._doing, self._unit = doing, unit
         self._start = self._last = time.perf_counter()
 
     def __call__(self, done: int, total: int, what: str = "") -> None:
@@ -66,7 +68,7 @@ class _Lines:
         if done == total or now - self._last >= _SECONDS:
             self._last = now
             text = f": {what}" if what else ""
-            log.info("%s: %d of %d, %.0f s%s", self._doing, done, total, now - self._start, text)
+            log.info("%s: %d of %d %s, %.1f s%s", self._doing, done, total, self._unit, now - self._start, text)
 
     def note(self, text: str) -> None:
         pass

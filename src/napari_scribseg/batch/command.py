@@ -81,7 +81,7 @@ def batch(
     check_outputs([out / name for name in FILES], [] if cohort.is_dir() else [cohort], overwrite=True)
     jobs = _read(cohort, out, engine, suffix=suffix, background=background, axis=axis)
     try:
-        with show_progress("segmenting") as show:
+        with show_progress("segmenting", "images") as show:
             report = run_batch(
                 jobs,
                 out,

@@ -122,7 +122,7 @@ def bench(
         slices,
     )
     try:
-        with show_progress("measuring") as progress:
+        with show_progress("measuring", "jobs") as progress:
             rows = run(plan, out, workers=workers, progress=progress)
     except KeyboardInterrupt:
         typer.echo(INTERRUPTED, err=True)

@@ -91,7 +91,7 @@ def study(
                 plan = SloppyPlan(
                     tuple(SLOPPY_METHODS.values()), sets, cases, outlines=outlines, seed=seed, device=device.value
                 )
-                with show_progress("outlining") as progress:
+                with show_progress("outlining", "jobs") as progress:
                     sloppy = measure(plan, out / "outlines", progress)
     except KeyboardInterrupt:
         typer.echo(INTERRUPTED, err=True)
@@ -129,6 +129,6 @@ def _run(
         own = tuple(one for one in sets if one.human_strokes == drawn)
         if own:
             plan = Plan(methods, own, ("human",) if drawn else ("strokes",), rules, cases, slices)
-            with show_progress("measuring") as progress:
+            with show_progress("measuring", "jobs") as progress:
                 rows += run(plan, out, progress=progress)
     return rows
