@@ -81,8 +81,8 @@ def _folder_layers(folder: Path) -> list[LayerData]:
             errors.append(error)
     if not layers:
         raise errors[0] if errors else InputError(f"{folder}: there is no DICOM image in it")
-    for error in errors:
-        warnings.warn(str(error), UserWarning, stacklevel=2)
+    for failure in errors:
+        warnings.warn(str(failure), UserWarning, stacklevel=2)
     return layers
 
 
