@@ -17,8 +17,8 @@ from napari_scribseg.core import Cancelled
 from napari_scribseg.numerics import warm_up
 
 
-def first_answer(engine, image, scribbles, state):
-    """Run until the first usable answer, and return it."""
+def first_result(engine, image, scribbles, state):
+    """Run until the first usable result, and return it."""
     found = []
 
     def stop_at_preview(fraction, preview=None):
@@ -40,16 +40,16 @@ class Standard:
         self.image, self.scribbles = scene()
         self.more = with_one_more_stroke(self.scribbles)
         self.state = self.engine.prepare(self.image, "cpu")
-        self.answer = self.engine.segment(self.image, self.scribbles, self.state)
+        self.result = self.engine.segment(self.image, self.scribbles, self.state)
 
     def time_prepare(self):
         self.engine.prepare(self.image, "cpu")
 
     def time_cold(self):
-        first_answer(self.engine, self.image, self.scribbles, self.engine.prepare(self.image, "cpu"))
+        first_result(self.engine, self.image, self.scribbles, self.engine.prepare(self.image, "cpu"))
 
     def time_update(self):
-        first_answer(self.engine, self.image, self.more, self.answer.state)
+        first_result(self.engine, self.image, self.more, self.result.state)
 
     def time_refined(self):
         self.engine.segment(self.image, self.scribbles, self.engine.prepare(self.image, "cpu"))
@@ -64,7 +64,7 @@ class Standard:
 
 
 class Growth:
-    """The first answer and the refined one as pixels, labels and stroke pixels grow."""
+    """The first result and the refined one as pixels, labels and stroke pixels grow."""
 
     params = (
         [
@@ -81,8 +81,8 @@ class Growth:
         self.engine = get_engine("svcd")
         self.image, self.scribbles = scene(*size_labels_strokes)
 
-    def time_first_answer(self, size_labels_strokes):
-        first_answer(self.engine, self.image, self.scribbles, self.engine.prepare(self.image, "cpu"))
+    def time_first_result(self, size_labels_strokes):
+        first_result(self.engine, self.image, self.scribbles, self.engine.prepare(self.image, "cpu"))
 
     def time_refined(self, size_labels_strokes):
         self.engine.segment(self.image, self.scribbles, self.engine.prepare(self.image, "cpu"))

@@ -1,11 +1,11 @@
 """Time of brs and f-brs on one image: ``python benchmarks/brs.py [--threads 2]``.
 
 A plain U-Net of about 1 million parameters with random weights, one channel, 256 x 256 pixels, and strokes that it can
-hardly obey, so that all evaluations are spent. Printed are medians: the whole answer, the first preview (the network's
-own answer) and the first correction that is shown, cold, with the image prepared; and a single evaluation of the
+hardly follow, so that all evaluations are spent. Printed are medians: the whole result, the first preview (the network's
+prediction) and the first correction that is shown, cold, with the image prepared; and a single evaluation of the
 network as it is, with batch norm folded, and with channels last too. Behind each the processor time of all threads
-together, which other programs on the computer change less. Last, the processor time of an answer as a share of that
-which as many bare evaluations take between the answers.
+together, which other programs on the computer change less. Last, the processor time of a result as a share of that
+which as many bare evaluations take between the results.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def now() -> np.ndarray:
     return 1e3 * np.asarray((time.perf_counter(), time.process_time()))
 
 
-def told(times: list[np.ndarray]) -> str:
+def medians_text(times: list[np.ndarray]) -> str:
     """Medians as text."""
     wall, processor = np.median(times, axis=0)
     return f"{wall:.0f} ({processor:.0f})"
@@ -58,7 +58,7 @@ def median_ms(call, repeats: int) -> str:
         start = now()
         call()
         times.append(now() - start)
-    return told(times)
+    return medians_text(times)
 
 
 def evaluation(net: torch.nn.Module, channels_last: bool):
@@ -71,8 +71,8 @@ def evaluation(net: torch.nn.Module, channels_last: bool):
     return lambda: torch.autograd.grad(net(x).square().sum(), x)
 
 
-def one_answer(engine, image: Image, scribbles: Scribbles, repeats: int, bare) -> None:
-    """Print the medians of an engine; ``bare`` evaluations run between its answers."""
+def measure_engine(engine, image: Image, scribbles: Scribbles, repeats: int, bare) -> None:
+    """Print the medians of an engine; ``bare`` evaluations run between its results."""
     state = engine.prepare(image, "cpu")
     totals, previews, corrections, bares, notes = [], [], [], [], ""
     for turn in range(repeats + 1):
@@ -94,7 +94,7 @@ def one_answer(engine, image: Image, scribbles: Scribbles, repeats: int, bare) -
     ratio = np.median(totals, axis=0)[1] / np.median(bares, axis=0)[1]
     name = f"{engine.info.name} {getattr(engine, 'layer', '') or engine.precision}"
     print(
-        f"| {name} | {' | '.join(map(told, (totals, previews, corrections, bares)))} | {ratio:.2f} | {notes} |",
+        f"| {name} | {' | '.join(map(medians_text, (totals, previews, corrections, bares)))} | {ratio:.2f} | {notes} |",
         flush=True,
     )
 
@@ -121,7 +121,7 @@ def main() -> None:
     seeds[::3, ::3] = rng.integers(0, 2, seeds[::3, ::3].shape)
     with tempfile.TemporaryDirectory() as folder:
         path = str(save_model(Path(folder) / "net.safetensors", make_network(given.patch), {"prompt": "none"}))
-        print("| engine | answer, ms (processor) | first preview | first correction | bare | ratio | notes |")
+        print("| engine | result, ms (processor) | first preview | first correction | bare | ratio | notes |")
         print("|---" * 7 + "|")
         engines = [
             BRS(model=path, seconds=60.0),
@@ -129,7 +129,7 @@ def main() -> None:
             *(FBRS(model=path, layer=k, seconds=60.0) for k in ("A", "B", "C")),
         ]
         for engine in engines:
-            one_answer(engine, image, Scribbles(seeds, 2), given.repeats, bare)
+            measure_engine(engine, image, Scribbles(seeds, 2), given.repeats, bare)
 
 
 if __name__ == "__main__":

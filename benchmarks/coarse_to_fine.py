@@ -2,8 +2,8 @@
 
 One object of each image that shows a large one, made smaller to ``--size`` pixels along the longer side, is outlined
 several times for each size of error, as in ``scribseg study --part sloppiness``. Printed for each variant: how well the
-outlines and the answers agree with one another (mean IoU of each pair) and with the truth, and processor seconds of the
-fit with the first answer, and of a further answer. Finished results are kept in DIR; the same command resumes.
+outlines and the results agree with one another (mean IoU of each pair) and with the truth, and processor seconds of the
+fit with the first result, and of a further result. Finished results are kept in DIR; the same command resumes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
     plan = SloppyPlan(tuple(methods), data, given.cases, tuple(given.errors), given.outlines, device="cpu")
     rows = measure(plan, given.out, lambda done, total, what: print(f"{done} of {total}: {what}", flush=True))
     rows = [dataclasses.replace(row, data="all") for row in rows]
-    names = ("variant", "error", "objects", "outlines agree", "answers agree", "outlines' IoU", "answers' IoU")
+    names = ("variant", "error", "objects", "outlines agree", "results agree", "outlines' IoU", "results' IoU")
     print(f"\n| {' | '.join(names)} | fit, s | next, s |")
     print("|---" * 9 + "|")
     for _, level in levels_of(rows).iterrows():

@@ -4,9 +4,9 @@
     python benchmarks/explore.py speed [--images 100]
     python benchmarks/explore.py growth --segments 1000 5000 20000 50000
 
-What the oracle can do is told in explore_oracle.py. IoU is the mean over the classes, the background among them, of all
+explore_oracle.py describes what the oracle can do. IoU is the mean over the classes, the background among them, of all
 images together; what has no class yet counts as wrong. Compared are one click for each segment, those first that are
-worth most; boxes and lassos in the slice; metric learning on and off; corrections on and off; and the two ablations of
+worth most; boxes and lassos in the embedding; metric learning on and off; corrections on and off; and the two ablations of
 the paper: perfect segments, and perfect labels (the best that the cut allows without corrections).
 """
 
@@ -77,7 +77,7 @@ def play(
     oracle = Oracle(workspace, truths, tool, correct)
     curve, spent, learned = [(0, oracle.iou())], 0, 0
     while spent < most:
-        cost = oracle.act()
+        cost = oracle.take_action()
         if not cost:
             break
         spent += cost
@@ -124,7 +124,7 @@ def oracle(arguments: argparse.Namespace) -> None:
         print(f"\n{name}: {len(images)} images, {n} segments; perfect labels {limit:.3f}", end="")
         print(f"; {base[True][-1][0]} perfect segments")
         print(f"{'':44s}{''.join(f'{k:>7d}' for k in STEPS)}    end  | actions to 90, 95, 99 % (factor)")
-        told("click", base[False], base[False])
+        print_row("click", base[False], base[False])
         rows += [(name, "click", *point) for point in base[False]]
         for key, (tool, learn, correct, perfect) in VARIANTS.items():
             curve = base[True]
@@ -132,7 +132,7 @@ def oracle(arguments: argparse.Namespace) -> None:
                 workspace = prepared(images, truths, perfect, arguments.regions)
                 workspace.embed()
                 curve = play(workspace, truths, tool, learn=learn, correct=correct, most=n // 8)
-            told(key, curve, base[perfect])
+            print_row(key, curve, base[perfect])
             rows += [(name, key, *point) for point in curve]
             with (out / "explore.csv").open("w", newline="") as file:
                 writer = csv.writer(file)
@@ -141,7 +141,7 @@ def oracle(arguments: argparse.Namespace) -> None:
     figure(rows, out / "explore.png")
 
 
-def told(key: str, curve: list[tuple[int, float]], base: list[tuple[int, float]]) -> None:
+def print_row(key: str, curve: list[tuple[int, float]], base: list[tuple[int, float]]) -> None:
     """A line of the table; how many times fewer actions than one click for each segment."""
     line = "".join(f"{at(curve, k):7.3f}" for k in STEPS)
     reached = []
@@ -223,7 +223,7 @@ def speed(arguments: argparse.Namespace) -> None:
 
 
 def growth(arguments: argparse.Namespace) -> None:
-    """SliceIndex and learning by the number of segments, on made features."""
+    """Embedding and learning by the number of segments, on made features."""
     from napari_scribseg.explore.embedding import fit_embedding
     from napari_scribseg.explore.metric import learn_head, unit_rows
     from napari_scribseg.explore.placing import add_to_embedding
@@ -234,12 +234,12 @@ def growth(arguments: argparse.Namespace) -> None:
         kinds = rng.integers(0, 8, n)
         features = unit_rows((rng.normal(size=(8, 346))[kinds] + rng.normal(size=(n, 346))).astype(np.float32))
         labels = np.where(rng.random(n) < 0.2, kinds + 1, 0).astype(np.int32)
-        known = labels > 0
+        labelled = labels > 0
         print(f"{n} segments")
-        xy = timed("  plane", fit_embedding, features, labels)
-        timed("  places for 20 more", add_to_embedding, features[:20] + 0.001, features, xy)
-        timed("  learning, without the plane", learn_head, features[known], labels[known])
-        timed("  uncertainty", uncertainty, features, features[known], labels[known])
+        xy = timed("  embedding", fit_embedding, features, labels)
+        timed("  positions for 20 more", add_to_embedding, features[:20] + 0.001, features, xy)
+        timed("  learning, without the embedding", learn_head, features[labelled], labels[labelled])
+        timed("  uncertainty", uncertainty, features, features[labelled], labels[labelled])
 
 
 def main() -> None:
@@ -248,7 +248,7 @@ def main() -> None:
     part = parts.add_parser("oracle")
     part.add_argument("--out", required=True)
     part.add_argument("--images", type=int, default=8)
-    part.add_argument("--others", action="store_true", help="images that the rules were not settled on")
+    part.add_argument("--others", action="store_true", help="images that the rules were not chosen on")
     part.add_argument("--regions", type=float, default=100)
     part.add_argument("--data-set", action="append")
     part.set_defaults(run=oracle)

@@ -1,12 +1,12 @@
-"""A user made up from the truth, for benchmarks/explore.py.
+"""A user simulated from the truth, for benchmarks/explore.py.
 
 It works with the filter on what has no class yet, as a person does, and does what is worth most: pixels made right,
 each divided by the pixels of its class, because the mean IoU counts classes alike. It has
 
-- a box: a square around a segment (one of 400 drawn by chance) that holds its nearest neighbours in the slice; at least
+- a box: a square around a segment (one of 400 drawn by chance) that holds its nearest neighbours in the embedding; at least
   nine tenths of them must be of one class, which all of them get, so that a tenth may be wrong;
 - a lasso: a connected group of segments of one class. A segment belongs to a group if at least three quarters of its
-  eight nearest neighbours in the slice are of its class, so that nobody threads a lasso between mixed ones;
+  eight nearest neighbours in the embedding are of its class, so that nobody threads a lasso between mixed ones;
 - a click on one segment;
 - once all have a class, a click on a segment that has a wrong one, and corrections, charged as two actions: one stroke
   on the object, one off it. How much of what corrections promised they kept so far counts for what the next one is
@@ -32,7 +32,7 @@ Found = tuple[np.ndarray, int, float]  # segments, the class that they get, what
 
 
 class Oracle:
-    """Knows the truth of each segment, and acts on a workspace.
+    """Knows the truth of each segment, and works on a workspace.
 
     Parameters
     ----------
@@ -91,15 +91,15 @@ class Oracle:
             scores.append(own[:, c].sum() / (total[c] + own.sum() - own[:, c].sum()))
         return float(np.mean(scores))
 
-    def act(self) -> int:
+    def take_action(self) -> int:
         """Do the best thing; what it is charged, 0 where nothing is left."""
         ids = self.workspace.filtered("unlabelled")
         best = self._best(ids) if len(ids) else self._repair()
         gain = 0.0 if best is None else best[2]
         if self.correct and not len(ids):
-            segment, mended = self._worst()
-            if segment is not None and self.kept * mended / 2 > gain:
-                self._mend(segment)
+            segment, corrected = self._worst()
+            if segment is not None and self.kept * corrected / 2 > gain:
+                self._correct(segment)
                 return 2
         if best is None:
             return 0
@@ -132,12 +132,12 @@ class Oracle:
         """The segment with most pixels that are not of its most frequent class."""
         ids = np.setdiff1d(self.workspace.ids(), list(self.hopeless))
         second = np.argsort(self.pixels[ids], axis=1)[:, -2]
-        mended = self.pixels[ids, second]
-        gain = np.where(mended >= WORTH, mended * self.worth[second], 0)
+        corrected = self.pixels[ids, second]
+        gain = np.where(corrected >= WORTH, corrected * self.worth[second], 0)
         i = int(gain.argmax())
         return (int(ids[i]), float(gain[i])) if gain[i] > 0 else (None, 0.0)
 
-    def _mend(self, segment: int) -> None:
+    def _correct(self, segment: int) -> None:
         """Split by two strokes, inside the second class and inside the rest; the parts get their classes."""
         workspace = self.workspace
         index = int(workspace.table.image[segment])
@@ -160,12 +160,12 @@ def _box(xy: np.ndarray, truth: np.ndarray, right: np.ndarray, wrong: np.ndarray
     centres = np.random.default_rng(len(xy)).permutation(len(xy))[:CENTRES]
     distance = np.abs(xy[centres, np.newaxis] - xy).max(axis=2)
     order = np.argsort(distance, axis=1, kind="stable")
-    held = np.arange(1, len(xy) + 1)
+    counts = np.arange(1, len(xy) + 1)
     best: Found = (order[0, :0], 0, 0.0)
     for c in np.unique(truth).tolist():
         own = (truth == c)[order]
         worth = np.where(own, right[order], -wrong[:, c][order]).cumsum(axis=1)
-        worth[own.cumsum(axis=1) < PURE * held] = 0
+        worth[own.cumsum(axis=1) < PURE * counts] = 0
         i, last = np.unravel_index(int(worth.argmax()), worth.shape)
         if worth[i, last] > best[2]:
             best = order[i, : last + 1], c, float(worth[i, last])

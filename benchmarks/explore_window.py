@@ -33,7 +33,7 @@ class Pulse:
         self._gaps.append(now - self._last)
         self._last = now
 
-    def told(self, name: str, seconds: float) -> None:
+    def print_gaps(self, name: str, seconds: float) -> None:
         """A line about what was done, and begin anew."""
         gaps = np.sort(self._gaps)[::-1]
         longest = ", ".join(f"{gap:.2f}" for gap in gaps[:5])
@@ -54,7 +54,7 @@ def main() -> None:
     wait(3)
     pulse = Pulse()
     wait(5)
-    pulse.told("nothing", 5)
+    pulse.print_gaps("nothing", 5)
     for name, button in (
         ("add", widget.images.add),
         ("cut", widget.cutting.cut),
@@ -68,7 +68,7 @@ def main() -> None:
             wait(0.05)
         seconds = time.perf_counter() - began
         wait(1)
-        pulse.told(name, seconds)
+        pulse.print_gaps(name, seconds)
     viewer.close()
 
 

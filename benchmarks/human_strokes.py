@@ -206,10 +206,10 @@ def draw(all_samples: dict[str, dict[str, StrokeMeasures]], path: Path) -> None:
 
     names = [name for name in TITLES if name not in ("outside", "number")]
     figure, axes = plt.subplots(len(all_samples), len(names), figsize=(15, 5.2), layout="constrained", sharey=True)
-    looks = (("black", "-", 2.2), ("#c8571b", "--", 1.4), ("#1b6ec8", "-", 1.4))
+    line_styles = (("black", "-", 2.2), ("#c8571b", "--", 1.4), ("#1b6ec8", "-", 1.4))
     for row, (kind, samples) in zip(axes, all_samples.items(), strict=True):
         for axis, name in zip(row, names, strict=True):
-            for (who, sample), (color, line, width) in zip(samples.items(), looks, strict=True):
+            for (who, sample), (color, line, width) in zip(samples.items(), line_styles, strict=True):
                 values = np.sort(getattr(sample, name)[np.isfinite(getattr(sample, name))])
                 share = np.arange(1, len(values) + 1) / len(values)
                 axis.step(values, share, where="post", color=color, linestyle=line, linewidth=width, label=who)

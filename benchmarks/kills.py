@@ -205,25 +205,25 @@ def kill_one(kind: str, path: Path, seed: int) -> dict[str, Any]:
 
     listener = threading.Thread(target=listen)
     listener.start()
-    heard.wait(120)  # its life begins with its first act
+    heard.wait(120)  # its life begins with its first step
     time.sleep(life)
     killed = time.monotonic()
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     listener.join()
     states = [(float(when), digest) for when, digest in (line.decode().split() for line in lines if line[-1:] == b"\n")]
-    found: dict[str, Any] = {"seed": seed, "acts": len(states), "died": os.WIFEXITED(status)}
+    found: dict[str, Any] = {"seed": seed, "steps": len(states), "died": os.WIFEXITED(status)}
     if not path.exists():
         lost = killed - states[1][0] if len(states) > 1 else 0.0
         return {**found, "half": False, "lost": lost}
     try:
-        held = reopen(path)
+        content = reopen(path)
     except Exception as error:  # noqa: BLE001  whatever it is, the file does not open
         return {**found, "half": True, "lost": 0.0, "error": repr(error)}
-    known = [index for index, (_, digest) in enumerate(states) if digest == held]
-    if not known:
-        return {**found, "half": bool(states), "lost": 0.0, "held": held}
-    after = states[known[-1] + 1 :]
+    matching = [index for index, (_, digest) in enumerate(states) if digest == content]
+    if not matching:
+        return {**found, "half": bool(states), "lost": 0.0, "content": content}
+    after = states[matching[-1] + 1 :]
     return {**found, "half": False, "lost": killed - after[0][0] if after else 0.0}
 
 
@@ -245,7 +245,7 @@ def run(kind: str, kills: int, seed: int) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Measure and tell."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--kills", type=int, default=300)
@@ -255,7 +255,7 @@ def main() -> int:
     begin = time.monotonic()
     results = run(arguments.kind, arguments.kills, arguments.seed)
     lost = np.array([r["lost"] for r in results])
-    print(f"{len(results)} kills in {time.monotonic() - begin:.0f} s, {sum(r['acts'] for r in results)} acts")
+    print(f"{len(results)} kills in {time.monotonic() - begin:.0f} s, {sum(r['steps'] for r in results)} steps")
     print(f"half: {sum(r['half'] for r in results)}; children that failed: {sum(r['died'] for r in results)}")
     print(f"lost more than 2 s: {(lost > 2).sum()}; most {lost.max():.2f} s, median {np.median(lost):.2f} s")
     replays = [r["replay"] for r in results if "replay" in r]

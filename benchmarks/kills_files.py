@@ -89,11 +89,11 @@ def start(work: Callable[[], object], watched: Path, ends_at: int = -1) -> tuple
 def load(work: Callable[[], object], folder: Path) -> None:
     """Load all modules that a run loads, so that the processes forked from now on need not."""
 
-    def tell() -> None:
+    def work_and_list() -> None:
         work()
         (folder / "modules.json").write_text(json.dumps(list(sys.modules)))
 
-    finish(tell, folder)
+    finish(work_and_list, folder)
     for name in json.loads((folder / "modules.json").read_text()):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
@@ -104,8 +104,8 @@ def finish(work: Callable[[], object], watched: Path) -> Run:
     began = time.perf_counter()
     process, pipe = start(work, watched)
     calls = 0
-    while told := os.read(pipe, 1 << 16):
-        calls += len(told)
+    while received := os.read(pipe, 1 << 16):
+        calls += len(received)
     os.close(pipe)
     _, status = os.waitpid(process, 0)
     if status:

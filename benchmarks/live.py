@@ -2,9 +2,9 @@
 
 Further arguments are ``rate``, ``width`` and ``height``. Draws strokes of three classes with the mouse on a picture in
 a real napari window of ``width`` x ``height`` pixels (1280 x 800), ``rate`` moves a second (60).
-For each move, the time until the window has painted an answer to strokes that hold it; moves that fall into the time of
-one answer wait for the next, and count with that. Says also how long the widget takes to open, and from the first move
-to the first answer, network loaded and warmed up included. The engine ``instant`` answers nonsense in no time: what it
+For each move, the time until the window has painted a result of strokes that hold it; moves made while a result is
+computed count with the next one. Prints also how long the widget takes to open, and the time from the first move to the
+first result, loading and warming up the network included. The engine ``instant`` gives nonsense in no time: what it
 takes is the window's own share.
 """
 
@@ -42,26 +42,26 @@ class Instant:
         probabilities = np.zeros((scribbles.n_classes, *image.shape), dtype=np.float32)
         half = image.shape[0] // 2
         probabilities[state % 2, :half] = probabilities[-1, half:] = 1
-        answer = Segmentation(probabilities, state + 1)
-        report(0.5, answer)
-        return answer
+        result = Segmentation(probabilities, state + 1)
+        report(0.5, result)
+        return result
 
 
 class Clock:
-    """Notes when moves are made, when their strokes are read, and when answers are painted."""
+    """Notes when moves are made, when their strokes are read, and when results are painted."""
 
     def __init__(self, viewer, front):
         self.moves, self.paints = [], []
         self._read, self._due = {}, []
-        self._session, self._answered = front.session, 0
+        self._session, self._segmented = front.session, 0
         canvas = viewer.window._qt_viewer.canvas
         canvas.native.frameSwapped.connect(self._painted)
         self._session.updated.connect(self._updated)
-        ask = self._session.draw
+        original = self._session.draw
 
         def draw(*args, **kwargs):
             now = time.perf_counter()
-            future = ask(*args, **kwargs)
+            future = original(*args, **kwargs)
             self._read[self._session._runner._generation] = now
             return future
 
@@ -78,7 +78,7 @@ class Clock:
         self._due.clear()
 
     def latencies(self):
-        """Milliseconds of every move that an answer came to."""
+        """Milliseconds of every move that has a result."""
         found = []
         for move in self.moves:
             after = [painted for read, painted in self.paints if read >= move]
@@ -155,10 +155,10 @@ def main(engine="scribble-net", size=512, rate=60.0, width=1280, height=800):
     steady = clock.latencies()
     height, width = viewer.window._qt_viewer.canvas.size
     print(f"{engine}, {size} x {size}, shown on {width} x {height} pixels")
-    print(f"widget opened in {opened:.2f} s, first answer {first:.2f} s after the first move")
-    print(f"moves with an answer, all: {len(times)}, {quantiles(times)}")
+    print(f"widget opened in {opened:.2f} s, first result {first:.2f} s after the first move")
+    print(f"moves with a result, all: {len(times)}, {quantiles(times)}")
     print(f"three classes: {len(steady)} of {len(clock.moves)}, {quantiles(steady)}")
-    print(f"answers painted: {len(clock.paints)} of {NUMBER * (MOVES - 1)} moves")
+    print(f"results painted: {len(clock.paints)} of {NUMBER * (MOVES - 1)} moves")
     widget.end_all()
     viewer.close()
 

@@ -1,6 +1,6 @@
 """Scribbles, boxes and extreme points compared: ``python benchmarks/prompts.py PACK NAME=WEIGHTS ...``.
 
-Every network answers the prompt that the card of its weights names, on the same objects of the validation sources.
+Every network takes the prompt that the card of its weights names, on the same objects of the validation sources.
 Printed for each: the samples it was trained on, its mean Dice on each source, and over the sources; for scribbles also
 after one correction. Boxes and extreme points lie exactly, as in table 1 of paper 001.
 """

@@ -1,4 +1,4 @@
-"""Does a right stroke mend labels that were propagated? ``python benchmarks/propagated_corrections.py FOLDER``.
+"""Does a right stroke correct labels that were propagated? ``python benchmarks/propagated_corrections.py FOLDER``.
 
 FOLDER holds volumes as ``.npz`` with ``image``, ``label`` and ``scribble`` of shape (slices, rows, columns): values of
 ``label`` from 0 (background), strokes of people in ``scribble``, where the value ``--unlabelled`` is unpainted. A slice
@@ -35,8 +35,12 @@ def mean_dice(labels: np.ndarray, truth: np.ndarray) -> float:
 
 def corrected(engine: str, case: Path, every: int, unlabelled: int, overlap: str) -> list[tuple[float, float, bool]]:
     """Mean Dice before and after a right stroke on the slices behind every so manyeth one; was it refused."""
-    with np.load(case) as held:
-        image, truth, strokes = held["image"], held["label"].astype(np.int64), held["scribble"].astype(np.int64)
+    with np.load(case) as archive:
+        image, truth, strokes = (
+            archive["image"],
+            archive["label"].astype(np.int64),
+            archive["scribble"].astype(np.int64),
+        )
     background = int(truth.max()) + 2
     painted = np.where(strokes == 0, background, strokes)
     painted[strokes == unlabelled] = 0

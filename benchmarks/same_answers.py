@@ -1,4 +1,4 @@
-"""Whether two versions of the code give the same answers, bit for bit, on 20 real images.
+"""Whether two versions of the code give the same results, bit for bit, on 20 real images.
 
 Three steps::
 
@@ -7,11 +7,11 @@ Three steps::
     python benchmarks/same_answers.py compare before.npz after.npz
 
 The images are photographs, MR, CT and microscopy from the folder in ``SCRIBSEG_DATA``. Each has first strokes of all
-classes, and a correction: one stroke more, where the first ones are far away. Strokes are drawn once and stored: a
-version that simulates them otherwise is asked the same. Every engine answers both, the second from the state of the
-first; the first preview of an engine that answers live is compared too, and so is what ``Image.read`` makes of the
-files. Only ``Image``, ``Scribbles`` and ``get_engine`` are used, so that the file runs with older versions as it is;
-``PYTHONPATH`` chooses the version. ``answer --only svcd brs`` asks some engines only.
+classes, and a correction: one stroke more, where the first ones are far away. Strokes are drawn once and stored, so
+that a version that simulates strokes in another way gets the same ones. Every engine segments with both, the second
+time from the state of the first; the first preview of a live engine is compared too, and so are the arrays and
+geometry that ``Image.read`` returns. Only ``Image``, ``Scribbles`` and ``get_engine`` are used, so that the file runs with older versions as it is;
+``PYTHONPATH`` chooses the version. ``answer --only svcd brs`` runs some engines only.
 """
 
 from __future__ import annotations
@@ -181,27 +181,27 @@ def _stroke(region: np.ndarray, length: int, start: tuple[int, ...] | None = Non
     return ndimage.binary_dilation(line, np.ones((3, 3))) & part if depth[line].max() > 4 else line
 
 
-# the answers
+# the results
 
 
-def answer(question: Path, out: Path, only: list[str] | None) -> None:
-    """Ask every engine about every image, and write what it says; engines that the file holds are left out."""
+def segment_all(question: Path, out: Path, only: list[str] | None) -> None:
+    """Segment every image with every engine and write the results; engines that the file holds are left out."""
     torch.set_num_threads(1)  # sums of other threads may differ in the last bit
     with np.load(question) as archive:
-        asked = {name: archive[name] for name in archive.files}
-    held = set()
+        inputs = {name: archive[name] for name in archive.files}
+    present = set()
     if out.exists():
         with zipfile.ZipFile(out) as archive:
-            held = {name.split("/")[0] for name in archive.namelist()}
-    if "file" not in held:
+            present = {name.split("/")[0] for name in archive.namelist()}
+    if "file" not in present:
         _append(out, {f"file/{name}/sha256": np.array(digest) for name, digest in _files().items()})
     for engine_name in ENGINES:
-        if engine_name in held or (only and engine_name not in only):
+        if engine_name in present or (only and engine_name not in only):
             continue
         began = time.perf_counter()
         arrays: dict[str, np.ndarray] = {}
         for name in SOURCES:
-            arrays |= _of_engine(engine_name, ENGINES[engine_name], name, asked)
+            arrays |= _of_engine(engine_name, ENGINES[engine_name], name, inputs)
         _append(out, arrays)
         print(f"{engine_name}: {time.perf_counter() - began:.1f} s", flush=True)
 
@@ -215,10 +215,10 @@ def _append(out: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _of_engine(
-    engine_name: str, parameters: dict[str, object], name: str, asked: dict[str, np.ndarray]
+    engine_name: str, parameters: dict[str, object], name: str, inputs: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     engine = get_engine(engine_name, **parameters)
-    image = Image.from_array(asked[f"{name} image"], (1.0, 1.0))
+    image = Image.from_array(inputs[f"{name} image"], (1.0, 1.0))
     arrays: dict[str, np.ndarray] = {}
     state = engine.prepare(image, "cpu")
     for step in ("first", "correction"):
@@ -228,7 +228,7 @@ def _of_engine(
             if preview is not None and not previews:
                 previews.append(preview)
 
-        result = engine.segment(image, Scribbles.from_labels(asked[f"{name} {step}"], background=1), state, report)
+        result = engine.segment(image, Scribbles.from_labels(inputs[f"{name} {step}"], background=1), state, report)
         state = result.state
         arrays |= _noted(f"{engine_name}/{name}/{step}", result)
         if engine.info.live and previews:
@@ -264,14 +264,14 @@ def _files() -> dict[str, str]:
 
 
 def compare(before: Path, after: Path) -> int:
-    """Print where two files of answers differ; the number of differences."""
+    """Print where two files of results differ; the number of differences."""
     with np.load(before) as one, np.load(after) as two:
         keys = [name.removesuffix("/sha256") for name in one.files if name.endswith("/sha256")]
-        asked = {name.split("/")[0] for name in two.files}
+        segmented = {name.split("/")[0] for name in two.files}
         for engine in dict.fromkeys(key.split("/")[0] for key in keys):
-            if engine not in asked:
+            if engine not in segmented:
                 print(f"{engine}: not in {after}")
-        keys = [key for key in keys if key.split("/")[0] in asked]
+        keys = [key for key in keys if key.split("/")[0] in segmented]
         new = [name for name in two.files if name.endswith("/sha256") and name not in one.files]
         equal: dict[str, list[bool]] = {}
         for key in keys:
@@ -282,7 +282,7 @@ def compare(before: Path, after: Path) -> int:
     for engine, all_same in equal.items():
         print(f"{engine}: {sum(all_same)} of {len(all_same)} equal bit for bit")
     if new:
-        print(f"{len(new)} answers only in {after}")
+        print(f"{len(new)} results only in {after}")
     return sum(not same for found in equal.values() for same in found)
 
 
@@ -307,18 +307,18 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     question = commands.add_parser("question", help="crop the images and draw the strokes, once")
     question.add_argument("question", type=Path)
-    answers = commands.add_parser("answer", help="ask the engines of the code that is imported")
-    answers.add_argument("question", type=Path)
-    answers.add_argument("answers", type=Path)
-    answers.add_argument("--only", nargs="+", choices=ENGINES, metavar="ENGINE")
-    against = commands.add_parser("compare", help="say what differs; ends with 1 where something does")
+    segmenting = commands.add_parser("answer", help="run the engines of the code that is imported")
+    segmenting.add_argument("question", type=Path)
+    segmenting.add_argument("results", type=Path)
+    segmenting.add_argument("--only", nargs="+", choices=ENGINES, metavar="ENGINE")
+    against = commands.add_parser("compare", help="print what differs; ends with 1 where something does")
     against.add_argument("before", type=Path)
     against.add_argument("after", type=Path)
     arguments = parser.parse_args()
     if arguments.command == "question":
         make_question(Path(os.environ["SCRIBSEG_DATA"]), arguments.question)
     elif arguments.command == "answer":
-        answer(arguments.question, arguments.answers, arguments.only)
+        segment_all(arguments.question, arguments.results, arguments.only)
     else:
         raise SystemExit(compare(arguments.before, arguments.after) > 0)
 

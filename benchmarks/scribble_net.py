@@ -1,9 +1,9 @@
 """Settings of the engine scribble-net on people's strokes: ``python benchmarks/scribble_net.py WEIGHTS [--cases 8]``.
 
-Every setting answers the same tasks as ``scribseg bench --protocol human`` has them, of evenly chosen cases of
+Every setting segments the same tasks as ``scribseg bench --protocol human`` has them, of evenly chosen cases of
 ``acdc_scribbles`` and ``graz_scribbles`` in ``SCRIBSEG_DATA``, by default ``../shared/data`` beside the checkout.
 Printed for each: mean Dice, that of the preview, the mean difference to the first setting with its bootstrap interval
-over photographs or patients, and median milliseconds of preview and whole answer.
+over photographs or patients, and median milliseconds of preview and result.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Column:
 
 
 def segment_task(engine, task: Task, column: Column) -> None:
-    """Let an engine answer a task, cold, and note what came of it."""
+    """Let an engine segment a task, cold, and note what came of it."""
     state = engine.prepare(task.image, "cpu")
     start, first = time.perf_counter(), []
 

@@ -134,7 +134,7 @@ def mean_iou(task: Task, engine) -> float:
 
 
 def accuracy(cases: int, slices: int, only: list[str]) -> None:
-    """Print the table of scores, a row as soon as it is known."""
+    """Print the table of scores, a row as soon as it is measured."""
     sets = {name: chosen(name, cases, slices) for name in ("graz_scribbles", "acdc_scribbles")}
     heads = " | ".join(f"{name} ({len(t)}) | less svcd" for name, t in sets.items())
     print(f"| method | {heads} |\n|---|{'---|' * 2 * len(sets)}")

@@ -73,7 +73,7 @@ class Robot:
         self.timed("stroke", lambda: self.session.draw(painted, z))
         self.strokes += 1
 
-    def act(self) -> None:
+    def take_action(self) -> None:
         """A stroke, and now and then something else."""
         self.stroke()
         what = self.rng.random()
@@ -110,7 +110,7 @@ def run(strokes: int, engine: str, path: Path) -> dict[str, Any]:
     session = Session(volume, engine, classes=classes, sidecar=path)
     robot, memory, begin = Robot(session, truth, 0), [], time.perf_counter()
     while robot.strokes < strokes:
-        robot.act()
+        robot.take_action()
         if robot.strokes % max(strokes // 50, 1) == 0:
             memory.append(resident())
     seconds = time.perf_counter() - begin
@@ -135,7 +135,7 @@ def run(strokes: int, engine: str, path: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure and tell."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--strokes", type=int, default=5000)
     parser.add_argument("--engine", default="svcd")

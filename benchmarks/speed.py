@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from bench_svcd import first_answer
+from bench_svcd import first_result
 from scenes import scene, with_one_more_stroke
 from skimage.segmentation import random_walker
 
@@ -53,19 +53,19 @@ def standard_table(repeats: int) -> list[str]:
         image, scribbles = scene(channels=channels)
         more = with_one_more_stroke(scribbles)
         state = engine.prepare(image, "cpu")
-        answer = engine.segment(image, scribbles, state)
+        result = engine.segment(image, scribbles, state)
         converged = converged_labels(engine, scribbles, state)
-        preview = first_answer(engine, image, scribbles, state)
+        preview = first_result(engine, image, scribbles, state)
         picture = image.data.transpose(1, 2, 0)
         rows = {
             "prepare": lambda image=image: engine.prepare(image, "cpu"),
-            "cold: prepare and first answer": lambda image=image, scribbles=scribbles: first_answer(
+            "cold: prepare and first result": lambda image=image, scribbles=scribbles: first_result(
                 engine, image, scribbles, engine.prepare(image, "cpu")
             ),
-            "update: first answer after 100 stroke pixels more": lambda image=image, more=more, answer=answer: (
-                first_answer(engine, image, more, answer.state)
+            "update: first result after 100 stroke pixels more": lambda image=image, more=more, result=result: (
+                first_result(engine, image, more, result.state)
             ),
-            "refined: prepare and final answer": lambda image=image, scribbles=scribbles: engine.segment(
+            "refined: prepare and final result": lambda image=image, scribbles=scribbles: engine.segment(
                 image, scribbles, engine.prepare(image, "cpu")
             ),
             "random_walker(cg_mg)": lambda picture=picture, scribbles=scribbles: random_walker(
@@ -78,12 +78,12 @@ def standard_table(repeats: int) -> list[str]:
             lines.append(f"| {kind}: {name} | {wall:.0f} | {cpu[name]:.0f} |")
         walker = cpu["random_walker(cg_mg)"]
         lines.append(
-            f"| {kind}: CPU share of random_walker, cold | | {cpu['cold: prepare and first answer'] / walker:.2f} |"
+            f"| {kind}: CPU share of random_walker, cold | | {cpu['cold: prepare and first result'] / walker:.2f} |"
         )
-        lines.append(f"| {kind}: CPU share, refined | | {cpu['refined: prepare and final answer'] / walker:.2f} |")
-        for name, labels in (("first", preview.labels), ("final", answer.labels)):
+        lines.append(f"| {kind}: CPU share, refined | | {cpu['refined: prepare and final result'] / walker:.2f} |")
+        for name, labels in (("first", preview.labels), ("final", result.labels)):
             lines.append(
-                f"| {kind}: {name} answer, agreement with the converged labels | {(labels == converged).mean():.2%} | |"
+                f"| {kind}: {name} result, agreement with the converged labels | {(labels == converged).mean():.2%} | |"
             )
     return lines
 
@@ -91,12 +91,12 @@ def standard_table(repeats: int) -> list[str]:
 def growth_table(repeats: int) -> list[str]:
     """How the times grow with pixels, labels and stroke pixels."""
     engine = get_engine("svcd")
-    lines = ["| pixels | labels | stroke pixels | first answer, wall ms | CPU ms | final answer, wall ms | CPU ms |"]
+    lines = ["| pixels | labels | stroke pixels | first result, wall ms | CPU ms | final result, wall ms | CPU ms |"]
     lines.append("|---|---|---|---|---|---|---|")
     for size, labels, strokes in GROWTH:
         image, scribbles = scene(size, labels, strokes)
         state = engine.prepare(image, "cpu")
-        first = measure(lambda i=image, s=scribbles, t=state: first_answer(engine, i, s, t), repeats)
+        first = measure(lambda i=image, s=scribbles, t=state: first_result(engine, i, s, t), repeats)
         final = measure(lambda i=image, s=scribbles, t=state: engine.segment(i, s, t), max(repeats // 2, 1))
         cells = (f"{size} x {size}", labels, strokes, *(f"{v:.0f}" for v in (*first, *final)))
         lines.append("| " + " | ".join(map(str, cells)) + " |")

@@ -30,10 +30,10 @@ def main() -> None:
     for seed, error in enumerate(ERRORS):
         outline = sloppy_outline(coin, error, seed)
         nothing = Scribbles(np.full(array.shape, -1, dtype=np.int32), 2)
-        answer = engine.segment(image, nothing.add(Stroke(outline, 0, 1)), state)
-        state = answer.state
+        result = engine.segment(image, nothing.add(Stroke(outline, 0, 1)), state)
+        state = result.state
         above.append(_drawn(array, enclosed(outline, array.shape), (230, 120, 20)))
-        below.append(_drawn(array, answer.labels == 1, (30, 160, 230)))
+        below.append(_drawn(array, result.labels == 1, (30, 160, 230)))
     picture = np.concatenate([np.concatenate(above, axis=1), np.concatenate(below, axis=1)])
     Picture.fromarray(picture).save(Path(__file__).parent / "images" / "coarse-to-fine.png", optimize=True)
 

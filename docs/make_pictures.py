@@ -93,9 +93,9 @@ class Studio:
                 wait(0.015)
             while_down()
         QTest.mouseRelease(canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
-        self.answered()
+        self.wait_for_result()
 
-    def answered(self):
+    def wait_for_result(self):
         """Wait for the engine."""
         wait(0.1)
         while self.front.session.is_busy:
@@ -141,7 +141,7 @@ def classes(*named):
 
 
 def mr_volume(folder, theme):
-    """The MR sample as the first steps have it: opened, begun with its own strokes, and how sure the answer is."""
+    """The MR sample as the first steps have it: opened, begun with its own strokes, and how sure the result is."""
     studio = Studio(folder, theme)
     studio.viewer.open_sample("napari-scribseg", "mr-head")
     studio.viewer.dims.set_current_step(0, 14)
@@ -151,7 +151,7 @@ def mr_volume(folder, theme):
         studio.shoot("window-opened")
     studio.widget.images.start.click()
     studio.viewer.reset_view()
-    studio.answered()
+    studio.wait_for_result()
     studio.shoot(f"window-result{suffix}")
     if not suffix:
         studio.widget.slices._overlay.setCurrentIndex(2)

@@ -98,13 +98,13 @@ def steps(label, style):
 
 
 def correction(label, style):
-    """An answer and its errors, the temporary label, the old and the new stroke, and other prompts."""
+    """An result and its errors, the temporary label, the old and the new stroke, and other prompts."""
     first = simulate_scribble(label, SEED, style)
-    answer = label.copy()
-    answer[80:, :64] = False
-    answer[:, 108:] = False
-    found = simulate_correction(answer, label, first.mask.astype(np.int8), SEED, style)
-    missing, _ = errors(answer.astype(float), label)
+    result = label.copy()
+    result[80:, :64] = False
+    result[:, 108:] = False
+    found = simulate_correction(result, label, first.mask.astype(np.int8), SEED, style)
+    missing, _ = errors(result.astype(float), label)
     panels = [Panel(label) for _ in range(4)]
     panels[0].color(missing, WRONG)
     panels[0].color(first.mask, STROKE)
@@ -113,7 +113,7 @@ def correction(label, style):
     panels[2].color(first.mask, STROKE)
     panels[2].color(found.scribble.mask & label, POINT)
     pens = [panel.finish() for panel in panels]
-    click = robot_click(answer, label)
+    click = robot_click(result, label)
     dot(pens[0], click.row, click.column, (255, 255, 255))
     clicks = training_clicks(label, SEED + 2)
     for row, column in clicks.positive:
