@@ -1,11 +1,11 @@
 """Time of brs and f-brs on one image: ``python benchmarks/brs.py [--threads 2]``.
 
 A plain U-Net of about 1 million parameters with random weights, one channel, 256 x 256 pixels, and strokes that it can
-hardly follow, so that all evaluations are spent. Printed are medians: the whole result, the first preview (the network's
-prediction) and the first correction that is shown, cold, with the image prepared; and a single evaluation of the
-network as it is, with batch norm folded, and with channels last too. Behind each the processor time of all threads
-together, which other programs on the computer change less. Last, the processor time of a result as a share of that
-which as many bare evaluations take between the results.
+hardly follow, so that all evaluations are spent. The tables hold medians. Of each engine, with the image prepared: the
+time of the whole result, of the first preview (the network's prediction), and of the first correction that is shown. Of
+the network: the time of a single evaluation as it is, with batch norm folded, and with channels last too. The processor
+time of all threads together stands in brackets; other programs on the computer change it less. The last column is the
+processor time of a result as a share of that of as many bare evaluations, which run between the results.
 """
 
 from __future__ import annotations

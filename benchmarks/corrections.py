@@ -1,8 +1,9 @@
 """Do more strokes help? Run as ``python benchmarks/corrections.py PACK WEIGHTS ... [--corrections 10]``.
 
-The network segments objects of the validation sources from a first stroke; then a simulated user draws, again and
-again, a stroke into the largest errors, and the network gets all strokes and its previous prediction. Printed: mean Dice
-of the network alone (stroke pixels are not given their class) after each correction, on each source and over the sources.
+The network segments objects of the validation sources from a first stroke. Then a simulated user draws, again and
+again, a stroke into the largest errors, and the network gets all strokes and its previous prediction. Printed: mean
+Dice of the network alone (stroke pixels are not given their class) after each correction, on each source and over the
+sources.
 """
 
 from __future__ import annotations

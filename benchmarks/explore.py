@@ -4,9 +4,9 @@
     python benchmarks/explore.py speed [--images 100]
     python benchmarks/explore.py growth --segments 1000 5000 20000 50000
 
-explore_oracle.py describes what the oracle can do. IoU is the mean over the classes, the background among them, of all
-images together; what has no class yet counts as wrong. Compared are one click for each segment, those first that are
-worth most; boxes and lassos in the embedding; metric learning on and off; corrections on and off; and the two ablations of
+explore_oracle.py describes what the oracle does. IoU is the mean over the classes, the background among them, of all
+images together; segments without a class count as wrong. Compared are one click for each segment, the most valuable
+first; boxes and lassos in the embedding; metric learning on and off; corrections on and off; and the two ablations of
 the paper: perfect segments, and perfect labels (the best that the cut allows without corrections).
 """
 

@@ -1,16 +1,17 @@
 """A user simulated from the truth, for benchmarks/explore.py.
 
-It works with the filter on what has no class yet, as a person does, and does what is worth most: pixels made right,
-each divided by the pixels of its class, because the mean IoU counts classes alike. It has
+It works with the filter on segments without a class, as a person does, and takes the most valuable action: the value is
+the number of pixels made right, each divided by the pixels of its class, because the mean IoU counts classes alike.
+Its actions are
 
-- a box: a square around a segment (one of 400 drawn by chance) that holds its nearest neighbours in the embedding; at least
-  nine tenths of them must be of one class, which all of them get, so that a tenth may be wrong;
+- a box: a square around a segment (one of 400 drawn by chance) that holds its nearest neighbours in the embedding. At
+  least nine tenths of them must be of one class, which all of them get, so that a tenth may be wrong;
 - a lasso: a connected group of segments of one class. A segment belongs to a group if at least three quarters of its
-  eight nearest neighbours in the embedding are of its class, so that nobody threads a lasso between mixed ones;
+  eight nearest neighbours in the embedding are of its class, because nobody draws a lasso between mixed ones;
 - a click on one segment;
-- once all have a class, a click on a segment that has a wrong one, and corrections, charged as two actions: one stroke
-  on the object, one off it. How much of what corrections promised they kept so far counts for what the next one is
-  worth, and parts of one that kept less than half are not split again.
+- once all have a class, a click on a segment with a wrong one, and corrections, which count as two actions: one stroke
+  on the object, one off it. The value of the next correction is scaled by the share of their expected gain that earlier
+  corrections reached, and parts of one that reached less than half are not split again.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Frames a second of the slice of segments: ``xvfb-run -a python benchmarks/explore_view.py [segments ...]``.
+"""Frames a second of the embedding's view: ``xvfb-run -a python benchmarks/explore_view.py [segments ...]``.
 
-Segments at random places in 12 clusters, in the colours of four classes, a tenth of them selected, on a canvas of
+Segments at random positions in 12 clusters, in the colours of four classes, a tenth of them selected, on a canvas of
 900x700 pixels. For each number of segments (5000 and 50,000) and style: the median of 60 frames in which all points
-move, as after learning, of 60 in which the slice is dragged, and of 60 while a box is drawn; made and painted by Qt on
-this window's thread. Processor time beside the time on the clock, because other programs take a part of the latter.
-Then what an assignment to a tenth of the segments costs the slice: their new colours, and the frame that shows them.
+move, as after learning, of 60 in which the view is dragged, and of 60 while a box is drawn; made and painted by Qt on
+this window's thread. The processor time stands beside the time on the clock, which other programs lengthen. Then the
+cost of an assignment to a tenth of the segments: their new colours, and the frame that shows them.
 """
 
 import statistics

@@ -1,11 +1,11 @@
 """Simulated strokes against people's: ``python benchmarks/human_strokes.py [--fit] [--figure FILE] [--out FILE]``.
 
-Strokes are drawn by the robot user into the labels that people drew into, with the values chosen by eye (before) and
-with the presets of ``napari_scribseg.simulate.styles`` (after), and measured as people's are. Photographs and patients
-are halved: those at even places were fitted to (``--fit`` does it again), those at odd places are judged, so that the
-table says how well the fit carries over. Data: ``graz_scribbles`` and ``acdc_scribbles`` in ``SCRIBSEG_DATA``, by
-default ``../shared/data`` beside the checkout. A Graz set counts only if it is of lines: in the others, a quick mouse
-left scattered dots, of which nobody knows how they hang together.
+The robot user draws strokes into the labels that people drew into, with values chosen by eye (before) and with the
+presets of ``napari_scribseg.simulate.styles`` (after); both are measured as people's strokes are. Photographs and
+patients are halved: the presets were fitted to those at even places (``--fit`` repeats the fit), and those at odd
+places test them, so that the table shows how well the fit generalises. Data: ``graz_scribbles`` and
+``acdc_scribbles`` in ``SCRIBSEG_DATA``, by default ``../shared/data`` beside the checkout. Only Graz sets drawn in
+lines count: in the others a quick mouse left scattered dots, whose order is unknown.
 """
 
 from __future__ import annotations

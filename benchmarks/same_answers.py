@@ -9,9 +9,9 @@ Three steps::
 The images are photographs, MR, CT and microscopy from the folder in ``SCRIBSEG_DATA``. Each has first strokes of all
 classes, and a correction: one stroke more, where the first ones are far away. Strokes are drawn once and stored, so
 that a version that simulates strokes in another way gets the same ones. Every engine segments with both, the second
-time from the state of the first; the first preview of a live engine is compared too, and so are the arrays and
-geometry that ``Image.read`` returns. Only ``Image``, ``Scribbles`` and ``get_engine`` are used, so that the file runs with older versions as it is;
-``PYTHONPATH`` chooses the version. ``answer --only svcd brs`` runs some engines only.
+time from the state of the first. Compared are these results, the first preview of a live engine, and the arrays and
+geometry that ``Image.read`` returns. Only ``Image``, ``Scribbles`` and ``get_engine`` are used, so that the file runs
+with older versions as it is; ``PYTHONPATH`` chooses the version. ``answer --only svcd brs`` runs some engines only.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Annotate for days in minutes: ``python benchmarks/soak.py [--strokes 5000] [--out FILE]``.
+"""Days of annotation in minutes: ``python benchmarks/soak.py [--strokes 5000] [--out FILE]``.
 
-A robot paints a small volume with the autosave on: strokes, undo and redo, clearing, other slices, propagation. Told
+A robot paints a small volume with the autosave on: strokes, undo and redo, clearing, other slices, propagation. Printed
 are the memory after a tenth and at the end, the median of each kind of call in the first, the second and the last tenth
 (on the clock, and of the processor in the thread that calls), whether a replay of the session file gives the same
-labels, and the size of that file. In the first tenth the slices are still empty; strokes on labels are other work, so
-that the second and the last tenth are compared.
+labels, and the size of that file. In the first tenth the slices are still empty, and strokes on labels cost more;
+therefore the second and the last tenth are compared.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How long the window's thread is held by a stroke: run as ``xvfb-run -a python benchmarks/window.py [size]``.
+"""How long a stroke blocks the window's thread: run as ``xvfb-run -a python benchmarks/window.py [size]``.
 
 Drives a real window with a volume of 60 slices, four classes and live results, by mouse events on the canvas; prints
-the time that each call of ours holds the window's thread (drawing by OpenGL, which is napari's own, left out).
+the time that each of our calls blocks the window's thread (without drawing by OpenGL, which is napari's own).
 """
 
 import sys
