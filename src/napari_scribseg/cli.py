@@ -57,7 +57,7 @@ class OneLine(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
         """The message without control characters; a traceback below it keeps its lines."""
-        from napari_scribseg.core.text import one_line
+        from napari_scribseg.core.errors import one_line
 
         return one_line(super().formatMessage(record))
 
@@ -160,7 +160,7 @@ def info(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Show what a file holds: shape, voxel size, place and values."""
-    from napari_scribseg.core.text import one_line
+    from napari_scribseg.core.errors import one_line
     from napari_scribseg.headless import describe
 
     for line in describe(image, allow_outside=allow_outside):
@@ -296,7 +296,7 @@ def _flush() -> None:
 def main() -> None:
     """Run the command; exit status 2 for bad input, 1 for a failure, 130 when interrupted."""
     from napari_scribseg.core import InputError
-    from napari_scribseg.core.text import one_line
+    from napari_scribseg.core.errors import one_line
     from napari_scribseg.io.atomic import refusal
 
     debug = "--debug" in sys.argv[1:]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from napari_scribseg.cli import OneLine
 from napari_scribseg.core import InputError
-from napari_scribseg.core.text import one_line
+from napari_scribseg.core.errors import one_line
 from napari_scribseg.io.sheets import csv_rows, csv_text, markdown_row
 from napari_scribseg.train.log import RunLog
 

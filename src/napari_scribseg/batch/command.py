@@ -136,7 +136,7 @@ def _describe(root: Path, report: BatchReport) -> None:
 
 def _end(report: BatchReport) -> None:
     """Print where the report is; exit status 1 where an image failed."""
-    from napari_scribseg.core.text import one_line
+    from napari_scribseg.core.errors import one_line
 
     typer.echo(report.folder / "report.md")
     if report.failures:

@@ -12,7 +12,7 @@ from typing import Any
 
 from napari_scribseg.batch.jobs import Outcome, Task
 from napari_scribseg.core import InputError
-from napari_scribseg.core.text import one_line
+from napari_scribseg.core.errors import one_line
 from napari_scribseg.io.atomic import TEMPORARY
 from napari_scribseg.io.class_tables import tables_beside
 from napari_scribseg.io.data_files import header_stem

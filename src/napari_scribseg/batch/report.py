@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_scribseg.batch.jobs import STATUSES, Outcome, Status
-from napari_scribseg.core.text import one_line
+from napari_scribseg.core.errors import one_line
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.sheets import csv_text, markdown_row
 

@@ -18,7 +18,7 @@ from napari_scribseg.bench.play import Rules
 from napari_scribseg.bench.run import MARK
 from napari_scribseg.bench.statistics import Interval, bootstrap_mean
 from napari_scribseg.bench.summary import curves, rows_frame, summarize
-from napari_scribseg.core.text import one_line
+from napari_scribseg.core.errors import one_line
 from napari_scribseg.io.atomic import replacing
 from napari_scribseg.io.run_folder import RunFolder
 from napari_scribseg.io.sheets import frame_csv, markdown_table

@@ -1,9 +1,8 @@
-"""Images of ITK and its grids: LPS, axes in the order x, y, z, t."""
+"""Images of ITK as sources: LPS becomes RAS, and the axes (x, y, z, t) are reversed."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError, Source
-from napari_scribseg.io.formats import LABEL_MARK
 from napari_scribseg.io.units import LengthUnit, in_seconds, length_or_warn
 
 __all__ = [
     "LPS_TO_RAS",
-    "LpsGrid",
     "array_of",
     "geometry_of",
     "in_units",
-    "label_axes",
-    "lps_grid",
     "open_quietly",
     "read_image",
     "reader_of",
@@ -29,20 +24,6 @@ __all__ = [
 ]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_HEAD = 1 << 12
-
-
-@dataclass(frozen=True, slots=True)
-class LpsGrid:
-    """A grid in file order (x, y[, z[, t]]) and LPS: sizes, the step along each axis as columns, the first voxel.
-
-    ``unit`` names the unit of length where it is not the millimetre.
-    """
-
-    size: tuple[int, ...]
-    steps: NDArray[np.float64]
-    origin: NDArray[np.float64]
-    unit: str = ""
 
 
 def read_image(path: Path, library: str) -> Any:
@@ -145,41 +126,3 @@ def in_units(volume: Source, names: list[str], *, sized: bool, shown: str) -> So
     affine = None if grid.affine is None else np.diag([size, size, size, 1.0]) @ grid.affine
     reference = LengthUnit(lengths[0], size) if size != 1 else None
     return replace(volume, geometry=replace(grid, spacing=tuple(spacing), affine=affine, reference=reference))
-
-
-def label_axes(path: Path) -> str | None:
-    """The axes that a header of NRRD or MetaImage says its labels have, as those written here do; else None."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    match = re.search(rf"^(?:content: |Comment = ){LABEL_MARK} ([TZYX]{{2,4}})\r?$".encode(), head, re.MULTILINE)
-    return match[1].decode() if match else None
-
-
-def lps_grid(geometry: Geometry, *, flat: bool, units: tuple[str, ...] | None) -> LpsGrid:
-    """The grid in LPS; a 2D array stays 2D where that is allowed and it lies at z = 0.
-
-    It is in the unit of the file that was read, if that is one of ``units``: programs that ignore units then show
-    image and labels at the same position.
-    """
-    n = len(geometry.shape)
-    affine = np.eye(4)
-    if geometry.affine is not None:
-        affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine[:, [2, 1, 0, 3]] + 0.0
-    else:
-        steps = geometry.spacing[::-1][:3]
-        affine[range(len(steps)), range(len(steps))] = steps
-    unit, reference = "", geometry.reference
-    if isinstance(reference, LengthUnit) and (units is None or reference.name in units):
-        unit = reference.name
-        affine[:3] /= reference.millimetres
-    size = geometry.shape[::-1]
-    if n == 2:
-        at_zero = not affine[2, [0, 1, 3]].any()
-        n = 2 if flat and at_zero else 3
-        size = size if n == 2 else (*size, 1)
-    if n < 4:
-        return LpsGrid(size, affine[:n, :n], affine[:n, 3], unit)
-    steps4 = np.zeros((4, 4))
-    steps4[:3, :3] = affine[:3, :3]
-    steps4[3, 3] = geometry.spacing[0]
-    return LpsGrid(size, steps4, np.append(affine[:3, 3], 0.0), unit)

@@ -20,9 +20,19 @@ from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.data_files import data_files, data_path, numbered_names
 from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, extension, stem
-from napari_scribseg.io.itk import in_units, label_axes, lps_grid, read_image, volume_of
-from napari_scribseg.io.text_headers import MOST_HEADER, axis_sizes, check_header, header_line, whole_number
-from napari_scribseg.io.voxel_bytes import ZLIB, digest, packed
+from napari_scribseg.io.itk import in_units, read_image, volume_of
+from napari_scribseg.io.text_headers import (
+    MOST_HEADER,
+    ZLIB,
+    axis_sizes,
+    check_header,
+    digest,
+    header_line,
+    label_axes,
+    lps_grid,
+    packed,
+    whole_number,
+)
 
 __all__ = ["data_names", "holds_labels", "metaimage_label_files", "read_metaimage"]
 

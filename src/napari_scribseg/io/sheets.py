@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from napari_scribseg.core.text import HIDDEN, one_line
+from napari_scribseg.core.errors import HIDDEN, one_line
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -15,7 +15,7 @@ from napari_scribseg.bench.papers.sloppiness import Sloppiness
 from napari_scribseg.bench.report import interval_text
 from napari_scribseg.bench.statistics import Interval
 from napari_scribseg.bench.summary import rows_frame
-from napari_scribseg.core.text import one_line
+from napari_scribseg.core.errors import one_line
 from napari_scribseg.io.atomic import replacing
 from napari_scribseg.io.sheets import frame_csv, markdown_table
 
