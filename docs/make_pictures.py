@@ -116,7 +116,7 @@ class Studio:
 
     def choose_engine(self, name):
         """Choose an engine in the list."""
-        chooser = self.widget.engines._engine
+        chooser = self.widget.engines.engine_combo
         chooser.setCurrentIndex(chooser.findData(name))
         wait(2)
 
@@ -154,7 +154,7 @@ def mr_volume(folder, theme):
     studio.wait_for_result()
     studio.shoot(f"window-result{suffix}")
     if not suffix:
-        studio.widget.slices._overlay.setCurrentIndex(2)
+        studio.widget.slices.overlay_combo.setCurrentIndex(2)
         studio.shoot("window-uncertainty")
     studio.close()
 

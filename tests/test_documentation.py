@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from napari_scribseg.io import formats
+from napari_scribseg.widgets.segmentation.actions import ACTIONS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -19,6 +20,7 @@ def blocks(page: Path) -> list[str]:
 def test_python_on_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(formats, "_formats", list(formats.formats()))  # a page may register one
+    monkeypatch.setattr(ACTIONS, "_actions", {action.name: action for action in ACTIONS})
     space: dict[str, object] = {"__name__": "example"}
     for block in blocks(page):
         exec(compile(block, str(page), "exec"), space)

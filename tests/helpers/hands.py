@@ -23,8 +23,7 @@ def until(condition, what="the window"):
 
 def ended(dispatcher):
     """Wait for the end of a closed widget's threads, and for what they posted."""
-    for executor in (dispatcher.executor, dispatcher._aside, dispatcher._files):
-        executor.shutdown(wait=True)
+    dispatcher.join()
     settle()
 
 

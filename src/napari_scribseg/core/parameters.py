@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from napari_scribseg.core.errors import InputError
 
-__all__ = ["Parameter", "Range", "check_parameters", "parameters_of", "parse_parameters"]
+__all__ = ["Parameter", "Range", "check_parameters", "parameters_of", "parse_parameters", "values_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,11 @@ def parse_parameters(engine: type[Any], pairs: Iterable[str]) -> dict[str, Any]:
             )
         values[name] = parameters[name].parse(text)
     return values
+
+
+def values_of(engine: object) -> dict[str, Any]:
+    """The values of an engine's parameters, by name; those that :func:`parameters_of` leaves out are not there."""
+    return {parameter.name: getattr(engine, parameter.name) for parameter in parameters_of(type(engine))}
 
 
 @cache

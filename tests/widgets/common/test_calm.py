@@ -96,9 +96,9 @@ def test_a_wheel_over_a_field_without_focus_changes_nothing(widget):
 @segmentation
 @pytest.mark.parametrize("engine", sorted(engine_infos()))
 def test_a_wheel_over_the_form_of_any_engine_changes_nothing(widget, engine):
-    chooser = widget.engines._engine
+    chooser = widget.engines.engine_combo
     chooser.setCurrentIndex(chooser.findData(engine))
-    widget.engines._fold.setChecked(True)
+    widget.engines.fold.setChecked(True)
     widget.setFocus()
     QApplication.processEvents()
     for name in widget.engines.form:
@@ -127,8 +127,8 @@ def test_a_wheel_over_a_field_scrolls_the_panel(widget):
 @pytest.mark.skipif(not hasattr(QTest, "wheelEvent"), reason="this binding of Qt has no wheel for tests")
 def test_a_real_wheel_scrolls_the_panel_and_gives_no_focus(widget):
     (area,) = widget.findChildren(QScrollArea)
-    chooser, engine = widget.images._image, widget.engines.engine
-    for field in (chooser, widget.slices._count, widget.engines._engine):
+    chooser, engine = widget.images.image_combo, widget.engines.engine
+    for field in (chooser, widget.slices.count_box, widget.engines.engine_combo):
         area.ensureWidgetVisible(field)
         former = area.verticalScrollBar().value()
         where = QPointF(field.mapTo(widget, field.rect().center()))
@@ -136,12 +136,12 @@ def test_a_real_wheel_scrolls_the_panel_and_gives_no_focus(widget):
         QApplication.processEvents()
         assert area.verticalScrollBar().value() != former
         assert not field.hasFocus()
-    assert (widget.engines.engine, widget.slices._count.value()) == (engine, 5)
+    assert (widget.engines.engine, widget.slices.count_box.value()) == (engine, 5)
 
 
 @segmentation
 def test_a_chooser_that_kept_the_focus_is_not_turned_by_wheel_or_letters(widget):
-    chooser = widget.engines._engine
+    chooser = widget.engines.engine_combo
     chooser.setFocus()
     before = chooser.currentIndex()
     turn_wheel(chooser)
@@ -154,7 +154,7 @@ def test_a_chooser_that_kept_the_focus_is_not_turned_by_wheel_or_letters(widget)
 
 @segmentation
 def test_a_number_with_the_focus_is_turned_by_the_wheel(widget):
-    number = widget.slices._count
+    number = widget.slices.count_box
     widget.activateWindow()
     number.setFocus()
     until(number.hasFocus, "the focus")
@@ -167,7 +167,7 @@ def test_a_number_with_the_focus_is_turned_by_the_wheel(widget):
 def test_letters_after_a_click_on_a_class_rename_and_choose_nothing(widget):
     for name in ("aorta", "spleen", "gland", "white matter"):
         widget.classes.add_class()
-        table = widget.classes._table
+        table = widget.classes.table
         table.item(table.rowCount() - 1, 1).setText(name)
     rect = table.visualItemRect(table.item(1, 1))
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, rect.center())
@@ -182,7 +182,7 @@ def test_letters_after_a_click_on_a_class_rename_and_choose_nothing(widget):
 @both
 @pytest.mark.parametrize("how", ["F2", "double click"])
 def test_edits_begin_by_double_click_or_f2(widget, how):
-    table = widget.classes._table
+    table = widget.classes.table
     where = table.visualItemRect(table.item(1, 1)).center()
     left = table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where
     QTest.mouseClick(*left)
@@ -200,7 +200,7 @@ def test_edits_begin_by_double_click_or_f2(widget, how):
 
 @segmentation
 def test_the_popup_of_a_chooser_and_a_dialog_work_as_ever(widget, tmp_path):
-    chooser = widget.engines._engine
+    chooser = widget.engines.engine_combo
     chooser.showPopup()
     popup = chooser.view()
     QTest.keyClick(popup, Qt.Key.Key_Down)

@@ -20,11 +20,11 @@ def view(qtbot):
 
 
 def cell(view, identity, column):
-    return view._table.item(view.classes.ids.index(identity), column)
+    return view.table.item(view.classes.ids.index(identity), column)
 
 
 def click(view, identity, column):
-    view._table.cellClicked.emit(view.classes.ids.index(identity), column)
+    view.table.cellClicked.emit(view.classes.ids.index(identity), column)
 
 
 def test_shows_every_class(view):
@@ -92,7 +92,7 @@ def test_added_class_is_selected(view):
 def test_click_selects_for_the_brush(view):
     chosen = []
     view.selected.connect(chosen.append)
-    view._table.selectRow(2)
+    view.table.selectRow(2)
     assert chosen == [2]
 
 
@@ -107,7 +107,7 @@ def test_select_from_outside_does_not_tell(view):
 def test_remove_needs_a_selection(view):
     messages = []
     view.refused.connect(messages.append)
-    view._table.setCurrentCell(-1, -1)
+    view.table.setCurrentCell(-1, -1)
     view.remove_class()
     assert "click a row" in messages[0]
     view.select(1)

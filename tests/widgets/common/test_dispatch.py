@@ -85,5 +85,5 @@ def test_a_file_is_written_even_if_the_window_closes_before(dispatcher):
     dispatcher.aside(lambda: written.append("whole"), print, print, file=True)
     dispatcher.close()
     go.set()
-    dispatcher._files.shutdown(wait=True)
+    dispatcher.join()
     assert written == ["whole"]

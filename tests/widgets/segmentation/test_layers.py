@@ -231,7 +231,7 @@ def test_pictures_lie_above_the_image_and_the_newest_stays(viewer):
     viewer.layers.selection.active = viewer.layers[1]
     layers.show_picture(SliceIndex((1, 2), (0,)), np.ones((20, 30, 3), np.float32), "semantic features")
     viewer.layers.remove(viewer.layers[1])
-    assert layers.forget(viewer.layers[0]) == "image"
+    assert layers.release_layer(viewer.layers[0]) == "image"
     layers.release()
     viewer.layers.clear()
     assert not layers.show_picture(SliceIndex((1, 2), (0,)), np.ones((20, 30, 3), np.float32), "semantic features")
@@ -252,10 +252,10 @@ def test_deleted_layers_are_forgotten(viewer):
     layers = on(viewer, np.zeros((20, 30)))
     strokes = layers.make_strokes(CLASSES)
     result = layers.show_result(np.zeros((20, 30), np.uint8), CLASSES)
-    assert layers.forget(viewer.add_points([])) is None
-    assert layers.forget(strokes) == "strokes"
-    assert layers.forget(result) == "result"
-    assert layers.forget(layers.source.layer) == "image"
+    assert layers.release_layer(viewer.add_points([])) is None
+    assert layers.release_layer(strokes) == "strokes"
+    assert layers.release_layer(result) == "result"
+    assert layers.release_layer(layers.source.layer) == "image"
     assert layers.painted(SliceIndex((0, 1))).shape == (20, 30)
     layers.refresh_result()
     layers.write_strokes(SliceIndex((0, 1)), np.zeros((20, 30), np.uint8))

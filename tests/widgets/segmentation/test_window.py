@@ -70,12 +70,8 @@ class Window(Hands):
     def answered(self):
         """Wait until nothing is computed any more, nor about to be."""
 
-        def idle():
-            waiting = {name for watcher, _ in self.widget.annotators._all.values() for name in watcher._waiting}
-            return waiting <= {"flush"} and not self.front.session.is_busy
-
         settle()
-        until(idle, "the end of all jobs")
+        until(lambda: self.widget.annotators.is_idle, "the end of all jobs")
 
 
 @pytest.fixture
@@ -212,7 +208,7 @@ def test_closing_the_dock_ends_the_worker_and_resume_goes_on(window, quick, make
     labels = window.front.session.labels.copy()
     widget = window.widget
     window.viewer.window.remove_dock_widget(widget)
-    assert widget._closed
+    assert widget.is_ended
     with pytest.raises(RuntimeError):
         widget.dispatcher.executor.submit(int)
     assert len(list(autosave_folder().iterdir())) == 1
@@ -221,7 +217,7 @@ def test_closing_the_dock_ends_the_worker_and_resume_goes_on(window, quick, make
         window.viewer.layers.remove(layer)
     again = Window(window.viewer)
     assert "Resume" in again.status
-    again.widget.slices.resume.click()
+    again.widget.slices.buttons["resume"].click()
     assert "Resumed 1 slices" in again.status
     assert np.array_equal(again.front.layers.strokes.data, painted)
     assert np.array_equal(again.front.layers.result.data, labels)
@@ -369,7 +365,7 @@ def test_two_widgets_and_two_images(window, quick):
     window.viewer.add_image(volume()[::-1], name="other")
     window.start()
     other = Window(window.viewer)
-    other.widget.images._image.setCurrentIndex(1)
+    other.widget.images.image_combo.setCurrentIndex(1)
     other.start()
     assert other.front.layers.source.layer.name == "other"
     window.front.layers.strokes.data[2, 2, 2] = 255
@@ -396,13 +392,13 @@ def test_one_widget_turns_between_images(window, quick):
     window.viewer.add_image(np.zeros((30, 30)), name="other")
     window.start()
     first = window.front
-    window.widget.images._image.setCurrentIndex(1)
+    window.widget.images.image_combo.setCurrentIndex(1)
     assert window.front is None
     window.start()
     assert window.front.layers.source.layer.name == "other"
-    window.widget.images._image.setCurrentIndex(0)
+    window.widget.images.image_combo.setCurrentIndex(0)
     assert window.front is first
-    second = next(a for a in window.widget.annotators._all if a is not first)
+    second = next(a for a in window.widget.annotators.all if a is not first)
     second.layers.strokes.paint((5, 5), 1)
     settle()
     assert window.front is second
@@ -412,7 +408,7 @@ def test_layer_made_with_napari_s_own_button(window, quick, tmp_path, monkeypatc
     window.viewer.layers.selection.active = window.viewer.layers["scan"]
     window.viewer._new_labels()
     mine = window.viewer.layers[-1]
-    combo = window.widget.images._strokes
+    combo = window.widget.images.strokes_combo
     combo.setCurrentIndex(combo.findText(mine.name))
     window.start()
     assert window.front.layers.strokes is mine
@@ -424,7 +420,7 @@ def test_layer_made_with_napari_s_own_button(window, quick, tmp_path, monkeypatc
     mine.paint((2, 20, 30), 1)
     window.answered()
     assert window.front.session.labels[2, 20, 30] == 1
-    window.widget.save()
+    window.widget.save_labels()
     until(path.exists)
     assert nibabel.load(path).affine == pytest.approx(AFFINE @ np.eye(4)[[2, 1, 0, 3]], abs=1e-4)
 
@@ -435,10 +431,10 @@ def test_save_without_starting_takes_the_selected_labels(window, tmp_path, monke
     window.viewer.layers[-1].data[1, 2, 3] = 7
     window.viewer.layers.selection.active = window.viewer.layers[-1]
     path = tmp_path / "plain.nii.gz"
-    for action in window.widget.slices._tables.values():
+    for action in window.widget.slices.table_choices.values():
         action.setChecked(True)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
-    window.widget.save()
+    window.widget.save_labels()
     until(path.exists)
     window.shows("Saved")
     assert read_labels(path).array[1, 2, 3] == 7
@@ -448,7 +444,7 @@ def test_save_without_starting_takes_the_selected_labels(window, tmp_path, monke
 
 def test_save_with_nothing_to_save(window):
     window.viewer.layers.selection.active = window.viewer.layers["scan"]
-    window.widget.save()
+    window.widget.save_labels()
     assert "no labels to save" in window.status
 
 
@@ -458,7 +454,7 @@ def test_save_that_fails_loses_nothing(window, quick, tmp_path, monkeypatch, nam
     window.two_strokes()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / name), ""))
     labels = window.front.session.labels.copy()
-    window.widget.save()
+    window.widget.save_labels()
     window.shows("Not saved")
     assert np.array_equal(window.front.session.labels, labels)
 
@@ -469,12 +465,12 @@ def test_strokes_are_saved_and_resumed_from_a_file(window, quick, tmp_path, monk
     painted = window.front.layers.strokes.data.copy()
     path = tmp_path / "strokes.scribseg"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
-    window.widget.slices.keep.click()
+    window.widget.slices.buttons["save_strokes"].click()
     assert path.exists()
     window.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
     window.widget.images.choose(window.viewer.layers["scan"])
-    window.widget.slices.resume.click()
+    window.widget.slices.buttons["resume"].click()
     assert np.array_equal(window.front.layers.strokes.data, painted)
 
 
@@ -504,7 +500,7 @@ def test_a_result_taken_over_from_a_former_annotation_stays_ours(window, quick):
     window.two_strokes()
     result, former = window.front.layers.result, window.front
     window.viewer.add_labels(np.zeros((5, 40, 60), np.uint8), name="mine")
-    combo = window.widget.images._strokes
+    combo = window.widget.images.strokes_combo
     combo.setCurrentIndex(combo.findText("mine"))  # another layer to paint on, the same result
     window.widget.start()
     assert window.front is not former
@@ -523,7 +519,7 @@ def test_resume_from_a_damaged_file(window, quick, tmp_path):
 
 def test_layer_of_another_shape_cannot_be_chosen(window, quick):
     wrong = window.viewer.add_labels(np.zeros((3, 3), np.uint8), name="wrong")
-    combo = window.widget.images._strokes
+    combo = window.widget.images.strokes_combo
     combo.setCurrentIndex(combo.findText("wrong"))
     window.start()
     assert window.front is None
@@ -613,11 +609,11 @@ def test_device_that_is_not_there(window):
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
     window.start()
-    window.widget.engines._device.setCurrentIndex(2)
+    window.widget.engines.device_combo.setCurrentIndex(2)
     window.front.layers.strokes.data[2, 2, 2] = 255
     window.front.layers.strokes.paint((2, 20, 30), 1)
     window.shows("CUDA")
-    window.widget.engines._device.setCurrentIndex(1)
+    window.widget.engines.device_combo.setCurrentIndex(1)
     window.answered()
     assert window.front.session.labels[2, 20, 30] == 1
 
@@ -709,7 +705,7 @@ def test_live_answers_come_while_the_pen_is_down(window, quick):
 def test_the_trained_network_follows_the_pen_and_one_class_is_enough(window):
     window.start()
     engines = window.widget.engines
-    engines._engine.setCurrentIndex(engines._engine.findData("scribble-net"))
+    engines.engine_combo.setCurrentIndex(engines.engine_combo.findData("scribble-net"))
     until(lambda: window.front.session.engine.info.name == "scribble-net")
     window.front.paint_with(1)
     where = window.pixels((30, 25), (34, 28), (42, 34), (50, 40))
@@ -739,7 +735,7 @@ def test_the_trained_network_follows_the_pen_and_one_class_is_enough(window):
 def choose(window, engine, **values):
     """An engine in the list, and values in its form, as a person sets them."""
     engines = window.widget.engines
-    engines._engine.setCurrentIndex(engines._engine.findData(engine))
+    engines.engine_combo.setCurrentIndex(engines.engine_combo.findData(engine))
     for name, value in values.items():
         engines.form[name].field.value = value
 
@@ -813,7 +809,7 @@ def test_semantic_features_become_a_colour_layer_on_request(window, engine, valu
 
 def click_class(window, identity):
     """A click on the name of a class."""
-    table = window.widget.classes._table
+    table = window.widget.classes.table
     where = table.visualItemRect(table.item(window.widget.classes.classes.ids.index(identity), 1)).center()
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where)
     return table
@@ -874,7 +870,7 @@ def test_a_ball_is_painted_by_the_mouse_answered_whole_and_one_step(window, quic
 
 def test_let_it_segment_begins_by_itself_and_is_offered_where_it_works(window):
     engines, models = window.widget.engines, window.widget.engines.models
-    engines._engine.setCurrentIndex(engines._engine.findData("brs"))
+    engines.engine_combo.setCurrentIndex(engines.engine_combo.findData("brs"))
     for name, works in (("brs-net", False), ("scribble-net", False), ("nuclei-unet", True)):
         models.choose(name)
         assert models.predict.isEnabled() is works
@@ -926,9 +922,9 @@ def test_a_line_of_a_job_is_shown_with_its_bar_and_never_beside_a_result(window,
 def test_the_form_of_every_engine_fits_into_the_dock(window):
     area = window.widget.findChild(QScrollArea)
     engines = window.widget.engines
-    engines._fold.setChecked(True)
-    for number in range(engines._engine.count()):
-        engines._engine.setCurrentIndex(number)
+    engines.fold.setChecked(True)
+    for number in range(engines.engine_combo.count()):
+        engines.engine_combo.setCurrentIndex(number)
         settle()
         needed = area.widget().minimumSizeHint().width()
         assert needed <= area.viewport().width(), engines.engine

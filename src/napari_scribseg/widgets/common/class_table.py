@@ -52,23 +52,23 @@ class ClassTableView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._classes = ClassTable()
-        self._table = _make_table()
-        self._table.itemChanged.connect(self._on_item)
-        self._table.cellClicked.connect(self._on_click)
-        self._table.cellDoubleClicked.connect(self._on_double_click)
-        self._table.itemSelectionChanged.connect(self._on_selection)
-        add = QPushButton("+ class")
-        add.setToolTip("Add a class and paint with it (key M on the strokes layer)")
-        add.clicked.connect(self.add_class)
+        self.table = _make_table()
+        self.table.itemChanged.connect(self._on_item)
+        self.table.cellClicked.connect(self._on_click)
+        self.table.cellDoubleClicked.connect(self._on_double_click)
+        self.table.itemSelectionChanged.connect(self._on_selection)
+        self.add = QPushButton("+ class")
+        self.add.setToolTip("Add a class")
+        self.add.clicked.connect(self.add_class)
         remove = QPushButton("- class")
         remove.setToolTip("Remove the selected class; it must have no strokes")
         remove.clicked.connect(self.remove_class)
         buttons = QHBoxLayout()
-        buttons.addWidget(add)
+        buttons.addWidget(self.add)
         buttons.addWidget(remove)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._table)
+        layout.addWidget(self.table)
         layout.addLayout(buttons)
 
     @property
@@ -79,21 +79,21 @@ class ClassTableView(QWidget):
     @property
     def current(self) -> int | None:
         """The id of the selected row."""
-        row = self._table.currentRow()
+        row = self.table.currentRow()
         return self._classes.ids[row] if 0 <= row < len(self._classes) else None
 
     def show_classes(self, classes: ClassTable) -> None:
         """Show a table; the selection stays on its class where that is still there."""
         current = self.current
         self._classes = classes
-        self._table.blockSignals(True)
-        self._table.setRowCount(len(classes))
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(classes))
         for row, label in enumerate(classes):
             for column, item in enumerate(_row_items(label)):
-                self._table.setItem(row, column, item)
-        self._table.blockSignals(False)
+                self.table.setItem(row, column, item)
+        self.table.blockSignals(False)
         rows = max(2, min(len(classes), 7))
-        self._table.setFixedHeight(self._table.horizontalHeader().sizeHint().height() + 26 * rows + 6)
+        self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + 26 * rows + 6)
         if current in classes:
             self.select(current)
 
@@ -101,9 +101,9 @@ class ClassTableView(QWidget):
         """Select the row of a class without telling; nothing where the table does not have it."""
         if identity is None or identity not in self._classes or identity == self.current:
             return
-        self._table.blockSignals(True)
-        self._table.selectRow(self._classes.ids.index(identity))
-        self._table.blockSignals(False)
+        self.table.blockSignals(True)
+        self.table.selectRow(self._classes.ids.index(identity))
+        self.table.blockSignals(False)
 
     def add_class(self) -> None:
         """Ask for one more class, with the first free id."""
@@ -123,7 +123,7 @@ class ClassTableView(QWidget):
     def step(self, by: int) -> None:
         """Select the class ``by`` rows further on, around the ends, and tell."""
         if len(self._classes):
-            self._table.selectRow((self._table.currentRow() + by) % len(self._classes))
+            self.table.selectRow((self.table.currentRow() + by) % len(self._classes))
 
     def choose_color(self, identity: int) -> None:
         """Ask the user for the colour of a class."""

@@ -77,7 +77,7 @@ class Dispatcher(QObject):
         if self._closed:
             return
 
-        def answer(future: Future[Any]) -> None:
+        def deliver(future: Future[Any]) -> None:
             if future.cancelled():
                 return
             error = future.exception()
@@ -87,7 +87,7 @@ class Dispatcher(QObject):
             else:
                 self.post(lambda: failed(error))
 
-        (self._files if file else self._aside).submit(function).add_done_callback(answer)
+        (self._files if file else self._aside).submit(function).add_done_callback(deliver)
 
     def later(self, milliseconds: int, function: Callable[[], object]) -> None:
         """Run a function of the window's thread after a time, unless this was closed by then."""
@@ -100,6 +100,11 @@ class Dispatcher(QObject):
         self._worker.shutdown(wait=False, cancel_futures=True)
         self._aside.shutdown(wait=False, cancel_futures=True)
         self._files.shutdown(wait=False)
+
+    def join(self) -> None:
+        """Wait until the threads have ended; call :meth:`close` before."""
+        for executor in (self._worker, self._aside, self._files):
+            executor.shutdown(wait=True)
 
     def _run_posted(self) -> None:
         """One signal, one call, unless :meth:`wait` ran it before."""

@@ -16,7 +16,7 @@ class Docked(QWidget):
     """Ends once: when it is closed, or taken out of its dock, which is how napari closes a widget."""
 
     _docked = False
-    _closed = False
+    is_ended = False
 
     def event(self, event: Any) -> bool:
         """Notice being shown for the first time, and being taken out of the dock."""
@@ -36,8 +36,8 @@ class Docked(QWidget):
 
     def end_all(self) -> None:
         """Save, end the workers and let go of the viewer; once."""
-        if not self._closed:
-            self._closed = True
+        if not self.is_ended:
+            self.is_ended = True
             self._end()
 
     def _end(self) -> None:

@@ -76,7 +76,7 @@ class Annotator:
         session.changed.connect(self._on_changed)
         session.hint.connect(self._on_hint)
         session.busy.connect(self._on_busy)
-        session.progress.connect(view.show_progress)
+        session.progress.connect(self._on_progress)
 
     # strokes in -------------------------------------------------------------------------------------------------------
 
@@ -471,6 +471,9 @@ class Annotator:
         if self.layers.result is not None:
             self.layers.show_result(self.session.labels, self.session.classes)
         self.refresh_state()
+
+    def _on_progress(self, fraction: float) -> None:
+        self.view.show_progress(fraction)
 
     def _on_hint(self, text: str) -> None:
         self._hinted = text

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from napari_scribseg.core import InputError
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.annotator import Annotator
-from napari_scribseg.widgets.segmentation.view import Gate, State, View
+from napari_scribseg.widgets.segmentation.view import HiddenView, State, View
 from napari_scribseg.widgets.segmentation.watcher import Watcher
 
 __all__ = ["Annotators"]
@@ -19,7 +19,7 @@ Keys = dict[str, Callable[[], object]]
 
 
 class Annotators:
-    """Begins, turns to and ends annotators; only the one in front speaks to the view.
+    """Begins, turns to and ends annotators; only the one in front has the view.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class Annotators:
     dispatcher : Dispatcher
         For waiting.
     keys : callable
-        ``keys(annotator)`` gives what its keys do.
+        ``keys(annotator)`` gives a function for each key on its layers.
     turned : callable
-        ``turned(annotator)`` is told which one is in front now.
+        ``turned(annotator)`` is called with the one that comes to the front.
 
     Attributes
     ----------
@@ -47,21 +47,30 @@ class Annotators:
     ) -> None:
         self.front: Annotator | None = None
         self._view = view
+        self._hidden = HiddenView()
         self._dispatcher = dispatcher
         self._keys = keys
         self._turned = turned
-        self._all: dict[Annotator, tuple[Watcher, Gate]] = {}
+        self._all: dict[Annotator, Watcher] = {}
+
+    @property
+    def all(self) -> tuple[Annotator, ...]:
+        """All annotators, in the order in which they were begun."""
+        return tuple(self._all)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is computed, nor about to be."""
+        return not any(watcher.is_waiting or annotator.session.is_busy for annotator, watcher in self._all.items())
 
     def of(self, image: Any) -> Annotator | None:
-        """The annotator of an image layer, if it was begun."""
+        """The annotator of an image layer; None where none was begun."""
         return next((a for a in self._all if a.layers.source.layer is image), None)
 
     def begin(self, source: LayerSource, make: Callable[[View], Annotator]) -> Annotator | None:
-        """Begin an annotator and put it in front; the former one of the image ends. None, and a word, if it cannot."""
-        gate = Gate(self._view)
-        gate.open = True
+        """Begin an annotator and put it in front; the former one of the image ends. None if it fails."""
         try:
-            annotator = make(cast(View, gate))
+            annotator = make(self._view)
         except InputError as error:
             self._view.show_message(user_message(error), error=True)
             return None
@@ -76,14 +85,14 @@ class Annotators:
             lambda role: self._on_lost(annotator, role),
             lambda: self.turn_to(annotator),
         )
-        self._all[annotator] = watcher, gate
+        self._all[annotator] = watcher
         annotator.layers.bind_keys(self._keys(annotator))
         self.turn_to(annotator)
         return annotator
 
     def bring_back(self, annotator: Annotator) -> None:
-        """Make layers that were deleted anew, with what was in them, and take up the brush."""
-        watcher, _ = self._all[annotator]
+        """Make deleted layers again, with their content, and take up the brush."""
+        watcher = self._all[annotator]
         if annotator.bring_back():
             watcher.watch_strokes()
         annotator.layers.bind_keys(self._keys(annotator))
@@ -92,8 +101,8 @@ class Annotators:
 
     def turn_to(self, annotator: Annotator | None) -> None:
         """Put an annotator in front (or none)."""
-        for other, (_, gate) in self._all.items():
-            gate.open = other is annotator
+        for other in self._all:
+            other.view = self._view if other is annotator else self._hidden
         if annotator is None:
             self.front = None
             self._view.show_state(State())
@@ -105,17 +114,16 @@ class Annotators:
             annotator.show_all()
 
     def end(self, annotator: Annotator) -> None:
-        """Close an annotator; what was painted stays in the viewer and in the autosave."""
-        watcher, gate = self._all.pop(annotator)
-        gate.open = False
-        watcher.close()
+        """Close an annotator; its layers stay in the viewer, its strokes in the autosave."""
+        annotator.view = self._hidden
+        self._all.pop(annotator).close()
         annotator.layers.unbind_keys(self._keys(annotator))
         annotator.close()
         if self.front is annotator:
             self.turn_to(None)
 
     def end_all(self) -> None:
-        """Close all annotators without a word to the view, which may be gone."""
+        """Close all annotators; the view, which may be gone, is left alone."""
         self.front = None
         for annotator in list(self._all):
             self.end(annotator)

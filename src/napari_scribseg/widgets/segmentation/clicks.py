@@ -69,8 +69,7 @@ class Clicks:
             self._say(f"{outside} of {len(self._points.data)} {self._what} lie outside the image and are left out")
 
     def _on_data(self, event: Any) -> None:
-        action = getattr(event, "action", "changed")
-        if str(getattr(action, "value", action)) in _KINDS:
+        if event.action.value in _KINDS:
             self.sync()
 
     def _wanted(self, annotator: Annotator) -> tuple[dict[Voxel, int], int]:

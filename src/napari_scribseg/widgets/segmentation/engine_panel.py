@@ -39,21 +39,23 @@ class EnginePanel(QWidget):
         self._infos = infos
         self._values: dict[str, dict[str, Any]] = {}
         self._shown = ""
-        self._engine, self._mode, self._device, self._overlap = (QComboBox() for _ in range(4))
+        self.engine_combo, self.mode_combo, self.device_combo, self.overlap_combo = (QComboBox() for _ in range(4))
         for name, info in infos.items():
-            self._engine.addItem(info.title.split(" (")[0], name)
-        self._engine.setCurrentIndex(max(self._engine.findData(FIRST_ENGINE), 0))
+            self.engine_combo.addItem(info.title.split(" (")[0], name)
+        self.engine_combo.setCurrentIndex(max(self.engine_combo.findData(FIRST_ENGINE), 0))
         for text, mode in _MODES:
-            self._mode.addItem(text, mode)
+            self.mode_combo.addItem(text, mode)
         for text, rule in _OVERLAPS:
-            self._overlap.addItem(text, rule)
+            self.overlap_combo.addItem(text, rule)
         for device in ("auto", "cpu", "cuda", "mps"):
-            self._device.addItem(device, device)
-        self._overlap.setToolTip("What a result does to labels that were finished before it, such as loaded ones")
-        self._mode.setToolTip("While the pen moves (if the engine is fast enough), when it lifts, or by the button")
+            self.device_combo.addItem(device, device)
+        self.overlap_combo.setToolTip("What a result does to earlier labels, such as loaded ones")
+        self.mode_combo.setToolTip(
+            "When to segment: while the pen moves (if the engine is fast), when it lifts, or by the button"
+        )
         self.form = EngineForm()
         self.form.changed.connect(self._on_form)
-        self._fold = self._make_fold()
+        self.fold = self._make_fold()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self.models = ModelPage()
@@ -61,21 +63,21 @@ class EnginePanel(QWidget):
         self.models.asked.connect(self.network_asked.emit)
         layout.addLayout(self._make_rows())
         layout.addWidget(self.models)
-        layout.addWidget(self._fold)
+        layout.addWidget(self.fold)
         layout.addWidget(self._folded)
         self.pictures: dict[str, QPushButton] = {}
         self._picture_row = QVBoxLayout()
         layout.addLayout(self._picture_row)
-        self._engine.currentIndexChanged.connect(self._on_engine)
-        self._mode.currentIndexChanged.connect(lambda _index: self.mode_changed.emit(self.mode))
-        self._device.currentIndexChanged.connect(lambda _index: self.device_changed.emit(self.device))
-        self._overlap.currentIndexChanged.connect(lambda _index: self.overlap_changed.emit(self.overlap))
+        self.engine_combo.currentIndexChanged.connect(self._on_engine)
+        self.mode_combo.currentIndexChanged.connect(lambda _index: self.mode_changed.emit(self.mode))
+        self.device_combo.currentIndexChanged.connect(lambda _index: self.device_changed.emit(self.device))
+        self.overlap_combo.currentIndexChanged.connect(lambda _index: self.overlap_changed.emit(self.overlap))
         self._show_form()
 
     @property
     def engine(self) -> str:
         """Registered name of the engine chosen; empty where there is none."""
-        return self._engine.currentData() or ""
+        return self.engine_combo.currentData() or ""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -85,21 +87,21 @@ class EnginePanel(QWidget):
     @property
     def mode(self) -> str:
         """When the engine answers."""
-        return str(self._mode.currentData())
+        return str(self.mode_combo.currentData())
 
     @property
     def device(self) -> str:
         """What the user asked for."""
-        return str(self._device.currentData())
+        return str(self.device_combo.currentData())
 
     @property
     def overlap(self) -> str:
         """What a result may do to finished labels."""
-        return str(self._overlap.currentData())
+        return str(self.overlap_combo.currentData())
 
     def choose(self, engine: str, values: dict[str, Any], overlap: str, device: str) -> None:
         """Show an engine with parameters, an overlap rule, and a device, without telling."""
-        for combo, data in ((self._engine, engine), (self._overlap, overlap), (self._device, device)):
+        for combo, data in ((self.engine_combo, engine), (self.overlap_combo, overlap), (self.device_combo, device)):
             combo.blockSignals(True)
             combo.setCurrentIndex(max(combo.findData(data), 0))
             combo.blockSignals(False)
@@ -108,7 +110,7 @@ class EnginePanel(QWidget):
 
     def show_device(self, found: str) -> None:
         """Tell which device "auto" means here."""
-        self._device.setItemText(0, f"auto: {found}")
+        self.device_combo.setItemText(0, f"auto: {found}")
 
     def show_pictures(self, names: tuple[str, ...]) -> None:
         """Offer a layer of each of these pictures of what the engine sees; a button each, none without."""
@@ -129,10 +131,10 @@ class EnginePanel(QWidget):
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         rows.setVerticalSpacing(3)
         for text, combo in (
-            ("Engine", self._engine),
-            ("Answers", self._mode),
-            ("Device", self._device),
-            ("Overlap", self._overlap),
+            ("Engine", self.engine_combo),
+            ("Answers", self.mode_combo),
+            ("Device", self.device_combo),
+            ("Overlap", self.overlap_combo),
         ):
             combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             combo.setMinimumContentsLength(12)
@@ -159,7 +161,7 @@ class EnginePanel(QWidget):
         return fold
 
     def _on_fold(self, opened: bool) -> None:
-        self._fold.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+        self.fold.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
         self._folded.setVisible(opened)
 
     def _on_engine(self, _index: int) -> None:
@@ -178,7 +180,7 @@ class EnginePanel(QWidget):
         self._shown = self.engine
         if self._shown:
             info = self._infos[self._shown]
-            self._engine.setToolTip(f"{info.title}: {info.summary}")
+            self.engine_combo.setToolTip(f"{info.title}: {info.summary}")
             self.form.show_engine(engine_class(self._shown), self._values.get(self._shown))
         self._show_model()
 

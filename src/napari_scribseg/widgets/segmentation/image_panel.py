@@ -7,8 +7,10 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 from psygnal import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 
+from napari_scribseg.widgets.common.action_buttons import make_button
+from napari_scribseg.widgets.common.actions import Action
 from napari_scribseg.widgets.common.combos import compact_combo, fill_combo
 from napari_scribseg.widgets.common.layers import image_layers, label_layers
 from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
@@ -25,37 +27,38 @@ class ImagePanel(QWidget):
     clicks_chosen = Signal(object)
     started = Signal()
 
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: ViewerModel, start: Action[Any, Any], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._image, self._channels = compact_combo(), compact_combo()
-        self._strokes, self._result, self._clicks = compact_combo(), compact_combo(), compact_combo()
-        self._strokes.setToolTip("Where to paint: a new layer, or a labels layer of the image's shape")
-        self._result.setToolTip("Where the result goes: a new layer, or labels that are there and to be corrected")
-        self._clicks.setToolTip(
+        self.image_combo, self.channels_combo = compact_combo(), compact_combo()
+        self.strokes_combo, self.result_combo, self.clicks_combo = compact_combo(), compact_combo(), compact_combo()
+        self.strokes_combo.setToolTip("Where to paint: a new layer, or a labels layer of the image's shape")
+        self.result_combo.setToolTip("Where the result goes: a new layer, or labels that are there and to be corrected")
+        self.clicks_combo.setToolTip(
             "A points layer whose points are painted as dots, or a shapes layer whose shapes are painted as outlines: "
             "in the class that their column 'class' names, else in the one chosen in the table"
         )
-        self._channels.setToolTip("What counts as channels: one axis of the image, or several images of the same shape")
-        self.start = QPushButton("Start painting")
-        self.start.setToolTip("Make the layers that are missing, on the image's grid, and take up the brush")
+        self.channels_combo.setToolTip(
+            "The channels: one axis of the image, or several images of the same shape"
+        )
+        self.start = make_button(start)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setVerticalSpacing(3)
         for text, combo in (
-            ("Image", self._image),
-            ("Channels", self._channels),
-            ("Strokes", self._strokes),
-            ("Result", self._result),
-            ("Clicks", self._clicks),
+            ("Image", self.image_combo),
+            ("Channels", self.channels_combo),
+            ("Strokes", self.strokes_combo),
+            ("Result", self.result_combo),
+            ("Clicks", self.clicks_combo),
         ):
             form.addRow(text, combo)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
         layout.addWidget(self.start)
-        self._image.currentIndexChanged.connect(self._on_image)
-        self._clicks.currentIndexChanged.connect(lambda _index: self.clicks_chosen.emit(self.clicks))
+        self.image_combo.currentIndexChanged.connect(self._on_image)
+        self.clicks_combo.currentIndexChanged.connect(lambda _index: self.clicks_chosen.emit(self.clicks))
         self.start.clicked.connect(lambda: self.started.emit())
         for event in self._list_events():
             event.connect(self.refresh)
@@ -68,36 +71,36 @@ class ImagePanel(QWidget):
     @property
     def image(self) -> Image | None:
         """The image chosen."""
-        chosen = self._image.currentData()
+        chosen = self.image_combo.currentData()
         return chosen if isinstance(chosen, Image) else None
 
     @property
     def source(self) -> LayerSource | None:
         """The image with its channels as chosen."""
-        chosen = self._channels.currentData()
+        chosen = self.channels_combo.currentData()
         return chosen if isinstance(chosen, LayerSource) else None
 
     @property
     def strokes(self) -> Labels | None:
         """The layer to paint on; None for a new one."""
-        chosen = self._strokes.currentData()
+        chosen = self.strokes_combo.currentData()
         return chosen if isinstance(chosen, Labels) else None
 
     @property
     def result(self) -> Labels | None:
         """The layer to write to; None for a new one."""
-        chosen = self._result.currentData()
+        chosen = self.result_combo.currentData()
         return chosen if isinstance(chosen, Labels) else None
 
     @property
     def clicks(self) -> Points | Shapes | None:
         """The layer whose points are clicks, or whose shapes are outlines; None for none."""
-        chosen = self._clicks.currentData()
+        chosen = self.clicks_combo.currentData()
         return chosen if isinstance(chosen, (Points, Shapes)) else None
 
     def choose(self, image: Image, strokes: Labels | None = None, result: Labels | None = None) -> None:
         """Show these layers as chosen, without telling."""
-        for combo, layer in ((self._image, image), (self._strokes, strokes), (self._result, result)):
+        for combo, layer in ((self.image_combo, image), (self.strokes_combo, strokes), (self.result_combo, result)):
             combo.blockSignals(True)
             combo.setCurrentIndex(max(_index(combo, layer), 0))
             combo.blockSignals(False)
@@ -106,12 +109,12 @@ class ImagePanel(QWidget):
     def refresh(self, _event: Any = None) -> None:
         """Take over what changed in the viewer's list of layers."""
         images, former = image_layers(self._viewer), self.image
-        fill_combo(self._image, [(layer.name, layer) for layer in images])
-        for combo in (self._strokes, self._result):
+        fill_combo(self.image_combo, [(layer.name, layer) for layer in images])
+        for combo in (self.strokes_combo, self.result_combo):
             fill_combo(combo, [(_NEW, None), *((layer.name, layer) for layer in label_layers(self._viewer))])
         clicks = self.clicks
         fill_combo(
-            self._clicks,
+            self.clicks_combo,
             [(_NONE, None), *((one.name, one) for one in self._viewer.layers if isinstance(one, (Points, Shapes)))],
         )
         if self.clicks is not clicks:
@@ -136,7 +139,7 @@ class ImagePanel(QWidget):
 
     def _find_layers(self) -> None:
         """Choose the layers that belong to the image by their name and shape, such as those of sample data."""
-        for combo, role in ((self._strokes, "strokes"), (self._result, "labels")):
+        for combo, role in ((self.strokes_combo, "strokes"), (self.result_combo, "labels")):
             found = None
             if self.source is not None:
                 name, shape = f"{self.source.layer.name} {role}", self.source.layer_shape
@@ -147,8 +150,8 @@ class ImagePanel(QWidget):
     def _fill_channels(self) -> None:
         image = self.image
         choices = [] if image is None or image.ndim < 2 else channel_choices(image, image_layers(self._viewer))
-        fill_combo(self._channels, list(choices))
-        self._channels.setEnabled(len(choices) > 1)
+        fill_combo(self.channels_combo, list(choices))
+        self.channels_combo.setEnabled(len(choices) > 1)
 
 
 def _index(combo: QComboBox, data: Any) -> int:

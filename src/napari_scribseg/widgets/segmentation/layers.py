@@ -280,14 +280,19 @@ class LayerSet:
         if self.result is not None:
             self.result.editable = True
 
-    def forget(self, layer: Layer) -> str | None:
-        """Let go of a layer that left the viewer; tells whether it was the image, strokes, result or overlay."""
+    def release_layer(self, layer: Layer) -> str | None:
+        """Let go of a layer that left the viewer; returns its role: image, strokes, result or overlay."""
         if layer is self.source.layer or layer in self.source.others:
             return "image"
-        for role in ("strokes", "result", "overlay"):
-            if layer is getattr(self, role):
-                setattr(self, role, None)
-                return role
+        if layer is self.strokes:
+            self.strokes = None
+            return "strokes"
+        if layer is self.result:
+            self.result = None
+            return "result"
+        if layer is self.overlay:
+            self.overlay = None
+            return "overlay"
         self._pictures = {name: picture for name, picture in self._pictures.items() if picture is not layer}
         return None
 
@@ -349,7 +354,7 @@ class LayerSet:
         return tuple(n if axis in shown else 1 for axis, n in enumerate(self.source.layer_shape))
 
     def _require(self, layer: Labels) -> None:
-        shape = tuple(getattr(layer.data, "shape", ()))
+        shape = tuple(layer.data.shape)
         if layer.multiscale or shape != self.source.layer_shape:
             kind = "is a pyramid" if layer.multiscale else f"has the shape {shape}"
             raise InputError(

@@ -157,10 +157,9 @@ class CardDialog(QDialog):
         hints = get_type_hints(ModelCard)
         self.fields: dict[str, QComboBox | QLineEdit] = {}
         form = QFormLayout()
-        for field in dataclasses.fields(ModelCard):
-            widget = _field(hints[field.name], getattr(card, field.name))
-            self.fields[field.name] = widget
-            form.addRow(field.name, widget)
+        for name, value in dataclasses.asdict(card).items():
+            self.fields[name] = widget = _field(hints[name], value)
+            form.addRow(name, widget)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
@@ -200,7 +199,7 @@ def _value(name: str, widget: QComboBox | QLineEdit) -> Any:
     if isinstance(widget, QComboBox):
         return widget.currentData()
     text = widget.text().strip()
-    many = isinstance(getattr(ModelCard(), name), tuple)
+    many = isinstance(dataclasses.asdict(ModelCard())[name], tuple)
     try:
         return json.loads(f"[{text}]" if many else text)
     except ValueError:

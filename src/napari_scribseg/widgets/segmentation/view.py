@@ -1,14 +1,14 @@
-"""What the window shows of an annotation: the words that the annotator and the widget share; no Qt here."""
+"""What the window shows of an annotation; the annotator and the widget share it. No Qt here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from napari_scribseg.core import ClassTable, LossCurve
 from napari_scribseg.widgets.common.messages import Message
 
-__all__ = ["MODES", "Gate", "State", "View"]
+__all__ = ["MODES", "HiddenView", "State", "View"]
 
 MODES = ("live", "stroke", "demand")
 
@@ -20,11 +20,11 @@ class State:
     Attributes
     ----------
     ready : bool
-        Whether a slice is in sight that can be painted on.
+        Whether the window shows a slice that can be painted on.
     can_undo, can_redo : bool
-        Whether there is a step to take back, or to do again.
+        Whether there is a step to undo, or to redo.
     accepted : bool
-        Whether the slice in sight is accepted.
+        Whether that slice is accepted.
     n_accepted : int
         Number of accepted slices.
     """
@@ -37,16 +37,16 @@ class State:
 
 
 class View(Protocol):
-    """What an annotator tells the window."""
+    """What an annotator shows in the window."""
 
     def show_status(self, line: Message) -> None:
         """The status line."""
 
     def show_message(self, text: str, *, error: bool = False) -> None:
-        """Tell of something that happened beside the annotators."""
+        """Show what happened, until something else does."""
 
     def notify(self, text: str) -> None:
-        """Show a sentence for a moment, where it is also seen when the widget is not."""
+        """Show a message for a moment, also where the widget is not visible."""
 
     def show_busy(self, busy: bool) -> None:
         """A job begins or ends."""
@@ -55,7 +55,7 @@ class View(Protocol):
         """How far the job is, from 0 to 1."""
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
-        """What the engine chose."""
+        """The choices that the engine made by itself."""
 
     def show_curve(self, curve: LossCurve | None, *, fitting: bool = False) -> None:
         """How the engine's fit went, or goes; None for an engine that fits nothing."""
@@ -64,24 +64,17 @@ class View(Protocol):
         """The class table."""
 
     def show_brush(self, identity: int) -> None:
-        """The class that is painted with."""
+        """The class of the brush."""
 
     def show_state(self, state: State) -> None:
         """Which buttons make sense."""
 
 
-class Gate:
-    """A view that passes on what it is told only while it is open: one for each of several annotators of a window."""
+class HiddenView:
+    """The view of an annotator that is not in front: it shows nothing."""
 
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self.open = False
+    def _nothing(self, *_args: object, **_options: object) -> None:
+        pass
 
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._view, name)
-
-        def told(*args: Any, **kwargs: Any) -> None:
-            if self.open:
-                method(*args, **kwargs)
-
-        return told
+    show_status = show_message = notify = show_busy = show_progress = _nothing
+    show_notes = show_curve = show_classes = show_brush = show_state = _nothing

@@ -73,6 +73,11 @@ class Watcher:
     def _layers(self) -> LayerSet:
         return self._annotator.layers
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an event of the layers is still to be passed on."""
+        return bool(self._waiting)
+
     def watch_strokes(self) -> None:
         """Listen to the strokes layer; call again when it is another one."""
         strokes = self._layers.strokes
@@ -175,7 +180,7 @@ class Watcher:
 
     def _on_removed(self, event: Any) -> None:
         strokes = self._layers.strokes
-        role = self._layers.forget(event.value)
+        role = self._layers.release_layer(event.value)
         if role == "strokes" and strokes is not None:
             self._unwatch(strokes)
         if role is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_scribseg.core import ClassTable, Engine, InputError, LossCurve, get_engine, pictures_of
+from napari_scribseg.core.parameters import values_of
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.io.lock import is_in_use
+from napari_scribseg.widgets.common.action_buttons import register_commands
+from napari_scribseg.widgets.common.actions import Action
 from napari_scribseg.widgets.common.autosaves import autosaves
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
@@ -21,12 +26,12 @@ from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.messages import Message, user_message
 from napari_scribseg.widgets.common.status import StatusPanel
+from napari_scribseg.widgets.segmentation.actions import ACTIONS, Window
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.annotators import Annotators, Keys
 from napari_scribseg.widgets.segmentation.clicks import Clicks, Outlines
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
-from napari_scribseg.widgets.segmentation.keys import KEYS
 from napari_scribseg.widgets.segmentation.opening import Request, open_annotation, resume_annotation
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
 from napari_scribseg.widgets.segmentation.saving import Saver, ask_copy, ask_session_path
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentationWidget"]
 
+TITLE = "Scribble segmentation"  # as in napari.yaml
 _WIDTH = 300  # pixels
 _HELP = "Press Start painting, and draw a stroke in each of two classes"
 _EMPTY = "Open an image, choose it above and press Start painting"
@@ -52,10 +58,10 @@ class SegmentationWidget(Docked):
         # a plugin is handed a proxy that makes a new object of every layer asked for; ours are compared by identity
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.dispatcher = Dispatcher(self)
-        self.images = ImagePanel(self.viewer)
+        self.images = ImagePanel(self.viewer, ACTIONS["start"])
         self.classes = ClassTableView()
         self.engines = EnginePanel(engine_infos())
-        self.slices = SlicePanel()
+        self.slices = SlicePanel(ACTIONS)
         self.curve = CurvePanel()
         self.status = StatusPanel()
         self.annotators = Annotators(self, self.dispatcher, self._keys, self._show_front)
@@ -64,6 +70,9 @@ class SegmentationWidget(Docked):
         self.saver = Saver(self, self.dispatcher)
         self._news: Message | None = None  # what was told while no annotator is in front
         self._kept = False  # whether strokes of the image are kept
+        self.classes.add.setToolTip(ACTIONS["new_class"].full_tooltip)
+        self.status.cancel.setToolTip(ACTIONS["cancel"].full_tooltip)
+        register_commands(ACTIONS, SegmentationWidget, TITLE)
         self._lay_out()
         self._connect()
         self.classes.show_classes(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND))
@@ -141,7 +150,7 @@ class SegmentationWidget(Docked):
         self.images.image_chosen.connect(self._on_image)
         self.images.clicks_chosen.connect(self._on_marks)
         self.classes.changed.connect(self._on_classes)
-        self.classes.selected.connect(lambda identity: self._front("paint_with", identity))
+        self.classes.selected.connect(self._on_class)
         self.classes.refused.connect(lambda text: self.show_message(user_message(text), error=True))
         self.engines.engine_changed.connect(lambda _name, _values: self._on_engine())
         self.engines.network_asked.connect(self._on_network)
@@ -149,14 +158,20 @@ class SegmentationWidget(Docked):
         self.engines.mode_changed.connect(lambda _mode: self._on_engine())
         self.engines.device_changed.connect(lambda _device: self._on_engine())
         self.engines.overlap_changed.connect(lambda _rule: self._on_engine())
-        self.slices.pressed.connect(self._on_pressed)
-        self.slices.overlay_changed.connect(lambda kind, opacity: self._front("set_overlay", kind, opacity))
-        self.status.cancelled.connect(lambda: self._front("cancel"))
+        self.slices.pressed.connect(lambda action: action.call(self))
+        self.slices.overlay_changed.connect(self._on_overlay)
+        self.status.cancelled.connect(lambda: ACTIONS["cancel"].call(self))
 
-    def _front(self, method: str, *args: Any) -> None:
-        """Ask the annotator in front, if there is one."""
+    def call_annotator(self, call: Callable[[Annotator], object]) -> None:
+        """Call ``call(annotator)`` for the annotator in front, if there is one."""
         if self.annotators.front is not None:
-            getattr(self.annotators.front, method)(*args)
+            call(self.annotators.front)
+
+    def _on_class(self, identity: int) -> None:
+        self.call_annotator(lambda annotator: annotator.paint_with(identity))
+
+    def _on_overlay(self, kind: str, opacity: float) -> None:
+        self.call_annotator(lambda annotator: annotator.set_overlay(kind, opacity))
 
     def _on_image(self, image: Any) -> None:
         source = self.images.source
@@ -198,47 +213,47 @@ class SegmentationWidget(Docked):
         """Let the network segment the slice in sight, on new layers where nothing was begun."""
         if self.annotators.front is None:
             self.start()
-        self._front("run_network")
+        self.call_annotator(lambda annotator: annotator.run_network())
 
     def _on_picture(self, name: str) -> None:
         if self.annotators.front is None:
             self.show_message("Press Start painting first: the picture is of the slice that is worked on", error=True)
-        self._front("show_picture", name)
+        self.call_annotator(lambda annotator: annotator.show_picture(name))
 
-    def _on_pressed(self, action: str) -> None:
-        if action == "resume":
-            self.resume()
-        elif action == "save":
-            self.save()
-        elif action == "keep":
-            self.saver.save_session(self.annotators.front)
-        elif self.annotators.front is not None:
-            self._actions(self.annotators.front)[action]()
-
-    def save(self) -> None:
+    def save_labels(self) -> None:
         """Write the result, or the selected labels layer where nothing was begun, with the image's geometry."""
         selected = self.viewer.layers.selection.active
         layer = selected if isinstance(selected, Labels) else None
         self.saver.save_labels(self.viewer, self.annotators.front, layer, self.slices.tables)
 
-    def _actions(self, annotator: Annotator) -> Keys:
-        return {
-            "segment": annotator.segment,
-            "undo": annotator.undo,
-            "redo": annotator.redo,
-            "accept": annotator.toggle_accepted,
-            "clear": annotator.clear,
-            "propagate": lambda: annotator.propagate(self.slices.count),
-            "next_class": lambda: self.classes.step(1),
-            "previous_class": lambda: self.classes.step(-1),
-            "new_class": self.classes.add_class,
-            "overlay": self.slices.toggle_overlay,
-            "save": self.save,
-            "cancel": annotator.cancel,
-        }
+    def save_strokes(self) -> None:
+        """Write strokes, accepted slices, engine and parameters."""
+        self.saver.save_session(self.annotators.front)
+
+    def propagate(self) -> None:
+        """Propagate over as many slices as the panel shows."""
+        self.call_annotator(lambda annotator: annotator.propagate(self.slices.count))
+
+    def step_class(self, by: int) -> None:
+        """Paint with the class so many rows further on in the table."""
+        self.classes.step(by)
+
+    def add_class(self) -> None:
+        """Add a class to the table."""
+        self.classes.add_class()
+
+    def toggle_overlay(self) -> None:
+        """Show the next kind of overlay."""
+        self.slices.toggle_overlay()
 
     def _keys(self, annotator: Annotator) -> Keys:
-        return {KEYS[action]: function for action, function in self._actions(annotator).items()}
+        """What the keys on an annotator's layers do; it comes to the front before."""
+
+        def run(action: Action[Window, State]) -> None:
+            self.annotators.turn_to(annotator)
+            action.call(self)
+
+        return {action.key: partial(run, action) for action in ACTIONS if action.key}
 
     # what the annotator in front tells --------------------------------------------------------------------------------
 
@@ -247,8 +262,7 @@ class SegmentationWidget(Docked):
         layers, session = annotator.layers, annotator.session
         self.images.choose(layers.source.layer, layers.strokes, layers.result)
         engine = session.engine
-        values = {name: getattr(engine, name) for name in getattr(engine, "__dataclass_fields__", {})}
-        self.engines.choose(engine.info.name, values, session.overlap, session.device)
+        self.engines.choose(engine.info.name, values_of(engine), session.overlap, session.device)
         self.engines.show_pictures(pictures_of(engine))
         annotator.mode = self.engines.mode
         annotator.set_overlay(*self.slices.overlay)

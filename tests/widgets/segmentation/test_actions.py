@@ -1,0 +1,92 @@
+"""The actions of Scribble segmentation: documentation, the page that adds a button, napari's command palette."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_model import Application
+from hands import Hands, settle
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_scribseg.widgets.segmentation.actions import ACTIONS
+from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
+
+DOCS = Path(__file__).parents[3] / "docs"
+TAKEN = {*"1234567EPFLZXB-=[]V", "Escape", "Enter", "Space", *(f"Control-{key}" for key in "RETGY")}  # by napari
+
+
+def test_the_documentation_shows_the_table_of_the_registry():
+    page = (DOCS / "first-steps.md").read_text(encoding="utf-8")
+    assert re.search(r"<!-- ACTIONS.table\(\) -->\n(.*?)\n\n", page, re.DOTALL)[1] == ACTIONS.table()
+
+
+def test_no_key_is_napari_s_own():
+    assert not TAKEN & {action.key for action in ACTIONS}
+
+
+@pytest.fixture
+def added():
+    """The action that the documentation adds."""
+    former = {action.name for action in ACTIONS}
+    (block,) = re.findall(r"```python\n(.*?)```", (DOCS / "add-a-button.md").read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(block, "add-a-button.md", "exec"), {})
+    (action,) = (action for action in ACTIONS if action.name not in former)
+    yield action
+    ACTIONS.remove(action.name)
+
+
+@pytest.mark.gui
+def test_the_button_of_the_documentation_is_seen_and_pressed(added, make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(np.zeros((5, 40, 60), np.float32), name="scan")
+    window = Hands(viewer, SegmentationWidget(viewer), "Scribble segmentation", (1366, 768))
+    button = window.widget.slices.buttons[added.name]
+    assert button.isVisible()
+    assert (button.text(), button.toolTip()) == ("Accept, next (H)", "Accept this slice and show the next one (H)")
+    assert not button.isEnabled()
+    window.widget.start()
+    settle()
+    session, z = window.widget.annotators.front.session, viewer.dims.current_step[0]
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    settle()
+    assert [index.position for index in session.accepted] == [(z,)]
+    assert viewer.dims.current_step[0] == z + 1
+    window.key(Qt.Key.Key_H)
+    assert sorted(index.position for index in session.accepted) == [(z,), (z + 1,)]
+    window.widget.end_all()
+
+
+@pytest.fixture
+def palette():
+    """napari's application, which the viewers of tests do not have."""
+    app = Application("napari")
+    yield app
+    Application.destroy("napari")
+
+
+@pytest.mark.gui
+def test_commands_are_in_the_palette_and_open_the_window(palette, make_napari_viewer):
+    viewer = make_napari_viewer()
+    viewer.add_image(np.zeros((5, 40, 60), np.float32), name="scan")
+    widget = SegmentationWidget(viewer)
+    again = SegmentationWidget(viewer)  # registers nothing twice
+    viewer.window.add_dock_widget(widget, name="Scribble segmentation")
+    commands = {action.name: f"napari-scribseg.action.{action.name}" for action in ACTIONS}
+    assert all(command in palette.commands for command in commands.values())
+    assert palette.commands[commands["save"]].title == "Save labels… (Scribble segmentation)"
+    with palette.injection_store.register(providers=[(lambda: viewer, type(viewer))]):
+        palette.commands.execute_command(commands["start"]).result()
+        front = widget.annotators.front
+        assert front is not None
+        palette.commands.execute_command(commands["accept"]).result()
+        assert len(front.session.accepted) == 1
+        again.end_all()
+        widget.end_all()
+        viewer.window.remove_dock_widget(widget)
+        palette.commands.execute_command(commands["start"]).result()
+    (opened,) = (each for each in viewer.window.dock_widgets.values() if isinstance(each, SegmentationWidget))
+    assert opened is not widget
+    assert opened.annotators.front is not None
+    opened.end_all()
