@@ -17,6 +17,7 @@ from napari_scribseg.io import read_labels
 from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation import saving
+from napari_scribseg.widgets.segmentation.actions import ACTIONS
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 from napari_scribseg.widgets.segmentation.saving import Saver
@@ -103,7 +104,7 @@ def test_tables_only_on_request(nearest, saver):
 
 
 def test_names_are_kept_unless_they_are_not_wanted_and_the_image_is_never_written_over(nearest, saver, qtbot):
-    panel = SlicePanel()
+    panel = SlicePanel(ACTIONS)
     qtbot.addWidget(panel)
     annotator = annotate(nearest())
     annotator.session.draw(strokes(), 1)

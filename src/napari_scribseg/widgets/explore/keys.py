@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 
-from napari_scribseg.widgets.segmentation.keys import shown
+from napari_scribseg.widgets.common.actions import key_text
 
 __all__ = ["LAYER_KEYS", "STROKE_KEYS", "key_name", "with_key"]
 
@@ -50,4 +50,4 @@ def key_name(event: Any) -> str | None:
 
 def with_key(text: str, action: str) -> str:
     """A button's text with its key: ``"Undo (Ctrl+Z)"``."""
-    return f"{text} ({shown(LAYER_KEYS[action])})"
+    return f"{text} ({key_text(LAYER_KEYS[action])})"

@@ -38,9 +38,7 @@ class ImagePanel(QWidget):
             "A points layer whose points are painted as dots, or a shapes layer whose shapes are painted as outlines: "
             "in the class that their column 'class' names, else in the one chosen in the table"
         )
-        self.channels_combo.setToolTip(
-            "The channels: one axis of the image, or several images of the same shape"
-        )
+        self.channels_combo.setToolTip("The channels: one axis of the image, or several images of the same shape")
         self.start = make_button(start)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
