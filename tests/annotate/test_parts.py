@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import dask.array as da
 import numpy as np
 import pytest
 
@@ -12,109 +11,8 @@ from napari_scribseg.annotate.events import changed_region
 from napari_scribseg.annotate.history import ArrayChange, History, pack, unpack
 from napari_scribseg.annotate.rules import combine, lacking, to_label_ids
 from napari_scribseg.annotate.strokes import StrokeStore
-from napari_scribseg.core import ClassTable, EngineInfo, Geometry, InputError, Scribbles, Segmentation
-from napari_scribseg.core.source import SliceIndex, Source
-
-# slices and volumes
-
-
-def test_a_plane_says_where_it_is():
-    slice_index = SliceIndex((1, 3), (4, 0))
-    assert slice_index.slicer == (4, slice(None), 0, slice(None))
-    assert slice_index.others == (0, 2)
-    assert slice_index.at(2, 7) == SliceIndex((1, 3), (4, 7))
-    assert hash(slice_index) == hash(SliceIndex((1, 3), (4, 0)))
-    assert str(SliceIndex((1, 2), (3,))) == "slice 3 along axis 0"
-    for displayed, position in [((1, 0), (0,)), ((0, 0), (0,)), ((0, 3), (0,)), ((0, 1), (-1,))]:
-        with pytest.raises(InputError):
-            SliceIndex(displayed, position)
-    with pytest.raises(InputError, match="lies in the slice"):
-        slice_index.at(1, 0)
-
-
-@pytest.mark.parametrize(
-    ("one", "two", "expected"),
-    [
-        (SliceIndex((1, 2), (3,)), SliceIndex((1, 2), (4,)), None),
-        (SliceIndex((1, 2), (3,)), SliceIndex((0, 2), (4,)), (4, slice(None))),
-        (SliceIndex((0, 2), (4,)), SliceIndex((1, 2), (3,)), (3, slice(None))),
-        (SliceIndex((2, 3), (1, 2)), SliceIndex((0, 1), (5, 6)), (5, 6)),
-        (SliceIndex((2, 3), (1, 2)), SliceIndex((1, 3), (0, 5)), None),
-    ],
-)
-def test_where_planes_cross(one, two, expected):
-    assert one.crossing(two) == expected
-    shape = (7, 8, 9, 10)[: one.ndim]
-    a, b = np.zeros(shape, bool), np.zeros(shape, bool)
-    a[one.slicer], b[two.slicer] = True, True
-    common = np.zeros_like(a[one.slicer])
-    if expected is not None:
-        common[expected] = True
-    assert ((a & b)[one.slicer] == common).all()
-
-
-class Counting:
-    """An array that counts what is read of it."""
-
-    def __init__(self, array):
-        self.array, self.read = array, 0
-        self.shape, self.dtype = array.shape, array.dtype
-
-    def __getitem__(self, index):
-        found = self.array[index]
-        self.read += found.size
-        return found
-
-
-def test_only_the_plane_is_read():
-    array = Counting(np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7))
-    volume = Source.from_array(array, spacing=(5, 1, 2))
-    assert array.read == 0
-    image = volume.image(SliceIndex((0, 2), (4,)))
-    assert array.read == 35
-    assert image.spacing == (5, 2)
-    assert image.data.dtype == np.float32
-    assert (image.data[0] == array.array[:, 4]).all()
-
-
-def test_channels_dask_and_zarr():
-    array = np.random.default_rng(0).random((4, 5, 6, 3)).astype(np.float32)
-    volume = Source.from_array(da.from_array(array, chunks=2), channels=True)
-    assert volume.shape == (4, 5, 6)
-    assert (volume.image(SliceIndex((0, 1), (2,))).data == np.moveaxis(array[:, :, 2], -1, 0)).all()
-    zarr = pytest.importorskip("zarr")
-    stored = zarr.array(array[..., 0])
-    assert (Source.from_array(stored).image(SliceIndex((1, 2), (3,))).data[0] == array[3, ..., 0]).all()
-
-
-@pytest.mark.parametrize(
-    ("array", "more", "words"),
-    [
-        (np.zeros(5), {}, "two spatial axes"),
-        (np.zeros((5, 3)), {"channels": True}, "two spatial axes"),
-        (np.zeros((5, 0, 3)), {}, "at least one element"),
-        (np.zeros((5, 5), complex), {}, "complex"),
-        (np.zeros((5, 5), object), {}, "object"),
-        (np.zeros((5, 5)), {"geometry": Geometry((5, 6), (1, 1))}, "geometry"),
-        (np.zeros((5, 5)), {"spacing": (1, 1, 1)}, "spacings"),
-        (np.zeros((5, 5)), {"spacing": (1, 0)}, "spacing"),
-    ],
-)
-def test_what_is_no_volume(array, more, words):
-    with pytest.raises(InputError, match=words):
-        Source.from_array(array, **more)
-
-
-def test_bool_images_and_lists_of_planes():
-    volume = Source.from_array(np.eye(4, dtype=bool))
-    assert volume.image(volume.slice_index()).data.sum() == 4
-    assert list(volume.slices()) == [SliceIndex((0, 1))]
-    volume = Source.from_array(np.zeros((2, 3, 4, 5)))
-    assert [p.position for p in volume.slices(1)] == [(0, 0), (0, 1), (0, 2)]
-    assert [p.position for p in volume.slices(0, SliceIndex((1, 3), (0, 2)))] == [(0, 2), (1, 2)]
-
-
-# strokes
+from napari_scribseg.core import ClassTable, EngineInfo, Scribbles, Segmentation
+from napari_scribseg.core.source import SliceIndex
 
 
 @pytest.mark.parametrize("shape", [(6, 7), (4, 6, 7), (3, 4, 6, 7)])
@@ -284,18 +182,6 @@ def test_what_strokes_lack_where_one_class_is_enough():
     assert lacking((), info, table) == "no strokes; paint one inside of what you look for"
     assert lacking((1,), info, table) == ""
     assert "such as class 1" in lacking((9,), info, table)
-
-
-def test_planes_in_the_words_of_the_axes():
-    volume = Source.from_array(np.zeros((3, 4, 5, 6)))
-    assert volume.where(SliceIndex((2, 3), (2, 1))) == "t 2, z 1"
-    assert volume.where(SliceIndex((1, 3), (0, 4))) == "t 0, y 4"
-    assert Source.from_array(np.zeros((4, 4))).where(SliceIndex((0, 1))) == "the image"
-    slices = [SliceIndex((2, 3), (2, z)) for z in (3, 1, 2)]
-    assert volume.span(slices) == "t 2, z 1 to t 2, z 3"
-    assert volume.span(slices[:1]) == "t 2, z 3"
-    assert volume.span(slices[:2]) == "2 slices"
-    assert volume.span([SliceIndex((2, 3), (0, 3)), SliceIndex((2, 3), (1, 0))]) == "2 slices"
 
 
 @pytest.mark.parametrize("shape", [(3, 7, 5), (1, 1, 1), (2, 64, 64)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core.errors import InputError
 
-__all__ = ["Geometry", "is_singular", "same_grid"]
+__all__ = ["AXIS_NAMES", "LPS_TO_RAS", "Geometry", "is_singular", "same_grid"]
 
+AXIS_NAMES = ("t", "z", "y", "x")
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _FLAT = 1e-5  # volume of three unit directions, below which they are coplanar within the rounding of 32 bits
 
 
@@ -51,8 +53,11 @@ class Geometry:
         if self.affine is not None and self.affine.shape != (4, 4):
             raise InputError(f"the affine has shape {self.affine.shape}; expected (4, 4)")
         if not self.axis_names:
-            names = ("t", "z", "y", "x")[-len(self.shape) :]
-            object.__setattr__(self, "axis_names", names)
+            object.__setattr__(self, "axis_names", AXIS_NAMES[-len(self.shape) :])
+
+    def without_time(self) -> Geometry:
+        """The geometry of one volume of a time series: without the first of its axes."""
+        return replace(self, shape=self.shape[1:], spacing=self.spacing[1:], axis_names=self.axis_names[1:])
 
 
 def is_singular(linear: NDArray[np.float64]) -> bool:

@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.errors import InputError
-from napari_scribseg.core.geometry import Geometry
+from napari_scribseg.core.geometry import AXIS_NAMES, Geometry
 from napari_scribseg.core.image import Image
 
 __all__ = ["SliceIndex", "Source"]
+
+
+def _axis_names(ndim: int) -> tuple[str, ...]:
+    """The names of axes that nothing names otherwise: the last four are t, z, y and x."""
+    return (*(f"axis {axis}" for axis in range(ndim - len(AXIS_NAMES))), *AXIS_NAMES[-ndim:])
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,10 +88,9 @@ class SliceIndex:
         return first, second
 
     def __str__(self) -> str:
-        if not self.position:
-            return "the image"
-        where = ", ".join(f"{p} along axis {a}" for a, p in zip(self.others, self.position, strict=True))
-        return f"slice {where}"
+        names = _axis_names(self.ndim)
+        at = zip(self.others, self.position, strict=True)
+        return ", ".join(f"{names[axis]} {index}" for axis, index in at) or "the image"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

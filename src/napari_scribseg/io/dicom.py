@@ -16,10 +16,11 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError, Source
+from napari_scribseg.core.geometry import LPS_TO_RAS
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.dicom_bytes import has_pixel_size, is_cut_off, is_image, may_be_dicom
 from napari_scribseg.io.formats import ReadOptions, stem
-from napari_scribseg.io.itk import LPS_TO_RAS, array_of, read_image, reader_of, volume_of
+from napari_scribseg.io.itk import array_of, read_image, reader_of, volume_of
 from napari_scribseg.io.limits import check_declared
 
 __all__ = ["Series", "list_series", "read_dicom", "read_series"]

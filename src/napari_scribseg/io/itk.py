@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError, Source
+from napari_scribseg.core.geometry import LPS_TO_RAS
 from napari_scribseg.io.units import LengthUnit, in_seconds, length_or_warn
 
 __all__ = [
-    "LPS_TO_RAS",
     "array_of",
     "geometry_of",
     "in_units",
@@ -22,8 +22,6 @@ __all__ = [
     "reader_of",
     "volume_of",
 ]
-
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_image(path: Path, library: str) -> Any:

@@ -303,5 +303,5 @@ def matching(geometry: Geometry, shape: tuple[int, ...]) -> Geometry:
     if geometry.shape == shape:
         return geometry
     if len(geometry.shape) == 4 and geometry.shape[1:] == shape:
-        return replace(geometry, shape=shape, spacing=geometry.spacing[1:], axis_names=geometry.axis_names[1:])
+        return geometry.without_time()
     raise InputError(f"the labels have the shape {shape}; the image has {geometry.shape}")

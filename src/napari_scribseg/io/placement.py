@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry
-from napari_scribseg.core.geometry import is_singular
+from napari_scribseg.core.geometry import LPS_TO_RAS, is_singular
 from napari_scribseg.io.units import in_millimetres, in_seconds
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
 Matrix = NDArray[np.float64]
 _MOVED = 1e-3  # of a voxel; a layer that lies nearer to where it was has not been moved
 _REVERSED = np.eye(4)[[2, 1, 0, 3]]  # (z, y, x) and (x, y, z), one into the other
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -283,7 +282,7 @@ def _itk(shape: tuple[int, ...], metadata: Mapping[str, Any], world: Matrix) -> 
     turned = np.eye(4)
     turned[:3, :3], turned[:3, 3] = direction.T * spacing, origin
     before = _most_alike(world, [lps, turned, _diagonal(spacing, origin), _diagonal(spacing, np.zeros(3))])
-    return _LPS_TO_RAS @ _REVERSED @ lps, before
+    return LPS_TO_RAS @ _REVERSED @ lps, before
 
 
 def _most_alike(world: Matrix, candidates: list[Matrix]) -> Matrix:

@@ -166,8 +166,7 @@ def mr_volume() -> Sample:
     if not path.exists():
         raise InputError(f"there is no file {path}; nibabel is expected to be installed with its test data")
     loaded = read_volume(path)
-    whole = loaded.geometry
-    geometry = replace(whole, shape=whole.shape[1:], spacing=whole.spacing[1:], axis_names=whole.axis_names[1:])
+    geometry = loaded.geometry.without_time()
     array = loaded.array[0]
     classes = _classes(brain=1, ventricles=2)
     return Sample("MR head", array, geometry, _paint(geometry.shape, _MR_STROKES), classes, path)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core.geometry import LPS_TO_RAS
 from napari_scribseg.io.formats import LABEL_MARK
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.units import LengthUnit
@@ -104,7 +105,7 @@ def lps_grid(geometry: Geometry, *, flat: bool, units: tuple[str, ...] | None) -
     n = len(geometry.shape)
     affine = np.eye(4)
     if geometry.affine is not None:
-        affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ geometry.affine[:, [2, 1, 0, 3]] + 0.0
+        affine = LPS_TO_RAS @ geometry.affine[:, [2, 1, 0, 3]] + 0.0
     else:
         steps = geometry.spacing[::-1][:3]
         affine[range(len(steps)), range(len(steps))] = steps
