@@ -109,7 +109,7 @@ def speed(repeats: int) -> None:
         cold = timed(lambda e=engine, s=state: e.segment(image, first, s), repeats)
         result = engine.segment(image, first, state)
         warm = timed(lambda e=engine, a=result: e.segment(image, more, a.state), repeats)
-        steps = result.state.curve.steps[-1]
+        steps = result.curve.steps[-1]
         print(f"| {name} | {cold[0]:.0f} ({cold[1]:.0f}) | {warm[0]:.0f} ({warm[1]:.0f}) | {steps} |", flush=True)
     whole, fields = whole_image_step(max(repeats // 2, 3))
     print(

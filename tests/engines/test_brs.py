@@ -214,9 +214,9 @@ def test_each_of_many_classes_is_asked_against_the_rest(model, scene):
     three[(seeds == 0) & (truth == 1)], three[seeds == 1] = 1, 2
     made = answer(BRS(model=model, evaluations=60), image, three, 3)
     assert obeyed(made)[0] >= 99
-    assert set(made.state.memory.looks) == {1, 2}  # the background is what is left
+    assert set(made.state.former.zoom_ins) == {1, 2}  # the background is what is left
     away = answer(BRS(model=model, evaluations=60), image, three, 3, ids=(4, 5, 6))
-    assert set(away.state.memory.looks) == {4, 5, 6}  # none of them is the background
+    assert set(away.state.former.zoom_ins) == {4, 5, 6}  # none of them is the background
 
 
 @pytest.mark.parametrize("kind", [BRS, FBRS])

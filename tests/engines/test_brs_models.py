@@ -15,7 +15,7 @@ from torch import nn
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, card_path, read_card, runs_code, write_card
 from napari_scribseg.engines.brs.loading import Loaded
-from napari_scribseg.engines.brs.probing import complete
+from napari_scribseg.engines.brs.opening import complete
 from napari_scribseg.nets import PlainUNet, PlainUNetConfig, save_model
 
 pytestmark = pytest.mark.usefixtures("unhurried")

@@ -7,14 +7,13 @@ from torch import nn
 
 from napari_scribseg.core import Scribbles, silent
 from napari_scribseg.engines.brs import BRS, ModelCard
-from napari_scribseg.engines.brs.clicks import as_clicks
-from napari_scribseg.engines.brs.conversion import Converted, Trained, interaction_maps, with_maps
 from napari_scribseg.engines.brs.cut import Cut
-from napari_scribseg.engines.brs.energy import Annotated, disagreement
 from napari_scribseg.engines.brs.loading import Loaded
-from napari_scribseg.engines.brs.minimise import Budget, minimise
-from napari_scribseg.engines.brs.pipeline import BRSState, segment
-from napari_scribseg.engines.brs.probing import complete
+from napari_scribseg.engines.brs.minimise import Annotated, Budget, disagreement, minimise
+from napari_scribseg.engines.brs.opening import complete
+from napari_scribseg.engines.brs.pipeline import segment
+from napari_scribseg.engines.brs.prompts import Converted, Trained, as_clicks, interaction_maps, with_maps
+from napari_scribseg.engines.brs.state import BRSState
 from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig
 from napari_scribseg.prompting.predictions import Grid
 from napari_scribseg.testing import two_discs

@@ -9,11 +9,11 @@ from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, runs_code
 from napari_scribseg.engines.brs.card import write_card
 from napari_scribseg.engines.brs.loading import Loaded
-from napari_scribseg.engines.brs.looks import Look, next_crop
-from napari_scribseg.engines.brs.pipeline import BRSState
-from napari_scribseg.engines.brs.probing import complete
+from napari_scribseg.engines.brs.opening import complete
 from napari_scribseg.engines.brs.solver import _on_grid, strokes_in_crop
 from napari_scribseg.engines.brs.sources import DEFAULT, shipped_names
+from napari_scribseg.engines.brs.state import BRSState, ZoomIn
+from napari_scribseg.engines.brs.zoom import next_crop
 from napari_scribseg.nets import BRSNet, BRSNetConfig, PlainUNet, PlainUNetConfig, load_shipped, save_model
 from napari_scribseg.prompting.crops import Crop, Patch, covered, levels_of, resampled, sampled
 from napari_scribseg.prompting.predictions import ClassLogits, Grid
@@ -72,7 +72,7 @@ def test_a_network_trained_on_clicks_is_given_its_maps(clicked):
     assert (state.network.card.channels, state.network.n_inputs) == (3, 5)
     assert state.own is None
     made = engine.segment(image, Scribbles(seeds, 2), state)
-    assert made.state.memory.looks[1].change.shape[1] == 2  # both maps are corrected, the image is not
+    assert made.state.former.zoom_ins[1].change.shape[1] == 2  # both maps are corrected, the image is not
     assert "answered by clicks.safetensors" in made.notes
 
 
@@ -88,7 +88,7 @@ def test_networks_for_other_prompts_are_refused(tmp_path, prompt):
 
 def look_at(crop, box):
     answer = ClassLogits((Patch(crop, torch.zeros(crop.shape)),), box)
-    return Look(crop, None, answer, torch.zeros(1))
+    return ZoomIn(crop, None, answer, torch.zeros(1))
 
 
 def test_a_view_holds_strokes_and_surroundings_and_stays_until_the_object_leaves_it():
@@ -136,14 +136,14 @@ def test_a_small_object_is_looked_at_from_near(kind, spacing):
     seeds[40, 55:65] = 1
     engine = kind(model="scribble-net")
     first = engine.segment(image, Scribbles(seeds, 2), engine.prepare(image, "cpu"))
-    look = first.state.memory.looks[1]
-    assert look.told is None
+    look = first.state.former.zoom_ins[1]
+    assert look.previous is None
     assert look.crop.scale < 1
     more = seeds.copy()
     more[44, 58:62], more[200, 150:160] = 1, 0
     second = engine.segment(image, Scribbles(more, 2), first.state)
-    near, far = second.state.memory.looks[1], second.state.memory.looks[0]
-    assert near.told is look.answer
+    near, far = second.state.former.zoom_ins[1], second.state.former.zoom_ins[0]
+    assert near.previous is look.prediction
     assert mask[covered(near.crop, mask.shape, second.state.grid.pixel)].sum() == mask.sum()
     assert far.crop.box[2:] >= second.state.grid.extent  # the background is looked for everywhere
     found = second.labels == 1
@@ -151,10 +151,10 @@ def test_a_small_object_is_looked_at_from_near(kind, spacing):
     again = engine.segment(image, Scribbles(more, 2), second.state)
     np.testing.assert_array_equal(again.labels, second.labels)
     fewer = engine.segment(image, Scribbles(seeds, 2), second.state)
-    assert fewer.state.memory.looks[1].told is None  # strokes were taken back
+    assert fewer.state.former.zoom_ins[1].previous is None  # strokes were taken back
     never = kind(model="scribble-net", zoom=False)
     state = never.segment(image, Scribbles(seeds, 2), never.prepare(image, "cpu")).state
-    assert never.segment(image, Scribbles(more, 2), state).state.memory.looks[1].crop is None
+    assert never.segment(image, Scribbles(more, 2), state).state.former.zoom_ins[1].crop is None
 
 
 def test_a_view_grows_with_a_large_object():
@@ -176,7 +176,7 @@ def test_a_view_grows_with_a_large_object():
     seeds[98:103, 98:103] = 1
     engine = BRS()
     made = engine.segment(image, Scribbles(seeds, 2), state)
-    box = made.state.memory.looks[1].crop.box
+    box = made.state.former.zoom_ins[1].crop.box
     assert min(box[:2]) <= 30
     assert max(box[2:]) >= 170
     found = made.labels == 1
@@ -189,7 +189,7 @@ def test_without_a_background_one_class_is_looked_for_everywhere():
     seeds[40, 58:62], seeds[100, 20:180], seeds[130, 100:110] = 0, 1, 2
     engine = BRS(model="scribble-net")
     made = engine.segment(image, Scribbles(seeds, 3, (1, 2, 3)), engine.prepare(image, "cpu"))
-    crops = {i: look.crop.box for i, look in made.state.memory.looks.items()}
+    crops = {i: look.crop.box for i, look in made.state.former.zoom_ins.items()}
     assert crops[2][2] - crops[2][0] >= 160
     assert crops[1][2] - crops[1][0] < 80
     assert (made.labels[140:, :60] == 1).all()
@@ -207,10 +207,10 @@ def test_a_network_with_maps_of_its_own_is_shown_all_of_the_image_first(tmp_path
     write_card(tmp_path / "own.pt", ModelCard(channels=1, prompt="distance", head="sigmoid", applied=False))
     engine = BRS(model=str(tmp_path / "own.pt"), trust=True)
     first = engine.segment(image, Scribbles(seeds, 2), engine.prepare(image, "cpu"))
-    assert first.state.memory.looks[1].crop is None
+    assert first.state.former.zoom_ins[1].crop is None
     seeds[44, 58:62] = 1
     second = engine.segment(image, Scribbles(seeds, 2), first.state)
-    look = second.state.memory.looks[1]
+    look = second.state.former.zoom_ins[1]
     assert look.crop.shape == (224, 224)
     assert look.crop.scale < 0.8
     assert ((second.labels == 1) & mask).sum() > 0.8 * mask.sum()
@@ -225,7 +225,7 @@ def test_networks_that_take_images_alone_keep_their_scale():
     seeds[40, 58:62] = 1
     for _ in range(2):
         state = engine.segment(image, Scribbles(seeds, 2), state).state
-        assert (state.memory.looks[1].crop, state.memory.looks[1].answer) == (None, None)
+        assert (state.former.zoom_ins[1].crop, state.former.zoom_ins[1].prediction) == (None, None)
         seeds[50, 60] = 0
 
 

@@ -74,7 +74,7 @@ def test_the_network_of_the_package_learns_other_classes():
     engine = get_engine("finetune", steps=20)
     found = answer(engine, image, scribbles)
     assert (found.labels == truth).mean() > 0.6
-    assert found.state.curve.training[-1] < found.state.curve.training[0]
+    assert found.curve.training[-1] < found.curve.training[0]
 
 
 @pytest.mark.parametrize("kind", SMALL)

@@ -37,10 +37,10 @@ def test_the_answer_tells_the_fit_and_keeps_its_curve():
     image, scribbles, _ = two_discs()
     found = answer(CNN(steps=20), image, scribbles)
     assert found.notes[0].startswith("fitted afresh: kept the weights of step")
-    curve = found.state.curve
+    curve = found.curve
     assert len(curve.steps) == len(curve.training) == len(curve.validation) >= 2
     assert found.state.channels.shape == (1, *image.shape)
-    assert CNN().prepare(image, "cpu").curve is None
+    assert CNN().prepare(image, "cpu").fitted is None
 
 
 # a further stroke
@@ -61,7 +61,7 @@ def test_a_further_stroke_goes_on_from_the_last_weights(name):
     more = with_stroke(scribbles, 0)
     second = answer(engine, image, more, first.state)
     assert second.notes[0].startswith("went on from the last answer's weights")
-    assert second.state.curve.steps[-1] == 5
+    assert second.curve.steps[-1] == 5
     for a, b in zip(before, first.state.fitted.network.parameters(), strict=True):
         assert torch.equal(a, b)
     again = answer(engine, image, more, first.state)
@@ -73,7 +73,7 @@ def test_the_same_strokes_get_the_same_answer_without_a_fit():
     first = answer(CNN(), image, scribbles)
     second = answer(CNN(), image, scribbles, first.state)
     assert np.array_equal(first.probabilities, second.probabilities)
-    assert second.state.curve is first.state.curve
+    assert second.curve is first.curve
 
 
 def test_a_stroke_that_was_taken_back_leaves_no_trace():
@@ -95,7 +95,7 @@ def test_a_new_class_joins_those_that_are_known(name):
     three = Scribbles(scribbles.seeds, 3, (0, 7, 5))
     second = answer(engine, image, three, first.state)
     assert second.state.fitted.ids == (0, 7, 5)
-    assert second.state.curve.steps[-1] > 25
+    assert second.curve.steps[-1] > 25
     assert (second.labels == truth).mean() > (0.8 if name == "unet-single" else 0.9)
 
 

@@ -183,6 +183,6 @@ def test_a_class_with_few_pixels_is_fitted_whole_and_still_has_a_say():
     samples = Samples.of(scribbles, 0.3, 0)
     small = samples.targets > 0
     assert samples.fitted[small].all()
-    assert samples.judges[small].all()
+    assert samples.validating[small].all()
     assert not samples.fitted.all()
-    assert not Samples.of(scribbles, 0.0, 0).judges.any()
+    assert not Samples.of(scribbles, 0.0, 0).validating.any()

@@ -84,7 +84,7 @@ class ModelCard:
     prompt: Literal["auto", "none", "distance", "scribbles", "clicks"] = "auto"
 
     @property
-    def takes_signal(self) -> bool:
+    def takes_prompt_maps(self) -> bool:
         """Whether it takes strokes as the networks of this package do."""
         return self.prompt in ("scribbles", "clicks")
 

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from napari_scribseg.core import InputError
-from napari_scribseg.engines.brs.checkpoints import first_line
+from napari_scribseg.engines.brs.loading import first_line
 
 __all__ = ["Cut", "Values"]
 

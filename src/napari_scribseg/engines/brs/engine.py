@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,28 +19,24 @@ from napari_scribseg.core import (
     check_parameters,
     silent,
 )
+from napari_scribseg.engines.brs.parameters import RefinementParameters
 
 if TYPE_CHECKING:
-    from napari_scribseg.engines.brs.pipeline import BRSState
+    from napari_scribseg.engines.brs.state import BRSState
 
 __all__ = ["BRS", "FBRS"]
 
 
-class _Refinement:
-    """What both engines do alike."""
+class _Refinement(RefinementParameters):
+    """The methods of both engines."""
 
     info: ClassVar[EngineInfo]
-    model: str
-    weights: str
-    trust: bool
-    zoom: bool
-    refine: Literal["edges", "none"]
 
     def __post_init__(self) -> None:
         check_parameters(self)
-        for name in ("trust", "zoom"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(f"{name} is {getattr(self, name)!r}; True or False is expected")
+        for name, value in (("trust", self.trust), ("zoom", self.zoom)):
+            if not isinstance(value, bool):
+                raise InputError(f"{name} is {value!r}; True or False is expected")
 
     def prepare(self, image: Image, device: str = "auto") -> BRSState:
         """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
@@ -48,7 +44,7 @@ class _Refinement:
 
         if len(image.shape) not in self.info.ndim:
             raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
-        return prepare(cast("BRS | FBRS", self), image, device)
+        return prepare(self, image, device)
 
     @property
     def slices(self) -> int:
@@ -63,7 +59,7 @@ class _Refinement:
         return 1 if card is None else card.slices
 
     def unprompted(self, state: BRSState) -> NDArray[np.float32]:
-        """What the network says without strokes: probabilities of its own classes, the background first.
+        """Probabilities of the network's own classes without strokes, the background first.
 
         Parameters
         ----------
@@ -88,13 +84,13 @@ class _Refinement:
     ) -> Segmentation[BRSState]:
         """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
 
-        Strokes of one of two classes are enough: the other one is then all that does not belong to it.
+        Strokes of one of two classes are enough: every other pixel then belongs to the other class.
         """
         from napari_scribseg.engines.brs.pipeline import segment
 
         if not (scribbles.n_classes == 2 and scribbles.shape == image.shape and scribbles.counts.any()):
             scribbles.require(image.shape, max_classes=self.info.max_classes)
-        return segment(cast("BRS | FBRS", self), scribbles, state, report)
+        return segment(self, scribbles, state, report)
 
 
 @dataclass(frozen=True)
@@ -106,8 +102,8 @@ class BRS(_Refinement):
     model : str
         The network: a ``.safetensors`` file of this package, a ``.pt2`` file of ``torch.export``, a TorchScript file,
         the folder of a MONAI bundle, ``package.module:factory`` (a function, or class, that makes it), or the name of a
-        network that comes with the package; empty for ``scribble-net``. How it wants its input stands in a file beside
-        it, see :class:`ModelCard <napari_scribseg.engines.brs.ModelCard>`.
+        network that comes with the package; empty for ``scribble-net``. A file beside it
+        describes its input, see :class:`ModelCard <napari_scribseg.engines.brs.ModelCard>`.
     weights : str
         For a factory: a ``.safetensors`` file, or one of ``torch.save`` that holds tensors only.
     trust : bool
@@ -121,18 +117,18 @@ class BRS(_Refinement):
         How much it costs to change the maps: lambda of the paper.
     objective : {"cross-entropy", "squared"}
         Disagreement with the strokes: ``"squared"`` as published; ``"cross-entropy"``, whose gradient does not vanish
-        where the network is sure and wrong.
+        where the network is certain and wrong.
     zoom : bool
-        Whether a network that knows strokes is shown objects from near. One of this package that was trained on
-        scribbles is asked about every class that was painted, the background too, each in a crop around its strokes
-        and told its last answer, as the engine ``scribble-net`` does it; one that was trained on clicks about objects
-        only, in such a crop; other networks see the whole image until there is an answer and, where only dots were
-        drawn, four of them (Sofiuk et al.; not published for this method).
+        Whether a network that takes strokes is shown objects in crops. One of this package that was trained on
+        scribbles predicts every painted class, the background too, each in a crop around its strokes and with its last
+        prediction as an input, as the engine ``scribble-net`` does; one that was trained on clicks predicts objects
+        only, in such a crop; other networks see the whole image until there is a first answer and, of an object with
+        dots only, four dots (Sofiuk et al.; not published for this method).
     precision : {"float32", "bfloat16"}
         Numbers that the network computes with while its input is corrected. ``"bfloat16"`` is not exact; it is quicker
         where the processor has instructions for it (AMX, AVX512-BF16, graphics cards), and slower elsewhere.
     refine : {"edges", "none"}
-        ``"edges"``: the answer of a network of this package that knows strokes, which sees 128 pixels along a side, is
+        ``"edges"``: the answer of a network of this package that takes strokes, which sees 128 pixels along a side, is
         brought to edges at the image's full resolution. The answers of other networks stay as they are.
 
     Raises
@@ -171,7 +167,8 @@ class BRS(_Refinement):
 class FBRS(_Refinement):
     """Feature backpropagating refinement (Sofiuk et al. 2020): as :class:`BRS`, but quicker.
 
-    Not the maps are corrected but the channels of a layer, each by a scale and a bias; all before it is computed once.
+    The channels of a layer are corrected instead of the maps, each by a scale and a bias. Everything before the layer
+    is computed once.
 
     Parameters
     ----------
@@ -193,9 +190,9 @@ class FBRS(_Refinement):
     objective : {"cross-entropy", "squared"}
         Disagreement with the strokes, as for :class:`BRS`.
     zoom : bool
-        Whether a network that knows strokes is shown objects from near, as for :class:`BRS`.
+        Whether a network that takes strokes is shown objects in crops, as for :class:`BRS`.
     refine : {"edges", "none"}
-        ``"edges"``: the answer of a network of this package that knows strokes is brought to edges at the image's full
+        ``"edges"``: the answer of a network of this package that takes strokes is brought to edges at the image's full
         resolution, as for :class:`BRS`.
 
     Notes

@@ -1,4 +1,4 @@
-"""L-BFGS within a budget; the best values that were seen count, and it ends as soon as all is right."""
+"""What is minimised, and how: disagreement with the strokes, by L-BFGS within a budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,66 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-__all__ = ["Best", "Budget", "minimise"]
+__all__ = ["Annotated", "Best", "Budget", "disagreement", "minimise"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotated:
+    """The pixels that a network must get right.
+
+    Attributes
+    ----------
+    indices : Tensor of shape (n,), int64
+        Rows times the image's width, plus columns.
+    classes : Tensor of shape (n,), int64
+        The class of each.
+    weights : Tensor of shape (n,)
+        How much each counts: 1 as published for clicks.
+    strict : Tensor of shape (n,), bool
+        Where the prediction must be right; other pixels only count in the energy.
+    """
+
+    indices: Tensor
+    classes: Tensor
+    weights: Tensor
+    strict: Tensor
+
+    def pick(self, fields: Tensor) -> Tensor:
+        """Values of shape (K, n) at the annotated pixels of fields of shape (K, H, W)."""
+        return fields.flatten(1).index_select(1, self.indices)
+
+    def wrong(self, picked: Tensor, threshold: float) -> int:
+        """How many pixels have a probability of at most ``threshold`` for their class."""
+        own = torch.softmax(picked, dim=0).gather(0, self.classes[None])[0]
+        return int(((own <= threshold) & self.strict).sum())
+
+
+def disagreement(picked: Tensor, annotated: Annotated, kind: str) -> Tensor:
+    """The corrective energy.
+
+    Parameters
+    ----------
+    picked : Tensor of shape (K, n)
+        Logarithms of odds at the annotated pixels.
+    annotated : Annotated
+    kind : {"squared", "cross-entropy"}
+        ``"squared"``: half the sum of ``(l - y)^2`` over the classes, which for two classes is equation 4 of the paper;
+        ``"cross-entropy"``: ``-log y`` of the pixel's own class, whose gradient does not vanish where the network is
+        sure and wrong.
+
+    Returns
+    -------
+    Tensor
+        The weighted sum over the pixels.
+    """
+    logarithms = torch.log_softmax(picked, dim=0)
+    if kind == "cross-entropy":
+        each = -logarithms.gather(0, annotated.classes[None])[0]
+    else:
+        target = torch.nn.functional.one_hot(annotated.classes, len(picked)).T.to(picked)
+        each = 0.5 * (target - logarithms.exp()).square().sum(0)
+    return (annotated.weights * each).sum()
+
 
 HISTORY = 20  # corrections that L-BFGS keeps, as published
 FIRST_STEP = 0.1  # largest change of a value in the first step, where nothing else is asked for
@@ -49,7 +108,7 @@ class Best:
     ----------
     values : Tensor
     fields : Tensor
-        The network's answer for them.
+        The network's prediction for them.
     energy : float
     wrong : int
         Annotated pixels that are wrong.
@@ -75,7 +134,7 @@ def minimise(
     start: Tensor,
     evaluate: Callable[[Tensor], Tried],
     budget: Budget,
-    tell: Callable[[Best, bool], None],
+    progress: Callable[[Best, bool], None],
     first_step: float = FIRST_STEP,
 ) -> Best:
     """Minimise an energy until no annotated pixel is wrong, or the budget is spent.
@@ -85,9 +144,9 @@ def minimise(
     start : Tensor
         Not changed.
     evaluate : callable
-        Energy, answer and number of wrong pixels for values like ``start``.
+        Energy, prediction and number of wrong pixels for values like ``start``.
     budget : Budget
-    tell : callable
+    progress : callable
         Called after each evaluation with the best so far, and whether it is new; may raise to end it.
     first_step : float
         Largest change of a value in the first step.
@@ -97,7 +156,7 @@ def minimise(
     Best
         Of all that was evaluated: that with the fewest wrong pixels, of these that of the least energy.
     """
-    search = _Search(start, evaluate, budget, tell)
+    search = _Search(start, evaluate, budget, progress)
     search.try_values(start)
     if search.done:
         return search.best
@@ -107,7 +166,7 @@ def minimise(
     steps = torch.zeros_like(start, requires_grad=True)
 
     def closure() -> Tensor:
-        if steps.grad is not None:  # what L-BFGS asks first is known
+        if steps.grad is not None:  # L-BFGS begins with the start, which was evaluated
             search.try_values(start + unit * steps.detach())
         steps.grad = search.gradient * unit
         return torch.tensor(search.energy)
@@ -128,12 +187,12 @@ def minimise(
 
 
 class _Search:
-    """What was evaluated so far."""
+    """The evaluations so far."""
 
     def __init__(
-        self, start: Tensor, evaluate: Callable[[Tensor], Tried], budget: Budget, tell: Callable[[Best, bool], None]
+        self, start: Tensor, evaluate: Callable[[Tensor], Tried], budget: Budget, progress: Callable[[Best, bool], None]
     ) -> None:
-        self._evaluate, self._budget, self._tell = evaluate, budget, tell
+        self._evaluate, self._budget, self._progress = evaluate, budget, progress
         self.best: Best = Best(start, start, math.inf, 1 << 60, math.inf, 1 << 60, 0)
         self.energy, self.gradient = math.inf, torch.zeros_like(start)
 
@@ -143,7 +202,7 @@ class _Search:
         return self.best.wrong == 0 or self.best.evaluations >= self._budget.evaluations or self._budget.late
 
     def try_values(self, values: Tensor) -> None:
-        """Evaluate, remember the energy, the best, and the gradient if it goes on."""
+        """Evaluate; record the energy, the best, and the gradient if the search goes on."""
         values = values.detach().requires_grad_(True)
         energy, fields, wrong = self._evaluate(values)
         n, before = self.best.evaluations + 1, self.best
@@ -154,7 +213,7 @@ class _Search:
             self.best = Best(values.detach(), fields.detach(), self.energy, wrong, *first, n)
         else:
             self.best = Best(before.values, before.fields, before.energy, before.wrong, *first, n)
-        self._tell(self.best, better)
+        self._progress(self.best, better)
         if not self.done and math.isfinite(self.energy):
             (self.gradient,) = torch.autograd.grad(energy, values)
         elif n > 1:

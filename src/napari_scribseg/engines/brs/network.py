@@ -67,7 +67,7 @@ class Network:
         or the slice alone, which is then repeated. A network of this package that takes strokes is given what it was
         trained on, whatever the image's channels: :func:`~napari_scribseg.prompting.channels.three_channels`.
         """
-        if self.card.takes_signal and (self.card.channels, self.card.normalisation) == (3, "percentiles"):
+        if self.card.takes_prompt_maps and (self.card.channels, self.card.normalisation) == (3, "percentiles"):
             return three_channels(image.data)
         slices, n_channels = self.card.slices, self.card.channels
         if slices > 1 and image.n_channels == slices * n_channels:
@@ -89,7 +89,7 @@ class Network:
         steps = (1.0, 1.0)
         if self.card.spacing:
             steps = (self.card.spacing[0] / spacing[0], self.card.spacing[1] / spacing[1])
-        elif self.card.takes_signal:
+        elif self.card.takes_prompt_maps:
             grid = Grid.of(shape, spacing)
             coarse = max(max(grid.extent) / _LONGEST, 1.0)
             steps = (coarse / grid.pixel[0], coarse / grid.pixel[1])

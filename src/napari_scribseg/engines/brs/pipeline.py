@@ -1,10 +1,10 @@
-"""From strokes to probabilities: the network's answer, then its input or a layer corrected until they are met."""
+"""From strokes to probabilities: the network's prediction, corrected until it gets the stroke pixels right."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,76 +12,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import Image, InputError, Report, Scribbles, Segmentation
-from napari_scribseg.engines.brs.looks import Look, Looks
 from napari_scribseg.engines.brs.minimise import Best, Budget, minimise
-from napari_scribseg.engines.brs.network import Network
 from napari_scribseg.engines.brs.opening import open_network
-from napari_scribseg.engines.brs.questions import ALL, ask, probabilities
-from napari_scribseg.engines.brs.solver import cut_for, require_finite
+from napari_scribseg.engines.brs.parameters import RefinementParameters
+from napari_scribseg.engines.brs.queries import ALL, Query, probabilities, queries_of
+from napari_scribseg.engines.brs.solver import Solver, cut_for, require_finite
+from napari_scribseg.engines.brs.state import BRSState, Former, ZoomIn
+from napari_scribseg.engines.brs.zoom import Zoom
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.variational.refine import boundary_weights, refine
-from napari_scribseg.prompting.crops import Level, levels_of
+from napari_scribseg.prompting.crops import levels_of
 from napari_scribseg.prompting.predictions import Grid
 
-if TYPE_CHECKING:
-    from napari_scribseg.engines.brs.engine import BRS, FBRS
-
-__all__ = ["BRSState", "Memory", "prepare", "segment", "unprompted"]
+__all__ = ["prepare", "segment", "unprompted"]
 
 _SPARE = 3  # evaluations between two previews
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Memory:
-    """The last answer.
-
-    Attributes
-    ----------
-    seeds : ndarray of shape (H, W), int32
-        The strokes that it answered, as label ids; -1 elsewhere.
-    looks : mapping of int to Look
-        How it was asked, by the label id of the class that was asked about (-1: about all at once).
-    layer : str
-        Where what was corrected belongs: a layer of f-BRS, or nothing for the maps.
-    """
-
-    seeds: NDArray[np.int32]
-    looks: Mapping[int, Look]
-    layer: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BRSState:
-    """What the engine remembers of one image.
-
-    Attributes
-    ----------
-    network : Network
-    x : Tensor of shape (1, C, h, w)
-        The image as the network takes it.
-    own : Tensor of shape (1, n, h, w) or None
-        The network's output without strokes, if it can do without.
-    levels : tuple of Level
-        The image on the network's scale and its own grid; none where the network is always shown all of it.
-    grid : Grid
-        The image's own.
-    boundaries : ndarray of shape (H, W), float32, or None
-        Weight of the boundary length, where boundaries are moved to edges.
-    memory : Memory or None
-    """
-
-    network: Network
-    x: Tensor
-    own: Tensor | None
-    levels: tuple[Level, ...]
-    grid: Grid
-    boundaries: NDArray[np.float32] | None = None
-    memory: Memory | None = None
-
-
-def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
+def prepare(parameters: RefinementParameters, image: Image, device: str) -> BRSState:
     """The state for a fresh image."""
-    network = open_network(engine.model, engine.weights, engine.trust, choose_device(device))
+    network = open_network(parameters.model, parameters.weights, parameters.trust, choose_device(device))
     channels = network.channels(image)
     x = network.input(channels, network.grid(image.shape, image.spacing))
     own = None
@@ -89,12 +39,12 @@ def prepare(engine: BRS | FBRS, image: Image, device: str) -> BRSState:
         with torch.no_grad():
             own = network.raw(x, exact=True)
         require_finite(own, network)
-    if isinstance(layer := getattr(engine, "layer", None), str):
-        cut_for(network, x, layer)
-    zooms = engine.zoom and network.card.prompt != "none" and not network.card.spacing and not network.card.size
+    if parameters.layer:
+        cut_for(network, x, parameters.layer)
+    zooms = parameters.zoom and network.card.prompt != "none" and not network.card.spacing and not network.card.size
     grid = Grid.of(image.shape, image.spacing)
     levels = levels_of(torch.from_numpy(channels).to(network.device), grid.pixel) if zooms else ()
-    moved = engine.refine == "edges" and network.card.takes_signal
+    moved = parameters.refine == "edges" and network.card.takes_prompt_maps
     boundaries = boundary_weights(channels, grid.pixel) if moved else None
     return BRSState(network, x, own, levels, grid, boundaries)
 
@@ -113,97 +63,129 @@ def unprompted(state: BRSState) -> NDArray[np.float32]:
     return found
 
 
-def segment(engine: BRS | FBRS, scribbles: Scribbles, state: BRSState, report: Report) -> Segmentation[BRSState]:
-    """The answer for one set of strokes; what was corrected before is where it begins."""
+def segment(
+    parameters: RefinementParameters, scribbles: Scribbles, state: BRSState, report: Report
+) -> Segmentation[BRSState]:
+    """The answer for one set of strokes; the corrections of the last answer are where it begins."""
     report(0.0)
-    budget, layer = Budget(engine.evaluations, engine.seconds), getattr(engine, "layer", "")
-    questions = {q.key: q for q in ask(state.network, scribbles, engine.zoom)}
-    ids = {key: scribbles.ids[key] if key >= 0 else key for key in questions}
-    memory = _recalled(state, scribbles, layer)
-    again = memory is not None and np.array_equal(memory.seeds, _labels(scribbles))
-    looks = Looks(engine, state, scribbles)
-    solvers, fields, wrong = {}, {}, {}
-    for i, (key, question) in enumerate(questions.items()):
-        former = None if memory is None else memory.looks.get(ids[key])
-        solvers[key], fields[key], wrong[key] = looks.begin(question, former, again)
-        report(0.1 * ((i + 1) / len(questions)))
+    correction = _Correction(parameters, scribbles, state, report)
     notes = _notes(state, scribbles)
 
-    def found() -> Tensor:
-        if ALL in fields:
-            return probabilities(fields, scribbles)
-        return probabilities(looks.odds({k: (questions[k], solvers[k], fields[k]) for k in questions}), scribbles)
-
     def show(fraction: float, better: bool) -> None:
-        answer = _answer(scribbles, found(), state, (*notes, "preview")) if better else None
-        report(fraction, cast("Segmentation[object] | None", answer))
+        preview = None
+        if better:
+            preview = _answer(scribbles, correction.probabilities(), state, (*notes, "preview"))
+        report(fraction, cast("Segmentation[object] | None", preview))
 
     show(0.1, True)
-    before, n_evaluations = sum(wrong.values()), 0
-    changes = {key: solver.start for key, solver in solvers.items()}
-    refined = [key for key in solvers if wrong[key]]
-    for i, key in enumerate(refined):
-
-        def keep(new: Tensor, key: int = key) -> None:
-            fields[key] = new
-
-        tell = _teller(i, len(refined), engine.evaluations, keep, show)
-        best = minimise(solvers[key].start, solvers[key].evaluate, budget, tell, solvers[key].first_step)
-        keep(best.fields)
-        wrong[key], changes[key] = best.wrong, best.values
-        n_evaluations += best.evaluations
-    marks = sum(int((q.targets >= 0).sum()) for q in questions.values())
-    former_share, share = (1 - n / max(marks, 1) for n in (before, sum(wrong.values())))
-    kept = {ids[k]: looks.look(q, solvers[k], fields[k], changes[k]) for k, q in questions.items()}
-    new = Memory(_labels(scribbles), kept, layer)
-    made = found()
+    before = correction.accuracy
+    correction.run(show)
+    found = correction.probabilities()
     if state.boundaries is not None:
         given = scribbles.seeds, state.boundaries, state.grid.pixel
-        made = refine(made, *given, lambda part: report(0.95 + 0.05 * part))
+        found = refine(found, *given, lambda part: report(0.95 + 0.05 * part))
     report(1.0)
-    notes = (_told(former_share, share, n_evaluations), *notes)
-    return _answer(scribbles, made, replace(state, memory=new), notes, share)
+    notes = (_accuracy_note(before, correction.accuracy, correction.evaluations), *notes)
+    return _answer(scribbles, found, replace(state, former=correction.former()), notes, correction.accuracy)
 
 
-def _teller(
-    i: int, n: int, most: int, keep: Callable[[Tensor], None], show: Callable[[float, bool], None]
-) -> Callable[[Best, bool], None]:
-    """What is called after each evaluation: the first correction is shown at once, further ones now and then."""
-    last = [-_SPARE]
+class _Correction:
+    """The predictions for all queries, and their corrections.
 
-    def tell(best: Best, better: bool) -> None:
-        shown = better and best.evaluations > 1 and best.evaluations - last[0] >= _SPARE
-        if shown:
-            keep(best.fields)
-            last[0] = best.evaluations
-        show(0.1 + 0.85 * (i + min(best.evaluations / most, 1.0)) / n, shown)
+    Attributes
+    ----------
+    evaluations : int
+        Forward and backward passes so far.
+    """
 
-    return tell
+    def __init__(self, parameters: RefinementParameters, scribbles: Scribbles, state: BRSState, report: Report) -> None:
+        self._parameters, self._scribbles = parameters, scribbles
+        self._budget = Budget(parameters.evaluations, parameters.seconds)
+        self._queries = {q.key: q for q in queries_of(state.network, scribbles, parameters.zoom)}
+        self._ids = {key: scribbles.ids[key] if key >= 0 else key for key in self._queries}
+        self._zoom = Zoom(parameters, state, scribbles)
+        self._solvers: dict[int, Solver] = {}
+        self._fields: dict[int, Tensor] = {}
+        self._wrong: dict[int, int] = {}
+        former = _valid_former(state, scribbles, parameters.layer)
+        again = former is not None and np.array_equal(former.seeds, _seed_ids(scribbles))
+        for i, (key, query) in enumerate(self._queries.items()):
+            zoom_in: ZoomIn | None = None if former is None else former.zoom_ins.get(self._ids[key])
+            self._solvers[key], self._fields[key], self._wrong[key] = self._zoom.begin(query, zoom_in, again)
+            report(0.1 * ((i + 1) / len(self._queries)))
+        self._changes = {key: solver.start for key, solver in self._solvers.items()}
+        self.evaluations = 0
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the stroke pixels that the network gives their class, over all queries."""
+        n_pixels = sum(int((q.targets >= 0).sum()) for q in self._queries.values())
+        return 1 - sum(self._wrong.values()) / max(n_pixels, 1)
+
+    def probabilities(self) -> Tensor:
+        """Of all classes, shape (K, H, W)."""
+        if ALL in self._fields:
+            return probabilities(self._fields, self._scribbles)
+        parts: dict[int, tuple[Query, Solver, Tensor]] = {
+            k: (self._queries[k], self._solvers[k], self._fields[k]) for k in self._queries
+        }
+        return probabilities(self._zoom.odds(parts), self._scribbles)
+
+    def run(self, show: Callable[[float, bool], None]) -> None:
+        """Correct the predictions of all queries with wrong stroke pixels.
+
+        The first correction is shown at once, further ones after every few evaluations.
+        """
+        keys = [key for key in self._solvers if self._wrong[key]]
+        for i, key in enumerate(keys):
+            last_shown = -_SPARE
+
+            def progress(best: Best, better: bool, i: int = i, key: int = key) -> None:
+                nonlocal last_shown
+                shown = better and best.evaluations > 1 and best.evaluations - last_shown >= _SPARE
+                if shown:
+                    self._fields[key] = best.fields
+                    last_shown = best.evaluations
+                done = min(best.evaluations / self._parameters.evaluations, 1.0)
+                show(0.1 + 0.85 * (i + done) / len(keys), shown)
+
+            solver = self._solvers[key]
+            best = minimise(solver.start, solver.evaluate, self._budget, progress, solver.first_step)
+            self._fields[key], self._wrong[key], self._changes[key] = best.fields, best.wrong, best.values
+            self.evaluations += best.evaluations
+
+    def former(self) -> Former:
+        """What the next answer begins with."""
+        zoom_ins = {
+            self._ids[k]: self._zoom.zoom_in(q, self._solvers[k], self._fields[k], self._changes[k])
+            for k, q in self._queries.items()
+        }
+        return Former(_seed_ids(self._scribbles), zoom_ins, self._parameters.layer)
 
 
-def _recalled(state: BRSState, scribbles: Scribbles, layer: str) -> Memory | None:
-    """The last answer, if it was one at the same layer and no strokes were taken back since."""
-    memory = state.memory
-    if memory is None or memory.layer != layer:
+def _valid_former(state: BRSState, scribbles: Scribbles, layer: str) -> Former | None:
+    """The last answer, if it was one at the same layer and no strokes were erased since."""
+    former = state.former
+    if former is None or former.layer != layer:
         return None
-    drawn = memory.seeds >= 0
-    return memory if np.array_equal(memory.seeds[drawn], _labels(scribbles)[drawn]) else None
+    drawn = former.seeds >= 0
+    return former if np.array_equal(former.seeds[drawn], _seed_ids(scribbles)[drawn]) else None
 
 
-def _labels(scribbles: Scribbles) -> NDArray[np.int32]:
-    """The strokes as label ids."""
+def _seed_ids(scribbles: Scribbles) -> NDArray[np.int32]:
+    """The strokes as label ids, -1 elsewhere."""
     table = np.asarray((*scribbles.ids, -1), dtype=np.int32)
     return table[scribbles.seeds]
 
 
 def _notes(state: BRSState, scribbles: Scribbles) -> tuple[str, ...]:
-    lonely = scribbles.n_classes == 2 and np.count_nonzero(scribbles.counts) == 1
-    rest = ("one class was drawn: the other is all that does not belong to it",) if lonely else ()
+    single = scribbles.n_classes == 2 and np.count_nonzero(scribbles.counts) == 1
+    rest = ("one class was drawn: the other is all that does not belong to it",) if single else ()
     return (*rest, f"answered by {state.network.name}", f"computed on {state.network.device}")
 
 
-def _told(before: float, after: float, evaluations: int) -> str:
-    """How many stroke pixels the network itself got right, before any was forced."""
+def _accuracy_note(before: float, after: float, evaluations: int) -> str:
+    """The share of stroke pixels that the network gets right, before they are given their class."""
     if not evaluations:
         return f"the network agrees with {100 * after:.1f} % of the stroke pixels"
     return (
@@ -213,7 +195,11 @@ def _told(before: float, after: float, evaluations: int) -> str:
 
 
 def _answer(
-    scribbles: Scribbles, probabilities: Tensor, state: BRSState, notes: tuple[str, ...], raw: float | None = None
+    scribbles: Scribbles,
+    found: Tensor,
+    state: BRSState,
+    notes: tuple[str, ...],
+    raw_seed_accuracy: float | None = None,
 ) -> Segmentation[BRSState]:
-    found = probabilities.to("cpu", torch.float32).numpy()
-    return Segmentation.of(found, scribbles, state, notes, raw_seed_accuracy=raw)
+    on_host = found.to("cpu", torch.float32).numpy()
+    return Segmentation.of(on_host, scribbles, state, notes, raw_seed_accuracy=raw_seed_accuracy)

@@ -1,9 +1,9 @@
-"""One question to the network: what is changed for it, and how right the answer then is."""
+"""One query: the prediction for a correction of the network's input or layer, and its energy."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,20 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import InputError
-from napari_scribseg.engines.brs.conversion import Prompt, prompt_of
 from napari_scribseg.engines.brs.cut import Cut, Values
-from napari_scribseg.engines.brs.energy import Annotated, disagreement
-from napari_scribseg.engines.brs.minimise import FIRST_STEP, Tried
+from napari_scribseg.engines.brs.minimise import FIRST_STEP, Annotated, Tried, disagreement
 from napari_scribseg.engines.brs.network import Network, first_output
-from napari_scribseg.engines.brs.questions import Question
+from napari_scribseg.engines.brs.parameters import RefinementParameters
+from napari_scribseg.engines.brs.prompts import Prompt, prompt_of
+from napari_scribseg.engines.brs.queries import Query
+from napari_scribseg.engines.brs.state import BRSState
 from napari_scribseg.nets.enlarging import QuickEnlarging
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
 from napari_scribseg.prompting.crops import Crop, Patch, covered, crop_strokes, look, sampled
 from napari_scribseg.prompting.predictions import LIMIT, ClassLogits
-
-if TYPE_CHECKING:
-    from napari_scribseg.engines.brs.engine import BRS, FBRS
-    from napari_scribseg.engines.brs.pipeline import BRSState
 
 __all__ = ["Solver", "cut_for", "patch_of", "require_finite", "strokes_in_crop"]
 
@@ -33,105 +30,105 @@ _BIAS = 10.0  # how many times as much a bias costs as a scale (Sofiuk et al.)
 
 
 def require_finite(values: Tensor, network: Network) -> None:
-    """Complain of an answer that is none."""
+    """Raise an InputError for a prediction that is not finite."""
     if not torch.isfinite(values).all():
         raise InputError(f"{network.name} gives NaN or infinite values for this image; finite ones are expected")
 
 
 def cut_for(network: Network, x: Tensor, layer: str) -> Cut:
-    """A network taken apart for inputs of the size of one, kept for all images of this size."""
+    """A network cut in two for inputs of the size of ``x``, shared by all images of this size."""
     multiple = network.card.multiple
     return _cut(network, (1, network.n_inputs, *(-(-n // multiple) * multiple for n in x.shape[2:])), layer)
 
 
 @lru_cache(maxsize=4)
 def _cut(network: Network, shape: tuple[int, ...], layer: str) -> Cut:
-    """A network taken apart for inputs of one size."""
+    """A network cut in two for inputs of one size."""
     return Cut(network.fast, torch.zeros(shape, device=network.device), layer, network.name)
 
 
 class Solver:
-    """One question to the network, and the energy of what is changed for it.
+    """One query to the network, and the energy of a correction.
 
     Parameters
     ----------
-    engine : BRS or FBRS
+    parameters : RefinementParameters
     state : BRSState
-    question : Question
+    query : Query
     crop : Crop or None
         The part of the image that the network is shown; None for all of it.
-    told : ClassLogits or None
-        What it is told that it answered before.
-    known : Tensor or None
-        What was corrected for the last answer.
+    previous : ClassLogits or None
+        An earlier prediction: an input of the network.
+    change : Tensor or None
+        The correction of the last answer.
 
     Attributes
     ----------
     start : Tensor
-        What was corrected before, if it helps; else nothing.
+        The correction to begin with: the last one if it helps, else zero.
     first_step : float
         Largest change of a value that is tried first.
     seeds : ndarray of shape (h, w), int32
-        The targets, as the network is shown them.
+        The targets on the network's grid.
     crop : Crop or None
-    told : ClassLogits or None
+    previous : ClassLogits or None
     """
 
     def __init__(
         self,
-        engine: BRS | FBRS,
+        parameters: RefinementParameters,
         state: BRSState,
-        question: Question,
+        query: Query,
         crop: Crop | None,
-        told: ClassLogits | None,
-        known: Tensor | None,
+        previous: ClassLogits | None,
+        change: Tensor | None,
     ) -> None:
-        self._engine, self._state, self._question, self.crop, self.told = engine, state, question, crop, told
-        network, layer = state.network, getattr(engine, "layer", "")
-        targets, previous = question.targets, None
+        self._parameters, self._state, self._query, self.crop, self.previous = parameters, state, query, crop, previous
+        network, layer = state.network, parameters.layer
+        targets, probability = query.targets, None
         if crop is None:
             x, self.seeds = state.x, _on_grid(targets, state.x.shape[2:])
         else:
             x, self.seeds = look(state.levels, crop)[None], strokes_in_crop(targets, crop, state.grid.pixel)
-            previous = None if told is None else torch.sigmoid(told.on(crop)[0])[None]
+            probability = None if previous is None else torch.sigmoid(previous.on(crop)[0])[None]
             spans = covered(crop, state.grid.shape, state.grid.pixel)
             targets = targets[spans]
         self._prompt: Prompt = prompt_of(network.card.prompt, x, network.n_inputs)
-        self._base = self._prompt.base(x, self.seeds, previous)
-        self._untouched = known is None
+        self._base = self._prompt.base(x, self.seeds, probability)
+        self._untouched = change is None
         self._annotated = _annotated(targets, network.device, bool(layer))
         if crop is not None:
-            rows, columns = np.divmod(self._annotated.places.cpu().numpy(), targets.shape[1])
+            rows, columns = np.divmod(self._annotated.indices.cpu().numpy(), targets.shape[1])
             self._at = (rows + spans[0].start, columns + spans[1].start)
         self._threshold = 0.51 if layer else 0.5
         self._cut = cut_for(network, x, layer) if layer else None
         self._before: Values = {}
         self.first_step = _FIRST_STEP_OF_MAPS if network.card.prompt != "none" and not layer else FIRST_STEP
         zero = self._prompt.zero(x) if self._cut is None else x.new_zeros((2, self._cut.channels))
-        self.start = zero if known is None or known.shape != zero.shape else known
+        self.start = zero if change is None or change.shape != zero.shape else change
 
     @torch.no_grad()
     def first(self) -> tuple[Tensor, int]:
-        """The answer before anything more is corrected, and its number of wrong stroke pixels.
+        """The prediction before any further correction, and its number of wrong stroke pixels.
 
-        What was corrected for earlier strokes is kept where the network agrees with as many pixels as without it.
+        The correction for earlier strokes is kept where the network gets as many pixels right as without it.
         """
         own, zero = self._state.own, torch.zeros_like(self.start)
-        fields, wrong = self._judged(self._raw(zero) if own is None else own)
+        fields, wrong = self._checked(self._raw(zero) if own is None else own)
         if not self._untouched and wrong:
-            corrected, fewer = self._judged(self._raw(self.start))
+            corrected, fewer = self._checked(self._raw(self.start))
             if fewer <= wrong:
                 return corrected, fewer
         self.start = zero
         return fields, wrong
 
-    def _judged(self, raw: Tensor) -> tuple[Tensor, int]:
+    def _checked(self, raw: Tensor) -> tuple[Tensor, int]:
         require_finite(raw, self._state.network)
         fields = self._fields(raw)
         return fields, self._annotated.wrong(self._picked(fields), self._threshold)
 
     def evaluate(self, change: Tensor) -> Tried:
-        """Energy, answer and number of wrong stroke pixels for a change."""
+        """Energy, prediction and number of wrong stroke pixels for a correction."""
         fields = self._fields(self._raw(change))
         picked = self._picked(fields)
         size = (
@@ -139,13 +136,13 @@ class Solver:
             if self._cut is None
             else (change.square().sum(1) * change.new_tensor((1, _BIAS))).sum()
         )
-        energy = disagreement(picked, self._annotated, self._engine.objective) + self._engine.inertia * size
+        energy = disagreement(picked, self._annotated, self._parameters.objective) + self._parameters.inertia * size
         return energy, fields, self._annotated.wrong(picked.detach(), self._threshold)
 
     def _fields(self, raw: Tensor) -> Tensor:
         """Of shape (K, h, w): on the image's grid, or on that of the crop."""
         shape = self._state.grid.shape if self.crop is None else self.crop.shape
-        return self._question.merged(self._state.network.fields(raw, shape))
+        return self._query.merged(self._state.network.fields(raw, shape))
 
     def _picked(self, fields: Tensor) -> Tensor:
         if self.crop is None:
@@ -154,7 +151,7 @@ class Solver:
 
     def _raw(self, change: Tensor) -> Tensor:
         with QuickEnlarging():
-            if getattr(self._engine, "precision", "float32") == "float32":
+            if self._parameters.precision == "float32":
                 return self._computed(change)
             with torch.autocast(change.device.type, torch.bfloat16):
                 return self._computed(change).float()
@@ -172,7 +169,7 @@ class Solver:
 
 
 def patch_of(fields: Tensor, crop: Crop) -> Patch:
-    """What was said of the object in a crop."""
+    """The logits of the object in a crop."""
     return Patch(crop, LIMIT * torch.tanh((fields[1] - fields[0]) / LIMIT))
 
 
@@ -190,11 +187,11 @@ def _on_grid(targets: NDArray[np.int32], shape: Any) -> NDArray[np.int32]:
     nearest = [((np.arange(n) + 0.5) * old / n).astype(np.intp) for n, old in zip(shape, targets.shape, strict=True)]
     found = targets[np.ix_(*nearest)]
     rows, columns = np.nonzero(targets >= 0)
-    placed = [
+    coarse = [
         np.minimum((at + 0.5) * new / old, new - 1).astype(np.intp)
         for at, new, old in zip((rows, columns), shape, targets.shape, strict=True)
     ]
-    found[placed[0], placed[1]] = targets[rows, columns]
+    found[coarse[0], coarse[1]] = targets[rows, columns]
     return found
 
 
@@ -208,10 +205,10 @@ def _annotated(targets: NDArray[np.int32], device: str, patches: bool) -> Annota
             for right in (0, 1, 2):
                 near = padded[down : down + height, right : right + width]
                 np.copyto(spread, near, where=(spread < 0) & (near >= 0))
-    places = np.flatnonzero(spread >= 0)
-    classes = spread.reshape(-1)[places]
-    weights = 1 / np.bincount(classes)[classes] if patches else np.ones(len(places))
-    strict = targets.reshape(-1)[places] >= 0
-    tensors = (torch.from_numpy(np.asarray(v)).to(device) for v in (places, classes.astype(np.int64), strict))
-    where, what, must = tensors
-    return Annotated(where, what, torch.from_numpy(weights.astype(np.float32)).to(device), must)
+    indices = np.flatnonzero(spread >= 0)
+    classes = spread.reshape(-1)[indices]
+    weights = 1 / np.bincount(classes)[classes] if patches else np.ones(len(indices))
+    strict = targets.reshape(-1)[indices] >= 0
+    tensors = (torch.from_numpy(np.asarray(v)).to(device) for v in (indices, classes.astype(np.int64), strict))
+    at, own, exact = tensors
+    return Annotated(at, own, torch.from_numpy(weights.astype(np.float32)).to(device), exact)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,11 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import LossCurve
+from napari_scribseg.engines.coarse_to_fine.parameters import CoarseToFineParameters
 from napari_scribseg.engines.coarse_to_fine.shapes import draw_shape, find_regions, sloppy_cells, snap
 from napari_scribseg.nets.upscaler import Upscaler, UpscalerConfig
-
-if TYPE_CHECKING:
-    from napari_scribseg.engines.coarse_to_fine.engine import CoarseToFine
 
 __all__ = ["Fit"]
 
@@ -34,12 +31,11 @@ _KINDS = {"paper": ("rectangle", "circle"), "smooth": ("rectangle", "circle", "s
 
 
 class Fit:
-    """A network being fitted to one image; what is done stays done when it is stopped, and goes on from there.
+    """A network being fitted to one image; a cancelled fit continues where it stopped.
 
     Parameters
     ----------
-    engine : CoarseToFine
-        The parameters.
+    parameters : CoarseToFineParameters
     picture : ndarray of shape (C, H, W), float32
         From above 0 (black) to 1.
     device : str
@@ -51,11 +47,11 @@ class Fit:
         Mean squared error at the samples held back, after each round through the others.
     """
 
-    def __init__(self, engine: CoarseToFine, picture: NDArray[np.float32], device: str) -> None:
-        self._engine, self._picture, self._device = engine, picture, device
+    def __init__(self, parameters: CoarseToFineParameters, picture: NDArray[np.float32], device: str) -> None:
+        self._parameters, self._picture, self._device = parameters, picture, device
         self._lock = threading.Lock()
         self._steps: Iterator[float] | None = self._run()
-        self.regions = find_regions(np.moveaxis(picture, 0, -1)) if engine.shapes == "regions" else ()
+        self.regions = find_regions(np.moveaxis(picture, 0, -1)) if parameters.shapes == "regions" else ()
         self.image = torch.from_numpy(picture)[None].to(device)
         self.net = self._network()
         self.small = torch.nn.functional.adaptive_avg_pool2d(self.image, self.net.grid)
@@ -80,19 +76,19 @@ class Fit:
         if not self._rows:
             return None
         steps, fitted, held_back = (np.asarray(column) for column in zip(*self._rows, strict=True))
-        rounds = -(-(self._engine.samples - self._held) // _BATCH)
-        return LossCurve(steps, fitted, held_back, self._kept or int(steps[-1]), self._engine.epochs * rounds)
+        rounds = -(-(self._parameters.samples - self._n_held_back) // _BATCH)
+        return LossCurve(steps, fitted, held_back, self._kept or int(steps[-1]), self._parameters.epochs * rounds)
 
     @property
-    def _held(self) -> int:
-        """Samples that are held back."""
-        return max(int(_HELD_BACK * self._engine.samples), 1)
+    def _n_held_back(self) -> int:
+        """Number of samples that are held back."""
+        return max(int(_HELD_BACK * self._parameters.samples), 1)
 
-    def advance(self, told: Callable[[float], None]) -> None:
-        """Go on until the fit ends; ``told`` gets the share done between steps, and may raise to stop."""
+    def advance(self, report: Callable[[float], None]) -> None:
+        """Go on until the fit ends; ``report`` gets the share done between steps, and may raise to stop."""
         with self._lock:
             while self._steps is not None:
-                told(self.progress)
+                report(self.progress)
                 share = next(self._steps, None)
                 if share is None:
                     self._steps = None
@@ -100,23 +96,23 @@ class Fit:
                     self.progress = max(self.progress, share)
 
     def _network(self) -> Upscaler:
-        engine, channels = self._engine, self._picture.shape[0]
-        encoded = engine.representation == "encoder"
+        parameters, channels = self._parameters, self._picture.shape[0]
+        encoded = parameters.representation == "encoder"
         config = UpscalerConfig(
-            in_channels=channels * engine.repeats + 1,
-            out_channels=1 if engine.mask == "predicted" else channels,
+            in_channels=channels * parameters.repeats + 1,
+            out_channels=1 if parameters.mask == "predicted" else channels,
             size=(self._picture.shape[1], self._picture.shape[2]),
-            ratio=min(engine.ratio, max(min(self._picture.shape[1:]) / 10, 2.0)),
-            width=engine.width,
+            ratio=min(parameters.ratio, max(min(self._picture.shape[1:]) / 10, 2.0)),
+            width=parameters.width,
             image_channels=channels if encoded else 0,
         )
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(engine.seed)
+            torch.manual_seed(parameters.seed)
             net = Upscaler(config).to(self._device)
         return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def reconstruct(self, cells: Tensor, noise: torch.Generator) -> Tensor:
-        """What the network makes of the cells that are shown.
+        """The network's reconstruction from the visible cells.
 
         Parameters
         ----------
@@ -129,43 +125,43 @@ class Fit:
         -------
         Tensor of shape (N, out, H, W)
         """
-        shown = (self.small * cells).repeat_interleave(self._engine.repeats, dim=1)  # (N, C repeats, h, w)
-        disturbed = torch.randn(shown.shape, generator=noise).to(shown) * (self._engine.noise / 255)
+        shown = (self.small * cells).repeat_interleave(self._parameters.repeats, dim=1)  # (N, C repeats, h, w)
+        disturbed = torch.randn(shown.shape, generator=noise).to(shown) * (self._parameters.noise / 255)
         coarse = torch.cat((shown + disturbed, cells), dim=1).contiguous(memory_format=torch.channels_last)
-        start = _START if self._engine.mask == "predicted" else 0.0
+        start = _START if self._parameters.mask == "predicted" else 0.0
         made: Tensor = self.net(coarse, cells, self.image if len(self.net.encoder) else None, start)
         return made
 
     def _sample(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """What is meant, packed into bits, and the cells that a person covers who draws it roughly."""
-        engine, shape = self._engine, (self._picture.shape[1], self._picture.shape[2])
-        random = np.random.default_rng([engine.seed, number])
-        kinds = _KINDS["paper" if engine.shapes == "paper" else "smooth"]
+        """A true mask, packed into bits, and the cells that a person covers who draws it roughly."""
+        parameters, shape = self._parameters, (self._picture.shape[1], self._picture.shape[2])
+        random = np.random.default_rng([parameters.seed, number])
+        kinds = _KINDS["paper" if parameters.shapes == "paper" else "smooth"]
         mask = draw_shape(shape, kinds[random.integers(len(kinds))], random)
         if self.regions:
             mask = snap(mask, self.regions)
-        error = random.uniform(0, engine.sloppiness)
+        error = random.uniform(0, parameters.sloppiness)
         return np.packbits(mask), sloppy_cells(mask, self.net.grid, error, random)
 
     def _run(self) -> Iterator[float]:
         """The whole fit, in steps; yields the share done."""
-        engine = self._engine
+        parameters = self._parameters
         masks, cells = [], []
-        for number in range(engine.samples):
+        for number in range(parameters.samples):
             packed, covered = self._sample(number)
             masks.append(packed)
             cells.append(covered)
             if number % 16 == 15:
-                yield 0.1 * number / engine.samples
+                yield 0.1 * number / parameters.samples
         bits, shown = np.stack(masks), torch.from_numpy(np.stack(cells)).float()[:, None]
-        held = self._held
+        held = self._n_held_back
         optimiser = torch.optim.Adam(self.net.parameters(), lr=_RATE)
-        noise = torch.Generator().manual_seed(engine.seed)
-        random = np.random.default_rng([engine.seed, engine.samples])
-        best, weights, waited, falls, step = np.inf, None, 0, 0, 0
+        noise = torch.Generator().manual_seed(parameters.seed)
+        random = np.random.default_rng([parameters.seed, parameters.samples])
+        best, weights, waiting, falls, step = np.inf, None, 0, 0, 0
         recent: list[Tensor] = []  # losses that the curve does not show yet
-        for epoch in range(engine.epochs):
-            order = held + random.permutation(engine.samples - held)
+        for epoch in range(parameters.epochs):
+            order = held + random.permutation(parameters.samples - held)
             for start in range(0, len(order), _BATCH):
                 chosen = order[start : start + _BATCH]
                 loss = self._loss(bits[chosen], shown[chosen], noise)
@@ -177,20 +173,20 @@ class Fit:
                 if len(recent) == _EACH and len(order) - start > _EACH * _BATCH:
                     self._rows.append((step, float(torch.stack(recent).mean()), np.nan))
                     recent.clear()
-                yield 0.1 + 0.9 * (epoch + start / len(order)) / engine.epochs
-            score = self._held_back(bits[:held], shown[:held])
+                yield 0.1 + 0.9 * (epoch + start / len(order)) / parameters.epochs
+            score = self._score(bits[:held], shown[:held])
             self.scores.append(score)
             self._rows.append((step, float(torch.stack(recent).mean()), score))
             recent.clear()
             if score < _GAIN * best:
-                best, weights, waited = score, copy.deepcopy(self.net.state_dict()), 0
+                best, weights, waiting = score, copy.deepcopy(self.net.state_dict()), 0
                 self._kept = step
                 continue
-            waited += 1
-            if waited > _PATIENCE:
+            waiting += 1
+            if waiting > _PATIENCE:
                 if falls == _FALLS:
                     break
-                falls, waited = falls + 1, 0
+                falls, waiting = falls + 1, 0
                 optimiser.param_groups[0]["lr"] *= _FALL
         if weights is not None:
             self.net.load_state_dict(weights)
@@ -200,12 +196,12 @@ class Fit:
         rows, columns = self._picture.shape[1:]
         unpacked = np.unpackbits(bits, axis=1, count=rows * columns).reshape(-1, 1, rows, columns)
         target = torch.from_numpy(unpacked).to(self._device, torch.float32)
-        if self._engine.mask == "thresholded":
+        if self._parameters.mask == "thresholded":
             target = target * self.image
         return torch.nn.functional.mse_loss(self.reconstruct(cells.to(self._device), noise), target)
 
-    def _held_back(self, bits: NDArray[np.uint8], cells: Tensor) -> float:
-        noise = torch.Generator().manual_seed(self._engine.seed + 1)
+    def _score(self, bits: NDArray[np.uint8], cells: Tensor) -> float:
+        noise = torch.Generator().manual_seed(self._parameters.seed + 1)
         with torch.no_grad():
             losses = [
                 float(self._loss(bits[i : i + _BATCH], cells[i : i + _BATCH], noise)) * len(bits[i : i + _BATCH])

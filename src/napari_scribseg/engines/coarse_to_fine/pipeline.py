@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,31 +14,29 @@ from numpy.typing import NDArray
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.engines.coarse_to_fine.fitting import Fit
 from napari_scribseg.engines.coarse_to_fine.outlines import Drawing, cell_labels, read_drawing
+from napari_scribseg.engines.coarse_to_fine.parameters import CoarseToFineParameters
 from napari_scribseg.engines.coarse_to_fine.shapes import Regions, snap
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.intensity import scale_intensities
 
-if TYPE_CHECKING:
-    from napari_scribseg.engines.coarse_to_fine.engine import CoarseToFine
-
 __all__ = ["CoarseState", "prepare", "segment"]
 
-_DARKEST = 0.2  # the image's black; 0 is what is hidden
+_DARKEST = 0.2  # the image's black; hidden cells are 0
 _FITTED = 0.95  # of the progress that the fit takes
-_PREVIEW = 0.9  # probability of what is only drawn yet
-_AT_ONCE = 8  # classes
-_SHOWN_AFTER = 0.5  # seconds between two looks at the curve
+_PREVIEW = 0.9  # probability of the drawn areas in the preview
+_BATCH = 8  # classes
+_CURVE_EVERY = 0.5  # seconds between two previews with the curve
 _FEW = 9  # cells, below which an object is too small for the grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoarseState:
-    """What the engine remembers of one image.
+    """An image that was prepared.
 
     Attributes
     ----------
     fit : Fit
-        The network, or the part of its fit that is done.
+        The network, fitted or partly fitted.
     picture : ndarray of shape (C, h, w), float32
         The image from 0 to 1, at the resolution at which the network works.
     """
@@ -47,20 +45,20 @@ class CoarseState:
     picture: NDArray[np.float32]
 
 
-def prepare(engine: CoarseToFine, image: Image, device: str) -> CoarseState:
+def prepare(parameters: CoarseToFineParameters, image: Image, device: str) -> CoarseState:
     """The state for a fresh image; the fit begins with the first drawing, which can show how far it is."""
     chosen = choose_device(device)
     picture = np.clip(scale_intensities(image.data) / np.float32(255), 0, 1)
     longest = max(image.shape)
-    if longest > engine.resolution:
-        size = [max(round(n * engine.resolution / longest), 1) for n in image.shape]
+    if longest > parameters.resolution:
+        size = [max(round(n * parameters.resolution / longest), 1) for n in image.shape]
         picture = _resized(picture, (size[0], size[1]))
     shown = np.ascontiguousarray(_DARKEST + (1 - _DARKEST) * picture, dtype=np.float32)
-    return CoarseState(Fit(engine, shown, chosen), picture)
+    return CoarseState(Fit(parameters, shown, chosen), picture)
 
 
 def segment(
-    engine: CoarseToFine, scribbles: Scribbles, state: CoarseState, report: Report
+    parameters: CoarseToFineParameters, scribbles: Scribbles, state: CoarseState, report: Report
 ) -> Segmentation[CoarseState]:
     """The answer for one drawing."""
     fit, small = state.fit, state.picture.shape[1:]
@@ -77,7 +75,7 @@ def segment(
         report(0.01, preview)
         fit.advance(_watched(fit, preview, report))
     report(_FITTED)
-    shares = _class_shares(engine, cells, scribbles.n_classes, drawing.background, state)
+    shares = _class_shares(parameters, cells, scribbles.n_classes, drawing.background, state)
     notes: tuple[str, ...] = (
         f"a network of {grid[0]} x {grid[1]} cells, fitted in {len(fit.scores)} rounds; "
         f"error on what was held back {min(fit.scores):.4f}",
@@ -93,36 +91,40 @@ def segment(
 
 
 def _watched(fit: Fit, preview: Segmentation[Any], report: Report) -> Callable[[float], None]:
-    """Reports the share of a fit, and now and then the curve so far with what is drawn."""
-    shown, known = time.monotonic(), fit.points
+    """Reports the share of a fit, and now and then a preview of the drawn areas with the curve so far."""
+    shown, n_points = time.monotonic(), fit.points
 
-    def tell(share: float) -> None:
-        nonlocal shown, known
-        news = fit.points > known and time.monotonic() - shown >= _SHOWN_AFTER
+    def progress(share: float) -> None:
+        nonlocal shown, n_points
+        news = fit.points > n_points and time.monotonic() - shown >= _CURVE_EVERY
         if news:
-            shown, known = time.monotonic(), fit.points
+            shown, n_points = time.monotonic(), fit.points
         report(0.01 + (_FITTED - 0.01) * share, replace(preview, curve=fit.curve) if news else None)
 
-    return tell
+    return progress
 
 
 def _class_shares(
-    engine: CoarseToFine, cells: NDArray[np.int32], n_classes: int, background: int | None, state: CoarseState
+    parameters: CoarseToFineParameters,
+    cells: NDArray[np.int32],
+    n_classes: int,
+    background: int | None,
+    state: CoarseState,
 ) -> NDArray[np.float32]:
-    """How much of each pixel each class gets, shape (K, h, w); what no other class has is the background's."""
+    """The share of each class in each pixel, shape (K, h, w); the rest is the background's."""
     fit = state.fit
     shares = np.zeros((n_classes, *state.picture.shape[1:]), dtype=np.float32)
-    asked = [k for k in np.unique(cells).tolist() if k != background]
-    for start in range(0, len(asked), _AT_ONCE):
-        some = asked[start : start + _AT_ONCE]
+    predicted = [k for k in np.unique(cells).tolist() if k != background]
+    for start in range(0, len(predicted), _BATCH):
+        some = predicted[start : start + _BATCH]
         shown = torch.from_numpy(np.stack([cells == k for k in some])[:, np.newaxis].astype(np.float32))
-        noise = torch.Generator().manual_seed(engine.seed)
+        noise = torch.Generator().manual_seed(parameters.seed)
         with torch.no_grad():
             made = fit.reconstruct(shown.to(fit.image.device), noise)  # (N, out, h, w)
-            if engine.mask == "thresholded":
+            if parameters.mask == "thresholded":
                 made = (made * fit.image).sum(1, keepdim=True) / fit.image.square().sum(1, keepdim=True)
         found = made[:, 0].clamp(0, 1).cpu().numpy()
-        if fit.regions:  # a cell is coarse: the border that the network leaves goes to that of the regions
+        if fit.regions:  # cells are coarse: half the answer is moved to the borders of regions
             found = (found + np.stack([snap(one > 0.5, fit.regions) for one in found])) / 2
         shares[some] = found
     if background is not None:
@@ -147,7 +149,7 @@ def _one_hot(labels: NDArray[np.int32], n_classes: int) -> NDArray[np.float32]:
 
 
 def _shrunk(drawing: Drawing, size: tuple[int, int]) -> Drawing:
-    """The drawing at the resolution of the network; no thin stroke gets lost."""
+    """The drawing at the resolution of the network; every thin stroke keeps at least a pixel."""
     shape = drawing.areas.shape
     if shape == size:
         return drawing

@@ -1,73 +1,89 @@
-"""The engines' parameters and their two methods; the work is done in ``pipeline``."""
+"""The engines of the networks that are fitted to one image; the work is done in ``pipeline`` and ``transfer``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_scribseg.core import (
     EngineInfo,
     Image,
     InputError,
-    Range,
     Report,
     Scribbles,
     Segmentation,
     check_parameters,
     silent,
 )
+from napari_scribseg.engines.single_image.parameters import (
+    ConvolutionParameters,
+    FineTuneParameters,
+    Inputs,
+    LayerParameters,
+    PenaltyParameters,
+    Rate,
+    ScratchParameters,
+    UNetParameters,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_scribseg.engines.single_image.pipeline import FitState, PixelEngine
+    from napari_scribseg.engines.single_image.pipeline import FitState
 
-__all__ = ["CNN", "PWN", "CNNReg", "FineTune", "Inputs", "UNetSingle"]
+__all__ = ["CNN", "PWN", "CNNReg", "FineTune", "UNetSingle"]
 
-Inputs = Literal[
-    "colour",
-    "position",
-    "semantic",
-    "colour+position",
-    "colour+semantic",
-    "position+semantic",
-    "colour+position+semantic",
-]
-_DOI = "10.1109/ICIP42928.2021.9506264"
-_Steps = Annotated[int, Range(1, 100000, 10, "most steps of Adam for the first strokes; a further stroke takes fewer")]
-_Rate = Annotated[float, Range(1e-6, 1, 1e-3, "step size of Adam")]
-_Width = Annotated[int, Range(1, 512, 1, "channels of a layer")]
-_Depth = Annotated[int, Range(1, 16, 1, "layers before the last one")]
-_Kernel = Annotated[int, Range(1, 15, 2, "side of the convolutions, in pixels; odd")]
-_Seed = Annotated[int, Range(0, 2**31 - 1, 1, "of the first weights; the same seed gives the same answer")]
 _SEMANTIC = "semantic features"
-_HeldBack = Annotated[float, Range(0, 0.5, 0.05, "share of the strokes that only judges when to stop")]
+
+
+def _info(name: str, title: str, summary: str, **more: Any) -> EngineInfo:
+    doi = "10.1109/ICIP42928.2021.9506264"
+    return EngineInfo(name=name, title=title, summary=summary, doi=doi, ndim=(2,), **more)
 
 
 class _FittedToOneImage:
-    """What all of them do alike."""
+    """The methods of all engines here; their parameters are checked when they are made."""
 
     info: ClassVar[EngineInfo]
 
     def __post_init__(self) -> None:
         check_parameters(self)
 
+    def _require_slice(self, image: Image) -> None:
+        if len(image.shape) not in self.info.ndim:
+            raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
+
+
+class _FromScratch(_FittedToOneImage, ScratchParameters):
+    """The methods of engines whose network begins with random weights."""
+
     def prepare(self, image: Image, device: str = "auto") -> FitState:
         """Scale the inputs; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
         from napari_scribseg.engines.single_image.pipeline import prepare
 
-        if len(image.shape) not in self.info.ndim:
-            raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
-        return prepare(cast("PixelEngine", self), image, device)
+        self._require_slice(image)
+        return prepare(self, image, device)
+
+    def segment(
+        self, image: Image, scribbles: Scribbles, state: FitState, report: Report = silent
+    ) -> Segmentation[FitState]:
+        """Fit the network and segment; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
+
+        If strokes were only added since the state's last answer, the fit continues from that answer's weights.
+        """
+        from napari_scribseg.engines.single_image.pipeline import segment
+
+        scribbles.require(image.shape, max_classes=self.info.max_classes)
+        return segment(self, scribbles, state, report)
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        """The names that :meth:`picture` takes: semantic features, where they are an input."""
-        return (_SEMANTIC,) if "semantic" in str(getattr(self, "inputs", "")).split("+") else ()
+        """The names that :meth:`picture` takes: the semantic features, where they are an input."""
+        return (_SEMANTIC,) if self.is_semantic else ()
 
     def picture(self, name: str, state: FitState) -> NDArray[np.float32]:
-        """What the network sees, as colours of shape (H, W, 3), from 0 to 1.
+        """The network's semantic inputs, as colours of shape (H, W, 3), from 0 to 1.
 
         Raises
         ------
@@ -79,44 +95,14 @@ class _FittedToOneImage:
             raise InputError(f"there is no picture {name!r}; {self.info.name} has {', '.join(self.pictures) or 'none'}")
         return found
 
-    def segment(
-        self, image: Image, scribbles: Scribbles, state: FitState, report: Report = silent
-    ) -> Segmentation[FitState]:
-        """Fit the network and segment; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
-
-        If strokes were only added since the state's last answer, the fit goes on from that answer's weights.
-        """
-        from napari_scribseg.engines.single_image.pipeline import segment
-
-        scribbles.require(image.shape, max_classes=self.info.max_classes)
-        return segment(cast("PixelEngine", self), scribbles, state, report)
-
-
-def _info(name: str, title: str, summary: str, **more: Any) -> EngineInfo:
-    return EngineInfo(name=name, title=title, summary=summary, doi=_DOI, ndim=(2,), **more)
-
 
 @dataclass(frozen=True)
-class PWN(_FittedToOneImage):
-    """A pixel-wise network: each pixel by its own colour, place and meaning (Dröge & Moeller 2021, section 3.1).
+class PWN(_FromScratch, LayerParameters):
+    """A pixel-wise network: each pixel by its own colour, position and semantic features.
 
-    Parameters
-    ----------
-    inputs : str
-        What the network sees of a pixel: any of ``colour``, ``position`` and ``semantic``, joined by ``+`` in this
-        order.
-    backbone : str
-        For semantic features: empty for the scribble network of the package, a ``.safetensors`` file of this package,
-        or the name of a timm model, whose weights timm's hub downloads.
-    width, depth : int
-        Channels of a layer, and layers before the last one.
-    steps, rate : int, float
-        Most steps of Adam, and their size.
-    held_back : float
-        Share of the strokes that the network is not fitted to but judged by: the weights that suit these best are
-        kept, and the fit ends when they get no better. 0: all steps are taken.
-    seed : int
-        Of the first weights and of what is held back.
+    Dröge & Moeller (2021) [1]_, section 3.1. The parameters are those of
+    :class:`~napari_scribseg.engines.single_image.parameters.LayerParameters` and
+    :class:`~napari_scribseg.engines.single_image.parameters.FitParameters`.
 
     Raises
     ------
@@ -125,8 +111,8 @@ class PWN(_FittedToOneImage):
 
     References
     ----------
-    Dröge and Moeller, Learning or Modelling? An Analysis of Single Image Segmentation Based on Scribble Information
-    (2021).
+    .. [1] H. Dröge and M. Moeller. Learning or Modelling? An Analysis of Single Image Segmentation Based on Scribble
+       Information. ICIP 2021. :doi:`10.1109/ICIP42928.2021.9506264`
     """
 
     info: ClassVar[EngineInfo] = _info(
@@ -135,39 +121,18 @@ class PWN(_FittedToOneImage):
         "A tiny network learns colours and places from the strokes; for images of a kind nobody trained for.",
     )
 
-    inputs: Inputs = "colour"
-    backbone: str = ""
-    width: _Width = 16
-    depth: _Depth = 2
-    steps: _Steps = 100
-    rate: _Rate = 0.01
-    held_back: _HeldBack = 0.2
-    seed: _Seed = 0
-
 
 @dataclass(frozen=True)
-class CNN(_FittedToOneImage):
-    """A small convolutional network, which sees a pixel's surroundings too (Dröge & Moeller 2021, section 3.1).
+class CNN(_FromScratch, ConvolutionParameters):
+    """A small convolutional network, which sees a pixel's surroundings too: of the source of :class:`PWN`.
 
-    Parameters
-    ----------
-    inputs : str
-        What the network sees of a pixel: any of ``colour``, ``position`` and ``semantic``, joined by ``+``.
-    backbone : str
-        For semantic features: empty for the scribble network of the package, a file, or the name of a timm model.
-    width, depth, steps, rate, held_back, seed
-        As for :class:`PWN`.
-    kernel : int
-        Side of the convolutions, in pixels, odd.
+    The parameters are those of :class:`~napari_scribseg.engines.single_image.parameters.ConvolutionParameters` and
+    :class:`~napari_scribseg.engines.single_image.parameters.FitParameters`.
 
     Raises
     ------
     InputError
         If a parameter has a wrong type or is outside its range.
-
-    References
-    ----------
-    As for :class:`PWN`.
     """
 
     info: ClassVar[EngineInfo] = _info(
@@ -176,38 +141,18 @@ class CNN(_FittedToOneImage):
         "Like pwn, but it sees the surroundings of a pixel: for textures; no weights needed.",
     )
 
-    inputs: Inputs = "colour"
-    backbone: str = ""
-    width: _Width = 16
-    depth: _Depth = 2
-    kernel: _Kernel = 3
-    steps: _Steps = 100
-    rate: _Rate = 0.01
-    held_back: _HeldBack = 0.2
-    seed: _Seed = 0
-
     def __post_init__(self) -> None:
-        check_parameters(self)
-        _check_kernel(self.kernel)
+        super().__post_init__()
+        if self.kernel % 2 == 0:
+            raise InputError(f"kernel is {self.kernel}; an odd number of pixels is expected")
 
 
 @dataclass(frozen=True)
-class CNNReg(_FittedToOneImage):
-    """A small CNN whose loss must not hang on where a pixel lies (Dröge & Moeller 2021, equation 2).
+class CNNReg(CNN, PenaltyParameters):
+    """A :class:`CNN` with a penalty on how the loss depends on the position of a pixel (equation 2 of the paper).
 
-    Parameters
-    ----------
-    inputs : str
-        What the network sees of a pixel: any of ``colour``, ``position`` and ``semantic``, joined by ``+``.
-    backbone : str
-        For semantic features: empty for the scribble network of the package, a file, or the name of a timm model.
-    width, depth, kernel, steps, rate, held_back, seed
-        As for :class:`CNN`.
-    beta : float
-        Weight of the penalty, in units of 1e-7 as in the paper: ``L + 1e-7 beta |grad L|_1``. The default is for
-        positions; on colours it wants a hundred times less.
-    penalty : {"position", "colour"}
-        The inputs that the gradient is taken with respect to.
+    The parameters are those of :class:`~napari_scribseg.engines.single_image.parameters.PenaltyParameters` and
+    :class:`~napari_scribseg.engines.single_image.parameters.FitParameters`.
 
     Raises
     ------
@@ -216,7 +161,8 @@ class CNNReg(_FittedToOneImage):
 
     References
     ----------
-    As for :class:`PWN`; Drucker and LeCun, Improving Generalization Performance Using Double Backpropagation (1992).
+    .. [1] H. Drucker and Y. LeCun. Improving Generalization Performance Using Double Backpropagation. IEEE Transactions
+       on Neural Networks 3(6), 1992.
     """
 
     info: ClassVar[EngineInfo] = _info(
@@ -226,20 +172,9 @@ class CNNReg(_FittedToOneImage):
     )
 
     inputs: Inputs = "colour+position"
-    backbone: str = ""
-    width: _Width = 16
-    depth: _Depth = 2
-    kernel: _Kernel = 3
-    beta: Annotated[float, Range(0, 1e9, 1e4, "weight of the penalty, in units of 1e-7")] = 1e7
-    penalty: Literal["position", "colour"] = "position"
-    steps: _Steps = 100
-    rate: _Rate = 0.01
-    held_back: _HeldBack = 0.2
-    seed: _Seed = 0
 
     def __post_init__(self) -> None:
-        check_parameters(self)
-        _check_kernel(self.kernel)
+        super().__post_init__()
         if self.penalty not in self.inputs.split("+"):
             raise InputError(
                 f"penalty is {self.penalty!r}, but the inputs are {self.inputs!r}; 'colour+position', say, is expected"
@@ -247,21 +182,11 @@ class CNNReg(_FittedToOneImage):
 
 
 @dataclass(frozen=True)
-class UNetSingle(_FittedToOneImage):
-    """A U-Net fitted to one image (Dröge & Moeller 2021, section 3.1; Ronneberger et al. 2015).
+class UNetSingle(_FromScratch, UNetParameters):
+    """A U-Net fitted to one image: of the source of :class:`PWN`.
 
-    Parameters
-    ----------
-    inputs : str
-        What the network sees of a pixel: any of ``colour``, ``position`` and ``semantic``, joined by ``+``.
-    backbone : str
-        For semantic features: empty for the scribble network of the package, a file, or the name of a timm model.
-    steps, rate, held_back, seed
-        As for :class:`PWN`.
-    width : int
-        Channels of the finest scale; each coarser one has twice as many.
-    levels : int
-        Downscalings, 0 to 4.
+    The parameters are those of :class:`~napari_scribseg.engines.single_image.parameters.UNetParameters` and
+    :class:`~napari_scribseg.engines.single_image.parameters.FitParameters`.
 
     Raises
     ------
@@ -270,7 +195,8 @@ class UNetSingle(_FittedToOneImage):
 
     References
     ----------
-    As for :class:`PWN`; Ronneberger et al., U-Net (2015).
+    .. [1] O. Ronneberger, P. Fischer and T. Brox. U-Net: Convolutional Networks for Biomedical Image Segmentation.
+       MICCAI 2015.
     """
 
     info: ClassVar[EngineInfo] = _info(
@@ -279,42 +205,21 @@ class UNetSingle(_FittedToOneImage):
         "A U-Net learned from the strokes alone: slow, and overfits; for comparison.",
     )
 
-    inputs: Inputs = "colour"
-    backbone: str = ""
-    width: _Width = 16
-    levels: Annotated[int, Range(0, 4, 1, "downscalings")] = 1
-    steps: _Steps = 100
-    rate: _Rate = 0.003
-    held_back: _HeldBack = 0.2
-    seed: _Seed = 0
+    rate: Rate = 0.003
 
 
 @dataclass(frozen=True)
-class FineTune(_FittedToOneImage):
-    """A trained network with a new last layer, fine-tuned on the strokes (Dröge & Moeller 2021, section 3.3).
+class FineTune(_FittedToOneImage, FineTuneParameters):
+    """A trained network with a new last layer, fine-tuned on the strokes: of the source of :class:`PWN`, section 3.3.
 
-    The network sees the image alone; what it learned from many images is all that it brings along.
-
-    Parameters
-    ----------
-    weights : str
-        Path of a ``.safetensors`` file with a network of this package, one that was converted too; empty for the one
-        that comes with it.
-    frozen : {"nothing", "encoder", "all but the last layer"}
-        What stays as it was trained. Batch norms always keep their statistics.
-    size : int
-        Pixels along the longer side of what the network is shown; a smaller image is shown as it is.
-    steps, rate, held_back, seed
-        As for :class:`PWN`.
+    The network sees the image alone. The parameters are those of
+    :class:`~napari_scribseg.engines.single_image.parameters.TransferParameters` and
+    :class:`~napari_scribseg.engines.single_image.parameters.FitParameters`.
 
     Raises
     ------
     InputError
         If a parameter has a wrong type or is outside its range.
-
-    References
-    ----------
-    As for :class:`PWN`.
     """
 
     info: ClassVar[EngineInfo] = _info(
@@ -324,20 +229,11 @@ class FineTune(_FittedToOneImage):
         needs_weights=True,
     )
 
-    weights: str = ""
-    frozen: Literal["nothing", "encoder", "all but the last layer"] = "encoder"
-    size: Annotated[int, Range(32, 2048, 32, "pixels along the longer side of what the network is shown")] = 256
-    steps: _Steps = 60
-    rate: _Rate = 0.003
-    held_back: _HeldBack = 0.2
-    seed: _Seed = 0
-
     def prepare(self, image: Image, device: str = "auto") -> FitState:
         """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
         from napari_scribseg.engines.single_image.transfer import prepare
 
-        if len(image.shape) not in self.info.ndim:
-            raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
+        self._require_slice(image)
         return prepare(self, image, device)
 
     def segment(
@@ -345,14 +241,9 @@ class FineTune(_FittedToOneImage):
     ) -> Segmentation[FitState]:
         """Fine-tune and segment; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
 
-        If strokes were only added since the state's last answer, the fit goes on from that answer's weights.
+        If strokes were only added since the state's last answer, the fit continues from that answer's weights.
         """
         from napari_scribseg.engines.single_image.transfer import segment
 
         scribbles.require(image.shape, max_classes=self.info.max_classes)
         return segment(self, scribbles, state, report)
-
-
-def _check_kernel(kernel: int) -> None:
-    if kernel % 2 == 0:
-        raise InputError(f"kernel is {kernel}; an odd number of pixels is expected")

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from napari_scribseg.core import LossCurve
 
-__all__ = ["Tell", "by_graph", "fit", "one_thread"]
+__all__ = ["FitProgress", "by_graph", "fit", "one_thread"]
 
-_EACH = 5  # steps between two looks at the strokes that are held back
-_PATIENCE = 8  # looks without a better loss after which the fit ends
+_EACH = 5  # steps between two losses of the held-back strokes
+_PATIENCE = 8  # such losses without a better one after which the fit ends
 _BETTER = 1e-3  # share by which a loss must fall to count as better
 
-Tell = Callable[[float, Callable[[], LossCurve]], None]
+FitProgress = Callable[[float, Callable[[], LossCurve]], None]
 
 
 @contextmanager
@@ -42,10 +42,10 @@ def by_graph(network: nn.Module, loss: Callable[[], Tensor]) -> Tensor:
 def fit(
     parameters: Sequence[nn.Parameter],
     descend: Callable[[], Tensor],
-    judge: Callable[[], Tensor] | None,
+    validate: Callable[[], Tensor] | None,
     steps: int,
     rate: float,
-    tell: Tell,
+    progress: FitProgress,
 ) -> LossCurve:
     """Fit parameters in place.
 
@@ -55,14 +55,14 @@ def fit(
         On one device.
     descend : callable
         Gives the loss to lower, and puts its gradient into ``grad`` of every parameter; see :func:`by_graph`.
-    judge : callable or None
-        The loss that decides; None: the weights of the last step are kept.
+    validate : callable or None
+        The loss at the held-back strokes; None: the weights of the last step are kept.
     steps : int
         Most steps.
     rate : float
         Of Adam.
-    tell : callable
-        Called every few steps with the share of them, and what gives the curve so far; may raise to end the fit.
+    progress : callable
+        Called every few steps with the share of them, and a function for the curve so far; may raise to end the fit.
 
     Returns
     -------
@@ -72,15 +72,15 @@ def fit(
     rows: list[tuple[int, float, float]] = []
     best, kept, best_weights = np.inf, 0, [p.detach().clone() for p in parameters]
 
-    def look(step: int, fitted: float) -> None:
+    def record(step: int, fitted: float) -> None:
         nonlocal best, kept, best_weights
-        judged = np.nan
-        if judge is not None:
+        held_back = np.nan
+        if validate is not None:
             with torch.no_grad():
-                judged = float(judge())
-        rows.append((step, fitted, judged))
-        if judge is None or judged < best * (1 - _BETTER):
-            best, kept = judged, step
+                held_back = float(validate())
+        rows.append((step, fitted, held_back))
+        if validate is None or held_back < best * (1 - _BETTER):
+            best, kept = held_back, step
             best_weights = [p.detach().clone() for p in parameters]
 
     def curve() -> LossCurve:
@@ -90,13 +90,13 @@ def fit(
     for step in range(steps):
         value = descend()
         if step % _EACH == 0:
-            look(step, float(value))
-            tell(step / steps, curve)
+            record(step, float(value))
+            progress(step / steps, curve)
             if len(rows) - 1 - kept // _EACH >= _PATIENCE:
                 break
         optimizer.step()
     else:
-        look(steps, float(descend()))
+        record(steps, float(descend()))
     with torch.no_grad():
         for parameter, weights in zip(parameters, best_weights, strict=True):
             parameter.copy_(weights)

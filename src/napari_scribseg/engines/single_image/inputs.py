@@ -1,4 +1,4 @@
-"""What a network sees of a pixel: colour, place and meaning, all from 0 to 1."""
+"""The input of a network: colour, position and semantic features of each pixel, all from 0 to 1."""
 
 from __future__ import annotations
 

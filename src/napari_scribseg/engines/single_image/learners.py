@@ -1,4 +1,4 @@
-"""What a fit needs to know of a network: its loss at the strokes, at those held back, and its answer everywhere."""
+"""A network and its strokes, for the fit: the loss at the strokes and at those held back, and the logits everywhere."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Learner(Protocol):
         """The same without its graph, and its gradient in ``grad`` of the network's parameters."""
         ...
 
-    def judge(self) -> Tensor:
+    def validate(self) -> Tensor:
         """Cross-entropy at the strokes that are held back."""
         ...
 
-    def logits(self, tell: Callable[[float], None]) -> Tensor:
-        """Everywhere, shape (K, H, W); ``tell`` gets the share that is done."""
+    def logits(self, progress: Callable[[float], None]) -> Tensor:
+        """Everywhere, shape (K, H, W); ``progress`` gets the share that is done."""
         ...
 
 
@@ -79,7 +79,7 @@ class PixelLearner:
         self.network, self._channels = network, channels
         self._penalty = penalty if penalty is not None and penalty.weight > 0 else None
         self._fitted = self._part(samples, samples.fitted)
-        self._judges = self._part(samples, samples.judges)
+        self._validating = self._part(samples, samples.validating)
 
     def _part(self, samples: Samples, chosen: NDArray[np.bool_]) -> tuple[Fields, Tensor, Tensor]:
         """Receptive fields, their input rows (N, C) and the targets."""
@@ -96,7 +96,7 @@ class PixelLearner:
         fields, rows, targets = self._fitted
         if self._penalty is None:
             return functional.cross_entropy(self.network.at(rows, fields), targets)
-        rows = rows.detach().requires_grad_(True)  # one row a pixel: what overlapping patches say of it is summed
+        rows = rows.detach().requires_grad_(True)  # one row a pixel: gradients of overlapping patches are summed
         loss = functional.cross_entropy(self.network.at(self.network.patches(rows, fields), fields), targets)
         (gradient,) = torch.autograd.grad(loss, rows, create_graph=True)
         return loss + self._penalty.weight * gradient[:, self._penalty.channels].abs().sum()
@@ -109,15 +109,15 @@ class PixelLearner:
             return self.network.descend(patches, fields, classes)
         return by_graph(self.network, self.loss)
 
-    def judge(self) -> Tensor:
+    def validate(self) -> Tensor:
         """See :class:`Learner`."""
-        fields, rows, targets = self._judges
+        fields, rows, targets = self._validating
         patches = rows if self._penalty is None else self.network.patches(rows, fields)
         return functional.cross_entropy(self.network.at(patches, fields), targets)
 
-    def logits(self, tell: Callable[[float], None]) -> Tensor:
+    def logits(self, progress: Callable[[float], None]) -> Tensor:
         """See :class:`Learner`."""
-        return self.network.everywhere(self._channels, tell)
+        return self.network.everywhere(self._channels, progress)
 
 
 class GraphLearner(ABC, Generic[Part]):
@@ -130,7 +130,7 @@ class GraphLearner(ABC, Generic[Part]):
 
     network: nn.Module
     _fitted: Part
-    _judges: Part
+    _validating: Part
 
     @abstractmethod
     def _cross_entropy(self, part: Part) -> Tensor:
@@ -144,9 +144,9 @@ class GraphLearner(ABC, Generic[Part]):
         """See :class:`Learner`."""
         return by_graph(self.network, self.loss)
 
-    def judge(self) -> Tensor:
+    def validate(self) -> Tensor:
         """See :class:`Learner`."""
-        return self._cross_entropy(self._judges)
+        return self._cross_entropy(self._validating)
 
 
 class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
@@ -164,7 +164,7 @@ class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
     def __init__(self, network: SingleUNet, channels: Tensor, samples: Samples) -> None:
         self.network, self._channels = network, channels
         self._fitted = self._parts(samples, samples.fitted)
-        self._judges = self._parts(samples, samples.judges)
+        self._validating = self._parts(samples, samples.validating)
 
     def _parts(self, samples: Samples, chosen: NDArray[np.bool_]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """For each crop its channels, the flat indices of the strokes in it, and their targets."""
@@ -197,8 +197,8 @@ class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
         return functional.cross_entropy(torch.cat(found), torch.cat(wanted))
 
     @torch.no_grad()
-    def logits(self, tell: Callable[[float], None]) -> Tensor:
+    def logits(self, progress: Callable[[float], None]) -> Tensor:
         """See :class:`Learner`."""
-        tell(0.0)
+        progress(0.0)
         logits: Tensor = self.network(self._channels[None])[0]
         return logits

@@ -50,20 +50,20 @@ class PixelNet(nn.Module):
         """How far from a pixel its output is influenced."""
         return len(self.weights) * (self.kernel // 2)
 
-    def set_classes(self, kept: Sequence[int | None], generator: torch.Generator) -> None:
+    def set_classes(self, class_map: Sequence[int | None], generator: torch.Generator) -> None:
         """Make the last layer answer for other classes.
 
         Parameters
         ----------
-        kept : sequence of int or None
+        class_map : sequence of int or None
             For each class, its present index, or None for a new one.
         generator : torch.Generator
             Draws the weights of new classes.
         """
         width = len(self.head)
-        fresh = _drawn((width, len(kept)), width, generator), _drawn((len(kept),), width, generator)
+        fresh = _drawn((width, len(class_map)), width, generator), _drawn((len(class_map),), width, generator)
         with torch.no_grad():
-            for new, old in enumerate(kept):
+            for new, old in enumerate(class_map):
                 if old is not None:
                     fresh[0][:, new], fresh[1][new] = self.head[:, old], self.head_bias[old]
         device = self.head.device
@@ -134,16 +134,16 @@ class PixelNet(nn.Module):
         return weight.reshape(self.kernel, self.kernel, -1, weight.shape[1]).permute(3, 2, 0, 1)
 
     @torch.no_grad()
-    def everywhere(self, channels: Tensor, tell: Callable[[float], None]) -> Tensor:
+    def everywhere(self, channels: Tensor, progress: Callable[[float], None]) -> Tensor:
         """Logits of shape (K, H, W) for channels (C, H, W), band by band, the same as in one piece.
 
-        ``tell`` is called with the share that is done; may raise to end it.
+        ``progress`` is called with the share that is done; may raise to end it.
         """
         height, width = channels.shape[1:]
         rows = max(_BAND // width, 4 * self.reach, 1) if channels.device.type == "cpu" else height
         logits = channels.new_empty((self.head.shape[1], height, width))
         for top in range(0, height, rows):
-            tell(top / height)
+            progress(top / height)
             first, bottom = max(top - self.reach, 0), min(top + rows, height)
             part = self(channels[None, :, first : min(bottom + self.reach, height)])[0]
             logits[:, top:bottom] = part[:, top - first : bottom - first]

@@ -1,4 +1,4 @@
-"""From strokes to probabilities: fit, look meanwhile, predict; the same for every network and device."""
+"""From strokes to probabilities: fit with previews, predict; the same for every network and device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,18 +15,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_scribseg.core import Image, LossCurve, Report, Scribbles, Segmentation
-from napari_scribseg.engines.single_image.engine import CNN, PWN, CNNReg, UNetSingle
-from napari_scribseg.engines.single_image.fit import Tell, fit, one_thread
+from napari_scribseg.engines.single_image.fit import FitProgress, fit, one_thread
 from napari_scribseg.engines.single_image.inputs import input_channels
 from napari_scribseg.engines.single_image.learners import Learner, Penalty, PixelLearner, UNetLearner
 from napari_scribseg.engines.single_image.network import PixelNet
+from napari_scribseg.engines.single_image.parameters import (
+    ConvolutionParameters,
+    FitParameters,
+    InputParameters,
+    LayerParameters,
+    PenaltyParameters,
+    ScratchParameters,
+    UNetParameters,
+)
 from napari_scribseg.engines.single_image.samples import Samples
 from napari_scribseg.engines.single_image.unet import SingleUNet
 from napari_scribseg.numerics.device import choose_device
 
-__all__ = ["FitState", "Fitted", "PixelEngine", "answer", "learn", "prepare", "segment"]
-
-PixelEngine = PWN | CNN | CNNReg | UNetSingle
+__all__ = ["FitState", "Fitted", "answer", "learn", "prepare", "segment"]
 
 _PREVIEW_AFTER = 0.5  # seconds between two previews
 _WARM_SHARE = 0.25  # of the steps, for a further stroke
@@ -34,14 +40,14 @@ _WARM_SHARE = 0.25  # of the steps, for a further stroke
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A network as the last strokes left it.
+    """A network fitted to the last strokes.
 
     Attributes
     ----------
-    engine : engine
-        With what parameters; those of another one start afresh.
+    parameters : FitParameters
+        Those of the engine; with others the fit starts afresh.
     network : nn.Module
-        Never changed: a further fit begins with a copy.
+        Not changed: a further fit begins with a copy.
     seeds : ndarray of shape (H, W), int32
         Label id of each stroke pixel, -1 elsewhere.
     ids : tuple of int
@@ -50,7 +56,7 @@ class Fitted:
         Of the fit.
     """
 
-    engine: Any
+    parameters: FitParameters
     network: nn.Module
     seeds: NDArray[np.int32]
     ids: tuple[int, ...]
@@ -59,7 +65,7 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FitState:
-    """What the engine remembers of one image.
+    """An image that was prepared, and the last fit.
 
     Attributes
     ----------
@@ -69,18 +75,13 @@ class FitState:
         The channels of ``channels`` that are ``"colour"``, ``"position"`` and ``"semantic"``.
     device : str
     fitted : Fitted or None
-        The last answer's network, and its loss curve.
+        The last fit.
     """
 
     channels: Tensor
     where: dict[str, slice]
     device: str
     fitted: Fitted | None = None
-
-    @property
-    def curve(self) -> LossCurve | None:
-        """How the last fit went; None before the first."""
-        return None if self.fitted is None else self.fitted.curve
 
     @property
     def semantic(self) -> NDArray[np.float32] | None:
@@ -90,119 +91,133 @@ class FitState:
         return np.moveaxis(self.channels[self.where["semantic"]].cpu().numpy(), 0, -1)
 
 
-def prepare(engine: PixelEngine, image: Image, device: str) -> FitState:
+def prepare(parameters: InputParameters, image: Image, device: str) -> FitState:
     """The state for a fresh image."""
     chosen = choose_device(device)
-    channels, where = input_channels(image, engine.inputs, engine.backbone, chosen)
+    channels, where = input_channels(image, parameters.inputs, parameters.backbone, chosen)
     return FitState(torch.from_numpy(channels).to(chosen), where, chosen)
 
 
-def segment(engine: PixelEngine, scribbles: Scribbles, state: FitState, report: Report) -> Segmentation[FitState]:
+def segment(
+    parameters: ScratchParameters, scribbles: Scribbles, state: FitState, report: Report
+) -> Segmentation[FitState]:
     """The answer for one set of strokes."""
     report(0.0)
-    samples = Samples.of(scribbles, engine.held_back, engine.seed)
+    samples = Samples.of(scribbles, parameters.held_back, parameters.seed)
 
-    def start(before: nn.Module | None, kept: list[int | None]) -> Learner:
-        make = _unet if isinstance(engine, UNetSingle) else _pixel_net
-        return make(engine, state, samples, before, kept)
+    def start(former: nn.Module | None, class_map: list[int | None]) -> Learner:
+        if isinstance(parameters, UNetParameters):
+            return _unet(parameters, parameters.seed, state, samples, former, class_map)
+        return _pixel_net(cast("LayerParameters", parameters), parameters.seed, state, samples, former, class_map)
 
-    return learn(engine, scribbles, samples, state, start, report)
+    return learn(parameters, scribbles, samples, state, start, report)
 
 
 def _pixel_net(
-    engine: Any, state: FitState, samples: Samples, before: nn.Module | None, kept: list[int | None]
+    parameters: LayerParameters,
+    seed: int,
+    state: FitState,
+    samples: Samples,
+    former: nn.Module | None,
+    class_map: list[int | None],
 ) -> Learner:
-    generator = torch.Generator().manual_seed(engine.seed)
-    kernel = 1 if isinstance(engine, PWN) else engine.kernel
-    if before is None:
-        net = PixelNet(len(state.channels), len(kept), engine.width, engine.depth, kernel, generator)
+    generator = torch.Generator().manual_seed(seed)
+    kernel = parameters.kernel if isinstance(parameters, ConvolutionParameters) else 1
+    if former is None:
+        net = PixelNet(len(state.channels), len(class_map), parameters.width, parameters.depth, kernel, generator)
     else:
-        net = cast("PixelNet", before)
-        net.set_classes(kept, generator)
+        net = cast("PixelNet", former)
+        net.set_classes(class_map, generator)
     penalty = None
-    if isinstance(engine, CNNReg):
-        penalty = Penalty(1e-7 * engine.beta, state.where[engine.penalty])
+    if isinstance(parameters, PenaltyParameters):
+        penalty = Penalty(1e-7 * parameters.beta, state.where[parameters.penalty])
     return PixelLearner(net.to(state.device), state.channels, samples, penalty)
 
 
-def _unet(engine: Any, state: FitState, samples: Samples, before: nn.Module | None, kept: list[int | None]) -> Learner:
+def _unet(
+    parameters: UNetParameters,
+    seed: int,
+    state: FitState,
+    samples: Samples,
+    former: nn.Module | None,
+    class_map: list[int | None],
+) -> Learner:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(engine.seed)
-        if before is None:
-            net = SingleUNet(len(state.channels), len(kept), engine.width, engine.levels)
+        torch.manual_seed(seed)
+        if former is None:
+            net = SingleUNet(len(state.channels), len(class_map), parameters.width, parameters.levels)
         else:
-            net = cast("SingleUNet", before)
-            net.set_classes(kept)
+            net = cast("SingleUNet", former)
+            net.set_classes(class_map)
     return UNetLearner(net.to(state.device), state.channels, samples)
 
 
 def learn(
-    engine: Any,
+    parameters: FitParameters,
     scribbles: Scribbles,
     samples: Samples,
-    state: Any,
+    state: FitState,
     start: Callable[[nn.Module | None, list[int | None]], Learner],
     report: Report,
-) -> Segmentation[Any]:
+) -> Segmentation[FitState]:
     """Fit a network to strokes, from the last answer's weights where strokes were only added since, and answer.
 
     Parameters
     ----------
-    engine : engine
-        With the fields ``steps``, ``rate`` and ``seed``.
+    parameters : FitParameters
     scribbles : Scribbles
     samples : Samples
         Of the scribbles.
-    state : dataclass
-        With the fields ``device`` and ``fitted``.
+    state : FitState
     start : callable
         Makes a learner of a network that it may change, or of a fresh one for None, and for each class its index in
         that network, or None for a new one.
     report : Report
     """
     ids = tuple(scribbles.ids[k] for k in samples.drawn)
-    marks = np.where(scribbles.seeds >= 0, np.asarray(scribbles.ids, dtype=np.int32)[scribbles.seeds], np.int32(-1))
-    last = _still_right(state.fitted, engine, marks)
-    old = () if last is None else last.ids
-    learner = start(
-        None if last is None else copy.deepcopy(last.network), [old.index(i) if i in old else None for i in ids]
-    )
+    table = np.asarray((*scribbles.ids, -1), dtype=np.int32)
+    seeds = table[scribbles.seeds]
+    former = _valid_fit(state.fitted, parameters, seeds)
+    former_ids = () if former is None else former.ids
+    class_map = [former_ids.index(i) if i in former_ids else None for i in ids]
+    learner = start(None if former is None else copy.deepcopy(former.network), class_map)
     with one_thread() if isinstance(learner, PixelLearner) else nullcontext():
-        if last is not None and np.array_equal(last.seeds, marks):
-            curve = last.curve
+        if former is not None and np.array_equal(former.seeds, seeds):
+            curve = former.curve
         else:
-            few = last is not None and set(ids) <= set(old)
-            steps = max(round(_WARM_SHARE * engine.steps), 1) if few else engine.steps
-            curve = _fitted(engine, learner, samples, steps, _watched(learner, scribbles, samples, state, report))
+            few = former is not None and set(ids) <= set(former_ids)
+            steps = max(round(_WARM_SHARE * parameters.steps), 1) if few else parameters.steps
+            progress = _previews(learner, scribbles, samples, state, report)
+            curve = _fit(learner, samples, steps, parameters.rate, progress)
         report(0.8)
         logits = learner.logits(lambda share: report(0.8 + 0.2 * share))
-    fitted = Fitted(engine, learner.network, marks, ids, curve)
-    how = "fitted afresh" if last is None else "went on from the last answer's weights"
+    fitted = Fitted(parameters, learner.network, seeds, ids, curve)
+    how = "fitted afresh" if former is None else "went on from the last answer's weights"
     notes = [f"{how}: {curve.describe()}", f"computed on {state.device}"]
     if len(samples.pixels) < int(scribbles.counts.sum()):
         notes.insert(1, f"fitted to {len(samples.pixels)} of {int(scribbles.counts.sum())} stroke pixels")
     return answer(logits, scribbles, samples, replace(state, fitted=fitted), tuple(notes), curve)
 
 
-def _still_right(fitted: Fitted | None, engine: Any, marks: NDArray[np.int32]) -> Fitted | None:
-    """The last fit, if it is one of this engine and nothing that it was told has been taken back."""
-    if fitted is None or fitted.engine != engine:
+def _valid_fit(fitted: Fitted | None, parameters: FitParameters, seeds: NDArray[np.int32]) -> Fitted | None:
+    """The last fit, if it is one with these parameters and none of its strokes was erased."""
+    if fitted is None or fitted.parameters != parameters:
         return None
-    told = fitted.seeds >= 0
-    return fitted if np.array_equal(fitted.seeds[told], marks[told]) else None
+    painted = fitted.seeds >= 0
+    return fitted if np.array_equal(fitted.seeds[painted], seeds[painted]) else None
 
 
-def _fitted(engine: Any, learner: Learner, samples: Samples, steps: int, tell: Tell) -> LossCurve:
-    judge = learner.judge if samples.judges.any() else None
-    parameters = [p for p in learner.network.parameters() if p.requires_grad]
-    return fit(parameters, learner.descend, judge, steps, engine.rate, tell)
+def _fit(learner: Learner, samples: Samples, steps: int, rate: float, progress: FitProgress) -> LossCurve:
+    validate = learner.validate if samples.validating.any() else None
+    weights = [p for p in learner.network.parameters() if p.requires_grad]
+    return fit(weights, learner.descend, validate, steps, rate, progress)
 
 
-def _watched(learner: Learner, scribbles: Scribbles, samples: Samples, state: Any, report: Report) -> Tell:
-    """Reports the share of a fit, and now and then what the network says by then, with the curve so far."""
+def _previews(learner: Learner, scribbles: Scribbles, samples: Samples, state: FitState, report: Report) -> FitProgress:
+    """Reports the share of a fit and, now and then, a preview with the curve so far."""
     shown = time.monotonic()
 
-    def tell(share: float, curve: Callable[[], LossCurve]) -> None:
+    def progress(share: float, curve: Callable[[], LossCurve]) -> None:
         nonlocal shown
         if time.monotonic() - shown < _PREVIEW_AFTER:
             report(0.8 * share)
@@ -213,12 +228,12 @@ def _watched(learner: Learner, scribbles: Scribbles, samples: Samples, state: An
         preview = answer(logits, scribbles, samples, state, notes, curve())
         report(0.8 * share, cast("Segmentation[object]", preview))
 
-    return tell
+    return progress
 
 
 def answer(
-    logits: Tensor, scribbles: Scribbles, samples: Samples, state: Any, notes: tuple[str, ...], curve: LossCurve
-) -> Segmentation[Any]:
+    logits: Tensor, scribbles: Scribbles, samples: Samples, state: FitState, notes: tuple[str, ...], curve: LossCurve
+) -> Segmentation[FitState]:
     """The probabilities; a class without strokes gets nothing."""
     found = torch.softmax(logits.detach(), dim=0).to("cpu", torch.float32).numpy()
     if len(found) < scribbles.n_classes:

@@ -1,4 +1,4 @@
-"""The stroke pixels that a network is fitted to, and those that are held back to judge it by."""
+"""The stroke pixels that a network is fitted to, and those that are held back for validation."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Samples:
         Position of each one's class in ``drawn``.
     fitted : ndarray of shape (N,), bool
         Which the network is fitted to: all that are not held back.
-    judges : ndarray of shape (N,), bool
-        Which say when to stop: those held back and, so that every class has a say, all of a class that none are held
-        back of; none where no class has any.
+    validating : ndarray of shape (N,), bool
+        Which decide when to stop: those held back, and all of a class without any, so that every class counts; none
+        where no class has any.
     drawn : tuple of int
         Indices of the classes that have strokes.
     """
@@ -38,14 +38,14 @@ class Samples:
     pixels: NDArray[np.intp]
     targets: NDArray[np.int64]
     fitted: NDArray[np.bool_]
-    judges: NDArray[np.bool_]
+    validating: NDArray[np.bool_]
     drawn: tuple[int, ...]
 
     @classmethod
     def of(cls, scribbles: Scribbles, held_back: float, seed: int, most: int = MOST) -> Samples:
         """The stroke pixels of scribbles.
 
-        What is held back depends on the place and on the seed alone: it stays so when strokes are added.
+        What is held back depends on the position and on the seed alone: it stays so when strokes are added.
 
         Parameters
         ----------
@@ -65,18 +65,18 @@ class Samples:
             kept = _thinned(targets, len(drawn), most)
             pixels, targets = pixels[kept], targets[kept]
         chance = _chance(pixels, scribbles.shape[1], seed)
-        fitted, judges = np.ones(len(pixels), dtype=bool), np.zeros(len(pixels), dtype=bool)
+        fitted, validating = np.ones(len(pixels), dtype=bool), np.zeros(len(pixels), dtype=bool)
         for k in range(len(drawn)):
             own = targets == k
-            held = own & (chance < held_back)
-            if np.count_nonzero(own) >= _LEAST and 0 < 2 * np.count_nonzero(held) <= np.count_nonzero(own):
-                fitted[held] = False
-                judges |= held
+            held_out = own & (chance < held_back)
+            if np.count_nonzero(own) >= _LEAST and 0 < 2 * np.count_nonzero(held_out) <= np.count_nonzero(own):
+                fitted[held_out] = False
+                validating |= held_out
             else:
-                judges |= own
+                validating |= own
         if fitted.all():
-            judges[:] = False
-        return cls(pixels, targets.astype(np.int64), fitted, judges, tuple(int(k) for k in drawn))
+            validating[:] = False
+        return cls(pixels, targets.astype(np.int64), fitted, validating, tuple(int(k) for k in drawn))
 
 
 def _thinned(targets: NDArray[np.intp], n_classes: int, most: int) -> NDArray[np.intp]:

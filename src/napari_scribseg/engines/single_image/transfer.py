@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from napari_scribseg.core import Image, InputError, Report, Scribbles, Segmentation
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.engines.single_image.engine import FineTune
 from napari_scribseg.engines.single_image.learners import GraphLearner
+from napari_scribseg.engines.single_image.parameters import FineTuneParameters
 from napari_scribseg.engines.single_image.pipeline import FitState, learn
 from napari_scribseg.engines.single_image.samples import Samples
 from napari_scribseg.nets import BRSNet, load_model, load_shipped
@@ -29,7 +29,7 @@ __all__ = ["Transfer", "TransferLearner", "prepare", "segment"]
 _SHIPPED = "scribble-net"
 
 
-class _Known(nn.Module):
+class _Constant(nn.Module):
     """A layer whose output never changes, because neither its input nor its weights do."""
 
     def __init__(self, output: Tensor) -> None:
@@ -37,32 +37,32 @@ class _Known(nn.Module):
         self.register_buffer("output", output)
 
     def forward(self, _: Tensor) -> Tensor:
-        """What was computed once."""
+        """The output that was computed once."""
         return cast("Tensor", self.output)
 
 
 class Transfer(nn.Module):
-    """A network of this package that answers for other classes than it was trained for, on one image.
+    """A network of this package with other classes than it was trained for, on one image.
 
     Parameters
     ----------
     base : PlainUNet, EfficientUNet or BRSNet
         Changed.
-    seen : Tensor of shape (1, C, h, w)
-        Its input; scales of an encoder that is frozen are computed once.
+    x : Tensor of shape (1, C, h, w)
+        Its input; scales of a frozen encoder are computed once.
     n_classes : int
     frozen : str
         As in :class:`~napari_scribseg.engines.single_image.FineTune`.
     """
 
-    def __init__(self, base: nn.Module, seen: Tensor, n_classes: int, frozen: str) -> None:
+    def __init__(self, base: nn.Module, x: Tensor, n_classes: int, frozen: str) -> None:
         super().__init__()
         self.base = base.eval()
-        if isinstance(base, BRSNet) and not base.config.fine:  # its answer has a quarter of the size
+        if isinstance(base, BRSNet) and not base.config.fine:  # its output has a quarter of the size
             base.coarse_grow = nn.Upsample(scale_factor=4, mode="bilinear")  # type: ignore[assignment]
         base.requires_grad_(frozen != "all but the last layer")
         if frozen != "nothing":
-            _freeze_encoder(base, seen)
+            _freeze_encoder(base, x)
         self.set_classes([None] * n_classes)
 
     @property
@@ -76,24 +76,24 @@ class Transfer(nn.Module):
             return "fine_head" if self.base.config.fine else "coarse_head"
         return "head"
 
-    def set_classes(self, kept: Sequence[int | None]) -> None:
-        """Make the last layer answer for other classes; see :meth:`.network.PixelNet.set_classes`."""
+    def set_classes(self, class_map: Sequence[int | None]) -> None:
+        """Replace the classes of the last layer; see :meth:`.network.PixelNet.set_classes`."""
         before = self.head
-        head = nn.Conv2d(before.in_channels, len(kept), before.kernel_size, padding=before.padding)  # type: ignore[arg-type]
+        head = nn.Conv2d(before.in_channels, len(class_map), before.kernel_size, padding=before.padding)  # type: ignore[arg-type]
         with torch.no_grad():
-            for new, old in enumerate(kept):
+            for new, old in enumerate(class_map):
                 if old is not None:
                     head.weight[new], head.bias[new] = before.weight[old], before.bias[old]  # type: ignore[index]
         setattr(self.base, self._name, head.to(before.weight.device))
 
-    def forward(self, seen: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (1, K, h, w)."""
-        logits: Tensor = self.base(seen)
+        logits: Tensor = self.base(x)
         return logits
 
 
 @torch.no_grad()
-def _freeze_encoder(base: nn.Module, seen: Tensor) -> None:
+def _freeze_encoder(base: nn.Module, x: Tensor) -> None:
     """Keep the weights of an encoder, and compute its scales once where each is a layer of its own."""
     if isinstance(base, BRSNet):
         base.features.requires_grad_(False)
@@ -105,10 +105,10 @@ def _freeze_encoder(base: nn.Module, seen: Tensor) -> None:
             base.get_submodule(name).requires_grad_(False)
     found: list[Tensor] = []
     hooks = [stage.register_forward_hook(lambda _, __, y: found.append(y)) for stage in stages]
-    base(seen)
+    base(x)
     for i, (hook, output) in enumerate(zip(hooks, found, strict=True)):
         hook.remove()
-        stages[i] = _Known(output)
+        stages[i] = _Constant(output)
 
 
 class TransferLearner(GraphLearner[tuple[Tensor, Tensor]]):
@@ -117,77 +117,79 @@ class TransferLearner(GraphLearner[tuple[Tensor, Tensor]]):
     Parameters
     ----------
     network : Transfer
-    seen : Tensor of shape (C, h, w)
+    x : Tensor of shape (C, h, w)
         Its input.
     samples : Samples
     shape : tuple of 2 int
         Of the image, whose pixels the samples are.
     """
 
-    def __init__(self, network: Transfer, seen: Tensor, samples: Samples, shape: tuple[int, int]) -> None:
-        self.network, self._seen, self._shape = network, seen, shape
+    def __init__(self, network: Transfer, x: Tensor, samples: Samples, shape: tuple[int, int]) -> None:
+        self.network, self._x, self._shape = network, x, shape
         self._fitted = self._part(samples, samples.fitted)
-        self._judges = self._part(samples, samples.judges)
+        self._validating = self._part(samples, samples.validating)
 
     def _part(self, samples: Samples, chosen: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-        """Where the strokes lie, from -1 to 1 over the image, shape (1, 1, N, 2), and their targets."""
+        """Positions of strokes, from -1 to 1 over the image, shape (1, 1, N, 2), and their targets."""
         rows, columns = np.divmod(samples.pixels[chosen], self._shape[1])
-        places = np.stack(((2 * columns + 1) / self._shape[1] - 1, (2 * rows + 1) / self._shape[0] - 1), axis=-1)
-        grid = torch.from_numpy(places.astype(np.float32))[None, None]
-        return grid.to(self._seen.device), torch.from_numpy(samples.targets[chosen]).to(self._seen.device)
+        positions = np.stack(((2 * columns + 1) / self._shape[1] - 1, (2 * rows + 1) / self._shape[0] - 1), axis=-1)
+        grid = torch.from_numpy(positions.astype(np.float32))[None, None]
+        return grid.to(self._x.device), torch.from_numpy(samples.targets[chosen]).to(self._x.device)
 
     def _cross_entropy(self, part: tuple[Tensor, Tensor]) -> Tensor:
-        logits = self.network(self._seen[None])  # (1, K, h, w)
+        logits = self.network(self._x[None])  # (1, K, h, w)
         found = functional.grid_sample(logits, part[0], padding_mode="border", align_corners=False)  # (1, K, 1, N)
         return functional.cross_entropy(found[0, :, 0].T, part[1])
 
     @torch.no_grad()
-    def logits(self, tell: Callable[[float], None]) -> Tensor:
+    def logits(self, progress: Callable[[float], None]) -> Tensor:
         """See :class:`.learners.Learner`."""
-        tell(0.0)
-        small = self.network(self._seen[None])
+        progress(0.0)
+        small = self.network(self._x[None])
         return functional.interpolate(small, self._shape, mode="bilinear", align_corners=False)[0]
 
 
-def prepare(engine: FineTune, image: Image, device: str) -> FitState:
-    """The state for a fresh image: what the network is shown of it."""
+def prepare(parameters: FineTuneParameters, image: Image, device: str) -> FitState:
+    """The state for a fresh image: the network's input."""
     chosen = choose_device(device)
-    model, name = _open(engine.weights)
+    model, name = _open(parameters.weights)
     channels = torch.from_numpy(three_channels(image.data))[None]
     height, width = channels.shape[2:]
-    shrink = min(engine.size / max(height, width), 1.0)
+    shrink = min(parameters.size / max(height, width), 1.0)
     if shrink < 1:
         size = max(round(height * shrink), 1), max(round(width * shrink), 1)
         channels = functional.interpolate(channels, size, mode="bilinear", antialias=True)
     n_channels = model.config.in_channels
     if n_channels == 1:
-        seen = channels.mean(dim=1, keepdim=True)
+        x = channels.mean(dim=1, keepdim=True)
     elif n_channels in INPUT_CHANNELS:
-        seen = network_input(channels, channels.new_zeros((1, *channels.shape[2:])), None, n_channels)
+        x = network_input(channels, channels.new_zeros((1, *channels.shape[2:])), None, n_channels)
     else:
         expected = ", ".join(map(str, (1, *INPUT_CHANNELS)))
         raise InputError(f"the network in {name} takes {n_channels} input channels; {expected} are expected")
-    return FitState(seen[0].to(chosen), {}, chosen)
+    return FitState(x[0].to(chosen), {}, chosen)
 
 
-def segment(engine: FineTune, scribbles: Scribbles, state: FitState, report: Report) -> Segmentation[FitState]:
+def segment(
+    parameters: FineTuneParameters, scribbles: Scribbles, state: FitState, report: Report
+) -> Segmentation[FitState]:
     """The answer for one set of strokes."""
     report(0.0)
-    samples = Samples.of(scribbles, engine.held_back, engine.seed)
+    samples = Samples.of(scribbles, parameters.held_back, parameters.seed)
     shape = scribbles.shape[0], scribbles.shape[1]
 
-    def start(before: nn.Module | None, kept: list[int | None]) -> TransferLearner:
+    def start(former: nn.Module | None, class_map: list[int | None]) -> TransferLearner:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(engine.seed)
-            if before is None:
-                base = copy.deepcopy(_open(engine.weights)[0]).to(state.device)
-                net = Transfer(base, state.channels[None], len(kept), engine.frozen)
+            torch.manual_seed(parameters.seed)
+            if former is None:
+                base = copy.deepcopy(_open(parameters.weights)[0]).to(state.device)
+                net = Transfer(base, state.channels[None], len(class_map), parameters.frozen)
             else:
-                net = cast("Transfer", before)
-                net.set_classes(kept)
+                net = cast("Transfer", former)
+                net.set_classes(class_map)
         return TransferLearner(net, state.channels, samples, shape)
 
-    return learn(engine, scribbles, samples, state, start, report)
+    return learn(parameters, scribbles, samples, state, start, report)
 
 
 def _open(weights: str) -> tuple[Any, str]:

@@ -48,12 +48,12 @@ class SingleUNet(nn.Module):
         """How far from a pixel its output is influenced, at most, in multiples of the stride."""
         return _reach(len(self.up))
 
-    def set_classes(self, kept: Sequence[int | None]) -> None:
+    def set_classes(self, class_map: Sequence[int | None]) -> None:
         """Make the last layer answer for other classes; see :meth:`.network.PixelNet.set_classes`."""
         before = self.head
-        self.head = nn.Conv2d(before.in_channels, len(kept), 1).to(before.weight.device)
+        self.head = nn.Conv2d(before.in_channels, len(class_map), 1).to(before.weight.device)
         with torch.no_grad():
-            for new, old in enumerate(kept):
+            for new, old in enumerate(class_map):
                 if old is not None:
                     self.head.weight[new], self.head.bias[new] = before.weight[old], before.bias[old]  # type: ignore[index]
 

@@ -1,4 +1,4 @@
-"""What a network is asked for the classes that were painted, and how its answers become their probabilities."""
+"""Which predictions of a network the painted classes need, and how these become probabilities."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from torch import Tensor
 from napari_scribseg.core import InputError, Scribbles
 from napari_scribseg.engines.brs.network import Network
 
-__all__ = ["ALL", "Question", "ask", "probabilities"]
+__all__ = ["ALL", "Query", "probabilities", "queries_of"]
 
-ALL = -1  # key of a question about all classes at once
+ALL = -1  # key of a query for all classes at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Question:
-    """One use of the network.
+class Query:
+    """One use of the network: the classes that it predicts, and the strokes that it must get right.
 
     Attributes
     ----------
     key : int
-        Index of the class that it is about, or :data:`ALL`.
+        Index of the class that is predicted against all others, or :data:`ALL`.
     targets : ndarray of shape (H, W), int32
-        What is to come out at each stroke pixel: 1 the object and 0 the rest, or the class's index; -1 elsewhere.
+        The right class at each stroke pixel: 1 the object and 0 the rest, or the class's index; -1 elsewhere.
     groups : tuple of int
-        To which of the targets each class of the network belongs; -1 to none.
+        The target that each class of the network belongs to; -1 for none.
     """
 
     key: int
@@ -44,33 +44,31 @@ class Question:
         return torch.stack([torch.logsumexp(fields[some], dim=0) for some in members])
 
 
-def ask(network: Network, scribbles: Scribbles, each: bool) -> list[Question]:
-    """The questions for some strokes.
+def queries_of(network: Network, scribbles: Scribbles, each: bool) -> list[Query]:
+    """The queries for some strokes.
 
-    A network with many classes is asked once; its outputs are the classes in their order, or those that its card names
-    by their ids. One that knows an object and the rest is asked about each class against all others; of two classes,
-    about the one that is not the background (the one with id 0, else the first).
+    A network with many classes needs one; its outputs are the classes in their order, or those whose ids its card
+    lists. A network of an object and the rest needs one for each class against all others; of two classes, for the one
+    that is not the background (the one with id 0, else the first).
 
     Parameters
     ----------
     network : Network
     scribbles : Scribbles
     each : bool
-        Whether a network that was trained on scribbles is asked about every class that was painted, the background too.
+        Whether a network that was trained on scribbles predicts every painted class, the background too.
 
     Raises
     ------
     InputError
         If the network's classes are not those that were painted.
     """
-    known = network.card.ids if network.card.head == "softmax" or not network.card.ids else (0, *network.card.ids)
-    if known and (network.n_classes > 2 or set(scribbles.ids) <= set(known)):
-        return [Question(ALL, scribbles.seeds, _by_ids(network, scribbles, known))]
+    ids = network.card.ids if network.card.head == "softmax" or not network.card.ids else (0, *network.card.ids)
+    if ids and (network.n_classes > 2 or set(scribbles.ids) <= set(ids)):
+        return [Query(ALL, scribbles.seeds, _by_ids(network, scribbles, ids))]
     if network.n_classes == 2:
         return [
-            Question(
-                k, np.select((scribbles.seeds == k, scribbles.seeds >= 0), (np.int32(1), np.int32(0)), np.int32(-1))
-            )
+            Query(k, np.select((scribbles.seeds == k, scribbles.seeds >= 0), (np.int32(1), np.int32(0)), np.int32(-1)))
             for k in _objects(network, scribbles, each)
         ]
     if network.n_classes != scribbles.n_classes:
@@ -78,23 +76,23 @@ def ask(network: Network, scribbles: Scribbles, each: bool) -> list[Question]:
             f"{network.name} tells {network.n_classes} classes apart, and strokes of {scribbles.n_classes} were given; "
             "paint all of them, or write into the model's card, as ids, the label id of each output"
         )
-    return [Question(ALL, scribbles.seeds, tuple(range(network.n_classes)))]
+    return [Query(ALL, scribbles.seeds, tuple(range(network.n_classes)))]
 
 
-def _by_ids(network: Network, scribbles: Scribbles, known: tuple[int, ...]) -> tuple[int, ...]:
+def _by_ids(network: Network, scribbles: Scribbles, output_ids: tuple[int, ...]) -> tuple[int, ...]:
     """The class that each output stands for; those that were not painted belong to the background, if there is one."""
-    missing = [i for i in scribbles.ids if i not in known]
+    missing = [i for i in scribbles.ids if i not in output_ids]
     if missing:
         raise InputError(
             f"{network.name} has no output for the label id {missing[0]}; its outputs stand for "
-            f"{', '.join(map(str, known))}"
+            f"{', '.join(map(str, output_ids))}"
         )
-    place = {identity: k for k, identity in enumerate(scribbles.ids)}
-    return tuple(place.get(identity, place.get(0, -1)) for identity in known)
+    index = {identity: k for k, identity in enumerate(scribbles.ids)}
+    return tuple(index.get(identity, index.get(0, -1)) for identity in output_ids)
 
 
 def _objects(network: Network, scribbles: Scribbles, each: bool) -> list[int]:
-    """Indices of the classes that a network of one object is asked about."""
+    """Indices of the classes that a network of one object predicts."""
     painted = [int(k) for k in np.flatnonzero(scribbles.counts)]
     if each and network.card.prompt == "scribbles":
         return painted
@@ -107,15 +105,15 @@ def _objects(network: Network, scribbles: Scribbles, each: bool) -> list[int]:
 
 
 def probabilities(fields: Mapping[int, Tensor], scribbles: Scribbles) -> Tensor:
-    """Of all classes, from the answers to all questions.
+    """Of all classes, from the predictions of all queries.
 
-    Several independent answers whether a pixel belongs to a class: given that just one of them is yes, or none where
-    there is a background that was not asked about, the probability of a class is proportional to its odds.
+    The predictions for the classes are independent. Given that a pixel belongs to just one of these classes, or to the
+    background that was not predicted, the probability of a class is proportional to its odds.
 
     Parameters
     ----------
     fields : mapping of int to Tensor
-        By the question's key: logarithms of the odds of all classes up to a constant, shape (K, H, W), for
+        By the query's key: logarithms of the odds of all classes up to a constant, shape (K, H, W), for
         :data:`ALL`; else logarithms of the odds of a class, shape (H, W).
     scribbles : Scribbles
 

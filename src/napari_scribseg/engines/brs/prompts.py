@@ -1,4 +1,4 @@
-"""What is changed at a network's input: the interaction maps, also of networks that were never trained with any."""
+"""How a network is shown strokes, and what of its input may be corrected, even if it was never trained with any."""
 
 from __future__ import annotations
 
@@ -7,14 +7,57 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from napari_scribseg import prompting
 from napari_scribseg.core import InputError
-from napari_scribseg.engines.brs.clicks import as_clicks
 from napari_scribseg.prompting import network_input
 
-__all__ = ["Converted", "Prompt", "Trained", "interaction_maps", "prompt_of", "with_maps"]
+__all__ = ["Converted", "Prompt", "Trained", "as_clicks", "interaction_maps", "prompt_of", "with_maps"]
+
+_APART = 6.0  # least distance of two clicks on one stroke, in pixels
+_WIDTHS = 2.0  # the same in widths of the stroke: a dot becomes a single click
+_CORE = 0.5  # clicks lie so deep in the stroke, as a share of the depth of its deepest pixel
+
+
+def as_clicks(seeds: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Clicks spread along strokes.
+
+    Parameters
+    ----------
+    seeds : ndarray of shape (H, W), int32
+        1 on strokes of the object, 0 on those of the rest, -1 elsewhere.
+
+    Returns
+    -------
+    ndarray of shape (H, W), int32
+        Some of these pixels: of each connected stroke the one next to its centre, then the one farthest from those
+        chosen, as long as it is not near them. Every other pixel is -1.
+    """
+    clicks = np.full_like(seeds, -1)
+    for sign in (0, 1):
+        parts, _ = ndimage.label(seeds == sign, np.ones((3, 3)))
+        for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+            chosen = _spread(np.pad(parts[rows, columns] == number, 1))
+            clicks[chosen[:, 0] + rows.start - 1, chosen[:, 1] + columns.start - 1] = sign
+    return clicks
+
+
+def _spread(part: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Positions on one stroke, shape (n, 2), of at least one pixel."""
+    depth = ndimage.distance_transform_edt(part)
+    core = np.argwhere(depth >= _CORE * depth.max())
+    least = max(_APART, _WIDTHS * 2 * float(depth.max()))
+    first = int(cdist(core, np.argwhere(part).mean(axis=0)[None]).argmin())
+    chosen, away = [first], np.full(len(core), np.inf)
+    while True:
+        np.minimum(away, cdist(core, core[chosen[-1:]])[:, 0], out=away)
+        farthest = int(away.argmax())
+        if away[farthest] < least:
+            return np.asarray(core[chosen], dtype=np.intp)
+        chosen.append(farthest)
 
 
 def with_maps(image: Tensor, maps: Tensor) -> Tensor:
