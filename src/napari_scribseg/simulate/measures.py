@@ -202,7 +202,8 @@ def _middle_lines(drawn: NDArray[np.bool_], gap: float) -> tuple[NDArray[np.intp
     pixels = np.argwhere(thin(drawn[box])) + [side.start for side in box]
     pairs = cKDTree(pixels).query_pairs(gap, output_type="ndarray")
     lengths = np.hypot(*(pixels[pairs[:, 0]] - pixels[pairs[:, 1]]).T)
-    graph = coo_array((lengths, (pairs[:, 0], pairs[:, 1])), shape=(len(pixels), len(pixels))).tocsr()
+    ends = pairs.astype(np.int32).T  # csgraph takes no larger indices before scipy 1.17
+    graph = coo_array((lengths, (ends[0], ends[1])), shape=(len(pixels), len(pixels))).tocsr()
     tree = minimum_spanning_tree(graph)
     return pixels, graph_components(tree, directed=False)[1], tree.tocoo()
 
