@@ -1,4 +1,4 @@
-"""The command ``scribseg``: the whole way without a window."""
+"""The command ``scribseg``: the same work without a window."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ app = typer.Typer(
 log = logging.getLogger("scribseg")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         from napari_scribseg import __version__
 
         typer.echo(__version__)
@@ -65,9 +65,9 @@ class OneLine(logging.Formatter):
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine("%(message)s"))
@@ -88,10 +88,10 @@ def segment(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the engine; may be repeated.")
     ] = None,
     background: Annotated[
-        int | None, typer.Option(help="Id whose strokes mark the background; it is written as 0.")
+        int | None, typer.Option(help="Value of the strokes that mark the background; written as 0.")
     ] = None,
     axis: Annotated[
-        int | None, typer.Option(help="Axis across which the slices lie, 0 = plane; default: the first spatial one.")
+        int | None, typer.Option(help="Axis of the slices: 0, 1 or 2, in the order slice, row, column. Default: 0.")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Also write a picture of the result.")] = None,
@@ -99,12 +99,12 @@ def segment(
         bool | None,
         typer.Option(
             "--bids/--no-bids",
-            help="A table of names and colours, _dseg.tsv. Default: where the format has no place for them.",
+            help="Write a table of names and colours, _dseg.tsv. Default: where the format has no place for them.",
         ),
     ] = None,
     itksnap: Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")] = False,
     ignore_geometry: Annotated[
-        bool, typer.Option("--ignore-geometry", help="Accept scribbles that lie elsewhere in space.")
+        bool, typer.Option("--ignore-geometry", help="Accept scribbles with another position in space.")
     ] = False,
     allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
@@ -159,7 +159,7 @@ def info(
     image: Annotated[Path, typer.Argument(help="Image file, label file or DICOM folder.")],
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Show what a file holds: shape, voxel size, place and values."""
+    """Show shape, voxel size, orientation, position and values of a file."""
     from napari_scribseg.core.errors import one_line
     from napari_scribseg.headless import describe
 
@@ -172,7 +172,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results: a new one, or that of an earlier demo.")],
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
 ) -> None:
-    """Segment a real MR volume that is installed with nibabel from a few strokes; needs no network."""
+    """Segment a real MR volume, installed with nibabel, from a few strokes; needs no network."""
     from napari_scribseg.headless import write_demo_input
     from napari_scribseg.io import read_labels
 
@@ -193,7 +193,7 @@ def demo(
 
 
 def _check_picture(path: Path) -> None:
-    """Complain before the work is done, not after it."""
+    """Check the name of a picture before the work begins."""
     from napari_scribseg.core import InputError
     from napari_scribseg.io.atomic import check_writable
 
@@ -279,13 +279,13 @@ def _no_interrupt_lost() -> Iterator[None]:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: Any, **_options: Any) -> None:
-    """What a user is to know in one line; what is for programmers (--debug shows it) is left out."""
+    """Show a warning for users in one line; warnings for programmers need --debug."""
     if issubclass(category, UserWarning):
         typer.echo(f"scribseg: {message}", err=True)
 
 
 def _flush() -> None:
-    """Write out what is printed; on a full disk, nothing more is tried when Python ends."""
+    """Write out what is printed; on a full disk, Python tries nothing more when it ends."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -317,7 +317,7 @@ def main() -> None:
         typer.echo("scribseg: interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        os._exit(FAILURE)  # the reader of our output went away: nothing can be told any more
+        os._exit(FAILURE)  # the reader of our output is gone: nothing can be printed any more
     except Exception as error:
         if debug:
             raise

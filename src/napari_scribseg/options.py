@@ -21,9 +21,9 @@ class Device(StrEnum):
 
 AllowOutside = Annotated[
     bool,
-    typer.Option("--allow-outside", help="Read files that a .mhd, .nhdr or .ome.tif names outside of its own folder."),
+    typer.Option("--allow-outside", help="Read files outside of its folder that a .mhd, .nhdr or .ome.tif names."),
 ]
 
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files that are there; never those that are read.")
+    bool, typer.Option("--overwrite", help="Replace existing files; files that are read are never replaced.")
 ]
