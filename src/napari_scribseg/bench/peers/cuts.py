@@ -52,7 +52,7 @@ class GraphCut:
             claims[k] = self._cut(state, scribbles.seeds == k, (scribbles.seeds >= 0) & (scribbles.seeds != k))
         if drawn.size == 2:
             claims[drawn[0]] = ~claims[drawn[1]]
-        return Segmentation(hard_segmentation(merge_masks(claims, scribbles), scribbles).probabilities, state)
+        return hard_segmentation(merge_masks(claims, scribbles), scribbles, state)
 
     def _cut(
         self, pixels: NDArray[np.float32], inside: NDArray[np.bool_], outside: NDArray[np.bool_]
@@ -126,7 +126,7 @@ class GrabCut:
             claims[k] = self._run(state, scribbles.seeds, nearest, int(k))
         if drawn.size == 2:
             claims[drawn[0]] = ~claims[drawn[1]]
-        return Segmentation(hard_segmentation(merge_masks(claims, scribbles), scribbles).probabilities, state)
+        return hard_segmentation(merge_masks(claims, scribbles), scribbles, state)
 
     def _run(
         self, pixels: NDArray[np.uint8], seeds: NDArray[np.int32], nearest: NDArray[np.intp], k: int

@@ -33,7 +33,7 @@ class Watershed:
         """Flood from the seeds."""
         scribbles.require(image.shape)
         labels = watershed(state, scribbles.seeds + 1) - 1  # type: ignore[no-untyped-call]
-        return Segmentation(hard_segmentation(labels, scribbles).probabilities, state)
+        return hard_segmentation(labels, scribbles, state)
 
 
 @dataclass(frozen=True)
@@ -67,4 +67,4 @@ class HigraWatershed:
         graph, weights = state
         found = higra.labelisation_seeded_watershed(graph, weights, (scribbles.seeds + 1).ravel())
         labels = np.clip(np.asarray(found).reshape(image.shape).astype(np.intp) - 1, 0, None)
-        return Segmentation(hard_segmentation(labels, scribbles).probabilities, state)
+        return hard_segmentation(labels, scribbles, state)

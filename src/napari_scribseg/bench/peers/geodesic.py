@@ -48,4 +48,4 @@ class Geodesic:
         distances = np.full((scribbles.n_classes, *image.shape), np.inf)
         for k in np.flatnonzero(scribbles.counts):
             distances[k] = MCP_Geometric(state).find_costs(np.argwhere(scribbles.seeds == k))[0]
-        return Segmentation(hard_segmentation(distances.argmin(axis=0), scribbles).probabilities, state)
+        return hard_segmentation(distances.argmin(axis=0), scribbles, state)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
@@ -9,6 +11,8 @@ from skimage.color import rgb2gray
 from skimage.filters import sobel
 
 from napari_scribseg.core import Image, Scribbles, Segmentation
+
+State = TypeVar("State")
 
 __all__ = ["channels_last", "edge_strength", "hard_segmentation", "merge_masks", "nearest_class"]
 
@@ -28,12 +32,11 @@ def edge_strength(image: Image) -> NDArray[np.float64]:
     return edges
 
 
-def hard_segmentation(labels: NDArray[np.integer], scribbles: Scribbles) -> Segmentation[None]:
+def hard_segmentation(labels: NDArray[np.integer], scribbles: Scribbles, state: State) -> Segmentation[State]:
     """Labels (H, W) as a segmentation: probability 1 for the label, and for its own class at every seed."""
-    classes = np.where(scribbles.seeds >= 0, scribbles.seeds, labels)
     probabilities = np.zeros((scribbles.n_classes, *scribbles.shape), dtype=np.float32)
-    np.put_along_axis(probabilities, classes[np.newaxis].astype(np.intp), 1, axis=0)
-    return Segmentation(probabilities, None)
+    np.put_along_axis(probabilities, labels[np.newaxis].astype(np.intp), 1, axis=0)
+    return Segmentation.of(probabilities, scribbles, state)
 
 
 def seed_distances(scribbles: Scribbles) -> NDArray[np.float64]:

@@ -68,4 +68,4 @@ class RandomWalker:
             warnings.simplefilter("ignore")  # of pixels that no walker reaches
             found = random_walker(state, markers[scribbles.seeds], beta=self.beta, mode=mode, channel_axis=-1)
         labels = drawn[np.clip(found - 1, 0, None)]
-        return Segmentation(hard_segmentation(labels, scribbles).probabilities, state)
+        return hard_segmentation(labels, scribbles, state)
