@@ -56,13 +56,13 @@ class Clock:
         self._session, self._segmented = front.session, 0
         canvas = viewer.window._qt_viewer.canvas
         canvas.native.frameSwapped.connect(self._painted)
-        self._session.updated.connect(self._updated)
+        self._session.events.updated.connect(self._updated)
         original = self._session.draw
 
         def draw(*args, **kwargs):
             now = time.perf_counter()
             future = original(*args, **kwargs)
-            self._read[self._session._runner._generation] = now
+            self._read[self._session._segmenter._generation] = now
             return future
 
         self._session.draw = draw

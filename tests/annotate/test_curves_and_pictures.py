@@ -48,7 +48,7 @@ def seeing(engines):
 def test_updates_carry_the_curve_while_and_after_a_fit(volume, fitting, painted):
     session = Session(volume, fitting)
     seen = []
-    session.updated.connect(lambda update: seen.append((update.final, len(update.curve.steps))))
+    session.events.updated.connect(lambda update: seen.append((update.final, len(update.curve.steps))))
     session.draw(painted, 2)
     assert seen == [(False, 2), (False, 3), (True, 8)]
     assert len(session.results(2).curve.steps) == 8
@@ -96,6 +96,6 @@ def test_a_picture_that_is_none_is_told(volume, seeing):
     session = Session(volume, seeing)
     type(seeing).shape = 5
     failed = []
-    session.failed.connect(lambda _slice, error: failed.append(str(error)))
+    session.events.failed.connect(lambda _slice, error: failed.append(str(error)))
     assert isinstance(session.picture("redness", 3).exception(), InputError)
     assert failed == ["the engine 'nearest' gave a picture of shape (5, 16, 3); (12, 16, 3) is expected"]

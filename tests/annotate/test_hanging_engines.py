@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 from waiting import wait_for
 
-from napari_scribseg.annotate import executor as executors
-from napari_scribseg.annotate.executor import InlineExecutor, ShutDownError, Worker
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import EngineInfo, InputError, silent
+from napari_scribseg.kernel import Inbox, InlineExecutor, ShutDownError, Worker, jobs
 
 _LOOSE: dict[str, threading.Event] = {}
 _HUNG = threading.Semaphore(0)
@@ -144,8 +142,8 @@ def test_strokes_are_on_the_disk_before_an_engine_in_the_same_thread_ends(volume
 def test_whatever_an_engine_raises_is_a_failure(volume, raising, engines, painted, executor, inbox, what):
     session = Session(volume, raising(what=what), executor=executor, deliver=inbox.deliver)
     failures, busy = [], []
-    session.failed.connect(lambda slice_index, error: failures.append(error))
-    session.busy.connect(busy.append)
+    session.events.failed.connect(lambda slice_index, error: failures.append(error))
+    session.events.busy.connect(busy.append)
     future = session.draw(painted, 0)
     with pytest.raises(RuntimeError, match=f"the engine 'raising' raised {type(_RAISED[what]).__name__}"):
         inbox.wait(future, 120)
@@ -175,11 +173,11 @@ def test_an_engine_in_the_same_thread_may_be_interrupted_by_the_user(volume, rai
 def test_a_job_that_hangs_is_left_behind(
     volume, hanging, engines, painted, executor, inbox, where, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(executors, "PATIENCE", 0.05)
+    monkeypatch.setattr(jobs, "PATIENCE", 0.05)
     session = Session(volume, hanging(where=where), executor=executor, deliver=inbox.deliver)
     hints, finals = [], []
-    session.hint.connect(hints.append)
-    session.updated.connect(lambda update: finals.append(update.slice_index) if update.final else None)
+    session.events.hint.connect(hints.append)
+    session.events.updated.connect(lambda update: finals.append(update.slice_index) if update.final else None)
     hung = session.draw(painted, 0)
     assert _HUNG.acquire(timeout=60)
     hung_thread = getattr(executor, "_thread", None)
@@ -203,7 +201,7 @@ def test_a_job_that_hangs_is_left_behind(
 def test_strokes_of_the_meantime_are_answered_by_the_new_worker(
     volume, hanging, engines, painted, executor, inbox, monkeypatch
 ):
-    monkeypatch.setattr(executors, "PATIENCE", 0.05)
+    monkeypatch.setattr(jobs, "PATIENCE", 0.05)
     session = Session(volume, hanging(), executor=executor, deliver=inbox.deliver)
     session.draw(painted, 0)
     assert _HUNG.acquire(timeout=60)
@@ -213,7 +211,7 @@ def test_strokes_of_the_meantime_are_answered_by_the_new_worker(
 
 
 def test_a_question_that_hangs_is_left_behind(volume, hanging, engines, painted, executor, inbox, monkeypatch):
-    monkeypatch.setattr(executors, "PATIENCE", 0.05)
+    monkeypatch.setattr(jobs, "PATIENCE", 0.05)
     session = Session(volume, hanging(where="nowhere"), executor=executor, deliver=inbox.deliver)
     asked = session.predict(0)
     assert _HUNG.acquire(timeout=60)
@@ -242,7 +240,7 @@ def test_a_job_that_ends_in_time_is_not_left_behind(volume, hanging, painted, in
 
 
 def test_one_session_of_a_worker_leaves_its_own_job_only(volume, hanging, engines, painted, inbox, monkeypatch):
-    monkeypatch.setattr(executors, "PATIENCE", 0.05)
+    monkeypatch.setattr(jobs, "PATIENCE", 0.05)
     worker = Worker()
     first = Session(volume, hanging(), executor=worker, deliver=inbox.deliver)
     second = Session(volume, engines["nearest"](), executor=worker, deliver=inbox.deliver)
@@ -280,8 +278,8 @@ def test_an_executor_returns_finished_futures():
 def test_a_program_ends_although_an_engine_hangs(tmp_path):
     code = """
 import threading
-from napari_scribseg.annotate import executor
-executor._AT_EXIT = 0.1
+from napari_scribseg.kernel import executor
+executor.AT_EXIT = 0.1
 executor.Worker().submit(threading.Event().wait)
 print("the end")
 """

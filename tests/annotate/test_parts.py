@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from napari_scribseg.annotate.answers import Packed
-from napari_scribseg.annotate.cache import Lru, size_of
-from napari_scribseg.annotate.events import changed_region
-from napari_scribseg.annotate.history import ArrayChange, History, pack, unpack
-from napari_scribseg.annotate.rules import combine, lacking, to_label_ids
+from napari_scribseg.annotate.cache import Lru, PackedResult, size_of
+from napari_scribseg.annotate.history import ArrayChange, SessionHistory
+from napari_scribseg.annotate.rules import combine, lacking
+from napari_scribseg.annotate.segment import to_label_ids
 from napari_scribseg.annotate.strokes import StrokeStore
 from napari_scribseg.core import ClassTable, EngineInfo, Scribbles, Segmentation
 from napari_scribseg.core.source import SliceIndex
@@ -106,34 +105,23 @@ def test_differences_are_boxes():
     after = before.copy()
     after[10:12, 20:25] = 3
     change = ArrayChange.between("labels", SliceIndex((0, 1)), before, after)
-    assert change.region == (slice(10, 12), slice(20, 25))
-    assert (change.values(after=True) == 3).all()
-    assert not change.values(after=False).any()
+    assert change.diff.region == (slice(10, 12), slice(20, 25))
+    assert (change.diff.values(after=True) == 3).all()
+    assert not change.diff.values(after=False).any()
     assert ArrayChange.between("labels", SliceIndex((0, 1)), before, before) is None
-    assert changed_region(before, before) == (slice(0, 0), slice(0, 0))
     wide = ArrayChange.between("labels", SliceIndex((0, 1)), before, after.astype(np.uint16) * 1000)
-    assert wide.values(after=True).max() == 3000
-
-
-def test_packed_values_are_checked():
-    values = np.arange(600, dtype=np.uint16).reshape(20, 30)
-    assert (unpack(pack(values), (20, 30), "uint16") == values).all()
-    for packed, shape in [(pack(values)[:-3], (20, 30)), (b"junk", (20, 30)), (pack(values), (20, 31))]:
-        with pytest.raises(ValueError, match="compressed"):
-            unpack(packed, shape, "uint16")
-    with pytest.raises(ValueError, match="compressed"):
-        unpack(pack(np.zeros(10**7, np.uint8)), (10,), "uint8")
+    assert wide.diff.values(after=True).max() == 3000
 
 
 def test_history_is_bounded_in_bytes_but_keeps_enough_steps():
-    history = History(min_steps=10, max_bytes=20_000)
+    history = SessionHistory(min_steps=10, max_bytes=20_000)
     rng = np.random.default_rng(0)
     slice_index = SliceIndex((0, 1))
     for _ in range(100):
         noise = rng.integers(1, 255, (40, 40)).astype(np.uint8)
         history.begin([ArrayChange.between("labels", slice_index, noise * 0, noise)])
     assert len(history) == 10
-    small = History(min_steps=10, max_bytes=200_000)
+    small = SessionHistory(min_steps=10, max_bytes=200_000)
     for _ in range(100):
         small.begin([ArrayChange.between("labels", slice_index, np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8))])
     assert len(small) == 100
@@ -188,6 +176,6 @@ def test_what_strokes_lack_where_one_class_is_enough():
 def test_a_packed_answer_is_right_to_a_510th(shape):
     p = np.random.default_rng(0).dirichlet(np.ones(shape[0]), size=shape[1:]).astype(np.float32)
     p = np.moveaxis(p, -1, 0)
-    packed = Packed.of(Segmentation(p, None, ("a",)), tuple(range(shape[0])))
+    packed = PackedResult.of(Segmentation(p, None, ("a",)), tuple(range(shape[0])))
     np.testing.assert_allclose(packed.probabilities(), p, atol=1 / 509)
     assert packed.notes == ("a",)

@@ -260,7 +260,7 @@ def test_erasing_the_last_stroke_brings_the_labels_back(scene, stroke, engines, 
     _, _, short = scene
     session = begin(scene, engines["nearest"](), short)
     shown = []
-    session.restored.connect(shown.append)
+    session.events.restored.connect(shown.append)
     session.draw(stroke, 1)
     first = session.labels.copy()
     session.draw(np.zeros_like(stroke), 1)

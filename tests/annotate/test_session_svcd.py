@@ -34,7 +34,7 @@ def test_paint_correct_propagate_save_replay(scene, tmp_path):
     with ThreadPoolExecutor(1) as executor:
         classes = ClassTable.from_ids([1, 2], background=1)
         session = Session(volume, "svcd", classes=classes, executor=executor, deliver=inbox.deliver, device="cpu")
-        session.updated.connect(lambda update: previews.append(update.final))
+        session.events.updated.connect(lambda update: previews.append(update.final))
         inbox.wait(session.draw(strokes, 0), 120)
         assert dice(session.labels[0] == 2, mask) > 0.9
         more = strokes.copy()

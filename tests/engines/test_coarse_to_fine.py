@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_scribseg.annotate.rules import to_label_ids
+from napari_scribseg.annotate.segment import to_label_ids
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, Stroke
 from napari_scribseg.engines.coarse_to_fine import CoarseToFine
 from napari_scribseg.engines.coarse_to_fine.outlines import cell_labels, read_drawing

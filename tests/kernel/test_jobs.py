@@ -179,6 +179,14 @@ def test_the_user_may_interrupt_a_job_in_his_own_thread():
     assert job.future.result() == 1
 
 
+def test_an_error_of_what_follows_a_job_reaches_the_caller():
+    owner, done = Jobs(), []
+    with pytest.raises(ZeroDivisionError):
+        owner.submit(Call(lambda report: 0, lambda result: 1 / result))
+    owner.submit(Call(lambda report: 1, done.append))
+    assert done == [1]
+
+
 def test_an_executor_that_was_shut_down(executor, inbox):
     executor.shutdown()
     owner = Jobs(executor, inbox.deliver)

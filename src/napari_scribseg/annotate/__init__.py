@@ -1,8 +1,7 @@
 """One image or volume being annotated: strokes in, labels out, undo, locks, files; no window needed."""
 
-from napari_scribseg.annotate.events import Restored, Update
-from napari_scribseg.annotate.executor import Worker
+from napari_scribseg.annotate.events import Restored, SessionEvents, Update
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.worker import Inbox
+from napari_scribseg.kernel.executor import Inbox, Worker
 
-__all__ = ["Inbox", "Restored", "Session", "Update", "Worker"]
+__all__ = ["Inbox", "Restored", "Session", "SessionEvents", "Update", "Worker"]

@@ -10,21 +10,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_scribseg.annotate.events import Region, changed_region
-from napari_scribseg.annotate.history import ArrayChange, Change, ValueChange, pack, unpack
+from napari_scribseg.annotate.history import ArrayChange, Change, ValueChange
 from napari_scribseg.annotate.strokes import StrokeStore
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.kernel.patches import Region, changed_region, pack, unpack
 
 __all__ = ["Canvas", "blank"]
 
 LARGE = 4 << 20  # bytes
-Below = Literal["underlay", "found", "prior"]
+Below = Literal["underlay", "original", "prior"]
 
 
 class Canvas:
-    """Output and strokes of a volume of spatial shape ``shape``; knows neither engines nor threads.
+    """Output and strokes of a volume of spatial shape ``shape``.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Canvas:
         return self.view(slice_index).copy()
 
     def peek(self, slice_index: SliceIndex) -> NDArray[Any]:
-        """The output of a slice without a preview of its own, to be looked at only; other previews stay."""
+        """The output of a slice without a preview of its own, for reading only; other previews stay."""
         hidden = self._hidden
         return hidden[1] if hidden is not None and hidden[0] == slice_index else self.view(slice_index)
 
@@ -72,11 +72,14 @@ class Canvas:
         return copy
 
     def show(self, slice_index: SliceIndex, labels: NDArray[Any]) -> Region:
-        """Put a preview over a slice; returns what changed on the screen."""
+        """Put a preview over a slice; returns the region that changed on the screen."""
         if self._hidden is None or self._hidden[0] != slice_index:
             self.hide()
             self._hidden = slice_index, self.view(slice_index).copy()
-        return self._put(slice_index, labels)
+        view = self._room(slice_index, labels)
+        region = changed_region(view, labels)
+        view[region] = labels[region]
+        return region
 
     @property
     def previewed(self) -> SliceIndex | None:
@@ -84,22 +87,26 @@ class Canvas:
         return None if self._hidden is None else self._hidden[0]
 
     def hide(self) -> SliceIndex | None:
-        """Take the preview away; returns the slice that had one."""
+        """Remove the preview; returns its slice."""
         if self._hidden is None:
             return None
         slice_index, labels = self._hidden
         self._hidden = None
-        self._put(slice_index, labels)
+        view = self.view(slice_index)
+        region = changed_region(view, labels)
+        view[region] = labels[region]
         return slice_index
 
     def write(self, slice_index: SliceIndex, labels: NDArray[Any]) -> tuple[Region, list[Change]]:
-        """Make ``labels`` the output of a slice; returns what changed on the screen, and the changes to remember.
+        """Make ``labels`` the output of a slice; returns the region that changed on the screen, and the changes.
 
         Where a slice crosses it whose strokes correct labels, they correct what is now written there.
         """
         before = self.committed(slice_index)
         self._hidden = None
-        region = self._put(slice_index, labels)
+        view = self._room(slice_index, labels)
+        region = changed_region(view, labels)
+        view[region] = labels[region]
         change = ArrayChange.between("labels", slice_index, before, labels)
         return region, [] if change is None else [change, *self._follow(slice_index, before != labels, labels)]
 
@@ -115,30 +122,23 @@ class Canvas:
             changes += self.set_prior(other, pack(prior))
         return changes
 
-    def _put(self, slice_index: SliceIndex, labels: NDArray[Any]) -> Region:
-        self._grow(int(labels.max(initial=0)))
-        view = self.view(slice_index)
-        region = changed_region(view, labels)
-        view[region] = labels[region]
-        return region
-
-    def _grow(self, largest: int) -> None:
-        """Widen the type of the output so that no id wraps; slices that hold nothing stay unwritten."""
-        if largest <= np.iinfo(self.labels.dtype).max:
-            return
-        wide = blank(self.shape, np.uint16)
-        for index in np.ndindex(*self.shape[:-2]):
-            if self.labels[index].any():
-                wide[index] = self.labels[index]
-        self.labels = wide
+    def _room(self, slice_index: SliceIndex, labels: NDArray[Any]) -> NDArray[Any]:
+        """The view of a slice, of a type in which no id of ``labels`` wraps; slices without labels stay unwritten."""
+        if int(labels.max(initial=0)) > np.iinfo(self.labels.dtype).max:
+            wide = blank(self.shape, np.uint16)
+            for index in np.ndindex(*self.shape[:-2]):
+                if self.labels[index].any():
+                    wide[index] = self.labels[index]
+            self.labels = wide
+        return self.view(slice_index)
 
     def underlay(self, slice_index: SliceIndex) -> NDArray[Any] | None:
         """The slice as it was before its first result; None before that."""
         return self._get_below("underlay", slice_index)
 
-    def found(self, slice_index: SliceIndex) -> NDArray[Any] | None:
+    def original(self, slice_index: SliceIndex) -> NDArray[Any] | None:
         """The slice as it was before its first result or edit, which clearing brings back; None before that."""
-        return self._get_below("found", slice_index)
+        return self._get_below("original", slice_index)
 
     def _get_below(self, kind: Below, slice_index: SliceIndex) -> NDArray[Any] | None:
         packed = self._below.get((kind, slice_index))
@@ -148,18 +148,18 @@ class Canvas:
         return unpack(packed, shape, "uint16") if packed else np.zeros(shape, np.uint8)
 
     def set_underlay(self, slice_index: SliceIndex, labels: NDArray[Any] | None) -> list[Change]:
-        """Remember what lies under a slice's results, or forget it (None); returns the change, if any."""
-        return self._remember("underlay", slice_index, labels)
+        """Store what lies under a slice's results, or remove it (None); returns the change, if any."""
+        return self._store("underlay", slice_index, labels)
 
-    def keep_found(self, slice_index: SliceIndex, labels: NDArray[Any]) -> list[Change]:
-        """Remember what a slice holds before its first result or edit; returns the change, if any."""
-        return [] if ("found", slice_index) in self._below else self._remember("found", slice_index, labels)
+    def store_original(self, slice_index: SliceIndex, labels: NDArray[Any]) -> list[Change]:
+        """Store a slice as it is before its first result or edit; returns the change, if any."""
+        return [] if ("original", slice_index) in self._below else self._store("original", slice_index, labels)
 
-    def forget_found(self, slice_index: SliceIndex) -> list[Change]:
-        """A slice is as it was found again; returns the change, if any."""
-        return self._remember("found", slice_index, None)
+    def drop_original(self, slice_index: SliceIndex) -> list[Change]:
+        """Note that a slice is as it was in the beginning; returns the change, if any."""
+        return self._store("original", slice_index, None)
 
-    def _remember(self, kind: Below, slice_index: SliceIndex, labels: NDArray[Any] | None) -> list[Change]:
+    def _store(self, kind: Below, slice_index: SliceIndex, labels: NDArray[Any] | None) -> list[Change]:
         after: bytes | None = None
         if labels is not None:
             after = pack(labels.astype(np.uint16)) if labels.any() else b""
@@ -177,14 +177,14 @@ class Canvas:
             self._below[kind, slice_index] = packed
 
     def prior(self, slice_index: SliceIndex) -> bytes | None:
-        """What strokes on a slice correct, packed int32 ids, -1 where unknown; empty where there was nothing.
+        """The labels that strokes on a slice correct: packed int32 ids, -1 where unknown; empty where there were none.
 
-        None where no stroke was answered since something else than strokes was written there.
+        None where no stroke was segmented since something else than strokes was written there.
         """
         return self._below.get(("prior", slice_index))
 
     def set_prior(self, slice_index: SliceIndex, packed: bytes | None) -> list[Change]:
-        """Remember what strokes on a slice correct, or forget it (None); returns the change, if any."""
+        """Store the labels that strokes on a slice correct, or remove them (None); returns the change, if any."""
         return self._replace("prior", slice_index, packed)
 
     def paint(self, slice_index: SliceIndex, painted: NDArray[Any]) -> list[Change]:
@@ -217,15 +217,14 @@ class Canvas:
             else:
                 self._set_below(change.kind, change.slice_index, value)
             return
-        values = change.values(after=after)
+        values = change.diff.values(after=after)
         if change.kind == "painted":
             painted = self.strokes.get(change.slice_index).astype(np.uint16)
-            painted[change.region] = values
+            painted[change.diff.region] = values
             self.strokes.set(change.slice_index, painted)
         else:
             self.hide()
-            self._grow(int(values.max(initial=0)))
-            self.view(change.slice_index)[change.region] = values
+            self._room(change.slice_index, values)[change.diff.region] = values
 
 
 def blank(shape: tuple[int, ...], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:

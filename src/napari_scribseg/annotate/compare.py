@@ -1,4 +1,4 @@
-"""Is this the image that the strokes were painted on? Asked in the background after a session was loaded."""
+"""Is this the image that the strokes were painted on? Checked in the background after a session was loaded."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from psygnal import SignalInstance
 
-from napari_scribseg.annotate.executor import ShutDownError
+from napari_scribseg.annotate.segment import checksum
 from napari_scribseg.annotate.snapshot import Snapshot
-from napari_scribseg.annotate.worker import checksum
+from napari_scribseg.core.engine import Report
 from napari_scribseg.core.source import SliceIndex, Source
-
-if TYPE_CHECKING:
-    from napari_scribseg.annotate.runner import Runner
+from napari_scribseg.kernel.jobs import Call, Jobs, ShutDownError
 
 __all__ = ["Comparison"]
 
@@ -26,31 +24,31 @@ PATIENCE = 0.05  # seconds after which strokes that wait for the worker come fir
 
 
 class Comparison:
-    """Compares a volume with what a session noted of the slices that its engines saw.
+    """Compares a volume with the checksums of the slices that the engines of a session saw.
 
     Parameters
     ----------
     snapshot, volume : Snapshot, Source
         The session as it was saved, and the image it is going on with.
-    runner : Runner
+    jobs : Jobs
         Of the session that goes on; compares in its worker.
     hint : signal of one str
-        Tells where the image differs; a warning does where nobody listens.
+        Emitted where the image differs; a warning is given where nobody listens.
     stopped : callable
-        Whether nobody wants to know any more.
+        Whether the comparison is of no use any more.
     """
 
     def __init__(
         self,
         snapshot: Snapshot,
         volume: Source,
-        runner: Runner,
+        jobs: Jobs[Any],
         hint: SignalInstance,
         *,
         stopped: Callable[[], bool],
     ) -> None:
-        self._volume, self._runner, self._hint, self._stopped = volume, runner, hint, stopped
-        self._patience = math.inf if runner.is_inline else PATIENCE
+        self._volume, self._jobs, self._hint, self._stopped = volume, jobs, hint, stopped
+        self._patience = math.inf if jobs.is_inline else PATIENCE
         seen = {entry.slice_index: entry.recipe.checksum for entry in snapshot.entries if entry.recipe is not None}
         self._left = sorted(seen.items(), reverse=True)
         self._total = len(seen)
@@ -65,9 +63,9 @@ class Comparison:
             self._finish()
             return
         with contextlib.suppress(ShutDownError):
-            self._runner.in_background(self._some, lambda _none: self.begin(), lambda _error: None)
+            self._jobs.queue(Call(self._some, lambda _none: self.begin()))
 
-    def _some(self) -> None:
+    def _some(self, _report: Report) -> None:
         """Compare for a while; in the worker, which alone touches the lists meanwhile."""
         end = time.monotonic() + self._patience
         while self._left:
@@ -84,18 +82,18 @@ class Comparison:
             return False
 
     def _finish(self) -> None:
-        said = []
+        differences = []
         if self._differing:
-            said.append(
+            differences.append(
                 f"it differs on {len(self._differing)} of the {self._total} slices that were segmented "
                 f"(first {self._volume.where(self._differing[0])})"
             )
         now = self._volume.geometry.spacing
         if not np.allclose(now, self._spacing, rtol=1e-3):
             then, size = (" x ".join(f"{s:.4g}" for s in spacing) for spacing in (self._spacing, now))
-            said.append(f"its voxels measure {size} and measured {then}")
-        text = f"this is not the image that the strokes were painted on: {'; '.join(said)}"
-        if said and len(self._hint):
+            differences.append(f"its voxels measure {size} and measured {then}")
+        text = f"this is not the image that the strokes were painted on: {'; '.join(differences)}"
+        if differences and len(self._hint):
             self._hint.emit(text)
-        elif said:
+        elif differences:
             warnings.warn(text, UserWarning, stacklevel=2)

@@ -1,48 +1,46 @@
-"""What a session tells those who watch it."""
+"""The events of a session, and what they carry."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal, SignalGroup
 
+from napari_scribseg.annotate.history import Step
 from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.kernel.patches import Region
 
-if TYPE_CHECKING:
-    from napari_scribseg.annotate.history import Step
-
-__all__ = ["Doing", "Region", "Restored", "Stepped", "Update", "changed_region"]
-
-Region = tuple[slice, slice]
+__all__ = ["Doing", "Restored", "SessionEvents", "Stepped", "Update"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Update:
-    """A result that arrived.
+    """A result, or a preview of one.
 
     Attributes
     ----------
     slice_index : SliceIndex
-        Where.
+        The slice.
     labels : ndarray of shape (H, W), unsigned integer
         Label ids of the whole slice, background 0, after the overlap rule and the locks; a copy.
     region : tuple of 2 slices
         Bounding box of the voxels that changed since the last update of this slice; empty slices where none did.
     probabilities : ndarray of shape (K, H, W), float32
-        What the engine said, before the overlap rule.
+        By the engine, before the overlap rule.
     ids : tuple of int
         Label id of each of the K classes; the background class is 0.
     final : bool
         False for a preview that will get better, and for a result made while the pen is still down.
     notes : tuple of str
-        What the engine chose by itself.
+        Choices that the engine made by itself.
     generation : int
-        Number of the request it answers.
+        Number of the request.
     curve : LossCurve or None
-        How the engine's fit went, or goes; None for one that fits nothing.
+        The course of the engine's fit; None for an engine that fits nothing.
     """
 
     slice_index: SliceIndex
@@ -58,14 +56,14 @@ class Update:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Restored:
-    """A slice that went back (or forward again) to a former state: show these arrays.
+    """A slice that is in a former state again: show these arrays.
 
     Attributes
     ----------
     slice_index : SliceIndex
-        Where.
+        The slice.
     painted : ndarray of shape (H, W), unsigned integer, or None
-        The strokes, 0 where unpainted; None where only a preview was taken back and the strokes stay as they are.
+        The strokes, 0 where unpainted; None where only a preview was removed.
     labels : ndarray of shape (H, W), unsigned integer
         The output; both are copies.
     """
@@ -77,20 +75,20 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What a session works on.
+    """What a session is computing.
 
     Attributes
     ----------
     what : str
-        ``answer``, ``propagation``, ``network`` (what it says alone) or ``picture``.
+        ``result``, ``propagation``, ``network`` (its prediction without strokes) or ``picture``.
     slice_index : SliceIndex
-        Where.
+        The slice.
     done, total : int
-        Of a propagation: how many slices are written, and how many there will be.
+        Of a propagation: how many slices are written, and of how many.
     refined : bool
-        Whether a first answer is shown already.
+        Whether a preview is shown already.
     stopped : bool
-        Whether it was told to stop and nothing follows.
+        Whether it was cancelled and nothing follows.
     name : str
         Of a picture.
     """
@@ -111,11 +109,11 @@ class Stepped:
     Attributes
     ----------
     redone : bool
-        Whether it was done again.
+        Whether it was redone.
     what : str
         ``stroke``, ``result``, ``edit``, ``clear``, ``accept`` or ``reopen``.
     slices : tuple of SliceIndex
-        Where.
+        The slices.
     """
 
     redone: bool
@@ -124,18 +122,41 @@ class Stepped:
 
     @classmethod
     def of(cls, step: Step, redone: bool) -> Stepped:
-        """What a step was."""
+        """Describe a step."""
         kinds = {entry.kind for entry in step.entries}
         painted = any(change.kind == "painted" for change in step.changes)
         named = next((kind for kind in ("clear", "accept", "reopen", "edit") if kind in kinds), None)
         return cls(redone, named or ("stroke" if painted else "result"), step.slices())
 
 
-def changed_region(before: NDArray[Any], after: NDArray[Any]) -> Region:
-    """Bounding box of the elements in which two arrays of shape (H, W) differ; empty slices where they are equal."""
-    differs = before != after
-    rows = np.flatnonzero(differs.any(axis=1))
-    if rows.size == 0:
-        return slice(0, 0), slice(0, 0)
-    columns = np.flatnonzero(differs[rows[0] : rows[-1] + 1].any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+class SessionEvents(SignalGroup):
+    """The events of a session; all are emitted in the owner's thread.
+
+    Attributes
+    ----------
+    updated : Signal(Update)
+        A result or a preview was written.
+    failed : Signal(SliceIndex, Exception)
+        A request on a slice cannot be met.
+    busy : Signal(bool)
+        Requests are being computed, or no longer.
+    progress : Signal(float)
+        How far the request is, from 0 to 1.
+    restored : Signal(Restored)
+        A slice is as it was before.
+    stepped : Signal(Stepped)
+        A step was undone or redone.
+    changed : Signal()
+        Classes, settings, accepted slices, or the array of labels were replaced.
+    hint : Signal(str)
+        A message for the user: not a failure, but worth knowing.
+    """
+
+    updated = Signal(Update)
+    failed = Signal(SliceIndex, Exception)
+    busy = Signal(bool)
+    progress = Signal(float)
+    restored = Signal(Restored)
+    stepped = Signal(Stepped)
+    changed = Signal()
+    hint = Signal(str)

@@ -1,135 +1,144 @@
-"""What is asked of an engine without strokes: to get ready, what its network says alone, and what it sees."""
+"""Engine calls without strokes: preparing before the first stroke, predictions of networks, pictures of features."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.cache import MISSING
-from napari_scribseg.annotate.events import Doing
-from napari_scribseg.annotate.runner import Runner
-from napari_scribseg.annotate.state import State, engine_key
-from napari_scribseg.annotate.worker import prepare
+from napari_scribseg.annotate.cache import MISSING, EngineCache
+from napari_scribseg.annotate.document import Document
+from napari_scribseg.annotate.events import Doing, SessionEvents
+from napari_scribseg.annotate.segment import prepare
 from napari_scribseg.core.capabilities import PredictsUnprompted, ShowsFeatures, pictures_of
+from napari_scribseg.core.engine import Report
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.kernel.jobs import Call, Jobs
 
-if TYPE_CHECKING:
-    from napari_scribseg.annotate.session import Session
-
-__all__ = ["Beforehand"]
+__all__ = ["Prefetch"]
 
 
-class Beforehand:
-    """Works in the background; everything else in the owner's thread."""
+class Prefetch:
+    """Calls the engine in use in the background; everything else happens in the owner's thread.
 
-    def __init__(self, session: Session, state: State, runner: Runner) -> None:
-        self._session, self._state, self._runner = session, state, runner
-        self.asked: dict[Future[Any], Doing] = {}  # what the user waits for
+    Parameters
+    ----------
+    document : Document
+        Has the engine.
+    events : SessionEvents
+        ``failed`` is emitted here.
+    cache : EngineCache
+        Gets what the engine prepared, for the strokes to come.
+    jobs : Jobs
+        Where engines run.
+
+    Attributes
+    ----------
+    requested : dict of Future to Doing
+        What the user waits for.
+    """
+
+    def __init__(self, document: Document, events: SessionEvents, cache: EngineCache, jobs: Jobs[Any]) -> None:
+        self._document, self._events, self._cache, self._jobs = document, events, cache, jobs
+        self.requested: dict[Future[Any], Doing] = {}
 
     def cancel(self) -> None:
-        """Let no answer arrive to what was asked before."""
-        for future in list(self.asked):
+        """Drop all requests."""
+        for future in list(self.requested):
             future.cancel()
-        self.asked.clear()
+        self.requested.clear()
 
     def prepare(self, slice_index: SliceIndex) -> None:
-        """Let the engine prepare for a slice before a stroke asks for it; the stroke will tell of a failure."""
-        key = ("prepared", slice_index, self._state.device, engine_key(self._state.engine))
-        if self._runner.is_inline or self._runner.cache.get(key, MISSING) is not MISSING:
+        """Let the engine prepare for a slice before a stroke needs it; a failure is left to the stroke."""
+        document = self._document
+        if self._jobs.is_inline or self._cache.prepared(slice_index, document.engine, document.device) is not MISSING:
             return
+        self._jobs.queue(Call(self._work(slice_index, lambda image, state: None), self._store(slice_index)))
 
-        def done(found: tuple[Image, Any]) -> None:
-            self._runner.cache.put(("image", slice_index), found[0])
-            self._runner.cache.put(key, found[1])
-
-        self._runner.in_background(self._getting_ready(slice_index), done, lambda _error: None)
-
-    def _getting_ready(self, slice_index: SliceIndex) -> Callable[[], tuple[Image, Any]]:
-        """What gives, in the worker, the image of a slice and the engine's state for it: held ones, or new ones."""
-        volume, engine, device = self._state.volume, self._state.engine, self._state.device
-        image = self._runner.cache.get(("image", slice_index))
-        prepared = self._runner.cache.get(("prepared", slice_index, device, engine_key(engine)), MISSING)
-
-        def get_ready() -> tuple[Image, Any]:
-            found = image or volume.image(slice_index)
-            return found, prepare(engine, found, volume, slice_index, device) if prepared is MISSING else prepared
-
-        return get_ready
-
-    def predict(self, slice_index: SliceIndex) -> Future[Any]:
-        """See :meth:`Session.predict`."""
-        engine = self._state.engine
+    def predict(self, slice_index: SliceIndex, use: Callable[[NDArray[Any]], bool]) -> Future[Any]:
+        """Predict class indices of shape (H, W) without strokes; see :meth:`Session.predict`."""
+        engine = self._document.engine
         if not isinstance(engine, PredictsUnprompted):
             raise InputError(f"the engine {engine.info.name!r} answers strokes only; one such as brs is expected")
 
-        def answered(found: NDArray[Any]) -> bool:
-            classes = self._state.classes
-            known = [c.id for c in classes if not c.background]
-            new = iter(i for i in range(1, 1 << 16) if i not in classes)
-            ids = [0, *known][: int(found.max()) + 1]
-            ids += [next(new) for _ in range(int(found.max()) + 1 - len(ids))]
-            self._session.classes = classes.with_ids(i for i in ids if i)
-            return self._session.edit(np.asarray(ids, dtype=np.uint16)[found], slice_index)
+        def compute(_image: Image, state: Any) -> NDArray[Any]:
+            found: NDArray[Any] = np.argmax(engine.unprompted(state), axis=0)
+            return found
 
-        doing = Doing("network", slice_index)
-        return self._ask(doing, lambda _, state: np.argmax(engine.unprompted(state), axis=0), answered)
+        return self._request(Doing("network", slice_index), compute, use)
 
     def picture(self, slice_index: SliceIndex, name: str) -> Future[Any]:
-        """See :meth:`Session.picture`."""
-        engine, names = self._state.engine, pictures_of(self._state.engine)
+        """Compute a picture of what the engine sees; see :meth:`Session.picture`."""
+        engine, names = self._document.engine, pictures_of(self._document.engine)
         if not isinstance(engine, ShowsFeatures) or name not in names:
             which = f"only {', '.join(names)}" if names else "none with these parameters"
             raise InputError(f"the engine {engine.info.name!r} has no picture {name!r}, {which}")
 
-        def look(image: Image, state: Any) -> NDArray[np.float32]:
-            found = np.asarray(engine.picture(name, state), dtype=np.float32)
-            if found.shape != (*image.shape, 3):
+        def compute(image: Image, state: Any) -> NDArray[np.float32]:
+            found, expected = np.asarray(engine.picture(name, state), dtype=np.float32), (*image.shape, 3)
+            if found.shape != expected:
                 raise InputError(
-                    f"the engine {engine.info.name!r} gave a picture of shape {found.shape}; {(*image.shape, 3)} is "
-                    "expected"
+                    f"the engine {engine.info.name!r} gave a picture of shape {found.shape}; {expected} is expected"
                 )
             return np.clip(np.nan_to_num(found), 0, 1)
 
-        return self._ask(Doing("picture", slice_index, name=name), look, lambda found: found)
+        return self._request(Doing("picture", slice_index, name=name), compute, lambda found: found)
 
-    def _ask(self, doing: Doing, question: Callable[[Image, Any], Any], answered: Callable[[Any], Any]) -> Future[Any]:
-        """Ask something of a prepared slice in the background; its state is kept for the strokes to come.
+    def _request(self, doing: Doing, compute: Callable[[Image, Any], Any], use: Callable[[Any], Any]) -> Future[Any]:
+        """Call ``compute(image, state)`` in the worker, and ``use`` with its value in the owner's thread.
 
-        ``question(image, state)`` is called in the worker; ``answered``, with what it gave, in the owner's thread: what
-        that returns is the future's result.
+        What ``use`` returns is the future's result.
         """
         future: Future[Any] = Future()
-        slice_index = doing.slice_index
-        key = ("prepared", slice_index, self._state.device, engine_key(self._state.engine))
-        get_ready = self._getting_ready(slice_index)
-
-        def work() -> tuple[Image, Any, Any]:
-            image, prepared = get_ready()
-            return image, prepared, question(image, prepared)
+        store = self._store(doing.slice_index)
+        engine = self._document.engine.info.name
 
         def done(found: tuple[Image, Any, Any]) -> None:
-            self.asked.pop(future, None)
-            self._runner.cache.put(("image", slice_index), found[0])
-            self._runner.cache.put(key, found[1])
+            self.requested.pop(future, None)
+            store(found)
             if future.cancelled():
                 return
             try:
-                future.set_result(answered(found[2]))
+                future.set_result(use(found[2]))
             except InputError as error:  # the session was closed meanwhile
                 future.set_exception(error)
 
         def failed(error: Exception) -> None:
-            self.asked.pop(future, None)
+            self.requested.pop(future, None)
             if not future.cancelled():
                 future.set_exception(error)
-                self._session.failed.emit(slice_index, error)
+                self._events.failed.emit(doing.slice_index, error)
 
-        self.asked[future] = doing
-        self._runner.in_background(work, done, failed)
+        self.requested[future] = doing
+        self._jobs.queue(Call(self._work(doing.slice_index, compute), done, failed, name=f"the engine {engine!r}"))
         return future
+
+    def _work(
+        self, slice_index: SliceIndex, compute: Callable[[Image, Any], Any]
+    ) -> Callable[[Report], tuple[Image, Any, Any]]:
+        """A function for the worker: the slice's image, the engine's state for it, and what is computed of both."""
+        document = self._document
+        source, engine, device = document.source, document.engine, document.device
+        cached, prepared = self._cache.image(slice_index), self._cache.prepared(slice_index, engine, device)
+
+        def work(_report: Report) -> tuple[Image, Any, Any]:
+            image = cached or source.image(slice_index)
+            state = prepare(engine, image, source, slice_index, device) if prepared is MISSING else prepared
+            return image, state, compute(image, state)
+
+        return work
+
+    def _store(self, slice_index: SliceIndex) -> Callable[[tuple[Image, Any, Any]], None]:
+        """A function for the owner's thread: caches image and state under the settings of now."""
+        engine, device = self._document.engine, self._document.device
+
+        def store(found: tuple[Image, Any, Any]) -> None:
+            self._cache.put_image(slice_index, found[0])
+            self._cache.put_prepared(slice_index, engine, device, found[1])
+
+        return store

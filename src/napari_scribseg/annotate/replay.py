@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from napari_scribseg.annotate.cache import MISSING
-from napari_scribseg.annotate.history import ArrayChange, unpack
-from napari_scribseg.annotate.journal import Entry, Patch, Recipe
+from napari_scribseg.annotate.document import Document
+from napari_scribseg.annotate.history import ArrayChange
+from napari_scribseg.annotate.log import Entry, Patch, Recipe
 from napari_scribseg.annotate.rules import combine
+from napari_scribseg.annotate.segment import SegmentJob
 from napari_scribseg.annotate.snapshot import Snapshot, make, put, settle, start
-from napari_scribseg.annotate.state import State
-from napari_scribseg.annotate.worker import Job, run_job
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex, Source
@@ -46,7 +46,7 @@ def replay(
     device: str | None = None,
     make_engine: Callable[..., Engine[Any]],
     trust: bool = False,
-) -> State:
+) -> Document:
     """The session with its output computed anew, entry by entry, each under the settings and from the state of then.
 
     ``device`` stands in for the devices of then; code that the session names runs only with ``trust``.
@@ -56,8 +56,8 @@ def replay(
     InputError
         If the volume is another one, an engine is missing, or an entry cannot be repeated.
     """
-    state = start(snapshot, volume, None, make_engine, trust=trust)
-    state.engines = list(snapshot.engines[:-1])
+    document = start(snapshot, volume, None, make_engine, trust=trust)
+    document.engines = list(snapshot.engines[:-1])
     engines = {index: make(record, make_engine, trust=trust) for index, record in enumerate(snapshot.engines[:-1])}
     entries = [_on(entry, device) for entry in snapshot.entries]
     runs = [entry for entry in entries if entry.recipe is not None]
@@ -66,16 +66,16 @@ def replay(
     for entry in entries:
         volume.require(entry.slice_index)
         if entry.kind in ("run", "edit"):
-            state.canvas.keep_found(entry.slice_index, state.canvas.committed(entry.slice_index))
+            document.canvas.store_original(entry.slice_index, document.canvas.committed(entry.slice_index))
         if entry.recipe is not None and entry.seeds is not None:
-            entry = _again(state, entry, entry.seeds, entry.recipe, memory)
+            entry = _again(document, entry, entry.seeds, entry.recipe, memory)
         elif entry.labels is not None:
-            put(state.canvas, entry.slice_index, entry.labels)
-        settle(state.canvas, entry)
+            put(document.canvas, entry.slice_index, entry.labels)
+        settle(document.canvas, entry)
         done.append(entry)
-    state.canvas.strokes = snapshot.strokes.copy()
-    state.history.load(done)
-    return state
+    document.canvas.strokes = snapshot.strokes.copy()
+    document.history.load(done)
+    return document
 
 
 def _on(entry: Entry, device: str | None) -> Entry:
@@ -85,41 +85,42 @@ def _on(entry: Entry, device: str | None) -> Entry:
     return dataclasses.replace(entry, recipe=dataclasses.replace(entry.recipe, device=device))
 
 
-def _again(state: State, entry: Entry, seeds: Patch, recipe: Recipe, memory: _Memory) -> Entry:
+def _again(document: Document, entry: Entry, seeds: Patch, recipe: Recipe, memory: _Memory) -> Entry:
     """Repeat one run; returns its entry with the labels as they are now."""
     slice_index, key = entry.slice_index, _key(entry.slice_index, recipe)
-    painted = np.zeros(state.volume.slice_shape(slice_index), np.uint16)
-    painted[seeds.region] = unpack(seeds.values, seeds.shape, seeds.dtype)
-    job = Job(slice_index, 0, memory.engines[recipe.engine], recipe.device, painted, recipe.background)
+    painted = np.zeros(document.source.slice_shape(slice_index), np.uint16)
+    painted[seeds.region] = seeds.unpack()
+    engine, source = memory.engines[recipe.engine], document.source
+    job = SegmentJob(source, slice_index, engine, recipe.device, painted, recipe.background)
     if entry.prior is not None:
-        job.prior = unpack(entry.prior.values, entry.prior.shape, entry.prior.dtype)
+        job.prior = entry.prior.unpack()
     job.prepared = memory.prepared.get(key, MISSING)
     if recipe.warm:
         job.warm = memory.warm[key]
-    outcome = run_job(job, state.volume, lambda fraction: None, lambda answer: None)
-    if outcome.answer is None:
+    outcome = job.run()
+    result = outcome.result
+    if result is None:
         raise InputError(
-            f"{state.volume.where(slice_index)} cannot be computed again: {outcome.error}"
+            f"{document.source.where(slice_index)} cannot be computed again: {outcome.error}"
         ) from outcome.error
     if outcome.checksum != recipe.checksum:
         raise InputError(
-            f"the image differs at {state.volume.where(slice_index)} from the one that the session was painted on"
+            f"the image differs at {document.source.where(slice_index)} from the one that the session was painted on"
         )
     if memory.last[key] == entry.sequence:
         memory.prepared.pop(key, None)
         memory.warm.pop(key, None)
     else:
-        memory.prepared[key], memory.warm[key] = outcome.prepared, outcome.answer.segmentation.state
-    canvas = state.canvas
+        memory.prepared[key], memory.warm[key] = outcome.prepared, result.segmentation.state
+    canvas = document.canvas
     current = canvas.committed(slice_index)
     underlay = canvas.underlay(slice_index)
     if underlay is None:
         canvas.set_underlay(slice_index, current)
         underlay = current
     merged = combine(
-        outcome.answer.labels, current, underlay, ids=outcome.answer.ids, overlap=recipe.overlap,
+        result.labels, current, underlay, ids=result.ids, overlap=recipe.overlap,
         locked=recipe.locked, slice_index=slice_index, accepted=canvas.accepted, corrects=job.prior is not None,
     )  # fmt: skip
     change = next((c for c in canvas.write(slice_index, merged)[1] if isinstance(c, ArrayChange)), None)
-    patch = None if change is None else Patch(change.region, change.after, change.dtype)
-    return dataclasses.replace(entry, labels=patch)
+    return dataclasses.replace(entry, labels=None if change is None else Patch.after(change.diff))

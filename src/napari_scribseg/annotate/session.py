@@ -5,25 +5,25 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import ArrayLike
-from psygnal import Signal
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from napari_scribseg.annotate.commands import Desk
+from napari_scribseg.annotate.cache import EngineCache
 from napari_scribseg.annotate.compare import Comparison
-from napari_scribseg.annotate.events import Restored, Stepped, Update
-from napari_scribseg.annotate.executor import Deliver, InlineExecutor
-from napari_scribseg.annotate.prefetch import Beforehand
-from napari_scribseg.annotate.propagate import Propagation
-from napari_scribseg.annotate.readable import Readable
+from napari_scribseg.annotate.document import Document, as_engine, as_overlap
+from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Stepped, Update
+from napari_scribseg.annotate.history import ArrayChange, Step
+from napari_scribseg.annotate.prefetch import Prefetch
 from napari_scribseg.annotate.replay import replay
-from napari_scribseg.annotate.runner import Runner
+from napari_scribseg.annotate.rules import present_ids
+from napari_scribseg.annotate.segmenter import Segmenter
 from napari_scribseg.annotate.sidecar import Writer, read_with_volume, write
 from napari_scribseg.annotate.snapshot import Snapshot, restore, take
-from napari_scribseg.annotate.state import State, as_engine, as_overlap
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
@@ -31,7 +31,8 @@ from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io.lock import FileLock, InUseError
-from napari_scribseg.kernel import Autosave
+from napari_scribseg.kernel.autosave import Autosave
+from napari_scribseg.kernel.executor import Deliver
 
 __all__ = ["Session"]
 
@@ -39,11 +40,11 @@ STATE_BYTES = 32 << 20
 MakeEngine = Callable[..., Engine[Any]]
 
 
-class Session(Readable):
+class Session:
     """Strokes in, labels out, slice by slice; no window needed.
 
-    All state is changed in the owner's thread: call every method there. The worker reads a slice, prepares the engine
-    and segments; what it found is handed back through ``deliver``.
+    All methods belong to the owner's thread, and all events are emitted there. A worker reads a slice, prepares the
+    engine and segments; its results are brought back through ``deliver``.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class Session(Readable):
     engine : str or Engine
         A registered name, or an engine with its parameters.
     classes : ClassTable, optional
-        Names, colours, locks, and which id marks the background; ids that are painted and unknown are added.
+        Names, colours, locks, and which id marks the background; painted ids that are not in it are added.
     device : str
         Passed to the engine.
     overlap : {"overwrite", "keep"}
@@ -67,26 +68,22 @@ class Session(Readable):
     labels : array_like of shape (\\*S), integer, optional
         Finished labels to begin with. A writable uint8 or uint16 array is written into, not copied.
     state_bytes : int
-        Bound of what engines remember of all slices together; what belongs to the last one is kept in any case, unless
-        the bound is 0.
+        Bound of the cached engine states of all slices together; those of the last slice stay in any case, unless the
+        bound is 0.
     sidecar : path, optional
-        A new file that is kept up to date, a second or two behind; :meth:`load` goes on with one that exists. No other
-        session can work on it before :meth:`close`.
+        A new file that is autosaved, a second or two behind; :meth:`load` continues one that exists. No other session
+        can work on it before :meth:`close`.
+
+    Attributes
+    ----------
+    events : SessionEvents
+        ``updated``, ``failed``, ``busy``, ``progress``, ``restored``, ``stepped``, ``changed`` and ``hint``.
 
     Raises
     ------
     InputError
         If the engine, the overlap rule or the labels cannot be used, or the sidecar exists.
     """
-
-    updated = Signal(Update)
-    failed = Signal(SliceIndex, Exception)
-    busy = Signal(bool)
-    progress = Signal(float)
-    restored = Signal(Restored)
-    stepped = Signal(Stepped)
-    changed = Signal()
-    hint = Signal(str)
 
     def __init__(
         self,
@@ -102,76 +99,174 @@ class Session(Readable):
         state_bytes: int = STATE_BYTES,
         sidecar: str | PathLike[str] | None = None,
     ) -> None:
-        with _held(sidecar) as lock:
+        with _locked(sidecar) as lock:
             if lock is not None and lock.path.exists():
-                raise InputError(f"{sidecar} exists; go on with it by Session.load, or name a new file")
-            state = State(volume, engine, classes=classes, device=device, overlap=overlap, labels=labels)
-            self._setup(state, executor, deliver, state_bytes, lock)
+                raise InputError(f"{sidecar} exists; continue it by Session.load, or name a new file")
+            document = Document(volume, engine, classes=classes, device=device, overlap=overlap, labels=labels)
+            self._setup(document, executor, deliver, state_bytes, lock)
 
     def _setup(
         self,
-        state: State,
+        document: Document,
         executor: Executor | None = None,
         deliver: Deliver | None = None,
         state_bytes: int = STATE_BYTES,
         lock: FileLock | None = None,
     ) -> None:
         """``lock`` is that of the sidecar."""
-        if executor is not None and deliver is None and not isinstance(executor, InlineExecutor):
-            raise InputError("an executor was given without deliver; a function that calls in your thread is needed")
-        self._state = state
+        self.events = SessionEvents()
+        self._document = document
         self._closed = False
-        self._runner = Runner(self, state, executor, deliver, state_bytes)
-        self._desk = Desk(self, state, self._runner)
-        self._beforehand = Beforehand(self, state, self._runner)
+        cache = self._cache = EngineCache(state_bytes)
+        self._segmenter = Segmenter(document, self.events, cache, executor, deliver)
+        self._prefetch = Prefetch(document, self.events, cache, self._segmenter.jobs)
         self._autosave: Autosave[Snapshot] | None = None
-        self.changed.connect(self.touch)
         if lock is not None:
-            self._autosave = Autosave(lock, lambda: take(state), Writer().write, self.hint.emit, deliver)
+            saving = Autosave(lock, lambda: take(document), Writer().write, self.events.hint.emit, deliver)
+            self._autosave = saving
+            self.events.changed.connect(saving.touch)
+            document.modified.connect(saving.touch)
+
+    # settings
 
     @property
     def engine(self) -> Engine[Any]:
         """The engine in use, with its parameters."""
-        return self._state.engine
+        return self._document.engine
 
     def use(self, engine: str | Engine[Any], **parameters: Any) -> None:
         """Choose an engine for the strokes to come; nothing is computed again until the next :meth:`draw`.
 
         Raises InputError if there is no such engine, or it does not take slices.
         """
-        self._state.engine = as_engine(engine, **parameters)
-        self.changed.emit()
+        self._document.engine = as_engine(engine, **parameters)
+        self.events.changed.emit()
 
     @property
     def device(self) -> str:
-        """The device that engines are asked to use."""
-        return self._state.device
+        """The device that engines shall use."""
+        return self._document.device
 
     @device.setter
     def device(self, device: str) -> None:
-        self._state.device = device
-        self.changed.emit()
+        self._document.device = device
+        self.events.changed.emit()
 
     @property
     def classes(self) -> ClassTable:
         """Names, colours, locks, and the background's id."""
-        return self._state.classes
+        return self._document.classes
 
     @classes.setter
     def classes(self, classes: ClassTable) -> None:
-        if classes != self._state.classes:
-            self._state.classes = classes
-            self.changed.emit()
+        if classes != self._document.classes:
+            self._document.classes = classes
+            self.events.changed.emit()
 
     @property
     def overlap(self) -> str:
         """``overwrite`` or ``keep``."""
-        return self._state.overlap
+        return self._document.overlap
 
     @overlap.setter
     def overlap(self, overlap: str) -> None:
-        self._state.overlap = as_overlap(overlap)
-        self.changed.emit()
+        self._document.overlap = as_overlap(overlap)
+        self.events.changed.emit()
+
+    # reading
+
+    @property
+    def volume(self) -> Source:
+        """What is annotated."""
+        return self._document.source
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The output, shape (\\*S), uint8 or uint16, background 0; replaced (``changed``) when ids outgrow uint8."""
+        return self._document.canvas.labels
+
+    def finished_labels(self) -> NDArray[Any]:
+        """A copy of the output for saving, without the preview that :attr:`labels` shows while a job runs."""
+        return self._document.canvas.finished()
+
+    def painted(self, index: SliceIndex | int | None = None) -> NDArray[Any]:
+        """The strokes of a slice, shape (H, W), 0 where unpainted; a copy."""
+        return self._document.canvas.strokes.get(self.slice_index(index))
+
+    def painted_slices(self, displayed: tuple[int, int] | None = None) -> list[SliceIndex]:
+        """The slices with strokes that lie along two axes (the last two by default)."""
+        return self._document.canvas.strokes.slices(displayed)
+
+    def results(self, index: SliceIndex | int | None = None) -> Update | None:
+        """The engine's result that a slice shows, also after undo and redo, as long as memory allows.
+
+        None where no engine made it. The probabilities of all but the last result of a slice are rounded to 1/255.
+        """
+        return self._segmenter.result(self.slice_index(index))
+
+    @property
+    def accepted(self) -> frozenset[SliceIndex]:
+        """The locked slices."""
+        return frozenset(self._document.canvas.accepted)
+
+    def is_accepted(self, index: SliceIndex | int | None = None) -> bool:
+        """Whether a slice is locked."""
+        return self.slice_index(index) in self._document.canvas.accepted
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being computed."""
+        return self._segmenter.is_busy
+
+    @property
+    def doing(self) -> Doing | None:
+        """What is being computed; None while nothing is, or only what nobody waits for."""
+        return self._segmenter.doing or next(iter(self._prefetch.requested.values()), None)
+
+    @property
+    def has_preview(self) -> bool:
+        """Whether :attr:`labels` shows a preview of the present request."""
+        return self._segmenter.has_preview
+
+    @property
+    def version(self) -> int:
+        """Another number whenever strokes or labels changed for good: by a step, its result, undo or redo."""
+        return self._document.history.version
+
+    def is_segmented(self, index: SliceIndex | int | None = None) -> bool:
+        """Whether the labels of a slice are an engine's result for strokes that include those of now."""
+        slice_index = self.slice_index(index)
+        entry = self._document.history.newest_entry(slice_index)
+        return entry is not None and entry.is_of(self.painted(slice_index))
+
+    def lacking(self, index: SliceIndex | int | None = None) -> str:
+        """What the strokes of a slice lack to be segmented, in a sentence without an end; empty if nothing."""
+        slice_index = self.slice_index(index)
+        return self._document.lacking(slice_index, self.drawn_ids(slice_index))
+
+    def drawn_ids(self, index: SliceIndex | int | None = None) -> tuple[int, ...]:
+        """The ids of the strokes of a slice, ascending."""
+        return present_ids(self.painted(index))
+
+    def label_ids(self, index: SliceIndex | int | None = None) -> tuple[int, ...]:
+        """The ids of the labels of a slice, ascending, without a preview."""
+        return present_ids(self._document.canvas.peek(self.slice_index(index)))
+
+    def slice_index(self, index: SliceIndex | int | None = None) -> SliceIndex:
+        """The slice meant by an index along the axis in use, by a SliceIndex, or by None in a 2D image."""
+        return self._document.find_slice(index)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to undo."""
+        return self._document.history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step to redo."""
+        return self._document.history.can_redo
+
+    # strokes
 
     def draw(
         self,
@@ -182,10 +277,10 @@ class Session(Readable):
         demand: bool = False,
         beside: Mapping[SliceIndex, ArrayLike] | None = None,
     ) -> Future[Any]:
-        """Segment a slice by its strokes; the newest call wins over all that are under way.
+        """Segment a slice by its strokes; the newest call wins over all that are being computed.
 
-        On a slice that has labels (found there, propagated, edited, or accepted and reopened) strokes are corrections:
-        labels that they contradict change near them, all others stay, and strokes of one class are enough.
+        On a slice that has labels (present in the beginning, propagated, edited, or accepted and reopened) strokes are
+        corrections: labels that they contradict change near them, all others stay, and strokes of one class are enough.
 
         Parameters
         ----------
@@ -194,31 +289,110 @@ class Session(Readable):
         index : SliceIndex or int, optional
             Which slice; an int stands along the axis drawn on last (the first by default).
         live : bool
-            The pen is still down: show a result, but remember neither strokes nor result. A call without ``live``
-            follows when the pen lifts.
+            The pen is still down: show a result, but store neither strokes nor result. A call without ``live`` follows
+            when the pen lifts.
         demand : bool
-            The user asked for a result, so that strokes of fewer than two classes are an error instead of a ``hint``.
+            The user requested a result, so that strokes of fewer than two classes are an error instead of a ``hint``.
         beside : mapping of SliceIndex to array_like, optional
             Strokes of further slices that the same stroke changed, such as a ball painted in three dimensions: one step
-            together, and each slice is answered.
+            together, and each slice is segmented.
 
         Returns
         -------
         Future
             Of the final :class:`Update`; of None where there is nothing to compute yet; cancelled when a newer call
-            pushed it out. It is resolved in the owner's thread: do not wait for it there, see :class:`Inbox`.
+            replaced it. It is resolved in the owner's thread: do not wait for it there, see :class:`Inbox`.
 
         Raises
         ------
         InputError
             If there is no such slice, or the session is closed; all else comes through ``failed`` and the future.
         """
-        self._require_open()
-        others = {self.slice_index(other): strokes for other, strokes in (beside or {}).items()}
-        return self._desk.draw(painted, self.slice_index(index), live=live, demand=demand, beside=others)
+        slice_index = self._open_slice(index)
+        others = {self.slice_index(other): values for other, values in (beside or {}).items()}
+        document, segmenter = self._document, self._segmenter
+        try:
+            strokes = {i: document.read_strokes(values, i) for i, values in {slice_index: painted, **others}.items()}
+        except InputError as error:
+            return self._refuse(slice_index, error)
+        locked = [other for other in strokes if other in document.canvas.accepted]
+        for other in locked:
+            del strokes[other]
+            self._show(other)
+        if not strokes:
+            return self._refuse(slice_index, self._locked_error(slice_index))
+        document.slice_index = slice_index = slice_index if slice_index in strokes else next(iter(strokes))
+        drawn = {other: present_ids(values) for other, values in strokes.items()}
+        self.classes = document.classes.with_ids(sorted(set().union(*drawn.values())))
+        lacking = document.lacking(slice_index, drawn[slice_index])
+        if live:
+            return _done(None) if lacking else segmenter.request(slice_index, strokes[slice_index], None)
+        step = document.paint(strokes, slice_index)
+        segmenter.request_later(step, [other for other in strokes if other != slice_index])
+        if lacking:
+            future = self._hint_lacking(slice_index, drawn[slice_index], step, lacking, demand=demand)
+        else:
+            future = segmenter.request(slice_index, strokes[slice_index], step)
+        for other in locked:
+            self._refuse(other, self._locked_error(other))
+        return future
+
+    def _hint_lacking(
+        self, slice_index: SliceIndex, drawn: tuple[int, ...], step: Step, lacking: str, *, demand: bool
+    ) -> Future[Any]:
+        """The strokes of a step are not enough: say so."""
+        self._segmenter.stop(slice_index)
+        self._segmenter.resolve(step, slice_index)
+        if not drawn and self._document.remove_corrections(slice_index, step):
+            self._cache.invalidate_warm(slice_index)
+            self._show(slice_index)
+        self._segmenter.request_missing()
+        text = f"{lacking} on {self.volume.where(slice_index)}"
+        if demand or len(drawn) > 1:
+            return self._refuse(slice_index, InputError(text))
+        self.events.hint.emit(text)
+        return _done(None)
+
+    def overtake(self) -> None:
+        """Note that the pen has moved on: a live result that is being computed ends with its next preview."""
+        self._segmenter.overtake()
+
+    def propagate(self, start: SliceIndex | int, stop: SliceIndex | int) -> Future[Any]:
+        """Propagate the labels of slice ``start`` to the slices behind it, up to and with ``stop``; one step.
+
+        Each slice is seeded from the interiors of the labels before it, and from its own strokes, which win. It ends
+        early before an accepted slice, and where nothing is left to propagate; ``hint`` says so.
+
+        The future's result is the tuple of slices that were written. The next :meth:`draw`, :meth:`undo` or
+        :meth:`cancel` cancels it; what was written by then stays, and is taken back by one :meth:`undo`.
+
+        Raises
+        ------
+        InputError
+            If the slices do not stand one behind the other, or there are no labels on ``start``.
+        """
+        return self._segmenter.propagate(self._open_slice(start), self.slice_index(stop))
+
+    def cancel(self) -> None:
+        """Stop all requests; the former output comes back.
+
+        An engine that has not stopped after 10 s is abandoned: its result never arrives, and the next stroke gets a new
+        worker. ``hint`` says so.
+        """
+        self._prefetch.cancel()
+        self._segmenter.cancel()
+
+    # engine calls without strokes
+
+    def prepare(self, index: SliceIndex | int | None = None) -> None:
+        """Let the engine load and prepare for a slice in the background, so that its first stroke need not wait.
+
+        Raises InputError if there is no such slice, or the session is closed.
+        """
+        self._prefetch.prepare(self._open_slice(index))
 
     def predict(self, index: SliceIndex | int | None = None) -> Future[Any]:
-        """Write what the engine's network says without strokes into a slice, as an edit that can be undone.
+        """Write the prediction of the engine's network without strokes into a slice, as an edit that can be undone.
 
         Its first class is the background; the others are the classes of the table in their order, and new ones.
 
@@ -230,13 +404,22 @@ class Session(Readable):
         Raises
         ------
         InputError
-            If there is no such slice, or the engine has no network that answers without strokes.
+            If there is no such slice, or the engine has no network that predicts without strokes.
         """
-        self._require_open()
-        return self._beforehand.predict(self.slice_index(index))
+        slice_index = self._open_slice(index)
+        return self._prefetch.predict(slice_index, partial(self._write_classes, slice_index))
+
+    def _write_classes(self, slice_index: SliceIndex, found: NDArray[Any]) -> bool:
+        """Write class indices of a network as an edit."""
+        classes, largest = self.classes, int(found.max())
+        ids = [0, *(c.id for c in classes if not c.background)][: largest + 1]
+        new = (i for i in range(1, 1 << 16) if i not in classes)
+        ids += [next(new) for _ in range(largest + 1 - len(ids))]
+        self.classes = classes.with_ids(i for i in ids if i)
+        return self.edit(np.asarray(ids, dtype=np.uint16)[found], slice_index)
 
     def picture(self, name: str, index: SliceIndex | int | None = None) -> Future[Any]:
-        """A colour picture of what the engine sees in a slice, by a name of its ``pictures``; in the background.
+        """Compute a colour picture of what the engine sees in a slice, by a name of its ``pictures``.
 
         The future's result has the shape (H, W, 3), float32, from 0 to 1. What goes wrong comes through ``failed`` and
         the future.
@@ -246,51 +429,71 @@ class Session(Readable):
         InputError
             If there is no such slice, or the engine has no such picture.
         """
-        self._require_open()
-        return self._beforehand.picture(self.slice_index(index), name)
+        return self._prefetch.picture(self._open_slice(index), name)
 
-    def prepare(self, index: SliceIndex | int | None = None) -> None:
-        """Let the engine load and look at a slice in the background, so that its first stroke need not wait for that.
-
-        Raises
-        ------
-        InputError
-            If there is no such slice, or the session is closed.
-        """
-        self._require_open()
-        self._beforehand.prepare(self.slice_index(index))
-
-    def overtake(self) -> None:
-        """Tell that the pen has moved on: a live answer that is being computed ends with its next preview."""
-        self._runner.overtake()
+    # steps without an engine
 
     def undo(self) -> bool:
-        """Take back the last step, strokes and output together; stops what is running. False where there is none."""
+        """Undo the last step, strokes and output together; stops what is running. False where there is none."""
         self._require_open()
-        return self._desk.undo()
+        self._segmenter.interrupt()
+        return self._move(self._document.history.undo(), after=False)
 
     def redo(self) -> bool:
-        """Do again what was undone last; False where there is nothing."""
+        """Redo the step undone last; False where there is none."""
         self._require_open()
-        return self._desk.redo()
+        self._segmenter.interrupt()
+        return self._move(self._document.history.redo(), after=True)
+
+    def _move(self, step: Step | None, *, after: bool) -> bool:
+        if step is None:
+            self._segmenter.request_missing()
+            return False
+        array = self.labels
+        self._document.apply(step, after=after)
+        for slice_index in {*step.slices(), *(entry.slice_index for entry in step.entries)}:
+            self._cache.invalidate_warm(slice_index)
+        for slice_index in dict.fromkeys(c.slice_index for c in step.changes if isinstance(c, ArrayChange)):
+            self._show(slice_index)
+        if array is not self.labels or step.changes_values:
+            self.events.changed.emit()
+        self.events.stepped.emit(Stepped.of(step, after))
+        self._segmenter.request_missing(step.slices())
+        return True
 
     def accept(self, index: SliceIndex | int | None = None) -> bool:
         """Lock a slice: no result changes its voxels until it is reopened. False while it is being computed."""
-        self._require_open()
-        return self._desk.set_accepted(self.slice_index(index), True)
+        slice_index = self._open_slice(index)
+        if self._segmenter.works_on(slice_index):
+            where = self.volume.where(slice_index)
+            self.events.hint.emit(f"{where} is still being computed; accept it when its result is there")
+            return False
+        return self._set_accepted(slice_index, True)
 
     def reopen(self, index: SliceIndex | int | None = None) -> bool:
         """Unlock a slice."""
-        self._require_open()
-        return self._desk.set_accepted(self.slice_index(index), False)
+        return self._set_accepted(self._open_slice(index), False)
+
+    def _set_accepted(self, slice_index: SliceIndex, accepted: bool) -> bool:
+        changed = self._document.set_accepted(slice_index, accepted)
+        if changed:
+            self.events.changed.emit()
+        return changed
 
     def clear(self, index: SliceIndex | int | None = None) -> bool:
-        """Remove a slice's strokes and what this session wrote there; labels that it found there come back.
+        """Remove a slice's strokes and what this session wrote there; the labels from before it come back.
 
         False, and ``failed``, where the slice is accepted.
         """
-        self._require_open()
-        return self._desk.clear(self.slice_index(index))
+        slice_index = self._open_slice(index)
+        if self.is_accepted(slice_index):
+            self._refuse(slice_index, self._locked_error(slice_index))
+            return False
+        self._segmenter.stop(slice_index)
+        if self._document.clear(slice_index):
+            self._cache.invalidate_warm(slice_index)
+            self._show(slice_index)
+        return True
 
     def edit(self, labels: ArrayLike, index: SliceIndex | int | None = None) -> bool:
         """Set the output of a slice by hand: one step, also in the session file.
@@ -298,51 +501,31 @@ class Session(Readable):
         Locked classes stay as they are; ``labels`` must not be a view of :attr:`labels`. False, and ``failed``, where
         the slice is accepted or the labels cannot be used.
         """
-        self._require_open()
-        return self._desk.edit(labels, self.slice_index(index))
+        slice_index, array = self._open_slice(index), self.labels
+        try:
+            if self.is_accepted(slice_index):
+                raise self._locked_error(slice_index)
+            values = self._document.read_strokes(labels, slice_index)
+        except InputError as error:
+            self._refuse(slice_index, error)
+            return False
+        self._segmenter.stop(slice_index)
+        if self._document.edit(slice_index, values):
+            self._cache.invalidate_warm(slice_index)
+            self._show(slice_index)
+        if array is not self.labels:
+            self.events.changed.emit()
+        return True
 
-    def propagate(self, start: SliceIndex | int, stop: SliceIndex | int) -> Future[Any]:
-        """Carry the labels of slice ``start`` on to the slices behind it, up to and with ``stop``; one step.
-
-        Each slice is seeded from the interiors of the labels before it, and from its own strokes, which win. It ends
-        early before an accepted slice, and where nothing is left to carry on; ``hint`` tells.
-
-        The future's result is the tuple of slices that were written. The next :meth:`draw`, :meth:`undo` or
-        :meth:`cancel` cancels it; what was written by then stays, and is taken back by one :meth:`undo`.
-
-        Raises
-        ------
-        InputError
-            If the slices do not stand one behind the other, or there are no labels on ``start``.
-        """
-        self._require_open()
-        run = Propagation(self._state, self._runner, self.slice_index(start), self.slice_index(stop), self.hint.emit)
-        return run.begin()
-
-    def cancel(self) -> None:
-        """Stop what is running, and forget what waits; the former output comes back.
-
-        An engine that has not stopped after 10 s is left behind: what it finds never arrives, and the next stroke is
-        answered by a new worker. ``hint`` tells.
-        """
-        self._beforehand.cancel()
-        self._runner.cancel()
-
-    def close(self) -> None:
-        """Stop working and save for the last time; the session takes no more strokes."""
-        if not self._closed:
-            self.cancel()
-            self._closed = True
-            if self._autosave is not None:
-                self._autosave.close()
+    # files
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write strokes, output, accepted slices, classes, engines and settings to one file, or leave it as it was.
 
-        Raises InputError if the file cannot be written, is the sidecar of another session, or an engine's parameter has
-        no place in it.
+        Raises InputError if the file cannot be written, is the sidecar of another session, or an engine's parameter
+        cannot be stored in it.
         """
-        snapshot = take(self._state)
+        snapshot = take(self._document)
         if self._autosave is not None and self._autosave.path == Path(path).resolve():
             self.flush()  # nothing older is written after it
             write(snapshot, self._autosave.path)
@@ -354,6 +537,14 @@ class Session(Readable):
         """Bring the sidecar up to date now; returns when it is on the disk, whatever the engine does."""
         if self._autosave is not None:
             self._autosave.flush()
+
+    def close(self) -> None:
+        """Stop working and save for the last time; the session takes no more strokes."""
+        if not self._closed:
+            self.cancel()
+            self._closed = True
+            if self._autosave is not None:
+                self._autosave.close()
 
     @classmethod
     def load(
@@ -369,30 +560,31 @@ class Session(Readable):
         make_engine: MakeEngine = get_engine,
         trust: bool = False,
     ) -> Session:
-        """Go on with a session saved by :meth:`save`, or with a sidecar.
+        """Continue a session saved by :meth:`save`, or a sidecar.
 
         The volume is read from its own file where none is given. ``engine`` stands in for the one in use at the time,
-        made by ``make_engine(name, **parameters)``. ``sidecar``, kept up to date from now on, may be ``path`` itself.
-        Where the image is not the one that was segmented, ``hint`` tells; a warning, where nobody listens to it.
+        made by ``make_engine(name, **parameters)``. ``sidecar``, autosaved from now on, may be ``path`` itself. Where
+        the image is not the one that was segmented, ``hint`` says so; a warning does where nobody listens to it.
 
-        A file never says that code which it names may run, such as a factory or a TorchScript model of ``brs``: without
+        A file cannot allow code that it names, such as a factory or a TorchScript model of ``brs``, to run: without
         ``trust`` the engine refuses such a model at the next stroke.
 
         Raises
         ------
         InUseError
-            If another session works on ``sidecar``; name another file to go on with a copy.
+            If another session works on ``sidecar``; name another file to continue with a copy.
         InputError
             If the file is missing, damaged, not a session or from a newer version, or the volume is another one.
         """
-        with _held(sidecar) as lock:
+        with _locked(sidecar) as lock:
             if lock is not None and lock.path.exists() and not lock.path.samefile(path):
                 raise InputError(f"{sidecar} exists and is not the session being loaded; name a new file")
             snapshot, volume = read_with_volume(Path(path), volume)
-            state = restore(snapshot, volume, engine=engine, make_engine=make_engine, trust=trust)
+            document = restore(snapshot, volume, engine=engine, make_engine=make_engine, trust=trust)
             session = cls.__new__(cls)
-            session._setup(state, executor, deliver, state_bytes, lock)
-        Comparison(snapshot, volume, session._runner, session.hint, stopped=lambda: session._closed).begin()
+            session._setup(document, executor, deliver, state_bytes, lock)
+        jobs, hint = session._segmenter.jobs, session.events.hint
+        Comparison(snapshot, volume, jobs, hint, stopped=lambda: session._closed).begin()
         return session
 
     @classmethod
@@ -417,19 +609,34 @@ class Session(Readable):
         session._setup(replay(snapshot, volume, device=device, make_engine=make_engine, trust=trust))
         return session
 
-    def touch(self) -> None:
-        """Note that there is something to save."""
-        if self._autosave is not None:
-            self._autosave.touch()
-
     def _require_open(self) -> None:
         if self._closed:
             raise InputError("the session is closed; open a new one")
 
+    def _open_slice(self, index: SliceIndex | int | None) -> SliceIndex:
+        self._require_open()
+        return self.slice_index(index)
+
+    def _locked_error(self, slice_index: SliceIndex) -> InputError:
+        where = self.volume.where(slice_index)
+        return InputError(f"{where} is accepted and therefore locked; reopen it to change it")
+
+    def _refuse(self, slice_index: SliceIndex, error: Exception) -> Future[Any]:
+        """Emit the failure of a request; returns its future."""
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        self.events.failed.emit(slice_index, error)
+        return future
+
+    def _show(self, slice_index: SliceIndex) -> None:
+        canvas = self._document.canvas
+        labels = canvas.view(slice_index).copy()
+        self.events.restored.emit(Restored(slice_index, canvas.strokes.get(slice_index), labels))
+
 
 @contextlib.contextmanager
-def _held(sidecar: str | PathLike[str] | None) -> Iterator[FileLock | None]:
-    """The lock of a sidecar, which is let go where the session does not come about."""
+def _locked(sidecar: str | PathLike[str] | None) -> Iterator[FileLock | None]:
+    """The lock of a sidecar, which is released where the session does not come about."""
     lock = None if sidecar is None else _lock(Path(sidecar))
     try:
         yield lock
@@ -444,3 +651,9 @@ def _lock(path: Path) -> FileLock:
         return FileLock(path)
     except InUseError as error:
         raise InUseError(f"{error}; name another file to work on a copy") from None
+
+
+def _done(value: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future

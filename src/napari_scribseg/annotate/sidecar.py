@@ -1,13 +1,11 @@
-"""The session file: numpy's .npz without pickle, with JSON and compressed pieces inside.
+"""The session file: a container with a JSON header and compressed pieces, to which the header points.
 
-Two arrays of bytes: ``header``, JSON; and ``pieces``, zlib streams one after the other, to which the header points by
-offset and length. A file is written beside its target, flushed to the disk and renamed.
+The pieces are zlib streams one after the other in an array of bytes, found by offset and length.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -15,23 +13,26 @@ from typing import Any
 
 import numpy as np
 
-from napari_scribseg.annotate.history import unpack
-from napari_scribseg.annotate.journal import KINDS, Entry, Patch, Recipe
+from napari_scribseg.annotate.log import KINDS, Entry, Patch, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS
 from napari_scribseg.annotate.snapshot import Snapshot, find_volume
 from napari_scribseg.annotate.strokes import StrokeStore
-from napari_scribseg.core.classes import MAX_ID, ClassTable, LabelClass
-from napari_scribseg.core.errors import InputError
-from napari_scribseg.core.paths import check_regular
+from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.scribbles import UNKNOWN
 from napari_scribseg.core.source import SliceIndex, Source
-from napari_scribseg.io.atomic import replacing
+from napari_scribseg.kernel.container import (
+    Arrays,
+    ContainerFormat,
+    ContainerWriter,
+    classes_from_json,
+    classes_to_json,
+)
+from napari_scribseg.kernel.patches import unpack
 
-__all__ = ["FORMAT", "VERSION", "Writer", "read", "read_with_volume", "write"]
+__all__ = ["FORMAT", "Writer", "read", "read_with_volume", "write"]
 
-FORMAT = "napari-scribseg session"
-VERSION = 2  # since 2, runs tell what their strokes corrected, and whether they were propagated
-_MEMBERS = {"header.npy", "pieces.npy"}
+# since version 2, runs say what their strokes corrected, and whether they were propagated
+FORMAT = ContainerFormat("napari-scribseg session", version=2, noun="session", deflated=False)
 
 
 class _Pieces:
@@ -40,15 +41,15 @@ class _Pieces:
     def __init__(self, data: bytes = b"") -> None:
         self._parts: list[bytes] = []
         self._size = 0
-        self._places: dict[bytes, list[int]] = {}
+        self._spans: dict[bytes, list[int]] = {}
         self._data = memoryview(data)
 
     def add(self, piece: bytes) -> list[int]:
-        if piece not in self._places:  # all strokes on a slice correct the same labels
+        if piece not in self._spans:  # all strokes on a slice correct the same labels
             self._parts.append(piece)
-            self._places[piece] = [self._size, len(piece)]
+            self._spans[piece] = [self._size, len(piece)]
             self._size += len(piece)
-        return self._places[piece]
+        return self._spans[piece]
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -57,7 +58,7 @@ class _Pieces:
         """Keep the first ``count`` only."""
         for part in self._parts[count:]:
             self._size -= len(part)
-            del self._places[part]
+            del self._spans[part]
         del self._parts[count:]
 
     def get(self, offset: int, length: int) -> bytes:
@@ -70,9 +71,9 @@ class _Pieces:
 
 
 class Writer:
-    """Writes a session file again and again: what was in it the last time is not encoded anew.
+    """Writes a session file again and again; what was in it the last time is not encoded anew.
 
-    Steps of a session that were written stay as they are, or are taken back from the last one on.
+    Entries that were written stay as they are, or are undone from the last one on.
     """
 
     def __init__(self) -> None:
@@ -94,15 +95,10 @@ class Writer:
         kept = len(self._pieces)
         text = json.dumps(_header(snapshot, self._pieces))
         entries = ", ".join(text for _, text, _ in self._entries)
-        header = f'{text[:-1]}, "base": {self._base_text}, "entries": [{entries}]}}'.encode()
+        header = f'{text[:-1]}, "base": {self._base_text}, "entries": [{entries}]}}'
         content = self._pieces.joined()
         self._pieces.cut(kept)
-        arrays = {"header": np.frombuffer(header, np.uint8), "pieces": np.frombuffer(content, np.uint8)}
-        try:
-            with replacing(path) as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-        except OSError as error:
-            raise InputError(f"the session cannot be saved to {path}: {error.strerror or error}") from error
+        ContainerWriter(FORMAT).write(path, header, {"pieces": np.frombuffer(content, np.uint8)})
 
     def _follow(self, snapshot: Snapshot) -> None:
         """Bring what is encoded up to date."""
@@ -128,65 +124,14 @@ def write(snapshot: Snapshot, path: Path) -> None:
 
 
 def read(path: Path) -> Snapshot:
-    """Read a session file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not a session, was written by a newer version, or is damaged.
-    """
-    try:
-        header, data = _read_arrays(path)
-        if header.get("format") != FORMAT:
-            raise InputError(f"{path} is not a session file of napari-scribseg")
-        if int(header["version"]) > VERSION:
-            raise InputError(
-                f"{path} was written by a newer version (format {header['version']}); this one reads up to {VERSION}"
-            )
-        return _snapshot(header, _Pieces(data))
-    except OSError as error:
-        raise InputError(f"the session {path} cannot be read: {error.strerror or error}") from error
-    except InputError as error:
-        if str(path) in str(error):
-            raise
-        raise InputError(f"the session {path} is damaged: {error}") from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise InputError(f"{path} is not a session file of napari-scribseg, or it is damaged: {error}") from error
-    except Exception as error:  # zip, numpy and what is made of the values have many kinds of errors for nonsense
-        raise InputError(f"the session {path} is damaged: {type(error).__name__}: {error}") from error
+    """Read a session file; InputError as of :meth:`ContainerFormat.read`."""
+    return FORMAT.read(path, _snapshot)
 
 
 def read_with_volume(path: Path, volume: Source | None) -> tuple[Snapshot, Source]:
     """A session file, and its image where none is given; see :func:`read` and :func:`find_volume` for the errors."""
     snapshot = read(path)
     return snapshot, find_volume(snapshot, path) if volume is None else volume
-
-
-def _read_arrays(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Header and pieces; nothing larger than the file is taken from memory."""
-    if path.exists():
-        check_regular(path)
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if {m.filename for m in members} != _MEMBERS or len(members) != len(_MEMBERS):
-            raise InputError(f"{path} is not a session file of napari-scribseg")
-        if any(m.compress_type != zipfile.ZIP_STORED or m.file_size > path.stat().st_size for m in members):
-            raise InputError(f"{path} is not a session file of napari-scribseg: its parts are larger than the file")
-        parts = {}
-        for member in members:
-            with archive.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                if version != (1, 0):
-                    raise ValueError(f"an array of format {version}")
-                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-                content = file.read()
-                if dtype != np.uint8 or shape != (len(content),):
-                    raise ValueError(f"{member.filename} holds {len(content)} bytes, and says {shape} of {dtype}")
-                parts[member.filename] = content
-    header = json.loads(parts["header.npy"])
-    if not isinstance(header, dict):
-        raise InputError(f"{path} is not a session file of napari-scribseg")
-    return header, parts["pieces.npy"]
 
 
 # to JSON
@@ -197,8 +142,6 @@ def _header(snapshot: Snapshot, pieces: _Pieces) -> dict[str, Any]:
     flat, values = snapshot.strokes.voxels()
     steps = np.diff(flat, prepend=0).astype("<i8")
     return {
-        "format": FORMAT,
-        "version": VERSION,
         "shape": list(snapshot.shape),
         "spacing": list(snapshot.spacing),
         "source": snapshot.source,
@@ -206,7 +149,7 @@ def _header(snapshot: Snapshot, pieces: _Pieces) -> dict[str, Any]:
         "device": snapshot.device,
         "overlap": snapshot.overlap,
         "plane": None if snapshot.slice_index is None else _slice_out(snapshot.slice_index),
-        "classes": [[c.id, c.name, list(c.color), c.visible, c.locked, c.background] for c in snapshot.classes],
+        "classes": classes_to_json(snapshot.classes),
         "strokes": {
             "count": int(flat.size),
             "steps": pieces.add(zlib.compress(steps.tobytes(), 1)),
@@ -253,7 +196,10 @@ def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
 # from JSON
 
 
-def _snapshot(header: dict[str, Any], pieces: _Pieces) -> Snapshot:
+def _snapshot(header: dict[str, Any], arrays: Arrays) -> Snapshot:
+    if arrays.keys() != {"pieces"} or arrays["pieces"].dtype != np.uint8:
+        raise ValueError(f"parts named {', '.join(arrays)}")
+    pieces = _Pieces(arrays["pieces"].tobytes())
     shape = tuple(int(n) for n in header["shape"])
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(f"the volume has shape {shape}")
@@ -270,18 +216,13 @@ def _snapshot(header: dict[str, Any], pieces: _Pieces) -> Snapshot:
         device=_text(header["device"]),
         overlap=_text(header["overlap"], OVERLAPS),
         slice_index=None if header["plane"] is None else _slice_in(header["plane"], shape),
-        classes=ClassTable(
-            tuple(
-                LabelClass(int(i), str(name), tuple(color), bool(seen), bool(locked), bool(background))  # type: ignore[arg-type]
-                for i, name, color, seen, locked, background in header["classes"]
-            )
-        ),
+        classes=classes_from_json(header["classes"]),
         strokes=_strokes_in(header["strokes"], pieces, shape),
         base=tuple((_slice_in(p, shape), _required(_patch_in(b, p, pieces, shape))) for p, b in header["base"]),
         entries=tuple(_entry_in(entry, pieces, shape, len(engines) - 1) for entry in header["entries"]),
     )
     if int(header["version"]) == 1:
-        snapshot = replace(snapshot, entries=tuple(_told_propagated(e, snapshot.strokes) for e in snapshot.entries))
+        snapshot = replace(snapshot, entries=tuple(_mark_propagated(e, snapshot.strokes) for e in snapshot.entries))
     _check_lineage(snapshot.entries)
     return snapshot
 
@@ -330,7 +271,7 @@ def _patch_in(
     if found[4] not in dtypes:
         raise ValueError(f"values of type {found[4]}")
     patch = Patch((slice(top, bottom), slice(left, right)), pieces.get(int(found[5]), int(found[6])), found[4])
-    unpack(patch.values, patch.shape, patch.dtype)
+    patch.unpack()
     return patch
 
 
@@ -382,29 +323,29 @@ def _prior_in(found: Any, slice_found: Any, pieces: _Pieces, shape: tuple[int, .
     slice_index = _slice_in(slice_found, shape)
     if patch.shape != (shape[slice_index.displayed[0]], shape[slice_index.displayed[1]]):
         raise ValueError(f"corrected labels of shape {patch.shape}")
-    values = unpack(patch.values, patch.shape, patch.dtype)
+    values = patch.unpack()
     if values.min() < UNKNOWN or values.max() > MAX_ID:
         raise ValueError(f"corrected labels from {values.min()} to {values.max()}")
     return patch
 
 
-def _told_propagated(entry: Entry, strokes: StrokeStore) -> Entry:
-    """An entry of a file that does not tell whether its seeds were propagated: they were, where they are no strokes."""
+def _mark_propagated(entry: Entry, strokes: StrokeStore) -> Entry:
+    """An entry of a file of version 1, with whether its seeds were propagated: they were, where they are no strokes."""
     if entry.recipe is None or entry.seeds is None:
         return entry
-    seeds = unpack(entry.seeds.values, entry.seeds.shape, entry.seeds.dtype)
+    seeds = entry.seeds.unpack()
     propagated = bool(((strokes.get(entry.slice_index)[entry.seeds.region] == 0) & (seeds != 0)).any())
     return replace(entry, recipe=replace(entry.recipe, propagated=propagated))
 
 
 def _check_lineage(entries: tuple[Entry, ...]) -> None:
     """A warm start needs an entry to continue."""
-    known = set()
+    seen = set()
     for before, entry in zip((None, *entries), entries, strict=False):
         if before is not None and before.sequence >= entry.sequence:
             raise ValueError("the entries are not in order")
         if entry.recipe is not None:
             key = entry.slice_index, entry.recipe.engine, entry.recipe.device
-            if entry.recipe.warm and key not in known:
+            if entry.recipe.warm and key not in seen:
                 raise ValueError("an entry continues one that is missing")
-            known.add(key)
+            seen.add(key)

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from napari_scribseg.annotate.canvas import Canvas
-from napari_scribseg.annotate.history import unpack
-from napari_scribseg.annotate.journal import Entry, Patch
-from napari_scribseg.annotate.state import EngineRecord, State
+from napari_scribseg.annotate.document import Document, EngineRecord
+from napari_scribseg.annotate.log import Entry, Patch
 from napari_scribseg.annotate.strokes import StrokeStore
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
@@ -49,9 +48,9 @@ class Snapshot:
     strokes : StrokeStore
         What was painted; a copy.
     base : tuple of (SliceIndex, Patch)
-        The label volume in the beginning.
+        The labels in the beginning.
     entries : tuple of Entry
-        The journal.
+        The log.
     """
 
     shape: tuple[int, ...]
@@ -67,7 +66,7 @@ class Snapshot:
     entries: tuple[Entry, ...]
 
 
-def take(state: State) -> Snapshot:
+def take(document: Document) -> Snapshot:
     """A snapshot of a session; takes milliseconds, as what is compressed was so before.
 
     Raises
@@ -76,17 +75,17 @@ def take(state: State) -> Snapshot:
         If an engine has a parameter that is not a number, text, truth value or a sequence of those.
     """
     return Snapshot(
-        shape=state.volume.shape,
-        spacing=tuple(float(s) for s in state.volume.geometry.spacing),
-        source=state.volume.path,
-        engines=tuple(e if isinstance(e, tuple) else _record(e) for e in (*state.engines, state.engine)),
-        device=state.device,
-        overlap=state.overlap,
-        slice_index=state.slice_index,
-        classes=state.classes,
-        strokes=state.canvas.strokes.copy(),
-        base=state.base,
-        entries=tuple(state.history.entries()),
+        shape=document.source.shape,
+        spacing=tuple(float(s) for s in document.source.geometry.spacing),
+        source=document.source.path,
+        engines=tuple(e if isinstance(e, tuple) else _record(e) for e in (*document.engines, document.engine)),
+        device=document.device,
+        overlap=document.overlap,
+        slice_index=document.slice_index,
+        classes=document.classes,
+        strokes=document.canvas.strokes.copy(),
+        base=document.base,
+        entries=tuple(document.history.entries()),
     )
 
 
@@ -134,7 +133,7 @@ def start(
     make_engine: Callable[..., Engine[Any]],
     *,
     trust: bool = False,
-) -> State:
+) -> Document:
     """The session before its first entry: its settings and the labels that it began with.
 
     Raises
@@ -146,15 +145,15 @@ def start(
         raise InputError(f"the session belongs to an image of shape {snapshot.shape}; this one has {volume.shape}")
     if engine is None:
         engine = make(snapshot.engines[-1], make_engine, trust=trust)
-    state = State(
+    document = Document(
         volume, engine, classes=snapshot.classes, device=snapshot.device, overlap=snapshot.overlap, labels=None
     )
-    state.base = snapshot.base
+    document.base = snapshot.base
     for slice_index, patch in snapshot.base:
-        put(state.canvas, slice_index, patch)
-    state.slice_index = snapshot.slice_index
-    state.sequence = max((entry.sequence for entry in snapshot.entries), default=0)
-    return state
+        put(document.canvas, slice_index, patch)
+    document.slice_index = snapshot.slice_index
+    document.sequence = max((entry.sequence for entry in snapshot.entries), default=0)
+    return document
 
 
 def restore(
@@ -164,7 +163,7 @@ def restore(
     engine: str | Engine[Any] | None = None,
     make_engine: Callable[..., Engine[Any]],
     trust: bool = False,
-) -> State:
+) -> Document:
     """The session as it was; nothing is computed.
 
     Raises
@@ -172,20 +171,20 @@ def restore(
     InputError
         If the volume is another one, or an engine is missing.
     """
-    state = start(snapshot, volume, engine, make_engine, trust=trust)
+    document = start(snapshot, volume, engine, make_engine, trust=trust)
     for entry in snapshot.entries:
         slice_index = volume.require(entry.slice_index)
         if entry.kind in ("run", "edit"):
-            state.canvas.keep_found(slice_index, state.canvas.committed(slice_index))
-        if entry.kind == "run" and state.canvas.underlay(slice_index) is None:
-            state.canvas.set_underlay(slice_index, state.canvas.committed(slice_index))
+            document.canvas.store_original(slice_index, document.canvas.committed(slice_index))
+        if entry.kind == "run" and document.canvas.underlay(slice_index) is None:
+            document.canvas.set_underlay(slice_index, document.canvas.committed(slice_index))
         if entry.labels is not None:
-            put(state.canvas, slice_index, entry.labels)
-        settle(state.canvas, entry)
-    state.engines = list(snapshot.engines[:-1])
-    state.canvas.strokes = snapshot.strokes.copy()
-    state.history.load(list(snapshot.entries))
-    return state
+            put(document.canvas, slice_index, entry.labels)
+        settle(document.canvas, entry)
+    document.engines = list(snapshot.engines[:-1])
+    document.canvas.strokes = snapshot.strokes.copy()
+    document.history.load(list(snapshot.entries))
+    return document
 
 
 def make(record: EngineRecord, make_engine: Callable[..., Engine[Any]], *, trust: bool = False) -> Engine[Any]:
@@ -205,7 +204,7 @@ def _frozen(value: Any) -> Any:
 def put(canvas: Canvas, slice_index: SliceIndex, patch: Patch) -> None:
     """Write a patch into the output."""
     labels = canvas.committed(slice_index).astype(np.uint16)
-    labels[patch.region] = unpack(patch.values, patch.shape, patch.dtype)
+    labels[patch.region] = patch.unpack()
     canvas.write(slice_index, labels)
 
 
@@ -217,6 +216,6 @@ def settle(canvas: Canvas, entry: Entry) -> None:
         canvas.set_prior(entry.slice_index, None)
     if entry.kind == "clear":
         canvas.set_underlay(entry.slice_index, None)
-        canvas.forget_found(entry.slice_index)
+        canvas.drop_original(entry.slice_index)
     elif entry.kind in ("accept", "reopen"):
         canvas.accept(entry.slice_index, entry.kind == "accept")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from psygnal import Signal
 
@@ -150,7 +150,10 @@ class Call(Job):
             self.future.set_result(result)
 
 
-class Jobs:
+J = TypeVar("J", bound=Job)
+
+
+class Jobs(Generic[J]):
     """Runs the jobs of one owner.
 
     All methods belong to the owner's thread, and so do the methods of a job but :meth:`Job.run`. Where jobs run in
@@ -196,15 +199,15 @@ class Jobs:
         self._open: dict[Job, Future[Any] | None] = {}  # the jobs that have not ended, each with the executor's future
         self._timers: dict[Job, threading.Timer] = {}
         self._was_busy = self._draining = False
-        self.running: Job | None = None
-        self.pending: Job | None = None
+        self.running: J | None = None
+        self.pending: J | None = None
 
     @property
     def is_inline(self) -> bool:
         """Whether jobs run at once, in the owner's thread."""
         return isinstance(self._executor, InlineExecutor)
 
-    def submit(self, job: Job | None = None) -> None:
+    def submit(self, job: J | None = None) -> None:
         """Start a job, or let it wait for the one that runs, which is asked to stop; it replaces one that waits.
 
         Without a job, start what waits, or else call ``idle``.
@@ -216,9 +219,10 @@ class Jobs:
             self._drop(former)
         if self._draining:
             return
-        self._draining, interrupt = True, None
+        self._draining = True
+        raised: BaseException | None = None
         try:
-            while self.running is None and interrupt is None:  # a loop, not a recursion, where jobs run inline
+            while self.running is None:  # a loop, not a recursion, where jobs run inline
                 if self.pending is None and self._idle is not None:
                     self._idle()
                 job, self.pending = self.pending, None
@@ -236,14 +240,14 @@ class Jobs:
                 except RuntimeError as error:
                     self._finish(job, None, ShutDownError(str(error)))
                     continue
-                interrupt = self._submitted(job, future)
+                raised = raised or self._submitted(job, future)
         finally:
             self._draining = False
             if self.running is None and self._was_busy:
                 self._was_busy = False
                 self.busy.emit(False)
-        if interrupt is not None:
-            raise interrupt
+        if raised is not None:
+            raise raised
 
     def queue(self, job: Job) -> None:
         """Run a job after all that was given to the executor before; no other job replaces it.
@@ -261,9 +265,9 @@ class Jobs:
         except RuntimeError as error:
             del self._open[job]
             raise ShutDownError(str(error)) from error
-        interrupt = self._submitted(job, future)
-        if interrupt is not None:
-            raise interrupt
+        raised = self._submitted(job, future)
+        if raised is not None:
+            raise raised
 
     def cancel(self) -> None:
         """Ask the running job to stop, and drop the one that waits."""
@@ -296,12 +300,11 @@ class Jobs:
             if job.replaced is not None:
                 job.replaced(job)
 
-    def _submitted(self, job: Job, future: Future[Any]) -> KeyboardInterrupt | None:
-        """Note the executor's future of a job; returns the interrupt that ended one in the owner's thread."""
+    def _submitted(self, job: Job, future: Future[Any]) -> BaseException | None:
+        """Note the executor's future of a job; returns what an inline one raised: an interrupt, or of ``finish``."""
         if job in self._open:
             self._open[job] = future
-        error = future.exception() if self.is_inline else None
-        return error if isinstance(error, KeyboardInterrupt) else None
+        return future.exception() if self.is_inline else None
 
     def _work(self, job: Job) -> None:
         """Run a job; in the worker's thread."""

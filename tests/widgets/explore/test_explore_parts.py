@@ -14,11 +14,11 @@ from napari.layers import Image as ImageLayer
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
-from napari_scribseg.annotate import executor
-from napari_scribseg.annotate.executor import Worker
 from napari_scribseg.core import Cancelled, InputError
 from napari_scribseg.explore import CutSettings
 from napari_scribseg.io.napari_hooks import get_reader
+from napari_scribseg.kernel import Worker
+from napari_scribseg.kernel import jobs as kernel_jobs
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore import encoder_form
 from napari_scribseg.widgets.explore.camera import Camera
@@ -225,7 +225,7 @@ def test_a_job_that_raises_more_than_an_exception_ends(error):
 
 
 def test_a_job_that_hangs_is_left_behind_and_stays_cancelled(monkeypatch):
-    monkeypatch.setattr(executor, "PATIENCE", 0.05)
+    monkeypatch.setattr(kernel_jobs, "PATIENCE", 0.05)
     view, done, posted, begun, loose, outcome = Told(), [], SimpleQueue(), Event(), Event(), []
     worker = Worker()
     jobs = Jobs(worker, posted.put, view)

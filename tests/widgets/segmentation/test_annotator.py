@@ -10,9 +10,9 @@ import pytest
 from annotation_bench import CLASSES, Bench
 from waiting import wait_for
 
-from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import InputError, LossCurve, Segmentation, silent
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.kernel import Inbox
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 
 
@@ -238,7 +238,7 @@ def test_a_ball_in_a_time_series_changes_one_time_only(nearest, order):
     bench.strokes.brush_size = 3
     for identity, at in ((255, 1), (1, 5)):
         bench.paint(identity, tuple(at if axis in order[2:] else 3 for axis in range(4)))
-    session, steps = bench.session, list(bench.session._state.history)
+    session, steps = bench.session, list(bench.session._document.history)
     displayed = tuple(sorted(order[2:]))
     slices = session.painted_slices(displayed)
     assert len(steps) == 2
@@ -256,7 +256,7 @@ def test_on_demand_a_ball_waits_and_is_answered_whole(deep):
     assert not deep.session.labels.any()
     deep.annotator.segment()
     assert (deep.session.labels[2:7, 15, 20] == 1).all()
-    assert len(list(deep.session._state.history)) == 1
+    assert len(list(deep.session._document.history)) == 1
 
 
 def test_unknown_ids_enter_the_table(bench):

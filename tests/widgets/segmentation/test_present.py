@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from annotation_bench import Bench
 
-from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import EngineInfo
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.kernel import Inbox
 from napari_scribseg.widgets.common.messages import Message
 from napari_scribseg.widgets.segmentation.present import Present, listed, status_of
 

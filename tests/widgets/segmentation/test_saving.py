@@ -11,10 +11,10 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.worker import Inbox
 from napari_scribseg.core import ClassTable
 from napari_scribseg.io import read_labels
 from napari_scribseg.io.formats import label_extensions
+from napari_scribseg.kernel import Inbox
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation import saving
 from napari_scribseg.widgets.segmentation.actions import ACTIONS
@@ -132,7 +132,7 @@ class Busy:
         self.former = self.session.labels.copy()
         self.gate.clear()
         self.future = self.session.draw(strokes(4), 1)
-        self.session._state.canvas.show(self.session.slice_index(1), np.full((20, 30), 7, np.uint8))
+        self.session._document.canvas.show(self.session.slice_index(1), np.full((20, 30), 7, np.uint8))
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QScrollArea
 
-from napari_scribseg.annotate import executor
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import Geometry, Source, silent
 from napari_scribseg.io import read_labels
+from napari_scribseg.kernel import jobs
 from napari_scribseg.widgets.common.autosaves import autosave_folder
 from napari_scribseg.widgets.segmentation import widget as segmentation
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
@@ -62,7 +62,7 @@ class Window(Hands):
     def poke(self):
         """Strokes of two classes by a program, until the engine works on them."""
         begun = []
-        self.front.session.busy.connect(begun.append)
+        self.front.session.events.busy.connect(begun.append)
         self.front.layers.strokes.data[2, 2, 2] = 255
         self.front.layers.strokes.paint((2, 20, 30), 1)
         until(lambda: True in begun, "the job")
@@ -257,7 +257,7 @@ def test_strokes_of_another_window_are_resumed_as_a_copy(window, quick, nearest,
 
 
 def test_an_engine_that_hangs_is_left_behind_after_cancel(window, monkeypatch, nearest):
-    monkeypatch.setattr(executor, "PATIENCE", 0.1)
+    monkeypatch.setattr(jobs, "PATIENCE", 0.1)
     begun, loose = threading.Event(), threading.Event()
 
     class Hanging(nearest):
@@ -539,7 +539,7 @@ def test_long_job_shows_progress_and_can_be_cancelled(window, quick):
     gate = quick["gate"] = threading.Event()
     window.start()
     panel, seen = window.widget.status, []
-    window.front.session.busy.connect(lambda _busy: seen.append(panel.progress.isVisible()))
+    window.front.session.events.busy.connect(lambda _busy: seen.append(panel.progress.isVisible()))
     window.poke()
     assert not seen[0]  # not at once
     until(panel.progress.isVisible)

@@ -10,7 +10,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
 
-from napari_scribseg.annotate.executor import Worker
+from napari_scribseg.kernel import Worker
 
 __all__ = ["Aside", "Dispatcher"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass
-from typing import Any, cast
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
 
-from napari_scribseg.annotate.executor import AbandonedError, Calls
+from napari_scribseg import kernel
 from napari_scribseg.core import Cancelled, Report
 from napari_scribseg.widgets.common.dispatch import Aside
 from napari_scribseg.widgets.common.messages import user_message
@@ -16,12 +16,6 @@ from napari_scribseg.widgets.explore.view import ExploreView
 __all__ = ["Jobs", "Newest"]
 
 Post = Callable[[Callable[[], object]], object]
-
-
-@dataclass
-class _Job:
-    title: str
-    cancelled: bool = False
 
 
 class Jobs:
@@ -34,12 +28,13 @@ class Jobs:
     post : callable
         ``post(function)`` calls a function on the window's thread.
     view : View
-        Told of progress, and of what went wrong.
+        Shows progress and errors.
     """
 
     def __init__(self, executor: Executor, post: Post, view: ExploreView) -> None:
-        self._calls, self._post, self._view = Calls(executor, post), post, view
-        self._running: _Job | None = None
+        self._jobs: kernel.Jobs[kernel.Call] = kernel.Jobs(executor, post)
+        self._post, self._view = post, view
+        self._running: kernel.Call | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -49,44 +44,47 @@ class Jobs:
     def start(self, title: str, function: Callable[[Report], Any], done: Callable[[Any], object]) -> bool:
         """Run ``function(report)``; ``done`` gets what it returned, on the window's thread. False where one runs."""
         if self._running is not None:
-            self._view.show_message(f"{self._running.title} is still running; wait for it, or cancel it", error=True)
+            self._view.show_message(f"{self._running.name} is still running; wait for it, or cancel it", error=True)
             return False
-        job = self._running = _Job(title)
-        self._view.show_message(f"{title}…")
-        self._view.show_busy(True)
 
         def show(fraction: float) -> None:
             if self._running is job:
                 self._view.show_progress(fraction)
 
-        def report(fraction: float, _preview: Any = None) -> None:
-            if job.cancelled:
-                raise Cancelled
-            self._post(lambda: show(fraction))
+        def succeeded(result: Any) -> None:
+            self._running = None
+            self._view.show_busy(False)
+            done(result)
 
-        self._calls.start(lambda: function(cast(Report, report)), lambda call: self._end(title, call, done))
+        def failed(error: Exception) -> None:
+            self._running = None
+            self._view.show_busy(False)
+            if isinstance(error, Cancelled):
+                self._view.show_message(f"{title} was cancelled; what was there before stays")
+            elif isinstance(error, kernel.AbandonedError):
+                self._view.show_message(
+                    f"{title} did not stop in time and was left behind; what was there before stays"
+                )
+            else:
+                self._view.show_message(user_message(error), error=True)
+                self._view.notify(user_message(error))
+
+        progress = partial(self._post_progress, show)
+        job = self._running = kernel.Call(function, succeeded, failed, progress=progress, name=title)
+        self._view.show_message(f"{title}…")
+        self._view.show_busy(True)
+        self._jobs.submit(job)
         return True
 
-    def cancel(self) -> None:
-        """Ask the job to stop; it does at its next report. One that makes none is left behind after a while."""
-        if self._running is not None:
-            self._running.cancelled = True
-            self._view.show_message(f"{self._running.title} is being cancelled…")
-            self._calls.watch(lambda: None)
+    def _post_progress(self, show: Callable[[float], None], fraction: float) -> None:
+        self._post(partial(show, fraction))
 
-    def _end(self, title: str, call: Future[Any], done: Callable[[Any], object]) -> None:
-        self._running = None
-        self._view.show_busy(False)
-        error = call.exception()
-        if isinstance(error, Cancelled):
-            self._view.show_message(f"{title} was cancelled; what was there before stays")
-        elif isinstance(error, AbandonedError):
-            self._view.show_message(f"{title} did not stop in time and was left behind; what was there before stays")
-        elif error is not None:
-            self._view.show_message(user_message(error), error=True)
-            self._view.notify(user_message(error))
-        else:
-            done(call.result())
+    def cancel(self) -> None:
+        """Cancel the job; it stops at its next report. One that makes none is abandoned after a while."""
+        if self._running is not None:
+            self._jobs.cancel()
+            self._view.show_message(f"{self._running.name} is being cancelled…")
+            self._jobs.abandon_late(lambda: None)
 
 
 class Newest:

@@ -69,14 +69,14 @@ class Annotator:
         self._line: Message | None = None  # what is shown
         self._facts: tuple[Any, Present] | None = None  # a moment, and what was so
         self._hinted = ""
-        session.updated.connect(self._on_updated)
-        session.failed.connect(self._on_failed)
-        session.restored.connect(self._on_restored)
-        session.stepped.connect(self._on_stepped)
-        session.changed.connect(self._on_changed)
-        session.hint.connect(self._on_hint)
-        session.busy.connect(self._on_busy)
-        session.progress.connect(self._on_progress)
+        session.events.updated.connect(self._on_updated)
+        session.events.failed.connect(self._on_failed)
+        session.events.restored.connect(self._on_restored)
+        session.events.stepped.connect(self._on_stepped)
+        session.events.changed.connect(self._on_changed)
+        session.events.hint.connect(self._on_hint)
+        session.events.busy.connect(self._on_busy)
+        session.events.progress.connect(self._on_progress)
 
     # strokes in -------------------------------------------------------------------------------------------------------
 
@@ -371,7 +371,7 @@ class Annotator:
                 painted=self._names(drawn),
                 labelled=self._names(labels),
                 lacking=session.lacking(slice_index),
-                answered=session.is_answered(slice_index),
+                answered=session.is_segmented(slice_index),
             )
             self._facts = moment, facts
         return self._facts[1]
@@ -388,13 +388,13 @@ class Annotator:
             return None
         where, engine = self._where(doing.slice_index), self.session.engine.info.title.split(" (")[0]
         texts = {
-            "answer": f"{'Refining' if doing.refined else 'Computing'} {where} with {engine}…",
+            "result": f"{'Refining' if doing.refined else 'Computing'} {where} with {engine}…",
             "propagation": f"Propagating to {where}, slice {doing.done + 1} of {doing.total}…",
             "network": f"The network looks at {where}…",
             "picture": f"Computing the {doing.name} of {where}; a layer follows",
         }
         text = "Stopping; the former result stays" if doing.stopped else texts[doing.what]
-        return Message(text, patient=doing.what in ("answer", "propagation"))
+        return Message(text, patient=doing.what in ("result", "propagation"))
 
     def bring_back(self) -> bool:
         """Make layers that were deleted anew, as the session knows them; whether the strokes layer is a new one."""

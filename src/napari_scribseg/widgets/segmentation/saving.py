@@ -139,7 +139,7 @@ class Saver:
 
         if session.is_busy:
             self._waiting.append(write)
-            session.busy.connect(on_busy)
+            session.events.busy.connect(on_busy)
             self._widget.show_message(f"{path.name} is saved when the job is done; Cancel saves the former result")
         else:
             write()

@@ -1,12 +1,15 @@
-"""How the label volume came about: what a replay repeats."""
+"""The log of a session: how its labels came about, which a replay repeats."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from napari_scribseg.annotate.events import Region
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.kernel.patches import ArrayDiff, Region, pack, unpack
 
 __all__ = ["KINDS", "Entry", "Kind", "Patch", "Recipe"]
 
@@ -16,7 +19,7 @@ KINDS: tuple[Kind, ...] = ("run", "edit", "clear", "accept", "reopen")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Under which settings an engine ran.
+    """The settings under which an engine ran.
 
     Attributes
     ----------
@@ -31,7 +34,7 @@ class Recipe:
     background : int or None
         The id whose strokes mark the background.
     device : str
-        The device asked for.
+        The device that was requested.
     checksum : int
         CRC-32 of the image that the engine saw.
     propagated : bool
@@ -56,26 +59,49 @@ class Patch:
     values: bytes
     dtype: str
 
+    @classmethod
+    def whole(cls, values: NDArray[Any]) -> Patch:
+        """A patch of a whole slice, shape (H, W)."""
+        return cls(_whole(values.shape), pack(values), values.dtype.name)
+
+    @classmethod
+    def after(cls, diff: ArrayDiff) -> Patch:
+        """What a difference leads to."""
+        return cls(diff.region, diff.after, diff.dtype)
+
+    @classmethod
+    def packed(cls, values: bytes, shape: tuple[int, ...], dtype: str) -> Patch:
+        """A patch of a whole slice that is packed already."""
+        return cls(_whole(shape), values, dtype)
+
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.region[0].stop - self.region[0].start, self.region[1].stop - self.region[1].start
 
+    def unpack(self) -> NDArray[Any]:
+        """The ids inside the box."""
+        return unpack(self.values, self.shape, self.dtype)
+
+
+def _whole(shape: tuple[int, ...]) -> Region:
+    return slice(0, shape[0]), slice(0, shape[1])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One act that bears on the label volume.
+    """One event that changed the labels, or may change what later ones do.
 
     Attributes
     ----------
     sequence : int
-        Its place in the order of all entries.
+        Its position in the order of all entries.
     kind : str
-        ``run`` (an engine answered), ``edit`` (set by hand), ``clear``, ``accept`` or ``reopen``.
+        ``run`` (an engine segmented), ``edit`` (set by hand), ``clear``, ``accept`` or ``reopen``.
     slice_index : SliceIndex
-        Where.
+        The slice.
     labels : Patch or None
-        What the label volume holds afterwards where it changed; None where nothing did.
+        The labels afterwards where they changed; None where nothing did.
     seeds : Patch or None
         The painted ids that the engine was given; for ``run``.
     recipe : Recipe or None
@@ -91,3 +117,10 @@ class Entry:
     seeds: Patch | None = None
     recipe: Recipe | None = None
     prior: Patch | None = None
+
+    def is_of(self, painted: NDArray[Any]) -> bool:
+        """Whether an engine made it from strokes that include ``painted``, shape (H, W)."""
+        if self.seeds is None:
+            return False
+        drawn = painted[self.seeds.region]
+        return bool(np.array_equal(np.where(drawn != 0, self.seeds.unpack(), 0), drawn))

@@ -1,0 +1,313 @@
+"""An image being annotated, without engines at work: strokes, labels, settings, steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from psygnal import Signal
+
+from napari_scribseg.annotate.cache import MISSING, engine_key
+from napari_scribseg.annotate.canvas import Canvas
+from napari_scribseg.annotate.history import ArrayChange, Change, SessionHistory, Step
+from napari_scribseg.annotate.log import Entry, Kind, Patch, Recipe
+from napari_scribseg.annotate.rules import OVERLAPS, combine, lacking
+from napari_scribseg.annotate.segment import Outcome, Result, SegmentJob
+from napari_scribseg.core.classes import MAX_ID, ClassTable
+from napari_scribseg.core.engine import Engine
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.registry import get_engine
+from napari_scribseg.core.scribbles import UNKNOWN, Scribbles
+from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.kernel.patches import Region, pack, unpack
+
+__all__ = ["Document", "EngineRecord", "as_engine", "as_overlap"]
+
+EngineRecord = tuple[str, dict[str, Any]]
+
+
+class Document:
+    """Image, strokes, labels, steps and settings; changed in the owner's thread only.
+
+    Attributes
+    ----------
+    modified : Signal()
+        There is something new to save.
+    base : tuple of (SliceIndex, Patch)
+        The labels that the session began with, as far as there were any: where a replay begins.
+    engines : list of Engine or EngineRecord
+        The engines that had a part in the labels (of an earlier session: name and parameters); log entries point into
+        it.
+    slice_index : SliceIndex or None
+        The slice drawn on last.
+    sequence : int
+        Number of log entries ever made.
+    """
+
+    modified = Signal()
+
+    def __init__(
+        self,
+        source: Source,
+        engine: str | Engine[Any],
+        *,
+        classes: ClassTable | None,
+        device: str,
+        overlap: str,
+        labels: ArrayLike | None,
+    ) -> None:
+        self.source = source
+        self.engine = as_engine(engine)
+        self.classes = classes if classes is not None else ClassTable()
+        self.device = device
+        self.overlap = as_overlap(overlap)
+        self.canvas = Canvas(source.shape, labels)
+        self.history = SessionHistory()
+        self.base = () if labels is None else _nonempty(self.canvas.labels)
+        self.engines: list[Engine[Any] | EngineRecord] = []
+        self.slice_index: SliceIndex | None = None
+        self.sequence = 0
+        self._unpacked: tuple[bytes, NDArray[np.int32] | None] = b"", None  # the prior that was unpacked last
+
+    # reading
+
+    @property
+    def locked_values(self) -> tuple[int, ...]:
+        """Values in the output that no result may change: the ids of locked classes, 0 for the background."""
+        return tuple(0 if c.background else c.id for c in self.classes if c.locked)
+
+    def find_slice(self, index: SliceIndex | int | None) -> SliceIndex:
+        """The slice meant by an index along the axis in use, by a SliceIndex, or by None in a 2D image."""
+        if isinstance(index, SliceIndex):
+            return self.source.require(index)
+        if self.slice_index is not None and index is not None and len(self.slice_index.position) == 1:
+            return self.source.slice_index(int(index), self.slice_index.others[0])
+        return self.source.slice_index(None if index is None else int(index))
+
+    def read_strokes(self, painted: ArrayLike | Scribbles, slice_index: SliceIndex) -> NDArray[Any]:
+        """The ids of a slice, shape (H, W), uint8 or uint16: a copy.
+
+        Raises
+        ------
+        InputError
+            If the shape is another than the slice's, the values are not integers, or an id is not in 0..65535.
+        """
+        values = np.asarray(self._from_scribbles(painted) if isinstance(painted, Scribbles) else painted)
+        shape = self.source.slice_shape(slice_index)
+        if values.shape != shape:
+            raise InputError(f"the strokes have shape {values.shape}; {self.source.where(slice_index)} has {shape}")
+        if values.dtype.kind not in "iub":
+            raise InputError(f"the strokes have {values.dtype} values; integers are expected")
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > MAX_ID:
+            raise InputError(f"the strokes have ids from {low} to {high}; expected 0 (unpainted) to {MAX_ID}")
+        return values.astype(np.uint8 if high <= 255 else np.uint16)
+
+    def _from_scribbles(self, scribbles: Scribbles) -> NDArray[Any]:
+        """Painted ids; the class with id 0 gets the background's id, a new one where the table has none."""
+        ids = list(scribbles.ids)
+        if 0 in ids:
+            if self.classes.background is None:
+                taken = self.classes.with_ids(ids)
+                free = taken.free_id()
+                self.classes = taken.with_ids([free]).as_background(free)
+            ids[ids.index(0)] = self.classes.background or 0
+        return np.asarray([*ids, 0])[scribbles.seeds]
+
+    def lacking(self, slice_index: SliceIndex, drawn: Sequence[int]) -> str:
+        """What strokes of these ids on a slice lack to be segmented, in a sentence without an end; empty if nothing."""
+        return lacking(drawn, self.engine.info, self.classes, self.prior(slice_index))
+
+    def prior(self, slice_index: SliceIndex) -> NDArray[np.int32] | None:
+        """The labels that strokes on a slice correct, shape (H, W), -1 where unknown; None where there are none.
+
+        They are those before the first stroke since something else than strokes was written there: by a propagation, an
+        edit, or by whoever made the labels that the session began with; and those when it was reopened. Where only
+        slices that cross it were written, its other voxels are unknown.
+        """
+        packed = self.canvas.prior(slice_index)
+        if packed is not None:
+            if packed is not self._unpacked[0]:
+                shape = self.source.slice_shape(slice_index)
+                self._unpacked = packed, unpack(packed, shape, "int32") if packed else None
+            return self._unpacked[1]
+        labels = self.canvas.committed(slice_index).astype(np.int32)
+        if not labels.any():
+            return None
+        entries = self.history.entries()
+        if not any(entry.slice_index == slice_index and entry.labels is not None for entry in entries):
+            crossed = np.zeros(labels.shape, bool)
+            for other in {entry.slice_index for entry in entries}:
+                index = slice_index.crossing(other)
+                if index is not None:
+                    crossed[index] = True
+            if not labels[~crossed].any():
+                labels[~crossed] = UNKNOWN
+        return labels
+
+    def combined(self, job: SegmentJob, result: Result) -> NDArray[Any]:
+        """What the slice of a job becomes with its result: by the overlap rule, within the locks."""
+        current = self.canvas.committed(job.slice_index)
+        underlay = self.canvas.underlay(job.slice_index)
+        return combine(
+            result.labels, current, current if underlay is None else underlay, ids=result.ids, overlap=self.overlap,
+            locked=self.locked_values, slice_index=job.slice_index, accepted=self.canvas.accepted,
+            corrects=job.prior is not None,
+        )  # fmt: skip
+
+    # steps
+
+    def paint(self, strokes: Mapping[SliceIndex, NDArray[Any]], slice_index: SliceIndex) -> Step:
+        """Make these the strokes of slices; returns the step that their results belong to.
+
+        That is a new one, or the newest, where nothing changed and ``slice_index`` still waits for its result.
+        """
+        changes = [change for other, painted in strokes.items() for change in self.canvas.paint(other, painted)]
+        step = self.history.top
+        if changes or step is None or slice_index not in step.waiting or step is not self.history.newest(slice_index):
+            step = self.history.begin(changes, waiting=strokes)
+        self.modified.emit()
+        return step
+
+    def write_result(
+        self, job: SegmentJob, outcome: Outcome, result: Result, step: Step, *, propagated: bool
+    ) -> tuple[Step, Entry, Region]:
+        """Write the result of a job; returns the step that it went into, its entry, and the region that changed."""
+        canvas, slice_index = self.canvas, job.slice_index
+        merged = self.combined(job, result)
+        changes = canvas.store_original(slice_index, canvas.committed(slice_index))
+        if canvas.underlay(slice_index) is None:
+            changes += canvas.set_underlay(slice_index, canvas.committed(slice_index))
+        prior = None if propagated else self._packed_prior(job)
+        changes += canvas.set_prior(slice_index, prior)
+        region, written = canvas.write(slice_index, merged)
+        painted = job.painted if outcome.painted is None else outcome.painted
+        recipe = Recipe(
+            self._engine_index(job.engine), job.warm is not MISSING, self.overlap, self.locked_values, job.background,
+            job.device, outcome.checksum, propagated,
+        )  # fmt: skip
+        entry = self._entry(
+            "run", slice_index, written, seeds=Patch.whole(painted), recipe=recipe,
+            prior=Patch.packed(prior, painted.shape, "int32") if prior else None,
+        )  # fmt: skip
+        step.waiting.discard(slice_index)
+        step = self.history.extend(step, [*changes, *written], [entry], again=job.again)
+        self.modified.emit()
+        return step, entry, region
+
+    def _packed_prior(self, job: SegmentJob) -> bytes:
+        """The labels that the strokes of a job corrected, as the canvas stores them."""
+        packed = self.canvas.prior(job.slice_index)
+        if packed is not None:
+            return packed
+        return b"" if job.prior is None else pack(job.prior)
+
+    def remove_corrections(self, slice_index: SliceIndex, step: Step) -> bool:
+        """The last stroke was erased: the labels that strokes corrected come back. Whether there were any."""
+        prior = self.prior(slice_index)
+        if self.canvas.prior(slice_index) is None or prior is None:
+            return False
+        changes = self._write(slice_index, np.where(prior < 0, 0, prior).astype(np.uint16))
+        changes += self.canvas.set_prior(slice_index, None)
+        self.history.extend(step, changes, [self._entry("edit", slice_index, changes)])
+        return True
+
+    def clear(self, slice_index: SliceIndex) -> bool:
+        """Remove the strokes of a slice, and what this session wrote there. Whether something changed."""
+        changes = self.canvas.paint(slice_index, np.zeros(self.source.slice_shape(slice_index), np.uint8))
+        original = self.canvas.original(slice_index)
+        if original is not None:
+            changes += self._write(slice_index, original)
+            changes += self.canvas.drop_original(slice_index) + self.canvas.set_underlay(slice_index, None)
+        changes += self.canvas.set_prior(slice_index, None)
+        return self._add("clear", slice_index, changes)
+
+    def edit(self, slice_index: SliceIndex, labels: NDArray[Any]) -> bool:
+        """Set the labels of a slice by hand. Whether something changed."""
+        original = self.canvas.committed(slice_index)
+        changes = self._write(slice_index, labels)
+        if changes:
+            changes = [*self.canvas.store_original(slice_index, original), *changes]
+            changes += self.canvas.set_prior(slice_index, None)
+        return self._add("edit", slice_index, changes)
+
+    def set_accepted(self, slice_index: SliceIndex, accepted: bool) -> bool:
+        """Accept a slice, or reopen it. Whether something changed."""
+        changes = self.canvas.accept(slice_index, accepted)
+        if changes and not accepted:
+            changes += self.canvas.set_prior(slice_index, None)
+        return self._add("accept" if accepted else "reopen", slice_index, changes)
+
+    def _add(self, kind: Kind, slice_index: SliceIndex, changes: list[Change]) -> bool:
+        """A step that no engine had a part in."""
+        if changes:
+            step = self.history.begin([])
+            self.history.extend(step, changes, [self._entry(kind, slice_index, changes)])
+            self.modified.emit()
+        return bool(changes)
+
+    def apply(self, step: Step, *, after: bool) -> None:
+        """Go to the state after a step, or back to the one before it."""
+        for change in step.changes if after else reversed(step.changes):
+            self.canvas.apply(change, after=after)
+        self.modified.emit()
+
+    def _write(self, slice_index: SliceIndex, labels: NDArray[Any]) -> list[Change]:
+        """Write labels that no engine made, within the locks; returns the changes, if any."""
+        current = self.canvas.committed(slice_index)
+        merged = combine(
+            labels, current, np.zeros_like(current), ids=(), overlap="overwrite", locked=self.locked_values,
+            slice_index=slice_index, accepted=self.canvas.accepted,
+        )  # fmt: skip
+        return self.canvas.write(slice_index, merged)[1]
+
+    def _entry(self, kind: Kind, slice_index: SliceIndex, changes: Iterable[Change], **more: Any) -> Entry:
+        """The next log entry, with the labels that one of the changes wrote."""
+        self.sequence += 1
+        diff = next((c.diff for c in changes if isinstance(c, ArrayChange) and c.kind == "labels"), None)
+        return Entry(self.sequence, kind, slice_index, None if diff is None else Patch.after(diff), **more)
+
+    def _engine_index(self, engine: Engine[Any]) -> int:
+        """The position of an engine in the list of those used, where it is added if it is new."""
+        keys = [None if isinstance(used, tuple) else engine_key(used) for used in self.engines]
+        if engine_key(engine) not in keys:
+            self.engines.append(engine)
+            return len(self.engines) - 1
+        return keys.index(engine_key(engine))
+
+
+def as_engine(engine: str | Engine[Any], **parameters: Any) -> Engine[Any]:
+    """An engine by its name, or itself.
+
+    Raises
+    ------
+    InputError
+        If there is no such engine, or it does not take slices.
+    """
+    if isinstance(engine, str):
+        made = get_engine(engine, **parameters)
+    else:
+        made = dataclasses.replace(engine, **parameters) if parameters else engine  # type: ignore[type-var]
+    if 2 not in made.info.ndim:
+        raise InputError(f"the engine {made.info.name!r} takes images of {made.info.ndim} axes; slices have 2")
+    return made
+
+
+def as_overlap(overlap: str) -> str:
+    """The rule itself, if there is one of this name; InputError otherwise."""
+    if overlap not in OVERLAPS:
+        raise InputError(f"the overlap rule is {overlap!r}; expected one of {', '.join(OVERLAPS)}")
+    return overlap
+
+
+def _nonempty(labels: NDArray[Any]) -> tuple[tuple[SliceIndex, Patch], ...]:
+    """The slices of the last two axes that have a label, packed."""
+    lead = labels.ndim - 2
+    return tuple(
+        (SliceIndex((lead, lead + 1), position), Patch.whole(labels[position]))
+        for position in np.ndindex(*labels.shape[:-2])
+        if labels[position].any()
+    )
