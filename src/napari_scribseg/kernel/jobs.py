@@ -313,7 +313,8 @@ class Jobs(Generic[J]):
             result = job.run()
         except BaseException as caught:  # noqa: BLE001  whatever it is, the owner must hear of the end
             error = caught
-        self._deliver(partial(self._finish, job, result, error))
+        if job in self._open:  # nobody waits for one that was abandoned
+            self._deliver(partial(self._finish, job, result, error))
         if isinstance(error, KeyboardInterrupt):
             raise error
 
