@@ -1,62 +1,46 @@
-"""No file imports, in any number of steps, a file that imports it; imports for type checking and in functions count."""
+"""The picture of the rooms is that of the contract, and the page of the Python interface lists all that is public."""
 
-import ast
+import importlib
+import re
+import tomllib
 from pathlib import Path
 
-import networkx as nx
 import pytest
 
-import napari_scribseg
-
-ROOT = Path(napari_scribseg.__file__).parent
-ROOMS_WITH_CYCLES = {"annotate", "explore"}  # to be emptied
-EXCEPTION = ("napari_scribseg.core.image", "napari_scribseg.io")  # Image.read
-
-
-def modules():
-    """Each module's name, and its syntax tree."""
-    found = {}
-    for path in ROOT.rglob("*.py"):
-        parts = path.relative_to(ROOT.parent).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = ast.parse(path.read_text("utf-8"))
-    return found
-
-
-def imports():
-    """Which module imports which, wherever in its file."""
-    trees = modules()
-    graph = nx.DiGraph()
-    graph.add_nodes_from(trees)
-    for name, tree in trees.items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                targets = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                whole = [f"{node.module}.{alias.name}" for alias in node.names]
-                targets = [one if one in trees else str(node.module) for one in whole]
-            else:
-                continue
-            graph.add_edges_from((name, target) for target in targets if target in trees)
-    return graph
+ROOT = Path(__file__).parents[1]
+PUBLIC = [
+    "",
+    ".core",
+    ".io",
+    ".headless",
+    ".annotate",
+    ".explore",
+    ".nets",
+    ".batch",
+    ".datasets",
+    ".simulate",
+    ".testing",
+]
 
 
-def cycles():
-    """Groups of modules that import one another, each sorted."""
-    graph = imports()
-    graph.remove_edge(*EXCEPTION)
-    groups = [sorted(group) for group in nx.strongly_connected_components(graph) if len(group) > 1]
-    return sorted(groups + [[name] for name in nx.nodes_with_selfloops(graph)])
+def picture(layers: list[str]) -> str:
+    """The layers of an import-linter contract, highest first, as a flowchart."""
+    boxes = [" · ".join(room.strip().removeprefix("napari_scribseg.") for room in layer.split("|")) for layer in layers]
+    nodes = [f'    r{i}["{box}"]' for i, box in enumerate(boxes)]
+    arrows = " --> ".join(f"r{i}" for i in range(len(boxes)))
+    return "\n".join(["```mermaid", "flowchart TB", *nodes, f"    {arrows}", "```"])
 
 
-def rooms(group):
-    return {name.split(".")[1] for name in group if "." in name}
+def test_the_picture_of_the_rooms_is_that_of_the_contract():
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (doors,) = (c for c in pyproject["tool"]["importlinter"]["contracts"] if c["name"] == "one-way doors")
+    expected = picture(doors["layers"])
+    assert expected in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), f"expected is\n{expected}"
 
 
-def test_files_import_one_another_in_one_direction():
-    wrong = [group for group in cycles() if not rooms(group) & ROOMS_WITH_CYCLES]
-    assert not wrong, "\n".join(" <-> ".join(group) for group in wrong)
-
-
-@pytest.mark.parametrize("room", sorted(ROOMS_WITH_CYCLES))
-def test_a_room_that_is_done_is_taken_off_the_list(room):
-    assert any(room in rooms(group) for group in cycles())
+@pytest.mark.parametrize("room", PUBLIC)
+def test_the_page_of_the_python_interface_lists_all_that_is_public(room):
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = {path.rpartition(".")[2] for path in re.findall(r"^::: ([\w.]+)$", page, flags=re.MULTILINE)}
+    public = importlib.import_module(f"napari_scribseg{room}").__all__
+    assert set(public) - {"__version__"} <= listed

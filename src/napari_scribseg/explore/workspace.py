@@ -41,8 +41,8 @@ class Workspace(Reader):
         Where encoders run: ``"auto"``, ``"cpu"``, ``"cuda"``.
     cache : PathLike, optional
         Folder for features; the user's cache folder by default.
-    own_process : bool
-        Cut, and lay out planes, in processes of their own: for windows, which stand still while UMAP gets ready, or
+    subprocess : bool
+        Cut, and compute embeddings, in helper processes: for windows, which stand still while UMAP gets ready, or
         higra is at work, in theirs.
 
     Attributes
@@ -55,8 +55,8 @@ class Workspace(Reader):
         These images have other segments.
     labels_changed : Signal(ndarray of int64)
         These segments have another class.
-    places_changed : Signal()
-        The plane has other places; segments may have moved, come or gone.
+    embedding_changed : Signal()
+        The embedding is another; segments may have moved, come or gone.
     classes_changed : Signal()
         There are other classes, names or colours.
 
