@@ -49,18 +49,18 @@ _SNAP_HEAD = """\
 
 
 def bids_path(labels: Path) -> Path:
-    """Where BIDS has the table of a label volume: ``x_dseg.tsv`` for ``x_dseg.nii.gz`` and for ``x.nii.gz``."""
+    """The path of the BIDS table of a label volume: ``x_dseg.tsv`` for ``x_dseg.nii.gz`` and for ``x.nii.gz``."""
     name = stem(labels)
     return labels.with_name(f"{name.removesuffix('_dseg')}_dseg.tsv")
 
 
 def itksnap_path(labels: Path) -> Path:
-    """Where the ITK-SNAP label file of a label volume goes: ``x_labels.txt`` for ``x.nii.gz``."""
+    """The path of the ITK-SNAP table of a label volume: ``x_labels.txt`` for ``x.nii.gz``."""
     return labels.with_name(f"{stem(labels)}_labels.txt")
 
 
 def tables_beside(labels: Path) -> tuple[Path, ...]:
-    """The tables of this volume that there are: BIDS first, then ITK-SNAP.
+    """The existing tables of this volume: BIDS first, then ITK-SNAP.
 
     ``x_dseg.tsv`` is that of ``x_dseg.nii.gz`` where there is one, and not of the image ``x.nii.gz`` beside it.
     """
@@ -77,12 +77,12 @@ def default_table(labels: Path) -> Path:
 
 
 def shares_table(labels: Path) -> bool:
-    """Whether another volume has the name of this one but for its extension, so that a table could be that one's."""
+    """Whether another volume has the same name up to its extension, so that a table may belong to it."""
     return _has_volume(labels.parent, stem(labels), labels)
 
 
 def _is_taken(labels: Path) -> bool:
-    """Whether the BIDS table of this name is that of another volume, ``x_dseg.nii.gz`` beside ``x.nii.gz``."""
+    """Whether the BIDS table of this name belongs to another volume, ``x_dseg.nii.gz`` beside ``x.nii.gz``."""
     name = stem(bids_path(labels))
     return stem(labels) != name and _has_volume(labels.parent, name, labels)
 
@@ -90,7 +90,7 @@ def _is_taken(labels: Path) -> bool:
 def _has_volume(folder: Path, name: str, other: Path) -> bool:
     """Whether a folder holds a volume called ``name``, whatever its extension, other than one file."""
     found = (p for p in folder.glob(f"{glob.escape(name)}.*") if p != other and stem(p) == name)
-    return any(extension(p) not in ("", ".tsv", ".txt", ".label") for p in found)
+    return any(extension(p) not in ("", *_TABLES) for p in found)
 
 
 def read_classes(path: str | PathLike[str]) -> ClassTable:
@@ -114,7 +114,7 @@ def read_classes(path: str | PathLike[str]) -> ClassTable:
     """
     file = user_path(path)
     kind = extension(file)
-    if kind not in (".tsv", ".txt", ".label"):
+    if kind not in _TABLES:
         raise InputError(f"{file.name}: a class table is a BIDS .tsv or an ITK-SNAP .txt or .label file")
     try:
         if file.exists():
@@ -126,8 +126,8 @@ def read_classes(path: str | PathLike[str]) -> ClassTable:
         raise InputError(f"{file}: it cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file.name}: it is not UTF-8 text") from error
-    classes = _parse_bids(file.name, text) if kind == ".tsv" else _parse_itksnap(file.name, text)
-    return _table(file.name, classes)
+    parse, _ = _TABLES[kind]
+    return _table(file.name, parse(file.name, text))
 
 
 def write_classes(path: str | PathLike[str], classes: ClassTable) -> Path:
@@ -146,11 +146,10 @@ def write_classes(path: str | PathLike[str], classes: ClassTable) -> Path:
 def render_classes(path: Path, classes: Iterable[LabelClass]) -> bytes:
     """The table in the format of the extension of ``path``."""
     kind = extension(path)
-    if kind == ".tsv":
-        return _render_bids(classes).encode()
-    if kind in (".txt", ".label"):
-        return _render_itksnap(classes).encode()
-    raise InputError(f"{path.name}: a class table can be saved as BIDS .tsv or ITK-SNAP .txt or .label")
+    if kind not in _TABLES:
+        raise InputError(f"{path.name}: a class table can be saved as BIDS .tsv or ITK-SNAP .txt or .label")
+    _, render = _TABLES[kind]
+    return render(classes).encode()
 
 
 def classes_beside(labels: Path) -> ClassTable:
@@ -196,7 +195,7 @@ def _identity(name: str, text: str) -> int:
     except ValueError:
         identity = -1
     if not 0 <= identity <= MAX_ID:
-        raise InputError(f"{name}: the index {text!r} stands in it; whole numbers from 0 to {MAX_ID} are expected")
+        raise InputError(f"{name}: it holds the index {text!r}; whole numbers from 0 to {MAX_ID} are expected")
     return identity
 
 
@@ -205,7 +204,7 @@ def _from_hex(name: str, text: str, identity: int) -> Color:
         return default_color(identity)
     digits = text.removeprefix("#")
     if not re.fullmatch(r"[0-9a-fA-F]{6}([0-9a-fA-F]{2})?", digits):
-        raise InputError(f"{name}: the colour {text!r} stands in it; #rrggbb is expected")
+        raise InputError(f"{name}: it holds the colour {text!r}; #rrggbb is expected")
     r, g, b, a = bytes.fromhex(f"{digits}ff"[:8])
     return (r / 255, g / 255, b / 255, a / 255)
 
@@ -218,7 +217,7 @@ def _parse_itksnap(name: str, text: str) -> list[LabelClass]:
         match = _SNAP_LINE.match(line)
         if match is None:
             raise InputError(
-                f"{name}: the line {line.strip()[:60]!r} stands in it; 'index r g b alpha visible mesh \"name\"' is "
+                f"{name}: it holds the line {line.strip()[:60]!r}; 'index r g b alpha visible mesh \"name\"' is "
                 "expected"
             )
         index, r, g, b, alpha, visible, _mesh, title = match.groups()
@@ -257,3 +256,10 @@ def _render_itksnap(classes: Iterable[LabelClass]) -> str:
         name = _one_line(c.name).replace('"', "'")
         lines.append(f'{c.id:5d} {r:5d} {g:4d} {b:4d} {c.color[3]:8.3g}  {c.visible:d}  {c.visible:d}    "{name}"')
     return _SNAP_HEAD + "".join(f"{line}\n" for line in lines)
+
+
+_TABLES = {  # by extension: what parses the text, and what renders the classes
+    ".tsv": (_parse_bids, _render_bids),
+    ".txt": (_parse_itksnap, _render_itksnap),
+    ".label": (_parse_itksnap, _render_itksnap),
+}

@@ -1,4 +1,4 @@
-"""One at a time with an output folder or a file; the system frees a lock when a process ends, however it does."""
+"""Locks of output folders and files; the system releases a lock when its process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LONG = 240  # bytes of a name, beside which a file system has no room for ours
 
 
 class InUseError(InputError):
-    """Somebody else is at work with a file."""
+    """Another process or session works on a file."""
 
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold the lock of an output folder; on a file system that knows no locks, go without.
+    """Hold the lock of an output folder; on a file system without locks, do nothing.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def locked(file: Path) -> Iterator[None]:
 
 
 class FileLock:
-    """Says that a file is being worked on, until :meth:`release`, or until nothing refers to the lock any more.
+    """A lock of a file until :meth:`release`, or until nothing refers to the lock any more.
 
     The lock is a hidden file beside it, as the file itself is replaced whenever it is written. Where none can be made,
-    or the file system knows no locks, it goes without.
+    or the file system has no locks, nothing is locked.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class FileLock:
         self._release = weakref.finalize(self, _let_go, file, descriptor)
 
     def release(self) -> None:
-        """Let others work on it; may be called twice."""
+        """Release the lock; may be called twice."""
         self._release()
 
     close = release

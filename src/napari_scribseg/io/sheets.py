@@ -1,4 +1,4 @@
-"""CSV and Markdown tables of names that others gave: no name begins a formula, ends a line or adds a column.
+"""CSV and Markdown tables whose cells hold text of others: no cell begins a formula, ends a line or adds a column.
 
 A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, which may start a program. Such
 a cell, and one with control characters, is written with an apostrophe before it and with escapes inside, and read back
