@@ -129,6 +129,24 @@ def test_every_parameter_of_a_registered_engine_has_a_meaning():
             assert parameter.doc, f"{name}.{parameter.name} tells nobody what it does"
 
 
+def test_docs_of_a_base_class_are_found():
+    @dataclass(frozen=True)
+    class Derived(Sample):
+        """A sample of samples.
+
+        Parameters
+        ----------
+        extra : float
+            Half of it.
+        """
+
+        extra: float = 0.5
+
+    docs = {p.name: p.doc for p in parameters_of(Derived)}
+    assert docs["smoothness"] == "Weight of the boundary, without unit."
+    assert docs["extra"] == "Half of it."
+
+
 def test_an_optional_number_has_its_range_too():
     check_parameters(Sample(sigma=None))
     check_parameters(Sample(sigma=0.1))

@@ -171,7 +171,9 @@ def values_of(engine: object) -> dict[str, Any]:
 @cache
 def _read(engine: type[Any]) -> tuple[Parameter, ...]:
     hints = typing.get_type_hints(engine, include_extras=True)
-    docs = _documented(engine.__doc__ or "")
+    docs: dict[str, str] = {}
+    for cls in reversed(engine.__mro__):  # a field of a base class is documented there
+        docs |= _documented(cls.__doc__ or "")
     found = (_parameter(field, hints[field.name], docs) for field in dataclasses.fields(engine) if field.init)
     return tuple(parameter for parameter in found if parameter is not None)
 
