@@ -95,7 +95,7 @@ def test_parameters_reach_the_engine(scribseg, files):
         (("--background", "77"), "the background id is 77; the scribbles hold [3, 255]"),
     ],
 )
-def test_bad_options_end_with_status_2_and_one_sentence(scribseg, files, arguments, words):
+def test_bad_options_end_with_status_2_and_one_message(scribseg, files, arguments, words):
     code, out, err = scribseg(*segment(files, *arguments))
     assert code == 2
     assert words in err
@@ -114,7 +114,7 @@ def test_bad_options_end_with_status_2_and_one_sentence(scribseg, files, argumen
         ("--picture", "missing/picture.png", "the folder does not exist"),
     ],
 )
-def test_what_cannot_be_saved_is_told_before_anything_is_computed(scribseg, files, monkeypatch, option, path, words):
+def test_what_cannot_be_saved_is_refused_before_anything_is_computed(scribseg, files, monkeypatch, option, path, words):
     monkeypatch.setattr("napari_scribseg.headless.segment_strokes", lambda *_args, **_options: pytest.fail("computed"))
     (files / "folder.nii").mkdir()
     code, _, err = scribseg(*segment(files, option, files / path))
@@ -123,7 +123,7 @@ def test_what_cannot_be_saved_is_told_before_anything_is_computed(scribseg, file
     assert len(err.strip().splitlines()) == 1
 
 
-def test_scribbles_elsewhere_in_space_are_refused_unless_asked(scribseg, files):
+def test_scribbles_elsewhere_in_space_are_refused_unless_allowed(scribseg, files):
     moved = nibabel.load(files / "strokes.nii.gz")
     affine = AFFINE.copy()
     affine[2, 3] += 3
@@ -210,7 +210,7 @@ def test_neither_is_the_table_of_the_strokes(scribseg, in_other_formats):
     assert contents(folder) == before
 
 
-def test_what_is_there_is_replaced_where_that_is_asked_for(scribseg, files):
+def test_existing_files_are_replaced_with_overwrite_only(scribseg, files):
     first = segment(files, "--background", "255", "--picture", files / "p.png", "--itksnap", "--bids")
     assert scribseg(*first)[0] == 0
     written = contents(files)
@@ -250,7 +250,7 @@ def test_the_demo_keeps_to_a_folder_of_its_own(scribseg, tmp_path):
         assert code == 0, err
 
 
-def test_paths_that_name_nothing_are_told_in_a_sentence(scribseg, files):
+def test_paths_that_name_nothing_give_one_message(scribseg, files):
     for arguments in (("info", "~nobody-of-this-name/x.nii"), segment(files, "--out", "~nobody-of-this-name/x.nii")):
         code, _, err = scribseg(*arguments)
         assert code == 2

@@ -88,7 +88,7 @@ def test_a_session_of_a_volume():
 
 
 @pytest.mark.parametrize("name", ["session-image/discs.scribseg", "session-volume/ball.scribseg"])
-def test_a_replay_computes_what_the_session_held(name):
+def test_a_replay_computes_what_the_session_had(name):
     assert np.array_equal(Session.replay(BEFORE / name).labels, Session.load(BEFORE / name).labels)
 
 
@@ -295,10 +295,10 @@ def test_a_model_with_its_card():
     values = np.linspace(-200, 500, 48 * 40 * 3, dtype=np.float32).reshape(48, 40, 3)
     engine = get_engine("brs", model=str(path))
     assert engine.slices == 3
-    answer = engine.unprompted(engine.prepare(Image.from_array(values, (0.8, 0.8)), "cpu"))
-    assert answer.shape == (2, 48, 40)
-    assert answer.mean(axis=(1, 2)) == pytest.approx([0.5310739, 0.46892604], abs=1e-4)
-    assert answer[:, 40, 30] == pytest.approx([0.5199451, 0.48005491], abs=1e-4)
+    probabilities = engine.unprompted(engine.prepare(Image.from_array(values, (0.8, 0.8)), "cpu"))
+    assert probabilities.shape == (2, 48, 40)
+    assert probabilities.mean(axis=(1, 2)) == pytest.approx([0.5310739, 0.46892604], abs=1e-4)
+    assert probabilities[:, 40, 30] == pytest.approx([0.5199451, 0.48005491], abs=1e-4)
 
 
 # classes and labels

@@ -42,11 +42,11 @@ def test_records_and_features_that_cannot_be_read_are_made_again(tmp_path):
         ("config.json", lambda path: _config(path.read_text(), None)),
     ],
 )
-def test_deep_json_is_told(tmp_path, name, read):
+def test_deep_json_is_reported(tmp_path, name, read):
     (tmp_path / name).write_text(DEEP)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         read(tmp_path / name)
-    assert len(str(told.value)) < 2000
+    assert len(str(raised.value)) < 2000
 
 
 @pytest.mark.parametrize("read", [read_classes, read_table, Session.load, Workspace.load, load_model, read_pack])

@@ -31,7 +31,7 @@ def child():
 
 @pytest.fixture
 def refused(child, tmp_path):
-    """Have the process read some bytes as a file of a format; it refuses them with one sentence."""
+    """Have the process read some bytes as a file of a format; it refuses them with one message."""
 
     def read(name, content, form, words):
         path = tmp_path / name
@@ -58,8 +58,8 @@ def test_a_pattern_of_files_was_a_format_string_of_c(refused, pattern):
 
 
 def test_two_numbers_of_a_pattern_divided_by_zero(refused, tmp_path):
-    for n, plane in enumerate(VOXELS, start=1):
-        (tmp_path / f"s{n}.raw").write_bytes(plane.tobytes())
+    for n, slice_values in enumerate(VOXELS, start=1):
+        (tmp_path / f"s{n}.raw").write_bytes(slice_values.tobytes())
     refused("i.mhd", MHD.format("s%d.raw 1 4").encode(), "MetaImage", "a pattern such as")
 
 
@@ -84,7 +84,7 @@ def test_a_small_file_of_weights_described_an_endless_network(refused):
     refused("w.safetensors", len(header).to_bytes(8, "little") + header, "weights", "more tensors than the 0")
 
 
-def test_a_small_dicom_asked_for_gigabytes(refused, tmp_path):
+def test_a_small_dicom_requested_gigabytes(refused, tmp_path):
     sitk.WriteImage(sitk.GetImageFromArray(LABELS[:1]), str(tmp_path / "i.dcm"))
     content = (tmp_path / "i.dcm").read_bytes()
     for tag in (b"\x28\0\x10\0\2\0\0\0", b"\x28\0\x11\0\2\0\0\0"):  # rows and columns
@@ -106,17 +106,17 @@ def test_ten_thousand_segments_are_merged_at_once(child, tmp_path):
     assert child.read("3D Slicer segmentation", tmp_path / "i.seg.nrrd").kind == "data"
 
 
-def test_an_empty_character_in_a_cohort_is_told(refused):
+def test_an_empty_character_in_a_cohort_is_reported(refused):
     refused("cohort.csv", b"image,scribbles\na\0b.nii,s.nii\n", "cohort", "the character NUL")
 
 
-def test_a_table_with_the_same_id_many_times_is_told_at_once(refused):
+def test_a_table_with_the_same_id_many_times_is_reported_at_once(refused):
     rows = "".join(f"{n}\tc{n}\n" for n in (*range(1, 65536), *range(1, 60000)))
     refused("x_dseg.tsv", f"index\tname\n{rows}".encode(), "class table", "more than once")
 
 
 @pytest.mark.parametrize("text", ["(", "{'descr': '|u1', 'shape': (", "[" * 300])
-def test_the_header_of_an_array_that_is_no_python_is_told(refused, text):
+def test_the_header_of_an_array_that_is_no_python_is_reported(refused, text):
     array = npy_bytes(b"{}")
     broken = array[:8] + len(text + "\n").to_bytes(2, "little") + text.encode() + b"\n"
     out = io.BytesIO()
@@ -140,7 +140,7 @@ def test_a_name_in_a_cohort_that_is_too_long_for_a_file(refused):
     refused("c.csv", rows.encode(), "cohort", "File name too long")
 
 
-def test_a_large_png_of_one_row_is_told_before_memory_is_taken(refused):
+def test_a_large_png_of_one_row_is_refused_before_memory_is_taken(refused):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -157,7 +157,7 @@ def test_a_chunk_of_a_png_that_is_longer_than_the_file(refused, tmp_path):
     refused("i.png", bytes(content), "PNG", "i.png: ")
 
 
-def test_a_large_jpeg_without_its_blocks_is_told_before_memory_is_taken(refused, tmp_path):
+def test_a_large_jpeg_without_its_blocks_is_refused_before_memory_is_taken(refused, tmp_path):
     Picture.fromarray(LABELS[0]).save(tmp_path / "i.jpg")
     content = bytearray((tmp_path / "i.jpg").read_bytes())
     place = content.index(b"\xff\xc0") + 5
@@ -176,7 +176,7 @@ def test_pages_in_a_circle(refused, tmp_path):
     refused("i.tif", bytes(content), "TIFF", "in circles")
 
 
-def test_a_large_tiff_of_one_strip_is_told_before_memory_is_taken(refused, tmp_path):
+def test_a_large_tiff_of_one_strip_is_refused_before_memory_is_taken(refused, tmp_path):
     tifffile.imwrite(tmp_path / "i.tif", np.zeros((30000, 1), np.uint16), compression="zlib", rowsperstrip=30000)
     content = (tmp_path / "i.tif").read_bytes()
     width = content.index(struct.pack("<HHII", 256, 4, 1, 1)) if struct.pack("<HHII", 256, 4, 1, 1) in content else None
@@ -187,7 +187,7 @@ def test_a_large_tiff_of_one_strip_is_told_before_memory_is_taken(refused, tmp_p
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_STORED])
-def test_a_pack_whose_parts_ask_for_any_memory(refused, method):
+def test_a_pack_whose_parts_request_any_memory(refused, method):
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", method) as file:
         file.writestr("index.json", json.dumps({"format": "napari-scribseg training pack 1", "items": []}))

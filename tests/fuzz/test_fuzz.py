@@ -1,4 +1,4 @@
-"""Every reader ends in data or in one sentence, whatever the file: nearly valid files of every format, field by field.
+"""Every reader ends in data or in one message, whatever the file: nearly valid files of every format, field by field.
 
 ``SCRIBSEG_FUZZ_CASES`` says how many for each format; ``tox run -e fuzz`` tries thousands. With ``SCRIBSEG_FUZZ_KEEP``
 the files that a reader stumbled over are kept in that folder.
@@ -31,7 +31,7 @@ def reader():
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_reader_ends_in_data_or_one_sentence(name, tmp_path, reader):
+def test_every_reader_ends_in_data_or_one_message(name, tmp_path, reader):
     form = FORMATS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

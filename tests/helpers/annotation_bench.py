@@ -61,7 +61,7 @@ class Bench:
                 self.strokes.paint(point, identity)
 
     def messages(self):
-        """Every sentence of the status line."""
+        """Every message of the status line."""
         return [line.text for line in self.lines()]
 
     def lines(self):

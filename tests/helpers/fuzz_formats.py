@@ -92,8 +92,8 @@ def nrrd_samples(folder: Path) -> Sequence[Path]:
     sitk.WriteImage(_itk(np.zeros((4, 5, 6, 3), np.uint8), isVector=True), str(paths[2]))
     head = "NRRD0004\ntype: int16\ndimension: 3\nsizes: 7 6 4\nspacings: 1 2 3\nendian: little\n"
     paths[4].write_text(f"{head}encoding: raw\nbyte skip: 0\ndata file: s%02d.raw 1 4 1 2\n")
-    for n, plane in enumerate(VOXELS, start=1):
-        (paths[4].parent / f"s{n:02d}.raw").write_bytes(plane.tobytes())
+    for n, slice_values in enumerate(VOXELS, start=1):
+        (paths[4].parent / f"s{n:02d}.raw").write_bytes(slice_values.tobytes())
     paths[5].write_text(
         f'{head}encoding: ascii\nold min: 0\nlabels: "x" "y" "z"\n\n{" ".join(map(str, VOXELS.ravel()))}\n'
     )
@@ -109,8 +109,8 @@ def metaimage_samples(folder: Path) -> Sequence[Path]:
     head += "ElementType = MET_SHORT\n"
     for path, named in ((paths[4], "s%02d.raw 1 4 1"), (paths[5], "LIST 2\ns01.raw\ns02.raw\ns03.raw\ns04.raw")):
         path.write_text(f"{head}ElementDataFile = {named}\n")
-        for n, plane in enumerate(VOXELS, start=1):
-            (path.parent / f"s{n:02d}.raw").write_bytes(plane.tobytes())
+        for n, slice_values in enumerate(VOXELS, start=1):
+            (path.parent / f"s{n:02d}.raw").write_bytes(slice_values.tobytes())
     return paths
 
 

@@ -23,12 +23,12 @@ from pathlib import Path
 ROOM = 512 << 20  # bytes of address space that a reader may take for one file
 SECONDS = 15  # of one processor, for one file
 PATIENCE = 120  # seconds after which a reader that computes nothing is taken to hang
-LONGEST = 2000  # characters of a sentence
+LONGEST = 2000  # characters of a message
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """``data``, ``refused`` with one sentence, or a fault: another error, a signal, a hang."""
+    """``data``, ``refused`` with one message, or a fault: another error, a signal, a hang."""
 
     kind: str
     words: str = ""
@@ -91,8 +91,8 @@ def _main() -> None:
         importlib.import_module(module)
     from napari_scribseg.core import InputError
 
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no answer
+    outcomes = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print is no outcome
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
     for line in sys.stdin:
@@ -104,14 +104,14 @@ def _main() -> None:
             outcome = Outcome("data")
         except InputError as error:
             one = "\n" not in str(error) and 0 < len(str(error)) <= LONGEST
-            outcome = Outcome("refused" if one else "no sentence", str(error)[:500])
+            outcome = Outcome("refused" if one else "no message", str(error)[:500])
         except BaseException as error:  # noqa: BLE001 - what it is, is what the tests want to know
             frames = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
             outcome = Outcome(type(error).__name__, f"{' > '.join(frames[-6:])}: {str(error)[:300]}")
         _bound(free=True)
         gc.collect(1)
-        answers.write(json.dumps([outcome.kind, outcome.words]).encode() + b"\n")
-        answers.flush()
+        outcomes.write(json.dumps([outcome.kind, outcome.words]).encode() + b"\n")
+        outcomes.flush()
 
 
 def _bound(*, free: bool = False) -> None:
