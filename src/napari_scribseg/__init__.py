@@ -1,11 +1,11 @@
-"""Scribble segmentation for napari: paint a few strokes, see the segmentation follow, save it with its geometry."""
+"""Scribble segmentation for napari: paint a few strokes, see the segmentation update, save it with its geometry."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_scribseg.annotate.annotate import Session as Session
+    from napari_scribseg.annotate.session import Session as Session
     from napari_scribseg.core.classes import ClassTable as ClassTable
     from napari_scribseg.core.classes import LabelClass as LabelClass
     from napari_scribseg.core.engine import Segmentation as Segmentation

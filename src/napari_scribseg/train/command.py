@@ -33,7 +33,7 @@ _STOPPED = 3  # the exit status of a run that was asked to stop and can be taken
 
 #: The light network of ``scribseg train brs``, with the same two decoders. The fine one, which sees every pixel, takes
 #: four fifths of the time of a step; the coarse one and the encoder are therefore wide for their size. It is also given
-#: what lies close to a click, and its last answer: :func:`~napari_scribseg.nets.network_input`.
+#: what lies close to a click, and its last answer: :func:`~napari_scribseg.prompting.network_input`.
 LIGHT_BRS: dict[str, Any] = {
     "in_channels": 8, "stem": 32, "growth": 16, "blocks": (3, 4, 6, 4), "squeeze": (4, 8, 8, 16), "skips": (32, 48, 64),
     "coarse": (128, 96, 64, 32), "branch": (8, 8, 8),

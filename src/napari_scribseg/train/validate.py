@@ -124,7 +124,7 @@ class Validation:
         model : nn.Module
             In eval mode, on ``device``.
         channels : int
-            That it takes; see :func:`~napari_scribseg.nets.network_input`.
+            That it takes; see :func:`~napari_scribseg.prompting.network_input`.
         device : torch.device or str
         precision : callable
             Gives the context in which it computes.

@@ -28,7 +28,7 @@ class Network:
     ----------
     predictor : Predictor
     channels : int
-        Of its input, one of :data:`~napari_scribseg.nets.WITH_STROKES`.
+        Of its input, one of :data:`~napari_scribseg.prompting.WITH_STROKES`.
     """
 
     nbytes = 0  # what an image's state takes for it: nothing, it is shared by all
@@ -48,7 +48,7 @@ class Network:
         return self._channels in WITH_PREVIOUS
 
     def __call__(self, image: Tensor, stroke_map: Tensor, previous: Tensor | None) -> Tensor:
-        """Logits of shape (N, H, W); the parameters are those of :func:`~napari_scribseg.nets.network_input`."""
+        """Logits of shape (N, H, W); the parameters are those of :func:`~napari_scribseg.prompting.network_input`."""
         seen = network_input(image, stroke_map, previous if self.recalls else None, self._channels)
         with self._lock:
             return self._predictor(seen)[:, 0]
