@@ -44,3 +44,10 @@ def test_the_page_of_the_python_interface_lists_all_that_is_public(room):
     listed = {path.rpartition(".")[2] for path in re.findall(r"^::: ([\w.]+)$", page, flags=re.MULTILINE)}
     public = importlib.import_module(f"napari_scribseg{room}").__all__
     assert set(public) - {"__version__"} <= listed
+
+
+def test_the_page_of_the_python_interface_names_what_there_is():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    for path in re.findall(r"^::: ([\w.]+)$", page, flags=re.MULTILINE):
+        module, _, name = path.rpartition(".")
+        assert hasattr(importlib.import_module(module), name), path
