@@ -89,17 +89,17 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
         def report(fraction: float, preview: Any = None, *, _seen: list[float] = fractions) -> None:
             _seen.append(fraction)
             if preview is not None:
-                _check_answer(preview, scribbles)  # noqa: B023 - called within this turn of the loop only
+                _check_result(preview, scribbles)  # noqa: B023 - called within this turn of the loop only
 
-        answer = engine.segment(image, scribbles, state, report)
-        _check_answer(answer, scribbles)
-        accuracy = float((answer.labels == truth).mean())
+        result = engine.segment(image, scribbles, state, report)
+        _check_result(result, scribbles)
+        accuracy = float((result.labels == truth).mean())
         _promise(accuracy >= minimum_accuracy, f"{accuracy:.3f} of the pixels are right; {minimum_accuracy} expected")
         _promise(np.array_equal(before[0], image.data), "segment leaves the image alone")
         _promise(np.array_equal(before[1], scribbles.seeds), "segment leaves the scribbles alone")
         _promise(fractions == sorted(fractions), f"progress never goes back; it went {fractions}")
         _promise(all(0 <= f <= 1 for f in fractions), f"progress lies in [0, 1]; it was {fractions}")
-        _check_repeats(engine, image, scribbles, answer, device)
+        _check_repeats(engine, image, scribbles, result, device)
         _check_cancel(engine, image, scribbles, device)
     check_prior(engine, device=device)
     _check_neighbours(engine)
@@ -128,16 +128,16 @@ def check_prior(engine: Engine[Any], *, device: str = "cpu") -> None:
     stroke = np.full(image.shape, -1, dtype=np.int32)
     stroke[middle - 5 : middle + 6, column] = 2
     painted = Scribbles(stroke, 3, prior=prior.astype(np.int32))
-    answer = segment_with_prior(engine, image, painted, engine.prepare(image, device))
-    _check_answer(answer, painted)
-    changed = answer.labels != prior
-    _promise(bool((answer.labels[changed] == 2).all()), "a stroke gives pixels to its own class only")
-    before, after = (int(np.count_nonzero(labels != truth)) for labels in (prior, answer.labels))
+    result = segment_with_prior(engine, image, painted, engine.prepare(image, device))
+    _check_result(result, painted)
+    changed = result.labels != prior
+    _promise(bool((result.labels[changed] == 2).all()), "a stroke gives pixels to its own class only")
+    before, after = (int(np.count_nonzero(labels != truth)) for labels in (prior, result.labels))
     right = int(np.count_nonzero(stroke >= 0))
     _promise(after <= before - right, f"a right stroke of {right} pixels mends them; {before} were wrong, {after} are")
     agreeing = Scribbles(np.where(scribbles.seeds == 1, np.int32(1), np.int32(-1)), 3, prior=prior.astype(np.int32))
     same = segment_with_prior(engine, image, agreeing, engine.prepare(image, device))
-    _check_answer(same, agreeing)
+    _check_result(same, agreeing)
     _promise(np.array_equal(same.labels, prior), "labels that no stroke contradicts stay")
 
 
@@ -160,26 +160,26 @@ def _check_declaration(engine: Engine[Any]) -> None:
         raise AssertionError("broken promise: an engine is frozen")
 
 
-def _check_answer(answer: Segmentation[Any], scribbles: Scribbles) -> None:
-    p = answer.probabilities
+def _check_result(result: Segmentation[Any], scribbles: Scribbles) -> None:
+    p = result.probabilities
     _promise(p.shape == (scribbles.n_classes, *scribbles.shape), f"probabilities have shape (K, *S), not {p.shape}")
     _promise(p.dtype == np.float32, f"probabilities are float32, not {p.dtype}")
     _promise(bool(np.isfinite(p).all()), "probabilities are finite")
     _promise(bool((p >= 0).all()), "no probability is negative")
     _promise(bool(np.allclose(p.sum(0), 1, atol=1e-4)), "probabilities sum to 1")
-    known = scribbles.seeds >= 0
-    _promise(np.array_equal(answer.labels[known], scribbles.seeds[known]), "every stroke pixel is obeyed")
-    _promise(answer.curve is None or isinstance(answer.curve, LossCurve), "a curve is a LossCurve, or None")
+    painted = scribbles.seeds >= 0
+    _promise(np.array_equal(result.labels[painted], scribbles.seeds[painted]), "every stroke pixel has its class")
+    _promise(result.curve is None or isinstance(result.curve, LossCurve), "a curve is a LossCurve, or None")
 
 
 def _check_repeats(
-    engine: Engine[Any], image: Image, scribbles: Scribbles, answer: Segmentation[Any], device: str
+    engine: Engine[Any], image: Image, scribbles: Scribbles, result: Segmentation[Any], device: str
 ) -> None:
     again = engine.segment(image, scribbles, engine.prepare(image, device))
-    _promise(np.array_equal(again.probabilities, answer.probabilities), "the same input gives the same answer")
-    warm = engine.segment(image, scribbles, answer.state)
-    _check_answer(warm, scribbles)
-    share = float((warm.labels == answer.labels).mean())
+    _promise(np.array_equal(again.probabilities, result.probabilities), "the same input gives the same answer")
+    warm = engine.segment(image, scribbles, result.state)
+    _check_result(warm, scribbles)
+    share = float((warm.labels == result.labels).mean())
     _promise(share >= 0.97, f"a warm start agrees with the cold one at {share:.3f} of the pixels; 0.97 expected")
 
 
@@ -192,13 +192,13 @@ def _check_cancel(engine: Engine[Any], image: Image, scribbles: Scribbles, devic
     try:
         engine.segment(image, scribbles, state, cancel)
     except Cancelled:
-        _check_answer(engine.segment(image, scribbles, state), scribbles)
+        _check_result(engine.segment(image, scribbles, state), scribbles)
         return
     raise AssertionError("broken promise: segment reports at least once, and lets Cancelled through")
 
 
 def _check_pictures(engine: Engine[Any], device: str) -> None:
-    """What an engine shows of an image is a colour picture of its size; another name gets an InputError."""
+    """Pictures are colour pictures of the image's size; another name gets an InputError."""
     if not isinstance(engine, ShowsFeatures):
         parts = [name for name in ("picture", "pictures") if hasattr(engine, name)]
         _promise(not parts, f"an engine with {' and '.join(parts)} has both `pictures` and `picture(name, state)`")
@@ -237,11 +237,11 @@ def _check_unprompted(engine: Engine[Any], device: str) -> None:
 
 
 def _check_single_class(engine: Engine[Any], device: str) -> None:
-    """An engine that asks for one class only answers strokes of one of two, whichever it is."""
+    """An engine that needs one class only segments with strokes of one of two, whichever it is."""
     image, scribbles, _ = two_discs()
     for index in (0, 1):
         alone = Scribbles(np.where(scribbles.seeds == 1, index, -1).astype(np.int32), 2)
-        _check_answer(engine.segment(image, alone, engine.prepare(image, device)), alone)
+        _check_result(engine.segment(image, alone, engine.prepare(image, device)), alone)
 
 
 def _check_bad_input(engine: Engine[Any], device: str) -> None:

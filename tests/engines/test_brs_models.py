@@ -134,7 +134,7 @@ def test_torchscript(tmp_path):
     check_levels(BRS(model=str(path), trust=True, evaluations=60))
 
 
-def test_f_brs_tells_what_it_cannot_take_apart(tmp_path):
+def test_f_brs_names_a_network_that_it_cannot_cut(tmp_path):
     class Fails(nn.Module):
         def __init__(self):
             super().__init__()
@@ -145,8 +145,8 @@ def test_f_brs_tells_what_it_cannot_take_apart(tmp_path):
 
     from napari_scribseg.engines.brs.cut import Cut
 
-    said = refusal(lambda: Cut(Fails(), torch.zeros(1, 1, 8, 8), "B", "net"))
-    assert said.startswith("net cannot be taken apart for f-brs (")
+    message = refusal(lambda: Cut(Fails(), torch.zeros(1, 1, 8, 8), "B", "net"))
+    assert message.startswith("net cannot be taken apart for f-brs (")
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "pt", "nested"])
@@ -182,9 +182,9 @@ def bundle(tmp_path):
         folder = tmp_path / "stripes"
         (folder / "configs").mkdir(parents=True)
         (folder / "models").mkdir()
-        known = {"inputs": {"image": {"num_channels": 1, "spatial_shape": ["*", "*"]}}}
-        known["outputs"] = {"pred": {"num_channels": 3, "channel_def": {"0": "ground", "1": "a", "2": "b"}}}
-        (folder / "configs" / "metadata.json").write_text(json.dumps({"network_data_format": known}))
+        valid = {"inputs": {"image": {"num_channels": 1, "spatial_shape": ["*", "*"]}}}
+        valid["outputs"] = {"pred": {"num_channels": 3, "channel_def": {"0": "ground", "1": "a", "2": "b"}}}
+        (folder / "configs" / "metadata.json").write_text(json.dumps({"network_data_format": valid}))
         if script:
             scripted(Levels(), folder / "models" / "model.ts")
         if definition:
@@ -209,11 +209,11 @@ def test_the_network_of_a_bundle(bundle):
     check_levels(BRS(model=str(folder), trust=True, evaluations=60))
 
 
-def test_a_bundle_without_monai_tells_what_to_install(bundle, monkeypatch):
+def test_a_bundle_without_monai_names_what_to_install(bundle, monkeypatch):
     folder = bundle(definition={"_target_": "brs_networks.Levels"})
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    said = refusal(lambda: BRS(model=str(folder), trust=True).prepare(levels_picture()[0], "cpu"))
-    assert said == "the bundle stripes needs MONAI: pip install 'napari-scribseg[monai]'"
+    message = refusal(lambda: BRS(model=str(folder), trust=True).prepare(levels_picture()[0], "cpu"))
+    assert message == "the bundle stripes needs MONAI: pip install 'napari-scribseg[monai]'"
 
 
 def test_bundles_that_do_not_fit(bundle, tmp_path):
@@ -221,15 +221,15 @@ def test_bundles_that_do_not_fit(bundle, tmp_path):
     image = levels_picture()[0]
     assert "stripes is incomplete" in refusal(lambda: BRS(model=str(folder), trust=True).prepare(image, "cpu"))
     scripted(Levels(), folder / "models" / "model.ts")
-    known = {"network_data_format": {"inputs": {"image": {"num_channels": 1, "spatial_shape": [96, 96, 96]}}}}
-    (folder / "configs" / "metadata.json").write_text(json.dumps(known))
+    valid = {"network_data_format": {"inputs": {"image": {"num_channels": 1, "spatial_shape": [96, 96, 96]}}}}
+    (folder / "configs" / "metadata.json").write_text(json.dumps(valid))
     assert "takes volumes" in refusal(lambda: BRS(model=str(folder), trust=True).prepare(image, "cpu"))
     (tmp_path / "empty").mkdir()
     assert "no MONAI bundle" in refusal(lambda: runs_code(str(tmp_path / "empty")))
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("notes.txt", b"hello", "notes.txt is no model; a .safetensors file"),
         ("net.pt", b"\x80\x02}q\x00.", "net.pt is no model"),
@@ -237,30 +237,30 @@ def test_bundles_that_do_not_fit(bundle, tmp_path):
         (None, None, "missing.pt2 is missing; a .safetensors file"),
     ],
 )
-def test_what_is_no_model(tmp_path, name, content, said):
+def test_what_is_no_model(tmp_path, name, content, message):
     path = tmp_path / (name or "missing.pt2")
     if content is not None:
         path.write_bytes(content)
-    assert said in refusal(lambda: BRS(model=str(path), trust=True).prepare(levels_picture()[0], "cpu"))
+    assert message in refusal(lambda: BRS(model=str(path), trust=True).prepare(levels_picture()[0], "cpu"))
 
 
 def test_damaged_programs(tmp_path):
     for path in (exported(Levels(), tmp_path / "a.pt2"), scripted(Levels(), tmp_path / "b.pt")):
-        held = bytearray(path.read_bytes())
-        held[len(held) // 3 : len(held) // 3 + 400] = b"\xff" * 400
-        path.write_bytes(held)
-        said = refusal(lambda path=path: BRS(model=str(path), trust=True).prepare(levels_picture()[0], "cpu"))
-        assert path.name in said
+        validation = bytearray(path.read_bytes())
+        validation[len(validation) // 3 : len(validation) // 3 + 400] = b"\xff" * 400
+        path.write_bytes(validation)
+        message = refusal(lambda path=path: BRS(model=str(path), trust=True).prepare(levels_picture()[0], "cpu"))
+        assert path.name in message
 
 
-def test_weights_without_a_network_are_told_from_a_model(tmp_path):
+def test_weights_without_a_network_are_no_model(tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(Levels().state_dict(), path)
     assert "holds weights without their network" in refusal(lambda: runs_code(str(path)))
 
 
 @pytest.mark.parametrize(
-    ("tensors", "said"),
+    ("tensors", "message"),
     [
         ({"first.weight": torch.zeros(2, 1, 3, 3)}, "weights.pt holds the weights of another network: 4 of 4 tensors"),
         ({"other": torch.zeros(2)}, "and 1 are too many"),
@@ -269,11 +269,11 @@ def test_weights_without_a_network_are_told_from_a_model(tmp_path):
         (nn.Conv2d(1, 1, 1), "weights.pt holds more than tensors"),
     ],
 )
-def test_weights_that_do_not_fit(package, tmp_path, tensors, said):
+def test_weights_that_do_not_fit(package, tmp_path, tensors, message):
     path = tmp_path / "weights.pt"
     torch.save(tensors, path)
     engine = BRS(model=f"{package}:levels", weights=str(path), trust=True)
-    assert said in refusal(lambda: engine.prepare(levels_picture()[0], "cpu"))
+    assert message in refusal(lambda: engine.prepare(levels_picture()[0], "cpu"))
 
 
 def test_weights_that_are_missing_or_too_many(package, tmp_path):
@@ -289,20 +289,20 @@ def test_weights_that_are_missing_or_too_many(package, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("number_maker", "made a int; a torch.nn.Module is expected"),
         ("missing", "my_networks:missing cannot be imported"),
         ("broken", "my_networks:broken does not load: no disk"),
     ],
 )
-def test_factories_that_do_not_fit(package, name, said):
+def test_factories_that_do_not_fit(package, name, message):
     engine = BRS(model=f"{package}:{name}", trust=True)
-    assert said in refusal(lambda: engine.prepare(levels_picture()[0], "cpu"))
+    assert message in refusal(lambda: engine.prepare(levels_picture()[0], "cpu"))
 
 
 @pytest.mark.parametrize(
-    ("network", "said"),
+    ("network", "message"),
     [
         (Wrong("smaller"), "an output of the input's size is expected"),
         (Wrong("nan"), "net gives NaN or infinite values; finite ones are expected"),
@@ -312,8 +312,8 @@ def test_factories_that_do_not_fit(package, name, said):
         (nn.Sequential(nn.Conv2d(1, 4, 3, padding=1, stride=2)), "an output of the input's size is expected"),
     ],
 )
-def test_networks_that_do_not_fit(network, said):
-    assert said in refusal(lambda: opened(network))
+def test_networks_that_do_not_fit(network, message):
+    assert message in refusal(lambda: opened(network))
 
 
 def test_nan_for_this_image_only():
@@ -395,7 +395,7 @@ def test_slices_are_stacked():
         ({"normalisation": "none"}, 0.0, 200.0),
     ],
 )
-def test_intensities_are_scaled_as_the_card_says(fields, low, high):
+def test_intensities_are_scaled_by_the_card(fields, low, high):
     network = opened(Levels(), ModelCard(**fields))
     x = seen(network, Image.from_array(np.linspace(0, 200, 400).reshape(20, 20), (1.0, 1.0)))
     np.testing.assert_allclose([float(x.min()), float(x.max())], [low, high], atol=1e-5)
@@ -421,7 +421,7 @@ def test_a_card_is_written_and_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "net.pt2.scribseg.json cannot be read as JSON; a model card is expected"),
         ("[1]", "holds no JSON object"),
@@ -444,13 +444,13 @@ def test_a_card_is_written_and_read(tmp_path):
         ('{"size": [0, 5]}', "size"),
     ],
 )
-def test_cards_that_do_not_fit(tmp_path, text, said):
+def test_cards_that_do_not_fit(tmp_path, text, message):
     card_path(tmp_path / "net.pt2").write_text(text)
-    assert said in refusal(lambda: read_card(tmp_path / "net.pt2"))
+    assert message in refusal(lambda: read_card(tmp_path / "net.pt2"))
 
 
 @pytest.mark.parametrize(
-    ("card", "said"),
+    ("card", "message"),
     [
         (ModelCard(ids=(0, 1)), "the card of net has 2 ids; its network has 3 outputs"),
         (ModelCard(classes=("a",)), "the card of net has 1 classes; its network has 3 outputs"),
@@ -458,16 +458,16 @@ def test_cards_that_do_not_fit(tmp_path, text, said):
         (ModelCard(prompt="distance", channels=1), "net fails for an input of shape (1, 3, "),
     ],
 )
-def test_cards_of_another_network(card, said):
-    assert said in refusal(lambda: opened(Levels(), card))
+def test_cards_of_another_network(card, message):
+    assert message in refusal(lambda: opened(Levels(), card))
 
 
 def test_a_model_that_changed_is_loaded_again(tmp_path):
     path = tmp_path / "net.safetensors"
     image = levels_picture()[0]
     torch.manual_seed(0)
-    answers = []
+    results = []
     for _ in range(2):
         save_model(path, PlainUNet(PlainUNetConfig(in_channels=1, channels=(4, 4), patch=1)), {"prompt": "none"})
-        answers.append(FBRS(model=str(path)).unprompted(BRS(model=str(path)).prepare(image, "cpu")))
-    assert not np.array_equal(*answers)
+        results.append(FBRS(model=str(path)).unprompted(BRS(model=str(path)).prepare(image, "cpu")))
+    assert not np.array_equal(*results)

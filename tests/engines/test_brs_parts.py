@@ -125,7 +125,7 @@ def test_only_networks_trained_on_clicks_are_given_clicks():
     assert given["scribbles"].sum() == 25
 
 
-def test_a_network_of_the_papers_kind_is_asked_with_its_maps():
+def test_a_network_of_the_papers_kind_is_given_its_maps():
     """It answers by the maps alone: the object is where its map is larger."""
 
     class Nearer(nn.Module):
@@ -199,7 +199,7 @@ def test_budgets(evaluations, seconds, spent):
 
 
 @pytest.mark.parametrize("length", [0.1, 0.01])
-def test_the_first_step_is_as_long_as_asked(length):
+def test_the_first_step_is_as_long_as_requested(length):
     seen = []
 
     def evaluate(values):
@@ -213,11 +213,11 @@ def test_the_first_step_is_as_long_as_asked(length):
 def test_networks_trained_with_maps_are_changed_more_carefully(monkeypatch):
     image, scribbles, _ = two_discs()
     one = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds), 2)
-    asked = []
+    requested = []
 
-    def spy(start, evaluate, budget, tell, first_step):
-        asked.append(first_step)
-        return minimise(start, evaluate, budget, tell, first_step)
+    def spy(start, evaluate, budget, report, first_step):
+        requested.append(first_step)
+        return minimise(start, evaluate, budget, report, first_step)
 
     monkeypatch.setattr("napari_scribseg.engines.brs.pipeline.minimise", spy)
     for prompt, channels in (("distance", 1), ("none", 3)):
@@ -228,7 +228,7 @@ def test_networks_trained_with_maps_are_changed_more_carefully(monkeypatch):
         x = net.input(net.channels(image), image.shape)
         own = net.raw(x, exact=True) if prompt == "none" else None
         segment(BRS(evaluations=2), one, BRSState(net, x, own, (), Grid((1.0, 1.0), image.shape)), silent)
-    assert asked == [0.01, 0.1]
+    assert requested == [0.01, 0.1]
 
 
 def test_values_that_are_not_finite_end_it_with_the_best_before():
@@ -247,15 +247,15 @@ def test_values_that_are_not_finite_end_it_with_the_best_before():
 def test_a_network_cut_in_two_is_the_whole(network, layer):
     net, image = network
     cut = Cut(net, torch.zeros_like(image), layer, "net")
-    known = cut.before(image)
-    kept = {node: value.clone() for node, value in known.items() if isinstance(value, torch.Tensor)}
+    valid = cut.before(image)
+    kept = {node: value.clone() for node, value in valid.items() if isinstance(value, torch.Tensor)}
     own = net(image)
     for _ in range(2):
-        again = cut.after(known, cut.layer(known))
+        again = cut.after(valid, cut.layer(valid))
         torch.testing.assert_close(again, own)
-    assert all(torch.equal(known[node], value) for node, value in kept.items())
-    assert cut.layer(known).shape[1] == cut.channels
-    assert not torch.allclose(cut.after(known, cut.layer(known) * 1.5 + 0.3), own)
+    assert all(torch.equal(valid[node], value) for node, value in kept.items())
+    assert cut.layer(valid).shape[1] == cut.channels
+    assert not torch.allclose(cut.after(valid, cut.layer(valid) * 1.5 + 0.3), own)
 
 
 @pytest.mark.parametrize(("layer", "stage"), [("A", "down.2"), ("B", "up.1"), ("C", "up.0")])
@@ -264,8 +264,8 @@ def test_what_follows_from_a_changed_layer(layer, stage):
     net = PlainUNet(PlainUNetConfig(in_channels=2, channels=(4, 6, 8), patch=1)).eval().requires_grad_(False)
     image = torch.rand(1, 2, 32, 32)
     cut = Cut(net, torch.zeros_like(image), layer, "net")
-    known, scale = cut.before(image), torch.full((1,), 1.5, requires_grad=True)
-    found = cut.after(known, cut.layer(known) * scale + 0.3)
+    valid, scale = cut.before(image), torch.full((1,), 1.5, requires_grad=True)
+    found = cut.after(valid, cut.layer(valid) * scale + 0.3)
     net.get_submodule(stage).register_forward_hook(lambda _module, _given, out: out * scale + 0.3)
     expected = net(image)
     torch.testing.assert_close(found, expected)
@@ -298,10 +298,10 @@ class Joins(torch.nn.Module):
 def test_what_is_joined_with_what_changes():
     net, image = Joins().eval().requires_grad_(False), torch.rand(1, 1, 16, 16)
     cut = Cut(net, torch.zeros_like(image), "A", "net")
-    known = cut.before(image)
+    valid = cut.before(image)
     assert cut.channels == 5
-    torch.testing.assert_close(cut.after(known, cut.layer(known)), net(image))
-    torch.testing.assert_close(cut.after(known, cut.layer(known) * 2 - 0.1), net(image, lambda y: y * 2 - 0.1))
+    torch.testing.assert_close(cut.after(valid, cut.layer(valid)), net(image))
+    torch.testing.assert_close(cut.after(valid, cut.layer(valid) * 2 - 0.1), net(image, lambda y: y * 2 - 0.1))
     assert not torch.allclose(net(image, lambda y: y * 2 - 0.1), net(image))
 
 

@@ -82,13 +82,13 @@ def test_networks_for_other_prompts_are_refused(tmp_path, prompt):
     path = str(save_model(tmp_path / "net.safetensors", net, {"prompt": prompt}))
     with pytest.raises(InputError) as caught:
         BRS(model=path).prepare(small_object()[0], "cpu")
-    said = f"the network in net.safetensors answers '{prompt}'; one of scribbles, clicks, none is expected"
-    assert str(caught.value) == said
+    message = f"the network in net.safetensors answers '{prompt}'; one of scribbles, clicks, none is expected"
+    assert str(caught.value) == message
 
 
 def look_at(crop, box):
-    answer = ClassLogits((Patch(crop, torch.zeros(crop.shape)),), box)
-    return ZoomIn(crop, None, answer, torch.zeros(1))
+    result = ClassLogits((Patch(crop, torch.zeros(crop.shape)),), box)
+    return ZoomIn(crop, None, result, torch.zeros(1))
 
 
 def test_a_view_holds_strokes_and_surroundings_and_stays_until_the_object_leaves_it():
@@ -98,9 +98,9 @@ def test_a_view_holds_strokes_and_surroundings_and_stays_until_the_object_leaves
     np.testing.assert_allclose(first.box, (65, 170, 155, 260))  # three times the strokes, or 0.15 of the image
     dotted = next_crop((100.0, 200.0, 104.0, 204.0), True, None, 128, extent)
     np.testing.assert_allclose(dotted.box, (27, 127, 177, 277))  # a quarter of the image
-    known = look_at(first, (95.0, 195.0, 150.0, 240.0))
-    assert next_crop((100.0, 200.0, 130.0, 230.0), False, known, 128, extent) == first
-    moved = next_crop((100.0, 200.0, 120.0, 300.0), False, known, 128, extent)  # a stroke beyond it
+    valid = look_at(first, (95.0, 195.0, 150.0, 240.0))
+    assert next_crop((100.0, 200.0, 130.0, 230.0), False, valid, 128, extent) == first
+    moved = next_crop((100.0, 200.0, 120.0, 300.0), False, valid, 128, extent)  # a stroke beyond it
     assert moved.left <= 195
     assert moved.box[3] >= 300
     larger = next_crop((100.0, 200.0, 120.0, 230.0), False, look_at(first, (50.0, 150.0, 170.0, 280.0)), 128, extent)
@@ -129,7 +129,7 @@ def test_some_pixels_of_a_view_are_those_of_all(pixel):
 
 @pytest.mark.parametrize("kind", [BRS, FBRS])
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (2.0, 1.0)])
-def test_a_small_object_is_looked_at_from_near(kind, spacing):
+def test_a_small_object_is_shown_in_a_crop(kind, spacing):
     image, mask = small_object((320, 400), (40, 60), 8)
     image = Image.from_array(image.data[0], spacing)
     seeds = np.full(mask.shape, -1, dtype=np.int32)
@@ -183,7 +183,7 @@ def test_a_view_grows_with_a_large_object():
     assert (found & mask).sum() / (found | mask).sum() > 0.95
 
 
-def test_without_a_background_one_class_is_looked_for_everywhere():
+def test_without_a_background_one_class_is_predicted_everywhere():
     image, mask = small_object()
     seeds = np.full(mask.shape, -1, dtype=np.int32)
     seeds[40, 58:62], seeds[100, 20:180], seeds[130, 100:110] = 0, 1, 2

@@ -32,10 +32,10 @@ def disc(shape=(60, 80), centre=(30, 40), radius=20):
 def test_the_contract_of_its_variants(more):
     image, scribbles, _ = two_discs(channels=3)
     engine = dataclasses.replace(SMALL, **more)
-    answer = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
-    known = scribbles.seeds >= 0
-    assert np.array_equal(answer.labels[known], scribbles.seeds[known])
-    assert np.allclose(answer.probabilities.sum(0), 1, atol=1e-4)
+    result = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
+    valid = scribbles.seeds >= 0
+    assert np.array_equal(result.labels[valid], scribbles.seeds[valid])
+    assert np.allclose(result.probabilities.sum(0), 1, atol=1e-4)
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.3])
@@ -81,14 +81,14 @@ def test_cells_by_the_gradient_where_only_strokes_are_drawn():
 def test_an_outline_need_not_be_kept_but_a_stroke_is():
     image = Image.from_array(np.where(disc(radius=14), 200.0, 20.0), (1, 1))
     scribbles = ring(radius=20)
-    answer = SMALL.segment(image, scribbles, SMALL.prepare(image, "cpu"))
-    assert answer.outlines
-    assert np.array_equal(to_label_ids(answer, scribbles), answer.labels)
-    assert answer.labels[30, 40] == 1
-    assert answer.labels[2, 2] == 0
+    result = SMALL.segment(image, scribbles, SMALL.prepare(image, "cpu"))
+    assert result.outlines
+    assert np.array_equal(to_label_ids(result, scribbles), result.labels)
+    assert result.labels[30, 40] == 1
+    assert result.labels[2, 2] == 0
     scribbles = scribbles.add(Stroke(np.asarray([[30.0, 38], [30, 42]]), 0, 0))
-    answer = SMALL.segment(image, scribbles, answer.state)
-    assert (answer.labels[30, 38:43] == 0).all()
+    result = SMALL.segment(image, scribbles, result.state)
+    assert (result.labels[30, 38:43] == 0).all()
 
 
 def test_a_stopped_fit_goes_on_and_ends_alike():
@@ -107,34 +107,34 @@ def test_a_stopped_fit_goes_on_and_ends_alike():
     assert any(shown for _, shown in seen)
     assert state.fit.progress > 0.3
     later = []
-    answer = SMALL.segment(image, scribbles, state, lambda fraction, preview=None: later.append(fraction))
+    result = SMALL.segment(image, scribbles, state, lambda fraction, preview=None: later.append(fraction))
     assert later[2] > 0.3
-    assert np.array_equal(answer.probabilities, whole.probabilities)
-    assert answer.state.fit.done
+    assert np.array_equal(result.probabilities, whole.probabilities)
+    assert result.state.fit.done
 
 
 def test_the_fit_is_kept_for_the_image():
     image, scribbles, _ = two_discs()
-    answer = SMALL.segment(image, scribbles, SMALL.prepare(image, "cpu"))
-    weights = answer.state.fit.net.wider[0].weight.clone()
-    again = SMALL.segment(image, scribbles, answer.state)
+    result = SMALL.segment(image, scribbles, SMALL.prepare(image, "cpu"))
+    weights = result.state.fit.net.wider[0].weight.clone()
+    again = SMALL.segment(image, scribbles, result.state)
     assert torch.equal(weights, again.state.fit.net.wider[0].weight)
-    assert again.state.fit is answer.state.fit
+    assert again.state.fit is result.state.fit
 
 
 def test_learning_makes_the_error_on_held_back_masks_smaller():
     image, scribbles, _ = two_discs(channels=3)
     engine = dataclasses.replace(SMALL, samples=64, epochs=6, sloppiness=0.0)
-    answer = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
-    scores = answer.state.fit.scores
+    result = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
+    scores = result.state.fit.scores
     assert min(scores) < scores[0]
-    curve = answer.curve
+    curve = result.curve
     assert list(curve.validation[np.isfinite(curve.validation)]) == scores
     assert curve.steps[-1] == curve.max_steps == 6 * 6
     assert curve.best in 6 * np.arange(1, 7)
 
 
-def test_a_large_image_is_fitted_smaller_and_answered_whole():
+def test_a_large_image_is_fitted_smaller_and_segmented_whole():
     image = Image.from_array(np.where(disc((200, 300), (100, 150), 60), 200.0, 20.0), (1, 1))
     engine = dataclasses.replace(SMALL, resolution=64)
     state = engine.prepare(image, "cpu")
@@ -155,18 +155,18 @@ def test_few_and_many_classes(n_classes):
         with pytest.raises(InputError, match="one class"):
             SMALL.segment(image, Scribbles(seeds, 1), SMALL.prepare(image, "cpu"))
         return
-    answer = SMALL.segment(image, Scribbles(seeds, n_classes, tuple(range(1, 13))), SMALL.prepare(image, "cpu"))
-    assert answer.probabilities.shape == (12, 48, 60)
-    assert np.isfinite(answer.probabilities).all()
+    result = SMALL.segment(image, Scribbles(seeds, n_classes, tuple(range(1, 13))), SMALL.prepare(image, "cpu"))
+    assert result.probabilities.shape == (12, 48, 60)
+    assert np.isfinite(result.probabilities).all()
 
 
 def test_eight_channels_and_strokes_on_every_pixel():
     image = Image.from_array(np.random.default_rng(0).normal(0, 1, (40, 44, 8)), (1, 1))
     seeds = np.zeros((40, 44), np.int32)
     seeds[:, 20:] = 1
-    answer = SMALL.segment(image, Scribbles(seeds, 2, (3, 4)), SMALL.prepare(image, "cpu"))
-    assert answer.labels[20, 5] == 0
-    assert answer.labels[20, 40] == 1
+    result = SMALL.segment(image, Scribbles(seeds, 2, (3, 4)), SMALL.prepare(image, "cpu"))
+    assert result.labels[20, 5] == 0
+    assert result.labels[20, 40] == 1
 
 
 @pytest.mark.parametrize("kind", ["rectangle", "circle", "smooth"])

@@ -111,14 +111,14 @@ def engine(request):
 def segment(engine, image, scribbles, state=None, report=lambda fraction, preview=None: None):
     """An answer with all that an answer promises, the stroke pixels where no outline was drawn."""
     made = engine.segment(image, scribbles, engine.prepare(image, "cpu") if state is None else state, report)
-    p, known = made.probabilities, scribbles.seeds >= 0
+    p, valid = made.probabilities, scribbles.seeds >= 0
     assert p.shape == (scribbles.n_classes, *image.shape)
     assert p.dtype == np.float32
     assert np.isfinite(p).all()
     assert (p >= 0).all()
     np.testing.assert_allclose(p.sum(0), 1, atol=1e-5)
     if not made.outlines:
-        assert np.array_equal(made.labels[known], scribbles.seeds[known])
+        assert np.array_equal(made.labels[valid], scribbles.seeds[valid])
     return made
 
 
@@ -160,7 +160,7 @@ def test_every_parameter_is_checked_and_frozen(name):
 
 
 @pytest.mark.parametrize(("name", "parameters", "message"), BAD)
-def test_bad_parameters_are_refused_in_one_sentence(name, parameters, message):
+def test_bad_parameters_are_refused_in_one_message(name, parameters, message):
     with pytest.raises(InputError) as caught:
         get_engine(name, **parameters)
     assert str(caught.value) == message
@@ -226,7 +226,7 @@ def test_a_stroke_that_is_taken_back_leaves_no_trace(engine):
 
 
 @every_engine
-def test_stopped_at_any_report_it_answers_as_if_it_had_not_been(engine):
+def test_stopped_at_any_report_it_results_as_if_it_had_not_been(engine):
     image, scribbles, _ = two_discs()
     reports = []
     expected = segment(engine, image, scribbles, report=lambda fraction, preview=None: reports.append(fraction))
@@ -255,10 +255,10 @@ def test_previews_keep_the_strokes_and_stay_as_they_were_shown(engine):
 
     made = segment(engine, image, scribbles, report=report)
     assert fractions == sorted(fractions)
-    known = scribbles.seeds >= 0
+    valid = scribbles.seeds >= 0
     for preview, then in shown:
         assert np.array_equal(preview.probabilities, then)
         assert not np.shares_memory(preview.probabilities, made.probabilities)
-        assert np.array_equal(preview.labels[known], scribbles.seeds[known])
+        assert np.array_equal(preview.labels[valid], scribbles.seeds[valid])
         np.testing.assert_allclose(preview.probabilities.sum(0), 1, atol=1e-4)
     assert "preview" not in made.notes

@@ -61,7 +61,7 @@ def weights(tmp_path):
     return make
 
 
-def answer(engine, image, scribbles, state=None):
+def result(engine, image, scribbles, state=None):
     return engine.segment(image, scribbles, state or engine.prepare(image, "cpu"))
 
 
@@ -72,7 +72,7 @@ def test_contract(weights):
 def test_the_network_of_the_package_learns_other_classes():
     image, scribbles, truth = two_discs(channels=3)
     engine = get_engine("finetune", steps=20)
-    found = answer(engine, image, scribbles)
+    found = result(engine, image, scribbles)
     assert (found.labels == truth).mean() > 0.6
     assert found.curve.training[-1] < found.curve.training[0]
 
@@ -82,7 +82,7 @@ def test_the_network_of_the_package_learns_other_classes():
 def test_what_is_frozen_stays_and_the_rest_does_not(kind, frozen, weights):
     image, scribbles, _ = two_discs(channels=3)
     engine = FineTune(weights=weights(kind), frozen=frozen, steps=4, held_back=0.0)
-    net = answer(engine, image, scribbles).state.fitted.network.base
+    net = result(engine, image, scribbles).state.fitted.network.base
     torch.manual_seed(0)
     fresh = dict(SMALL[kind](3).named_parameters())
     head = "fine_head" if kind == "brs" else "head"
@@ -98,11 +98,11 @@ def test_what_is_frozen_stays_and_the_rest_does_not(kind, frozen, weights):
     assert not any(m.training for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d))
 
 
-def test_an_encoder_that_is_computed_once_changes_no_answer(weights):
+def test_an_encoder_that_is_computed_once_changes_no_result(weights):
     """With all but the last layer frozen, remembering the encoder must not matter: compare with the whole network."""
     image, scribbles, _ = two_discs(channels=3)
     engine = FineTune(weights=weights("efficient"), frozen="all but the last layer", steps=3)
-    state = answer(engine, image, scribbles).state
+    state = result(engine, image, scribbles).state
     net = state.fitted.network
     torch.manual_seed(0)
     whole = SMALL["efficient"](3).eval()
@@ -114,25 +114,25 @@ def test_an_encoder_that_is_computed_once_changes_no_answer(weights):
 @pytest.mark.parametrize("channels", [1, 3, 4, 5, 6, 8, 11])
 def test_networks_of_all_inputs(channels, weights):
     image, scribbles, _ = two_discs()
-    found = answer(FineTune(weights=weights("plain", channels), steps=2), image, scribbles)
+    found = result(FineTune(weights=weights("plain", channels), steps=2), image, scribbles)
     assert found.state.channels.shape == (channels, *image.shape)
     np.testing.assert_allclose(found.probabilities.sum(0), 1, atol=1e-5)
 
 
-def test_a_large_image_is_shown_smaller_and_answered_at_its_size(weights):
+def test_a_large_image_is_shown_smaller_and_segmented_at_its_size(weights):
     image, scribbles, _ = two_discs((100, 300), 3)
     engine = FineTune(weights=weights(), size=96, steps=2)
     state = engine.prepare(image, "cpu")
     assert state.channels.shape == (3, 32, 96)
-    assert answer(engine, image, scribbles, state).probabilities.shape == (3, 100, 300)
+    assert result(engine, image, scribbles, state).probabilities.shape == (3, 100, 300)
 
 
 def test_a_further_stroke_and_a_new_class_go_on(weights):
     image, scribbles, _ = two_discs(channels=3)
     engine = FineTune(weights=weights(), steps=12)
     two = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds).astype(np.int32), 2, (0, 7))
-    first = answer(engine, image, two)
-    second = answer(engine, image, Scribbles(scribbles.seeds, 3, (0, 7, 5)), first.state)
+    first = result(engine, image, two)
+    second = result(engine, image, Scribbles(scribbles.seeds, 3, (0, 7, 5)), first.state)
     assert second.notes[0].startswith("went on from the last answer's weights")
     assert second.state.fitted.ids == (0, 7, 5)
     assert first.state.fitted.network.head.out_channels == 2
@@ -141,13 +141,13 @@ def test_a_further_stroke_and_a_new_class_go_on(weights):
 def test_12_labels_and_strokes_on_every_pixel(weights):
     image, _, truth = two_discs()
     engine = FineTune(weights=weights(), steps=2)
-    assert np.array_equal(answer(engine, image, Scribbles(truth.astype(np.int32), 3)).labels, truth)
+    assert np.array_equal(result(engine, image, Scribbles(truth.astype(np.int32), 3)).labels, truth)
     seeds = np.full(image.shape, -1, dtype=np.int32)
     seeds[5, :48] = np.repeat(np.arange(12), 4)
-    assert answer(engine, image, Scribbles(seeds, 12)).probabilities.shape == (12, *image.shape)
+    assert result(engine, image, Scribbles(seeds, 12)).probabilities.shape == (12, *image.shape)
 
 
-def test_bad_input_is_told_in_one_sentence(weights):
+def test_bad_input_gets_one_message(weights):
     image, _, _ = two_discs()
     with pytest.raises(InputError, match="takes 7 input channels; 1, 3, 4, 5, 6, 8, 11 are expected"):
         FineTune(weights=weights("plain", 7)).prepare(image, "cpu")

@@ -54,7 +54,7 @@ def quick(weights):
     return make
 
 
-def answer(engine, image, scribbles, report=None):
+def result(engine, image, scribbles, report=None):
     state = engine.prepare(image, "cpu")
     return engine.segment(image, scribbles, state, *(() if report is None else (report,)))
 
@@ -63,9 +63,9 @@ def sound(found, scribbles):
     """Whether an answer is one: probabilities, and strokes obeyed where they are not outlines."""
     np.testing.assert_allclose(found.probabilities.sum(0), 1, atol=1e-4)
     assert found.probabilities.shape == (scribbles.n_classes, *scribbles.shape)
-    known = scribbles.seeds >= 0
+    valid = scribbles.seeds >= 0
     if not found.outlines:
-        assert np.array_equal(found.labels[known], scribbles.seeds[known])
+        assert np.array_equal(found.labels[valid], scribbles.seeds[valid])
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -75,10 +75,10 @@ def test_one_stroke(quick, name):
     alone = Scribbles(np.where(scribbles.seeds == 1, 1, -1).astype(np.int32), 2)
     engine = quick(name)
     if engine.info.min_classes == 1:
-        sound(answer(engine, image, alone), alone)
+        sound(result(engine, image, alone), alone)
         return
     with pytest.raises(InputError) as caught:
-        answer(engine, image, alone)
+        result(engine, image, alone)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -88,7 +88,7 @@ def test_one_pixel_of_each_of_two_classes(quick, name):
     seeds = np.full(image.shape, -1, np.int32)
     seeds[2, 5], seeds[24, 17] = 0, 1
     scribbles = Scribbles(seeds, 2)
-    sound(answer(quick(name), image, scribbles), scribbles)
+    sound(result(quick(name), image, scribbles), scribbles)
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -96,7 +96,7 @@ def test_one_label(quick, name):
     """A single class leaves nothing to tell apart, and that is said in one sentence."""
     image, scribbles, _ = two_discs()
     with pytest.raises(InputError, match="one class") as caught:
-        answer(quick(name), image, Scribbles(np.where(scribbles.seeds == 1, 0, -1).astype(np.int32), 1))
+        result(quick(name), image, Scribbles(np.where(scribbles.seeds == 1, 0, -1).astype(np.int32), 1))
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -104,7 +104,7 @@ def test_one_label(quick, name):
 def test_strokes_on_every_pixel(quick, name):
     image, _, truth = two_discs()
     scribbles = Scribbles(truth.astype(np.int32), 3)
-    found = answer(quick(name), image, scribbles)
+    found = result(quick(name), image, scribbles)
     sound(found, scribbles)
     assert (found.labels == truth).mean() > 0.9
 
@@ -117,23 +117,23 @@ def test_12_labels(quick, name):
     seeds = np.full(truth.shape, -1, np.int32)
     seeds[10:30, 2::5] = truth[10:30, 2::5]
     scribbles = Scribbles(seeds, 12, tuple(range(3, 15)))
-    sound(answer(quick(name), image, scribbles), scribbles)
+    sound(result(quick(name), image, scribbles), scribbles)
 
 
 @pytest.mark.parametrize("channels", range(1, 9))
 @pytest.mark.parametrize("name", QUICK)
 def test_images_of_1_to_8_channels(quick, name, channels):
     image, scribbles, _ = two_discs((30, 34), channels)
-    sound(answer(quick(name), image, scribbles), scribbles)
+    sound(result(quick(name), image, scribbles), scribbles)
 
 
 # the curve of the fit
 
 
 @pytest.mark.parametrize("name", FITTED)
-def test_the_answer_carries_the_curve_of_its_fit(quick, name):
+def test_the_result_has_the_curve_of_its_fit(quick, name):
     image, scribbles, _ = two_discs()
-    curve = answer(quick(name), image, scribbles).curve
+    curve = result(quick(name), image, scribbles).curve
     assert isinstance(curve, LossCurve)
     assert np.isfinite(curve.training).all()
     assert np.isfinite(curve.validation).any()
@@ -144,13 +144,13 @@ def test_the_answer_carries_the_curve_of_its_fit(quick, name):
 
 
 @pytest.mark.parametrize("name", FITTED)
-def test_previews_carry_the_curve_so_far(quick, name, monkeypatch):
+def test_previews_have_the_curve_so_far(quick, name, monkeypatch):
     monkeypatch.setattr("napari_scribseg.engines.single_image.pipeline._PREVIEW_AFTER", 0.0)
     monkeypatch.setattr("napari_scribseg.engines.coarse_to_fine.pipeline._SHOWN_AFTER", 0.0)
     image, scribbles, _ = two_discs()
     more = {"samples": 320} if name == "coarse-to-fine" else {"steps": 16}
     seen = []
-    found = answer(
+    found = result(
         quick(name, **more), image, scribbles, lambda _, preview=None: seen.append(preview and preview.curve)
     )
     curves = [curve for curve in seen if curve is not None]
@@ -164,19 +164,19 @@ def test_previews_carry_the_curve_so_far(quick, name, monkeypatch):
 
 def test_an_engine_that_fits_nothing_has_no_curve(quick):
     image, scribbles, _ = two_discs()
-    assert answer(quick("svcd"), image, scribbles).curve is None
+    assert result(quick("svcd"), image, scribbles).curve is None
 
 
 def test_without_strokes_held_back_the_last_step_is_kept(quick):
     image, scribbles, _ = two_discs()
-    curve = answer(quick("cnn", held_back=0.0, steps=12), image, scribbles).curve
+    curve = result(quick("cnn", held_back=0.0, steps=12), image, scribbles).curve
     assert np.isnan(curve.validation).all()
     assert curve.best == curve.steps[-1] == curve.max_steps == 12
 
 
 def test_the_early_stop_is_seen(quick):
     image, scribbles, _ = two_discs()
-    curve = answer(quick("cnn", steps=100000, rate=0.1), image, scribbles).curve
+    curve = result(quick("cnn", steps=100000, rate=0.1), image, scribbles).curve
     assert curve.ended_early
     assert curve.best < curve.steps[-1] < 100000
 
@@ -185,7 +185,7 @@ def test_the_early_stop_is_seen(quick):
 
 
 @pytest.mark.parametrize("name", SEMANTIC)
-def test_semantic_features_can_be_looked_at(quick, name):
+def test_semantic_features_can_be_shown(quick, name):
     engine = quick(name, **SEMANTIC[name])
     assert pictures_of(engine) == ("semantic features",)
     image, _, _ = two_discs(channels=3)

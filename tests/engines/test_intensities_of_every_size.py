@@ -45,7 +45,7 @@ def test_padding_outside_the_field_of_view_changes_nothing(phantom, name):
 
 @pytest.mark.parametrize("name", ["svcd", "scribble-net"])
 @pytest.mark.parametrize("factor", [1e-42 / 2000, LARGEST / 2000])
-def test_numbers_of_every_size_give_the_same_answer(phantom, name, factor):
+def test_numbers_of_every_size_give_the_same_result(phantom, name, factor):
     values, painted, truth, _ = phantom
     scaled = (np.clip(values, -1000, 1900).astype(np.float64) * factor).astype(np.float32)
     assert dice(name, scaled, painted, truth) > dice(name, values, painted, truth) - 0.02

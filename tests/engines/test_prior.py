@@ -10,20 +10,20 @@ QUICK = {"cnn": {"steps": 40}, "cnn-reg": {"steps": 20}, "unet-single": {"steps"
 QUICK["coarse-to-fine"] = {"samples": 40, "epochs": 1}
 
 
-class Says:
+class Fixed:
     """An engine that notes what it was asked, and gives every pixel to one class."""
 
-    def __init__(self, answer, max_classes=255, outlines=False, region=...):
+    def __init__(self, result, max_classes=255, outlines=False, region=...):
         self.outlines, self.region = outlines, region
         self.info = EngineInfo("says", "Says", "for tests", max_classes=max_classes)
-        self.answer, self.asked = answer, None
+        self.result, self.requested = result, None
 
     def segment(self, image, scribbles, state, report):
-        self.asked = scribbles
+        self.requested = scribbles
         p = np.zeros((scribbles.n_classes, *image.shape), np.float32)
         p[0] = 1
         p[0][self.region] = 0
-        p[scribbles.ids.index(self.answer)][self.region] = 1
+        p[scribbles.ids.index(self.result)][self.region] = 1
         report(0.5, Segmentation(p, state, outlines=self.outlines))
         return Segmentation(p, state, ("said",), outlines=self.outlines)
 
@@ -41,13 +41,13 @@ def painted():
 IMAGE = Image.from_array(np.zeros((40, 80)), (1.0, 1.0))
 
 
-def test_an_answer_counts_near_the_stroke_that_set_it_off(painted):
+def test_a_result_counts_near_the_stroke_that_caused_it(painted):
     scribbles, prior, _ = painted
     previews = []
-    answer = segment_with_prior(
-        Says(3), IMAGE, scribbles, "state", lambda fraction, preview=None: previews.append(preview)
+    result = segment_with_prior(
+        Fixed(3), IMAGE, scribbles, "state", lambda fraction, preview=None: previews.append(preview)
     )
-    labels = np.asarray(scribbles.ids)[answer.labels]
+    labels = np.asarray(scribbles.ids)[result.labels]
     changed = labels != prior
     rows, columns = np.nonzero(changed)
     assert (labels[changed] == 3).all()
@@ -55,9 +55,9 @@ def test_an_answer_counts_near_the_stroke_that_set_it_off(painted):
     assert (prior[changed] == 0).all()  # the stroke contradicts the ground; the other square stays whole
     assert 30 <= columns.max() <= 30 + 2 * (1.5 + 5)
     assert abs(rows - 20).max() <= 2 * (1.5 + 5)
-    assert np.array_equal(previews[0].labels, answer.labels)
-    assert answer.notes[0] == "said"
-    assert answer.state == "state"
+    assert np.array_equal(previews[0].labels, result.labels)
+    assert result.notes[0] == "said"
+    assert result.state == "state"
 
 
 def test_a_rough_outline_is_filled_and_its_own_pixels_may_lie_outside(painted):
@@ -67,41 +67,41 @@ def test_a_rough_outline_is_filled_and_its_own_pixels_may_lie_outside(painted):
     stroke[9:31, 29:51] = 0
     scribbles = Scribbles.from_labels(stroke, prior=prior)
     inside = np.s_[11:29, 31:49]
-    answer = segment_with_prior(Says(3, outlines=True, region=inside), IMAGE, scribbles, None)
+    result = segment_with_prior(Fixed(3, outlines=True, region=inside), IMAGE, scribbles, None)
     expected = prior.copy()
     expected[inside] = 3
-    assert np.array_equal(np.asarray(scribbles.ids)[answer.labels], expected)
-    assert answer.outlines
+    assert np.array_equal(np.asarray(scribbles.ids)[result.labels], expected)
+    assert result.outlines
 
 
-def test_an_answer_that_does_not_meet_the_stroke_does_not_count(painted):
+def test_a_result_that_does_not_touch_the_stroke_does_not_count(painted):
     scribbles, prior, stroke = painted
-    answer = segment_with_prior(Says(5), IMAGE, scribbles, None)
-    assert np.array_equal(np.asarray(scribbles.ids)[answer.labels], np.where(stroke != 0, stroke, prior))
+    result = segment_with_prior(Fixed(5), IMAGE, scribbles, None)
+    assert np.array_equal(np.asarray(scribbles.ids)[result.labels], np.where(stroke != 0, stroke, prior))
 
 
-def test_the_engine_is_told_the_labels_as_seeds_but_for_where_they_are_in_doubt(painted):
+def test_the_engine_gets_the_labels_as_seeds_except_where_they_are_in_doubt(painted):
     scribbles, prior, stroke = painted
-    engine = Says(3)
+    engine = Fixed(3)
     segment_with_prior(engine, IMAGE, scribbles, None)
-    seeds = engine.asked.seeds
-    told = np.where(seeds >= 0, np.asarray(engine.asked.ids)[seeds], -1)
-    assert engine.asked.prior is None
-    assert engine.asked.ids == (0, 3, 5)
-    assert (told[stroke != 0] == 3).all()
-    weak = (told >= 0) & (stroke == 0)
-    assert (told[weak] == prior[weak]).all()
-    assert set(told[weak]) == {0, 3, 5}
+    seeds = engine.requested.seeds
+    reported = np.where(seeds >= 0, np.asarray(engine.requested.ids)[seeds], -1)
+    assert engine.requested.prior is None
+    assert engine.requested.ids == (0, 3, 5)
+    assert (reported[stroke != 0] == 3).all()
+    weak = (reported >= 0) & (stroke == 0)
+    assert (reported[weak] == prior[weak]).all()
+    assert set(reported[weak]) == {0, 3, 5}
     assert not weak[19:22, 25:31].any()
 
 
 def test_labels_of_more_classes_than_the_engine_takes(painted):
     scribbles, _, _ = painted
-    engine = Says(3, max_classes=2)
-    answer = segment_with_prior(engine, IMAGE, scribbles, None)
-    assert engine.asked.n_classes == 2
-    assert 3 in engine.asked.ids
-    assert set(np.unique(np.asarray(scribbles.ids)[answer.labels])) == {0, 3, 5}
+    engine = Fixed(3, max_classes=2)
+    result = segment_with_prior(engine, IMAGE, scribbles, None)
+    assert engine.requested.n_classes == 2
+    assert 3 in engine.requested.ids
+    assert set(np.unique(np.asarray(scribbles.ids)[result.labels])) == {0, 3, 5}
 
 
 def test_the_less_a_prior_weighs_the_farther_a_stroke_reaches(painted):
@@ -109,21 +109,21 @@ def test_the_less_a_prior_weighs_the_farther_a_stroke_reaches(painted):
     sizes = []
     for weight in (1.0, 0.5):
         scribbles = Scribbles.from_labels(stroke, prior=prior, weight=np.full(prior.shape, weight))
-        sizes.append(int((segment_with_prior(Says(3), IMAGE, scribbles, None).labels == 1).sum()))
+        sizes.append(int((segment_with_prior(Fixed(3), IMAGE, scribbles, None).labels == 1).sum()))
     assert sizes[1] > 1.5 * sizes[0]
 
 
-def test_where_nothing_is_known_the_engine_decides(painted):
+def test_without_any_label_the_engine_decides(painted):
     _, prior, stroke = painted
     prior[:, 40:50] = -1
-    answer = segment_with_prior(Says(5), IMAGE, Scribbles.from_labels(stroke, prior=prior), None)
-    assert (answer.labels[:, 40:50] == 2).all()
+    result = segment_with_prior(Fixed(5), IMAGE, Scribbles.from_labels(stroke, prior=prior), None)
+    assert (result.labels[:, 40:50] == 2).all()
 
 
 def test_pixels_that_are_not_square(painted):
     scribbles, prior, _ = painted
     wide = Image.from_array(np.zeros((40, 80)), (3.0, 1.0))
-    labels = np.asarray(scribbles.ids)[segment_with_prior(Says(3), wide, scribbles, None).labels]
+    labels = np.asarray(scribbles.ids)[segment_with_prior(Fixed(3), wide, scribbles, None).labels]
     rows, columns = np.nonzero(labels != prior)
     assert np.ptp(rows) * 3 < np.ptp(columns) * 1.5
 

@@ -108,7 +108,7 @@ def drawn(shape, *strokes):
     return seeds
 
 
-def answer(engine, image, seeds, n_classes=2, state=None, report=lambda fraction, preview=None: None):
+def result(engine, image, seeds, n_classes=2, state=None, report=lambda fraction, preview=None: None):
     scribbles = Scribbles(seeds, n_classes)
     made = engine.segment(image, scribbles, engine.prepare(image, "cpu") if state is None else state, report)
     p = made.probabilities
@@ -156,7 +156,7 @@ def test_declaration():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_missing_shipped_weights_say_how_to_give_some(monkeypatch):
+def test_the_message_for_missing_shipped_weights_names_the_parameter(monkeypatch):
     monkeypatch.setattr(networks, "shipped_weights", dict)
     image, _, _ = two_discs()
     with pytest.raises(InputError, match=r"no trained network .* get_engine\('scribble-net', weights=") as caught:
@@ -164,7 +164,7 @@ def test_missing_shipped_weights_say_how_to_give_some(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_foreign_and_damaged_weights_give_one_sentence(tmp_path, weights):
+def test_missing_foreign_and_damaged_weights_give_one_message(tmp_path, weights):
     image, _, _ = two_discs()
     good = Path(weights).read_bytes()
     foreign, damaged, other = (tmp_path / f"{name}.safetensors" for name in ("foreign", "damaged", "other"))
@@ -198,7 +198,7 @@ def test_a_network_is_loaded_once_and_again_when_its_file_changes(tmp_path):
 def test_a_small_object_in_a_large_image_is_seen_in_a_local_crop(engine):
     image, truth = disc((768, 1024), (500, 700), 20)
     seeds = drawn(image.shape, (1, 500, slice(692, 708)), (0, 500, slice(640, 650)))
-    made = answer(dataclasses.replace(engine, passes=2), image, seeds)
+    made = result(dataclasses.replace(engine, passes=2), image, seeds)
     first, second = (p.crop for p in made.state.former.predictions[1].patches)
     assert first.scale * max(first.shape) <= 0.16 * 1024
     assert second.scale * max(second.shape) <= 110
@@ -209,7 +209,7 @@ def test_a_small_object_in_a_large_image_is_seen_in_a_local_crop(engine):
 def test_crops_grow_with_the_object(engine):
     image, truth = disc((400, 420), (200, 210), 120)
     seeds = drawn(image.shape, (1, 200, slice(207, 213)), (0, 4, slice(4, 12)))
-    made = answer(engine, image, seeds)
+    made = result(engine, image, seeds)
     first = made.state.former.predictions[1].patches[0].crop
     assert first.scale * max(first.shape) >= 240
     assert dice(made.labels == 1, truth == 1) > 0.97
@@ -222,7 +222,7 @@ def test_pixels_are_isotropic_to_the_network(engine):
     spacing = (3.0, 1.0)
     image, truth = disc((80, 240), (120, 120), 50, spacing)
     seeds = drawn(image.shape, (1, 40, slice(110, 130)), (0, 3, slice(20, 220)))
-    made = answer(engine, image, seeds)
+    made = result(engine, image, seeds)
     box = made.state.former.predictions[1].box
     assert abs((box[2] - box[0]) - (box[3] - box[1])) < 8  # round in what it saw
     assert dice(made.labels == 1, truth == 1) > 0.97
@@ -231,14 +231,14 @@ def test_pixels_are_isotropic_to_the_network(engine):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 9])
 def test_any_number_of_channels(engine, channels):
     image, scribbles, truth = two_discs((60, 80), channels)
-    made = answer(engine, image, scribbles.seeds, 3)
+    made = result(engine, image, scribbles.seeds, 3)
     assert (made.labels == truth).mean() > 0.95
 
 
 @pytest.mark.parametrize("k", [0, 1])
-def test_one_class_of_two_is_told_from_the_rest(engine, k):
+def test_one_class_of_two_is_separated_from_the_rest(engine, k):
     image, truth = disc((96, 96), (48, 48), 20)
-    made = answer(engine, image, drawn(image.shape, (k, 48, slice(40, 56))))
+    made = result(engine, image, drawn(image.shape, (k, 48, slice(40, 56))))
     assert dice(made.labels == k, truth == 1) > 0.97
     assert any("one class was drawn" in note for note in made.notes)
     with pytest.raises(InputError, match="strokes of one class only"):
@@ -246,35 +246,35 @@ def test_one_class_of_two_is_told_from_the_rest(engine, k):
 
 
 @pytest.mark.parametrize("refine", ["edges", "none"])
-def test_wrong_strokes_are_obeyed(weights, refine):
+def test_wrong_strokes_keep_their_class(weights, refine):
     image, _ = disc((96, 96), (48, 48), 20)
     seeds = drawn(image.shape, (1, 48, slice(40, 56)), (0, 40, slice(40, 56)), (1, slice(80, 82), slice(5, 30)))
-    answer(ScribbleNet(weights=weights, refine=refine), image, seeds)
+    result(ScribbleNet(weights=weights, refine=refine), image, seeds)
 
 
 def test_the_preview_comes_first_and_progress_ends_behind_it(engine):
     image, truth = disc((200, 200), (100, 100), 40)
     seeds = drawn(image.shape, (1, 100, slice(90, 110)), (0, 5, slice(5, 190)))
-    told = []
-    made = answer(engine, image, seeds, report=lambda f, preview=None: told.append((f, preview)))
-    previews = [p for _, p in told if p is not None]
+    reported = []
+    made = result(engine, image, seeds, report=lambda f, preview=None: reported.append((f, preview)))
+    previews = [p for _, p in reported if p is not None]
     assert len(previews) == 1
     assert "preview" in previews[0].notes
     assert "preview" not in made.notes
     assert dice(previews[0].labels == 1, truth == 1) > 0.95
-    assert sum(f > 0.3 for f, _ in told) >= 4  # chances to cancel between the looks
-    again = answer(engine, image, seeds, state=previews[0].state)
+    assert sum(f > 0.3 for f, _ in reported) >= 4  # chances to cancel between the looks
+    again = result(engine, image, seeds, state=previews[0].state)
     assert (again.labels == made.labels).mean() > 0.97
 
 
-def test_only_classes_that_see_a_new_stroke_are_asked_again(engine):
+def test_only_classes_with_a_new_stroke_in_their_crops_are_predicted_again(engine):
     image = Image.from_array(np.where(np.arange(600) % 200 < 100, 200.0, 20.0)[None].repeat(300, 0), (1, 1))
     strokes = [(k, slice(100, 104), slice(40 + 200 * k, 60 + 200 * k)) for k in range(3)]
-    before = answer(engine, image, drawn(image.shape, *strokes), 3)
-    same = answer(engine, image, drawn(image.shape, *strokes), 3, state=before.state)
+    before = result(engine, image, drawn(image.shape, *strokes), 3)
+    same = result(engine, image, drawn(image.shape, *strokes), 3, state=before.state)
     assert np.array_equal(same.probabilities, before.probabilities)
     more = drawn(image.shape, *strokes, (0, slice(110, 114), slice(40, 60)))
-    after = answer(engine, image, more, 3, state=before.state)
+    after = result(engine, image, more, 3, state=before.state)
     old, new = before.state.former.predictions, after.state.former.predictions
     assert new[0] is not old[0]
     for k in (1, 2):
@@ -282,33 +282,33 @@ def test_only_classes_that_see_a_new_stroke_are_asked_again(engine):
         assert (new[k] is not old[k]) == seen
 
 
-def test_what_was_not_looked_at_is_less_likely_than_anything_seen(engine):
+def test_what_is_outside_all_crops_is_less_likely_than_anything_inside(engine):
     image, _ = disc((300, 900), (150, 100), 30)
     seeds = drawn(image.shape, (1, 150, slice(95, 105)), (0, 150, slice(200, 210)))
-    made = answer(engine, image, seeds)
+    made = result(engine, image, seeds)
     assert np.log(made.probabilities[1, :, 600:].max() + 1e-30) < -LIMIT / 2
     assert (made.labels[:, 600:] == 0).all()
 
 
-def test_a_preview_asks_about_the_drawn_class_only(weights, monkeypatch):
+def test_a_preview_predicts_the_drawn_class_only(weights, monkeypatch):
     image, scribbles, _ = two_discs()
     engine = ScribbleNet(weights=weights)
     before = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
     seeds = scribbles.seeds.copy()
     rows, columns = np.nonzero(seeds == 1)
     seeds[rows[0] + 1, columns[0]] = 1
-    asked, call = [], networks.Network.__call__
+    requested, call = [], networks.Network.__call__
     monkeypatch.setattr(
-        networks.Network, "__call__", lambda self, *given: asked.append(len(given[0])) or call(self, *given)
+        networks.Network, "__call__", lambda self, *given: requested.append(len(given[0])) or call(self, *given)
     )
     until_preview = []
 
     def report(fraction, preview=None):
         if preview is not None:
-            until_preview.extend(asked)
+            until_preview.extend(requested)
 
     after = engine.segment(image, Scribbles(seeds, scribbles.n_classes), before.state, report)
     assert set(until_preview) == {1}
-    assert len(asked) > len(until_preview)
+    assert len(requested) > len(until_preview)
     alone = engine.segment(image, Scribbles(seeds, scribbles.n_classes), engine.prepare(image, "cpu"))
     assert (after.labels == alone.labels).mean() > 0.99

@@ -9,7 +9,16 @@ from napari_scribseg.numerics.variational.multiscale import open_backend
 from napari_scribseg.numerics.variational.refine import boundary_weights, refine
 from napari_scribseg.prompting import network_input, predictions
 from napari_scribseg.prompting.channels import three_channels
-from napari_scribseg.prompting.crops import Crop, Patch, crop_strokes, first_box, fit_crops, levels_of, look, paint
+from napari_scribseg.prompting.crops import (
+    Crop,
+    Patch,
+    crop_image,
+    crop_strokes,
+    first_box,
+    fit_crops,
+    levels_of,
+    paint,
+)
 from napari_scribseg.prompting.predictions import UNCLAIMED, UNSEEN, ClassLogits, Strokes
 
 
@@ -19,12 +28,12 @@ class Recorder:
     device = torch.device("cpu")
     recalls = True
 
-    def __init__(self, says):
-        self.says, self.given = says, []
+    def __init__(self, states):
+        self.states, self.given = states, []
 
     def __call__(self, image, stroke_map, previous):
         self.given.append((image, stroke_map, previous))
-        return self.says(image, stroke_map)
+        return self.states(image, stroke_map)
 
 
 def scene_of(channels, network, pixel=(1.0, 1.0)):
@@ -66,7 +75,7 @@ def test_network_input_of_four_and_of_six_channels():
 
 @pytest.mark.parametrize("n_channels", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("unit", [1e-4, 1.0, 3000.0])
-def test_planes_have_three_channels_from_minus_1_to_1_in_any_unit(n_channels, unit):
+def test_channels_have_three_channels_from_minus_1_to_1_in_any_unit(n_channels, unit):
     values = np.random.default_rng(0).normal(0, 1, (n_channels, 40, 50))
     channels = three_channels((values * unit - 7 * unit).astype(np.float32))
     assert channels.shape == (3, 40, 50)
@@ -76,7 +85,7 @@ def test_planes_have_three_channels_from_minus_1_to_1_in_any_unit(n_channels, un
     np.testing.assert_allclose(channels, three_channels((values * 2).astype(np.float32)), atol=1e-2)
 
 
-def test_planes_of_few_channels():
+def test_channels_of_few_channels():
     rng = np.random.default_rng(0)
     one = rng.normal(0, 1, (1, 30, 30)).astype(np.float32)
     assert (three_channels(one)[0] == three_channels(one)[2]).all()
@@ -92,14 +101,14 @@ def test_planes_of_few_channels():
     assert np.array_equal(three_channels(with_alpha), channels)
 
 
-def test_planes_of_many_channels_keep_what_varies():
+def test_channels_of_many_channels_keep_what_varies():
     pattern = np.sin(np.arange(50) / 3)[None].repeat(40, 0)
     data = np.random.default_rng(0).normal(0, 0.05, (8, 40, 50)) + pattern
     channels = three_channels(data.astype(np.float32))
     assert np.corrcoef(channels[0].ravel(), pattern.ravel())[0, 1] > 0.99
 
 
-def test_planes_of_constant_images_and_of_small_objects_on_an_even_ground():
+def test_channels_of_constant_images_and_of_small_objects_on_an_even_ground():
     assert (three_channels(np.full((1, 9, 9), 5, dtype=np.float32)) == -1).all()
     data = np.random.default_rng(0).normal(0, 1, (1, 200, 200)).astype(np.float32)
     data[:, 100:108, 100:108] += 100  # less than 0.5 per cent of the pixels
@@ -130,7 +139,7 @@ def test_a_view_shows_a_ramp_where_it_lies_and_paints_it_back(pixel, scale):
     ramp = torch.from_numpy((at[0][:, None] + 2 * at[1][None]).astype(np.float32))
     levels = levels_of(ramp[None].repeat(3, 1, 1), pixel)
     crop = Crop(8.0, 12.0, scale, (16, 24))
-    seen = look(levels, crop)[1]
+    seen = crop_image(levels, crop)[1]
     expected = crop.centres(0)[:, None] + 2 * crop.centres(1)[None]
     np.testing.assert_allclose(seen.numpy(), expected, atol=0.05 * scale + 0.05)
     field = torch.full(shape, torch.nan)
@@ -144,7 +153,7 @@ def test_a_view_shows_a_ramp_where_it_lies_and_paints_it_back(pixel, scale):
 
 def test_a_coarse_view_averages():
     checks = torch.from_numpy((np.indices((64, 64)).sum(0) % 2).astype(np.float32))
-    seen = look(levels_of(checks[None].repeat(3, 1, 1), (1.0, 1.0)), Crop(0, 0, 4.0, (16, 16)))
+    seen = crop_image(levels_of(checks[None].repeat(3, 1, 1), (1.0, 1.0)), Crop(0, 0, 4.0, (16, 16)))
     torch.testing.assert_close(seen, torch.full((3, 16, 16), 0.5))
 
 
@@ -186,7 +195,7 @@ def test_a_crop_grows_until_the_object_fits_and_others_see_the_strokes():
     assert network.given[0][0].shape == (1, 3, 128, 128)
 
 
-def test_the_second_pass_is_told_of_the_first():
+def test_the_first_prediction_is_an_input_of_the_second_pass():
     shape = (200, 200)
     network = Recorder(lambda image, stroke_map: torch.where(stroke_map == 1, 8.0, -8.0))
     scene = scene_of(np.zeros((3, *shape)), network)
@@ -203,7 +212,7 @@ def test_the_second_pass_is_told_of_the_first():
     assert crop.box[2] > 110
 
 
-def test_of_two_opinions_the_finer_one_counts_more():
+def test_of_two_predictions_the_finer_one_counts_more():
     scene = scene_of(np.zeros((3, 100, 100)), Recorder(None))
     coarse, fine = Crop(0, 0, 4.0, (25, 25)), Crop(40, 40, 1.0, (20, 20))
     fields = predictions.combine({0: flat_prediction(coarse, 8), 1: flat_prediction(fine, 3)}, scene, None)
@@ -217,8 +226,8 @@ def test_of_two_opinions_the_finer_one_counts_more():
 def test_what_no_class_claims_belongs_to_the_widest():
     scene = scene_of(np.zeros((3, 100, 100)), Recorder(None))
     crop = Crop(0, 0, 1.0, (100, 100))
-    said = {0: flat_prediction(crop, -9), 1: flat_prediction(Crop(0, 0, 1.0, (20, 20)), -3)}
-    fields = predictions.combine(said, scene, 0)
+    message = {0: flat_prediction(crop, -9), 1: flat_prediction(Crop(0, 0, 1.0, (20, 20)), -3)}
+    fields = predictions.combine(message, scene, 0)
     assert (fields[0] == UNCLAIMED).all()
     assert (fields.argmax(0) == 0).all()
 
@@ -241,14 +250,14 @@ def test_boundaries_move_to_edges_and_strokes_stay():
     distance = np.maximum(np.abs(np.arange(60) - 29.5)[:, None], np.abs(np.arange(60) - 29.5)[None])
     blurred = torch.sigmoid(torch.from_numpy((11.4 - distance).astype(np.float32)))  # 1.4 pixels too large
     seeds = seeds_of((60, 60), (0, 30, 30))
-    told = []
+    reported = []
     p = torch.stack((1 - blurred, blurred))
-    refined = refine(p, seeds, boundary_weights(channels, (1.0, 1.0)), (1.0, 1.0), told.append)
+    refined = refine(p, seeds, boundary_weights(channels, (1.0, 1.0)), (1.0, 1.0), reported.append)
     before, after = ((q[1] > 0.5).numpy() for q in (p, refined))
     assert (after != truth).sum() < 0.5 * (before != truth).sum()
     assert refined[0, 30, 30] > 0.5  # a stroke against all evidence
     torch.testing.assert_close(refined.sum(0), torch.ones(60, 60))
-    assert told == sorted(told)
+    assert reported == sorted(reported)
     assert torch.equal(refined[:, 0], p[:, 0])  # far away nothing is touched
 
 
@@ -271,13 +280,13 @@ def test_colours_near_the_strokes_overrule_a_network_that_does_not_know(share):
     truth[:, 30:] = 1
     image = Image(np.where(truth == 1, 200.0, 50.0)[None].astype(np.float32), (1.0, 1.0))
     seeds = seeds_of(truth.shape, (0, 20, slice(3, 9)), (1, 20, slice(50, 57)))
-    even, told = torch.full((2, 40, 60), 0.5), []
+    even, reported = torch.full((2, 40, 60), 0.5), []
     backend = open_backend(hybrid.PARAMETERS, image, "cpu")
-    mixed, terms = hybrid.mix(even, Scribbles(seeds, 2), backend, (), share, told.append)
+    mixed, terms = hybrid.mix(even, Scribbles(seeds, 2), backend, (), share, reported.append)
     assert (mixed.argmax(0).numpy() == truth).all()
     torch.testing.assert_close(mixed.sum(0), torch.ones(40, 60))
-    assert told == sorted(told)
-    again, _ = hybrid.mix(even, Scribbles(seeds, 2), backend, terms, share, told.append)
+    assert reported == sorted(reported)
+    again, _ = hybrid.mix(even, Scribbles(seeds, 2), backend, terms, share, reported.append)
     torch.testing.assert_close(again, mixed)
 
 
@@ -315,8 +324,8 @@ def test_a_dot_is_seen_in_a_wide_view_and_a_stroke_in_one_of_its_size():
     )
     assert dot == (27.0, 127.0, 177.0, 277.0)
     assert line == (42.0, 160.0, 162.0, 280.0)
-    known = first_box((100.0, 200.0, 104.0, 204.0), True, (90.0, 190.0, 170.0, 230.0), extent)
-    assert known[2] - known[0] == 120.0
+    valid = first_box((100.0, 200.0, 104.0, 204.0), True, (90.0, 190.0, 170.0, 230.0), extent)
+    assert valid[2] - valid[0] == 120.0
 
 
 def test_colours_count_less_for_a_background_of_few_dots(monkeypatch):

@@ -21,21 +21,21 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-def answer(engine, image, scribbles, state=None):
+def result(engine, image, scribbles, state=None):
     return engine.segment(image, scribbles, state or engine.prepare(image, "cpu"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_colours_alone_tell_the_discs_apart(name):
+def test_colours_alone_separate_the_discs(name):
     image, scribbles, truth = two_discs(channels=3)
     colour = {"penalty": "colour", "beta": 1e5} if name == "cnn-reg" else {}
-    found = answer(get_engine(name, inputs="colour", **colour), image, scribbles)
+    found = result(get_engine(name, inputs="colour", **colour), image, scribbles)
     assert (found.labels == truth).mean() > (0.8 if name == "unet-single" else 0.9)
 
 
-def test_the_answer_tells_the_fit_and_keeps_its_curve():
+def test_the_notes_describe_the_fit_and_the_result_has_its_curve():
     image, scribbles, _ = two_discs()
-    found = answer(CNN(steps=20), image, scribbles)
+    found = result(CNN(steps=20), image, scribbles)
     assert found.notes[0].startswith("fitted afresh: kept the weights of step")
     curve = found.curve
     assert len(curve.steps) == len(curve.training) == len(curve.validation) >= 2
@@ -56,44 +56,44 @@ def with_stroke(scribbles, index=1):
 def test_a_further_stroke_goes_on_from_the_last_weights(name):
     image, scribbles, _ = two_discs()
     engine = get_engine(name, steps=20, width=4)
-    first = answer(engine, image, scribbles)
+    first = result(engine, image, scribbles)
     before = [p.detach().clone() for p in first.state.fitted.network.parameters()]
     more = with_stroke(scribbles, 0)
-    second = answer(engine, image, more, first.state)
+    second = result(engine, image, more, first.state)
     assert second.notes[0].startswith("went on from the last answer's weights")
     assert second.curve.steps[-1] == 5
     for a, b in zip(before, first.state.fitted.network.parameters(), strict=True):
         assert torch.equal(a, b)
-    again = answer(engine, image, more, first.state)
+    again = result(engine, image, more, first.state)
     assert np.array_equal(again.probabilities, second.probabilities)
 
 
-def test_the_same_strokes_get_the_same_answer_without_a_fit():
+def test_the_same_strokes_get_the_same_result_without_a_fit():
     image, scribbles, _ = two_discs()
-    first = answer(CNN(), image, scribbles)
-    second = answer(CNN(), image, scribbles, first.state)
+    first = result(CNN(), image, scribbles)
+    second = result(CNN(), image, scribbles, first.state)
     assert np.array_equal(first.probabilities, second.probabilities)
     assert second.curve is first.curve
 
 
 def test_a_stroke_that_was_taken_back_leaves_no_trace():
     image, scribbles, _ = two_discs()
-    cold = answer(PWN(), image, scribbles)
-    drawn = answer(PWN(), image, with_stroke(scribbles), cold.state)
-    back = answer(PWN(), image, scribbles, drawn.state)
+    cold = result(PWN(), image, scribbles)
+    drawn = result(PWN(), image, with_stroke(scribbles), cold.state)
+    back = result(PWN(), image, scribbles, drawn.state)
     assert np.array_equal(back.probabilities, cold.probabilities)
-    other = answer(PWN(seed=1), image, scribbles, drawn.state)
+    other = result(PWN(seed=1), image, scribbles, drawn.state)
     assert other.notes[0].startswith("fitted afresh")
 
 
 @pytest.mark.parametrize("name", ["pwn", "unet-single"])
-def test_a_new_class_joins_those_that_are_known(name):
+def test_a_new_class_joins_those_that_are_valid(name):
     image, scribbles, truth = two_discs(channels=3)
     engine = get_engine(name, inputs="colour", width=8)
     two = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds).astype(np.int32), 2, (0, 7))
-    first = answer(engine, image, two)
+    first = result(engine, image, two)
     three = Scribbles(scribbles.seeds, 3, (0, 7, 5))
-    second = answer(engine, image, three, first.state)
+    second = result(engine, image, three, first.state)
     assert second.state.fitted.ids == (0, 7, 5)
     assert second.curve.steps[-1] > 25
     assert (second.labels == truth).mean() > (0.8 if name == "unet-single" else 0.9)
@@ -101,7 +101,7 @@ def test_a_new_class_joins_those_that_are_known(name):
 
 def test_the_seed_decides():
     image, scribbles, _ = two_discs()
-    one, two, other = (answer(CNN(seed=s, steps=10), image, scribbles).probabilities for s in (3, 3, 4))
+    one, two, other = (result(CNN(seed=s, steps=10), image, scribbles).probabilities for s in (3, 3, 4))
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
 
@@ -111,7 +111,7 @@ def test_the_global_generator_is_left_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    answer(UNetSingle(steps=1, width=2), image, scribbles)
+    result(UNetSingle(steps=1, width=2), image, scribbles)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -126,12 +126,12 @@ def test_12_labels(name):
     seeds = np.full(truth.shape, -1, dtype=np.int32)
     seeds[10:30, 2::6] = truth[10:30, 2::6]
     settings = {"steps": 40} if name == "unet-single" else {"steps": 300}
-    found = answer(get_engine(name, **settings), image, Scribbles(seeds, 12))
+    found = result(get_engine(name, **settings), image, Scribbles(seeds, 12))
     assert found.probabilities.shape == (12, *truth.shape)
     assert (found.labels == truth).mean() > (0.3 if name == "unet-single" else 0.6)
 
 
-def test_of_very_many_stroke_pixels_some_are_taken_and_the_answer_says_so():
+def test_of_very_many_stroke_pixels_some_are_taken_and_a_note_says_how_many():
     seeds = np.zeros((200, 200), dtype=np.int32)
     seeds[:4], seeds[50, 50:60] = 1, 2
     samples = Samples.of(Scribbles(seeds, 3), 0.0, 0, most=1500)
@@ -140,13 +140,13 @@ def test_of_very_many_stroke_pixels_some_are_taken_and_the_answer_says_so():
     assert len(samples.pixels) <= 1500
     assert counts.min() > 9
     image = Image.from_array(np.random.default_rng(0).random((200, 200)), (1, 1))
-    found = answer(PWN(steps=1), image, Scribbles(seeds, 3))
+    found = result(PWN(steps=1), image, Scribbles(seeds, 3))
     assert any(note.startswith("fitted to") and note.endswith("of 40000 stroke pixels") for note in found.notes)
 
 
 def test_semantic_features_are_an_input_and_a_picture():
     image, scribbles, _ = two_discs(channels=3)
-    found = answer(PWN(inputs="colour+semantic", steps=5), image, scribbles)
+    found = result(PWN(inputs="colour+semantic", steps=5), image, scribbles)
     assert found.state.channels.shape[0] == 6
     picture = found.state.semantic
     assert picture.shape == (*image.shape, 3)
@@ -189,7 +189,7 @@ def test_previews_while_it_fits(monkeypatch):
 def test_it_can_be_stopped_in_the_middle_without_harm(name):
     image, scribbles, _ = two_discs()
     engine = get_engine(name, steps=30, width=4)
-    first = answer(engine, image, scribbles)
+    first = result(engine, image, scribbles)
     calls = 0
 
     def stop(fraction, preview=None):
@@ -200,7 +200,7 @@ def test_it_can_be_stopped_in_the_middle_without_harm(name):
 
     with pytest.raises(Cancelled):
         engine.segment(image, with_stroke(scribbles), first.state, stop)
-    again = answer(engine, image, scribbles, first.state)
+    again = result(engine, image, scribbles, first.state)
     assert np.array_equal(again.probabilities, first.probabilities)
     assert torch.get_num_threads() == 1
 
@@ -208,9 +208,9 @@ def test_it_can_be_stopped_in_the_middle_without_harm(name):
 # bad input
 
 
-def test_the_penalty_changes_the_answer():
+def test_the_penalty_changes_the_result():
     image, scribbles, _ = two_discs()
-    weak, strong = (answer(dataclasses.replace(CNNReg(), beta=b), image, scribbles) for b in (0.0, 1e8))
-    plain = answer(CNN(inputs="colour+position"), image, scribbles)
+    weak, strong = (result(dataclasses.replace(CNNReg(), beta=b), image, scribbles) for b in (0.0, 1e8))
+    plain = result(CNN(inputs="colour+position"), image, scribbles)
     assert np.array_equal(weak.labels, plain.labels)
     assert not np.array_equal(strong.labels, plain.labels)

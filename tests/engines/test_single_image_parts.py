@@ -119,9 +119,9 @@ def test_a_unet_on_crops_is_that_on_the_whole_image(levels, shape):
 def test_bands_make_no_difference():
     channels = torch.rand(4, 150, 400)
     net = pixel_net(4, kernel=5).float()
-    told = []
-    found = net.everywhere(channels, told.append)
-    assert len(told) > 2
+    reported = []
+    found = net.everywhere(channels, reported.append)
+    assert len(reported) > 2
     torch.testing.assert_close(found, net(channels[None])[0].detach())
 
 
@@ -168,17 +168,17 @@ def test_what_is_held_back_stays_so_and_leaves_every_class_a_part():
     seeds = scribbles.seeds.copy()
     seeds[100, 20:120], seeds[101, 150:240] = 1, 2
     first = Samples.of(Scribbles(seeds, 3), 0.2, 0)
-    held = first.pixels[~first.fitted]
-    assert 0.05 < len(held) / len(first.pixels) < 0.45
+    validation_ = first.pixels[~first.fitted]
+    assert 0.05 < len(validation_) / len(first.pixels) < 0.45
     for k in range(3):
         assert np.count_nonzero(first.fitted & (first.targets == k)) * 2 >= np.count_nonzero(first.targets == k)
     seeds[150, 20:120] = 0
     second = Samples.of(Scribbles(seeds, 3), 0.2, 0)
     kept = np.isin(second.pixels, first.pixels)
-    assert np.array_equal(second.pixels[kept & ~second.fitted], held)
+    assert np.array_equal(second.pixels[kept & ~second.fitted], validation_)
 
 
-def test_a_class_with_few_pixels_is_fitted_whole_and_still_has_a_say():
+def test_a_class_with_few_pixels_is_fitted_whole_and_still_counts():
     _, scribbles, _ = two_discs((200, 260))
     samples = Samples.of(scribbles, 0.3, 0)
     small = samples.targets > 0

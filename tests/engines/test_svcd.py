@@ -74,10 +74,10 @@ def test_2_to_20_labels_on_a_picture_of_stripes(labels):
     image = Image.from_array(values + rng.normal(0, 1, truth.shape), (1, 1))
     seeds = np.full(truth.shape, -1, dtype=np.int32)
     seeds[18:22, 3::8] = truth[18:22, 3::8]
-    answer = SVCD().segment(image, Scribbles(seeds, labels), SVCD().prepare(image, "cpu"))
-    assert (answer.labels == truth).mean() > 0.9
-    assert answer.probabilities.dtype == np.float32
-    np.testing.assert_allclose(answer.probabilities.sum(0), 1, atol=1e-4)
+    result = SVCD().segment(image, Scribbles(seeds, labels), SVCD().prepare(image, "cpu"))
+    assert (result.labels == truth).mean() > 0.9
+    assert result.probabilities.dtype == np.float32
+    np.testing.assert_allclose(result.probabilities.sum(0), 1, atol=1e-4)
 
 
 def test_thin_strokes_do_not_collapse():
@@ -89,8 +89,8 @@ def test_thin_strokes_do_not_collapse():
     seeds[40, 46:58] = 1
     seeds[8, 10:80] = 0
     seeds[85, 10:80] = 0
-    answer = SVCD().segment(image, Scribbles(seeds, 2), SVCD().prepare(image, "cpu"))
-    found = answer.labels == 1
+    result = SVCD().segment(image, Scribbles(seeds, 2), SVCD().prepare(image, "cpu"))
+    found = result.labels == 1
     assert 2 * (found & (truth == 1)).sum() / (found.sum() + truth.sum()) > 0.85
 
 
@@ -98,8 +98,8 @@ def test_thin_strokes_do_not_collapse():
 def test_the_unit_of_the_intensities_does_not_matter(scale):
     image, scribbles, truth = two_discs()
     other = Image.from_array(image.data[0] * scale[0] + scale[1], (1, 1))
-    answer = SVCD().segment(other, scribbles, SVCD().prepare(other, "cpu"))
-    assert (answer.labels == truth).mean() > 0.97
+    result = SVCD().segment(other, scribbles, SVCD().prepare(other, "cpu"))
+    assert (result.labels == truth).mean() > 0.97
 
 
 def test_many_channels_each_count():
@@ -108,8 +108,8 @@ def test_many_channels_each_count():
     noise = rng.normal(0, 20, (5, *image.shape)).astype(np.float32)
     data = np.concatenate([noise, image.data]).astype(np.float32) * 100 + 1000
     many = Image(data, (1.0, 1.0))
-    answer = SVCD().segment(many, scribbles, SVCD().prepare(many, "cpu"))
-    assert (answer.labels == truth).mean() > 0.9
+    result = SVCD().segment(many, scribbles, SVCD().prepare(many, "cpu"))
+    assert (result.labels == truth).mean() > 0.9
 
 
 def test_anisotropic_pixels_are_measured_in_the_finest_one():
@@ -118,19 +118,19 @@ def test_anisotropic_pixels_are_measured_in_the_finest_one():
     coarse = Image.from_array(image.data[0, ::3], (3.0, 1.0))
     seeds = scribbles.seeds.reshape(32, 3, 96).max(1)
     engine = SVCD()
-    answer = engine.segment(coarse, Scribbles(seeds, 3), engine.prepare(coarse, "cpu"))
-    assert (answer.labels == truth[::3]).mean() > 0.97
+    result = engine.segment(coarse, Scribbles(seeds, 3), engine.prepare(coarse, "cpu"))
+    assert (result.labels == truth[::3]).mean() > 0.97
 
 
-def test_preview_comes_before_the_answer_and_is_near_it():
+def test_preview_comes_before_the_result_and_is_near_it():
     image, scribbles, _ = two_discs()
     seen = []
     engine = SVCD()
-    answer = engine.segment(image, scribbles, engine.prepare(image, "cpu"), lambda f, p=None: seen.append((f, p)))
+    result = engine.segment(image, scribbles, engine.prepare(image, "cpu"), lambda f, p=None: seen.append((f, p)))
     previews = [p for _, p in seen if p is not None]
     assert previews
-    assert (previews[0].labels == answer.labels).mean() > 0.95
-    assert not np.shares_memory(previews[0].probabilities, answer.probabilities)
+    assert (previews[0].labels == result.labels).mean() > 0.95
+    assert not np.shares_memory(previews[0].probabilities, result.probabilities)
 
 
 @pytest.mark.parametrize("shape", [(61, 75), (64, 80)])
@@ -140,13 +140,13 @@ def test_large_images_are_previewed_at_half_the_resolution(monkeypatch, shape):
     expected = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
     monkeypatch.setattr(pipeline, "_LARGE", 1000)
     seen = []
-    answer = engine.segment(image, scribbles, engine.prepare(image, "cpu"), lambda f, p=None: seen.append(p))
+    result = engine.segment(image, scribbles, engine.prepare(image, "cpu"), lambda f, p=None: seen.append(p))
     preview = next(p for p in seen if p is not None)
     assert preview.probabilities.shape == (3, *shape)
     assert (preview.labels == truth).mean() > 0.9
-    known = scribbles.seeds >= 0
-    np.testing.assert_array_equal(preview.labels[known], scribbles.seeds[known])
-    np.testing.assert_array_equal(answer.probabilities, expected.probabilities)
+    valid = scribbles.seeds >= 0
+    np.testing.assert_array_equal(preview.labels[valid], scribbles.seeds[valid])
+    np.testing.assert_array_equal(result.probabilities, expected.probabilities)
 
 
 def test_cancelling_at_any_moment_leaves_the_state_usable():
@@ -176,7 +176,7 @@ def test_cancelling_at_any_moment_leaves_the_state_usable():
     np.testing.assert_array_equal(again.probabilities, expected.probabilities)
 
 
-def test_the_answer_depends_on_the_strokes_alone_not_on_what_came_before():
+def test_the_result_depends_on_the_strokes_alone_not_on_what_came_before():
     image, scribbles, _ = two_discs()
     engine = SVCD()
     state = engine.prepare(image, "cpu")
@@ -204,7 +204,7 @@ def test_the_cpu_path_loads_no_torch():
     assert done.returncode == 0, done.stderr
 
 
-def test_cuda_without_a_card_is_one_sentence_and_with_one_keeps_the_contract():
+def test_cuda_without_a_card_is_one_message_and_with_one_keeps_the_contract():
     torch = pytest.importorskip("torch")
     image, _, _ = two_discs()
     if torch.cuda.is_available():

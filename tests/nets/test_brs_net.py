@@ -83,7 +83,7 @@ def test_an_encoder_from_a_file_of_either_spelling(tmp_path):
         assert all(torch.equal(v, state[f"features.{k}"]) for k, v in found.items() if k != "conv0.weight")
 
 
-def test_foreign_encoders_give_one_sentence(tmp_path):
+def test_foreign_encoders_give_one_message(tmp_path):
     model = BRSNet(SMALL)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     (tmp_path / "text.pth").write_text("no weights")
@@ -117,7 +117,7 @@ def test_the_input_of_the_paper():
     assert torch.equal(x[:, 3:], interaction_maps(stroke_map))
 
 
-def test_what_lies_close_to_a_click_and_the_last_answer_come_behind():
+def test_what_lies_close_to_a_click_and_the_last_result_come_behind():
     image, stroke_map = torch.rand(2, 3, 20, 30), torch.zeros(2, 20, 30, dtype=torch.int8)
     stroke_map[0, 10, 5], stroke_map[0, 3, 8] = 1, -1
     previous = torch.rand(2, 20, 30)
@@ -131,7 +131,7 @@ def test_what_lies_close_to_a_click_and_the_last_answer_come_behind():
 
 
 @pytest.mark.parametrize("fine", [True, False])
-def test_a_widened_network_answers_as_before_whatever_the_new_channels_hold(fine):
+def test_a_widened_network_results_as_before_whatever_the_new_channels_hold(fine):
     torch.manual_seed(2)
     model = BRSNet(replace(SMALL, fine=fine)).eval()
     wider = widened(model, 8)

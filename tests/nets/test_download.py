@@ -27,43 +27,43 @@ def served(tmp_path, config):
     name = f"densenet-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     (folder / "net.pth").rename(folder / name)
     (folder / "densenet-0123abcd.pth").write_bytes(content)
-    asked = []
+    requested = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args):
             super().__init__(*args, directory=str(folder))
 
         def log_message(self, form, *args):
-            asked.append(self.path)
+            requested.append(self.path)
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", name, asked
+        yield f"http://127.0.0.1:{server.server_port}/", name, requested
         server.shutdown()
 
 
 def test_an_encoder_is_fetched_once_and_fits(served, tmp_path, config):
-    address, name, asked = served
+    address, name, requested = served
     path = fetch_encoder(address + name, tmp_path / "cache")
     assert path == tmp_path / "cache" / name
     assert fetch_encoder(address + name, tmp_path / "cache") == path
-    assert len(asked) == 1
+    assert len(requested) == 1
     torch.manual_seed(3)
     load_encoder(BRSNet(config), path)
     path.write_bytes(b"damaged")
     assert load_encoder(BRSNet(config), fetch_encoder(address + name, tmp_path / "cache"))
-    assert len(asked) == 2
+    assert len(requested) == 2
     assert [p.name for p in path.parent.iterdir()] == [name]
 
 
-def test_by_default_it_lies_where_torchvision_looks(served, tmp_path, monkeypatch):
+def test_by_default_it_lies_where_torchvision_has_it(served, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     address, name, _ = served
     assert fetch_encoder(address + name) == tmp_path / "hub" / "checkpoints" / name
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("densenet-0123abcd.pth", "gave a file with another checksum than 0123abcd"),
         ("densenet-00000000.pth", "cannot be fetched (HTTP Error 404"),
@@ -71,11 +71,11 @@ def test_by_default_it_lies_where_torchvision_looks(served, tmp_path, monkeypatc
         ("densenet-best.pth", "has no checksum in its name"),
     ],
 )
-def test_what_cannot_be_kept_leaves_nothing(served, tmp_path, name, said):
+def test_what_cannot_be_kept_leaves_nothing(served, tmp_path, name, message):
     with pytest.raises(InputError) as caught:
         fetch_encoder(served[0] + name, tmp_path / "cache")
-    assert said in str(caught.value)
-    assert str(caught.value).count("http") == said.startswith(("gave", "cannot"))
+    assert message in str(caught.value)
+    assert str(caught.value).count("http") == message.startswith(("gave", "cannot"))
     assert not list((tmp_path / "cache").glob("*"))
     assert not list((tmp_path / "cache").glob(".*"))
 

@@ -16,7 +16,7 @@ def picture(*shape, dtype=torch.float32):
     return torch.from_numpy(values).to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
 
 
-def asked(call, x, *, quick):
+def requested(call, x, *, quick):
     """What a call makes of ``x``, and the gradient of some weighted sum of it."""
     with QuickEnlarging() if quick else torch.enable_grad():
         y = call(x)
@@ -56,9 +56,9 @@ def test_the_gradient_is_that_of_torch(name, shape, applied):
     def call(x):
         return functional.interpolate(x, mode="bilinear", **CALLS[name])
 
-    own, own_gradient = asked(call, x, quick=False)
+    own, own_gradient = requested(call, x, quick=False)
     assert not applied
-    quick, gradient = asked(call, x, quick=True)
+    quick, gradient = requested(call, x, quick=True)
     assert len(applied) == 1
     assert torch.equal(quick, own)
     torch.testing.assert_close(gradient, own_gradient, rtol=1e-5, atol=1e-5)
@@ -66,8 +66,8 @@ def test_the_gradient_is_that_of_torch(name, shape, applied):
 
 def test_halves_are_as_near_as_halves_are(applied):
     x = picture(2, 8, 10, 12, dtype=torch.bfloat16)
-    own, own_gradient = asked(nn.UpsamplingBilinear2d(scale_factor=2), x, quick=False)
-    quick, gradient = asked(nn.UpsamplingBilinear2d(scale_factor=2), x, quick=True)
+    own, own_gradient = requested(nn.UpsamplingBilinear2d(scale_factor=2), x, quick=False)
+    quick, gradient = requested(nn.UpsamplingBilinear2d(scale_factor=2), x, quick=True)
     assert len(applied) == 1
     assert torch.equal(quick, own)
     assert gradient.dtype == torch.bfloat16
@@ -89,8 +89,8 @@ def test_networks_however_they_were_loaded(kind, applied):
         "traced": lambda: make_fx(net)(x.detach()),
         "script": lambda: torch.jit.script(net),
     }[kind]()
-    own, own_gradient = asked(net, x, quick=False)
-    quick, gradient = asked(loaded, x, quick=True)
+    own, own_gradient = requested(net, x, quick=False)
+    quick, gradient = requested(loaded, x, quick=True)
     assert len(applied) == (0 if kind == "script" else 1)
     torch.testing.assert_close(quick, own)
     torch.testing.assert_close(gradient, own_gradient)
@@ -106,8 +106,8 @@ def test_networks_however_they_were_loaded(kind, applied):
 )
 def test_other_kinds_are_left_to_torch(given, applied):
     x = picture(1, 3, 8, 8)
-    own, own_gradient = asked(lambda x: functional.interpolate(x, **given), x, quick=False)
-    quick, gradient = asked(lambda x: functional.interpolate(x, **given), x, quick=True)
+    own, own_gradient = requested(lambda x: functional.interpolate(x, **given), x, quick=False)
+    quick, gradient = requested(lambda x: functional.interpolate(x, **given), x, quick=True)
     assert not applied
     assert torch.equal(quick, own)
     assert torch.equal(gradient, own_gradient)

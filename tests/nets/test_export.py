@@ -19,7 +19,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("kind", [EfficientUNet, PlainUNet])
-def test_onnx_answers_as_torch_at_every_size(kind, tmp_path):
+def test_onnx_results_as_torch_at_every_size(kind, tmp_path):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     torch.manual_seed(0)

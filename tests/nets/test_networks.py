@@ -103,7 +103,7 @@ def test_folding_a_bare_sequence():
     torch.testing.assert_close(fold_batch_norm(layers)(x), layers(x))
 
 
-def test_predictor_answers_as_the_network_and_twice_the_same(network):
+def test_predictor_results_as_the_network_and_twice_the_same(network):
     x = torch.rand(2, network.config.in_channels, 21, 30)
     expected = network.eval()(x)
     predictor = for_inference(network, "cpu")
@@ -122,7 +122,7 @@ def test_predictor_in_bfloat16_is_near(network):
     torch.testing.assert_close(coarse, exact, atol=0.05, rtol=0.05)
 
 
-def test_predictor_says_what_it_cannot_do(network):
+def test_predictor_names_what_it_cannot_do(network):
     with pytest.raises(InputError, match="float16 was asked for on a CPU"):
         for_inference(network, precision="float16")
     with pytest.raises(InputError, match="'double'; one of auto"):
@@ -130,7 +130,7 @@ def test_predictor_says_what_it_cannot_do(network):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
-def test_graphs_answer_as_the_network(network):
+def test_graphs_result_as_the_network(network):
     x = torch.rand(2, network.config.in_channels, 21, 30)
     exact = for_inference(network)(x)
     predictor = for_inference(network, "cuda", "float32")
@@ -141,7 +141,7 @@ def test_graphs_answer_as_the_network(network):
 
 
 @pytest.mark.parametrize(
-    ("make", "sentence"),
+    ("make", "message"),
     [
         (lambda: EfficientUNetConfig(channels=(8, 16)), "different lengths"),
         (lambda: EfficientUNetConfig(in_channels=0), "below 1"),
@@ -150,6 +150,6 @@ def test_graphs_answer_as_the_network(network):
         (lambda: PlainUNetConfig(activation="tanh"), "'tanh'"),
     ],
 )
-def test_configurations_are_checked(make, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_configurations_are_checked(make, message):
+    with pytest.raises(InputError, match=message):
         make()

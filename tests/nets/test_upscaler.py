@@ -32,7 +32,7 @@ def test_every_size_and_ratio(size, ratio, image_channels):
 
 
 @pytest.mark.parametrize(("size", "ratio"), [((256, 256), 10), ((512, 400), 16), ((391, 625), 4), ((300, 300), 6)])
-def test_cells_are_about_as_wide_as_asked(size, ratio):
+def test_cells_are_about_as_wide_as_requested(size, ratio):
     grid, _ = plan_grid(size, ratio)
     for cells, pixels in zip(grid, size, strict=True):
         assert ratio / 1.5 < pixels / cells < ratio * 1.5

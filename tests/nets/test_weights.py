@@ -84,7 +84,7 @@ def test_loaded_network_can_be_trained_on(saved):
     assert all(p.grad is not None for p in loaded.parameters())
 
 
-def test_what_cannot_be_saved_is_told(model, tmp_path):
+def test_what_cannot_be_saved_is_named(model, tmp_path):
     with pytest.raises(InputError, match="ends in .safetensors"):
         save_model(tmp_path / "net.pt", model)
     with pytest.raises(InputError, match="'config'"):
@@ -134,7 +134,7 @@ def test_flipped_bit(saved):
 
 def test_unknown_architecture_and_configuration(saved):
     header, numbers = parts(saved)
-    for key, value, sentence in (
+    for key, value, message in (
         ("architecture", "transformer", "'transformer' is unknown"),
         ("config", "{", "configuration of its network cannot be read"),
         ("config", "[]", "no table"),
@@ -147,7 +147,7 @@ def test_unknown_architecture_and_configuration(saved):
         ("format", "another", "'another'"),
     ):
         changed = header | {"__metadata__": header["__metadata__"] | {key: value}}
-        with pytest.raises(InputError, match=sentence):
+        with pytest.raises(InputError, match=message):
             load_model(write(saved.with_name("changed.safetensors"), changed, numbers))
 
 
@@ -207,7 +207,7 @@ def test_build_names_what_is_there():
         build("vgg")
 
 
-def test_shipped_weights_are_what_the_checksums_say():
+def test_shipped_weights_match_the_checksums():
     for name, path in shipped_weights().items():
         assert path.stat().st_size <= 5e6
         loaded, metadata = load_shipped(name)

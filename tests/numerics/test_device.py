@@ -15,14 +15,14 @@ def test_cpu_and_auto_are_always_to_be_had():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this computer has a CUDA card")
-def test_missing_cuda_is_one_clear_sentence():
+def test_missing_cuda_is_one_clear_message():
     with pytest.raises(InputError, match="'cuda' was asked for, but no CUDA device was found") as caught:
         device.choose_device("cuda")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(torch.backends.mps.is_available(), reason="this computer has MPS")
-def test_missing_mps_is_one_clear_sentence():
+def test_missing_mps_is_one_clear_message():
     with pytest.raises(InputError, match="'mps' was asked for"):
         device.choose_device("mps")
 

@@ -32,7 +32,7 @@ def test_a_guided_filter_is_a_linear_regression_in_each_window():
     np.testing.assert_allclose(found, expected / 9, atol=1e-5)
 
 
-def test_a_constant_plane_stays_as_it_is():
+def test_a_constant_channel_stays_as_it_is():
     guide = np.random.default_rng(0).random((20, 30)).astype(np.float32)
     found = guided_filter(np.full((2, 20, 30), 3.0, dtype=np.float32), guide, 4, 1e-3)
     np.testing.assert_allclose(found, 3.0, atol=1e-5)

@@ -33,7 +33,7 @@ def test_a_constant_image_is_zero():
     assert (scale_intensities(np.full((2, 4, 5), 1234.5, dtype=np.float32)) == 0).all()
 
 
-def test_an_image_of_two_values_keeps_them_apart():
+def test_an_image_of_two_values_keeps_them_distinct():
     image = np.zeros((1, 100, 100), dtype=np.float32)
     image[0, 50, 50] = 4000
     scaled = scale_intensities(image)

@@ -32,9 +32,9 @@ def test_after_the_warm_up_no_stroke_compiles_anything():
         seeds = np.full((70, 50), -1, dtype=np.int32)
         seeds[5, 5:20], seeds[50, 5:20] = 0, 1
         engine = get_engine("svcd", model=model)
-        answer = engine.segment(image, Scribbles(seeds, 2), engine.prepare(image, "cpu"))
+        result = engine.segment(image, Scribbles(seeds, 2), engine.prepare(image, "cpu"))
         seeds[60, 5:20] = 0
-        engine.segment(image, Scribbles(seeds, 2), answer.state)
+        engine.segment(image, Scribbles(seeds, 2), result.state)
     assert compiled_types() == before
 
 

@@ -22,7 +22,7 @@ from napari_scribseg.testing import two_discs
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
-def test_three_planes_from_0_to_1(channels):
+def test_three_channels_from_0_to_1(channels):
     image, _, _ = two_discs(channels=channels)
     found = semantic_features(image.data)
     assert found.shape == (3, *image.shape)
@@ -31,7 +31,7 @@ def test_three_planes_from_0_to_1(channels):
     assert np.array_equal(found, semantic_features(image.data))
 
 
-def test_the_features_tell_things_apart():
+def test_the_features_separate_objects():
     image, _, truth = two_discs((96, 128), channels=3)
     found = semantic_features(image.data)
     means = np.stack([found[:, truth == k].mean(axis=1) for k in range(3)])
@@ -87,12 +87,12 @@ def test_a_network_of_other_inputs_is_refused(tmp_path):
         semantic_features(np.zeros((1, 20, 20), dtype=np.float32), str(path))
 
 
-def test_a_missing_file_is_told():
+def test_a_missing_file_is_named():
     with pytest.raises(InputError, match="missing"):
         semantic_features(np.zeros((1, 20, 20), dtype=np.float32), "nowhere.safetensors")
 
 
-def test_without_timm_one_sentence_says_how_to_get_it(monkeypatch):
+def test_without_timm_one_message_names_the_extra(monkeypatch):
     monkeypatch.setattr(semantic.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"the backbone 'resnet18' needs the package timm: pip install 'napari-scribs"):
         semantic_features(np.zeros((1, 20, 20), dtype=np.float32), "resnet18")
@@ -116,16 +116,16 @@ def timm(monkeypatch, tmp_path):
     torch.manual_seed(0)
     weights = tmp_path / "model.safetensors"
     save_file(StandIn().state_dict(), weights)
-    asked = []
+    requested = []
 
     def create_model(name, pretrained, features_only, pretrained_cfg_overlay):
-        asked.append((name, pretrained, features_only))
+        requested.append((name, pretrained, features_only))
         model = StandIn()
         model.load_state_dict(load_file(pretrained_cfg_overlay["file"]))
         return model
 
     def download(repository, filename):
-        asked.append((repository, filename))
+        requested.append((repository, filename))
         if repository == "timm/gone":
             raise OSError("the hub does not answer\nat all")
         return str(weights)
@@ -143,7 +143,7 @@ def timm(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     monkeypatch.setattr(semantic.importlib.util, "find_spec", lambda name: object())
     semantic._timm.cache_clear()
-    yield asked
+    yield requested
     semantic._timm.cache_clear()
 
 
@@ -165,6 +165,6 @@ def test_a_timm_model_with_weights_in_safetensors(timm):
         ("bare", "the timm model 'bare' has no weights on the Hugging Face hub"),
     ],
 )
-def test_a_timm_model_that_cannot_be_had_is_told_in_one_sentence(timm, name, message):
+def test_a_timm_model_that_cannot_be_had_gives_one_message(timm, name, message):
     with pytest.raises(InputError, match=message):
         semantic_features(np.zeros((1, 20, 20), dtype=np.float32), name)

@@ -77,9 +77,11 @@ def _download(url: str, path: Path) -> None:
     """Write what an address gives to a file, as long as it is no larger than allowed."""
     if not url.startswith(("https://", "http://")):
         raise InputError(f"the encoder's address is {url}; one that begins with https:// is expected")
-    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, path.open("xb") as file:  # noqa: S310
-        while piece := answer.read(_PIECE):
-            if file.tell() + len(piece) > _LARGEST:
+    written = 0
+    with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, path.open("xb") as file:  # noqa: S310
+        while piece := response.read(_PIECE):
+            written += len(piece)
+            if written > _LARGEST:
                 raise InputError(f"{url} has more than {_LARGEST} bytes; an encoder is smaller, and this is not kept")
             file.write(piece)
 

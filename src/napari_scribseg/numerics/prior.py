@@ -1,7 +1,7 @@
-"""Labels that were there before the strokes: what an engine is told of them, and what of its answer counts.
+"""Segmentation with a prior: labels that were there before the strokes, corrected near the strokes only.
 
-A stroke on labels that are there is a correction. The engine gets the strokes and, as weak seeds, the interiors of the
-labels that they leave alone; of its answer counts what the strokes set off, everything else stays.
+A stroke on existing labels is a correction. The engine gets the strokes and, as weak seeds, the interiors of the labels
+that no stroke contradicts. Its result is used where it is connected to a contradicting stroke; all other labels stay.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def interior(region: NDArray[np.bool_], spacing: tuple[float, ...], margin: floa
     chosen = np.zeros(region.shape, bool)
     if not region.any():
         return chosen
-    rows, columns = _reaching(np.any(region, axis=1)), _reaching(np.any(region, axis=0))
+    rows, columns = _span(np.any(region, axis=1)), _span(np.any(region, axis=0))
     part = region[rows, columns]
     depth = _depth(part, spacing)
     parts, n_parts = ndimage.label(part)
@@ -61,11 +61,11 @@ def interior(region: NDArray[np.bool_], spacing: tuple[float, ...], margin: floa
 def segment_with_prior(
     engine: Engine[Any], image: Image, scribbles: Scribbles, state: Any, report: Report = silent
 ) -> Segmentation[Any]:
-    """The answer of any engine to strokes on labels that are there already; without a prior, ``engine.segment``.
+    """The segmentation by any engine from strokes on existing labels; without a prior, ``engine.segment``.
 
-    The engine is asked about the strokes and weak seeds inside the labels. A stroke takes from the labels that it
-    contradicts the connected pixels that the engine gives it, within a distance that grows with how deep it lies in
-    them. Every stroke pixel has its class, every other pixel keeps its label.
+    The engine gets the strokes and weak seeds inside the labels. A stroke takes from the labels that it contradicts the
+    connected pixels that the engine gives to its class, within a distance that grows with its depth in them. Every
+    stroke pixel has its class, every other pixel keeps its label.
 
     Parameters
     ----------
@@ -91,21 +91,21 @@ def segment_with_prior(
         return engine.segment(image, scribbles, state, report)
     scribbles.require(image.shape)
     change = _Change.of(scribbles, scribbles.prior, image.spacing)
-    asked = change.question(engine.info.max_classes)
-    if asked is None:
+    posed = change.seeds_for(engine.info.max_classes)
+    if posed is None:
         report(1.0)
         return change.limit(None, None, state)
 
-    def tell(fraction: float, preview: Segmentation[object] | None = None) -> None:
-        report(fraction, None if preview is None else change.limit(preview, asked, preview.state))
+    def with_prior(fraction: float, preview: Segmentation[object] | None = None) -> None:
+        report(fraction, None if preview is None else change.limit(preview, posed, preview.state))
 
-    answer = engine.segment(image, asked, state, tell)
-    return change.limit(answer, asked, answer.state)
+    result = engine.segment(image, posed, state, with_prior)
+    return change.limit(result, posed, result.state)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Change:
-    """What strokes may change of a prior.
+    """The part of a prior that strokes may change.
 
     Attributes
     ----------
@@ -116,9 +116,9 @@ class _Change:
     against : ndarray of shape (H, W), bool
         The stroke pixels that contradict it.
     doubt : ndarray of shape (H, W), float32
-        Distance to strokes that contradict the label of a pixel, in their reach; infinite where none does. It grows
-        with how deep they lie in the region and, of a class that the prior does not know on its background, with their
-        own extent: who labelled the image before may not have looked for that class.
+        Distance to strokes that contradict the label of a pixel, in their reach; infinite where none does. It
+        grows with their depth in the region and, of a class that the prior lacks on its background, with their own
+        extent: the prior may not contain that class at all.
     """
 
     scribbles: Scribbles
@@ -145,8 +145,8 @@ class _Change:
             doubt[region] = (distance / reach[tuple(nearest)])[region] * weight
         return cls(scribbles, prior, spacing, against, doubt)
 
-    def question(self, most: int) -> Scribbles | None:
-        """What an engine of so many classes is asked; None where there is nothing to find out."""
+    def seeds_for(self, most: int) -> Scribbles | None:
+        """The scribbles for an engine of at most so many classes; None where it need not be called."""
         if not self.against.any() and (self.prior >= 0).all():
             return None
         seeds = self._weak_seeds()
@@ -156,16 +156,16 @@ class _Change:
             return None
         own = max(most - len(drawn), 0)
         kept = np.sort([*drawn, *others[:own]])
-        place = np.full(self.scribbles.n_classes + 1, -1, np.int32)
+        index = np.full(self.scribbles.n_classes + 1, -1, np.int32)
         if (
             own
         ):  # a class that no stroke was painted of can only lose: those that the engine has no room for go together
-            place[others] = np.searchsorted(kept, others[:own][-1:])
-        place[kept] = np.arange(len(kept))
-        return Scribbles(place[seeds], len(kept), tuple(self.scribbles.ids[k] for k in kept))
+            index[others] = np.searchsorted(kept, others[:own][-1:])
+        index[kept] = np.arange(len(kept))
+        return Scribbles(index[seeds], len(kept), tuple(self.scribbles.ids[k] for k in kept))
 
     def _weak_seeds(self) -> NDArray[np.int32]:
-        """The strokes, and seeds inside the regions of the prior, but for where strokes raise a doubt."""
+        """The strokes, and seeds inside the regions of the prior, except where strokes make these doubtful."""
         seeds: NDArray[np.int32] = self.scribbles.seeds.copy()
         finest = min(self.spacing)
         certain = self.doubt > 1
@@ -176,18 +176,18 @@ class _Change:
             seeds[inside & certain] = k
         return seeds
 
-    def limit(self, answer: Segmentation[Any] | None, asked: Scribbles | None, state: Any) -> Segmentation[Any]:
-        """The answer as far as the strokes set it off, and the prior elsewhere; without an answer, the strokes alone.
+    def limit(self, result: Segmentation[Any] | None, posed: Scribbles | None, state: Any) -> Segmentation[Any]:
+        """The engine's result near contradicting strokes, and the prior elsewhere; without a result, the strokes alone.
 
         Probabilities are the engine's where it has the same most probable class.
         """
         found, curve = self.prior, None
-        outlines = answer is not None and answer.outlines
+        outlines = result is not None and result.outlines
         hard = self.scribbles.seeds >= 0
-        if answer is not None and asked is not None:
-            index = [self.scribbles.ids.index(i) for i in asked.ids]
-            found = np.asarray(index, np.int32)[answer.labels]
-            curve = answer.curve
+        if result is not None and posed is not None:
+            index = [self.scribbles.ids.index(i) for i in posed.ids]
+            found = np.asarray(index, np.int32)[result.labels]
+            curve = result.curve
         labels = np.where(self.prior >= 0, self.prior, found)
         if not outlines:
             found = np.where(hard, self.scribbles.seeds, found)
@@ -195,11 +195,11 @@ class _Change:
             labels[self._taken(k, found == k, outlines)] = k
         if not outlines:
             labels[hard] = self.scribbles.seeds[hard]
-        notes = (*(() if answer is None else answer.notes), STAYS)
-        return Segmentation(self._certain(labels, answer, asked), state, notes, outlines, curve)
+        notes = (*(() if result is None else result.notes), STAYS)
+        return Segmentation(self._certain(labels, result, posed), state, notes, outlines, curve)
 
     def _taken(self, k: int, found: NDArray[np.bool_], outlines: bool) -> NDArray[np.bool_]:
-        """What a class takes from those that its strokes contradict: connected parts of what was found for it.
+        """The pixels that a class takes from those that its strokes contradict: connected parts of its found pixels.
 
         A part begins at a stroke; that of a rough outline, whose own pixels may lie outside, only near one, and it goes
         as far as the outline does.
@@ -214,22 +214,22 @@ class _Change:
         return taken
 
     def _certain(
-        self, labels: NDArray[np.int32], answer: Segmentation[Any] | None, asked: Scribbles | None
+        self, labels: NDArray[np.int32], result: Segmentation[Any] | None, posed: Scribbles | None
     ) -> NDArray[np.float32]:
         """Probabilities whose most probable class is that of ``labels``, shape (K, H, W)."""
         made = np.zeros((self.scribbles.n_classes, *labels.shape), np.float32)
         np.put_along_axis(made, labels[np.newaxis], 1, axis=0)
-        if answer is not None and asked is not None:
-            index = np.asarray([self.scribbles.ids.index(i) for i in asked.ids])
-            same = index[answer.labels] == labels
-            for k, probability in zip(index, answer.probabilities, strict=True):
+        if result is not None and posed is not None:
+            index = np.asarray([self.scribbles.ids.index(i) for i in posed.ids])
+            same = index[result.labels] == labels
+            for k, probability in zip(index, result.probabilities, strict=True):
                 made[k][same] = probability[same]
         return made
 
 
-def _reaching(held: NDArray[np.bool_]) -> slice:
-    """From the first to the last of what holds something, and one more on both sides."""
-    at = np.flatnonzero(held)
+def _span(marked: NDArray[np.bool_]) -> slice:
+    """From the first to the last marked entry, and one more on both sides."""
+    at = np.flatnonzero(marked)
     return slice(max(int(at[0]) - 1, 0), int(at[-1]) + 2)
 
 

@@ -24,9 +24,9 @@ def thin_seeds(seeds: NDArray[np.int32], n_classes: int, most: int = MOST) -> ND
     """
     flat = seeds.reshape(-1)
     thin = np.full(flat.shape, -1, dtype=np.int32)
-    known = np.flatnonzero(flat >= 0)
+    painted = np.flatnonzero(flat >= 0)
     for label in range(n_classes):
-        own = known[flat[known] == label]
+        own = painted[flat[painted] == label]
         if len(own) > most:
             own = own[np.arange(most) * len(own) // most]
         thin[own] = label

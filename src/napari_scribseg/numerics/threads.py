@@ -57,7 +57,7 @@ def _get_pool() -> ThreadPoolExecutor:
         return _pool
 
 
-def _forget_pool() -> None:
+def _discard_pool() -> None:
     """A forked child has none of its parent's threads."""
     global _pool, _lock
     _pool = None
@@ -65,4 +65,4 @@ def _forget_pool() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_discard_pool)

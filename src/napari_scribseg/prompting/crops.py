@@ -1,7 +1,7 @@
-"""What a network looks at: square crops of the image in isotropic pixels, and the way back to the image's own grid.
+"""Crops that a network is shown: square, of isotropic pixels; and resampling between crops and the image's own grid.
 
-Places and lengths are in units of the finest side of the image's pixels, from the outer corner of the first pixel: on
-an axis of coarser pixels, one pixel is several units long. So the network never sees an image squashed.
+Positions and lengths are in units of the finest side of the image's pixels, from the outer corner of the first pixel:
+on an axis of coarser pixels, one pixel is several units long. So the network never sees a distorted image.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ __all__ = [
     "Level",
     "Patch",
     "covered",
+    "crop_image",
     "crop_strokes",
     "first_box",
     "fit_crops",
     "grown",
     "levels_of",
-    "look",
     "object_box",
     "paint",
     "resampled",
@@ -41,10 +41,10 @@ MOST_GROWTHS = 4  # of a crop, for one answer
 _STRIDE = 32  # sides of crops are multiples of it, as networks want them
 _MOST_SHRINKING = 64
 _CONTEXT = 3.0  # side of the first crop over the extent of the strokes
-_RECALL = 1.5  # the same where an earlier answer tells the extent
+_FORMER_CONTEXT = 1.5  # the same where an earlier prediction gives the extent
 _LEAST_SIDE = 48.0  # of a crop
 _LEAST_SHARE = 0.15  # of the image's longer side, likewise
-_DOT_SHARE = 0.25  # the same where nothing is known of the object but a dot, which says nothing of its extent
+_DOT_SHARE = 0.25  # the same where strokes are a single dot, which says nothing about the extent of the object
 _GROWTH = 0.75  # of its side, by which a crop grows where the object leaves it
 _RIM = 3  # pixels of a rim that the object may cover
 
@@ -76,19 +76,19 @@ class Crop:
         return self.top, self.left, self.top + self.shape[0] * self.scale, self.left + self.shape[1] * self.scale
 
     def centres(self, axis: int) -> NDArray[np.float64]:
-        """Where the centres of its pixels lie along an axis."""
+        """Positions of the centres of its pixels along an axis."""
         return np.float64((self.top, self.left)[axis]) + (np.arange(self.shape[axis]) + 0.5) * self.scale
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """Logits of an object, of the shape of the crop that they were seen in."""
+    """Logits of an object on the pixels of a crop."""
 
     crop: Crop
     logits: Tensor
 
     def moved(self, crop: Crop) -> Crop:
-        """The place of its crop on the pixels of another one, whose pixels have a side of 1 there."""
+        """Its crop in the coordinates of another one, whose pixels have a side of 1 there."""
         own = self.crop
         return Crop((own.top - crop.top) / crop.scale, (own.left - crop.left) / crop.scale,
                     own.scale / crop.scale, own.shape)  # fmt: skip
@@ -127,7 +127,7 @@ def fit_crops(boxes: Sequence[Box], size: int, extent: tuple[float, float], *, s
     Parameters
     ----------
     boxes : sequence of Box
-        What each is to show; its longer side decides.
+        One inside each crop; the longer side decides.
     size : int
         Pixels along a side, a multiple of 32.
     extent : tuple of 2 float
@@ -152,8 +152,8 @@ def fit_crops(boxes: Sequence[Box], size: int, extent: tuple[float, float], *, s
     return crops
 
 
-def look(levels: Sequence[Level], crop: Crop) -> Tensor:
-    """What a crop shows of the image, shape (3, h, w); beyond the rim the image is mirrored, as in training."""
+def crop_image(levels: Sequence[Level], crop: Crop) -> Tensor:
+    """The image in a crop, shape (3, h, w); mirrored beyond the rim, as in training."""
     level = levels[min(max(round(float(np.log2(crop.scale))), 0), len(levels) - 1)]
     height, width = level.channels.shape[1:]
     rows, columns = (crop.centres(axis) / level.step[axis] for axis in (0, 1))
@@ -216,7 +216,7 @@ def covered(crop: Crop, shape: tuple[int, ...], pixel: tuple[float, float]) -> t
 
 
 def paint(field: Tensor, values: Tensor, crop: Crop, pixel: tuple[float, float]) -> tuple[slice, slice]:
-    """Write what a crop holds into the image's grid, bilinearly; pixels whose centre lies outside stay.
+    """Resample the values of a crop into the image's grid, bilinearly; pixels whose centre lies outside stay.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def paint(field: Tensor, values: Tensor, crop: Crop, pixel: tuple[float, float])
 
 
 def resampled(values: Tensor, crop: Crop, spans: tuple[slice, slice], pixel: tuple[float, float]) -> Tensor:
-    """What a crop holds on pixels of the image's grid, bilinearly; differentiable.
+    """The values of a crop on pixels of the image's grid, bilinearly; differentiable.
 
     Parameters
     ----------
@@ -279,11 +279,11 @@ def sampled(
 def _between(
     values: Tensor, crop: Crop, axis: int, pixels: NDArray[np.intp], pixel: tuple[float, float]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Between which entries of a crop's axis pixels of the image lie, and how far; beyond the rim at the rim."""
+    """The entries of a crop's axis on both sides of pixels of the image, and the fraction between; clamped."""
     size = values.shape[axis - 2]
-    places = np.clip(((pixels + 0.5) * pixel[axis] - crop.box[axis]) / crop.scale - 0.5, 0, size - 1)
-    lower = np.minimum(places.astype(np.int64), max(size - 2, 0))
-    part = torch.from_numpy((places - lower).astype(np.float32)).to(values.device)
+    positions = np.clip(((pixels + 0.5) * pixel[axis] - crop.box[axis]) / crop.scale - 0.5, 0, size - 1)
+    lower = np.minimum(positions.astype(np.int64), max(size - 2, 0))
+    part = torch.from_numpy((positions - lower).astype(np.float32)).to(values.device)
     low = torch.from_numpy(lower).to(values.device)
     return low, (low + 1).clamp_(max=size - 1), part
 
@@ -295,8 +295,8 @@ def square(box: Box, factor: float, least: float, extent: tuple[float, float]) -
     return row - side / 2, column - side / 2, row + side / 2, column + side / 2
 
 
-def first_box(strokes: Box, dot: bool, known: Box | None, extent: tuple[float, float]) -> Box:
-    """What the first crop of an object is to show.
+def first_box(strokes: Box, dot: bool, former: Box | None, extent: tuple[float, float]) -> Box:
+    """The box of the first crop of an object.
 
     Parameters
     ----------
@@ -304,16 +304,16 @@ def first_box(strokes: Box, dot: bool, known: Box | None, extent: tuple[float, f
         Borders of the strokes on it.
     dot : bool
         Whether they are a single dot.
-    known : Box or None
-        Borders of the object, where an earlier answer tells of them.
+    former : Box or None
+        Borders of the object by an earlier prediction.
     extent : tuple of 2 float
         Of the image.
     """
-    share = _DOT_SHARE if dot and known is None else _LEAST_SHARE
+    share = _DOT_SHARE if dot and former is None else _LEAST_SHARE
     least = max(_LEAST_SIDE, share * max(extent))
-    if known is None:
+    if former is None:
         return square(strokes, _CONTEXT, least, extent)
-    return square(_around(strokes, known), _RECALL, least, extent)
+    return square(_around(strokes, former), _FORMER_CONTEXT, least, extent)
 
 
 def _around(one: Box, other: Box) -> Box:
@@ -324,7 +324,7 @@ def _around(one: Box, other: Box) -> Box:
 def object_box(
     strokes: Box, crop: Crop, mask: NDArray[np.bool_], drawn: NDArray[np.bool_], extent: tuple[float, float]
 ) -> Box:
-    """Borders of an object's strokes and of what hangs together with them.
+    """Borders of an object's strokes and of the parts connected to them.
 
     Parameters
     ----------

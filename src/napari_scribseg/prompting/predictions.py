@@ -1,4 +1,4 @@
-"""What a network says of each class, asked about one against the rest, and all of it on the image's own grid."""
+"""One-vs-rest logits of each class, and how they are merged on the image's own grid."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from napari_scribseg.prompting.crops import Box, Crop, Patch, covered, paint
 
 __all__ = ["LIMIT", "UNCLAIMED", "UNSEEN", "ClassLogits", "Grid", "Strokes", "combine", "widest"]
 
-LIMIT = 12.0  # logits are bent to stay below it
-UNSEEN = -6.0  # logit of a class where it was not looked for
-_COMPACT = 1.6  # side of what is called a dot, over the square root of its area; 1.1 of a disc
-UNCLAIMED = -2.0  # least logit of the class that what no class claims belongs to
+LIMIT = 12.0  # of logits, by tanh
+UNSEEN = -6.0  # logit of a class outside its crops
+_COMPACT = 1.6  # longest side of a dot, over the square root of its area; 1.1 of a disc
+UNCLAIMED = -2.0  # least logit of the background, which gets the pixels that no class claims
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,7 @@ class Strokes:
         )
 
     def n_dots(self, label: int, pixel: tuple[float, float]) -> int | None:
-        """Of how many dots the strokes of a class consist; None where one of them is longer than it is wide."""
+        """Number of dots, where the strokes of a class are nothing but dots; else None."""
         own = self.seeds[self.painted] == label
         rows, columns = self.painted[0][own], self.painted[1][own]
         corner = int(rows.min()), int(columns.min())
@@ -104,12 +104,12 @@ class Strokes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassLogits:
-    """What the network says of a class.
+    """The network's logits of a class against all others.
 
     Attributes
     ----------
     patches : tuple of Patch
-        Later ones lie over earlier ones.
+        In crops; later ones replace earlier ones where they overlap.
     box : Box
         Of the object with the strokes on it.
     """
@@ -118,15 +118,15 @@ class ClassLogits:
     box: Box
 
     def on(self, crop: Crop) -> tuple[Tensor, Tensor]:
-        """Logits on the pixels of a crop, and a mask of where there are any."""
+        """Logits on the pixels of a crop, and a mask of the pixels that have any."""
         field = torch.full(crop.shape, -torch.inf, device=self.patches[0].logits.device)
         for patch in self.patches:
             paint(field, patch.logits, patch.moved(crop), (1.0, 1.0))
-        known = torch.isfinite(field)
-        return torch.where(known, field, -LIMIT), known
+        valid = torch.isfinite(field)
+        return torch.where(valid, field, -LIMIT), valid
 
     def covers(self, where: NDArray[np.bool_], pixel: tuple[float, float]) -> bool:
-        """Whether any marked pixel of the image lies in what was looked at."""
+        """Whether any marked pixel of the image lies in one of the crops."""
         for patch in self.patches:
             top, left, bottom, right = patch.crop.box
             rows = slice(max(int(top / pixel[0]), 0), max(int(np.ceil(bottom / pixel[0])), 0))
@@ -139,9 +139,9 @@ class ClassLogits:
 def combine(predictions: Mapping[int, ClassLogits], grid: Grid, wide: int | None) -> Tensor:
     """Logits of every class on the image's grid, shape (K, H, W), in the order of the mapping.
 
-    Where one class was seen in finer pixels than another, the coarser prediction counts less by that factor: it cannot
-    tell what is smaller than its pixels. A class is taken not to be where it was not looked for, the less the farther
-    away. What no class claims belongs to the class ``wide`` from :func:`widest`.
+    Where two crops overlap, logits of the coarser one are divided by the ratio of their pixels: it cannot resolve what
+    is smaller than its pixels. Outside its crops a class has negative logits, which fall with the distance. Pixels that
+    no class claims go to the class ``wide`` from :func:`widest`.
     """
     device = next(p.logits.device for o in predictions.values() for p in o.patches)
     finest = torch.full(grid.shape, torch.inf, device=device)  # side of the pixels seen there, at least 1
@@ -160,7 +160,7 @@ def combine(predictions: Mapping[int, ClassLogits], grid: Grid, wide: int | None
 
 
 def _unseen(prediction: ClassLogits, grid: Grid, device: torch.device) -> Tensor:
-    """What is assumed of a class where it was not looked for, shape (H, W)."""
+    """Logits of a class outside its crops, shape (H, W)."""
     away = []
     for axis in (0, 1):
         at = (np.arange(grid.shape[axis], dtype=np.float32) + 0.5) * grid.pixel[axis]
@@ -171,8 +171,9 @@ def _unseen(prediction: ClassLogits, grid: Grid, device: torch.device) -> Tensor
 
 
 def widest(strokes: Strokes, labels: Sequence[int], ids: Sequence[int], grid: Grid) -> int:
-    """The class that is looked for everywhere, so that every pixel was seen: the background, with the id 0; where it
-    was not drawn, the class whose strokes reach farthest.
+    """The class that is predicted on the whole image, so that every pixel has a prediction.
+
+    The background, with the id 0; where it was not drawn, the class whose strokes reach farthest.
     """
     if 0 in ids and ids.index(0) in labels:
         return ids.index(0)

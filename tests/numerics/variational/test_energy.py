@@ -11,7 +11,7 @@ def features(image):
     return energy.ImageFeatures.of(image.data, (1.0, 1.0))
 
 
-def test_intensities_that_tell_the_strokes_apart_are_reliable_and_noise_is_not():
+def test_intensities_that_separate_the_strokes_are_reliable_and_noise_is_not():
     image, scribbles, _ = two_discs((96, 96))
     good = energy.colour_reliability(features(image), scribbles.seeds, 3, [8.0])[0]
     assert good > 0.65
@@ -19,7 +19,7 @@ def test_intensities_that_tell_the_strokes_apart_are_reliable_and_noise_is_not()
     assert energy.colour_reliability(features(noise), scribbles.seeds, 3, [8.0])[0] < 0.4
 
 
-def test_the_weights_says_what_it_chose():
+def test_the_notes_name_the_chosen_weights():
     image, scribbles, _ = two_discs((96, 96))
     weights, notes = energy.choose_weights(features(image), scribbles.seeds, 3)
     assert weights.local_density > 0

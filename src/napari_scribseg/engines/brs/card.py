@@ -165,12 +165,12 @@ def read_card(model: str | Path) -> ModelCard | None:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path.name} cannot be read as JSON; a model card is expected") from error
-    known = [f.name for f in dataclasses.fields(ModelCard)]
+    names = [f.name for f in dataclasses.fields(ModelCard)]
     if not isinstance(values, dict):
-        raise InputError(f"{path.name} holds no JSON object; the fields {', '.join(known)} are expected")
-    unknown = [name for name in values if name not in known]
+        raise InputError(f"{path.name} holds no JSON object; the fields {', '.join(names)} are expected")
+    unknown = [name for name in values if name not in names]
     if unknown:
-        raise InputError(f"{path.name} has the field {unknown[0][:60]!r}; expected are {', '.join(known)}")
+        raise InputError(f"{path.name} has the field {unknown[0][:60]!r}; expected are {', '.join(names)}")
     try:
         return ModelCard(**values)
     except InputError as error:

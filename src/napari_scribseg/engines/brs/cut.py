@@ -76,13 +76,13 @@ class Cut:
 
     def after(self, values: Values, output: Tensor) -> Any:
         """What the network would give if the layer's output were ``output``."""
-        known = {**values, self._place: output}
-        return _run(self._graph, self._second, known, None)[self._second[-1]]
+        computed = {**values, self._place: output}
+        return _run(self._graph, self._second, computed, None)[self._second[-1]]
 
 
-def _run(graph: fx.GraphModule, nodes: Iterable[fx.Node], known: Values, x: Tensor | None) -> Values:
+def _run(graph: fx.GraphModule, nodes: Iterable[fx.Node], computed: Values, x: Tensor | None) -> Values:
     """The known values, and those of some nodes in their order; ``x`` is the input, where they begin with it."""
-    values = dict(known)
+    values = dict(computed)
 
     def of(node: fx.Node) -> Any:
         return values[node]
@@ -97,7 +97,7 @@ def _run(graph: fx.GraphModule, nodes: Iterable[fx.Node], known: Values, x: Tens
         else:
             operation: Any = node.target
             arguments: list[Any] = list(fx.node.map_arg(node.args, of))
-            if _overwrites(node) and node.args[0] in known:  # what is known serves again
+            if _overwrites(node) and node.args[0] in computed:  # computed values are used again
                 arguments[0] = arguments[0].clone()
             values[node] = operation(*arguments, **fx.node.map_arg(node.kwargs, of))
     return values
@@ -156,8 +156,8 @@ def _split(graph: fx.Graph, changed: set[fx.Node], shapes: dict[fx.Node, tuple[i
         ranges = list(zip(parts, [0, *ends[:-1]], ends, strict=True))
         with graph.inserting_before(node):
             new = _convolved(graph, node, [r for r in ranges if r[0] in changed], node.args[2])
-            known = _convolved(graph, node, [r for r in ranges if r[0] not in changed], None)
-            node.replace_all_uses_with(graph.call_function(_aten.add_.Tensor, (new, known)))
+            computed = _convolved(graph, node, [r for r in ranges if r[0] not in changed], None)
+            node.replace_all_uses_with(graph.call_function(_aten.add_.Tensor, (new, computed)))
         graph.erase_node(node)
         graph.erase_node(joined)
 

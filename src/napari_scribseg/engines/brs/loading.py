@@ -106,13 +106,13 @@ def _load_own(source: Source, card: ModelCard) -> tuple[nn.Module, ModelCard, in
         module, metadata = load_model(source.path)
     channels = module.config.in_channels
     if card.prompt == "auto":
-        told = metadata.get("prompt", "scribbles" if channels in WITH_STROKES else "none")
-        known = next((prompt for prompt in _PROMPTS if prompt == told), None)
-        if known is None:
+        stated = metadata.get("prompt", "scribbles" if channels in WITH_STROKES else "none")
+        found = next((prompt for prompt in _PROMPTS if prompt == stated), None)
+        if found is None:
             raise InputError(
-                f"the network in {source.name} answers {told[:60]!r}; one of {', '.join(_PROMPTS)} is expected"
+                f"the network in {source.name} answers {stated[:60]!r}; one of {', '.join(_PROMPTS)} is expected"
             )
-        card = replace(card, prompt=known)
+        card = replace(card, prompt=found)
     if card.takes_prompt_maps:
         if channels not in WITH_STROKES:
             expected = ", ".join(map(str, WITH_STROKES))

@@ -139,8 +139,8 @@ def _normalised(data: Float32, card: ModelCard) -> Float32:
         wide = data.astype(np.float64)
         spread = wide.std(axis=(1, 2))
         spread[spread <= 1e-6 * np.abs(wide).max(axis=(1, 2))] = 1  # a constant channel
-        known = card.mean or wide.mean(axis=(1, 2)), card.std or spread
-        mean, std = (np.asarray(v, dtype=np.float64).reshape(-1, 1, 1) for v in known)
+        given = card.mean or wide.mean(axis=(1, 2)), card.std or spread
+        mean, std = (np.asarray(v, dtype=np.float64).reshape(-1, 1, 1) for v in given)
         return np.asarray((wide - mean) / std, dtype=np.float32)
     if card.normalisation == "range":
         return _stretched(data, *card.intensities, *card.scale)

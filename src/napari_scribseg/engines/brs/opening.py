@@ -107,7 +107,7 @@ def complete(loaded: Loaded, name: str, device: str) -> Network:
         n_outputs = int(outputs[0].shape[1])
         _check_outputs(card, n_outputs, name)
         return Network(module, _fast(module, (1, n, rows, columns), device), card, name, device, n_outputs, n)
-    raise InputError(str(max(problems, key=lambda problem: problem.answered)))
+    raise InputError(str(max(problems, key=lambda problem: problem.gave_output)))
 
 
 def _first_convolution(module: nn.Module) -> Tensor | None:
@@ -131,9 +131,9 @@ def _odd_multiples(multiple: int) -> tuple[int, int]:
 class _Unfit(Exception):
     """A network that did not take an input, or ``answered`` it with something else than an image of its size."""
 
-    def __init__(self, message: str, answered: bool) -> None:
+    def __init__(self, message: str, gave_output: bool) -> None:
         super().__init__(message)
-        self.answered = answered
+        self.gave_output = gave_output
 
 
 @torch.no_grad()

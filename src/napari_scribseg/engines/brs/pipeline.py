@@ -74,7 +74,7 @@ def segment(
     def show(fraction: float, better: bool) -> None:
         preview = None
         if better:
-            preview = _answer(scribbles, correction.probabilities(), state, (*notes, "preview"))
+            preview = _result(scribbles, correction.probabilities(), state, (*notes, "preview"))
         report(fraction, cast("Segmentation[object] | None", preview))
 
     show(0.1, True)
@@ -86,7 +86,7 @@ def segment(
         found = refine(found, *given, lambda part: report(0.95 + 0.05 * part))
     report(1.0)
     notes = (_accuracy_note(before, correction.accuracy, correction.evaluations), *notes)
-    return _answer(scribbles, found, replace(state, former=correction.former()), notes, correction.accuracy)
+    return _result(scribbles, found, replace(state, former=correction.former()), notes, correction.accuracy)
 
 
 class _Correction:
@@ -194,7 +194,7 @@ def _accuracy_note(before: float, after: float, evaluations: int) -> str:
     )
 
 
-def _answer(
+def _result(
     scribbles: Scribbles,
     found: Tensor,
     state: BRSState,

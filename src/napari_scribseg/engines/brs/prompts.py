@@ -17,7 +17,7 @@ from napari_scribseg.prompting import network_input
 
 __all__ = ["Converted", "Prompt", "Trained", "as_clicks", "interaction_maps", "prompt_of", "with_maps"]
 
-_APART = 6.0  # least distance of two clicks on one stroke, in pixels
+_LEAST_DISTANCE = 6.0  # least distance of two clicks on one stroke, in pixels
 _WIDTHS = 2.0  # the same in widths of the stroke: a dot becomes a single click
 _CORE = 0.5  # clicks lie so deep in the stroke, as a share of the depth of its deepest pixel
 
@@ -49,7 +49,7 @@ def _spread(part: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Positions on one stroke, shape (n, 2), of at least one pixel."""
     depth = ndimage.distance_transform_edt(part)
     core = np.argwhere(depth >= _CORE * depth.max())
-    least = max(_APART, _WIDTHS * 2 * float(depth.max()))
+    least = max(_LEAST_DISTANCE, _WIDTHS * 2 * float(depth.max()))
     first = int(cdist(core, np.argwhere(part).mean(axis=0)[None]).argmin())
     chosen, away = [first], np.full(len(core), np.inf)
     while True:

@@ -20,7 +20,7 @@ from napari_scribseg.engines.brs.queries import Query
 from napari_scribseg.engines.brs.state import BRSState
 from napari_scribseg.nets.enlarging import QuickEnlarging
 from napari_scribseg.nets.padding import crop_to, pad_to_multiple
-from napari_scribseg.prompting.crops import Crop, Patch, covered, crop_strokes, look, sampled
+from napari_scribseg.prompting.crops import Crop, Patch, covered, crop_image, crop_strokes, sampled
 from napari_scribseg.prompting.predictions import LIMIT, ClassLogits
 
 __all__ = ["Solver", "cut_for", "patch_of", "require_finite", "strokes_in_crop"]
@@ -89,7 +89,7 @@ class Solver:
         if crop is None:
             x, self.seeds = state.x, _on_grid(targets, state.x.shape[2:])
         else:
-            x, self.seeds = look(state.levels, crop)[None], strokes_in_crop(targets, crop, state.grid.pixel)
+            x, self.seeds = crop_image(state.levels, crop)[None], strokes_in_crop(targets, crop, state.grid.pixel)
             probability = None if previous is None else torch.sigmoid(previous.on(crop)[0])[None]
             spans = covered(crop, state.grid.shape, state.grid.pixel)
             targets = targets[spans]

@@ -17,7 +17,16 @@ from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.engines.brs.card import ModelCard, read_card
 
-__all__ = ["DEFAULT", "Source", "answers_alone", "card_of", "find_source", "runs_code", "shipped_names", "shipped_path"]
+__all__ = [
+    "DEFAULT",
+    "Source",
+    "card_of",
+    "find_source",
+    "needs_no_strokes",
+    "runs_code",
+    "shipped_names",
+    "shipped_path",
+]
 
 Kind = Literal["shipped", "safetensors", "export", "torchscript", "bundle", "factory"]
 
@@ -111,7 +120,7 @@ def card_of(model: str, weights: str) -> ModelCard | None:
     return read_card(beside) if source.kind != "shipped" and beside.name else None
 
 
-def answers_alone(model: str, weights: str = "") -> bool:
+def needs_no_strokes(model: str, weights: str = "") -> bool:
     """Whether a network can be asked without strokes; found out without loading it.
 
     A network that its card says nothing of counts as one that takes images only.

@@ -18,7 +18,7 @@ from napari_scribseg.nets.upscaler import Upscaler, UpscalerConfig
 
 __all__ = ["Fit"]
 
-_HELD_BACK = 0.25  # of the samples, as published
+_VALIDATION_SHARE = 0.25  # of the samples, as published
 _BATCH = 8
 _EACH = 10  # steps, or a few more, of which the curve shows the mean error
 _RATE = 2e-3
@@ -75,14 +75,14 @@ class Fit:
         """How the fit goes, in mean squared errors: means of a few steps, and of what is held back after each round."""
         if not self._rows:
             return None
-        steps, fitted, held_back = (np.asarray(column) for column in zip(*self._rows, strict=True))
-        rounds = -(-(self._parameters.samples - self._n_held_back) // _BATCH)
-        return LossCurve(steps, fitted, held_back, self._kept or int(steps[-1]), self._parameters.epochs * rounds)
+        steps, fitted, validation = (np.asarray(column) for column in zip(*self._rows, strict=True))
+        rounds = -(-(self._parameters.samples - self._n_validation) // _BATCH)
+        return LossCurve(steps, fitted, validation, self._kept or int(steps[-1]), self._parameters.epochs * rounds)
 
     @property
-    def _n_held_back(self) -> int:
+    def _n_validation(self) -> int:
         """Number of samples that are held back."""
-        return max(int(_HELD_BACK * self._parameters.samples), 1)
+        return max(int(_VALIDATION_SHARE * self._parameters.samples), 1)
 
     def advance(self, report: Callable[[float], None]) -> None:
         """Go on until the fit ends; ``report`` gets the share done between steps, and may raise to stop."""
@@ -154,14 +154,14 @@ class Fit:
             if number % 16 == 15:
                 yield 0.1 * number / parameters.samples
         bits, shown = np.stack(masks), torch.from_numpy(np.stack(cells)).float()[:, None]
-        held = self._n_held_back
+        n_validation = self._n_validation
         optimiser = torch.optim.Adam(self.net.parameters(), lr=_RATE)
         noise = torch.Generator().manual_seed(parameters.seed)
         random = np.random.default_rng([parameters.seed, parameters.samples])
         best, weights, waiting, falls, step = np.inf, None, 0, 0, 0
         recent: list[Tensor] = []  # losses that the curve does not show yet
         for epoch in range(parameters.epochs):
-            order = held + random.permutation(parameters.samples - held)
+            order = n_validation + random.permutation(parameters.samples - n_validation)
             for start in range(0, len(order), _BATCH):
                 chosen = order[start : start + _BATCH]
                 loss = self._loss(bits[chosen], shown[chosen], noise)
@@ -174,7 +174,7 @@ class Fit:
                     self._rows.append((step, float(torch.stack(recent).mean()), np.nan))
                     recent.clear()
                 yield 0.1 + 0.9 * (epoch + start / len(order)) / parameters.epochs
-            score = self._score(bits[:held], shown[:held])
+            score = self._score(bits[:n_validation], shown[:n_validation])
             self.scores.append(score)
             self._rows.append((step, float(torch.stack(recent).mean()), score))
             recent.clear()

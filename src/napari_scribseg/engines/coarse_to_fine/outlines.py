@@ -124,15 +124,15 @@ def cell_labels(
     ndarray of shape (h, w), int32
         A cell with a thin stroke has its class, another one that of most of its pixels.
     """
-    known = np.where(drawing.strokes >= 0, drawing.strokes, drawing.areas)
+    drawn = np.where(drawing.strokes >= 0, drawing.strokes, drawing.areas)
     if drawing.background is not None:
-        labels = np.where(known >= 0, known, np.int32(drawing.background))
+        labels = np.where(drawn >= 0, drawn, np.int32(drawing.background))
     else:
         from skimage.filters import sobel
         from skimage.segmentation import watershed
 
         edges = np.max([sobel(channel) for channel in picture], axis=0)  # type: ignore[no-untyped-call]
-        labels = watershed(edges, markers=known + 1) - 1  # type: ignore[no-untyped-call]
+        labels = watershed(edges, markers=drawn + 1) - 1  # type: ignore[no-untyped-call]
     rows, columns = labels.shape
     cell = (np.arange(rows) * grid[0] // rows)[:, np.newaxis] * grid[1] + np.arange(columns) * grid[1] // columns
     weight = np.where(drawing.strokes >= 0, float(labels.size), 1.0)  # one stroke pixel outweighs every area

@@ -71,7 +71,7 @@ def segment(
         shares = _one_hot(cells, scribbles.n_classes) * np.float32(_PREVIEW) + np.float32(
             (1 - _PREVIEW) / scribbles.n_classes
         )
-        preview: Segmentation[Any] = _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, ())
+        preview: Segmentation[Any] = _result(_resized(shares, _pair(scribbles.shape)), drawing, state, ())
         report(0.01, preview)
         fit.advance(_watched(fit, preview, report))
     report(_FITTED)
@@ -85,9 +85,9 @@ def segment(
     if few:
         n_cells = covered[scribbles.ids.index(few[0])]
         notes += (f"the outlines of class {few[0]} cover {n_cells} cells: a smaller ratio sees more",)
-    answer = _answer(_resized(shares, _pair(scribbles.shape)), drawing, state, notes)
+    result = _result(_resized(shares, _pair(scribbles.shape)), drawing, state, notes)
     report(1.0)
-    return answer
+    return result
 
 
 def _watched(fit: Fit, preview: Segmentation[Any], report: Report) -> Callable[[float], None]:
@@ -132,7 +132,7 @@ def _class_shares(
     return shares
 
 
-def _answer(
+def _result(
     shares: NDArray[np.float32], drawing: Drawing, state: CoarseState, notes: tuple[str, ...]
 ) -> Segmentation[CoarseState]:
     """Shares made probabilities; of the strokes, only those that outline nothing are hard."""

@@ -16,11 +16,11 @@ from napari_scribseg.prompting.crops import (
     Crop,
     Level,
     Patch,
+    crop_image,
     crop_strokes,
     first_box,
     fit_crops,
     grown,
-    look,
     object_box,
     square,
 )
@@ -102,7 +102,7 @@ def _predict(
 ) -> dict[int, ClassLogits]:
     """Run the network on a crop for each class."""
     device = image.network.device
-    seen: dict[Crop, Tensor] = {crop: look(image.levels, crop) for crop in set(crops.values())}
+    seen: dict[Crop, Tensor] = {crop: crop_image(image.levels, crop) for crop in set(crops.values())}
     shown = torch.stack([seen[crop] for crop in crops.values()])
     drawn = [crop_strokes(strokes.seeds, strokes.painted, k, v, image.pixel) for k, v in crops.items()]
     stroke_map = torch.from_numpy(np.stack(drawn)).to(device)

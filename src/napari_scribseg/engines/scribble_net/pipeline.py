@@ -103,7 +103,7 @@ def segment(
 
     first = predict([k for k in missing if k in drawn])  # the preview is about these; others keep their predictions
     merged = _Merged(scribbles, strokes, labels, wide, {**valid, **stale, **first})
-    preview = merged.answer(merged.probabilities(image), state, (*notes, "preview"))
+    preview = merged.result(merged.probabilities(image), state, (*notes, "preview"))
     report(0.3, cast("Segmentation[object]", preview))
     first |= predict([k for k in missing if k not in drawn])
     second: dict[int, ClassLogits] = {}
@@ -115,7 +115,7 @@ def segment(
     report(0.6)
     probabilities, terms = _with_boundaries(parameters, merged, state, report)
     report(0.95)
-    return merged.answer(probabilities, state, notes, terms)
+    return merged.result(probabilities, state, notes, terms)
 
 
 def _with_boundaries(
@@ -208,7 +208,7 @@ class _Merged:
             logits = torch.cat((logits, rest) if self._labels[0] in self._predictions else (rest, logits))
         return torch.softmax(logits, dim=0)
 
-    def answer(
+    def result(
         self, probabilities: Tensor, state: NetState, notes: tuple[str, ...], terms: tuple[LabelTerms, ...] = ()
     ) -> Segmentation[NetState]:
         """The answer for all classes; those without strokes get nothing."""

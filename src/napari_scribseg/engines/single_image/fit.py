@@ -74,18 +74,18 @@ def fit(
 
     def record(step: int, fitted: float) -> None:
         nonlocal best, kept, best_weights
-        held_back = np.nan
+        validation = np.nan
         if validate is not None:
             with torch.no_grad():
-                held_back = float(validate())
-        rows.append((step, fitted, held_back))
-        if validate is None or held_back < best * (1 - _BETTER):
-            best, kept = held_back, step
+                validation = float(validate())
+        rows.append((step, fitted, validation))
+        if validate is None or validation < best * (1 - _BETTER):
+            best, kept = validation, step
             best_weights = [p.detach().clone() for p in parameters]
 
     def curve() -> LossCurve:
-        taken, fitted, held_back = (np.asarray(column) for column in zip(*rows, strict=True))
-        return LossCurve(taken, fitted, held_back, kept, steps)
+        taken, fitted, validation = (np.asarray(column) for column in zip(*rows, strict=True))
+        return LossCurve(taken, fitted, validation, kept, steps)
 
     for step in range(steps):
         value = descend()

@@ -32,7 +32,7 @@ from napari_scribseg.engines.single_image.samples import Samples
 from napari_scribseg.engines.single_image.unet import SingleUNet
 from napari_scribseg.numerics.device import choose_device
 
-__all__ = ["FitState", "Fitted", "answer", "learn", "prepare", "segment"]
+__all__ = ["FitState", "Fitted", "learn", "make_result", "prepare", "segment"]
 
 _PREVIEW_AFTER = 0.5  # seconds between two previews
 _WARM_SHARE = 0.25  # of the steps, for a further stroke
@@ -196,7 +196,7 @@ def learn(
     notes = [f"{how}: {curve.describe()}", f"computed on {state.device}"]
     if len(samples.pixels) < int(scribbles.counts.sum()):
         notes.insert(1, f"fitted to {len(samples.pixels)} of {int(scribbles.counts.sum())} stroke pixels")
-    return answer(logits, scribbles, samples, replace(state, fitted=fitted), tuple(notes), curve)
+    return make_result(logits, scribbles, samples, replace(state, fitted=fitted), tuple(notes), curve)
 
 
 def _valid_fit(fitted: Fitted | None, parameters: FitParameters, seeds: NDArray[np.int32]) -> Fitted | None:
@@ -225,13 +225,13 @@ def _previews(learner: Learner, scribbles: Scribbles, samples: Samples, state: F
         logits = learner.logits(lambda _: None)
         shown = time.monotonic()
         notes = ("preview", f"computed on {state.device}")
-        preview = answer(logits, scribbles, samples, state, notes, curve())
+        preview = make_result(logits, scribbles, samples, state, notes, curve())
         report(0.8 * share, cast("Segmentation[object]", preview))
 
     return progress
 
 
-def answer(
+def make_result(
     logits: Tensor, scribbles: Scribbles, samples: Samples, state: FitState, notes: tuple[str, ...], curve: LossCurve
 ) -> Segmentation[FitState]:
     """The probabilities; a class without strokes gets nothing."""

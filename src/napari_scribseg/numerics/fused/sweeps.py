@@ -210,18 +210,18 @@ def advance_tiles(source, target, cost, radius, tiles, moved, scratch, steps, pi
         y0, y1, x0, x1 = tiles[i]
         top, bottom = max(y0 - n_steps, 0), min(y1 + n_steps, height)
         left, right = max(x0 - n_steps, 0), min(x1 + n_steps, width)
-        row, plane = right - left, (bottom - top) * n_labels * (right - left)
+        row, component = right - left, (bottom - top) * n_labels * (right - left)
         for f in range(4):
             start = (f * height + top) * n_labels * width + left
             if halved:
-                _load_doubled(scratch[f * plane :], source, f, top, bottom, left, right)
+                _load_doubled(scratch[f * component :], source, f, top, bottom, left, right)
             else:
-                _load(scratch[f * plane :], before, start, row, row, (bottom - top) * n_labels, width)
-        fields = scratch[: 4 * plane].reshape((4, bottom - top, n_labels, row))
+                _load(scratch[f * component :], before, start, row, row, (bottom - top) * n_labels, width)
+        fields = scratch[: 4 * component].reshape((4, bottom - top, n_labels, row))
         _advance(fields, cost, radius, (top, left), steps, pixel, n_steps)
         for f in range(4):
             start = (f * height + y0) * n_labels * width + x0
-            offset = f * plane + (y0 - top) * n_labels * row + x0 - left
+            offset = f * component + (y0 - top) * n_labels * row + x0 - left
             rows = (y1 - y0) * n_labels
             count = _store(after, before, scratch, start, width, offset, row, x1 - x0, rows, rest)
             if f == PRIMAL:

@@ -44,7 +44,7 @@ BACKGROUND_DENSITY = 0.5  # least global density of the background: no strokes s
 NO_DENSITY = 1e-12  # sum of the local densities below which no label has a share
 PAPER_SEMANTIC_RANGE = 255.0  # of semantic features in the published model: that of colours
 _SEMANTIC_RANGE = 64.0  # and in the self-tuning model
-_MOST_HELD_BACK = 320  # stroke pixels from which the reliability of colours is estimated
+_MOST_VALIDATION = 320  # stroke pixels from which the reliability of colours is estimated
 _SURROUNDINGS = 15.0  # radius around a stroke pixel that is held back, in finest pixels
 _MOST_EXTENT = 0.35  # and at most this share of the extent of its label's strokes
 _WIDTHS = (1.0, 0.5, 0.25)  # factors on the widths of the colour kernels, from which held-back strokes choose
@@ -248,7 +248,7 @@ def colour_reliability(
     positions, colours, labels = [], [], []
     for label in range(n_classes):
         flat = np.flatnonzero(seeds == label)
-        most = max(_MOST_HELD_BACK // n_classes, 8)
+        most = max(_MOST_VALIDATION // n_classes, 8)
         flat = flat[np.arange(min(most, len(flat))) * len(flat) // min(most, max(len(flat), 1))] if len(flat) else flat
         rows, columns = np.divmod(flat, seeds.shape[1])
         positions.append(np.column_stack((rows * features.pixel[0], columns * features.pixel[1])))

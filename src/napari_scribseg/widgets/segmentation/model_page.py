@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.card import ModelCard, card_path, read_card, write_card
-from napari_scribseg.engines.brs.sources import answers_alone, find_source, runs_code, shipped_names
+from napari_scribseg.engines.brs.sources import find_source, needs_no_strokes, runs_code, shipped_names
 
 __all__ = ["CardDialog", "ModelPage"]
 
@@ -97,7 +97,7 @@ class ModelPage(QGroupBox):
         self.trust.setChecked(trust)
         self.trust.blockSignals(False)
         try:
-            source, reason, alone = find_source(model), runs_code(model), answers_alone(model)
+            source, reason, alone = find_source(model), runs_code(model), needs_no_strokes(model)
         except InputError as error:
             self.about.setText(f"⚠ {error}")
             self.trust.hide()
