@@ -96,7 +96,7 @@ def test_click_selects_for_the_brush(view):
     assert chosen == [2]
 
 
-def test_select_from_outside_does_not_tell(view):
+def test_select_from_outside_emits_nothing(view):
     chosen = []
     view.selected.connect(chosen.append)
     view.select(2)

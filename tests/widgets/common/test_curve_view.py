@@ -3,13 +3,13 @@ import pytest
 from PIL import Image as Picture
 
 from napari_scribseg.core import LossCurve
-from napari_scribseg.widgets.common.curve_view import _FITTED, _HELD_BACK, CurvePanel, caption, log_share
+from napari_scribseg.widgets.common.curve_view import _TRAINING, _VALIDATION, CurvePanel, caption, log_share
 
 
-def curve(n=9, *, held=True, most=100):
+def curve(n=9, *, validation=True, most=100):
     steps = 5 * np.arange(n)
     fitted = 2.0 * 0.8 ** np.arange(n)
-    judged = np.where(held, fitted + 0.3, np.nan)
+    judged = np.where(validation, fitted + 0.3, np.nan)
     return LossCurve(steps, fitted, judged, int(steps[n // 2]), most)
 
 
@@ -44,17 +44,17 @@ def test_hidden_without_a_curve(panel):
 def test_both_losses_are_drawn_over_the_steps(panel, tmp_path):
     panel.show_curve(curve())
     picture = painted(panel, tmp_path)
-    for color in (_FITTED, _HELD_BACK):
+    for color in (_TRAINING, _VALIDATION):
         at = columns_of(picture, color)
         assert at.min() < 70
         assert at.max() > picture.shape[1] - 20
 
 
-def test_without_held_back_strokes_there_is_one_line(panel, tmp_path):
-    panel.show_curve(curve(held=False))
+def test_without_validation_strokes_there_is_one_line(panel, tmp_path):
+    panel.show_curve(curve(validation=False))
     picture = painted(panel, tmp_path)
-    assert len(columns_of(picture, _FITTED)) > 150
-    assert not len(columns_of(picture, _HELD_BACK))
+    assert len(columns_of(picture, _TRAINING)) > 150
+    assert not len(columns_of(picture, _VALIDATION))
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0], [np.inf, 1.0], [np.nan, np.nan], [3.0, 3.0], [1e30, 1e-30]])
@@ -66,10 +66,10 @@ def test_odd_losses_are_drawn_without_harm(panel, values, tmp_path):
 
 def test_one_point_is_a_dot(panel, tmp_path):
     panel.show_curve(LossCurve(np.array([0]), np.array([1.0]), np.array([np.nan]), 0, 5), fitting=True)
-    assert len(columns_of(painted(panel, tmp_path), _FITTED))
+    assert len(columns_of(painted(panel, tmp_path), _TRAINING))
 
 
-def test_the_heading_folds_the_plot_and_still_tells(panel):
+def test_the_heading_folds_the_plot_and_still_reports(panel):
     panel.show_curve(curve(), fitting=True)
     panel.fold.click()
     assert panel.plot.isHidden()

@@ -56,7 +56,7 @@ def test_wait_gives_up(dispatcher):
     until(lambda: bool(seen))
 
 
-def test_aside_answers_and_fails(dispatcher):
+def test_aside_delivers_results_and_errors(dispatcher):
     seen = []
     dispatcher.aside(lambda: 1 + 1, seen.append, seen.append)
     dispatcher.aside(lambda: 1 / 0, seen.append, seen.append)

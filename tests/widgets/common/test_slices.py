@@ -20,7 +20,7 @@ def test_displayed_axes(order, ndim, expected):
     assert displayed_axes(order, ndim) == expected
 
 
-def test_plane_of_any_pair_of_axes():
+def test_slice_of_any_pair_of_axes():
     shape = (4, 5, 6)
     assert slice_at(shape, (1, 2), (2.4, 0, 0)) == SliceIndex((1, 2), (2,))
     assert slice_at(shape, (0, 1), (0, 0, 5.4)) == SliceIndex((0, 1), (5,))
@@ -28,7 +28,7 @@ def test_plane_of_any_pair_of_axes():
     assert slice_at((7, 4, 5, 6), (2, 3), (6, 1, 0, 0)) == SliceIndex((2, 3), (6, 1))
 
 
-def test_no_plane_outside_or_in_3d():
+def test_no_slice_outside_or_in_3d():
     assert slice_at((4, 5, 6), (1, 2), (4.6, 0, 0)) is None
     assert slice_at((4, 5, 6), (1, 2), (-0.6, 0, 0)) is None
     assert slice_at((4, 5, 6), (0, 1, 2), (0, 0, 0)) is None

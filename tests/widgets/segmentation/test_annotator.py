@@ -29,7 +29,7 @@ def two_strokes(bench, z=1):
     bench.paint(1, (z, 15, 20), (z, 15, 21))
 
 
-def test_first_stroke_asks_for_a_second_class(bench):
+def test_first_stroke_requests_a_second_class(bench):
     bench.paint(1, (1, 5, 5))
     assert "second class" in bench.messages()[-1]
     assert not bench.session.labels.any()
@@ -68,7 +68,7 @@ def test_undo_to_the_beginning_and_no_further(bench):
     assert "nothing to undo" in bench.messages()[-1]
 
 
-def test_undo_on_another_slice_says_where(bench):
+def test_undo_on_another_slice_states_where(bench):
     two_strokes(bench)
     bench.viewer.dims.set_current_step(0, 3)
     bench.annotator.undo()
@@ -140,7 +140,7 @@ def test_propagate_writes_the_next_slices(bench):
     assert not bench.result.data[0].any()
 
 
-def test_propagate_in_one_plane_says_why_not(nearest):
+def test_propagate_in_one_slice_states_why_not(nearest):
     bench = Bench(np.zeros((20, 30)), nearest())
     bench.annotator.propagate(3)
     assert "one slice" in bench.messages()[-1]
@@ -193,7 +193,7 @@ def deep(nearest):
     return bench
 
 
-def test_a_stroke_in_three_dimensions_is_answered_on_every_slice_and_is_one_step(deep):
+def test_a_stroke_in_three_dimensions_is_segmented_on_every_slice_and_is_one_step(deep):
     deep.paint(255, (4, 4, 4))
     deep.paint(1, (4, 15, 20))
     painted = [z for z in range(9) if deep.strokes.data[z].any()]
@@ -249,7 +249,7 @@ def test_a_ball_in_a_time_series_changes_one_time_only(nearest, order):
     assert len(slices) == 3
 
 
-def test_on_demand_a_ball_waits_and_is_answered_whole(deep):
+def test_on_demand_a_ball_waits_and_is_segmented_whole(deep):
     deep.annotator.mode = "demand"
     deep.paint(255, (4, 4, 4))
     deep.paint(1, (4, 15, 20))
@@ -311,7 +311,7 @@ def test_overlay_shows_and_follows(bench):
     assert bench.layers.overlay.data.max() == pytest.approx(0)
 
 
-def test_set_engine_answers_anew(bench, nearest):
+def test_set_engine_segments_anew(bench, nearest):
     two_strokes(bench)
     count = bench.view.show_notes.call_count
     bench.annotator.set_engine(nearest(weight=2.0), "live", "cpu", "keep")
@@ -323,12 +323,12 @@ def test_set_engine_answers_anew(bench, nearest):
 # bad situations -------------------------------------------------------------------------------------------------------
 
 
-def test_3d_view_says_what_to_do(bench):
+def test_3d_view_states_what_to_do(bench):
     bench.viewer.dims.ndisplay = 3
     assert "2D/3D" in bench.messages()[-1]
     bench.annotator.pen_lifted(None)
-    for act in ("segment", "clear", "toggle_accepted"):
-        getattr(bench.annotator, act)()
+    for action in ("segment", "clear", "toggle_accepted"):
+        getattr(bench.annotator, action)()
         assert "2D/3D" in bench.messages()[-1]
     assert not bench.view.show_state.call_args.args[0].ready
 
@@ -345,13 +345,13 @@ def test_engine_that_raises_leaves_the_former_result(bench, nearest):
     assert bench.view.notify.call_count == 1
 
 
-def test_engine_that_refuses_is_told_in_its_own_words(bench, nearest):
+def test_engine_that_refuses_is_reported_in_its_own_words(bench, nearest):
     bench.session.use(nearest(error=InputError("the image is constant; contrast is expected")))
     two_strokes(bench)
     assert bench.messages()[-1] == "The image is constant; contrast is expected"
 
 
-def test_nan_voxels_are_told(nearest):
+def test_nan_voxels_are_reported(nearest):
     array = np.zeros((20, 30))
     array[3, 3] = np.nan
     bench = Bench(array, nearest())
@@ -404,7 +404,7 @@ def test_result_layer_deleted_comes_back_with_the_next_result(bench):
     assert bench.shown()[3, 3] == 1
 
 
-def test_image_deleted_or_replaced_is_told(bench):
+def test_image_deleted_or_replaced_is_reported(bench):
     bench.image.data = np.ones((4, 20, 31))
     assert bench.lost == ["image data"]
     bench.viewer.layers.remove(bench.image)
@@ -523,12 +523,12 @@ def clock(monkeypatch):
     return now
 
 
-def test_where_painting_takes_long_the_frame_waits_for_the_answer(nearest, clock):
-    later, waits, answer, columns = [], [], [True], iter(range(30))
+def test_where_painting_takes_long_the_frame_waits_for_the_result(nearest, clock):
+    later, waits, result, columns = [], [], [True], iter(range(30))
 
     def wait(_until, seconds):
         waits.append(seconds)
-        return answer[0]
+        return result[0]
 
     bench = Bench(np.zeros((20, 30)), nearest(), later=lambda _ms, function: later.append(function), wait=wait)
 
@@ -545,7 +545,7 @@ def test_where_painting_takes_long_the_frame_waits_for_the_answer(nearest, clock
     move()
     assert len(waits) == 1
     assert 0 < waits[0] <= 0.08
-    answer[0] = False  # the engine is too slow for that
+    result[0] = False  # the engine is too slow for that
     move()
     assert len(waits) == 2
     for _ in range(5):
@@ -555,9 +555,9 @@ def test_where_painting_takes_long_the_frame_waits_for_the_answer(nearest, clock
     assert len(waits) == 3
 
 
-def test_answers_that_come_late_are_waited_for_but_less_and_less_often_in_vain(nearest, monkeypatch, clock):
-    answered, comes, columns, waited = [True], [True], iter(range(200)), []
-    monkeypatch.setattr(Annotator, "has_answered", property(lambda _self: answered[0]))
+def test_results_that_come_late_are_waited_for_but_less_and_less_often_in_vain(nearest, monkeypatch, clock):
+    segmented, comes, columns, waited = [True], [True], iter(range(200)), []
+    monkeypatch.setattr(Annotator, "has_result", property(lambda _self: segmented[0]))
 
     def wait(_until, seconds):
         waited.append(seconds)
@@ -568,22 +568,22 @@ def test_answers_that_come_late_are_waited_for_but_less_and_less_often_in_vain(n
 
     def moves(count):
         """Whether each was waited for."""
-        held = []
+        waits = []
         for _ in range(count):
             before = len(waited)
             clock[0] += 0.009
             bench.paint(1, (15, next(columns)))
-            held.append(len(waited) > before)
-        return held
+            waits.append(len(waited) > before)
+        return waits
 
     assert moves(10) == [False] * 10  # every answer is there before the next movement
-    answered[0] = False
+    segmented[0] = False
     assert moves(6) == [False] * 4 + [True] * 2  # none for more than 40 ms
     assert all(0.02 <= seconds <= 0.08 for seconds in waited)
-    answered[0] = True
+    segmented[0] = True
     assert not any(moves(3))
-    answered[0] = comes[0] = False
-    assert [i for i, held in enumerate(moves(60)) if held] == [4, 10, 21, 42]  # five are let pass, ten, twenty
+    segmented[0] = comes[0] = False
+    assert [i for i, waits in enumerate(moves(60)) if waits] == [4, 10, 21, 42]  # five are let pass, ten, twenty
     comes[0] = True
     assert moves(60) == [False] * 23 + [True] * 37  # the rest of forty, then all, as they are answered
 
@@ -682,7 +682,7 @@ def test_a_fit_that_is_cancelled_leaves_the_former_curve(fitting):
         assert shown_curves(bench)[-1] == (6, False)
 
 
-def test_a_picture_becomes_a_layer_and_says_so(fitting):
+def test_a_picture_becomes_a_layer_and_states_it(fitting):
     bench = Bench(np.zeros((4, 20, 30), np.int16), fitting(), scale=(3, 1, 1))
     bench.viewer.dims.set_current_step(0, 1)
     bench.annotator.show_picture("darkness")

@@ -20,11 +20,11 @@ def bench(nearest):
 def clicks(bench):
     messages = []
     clicks = Clicks(lambda: bench.annotator, messages.append)
-    clicks.said = messages
+    clicks.messages = messages
     return clicks
 
 
-def test_points_are_dots_of_their_classes_and_are_answered(bench, clicks):
+def test_points_are_dots_of_their_classes_and_are_segmented(bench, clicks):
     points = bench.viewer.add_points(
         [(1, 2, 2), (1, 15, 20), (2, 5, 5)], scale=(3, 1, 1), features={"class": ["background", "class 1", "class 1"]}
     )
@@ -63,10 +63,10 @@ def test_dots_are_as_wide_as_the_brush(bench, clicks):
     assert len(drawn) == 21
 
 
-def test_points_outside_are_told_and_left_out(bench, clicks):
+def test_points_outside_are_reported_and_left_out(bench, clicks):
     clicks.use(bench.viewer.add_points([(1, 10, 10), (1, 50, 2), (9, 2, 2)], scale=(3, 1, 1)))
     assert np.count_nonzero(bench.strokes.data) == 1
-    assert clicks.said == ["2 of 3 points lie outside the image and are left out"]
+    assert clicks.messages == ["2 of 3 points lie outside the image and are left out"]
 
 
 def test_a_large_id_from_the_table_fits(bench, clicks):

@@ -36,7 +36,7 @@ def test_untouched_form_gives_no_values(form):
     Sample(**form.values)
 
 
-def test_changed_values_are_told(form):
+def test_changed_values_are_reported(form):
     events = []
     form.changed.connect(events.append)
     form["smoothness"].field.value = 35.0
@@ -62,7 +62,7 @@ def test_values_stay_in_the_range(form):
         form["smoothness"].field.value = 1000
 
 
-def test_reset_tells_once(form):
+def test_reset_reports_once(form):
     form["rounds"].field.value = 7
     events = []
     form.changed.connect(events.append)

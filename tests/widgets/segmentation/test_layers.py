@@ -50,7 +50,7 @@ def test_result_shares_the_label_volume_and_lies_beneath_the_strokes(viewer):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0), (1, 0, 2)])
-def test_plane_follows_the_sliders_in_any_orientation(viewer, order):
+def test_slice_follows_the_sliders_in_any_orientation(viewer, order):
     layers = on(viewer, np.zeros((4, 20, 30)), scale=(3, 0.5, 0.7), translate=(1, 2, 3))
     viewer.dims.order = order
     axis = order[0]
@@ -58,20 +58,20 @@ def test_plane_follows_the_sliders_in_any_orientation(viewer, order):
     assert layers.slice_index() == SliceIndex(tuple(sorted(order[1:])), (2,))
 
 
-def test_plane_of_a_time_series(viewer):
+def test_slice_of_a_time_series(viewer):
     layers = on(viewer, np.zeros((5, 4, 20, 30)))
     viewer.dims.current_step = (3, 1, 0, 0)
     assert layers.slice_index() == SliceIndex((2, 3), (3, 1))
 
 
-def test_3d_says_what_to_do_instead(viewer):
+def test_3d_states_what_to_do_instead(viewer):
     layers = on(viewer, np.zeros((4, 20, 30)))
     viewer.dims.ndisplay = 3
     assert layers.slice_index() is None
     assert "2D/3D" in layers.why_no_slice()
 
 
-def test_outside_the_image_there_is_no_plane(viewer):
+def test_outside_the_image_there_is_no_slice(viewer):
     layers = on(viewer, np.zeros((4, 20, 30)))
     viewer.add_image(np.zeros((9, 20, 30)))
     viewer.dims.set_current_step(0, 7)
@@ -248,7 +248,7 @@ def test_a_picture_is_met_on_every_channel(viewer):
         assert tuple(inside[:2]) == (0, 0)
 
 
-def test_deleted_layers_are_forgotten(viewer):
+def test_deleted_layers_are_released(viewer):
     layers = on(viewer, np.zeros((20, 30)))
     strokes = layers.make_strokes(CLASSES)
     result = layers.show_result(np.zeros((20, 30), np.uint8), CLASSES)

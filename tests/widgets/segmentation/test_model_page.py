@@ -38,7 +38,7 @@ def script(tmp_path):
 
 def test_numbers_need_no_trust_and_a_program_does(page, own, script):
     page.choose(own)
-    assert "nothing is run" in page.about.text()
+    assert "no code is run" in page.about.text()
     assert page.trust.isHidden()
     page.choose(script)
     assert "TorchScript" in page.about.text()
@@ -48,7 +48,7 @@ def test_numbers_need_no_trust_and_a_program_does(page, own, script):
     assert page.events == [(own, False), (script, False), (script, True), (own, False)]
 
 
-def test_a_file_that_is_no_network_is_told(page, tmp_path):
+def test_a_file_that_is_no_network_is_reported(page, tmp_path):
     (tmp_path / "notes.pt").write_text("not a network")
     page.choose(str(tmp_path / "notes.pt"))
     assert "is no model" in page.about.text()
@@ -94,7 +94,7 @@ def test_the_card_is_written_beside_the_network(qtbot, script):
         ("slices", "4", "an odd number"),
     ],
 )
-def test_what_does_not_fit_is_told_and_nothing_is_written(qtbot, script, field, text, words):
+def test_what_does_not_fit_is_reported_and_nothing_is_written(qtbot, script, field, text, words):
     dialog = CardDialog(script)
     qtbot.addWidget(dialog)
     dialog.fields[field].setText(text)
@@ -114,7 +114,7 @@ def test_networks_that_come_with_the_package_are_offered(page):
     assert page.trust.isHidden()
 
 
-def test_a_program_is_looked_into_once_until_it_changes(page, script, monkeypatch):
+def test_a_program_is_inspected_once_until_it_changes(page, script, monkeypatch):
     opened = []
     real = zipfile.ZipFile
     monkeypatch.setattr(sources.zipfile, "ZipFile", lambda *given: opened.append(given) or real(*given))

@@ -70,6 +70,6 @@ def test_what_leaves_the_image_runs_along_its_rim(bench, outlines):
     assert (bench.strokes.data[1, 10, 5:21] == 1).all()
 
 
-def test_shapes_outside_are_told(bench, outlines):
+def test_shapes_outside_are_reported(bench, outlines):
     outlines.use(bench.viewer.add_shapes([BOX, moved(100, 0)], shape_type="polygon", scale=(3, 1, 1)))
     assert outlines.messages == ["1 of 2 shapes lie outside the image and are left out"]

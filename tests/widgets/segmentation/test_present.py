@@ -14,7 +14,7 @@ from napari_scribseg.kernel import Inbox
 from napari_scribseg.widgets.common.messages import Message
 from napari_scribseg.widgets.segmentation.present import Present, listed, status_of
 
-DONE = Present(where="z 11", painted=("background", "liver"), labelled=("liver",), answered=True)
+DONE = Present(where="z 11", painted=("background", "liver"), labelled=("liver",), segmented=True)
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,13 @@ DONE = Present(where="z 11", painted=("background", "liver"), labelled=("liver",
         (DONE, "Done on z 11: background and liver"),
         (replace(DONE, accepted=True), "Z 11 is accepted: nothing changes it until you reopen it (A)"),
         (replace(DONE, unsent=True), "Painted: press Segment (S) when the strokes are done"),
-        (replace(DONE, answered=False), "No result on z 11 for the strokes of background and liver: press Segment (S)"),
+        (replace(DONE, segmented=False),
+         "No result on z 11 for the strokes of background and liver: press Segment (S)"),
         (replace(DONE, painted=()), "Z 11 has labels of liver; a stroke corrects them"),
         (replace(DONE, painted=("liver",), lacking="strokes of liver only; paint a second class"),
          "Strokes of liver only; paint a second class on z 11"),
-        (replace(DONE, overlay="no uncertainty is known until it is segmented"),
-         "Done on z 11: background and liver; no uncertainty is known until it is segmented"),
+        (replace(DONE, overlay="there is no uncertainty until it is segmented"),
+         "Done on z 11: background and liver; there is no uncertainty until it is segmented"),
         (replace(DONE, trouble=Message("3D")), "3D"),
         (replace(DONE, trouble=Message("3D"), news=Message("Saved")), "Saved"),
         (replace(DONE, news=Message("Saved"), working=Message("Computing")), "Computing"),
@@ -38,7 +39,7 @@ def test_the_line_is_what_matters_most(present, text):
     assert status_of(present).text == text
 
 
-def test_names_in_a_sentence():
+def test_names_in_a_message():
     assert listed(("a",)) == "a"
     assert listed(("a", "b", "c")) == "a, b and c"
     assert listed(tuple("abcde")) == "5 classes"
@@ -94,7 +95,7 @@ def test_an_engine_that_one_class_is_enough_for_takes_the_hint_back(bench, neare
     assert line(bench) == "Done on z 3: liver"
 
 
-def test_what_is_accepted_is_told_there_only_and_not_after_undo(bench):
+def test_what_is_accepted_is_reported_there_only_and_not_after_undo(bench):
     both(bench)
     assert line(bench) == "Done on z 3: background and liver"
     bench.annotator.toggle_accepted()
@@ -110,7 +111,7 @@ def test_what_is_accepted_is_told_there_only_and_not_after_undo(bench):
     assert line(bench) == "Done on z 3: background and liver"
 
 
-def test_undo_and_redo_are_told_at_once(bench):
+def test_undo_and_redo_are_reported_at_once(bench):
     both(bench)
     bench.annotator.undo()
     assert line(bench) == "Undone: the stroke on z 3"
@@ -119,12 +120,12 @@ def test_undo_and_redo_are_told_at_once(bench):
     turn(bench, 5)
     assert line(bench).startswith("No strokes")
     bench.annotator.undo()
-    assert line(bench) == "Undone: the stroke on z 3, which is not in sight"
+    assert line(bench) == "Undone: the stroke on z 3, which is not displayed"
     turn(bench, 3)
     assert line(bench) == "Strokes of background only; paint a second class, such as liver, on z 3"
 
 
-def test_propagation_tells_its_slices_and_undo_takes_all_back(bench):
+def test_propagation_reports_its_slices_and_undo_takes_all_back(bench):
     both(bench)
     bench.annotator.propagate(3)
     assert line(bench) == "Propagated to z 4 to z 6"
@@ -138,7 +139,7 @@ def test_propagation_tells_its_slices_and_undo_takes_all_back(bench):
     assert bench.session.labels[6].any()
 
 
-def test_a_propagation_that_ends_early_says_where_and_why(bench):
+def test_a_propagation_that_ends_early_states_where_and_why(bench):
     both(bench)
     bench.session.accept(SliceIndex((1, 2), (5,)))
     bench.annotator.propagate(3)
@@ -155,7 +156,7 @@ def test_clear_and_what_it_leaves(bench):
     assert line(bench) == "Undone: clearing z 3"
 
 
-def test_clear_says_so_where_labels_were_found(nearest):
+def test_clear_reports_the_labels_that_were_there_before(nearest):
     labels = np.zeros((9, 20, 30), np.uint8)
     labels[3, 5:9] = 1
     bench = Bench(np.zeros((9, 20, 30), np.int16), nearest(), labels=labels)
@@ -187,7 +188,7 @@ def test_a_layer_that_was_deleted_and_restored(bench, role):
     assert line(bench) == "Done on z 3: background and liver"
 
 
-def test_a_layer_of_another_shape_is_told_until_it_fits_again(bench):
+def test_a_layer_of_another_shape_is_reported_until_it_fits_again(bench):
     both(bench)
     former = bench.strokes.data
     bench.strokes.data = np.zeros((4, 5, 5), np.uint8)
@@ -196,7 +197,7 @@ def test_a_layer_of_another_shape_is_told_until_it_fits_again(bench):
     assert line(bench) == "Done on z 3: background and liver"
 
 
-def test_on_demand_the_line_asks_for_the_button_until_it_is_pressed(bench):
+def test_on_demand_the_line_requests_the_button_until_it_is_pressed(bench):
     bench.annotator.mode = "demand"
     both(bench)
     assert line(bench) == "Painted: press Segment (S) when the strokes are done"
@@ -213,9 +214,9 @@ def test_news_hold_until_something_happens(bench):
     assert line(bench) == "Done on z 3: background and liver"
 
 
-def test_an_overlay_that_has_nothing_to_show_says_why(bench):
+def test_an_overlay_that_has_nothing_to_show_states_why(bench):
     bench.annotator.set_overlay("uncertainty", 0.5)
-    assert line(bench).endswith("on z 3; no uncertainty is known until it is segmented")
+    assert line(bench).endswith("on z 3; there is no uncertainty until it is segmented")
     both(bench)
     assert line(bench) == "Done on z 3: background and liver"
     bench.annotator.set_classes(bench.session.classes.with_ids([7]))
@@ -265,7 +266,7 @@ def gated(nearest):
         settle()
 
 
-def test_a_fit_that_runs_is_told_and_not_the_strokes_that_it_is_for(gated):
+def test_a_fit_that_runs_is_reported_and_not_the_strokes_that_it_is_for(gated):
     both(gated)
     assert line(gated) == "Computing z 3 with Nearest stroke…"
     assert gated.lines()[-1].patient
@@ -277,7 +278,7 @@ def test_a_fit_that_runs_is_told_and_not_the_strokes_that_it_is_for(gated):
     assert line(gated) == "Done on z 3: background and class 1"
 
 
-def test_a_propagation_that_runs_tells_how_far_it_is(gated):
+def test_a_propagation_that_runs_reports_how_far_it_is(gated):
     gated.gate.set()
     both(gated)
     gated.settle()
@@ -303,7 +304,7 @@ def test_cancelled_stays_in_sight_and_what_is_missing_follows(gated):
     assert line(gated) == "Done on z 3: background and class 1"
 
 
-def test_a_failure_is_told_with_the_slice_s_name_until_something_is_painted(gated, nearest):
+def test_a_failure_is_reported_with_the_slice_s_name_until_something_is_painted(gated, nearest):
     gated.gate.set()
     gated.session.use(nearest(error=ValueError("oh")))
     both(gated)
@@ -316,7 +317,7 @@ def test_a_failure_is_told_with_the_slice_s_name_until_something_is_painted(gate
     assert line(gated) == "Done on z 3: background and class 1"
 
 
-def test_a_network_asked_alone_is_told_while_it_looks_and_after(nearest):
+def test_a_network_requested_alone_is_reported_while_it_runs_and_after(nearest):
     class Saying(nearest):
         def unprompted(self, state):
             dark = np.zeros((20, 30), bool)
@@ -328,7 +329,7 @@ def test_a_network_asked_alone_is_told_while_it_looks_and_after(nearest):
         bench = Bench(np.zeros((9, 20, 30)), Saying(), executor=pool, deliver=inbox.deliver)
         bench.viewer.dims.set_current_step(0, 3)
         bench.annotator.run_network()
-        assert line(bench) == "The network looks at z 3…"
+        assert line(bench) == "The network segments z 3…"
         while bench.session.doing is not None:
             inbox.run()
     assert line(bench) == "Z 3 has labels of class 1; a stroke corrects them"

@@ -57,7 +57,7 @@ def strokes(row=15):
 def saver(tmp_path, monkeypatch):
     saver = Saver(MagicMock(), AtOnce())
     saver.path = tmp_path / "out.nii.gz"
-    monkeypatch.setattr(saving, "ask_labels_path", lambda *_args: saver.path)
+    monkeypatch.setattr(saving, "choose_labels_path", lambda *_args: saver.path)
     return saver
 
 
@@ -90,8 +90,8 @@ def test_a_layer_moved_after_the_start_is_saved_where_it_is(nearest, saver, exte
     saver.save_labels(annotator.layers.viewer, annotator, None, TABLES)
     back = read_labels(saver.path).geometry
     assert back.spacing == pytest.approx((3.0, 0.5, 0.5))
-    told = "out.tif keeps the voxel size, but not the grid's position; .nii.gz" in messages(saver)[-1]
-    assert told == (extension == ".tif")
+    reported = "out.tif keeps the voxel size, but not the grid's position; .nii.gz" in messages(saver)[-1]
+    assert reported == (extension == ".tif")
     if extension != ".tif":
         np.testing.assert_allclose(back.affine @ [1, 2, 3, 1], (31.5, 21.0, 13.0, 1.0), atol=1e-5)
 
@@ -158,7 +158,7 @@ def test_while_a_job_runs_the_result_is_awaited(busy, saver):
     assert not saver.path.exists()  # asked for once, saved once
 
 
-def test_two_files_asked_for_while_a_job_runs(busy, saver):
+def test_two_files_requested_while_a_job_runs(busy, saver):
     first = saver.path
     saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
     saver.path = saver.path.with_name("second.seg.nrrd")
@@ -178,7 +178,7 @@ def test_a_job_that_is_cancelled_leaves_the_former_result_to_save(busy, saver):
     assert np.array_equal(read_labels(saver.path).array, busy.former)
 
 
-def test_a_window_that_closes_saves_what_was_asked_for_without_the_preview(busy, saver):
+def test_a_window_that_closes_saves_what_was_requested_without_the_preview(busy, saver):
     saver.save_labels(busy.annotator.layers.viewer, busy.annotator, None, {})
     saver.finish()
     assert np.array_equal(read_labels(saver.path).array, busy.former)
@@ -208,21 +208,21 @@ def test_what_is_painted_while_the_file_is_written_is_not_in_it(nearest, saver):
 )
 def test_the_format_chosen_in_the_dialog_counts(tmp_path, monkeypatch, typed, chosen, expected):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / typed), chosen))
-    assert saving.ask_labels_path(None, tmp_path / "x") == tmp_path / expected
+    assert saving.choose_labels_path(None, tmp_path / "x") == tmp_path / expected
 
 
-@pytest.mark.parametrize("ask", ["labels", "session"])
-def test_a_file_whose_name_gets_an_extension_is_not_replaced_unasked(tmp_path, monkeypatch, ask):
+@pytest.mark.parametrize("choose", ["labels", "session"])
+def test_a_file_whose_name_gets_an_extension_is_not_replaced_unrequested(tmp_path, monkeypatch, choose):
     (tmp_path / "a.nii.gz").touch()
     (tmp_path / "a.scribseg").touch()
-    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    results = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / "a"), ""))
-    monkeypatch.setattr(QMessageBox, "question", lambda *_args: answers.pop(0))
+    monkeypatch.setattr(QMessageBox, "question", lambda *_args: results.pop(0))
 
     def path():
-        if ask == "labels":
-            return saving.ask_labels_path(None, tmp_path)
-        return saving.ask_session_path(None, tmp_path, save=True)
+        if choose == "labels":
+            return saving.choose_labels_path(None, tmp_path)
+        return saving.choose_session_path(None, tmp_path, save=True)
 
     assert path() is None
-    assert path() == tmp_path / ("a.nii.gz" if ask == "labels" else "a.scribseg")
+    assert path() == tmp_path / ("a.nii.gz" if choose == "labels" else "a.scribseg")

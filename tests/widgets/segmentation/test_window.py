@@ -57,7 +57,7 @@ class Window(Hands):
         self.stroke((40, 30), (40, 33), (42, 35))
         self.front.paint_with(255)
         self.stroke((10, 5), (10, 50))
-        self.answered()
+        self.wait_idle()
 
     def poke(self):
         """Strokes of two classes by a program, until the engine works on them."""
@@ -67,7 +67,7 @@ class Window(Hands):
         self.front.layers.strokes.paint((2, 20, 30), 1)
         until(lambda: True in begun, "the job")
 
-    def answered(self):
+    def wait_idle(self):
         """Wait until nothing is computed any more, nor about to be."""
 
         settle()
@@ -113,15 +113,15 @@ def test_mouse_paints_two_classes_undo_brings_back_and_the_file_reads_back(windo
 
     window.front.paint_with(1)
     window.stroke((70, 5), (70, 12))
-    window.answered()
+    window.wait_idle()
     second = window.front.layers.result.data[z].copy()
     assert second[35, 8] == 1
     window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    window.answered()
+    window.wait_idle()
     assert np.array_equal(window.front.layers.result.data[z], first)
     assert np.array_equal(window.front.layers.strokes.data[z], strokes)
     window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
-    window.answered()
+    window.wait_idle()
     assert np.array_equal(window.front.layers.result.data[z], second)
     window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
 
@@ -194,7 +194,7 @@ def test_transposed_view(window, quick):
     window.stroke((5, 3), (5, 9))  # rows are x, columns are z
     window.front.paint_with(1)
     window.stroke((30, 6), (33, 6))
-    window.answered()
+    window.wait_idle()
     labels = window.front.session.labels
     assert labels[:, 20].any()
     assert not np.delete(labels, 20, axis=1).any()
@@ -223,7 +223,7 @@ def test_closing_the_dock_ends_the_worker_and_resume_goes_on(window, quick, make
     assert np.array_equal(again.front.layers.result.data, labels)
     again.front.paint_with(1)
     again.stroke((70, 5), (70, 12))
-    again.answered()
+    again.wait_idle()
     assert (again.front.session.labels != labels).any()
     again.widget.end_all()
 
@@ -234,15 +234,15 @@ def test_strokes_of_another_window_are_resumed_as_a_copy(window, quick, nearest,
     window.front.session.flush()
     (kept,) = autosave_folder().glob("*.scribseg")
     labels = window.front.session.labels.copy()
-    answers, asked = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes], []
-    monkeypatch.setattr(QMessageBox, "question", lambda *args: asked.append(args[2]) or answers.pop(0))
-    monkeypatch.setattr(segmentation, "ask_session_path", lambda *_args, **_options: kept)
+    results, requested = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes], []
+    monkeypatch.setattr(QMessageBox, "question", lambda *args: requested.append(args[2]) or results.pop(0))
+    monkeypatch.setattr(segmentation, "choose_session_path", lambda *_args, **_options: kept)
     other = SegmentationWidget(window.viewer)  # as another window would do it
     try:
         other.resume()
         assert other.annotators.front is None
-        assert "worked on in another window" in asked[0]
-        assert "worked on in another window" in other.status.line.text()
+        assert "is open in another window" in requested[0]
+        assert "is open in another window" in other.status.line.text()
         other.resume()
         assert np.array_equal(other.annotators.front.session.labels, labels)
         other.annotators.front.session.clear(other.annotators.front.session.slice_index(2))
@@ -418,7 +418,7 @@ def test_layer_made_with_napari_s_own_button(window, quick, tmp_path, monkeypatc
     window.viewer.dims.set_current_step(0, 2)
     mine.data[2, 2, 2] = 255
     mine.paint((2, 20, 30), 1)
-    window.answered()
+    window.wait_idle()
     assert window.front.session.labels[2, 20, 30] == 1
     window.widget.save_labels()
     until(path.exists)
@@ -485,7 +485,7 @@ def test_resumed_settings_are_shown_as_they_are(window, quick, tmp_path):
     assert (window.widget.engines.device, window.widget.engines.overlap) == ("cuda", "keep")
 
 
-def test_strokes_resumed_on_another_image_are_told(window, quick, tmp_path):
+def test_strokes_resumed_on_another_image_are_reported(window, quick, tmp_path):
     window.start()
     window.two_strokes()
     window.front.session.save(tmp_path / "a.scribseg")
@@ -527,7 +527,7 @@ def test_layer_of_another_shape_cannot_be_chosen(window, quick):
     assert list(window.viewer.layers) == [window.viewer.layers["scan"], wrong]
 
 
-def test_engine_that_raises_is_told_without_a_dialog(window, quick):
+def test_engine_that_raises_is_reported_without_a_dialog(window, quick):
     quick["error"] = MemoryError("no more")
     window.start()
     window.two_strokes()
@@ -557,7 +557,7 @@ def test_ids_above_255_are_drawn(window, quick):
     window.stroke((10, 5), (10, 50))
     window.front.paint_with(300)
     window.stroke((40, 30), (42, 35))
-    window.answered()
+    window.wait_idle()
     assert window.front.layers.strokes.data.dtype == window.front.layers.result.data.dtype == np.uint16
     assert window.front.layers.result.data[2, 20, 32] == 300
     assert window.viewer.screenshot(flash=False).any()
@@ -579,12 +579,12 @@ def test_overlay_and_3d_are_drawn(window, quick):
 def test_autosave_folder_that_cannot_be_made(window, quick, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SCRIBSEG_AUTOSAVE", str(tmp_path / "file"))
-    told = []
-    monkeypatch.setattr(segmentation, "show_warning", told.append)
+    reported = []
+    monkeypatch.setattr(segmentation, "show_warning", reported.append)
     window.start()
     window.two_strokes()
     assert window.front.session.labels.any()
-    assert "not kept" in told[0]
+    assert "not autosaved" in reported[0]
 
 
 def test_pyramid_is_worked_on_at_a_bearable_level(window, quick, monkeypatch):
@@ -598,7 +598,7 @@ def test_pyramid_is_worked_on_at_a_bearable_level(window, quick, monkeypatch):
     window.stroke((10, 10), (10, 100))
     window.front.paint_with(1)
     window.stroke((90, 60), (100, 70))
-    window.answered()
+    window.wait_idle()
     assert window.front.session.labels.shape == (32, 32)
     assert window.front.session.labels[23, 15] == 1
 
@@ -614,7 +614,7 @@ def test_device_that_is_not_there(window):
     window.front.layers.strokes.paint((2, 20, 30), 1)
     window.shows("CUDA")
     window.widget.engines.device_combo.setCurrentIndex(1)
-    window.answered()
+    window.wait_idle()
     assert window.front.session.labels[2, 20, 30] == 1
 
 
@@ -627,11 +627,11 @@ def test_sample_data_begins_with_its_own_strokes(window, quick):
     assert window.front.layers.source.geometry() is image.metadata["scribseg"]["geometry"]
     assert window.front.session.classes.background == 255
     assert window.front.session.classes[1].name != "class 1"
-    window.answered()
+    window.wait_idle()
     assert window.front.session.labels[14].any()
     assert not window.front.session.labels[10].any()
     window.viewer.dims.set_current_step(0, 10)
-    window.answered()
+    window.wait_idle()
     assert window.front.session.labels[10].any()
 
 
@@ -652,40 +652,40 @@ def test_one_stroke_on_a_propagated_slice_is_a_correction(window):
     z = window.viewer.dims.current_step[0]
     window.two_strokes()
     window.key(Qt.Key.Key_G)
-    window.answered()
+    window.wait_idle()
     window.viewer.dims.set_current_step(0, z + 1)
     settle()
-    carried = window.front.layers.result.data[z + 1].copy()
-    assert (carried[14:26, 24:40] == 1).all()
+    propagated = window.front.layers.result.data[z + 1].copy()
+    assert (propagated[14:26, 24:40] == 1).all()
     window.front.paint_with(1)
     window.stroke((66, 40), (66, 44))
-    window.answered()
+    window.wait_idle()
     corrected = window.front.layers.result.data[z + 1].copy()
-    changed = corrected != carried
+    changed = corrected != propagated
     assert (corrected[33, 40:45] == 1).all()
     assert (corrected[changed] == 1).all()
-    assert (corrected[10:28, 15:50] == carried[10:28, 15:50]).all()
+    assert (corrected[10:28, 15:50] == propagated[10:28, 15:50]).all()
     window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    window.answered()
-    assert np.array_equal(window.front.layers.result.data[z + 1], carried)
+    window.wait_idle()
+    assert np.array_equal(window.front.layers.result.data[z + 1], propagated)
 
 
 def test_polygon_tool_is_one_step(window, quick):
     window.start()
     window.front.paint_with(255)
     window.stroke((10, 5), (10, 50))
-    window.answered()
+    window.wait_idle()
     strokes = window.front.layers.strokes
     window.front.paint_with(1)
     strokes.paint_polygon([(2, 15, 25), (2, 15, 35), (2, 25, 30)], 1)
-    window.answered()
+    window.wait_idle()
     assert window.front.session.labels[2, 18, 30] == 1
     window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert sorted(np.unique(strokes.data)) == [0, 255]
     assert not window.front.session.labels.any()
 
 
-def test_live_answers_come_while_the_pen_is_down(window, quick):
+def test_live_results_come_while_the_pen_is_down(window, quick):
     window.start()
     window.front.paint_with(255)
     window.stroke((10, 5), (10, 50))
@@ -696,7 +696,7 @@ def test_live_answers_come_while_the_pen_is_down(window, quick):
     QTest.mouseMove(window.canvas, where[1])
     until(lambda: window.front.layers.result.data.any())
     QTest.mouseRelease(window.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[1])
-    window.answered()
+    window.wait_idle()
     window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not window.front.layers.result.data.any()
     assert not (window.front.layers.strokes.data == 1).any()
@@ -718,7 +718,7 @@ def test_the_trained_network_follows_the_pen_and_one_class_is_enough(window):
     until(lambda: window.front.layers.result.data[2].any())
     assert not window.front.session.can_undo  # a preview, which nothing is remembered of
     QTest.mouseRelease(window.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
-    window.answered()
+    window.wait_idle()
     labels = window.front.session.labels[2]
     strokes = window.front.layers.strokes.data[2]
     assert set(np.unique(labels)) == {0, 1}
@@ -753,7 +753,7 @@ def test_the_curve_of_a_fit_is_drawn_and_hidden_for_engines_without_one(window):
     QTest.mouseClick(panel.fold, Qt.MouseButton.LeftButton)
     assert not panel.plot.isVisible()
     choose(window, "svcd")
-    window.answered()
+    window.wait_idle()
     assert not panel.isVisible()
 
 
@@ -849,12 +849,12 @@ def test_a_click_on_a_class_takes_the_brush_up_and_letters_are_shortcuts_again(w
     assert not window.front.session.accepted
     QTest.keyClick(table, Qt.Key.Key_S)
     QTest.keyClick(table, Qt.Key.Key_G)
-    window.answered()
+    window.wait_idle()
     assert window.front.session.labels[3].any()
     assert window.front.session.classes == classes
 
 
-def test_a_ball_is_painted_by_the_mouse_answered_whole_and_one_step(window, quick):
+def test_a_ball_is_painted_by_the_mouse_segmented_whole_and_one_step(window, quick):
     window.start()
     strokes = window.front.layers.strokes
     strokes.n_edit_dimensions, strokes.brush_size = 3, 9
@@ -874,7 +874,7 @@ def test_let_it_segment_begins_by_itself_and_is_offered_where_it_works(window):
     for name, works in (("brs-net", False), ("scribble-net", False), ("nuclei-unet", True)):
         models.choose(name)
         assert models.predict.isEnabled() is works
-        assert ("answers strokes only" in models.about.text()) is not works
+        assert ("it needs strokes" in models.about.text()) is not works
     QTest.mouseClick(models.predict, Qt.MouseButton.LeftButton)
     assert window.front is not None
     until(lambda: window.front.session.can_undo, "what follows")

@@ -1,4 +1,4 @@
-"""Keeps fields from being changed by a wheel that scrolls past them, and by keys meant for the canvas."""
+"""Protects fields from a mouse wheel that scrolls past them, and from keys meant for the canvas."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Calm(QObject):
                 self._watch(child)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
-        """Hand an event on to the parent in place of the field that it came to."""
+        """Pass an event on to the parent in place of the field."""
         kind = event.type()
         if kind == QEvent.Type.ChildPolished:
             child = event.child()  # type: ignore[attr-defined]

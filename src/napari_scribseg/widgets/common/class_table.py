@@ -33,7 +33,7 @@ _TIPS = (
     "Name: double-click to change it",
     "Number in the label volume: double-click to change it",
     "Whether the class is shown: click to change it",
-    "Whether results leave the voxels of this class as they are",
+    "Whether results leave the voxels of this class unchanged",
     "The class that stands for the background: it is saved as 0",
 )
 
@@ -42,7 +42,7 @@ class ClassTableView(QWidget):
     """Shows a :class:`ClassTable` and lets the user change it.
 
     ``changed`` carries a new table that the owner has to show again with :meth:`show_classes` if it agrees;
-    ``selected`` the id of the class to paint with, at every click on its row; ``refused`` a sentence.
+    ``selected`` the id of the class to paint with, at every click on its row; ``refused`` a message.
     """
 
     changed = Signal(ClassTable)
@@ -98,7 +98,7 @@ class ClassTableView(QWidget):
             self.select(current)
 
     def select(self, identity: int | None) -> None:
-        """Select the row of a class without telling; nothing where the table does not have it."""
+        """Select the row of a class, if the table has it; no signal is sent."""
         if identity is None or identity not in self._classes or identity == self.current:
             return
         self.table.blockSignals(True)
@@ -106,14 +106,14 @@ class ClassTableView(QWidget):
         self.table.blockSignals(False)
 
     def add_class(self) -> None:
-        """Ask for one more class, with the first free id."""
+        """Propose one more class, with the first free id."""
         identity = self._classes.free_id()
         if self._propose(lambda: self._classes.with_ids([identity])) and identity in self._classes:
             self.select(identity)
             self.selected.emit(identity)
 
     def remove_class(self) -> None:
-        """Ask for the selected class to go."""
+        """Propose to remove the selected class."""
         identity = self.current
         if identity is None:
             self.refused.emit("No class is selected; click a row of the table first")
@@ -121,12 +121,12 @@ class ClassTableView(QWidget):
             self._propose(lambda: self._classes.without(identity))
 
     def step(self, by: int) -> None:
-        """Select the class ``by`` rows further on, around the ends, and tell."""
+        """Select the class ``by`` rows further on, around the ends, and emit it."""
         if len(self._classes):
             self.table.selectRow((self.table.currentRow() + by) % len(self._classes))
 
     def choose_color(self, identity: int) -> None:
-        """Ask the user for the colour of a class."""
+        """Let the user choose the colour of a class."""
         label = self._classes[identity]
         chosen = QColorDialog.getColor(QColor.fromRgbF(*label.color), self, f"Colour of {label.name}")
         if chosen.isValid():
@@ -135,7 +135,7 @@ class ClassTableView(QWidget):
             self._propose(lambda: self._classes.with_class(replace(label, color=color)))
 
     def _propose(self, make: Callable[[], ClassTable]) -> bool:
-        """Make a new table and tell of it; where it is impossible show the old one and say why."""
+        """Make a new table and emit it; where that fails show the old one and emit why."""
         try:
             proposed = make()
         except InputError as error:

@@ -1,4 +1,4 @@
-"""Names and colours of classes the way napari has them, there and back."""
+"""Names and colours of classes as napari has them."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _HEIGHT = 120  # pixels of the plot
 _LEFT, _TOP, _RIGHT, _BOTTOM = 44, 20, 8, 18  # pixels around its axes
 _DOT = 2.5  # radius of a point, in pixels
 _DECADES = 4  # of the loss that are shown at the most
-_FITTED, _HELD_BACK = QColor("#2f8fd0"), QColor("#e07b00")  # apart for most eyes, on dark and on light ground
+_TRAINING, _VALIDATION = QColor("#2f8fd0"), QColor("#e07b00")  # apart for most eyes, on dark and on light ground
 
 
 class CurvePanel(QWidget):
@@ -96,7 +96,7 @@ class CurvePlot(QWidget):
         low, high = _range(curve)
         self._draw_axes(painter, box, ink, (low, high))
         across = np.asarray(curve.steps, dtype=float) / max(int(curve.steps[-1]), 1)
-        for losses, color, dashed in ((curve.training, _FITTED, False), (curve.validation, _HELD_BACK, True)):
+        for losses, color, dashed in ((curve.training, _TRAINING, False), (curve.validation, _VALIDATION, True)):
             self._draw_line(painter, box, across, log_share(losses, low, high), color, dashed)
         x = box.left() + box.width() * curve.best / max(int(curve.steps[-1]), 1)
         painter.setPen(QPen(ink, 1, Qt.PenStyle.DotLine))
@@ -130,10 +130,10 @@ class CurvePlot(QWidget):
         dashed: bool,
     ) -> None:
         """One of the losses; what was not looked at is passed over."""
-        known = np.isfinite(up)
+        finite = np.isfinite(up)
         points = [
             QPointF(box.left() + box.width() * x, box.bottom() - box.height() * y)
-            for x, y in zip(across[known].tolist(), up[known].tolist(), strict=True)
+            for x, y in zip(across[finite].tolist(), up[finite].tolist(), strict=True)
         ]
         painter.setPen(QPen(color, 1.6, Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine))
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -149,9 +149,9 @@ class CurvePlot(QWidget):
         curve = self.curve
         if curve is None:
             return
-        entries = [("fitted", _FITTED, Qt.PenStyle.SolidLine)]
+        entries = [("fitted", _TRAINING, Qt.PenStyle.SolidLine)]
         if np.isfinite(curve.validation).any():
-            entries.append(("held back", _HELD_BACK, Qt.PenStyle.DashLine))
+            entries.append(("held back", _VALIDATION, Qt.PenStyle.DashLine))
         entries.append(("kept", ink, Qt.PenStyle.DotLine))
         x, y = box.left(), _TOP / 2
         for text, color, style in entries:

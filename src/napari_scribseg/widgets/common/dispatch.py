@@ -1,4 +1,4 @@
-"""The only file that knows threads: one worker for the engine, and a way back to the window's thread."""
+"""The threads of a window: a worker for the engine, and a way back to the window's thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Aside = Callable[[Callable[[], Any], Callable[[Any], object], Callable[[BaseExce
 
 
 class Dispatcher(QObject):
-    """A worker thread for the engine, one for what may wait, one for files, and :meth:`post` to return from them.
+    """Threads for the engine, for other computation and for files, and :meth:`post` to return from them.
 
     Everything that the window shows is changed in functions given to :meth:`post`, so no lock is needed anywhere.
     """
@@ -46,7 +46,7 @@ class Dispatcher(QObject):
         self._calls.put(function)
         try:
             self._posted.emit()
-        except RuntimeError:  # the window went away, and this object with it, between the question and the answer
+        except RuntimeError:  # the window was deleted, and this object with it
             self._closed = True
 
     def wait(self, until: Callable[[], bool], seconds: float) -> bool:
@@ -70,7 +70,7 @@ class Dispatcher(QObject):
         *,
         file: bool = False,
     ) -> None:
-        """Run a function away from window and engine; ``done`` or ``failed`` is posted with what it gave.
+        """Run a function in the background; ``done`` or ``failed`` is posted with its result or error.
 
         One that writes a ``file`` waits for nothing else, and is run even if the window is closed before.
         """

@@ -1,4 +1,4 @@
-"""A widget in a dock of napari that ends what it began when it is closed."""
+"""A widget in a dock of napari that ends its threads and connections when it is closed."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Docked(QWidget):
         super().closeEvent(event)
 
     def end_all(self) -> None:
-        """Save, end the workers and let go of the viewer; once."""
+        """Save, end the workers and release the viewer; once."""
         if not self.is_ended:
             self.is_ended = True
             self._end()
 
     def _end(self) -> None:
-        """What a widget does at its end."""
+        """Save, end the workers and release the viewer."""
         raise NotImplementedError

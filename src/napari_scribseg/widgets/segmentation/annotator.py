@@ -1,4 +1,4 @@
-"""Joins the layers of one image with its session: strokes go in, results and former states come out."""
+"""Connects the layers of one image with its session: strokes go in, results and former states come out."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ _STEPS = {
 
 
 class Annotator:
-    """What the user does with one image; knows neither Qt nor threads.
+    """The user's work on one image; without Qt and threads.
 
     Parameters
     ----------
     layers : LayerSet
-        Its layers, strokes and result present.
+        Its layers, with strokes and result.
     session : Session
-        Its logic.
+        Its strokes, results and history.
     view : View
-        Where things are told.
+        Shows messages and state.
     aside : callable
-        ``aside(function, done, failed)`` computes away from the window.
+        ``aside(function, done, failed)`` computes in the background.
 
     Attributes
     ----------
     mode : str
         One of :data:`~napari_scribseg.widgets.segmentation.view.MODES`.
     overlay : Overlay
-        What lies over the image.
+        The certainty over the image.
     """
 
     def __init__(self, layers: LayerSet, session: Session, view: View, aside: Aside) -> None:
@@ -65,9 +65,9 @@ class Annotator:
         self._fitting: SliceIndex | None = None  # whose fit is shown while it goes on
         self._shown_classes: ClassTable | None = None
         self._last_error = ""
-        self._news: tuple[Message, SliceIndex | None, int] | None = None  # what was told, and at which moment
-        self._line: Message | None = None  # what is shown
-        self._facts: tuple[Any, Present] | None = None  # a moment, and what was so
+        self._news: tuple[Message, SliceIndex | None, int] | None = None  # a message, its slice and version
+        self._line: Message | None = None  # shown
+        self._facts: tuple[Any, Present] | None = None  # a version, and its state
         self._hinted = ""
         session.events.updated.connect(self._on_updated)
         session.events.failed.connect(self._on_failed)
@@ -82,7 +82,7 @@ class Annotator:
 
     @report_errors
     def pen_moved(self) -> None:
-        """The pen is down and moved: in live mode a first answer is asked for, one at a time."""
+        """The pen moved while down: in live mode request a first result, one at a time."""
         if not self._follows_pen:
             return
         if self.session.is_busy:
@@ -95,13 +95,13 @@ class Annotator:
             self.session.draw(self.layers.painted(slice_index), slice_index, live=True)
 
     @property
-    def has_answered(self) -> bool:
-        """Whether the result shows an answer to all that the pen did, or none is to come."""
+    def has_result(self) -> bool:
+        """Whether the result contains all movements of the pen, or none is to come."""
         return not self._follows_pen or (not self._behind and (not self.session.is_busy or self.session.has_preview))
 
     @property
     def _follows_pen(self) -> bool:
-        """Whether answers are asked for while the pen is down."""
+        """Whether results are requested while the pen is down."""
         return self.mode == "live" and self.session.engine.info.live
 
     @report_errors
@@ -115,7 +115,7 @@ class Annotator:
 
     @report_errors
     def look(self) -> None:
-        """Another slice came in sight, or strokes changed without a pen: show it, and segment what is new there."""
+        """Another slice is displayed, or strokes changed without the pen: show it, and segment new strokes."""
         slice_index = self.layers.slice_index()
         if slice_index is None:
             self.overlay.hide()
@@ -130,19 +130,19 @@ class Annotator:
             self.session.draw(self.layers.painted(slice_index), slice_index)
 
     def _draw(self, slice_index: SliceIndex, *, demand: bool = False) -> None:
-        """Let the strokes of a slice be answered, and those on further slices that were painted with them."""
-        known = set(self.session.painted_slices(slice_index.displayed))
+        """Segment the strokes of a slice, and those on further slices that were painted with them."""
+        painted_before = set(self.session.painted_slices(slice_index.displayed))
         beside = {
             other: painted
             for other in self.layers.slices_beside(slice_index)
-            if ((painted := self.layers.painted(other)).any() or other in known) and self.unsent(other)
+            if ((painted := self.layers.painted(other)).any() or other in painted_before) and self.unsent(other)
         }
         nearest = sorted(beside, key=lambda other: np.abs(np.subtract(other.position, slice_index.position)).sum())
         painted = self.layers.painted(slice_index)
         self.session.draw(painted, slice_index, demand=demand, beside={other: beside[other] for other in nearest})
 
     def unsent(self, slice_index: SliceIndex) -> bool:
-        """Whether the strokes layer shows other strokes on a slice than the session knows."""
+        """Whether the strokes layer has other strokes on a slice than the session."""
         return self.layers.strokes is not None and not np.array_equal(
             self.layers.painted(slice_index), self.session.painted(slice_index)
         )
@@ -151,48 +151,48 @@ class Annotator:
 
     @report_errors
     def segment(self) -> None:
-        """Segment the slice in sight, whatever the mode."""
+        """Segment the displayed slice, in any mode."""
         self._draw(self._slice(), demand=True)
 
     @report_errors
     def run_network(self) -> None:
-        """Write what the engine's network says of the slice in sight, without strokes, into the result."""
+        """Write the network's own segmentation of the displayed slice into the result, without strokes."""
         slice_index = self._slice()
-        asked = self.session.predict(slice_index)
-        asked.add_done_callback(lambda _future: self.refresh_state())
+        requested = self.session.predict(slice_index)
+        requested.add_done_callback(lambda _future: self.refresh_state())
 
     @report_errors
     def show_picture(self, name: str) -> None:
-        """Add a colour layer of what the engine sees in the slice in sight, such as its semantic features."""
+        """Add a colour layer of the engine's features on the displayed slice."""
         slice_index = self._slice()
-        asked = self.session.picture(name, slice_index)
+        requested = self.session.picture(name, slice_index)
 
         def arrived(future: Future[Any]) -> None:
-            if future.cancelled() or future.exception() is not None:  # the session told what went wrong
+            if future.cancelled() or future.exception() is not None:  # the session reports the error
                 return
             if self.layers.show_picture(slice_index, future.result(), name):
                 self.show_message(f"Added a layer of {name} of {self._where(slice_index)}")
 
-        asked.add_done_callback(arrived)
+        requested.add_done_callback(arrived)
 
     @report_errors
     def undo(self) -> None:
-        """Take back the last stroke and its result."""
+        """Undo the last stroke and its result."""
         slice_index = self.layers.slice_index()
         if slice_index is not None and self.layers.strokes is not None and self.unsent(slice_index):
-            self.layers.strokes.undo()  # painted on demand only, so the session does not know of it
+            self.layers.strokes.undo()  # on demand: the session does not have it yet
         elif not self.session.undo():
             self.show_message("There is nothing to undo")
 
     @report_errors
     def redo(self) -> None:
-        """Do again what was taken back."""
+        """Redo the step that was undone."""
         if not self.session.redo():
             self.show_message("There is nothing to redo")
 
     @report_errors
     def toggle_accepted(self) -> None:
-        """Accept the slice in sight, or reopen it."""
+        """Accept the displayed slice, or reopen it."""
         slice_index = self._slice()
         if self.session.is_accepted(slice_index):
             self.session.reopen(slice_index)
@@ -202,10 +202,10 @@ class Annotator:
 
     @report_errors
     def clear(self) -> None:
-        """Remove the strokes and the result of the slice in sight."""
+        """Remove the strokes and the result of the displayed slice."""
         slice_index = self._slice()
         if self.unsent(slice_index):
-            self.session.draw(self.layers.painted(slice_index), slice_index)  # so that undo brings back these, too
+            self.session.draw(self.layers.painted(slice_index), slice_index)  # so that undo restores these, too
         before, where = self.session.version, self._where(slice_index)
         if not self.session.clear(slice_index):
             return
@@ -218,7 +218,7 @@ class Annotator:
 
     @report_errors
     def propagate(self, count: int) -> None:
-        """Carry the result over to the next slices (the former ones for a negative count)."""
+        """Propagate the result to the next slices (to earlier ones for a negative count)."""
         slice_index = self._slice()
         if not slice_index.position:
             raise InputError("the image has one slice only; there is nothing to propagate to")
@@ -237,7 +237,7 @@ class Annotator:
 
     @report_errors
     def cancel(self) -> None:
-        """Stop what runs; the former result stays."""
+        """Stop the running job; the former result stays."""
         busy = self.session.doing is not None
         self.session.cancel()
         if busy:
@@ -245,7 +245,7 @@ class Annotator:
 
     @report_errors
     def set_engine(self, engine: Engine[Any], mode: str, device: str, overlap: str) -> None:
-        """Take over settings, and answer the slice in sight anew where they change the answer."""
+        """Take over settings; segment the displayed slice again where they change the result."""
         session = self.session
         former = (session.engine, session.device, session.overlap)
         self.mode = mode
@@ -297,21 +297,21 @@ class Annotator:
             self.overlay.show(slice_index)
 
     def take_brush(self) -> None:
-        """Begin with the first class that is not the background."""
+        """Paint with the first class that is not the background."""
         first = next((c.id for c in self.session.classes if not c.background), None)
         if first is not None:
             self.layers.paint_with(first)
 
     @report_errors
     def set_overlay(self, kind: str, opacity: float) -> None:
-        """Choose what lies over the image."""
+        """Choose the overlay."""
         self.overlay.kind, self.overlay.opacity = kind, opacity
         slice_index = self.layers.slice_index()
         if slice_index is not None:
             self.overlay.show(slice_index)
 
     def show_all(self) -> None:
-        """Tell the view everything anew, such as when it turns to this image."""
+        """Show everything in the view, such as when this image comes to the front."""
         self._line = None
         self.view.show_classes(self.session.classes)
         self.view.show_busy(self.session.is_busy)
@@ -321,18 +321,18 @@ class Annotator:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Let the engine load while the user still looks for where to begin."""
+        """Prepare the engine before the first stroke."""
         slice_index = self.layers.slice_index()
         if slice_index is not None and not self.session.is_busy:
             self.session.prepare(slice_index)
 
     def show_message(self, text: str, *, error: bool = False) -> None:
-        """Tell of something; it is shown until the slice, its strokes or its labels change."""
+        """Show a message until the slice, its strokes or its labels change."""
         self._news = Message(user_message(text), error), self.layers.slice_index(), self.session.version
         self.refresh_state()
 
     def refresh_state(self) -> None:
-        """Tell the view which buttons make sense, and what is so."""
+        """Update the buttons and the status line of the view."""
         slice_index, session = self.layers.slice_index(), self.session
         unsent = slice_index is not None and self.mode == "demand" and self.layers.strokes is not None
         accepted = slice_index is not None and session.is_accepted(slice_index)
@@ -346,7 +346,7 @@ class Annotator:
             self.view.show_status(line)
 
     def present(self) -> Present:
-        """What is so just now; of what lies beneath work and news nothing is found out."""
+        """The present state; with a job or a message the rest is left out."""
         slice_index = self.layers.slice_index()
         if self._news is not None and self._news[1:] != (slice_index, self.session.version):
             self._news = None
@@ -360,7 +360,7 @@ class Annotator:
         return replace(self._present_on(slice_index), unsent=unsent, overlay=self.overlay.missing)
 
     def _present_on(self, slice_index: SliceIndex) -> Present:
-        """What is so on a slice, found out once for each change of it."""
+        """The state of a slice, computed once for each change."""
         session = self.session
         moment = slice_index, session.version, session.classes, session.engine.info
         if self._facts is None or self._facts[0] != moment:
@@ -371,7 +371,7 @@ class Annotator:
                 painted=self._names(drawn),
                 labelled=self._names(labels),
                 lacking=session.lacking(slice_index),
-                answered=session.is_segmented(slice_index),
+                segmented=session.is_segmented(slice_index),
             )
             self._facts = moment, facts
         return self._facts[1]
@@ -382,7 +382,7 @@ class Annotator:
         return (*named.values(), *(f"label {i}" for i in ids if i not in named))
 
     def _working(self) -> Message | None:
-        """What is computed."""
+        """The message of the job that runs."""
         doing = self.session.doing
         if doing is None:
             return None
@@ -390,14 +390,14 @@ class Annotator:
         texts = {
             "result": f"{'Refining' if doing.refined else 'Computing'} {where} with {engine}…",
             "propagation": f"Propagating to {where}, slice {doing.done + 1} of {doing.total}…",
-            "network": f"The network looks at {where}…",
+            "network": f"The network segments {where}…",
             "picture": f"Computing the {doing.name} of {where}; a layer follows",
         }
         text = "Stopping; the former result stays" if doing.stopped else texts[doing.what]
         return Message(text, patient=doing.what in ("result", "propagation"))
 
     def bring_back(self) -> bool:
-        """Make layers that were deleted anew, as the session knows them; whether the strokes layer is a new one."""
+        """Make deleted layers again from the session; returns whether the strokes layer is a new one."""
         new = self.layers.strokes is None
         if new:
             self.layers.make_strokes(self.session.classes)
@@ -411,9 +411,9 @@ class Annotator:
         return new
 
     def close(self) -> None:
-        """End the session; its sidecar is written. The strokes and the result stay in the viewer."""
+        """End the session and write its autosave. The strokes and the result stay in the viewer."""
         self.session.close()
-        self.overlay.kind = "none"  # one that is still being computed comes too late
+        self.overlay.kind = "none"  # one that is still computed comes too late
         self.layers.release()
 
     # results out ------------------------------------------------------------------------------------------------------
@@ -428,7 +428,7 @@ class Annotator:
         if update.curve is not None or update.final:
             self._fitting = None if update.final else update.slice_index
             self.view.show_curve(update.curve, fitting=not update.final)
-        if update.final:  # what changes beside the canvas has the whole window painted anew
+        if update.final:  # a change beside the canvas redraws the whole window
             self._last_error = ""
             self.view.show_notes(update.notes)
             self.overlay.show(update.slice_index)
@@ -450,7 +450,7 @@ class Annotator:
     def _on_stepped(self, stepped: Stepped) -> None:
         what = "propagation" if stepped.what == "result" and len(stepped.slices) > 1 else stepped.what
         where = self.session.volume.span(stepped.slices)
-        unseen = "" if self.layers.slice_index() in stepped.slices else ", which is not in sight"
+        unseen = "" if self.layers.slice_index() in stepped.slices else ", which is not displayed"
         self.show_message(f"{'Redone' if stepped.redone else 'Undone'}: {_STEPS[what]} {where}{unseen}")
 
     def _on_failed(self, slice_index: SliceIndex, error: Exception) -> None:
@@ -465,7 +465,7 @@ class Annotator:
     def _on_changed(self) -> None:
         if self.session.classes != self._shown_classes:
             self._shown_classes = self.session.classes
-            self._news = None  # it may name a class
+            self._news = None  # it may contain the name of a class
             self.layers.show_classes(self.session.classes)
             self.view.show_classes(self.session.classes)
         if self.layers.result is not None:
@@ -482,7 +482,7 @@ class Annotator:
     def _on_busy(self, busy: bool) -> None:
         self.view.show_busy(busy)
         slice_index = self.layers.slice_index()
-        if not busy and self._fitting is not None:  # it came to nothing
+        if not busy and self._fitting is not None:  # without a result
             self._fitting = None
             if slice_index is not None:
                 self._show_curve(slice_index)
@@ -491,7 +491,7 @@ class Annotator:
         self.refresh_state()
 
     def _show_curve(self, slice_index: SliceIndex) -> None:
-        """The curve of a slice's last answer, unless a fit for it is being shown."""
+        """The curve of a slice's last result, unless a fit of it is shown."""
         if self._fitting == slice_index:
             return
         result = self.session.results(slice_index)

@@ -21,7 +21,7 @@ Voxel = tuple[int, ...]
 
 
 class Clicks:
-    """Keeps the dots in the strokes of the annotator in front the same as the points of a layer.
+    """Paints the points of a layer as dots into the strokes of the annotator in front.
 
     A point's class stands in the column ``class`` or ``label`` of the layer's features, as an id or a name of the class
     table; a point without one gets the class that is in the brush when it is placed.
@@ -30,20 +30,20 @@ class Clicks:
     ----------
     front : callable
         Gives the annotator in front, or None.
-    say : callable
-        ``say(text)`` tells the user.
+    show_message : callable
+        ``show_message(text)`` shows a message.
     """
 
     _what = "points"
 
-    def __init__(self, front: Callable[[], Annotator | None], say: Callable[[str], object]) -> None:
-        self._front, self._say = front, say
+    def __init__(self, front: Callable[[], Annotator | None], show_message: Callable[[str], object]) -> None:
+        self._front, self._show_message = front, show_message
         self._points: Points | Shapes | None = None
         self._owner: Annotator | None = None
         self._dots: dict[Voxel, int] = {}
 
     def use(self, points: Points | Shapes | None) -> None:
-        """Take up a points layer, with the points that it has; None for none. Dots that were painted stay."""
+        """Use a points layer, with the points that it has; None for none. Painted dots stay."""
         if points is self._points:
             return
         if self._points is not None:
@@ -66,7 +66,9 @@ class Clicks:
         self._dots = wanted
         self._paint(annotator, gone, new)
         if outside:
-            self._say(f"{outside} of {len(self._points.data)} {self._what} lie outside the image and are left out")
+            self._show_message(
+                f"{outside} of {len(self._points.data)} {self._what} lie outside the image and are left out"
+            )
 
     def _on_data(self, event: Any) -> None:
         if event.action.value in _KINDS:
@@ -145,7 +147,7 @@ class Outlines(Clicks):
         return _inside(np.clip(path, 0, np.asarray(strokes.data.shape) - 1), strokes)  # along the rim, where it leaves
 
     def _radius(self, brush: float) -> float:
-        """A line is one pixel wide: its place is what counts."""
+        """A line is one pixel wide."""
         return 0.0
 
 

@@ -50,11 +50,11 @@ class EngineForm(QWidget):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What the user changed: name and value of each field that is not at its default."""
+        """Name and value of each field that is not at its default."""
         return {name: row.value for name, row in self._rows.items() if row.value != row.parameter.default}
 
     def reset(self) -> None:
-        """Put every field back to its default, and tell once."""
+        """Put every field back to its default, and emit once."""
         for row in self._rows.values():
             row.value = row.parameter.default
         self._emit()
@@ -85,7 +85,7 @@ class _Row:
         self.auto: CheckBox | None = None
         self.widget: Widget = self.field
         if parameter.optional:
-            self.auto = CheckBox(text="auto", tooltip="the engine chooses, and tells below what it chose")
+            self.auto = CheckBox(text="auto", tooltip="the engine chooses the value and shows it below")
             inner: Container[Any] = Container(widgets=[self.auto, self.field], layout="horizontal", labels=False)
             inner.margins = (0, 0, 0, 0)
             self.widget = inner
@@ -112,14 +112,14 @@ class _Row:
                     self.field.native.setDecimals(max(self.field.native.decimals(), _decimals(value)))
                 self.field.value = value
 
-    def connect(self, told: Any) -> None:
+    def connect(self, changed: Any) -> None:
         """Call a function without arguments whenever the user changes the value."""
         if self.parameter.kind == "text":  # a path counts when it is whole
-            self.field.native.editingFinished.connect(told)
+            self.field.native.editingFinished.connect(changed)
         else:
-            self.field.changed.connect(lambda _value: told())
+            self.field.changed.connect(lambda _value: changed())
         if self.auto is not None:
-            self.auto.changed.connect(lambda _value: told())
+            self.auto.changed.connect(lambda _value: changed())
 
     def _enable(self) -> None:
         self.field.enabled = self.auto is None or not self.auto.value

@@ -1,4 +1,4 @@
-"""Which engine answers the strokes, with which parameters, when, and on which device."""
+"""The engine that segments, its parameters, when it runs, and on which device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_scribseg.widgets.segmentation.model_page import ModelPage
 
 __all__ = ["EnginePanel"]
 
-FIRST_ENGINE = "svcd"  # what the window begins with
+FIRST_ENGINE = "svcd"  # selected when the window opens
 _MODES = (
     ("live", "live"),
     ("on stroke end", "stroke"),
@@ -25,14 +25,14 @@ _OVERLAPS = (("overwrite", "overwrite"), ("keep", "keep"))
 
 
 class EnginePanel(QWidget):
-    """Choosers of engine, mode, device and overlap rule, and the engine's own form, folded in."""
+    """Combo boxes of engine, mode, device and overlap rule, and the engine's parameters, folded away."""
 
     engine_changed = Signal(str, dict)
     mode_changed = Signal(str)
     device_changed = Signal(str)
     overlap_changed = Signal(str)
-    network_asked = Signal()
-    picture_asked = Signal(str)
+    network_requested = Signal()
+    picture_requested = Signal(str)
 
     def __init__(self, infos: dict[str, EngineInfo], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -60,7 +60,7 @@ class EnginePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         self.models = ModelPage()
         self.models.changed.connect(self._on_model)
-        self.models.asked.connect(self.network_asked.emit)
+        self.models.requested.connect(self.network_requested.emit)
         layout.addLayout(self._make_rows())
         layout.addWidget(self.models)
         layout.addWidget(self.fold)
@@ -86,21 +86,21 @@ class EnginePanel(QWidget):
 
     @property
     def mode(self) -> str:
-        """When the engine answers."""
+        """When the engine segments."""
         return str(self.mode_combo.currentData())
 
     @property
     def device(self) -> str:
-        """What the user asked for."""
+        """The chosen device."""
         return str(self.device_combo.currentData())
 
     @property
     def overlap(self) -> str:
-        """What a result may do to finished labels."""
+        """What a result may do to earlier labels."""
         return str(self.overlap_combo.currentData())
 
     def choose(self, engine: str, values: dict[str, Any], overlap: str, device: str) -> None:
-        """Show an engine with parameters, an overlap rule, and a device, without telling."""
+        """Show an engine with parameters, an overlap rule, and a device; no signal is sent."""
         for combo, data in ((self.engine_combo, engine), (self.overlap_combo, overlap), (self.device_combo, device)):
             combo.blockSignals(True)
             combo.setCurrentIndex(max(combo.findData(data), 0))
@@ -109,11 +109,11 @@ class EnginePanel(QWidget):
         self._show_form()
 
     def show_device(self, found: str) -> None:
-        """Tell which device "auto" means here."""
+        """Show which device "auto" means here."""
         self.device_combo.setItemText(0, f"auto: {found}")
 
     def show_pictures(self, names: tuple[str, ...]) -> None:
-        """Offer a layer of each of these pictures of what the engine sees; a button each, none without."""
+        """Show a button for each of these pictures of the engine's features."""
         if names == tuple(self.pictures):
             return
         for button in self.pictures.values():
@@ -122,8 +122,8 @@ class EnginePanel(QWidget):
         self.pictures = {}
         for name in names:
             self.pictures[name] = button = QPushButton(f"Show {name}")
-            button.setToolTip(f"Add a colour layer of the {name} of this slice, which is what the engine sees of it")
-            button.clicked.connect(lambda _checked=False, name=name: self.picture_asked.emit(name))
+            button.setToolTip(f"Add a colour layer of the {name} that the engine computes for this slice")
+            button.clicked.connect(lambda _checked=False, name=name: self.picture_requested.emit(name))
             self._picture_row.addWidget(button)
 
     def _make_rows(self) -> QFormLayout:
@@ -132,7 +132,7 @@ class EnginePanel(QWidget):
         rows.setVerticalSpacing(3)
         for text, combo in (
             ("Engine", self.engine_combo),
-            ("Answers", self.mode_combo),
+            ("Segment", self.mode_combo),
             ("Device", self.device_combo),
             ("Overlap", self.overlap_combo),
         ):
@@ -167,13 +167,13 @@ class EnginePanel(QWidget):
     def _on_engine(self, _index: int) -> None:
         self._values[self._shown] = self.form.values
         self._show_form()
-        self._tell()
+        self._emit_change()
 
     def _on_form(self, _values: dict[str, Any]) -> None:
         self._show_model()
-        self._tell()
+        self._emit_change()
 
-    def _tell(self) -> None:
+    def _emit_change(self) -> None:
         self.engine_changed.emit(self.engine, self.parameters)
 
     def _show_form(self) -> None:
@@ -193,4 +193,4 @@ class EnginePanel(QWidget):
 
     def _on_model(self, model: str, trust: bool) -> None:
         self.form["model"].value, self.form["trust"].value = model, trust
-        self._tell()
+        self._emit_change()

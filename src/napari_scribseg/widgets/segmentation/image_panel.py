@@ -1,4 +1,4 @@
-"""What to annotate: the image, its channels, and the layers to paint on and to write to."""
+"""The image to annotate, its channels, and the layers to paint on and to write to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NEW, _NONE = "new layer", "none"
 
 
 class ImagePanel(QWidget):
-    """Choosers of layers, kept in step with the viewer's list, and the button that begins."""
+    """Combo boxes of layers, which follow the viewer's list, and the button that begins."""
 
     image_chosen = Signal(object)
     clicks_chosen = Signal(object)
@@ -33,7 +33,7 @@ class ImagePanel(QWidget):
         self.image_combo, self.channels_combo = compact_combo(), compact_combo()
         self.strokes_combo, self.result_combo, self.clicks_combo = compact_combo(), compact_combo(), compact_combo()
         self.strokes_combo.setToolTip("Where to paint: a new layer, or a labels layer of the image's shape")
-        self.result_combo.setToolTip("Where the result goes: a new layer, or labels that are there and to be corrected")
+        self.result_combo.setToolTip("Where the result goes: a new layer, or existing labels to be corrected")
         self.clicks_combo.setToolTip(
             "A points layer whose points are painted as dots, or a shapes layer whose shapes are painted as outlines: "
             "in the class that their column 'class' names, else in the one chosen in the table"
@@ -97,7 +97,7 @@ class ImagePanel(QWidget):
         return chosen if isinstance(chosen, (Points, Shapes)) else None
 
     def choose(self, image: Image, strokes: Labels | None = None, result: Labels | None = None) -> None:
-        """Show these layers as chosen, without telling."""
+        """Show these layers as chosen; no signal is sent."""
         for combo, layer in ((self.image_combo, image), (self.strokes_combo, strokes), (self.result_combo, result)):
             combo.blockSignals(True)
             combo.setCurrentIndex(max(_index(combo, layer), 0))
@@ -105,7 +105,7 @@ class ImagePanel(QWidget):
         self._fill_channels()
 
     def refresh(self, _event: Any = None) -> None:
-        """Take over what changed in the viewer's list of layers."""
+        """Follow a change of the viewer's list of layers."""
         images, former = image_layers(self._viewer), self.image
         fill_combo(self.image_combo, [(layer.name, layer) for layer in images])
         for combo in (self.strokes_combo, self.result_combo):
@@ -126,7 +126,7 @@ class ImagePanel(QWidget):
             self._find_layers()
 
     def close_events(self) -> None:
-        """Listen to the viewer no more."""
+        """Disconnect from the viewer."""
         for event in self._list_events():
             event.disconnect(self.refresh)
 

@@ -1,4 +1,4 @@
-"""The only file that touches viewer layers: strokes, result and overlay of one image."""
+"""The layers of one image: strokes, result and overlay. No other file of this room changes viewer layers."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class LayerSet:
     source : LayerSource
         The image.
     strokes, result : Labels or None
-        What the user paints, and the answer; None while they are not in the viewer.
+        The user's strokes, and the labels; None while they are not in the viewer.
     overlay : Image or None
-        Probability or uncertainty of the slice in sight.
+        Probability or uncertainty of the displayed slice.
     """
 
     def __init__(self, viewer: ViewerModel, source: LayerSource) -> None:
@@ -47,10 +47,10 @@ class LayerSet:
         self._pictures: dict[str, Image] = {}
         self._writing = False
 
-    # what is in sight -------------------------------------------------------------------------------------------------
+    # the displayed slice ----------------------------------------------------------------------------------------------
 
     def slice_index(self) -> SliceIndex | None:
-        """The slice in sight; None in 3D, outside the image, or where the channel axis is displayed."""
+        """The displayed slice; None in 3D, outside the image, or where the channel axis is displayed."""
         if self.viewer.dims.ndisplay != 2:
             return None
         layer = self.strokes if self.strokes is not None else self.source.layer
@@ -76,10 +76,10 @@ class LayerSet:
                 yield SliceIndex(slice_index.displayed, position)
 
     def why_no_slice(self) -> str:
-        """One sentence on what to do where :meth:`slice` is None."""
+        """A message on what to do where :meth:`slice_index` is None."""
         if self.viewer.dims.ndisplay != 2:
             return "The window shows 3D: go back to slices with the 2D/3D button (Ctrl+Y), then paint"
-        return "No slice of the image is in sight: move the sliders into it, with two axes of space displayed"
+        return "No slice of the image is displayed: move the sliders into it, with two axes of space displayed"
 
     # strokes ----------------------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class LayerSet:
             self.strokes.mode = "paint"
 
     def take_up_tool(self) -> None:
-        """As :meth:`take_up_brush`, but a tool that puts the class into the strokes in another way is kept."""
+        """As :meth:`take_up_brush`, but fill and polygon stay selected."""
         if (
             self.strokes is None
             or self.viewer.layers.selection.active is not self.strokes
@@ -134,7 +134,7 @@ class LayerSet:
         return np.array(self.strokes.data[self._slicer(slice_index)])
 
     def write_strokes(self, slice_index: SliceIndex, painted: NDArray[Any]) -> None:
-        """Show other strokes on a slice: for undo, redo, clear and resume only; the layer is the user's."""
+        """Show other strokes on a slice: for undo, redo, clear and resume only."""
         if self.strokes is None:
             return
         self.grow_strokes(int(painted.max(initial=0)))
@@ -143,7 +143,7 @@ class LayerSet:
             self.strokes.refresh(extent=False)
 
     def fill_strokes(self, strokes: Iterable[tuple[SliceIndex, NDArray[Any]]]) -> None:
-        """Show the strokes of many slices at once: of a session that is taken up again."""
+        """Show the strokes of many slices at once: of a session that is resumed."""
         for slice_index, painted in strokes:
             self.grow_strokes(int(painted.max(initial=0)))
             if self.strokes is not None:
@@ -281,7 +281,7 @@ class LayerSet:
             self.result.editable = True
 
     def release_layer(self, layer: Layer) -> str | None:
-        """Let go of a layer that left the viewer; returns its role: image, strokes, result or overlay."""
+        """Drop a layer that left the viewer; returns its role: image, strokes, result or overlay."""
         if layer is self.source.layer or layer in self.source.others:
             return "image"
         if layer is self.strokes:
@@ -298,7 +298,7 @@ class LayerSet:
 
     @property
     def writing(self) -> bool:
-        """Whether the strokes layer changes by our own hand just now."""
+        """Whether the strokes layer is being changed by us and not by the user."""
         return self._writing
 
     def __enter__(self) -> LayerSet:
@@ -309,7 +309,7 @@ class LayerSet:
         self._writing = False
 
     def bind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
-        """Bind keys on the layers, over napari's own undo, which knows nothing of results; the image keeps its keys."""
+        """Bind keys on the layers, in place of napari's own undo, which leaves the result; the image keeps its keys."""
         for layer in self._keyed():
             for key, function in keys.items():
                 if layer is not self.source.layer or key not in _IMAGE_KEYS:
@@ -322,15 +322,15 @@ class LayerSet:
                 layer.bind_key(key, None)
 
     def trouble(self) -> str:
-        """What is wrong with the layers, in a sentence; empty if nothing."""
+        """What is wrong with the layers, as a message; empty if nothing."""
         if self.strokes is None:
-            return "The strokes layer was deleted; Start painting brings it back with what was painted"
+            return "The strokes layer was deleted; Start painting restores it with its strokes"
         if self.result is None:
-            return "The result layer was deleted; the next result, or Start painting, brings it back"
+            return "The result layer was deleted; the next result, or Start painting, restores it"
         return self.misfit()
 
     def misfit(self) -> str:
-        """Why the strokes layer cannot be read, in a sentence; empty if it can."""
+        """Why the strokes layer cannot be read, as a message; empty if it can."""
         try:
             if self.strokes is not None:
                 self._require(self.strokes)

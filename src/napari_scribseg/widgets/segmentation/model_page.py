@@ -1,4 +1,4 @@
-"""Bring your own U-Net: choose a network's file, say what may be run, and write down how it wants its input."""
+"""Your own U-Net: choose the file of a network, allow its code to run, and describe its input."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ __all__ = ["CardDialog", "ModelPage"]
 
 _FILES = "Networks (*.safetensors *.pt2 *.pt *.ts *.pth);;All files (*)"
 _KINDS = {
-    "shipped": "comes with the package; a network of yours goes here",
-    "safetensors": "numbers only, nothing is run",
+    "shipped": "comes with the package; choose a file for your own network",
+    "safetensors": "weights only; no code is run",
     "export": "a program of torch.export",
     "torchscript": "a TorchScript program",
     "bundle": "a MONAI bundle",
@@ -46,29 +46,29 @@ class ModelPage(QGroupBox):
     """Which network an engine works with; ``changed`` carries the engine's parameters ``model`` and ``trust``."""
 
     changed = Signal(str, bool)
-    asked = Signal()
+    requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Bring your own U-Net", parent)
+        super().__init__("Your own U-Net", parent)
         self._model = ""
         file, folder = QPushButton("File…"), QPushButton("Bundle…")
         file.setToolTip("A network of torch.export (.pt2), TorchScript (.pt), or of this package (.safetensors)")
         folder.setToolTip("The folder of a MONAI bundle")
-        own = QPushButton("Ours")
+        own = QPushButton("Built-in")
         own.setToolTip("The networks that come with the package")
         own.setMenu(self._shipped(own))
         self.about = QLabel()
         self.about.setWordWrap(True)
-        self.trust = QCheckBox("Run it: I know where it comes from")
-        self.card = QPushButton("Its input…")
-        self.card.setToolTip("Scaling, outputs and classes; written to a small file beside the network")
-        self.predict = QPushButton("Let it segment")
-        self.predict.setToolTip("Segment this slice without strokes; strokes correct the result")
+        self.trust = QCheckBox("Run its code: I trust its source")
+        self.card = QPushButton("Input…")
+        self.card.setToolTip("Scaling, outputs and classes of the network; saved in a small file beside it")
+        self.predict = QPushButton("Segment without strokes")
+        self.predict.setToolTip("Segment this slice by the network alone; strokes correct the result")
         file.clicked.connect(self._on_file)
         folder.clicked.connect(self._on_folder)
         self.trust.toggled.connect(self._on_trust)
         self.card.clicked.connect(self._on_card)
-        self.predict.clicked.connect(lambda: self.asked.emit())
+        self.predict.clicked.connect(lambda: self.requested.emit())
         top, bottom = QHBoxLayout(), QHBoxLayout()
         for button in (file, folder, own):
             top.addWidget(button)
@@ -91,7 +91,7 @@ class ModelPage(QGroupBox):
         return menu
 
     def show_model(self, model: str, trust: bool) -> None:
-        """Show a network as chosen, without telling."""
+        """Show a network as chosen; no signal is sent."""
         self._model = model
         self.trust.blockSignals(True)
         self.trust.setChecked(trust)
@@ -104,23 +104,23 @@ class ModelPage(QGroupBox):
             self.card.setEnabled(False)
             self.predict.setEnabled(False)
             return
-        card = "" if source.kind in ("shipped", "factory") or not card_path(model).is_file() else "; its card is read"
-        strokes = "" if alone else "; it answers strokes only"
+        card = "" if source.kind in ("shipped", "factory") or not card_path(model).is_file() else "; its card is used"
+        strokes = "" if alone else "; it needs strokes"
         self.about.setText(f"{reason or f'{source.name}: {_KINDS[source.kind]}{card}'}{strokes}")
         self.predict.setEnabled(alone and (trust or not reason))
         self.trust.setVisible(bool(reason))
         self.card.setEnabled(source.kind not in ("shipped", "factory"))
 
     def choose(self, model: str) -> None:
-        """Take a network; trust is asked for anew."""
+        """Choose a network; the user has to trust it again."""
         self.show_model(model, False)
-        self._tell()
+        self._emit_change()
 
     def _on_trust(self, trust: bool) -> None:
         self.show_model(self._model, trust)
-        self._tell()
+        self._emit_change()
 
-    def _tell(self) -> None:
+    def _emit_change(self) -> None:
         self.changed.emit(self._model, self.trust.isChecked())
 
     def _on_file(self) -> None:
@@ -137,15 +137,15 @@ class ModelPage(QGroupBox):
         dialog = CardDialog(self._model, self)
         if dialog.exec():
             self.show_model(self._model, self.trust.isChecked())
-            self._tell()
+            self._emit_change()
 
 
 class CardDialog(QDialog):
-    """The fields of a network's card; OK writes it beside the network, and what does not fit is told."""
+    """The fields of a network's card; OK writes it beside the network, if all fields are valid."""
 
     def __init__(self, model: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle(f"How {Path(model).name} wants its input")
+        self.setWindowTitle(f"Input of {Path(model).name}")
         self._model = model
         self.problem = QLabel()
         self.problem.setWordWrap(True)
@@ -164,13 +164,13 @@ class CardDialog(QDialog):
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
-        layout.addWidget(QLabel("What is left as it is, is found by trying; the documentation of brs explains each."))
+        layout.addWidget(QLabel("Default values are found by trials; the documentation of brs explains each field."))
         layout.addLayout(form)
         layout.addWidget(self.problem)
         layout.addWidget(buttons)
 
     def accept(self) -> None:
-        """Write the card and close, or tell what does not fit."""
+        """Write the card and close, or show which field is invalid."""
         try:
             card = ModelCard(**{name: _value(name, widget) for name, widget in self.fields.items()})
             write_card(self._model, card)
@@ -184,12 +184,12 @@ class CardDialog(QDialog):
 
 
 def _field(hint: Any, value: Any) -> QComboBox | QLineEdit:
-    """A chooser for what has few values, a line for everything else; lists are written as 1, 2, 3."""
+    """A combo box for a few values, a line for all others; lists are written as 1, 2, 3."""
     if get_origin(hint) is Literal or isinstance(value, bool) or value is None:
         combo = QComboBox()
         choices = get_args(hint) if get_origin(hint) is Literal else (None, True, False)
         for choice in choices:
-            combo.addItem({None: "found by trying", True: "yes", False: "no"}.get(choice, str(choice)), choice)
+            combo.addItem({None: "found by trials", True: "yes", False: "no"}.get(choice, str(choice)), choice)
         combo.setCurrentIndex(choices.index(value))
         return combo
     return QLineEdit(json.dumps(list(value))[1:-1] if isinstance(value, tuple) else json.dumps(value))

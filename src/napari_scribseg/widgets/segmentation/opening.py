@@ -26,7 +26,7 @@ __all__ = ["Request", "open_annotation", "resume_annotation"]
 
 @dataclass(frozen=True)
 class Request:
-    """What the user chose before the button was pressed.
+    """The user's choices when Start painting is pressed.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Request:
 
 
 def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Annotator:
-    """Make what is missing and join it.
+    """Make the missing layers, the session and the annotator.
 
     Raises
     ------
@@ -80,12 +80,12 @@ def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Ann
 
 
 def resume_annotation(request: Request, path: Path, dispatcher: Dispatcher, view: View, *, copy: bool) -> Annotator:
-    """Go on with saved strokes, on new layers; the file, or a ``copy`` of it, is kept up to date from now on.
+    """Resume saved strokes on new layers; the file, or a ``copy`` of it, is the autosave from now on.
 
     Raises
     ------
     InputError
-        If the file cannot be read, belongs to another image, or is being worked on elsewhere.
+        If the file cannot be read, belongs to another image, or is open elsewhere.
     """
     layers = LayerSet(request.viewer, request.source)
     session = _load(request, path, _sidecar(request.source, view) if copy else path, dispatcher)
@@ -95,7 +95,7 @@ def resume_annotation(request: Request, path: Path, dispatcher: Dispatcher, view
 
 
 def _load(request: Request, path: Path, sidecar: Path | None, dispatcher: Dispatcher) -> Session:
-    """The saved session, with the engine chosen in the window where its own one is no longer to be had."""
+    """The saved session, with the engine of the window where its own is not available any more."""
     volume = request.source.volume()
 
     def load(engine: Engine[Any] | None) -> Session:
@@ -156,9 +156,9 @@ def _ids(array: NDArray[Any] | None) -> tuple[int, ...]:
 
 
 def _sidecar(source: LayerSource, view: View) -> Path | None:
-    """A file for the autosave; None, and a word, where none can be made."""
+    """A file for the autosave; None, and a notification, where none can be made."""
     try:
         return new_autosave(source)
     except OSError as error:
-        view.notify(f"Strokes are not kept as you paint: {error}")
+        view.notify(f"Strokes are not autosaved: {error}")
         return None

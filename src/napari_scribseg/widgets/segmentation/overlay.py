@@ -1,4 +1,4 @@
-"""The picture of an answer's certainty that lies over the image."""
+"""The certainty of a result, shown over the image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNCERTAIN = (1.0, 0.95, 0.2, 1.0)
 
 
 class Overlay:
-    """Shows how certain the answer for the slice in sight is; computed away from the window.
+    """Shows how certain the result on the displayed slice is; computed in the background.
 
     Attributes
     ----------
@@ -30,25 +30,25 @@ class Overlay:
     opacity : float
         From 0 to 1.
     missing : str
-        Why nothing is shown although something was chosen.
+        Why nothing is shown although an overlay is chosen.
     """
 
-    def __init__(self, layers: LayerSet, session: Session, told: Callable[[], object], aside: Aside) -> None:
+    def __init__(self, layers: LayerSet, session: Session, changed: Callable[[], object], aside: Aside) -> None:
         self.kind = "none"
         self.opacity = 0.5
         self._layers = layers
         self._session = session
         self.missing = ""
-        self._told = told
+        self._changed = changed
         self._aside = aside
 
     def show(self, slice_index: SliceIndex) -> None:
-        """Show the overlay of a slice in sight, or none where the slice has no answer."""
+        """Show the overlay of the displayed slice; none where the slice has no result."""
         result = self._session.results(slice_index) if self.kind != "none" else None
         if result is None:
-            self._show_nothing("" if self.kind == "none" else f"no {self.kind} is known until it is segmented")
+            self._show_nothing("" if self.kind == "none" else f"there is no {self.kind} until it is segmented")
             return
-        kind, (identity, name, color) = self.kind, self._meant()
+        kind, (identity, name, color) = self.kind, self._shown_class()
 
         def arrived(values: Any) -> None:
             if kind != self.kind or slice_index != self._layers.slice_index():
@@ -58,7 +58,7 @@ class Overlay:
                 return
             self.missing = ""
             self._layers.show_overlay(slice_index, values, name, self.opacity, color)
-            self._told()
+            self._changed()
 
         self._aside(
             lambda: overlay_values(kind, result.probabilities, result.ids, identity),
@@ -67,17 +67,17 @@ class Overlay:
         )
 
     def hide(self) -> None:
-        """Show nothing, where no slice is in sight."""
+        """Show nothing, where no slice is displayed."""
         self._layers.hide_overlay()
         self.missing = ""
 
     def _show_nothing(self, why: str) -> None:
         self._layers.hide_overlay()
         self.missing = why
-        self._told()
+        self._changed()
 
-    def _meant(self) -> tuple[int, str, tuple[float, ...]]:
-        """Label id, name and colour of what is asked for: the class in the brush; the background has the id 0."""
+    def _shown_class(self) -> tuple[int, str, tuple[float, ...]]:
+        """Label id, name and colour of the class of the brush; the background has the id 0."""
         if self.kind == "uncertainty":
             return 0, "uncertainty", _UNCERTAIN
         strokes = self._layers.strokes
@@ -91,24 +91,24 @@ class Overlay:
 def overlay_values(
     kind: str, probabilities: NDArray[np.float32], ids: tuple[int, ...], identity: int
 ) -> NDArray[np.float32] | None:
-    """What an overlay shows.
+    """The values of an overlay.
 
     Parameters
     ----------
     kind : str
         One of :data:`KINDS`.
     probabilities : ndarray of shape (K, H, W), float32
-        Of an answer.
+        Of a result.
     ids : tuple of int
         Label id of each of the K classes.
     identity : int
-        The label id whose probability is asked for; 0 is the background.
+        The label id whose probability is shown; 0 is the background.
 
     Returns
     -------
     ndarray of shape (H, W), float32, or None
         Numbers from 0 to 1: the probability, or the entropy over log K. None where there is nothing to show, such as
-        the probability of a class that the answer does not know.
+        the probability of a class that has no strokes.
     """
     if kind == "probability":
         return probabilities[ids.index(identity)] if identity in ids else None

@@ -1,4 +1,4 @@
-"""What is done in the background when the widget opens, so that the first stroke finds it done."""
+"""Preparation in the background when the widget opens, before the first stroke."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from napari_scribseg.widgets.common.dispatch import Dispatcher
 
 __all__ = ["PREPARING", "READY", "find_device", "warm_up"]
 
-PREPARING = "Preparing the engine for this computer; the very first answer may take some seconds longer"
+PREPARING = "Preparing the engine for this computer; the very first result may take some seconds longer"
 READY = "The engine is ready"
 _PATIENCE_MS = 700
 
 
 def find_device(dispatcher: Dispatcher, found: Callable[[str], object]) -> None:
-    """Find out what ``auto`` means on this computer."""
+    """Find the device that ``auto`` means on this computer."""
 
     def choose() -> str:
         from napari_scribseg.numerics.device import choose_device
@@ -27,21 +27,21 @@ def find_device(dispatcher: Dispatcher, found: Callable[[str], object]) -> None:
     dispatcher.aside(choose, found, lambda error: found(f"unknown ({error})"))
 
 
-def warm_up(dispatcher: Dispatcher, say: Callable[[str], object]) -> None:
-    """Load the compiled kernels; where that takes long because they are compiled for the first time, say so."""
-    progress = {"done": False, "told": False}
+def warm_up(dispatcher: Dispatcher, show: Callable[[str], object]) -> None:
+    """Load the compiled kernels; show a message if that takes long because they are compiled for the first time."""
+    progress = {"done": False, "shown": False}
 
     def finished(_result: object) -> None:
         progress["done"] = True
-        if progress["told"]:
-            say(READY)
+        if progress["shown"]:
+            show(READY)
 
-    def tell() -> None:
+    def announce() -> None:
         if not progress["done"]:
-            progress["told"] = True
-            say(PREPARING)
+            progress["shown"] = True
+            show(PREPARING)
 
-    dispatcher.later(_PATIENCE_MS, tell)
+    dispatcher.later(_PATIENCE_MS, announce)
     colormap = class_colormap(ClassTable.from_ids([1], background=255))
 
     def prepare() -> None:

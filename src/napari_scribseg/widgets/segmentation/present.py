@@ -1,4 +1,4 @@
-"""The status line, derived from what is so just now; so it cannot tell of what was so before. No Qt here."""
+"""The status line, derived from the present state, so that it is never out of date. No Qt here."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from napari_scribseg.widgets.common.messages import Message
 
 __all__ = ["Present", "listed", "status_of"]
 
-_LISTED = 4  # names that are told one by one
+_LISTED = 4  # names that are listed one by one
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """What is so on the slice in sight, as far as the status line depends on it.
+    """The state of the displayed slice, as far as the status line depends on it.
 
     Attributes
     ----------
     where : str
-        The slice in the words of the axes, such as ``"z 11"``; ``"the image"`` where there is one only.
+        Axis and number of the slice, such as ``"z 11"``; ``"the image"`` for an image of one slice.
     working : Message or None
-        What is computed.
+        The job that runs.
     news : Message or None
-        What was told last, where neither slice nor strokes nor labels changed since.
+        The last event, as long as slice, strokes and labels are the same since.
     trouble : Message or None
-        Why nothing can be painted, or seen.
+        Why nothing can be painted, or shown.
     accepted : bool
         Whether the slice is accepted.
     unsent : bool
-        Whether there are strokes that wait for the button.
+        Whether strokes wait for the button Segment.
     painted, labelled : tuple of str
         Names of the classes with strokes, and with labels.
     lacking : str
-        What the strokes lack to be answered.
-    answered : bool
-        Whether the labels are the answer to the strokes.
+        What the strokes lack to be segmented.
+    segmented : bool
+        Whether the labels are the result of the strokes.
     overlay : str
         Why the overlay shows nothing.
     """
@@ -49,15 +49,15 @@ class Present:
     painted: tuple[str, ...] = ()
     labelled: tuple[str, ...] = ()
     lacking: str = ""
-    answered: bool = False
+    segmented: bool = False
     overlay: str = ""
 
 
 def status_of(present: Present) -> Message:
-    """The sentence to be shown: of work first, then of what was just done, then of what is so."""
-    told = present.working or present.news or present.trouble
-    if told is not None:
-        return told
+    """The message to show: the job that runs, else the last event, else the state."""
+    first = present.working or present.news or present.trouble
+    if first is not None:
+        return first
     text = _state(present)
     return Message(f"{text}; {present.overlay}" if present.overlay else text)
 
@@ -72,13 +72,13 @@ def _state(present: Present) -> str:
         return f"{where[:1].upper()}{where[1:]} has labels of {listed(present.labelled)}; a stroke corrects them"
     if present.lacking:
         return f"{present.lacking[:1].upper()}{present.lacking[1:]} on {where}"
-    if not present.answered:
+    if not present.segmented:
         return f"No result on {where} for the strokes of {listed(present.painted)}: press Segment (S)"
     return f"Done on {where}: {listed(present.painted)}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: ``"liver"``, ``"liver, spleen and aorta"``, ``"7 classes"``."""
+    """Names in a message: ``"liver"``, ``"liver, spleen and aorta"``, ``"7 classes"``."""
     if len(names) > _LISTED:
         return f"{len(names)} classes"
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

@@ -24,23 +24,23 @@ from napari_scribseg.widgets.segmentation.annotator import Annotator
 
 __all__ = [
     "Saver",
-    "ask_copy",
-    "ask_labels_path",
-    "ask_session_path",
+    "choose_labels_path",
+    "choose_session_path",
+    "confirm_copy",
     "suggested_name",
 ]
 
 
 def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
-    """A path for the label volume beside the image: NIfTI where the geometry is known, else TIFF if that can be."""
-    known = geometry.affine is not None or geometry.unit == "millimeter"
-    extension = ".tif" if not known and ".tif" in label_extensions() else ".nii.gz"
+    """A path beside the image: NIfTI for an image with a geometry, else TIFF where it can be written."""
+    placed = geometry.affine is not None or geometry.unit == "millimeter"
+    extension = ".tif" if not placed and ".tif" in label_extensions() else ".nii.gz"
     folder = Path(path).parent if path and Path(path).parent.is_dir() else Path.home()
     return folder / f"{file_name(name)}_labels{extension}"
 
 
-def ask_labels_path(parent: QWidget, suggested: Path) -> Path | None:
-    """Ask where to write the label volume; None where the user thought better of it."""
+def choose_labels_path(parent: QWidget, suggested: Path) -> Path | None:
+    """Let the user choose a file for the label volume; None if the dialog was cancelled."""
     every = " ".join(f"*{extension}" for extension in label_extensions())
     filters = ";;".join([f"Label volumes ({every})", *(f"{e[1:]} (*{e})" for e in label_extensions())])
     path, chosen = QFileDialog.getSaveFileName(parent, "Save labels", str(suggested), filters)
@@ -48,22 +48,22 @@ def ask_labels_path(parent: QWidget, suggested: Path) -> Path | None:
     return _completed(parent, path, label_extensions(), extension)
 
 
-def ask_session_path(parent: QWidget, suggested: Path, *, save: bool) -> Path | None:
-    """Ask where the strokes are, or where they go; None where the user thought better of it."""
-    ask = QFileDialog.getSaveFileName if save else QFileDialog.getOpenFileName
-    path, _ = ask(parent, "Save strokes" if save else "Resume", str(suggested), f"Strokes (*{SESSION_EXTENSION})")
+def choose_session_path(parent: QWidget, suggested: Path, *, save: bool) -> Path | None:
+    """Let the user choose a file of strokes; None if the dialog was cancelled."""
+    dialog = QFileDialog.getSaveFileName if save else QFileDialog.getOpenFileName
+    path, _ = dialog(parent, "Save strokes" if save else "Resume", str(suggested), f"Strokes (*{SESSION_EXTENSION})")
     return _completed(parent, path, (SESSION_EXTENSION,) if save else ("",), SESSION_EXTENSION)
 
 
-def ask_copy(parent: QWidget, path: Path) -> bool:
-    """Ask whether to go on with a copy of a file that is being worked on in another window."""
-    question = f"{path.name} is being worked on in another window. Go on with a copy of it?"
+def confirm_copy(parent: QWidget, path: Path) -> bool:
+    """Whether the user wants a copy of a file that another window has open."""
+    question = f"{path.name} is open in another window. Continue with a copy?"
     return QMessageBox.question(parent, "In use", question) == QMessageBox.StandardButton.Yes
 
 
-def _completed(parent: QWidget, path: str, known: tuple[str, ...], extension: str) -> Path | None:
-    """The path with an extension; the dialog did not ask about replacing a file whose name only gets one here."""
-    if not path or path.lower().endswith(known):
+def _completed(parent: QWidget, path: str, extensions: tuple[str, ...], extension: str) -> Path | None:
+    """The path with an extension; a file whose name gets one here is not replaced without confirmation."""
+    if not path or path.lower().endswith(extensions):
         return Path(path) if path else None
     whole = Path(f"{path}{extension}")
     if whole.exists():
@@ -74,12 +74,12 @@ def _completed(parent: QWidget, path: str, known: tuple[str, ...], extension: st
 
 
 class Saver:
-    """Asks for a file and writes it, away from the window.
+    """Writes labels and strokes to files that the user chooses, in the background.
 
     Parameters
     ----------
-    widget : QWidget with ``say``
-        Parent of the dialogs; told how it went.
+    widget : QWidget with ``show_message``
+        Parent of the dialogs; it shows how it went.
     dispatcher : Dispatcher
         For writing in the background.
     """
@@ -94,20 +94,20 @@ class Saver:
     ) -> None:
         """Write the result of an annotator; without one the selected labels layer, with the geometry of its image.
 
-        While a job runs, the result is a preview: it is then written when the job is done or cancelled.
+        While a job runs, the result is a preview: it is written when the job is done or cancelled.
 
         ``tables`` says which files of names and colours go beside it; see :func:`~napari_scribseg.io.write_labels`.
         """
         if annotator is not None:
             source = annotator.layers.source
-            path = ask_labels_path(
+            path = choose_labels_path(
                 self._widget, suggested_name(source.layer.name, source.layer.source.path, source.geometry())
             )
             if path is not None:
                 self._when_final(annotator, path, tables)
         elif selected is not None and not selected.multiscale:
             geometry = layer_geometry(viewer, selected)
-            path = ask_labels_path(self._widget, suggested_name(selected.name, selected.source.path, geometry))
+            path = choose_labels_path(self._widget, suggested_name(selected.name, selected.source.path, geometry))
             if path is not None:
                 self._write(path, selected.data, geometry, layer_classes(selected), tables)
         else:
@@ -115,7 +115,7 @@ class Saver:
             self._widget.show_message(text, error=True)
 
     def finish(self) -> None:
-        """Write at once what waits for a job that nobody will wait for any more."""
+        """Write at once what waits for the end of a job; the window closes."""
         for write in list(self._waiting):
             write()
 
@@ -160,7 +160,7 @@ class Saver:
             return
         layer = annotator.layers.source.layer
         folder = suggested_name(layer.name, layer.source.path, annotator.layers.source.geometry()).parent
-        path = ask_session_path(self._widget, folder / f"{file_name(layer.name)}{SESSION_EXTENSION}", save=True)
+        path = choose_session_path(self._widget, folder / f"{file_name(layer.name)}{SESSION_EXTENSION}", save=True)
         if path is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""Turns the events of viewer and layers into the few things that matter to an annotator."""
+"""Turns events of the viewer and its layers into calls of an annotator."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _LOOK_MS = 10  # so are the many events of one movement of a slider
 
 
 class Watcher:
-    """Listens on behalf of one annotator.
+    """Connects the events of one image with its annotator.
 
     Parameters
     ----------
     annotator : Annotator
-        Told of strokes, slices in sight, and classes chosen in napari's own controls.
+        Called for strokes, slices that are displayed, and classes chosen in napari's own controls.
     later : callable
         ``later(milliseconds, function)`` calls a function of the window's thread soon.
     wait : callable
         ``wait(until, seconds)`` holds the window's thread until answers have made ``until()`` true.
     lost : callable
-        ``lost(role)`` is told of a layer that left the viewer or was replaced: ``"image"``, ``"strokes"``,
+        ``lost(role)`` is called for a layer that left the viewer or was replaced: ``"image"``, ``"strokes"``,
         ``"result"``.
     turned_to : callable
         Called when the user paints on the strokes layer: the widget shows this annotator then.
@@ -55,7 +55,7 @@ class Watcher:
         self._wait = wait
         self._frame = 0.0  # seconds that the window needs to paint
         self._moved = 0.0  # when the pen moved last
-        self._answered = 0.0  # when all its movements were answered last
+        self._last_result = 0.0  # when all its movements were answered last
         self._usual = _HOLD / 2  # seconds until the answer comes while the window waits for it
         self._unheld, self._next_unheld = 0, _UNHELD[0]
         self._lost = lost
@@ -89,7 +89,7 @@ class Watcher:
             strokes.events.data.connect(self._on_set_data)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Disconnect."""
         self._open = False
         layers = self._layers
         layers.viewer.layers.events.removed.disconnect(self._on_removed)
@@ -125,7 +125,7 @@ class Watcher:
         self._later(milliseconds, call)
 
     def _on_pen(self, _event: Any) -> None:
-        """Ask for an answer, and let the frame that shows the stroke wait for it where painting takes long, or answers
+        """Request a result; the frame that shows the stroke waits for it where painting takes long, or results
         come late.
 
         While Qt paints it holds Python's lock, and the engine stands still: an answer that comes within the time of a
@@ -135,19 +135,19 @@ class Watcher:
         if self._layers.writing:
             return
         now = time.monotonic()
-        if self._annotator.has_answered:
-            self._answered = now
+        if self._annotator.has_result:
+            self._last_result = now
         self._annotator.pen_moved()
         if self._unheld:
             self._unheld -= 1
-        elif self._frame > _SLOW or now - self._answered > _LATE:
+        elif self._frame > _SLOW or now - self._last_result > _LATE:
             self._hold(now)
         self._moved = moved = time.monotonic()
         self._later(_FRAME_MS, lambda: self._measure(moved))
 
     def _hold(self, now: float) -> None:
         """Wait for the answer, as long as it is worth it; less and less often where it is not."""
-        if self._wait(lambda: self._annotator.has_answered, min(2 * max(self._frame, self._usual), _HOLD)):
+        if self._wait(lambda: self._annotator.has_result, min(2 * max(self._frame, self._usual), _HOLD)):
             self._usual = 0.8 * self._usual + 0.2 * (time.monotonic() - now)
             self._next_unheld = _UNHELD[0]
         else:

@@ -1,4 +1,4 @@
-"""The dock widget: panels on the screen, an annotator behind them."""
+"""The dock widget: panels, and an annotator for each image."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
 from napari_scribseg.widgets.segmentation.opening import Request, open_annotation, resume_annotation
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
-from napari_scribseg.widgets.segmentation.saving import Saver, ask_copy, ask_session_path
+from napari_scribseg.widgets.segmentation.saving import Saver, choose_session_path, confirm_copy
 from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 from napari_scribseg.widgets.segmentation.view import State
 
@@ -47,7 +47,7 @@ TITLE = "Scribble segmentation"  # as in napari.yaml
 _WIDTH = 300  # pixels
 _HELP = "Press Start painting, and draw a stroke in each of two classes"
 _EMPTY = "Open an image, choose it above and press Start painting"
-_KEPT = "Strokes of an earlier time are kept for this image: Resume goes on with them, Start painting begins anew"
+_AUTOSAVED = "Autosaved strokes of this image exist. Resume continues; Start painting begins anew"
 
 
 class SegmentationWidget(Docked):
@@ -55,7 +55,7 @@ class SegmentationWidget(Docked):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
-        # a plugin is handed a proxy that makes a new object of every layer asked for; ours are compared by identity
+        # napari passes a proxy, whose layers are new objects each time; ours are compared by identity
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.dispatcher = Dispatcher(self)
         self.images = ImagePanel(self.viewer, ACTIONS["start"])
@@ -68,8 +68,8 @@ class SegmentationWidget(Docked):
         self.clicks = Clicks(lambda: self.annotators.front, self.show_message)
         self.outlines = Outlines(lambda: self.annotators.front, self.show_message)
         self.saver = Saver(self, self.dispatcher)
-        self._news: Message | None = None  # what was told while no annotator is in front
-        self._kept = False  # whether strokes of the image are kept
+        self._news: Message | None = None  # shown while no annotator is in front
+        self._has_autosave = False  # of the chosen image
         self.classes.add.setToolTip(ACTIONS["new_class"].full_tooltip)
         self.status.cancel.setToolTip(ACTIONS["cancel"].full_tooltip)
         register_commands(ACTIONS, SegmentationWidget, TITLE)
@@ -80,10 +80,10 @@ class SegmentationWidget(Docked):
         warm_up(self.dispatcher, self._on_warm)
         self._on_image(self.images.image)
 
-    # beginning --------------------------------------------------------------------------------------------------------
+    # start and resume -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Make the layers that are missing and take up the brush; nothing is made twice."""
+        """Make the missing layers and take up the brush; no layer is made twice."""
         source = self.images.source
         if source is None:
             self.show_message("There is no image to paint on; open one first", error=True)
@@ -98,18 +98,18 @@ class SegmentationWidget(Docked):
             self.show_message(f"Paint a stroke of this class, then one of another class{level}")
 
     def resume(self, path: Path | None = None) -> None:
-        """Go on with saved strokes: those kept for this image, or those of a file that the user names."""
+        """Continue with saved strokes: the autosave of this image, or a file that the user chooses."""
         source = self.images.source
         if source is None:
-            self.show_message("There is no image to go on with; open it first", error=True)
+            self.show_message("There is no image to resume; open it first", error=True)
             return
-        kept = autosaves(source) if self.annotators.of(source.layer) is None else []
-        named = path or (kept[0] if kept else ask_session_path(self, Path.home(), save=False))
+        found = autosaves(source) if self.annotators.of(source.layer) is None else []
+        named = path or (found[0] if found else choose_session_path(self, Path.home(), save=False))
         if named is None:
             return
         copy = is_in_use(named)
-        if copy and not ask_copy(self, named):
-            self.show_message(f"{named.name} is being worked on in another window")
+        if copy and not confirm_copy(self, named):
+            self.show_message(f"{named.name} is open in another window")
             return
         begun = self.annotators.begin(
             source, lambda view: resume_annotation(self._request(), named, self.dispatcher, view, copy=copy)
@@ -136,14 +136,14 @@ class SegmentationWidget(Docked):
         return get_engine(self.engines.engine, **self.engines.parameters)
 
     def _as_chosen(self, annotator: Annotator) -> bool:
-        """Whether an annotator works on what the choosers show, deleted layers apart."""
+        """Whether an annotator works on the chosen layers; deleted layers do not count."""
         layers = annotator.layers
         return layers.source == self.images.source and all(
             chosen is None or chosen is used
             for chosen, used in ((self.images.strokes, layers.strokes), (self.images.result, layers.result))
         )
 
-    # what the panels tell ---------------------------------------------------------------------------------------------
+    # signals of the panels --------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
         self.images.started.connect(self.start)
@@ -153,8 +153,8 @@ class SegmentationWidget(Docked):
         self.classes.selected.connect(self._on_class)
         self.classes.refused.connect(lambda text: self.show_message(user_message(text), error=True))
         self.engines.engine_changed.connect(lambda _name, _values: self._on_engine())
-        self.engines.network_asked.connect(self._on_network)
-        self.engines.picture_asked.connect(self._on_picture)
+        self.engines.network_requested.connect(self._on_network)
+        self.engines.picture_requested.connect(self._on_picture)
         self.engines.mode_changed.connect(lambda _mode: self._on_engine())
         self.engines.device_changed.connect(lambda _device: self._on_engine())
         self.engines.overlap_changed.connect(lambda _rule: self._on_engine())
@@ -175,12 +175,12 @@ class SegmentationWidget(Docked):
 
     def _on_image(self, image: Any) -> None:
         source = self.images.source
-        self._kept = source is not None and bool(autosaves(source))
+        self._has_autosave = source is not None and bool(autosaves(source))
         self._news = None
         self.annotators.turn_to(self.annotators.of(image))
 
     def _on_marks(self, layer: Any) -> None:
-        """Take up a layer of clicks or of outlines; None for none."""
+        """Use a layer of clicks or of outlines; None for none."""
         self.clicks.use(layer if isinstance(layer, Points) else None)
         self.outlines.use(layer if isinstance(layer, Shapes) else None)
 
@@ -205,19 +205,19 @@ class SegmentationWidget(Docked):
         front.set_engine(engine, self.engines.mode, self.engines.device, self.engines.overlap)
 
     def _on_warm(self, text: str) -> None:
-        """Tell that the engine is prepared, or that it is ready where nothing else was told since."""
+        """Show that the engine is being prepared; that it is ready only if nothing else was shown since."""
         if text != READY or PREPARING in self.status.line.text():
             self.show_message(text)
 
     def _on_network(self) -> None:
-        """Let the network segment the slice in sight, on new layers where nothing was begun."""
+        """Segment the displayed slice by the network alone, on new layers where there are none."""
         if self.annotators.front is None:
             self.start()
         self.call_annotator(lambda annotator: annotator.run_network())
 
     def _on_picture(self, name: str) -> None:
         if self.annotators.front is None:
-            self.show_message("Press Start painting first: the picture is of the slice that is worked on", error=True)
+            self.show_message("Press Start painting first: the picture is of the slice that you work on", error=True)
         self.call_annotator(lambda annotator: annotator.show_picture(name))
 
     def save_labels(self) -> None:
@@ -255,10 +255,10 @@ class SegmentationWidget(Docked):
 
         return {action.key: partial(run, action) for action in ACTIONS if action.key}
 
-    # what the annotator in front tells --------------------------------------------------------------------------------
+    # the view of the annotator in front -------------------------------------------------------------------------------
 
     def _show_front(self, annotator: Annotator) -> None:
-        """Let the choosers show what an annotator works with, and give it the settings of the window."""
+        """Show the layers and the engine of an annotator, and give it the settings of the window."""
         layers, session = annotator.layers, annotator.session
         self.images.choose(layers.source.layer, layers.strokes, layers.result)
         engine = session.engine
@@ -270,7 +270,7 @@ class SegmentationWidget(Docked):
         self.outlines.sync()
 
     def show_message(self, text: str, *, error: bool = False) -> None:
-        """Tell of something that happened, until something else does."""
+        """Show what happened, until something else does."""
         if self.annotators.front is not None:
             self.annotators.front.show_message(text, error=error)
         else:
@@ -283,11 +283,11 @@ class SegmentationWidget(Docked):
 
     def _show_nobody(self) -> None:
         """The status line while no annotator is in front."""
-        text = _EMPTY if self.images.image is None else _KEPT if self._kept else _HELP
+        text = _EMPTY if self.images.image is None else _AUTOSAVED if self._has_autosave else _HELP
         self.status.show_status(self._news or Message(text))
 
     def notify(self, text: str) -> None:
-        """Show napari's own notification, which goes by itself."""
+        """Show a notification of napari."""
         show_warning(text)
 
     def show_busy(self, busy: bool) -> None:
@@ -299,7 +299,7 @@ class SegmentationWidget(Docked):
         self.status.show_progress(fraction)
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
-        """What the engine chose."""
+        """The choices that the engine made by itself."""
         self.status.show_notes(notes)
 
     def show_curve(self, curve: LossCurve | None, *, fitting: bool = False) -> None:
@@ -311,11 +311,11 @@ class SegmentationWidget(Docked):
         self.classes.show_classes(classes)
 
     def show_brush(self, identity: int) -> None:
-        """The class that is painted with."""
+        """The class of the brush."""
         self.classes.select(identity)
 
     def show_state(self, state: State) -> None:
-        """Which buttons make sense."""
+        """Which buttons can be pressed."""
         self.slices.show_state(state)
         if self.annotators.front is None:
             self._show_nobody()
@@ -323,7 +323,7 @@ class SegmentationWidget(Docked):
     # the widget itself ------------------------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
-        """Panels one below the other in an area that scrolls; the status stays in sight beneath it."""
+        """Panels in an area that scrolls; the status stays visible beneath it."""
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(4, 4, 4, 4)
@@ -345,7 +345,7 @@ class SegmentationWidget(Docked):
         layout.addWidget(self.status)
 
     def _end(self) -> None:
-        """Save, end the worker and let go of the viewer."""
+        """Save, end the worker and release the viewer."""
         self.annotators.end_all()
         self.saver.finish()
         self.images.close_events()

@@ -1,4 +1,4 @@
-"""What napari's File > Save calls: the viewer is asked for what the layer itself has lost."""
+"""The writer of napari's File > Save: geometry that a layer has lost is taken from the image below it."""
 
 from __future__ import annotations
 
