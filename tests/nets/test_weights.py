@@ -108,7 +108,7 @@ def test_missing_and_foreign_files(tmp_path):
         with pytest.raises(InputError, match="no safetensors file, or damaged"):
             load_model(foreign)
     foreign.write_bytes(save({"x": torch.zeros(3)}))
-    with pytest.raises(InputError, match="of no known kind"):
+    with pytest.raises(InputError, match="of no expected kind"):
         load_model(foreign)
     with pytest.raises(InputError, match="cannot be read"):
         load_model(write(foreign, b"[" * 5000, b""))
