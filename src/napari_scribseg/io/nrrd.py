@@ -197,18 +197,7 @@ def holds_labels(path: Path) -> bool:
     InputError
         If it is no header of NRRD.
     """
-    return is_segmentation(nrrd_fields(path)) or label_axes(path) is not None
-
-
-def nrrd_fields(path: Path) -> dict[str, str]:
-    """The fields and key/value pairs of an NRRD header; fields by their names in the format's description.
-
-    Raises
-    ------
-    InputError
-        If the file is no NRRD, or a line of its header is no field, pair or comment.
-    """
-    return _read_header(path)[0]
+    return is_segmentation(_read_header(path)[0]) or label_axes(path) is not None
 
 
 def _read_header(path: Path) -> tuple[dict[str, str], int, list[str] | None]:

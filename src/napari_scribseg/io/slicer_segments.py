@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, InputError, LabelClass, Source
 from napari_scribseg.core.classes import MAX_ID, Color, default_color
 
-__all__ = ["SEGMENTATION", "is_segmentation", "merge_layers", "segment_fields"]
-
-SEGMENTATION = ".seg.nrrd"
+__all__ = ["is_segmentation", "merge_layers", "segment_fields"]
 
 # What Slicer itself writes for a segment without terminology.
 _TISSUE = (
