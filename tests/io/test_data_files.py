@@ -1,6 +1,7 @@
 """Headers that name other files: what they may name, and what becomes a format string in C."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import tifffile
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.headless import describe
 from napari_scribseg.io import read_labels, read_volume
+from napari_scribseg.io.data_files import superseded
+from napari_scribseg.io.outputs import files_of
 
 VOXELS = np.arange(5 * 6 * 7, dtype=np.int16).reshape(5, 6, 7)
 NHDR = """NRRD0004
@@ -238,3 +241,28 @@ def test_an_ome_tiff_that_names_a_pipe(several_files, tmp_path):
     path = several_files("pipe", tmp_path / "two.ome.tif")
     os.mkfifo(path.parent / "pipe")
     refused(path, "not a regular file")
+
+
+@pytest.mark.parametrize("name", ["b.mhd", "b.nhdr"])
+def test_former_data_stay_where_another_header_cannot_be_understood(tmp_path, name):
+    header = tmp_path / f"a{Path(name).suffix}"
+    ending = {".mhd": "zraw", ".nhdr": "raw.gz"}[header.suffix]
+    former = tmp_path / f"a.0123456789.{ending}"
+    former.write_bytes(b"voxels")
+    assert superseded(header) == [former]
+    other = tmp_path / name
+    other.write_text({".mhd": MHD, ".nhdr": NHDR}[header.suffix].format(former.name))
+    assert superseded(header) == []
+    other.write_bytes(b"\x00 no header \x00\n")
+    assert superseded(header) == []
+
+
+@pytest.mark.parametrize("named", ["s001.raw", "LIST\ns001.raw\ns002.raw", "s%03d.raw 1 2 1"])
+def test_the_data_of_a_header_are_files_of_it(header, named):
+    path = header(named)
+    names = ["s001.raw", "s002.raw"][: 1 if named == "s001.raw" else 2]
+    for name in ("s001.raw", "s002.raw"):
+        (path.parent / name).write_bytes(b"")
+    assert files_of(path) == [path, *(path.parent / name for name in names)]
+    path.write_bytes(b"\x00")
+    assert files_of(path) == [path]

@@ -10,7 +10,16 @@ from fuzz_formats import FORMATS
 from napari_scribseg.core import Geometry, InputError, Source
 from napari_scribseg.io import formats as registry
 from napari_scribseg.io import image_extensions, label_extensions, read_volume, write_labels
-from napari_scribseg.io.formats import Format, Keeps, extension, formats, formats_table, register, stem
+from napari_scribseg.io.formats import (
+    Format,
+    Keeps,
+    extension,
+    extension_for_labels,
+    formats,
+    formats_table,
+    register,
+    stem,
+)
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = yaml.safe_load((ROOT / "napari.yaml").read_text(encoding="utf-8"))["contributions"]
@@ -55,6 +64,14 @@ def test_the_longest_extension_names_the_format():
     assert extension(Path("a.ome.tif")) == ".ome.tif"
     assert extension(Path("a.b.tif")) == ".tif"
     assert extension(Path("a.doc")) == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "ending"),
+    [("a.png", ".tif"), ("a.ome.tif", ".tif"), ("a.nrrd", ".nii.gz"), ("a.dcm", ".nii.gz"), ("a.doc", ".nii.gz")],
+)
+def test_labels_of_images_without_placement_are_tiff(image, ending):
+    assert extension_for_labels(Path(image)) == ending
 
 
 @pytest.mark.parametrize("entry", formats(), ids=lambda entry: entry.name)
