@@ -226,7 +226,6 @@ def growth(arguments: argparse.Namespace) -> None:
     """Embedding and learning by the number of segments, on made features."""
     from napari_scribseg.explore.embedding import fit_embedding
     from napari_scribseg.explore.metric import learn_head, unit_rows
-    from napari_scribseg.explore.placing import add_to_embedding
     from napari_scribseg.explore.uncertainty import uncertainty
 
     rng = np.random.default_rng(0)

@@ -13,12 +13,11 @@ from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace, encoders
 from napari_scribseg.explore.cache import FeatureCache
-from napari_scribseg.explore.embedding import fit_embedding
+from napari_scribseg.explore.embedding import add_to_embedding, fit_embedding
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder, make_encoder
 from napari_scribseg.explore.metric import Head, learn_head, unit_rows
 from napari_scribseg.explore.needs import need
 from napari_scribseg.explore.neighbours import nearest
-from napari_scribseg.explore.placing import add_to_embedding
 from napari_scribseg.explore.uncertainty import uncertainty
 
 
@@ -159,18 +158,18 @@ def test_embedding_learning_and_new_images(workspace):
     assert not np.array_equal(before, workspace.xy(ids))
     assert set(workspace.most_uncertain(3).tolist()) <= set(workspace.filtered("unlabelled").tolist())
     assert set(workspace.filtered("uncertain").tolist()) <= set(workspace.filtered("unlabelled").tolist())
-    has_embedding = workspace.xy(ids)
+    xy_before = workspace.xy(ids)
     workspace.add_images(discs(2)[0])
     workspace.cut(workspace.next_batch())
     new = workspace.embed()
     assert set(new.tolist()) == set(workspace.ids(2).tolist())
-    assert np.array_equal(has_embedding, workspace.xy(ids))  # those that were there stay
+    assert np.array_equal(xy_before, workspace.xy(ids))  # those that were there stay
     _, xy = workspace.local_embedding(ids[:6])
     assert xy.shape == (6, 2)
-    assert np.array_equal(has_embedding, workspace.xy(ids))
+    assert np.array_equal(xy_before, workspace.xy(ids))
     pixels = np.argwhere(workspace.segments(0) == ids[0])
     parts = np.concatenate(workspace.split(int(ids[0]), pixels[:1], pixels[-1:]))
-    assert (workspace.xy(parts) == has_embedding[0]).all()
+    assert (workspace.xy(parts) == xy_before[0]).all()
     assert set(workspace.embed().tolist()) == set(parts.tolist())
     assert workspace.table.described(parts).all()
 
@@ -182,7 +181,7 @@ def test_many_new_segments_move_the_plane_from_where_it_is(workspace, monkeypatc
         starts.append(start)
         return np.arange(2 * len(features), dtype=np.float32).reshape(-1, 2)
 
-    monkeypatch.setattr(workspace._space, "_fit_embedding", fit)
+    monkeypatch.setattr(workspace, "_fit", fit)
     first = workspace.embed()
     before = workspace.xy(first)
     workspace.add_images([discs(seed)[0] for seed in (2, 3, 4)])
@@ -210,14 +209,30 @@ def test_cancelled_learning_learns_nothing(workspace):
     assert np.array_equal(before, workspace.xy(ids))
 
 
-def test_features_are_kept_on_the_disk(workspace, tmp_path, monkeypatch):
-    workspace._space._describe(workspace.ids(), lambda f, preview=None: None)
+def describe(workspace):
+    """Describe all segments, without an embedding."""
+    with pytest.raises(Cancelled):
+        workspace.embed_task()(stop_after(0.599))
+
+
+def stop_after(limit):
+    def report(fraction, preview=None):
+        if fraction > limit:
+            raise Cancelled
+
+    return report
+
+
+def test_features_are_cached_on_the_disk_and_survive_a_cancel(workspace, tmp_path, monkeypatch):
+    describe(workspace)
+    assert workspace.table.described(workspace.ids()).all()
+    assert not workspace.table.has_embedding[workspace.ids()].any()
     assert len(list((tmp_path / "features").glob("*.safetensors"))) == 2
     other = Workspace(cache=tmp_path / "features")
     other.add_images([discs(0)[0], discs(1)[0]])
     other.cut(regions=5)
     monkeypatch.setattr(MapEncoder, "describe", lambda *_: pytest.fail("computed again"))
-    other._space._describe(other.ids(), lambda f, preview=None: None)
+    describe(other)
     ids = workspace.ids()
     assert other.table.features[ids] == pytest.approx(workspace.table.features[ids], abs=1e-3)
 
@@ -259,7 +274,7 @@ def test_uncertainty_is_highest_between_classes():
 
 
 def test_another_encoder_forgets_the_first(workspace):
-    workspace._space._describe(workspace.ids(), lambda f, preview=None: None)
+    describe(workspace)
     workspace.use_encoder("crops")
     assert not workspace.table.described(workspace.ids()).any()
     with pytest.raises(InputError, match="have no features yet"):

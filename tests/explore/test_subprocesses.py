@@ -1,7 +1,11 @@
+import os
+import signal
+
 import numpy as np
 import pytest
 
 pytest.importorskip("umap")
+pytest.importorskip("higra")
 
 from test_feature_space import clouds
 
@@ -10,8 +14,15 @@ from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace, subprocesses
 from napari_scribseg.explore.embedding import fit_embedding
 from napari_scribseg.explore.hierarchy import build_hierarchy
+from napari_scribseg.explore.needs import need
+from napari_scribseg.explore.subprocesses import (
+    EMBEDDINGS,
+    HIERARCHIES,
+    build_hierarchy_in_subprocess,
+    fit_embedding_in_subprocess,
+)
 
-NOBODY = np.zeros(40, np.int32)
+NO_CLASS = np.zeros(40, np.int32)
 
 
 @pytest.fixture(autouse=True)
@@ -20,67 +31,91 @@ def _ended():
     subprocesses.stop()
 
 
-def test_the_helper_finds_the_same_places_lives_on_and_ends_where_it_is_cancelled():
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_helper_embeds_alike_lives_on_and_ends_where_it_is_cancelled():
     features, kinds = clouds()
-    told = []
-    found = subprocesses.fit_embedding_in_subprocess(features, kinds, report=lambda f, preview=None: told.append(f))
-    helper = subprocesses._helpers["plane"]
+    fractions = []
+    found = fit_embedding_in_subprocess(features, kinds, report=lambda f, preview=None: fractions.append(f))
+    pid = EMBEDDINGS.pid
+    assert pid not in (None, os.getpid())
     assert np.allclose(found, fit_embedding(features, kinds), atol=1e-4)
-    assert told == sorted(told)
-    assert told[-1] > 0.5
-    again = subprocesses.fit_embedding_in_subprocess(features, NOBODY, found, local=True)
-    assert np.allclose(again, fit_embedding(features, NOBODY, found, local=True), atol=1e-4)
-    assert subprocesses._helpers["plane"] is helper
+    assert fractions == sorted(fractions)
+    assert fractions[-1] > 0.5
+    again = fit_embedding_in_subprocess(features, NO_CLASS, found, local=True)
+    assert np.allclose(again, fit_embedding(features, NO_CLASS, found, local=True), atol=1e-4)
+    assert EMBEDDINGS.pid == pid
 
     def stop(fraction, preview=None):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        subprocesses.fit_embedding_in_subprocess(features, NOBODY, report=stop)
-    assert "plane" not in subprocesses._helpers
-    assert not helper.lives
+        fit_embedding_in_subprocess(features, NO_CLASS, report=stop)
+    assert EMBEDDINGS.pid is None
+    assert not is_running(pid)
 
 
-def test_where_the_helper_cannot_be_or_dies_the_plane_is_made_here(monkeypatch):
-    features, _ = clouds()
-    expected = fit_embedding(features, NOBODY)
-    monkeypatch.setattr(subprocesses, "_COMMAND", "raise SystemExit(3)")
-    assert np.array_equal(subprocesses.fit_embedding_in_subprocess(features, NOBODY), expected)
-    monkeypatch.setattr(subprocesses.sys, "executable", "/does/not/exist")
-    assert np.array_equal(subprocesses.fit_embedding_in_subprocess(features, NOBODY), expected)
+def test_where_the_helper_cannot_run_the_work_is_done_here(monkeypatch):
+    gradient = np.random.default_rng(0).random((40, 50)).astype(np.float32)
+    expected = build_hierarchy(gradient)
+    monkeypatch.setattr(subprocesses.sys, "executable", "")
+    assert np.array_equal(build_hierarchy_in_subprocess(gradient).parents, expected.parents)
     subprocesses.start()  # not an error
+    assert HIERARCHIES.pid is None
 
 
-def test_what_goes_wrong_in_the_helper_is_told(monkeypatch):
-    features, _ = clouds()
-    start = subprocesses._COMMAND
-    monkeypatch.setattr(subprocesses, "_COMMAND", "import sys; sys.modules['umap'] = None; " + start)
-    with pytest.raises(InputError, match="needs the package umap-learn"):
-        subprocesses.fit_embedding_in_subprocess(features, NOBODY)
+def test_where_the_helper_dies_the_work_is_done_here_and_another_one_follows():
+    gradient = np.random.default_rng(0).random((40, 50)).astype(np.float32)
+    expected = build_hierarchy(gradient)
+    subprocesses.start()
+    assert np.array_equal(build_hierarchy_in_subprocess(gradient).parents, expected.parents)
+    pid = HIERARCHIES.pid
+    os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    assert np.array_equal(build_hierarchy_in_subprocess(gradient).parents, expected.parents)
+    assert np.array_equal(build_hierarchy_in_subprocess(gradient).parents, expected.parents)
+    assert HIERARCHIES.pid not in (None, pid)
+    helper = subprocesses.Helper("test", os.abort)  # dies while it warms up
+    assert helper.call(int, "7") == 7
+    helper.stop()
+
+
+def test_an_error_in_the_helper_is_raised_here():
+    with pytest.raises(InputError, match="no_such_package needs the package no_such_package"):
+        HIERARCHIES.call(need, "no_such_package")
+    pid = HIERARCHIES.pid
+    with pytest.raises(ZeroDivisionError):
+        HIERARCHIES.call(divmod, 1, 0)
+    assert HIERARCHIES.pid != pid
 
 
 @pytest.mark.parametrize("criterion", ["volume", "area", "dynamics"])
 def test_hierarchies_are_the_same_from_the_helper(criterion):
-    pytest.importorskip("higra")
     gradient = np.random.default_rng(0).random((40, 50)).astype(np.float32)
-    here, there = (f(gradient, criterion, 0.05) for f in (build_hierarchy, subprocesses.build_hierarchy_in_subprocess))
+    here, there = (f(gradient, criterion, 0.05) for f in (build_hierarchy, build_hierarchy_in_subprocess))
     for name in ("basins", "parents", "altitudes"):
         found, expected = getattr(there, name), getattr(here, name)
         assert found.dtype == expected.dtype
         assert np.array_equal(found, expected)
-    assert subprocesses._helpers["hierarchy"].lives
+    pid = HIERARCHIES.pid
     with pytest.raises(InputError, match="the simplification is 2"):
-        subprocesses.build_hierarchy_in_subprocess(gradient, criterion, 2.0)
+        build_hierarchy_in_subprocess(gradient, criterion, 2.0)
+    assert HIERARCHIES.pid == pid  # it lives on
 
 
-def test_a_workspace_with_processes_of_its_own_cuts_as_one_without():
-    pytest.importorskip("higra")
+def test_a_workspace_with_subprocesses_cuts_as_one_without():
     image = np.random.default_rng(0).normal(size=(60, 70)).astype(np.float32)
     cuts = []
-    for own in (False, True):
-        workspace = Workspace(subprocess=own)
+    for subprocess in (False, True):
+        workspace = Workspace(subprocess=subprocess)
         workspace.add_images([image])
         workspace.cut(regions=12)
         cuts.append(workspace.segments(0))
     assert np.array_equal(*cuts)
-    assert set(subprocesses._helpers) == {"hierarchy"}
+    assert HIERARCHIES.pid is not None
+    assert EMBEDDINGS.pid is None

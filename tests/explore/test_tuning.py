@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,20 +11,20 @@ from disc_pictures import discs, majority
 
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
-from napari_scribseg.explore import Workspace, embedding, feature_space
+from napari_scribseg.explore import Workspace, embedding
+from napari_scribseg.explore import workspace as workspace_module
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder
 from napari_scribseg.explore.tuning import Tuning, _Collected, _network, last_stage, tuned_encoder
 
 
 @pytest.fixture(autouse=True)
 def _quick_embedding(monkeypatch):
-    monkeypatch.setattr(feature_space, "fit_embedding", lambda f, *_a, **_k: 3 * embedding._principal(f))
+    monkeypatch.setattr(workspace_module, "fit_embedding", lambda f, *_a, **_k: 3 * embedding._principal(f))
 
 
 @pytest.fixture
 def taught(workspace):
     found = majority(workspace, [discs(0)[1], discs(1)[1]], workspace.ids())
-    workspace._space._fit_embedding = feature_space.fit_embedding
     for value, label in ((1, 1), (2, 2)):
         workspace.assign(workspace.ids()[found == value][:4], label)
     return workspace
@@ -41,7 +43,7 @@ def test_samples_through_the_last_stage_are_the_features(encoder, workspace):
 
 
 @pytest.mark.parametrize("view", ["maps", "crops"])
-def test_learning_the_network_describes_all_anew_and_is_saved(view, taught, tmp_path):
+def test_learning_the_network_describes_all_again_and_is_saved(view, taught, tmp_path):
     taught.use_encoder(view)
     taught.embed()
     ids = taught.ids()
@@ -55,8 +57,8 @@ def test_learning_the_network_describes_all_anew_and_is_saved(view, taught, tmp_
     taught.save(tmp_path / "mine.npz")
     again = Workspace.load(tmp_path / "mine.npz", cache=tmp_path / "features")
     assert again._space.tuning.digest == taught._space.tuning.digest
-    again.table.features[:] = np.nan
-    again._space._describe(ids, lambda f, preview=None: None)
+    again.table.clear_features()
+    again.embed()
     assert again.table.features[ids] == pytest.approx(after, abs=1e-5)
     taught.use_encoder("maps" if view == "crops" else "crops")
     assert taught._space.tuning is None
@@ -68,7 +70,7 @@ def test_cancelled_the_network_stays_as_it_was(taught):
     before = taught.table.features[ids].copy()
 
     def stop(fraction, preview=None):
-        if fraction >= 0.59:  # while segments are described anew
+        if fraction >= 0.59:  # while segments are described again
             raise Cancelled
 
     with pytest.raises(Cancelled):
@@ -79,8 +81,9 @@ def test_cancelled_the_network_stays_as_it_was(taught):
 
 
 def test_networks_that_cannot_be_learned_say_so(taught, monkeypatch):
-    taught._space._describe(taught.ids(), lambda f, preview=None: None)
-    monkeypatch.setattr(taught._space, "backbone", "resnet18.a1_in1k")
+    taught.embed()
+    monkeypatch.setattr(taught, "_space", replace(taught._space, backbone="resnet18.a1_in1k"))
+    monkeypatch.setattr(MapEncoder, "describe", lambda *_: pytest.fail("nothing is missing"))
     with pytest.raises(InputError, match="of timm is not learned itself"):
         taught.learn(backbone=True)
     with pytest.raises(InputError, match="does not fit scribble-net"):

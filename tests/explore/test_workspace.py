@@ -7,8 +7,9 @@ import pytest
 from disc_pictures import discs, majority
 
 from napari_scribseg import Image, InputError, get_engine
-from napari_scribseg.core import ClassTable
+from napari_scribseg.core import Cancelled, ClassTable, silent
 from napari_scribseg.explore import Workspace
+from napari_scribseg.explore.feature_space import Embedded
 from napari_scribseg.io import read_labels
 from napari_scribseg.io.lock import InUseError
 
@@ -189,15 +190,15 @@ def test_files_that_are_no_workspace(workspace, tmp_path):
     (tmp_path / "cut.npz").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match="not a workspace file|damaged"):
         Workspace.load(tmp_path / "cut.npz")
-    with pytest.raises(InputError, match="cannot save"):
+    with pytest.raises(InputError, match="cannot be saved"):
         workspace.save(tmp_path / "missing" / "w.npz")
 
 
-def test_a_file_is_kept_up_to_date(workspace, tmp_path):
+def test_a_file_is_autosaved(workspace, tmp_path):
     path = tmp_path / "kept.npz"
-    workspace.keep(path)
+    workspace.autosave(path)
     with pytest.raises(InUseError, match="another session"):
-        Workspace().keep(path)
+        Workspace().autosave(path)
 
     def agrees():
         workspace.flush()
@@ -233,13 +234,13 @@ def test_a_file_is_kept_up_to_date(workspace, tmp_path):
         assert archive.testzip() is None
 
 
-def test_a_file_that_cannot_be_kept_is_told_once(workspace, tmp_path):
+def test_a_file_that_cannot_be_autosaved_is_reported_once(workspace, tmp_path):
     told = []
-    workspace.keep(tmp_path / "missing" / "w.npz", told.append)
+    workspace.autosave(tmp_path / "missing" / "w.npz", told.append)
     workspace.assign(workspace.ids()[:1], 1)
     workspace.flush()
     assert len(told) == 1
-    assert "cannot save" in told[0]
+    assert "cannot be saved" in told[0]
     (tmp_path / "missing").mkdir()
     workspace.close()
     assert (tmp_path / "missing" / "w.npz").exists()
@@ -306,12 +307,48 @@ def test_signals(workspace):
     ]
 
 
-def test_assigning_from_many_threads(workspace):
-    ids = workspace.ids()
-    threads = [threading.Thread(target=workspace.assign, args=([i], k + 1)) for k, i in enumerate(ids.tolist())]
-    for thread in threads:
+def test_tasks_work_in_another_thread_while_the_owner_edits(workspace):
+    def in_thread(task):
+        delivered, results = [], []
+        thread = threading.Thread(target=lambda: results.append(task.work(silent, delivered.append)))
         thread.start()
-    for thread in threads:
         thread.join()
-    assert workspace.table.label[ids].tolist() == list(range(1, len(ids) + 1))
-    assert sum(bool(workspace.undo()) for _ in range(len(ids) + 1)) == len(ids) + 1
+        return results[0], delivered
+
+    ids = workspace.ids()
+    task = workspace.cut_task([0], threshold=0, simplification=0)
+    workspace.assign(ids[:2], 1)  # while the task works on its snapshot
+    result, delivered = in_thread(task)
+    assert np.array_equal(workspace.ids(), ids)  # nothing has changed
+    for deliver in delivered:
+        deliver()
+    assert task.finish(result) == (0,)
+    assert len(workspace.ids(0)) > len(ids) / 2
+    assert [workspace.undo(), workspace.undo(), workspace.undo(), workspace.undo()][:2] == ["cut", "assign"]
+    assert not workspace.can_undo
+    assert workspace.redo() == "cut"
+
+
+def test_results_of_another_encoder_are_dropped(workspace):
+    task = workspace.embed_task()
+    ids = workspace.ids()
+    found = Embedded(ids, np.ones((len(ids), 2), np.float32), is_refit=True)
+    workspace.use_encoder("crops")
+    assert not len(task.finish(found))
+    assert not workspace.table.has_embedding[ids].any()
+    task = workspace.embed_task()
+    assert np.array_equal(task.finish(found), ids)
+    assert (workspace.xy(ids) == 1).all()
+
+
+def test_hierarchies_built_before_a_cancel_are_cached(workspace, monkeypatch):
+    def stop(fraction, preview=None):
+        if fraction > 0:
+            raise Cancelled
+
+    before = workspace.segments(0)
+    with pytest.raises(Cancelled):
+        workspace.cut(criterion="area", regions=3, report=stop)
+    assert np.array_equal(workspace.segments(0), before)
+    monkeypatch.setattr(workspace._cutter, "_build", lambda *_: pytest.fail("built again"))
+    assert workspace.preview(0, 5.0, criterion="area").shape == before.shape

@@ -1,7 +1,7 @@
-"""Feature-space annotation: label many segments of many images at once, by what they look like.
+"""Feature-space annotation: label many segments of many images at once, by their features.
 
 Bragantini, Falcão and Najman, Rethinking Interactive Image Segmentation: Feature Space Annotation (2022). Needs the
-extra ``explore``; no Qt, no napari. The modules are loaded when a name is first used.
+extra ``explore``; no Qt, no napari. A module is loaded when one of its names is first used.
 """
 
 from importlib import import_module
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Added", "CutSettings", "Picture", "Workspace"]
 
-_PLACES = {"Added": "pictures", "CutSettings": "cutting", "Picture": "pictures", "Workspace": "workspace"}
+_MODULES = {"Added": "pictures", "CutSettings": "cutting", "Picture": "pictures", "Workspace": "workspace"}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,31 +1,53 @@
-"""Places of the segments in a plane, near one another where they look alike: UMAP."""
+"""The embedding: 2D positions of segments, near one another where their features are alike (UMAP)."""
 
 from __future__ import annotations
 
 import re
 import warnings
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import curve_fit
+from skimage.measure import points_in_poly
 
-from napari_scribseg.core import Cancelled, Report, silent
+from napari_scribseg.core import Cancelled, InputError, Report, silent
 from napari_scribseg.explore.needs import need
 from napari_scribseg.explore.neighbours import nearest
-from napari_scribseg.explore.placing import MIN_DISTANCE, NEIGHBOURS
-from napari_scribseg.explore.progress import part
+from napari_scribseg.explore.task import part
 
-__all__ = ["fit_embedding"]
+__all__ = ["FitEmbedding", "add_to_embedding", "fit_embedding", "inside"]
 
+NEIGHBOURS, MIN_DISTANCE = 15, 0.01
 LOCAL_NEIGHBOURS, LOCAL_MIN_DISTANCE = 5, 0.1  # of a selection
-TARGET_WEIGHT = 0.5  # classes and looks count alike
-_FEWEST = 5  # points; fewer lie by their principal components
+TARGET_WEIGHT = 0.5  # classes and features count alike
+_FEWEST = 5  # segments; fewer are embedded by their principal components
 _EXTENT = 10.0  # half the side of what UMAP starts from
-_SEARCHING = 0.2  # share of the time that the search of neighbours takes
+_SEARCHING = 0.2  # share of the time that the search for neighbours takes
+_STEPS = 30
+_HALVINGS = 40  # of the interval that holds the width of a neighbourhood
+_BLOCK = 4096  # new segments added at once
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 _one_at_a_time = Lock()  # numba's simplest threading layer ends the process when two threads use it at once
+
+
+class FitEmbedding(Protocol):
+    """A function such as :func:`fit_embedding`."""
+
+    def __call__(
+        self,
+        features: Float32,
+        labels: NDArray[np.int32],
+        start: Float32 | None = None,
+        *,
+        local: bool = False,
+        seed: int = 0,
+        report: Report = silent,
+    ) -> Float32:
+        """See :func:`fit_embedding`."""
 
 
 def fit_embedding(
@@ -37,9 +59,9 @@ def fit_embedding(
     seed: int = 0,
     report: Report = silent,
 ) -> Float32:
-    """Places by UMAP (McInnes et al. 2018), semi-supervised by the classes so far.
+    """Embed segments by UMAP (McInnes et al. 2018), semi-supervised by the classes so far.
 
-    Neighbours are found exactly, as products of matrices: up to tens of thousands of segments that is quicker than an
+    Neighbours are exact, found by products of matrices: up to tens of thousands of segments that is quicker than an
     index, which has to be compiled first.
 
     Parameters
@@ -48,11 +70,11 @@ def fit_embedding(
     labels : ndarray of shape (n,), int32
         Class of each; 0 for none.
     start : ndarray of shape (n, 2), float32, optional
-        Places to start from, so that the plane stays recognisable.
+        Positions to start from, so that the embedding stays recognisable.
     local : bool
-        Keep the nearest neighbours together instead of the whole: for a selection.
+        Preserve the nearest neighbours rather than the whole: for a selection.
     seed : int
-        The same seed gives the same places.
+        The same seed gives the same positions.
     report : Report
 
     Returns
@@ -81,7 +103,7 @@ def fit_embedding(
         random_state=seed,
         n_jobs=1,
         precomputed_knn=nearest(features, features, count, same=True, report=part(report, 0, _SEARCHING)),
-        tqdm_kwds=_told(part(report, _SEARCHING, 1)),
+        tqdm_kwds=_progress_bar(part(report, _SEARCHING, 1)),
     )
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about graphs in several parts, and about jobs
@@ -102,16 +124,16 @@ def _principal(features: Float32) -> Float32:
 
 
 def _centred(xy: Float32) -> Float32:
-    """Around 0, within 10, and no two at the same point: UMAP cannot part those."""
+    """Around 0, within 10, and no two at the same point: UMAP cannot separate those."""
     moved = xy - xy.mean(axis=0)
     moved *= _EXTENT / max(float(np.abs(moved).max(initial=0)), 1e-6)
     jitter = np.random.default_rng(0).normal(scale=1e-3, size=xy.shape)
-    spread: Float32 = (moved + jitter).astype(np.float32)
-    return spread
+    jittered: Float32 = (moved + jitter).astype(np.float32)
+    return jittered
 
 
-class _Listener:
-    """A file for UMAP's progress bar that passes on what the bar says."""
+class _ProgressFile:
+    """A file for UMAP's progress bar that reports what the bar writes."""
 
     def __init__(self, report: Report) -> None:
         self._report, self._stopped = report, False
@@ -127,15 +149,98 @@ class _Listener:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
 
-def _told(report: Report) -> dict[str, Any]:
-    # miniters: tqdm's watching thread leaves bars alone that write at every chance
+def _progress_bar(report: Report) -> dict[str, Any]:
+    # miniters: tqdm's monitor thread ignores bars that write at every chance
     return {
-        "file": _Listener(report),
+        "file": _ProgressFile(report),
         "disable": False,
         "bar_format": "{n_fmt}/{total_fmt}",
         "miniters": 1,
         "mininterval": 0.05,
     }
+
+
+def add_to_embedding(features: Float32, embedded: Float32, xy: Float32, report: Report = silent) -> Float32:
+    """Positions for more segments, near the embedded ones with the most similar features; these do not move.
+
+    A new segment is tied to its 15 nearest neighbours by UMAP's weights, and is put where the attractive part of UMAP's
+    cross entropy (McInnes et al. 2018), the sum of ``w * log(1 + a * d ** (2 * b))`` over the neighbours, is low: at
+    the neighbour where it is lowest, then downhill by weighted means. UMAP's own transform adds a random repulsion, and
+    compiles its loops in every process.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, D), float32
+        Of the new segments.
+    embedded : ndarray of shape (m, D), float32
+        Features of the embedded ones; m at least 1.
+    xy : ndarray of shape (m, 2), float32
+        Their positions.
+    report : Report
+
+    Returns
+    -------
+    ndarray of shape (n, 2), float32
+        Inside the bounding box of ``xy``.
+    """
+    a, b = _falloff()
+    count = min(NEIGHBOURS, len(embedded))
+    found = np.empty((len(features), 2), dtype=np.float32)
+    for start in range(0, len(features), _BLOCK):
+        report(start / len(features))
+        index, distance = nearest(features[start : start + _BLOCK], embedded, count)
+        found[start : start + _BLOCK] = _minimise(xy[index].astype(np.float64), _weights(distance), a, b)
+    report(1.0)
+    return found
+
+
+def _falloff() -> tuple[float, float]:
+    """The a and b of UMAP for its minimal distance: the curve that falls where exp(MIN_DISTANCE - d) does."""
+    d = np.linspace(0, 3, 300)
+    wanted = np.where(d < MIN_DISTANCE, 1.0, np.exp(MIN_DISTANCE - d))
+    (a, b), _ = curve_fit(lambda x, a, b: 1 / (1 + a * x ** (2 * b)), d, wanted)
+    return float(a), float(b)
+
+
+def _weights(distance: Float32) -> Float64:
+    """UMAP's weights of nearest neighbours, shape (n, k), that of the nearest 1 and their sum log2(k)."""
+    beyond = distance.astype(np.float64) - distance[:, :1]
+    wanted = np.log2(max(distance.shape[1], 2))
+    low, high = np.full(len(distance), 1e-6), np.full(len(distance), 1e3)
+    for _ in range(_HALVINGS):
+        middle = np.sqrt(low * high)
+        more = np.exp(-beyond / middle[:, np.newaxis]).sum(axis=1) > wanted
+        high, low = np.where(more, middle, high), np.where(more, low, middle)
+    weights: Float64 = np.exp(-beyond / np.sqrt(low * high)[:, np.newaxis])
+    return weights
+
+
+def _minimise(near: Float64, weight: Float64, a: float, b: float) -> Float64:
+    """A position of low cost for each, shape (n, 2), from its neighbours, shape (n, k, 2), and their weights."""
+    distance = np.linalg.norm(near[:, :, np.newaxis] - near[:, np.newaxis], axis=-1)  # (n, k, k)
+    cost = (weight[:, np.newaxis] * np.log1p(a * distance ** (2 * b))).sum(axis=2)
+    xy: Float64 = near[np.arange(len(near)), cost.argmin(axis=1)]
+    for _ in range(_STEPS):
+        d = np.maximum(np.linalg.norm(near - xy[:, np.newaxis], axis=-1), MIN_DISTANCE)
+        pull = weight * d ** (2 * b - 2) / (1 + a * d ** (2 * b))
+        xy = (pull[..., np.newaxis] * near).sum(axis=1) / pull.sum(axis=1, keepdims=True)
+    return xy
+
+
+def inside(xy: NDArray[np.float32], outline: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The ids whose positions lie in a box of two corners, or in a lasso of more."""
+    if outline.ndim != 2 or outline.shape[1] != 2 or len(outline) < 2 or not np.isfinite(outline).all():
+        raise InputError(
+            f"the outline has shape {outline.shape}; two corners of a box, or at least three of a lasso, are expected"
+        )
+    embedded = ~np.isnan(xy[:, 0])
+    if len(outline) == 2:
+        within = ((xy >= outline.min(axis=0)) & (xy <= outline.max(axis=0))).all(axis=1)
+    else:
+        within = np.zeros(len(xy), dtype=bool)
+        within[embedded] = points_in_poly(xy[embedded], outline)  # type: ignore[no-untyped-call]
+    chosen: NDArray[np.int64] = ids[within & embedded]
+    return chosen

@@ -1,4 +1,4 @@
-"""Packages of the extra ``explore``, imported when they are needed."""
+"""Packages of the extra ``explore``, imported at their first use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["need"]
 
 _WHAT = {
     "higra": "cutting images into segments",
-    "umap": "the plane of the segments",
+    "umap": "the embedding of segments",
     "pytorch_metric_learning": "learning from labels",
     "sklearn": "the uncertainty of segments",
     "timm": "an encoder of timm",

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ MAX_PIXELS = 1 << 28
 Pictures = Any  # a path, an array, an Image, or an iterable of those
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """One image, or one slice of a volume.
 
@@ -34,11 +35,11 @@ class Picture:
     name : str
         For people, and for the file of its labels.
     array : ndarray of shape (H, W) or (H, W, C)
-        As it was given; read-only.
+        The given pixels; read-only.
     source : str or None
-        The file that it came from.
-    plane : int or None
-        Which slice along the first axis of its volume; None where it is no slice.
+        Its file.
+    z_index : int or None
+        Index of the slice along the first axis of its volume; None where it is no slice.
     geometry : Geometry
         Of the image, or of the whole volume.
     volume : int
@@ -63,9 +64,9 @@ class Picture:
         array = self.array if self.array.ndim == 3 else self.array[..., np.newaxis]
         return np.ascontiguousarray(np.moveaxis(array, -1, 0), dtype=np.float32)
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """A fingerprint of shape and values, 32 hexadecimal digits."""
+        """Hash of shape and values, 32 hexadecimal digits."""
         made = hashlib.sha256(f"{self.array.shape} {self.array.dtype}".encode())
         made.update(np.ascontiguousarray(self.array).tobytes())
         return made.hexdigest()[:32]
@@ -73,14 +74,14 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What came of adding images.
+    """Result of adding images.
 
     Attributes
     ----------
     indices : tuple of int
         The new images of the workspace.
     skipped : tuple of str
-        A sentence for each file that could not be read.
+        A message for each file that could not be read.
     """
 
     indices: tuple[int, ...]
@@ -88,7 +89,7 @@ class Added:
 
 
 def read_pictures(given: Pictures, first_volume: int, name: str = "") -> tuple[list[Picture], list[str]]:
-    """Images from whatever was given.
+    """Read images from files, or take them from memory.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ def read_pictures(given: Pictures, first_volume: int, name: str = "") -> tuple[l
         array is one image of shape (H, W) or (H, W, C). Volumes, in files or as 3D :class:`~napari_scribseg.Image`,
         become their slices along the first axis.
     first_volume : int
-        Number for the first volume among them.
+        Number of the first volume among them.
     name : str
         For images that are no files; numbered where there are several.
 
@@ -105,7 +106,7 @@ def read_pictures(given: Pictures, first_volume: int, name: str = "") -> tuple[l
     -------
     pictures : list of Picture
     skipped : list of str
-        Why files could not be read, a sentence each.
+        A message for each file that could not be read.
 
     Raises
     ------
@@ -174,10 +175,10 @@ def _slices(array: NDArray[Any], geometry: Geometry, name: str, source: str | No
         raise InputError(f"{name}: it has {ndim} spatial axes; an image or a volume is expected")
     slices = [array] if ndim == 2 else list(array)
     found = []
-    for z, z_index in enumerate(slices):
-        index = z if ndim == 3 else None
-        label = name if index is None else f"{name} [{z}]"
-        found.append(Picture(label, _checked(z_index, label), source, index, geometry, number))
+    for z, pixels in enumerate(slices):
+        z_index = z if ndim == 3 else None
+        label = name if z_index is None else f"{name} [{z}]"
+        found.append(Picture(label, _checked(pixels, label), source, z_index, geometry, number))
     return found
 
 
@@ -188,6 +189,6 @@ def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:
         raise InputError(f"{name}: it has shape {array.shape}; 1 to {MAX_PIXELS} pixels are expected")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"{name}: it holds NaN or infinite values; finite values are expected")
-    kept = np.array(array, dtype=np.float32 if array.dtype == np.float64 else array.dtype)
-    kept.setflags(write=False)
-    return kept
+    copy = np.array(array, dtype=np.float32 if array.dtype == np.float64 else array.dtype)
+    copy.setflags(write=False)
+    return copy

@@ -1,7 +1,8 @@
-"""The segments of all images: which pixels, which class, which place in the plane."""
+"""The segments of all images: their pixels, their class, their place in the embedding."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,9 @@ from scipy import ndimage
 
 from napari_scribseg.core import InputError
 
-__all__ = ["Regions", "SegmentTable", "describe_regions"]
+__all__ = ["Regions", "SegmentTable", "Segments", "describe_regions"]
 
-_COLUMNS: dict[str, tuple[Any, tuple[int, ...], float]] = {  # type, shape of an entry, value where nothing is known
+_COLUMNS: dict[str, tuple[Any, tuple[int, ...], float]] = {  # type, shape of an entry, value where there is none
     "image": (np.int32, (), -1),
     "area": (np.int64, (), 0),
     "box": (np.int32, (4,), 0),
@@ -35,9 +36,9 @@ class Regions:
     area : ndarray of shape (k,), int64
         Pixels.
     box : ndarray of shape (k, 4), int32
-        First row, first column, and those behind the last.
-    print : ndarray of shape (k, 2), int64
-        A fingerprint of the pixels.
+        First row, first column, and the ones behind the last.
+    fingerprint : ndarray of shape (k, 2), int64
+        Two hashes of the pixels.
     """
 
     area: NDArray[np.int64]
@@ -80,20 +81,46 @@ def _mixed(positions: NDArray[np.int64]) -> NDArray[np.uint64]:
     return z ^ (z >> np.uint64(31))
 
 
-class SegmentTable:
-    """Segments by id: an id stands for a set of pixels of an image, and is given to no other.
+@dataclass(frozen=True, slots=True, eq=False)
+class Segments:
+    """Some segments at one moment; any thread may read them.
 
-    A segment that a new cut has replaced stays known: where a later cut makes the same pixels a segment again, it has
-    its old id, and with it its class, features and place.
+    Attributes
+    ----------
+    ids : ndarray of shape (n,), int64
+    image, area, fingerprint, label, xy, has_embedding, features : ndarray
+        As in :class:`SegmentTable`, in the order of ``ids``; copies.
+    maps : tuple of (ndarray of shape (H, W), int32) or None
+        Of all images.
+    """
+
+    ids: NDArray[np.int64]
+    image: NDArray[np.int32]
+    area: NDArray[np.int64]
+    fingerprint: NDArray[np.int64]
+    label: NDArray[np.int32]
+    xy: NDArray[np.float32]
+    has_embedding: NDArray[np.bool_]
+    features: NDArray[np.float32]
+    maps: tuple[NDArray[np.int32] | None, ...]
+
+
+class SegmentTable:
+    """Segments by id: an id stands for one set of pixels of an image, always.
+
+    A segment that a new cut has replaced stays in the table: where a later cut makes the same pixels a segment again,
+    it has its former id, and with it class, features and embedding. All methods belong to the owner's thread; maps and
+    rows of features are replaced, never overwritten, so that references to them are snapshots.
 
     Attributes
     ----------
     maps : list of (ndarray of shape (H, W), int32) or None
         The id of the segment of each pixel, from 1 on; None for an image that was not cut. A map is replaced when it
         changes, never written into.
-    image, area, box, label, place, has_embedding, print : ndarray
-        One entry for each id, that of 0 unused. ``label`` 0 is unlabelled; ``place`` is NaN where there is none, and
-        ``has_embedding`` says whether it comes from the segment's own features; ``print`` is that of :class:`Regions`.
+    image, area, box, label, xy, has_embedding, fingerprint : ndarray
+        One entry for each id, that of 0 unused. ``label`` 0 is unlabelled; ``xy`` is the position in the embedding, NaN
+        where there is none; ``has_embedding`` tells whether it comes from the segment's own features; ``fingerprint``
+        is that of :class:`Regions`.
     features : ndarray of shape (n, D), float32
         Rows of NaN where there are none; D is 0 before the first.
     """
@@ -108,6 +135,7 @@ class SegmentTable:
 
     def __init__(self) -> None:
         self.maps: list[NDArray[np.int32] | None] = []
+        self._shapes: list[tuple[int, int]] = []
         self.features: NDArray[np.float32] = np.zeros((1, 0), dtype=np.float32)
         self._alive: list[NDArray[np.int64]] = []
         self.keys: dict[Key, int] = {}
@@ -119,10 +147,16 @@ class SegmentTable:
         """Number of ids given, with the 0 that stands for no segment."""
         return self._size
 
-    def add_images(self, count: int) -> None:
-        """Room for more images, not cut yet."""
-        self.maps += [None] * count
-        self._alive += [np.zeros(0, dtype=np.int64)] * count
+    def add_images(self, shapes: Sequence[tuple[int, int]]) -> None:
+        """Room for more images of these shapes, not cut yet."""
+        self.maps += [None] * len(shapes)
+        self._shapes += shapes
+        self._alive += [np.zeros(0, dtype=np.int64)] * len(shapes)
+
+    def map(self, image: int) -> NDArray[np.int32]:
+        """The id of the segment of each pixel, shape (H, W); 0 everywhere where the image was not cut."""
+        found = self.maps[image]
+        return np.zeros(self._shapes[image], dtype=np.int32) if found is None else found
 
     def ids(self, image: int | None = None) -> NDArray[np.int64]:
         """The segments that there are now, of one image or of all, in ascending order within an image."""
@@ -150,10 +184,9 @@ class SegmentTable:
         self.fingerprint[ids[new]] = regions.fingerprint[new]
         return ids
 
-    def put(self, image: int, window: tuple[slice, slice], ids: NDArray[np.int32], shape: tuple[int, int]) -> None:
+    def put(self, image: int, window: tuple[slice, slice], ids: NDArray[np.integer]) -> None:
         """Write ids into a window of an image's map; 0 in ``ids`` takes pixels away."""
-        former = self.maps[image]
-        found = np.zeros(shape, dtype=np.int32) if former is None else former.copy()
+        found = self.map(image).copy()
         before = found[window]
         whole = ids.shape == found.shape
         gone = set() if whole else set(np.unique(before).tolist())
@@ -163,29 +196,42 @@ class SegmentTable:
         if whole:
             self._alive[image] = now[now > 0]
         else:
-            kept = [i for i in self._alive[image].tolist() if i not in gone]
-            self._alive[image] = np.array(sorted({*kept, *now[now > 0].tolist()}), dtype=np.int64)
+            remaining = [i for i in self._alive[image].tolist() if i not in gone]
+            self._alive[image] = np.array(sorted({*remaining, *now[now > 0].tolist()}), dtype=np.int64)
 
     def set_features(self, ids: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
-        """Remember features; others of another length are forgotten."""
+        """Set features; those of another length are dropped."""
         if self.features.shape[1] != rows.shape[1]:
             self.features = np.full((len(self.image), rows.shape[1]), np.nan, dtype=np.float32)
         self.features[ids] = rows
 
-    def restore_features(self, former: NDArray[np.float32]) -> None:
-        """Go back to features from before; segments that came meanwhile have none."""
-        more = np.full((len(self.image) - len(former), former.shape[1]), np.nan, dtype=np.float32)
-        self.features = np.concatenate((former, more))
+    def clear_features(self) -> None:
+        """Drop all features."""
+        self.features = np.zeros((len(self.image), 0), dtype=np.float32)
+
+    def snapshot(self, ids: NDArray[np.int64]) -> Segments:
+        """These segments as they are now."""
+        return Segments(
+            ids,
+            self.image[ids],
+            self.area[ids],
+            self.fingerprint[ids],
+            self.label[ids],
+            self.xy[ids],
+            self.has_embedding[ids],
+            self.features[ids],
+            tuple(self.maps),
+        )
 
     def described(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the ids have features."""
         if not self.features.shape[1]:
             return np.zeros(len(ids), dtype=bool)
-        known: NDArray[np.bool_] = ~np.isnan(self.features[ids, 0])
-        return known
+        described: NDArray[np.bool_] = ~np.isnan(self.features[ids, 0])
+        return described
 
     def require(self, ids: Any) -> NDArray[np.int64]:
-        """Ids that a user gave, each once.
+        """Ids that a user gave, sorted, each once.
 
         Raises
         ------
@@ -198,10 +244,10 @@ class SegmentTable:
         if given.ndim != 1 or given.dtype.kind not in "iu":
             raise InputError(f"segment ids are {ids!r}; whole numbers are expected")
         wanted = np.unique(given.astype(np.int64))
-        known = (wanted > 0) & (wanted < self._size)
-        known[known] = self.alive(wanted[known])
-        if not known.all():
-            raise InputError(f"there is no segment {wanted[~known][0]}; the ids that the workspace gives are expected")
+        valid = (wanted > 0) & (wanted < self._size)
+        valid[valid] = self.alive(wanted[valid])
+        if not valid.all():
+            raise InputError(f"there is no segment {wanted[~valid][0]}; the ids that the workspace gives are expected")
         return wanted
 
     def reserve(self, size: int) -> None:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.explore.metric import Head, require_classes, train
-from napari_scribseg.explore.progress import part
+from napari_scribseg.explore.task import part
 from napari_scribseg.nets.weights import load_model, load_shipped
 from napari_scribseg.prompting.network_input import network_input
 

@@ -1,54 +1,76 @@
-"""A workspace: images, their segments, what they look like, and their classes."""
+"""A workspace: images, their segments, the feature space of these, and their classes."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
-from napari_scribseg.core import ClassTable, InputError, Report, Stroke, silent
+from napari_scribseg.core import ClassTable, InputError, Report, Scribbles, Stroke, silent
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.explore import output, storage
+from napari_scribseg.explore import storage
 from napari_scribseg.explore.cache import FeatureCache, default_folder
+from napari_scribseg.explore.correction import as_pixels
+from napari_scribseg.explore.cutting import CutSettings, Cutter, Gradient
+from napari_scribseg.explore.edits import Step, assign_step, cut_step, split_step, window_of
+from napari_scribseg.explore.embedding import fit_embedding, inside
+from napari_scribseg.explore.feature_space import Embedded, FeatureSpace, Learned, Means
 from napari_scribseg.explore.gradients import as_edge_map
-from napari_scribseg.explore.pictures import Added, Pictures, read_pictures
-from napari_scribseg.explore.reading import Reader
+from napari_scribseg.explore.hierarchy import common_threshold
+from napari_scribseg.explore.labels import Labelling
+from napari_scribseg.explore.pictures import Added, Picture, Pictures, read_pictures
+from napari_scribseg.explore.segments import SegmentTable
+from napari_scribseg.explore.subprocesses import fit_embedding_in_subprocess
+from napari_scribseg.explore.task import Task
+from napari_scribseg.explore.thumbnails import thumbnail
+from napari_scribseg.explore.uncertainty import uncertainty
 from napari_scribseg.io.lock import FileLock
-from napari_scribseg.kernel import Autosave
+from napari_scribseg.kernel import Autosave, Deliver, History
 
-__all__ = ["Workspace"]
+__all__ = ["Filter", "Workspace"]
 
+BATCH = 15  # images, as in the authors' code
+REGIONS = 50  # segments an image, where no threshold was chosen
+UNCERTAIN = 0.5  # entropy from which on a segment is called uncertain
 
+Filter = Literal["all", "unlabelled", "uncertain"]
 Ids = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+Thumbnails = tuple[Ids, NDArray[np.uint8]]
 
 
-class Workspace(Reader):
+class Workspace:
     """Images cut into segments that get their classes many at a time.
 
     Parameters
     ----------
     classes : ClassTable, optional
-        Names and colours; classes that :meth:`assign` is given and that it does not know are added.
+        Names and colours; :meth:`assign` adds the classes that are missing.
     device : str
         Where encoders run: ``"auto"``, ``"cpu"``, ``"cuda"``.
     cache : PathLike, optional
         Folder for features; the user's cache folder by default.
     subprocess : bool
-        Cut, and compute embeddings, in helper processes: for windows, which stand still while UMAP gets ready, or
-        higra is at work, in theirs.
+        Build hierarchies and fit embeddings in subprocesses: for windows, which higra and UMAP would block.
 
     Attributes
     ----------
     pictures : list of Picture
         The images.
+    table : SegmentTable
+        The segments.
+    settings : CutSettings
+        Of the last cut.
     images_changed : Signal()
         Images were added.
     segments_changed : Signal(tuple of int)
@@ -56,16 +78,17 @@ class Workspace(Reader):
     labels_changed : Signal(ndarray of int64)
         These segments have another class.
     embedding_changed : Signal()
-        The embedding is another; segments may have moved, come or gone.
+        Segments have other positions in the embedding, came or went.
     classes_changed : Signal()
         There are other classes, names or colours.
 
     Notes
     -----
-    Every method may be called from any thread. Signals are emitted in the thread of the caller: connect a window with
-    psygnal's ``thread="main"``. Long methods take a ``report`` and end where it raises
-    :class:`~napari_scribseg.core.Cancelled`; the workspace is then what it was before, or holds the part that was
-    finished. Segments have ids: whole numbers from 1 on that stand for the same pixels as long as the workspace lives.
+    All methods belong to one thread, the owner's, in which the signals are emitted. A method that takes long has a twin
+    that gives it as a :class:`~napari_scribseg.explore.task.Task`, whose work any thread may do, such as a worker of a
+    window. It ends where ``report`` raises :class:`~napari_scribseg.core.Cancelled`; the workspace is then as before,
+    or has the part that was finished. Segments have ids: whole numbers from 1 on that stand for the same pixels as long
+    as the workspace exists.
     """
 
     images_changed = Signal()
@@ -82,10 +105,16 @@ class Workspace(Reader):
         cache: str | PathLike[str] | None = None,
         subprocess: bool = False,
     ) -> None:
-        folder = default_folder() if cache is None else Path(cache)
-        super().__init__(device, FeatureCache(folder), subprocess=subprocess)
+        self.pictures: list[Picture] = []
+        self.table = SegmentTable()
+        self.settings = CutSettings()
         self._classes = classes or ClassTable()
-        self._autosave: Autosave[storage.Content] | None = None
+        self._device, self._cache = device, FeatureCache(default_folder() if cache is None else Path(cache))
+        self._cutter = Cutter(device, subprocess=subprocess)
+        self._space = FeatureSpace()
+        self._fit = fit_embedding_in_subprocess if subprocess else fit_embedding
+        self._history: History[Step] = History(min_steps=1, max_steps=1000, max_bytes=512 << 20)
+        self._autosave: Autosave[storage.Snapshot] | None = None
         for signal in (
             self.images_changed,
             self.segments_changed,
@@ -112,7 +141,7 @@ class Workspace(Reader):
         Returns
         -------
         Added
-            The new indices, and a sentence for each file that was skipped because it cannot be read.
+            The new indices, and a message for each file that cannot be read and was skipped.
 
         Raises
         ------
@@ -121,19 +150,34 @@ class Workspace(Reader):
         Cancelled
             If ``report`` asked for it; nothing is added then.
         """
-        pictures, skipped = read_pictures(images, 1 + max((p.volume for p in self.pictures), default=0), name)
-        report(1.0)
-        with self._lock:
+        return self.add_task(lambda: images, name)(report)
+
+    def add_task(self, images: Callable[[], Pictures], name: str = "") -> Task[tuple[list[Picture], list[str]], Added]:
+        """:meth:`add_images` as a task; ``images()`` gives the images, in its thread."""
+        volume = 1 + max((p.volume for p in self.pictures), default=0)
+
+        def work(report: Report, _deliver: Deliver) -> tuple[list[Picture], list[str]]:
+            found = read_pictures(images(), volume, name)
+            report(1.0)
+            return found
+
+        def finish(found: tuple[list[Picture], list[str]]) -> Added:
+            pictures, skipped = found
             first = len(self.pictures)
             self.pictures += pictures
-            self.table.add_images(len(pictures))
-        self.images_changed.emit()
-        return Added(tuple(range(first, first + len(pictures))), tuple(skipped))
+            self.table.add_images([p.shape for p in pictures])
+            self.images_changed.emit()
+            return Added(tuple(range(first, first + len(pictures))), tuple(skipped))
+
+        return Task(work, finish)
 
     def set_edges(self, index: int, edges: ArrayLike) -> None:
         """Give an edge map of shape (H, W) for an image, for ``cut(gradient="given")``."""
-        picture = self._picture(index)
-        self._editor.cutter.set_edges(index, as_edge_map(edges, picture.shape))
+        self._cutter.set_edges(index, as_edge_map(edges, self._picture(index).shape))
+
+    def has_edges(self, index: int) -> bool:
+        """Whether an image has an edge map for ``cut(gradient="given")``."""
+        return self._index(index) in self._cutter.edges
 
     # segments
 
@@ -146,7 +190,7 @@ class Workspace(Reader):
         report: Report = silent,
         **settings: Any,
     ) -> tuple[int, ...]:
-        """Cut images into segments; segments that stay the same keep id, class, features and place.
+        """Cut images into segments; those that stay the same keep id, class, features and embedding.
 
         Parameters
         ----------
@@ -155,8 +199,8 @@ class Workspace(Reader):
         threshold : float, optional
             See :class:`CutSettings`; that of the last cut by default.
         regions : float, optional
-            Choose the threshold at which the images have so many segments on average; 50 where there is no threshold
-            yet, or another criterion or gradient.
+            Choose the threshold that gives this number of segments an image on average; 50 where there is no threshold
+            yet, or the criterion or the gradient changes.
         report : Report
         **settings
             ``gradient``, ``criterion``, ``simplification`` of :class:`CutSettings`; those of the last cut by default.
@@ -171,15 +215,66 @@ class Workspace(Reader):
         InputError
             If an index or a setting is wrong, an edge map is missing, or higra is not installed.
         Cancelled
-            If ``report`` asked for it; nothing has changed.
+            If ``report`` asked for it; no segment has changed.
         """
-        indices = list(range(len(self.pictures))) if images is None else [int(i) for i in images]
+        return self.cut_task(images, threshold=threshold, regions=regions, **settings)(report)
+
+    def cut_task(
+        self,
+        images: Iterable[int] | None = None,
+        *,
+        threshold: float | None = None,
+        regions: float | None = None,
+        **settings: Any,
+    ) -> Task[tuple[CutSettings, dict[int, NDArray[np.int32]]], tuple[int, ...]]:
+        """:meth:`cut` as a task."""
+        indices = [self._index(i) for i in (range(len(self.pictures)) if images is None else images)]
         if not indices:
             raise InputError("there are no images to cut; add some first")
-        indices = [self._index(i) for i in indices]
-        changed = self._editor.cut(indices, threshold, regions, settings, report)
-        self._segments_changed(changed)
-        return changed
+        if threshold is not None and regions is not None:
+            raise InputError("a threshold and a number of regions were given; one of the two is expected")
+        chosen = self._chosen(threshold, settings)
+        is_given = threshold is not None or (regions is None and chosen == self.settings and chosen.threshold)
+        builders = [self._cutter.hierarchy(i, self.pictures[i], chosen) for i in indices]
+
+        def work(report: Report, deliver: Deliver) -> tuple[CutSettings, dict[int, NDArray[np.int32]]]:
+            hierarchies = []
+            for n, build in enumerate(builders):
+                report(n / len(builders))
+                hierarchies.append(build(deliver))
+            best = (
+                chosen.threshold if is_given else common_threshold(hierarchies, REGIONS if regions is None else regions)
+            )
+            cuts = {i: hierarchy.cut(best) for i, hierarchy in zip(indices, hierarchies, strict=True)}
+            report(1.0)
+            return replace(chosen, threshold=best), cuts
+
+        def finish(result: tuple[CutSettings, dict[int, NDArray[np.int32]]]) -> tuple[int, ...]:
+            self.settings, cuts = result
+            return self._apply(cut_step(self.table, cuts))
+
+        return Task(work, finish)
+
+    def preview(self, index: int, threshold: float | None = None, **settings: Any) -> NDArray[np.int32]:
+        """Regions that :meth:`cut` would make of an image: 0 to k - 1, shape (H, W). Nothing changes."""
+        return self.preview_task(index, threshold, **settings)()
+
+    def preview_task(
+        self, index: int, threshold: float | None = None, **settings: Any
+    ) -> Task[NDArray[np.int32], NDArray[np.int32]]:
+        """:meth:`preview` as a task."""
+        chosen = self._chosen(threshold, settings)
+        build = self._cutter.hierarchy(index, self._picture(index), chosen)
+        return Task(lambda _report, deliver: build(deliver).cut(chosen.threshold), lambda regions: regions)
+
+    def gradient(self, index: int, kind: Gradient | None = None) -> Float32:
+        """The gradient that an image is cut by, or one of another kind, shape (H, W), 0 to 1."""
+        chosen = self.settings if kind is None else replace(self.settings, gradient=kind)
+        return self._cutter.gradient(index, self._picture(index), chosen.gradient)
+
+    def next_batch(self, size: int = BATCH) -> tuple[int, ...]:
+        """The next images without segments, at most so many, to be given to :meth:`cut`."""
+        return tuple(i for i, found in enumerate(self.table.maps) if found is None)[:size]
 
     def set_segments(self, index: int, regions: ArrayLike) -> None:
         """Take the segments of an image from elsewhere: integers of shape (H, W), each value one segment."""
@@ -189,8 +284,7 @@ class Workspace(Reader):
                 f"the segments have shape {given.shape} and type {given.dtype}; integers of shape {shape} are expected"
             )
         compact = np.unique(given, return_inverse=True)[1].reshape(shape).astype(np.int32)
-        if self._editor.replace_segments(index, compact):
-            self._segments_changed((index,))
+        self._apply(cut_step(self.table, {index: compact}))
 
     def split(
         self,
@@ -204,23 +298,59 @@ class Workspace(Reader):
         ----------
         segment : int
         positive, negative : mask of shape (H, W), pixels of shape (N, 2), Stroke, or list of Stroke
-            In coordinates of the image; what lies outside of the segment does not count.
+            In coordinates of the image; pixels outside the segment do not count.
 
         Returns
         -------
         tuple of 2 ndarray of int64
             Ids of the positive and of the negative parts. The positive parts keep the class, the negative ones have
-            none. They lie where the segment lay until :meth:`embed` finds their own places.
+            none. They have the segment's position in the embedding until :meth:`embed`.
 
         Raises
         ------
         InputError
             If there is no such segment, or not a stroke of each sign in it.
         """
-        positives, negatives, index = self._editor.split(segment, positive, negative)
-        self._segments_changed((index,))
-        self.labels_changed.emit(np.concatenate((positives, negatives)))
+        (identity,) = self.table.require([segment]).tolist()
+        index, window = int(self.table.image[identity]), window_of(self.table, identity)
+        marks = [as_pixels(strokes, self.pictures[index].shape)[window] for strokes in (positive, negative)]
+        gradient = self.gradient(index)[window]
+        step, positives, negatives = split_step(self.table, identity, gradient, marks[0], marks[1])
+        self._apply(step)
         return positives, negatives
+
+    def ids(self, index: int | None = None) -> Ids:
+        """The segments of an image, or of all."""
+        return self.table.ids(index if index is None else self._index(index))
+
+    def segments(self, index: int) -> NDArray[np.int32]:
+        """The id of the segment of each pixel, shape (H, W); 0 everywhere where the image was not cut. A copy."""
+        return self.table.map(self._index(index)).copy()
+
+    def segment_at(self, index: int, row: int, column: int) -> int:
+        """The segment of a pixel; 0 outside of the image and where it was not cut."""
+        height, width = self._picture(index).shape
+        is_inside = 0 <= row < height and 0 <= column < width
+        return int(self.table.map(index)[row, column]) if is_inside else 0
+
+    def thumbnail(self, segment: int, size: int = 48) -> NDArray[np.uint8]:
+        """A small picture of a segment and its surroundings, which are darker; shape (size, size, 3)."""
+        return self.thumbnails_task(self.table.require([segment]), size)()[1][0]
+
+    def thumbnails_task(self, ids: Ids, size: int = 48) -> Task[Thumbnails, Thumbnails]:
+        """Ids and thumbnails, shape (n, size, size, 3), of those of the segments that there are, as a task."""
+        ids = ids[self.table.alive(ids)]
+        found = [(int(i), int(self.table.image[i]), self.table.box[i].copy()) for i in ids]
+        pictures, maps = tuple(self.pictures), [self.table.map(image) for _, image, _ in found]
+
+        def work(_report: Report, _deliver: Deliver) -> Thumbnails:
+            made = [
+                thumbnail(pictures[image], map_of, identity, box, size)
+                for (identity, image, box), map_of in zip(found, maps, strict=True)
+            ]
+            return ids, np.stack(made) if made else np.zeros((0, size, size, 3), dtype=np.uint8)
+
+        return Task(work, lambda made: made)
 
     # classes
 
@@ -248,89 +378,112 @@ class Workspace(Reader):
         Returns
         -------
         ndarray of int64
-            The segments that had another class before.
+            The segments whose class changed.
 
         Raises
         ------
         InputError
-            If one of them is no segment now, or the class cannot be.
+            If an id is no segment now, or the class is no valid id.
         """
         if isinstance(label, bool) or int(label) != label or not 0 <= label <= MAX_ID:
             raise InputError(f"the class is {label!r}; a whole number from 0 (none) to {MAX_ID} is expected")
-        wanted = self._editor.assign(ids, int(label))
-        if not len(wanted):
-            return wanted
+        step = assign_step(self.table, ids, int(label))
+        if step is None:
+            return np.zeros(0, dtype=np.int64)
         if label and label not in self.classes:
             self.classes = self.classes.with_ids([int(label)])
-        self.labels_changed.emit(wanted)
-        return wanted
+        self._apply(step)
+        return step.ids
 
     def undo(self) -> str:
-        """Take back the last assignment, split or cut; its kind, empty where there is none."""
-        return self._turn(back=True)
+        """Undo the last assignment, split or cut; returns its kind, empty where there is none."""
+        step = self._history.undo()
+        self._show(step, after=False)
+        return "" if step is None else step.kind
 
     def redo(self) -> str:
-        """Do again what was taken back last; its kind, empty where there is nothing."""
-        return self._turn(back=False)
+        """Redo the step that was undone last; returns its kind, empty where there is none."""
+        step = self._history.redo()
+        self._show(step, after=True)
+        return "" if step is None else step.kind
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return bool(self._editor.history.done)
+        """Whether there is a step to undo."""
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a step to do again."""
-        return bool(self._editor.history.undone)
+        """Whether there is a step to redo."""
+        return self._history.can_redo
 
-    # what they look like
+    # feature space
+
+    @property
+    def encoder(self) -> tuple[str, str]:
+        """What describes segments: view and network, as :meth:`use_encoder` takes them."""
+        return self._space.view, self._space.backbone
 
     def use_encoder(self, view: str = "maps", backbone: str = "") -> None:
-        """Choose what describes segments; features, metric and plane of another choice are forgotten.
+        """Choose what describes segments; features, metric and embedding of another choice are dropped.
 
-        Parameters are those of :func:`~napari_scribseg.explore.encoders.make_encoder`: ``"maps"`` (one look at each
-        image) or ``"crops"`` (a look at each segment, as in the paper), and the network.
+        Parameters are those of :func:`~napari_scribseg.explore.encoders.make_encoder`: ``"maps"`` (each image is shown
+        once) or ``"crops"`` (each segment by itself, as in the paper), and the network.
         """
-        self._space.use(view, backbone)
+        space = FeatureSpace(view, backbone)
+        space.encoder(self._device)
+        if (view, backbone) != self.encoder:
+            self._space = space
+            self.table.clear_features()
+            self.table.has_embedding[:] = False
 
     def embed(self, *, refit: bool = False, report: Report = silent) -> Ids:
-        """Describe the segments that are new, and give them places in the plane; those that have one stay.
+        """Describe and embed the segments that are new; those that have an embedding do not move.
 
-        Where the new ones outnumber the others, all are placed anew, from where they are.
+        Where the new ones outnumber the others, all are embedded again, from where they are.
 
         Parameters
         ----------
         refit : bool
-            Place all anew, by their classes too, starting from where they are.
+            Embed all again, by their classes too, from where they are.
         report : Report
 
         Returns
         -------
         ndarray of int64
-            The segments that got places.
+            The segments that were embedded.
 
         Raises
         ------
         InputError
-            If there are no segments, umap-learn is not installed, or a network cannot be had.
+            If there are no segments, umap-learn is not installed, or a network cannot be loaded.
         Cancelled
             If ``report`` asked for it; features that were computed are kept.
         """
-        placed = self._space.embed(refit=refit, report=report)
-        if len(placed):
-            self.embedding_changed.emit()
-        return placed
+        return self.embed_task(refit=refit)(report)
+
+    def embed_task(self, *, refit: bool = False) -> Task[Embedded, Ids]:
+        """:meth:`embed` as a task."""
+        space, segments = self._space, self.table.snapshot(self.ids())
+        if not len(segments.ids):
+            raise InputError("there are no segments to embed; cut the images first")
+
+        def work(report: Report, deliver: Deliver) -> Embedded:
+            return space.embed(segments, self._means(space, deliver, pictures), report, refit=refit)
+
+        pictures = tuple(self.pictures)
+        return Task(work, partial(self._take_embedding, space))
 
     def learn(self, report: Report = silent, *, backbone: bool = False) -> int:
-        """Learn from the classes which segments are alike, and place all segments anew, from where they are.
+        """Learn a metric from the classes, and embed all segments again, from where they are.
 
-        One round of metric learning on a linear layer behind the encoder; further rounds go on from it.
+        One round trains a linear layer behind the encoder; further rounds continue from it.
 
         Parameters
         ----------
         report : Report
         backbone : bool
-            Learn the last stage of the encoder's network, too, and describe all segments anew: for a network of this
+            Train the last stage of the encoder's network, too, and describe all segments again: for a network of this
             package, in both views.
 
         Returns
@@ -341,16 +494,123 @@ class Workspace(Reader):
         Raises
         ------
         InputError
-            If there are labelled segments of fewer than two classes, a package of the extra is missing, or the network
-            is one of timm and shall be learned.
+            If there are labelled segments of fewer than two classes, a package of the extra is missing, or a network of
+            timm was to be trained.
         Cancelled
             If ``report`` asked for it; nothing was learned then.
         """
-        count = self._space.learn(report, backbone=backbone)
-        self.embedding_changed.emit()
-        return count
+        return self.learn_task(backbone=backbone)(report)
 
-    # output
+    def learn_task(self, *, backbone: bool = False) -> Task[Learned, int]:
+        """:meth:`learn` as a task."""
+        space, segments, pictures = self._space, self.table.snapshot(self.ids()), tuple(self.pictures)
+
+        def work(report: Report, deliver: Deliver) -> Learned:
+            return space.learn(segments, self._means(space, deliver, pictures), report, backbone=backbone)
+
+        def finish(learned: Learned) -> int:
+            if self._space is space:
+                self._space = learned.space
+                if learned.features is not None:
+                    self.table.clear_features()
+                    self.table.set_features(segments.ids, learned.features)
+            self._take_embedding(learned.space, learned.embedded)
+            return learned.count
+
+        return Task(work, finish)
+
+    def xy(self, ids: ArrayLike) -> Float32:
+        """Positions in the embedding, shape (n, 2), in the order of ``ids``; NaN where a segment has none yet."""
+        return self.table.xy[np.asarray(ids, dtype=np.int64)]
+
+    def inside(self, outline: ArrayLike, ids: ArrayLike | None = None) -> Ids:
+        """The segments whose positions lie in a box or lasso.
+
+        Parameters
+        ----------
+        outline : array_like of shape (2, 2) or (N, 2)
+            Two opposite corners of a box, or the corners of a lasso, in coordinates of :meth:`xy`.
+        ids : array_like of int, optional
+            Only among these; all by default.
+        """
+        among = self.ids() if ids is None else self.table.require(ids)
+        return inside(self.table.xy[among], np.asarray(outline, dtype=np.float64), among)
+
+    def local_embedding(self, ids: ArrayLike, report: Report = silent) -> tuple[Ids, Float32]:
+        """An embedding of a selection by itself, in which nearest neighbours matter most.
+
+        Returns
+        -------
+        ids : ndarray of shape (n,), int64
+        xy : ndarray of shape (n, 2), float32
+            The embedding of the workspace does not change.
+        """
+        return self.local_task(ids)(report)
+
+    def local_task(self, ids: ArrayLike) -> Task[tuple[Ids, Float32], tuple[Ids, Float32]]:
+        """:meth:`local_embedding` as a task."""
+        wanted = self.table.require(ids)
+        missing = int((~self.table.described(wanted)).sum())
+        if missing:
+            raise InputError(f"{missing} of the {len(wanted)} segments have no features yet; embed first")
+        space, features, labels = self._space, self.table.features[wanted], self.table.label[wanted]
+
+        def work(report: Report, _deliver: Deliver) -> tuple[Ids, Float32]:
+            return wanted, self._fit(space.apply_metric(features), labels, local=True, report=report)
+
+        return Task(work, lambda found: found)
+
+    def uncertainty(self, ids: ArrayLike | None = None) -> Float32:
+        """How uncertain the class of each segment is by its features, 0 to 1; of all by default."""
+        return self._uncertainty(self.ids() if ids is None else np.asarray(ids, dtype=np.int64))()
+
+    def filtered(self, which: Filter) -> Ids:
+        """All segments, the unlabelled ones, or the unlabelled ones whose uncertainty is at least 0.5."""
+        return self.filter_task(which)()
+
+    def filter_task(self, which: Filter) -> Task[Ids, Ids]:
+        """:meth:`filtered` as a task."""
+        ids = self.ids()
+        if which not in ("all", "unlabelled", "uncertain"):
+            raise InputError(f"the filter is {which!r}; one of all, unlabelled, uncertain is expected")
+        if which != "all":
+            ids = ids[self.table.label[ids] == 0]
+        compute = self._uncertainty(ids) if which == "uncertain" else None
+
+        def work(_report: Report, _deliver: Deliver) -> Ids:
+            return ids if compute is None else ids[compute() >= UNCERTAIN]
+
+        return Task(work, lambda found: found)
+
+    def most_uncertain(self, count: int = 1) -> Ids:
+        """The unlabelled segments to look at next, the most uncertain first."""
+        return self.most_uncertain_task(count)()
+
+    def most_uncertain_task(self, count: int = 1) -> Task[Ids, Ids]:
+        """:meth:`most_uncertain` as a task."""
+        ids = self.filtered("unlabelled")
+        compute = self._uncertainty(ids)
+        return Task(lambda _report, _deliver: ids[np.argsort(-compute(), kind="stable")[:count]], lambda found: found)
+
+    # results and files
+
+    def labels(self, index: int) -> NDArray[Any]:
+        """The label image, shape (H, W), uint8 or uint16: 0 where no class is assigned, and for the background."""
+        return self.labelling().image(self._index(index))
+
+    def scribbles(self, index: int) -> Scribbles:
+        """Strokes for an engine from the classes of an image: the middle lines of its labelled segments.
+
+        Raises
+        ------
+        InputError
+            If no segment of the image has a class.
+        """
+        return self.labelling().scribbles(self._index(index))
+
+    def labelling(self) -> Labelling:
+        """The classes of all images as they are now, for any thread."""
+        return Labelling(tuple(self.pictures), tuple(self.table.maps), self.table.label.copy(), self.classes)
 
     def save_labels(
         self, folder: str | PathLike[str], extension: str = ".nii.gz", *, overwrite: bool = True
@@ -364,7 +624,7 @@ class Workspace(Reader):
         extension : str
             Tells the format.
         overwrite : bool
-            Whether to replace files that are there; the workspace's own images never are.
+            Whether to replace existing files; the workspace's own images never are.
 
         Returns
         -------
@@ -376,68 +636,66 @@ class Workspace(Reader):
         InputError
             If nothing was cut, or a file cannot be written; see :func:`napari_scribseg.io.write_labels`.
         """
-        return output.save_labels(self, user_path(folder), extension, overwrite=overwrite)
+        return self.labelling().save(user_path(folder), extension, overwrite=overwrite)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write images' places, segments, classes, features, what was learned and the plane to one file.
+        """Write images, segments, classes, features, what was learned and the embedding to one file.
 
-        Images that came from files are named, not copied. Undo does not outlive a file.
+        Images that came from files are named, not copied. Undo steps are not saved.
 
         Raises
         ------
         InputError
-            If the file cannot be written, or another workspace keeps it; one that was there is unchanged.
+            If the file cannot be written, or another workspace autosaves to it; the former file is unchanged then.
         """
-        path = user_path(path)
-        if self._autosave is not None and self._autosave.path == path.resolve():
-            self.flush()  # nothing older is written after it
-            storage.write(self._packed(), path)
-            return
-        with contextlib.closing(FileLock(path)):
-            storage.write(self._packed(), path)
+        self.save_task(path)()
 
-    def keep(self, path: str | PathLike[str], tell: Callable[[str], object] = warnings.warn) -> None:
+    def save_task(self, path: str | PathLike[str]) -> Task[None, None]:
+        """:meth:`save` as a task."""
+        target, snapshot, autosave = user_path(path), self._snapshot(), self._autosave
+
+        def work(_report: Report, _deliver: Deliver) -> None:
+            if autosave is not None and autosave.path == target.resolve():
+                autosave.flush()  # nothing older is written after it
+                storage.Writer().write(snapshot, target)
+                return
+            with contextlib.closing(FileLock(target)):
+                storage.Writer().write(snapshot, target)
+
+        return Task(work, lambda _none: None)
+
+    def autosave(self, path: str | PathLike[str], notify: Callable[[str], object] = warnings.warn) -> None:
         """Keep a file up to date from now on, a second or two behind, until :meth:`close`.
 
-        It is written in a thread of its own, also while a long method runs.
+        It is written in a thread of its own.
 
         Parameters
         ----------
         path : path
-            Another file may have been kept before.
-        tell : callable
+            Replaces the file of a former call.
+        notify : callable
             Gets one sentence, in any thread, when the file cannot be written, and none again until it could be.
 
         Raises
         ------
         InUseError
-            If another workspace keeps this file.
+            If another workspace autosaves to this file.
         """
         lock = FileLock(user_path(path))
         self.close()
-        self._autosave = Autosave(lock, self._packed, storage.Writer().write, tell, lambda function: function())
+        self._autosave = Autosave(lock, self._snapshot, storage.Writer().write, notify, lambda function: function())
         self._touch()
 
     def flush(self) -> None:
-        """Bring the file that is kept up to date now; returns when it is on the disk."""
+        """Bring the autosaved file up to date now; returns when it is on the disk."""
         if self._autosave is not None:
             self._autosave.flush()
 
     def close(self) -> None:
-        """Write the file that is kept for the last time."""
-        if self._autosave is not None:
-            self._autosave.close()
-        self._autosave = None
-
-    def _touch(self, *_changed: object) -> None:
-        """Note that there is something to save."""
-        with self._lock:  # what is packed last is the newest
-            if self._autosave is not None and self.pictures:
-                self._autosave.touch()
-
-    def _packed(self) -> storage.Content:
-        with self._lock:
-            return storage.pack(self)
+        """Autosave for the last time."""
+        autosave, self._autosave = self._autosave, None
+        if autosave is not None:
+            autosave.close()
 
     @classmethod
     def load(
@@ -448,28 +706,102 @@ class Workspace(Reader):
         cache: str | PathLike[str] | None = None,
         subprocess: bool = False,
     ) -> Workspace:
-        """Go on with a workspace from a file.
+        """Continue with a workspace from a file; it belongs to whoever uses it first.
 
         Raises
         ------
         InputError
-            If the file is missing, damaged, not a workspace or from a newer version, or an image of it is not where it
-            was nor beside the file, or has changed its size.
+            If the file is missing, damaged, not a workspace or from a newer version, or an image of it is neither in
+            its place nor beside the file, or has another size.
         """
-        workspace = cls(device=device, cache=cache, subprocess=subprocess)
-        storage.restore(workspace, user_path(path))
+        content = storage.read(user_path(path))
+        workspace = cls(content.classes, device=device, cache=cache, subprocess=subprocess)
+        content.space.encoder(device)
+        workspace.pictures += content.pictures
+        workspace.table, workspace.settings, workspace._space = content.table, content.settings, content.space
+        for index, edges in content.edges.items():
+            workspace._cutter.set_edges(index, edges)
         return workspace
 
-    def _segments_changed(self, images: Sequence[int]) -> None:
-        if images:
-            self.segments_changed.emit(tuple(images))
-            self.embedding_changed.emit()
+    # inner
 
-    def _turn(self, *, back: bool) -> str:
-        step = self._editor.turn(back=back)
+    def _index(self, index: int) -> int:
+        if isinstance(index, bool) or int(index) != index or not 0 <= index < len(self.pictures):
+            raise InputError(f"there is no image {index!r}; 0 to {len(self.pictures) - 1} are expected")
+        return int(index)
+
+    def _picture(self, index: int) -> Picture:
+        return self.pictures[self._index(index)]
+
+    def _chosen(self, threshold: float | None, settings: dict[str, Any]) -> CutSettings:
+        """The settings of the last cut with some changed."""
+        names = {"gradient", "criterion", "simplification"}
+        if not set(settings) <= names:
+            raise InputError(f"the settings {sorted(set(settings) - names)} are unknown; {sorted(names)} are expected")
+        chosen = replace(self.settings, **settings)
+        return chosen if threshold is None else replace(chosen, threshold=float(threshold))
+
+    def _apply(self, step: Step | None) -> tuple[int, ...]:
+        """A new step; returns the images whose segments changed."""
+        if step is not None:
+            self._history.add(step)
+            self._show(step, after=True)
+        return () if step is None else step.images
+
+    def _show(self, step: Step | None, *, after: bool) -> None:
+        """Apply a step, and emit what it changes."""
         if step is None:
-            return ""
-        self._segments_changed(tuple(dict.fromkeys(patch.image for patch in step.patches)))
+            return
+        step.apply(self.table, after=after)
+        if step.images:
+            self.segments_changed.emit(step.images)
+            self.embedding_changed.emit()
         if len(step.ids):
             self.labels_changed.emit(step.ids)
-        return step.kind
+
+    def _means(self, space: FeatureSpace, deliver: Deliver, pictures: Sequence[Picture]) -> Means:
+        def set_features(ids: Ids, rows: Float32) -> None:
+            if self._space is space:  # another encoder has other features
+                self.table.set_features(ids, rows)
+
+        def keep(ids: Ids, rows: Float32) -> None:
+            deliver(lambda: set_features(ids, rows))
+
+        return Means(tuple(pictures), self._device, self._cache, self._fit, keep)
+
+    def _take_embedding(self, space: FeatureSpace, found: Embedded) -> Ids:
+        """Take over positions of a feature space, if it is still the one in use."""
+        if self._space is not space or not len(found.ids):
+            return found.ids[:0]
+        if found.is_refit:
+            self.table.has_embedding[:] = False
+        self.table.xy[found.ids], self.table.has_embedding[found.ids] = found.xy, True
+        self.embedding_changed.emit()
+        return found.ids
+
+    def _uncertainty(self, ids: Ids) -> Callable[[], Float32]:
+        """A function that computes the uncertainty of segments, in any thread; 1 without features."""
+        table, space = self.table, self._space
+        alive, described = table.ids(), table.described(ids)
+        labelled = alive[(table.label[alive] > 0) & table.described(alive)]
+        features, labels = table.features, table.label[labelled]
+
+        def compute() -> Float32:
+            found = np.ones(len(ids), dtype=np.float32)
+            if described.any():
+                examples = space.apply_metric(features[labelled])
+                found[described] = uncertainty(space.apply_metric(features[ids[described]]), examples, labels)
+            return found
+
+        return compute
+
+    def _touch(self, *_changed: object) -> None:
+        """Note that there is something to save."""
+        if self._autosave is not None and self.pictures:
+            self._autosave.touch()
+
+    def _snapshot(self) -> storage.Snapshot:
+        edges = dict(self._cutter.edges)
+        return storage.snapshot(
+            storage.Content(self.pictures, self.table, edges, self.settings, self._space, self._classes)
+        )

@@ -16,6 +16,7 @@ from qtpy.QtTest import QTest
 
 from napari_scribseg.core import Cancelled, InputError
 from napari_scribseg.explore import CutSettings
+from napari_scribseg.explore.task import Task
 from napari_scribseg.io.napari_hooks import get_reader
 from napari_scribseg.kernel import Worker
 from napari_scribseg.kernel import jobs as kernel_jobs
@@ -26,7 +27,7 @@ from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
 from napari_scribseg.widgets.explore.drawing import as_pixels, paint_discs, paint_tiles, with_room
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.groups import as_images
-from napari_scribseg.widgets.explore.jobs import Jobs, Newest
+from napari_scribseg.widgets.explore.jobs import LongJobs, QuickJobs
 from napari_scribseg.widgets.explore.panels import CutPanel
 from napari_scribseg.widgets.explore.scene import Scene
 from napari_scribseg.widgets.explore.tiles import Tiles
@@ -143,8 +144,8 @@ def test_contours_between_regions_and_of_chosen_ones():
     assert not contours(np.zeros((4, 4), np.int32)).any()
 
 
-class Told:
-    """A view that remembers."""
+class StubView:
+    """A window that records."""
 
     def __init__(self):
         self.messages, self.busy, self.notified = [], [], []
@@ -181,11 +182,11 @@ class Later:
             future.set_exception(error)
 
 
-def test_jobs_one_at_a_time_errors_told_and_cancel():
-    view, later, done = Told(), Later(), []
-    jobs = Jobs(later, lambda function: function(), view)
-    assert jobs.start("Cutting", lambda report: report(0.5) or 3, done.append)
-    assert not jobs.start("Embedding", lambda report: 4, done.append)
+def test_jobs_run_one_at_a_time_show_errors_and_can_be_cancelled():
+    view, later, done = StubView(), Later(), []
+    jobs = LongJobs(later, lambda function: function(), view)
+    jobs.start("Cutting", lambda report: report(0.5) or 3, done.append)
+    jobs.start("Embedding", lambda report: 4, done.append)
     assert "Cutting is still running" in view.messages[-1][0]
     later.run()
     assert (done, view.busy, jobs.is_busy) == ([3], [True, False], False)
@@ -204,12 +205,23 @@ def test_jobs_one_at_a_time_errors_told_and_cancel():
     assert "Learning was cancelled" in view.messages[-1][0]
     assert done == [3]
 
+    def refuse(result):
+        raise InputError(f"{result} is too late")
+
+    jobs.run("Embedding", Task(lambda report, deliver: 5, refuse), done.append)
+    later.run()
+    assert view.messages[-1] == ("5 is too late", True)
+    jobs.run("Reading", Task(lambda report, deliver: 6, lambda n: n), lambda n: jobs.start("Cutting", str, done.append))
+    later.run()
+    assert jobs.is_busy  # one job after the other
+    jobs.cancel()
+
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
 def test_a_job_that_raises_more_than_an_exception_ends(error):
-    view, done, posted = Told(), [], SimpleQueue()
+    view, done, posted = StubView(), [], SimpleQueue()
     worker = Worker()
-    jobs = Jobs(worker, posted.put, view)
+    jobs = LongJobs(worker, posted.put, view)
 
     def wrong(report):
         raise error
@@ -224,11 +236,11 @@ def test_a_job_that_raises_more_than_an_exception_ends(error):
     worker.shutdown()
 
 
-def test_a_job_that_hangs_is_left_behind_and_stays_cancelled(monkeypatch):
+def test_a_job_that_hangs_is_abandoned_and_stays_cancelled(monkeypatch):
     monkeypatch.setattr(kernel_jobs, "PATIENCE", 0.05)
-    view, done, posted, begun, loose, outcome = Told(), [], SimpleQueue(), Event(), Event(), []
+    view, done, posted, begun, loose, outcome = StubView(), [], SimpleQueue(), Event(), Event(), []
     worker = Worker()
-    jobs = Jobs(worker, posted.put, view)
+    jobs = LongJobs(worker, posted.put, view)
 
     def hang(report):
         begun.set()
@@ -245,7 +257,7 @@ def test_a_job_that_hangs_is_left_behind_and_stays_cancelled(monkeypatch):
     jobs.cancel()
     while jobs.is_busy:
         posted.get(timeout=60)()
-    assert "Embedding did not stop in time and was left behind" in view.messages[-1][0]
+    assert "Embedding did not stop in time and was abandoned" in view.messages[-1][0]
     hung = next(t for t in enumerate_threads() if t.name == "scribseg" and t is not worker._thread)
     jobs.start("Cutting", lambda report: 3, done.append)
     while jobs.is_busy:
@@ -258,15 +270,21 @@ def test_a_job_that_hangs_is_left_behind_and_stays_cancelled(monkeypatch):
     worker.shutdown()
 
 
-def test_of_many_quick_questions_the_newest_is_answered():
-    asked, answers = [], []
-    newest = Newest(lambda function, done, failed: asked.append((function, done)), pytest.fail)
+def test_of_many_quick_jobs_the_newest_runs():
+    view, later, results = StubView(), Later(), []
+    quick = QuickJobs(later, lambda function: function(), view)
     for number in range(5):
-        newest.ask(lambda n=number: n, answers.append)
-    while asked:
-        function, done = asked.pop(0)
-        done(function())
-    assert answers == [0, 4]
+        quick.run(Task(lambda report, deliver, n=number: n, lambda n: n), results.append)
+    while later.waiting:
+        later.run()
+    assert results == [0, 4]
+
+    def wrong(report, deliver):
+        raise InputError("no network")
+
+    quick.run(Task(wrong, lambda n: n), results.append)
+    later.run()
+    assert view.messages == [("No network", True)]
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from skimage.io import imsave
 
 pytest.importorskip("higra")
 
-from napari_scribseg.explore import embedding, feature_space
+from napari_scribseg.explore import embedding
+from napari_scribseg.explore import workspace as workspace_module
 from napari_scribseg.io import read_labels
 from napari_scribseg.widgets.explore import work
 from napari_scribseg.widgets.explore.autosave import autosaved_workspaces
@@ -99,7 +100,9 @@ class Explorer(Hands):
 
 @pytest.fixture(autouse=True)
 def _quick_embedding(monkeypatch):
-    monkeypatch.setattr(feature_space, "fit_embedding_in_subprocess", lambda f, *_a, **_k: 3 * embedding._principal(f))
+    monkeypatch.setattr(
+        workspace_module, "fit_embedding_in_subprocess", lambda f, *_a, **_k: 3 * embedding._principal(f)
+    )
     monkeypatch.setattr(work, "start", lambda: None)
 
 
@@ -207,7 +210,7 @@ def test_number_filter_next_learn_and_the_embedding_of_a_selection(hands):
     widget.exploration.select(np.array(dim))
     hands.press(Qt.Key.Key_2)
     hands.press(Qt.Key.Key_9)
-    assert "there is not a class of the number 9" in hands.status.lower()
+    assert "there is no class of the number 9" in hands.status.lower()
     widget.bar.filter.setCurrentIndex(1)
     assert not np.isin(bright + dim, widget.embedding.scene.ids).any()
     widget.bar.filter.setCurrentIndex(0)
@@ -317,7 +320,7 @@ def test_a_folder_of_unlike_images_and_deleted_layers(hands, tmp_path):
     hands.viewer.layers.remove(group.segments)
     hands.viewer.layers.remove(group.source.layer)
     assert "deleted" in hands.status
-    hands.widget.exploration.shown.turn_to(1)
+    hands.widget.exploration.display.turn_to(1)
     hands.shows(1, 30, 30, 1)
 
 

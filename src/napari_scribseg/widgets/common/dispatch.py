@@ -39,6 +39,11 @@ class Dispatcher(QObject):
         """Where a session runs its engine: one job at a time, and one that hangs can be left behind."""
         return self._worker
 
+    @property
+    def background(self) -> Executor:
+        """Where quick work runs, beside the engine and in turn with what :meth:`aside` runs."""
+        return self._aside
+
     def post(self, function: Callable[[], object]) -> None:
         """Run a function soon on the thread that this object lives on; from any thread. Nothing happens once closed."""
         if self._closed:

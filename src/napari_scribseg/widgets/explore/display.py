@@ -1,31 +1,29 @@
-"""What is shown of a workspace: the planes, the thumbnails, classes and contours on the image in sight."""
+"""The display of a workspace: embeddings, thumbnails, classes and contours on the image in sight."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import InputError
 from napari_scribseg.explore import Workspace
-from napari_scribseg.explore.reading import Filter
-from napari_scribseg.widgets.common.messages import user_message
+from napari_scribseg.explore.workspace import Filter
 from napari_scribseg.widgets.explore.canvas import Canvas
 from napari_scribseg.widgets.explore.contours import contours
-from napari_scribseg.widgets.explore.jobs import Newest
+from napari_scribseg.widgets.explore.jobs import QuickJobs
 from napari_scribseg.widgets.explore.view import ExploreView, Services
 
 __all__ = ["Display"]
 
-_PLAIN = (150, 150, 150)  # of segments without a class
+_NO_CLASS = (150, 150, 150)  # colour of segments without a class
 _TILES = 48  # thumbnails made at once
-_FILL_MS = 30  # between two pictures whose classes are brought up to date out of sight
+_FILL_MS = 30  # between two images out of sight whose classes are brought up to date
 
 Ids = NDArray[np.int64]
 _NOBODY = np.zeros(0, dtype=np.int64)
 
 
 class Display:
-    """Keeps planes and canvas in step with a workspace.
+    """Brings embeddings and canvas up to date with a workspace.
 
     Parameters
     ----------
@@ -45,26 +43,26 @@ class Display:
         self.selected: Ids = _NOBODY
         self.which: Filter = "all"
         self._services = services
-        self._dirty: set[int] = set()  # pictures whose classes in the layer are old
+        self._dirty: set[int] = set()  # images whose classes in the layer are out of date
         self._local: tuple[Ids, NDArray[np.float32]] | None = None
-        self._open, self._filling = True, False
-        self._quick = Newest(services.aside, lambda error: view.show_message(user_message(error), error=True))
-        self._tiling = Newest(services.aside, lambda error: view.show_message(user_message(error), error=True))
+        self._is_open, self._filling = True, False
+        self._filtering = QuickJobs(services.background, services.post, view)
+        self._tiling = QuickJobs(services.background, services.post, view)
 
     def renew(self, kinds: set[str], images: set[int]) -> None:
-        """Show what changed.
+        """Show changes.
 
         Parameters
         ----------
         kinds : set of str
-            Of ``"segments"``, ``"labels"``, ``"places"``, ``"classes"``.
+            What changed: ``"segments"``, ``"labels"``, ``"embedding"``, ``"classes"``.
         images : set of int
             Whose segments or classes changed.
         """
         self._dirty |= images
         if "segments" in kinds:
             self.selected = np.intersect1d(self.selected, self.workspace.ids())
-        if kinds & {"segments", "places"} or (self.which != "all" and "labels" in kinds):
+        if kinds & {"segments", "embedding"} or (self.which != "all" and "labels" in kinds):
             self.show_embedding()
         else:
             self.view.embedding.show_colors(self.colors(self.view.embedding.scene.ids))
@@ -80,7 +78,7 @@ class Display:
         self._fill()
 
     def select(self, ids: Ids) -> None:
-        """Mark these segments, and no others, in planes and image."""
+        """Select these segments, and no others, in embeddings and image."""
         self.canvas.rest(False)
         self.selected = np.asarray(ids, dtype=np.int64)
         for embedding in (self.view.embedding, self.view.local):
@@ -88,8 +86,8 @@ class Display:
         self.show_contours()
 
     def close(self) -> None:
-        """Nothing is shown any more."""
-        self._open = False
+        """Show nothing any more."""
+        self._is_open = False
 
     def turn_to(self, index: int) -> None:
         """Bring an image into sight."""
@@ -114,15 +112,15 @@ class Display:
         if index is None or not len(self.workspace.ids(index)):
             self.canvas.hide_contours()
         else:
-            self.canvas.show_contours(index, contours(self.workspace.segments(index), self.selected))
+            self.canvas.show_contours(index, contours(self.workspace.table.map(index), self.selected))
 
     def show_embedding(self, *, smoothly: bool = True) -> None:
         """Show the segments that pass the filter."""
         workspace, which = self.workspace, self.which
         if which != "uncertain":
             self._show(workspace.filtered(which), smoothly)
-        else:  # looks at all features
-            self._quick.ask(lambda: workspace.filtered(which), lambda ids: self._show(ids, smoothly))
+        else:  # computed from all features
+            self._filtering.run(workspace.filter_task(which), lambda ids: self._show(ids, smoothly))
 
     def _show(self, ids: Ids, smoothly: bool) -> None:
         self.view.embedding.show_points(ids, self.workspace.xy(ids), self.colors(ids), smoothly=smoothly)
@@ -131,30 +129,18 @@ class Display:
     def colors(self, ids: Ids) -> NDArray[np.uint8]:
         """The colours of segments by their classes, shape (n, 3)."""
         labels = self.workspace.table.label[ids]
-        table = np.full((int(labels.max(initial=0)) + 1, 3), _PLAIN, dtype=np.uint8)
+        table = np.full((int(labels.max(initial=0)) + 1, 3), _NO_CLASS, dtype=np.uint8)
         for label in self.workspace.classes:
             if label.id < len(table) and label.visible:
                 table[label.id] = np.rint(255 * np.array(label.color[:3]))
         return table[labels]
 
     def make_tiles(self, ids: Ids) -> None:
-        """Make thumbnails, some at a time, and paint the planes anew."""
+        """Make thumbnails, some at a time, and repaint the embeddings."""
         ids = ids[self.view.tiles.rows(ids) < 0]
         ids = ids[np.argsort(self.workspace.table.image[ids], kind="stable")][:_TILES]  # one image after the other
-        workspace, side = self.workspace, self.view.tiles.side
-
-        def make() -> tuple[Ids, NDArray[np.uint8]]:
-            made: dict[int, NDArray[np.uint8]] = {}
-            for identity in ids.tolist():
-                try:
-                    made[identity] = workspace.thumbnail(identity, side)
-                except InputError:  # was cut away meanwhile
-                    continue
-            found = np.array(list(made), dtype=np.int64)
-            return found, np.stack(list(made.values())) if made else np.zeros((0, side, side, 3), dtype=np.uint8)
-
         if len(ids):
-            self._tiling.ask(make, self._on_tiles)
+            self._tiling.run(self.workspace.thumbnails_task(ids, self.view.tiles.side), self._on_tiles)
 
     def _on_tiles(self, made: tuple[Ids, NDArray[np.uint8]]) -> None:
         self.view.tiles.put(*made)
@@ -162,7 +148,7 @@ class Display:
         self.view.local.update()
 
     def show_local(self, found: tuple[Ids, NDArray[np.float32]] | None) -> None:
-        """Show a plane of its own for some segments; None hides it."""
+        """Show an embedding of a selection; None hides it."""
         self._local = found
         self.view.show_local(found is not None)
         ids, xy = found or (_NOBODY, np.zeros((0, 2), dtype=np.float32))
@@ -173,7 +159,7 @@ class Display:
     def _write(self, index: int, *, refresh: bool) -> None:
         self._dirty.discard(index)
         self.canvas.show_labels(
-            index, self.workspace.table.label[self.workspace.segments(index)].astype(np.uint16), refresh=refresh
+            index, self.workspace.table.label[self.workspace.table.map(index)].astype(np.uint16), refresh=refresh
         )
 
     def _fill(self) -> None:
@@ -184,7 +170,7 @@ class Display:
 
         def one() -> None:
             self._filling = False
-            if self._open and self._dirty:
+            if self._is_open and self._dirty:
                 self._write(min(self._dirty), refresh=False)
                 self._fill()
 

@@ -1,15 +1,18 @@
-"""A user's edge map layers on their way to a workspace."""
+"""Edge maps of the user: from image layers to a workspace."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from napari.layers import Image
+from numpy.typing import NDArray
 
-from napari_scribseg.core import InputError
+from napari_scribseg.core import InputError, Report
 from napari_scribseg.explore import Workspace
+from napari_scribseg.explore.task import Task
+from napari_scribseg.kernel import Deliver
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore.groups import Group
 
@@ -17,22 +20,22 @@ __all__ = ["EdgeMaps"]
 
 
 class EdgeMaps:
-    """Gives a workspace the slices of edge map layers, each of them once."""
+    """Gives a workspace the slices of edge map layers, each slice once."""
 
     def __init__(self) -> None:
         self._workspace: Workspace | None = None
-        self._given: dict[int, Any] = {}  # the data that each picture's map is from
+        self._given: dict[int, Any] = {}  # by picture: the data that its map is from
 
-    def giver(
+    def task(
         self, workspace: Workspace, group: Group | None, layer: Image | None, indices: Iterable[int]
-    ) -> Callable[[], None]:
-        """A function, for any thread, that gives pictures their edge maps.
+    ) -> Task[dict[int, NDArray[Any]], None] | None:
+        """A task that gives the workspace the edge maps that it does not have yet; None where it has all.
 
         Parameters
         ----------
         workspace : Workspace
         group : Group or None
-            Whose pictures the layer holds the edges of; others must have theirs already.
+            Whose pictures the layer holds the edges of; other pictures must have their maps already.
         layer : napari.layers.Image or None
         indices : iterable of int
             The pictures that are to be cut.
@@ -61,13 +64,17 @@ class EdgeMaps:
             if index not in new and not workspace.has_edges(index):
                 name = workspace.pictures[index].name
                 raise InputError(f"there is no edge map for {name}; turn to it, choose a layer, and cut it by itself")
+        if not new:
+            return None
+        first, shapes = 0 if group is None else group.first, {i: workspace.pictures[i].shape for i in new}
 
-        def give() -> None:
-            for index, data in new.items():
-                assert group is not None
-                rows, columns = workspace.pictures[index].shape
-                slice_array = np.asarray(data if data.ndim == 2 else data[index - group.first])
-                workspace.set_edges(index, slice_array[:rows, :columns])
-                self._given[index] = data
+        def read(_report: Report, _deliver: Deliver) -> dict[int, NDArray[Any]]:
+            maps = {i: np.asarray(data if data.ndim == 2 else data[i - first]) for i, data in new.items()}
+            return {i: edges[: shapes[i][0], : shapes[i][1]] for i, edges in maps.items()}
 
-        return give
+        def give(maps: dict[int, NDArray[Any]]) -> None:
+            for index, edges in maps.items():
+                workspace.set_edges(index, edges)
+                self._given[index] = new[index]
+
+        return Task(read, give)

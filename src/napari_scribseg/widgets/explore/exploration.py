@@ -1,8 +1,8 @@
-"""What the user does with a workspace: select, assign, split, take back; what changes is shown in plane and image."""
+"""Commands on a workspace: select, assign, split, undo; the changes are displayed in embedding and image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import Workspace
-from napari_scribseg.explore.output import inside
-from napari_scribseg.explore.reading import Filter
-from napari_scribseg.widgets.common.messages import report_errors, user_message
+from napari_scribseg.explore.embedding import inside
+from napari_scribseg.explore.workspace import Filter
+from napari_scribseg.widgets.common.messages import report_errors
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
 from napari_scribseg.widgets.explore.display import Display
-from napari_scribseg.widgets.explore.jobs import Newest
+from napari_scribseg.widgets.explore.jobs import QuickJobs
 from napari_scribseg.widgets.explore.view import ExploreState, ExploreView, Services
 
 __all__ = ["FILTERS", "Exploration"]
@@ -27,7 +27,7 @@ _NOBODY = np.zeros(0, dtype=np.int64)
 
 
 class Exploration:
-    """Joins a workspace with the planes and the canvas; knows neither Qt nor threads.
+    """Connects a workspace with the embeddings and the canvas; no Qt, no threads.
 
     Parameters
     ----------
@@ -35,18 +35,18 @@ class Exploration:
     canvas : Canvas
         The image view.
     view : ExploreView
-        Where things are told and shown.
+        The window.
     services : Services
-        To compute away from the window.
+        Where quick jobs run.
     is_busy : callable
         Whether a long job runs.
 
     Attributes
     ----------
-    shown : Showing
-        What planes and canvas show.
+    display : Display
+        What embeddings and canvas show.
     edited : list of callables
-        Called when something changed that is worth saving.
+        Called after each change of the workspace.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class Exploration:
         self.workspace, self.canvas, self.view = workspace, canvas, view
         self.edited: list[Callable[[], object]] = []
         self._services, self._is_busy = services, is_busy
-        self.shown = Display(workspace, canvas, view, services)
+        self.display = Display(workspace, canvas, view, services)
         self._images: set[int] = set()
         self._kinds: set[str] = set()
-        self._open = True
-        self._seen: set[int] = set()  # uncertain ones that were shown
-        self._strokes: list[tuple[int, NDArray[np.uint8]]] = []  # of splits, to be brought back by undo
-        self._retaken: list[tuple[int, NDArray[np.uint8]]] = []
-        self._quick = Newest(services.aside, lambda error: view.show_message(user_message(error), error=True))
+        self._is_open = True
+        self._seen: set[int] = set()  # uncertain segments that were selected
+        self._strokes: list[tuple[int, NDArray[np.uint8]]] = []  # of splits, restored by undo
+        self._undone_strokes: list[tuple[int, NDArray[np.uint8]]] = []
+        self._quick = QuickJobs(services.background, services.post, view)
         workspace.segments_changed.connect(self._on_segments)
         workspace.labels_changed.connect(self._on_labels)
         workspace.embedding_changed.connect(self._on_embedding)
@@ -71,17 +71,17 @@ class Exploration:
     @property
     def selected(self) -> Ids:
         """The selected segments."""
-        return self.shown.selected
+        return self.display.selected
 
     # selecting --------------------------------------------------------------------------------------------------------
 
     def show_message(self, text: str, *, error: bool = False) -> None:
-        """Tell in the status line."""
+        """Show a message in the status line."""
         self.view.show_message(text, error=error)
 
     @report_errors
     def outline(self, corners: NDArray[np.float64], how: str, *, local: bool = False) -> None:
-        """Select what lies in a box or lasso of a plane."""
+        """Select the segments in a box or lasso of an embedding."""
         scene = (self.view.local if local else self.view.embedding).scene
         found = inside(scene.xy, corners, scene.ids)
         self.select(found, how)
@@ -90,25 +90,25 @@ class Exploration:
 
     @report_errors
     def pick(self, identity: int, how: str) -> None:
-        """Select a segment that was clicked in a plane, and turn to its image; 0 selects nothing."""
+        """Select a segment that was clicked in an embedding, and turn to its image; 0 selects nothing."""
         if not identity:
             self.select(_NOBODY, how)
             return
         self.select(np.array([identity]), how)
         if how != "remove":
-            self.shown.turn_to(int(self.workspace.table.image[identity]))
-            self._say_segment(identity)
+            self.display.turn_to(int(self.workspace.table.image[identity]))
+            self._describe_segment(identity)
 
     @report_errors
     def pick_pixel(self, row: int, column: int, how: str) -> None:
-        """Select a segment that was clicked in the image, and look at it in the plane."""
+        """Select a segment that was clicked in the image, and show it in the embedding."""
         index = self.canvas.index()
         identity = 0 if index is None else self.workspace.segment_at(index, row, column)
         if not identity:
             return
         self.select(np.array([identity]), how)
         self.view.embedding.look_at(identity)
-        self._say_segment(identity)
+        self._describe_segment(identity)
 
     def select(self, ids: Ids, how: str = "new") -> None:
         """Select segments: these (``"new"``), these too (``"add"``), or these no longer (``"remove"``)."""
@@ -116,10 +116,10 @@ class Exploration:
             ids = np.union1d(self.selected, ids)
         elif how == "remove":
             ids = np.setdiff1d(self.selected, ids)
-        self.shown.select(ids)
+        self.display.select(ids)
         self.refresh_state()
 
-    def _say_segment(self, identity: int) -> None:
+    def _describe_segment(self, identity: int) -> None:
         table, classes = self.workspace.table, self.workspace.classes
         label = int(table.label[identity])
         name = classes[label].name if label in classes else "no class yet"
@@ -131,6 +131,18 @@ class Exploration:
     @report_errors
     def assign(self, label: int) -> None:
         """Give the selected segments a class; 0 takes it away."""
+        self._assign(label)
+
+    @report_errors
+    def assign_digit(self, digit: int) -> None:
+        """Assign the class of this number; 0 is the background."""
+        label = digit or self.workspace.classes.background
+        if label is None or label not in self.workspace.classes:
+            wanted = f"class of the number {digit}" if digit else "background class"
+            raise InputError(f"there is no {wanted}; add one in the table first")
+        self._assign(label)
+
+    def _assign(self, label: int) -> None:
         if not len(self.selected):
             raise InputError("nothing is selected; draw a box or lasso around segments first")
         changed = self.workspace.assign(self.selected, label)
@@ -139,17 +151,8 @@ class Exploration:
         self.view.show_message(f"{len(changed)} segments: {name}" + (f" ({more} had it before)" if more else ""))
 
     @report_errors
-    def assign_digit(self, digit: int) -> None:
-        """Assign the class of this number; 0 stands for the background."""
-        label = digit or self.workspace.classes.background
-        if label is None or label not in self.workspace.classes:
-            wanted = f"a class of the number {digit}" if digit else "a background class"
-            raise InputError(f"there is not {wanted}; add one in the table first")
-        self.assign(label)
-
-    @report_errors
     def set_classes(self, classes: ClassTable) -> None:
-        """Take over a table that the user changed; a class that segments have can neither go nor change its id."""
+        """Take over a changed class table; a class that segments have can neither be removed nor change its id."""
         former = self.workspace.classes
         for identity in set(former.ids) - set(classes.ids):
             if (self.workspace.table.label[self.workspace.ids()] == identity).any():
@@ -160,22 +163,22 @@ class Exploration:
 
     @report_errors
     def undo(self) -> None:
-        """Take back the last assignment, split or cut."""
+        """Undo the last assignment, split or cut."""
         kind = self.workspace.undo()
-        self._strokes_back(kind, self._strokes, self._retaken, show=True)
-        self.view.show_message(f"Took back the last {_WORDS[kind]}" if kind else "There is nothing to undo")
+        self._restore_strokes(kind, self._strokes, self._undone_strokes, show=True)
+        self.view.show_message(f"Undone: {_WORDS[kind]}" if kind else "There is nothing to undo")
 
     @report_errors
     def redo(self) -> None:
-        """Do again what was taken back."""
+        """Redo the step that was undone last."""
         kind = self.workspace.redo()
-        self._strokes_back(kind, self._retaken, self._strokes, show=False)
-        self.view.show_message(f"Did the last {_WORDS[kind]} again" if kind else "There is nothing to redo")
+        self._restore_strokes(kind, self._undone_strokes, self._strokes, show=False)
+        self.view.show_message(f"Redone: {_WORDS[kind]}" if kind else "There is nothing to redo")
 
-    def _strokes_back(self, kind: str, whence: list[Any], whither: list[Any], *, show: bool) -> None:
-        if kind == "split" and whence:
-            index, strokes = whence.pop()
-            whither.append((index, strokes))
+    def _restore_strokes(self, kind: str, source: list[Any], target: list[Any], *, show: bool) -> None:
+        if kind == "split" and source:
+            index, strokes = source.pop()
+            target.append((index, strokes))
             self.canvas.write_strokes(index, strokes if show else np.zeros_like(strokes))
 
     # filter and the next ones -----------------------------------------------------------------------------------------
@@ -183,18 +186,17 @@ class Exploration:
     @report_errors
     def set_filter(self, which: Filter) -> None:
         """Show all segments, those without a class, or those that are uncertain."""
-        self.shown.which = which
-        self.shown.show_embedding()
+        self.display.which = which
+        self.display.show_embedding()
 
     @report_errors
     def next_uncertain(self) -> None:
-        """Select the segment that is most uncertain among those not looked at yet."""
-        workspace, seen = self.workspace, set(self._seen)
-        self._quick.ask(lambda: workspace.most_uncertain(len(seen) + 1), self._on_uncertain)
+        """Select the most uncertain segment that was not selected yet."""
+        self._quick.run(self.workspace.most_uncertain_task(len(self._seen) + 1), self._on_uncertain)
 
     def _on_uncertain(self, ids: Ids) -> None:
         found = next((int(i) for i in ids if int(i) not in self._seen), None)
-        if found is None and len(ids):  # all were looked at: from the beginning
+        if found is None and len(ids):  # all were selected once: from the beginning
             self._seen.clear()
             found = int(ids[0])
         if found is None:
@@ -208,7 +210,7 @@ class Exploration:
 
     @report_errors
     def split(self) -> bool:
-        """Split a segment of the image in sight by the strokes on it; whether it was."""
+        """Split a segment of the image in sight by the strokes on it; returns whether it was split."""
         index = self.canvas.index()
         if index is None:
             raise InputError("no image is in sight; turn to the one with the strokes first")
@@ -217,7 +219,7 @@ class Exploration:
         identity = self._to_split(index, strokes)
         positive, negative = self.workspace.split(identity, strokes == POSITIVE, strokes == NEGATIVE)
         self._strokes.append((index, strokes))
-        self._retaken.clear()
+        self._undone_strokes.clear()
         self.canvas.write_strokes(index, np.zeros_like(strokes))
         self.canvas.lay_down_brush()
         self.select(positive)
@@ -225,29 +227,29 @@ class Exploration:
         return True
 
     def _to_split(self, index: int, strokes: NDArray[np.uint8]) -> int:
-        """The selected segment, or the one that most of the positive strokes lie in."""
+        """The selected segment, or the one with most pixels of positive strokes."""
         table = self.workspace.table
         if len(self.selected) == 1 and int(table.image[self.selected[0]]) == index:
             return int(self.selected[0])
-        under = self.workspace.segments(index)[strokes == POSITIVE]
+        under = self.workspace.table.map(index)[strokes == POSITIVE]
         under = under[under > 0]
         if not len(under):
             raise InputError("no positive stroke lies in a segment of this image; draw one, and a negative one")
         return int(np.bincount(under).argmax())
 
-    # what is told -----------------------------------------------------------------------------------------------------
+    # state ------------------------------------------------------------------------------------------------------------
 
     def refresh_state(self) -> None:
-        """Tell the view which buttons make sense."""
+        """Show which buttons make sense."""
         workspace = self.workspace
         ids = workspace.ids()
-        placed = int(np.isfinite(workspace.xy(ids)[:, 0]).sum())
+        embedded = int(np.isfinite(workspace.xy(ids)[:, 0]).sum())
         labelled = int((workspace.table.label[ids] > 0).sum())
         self.view.show_state(
             ExploreState(
                 len(workspace.pictures),
                 len(ids),
-                placed,
+                embedded,
                 labelled,
                 len(self.selected),
                 workspace.can_undo,
@@ -256,42 +258,41 @@ class Exploration:
             )
         )
 
-    # what the workspace tells, in whatever thread ---------------------------------------------------------------------
+    # changes of the workspace -----------------------------------------------------------------------------------------
 
     def _on_segments(self, images: tuple[int, ...]) -> None:
-        self._services.post(lambda: self._changed("segments", images))
+        self._note("segments", images)
 
     def _on_labels(self, ids: Ids) -> None:
-        images = np.unique(self.workspace.table.image[ids]).tolist()
-        self._services.post(lambda: self._changed("labels", images))
+        self._note("labels", np.unique(self.workspace.table.image[ids]).tolist())
 
     def _on_embedding(self) -> None:
-        self._services.post(lambda: self._changed("places", ()))
+        self._note("embedding")
 
     def _on_classes(self) -> None:
-        self._services.post(lambda: self._changed("classes", ()))
+        self._note("classes")
 
-    def _changed(self, kind: str, images: Any) -> None:
-        """Note what changed; many changes of one action are shown once."""
-        self._images.update(int(i) for i in images)
-        waiting, self._kinds = bool(self._kinds), self._kinds | {kind}
-        if not waiting:
+    def _note(self, kind: str, images: Iterable[int] = ()) -> None:
+        """Note a change; the changes of one command are displayed together."""
+        self._images.update(images)
+        if not self._kinds:
             self._services.post(self._renew)
+        self._kinds.add(kind)
 
     def _renew(self) -> None:
-        if not self._open:
+        if not self._is_open:
             return
         kinds, self._kinds = self._kinds, set()
         images, self._images = self._images, set()
-        self.shown.renew(kinds, images)
+        self.display.renew(kinds, images)
         self.refresh_state()
-        for told_of in self.edited:
-            told_of()
+        for changed in self.edited:
+            changed()
 
     def close(self) -> None:
-        """Listen no more."""
-        self._open = False
-        self.shown.close()
+        """Disconnect from the workspace."""
+        self._is_open = False
+        self.display.close()
         for signal, method in (
             (self.workspace.segments_changed, self._on_segments),
             (self.workspace.labels_changed, self._on_labels),

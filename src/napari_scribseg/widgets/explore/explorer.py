@@ -1,4 +1,4 @@
-"""The dock widget for feature-space annotation: planes and forms on the screen, an exploration behind them."""
+"""The dock widget for feature-space annotation: embeddings and forms, with an exploration behind them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.status import StatusPanel
-from napari_scribseg.widgets.explore.autosave import WORKSPACE_EXTENSION, Keeper, autosaved_workspaces
+from napari_scribseg.widgets.explore.autosave import WORKSPACE_EXTENSION, autosaved_workspaces, new_autosave
 from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import runs
 from napari_scribseg.widgets.explore.images import ImagesPanel
-from napari_scribseg.widgets.explore.jobs import Jobs
+from napari_scribseg.widgets.explore.jobs import LongJobs
 from napari_scribseg.widgets.explore.keys import LAYER_KEYS, STROKE_KEYS
 from napari_scribseg.widgets.explore.panels import CutPanel, EmbeddingBar, FilePanel, LabelBar
 from napari_scribseg.widgets.explore.tiles import Tiles
@@ -42,11 +42,11 @@ __all__ = ["ExploreWidget"]
 
 _WIDTH = 440  # pixels
 _HELP = "Add images, cut them into segments, embed these, and label many at once with a box or lasso"
-_EMPTY = "The segments lie here by their looks\n\n1  add images\n2  cut them into segments\n3  embed the segments"
+_EMPTY = "The embedding appears here\n\n1  add images\n2  cut them into segments\n3  embed the segments"
 
 
 class ExploreWidget(Docked):
-    """Many images at once: segments in a plane, classes for dozens of them with one box."""
+    """Many images at once: an embedding of their segments, and classes for dozens of them with one box."""
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -62,9 +62,8 @@ class ExploreWidget(Docked):
         self.count = QLabel("")
         self.classes = ClassTableView()
         self.status = StatusPanel()
-        self.jobs = Jobs(self.dispatcher.executor, self.dispatcher.post, self)
+        self.jobs = LongJobs(self.dispatcher.executor, self.dispatcher.post, self)
         self.work = Work(lambda: self.exploration, self.jobs, self.dispatcher, self)
-        self.autosave = Keeper(self.dispatcher, self.notify)
         self._lay_out()
         self._begin(Workspace(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND), subprocess=True))
         self._connect()
@@ -77,21 +76,20 @@ class ExploreWidget(Docked):
     # the workspace in front -------------------------------------------------------------------------------------------
 
     def _begin(self, workspace: Workspace) -> None:
-        """Put a workspace in front; the former one is kept on the disk."""
+        """Put a workspace in front; the former one is autosaved."""
         former = getattr(self, "exploration", None)
         if former is not None:
-            self._let_go(former)
-        self.autosave.watch(workspace)
+            self._release(former)
         self.tiles.clear()
         actions = self._actions()
         keys = {key: actions[name] for name, key in LAYER_KEYS.items()}
         canvas = Canvas(self.viewer, workspace.pictures, keys, {k: actions[name] for name, k in STROKE_KEYS.items()})
         self.exploration = Exploration(workspace, canvas, self, self.dispatcher, lambda: self.jobs.is_busy)
-        self.exploration.edited.append(self.autosave.changed)
+        self.exploration.edited.append(self._begin_autosave)
         self._watcher = CanvasWatcher(
             canvas,
             self.dispatcher.later,
-            self.exploration.shown.show_picture,
+            self.exploration.display.show_picture,
             self.exploration.pick_pixel,
             self._on_lost,
         )
@@ -100,22 +98,34 @@ class ExploreWidget(Docked):
         self.show_classes(workspace.classes)
         self.show_settings(workspace.settings)
         self.show_encoder(*workspace.encoder)
-        self.exploration.shown.show_embedding(smoothly=False)
-        self.exploration.shown.show_local(None)
+        self.exploration.display.show_embedding(smoothly=False)
+        self.exploration.display.show_local(None)
         if workspace.pictures:
-            self.exploration.shown.turn_to(0)
+            self.exploration.display.turn_to(0)
         else:
             self.show_picture(None, 0, "")
 
-    def _let_go(self, exploration: Exploration) -> None:
+    def _release(self, exploration: Exploration) -> None:
         self._watcher.close()
         exploration.close()
         exploration.canvas.release()
+        self.dispatcher.aside(exploration.workspace.close, lambda _none: None, self._not_autosaved, file=True)
+
+    def _begin_autosave(self) -> None:
+        """Autosave the workspace in front, from its first change on."""
+        self.exploration.edited.remove(self._begin_autosave)
+        try:
+            self.exploration.workspace.autosave(new_autosave(), self._not_autosaved)
+        except (OSError, InputError) as error:
+            self._not_autosaved(error)
+
+    def _not_autosaved(self, error: BaseException | str) -> None:
+        self.dispatcher.post(lambda: self.notify(f"The workspace is not autosaved: {error}"))
 
     def resume(self, path: Path | None = None) -> None:
-        """Go on with a workspace: the one kept last where nothing was begun here, or one that the user names."""
-        kept = [] if self.exploration.workspace.pictures else autosaved_workspaces()
-        named = path or (kept[0] if kept else self._ask_workspace(save=False))
+        """Continue with a workspace: the newest autosave where no image was added here, or one that the user names."""
+        autosaves = [] if self.exploration.workspace.pictures else autosaved_workspaces()
+        named = path or (autosaves[0] if autosaves else self._ask_workspace(save=False))
         if named is not None:
             self.work.load(named, self._begin)
 
@@ -129,16 +139,16 @@ class ExploreWidget(Docked):
         path = Path(named)
         return path if path.suffix or not save else path.with_name(path.name + WORKSPACE_EXTENSION)
 
-    # what the panels tell ---------------------------------------------------------------------------------------------
+    # signals of the panels --------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
         for view, local in ((self.embedding, False), (self.local, True)):
             view.outlined.connect(lambda c, how, at=local: self.exploration.outline(c, how, local=at))
             view.picked.connect(lambda identity, how: self.exploration.pick(identity, how))
-            view.tiles_wanted.connect(lambda ids: self.exploration.shown.make_tiles(ids))
+            view.tiles_wanted.connect(lambda ids: self.exploration.display.make_tiles(ids))
             view.pressed.connect(self._on_pressed)
         self.images.pressed.connect(self._on_pressed)
-        self.images.turned.connect(lambda index: self.exploration.shown.turn_to(index))
+        self.images.turned.connect(lambda index: self.exploration.display.turn_to(index))
         self.cutting.pressed.connect(self._on_pressed)
         self.cutting.previewed.connect(self._preview)
         self.cutting.encoder.chosen.connect(lambda view, backbone: self.work.use_encoder(view, backbone))
@@ -258,14 +268,14 @@ class ExploreWidget(Docked):
             red, green, blue = (int(c) for c in color.as_rgb_tuple()[:3])
             view.set_ground(red + green + blue < 3 * 128, (red, green, blue))
 
-    # what the exploration tells ---------------------------------------------------------------------------------------
+    # the window for exploration and jobs ---------------------------------------------------------------------------------------
 
     def show_message(self, text: str, *, error: bool = False) -> None:
-        """Show one sentence in the status line."""
+        """Show a message in the status line."""
         self.status.show_message(text, error=error)
 
     def notify(self, text: str) -> None:
-        """Show napari's own notification, which goes by itself."""
+        """Show napari's own notification, which disappears by itself."""
         show_warning(text)
 
     def show_busy(self, busy: bool) -> None:
@@ -274,7 +284,7 @@ class ExploreWidget(Docked):
         self.exploration.refresh_state()
 
     def show_progress(self, fraction: float) -> None:
-        """How far the job is."""
+        """Show the fraction of the job that is done."""
         self.status.show_progress(fraction)
 
     def show_classes(self, classes: ClassTable) -> None:
@@ -295,7 +305,7 @@ class ExploreWidget(Docked):
         self.images.show_picture(index, count, name)
 
     def show_local(self, shown: bool) -> None:
-        """Show the plane of a selection, or hide it."""
+        """Show the embedding of a selection, or hide it."""
         self.local.setVisible(shown)
 
     def show_state(self, state: ExploreState) -> None:
@@ -315,7 +325,7 @@ class ExploreWidget(Docked):
     # the widget itself ------------------------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
-        """The planes above, the class table below them, the forms in tabs, the status at the foot."""
+        """The embeddings above, the class table below them, the forms in tabs, the status at the bottom."""
         embeddings = QSplitter(Qt.Orientation.Vertical)
         embeddings.addWidget(self.embedding)
         embeddings.addWidget(self.local)
@@ -341,10 +351,9 @@ class ExploreWidget(Docked):
         self.setMinimumWidth(_WIDTH)
 
     def _end(self) -> None:
-        """Keep the workspace, end the workers and let go of the viewer."""
+        """Autosave the workspace, end the workers and disconnect from the viewer."""
         self.jobs.cancel()
-        self.autosave.finish()
-        self._let_go(self.exploration)
+        self._release(self.exploration)
         self.viewer.events.theme.disconnect(self._on_theme)
         self.images.close_events()
         self.dispatcher.close()

@@ -1,4 +1,4 @@
-"""From the explorer to the engines: an image whose segments have classes, finished by strokes."""
+"""Hands an image from the explorer to Scribble segmentation: the classes of its segments become strokes."""
 
 from __future__ import annotations
 

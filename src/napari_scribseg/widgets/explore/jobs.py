@@ -1,119 +1,122 @@
-"""Long work, one piece at a time, with progress and cancel; what is quick and newest wins waits beside it."""
+"""Tasks of a workspace as jobs of the window: long ones one at a time, of quick ones the newest."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from functools import partial
-from typing import Any
+from typing import TypeVar
 
-from napari_scribseg import kernel
-from napari_scribseg.core import Cancelled, Report
-from napari_scribseg.widgets.common.dispatch import Aside
+from napari_scribseg.core import Cancelled, InputError, Report
+from napari_scribseg.explore.task import Task
+from napari_scribseg.kernel import AbandonedError, Call, Deliver, Jobs, ShutDownError
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.explore.view import ExploreView
 
-__all__ = ["Jobs", "Newest"]
+__all__ = ["LongJobs", "QuickJobs"]
 
-Post = Callable[[Callable[[], object]], object]
+R = TypeVar("R")
+T = TypeVar("T")
 
 
-class Jobs:
-    """Runs one long function at a time away from the window.
+class LongJobs:
+    """Runs one long job at a time in the background, with progress and cancel.
 
     Parameters
     ----------
     executor : Executor
-        Where they run.
-    post : callable
-        ``post(function)`` calls a function on the window's thread.
-    view : View
+        Where jobs run.
+    deliver : callable
+        ``deliver(function)`` calls a function in the window's thread.
+    view : ExploreView
         Shows progress and errors.
     """
 
-    def __init__(self, executor: Executor, post: Post, view: ExploreView) -> None:
-        self._jobs: kernel.Jobs[kernel.Call] = kernel.Jobs(executor, post)
-        self._post, self._view = post, view
-        self._running: kernel.Call | None = None
+    def __init__(self, executor: Executor, deliver: Deliver, view: ExploreView) -> None:
+        self._jobs, self._view = Jobs(executor, deliver), view
+        self._title = ""  # of the job that runs
 
     @property
     def is_busy(self) -> bool:
         """Whether a job runs."""
-        return self._running is not None
+        return bool(self._title)
 
-    def start(self, title: str, function: Callable[[Report], Any], done: Callable[[Any], object]) -> bool:
-        """Run ``function(report)``; ``done`` gets what it returned, on the window's thread. False where one runs."""
-        if self._running is not None:
-            self._view.show_message(f"{self._running.name} is still running; wait for it, or cancel it", error=True)
-            return False
+    def run(self, title: str, task: Task[R, T], done: Callable[[T], object]) -> None:
+        """Run a task; ``done`` gets what it gives, in the window's thread."""
 
-        def show(fraction: float) -> None:
-            if self._running is job:
-                self._view.show_progress(fraction)
+        def finish(result: R) -> None:
+            try:
+                done(task.finish(result))
+            except InputError as error:
+                self._show_error(error)
 
-        def succeeded(result: Any) -> None:
-            self._running = None
+        self.start(title, lambda report: task.work(report, self._jobs.post), finish)
+
+    def start(self, title: str, work: Callable[[Report], R], done: Callable[[R], object]) -> None:
+        """Run ``work(report)``; ``done`` gets its result, in the window's thread. Refused while another job runs."""
+        if self._title:
+            self._view.show_message(f"{self._title} is still running; wait for it, or cancel it", error=True)
+            return
+        self._title = title
+        self._view.show_message(f"{title}…")
+        self._view.show_busy(True)
+
+        def end() -> None:
+            self._title = ""
             self._view.show_busy(False)
+
+        def succeeded(result: R) -> None:
+            end()
             done(result)
 
         def failed(error: Exception) -> None:
-            self._running = None
-            self._view.show_busy(False)
-            if isinstance(error, Cancelled):
-                self._view.show_message(f"{title} was cancelled; what was there before stays")
-            elif isinstance(error, kernel.AbandonedError):
-                self._view.show_message(
-                    f"{title} did not stop in time and was left behind; what was there before stays"
-                )
-            else:
-                self._view.show_message(user_message(error), error=True)
-                self._view.notify(user_message(error))
+            end()
+            self._show_failure(title, error)
 
-        progress = partial(self._post_progress, show)
-        job = self._running = kernel.Call(function, succeeded, failed, progress=progress, name=title)
-        self._view.show_message(f"{title}…")
-        self._view.show_busy(True)
-        self._jobs.submit(job)
-        return True
-
-    def _post_progress(self, show: Callable[[float], None], fraction: float) -> None:
-        self._post(partial(show, fraction))
+        self._jobs.submit(Call(work, succeeded, failed, progress=self._show_progress, name=title))
 
     def cancel(self) -> None:
-        """Cancel the job; it stops at its next report. One that makes none is abandoned after a while."""
-        if self._running is not None:
+        """Ask the job to stop, which it does at its next report; a job that makes none is abandoned after a while."""
+        if self._title:
+            self._view.show_message(f"{self._title} is being cancelled…")
             self._jobs.cancel()
-            self._view.show_message(f"{self._running.name} is being cancelled…")
             self._jobs.abandon_late(lambda: None)
 
+    def _show_progress(self, fraction: float) -> None:
+        self._jobs.post(lambda: self._view.show_progress(fraction) if self._title else None)
 
-class Newest:
-    """Answers to the newest of many quick questions, one at a time; the ones before it are dropped."""
+    def _show_failure(self, title: str, error: Exception) -> None:
+        if isinstance(error, Cancelled):
+            self._view.show_message(f"{title} was cancelled; the workspace is as before")
+        elif isinstance(error, AbandonedError):
+            self._view.show_message(f"{title} did not stop in time and was abandoned; the workspace is as before")
+        else:
+            self._show_error(error)
 
-    def __init__(self, aside: Aside, failed: Callable[[BaseException], object]) -> None:
-        self._aside, self._failed = aside, failed
-        self._next: tuple[Callable[[], Any], Callable[[Any], object]] | None = None
-        self._asked = False
+    def _show_error(self, error: Exception) -> None:
+        self._view.show_message(user_message(error), error=True)
+        self._view.notify(user_message(error))
 
-    def ask(self, function: Callable[[], Any], done: Callable[[Any], object]) -> None:
-        """Run ``function`` away from the window, once what runs has ended; ``done`` gets what it returned."""
-        self._next = (function, done)
-        if not self._asked:
-            self._go()
 
-    def _go(self) -> None:
-        if self._next is None:
-            return
-        (function, done), self._next = self._next, None
-        self._asked = True
-        self._aside(function, lambda result: self._answer(done, result), self._fail)
+class QuickJobs:
+    """Runs the newest of many quick tasks, one at a time; those that wait are dropped when another one comes.
 
-    def _answer(self, done: Callable[[Any], object], result: Any) -> None:
-        self._asked = False
-        done(result)
-        self._go()
+    Parameters are those of :class:`LongJobs`.
+    """
 
-    def _fail(self, error: BaseException) -> None:
-        self._asked = False
-        self._failed(error)
-        self._go()
+    def __init__(self, executor: Executor, deliver: Deliver, view: ExploreView) -> None:
+        self._jobs, self._view = Jobs(executor, deliver), view
+
+    def run(self, task: Task[R, T], done: Callable[[T], object]) -> None:
+        """Run a task; ``done`` gets what it gives, in the window's thread."""
+
+        def finish(result: R) -> None:
+            try:
+                done(task.finish(result))
+            except InputError as error:
+                self._failed(error)
+
+        self._jobs.submit(Call(lambda report: task.work(report, self._jobs.post), finish, self._failed))
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, (Cancelled, ShutDownError)):
+            self._view.show_message(user_message(error), error=True)

@@ -1,4 +1,4 @@
-"""What the explorer's window shows: the words that its parts share; no Qt here."""
+"""What the parts of the explorer know of its window; no Qt here."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Embedding", "ExploreState", "ExploreView", "Services"]
 
 @dataclass(frozen=True, slots=True)
 class ExploreState:
-    """Which buttons make sense now, and the numbers of the line above the plane.
+    """What the window shows of the state: which buttons make sense, and the counts below the embedding.
 
     Attributes
     ----------
-    pictures, segments, placed, labelled, selected : int
-        How many there are.
+    pictures, segments, embedded, labelled, selected : int
+        Numbers of images and segments.
     can_undo, can_redo, busy : bool
-        Whether there is a step to take back, one to do again, a job running.
+        Whether a step can be undone, one can be redone, a job runs.
     """
 
     pictures: int = 0
     segments: int = 0
-    placed: int = 0
+    embedded: int = 0
     labelled: int = 0
     selected: int = 0
     can_undo: bool = False
@@ -43,14 +43,18 @@ class Services(Protocol):
     def executor(self) -> Executor:
         """Where long jobs run."""
 
+    @property
+    def background(self) -> Executor:
+        """Where quick jobs run."""
+
     def post(self, function: Callable[[], object]) -> None:
-        """Run a function soon on the window's thread."""
+        """Run a function soon in the window's thread."""
 
     def aside(self, function: Any, done: Any, failed: Any, *, file: bool = False) -> None:
-        """Run a function away from the window."""
+        """Run a function in the background."""
 
     def later(self, milliseconds: int, function: Callable[[], object]) -> None:
-        """Run a function of the window's thread after a time."""
+        """Run a function in the window's thread after a time."""
 
 
 class Embedding(Protocol):
@@ -59,39 +63,39 @@ class Embedding(Protocol):
     scene: Any
 
     def show_points(self, ids: Any, xy: Any, colors: Any, *, smoothly: bool = True) -> None:
-        """Show segments at places."""
+        """Show segments at these positions."""
 
     def show_colors(self, colors: Any) -> None:
         """Show other colours."""
 
     def select(self, ids: Any) -> None:
-        """Mark segments."""
+        """Select segments."""
 
     def look_at(self, identity: int) -> None:
         """Bring a segment into the middle."""
 
     def update(self) -> None:
-        """Paint anew."""
+        """Repaint."""
 
 
 class ExploreView(Protocol):
-    """What the explorer tells the window."""
+    """The window of the explorer."""
 
     embedding: Any
     local: Any
     tiles: Tiles
 
     def show_message(self, text: str, *, error: bool = False) -> None:
-        """Show one sentence in the status line."""
+        """Show a message in the status line."""
 
     def notify(self, text: str) -> None:
-        """Show a sentence for a moment, where it is also seen when the widget is not."""
+        """Show a message for a moment, also where the widget is hidden."""
 
     def show_busy(self, busy: bool) -> None:
         """A job begins or ends."""
 
     def show_progress(self, fraction: float) -> None:
-        """How far the job is, from 0 to 1."""
+        """Show the fraction of the job that is done."""
 
     def show_classes(self, classes: ClassTable) -> None:
         """The class table."""
@@ -106,7 +110,7 @@ class ExploreView(Protocol):
         """Which image is in sight."""
 
     def show_local(self, shown: bool) -> None:
-        """Show the plane of a selection, or hide it."""
+        """Show the embedding of a selection, or hide it."""
 
     def show_state(self, state: ExploreState) -> None:
         """Which buttons make sense."""
