@@ -150,7 +150,7 @@ def annotate_workspace(path: Path, seed: int, pipe: int) -> None:
     if not workspace.pictures:
         workspace.add_images(list(pictures()), "grid")
         workspace.cut(regions=36)
-    workspace.keep(path)
+    workspace.autosave(path)
     note_states(workspace._autosave, lambda: digest_of_workspace(workspace), pipe)
     workspace.assign(workspace.ids()[:1], 1 + int(rng.integers(9)))
     while True:

@@ -56,7 +56,7 @@ class ExploreStudio(Studio):
         wait(0.3)
 
     def lasso(self, ids):
-        """Draw a box around the segments of a part of the plane."""
+        """Draw a box around the segments of a part of the embedding."""
         view = self.widget.embedding
         pixels = np.array([view.pixel_of(int(i)) for i in ids])
         low, high = pixels.min(axis=0) - 6, pixels.max(axis=0) + 6
@@ -112,9 +112,9 @@ def head(folder, theme):
     QTest.keyClick(widget.embedding, Qt.Key.Key_1)
     wait(0.5)
     widget.exploration.select(ids[:0])
-    widget.embedding.look_at(middle)
+    widget.embedding.center_on(middle)
     wait(3)
-    studio.shoot(f"explore-plane{suffix}")
+    studio.shoot(f"explore-embedding{suffix}")
     if suffix:
         return close(studio)
     widget.embedding.fit()

@@ -1,4 +1,4 @@
-"""The commands ``scribseg explore``: a workspace made ready without a window, and its labels as files."""
+"""The commands ``scribseg explore``: prepare a workspace without a window, and write its labels."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def prepare(
         float | None, typer.Option(min=1, help="Segments an image, on average; 50 where no threshold is given.")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Importance below which segments merge, instead.")] = None,
-    criterion: Annotated[str, typer.Option(help="What is important: volume, area or dynamics.")] = "volume",
-    gradient: Annotated[str, typer.Option(help="Where borders may run: gaussian or network.")] = "gaussian",
-    view: Annotated[str, typer.Option(help="What the encoder sees: maps (fast) or crops (as published).")] = "maps",
+    criterion: Annotated[str, typer.Option(help="Importance of a segment: volume, area or dynamics.")] = "volume",
+    gradient: Annotated[str, typer.Option(help="Gradient that borders follow: gaussian or network.")] = "gaussian",
+    view: Annotated[str, typer.Option(help="What the encoder is shown: maps (fast) or crops (as published).")] = "maps",
     backbone: Annotated[str, typer.Option(help="A .safetensors file or a timm model; else the shipped network.")] = "",
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     overwrite: Overwrite = False,
 ) -> None:
-    """Cut IMAGES into segments, describe and place them, and write a workspace to go on with."""
+    """Cut IMAGES into segments, embed them, and write a workspace to continue with."""
     from napari_scribseg.explore.workspace import Workspace
     from napari_scribseg.io.atomic import check_writable
     from napari_scribseg.io.outputs import check_outputs
@@ -44,8 +44,8 @@ def prepare(
     workspace = Workspace(device=device.value)
     workspace.use_encoder(view, backbone)
     added = workspace.add_images(images[0] if len(images) == 1 else images)
-    for sentence in added.skipped:
-        typer.echo(f"skipped: {sentence}", err=True)
+    for message in added.skipped:
+        typer.echo(f"skipped: {message}", err=True)
     with _bar("cutting") as report:
         workspace.cut(threshold=threshold, regions=regions, criterion=criterion, gradient=gradient, report=report)
     with _bar("embedding") as report:
@@ -70,7 +70,7 @@ def labels(
 
 @contextmanager
 def _bar(what: str) -> Iterator[Report]:
-    """A moving bar on a terminal, nothing elsewhere."""
+    """A progress bar on a terminal, nothing elsewhere."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,4 +1,4 @@
-"""The last stage of an encoder, learned together with the metric from the classes so far."""
+"""The last stage of an encoder, trained together with the metric on the classes so far."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuning:
-    """What was learned of an encoder.
+    """Learned weights of an encoder.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Tuning:
 
     @property
     def digest(self) -> str:
-        """A fingerprint, 16 hexadecimal digits."""
+        """Hash of the weights, 16 hexadecimal digits."""
         made = hashlib.sha256()
         for name in sorted(self.weights):
             made.update(name.encode() + np.ascontiguousarray(self.weights[name]).tobytes())
@@ -56,14 +56,14 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """What the last stage is given for some segments, and how they take their features from its answer.
+    """Input of the last stage for some segments, and how their features follow from its output.
 
     Attributes
     ----------
     maps : Tensor of shape (1, C, h, w)
         Of one image, or one crop.
     pool : Tensor of shape (k, h' * w')
-        The share of each pixel of the answer in each segment.
+        The share of each pixel of the output in each segment.
     """
 
     maps: Tensor
@@ -82,20 +82,20 @@ def learn_backbone(
 ) -> tuple[Tuning, Head]:
     """One round of learning on the last stage of an encoder and on the head behind it; batch norms stay as they are.
 
-    The stages before the last one are seen once. Features are made of the parts of all scales; the part of the last
-    scale follows the weights that are learned.
+    The stages before the last one run once. Features consist of parts of all scales; the part of the last scale follows
+    the weights that are learned.
 
     Parameters
     ----------
     encoder : tuple of str, str, Tuning or None
-        Its backbone, the device, and what was learned before.
+        Its backbone, the device, and the weights learned before.
     samples : callable
         Gives the samples of the labelled segments, in the order of ``features``, from the network.
     features : ndarray of shape (n, D), float32
-        As the encoder describes the labelled segments now.
+        Of the labelled segments, by the present encoder.
     labels : ndarray of shape (n,), int32
     head : Head, optional
-        Where to go on from.
+        Where to continue from.
     seed : int
     report : Report
 
@@ -106,7 +106,7 @@ def learn_backbone(
     Raises
     ------
     InputError
-        If there are fewer than two classes, or the encoder is none of this package.
+        If there are fewer than two classes, or the network is not of this package.
     """
     require_classes(labels)
     backbone, device, tuning = encoder
@@ -117,16 +117,16 @@ def learn_backbone(
     before = head or Head.identity(features.shape[1])
     layer = before.layer().to(device)
     parameters = [*layer.parameters(), *(p for p in stage.parameters())]
-    told = part(report, _COLLECTING, 1)
-    train(parameters, lambda drawn: layer(collected(drawn)).cpu(), labels, seed=seed, report=told)
+    progress = part(report, _COLLECTING, 1)
+    train(parameters, lambda drawn: layer(collected(drawn)).cpu(), labels, seed=seed, report=progress)
     weights = {name: value.detach().cpu().numpy().copy() for name, value in stage.state_dict().items()}
     if not all(np.isfinite(value).all() for value in weights.values()):
-        raise InputError("learning the network did not settle; learn without it")
+        raise InputError("learning the network did not converge; learn without it")
     return Tuning(weights), Head.of(layer.cpu())
 
 
 class _Collected:
-    """Features of samples by their numbers, through the stage that is learned."""
+    """Features of samples by their indices, through the stage that is learned."""
 
     def __init__(self, stage: nn.Module, samples: Sequence[Sample], features: Tensor) -> None:
         self._stage, self._samples, self._features = stage, samples, features
@@ -147,22 +147,22 @@ class _Collected:
         for i in needed.tolist():
             shapes.setdefault(tuple(self._samples[i].maps.shape), []).append(i)
         for alike in shapes.values():  # images of one size at once
-            answer = self._stage(torch.cat([self._samples[i].maps for i in alike]))
-            for i, one in zip(alike, answer, strict=True):
+            output = self._stage(torch.cat([self._samples[i].maps for i in alike]))
+            for i, one in zip(alike, output, strict=True):
                 pooled[i] = self._samples[i].pool @ one.reshape(len(one), -1).T
         last = torch.stack([pooled[int(self._sample[i])][int(self._row[i])] for i in numbers])
         return torch.cat((self._others[drawn], self._length[drawn] * functional.normalize(last)), dim=1)
 
 
 def tuned_encoder(backbone: str, device: str, tuning: Tuning) -> Encoder:
-    """As :func:`~napari_scribseg.prompting.semantic.open_encoder`, with a last stage that was learned."""
+    """As :func:`~napari_scribseg.prompting.semantic.open_encoder`, with a learned last stage."""
     model: Any = _network(backbone, device, tuning)
 
     def encode(image: Tensor) -> list[Tensor]:
         found: list[Tensor] = []
         hooks = [stage.register_forward_hook(lambda _, __, y: found.append(y)) for stage in model.down]
         try:
-            _show(model, image)
+            _run(model, image)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -173,28 +173,28 @@ def tuned_encoder(backbone: str, device: str, tuning: Tuning) -> Encoder:
 
 @torch.no_grad()
 def before_last(model: nn.Module, image: Tensor) -> Tensor:
-    """What the last stage is given when the network sees images of shape (N, 3, H, W); shape (N, C, h, w)."""
+    """Input of the last stage for images of shape (N, 3, H, W); shape (N, C, h, w)."""
     found: list[Tensor] = []
     hook = last_stage(model).register_forward_pre_hook(lambda _, given: found.append(given[0]))
     try:
-        _show(model, image)
+        _run(model, image)
     finally:
         hook.remove()
     return found[0]
 
 
 def last_stage(model: Any) -> nn.Module:
-    """The coarsest scale of a network on the way down."""
+    """The coarsest stage of a network's encoder."""
     stage: nn.Module = model.down[-1]
     return stage
 
 
-def _show(model: Any, image: Tensor) -> None:
+def _run(model: Any, image: Tensor) -> None:
     model(network_input(image, image.new_zeros((len(image), *image.shape[2:])), None, model.config.in_channels))
 
 
 def _network(backbone: str, device: str, tuning: Tuning | None) -> nn.Module:
-    """A network of this package with what was learned of it."""
+    """A network of this package, with its learned weights."""
     path = user_path(backbone)
     there = path.stat() if backbone and path.is_file() else None
     return _loaded(backbone, device, tuning, there and (there.st_mtime_ns, there.st_size))
@@ -205,7 +205,7 @@ def _loaded(backbone: str, device: str, tuning: Tuning | None, version: tuple[in
     """See :func:`_network`; ``version`` tells a file from one written later."""
     if backbone and not backbone.endswith(".safetensors"):
         raise InputError(
-            f"the network {backbone!r} of timm is not learned itself; choose one of this package, or learn without it"
+            f"the network {backbone!r} of timm cannot be learned; choose one of this package, or learn without it"
         )
     model: Any = load_model(user_path(backbone))[0] if backbone else load_shipped(_SHIPPED)[0]
     if not hasattr(model, "down"):
@@ -215,6 +215,6 @@ def _loaded(backbone: str, device: str, tuning: Tuning | None, version: tuple[in
         try:
             last_stage(model).load_state_dict({k: torch.from_numpy(v.copy()) for k, v in tuning.weights.items()})
         except RuntimeError as error:
-            raise InputError(f"what was learned of the network does not fit {backbone or _SHIPPED}") from error
+            raise InputError(f"the learned weights do not fit {backbone or _SHIPPED}") from error
     network: nn.Module = model
     return network

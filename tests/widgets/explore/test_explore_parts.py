@@ -432,7 +432,7 @@ def test_dragging_ends_showing_all_until_fit(embedding):
     assert embedding.scene.camera.x < camera.x
     embedding.fit()
     until(lambda: embedding.scene.camera == camera)
-    embedding.look_at(7)
+    embedding.center_on(7)
     until(lambda: embedding.pixel_of(7) == pytest.approx((150, 100), abs=1))
 
 

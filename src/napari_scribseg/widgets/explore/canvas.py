@@ -1,4 +1,4 @@
-"""The image view: what the explorer shows on napari's canvas. The only file of it that touches viewer layers."""
+"""The explorer's layers on napari's canvas. The only file of the explorer that touches viewer layers."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Canvas:
     ----------
     viewer : ViewerModel
     pictures : sequence of Picture
-        Of the workspace; a layer that the user deleted is made anew from them.
+        Of the workspace; a layer that the user deleted is made again from them.
     keys : dict
-        Bound on the layers of the segments, and those named by ``stroke_keys`` on the strokes.
+        Bound on the layers of segments; ``stroke_keys`` on those of strokes.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Canvas:
             self.front.segments.visible = not resting
 
     def name(self, index: int) -> str:
-        """What a picture is called: by its layer where the workspace knows no better."""
+        """The name of a picture; that of its layer where it came from a layer."""
         group, picture = self.group(index), self.pictures[index]
         if group.made or group.source is None or picture.source is not None:
             return picture.name
@@ -82,7 +82,7 @@ class Canvas:
     # which picture ----------------------------------------------------------------------------------------------------
 
     def add(self, first: int, count: int, source: LayerSource | None = None) -> None:
-        """Show pictures by a layer that is there, or one that is made for them."""
+        """Show pictures by an existing layer, or by one that is made for them."""
         self.groups.append(Group(first, count, source, source is None))
 
     def index(self, group: Group | None = None) -> int | None:
@@ -104,12 +104,12 @@ class Canvas:
         return index if index < group.first + group.count else None
 
     def turn_to(self, index: int, classes: ClassTable) -> range:
-        """Bring a picture into sight, and its layers to the front; what was deleted is made anew.
+        """Bring a picture into sight, and its layers to the front; deleted layers are made again.
 
         Returns
         -------
         range
-            The pictures whose classes have to be shown anew.
+            The pictures whose classes have to be shown again.
         """
         group = self.group(index)
         new = range(group.first, group.first + (group.count if self._complete(group, classes) else 0))
@@ -157,7 +157,7 @@ class Canvas:
             group.segments.refresh(extent=False, highlight=False, thumbnail=False)
 
     def show_contours(self, index: int, values: NDArray[np.uint8]) -> None:
-        """Borders over the picture in sight, shape (H, W), as :func:`~.contours.contours` gives them."""
+        """Contours over the picture in sight, shape (H, W), as :func:`~.contours.contours` gives them."""
         group = self.group(index)
         if group is not self.front or group.source is None or self._resting:
             return
@@ -182,13 +182,13 @@ class Canvas:
         self._add(self._contours, self._keys)
 
     def hide_contours(self) -> None:
-        """Take the contours away."""
+        """Remove the contours."""
         contours, self._contours = self._contours, None
         if contours in self.viewer.layers:
             self.viewer.layers.remove(contours)
 
     def show_classes(self, classes: ClassTable) -> None:
-        """Names and colours."""
+        """Show names and colours."""
         for group in self.groups:
             if group.segments is not None:
                 group.segments.colormap = class_colormap(classes)
@@ -230,14 +230,14 @@ class Canvas:
             self.front.segments.mode = "pan_zoom"
 
     def strokes(self, index: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
-        """What was drawn on a picture, shape (H, W): :data:`POSITIVE`, :data:`NEGATIVE` or 0."""
+        """Strokes on a picture, shape (H, W): :data:`POSITIVE`, :data:`NEGATIVE` or 0."""
         group = self.group(index)
         if group.strokes is None:
             return np.zeros(shape, dtype=np.uint8)
         return np.array(group.strokes.data[group.at(index)], dtype=np.uint8)[: shape[0], : shape[1]]
 
     def write_strokes(self, index: int, values: NDArray[np.uint8]) -> None:
-        """Other strokes on a picture."""
+        """Replace the strokes on a picture."""
         group = self.group(index)
         if group.strokes is not None:
             group.strokes.data[group.at(index, values)] = values
@@ -245,8 +245,8 @@ class Canvas:
 
     # all --------------------------------------------------------------------------------------------------------------
 
-    def forget(self, layer: Layer) -> str | None:
-        """Let go of a layer that left the viewer; its role."""
+    def drop(self, layer: Layer) -> str | None:
+        """Drop a layer that left the viewer; returns its role."""
         if layer is self._contours:
             self._contours = None
             return "contours"
@@ -261,7 +261,7 @@ class Canvas:
         return None
 
     def release(self) -> None:
-        """Leave the layers to the user, contours apart."""
+        """Leave the layers to the user, except the contours."""
         self.hide_contours()
         for group in self.groups:
             for layer, keys in ((group.segments, self._keys), (group.strokes, self._stroke_keys)):
@@ -271,7 +271,7 @@ class Canvas:
                         layer.bind_key(key, None)
 
     def _complete(self, group: Group, classes: ClassTable) -> bool:
-        """Make the layers of a group that are missing; whether that of the segments was."""
+        """Make the layers of a group that are missing; returns whether that of the segments was."""
         if group.source is None:
             layer = pictures_layer(self.pictures[group.first : group.first + group.count])
             self.viewer.add_layer(layer)
@@ -287,7 +287,7 @@ class Canvas:
                 metadata={"scribseg": {**group.source.metadata(), **_OURS}},
                 **group.source.placement(),
             )
-            group.segments.editable = False  # it shows what the workspace knows: a brush would leave no trace there
+            group.segments.editable = False  # it shows the workspace, which a brush would not change
             self._add(group.segments, self._keys)
             self.viewer.layers.selection.active = group.segments
             return True

@@ -13,7 +13,7 @@ _SMALL = 300  # pixels of an image whose contours are thin
 
 
 def contours(regions: NDArray[np.integer], chosen: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
-    """Where one region ends and the next begins.
+    """Lines where one region ends and the next begins.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Points and thumbnails into a frame of pixels: compiled loops, for Qt's own painter takes ten times as long.
+"""Points and thumbnails in a frame of pixels: compiled loops, as Qt's own painter takes ten times as long.
 
 A frame has the shape (H, W) and holds 0xAARRGGBB in 32 bits, as ``QImage.Format_RGB32`` does.
 """
@@ -73,16 +73,16 @@ def _first_in_cell(cells, counts, most, taken, chosen):
 
 
 def with_room(xy: Float32, cell: float, most: int = 1 << 30) -> NDArray[np.bool_]:
-    """One of the places in each cell of a grid, the first: those whose thumbnails hardly cover one another.
+    """The first point of each cell of a grid: points whose thumbnails hardly overlap.
 
     Parameters
     ----------
     places : ndarray of shape (n, 2), float32
-        Finite. The grid is fixed in the plane, so that moving the view changes nothing.
+        Finite. The grid is fixed in the embedding, so that moving the camera changes nothing.
     cell : float
-        Side of a cell, in units of the plane.
+        Side of a cell, in units of the embedding.
     most : int
-        Places in a cell beyond which none of them is chosen: their thumbnail would hide the others.
+        Points in a cell beyond which none of them is chosen: the thumbnail would hide the others.
     """
     chosen = np.zeros(len(xy), dtype=np.bool_)
     if not len(xy):
@@ -90,7 +90,7 @@ def with_room(xy: Float32, cell: float, most: int = 1 << 30) -> NDArray[np.bool_
     cells = np.floor(xy / np.float32(cell)).astype(np.int64)
     cells -= cells.min(axis=0)
     columns, rows = (int(n) + 1 for n in cells.max(axis=0))
-    if columns * rows > 1 << 24:  # far more than a canvas has room for: the places are spread wide
+    if columns * rows > 1 << 24:  # far more than a canvas has room for: the points are spread wide
         _, first, counts = np.unique(cells, axis=0, return_index=True, return_counts=True)
         chosen[first[counts <= most]] = True
         return chosen

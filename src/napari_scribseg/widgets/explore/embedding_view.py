@@ -1,4 +1,4 @@
-"""The plane of segments on the screen: zoom, pan, box and lasso."""
+"""The embedding on the screen: zoom, pan, box and lasso."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ __all__ = ["TOOLS", "EmbeddingView"]
 TOOLS = ("box", "lasso")
 
 _FRAME_MS = 16
-_TILES_MS = 60  # after a movement, before thumbnails are asked for
+_TILES_MS = 60  # after a movement, before thumbnails are requested
 _CLICK = 3  # pixels that the mouse may move in a click
 _WHEEL = 1.0015  # for each unit of the wheel, of which a notch has 120
-_CLOSE = 60.0  # pixels a unit that a segment is looked at from
+_CLOSE = 60.0  # pixels for a unit when a segment is centred
 
 
 class EmbeddingView(QWidget):
-    """Shows segments at their places; knows nothing of what they are.
+    """Shows points with thumbnails; independent of the workspace.
 
-    ``outlined`` carries the corners of a box (2) or a lasso (more), in the plane, and how it counts: ``"new"``,
-    ``"add"`` (Shift) or ``"remove"`` (Ctrl); ``picked`` a segment that was clicked (0 for none) and how it counts;
-    ``tiles_wanted`` segments whose thumbnails are missing; ``pressed`` the name of a key.
+    ``outlined`` carries the corners of a box (2) or a lasso (more), in coordinates of the embedding, and how it counts:
+    ``"new"``, ``"add"`` (Shift) or ``"remove"`` (Ctrl); ``picked`` a segment that was clicked (0 for none) and how it
+    counts; ``tiles_wanted`` segments whose thumbnails are missing; ``pressed`` the name of a key's action.
     """
 
     outlined = Signal(np.ndarray, str)
@@ -64,19 +64,19 @@ class EmbeddingView(QWidget):
     # what is shown ----------------------------------------------------------------------------------------------------
 
     def show_points(self, ids: Ids, xy: Points, colors: Colors, *, smoothly: bool = True) -> None:
-        """Show segments at these places, shape (n, 2), in these colours, shape (n, 3); those there move to them."""
-        known = np.isfinite(xy).all(axis=1)
+        """Show segments at positions of shape (n, 2), in colours of shape (n, 3); those that are shown move there."""
+        finite = np.isfinite(xy).all(axis=1)
         self.scene.show(ids, xy, self._size, time.monotonic(), smoothly=smoothly)
-        self.scene.color(colors[known])
+        self.scene.color(colors[finite])
         self._move()
 
     def show_colors(self, colors: Colors) -> None:
-        """Other colours of the segments shown, in the order of ``scene.ids``."""
+        """Change the colours of the segments shown, in the order of ``scene.ids``."""
         self.scene.color(colors)
         self.update()
 
     def select(self, ids: Ids) -> None:
-        """Mark segments, and no others."""
+        """Select segments, and no others."""
         self.scene.select(ids)
         self.update()
 
@@ -86,7 +86,7 @@ class EmbeddingView(QWidget):
         self.update()
 
     def set_ground(self, dark: bool, ground: tuple[int, int, int]) -> None:
-        """Colours that fit the theme of the window."""
+        """Set the colours by the theme of the window."""
         self.scene.ground = ground
         self.scene.mark = (255, 255, 255) if dark else (0, 0, 0)
         self.update()
@@ -96,7 +96,7 @@ class EmbeddingView(QWidget):
         self.scene.fit(self._size, time.monotonic())
         self._move()
 
-    def look_at(self, identity: int) -> None:
+    def center_on(self, identity: int) -> None:
         """Bring a segment into the middle, near enough to see its neighbours."""
         xy = self.scene.xy_of(identity)
         if xy is not None:
@@ -158,14 +158,14 @@ class EmbeddingView(QWidget):
     # mouse and keys ---------------------------------------------------------------------------------------------------
 
     def mousePressEvent(self, event: Any) -> None:  # noqa: N802
-        """Begin a box or lasso with the left button; drag the plane with another one."""
+        """Begin a box or lasso with the left button; drag the embedding with another one."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._line = [_position(event)]
         else:
             self._dragged = _position(event)
 
     def mouseMoveEvent(self, event: Any) -> None:  # noqa: N802
-        """Go on with it."""
+        """Continue the box, lasso or drag."""
         where = _position(event)
         if self._line:
             self._line = [self._line[0], where] if self.tool == "box" else [*self._line, where]
@@ -178,7 +178,7 @@ class EmbeddingView(QWidget):
             self.update()
 
     def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802
-        """Tell what was clicked or outlined."""
+        """Emit the click or the outline."""
         if event.button() != Qt.MouseButton.LeftButton:
             self._dragged = None
             return
@@ -211,12 +211,12 @@ class EmbeddingView(QWidget):
             self.fit()
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802
-        """Go on to show all."""
+        """Keep showing all."""
         super().resizeEvent(event)
         self.scene.resized(self._size)
 
     def keyPressEvent(self, event: Any) -> None:  # noqa: N802
-        """Tell what a key means, and leave the others to the window."""
+        """Emit the action of a key; other keys go to the window."""
         name = key_name(event)
         if name is None:
             super().keyPressEvent(event)

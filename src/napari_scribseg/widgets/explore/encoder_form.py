@@ -1,4 +1,4 @@
-"""Which network describes the segments, and what it is shown of them."""
+"""The form of the encoder: which network describes the segments, and what it is shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QInputDialog, QW
 __all__ = ["EncoderForm"]
 
 _VIEWS = {"whole images": "maps", "each segment": "crops"}
-_FILE, _TIMM = "a file", "a timm model"  # what asks for a name
+_FILE, _TIMM = "a file", "a timm model"  # need a name
 _SUGGESTED = "hrnet_w18_small.gluon_in1k"  # that of the paper
 _FILES = "Networks of this package (*.safetensors)"
 
@@ -28,7 +28,7 @@ class EncoderForm(QWidget):
         for text, data in _VIEWS.items():
             self.view.addItem(text, data)
         self.view.setToolTip(
-            "The network sees each image once, which is quick; or, as in the paper, each segment cut out and by itself"
+            "The network is shown each image once, which is quick; or, as in the paper, each segment by itself"
         )
         self.network.setToolTip(
             "The network that describes segments: the one of this package, a .safetensors file of this package, or a "
@@ -42,11 +42,11 @@ class EncoderForm(QWidget):
         row.addWidget(self.view, 1)
         row.addWidget(self.network, 1)
         self.show_encoder(*self._shown)
-        self.view.activated.connect(lambda _i: self._tell(self.view.currentData(), self._shown[1]))
+        self.view.activated.connect(lambda _i: self._choose(self.view.currentData(), self._shown[1]))
         self.network.activated.connect(lambda _i: self._on_network())
 
     def show_encoder(self, view: str, backbone: str) -> None:
-        """Show what describes the segments now, without telling."""
+        """Show the present encoder, without a signal."""
         self._shown = (view, backbone)
         self.view.setCurrentIndex(max(self.view.findData(view), 0))
         self.network.clear()
@@ -67,15 +67,15 @@ class EncoderForm(QWidget):
             wanted, accepted = QInputDialog.getText(self, "A timm model", "Its name:", text=_SUGGESTED)
             wanted = str(wanted).strip() if accepted else ""
         elif wanted == "":
-            self._tell(self._shown[0], "")
+            self._choose(self._shown[0], "")
             return
         if wanted:
-            self._tell(self._shown[0], str(wanted))
+            self._choose(self._shown[0], str(wanted))
         else:
             self.show_encoder(*self._shown)
 
-    def _tell(self, view: str, backbone: str) -> None:
+    def _choose(self, view: str, backbone: str) -> None:
         if (view, backbone) != self._shown:
             former = self._shown
-            self.show_encoder(*former)  # until it is known to work
+            self.show_encoder(*former)  # until it is loaded
             self.chosen.emit(view, backbone)

@@ -107,7 +107,7 @@ class Exploration:
         if not identity:
             return
         self.select(np.array([identity]), how)
-        self.view.embedding.look_at(identity)
+        self.view.embedding.center_on(identity)
         self._describe_segment(identity)
 
     def select(self, ids: Ids, how: str = "new") -> None:
@@ -204,7 +204,7 @@ class Exploration:
             return
         self._seen.add(found)
         self.pick(found, "new")
-        self.view.embedding.look_at(found)
+        self.view.embedding.center_on(found)
 
     # splitting --------------------------------------------------------------------------------------------------------
 

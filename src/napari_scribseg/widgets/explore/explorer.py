@@ -125,15 +125,15 @@ class ExploreWidget(Docked):
     def resume(self, path: Path | None = None) -> None:
         """Continue with a workspace: the newest autosave where no image was added here, or one that the user names."""
         autosaves = [] if self.exploration.workspace.pictures else autosaved_workspaces()
-        named = path or (autosaves[0] if autosaves else self._ask_workspace(save=False))
+        named = path or (autosaves[0] if autosaves else self._workspace_dialog(save=False))
         if named is not None:
             self.work.load(named, self._begin)
 
-    def _ask_workspace(self, *, save: bool) -> Path | None:
-        ask = QFileDialog.getSaveFileName if save else QFileDialog.getOpenFileName
+    def _workspace_dialog(self, *, save: bool) -> Path | None:
+        dialog = QFileDialog.getSaveFileName if save else QFileDialog.getOpenFileName
         filters = f"Workspaces (*{WORKSPACE_EXTENSION})"
         start = str(Path.home() / f"workspace{WORKSPACE_EXTENSION}") if save else str(Path.home())
-        named, _ = ask(self, "Save workspace" if save else "Resume", start, filters)
+        named, _ = dialog(self, "Save workspace" if save else "Resume", start, filters)
         if not named:
             return None
         path = Path(named)
@@ -237,7 +237,7 @@ class ExploreWidget(Docked):
             self.work.add_files([Path(name) for name in named])
 
     def _save(self) -> None:
-        path = self._ask_workspace(save=True)
+        path = self._workspace_dialog(save=True)
         if path is not None:
             self.work.save(path)
 
@@ -268,7 +268,7 @@ class ExploreWidget(Docked):
             red, green, blue = (int(c) for c in color.as_rgb_tuple()[:3])
             view.set_ground(red + green + blue < 3 * 128, (red, green, blue))
 
-    # the window for exploration and jobs ---------------------------------------------------------------------------------------
+    # the window for exploration and jobs ------------------------------------------------------------------------------
 
     def show_message(self, text: str, *, error: bool = False) -> None:
         """Show a message in the status line."""

@@ -1,4 +1,4 @@
-"""Between image layers and the pictures of a workspace, there and back."""
+"""Image layers from the pictures of a workspace, and the reverse."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Group:
     strokes: Labels | None = None
 
     def at(self, index: int, values: NDArray[Any] | None = None) -> tuple[int | slice, ...]:
-        """Where a picture lies in the data of a labels layer; only the pixels of ``values`` where it is smaller."""
+        """Index of a picture in the data of a labels layer; only the pixels of ``values`` where it is smaller."""
         assert self.source is not None
         sides = (slice(None),) * 2 if values is None else tuple(slice(0, n) for n in values.shape)
         ahead = [index - self.first] if len(self.source.shape) == 3 else []
@@ -63,9 +63,9 @@ class Group:
 
 
 def as_images(source: LayerSource) -> Any:
-    """What :meth:`Workspace.add_images` takes for a layer: its file where it was read by us, else its pixels.
+    """A layer as :meth:`Workspace.add_images` takes it: its file where our reader read it, else its pixels.
 
-    The layer of a file that was moved or scaled since is no longer what the file says.
+    A layer that was moved or scaled since differs from its file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which images: layers, folders and files to add, and the one in sight."""
+"""The form of the images: layers, folders and files to add, and the image in sight."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ImagesPanel(QWidget):
         return None
 
     def show_picture(self, index: int | None, count: int, name: str) -> None:
-        """Show which image is in sight, without telling."""
+        """Show which image is in sight, without a signal."""
         self.number.blockSignals(True)
         self.number.setRange(1 if count else 0, count)
         self.number.setSuffix(f" of {count}")
@@ -99,14 +99,14 @@ class ImagesPanel(QWidget):
         self.name.setToolTip(name)
 
     def refresh(self, _event: Any = None) -> None:
-        """Take over what changed in the viewer's list of layers."""
+        """Follow the viewer's list of layers."""
         layers = self.layers
         fill_combo(self.layer, layers)
         self.refreshed.emit(layers)
         self.add.setEnabled(self.layer.count() > 0)
 
     def close_events(self) -> None:
-        """Listen to the viewer no more."""
+        """Disconnect from the viewer."""
         for event in self._events():
             event.disconnect(self.refresh)
 

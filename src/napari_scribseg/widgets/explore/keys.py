@@ -1,4 +1,4 @@
-"""The keys of the explorer: on the plane, and on its layers in the canvas."""
+"""The keys of the explorer: in the embedding, and on its layers in the canvas."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WITHOUT = {
 
 
 def key_name(event: Any) -> str | None:
-    """What a key pressed on the plane means: a digit or the name of an action; None where it means nothing."""
+    """The action of a key pressed in the embedding: a digit or a name; None for other keys."""
     modifiers = event.modifiers()
     if modifiers & Qt.KeyboardModifier.ControlModifier:
         if event.key() == Qt.Key.Key_Z:

@@ -1,4 +1,4 @@
-"""The forms of the explorer: images and cutting; the tools above the plane; correction and files."""
+"""The forms of the explorer: cutting; the tools above the embedding; labels; correction and files."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ __all__ = ["CutPanel", "EmbeddingBar", "FilePanel", "LabelBar", "button"]
 _STEPS = 1000  # of the threshold slider
 _RANGES = {"volume": (0.1, 1e5), "area": (1.0, 1e6), "dynamics": (1e-3, 1.0)}  # of thresholds, in the criterion's unit
 _TIPS = {
-    "gradient": "What counts as an edge: brightness and colour at several scales, the edges that the network of this "
-    "package sees, or an edge map of yours: a layer of the shape of the image in sight, large where borders are",
+    "gradient": "Edges by brightness and colour at several scales, by the network of this package, or by your own edge "
+    "map: a layer of the shape of the image in sight, large where borders are",
     "edges": "The layer that holds the edges of the image, stack or volume in sight",
-    "criterion": "What makes a segment important: pixels times gradient, pixels, or gradient",
+    "criterion": "Importance of a segment: pixels times gradient, pixels, or gradient",
     "threshold": "Segments of less importance are merged; the contours follow live, Cut makes the segments",
 }
 
@@ -94,16 +94,18 @@ class CutPanel(QWidget):
         self.simplification.setSingleStep(0.01)
         self.simplification.setDecimals(3)
         self.simplification.setValue(CutSettings().simplification)
-        self.simplification.setToolTip("Frontiers with a mean gradient below it vanish: lower it for faint borders")
+        self.simplification.setToolTip(
+            "Frontiers with a mean gradient below it are removed: lower it for faint borders"
+        )
         self.portion = _combo(
             PORTIONS, "Which images are cut; segments that stay the same keep their classes", letters=8
         )
         self.cut = button("Cut", "Cut the images into segments at this threshold")
-        self.embed = button("Embed", "Describe the segments and lay them out by their looks; pressed again, all anew")
-        self.learn = button("Learn", "Learn from the classes so far what is alike; the plane moves")
+        self.embed = button("Embed", "Embed the segments by their features; pressed again, embed all of them again")
+        self.learn = button("Learn", "Learn a metric from the classes so far; the embedding changes")
         self.deep = QCheckBox("network too")
         self.deep.setToolTip(
-            "Learn the last stage of the network, too, and describe all segments anew: slower; not for models of timm"
+            "Train the last stage of the network, too, and describe all segments again: slower; not for models of timm"
         )
         self.encoder = EncoderForm()
         self._lay_out()
@@ -126,7 +128,7 @@ class CutPanel(QWidget):
         return self.edges.currentData() if self.gradient.currentData() == "given" else None
 
     def show_layers(self, layers: list[tuple[str, Any]]) -> None:
-        """The layers that may be edge maps, by name, without telling."""
+        """Show the layers that may be edge maps, without a signal."""
         fill_combo(self.edges, layers)
 
     @property
@@ -144,7 +146,7 @@ class CutPanel(QWidget):
         }
 
     def show_settings(self, settings: CutSettings) -> None:
-        """Show how the images were cut last, without telling."""
+        """Show the settings of the last cut, without a signal."""
         for combo, value in ((self.gradient, settings.gradient), (self.criterion, settings.criterion)):
             combo.blockSignals(True)
             combo.setCurrentIndex(max(combo.findData(value), 0))
@@ -190,7 +192,7 @@ class CutPanel(QWidget):
         form.addRow("", auto)
         form.addRow("Simplify", simple)
         form.addRow("Segments", doing)
-        form.addRow("Seen by", self.encoder)
+        form.addRow("Encoder", self.encoder)
         embedding = QHBoxLayout()
         embedding.addWidget(self.embed, 1)
         embedding.addWidget(self.learn, 1)
@@ -250,7 +252,7 @@ class CutPanel(QWidget):
 
 
 class EmbeddingBar(QWidget):
-    """The tools above the plane: box or lasso, thumbnails or points, the filter, the next uncertain one."""
+    """The tools above the embedding: box or lasso, thumbnails or points, filter, next uncertain segment."""
 
     tool_changed = Signal(str)
     style_changed = Signal(str)
@@ -262,8 +264,8 @@ class EmbeddingBar(QWidget):
         self.tool = _combo(TOOLS, "What the left button draws; Shift adds to the selection, Ctrl takes away")
         self.style_of = _combo(STYLES, "Thumbnails where there is room for them, or points only")
         self.filter = _combo(FILTERS, "Which segments are shown: all, those without a class, or uncertain ones")
-        self.next = button("Next (N)", "Select the most uncertain segment that was not looked at yet")
-        self.fit = button("Fit (F)", "Show the whole plane; the wheel zooms, the right button drags")
+        self.next = button("Next (N)", "Select the most uncertain segment that was not selected yet")
+        self.fit = button("Fit (F)", "Show the whole embedding; the wheel zooms, the right button drags")
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
@@ -280,7 +282,7 @@ class EmbeddingBar(QWidget):
 
 
 class LabelBar(QWidget):
-    """What happens to the selection: assign, take away, undo, redo, a plane of its own."""
+    """Commands on the selection: assign, no class, undo, redo, its own embedding."""
 
     pressed = Signal(str)
 
@@ -288,10 +290,10 @@ class LabelBar(QWidget):
         super().__init__(parent)
         self.buttons = {
             "assign": button(with_key("Assign", "assign"), "Give the selection the class chosen in the table"),
-            "none": button("No class (Del)", "Take the class of the selection away"),
-            "local": button("Own plane", "Lay the selection out in a plane of its own, below"),
-            "undo": button(with_key("Undo", "undo"), "Take back the last assignment, split or cut"),
-            "redo": button(with_key("Redo", "redo"), "Do again what was taken back"),
+            "none": button("No class (Del)", "Remove the class of the selection"),
+            "local": button("Own embedding", "Embed the selection by itself, below"),
+            "undo": button(with_key("Undo", "undo"), "Undo the last assignment, split or cut"),
+            "redo": button(with_key("Redo", "redo"), "Redo the step that was undone last"),
         }
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -310,11 +312,11 @@ class LabelBar(QWidget):
             made.clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
 
     def show_state(self, state: ExploreState, name: str) -> None:
-        """Enable what makes sense; the button says which class it assigns."""
+        """Enable what makes sense; the button shows which class it assigns."""
         self.buttons["assign"].setText(with_key(f"Assign {name}" if name else "Assign", "assign"))
         for action in ("assign", "none"):
             self.buttons[action].setEnabled(state.selected > 0)
-        self.buttons["local"].setEnabled(state.placed > 0 and not state.busy)
+        self.buttons["local"].setEnabled(state.embedded > 0 and not state.busy)
         self.buttons["undo"].setEnabled(state.can_undo)
         self.buttons["redo"].setEnabled(state.can_redo)
 
@@ -327,15 +329,17 @@ class FilePanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.buttons = {
-            "positive": button("+ stroke", "Draw on what a segment shall keep"),
-            "negative": button("\u2212 stroke", "Draw on what does not belong to it"),
+            "positive": button("+ stroke", "Draw on the part that keeps the class"),
+            "negative": button("\u2212 stroke", "Draw on the part that does not belong to it"),
             "split": button(with_key("Split", "split"), "Split the selected segment by the strokes drawn on it"),
-            "save": button("Save workspace…", "Images, segments, classes and the plane, to go on another day"),
-            "resume": button("Resume…", "Go on with a workspace that was saved, or kept when the window was closed"),
+            "save": button(
+                "Save workspace…", "Write images, segments, classes and embedding to a file, to continue later"
+            ),
+            "resume": button("Resume…", "Continue with a saved or autosaved workspace"),
             "export": button("Save labels…", "Write a label file for each image, with its geometry, names and colours"),
             "layers": button("Labels layers", "Add a labels layer for each image layer"),
             "finish": button(
-                "Finish by strokes", "Hand the image in sight to Scribble segmentation, its classes as strokes"
+                "Finish by strokes", "Hand the image in sight to Scribble segmentation, with its classes as strokes"
             ),
         }
         grid = QGridLayout(self)

@@ -1,4 +1,4 @@
-"""What the plane of segments shows, and the frames that are made of it; no Qt."""
+"""The scene of the embedding, and its frames; no Qt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RIM, _THICK = 2, 4  # pixels around a thumbnail; around one that is selected
 _ROOM = 1.1  # thumbnails apart, in thumbnails
 _CROWD = 20  # segments that one thumbnail may hide
 _NEAR = 8.0  # pixels from a point that a click may miss it by
-_SECONDS = 0.8  # that points take to their new places
+_SECONDS = 0.8  # that points take to their new positions
 
 Ids = NDArray[np.int64]
 Points = NDArray[np.float32]
@@ -30,16 +30,16 @@ _NOBODY = np.zeros(0, dtype=np.int64)
 
 
 class Scene:
-    """Segments at their places, in their colours.
+    """Segments at their positions, in their colours.
 
     Attributes
     ----------
     ids : ndarray of shape (n,), int64
         The segments shown.
     places : ndarray of shape (n, 2), float32
-        Where they are just now; finite.
+        Their present positions; finite.
     camera : Camera
-        What is in sight.
+        The visible part.
     style : str
         One of :data:`STYLES`: thumbnails where there is room for them, or points only.
     ground, mark : tuple of 3 int
@@ -60,22 +60,22 @@ class Scene:
     # what is shown ----------------------------------------------------------------------------------------------------
 
     def show(self, ids: Ids, xy: Points, size: tuple[int, int], now: float, *, smoothly: bool = True) -> None:
-        """Show segments at new places; those that were there move to them.
+        """Show segments at new positions; those that are shown move there.
 
         Parameters
         ----------
         ids : ndarray of shape (n,), int64
         places : ndarray of shape (n, 2), float32
-            Segments without a place (NaN) are left out.
+            Segments without a position (NaN) are ignored.
         size : tuple of 2 int
             Width and height of the canvas in pixels.
         now : float
             Seconds.
         smoothly : bool
-            Whether they move, or are there at once.
+            Whether they move, or jump.
         """
-        known = np.isfinite(xy).all(axis=1)
-        ids, xy = ids[known], xy[known]
+        finite = np.isfinite(xy).all(axis=1)
+        ids, xy = ids[finite], xy[finite]
         colors = np.full((len(ids), 3), 128, dtype=np.uint8)
         selected = np.zeros(len(ids), dtype=bool)
         start = xy.copy()
@@ -90,7 +90,7 @@ class Scene:
             self.camera = target
 
     def step(self, now: float) -> bool:
-        """Move on what is on its way; whether there is anything left to move."""
+        """Advance the movement; returns whether it goes on."""
         if self._way is None:
             return False
         start, end, first, last, since = self._way
@@ -104,7 +104,7 @@ class Scene:
         return self._way is not None
 
     def stop_camera(self) -> None:
-        """The user moves the camera from now on."""
+        """Let the user move the camera from now on."""
         self.follows = False
         if self._way is not None:
             start, end, _, _, since = self._way
@@ -116,13 +116,13 @@ class Scene:
         self._way = (self.xy, ends, self.camera, camera, now)
 
     def fit(self, size: tuple[int, int], now: float) -> None:
-        """Show all, and go on to do so."""
+        """Show all, also after later changes."""
         self.follows = True
         ends = self.xy if self._way is None else self._way[1]
         self.go_to(Camera.around(ends, *size, limit=200.0), now)
 
     def resized(self, size: tuple[int, int]) -> None:
-        """Go on to show all on a canvas of another size."""
+        """Keep showing all on a canvas of another size."""
         if not self.follows or not len(self.ids):
             return
         target = Camera.around(self.xy if self._way is None else self._way[1], *size, limit=200.0)
@@ -133,20 +133,20 @@ class Scene:
             self._way = (start, end, first, target, since)
 
     def color(self, colors: Colors) -> None:
-        """Colours of the segments shown, shape (n, 3), in the order of :attr:`ids`."""
+        """Set the colours of the segments shown, shape (n, 3), in the order of :attr:`ids`."""
         self._colors = colors
 
     def select(self, ids: Ids) -> None:
-        """Mark segments, and no others."""
+        """Select segments, and no others."""
         self._selected = np.isin(self.ids, ids)
 
     @property
     def selected(self) -> Ids:
-        """The marked segments that are shown."""
+        """The selected segments that are shown."""
         return self.ids[self._selected]
 
     def xy_of(self, identity: int) -> tuple[float, float] | None:
-        """Where a segment is going to be; None where it is not shown."""
+        """The position that a segment has or moves to; None where it is not shown."""
         found = np.flatnonzero(self.ids == identity)
         if not len(found):
             return None
@@ -156,7 +156,7 @@ class Scene:
     # frames -----------------------------------------------------------------------------------------------------------
 
     def frame(self, width: int, height: int, ratio: float = 1.0) -> tuple[NDArray[np.uint32], Ids]:
-        """A picture of the plane, and the segments in sight whose thumbnails are missing.
+        """A frame, and the segments in sight whose thumbnails are missing.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class Scene:
         return np.flatnonzero(inside)
 
     def _tiled(self, near: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of the segments in sight have room for a thumbnail that does not hide too many others."""
+        """Which segments in sight have room for a thumbnail that hides few others."""
         return with_room(self.xy[near], _ROOM * self.tiles.side / self.camera.scale, _CROWD)
 
     # the mouse --------------------------------------------------------------------------------------------------------

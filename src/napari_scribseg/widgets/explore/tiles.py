@@ -10,13 +10,13 @@ from napari_scribseg.widgets.explore.drawing import as_pixels
 __all__ = ["Tiles"]
 
 SIDE = 40  # pixels
-_MOST = 12_000  # thumbnails that are kept; 77 MB
+_MOST = 12_000  # thumbnails; 77 MB
 
 Ids = NDArray[np.int64]
 
 
 class Tiles:
-    """Thumbnails by segment. An id stands for the same pixels for ever, so that none grows stale.
+    """Thumbnails by segment. An id always stands for the same pixels, so that none becomes outdated.
 
     Attributes
     ----------
@@ -31,14 +31,14 @@ class Tiles:
         self._count = 0
 
     def rows(self, ids: Ids) -> NDArray[np.int32]:
-        """Where the thumbnail of each segment lies; -1 where there is none yet."""
+        """Index of the thumbnail of each segment; -1 where there is none yet."""
         rows = np.full(len(ids), -1, dtype=np.int32)
-        known = ids < len(self._row)
-        rows[known] = self._row[ids[known]]
+        valid = ids < len(self._row)
+        rows[valid] = self._row[ids[valid]]
         return rows
 
     def put(self, ids: Ids, thumbnails: NDArray[np.uint8]) -> None:
-        """Keep thumbnails of shape (n, side, side, 3); beyond 12,000 the others are forgotten."""
+        """Add thumbnails of shape (n, side, side, 3); beyond 12,000 the others are dropped."""
         if not len(ids):
             return
         if self._count + len(ids) > _MOST:
@@ -56,6 +56,6 @@ class Tiles:
         self._count = end
 
     def clear(self) -> None:
-        """Forget all: another workspace gives the ids another meaning."""
+        """Drop all: another workspace has other segments."""
         self._row[:] = -1
         self._count = 0

@@ -71,7 +71,7 @@ class Embedding(Protocol):
     def select(self, ids: Any) -> None:
         """Select segments."""
 
-    def look_at(self, identity: int) -> None:
+    def center_on(self, identity: int) -> None:
         """Bring a segment into the middle."""
 
     def update(self) -> None:

@@ -1,4 +1,4 @@
-"""What is done in the background when the explorer opens, so that the first frame and the first cut find it done."""
+"""Warm-up in the background when the explorer opens, so that the first frame and the first cut do not wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_scribseg.widgets.explore.tiles import Tiles
 
 __all__ = ["warm_up"]
 
-_PACKAGES = (  # their import holds Python's lock, and the window with it, for longer than a person likes later on
+_PACKAGES = (  # their import holds Python's lock and blocks the window
     "higra",
     "sklearn.cluster",
     "pytorch_metric_learning.losses",
@@ -25,7 +25,7 @@ _PACKAGES = (  # their import holds Python's lock, and the window with it, for l
 
 
 def warm_up(dispatcher: Dispatcher) -> None:
-    """Load the compiled loops of the plane, which the very first time are compiled, and the packages of the extra."""
+    """Load the compiled loops of the embedding's scene, and the packages of the extra."""
     colormap = class_colormap(ClassTable.from_ids([1], background=255))
     dispatcher.aside(lambda: _warm_up(colormap), lambda _none: None, lambda _error: None)
 
@@ -39,7 +39,7 @@ def _warm_up(colormap: DirectLabelColormap) -> None:
     scene.frame(60, 60)
     warm_up_colors(colormap)
     for name in _PACKAGES:
-        with contextlib.suppress(InputError):  # told when it is needed
+        with contextlib.suppress(InputError):  # reported when it is needed
             need(name)
     _describe_one()
 

@@ -1,4 +1,4 @@
-"""Turns the events of viewer and canvas into the few things that matter to an exploration."""
+"""Events of viewer and canvas that concern an exploration."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from napari_scribseg.widgets.explore.canvas import Canvas
 __all__ = ["CanvasWatcher"]
 
 _CLICK = 4  # pixels that the mouse may move in a click
-_LOOK_MS = 15  # so are the many events of one movement of a slider
+_TURN_MS = 15  # many events of one movement of a slider count once
 
 
 class CanvasWatcher:
-    """Listens on behalf of one canvas.
+    """Listens to the viewer for one canvas.
 
     Parameters
     ----------
     canvas : Canvas
     later : callable
         ``later(milliseconds, function)`` calls a function of the window's thread soon.
-    looked : callable
-        Another image came in sight.
+    turned : callable
+        Called when another image comes into sight.
     picked : callable
-        ``picked(row, column, how)`` is told of a click on the image in sight.
+        ``picked(row, column, how)`` is called for a click on the image in sight.
     lost : callable
-        ``lost(role)`` is told of a layer that left the viewer.
+        ``lost(role)`` is called for a layer that left the viewer.
     """
 
     def __init__(
         self,
         canvas: Canvas,
         later: Callable[[int, Callable[[], object]], None],
-        looked: Callable[[], object],
+        turned: Callable[[], object],
         picked: Callable[[int, int, str], object],
         lost: Callable[[str], object],
     ) -> None:
         self._canvas, self._later = canvas, later
-        self._looked, self._picked, self._lost = looked, picked, lost
+        self._turned, self._picked, self._lost = turned, picked, lost
         self._waiting = False
         self._open = True
         viewer: Any = canvas.viewer
@@ -51,7 +51,7 @@ class CanvasWatcher:
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Disconnect."""
         self._open = False
         viewer: Any = self._canvas.viewer
         if self._callback in viewer.mouse_drag_callbacks:
@@ -67,12 +67,12 @@ class CanvasWatcher:
     def _on_view(self, _event: Any) -> None:
         if not self._waiting:
             self._waiting = True
-            self._later(_LOOK_MS, self._look)
+            self._later(_TURN_MS, self._turn)
 
-    def _look(self) -> None:
+    def _turn(self) -> None:
         self._waiting = False
         if self._open:
-            self._looked()
+            self._turned()
 
     def _on_mouse(self, _viewer: Any, event: Any) -> Iterator[None]:
         if event.button != 1 or self._canvas.is_painting:
@@ -87,6 +87,6 @@ class CanvasWatcher:
             self._picked(*self._canvas.pixel(event.position), how)
 
     def _on_removed(self, event: Any) -> None:
-        role = self._canvas.forget(event.value)
+        role = self._canvas.drop(event.value)
         if role is not None:
             self._lost(role)
