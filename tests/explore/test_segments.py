@@ -188,8 +188,8 @@ def test_parts_of_a_split(workspace):
 def test_split_that_cannot_be(workspace, positive, negative, sentence):
     with pytest.raises(InputError, match=sentence):
         workspace.split(workspace.segment_at(0, 45, 45), positive, negative)
-    assert not workspace._editor.history.undone
-    assert len(workspace._editor.history.done) == 1
+    assert not workspace.can_redo
+    assert [workspace.undo(), workspace.undo()] == ["cut", ""]
 
 
 def test_bad_requests(workspace):

@@ -1,4 +1,4 @@
-"""Where the borders of segments may run: gradient images from 0 to 1."""
+"""Gradient images from 0 to 1, which the borders of segments follow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["as_edge_map", "gaussian_edges", "to_unit"]
 
 SCALES = (1.0, 2.0)  # pixels; at 4, small round things grow by a quarter and more
 _CLEAR = 99.0  # the percentile of the gradient that counts as a full edge
-_NONE = 1e-4  # of a range of 2: a gradient below is rounding
+_NONE = 1e-4  # of a range of 2: a smaller gradient is rounding
 
 Float32 = NDArray[np.float32]
 
@@ -24,7 +24,7 @@ def gaussian_edges(data: Float32, scales: tuple[float, ...] = SCALES) -> Float32
     Parameters
     ----------
     data : ndarray of shape (C, H, W), float32
-        Finite values of any unit; brought to three planes first.
+        Finite values of any unit; brought to three channels first.
     scales : tuple of float
         Standard deviations in pixels.
 
@@ -41,7 +41,7 @@ def gaussian_edges(data: Float32, scales: tuple[float, ...] = SCALES) -> Float32
 
 
 def to_unit(edges: Float32) -> Float32:
-    """The 99th percentile as 1, what lies beyond is cut; where that is 0, the maximum as 1."""
+    """The 99th percentile as 1, larger values are clipped; where it is 0, the maximum as 1."""
     clear = float(np.percentile(edges, _CLEAR)) or float(edges.max())
     if clear < _NONE:
         return np.zeros_like(edges)
@@ -68,6 +68,6 @@ def as_edge_map(edges: ArrayLike, shape: tuple[int, int]) -> Float32:
     if values.shape != shape:
         raise InputError(f"the edge map has shape {values.shape}; the image has {shape}")
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all() or values.min() < 0:
-        raise InputError("the edge map holds values that are no finite numbers from 0 on; such are expected")
+        raise InputError("the edge map holds negative or infinite values; finite values from 0 on are expected")
     largest = float(values.max())
     return (values / (largest or 1.0)).astype(np.float32)

@@ -254,10 +254,12 @@ class Canvas:
             if group.source is not None and layer is group.source.layer:
                 group.source = None
                 return "image"
-            for role in ("segments", "strokes"):
-                if layer is getattr(group, role):
-                    setattr(group, role, None)
-                    return role
+            if layer is group.segments:
+                group.segments = None
+                return "segments"
+            if layer is group.strokes:
+                group.strokes = None
+                return "strokes"
         return None
 
     def release(self) -> None:

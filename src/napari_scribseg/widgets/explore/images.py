@@ -55,8 +55,8 @@ class ImagesPanel(QWidget):
         layout.setSpacing(4)
         layout.addLayout(above)
         layout.addLayout(below)
-        for name in ("add", "folder", "files"):
-            getattr(self, name).clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
+        for name, made in (("add", self.add), ("folder", self.folder), ("files", self.files)):
+            made.clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
         self.number.valueChanged.connect(lambda value: self.turned.emit(value - 1))
         for event in self._events():
             event.connect(self.refresh)

@@ -116,8 +116,8 @@ class CutPanel(QWidget):
         self.criterion.currentIndexChanged.connect(lambda _i: self._on_criterion())
         self.simplification.valueChanged.connect(lambda _value: self._changed())
         self.auto.toggled.connect(lambda _on: self._show_auto())
-        for name in ("cut", "embed", "learn"):
-            getattr(self, name).clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
+        for name, made in (("cut", self.cut), ("embed", self.embed), ("learn", self.learn)):
+            made.clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
         self.edges.currentIndexChanged.connect(lambda _i: self._changed())
         self._show_auto()
         self._show_edges()
