@@ -286,7 +286,7 @@ class Exploration:
         images, self._images = self._images, set()
         self.display.renew(kinds, images)
         self.refresh_state()
-        for changed in self.edited:
+        for changed in tuple(self.edited):
             changed()
 
     def close(self) -> None:
