@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("umap")
 pytest.importorskip("pytorch_metric_learning")
 
-from disc_pictures import discs, majority
+from disc_pictures import clouds, discs, majority
 
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
@@ -19,14 +19,6 @@ from napari_scribseg.explore.metric import Head, learn_head, unit_rows
 from napari_scribseg.explore.needs import need
 from napari_scribseg.explore.neighbours import nearest
 from napari_scribseg.explore.uncertainty import uncertainty
-
-
-def clouds(n: int = 40, spread: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
-    """Two clouds of unit vectors."""
-    rng = np.random.default_rng(0)
-    kinds = np.arange(n) % 2
-    rows = np.eye(2, 12)[kinds] + spread * rng.normal(size=(n, 12))
-    return unit_rows(rows.astype(np.float32)), kinds.astype(np.int32)
 
 
 @pytest.mark.parametrize("encoder", [MapEncoder(), CropEncoder()], ids=["maps", "crops"])

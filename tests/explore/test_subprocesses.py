@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("umap")
 pytest.importorskip("higra")
 
-from test_feature_space import clouds
+from disc_pictures import clouds
 
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled

@@ -1,8 +1,9 @@
-"""Pictures of bright and dark discs on grey, and what their segments are."""
+"""Pictures of bright and dark discs on grey with the classes of their segments, and clouds of features."""
 
 import numpy as np
 
 from napari_scribseg.explore import Workspace
+from napari_scribseg.explore.metric import unit_rows
 
 SIDE = 96
 CENTRES = ((20, 20), (20, 70), (70, 24), (72, 72))
@@ -27,3 +28,11 @@ def majority(workspace: Workspace, truths: list[np.ndarray], ids: np.ndarray) ->
         image = int(workspace.table.image[i])
         found.append(np.bincount(truths[image][workspace.segments(image) == i]).argmax())
     return np.array(found)
+
+
+def clouds(n: int = 40, spread: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """Two clouds of unit vectors."""
+    rng = np.random.default_rng(0)
+    kinds = np.arange(n) % 2
+    rows = np.eye(2, 12)[kinds] + spread * rng.normal(size=(n, 12))
+    return unit_rows(rows.astype(np.float32)), kinds.astype(np.int32)
