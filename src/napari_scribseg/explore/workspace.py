@@ -251,7 +251,9 @@ class Workspace:
 
         def finish(result: tuple[CutSettings, dict[int, NDArray[np.int32]]]) -> tuple[int, ...]:
             self.settings, cuts = result
-            return self._apply(cut_step(self.table, cuts))
+            step = cut_step(self.table, cuts)
+            self._apply(step)
+            return () if step is None else step.images
 
         return Task(work, finish)
 
@@ -397,15 +399,11 @@ class Workspace:
 
     def undo(self) -> str:
         """Undo the last assignment, split or cut; returns its kind, empty where there is none."""
-        step = self._history.undo()
-        self._show(step, after=False)
-        return "" if step is None else step.kind
+        return self._apply(self._history.undo(), after=False)
 
     def redo(self) -> str:
         """Redo the step that was undone last; returns its kind, empty where there is none."""
-        step = self._history.redo()
-        self._show(step, after=True)
-        return "" if step is None else step.kind
+        return self._apply(self._history.redo(), after=True)
 
     @property
     def can_undo(self) -> bool:
@@ -741,23 +739,19 @@ class Workspace:
         chosen = replace(self.settings, **settings)
         return chosen if threshold is None else replace(chosen, threshold=float(threshold))
 
-    def _apply(self, step: Step | None) -> tuple[int, ...]:
-        """A new step; returns the images whose segments changed."""
-        if step is not None:
-            self._history.add(step)
-            self._show(step, after=True)
-        return () if step is None else step.images
-
-    def _show(self, step: Step | None, *, after: bool) -> None:
-        """Apply a step, and emit what it changes."""
+    def _apply(self, step: Step | None, *, after: bool | None = None) -> str:
+        """Apply a new step, or one of the history; emits what it changes, and returns its kind."""
         if step is None:
-            return
-        step.apply(self.table, after=after)
+            return ""
+        if after is None:
+            self._history.add(step)
+        step.apply(self.table, after=after is not False)
         if step.images:
             self.segments_changed.emit(step.images)
             self.embedding_changed.emit()
         if len(step.ids):
             self.labels_changed.emit(step.ids)
+        return step.kind
 
     def _means(self, space: FeatureSpace, deliver: Deliver, pictures: Sequence[Picture]) -> Means:
         def set_features(ids: Ids, rows: Float32) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,14 @@ class Exploration:
         self._strokes: list[tuple[int, NDArray[np.uint8]]] = []  # of splits, restored by undo
         self._undone_strokes: list[tuple[int, NDArray[np.uint8]]] = []
         self._quick = QuickJobs(services.background, services.post, view)
-        workspace.segments_changed.connect(self._on_segments)
-        workspace.labels_changed.connect(self._on_labels)
-        workspace.embedding_changed.connect(self._on_embedding)
-        workspace.classes_changed.connect(self._on_classes)
+        self._connections = (
+            (workspace.segments_changed, partial(self._note, "segments")),
+            (workspace.labels_changed, partial(self._note, "labels")),
+            (workspace.embedding_changed, partial(self._note, "embedding")),
+            (workspace.classes_changed, partial(self._note, "classes")),
+        )
+        for signal, note in self._connections:
+            signal.connect(note)
 
     @property
     def selected(self) -> Ids:
@@ -129,20 +134,12 @@ class Exploration:
     # classes ----------------------------------------------------------------------------------------------------------
 
     @report_errors
-    def assign(self, label: int) -> None:
-        """Give the selected segments a class; 0 takes it away."""
-        self._assign(label)
-
-    @report_errors
-    def assign_digit(self, digit: int) -> None:
-        """Assign the class of this number; 0 is the background."""
-        label = digit or self.workspace.classes.background
-        if label is None or label not in self.workspace.classes:
-            wanted = f"class of the number {digit}" if digit else "background class"
-            raise InputError(f"there is no {wanted}; add one in the table first")
-        self._assign(label)
-
-    def _assign(self, label: int) -> None:
+    def assign(self, label: int | None) -> None:
+        """Give the selected segments a class; 0 removes theirs. None stands for a background class that is missing."""
+        if label is None:
+            raise InputError("there is no background class; add one in the table first")
+        if label and label not in self.workspace.classes:
+            raise InputError(f"there is no class of the number {label}; add one in the table first")
         if not len(self.selected):
             raise InputError("nothing is selected; draw a box or lasso around segments first")
         changed = self.workspace.assign(self.selected, label)
@@ -260,21 +257,10 @@ class Exploration:
 
     # changes of the workspace -----------------------------------------------------------------------------------------
 
-    def _on_segments(self, images: tuple[int, ...]) -> None:
-        self._note("segments", images)
-
-    def _on_labels(self, ids: Ids) -> None:
-        self._note("labels", np.unique(self.workspace.table.image[ids]).tolist())
-
-    def _on_embedding(self) -> None:
-        self._note("embedding")
-
-    def _on_classes(self) -> None:
-        self._note("classes")
-
-    def _note(self, kind: str, images: Iterable[int] = ()) -> None:
+    def _note(self, kind: str, changed: Ids | tuple[int, ...] = ()) -> None:
         """Note a change; the changes of one command are displayed together."""
-        self._images.update(images)
+        images = np.unique(self.workspace.table.image[changed]) if isinstance(changed, np.ndarray) else changed
+        self._images.update(int(image) for image in images)
         if not self._kinds:
             self._services.post(self._renew)
         self._kinds.add(kind)
@@ -293,13 +279,8 @@ class Exploration:
         """Disconnect from the workspace."""
         self._is_open = False
         self.display.close()
-        for signal, method in (
-            (self.workspace.segments_changed, self._on_segments),
-            (self.workspace.labels_changed, self._on_labels),
-            (self.workspace.embedding_changed, self._on_embedding),
-            (self.workspace.classes_changed, self._on_classes),
-        ):
-            signal.disconnect(method)
+        for signal, note in self._connections:
+            signal.disconnect(note)
 
 
 _WORDS = {"assign": "assignment", "split": "split", "cut": "cut"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,8 +192,11 @@ class ExploreWidget(Docked):
             "export": self._export,
             "layers": lambda: self.work.make_layers(),
             "finish": self._finish,
-            **{str(d): lambda digit=d: self.exploration.assign_digit(digit) for d in range(10)},
+            **{str(d): partial(self._assign_number, d) for d in range(10)},
         }
+
+    def _assign_number(self, number: int) -> None:
+        self.exploration.assign(number or self.exploration.workspace.classes.background)
 
     def _on_pressed(self, action: str) -> None:
         self._actions()[action]()
