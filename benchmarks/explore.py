@@ -224,7 +224,7 @@ def speed(arguments: argparse.Namespace) -> None:
 
 def growth(arguments: argparse.Namespace) -> None:
     """Embedding and learning by the number of segments, on made features."""
-    from napari_scribseg.explore.embedding import fit_embedding
+    from napari_scribseg.explore.embedding import add_to_embedding, fit_embedding
     from napari_scribseg.explore.metric import learn_head, unit_rows
     from napari_scribseg.explore.uncertainty import uncertainty
 
