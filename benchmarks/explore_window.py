@@ -56,10 +56,10 @@ def main() -> None:
     wait(5)
     pulse.print_gaps("nothing", 5)
     for name, button in (
-        ("add", widget.images.add),
-        ("cut", widget.cutting.cut),
-        ("embed", widget.cutting.embed),
-        ("again", widget.cutting.embed),
+        ("add", widget.images.buttons["add"]),
+        ("cut", widget.cutting.buttons["cut"]),
+        ("embed", widget.cutting.buttons["embed"]),
+        ("again", widget.cutting.buttons["embed"]),
     ):
         began = time.perf_counter()
         button.click()

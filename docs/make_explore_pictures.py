@@ -90,7 +90,7 @@ def head(folder, theme):
     for identity, name in ((1, "ventricles"), (2, "brain")):
         table = table.with_class(LabelClass(identity, name, table[identity].color))
     widget.exploration.set_classes(table)
-    widget.images.add.click()
+    widget.images.buttons["add"].click()
     studio.done()
     widget.cutting.simplification.setValue(0.01)
     widget.cutting.slider.setValue(150)
@@ -99,9 +99,9 @@ def head(folder, theme):
         wait(0.1)
     if not suffix:
         studio.shoot("explore-cut")
-    widget.cutting.cut.click()
+    widget.cutting.buttons["cut"].click()
     studio.done()
-    widget.cutting.embed.click()
+    widget.cutting.buttons["embed"].click()
     studio.done()
     widget.classes.select(1)
     ids = widget.embedding.scene.ids
@@ -122,7 +122,7 @@ def head(folder, theme):
     near = np.argsort(np.linalg.norm(xy - studio.workspace.xy([corner])[0], axis=1))[:30]
     widget.exploration.select(ids[near])
     QTest.keyClick(widget.embedding, Qt.Key.Key_0)
-    widget.cutting.learn.click()
+    widget.cutting.buttons["learn"].click()
     studio.done()
     widget.exploration.select(studio.workspace.inside([xy.min(axis=0), xy.mean(axis=0)]))
     widget.labels.buttons["local"].click()

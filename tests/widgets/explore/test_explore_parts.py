@@ -375,7 +375,7 @@ def embedding(qtbot):
     view.told, view.keys = [], []
     view.outlined.connect(lambda corners, how: view.told.append((corners, how)))
     view.picked.connect(lambda identity, how: view.told.append((identity, how)))
-    view.pressed.connect(view.keys.append)
+    view.pressed.connect(lambda action: view.keys.append(action.name))
     view.show_points(*crowd(), smoothly=False)
     until(lambda: not view._moving.isActive())
     return view
@@ -420,7 +420,7 @@ def test_keys_on_the_embedding(embedding):
         (Qt.Key.Key_Q, Qt.KeyboardModifier.NoModifier),
     ):
         QTest.keyClick(embedding, key, modifier)
-    assert embedding.keys == ["3", "undo", "redo", "assign", "next"]
+    assert embedding.keys == ["class_3", "undo", "redo", "assign", "next"]
 
 
 def test_dragging_ends_showing_all_until_fit(embedding):

@@ -69,11 +69,11 @@ class Explorer(Hands):
 
     def prepare(self):
         """Add the layer, cut and embed, by the buttons."""
-        self.widget.images.add.click()
+        self.widget.images.buttons["add"].click()
         self.done()
         self.widget.cutting.regions.setValue(6)
         for name in ("cut", "embed"):
-            getattr(self.widget.cutting, name).click()
+            self.widget.cutting.buttons[name].click()
             self.done()
         self.viewer.reset_view()
         settle()
@@ -214,10 +214,10 @@ def test_number_filter_next_learn_and_the_embedding_of_a_selection(hands):
     widget.bar.filter.setCurrentIndex(1)
     assert not np.isin(bright + dim, widget.embedding.scene.ids).any()
     widget.bar.filter.setCurrentIndex(0)
-    widget.bar.next.click()
+    widget.bar.buttons["next"].click()
     until(lambda: len(widget.exploration.selected) == 1)
     assert hands.workspace.table.label[widget.exploration.selected[0]] == 0
-    widget.cutting.learn.click()
+    widget.cutting.buttons["learn"].click()
     hands.done()
     assert "Learned from 6" in hands.status
     widget.exploration.select(np.array(bright + dim))
@@ -234,13 +234,13 @@ def test_an_edge_map_layer_another_encoder_and_names(hands, viewer):
     viewer.add_image(edges, name="my edges")
     viewer.add_image(edges[0], name="flat")
     widget.images.layer.setCurrentText("scan")
-    widget.images.add.click()
+    widget.images.buttons["add"].click()
     hands.done()
     assert [p.name for p in hands.workspace.pictures] == ["scan [0]", "scan [1]", "scan [2]"]
     panel = widget.cutting
     panel.gradient.setCurrentIndex(panel.gradient.findData("given"))
     panel.edges.setCurrentText("flat")
-    panel.cut.click()
+    panel.buttons["cut"].click()
     hands.done()
     until(lambda: "the edge map 'flat' has the shape (96, 96)" in hands.status.lower(), "what is wrong with the map")
     panel.edges.setCurrentText("my edges")
@@ -248,7 +248,7 @@ def test_an_edge_map_layer_another_encoder_and_names(hands, viewer):
     hands.shows("at this threshold")
     panel.regions.setValue(2)
     panel.auto.setChecked(True)
-    panel.cut.click()
+    panel.buttons["cut"].click()
     hands.done()
     assert hands.workspace.settings.gradient == "given"
     assert len(hands.workspace.ids()) == 6
@@ -310,7 +310,7 @@ def test_a_folder_of_unlike_images_and_deleted_layers(hands, tmp_path):
     assert len(hands.workspace.pictures) == 3
     assert "1 skipped" in hands.status
     hands.widget.cutting.regions.setValue(4)
-    hands.widget.cutting.cut.click()
+    hands.widget.cutting.buttons["cut"].click()
     hands.done()
     inside = hands.workspace.segment_at(1, 30, 30)
     hands.widget.exploration.pick(inside, "new")

@@ -12,7 +12,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_scribseg.widgets.explore.camera import Camera
-from napari_scribseg.widgets.explore.keys import key_name
+from napari_scribseg.widgets.explore.keys import action_of
 from napari_scribseg.widgets.explore.scene import Colors, Ids, Points, Scene
 from napari_scribseg.widgets.explore.tiles import Tiles
 
@@ -32,13 +32,13 @@ class EmbeddingView(QWidget):
 
     ``outlined`` carries the corners of a box (2) or a lasso (more), in coordinates of the embedding, and how it counts:
     ``"new"``, ``"add"`` (Shift) or ``"remove"`` (Ctrl); ``picked`` a segment that was clicked (0 for none) and how it
-    counts; ``tiles_wanted`` segments whose thumbnails are missing; ``pressed`` the name of a key's action.
+    counts; ``tiles_wanted`` segments whose thumbnails are missing; ``pressed`` the action of a key.
     """
 
     outlined = Signal(np.ndarray, str)
     picked = Signal(int, str)
     tiles_wanted = Signal(np.ndarray)
-    pressed = Signal(str)
+    pressed = Signal(object)
 
     def __init__(self, tiles: Tiles, hint: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -217,11 +217,11 @@ class EmbeddingView(QWidget):
 
     def keyPressEvent(self, event: Any) -> None:  # noqa: N802
         """Emit the action of a key; other keys go to the window."""
-        name = key_name(event)
-        if name is None:
+        action = action_of(event)
+        if action is None:
             super().keyPressEvent(event)
         else:
-            self.pressed.emit(name)
+            self.pressed.emit(action)
 
 
 def _position(event: Any) -> QPointF:

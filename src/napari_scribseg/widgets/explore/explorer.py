@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,20 +17,22 @@ from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import CutSettings, Workspace
 from napari_scribseg.explore.subprocesses import stop
 from napari_scribseg.io.formats import label_extensions
+from napari_scribseg.widgets.common.actions import Action
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.status import StatusPanel
+from napari_scribseg.widgets.explore.actions import Window
 from napari_scribseg.widgets.explore.autosave import WORKSPACE_EXTENSION, autosaved_workspaces, new_autosave
-from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
+from napari_scribseg.widgets.explore.canvas import Canvas
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.groups import runs
 from napari_scribseg.widgets.explore.images import ImagesPanel
 from napari_scribseg.widgets.explore.jobs import LongJobs
-from napari_scribseg.widgets.explore.keys import LAYER_KEYS, STROKE_KEYS
+from napari_scribseg.widgets.explore.keys import LAYER_ACTIONS, STROKE_ACTIONS
 from napari_scribseg.widgets.explore.panels import CutPanel, EmbeddingBar, FilePanel, LabelBar
 from napari_scribseg.widgets.explore.tiles import Tiles
 from napari_scribseg.widgets.explore.view import ExploreState
@@ -54,6 +58,7 @@ class ExploreWidget(Docked):
         # a plugin is handed a proxy that makes a new object of every layer asked for; ours are compared by identity
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._state = ExploreState()
+        self._exploration: Exploration | None = None
         self.dispatcher = Dispatcher(self)
         self.tiles = Tiles()
         self.embedding, self.local = EmbeddingView(self.tiles, _EMPTY), EmbeddingView(self.tiles)
@@ -78,14 +83,11 @@ class ExploreWidget(Docked):
 
     def _begin(self, workspace: Workspace) -> None:
         """Put a workspace in front; the former one is autosaved."""
-        former = getattr(self, "exploration", None)
-        if former is not None:
-            self._release(former)
+        if self._exploration is not None:
+            self._release(self._exploration)
         self.tiles.clear()
-        actions = self._actions()
-        keys = {key: actions[name] for name, key in LAYER_KEYS.items()}
-        canvas = Canvas(self.viewer, workspace.pictures, keys, {k: actions[name] for name, k in STROKE_KEYS.items()})
-        self.exploration = Exploration(workspace, canvas, self, self.dispatcher, lambda: self.jobs.is_busy)
+        canvas = Canvas(self.viewer, workspace.pictures, self._keys(LAYER_ACTIONS), self._keys(STROKE_ACTIONS))
+        self._exploration = Exploration(workspace, canvas, self, self.dispatcher, lambda: self.jobs.is_busy)
         self.exploration.edited.append(self._begin_autosave)
         self._watcher = CanvasWatcher(
             canvas,
@@ -105,6 +107,12 @@ class ExploreWidget(Docked):
             self.exploration.display.turn_to(0)
         else:
             self.show_picture(None, 0, "")
+
+    @property
+    def exploration(self) -> Exploration:
+        """The workspace in front, with its commands."""
+        assert self._exploration is not None
+        return self._exploration
 
     def _release(self, exploration: Exploration) -> None:
         self._watcher.close()
@@ -147,10 +155,10 @@ class ExploreWidget(Docked):
             view.outlined.connect(lambda c, how, at=local: self.exploration.outline(c, how, local=at))
             view.picked.connect(lambda identity, how: self.exploration.pick(identity, how))
             view.tiles_wanted.connect(lambda ids: self.exploration.display.make_tiles(ids))
-            view.pressed.connect(self._on_pressed)
-        self.images.pressed.connect(self._on_pressed)
+            view.pressed.connect(self._run)
+        self.images.pressed.connect(self._run)
         self.images.turned.connect(lambda index: self.exploration.display.turn_to(index))
-        self.cutting.pressed.connect(self._on_pressed)
+        self.cutting.pressed.connect(self._run)
         self.cutting.previewed.connect(self._preview)
         self.cutting.encoder.chosen.connect(lambda view, backbone: self.work.use_encoder(view, backbone))
         self.images.refreshed.connect(self.cutting.show_layers)
@@ -159,47 +167,18 @@ class ExploreWidget(Docked):
         self.bar.style_changed.connect(self._on_style)
         self.bar.filter_changed.connect(lambda which: self.exploration.set_filter(which))
         for panel in (self.bar, self.labels, self.files):
-            panel.pressed.connect(self._on_pressed)
+            panel.pressed.connect(self._run)
         self.classes.changed.connect(lambda classes: self.exploration.set_classes(classes))
         self.classes.selected.connect(lambda _identity: self.show_state(self._state))
         self.classes.refused.connect(lambda text: self.show_message(user_message(text), error=True))
         self.status.cancelled.connect(self.jobs.cancel)
         self.viewer.events.theme.connect(self._on_theme)
 
-    def _actions(self) -> dict[str, Any]:
-        """What buttons and keys do, by name."""
-        return {
-            "add": lambda: self.work.add_layer(self.images.source),
-            "folder": self._add_folder,
-            "files": self._add_files,
-            "cut": self._cut,
-            "embed": lambda: self.work.embed(),
-            "learn": lambda: self.work.learn(self.cutting.deep.isChecked()),
-            "assign": self._assign,
-            "none": lambda: self.exploration.assign(0),
-            "undo": lambda: self.exploration.undo(),
-            "redo": lambda: self.exploration.redo(),
-            "next": lambda: self.exploration.next_uncertain(),
-            "local": lambda: self.work.local(),
-            "all": lambda: self.exploration.select(self.embedding.scene.ids),
-            "clear": lambda: self.exploration.select(self.embedding.scene.ids[:0]),
-            "fit": self.embedding.fit,
-            "positive": lambda: self._brush(POSITIVE),
-            "negative": lambda: self._brush(NEGATIVE),
-            "split": lambda: self.work.split(),
-            "save": self._save,
-            "resume": self.resume,
-            "export": self._export,
-            "layers": lambda: self.work.make_layers(),
-            "finish": self._finish,
-            **{str(d): partial(self._assign_number, d) for d in range(10)},
-        }
+    def _run(self, action: Action[Window, ExploreState]) -> None:
+        action.call(self)
 
-    def _assign_number(self, number: int) -> None:
-        self.exploration.assign(number or self.exploration.workspace.classes.background)
-
-    def _on_pressed(self, action: str) -> None:
-        self._actions()[action]()
+    def _keys(self, actions: Iterable[Action[Window, ExploreState]]) -> dict[str, Callable[[], object]]:
+        return {action.key: partial(self._run, action) for action in actions}
 
     def _on_tool(self, tool: str) -> None:
         self.embedding.tool = self.local.tool = tool
@@ -208,13 +187,15 @@ class ExploreWidget(Docked):
         self.embedding.set_style(style)
         self.local.set_style(style)
 
-    def _assign(self) -> None:
+    def assign(self) -> None:
+        """Assign the class that is chosen in the table."""
         if self.classes.current is None:
             self.show_message("No class is chosen; click a row of the table first", error=True)
         else:
             self.exploration.assign(self.classes.current)
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """Cut images by the settings of the form."""
         threshold = None if self.cutting.auto.isChecked() else self.cutting.threshold
         portion, regions = self.cutting.portion.currentData(), self.cutting.regions.value()
         self.work.cut(portion, threshold, regions, self.cutting.settings, self.cutting.edge_layer)
@@ -222,7 +203,8 @@ class ExploreWidget(Docked):
     def _preview(self) -> None:
         self.work.preview(self.cutting.threshold, self.cutting.settings, self.cutting.edge_layer)
 
-    def _brush(self, value: int) -> None:
+    def take_brush(self, value: int) -> None:
+        """Take up the brush for strokes that split a segment."""
         try:
             self.exploration.canvas.paint(value)
         except InputError as error:
@@ -230,28 +212,53 @@ class ExploreWidget(Docked):
             return
         self.show_message("Draw one stroke of each sign in the segment, then press Split (S)")
 
-    def _add_folder(self) -> None:
+    def add_layer(self) -> None:
+        """Add the images of the chosen layer."""
+        self.work.add_layer(self.images.source)
+
+    def learn(self) -> None:
+        """Learn a metric by the settings of the form."""
+        self.work.learn(self.cutting.deep.isChecked())
+
+    def select_all(self) -> None:
+        """Select all segments in the embedding."""
+        self.exploration.select(self.embedding.scene.ids)
+
+    def clear_selection(self) -> None:
+        """Select nothing."""
+        self.exploration.select(self.embedding.scene.ids[:0])
+
+    def fit(self) -> None:
+        """Show the whole embedding."""
+        self.embedding.fit()
+
+    def add_folder(self) -> None:
+        """Ask for a folder, and add its images."""
         named = QFileDialog.getExistingDirectory(self, "Add the images of a folder", str(Path.home()))
         if named:
             self.work.add_files([Path(named)])
 
-    def _add_files(self) -> None:
+    def add_files(self) -> None:
+        """Ask for files, and add them."""
         named, _ = QFileDialog.getOpenFileNames(self, "Add images", str(Path.home()))
         if named:
             self.work.add_files([Path(name) for name in named])
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Ask for a file, and write the workspace."""
         path = self._workspace_dialog(save=True)
         if path is not None:
             self.work.save(path)
 
-    def _export(self) -> None:
+    def export(self) -> None:
+        """Ask for a folder, and write the labels."""
         named = QFileDialog.getExistingDirectory(self, "Folder for the labels", str(Path.home()))
         if named:
             extension = label_extensions()[0]
             self.work.export(Path(named), extension)
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Hand the image in sight to Scribble segmentation."""
         from napari_scribseg.widgets.explore.finishing import finish_by_strokes
 
         _, widget = self.viewer.window.add_plugin_dock_widget("napari-scribseg", "Scribble segmentation", tabify=True)
@@ -314,10 +321,10 @@ class ExploreWidget(Docked):
 
     def show_state(self, state: ExploreState) -> None:
         """Which buttons make sense."""
-        self._state = state
-        current = self.classes.current
-        table = self.classes.classes
-        self.labels.show_state(state, table[current].name if current is not None and current in table else "")
+        current, table = self.classes.current, self.classes.classes
+        name = table[current].name if current is not None and current in table else ""
+        self._state = state = replace(state, class_name=name)
+        self.labels.show_state(state)
         self.cutting.show_state(state)
         self.files.show_state(state)
         self.count.setText(

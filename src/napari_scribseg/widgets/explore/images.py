@@ -15,18 +15,18 @@ from napari_scribseg.explore import Picture
 from napari_scribseg.widgets.common.combos import fill_combo
 from napari_scribseg.widgets.common.layers import image_layers
 from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
-from napari_scribseg.widgets.explore.panels import button
+from napari_scribseg.widgets.explore.panels import action_buttons
 
 __all__ = ["ImagesPanel"]
 
 
 class ImagesPanel(QWidget):
-    """Choosers kept in step with the viewer's list; ``pressed`` with the name of a button, ``turned`` with an image.
+    """Choosers kept in step with the viewer's list; ``pressed`` with the action of a button, ``turned`` with an image.
 
     ``refreshed`` has the names of the image layers, and the layers, whenever they changed.
     """
 
-    pressed = Signal(str)
+    pressed = Signal(object)
     turned = Signal(int)
     refreshed = Signal(list)
 
@@ -37,15 +37,13 @@ class ImagesPanel(QWidget):
         self.layer.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.layer.setMinimumContentsLength(8)
         self.layer.setToolTip("An image, a stack of images, or a volume, which becomes its slices along the first axis")
-        self.add = button("Add layer", "Add the images of this layer")
-        self.folder = button("Folder…", "Add the images of a folder")
-        self.files = button("Files…", "Add image files or volumes")
+        self.buttons = action_buttons("images", self.pressed)
         self.number = QSpinBox()
         self.number.setToolTip("The image in sight; the slider of the canvas moves through those of one layer, too")
         self.name = QLabel("")
         above, below = QHBoxLayout(), QHBoxLayout()
         above.addWidget(self.layer, 1)
-        for made in (self.add, self.folder, self.files):
+        for made in self.buttons.values():
             above.addWidget(made)
         below.addWidget(QLabel("In sight"))
         below.addWidget(self.number)
@@ -55,8 +53,6 @@ class ImagesPanel(QWidget):
         layout.setSpacing(4)
         layout.addLayout(above)
         layout.addLayout(below)
-        for name, made in (("add", self.add), ("folder", self.folder), ("files", self.files)):
-            made.clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
         self.number.valueChanged.connect(lambda value: self.turned.emit(value - 1))
         for event in self._events():
             event.connect(self.refresh)
@@ -103,7 +99,7 @@ class ImagesPanel(QWidget):
         layers = self.layers
         fill_combo(self.layer, layers)
         self.refreshed.emit(layers)
-        self.add.setEnabled(self.layer.count() > 0)
+        self.buttons["add"].setEnabled(self.layer.count() > 0)
 
     def close_events(self) -> None:
         """Disconnect from the viewer."""

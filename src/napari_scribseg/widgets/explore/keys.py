@@ -6,48 +6,32 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 
-from napari_scribseg.widgets.common.actions import key_text
+from napari_scribseg.widgets.common.actions import Action
+from napari_scribseg.widgets.explore.actions import ACTIONS, Window
+from napari_scribseg.widgets.explore.view import ExploreState
 
-__all__ = ["LAYER_KEYS", "STROKE_KEYS", "key_name", "with_key"]
+__all__ = ["LAYER_ACTIONS", "STROKE_ACTIONS", "action_of"]
 
-_DIGITS = "0123456789"
-
-LAYER_KEYS = {
-    "assign": "Enter",
-    "none": "Delete",
-    "undo": "Control-Z",
-    "redo": "Control-Shift-Z",
-    "next": "N",
-    "split": "S",
-    **{digit: digit for digit in _DIGITS},
+_NAPARIS = ("F", "Escape", "Control-A")  # on its layers
+_NAMED = {
+    Qt.Key.Key_Return: "Enter",
+    Qt.Key.Key_Enter: "Enter",
+    Qt.Key.Key_Delete: "Delete",
+    Qt.Key.Key_Backspace: "Delete",
+    Qt.Key.Key_Escape: "Escape",
+    Qt.Key.Key_Z: "Z",
+    Qt.Key.Key_A: "A",
 }
-STROKE_KEYS = {"split": "S"}  # the other ones are napari's own there
-_WITHOUT = {
-    Qt.Key.Key_Return: "assign",
-    Qt.Key.Key_Enter: "assign",
-    Qt.Key.Key_Delete: "none",
-    Qt.Key.Key_Backspace: "none",
-    Qt.Key.Key_N: "next",
-    Qt.Key.Key_S: "split",
-    Qt.Key.Key_F: "fit",
-    Qt.Key.Key_Escape: "clear",
-}
+_BY_KEY = {action.key: action for action in ACTIONS if action.key}
+
+LAYER_ACTIONS = tuple(action for action in _BY_KEY.values() if action.key not in _NAPARIS)
+STROKE_ACTIONS = (ACTIONS["split"],)  # the other keys are napari's own there
 
 
-def key_name(event: Any) -> str | None:
-    """The action of a key pressed in the embedding: a digit or a name; None for other keys."""
+def action_of(event: Any) -> Action[Window, ExploreState] | None:
+    """The action of a key pressed in the embedding; None for other keys."""
     modifiers = event.modifiers()
     if modifiers & Qt.KeyboardModifier.ControlModifier:
-        if event.key() == Qt.Key.Key_Z:
-            return "redo" if modifiers & Qt.KeyboardModifier.ShiftModifier else "undo"
-        if event.key() == Qt.Key.Key_A:
-            return "all"
-        return None
-    if event.text() in _DIGITS and event.text():
-        return str(event.text())
-    return _WITHOUT.get(event.key())
-
-
-def with_key(text: str, action: str) -> str:
-    """A button's text with its key: ``"Undo (Ctrl+Z)"``."""
-    return f"{text} ({key_text(LAYER_KEYS[action])})"
+        shift = "Shift-" if modifiers & Qt.KeyboardModifier.ShiftModifier else ""
+        return _BY_KEY.get(f"Control-{shift}{_NAMED.get(event.key(), '')}")
+    return _BY_KEY.get(_NAMED.get(event.key(), str(event.text()).upper()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from psygnal import Signal
+from psygnal import Signal, SignalInstance
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -23,16 +23,17 @@ from qtpy.QtWidgets import (
 )
 
 from napari_scribseg.explore import CutSettings
+from napari_scribseg.widgets.common.action_buttons import make_button
 from napari_scribseg.widgets.common.combos import fill_combo
+from napari_scribseg.widgets.explore.actions import ACTIONS
 from napari_scribseg.widgets.explore.embedding_view import TOOLS
 from napari_scribseg.widgets.explore.encoder_form import EncoderForm
 from napari_scribseg.widgets.explore.exploration import FILTERS
-from napari_scribseg.widgets.explore.keys import with_key
 from napari_scribseg.widgets.explore.scene import STYLES
 from napari_scribseg.widgets.explore.view import ExploreState
 from napari_scribseg.widgets.explore.work import PORTIONS
 
-__all__ = ["CutPanel", "EmbeddingBar", "FilePanel", "LabelBar", "button"]
+__all__ = ["CutPanel", "EmbeddingBar", "FilePanel", "LabelBar", "action_buttons", "show_actions"]
 
 _STEPS = 1000  # of the threshold slider
 _RANGES = {"volume": (0.1, 1e5), "area": (1.0, 1e6), "dynamics": (1e-3, 1.0)}  # of thresholds, in the criterion's unit
@@ -45,11 +46,20 @@ _TIPS = {
 }
 
 
-def button(text: str, tip: str) -> QPushButton:
-    """A button with its tool tip."""
-    made = QPushButton(text)
-    made.setToolTip(tip)
+def action_buttons(panel: str, pressed: SignalInstance) -> dict[str, QPushButton]:
+    """The buttons of a panel's actions by name; ``pressed`` carries the action of a button that is clicked."""
+    made = {}
+    for action in ACTIONS.on(panel):
+        made[action.name] = button = make_button(action)
+        button.clicked.connect(lambda _checked=False, action=action: pressed.emit(action))
     return made
+
+
+def show_actions(buttons: dict[str, QPushButton], state: ExploreState) -> None:
+    """Enable the buttons that make sense in a state, and show the texts that depend on it."""
+    for name, button in buttons.items():
+        button.setEnabled(ACTIONS[name].enabled(state))
+        button.setText(ACTIONS[name].button_text(state))
 
 
 def _combo(choices: Any, tip: str, letters: int = 0) -> QComboBox:
@@ -65,10 +75,10 @@ def _combo(choices: Any, tip: str, letters: int = 0) -> QComboBox:
 
 
 class CutPanel(QWidget):
-    """How images are cut; ``previewed`` while the slider moves, ``pressed`` with the name of a button."""
+    """How images are cut; ``previewed`` while the slider moves, ``pressed`` with the action of a button."""
 
     previewed = Signal()
-    pressed = Signal(str)
+    pressed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -100,9 +110,7 @@ class CutPanel(QWidget):
         self.portion = _combo(
             PORTIONS, "Which images are cut; segments that stay the same keep their classes", letters=8
         )
-        self.cut = button("Cut", "Cut the images into segments at this threshold")
-        self.embed = button("Embed", "Embed the segments by their features; pressed again, embed all of them again")
-        self.learn = button("Learn", "Learn a metric from the classes so far; the embedding changes")
+        self.buttons = action_buttons("cutting", self.pressed)
         self.deep = QCheckBox("network too")
         self.deep.setToolTip(
             "Train the last stage of the network, too, and describe all segments again: slower; not for models of timm"
@@ -116,8 +124,6 @@ class CutPanel(QWidget):
         self.criterion.currentIndexChanged.connect(lambda _i: self._on_criterion())
         self.simplification.valueChanged.connect(lambda _value: self._changed())
         self.auto.toggled.connect(lambda _on: self._show_auto())
-        for name, made in (("cut", self.cut), ("embed", self.embed), ("learn", self.learn)):
-            made.clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
         self.edges.currentIndexChanged.connect(lambda _i: self._changed())
         self._show_auto()
         self._show_edges()
@@ -160,9 +166,7 @@ class CutPanel(QWidget):
 
     def show_state(self, state: ExploreState) -> None:
         """Enable what makes sense."""
-        self.cut.setEnabled(state.pictures > 0 and not state.busy)
-        self.embed.setEnabled(state.segments > 0 and not state.busy)
-        self.learn.setEnabled(state.labelled > 1 and not state.busy)
+        show_actions(self.buttons, state)
         self.deep.setEnabled(not state.busy)
         self.encoder.setEnabled(not state.busy)
 
@@ -186,7 +190,7 @@ class CutPanel(QWidget):
         simple.addWidget(self.edges, 1)
         doing = QHBoxLayout()
         doing.addWidget(self.portion, 1)
-        doing.addWidget(self.cut, 1)
+        doing.addWidget(self.buttons["cut"], 1)
         form.addRow("Gradient", kinds)
         form.addRow("Threshold", threshold)
         form.addRow("", auto)
@@ -194,8 +198,8 @@ class CutPanel(QWidget):
         form.addRow("Segments", doing)
         form.addRow("Encoder", self.encoder)
         embedding = QHBoxLayout()
-        embedding.addWidget(self.embed, 1)
-        embedding.addWidget(self.learn, 1)
+        embedding.addWidget(self.buttons["embed"], 1)
+        embedding.addWidget(self.buttons["learn"], 1)
         embedding.addWidget(self.deep)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -257,19 +261,18 @@ class EmbeddingBar(QWidget):
     tool_changed = Signal(str)
     style_changed = Signal(str)
     filter_changed = Signal(str)
-    pressed = Signal(str)
+    pressed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.tool = _combo(TOOLS, "What the left button draws; Shift adds to the selection, Ctrl takes away")
         self.style_of = _combo(STYLES, "Thumbnails where there is room for them, or points only")
         self.filter = _combo(FILTERS, "Which segments are shown: all, those without a class, or uncertain ones")
-        self.next = button("Next (N)", "Select the most uncertain segment that was not selected yet")
-        self.fit = button("Fit (F)", "Show the whole embedding; the wheel zooms, the right button drags")
+        self.buttons = action_buttons("embedding", self.pressed)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(4)
-        for widget in (self.tool, self.style_of, self.filter, self.next, self.fit):
+        for widget in (self.tool, self.style_of, self.filter, *self.buttons.values()):
             row.addWidget(widget)
         for combo, signal in (
             (self.tool, self.tool_changed),
@@ -277,24 +280,16 @@ class EmbeddingBar(QWidget):
             (self.filter, self.filter_changed),
         ):
             combo.currentIndexChanged.connect(lambda _i, c=combo, s=signal: s.emit(c.currentData()))
-        self.next.clicked.connect(lambda: self.pressed.emit("next"))
-        self.fit.clicked.connect(lambda: self.pressed.emit("fit"))
 
 
 class LabelBar(QWidget):
     """Commands on the selection: assign, no class, undo, redo, its own embedding."""
 
-    pressed = Signal(str)
+    pressed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.buttons = {
-            "assign": button(with_key("Assign", "assign"), "Give the selection the class chosen in the table"),
-            "none": button("No class (Del)", "Remove the class of the selection"),
-            "local": button("Own embedding", "Embed the selection by itself, below"),
-            "undo": button(with_key("Undo", "undo"), "Undo the last assignment, split or cut"),
-            "redo": button(with_key("Redo", "redo"), "Redo the step that was undone last"),
-        }
+        self.buttons = action_buttons("labels", self.pressed)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
@@ -308,40 +303,20 @@ class LabelBar(QWidget):
             grid.addWidget(self.buttons[name], row, column, 1, width)
         for column in range(6):
             grid.setColumnStretch(column, 1)
-        for name, made in self.buttons.items():
-            made.clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
 
-    def show_state(self, state: ExploreState, name: str) -> None:
+    def show_state(self, state: ExploreState) -> None:
         """Enable what makes sense; the button shows which class it assigns."""
-        self.buttons["assign"].setText(with_key(f"Assign {name}" if name else "Assign", "assign"))
-        for action in ("assign", "none"):
-            self.buttons[action].setEnabled(state.selected > 0)
-        self.buttons["local"].setEnabled(state.embedded > 0 and not state.busy)
-        self.buttons["undo"].setEnabled(state.can_undo)
-        self.buttons["redo"].setEnabled(state.can_redo)
+        show_actions(self.buttons, state)
 
 
 class FilePanel(QWidget):
     """Correction by strokes, and files."""
 
-    pressed = Signal(str)
+    pressed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.buttons = {
-            "positive": button("+ stroke", "Draw on the part that keeps the class"),
-            "negative": button("\u2212 stroke", "Draw on the part that does not belong to it"),
-            "split": button(with_key("Split", "split"), "Split the selected segment by the strokes drawn on it"),
-            "save": button(
-                "Save workspace…", "Write images, segments, classes and embedding to a file, to continue later"
-            ),
-            "resume": button("Resume…", "Continue with a saved or autosaved workspace"),
-            "export": button("Save labels…", "Write a label file for each image, with its geometry, names and colours"),
-            "layers": button("Labels layers", "Add a labels layer for each image layer"),
-            "finish": button(
-                "Finish by strokes", "Hand the image in sight to Scribble segmentation, with its classes as strokes"
-            ),
-        }
+        self.buttons = action_buttons("files", self.pressed)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(4)
@@ -349,12 +324,7 @@ class FilePanel(QWidget):
         for row, names in enumerate(rows):
             for column, name in enumerate(names):
                 grid.addWidget(self.buttons[name], row, column)
-        for name, made in self.buttons.items():
-            made.clicked.connect(lambda _checked=False, n=name: self.pressed.emit(n))
 
     def show_state(self, state: ExploreState) -> None:
         """Enable what makes sense."""
-        for action in ("positive", "negative", "split", "export", "layers", "finish"):
-            self.buttons[action].setEnabled(state.segments > 0)
-        self.buttons["save"].setEnabled(state.pictures > 0)
-        self.buttons["resume"].setEnabled(not state.busy)
+        show_actions(self.buttons, state)

@@ -24,6 +24,8 @@ class ExploreState:
         Numbers of images and segments.
     can_undo, can_redo, busy : bool
         Whether a step can be undone, one can be redone, a job runs.
+    class_name : str
+        Of the class that is chosen in the table.
     """
 
     pictures: int = 0
@@ -34,6 +36,7 @@ class ExploreState:
     can_undo: bool = False
     can_redo: bool = False
     busy: bool = False
+    class_name: str = ""
 
 
 class Services(Protocol):
