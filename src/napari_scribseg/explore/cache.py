@@ -1,4 +1,4 @@
-"""Features on the disk, so that no segment is described twice; safetensors, one file for each image and encoder."""
+"""A cache of features on the disk, as safetensors, one file for each image and encoder."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from napari_scribseg.io.atomic import replacing
 
 __all__ = ["FeatureCache", "default_folder"]
 
-MAX_BYTES = 2 << 30  # of a folder; the files used longest ago go first
-_KEY = 3  # numbers that stand for the pixels of a segment
+MAX_BYTES = 2 << 30  # of a folder; the files used longest ago are removed first
+_KEY = 3  # numbers of a fingerprint
 
 log = logging.getLogger("scribseg")
 
 
 def default_folder() -> Path:
-    """Where features are kept if nobody says otherwise: the user's cache of this program."""
+    """The default folder: the user's cache of this program."""
     return Path(pooch.os_cache("napari-scribseg")) / "features"
 
 
 class FeatureCache:
-    """Features by image, encoder and pixels. What cannot be read or written is computed again.
+    """Features by image, encoder and fingerprint. Files that cannot be read or written are no error.
 
     Parameters
     ----------
     folder : Path or None
-        Made when it is first written to; None keeps nothing.
+        Made when it is first written to; None caches nothing.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -62,7 +62,7 @@ class FeatureCache:
         return dict(zip(map(tuple, keys.tolist()), rows, strict=True))
 
     def put(self, image: str, encoder: str, found: dict[tuple[int, ...], NDArray[np.float32]]) -> None:
-        """Keep the features of an image."""
+        """Cache the features of an image."""
         path = self._path(image, encoder)
         if path is None or not found:
             return
@@ -75,7 +75,7 @@ class FeatureCache:
             with replacing(path) as file:
                 file.write(save(tensors, metadata={"encoder": encoder}))
         except OSError as error:
-            log.debug("features cannot be kept in %s: %s", path, error)
+            log.debug("features cannot be cached in %s: %s", path, error)
 
     def prune(self) -> None:
         """Remove the files used longest ago where the folder has grown beyond 2 GiB."""

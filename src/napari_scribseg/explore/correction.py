@@ -1,4 +1,4 @@
-"""A segment that holds several objects, split by strokes."""
+"""Splits a segment that holds several objects, by strokes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def split_mask(
 
 
 def as_pixels(strokes: ArrayLike | Stroke | list[Stroke], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """What a user drew, as a mask.
+    """Strokes as a mask.
 
     Parameters
     ----------

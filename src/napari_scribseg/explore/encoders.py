@@ -1,4 +1,4 @@
-"""What a segment looks like, as one vector: a network's encoder, and the segment's own brightness, colours and size."""
+"""Features of a segment: maps of a network's encoder, and the segment's own brightness, colours and size."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Encoder(Protocol):
 
     @property
     def key(self) -> str:
-        """A name that changes with everything that changes the features."""
+        """A name that changes whenever the features would."""
         ...
 
     def describe(self, data: Float32, regions: NDArray[np.int32], report: Report = silent) -> Float32:
@@ -55,7 +55,7 @@ class Encoder(Protocol):
         regions : ndarray of shape (H, W), int32
             0 to k - 1; -1 for pixels of none.
         report : Report
-            Raises :class:`~napari_scribseg.core.Cancelled` to stop it.
+            Raises :class:`~napari_scribseg.core.Cancelled` to cancel.
 
         Returns
         -------
@@ -64,7 +64,7 @@ class Encoder(Protocol):
         ...
 
     def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[Sample]:
-        """What the last stage of a network is given for each region, in their order; see :mod:`.tuning`."""
+        """Input of the last stage of a network for each region, in their order; see :mod:`.tuning`."""
         ...
 
 
@@ -76,14 +76,14 @@ def make_encoder(
     Parameters
     ----------
     view : {"maps", "crops"}
-        The network sees each image once, and the means of its maps over each segment are taken; or, as in the paper,
-        it sees each segment by itself, cut out and the rest zeroed: slower, and blind to what lies around.
+        The network is shown each image once, and features are the means of its maps over each segment; or, as in the
+        paper, it is shown each segment by itself, the rest zeroed: slower, and blind to the surroundings.
     backbone : str
         Empty for the scribble network of the package; a ``.safetensors`` file of this package; or a timm model with
         weights on its hub, such as ``"hrnet_w18_small.gluon_in1k"`` (extra ``timm``, downloaded once).
     device : str
     tuning : Tuning, optional
-        What was learned of the network.
+        Learned weights of the network.
 
     Raises
     ------
@@ -133,7 +133,7 @@ class MapEncoder:
 
 @dataclass(frozen=True, slots=True)
 class CropEncoder:
-    """An encoder's answer to each segment by itself, as in the paper (section 3.3); see :func:`make_encoder`.
+    """Means of an encoder's maps of each segment by itself, as in the paper (section 3.3); see :func:`make_encoder`.
 
     The box around a segment, 10 pixels wider, all else zeroed (the mean of what the network was trained on), resized to
     224x224 for timm's networks and 64x64 for those of this package; the means of the maps of all scales.
@@ -173,7 +173,7 @@ class CropEncoder:
         return found
 
     def _crops(self, channels: Float32, regions: NDArray[np.int32], report: Report) -> Iterator[Tensor]:
-        """The segments one after the other, some at a time, shape (N, 3, size, size)."""
+        """The crops of the segments, in batches of shape (N, 3, size, size)."""
         boxes = ndimage.find_objects(regions + 1)
         for start in range(0, len(boxes), _BATCH):
             report(start / len(boxes))
@@ -199,7 +199,7 @@ def _learned(tuning: Tuning | None) -> str:
 
 
 def _shrunk(channels: Float32) -> Tensor:
-    """Planes as a network sees them at once, shape (1, 3, h, w)."""
+    """Channels as the network is shown them, shape (1, 3, h, w)."""
     image = torch.from_numpy(channels)[None]
     shrink = min(_SIDE / max(channels.shape[1:]), 1.0)
     if shrink < 1:
@@ -209,7 +209,7 @@ def _shrunk(channels: Float32) -> Tensor:
 
 
 def network_edges(data: Float32, device: str = "auto") -> Float32:
-    """Edges as the shipped network sees them: the gradients of the maps of its two finest scales.
+    """Edges by the shipped network: the gradients of the maps of its two finest scales.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def _means(maps: Float32, regions: NDArray[np.int32]) -> Float32:
 
 
 def _cells(regions: NDArray[np.int32], height: int, width: int) -> sparse.csr_matrix:
-    """How many pixels of each region lie in each cell of a coarser grid, shape (k, height * width)."""
+    """Number of pixels of each region in each cell of a coarser grid, shape (k, height * width)."""
     rows, columns = regions.shape
     down = np.arange(rows) * height // rows
     across = np.arange(columns) * width // columns
@@ -270,7 +270,7 @@ def _own(channels: Float32, regions: NDArray[np.int32]) -> Float32:
 
 
 def _around(channels: Float32, regions: NDArray[np.int32], k: int) -> NDArray[np.float64]:
-    """The mean of the planes within a few pixels of each region, shape (k, 3); its own where there is nothing."""
+    """The mean colour within a few pixels around each region, shape (k, 3); its own where there are none."""
     found = np.zeros((k, len(channels)))
     for i, (down, across) in enumerate(ndimage.find_objects(regions + 1)):
         window = (

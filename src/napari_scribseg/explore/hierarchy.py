@@ -17,7 +17,7 @@ __all__ = ["CRITERIA", "Criterion", "Hierarchy", "build_hierarchy", "common_thre
 
 Criterion = Literal["volume", "area", "dynamics"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
-WEAK = 0.1  # mean gradient along a frontier below which it is no border, as in the authors' code
+WEAK = 0.1  # mean gradient along a frontier below which it is removed, as in the authors' code
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,9 +81,9 @@ def build_hierarchy(
         0 to 1. 4-connected; an edge weighs the mean of its two pixels, a frontier between two basins the least of its
         edges.
     criterion : {"volume", "area", "dynamics"}
-        What makes a region important.
+        Importance of a region.
     simplification : float
-        Frontiers with a mean gradient below it vanish; 0 keeps all.
+        Frontiers with a mean gradient below it are removed; 0 keeps all.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A metric learned from the classes so far: segments of one class come nearer, those of others go away."""
+"""A metric learned from the classes so far: segments of one class move together, those of others apart."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Head:
         return unit_rows(features @ self.weight.T + self.bias)
 
     def layer(self) -> nn.Linear:
-        """The same as a layer that can learn."""
+        """The same as a trainable layer."""
         made = nn.Linear(*self.weight.shape[::-1])
         made.load_state_dict({"weight": torch.tensor(self.weight), "bias": torch.tensor(self.bias)})
         return made
 
     @classmethod
     def of(cls, layer: nn.Linear) -> Head:
-        """What a layer has learned."""
+        """From a trained layer."""
         return cls(layer.weight.detach().numpy().copy(), layer.bias.detach().numpy().copy())
 
 
@@ -78,7 +78,7 @@ def learn_head(
     labels : ndarray of shape (n,), int32
         Their classes.
     head : Head, optional
-        Where to go on from; the identity by default.
+        Where to continue from; the identity by default.
     seed : int
         Of the samples drawn.
     report : Report
@@ -126,7 +126,7 @@ def train(
     Parameters
     ----------
     parameters : list of Parameter
-        What is learned; changed in place.
+        To be trained; changed in place.
     embed : callable
         From indices of samples, shape (B,), to their vectors, shape (B, D).
     labels : ndarray of shape (n,), int32
