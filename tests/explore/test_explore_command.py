@@ -66,7 +66,7 @@ def test_no_image_is_written_over_by_its_labels(tmp_path, monkeypatch):
     assert image.read_bytes() == before
 
 
-def test_prepare_says_first_that_it_cannot_write(tmp_path):
+def test_prepare_checks_first_that_it_can_write(tmp_path):
     imsave(tmp_path / "a.png", discs()[0])
     done = CliRunner().invoke(app, ["prepare", str(tmp_path / "a.png"), "--out", str(tmp_path / "no" / "w.npz")])
     assert isinstance(done.exception, InputError)

@@ -22,7 +22,7 @@ from napari_scribseg.explore.uncertainty import uncertainty
 
 
 @pytest.mark.parametrize("encoder", [MapEncoder(), CropEncoder()], ids=["maps", "crops"])
-def test_features_tell_the_discs_apart(encoder, workspace):
+def test_features_distinguish_the_discs(encoder, workspace):
     image, truth = discs()
     ids, regions = np.unique(workspace.segments(0), return_inverse=True)
     regions = regions.reshape(image.shape).astype(np.int32)
@@ -64,7 +64,7 @@ def test_crops_see_nothing_but_the_segment(monkeypatch):
     assert batch[1, :, 70:150, 70:150].abs().mean() > 0.1
 
 
-def test_embedding_parts_what_looks_different_and_takes_more():
+def test_embedding_separates_unlike_features_and_takes_more():
     features, kinds = clouds()
     xy = fit_embedding(features, np.where(np.arange(40) < 20, kinds + 1, 0).astype(np.int32))
     middle = [xy[kinds == k].mean(axis=0) for k in (0, 1)]
@@ -111,31 +111,31 @@ def test_embedding_of_few(n):
     assert np.isfinite(same).all()
 
 
-def test_embedding_tells_how_far_it_is_and_stops():
+def test_embedding_reports_its_progress_and_stops():
     features, kinds = clouds()
-    told = []
+    reported = []
 
     def stop(fraction, preview=None):
-        told.append(fraction)
+        reported.append(fraction)
         if fraction > 0.2:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         fit_embedding(features, kinds * 0, report=stop)
-    assert told[0] == 0
-    assert 0.2 < told[-1] <= 1
+    assert reported[0] == 0
+    assert 0.2 < reported[-1] <= 1
 
 
 def test_embedding_learning_and_new_images(workspace):
-    told = []
-    workspace.embedding_changed.connect(lambda: told.append(1))
+    reported = []
+    workspace.embedding_changed.connect(lambda: reported.append(1))
     fractions = []
     ids = workspace.embed(report=lambda f, preview=None: fractions.append(f))
     assert np.array_equal(ids, workspace.ids())
     assert np.isfinite(workspace.xy(ids)).all()
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
-    assert len(told) == 1
+    assert len(reported) == 1
     before = workspace.xy(ids)
     with pytest.raises(InputError, match="segments of 0 classes"):
         workspace.learn()
@@ -166,7 +166,7 @@ def test_embedding_learning_and_new_images(workspace):
     assert workspace.table.described(parts).all()
 
 
-def test_many_new_segments_move_the_plane_from_where_it_is(workspace, monkeypatch):
+def test_many_new_segments_refit_the_embedding_from_where_it_is(workspace, monkeypatch):
     starts = []
 
     def fit(features, labels, start=None, **_settings):
@@ -255,17 +255,17 @@ def test_learning_brings_classes_together():
 
 
 def test_uncertainty_is_highest_between_classes():
-    known = np.eye(2, 4, dtype=np.float32)
-    asked = unit_rows(np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0.1, 1, 0, 0]], np.float32))
-    found = uncertainty(asked, known, np.array([1, 2], np.int32))
+    examples = np.eye(2, 4, dtype=np.float32)
+    features = unit_rows(np.array([[1, 0, 0, 0], [1, 1, 0, 0], [0.1, 1, 0, 0]], np.float32))
+    found = uncertainty(features, examples, np.array([1, 2], np.int32))
     assert found[1] == pytest.approx(1, abs=1e-3)
     assert found[0] < found[2] < found[1]
-    far = uncertainty(asked, known[:1], np.array([1], np.int32))
+    far = uncertainty(features, examples[:1], np.array([1], np.int32))
     assert far.argmax() == 2
-    assert uncertainty(asked, known[:0], np.zeros(0, np.int32)).tolist() == [1, 1, 1]
+    assert uncertainty(features, examples[:0], np.zeros(0, np.int32)).tolist() == [1, 1, 1]
 
 
-def test_another_encoder_forgets_the_first(workspace):
+def test_another_encoder_invalidates_the_first(workspace):
     describe(workspace)
     workspace.use_encoder("crops")
     assert not workspace.table.described(workspace.ids()).any()

@@ -145,7 +145,7 @@ def test_undo_and_redo_of_everything(workspace):
     assert len(workspace.ids(0)) == 1
 
 
-def test_split_obeys_the_strokes_and_the_gradient():
+def test_split_follows_the_strokes_and_the_gradient():
     gradient = np.zeros((20, 30), np.float32)
     gradient[:, 12] = 1
     mask = np.ones((20, 30), bool)
@@ -163,10 +163,10 @@ def test_parts_of_a_split(workspace):
     ground = workspace.segment_at(0, 45, 45)
     workspace.assign([ground], 4)
     top, bottom = Stroke(np.array([[3.0, 3], [3, 90]]), 1, 0), Stroke(np.array([[92.0, 3], [92, 90]]), 1, 0)
-    told = []
-    workspace.segments_changed.connect(told.append)
+    reported = []
+    workspace.segments_changed.connect(reported.append)
     positives, negatives = workspace.split(ground, top, [bottom])
-    assert told == [(0,)]
+    assert reported == [(0,)]
     assert ground not in workspace.ids()
     found = workspace.segments(0)
     assert np.isin(found[3, 3:90], positives).all()
@@ -178,15 +178,15 @@ def test_parts_of_a_split(workspace):
 
 
 @pytest.mark.parametrize(
-    ("positive", "negative", "sentence"),
+    ("positive", "negative", "message"),
     [
         ([[45, 45]], [[20, 20]], "no negative stroke lies in the segment"),
         ([[45, 450]], [[45, 46]], "outside of the image"),
         ([1, 2, 3], [[45, 46]], r"pixels of shape \(N, 2\)"),
     ],
 )
-def test_split_that_cannot_be(workspace, positive, negative, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_split_that_cannot_be(workspace, positive, negative, message):
+    with pytest.raises(InputError, match=message):
         workspace.split(workspace.segment_at(0, 45, 45), positive, negative)
     assert not workspace.can_redo
     assert [workspace.undo(), workspace.undo()] == ["cut", ""]

@@ -80,7 +80,7 @@ def test_cancelled_the_network_stays_as_it_was(taught):
     assert np.array_equal(taught.table.features[ids], before)
 
 
-def test_networks_that_cannot_be_learned_say_so(taught, monkeypatch):
+def test_networks_that_cannot_be_learned_are_refused(taught, monkeypatch):
     taught.embed()
     monkeypatch.setattr(taught, "_space", replace(taught._space, backbone="resnet18.a1_in1k"))
     monkeypatch.setattr(MapEncoder, "describe", lambda *_: pytest.fail("nothing is missing"))

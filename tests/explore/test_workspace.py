@@ -42,7 +42,7 @@ def test_images_of_all_kinds(tmp_path):
     added = workspace.add_images(tmp_path)
     assert added.indices == (0, 1)
     assert len(added.skipped) == 2
-    assert all("broken" in sentence for sentence in added.skipped)
+    assert all("broken" in message for message in added.skipped)
     volume = Image.from_array(np.stack([discs(s)[0] for s in range(3)]), (2.0, 1.0, 1.0))
     assert workspace.add_images([volume, np.zeros((30, 40, 2), np.uint16)]).indices == (2, 3, 4, 5)
     assert [p.z_index for p in workspace.pictures] == [None, None, 0, 1, 2, None]
@@ -62,7 +62,7 @@ def test_images_of_all_kinds(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("given", "message"),
     [
         ([], "no images were given"),
         ("/does/not/exist.png", "there is no file"),
@@ -72,9 +72,9 @@ def test_images_of_all_kinds(tmp_path):
         (np.array([["a"]]), "real numbers"),
     ],
 )
-def test_images_that_cannot_be(given, sentence):
+def test_images_that_cannot_be(given, message):
     workspace = Workspace()
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InputError, match=message):
         workspace.add_images(given)
     assert not workspace.pictures
 
@@ -235,12 +235,12 @@ def test_a_file_is_autosaved(workspace, tmp_path):
 
 
 def test_a_file_that_cannot_be_autosaved_is_reported_once(workspace, tmp_path):
-    told = []
-    workspace.autosave(tmp_path / "missing" / "w.npz", told.append)
+    reported = []
+    workspace.autosave(tmp_path / "missing" / "w.npz", reported.append)
     workspace.assign(workspace.ids()[:1], 1)
     workspace.flush()
-    assert len(told) == 1
-    assert "cannot be saved" in told[0]
+    assert len(reported) == 1
+    assert "cannot be saved" in reported[0]
     (tmp_path / "missing").mkdir()
     workspace.close()
     assert (tmp_path / "missing" / "w.npz").exists()
@@ -287,18 +287,18 @@ def test_thumbnails_show_the_segment(workspace):
 
 
 def test_signals(workspace):
-    told = []
-    workspace.labels_changed.connect(lambda ids: told.append(("labels", ids.tolist())))
-    workspace.segments_changed.connect(lambda images: told.append(("segments", images)))
-    workspace.classes_changed.connect(lambda: told.append(("classes",)))
-    workspace.images_changed.connect(lambda: told.append(("images",)))
+    reported = []
+    workspace.labels_changed.connect(lambda ids: reported.append(("labels", ids.tolist())))
+    workspace.segments_changed.connect(lambda images: reported.append(("segments", images)))
+    workspace.classes_changed.connect(lambda: reported.append(("classes",)))
+    workspace.images_changed.connect(lambda: reported.append(("images",)))
     ids = workspace.ids(0)[:2]
     workspace.assign(ids, 1)
     workspace.assign(ids, 1)  # changes nothing
     workspace.undo()
     workspace.cut(threshold=0, simplification=0)
     workspace.add_images(discs(2)[0])
-    assert told == [
+    assert reported == [
         ("classes",),
         ("labels", ids.tolist()),
         ("labels", ids.tolist()),

@@ -121,7 +121,7 @@ def test_a_frame_shows_points_then_thumbnails():
     assert large.shape == (200, 400)
 
 
-def test_tiles_forget_the_oldest(monkeypatch):
+def test_tiles_drop_the_oldest(monkeypatch):
     monkeypatch.setattr("napari_scribseg.widgets.explore.tiles._MOST", 4)
     tiles = Tiles(2)
     tiles.put(np.array([1, 2, 3]), np.zeros((3, 2, 2, 3), np.uint8))
@@ -164,7 +164,7 @@ class StubView:
 
 
 class Later:
-    """An executor that runs when told to."""
+    """An executor that runs when reported to."""
 
     def __init__(self):
         self.waiting = []
@@ -291,8 +291,8 @@ def test_of_many_quick_jobs_the_newest_runs():
 def cutting(qtbot):
     panel = CutPanel()
     qtbot.addWidget(panel)
-    panel.told = []
-    panel.previewed.connect(lambda: panel.told.append(panel.threshold))
+    panel.reported = []
+    panel.previewed.connect(lambda: panel.reported.append(panel.threshold))
     return panel
 
 
@@ -300,21 +300,21 @@ def test_the_slider_is_logarithmic_and_ends_the_automatic_threshold(cutting):
     assert cutting.auto.isChecked()
     cutting.slider.setValue(250)
     cutting.slider.setValue(500)
-    assert cutting.told == pytest.approx([0.1 * 1e6**0.25, 100], rel=0.01)
+    assert cutting.reported == pytest.approx([0.1 * 1e6**0.25, 100], rel=0.01)
     assert not cutting.auto.isChecked()
     cutting.value.setValue(1000)
     assert cutting.slider.value() == pytest.approx(667, abs=1)
 
 
-def test_settings_are_shown_without_telling(cutting):
+def test_settings_are_shown_without_a_signal(cutting):
     settings = CutSettings(gradient="network", criterion="dynamics", threshold=0.25, simplification=0.02)
     cutting.show_settings(settings)
     assert cutting.settings == {"gradient": "network", "criterion": "dynamics", "simplification": 0.02}
     assert cutting.threshold == pytest.approx(0.25)
-    assert cutting.told == []
+    assert cutting.reported == []
 
 
-def test_the_edge_map_is_a_layer_and_changes_are_looked_at_once_there_is_a_threshold(cutting):
+def test_the_edge_map_is_a_layer_and_changes_are_previewed_once_there_is_a_threshold(cutting):
     layers = [("scan", object()), ("edges", object())]
     cutting.show_layers(layers)
     assert cutting.edge_layer is None
@@ -322,10 +322,10 @@ def test_the_edge_map_is_a_layer_and_changes_are_looked_at_once_there_is_a_thres
     assert not cutting.edges.isHidden()
     cutting.edges.setCurrentIndex(1)
     assert cutting.edge_layer is layers[1][1]
-    assert cutting.told == []
+    assert cutting.reported == []
     cutting.slider.setValue(500)
     cutting.edges.setCurrentIndex(0)
-    assert len(cutting.told) == 2
+    assert len(cutting.reported) == 2
     cutting.show_settings(CutSettings())
     assert cutting.edges.isHidden()
 
@@ -335,8 +335,8 @@ def encoder(qtbot, monkeypatch):
     monkeypatch.setattr(encoder_form, "find_spec", lambda name: name)
     form = encoder_form.EncoderForm()
     qtbot.addWidget(form)
-    form.told = []
-    form.chosen.connect(lambda view, backbone: form.told.append((view, backbone)))
+    form.reported = []
+    form.chosen.connect(lambda view, backbone: form.reported.append((view, backbone)))
     return form
 
 
@@ -347,23 +347,23 @@ def choose(combo, text):
 
 def test_the_encoder_is_chosen_by_view_and_network(encoder, monkeypatch):
     choose(encoder.view, "each segment")
-    assert encoder.told == [("crops", "")]
+    assert encoder.reported == [("crops", "")]
     assert encoder.view.currentData() == "maps"  # until it is known to work
     encoder.show_encoder("crops", "")
     choose(encoder.view, "each segment")
-    answers = iter(["", "/nets/own.safetensors"])
-    monkeypatch.setattr(encoder_form.QFileDialog, "getOpenFileName", lambda *_args: (next(answers), ""))
+    replies = iter(["", "/nets/own.safetensors"])
+    monkeypatch.setattr(encoder_form.QFileDialog, "getOpenFileName", lambda *_args: (next(replies), ""))
     choose(encoder.network, "a file…")
-    assert encoder.told == [("crops", "")]
+    assert encoder.reported == [("crops", "")]
     assert encoder.network.currentData() == ""
     choose(encoder.network, "a file…")
-    assert encoder.told[1:] == [("crops", "/nets/own.safetensors")]
+    assert encoder.reported[1:] == [("crops", "/nets/own.safetensors")]
     encoder.show_encoder("crops", "/nets/own.safetensors")
     assert encoder.network.currentText() == "own.safetensors"
     monkeypatch.setattr(encoder_form.QInputDialog, "getText", lambda *_args, **_kwargs: (" resnet18.a1_in1k ", True))
     choose(encoder.network, "a timm model…")
     choose(encoder.network, "shipped network")
-    assert encoder.told[2:] == [("crops", "resnet18.a1_in1k"), ("crops", "")]
+    assert encoder.reported[2:] == [("crops", "resnet18.a1_in1k"), ("crops", "")]
 
 
 @pytest.fixture
@@ -372,9 +372,9 @@ def embedding(qtbot):
     qtbot.addWidget(view)
     view.resize(300, 200)
     view.show()
-    view.told, view.keys = [], []
-    view.outlined.connect(lambda corners, how: view.told.append((corners, how)))
-    view.picked.connect(lambda identity, how: view.told.append((identity, how)))
+    view.reported, view.keys = [], []
+    view.outlined.connect(lambda corners, how: view.reported.append((corners, how)))
+    view.picked.connect(lambda identity, how: view.reported.append((identity, how)))
     view.pressed.connect(lambda action: view.keys.append(action.name))
     view.show_points(*crowd(), smoothly=False)
     until(lambda: not view._moving.isActive())
@@ -391,7 +391,7 @@ def drag(view, *points, modifier=Qt.KeyboardModifier.NoModifier):
 
 def test_box_lasso_and_click_with_the_mouse(embedding):
     drag(embedding, (1, 1), (150, 100), (299, 199))
-    (corners, how) = embedding.told.pop()
+    (corners, how) = embedding.reported.pop()
     xy = embedding.scene.xy
     assert how == "new"
     assert corners.shape == (2, 2)
@@ -399,14 +399,14 @@ def test_box_lasso_and_click_with_the_mouse(embedding):
     assert (xy <= corners.max(axis=0)).all()
     embedding.tool = "lasso"
     drag(embedding, (10, 10), (200, 20), (150, 150), (20, 120), modifier=Qt.KeyboardModifier.ShiftModifier)
-    (corners, how) = embedding.told.pop()
+    (corners, how) = embedding.reported.pop()
     assert how == "add"
     assert len(corners) >= 4
     x, y = embedding.pixel_of(7)
     QTest.mouseClick(
         embedding, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, QPoint(round(x), round(y))
     )
-    assert embedding.told.pop() == (7, "remove")
+    assert embedding.reported.pop() == (7, "remove")
     assert embedding.pixel_of(7000) is None
 
 
@@ -436,7 +436,7 @@ def test_dragging_ends_showing_all_until_fit(embedding):
     until(lambda: embedding.pixel_of(7) == pytest.approx((150, 100), abs=1))
 
 
-def test_a_file_whose_layer_was_scaled_since_is_not_what_the_file_says(tmp_path, monkeypatch):
+def test_a_layer_that_was_scaled_is_not_read_from_its_file(tmp_path, monkeypatch):
     path = tmp_path / "i.nii"
     nibabel.save(nibabel.Nifti1Image(np.zeros((7, 6, 5), np.int16), np.diag([0.7, 0.9, 3.0, 1.0])), path)
     ((data, kwargs, _),) = get_reader(str(path))(str(path))

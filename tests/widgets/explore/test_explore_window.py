@@ -324,7 +324,7 @@ def test_a_folder_of_unlike_images_and_deleted_layers(hands, tmp_path):
     hands.shows(1, 30, 30, 1)
 
 
-def test_mistakes_are_told_and_closing_keeps_the_workspace(hands):
+def test_mistakes_are_shown_and_closing_autosaves_the_workspace(hands):
     widget = hands.widget
     widget.work.embed()
     assert "there are no segments" in hands.status.lower()
