@@ -165,7 +165,8 @@ def _table(header: dict[str, Any], arrays: Arrays, shapes: list[tuple[int, int]]
             raise ValueError(f"the map of image {index} holds other segments than the table")
         table.put(index, (slice(None), slice(None)), _shaped(found.astype(np.int32), shapes[index]))
     for i in ids.tolist():
-        table.keys[(int(table.image[i]), int(table.area[i]), *map(int, table.fingerprint[i]))] = i
+        first, second = map(int, table.fingerprint[i])
+        table.keys[(int(table.image[i]), int(table.area[i]), first, second)] = i
     return table
 
 

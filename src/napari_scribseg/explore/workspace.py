@@ -337,7 +337,9 @@ class Workspace:
 
     def thumbnail(self, segment: int, size: int = 48) -> NDArray[np.uint8]:
         """A small picture of a segment and its surroundings, which are darker; shape (size, size, 3)."""
-        return self.thumbnails_task(self.table.require([segment]), size)()[1][0]
+        _, made = self.thumbnails_task(self.table.require([segment]), size)()
+        pixels: NDArray[np.uint8] = made[0]
+        return pixels
 
     def thumbnails_task(self, ids: Ids, size: int = 48) -> Task[Thumbnails, Thumbnails]:
         """Ids and thumbnails, shape (n, size, size, 3), of those of the segments that there are, as a task."""

@@ -306,7 +306,7 @@ def test_the_slider_is_logarithmic_and_ends_the_automatic_threshold(cutting):
     assert cutting.slider.value() == pytest.approx(667, abs=1)
 
 
-def test_settings_are_shown_without_a_signal(cutting):
+def test_settings_are_shown_without_a_preview(cutting):
     settings = CutSettings(gradient="network", criterion="dynamics", threshold=0.25, simplification=0.02)
     cutting.show_settings(settings)
     assert cutting.settings == {"gradient": "network", "criterion": "dynamics", "simplification": 0.02}
