@@ -32,7 +32,8 @@ class LongJobs:
     """
 
     def __init__(self, executor: Executor, deliver: Deliver, view: ExploreView) -> None:
-        self._jobs, self._view = Jobs(executor, deliver), view
+        self._jobs: Jobs[Call] = Jobs(executor, deliver)
+        self._view = view
         self._title = ""  # of the job that runs
 
     @property
@@ -104,7 +105,8 @@ class QuickJobs:
     """
 
     def __init__(self, executor: Executor, deliver: Deliver, view: ExploreView) -> None:
-        self._jobs, self._view = Jobs(executor, deliver), view
+        self._jobs: Jobs[Call] = Jobs(executor, deliver)
+        self._view = view
 
     def run(self, task: Task[R, T], done: Callable[[T], object]) -> None:
         """Run a task; ``done`` gets what it gives, in the window's thread."""
