@@ -89,7 +89,7 @@ class Lying(Nearest):
     def segment(self, image, scribbles, state, report=silent):
         good = super().segment(image, scribbles, state, report)
         p = good.probabilities
-        answers: dict[str, Any] = {
+        results: dict[str, Any] = {
             "shape": Segmentation(p[:, :-1], state),
             "nan": Segmentation(np.where(p > 0, np.nan, p), state),
             "sum": Segmentation(p * 2, state),
@@ -98,7 +98,7 @@ class Lying(Nearest):
         }
         if self.how == "raise":
             raise RuntimeError("the engine broke")
-        return answers[self.how]
+        return results[self.how]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def seeing(engines):
     return Seeing()
 
 
-def test_updates_carry_the_curve_while_and_after_a_fit(volume, fitting, painted):
+def test_updates_have_the_curve_while_and_after_a_fit(volume, fitting, painted):
     session = Session(volume, fitting)
     seen = []
     session.events.updated.connect(lambda update: seen.append((update.final, len(update.curve.steps))))
@@ -58,7 +58,7 @@ def test_no_curve_of_an_engine_that_fits_nothing(volume, engines, painted):
     assert Session(volume, engines["nearest"]()).draw(painted, 2).result().curve is None
 
 
-def test_a_curve_of_another_kind_is_told(volume, engines, painted):
+def test_a_curve_of_another_kind_is_refused(volume, engines, painted):
     class Lying(engines["nearest"]):
         def segment(self, image, scribbles, state, report=silent):
             made = super().segment(image, scribbles, state)
@@ -92,7 +92,7 @@ def test_there_are_no_other_pictures(volume, seeing, engines):
         session.picture("redness", 3)
 
 
-def test_a_picture_that_is_none_is_told(volume, seeing):
+def test_a_picture_that_is_none_is_refused(volume, seeing):
     session = Session(volume, seeing)
     type(seeing).shape = 5
     failed = []

@@ -198,7 +198,7 @@ def test_a_job_that_hangs_is_left_behind(
     assert session.painted(0).any()
 
 
-def test_strokes_of_the_meantime_are_answered_by_the_new_worker(
+def test_strokes_of_the_meantime_are_segmented_by_the_new_worker(
     volume, hanging, engines, painted, executor, inbox, monkeypatch
 ):
     monkeypatch.setattr(jobs, "PATIENCE", 0.05)
@@ -210,14 +210,14 @@ def test_strokes_of_the_meantime_are_answered_by_the_new_worker(
     assert inbox.wait(session.draw(painted, 2), 120).final
 
 
-def test_a_question_that_hangs_is_left_behind(volume, hanging, engines, painted, executor, inbox, monkeypatch):
+def test_a_request_that_hangs_is_left_behind(volume, hanging, engines, painted, executor, inbox, monkeypatch):
     monkeypatch.setattr(jobs, "PATIENCE", 0.05)
     session = Session(volume, hanging(where="nowhere"), executor=executor, deliver=inbox.deliver)
-    asked = session.predict(0)
+    requested = session.predict(0)
     assert _HUNG.acquire(timeout=60)
     session.cancel()
     with pytest.raises(CancelledError):
-        inbox.wait(asked, 120)
+        inbox.wait(requested, 120)
     assert inbox.wait(session.draw(painted, 1), 120).final
     _LOOSE["now"].set()
     assert inbox.wait(session.draw(painted, 2), 120).final

@@ -47,7 +47,7 @@ def test_strokes_are_one_volume_seen_from_all_sides(shape):
 
 
 @dataclass
-class Held:
+class State:
     array: np.ndarray
     more: list
 
@@ -59,7 +59,7 @@ class Tensor:
 def test_the_size_of_a_state():
     array = np.zeros(1000, np.float32)
     assert 4000 <= size_of(array) < 4200
-    assert 8000 <= size_of(Held(array, [Tensor()])) < 8600
+    assert 8000 <= size_of(State(array, [Tensor()])) < 8600
     assert 4000 <= size_of({"a": array, "b": (array, array)}) < 4600  # shared parts count once
     assert size_of(None) == 0
     loop = []
@@ -84,7 +84,7 @@ def test_the_least_recently_used_goes_first():
     assert (len(lru), lru.nbytes) == (0, 0)
 
 
-def test_what_belongs_to_the_last_plane_is_kept_beyond_the_bound_unless_that_is_zero():
+def test_what_belongs_to_the_last_slice_is_kept_beyond_the_bound_unless_that_is_zero():
     lru = Lru(10_000)
     lru.put(("image", "a"), np.zeros(3000, np.uint8))
     lru.put(("image", "b"), np.zeros(6000, np.uint8))
@@ -130,7 +130,7 @@ def test_history_is_bounded_in_bytes_but_keeps_enough_steps():
 # rules
 
 
-def test_seeds_are_obeyed_whatever_the_probabilities():
+def test_seeds_have_their_class_whatever_the_probabilities():
     seeds = Scribbles.from_labels(np.array([[5, 0, 9]]))
     p = np.zeros((2, 1, 3), np.float32)
     p[1] = 1
@@ -161,7 +161,7 @@ WITH_GROUND = ClassTable.from_ids([1], background=9)
         ((1, 2), ClassTable.from_ids([1, 2]), ""),
     ],
 )  # fmt: skip
-def test_what_strokes_lack_is_said_with_names(drawn, classes, words):
+def test_what_strokes_lack_is_named(drawn, classes, words):
     assert lacking(drawn, EngineInfo("e", "E", "", max_classes=2), classes) == words
 
 
@@ -173,7 +173,7 @@ def test_what_strokes_lack_where_one_class_is_enough():
 
 
 @pytest.mark.parametrize("shape", [(3, 7, 5), (1, 1, 1), (2, 64, 64)])
-def test_a_packed_answer_is_right_to_a_510th(shape):
+def test_a_packed_result_is_right_to_a_510th(shape):
     p = np.random.default_rng(0).dirichlet(np.ones(shape[0]), size=shape[1:]).astype(np.float32)
     p = np.moveaxis(p, -1, 0)
     packed = PackedResult.of(Segmentation(p, None, ("a",)), tuple(range(shape[0])))

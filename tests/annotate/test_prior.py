@@ -38,7 +38,7 @@ def begin(scene, engine, labels, **more):
 
 
 @pytest.mark.parametrize("engine", ["nearest", "svcd"])
-def test_one_stroke_mends_loaded_labels_and_leaves_the_rest(scene, stroke, engines, engine):
+def test_one_stroke_corrects_loaded_labels_and_leaves_the_rest(scene, stroke, engines, engine):
     _, truth, short = scene
     session = begin(scene, engines[engine]() if engine in engines else engine, short)
     session.draw(stroke, 1, demand=True).result()
@@ -104,12 +104,12 @@ def test_labels_of_any_origin_are_corrected(scene, stroke, engines, way):
         session.accept(1)
         session.reopen(1)
         stroke = np.where(stroke, stroke, seeds)
-    held = session.labels[1].copy()
+    stored = session.labels[1].copy()
     session.draw(stroke, 1)
     assert (session.labels[1][stroke == OBJECT] == OBJECT).all()
     far = np.ones((40, 60), bool)
     far[:, 20:36] = False
-    assert (session.labels[1][far] == held[far]).all()
+    assert (session.labels[1][far] == stored[far]).all()
     assert (session.labels[1] == OTHER).any()
 
 
@@ -146,13 +146,13 @@ def test_a_propagation_after_a_stroke_is_what_the_next_stroke_corrects(scene, st
     session.draw(stroke, 1)
     session.edit(truth[0], 0)
     session.propagate(0, 1).result()
-    carried = session.labels[1].copy()
+    propagated = session.labels[1].copy()
     again = np.where(stroke, stroke, 0).astype(np.uint8)
     again[36:38, 50:58] = OTHER
     session.draw(again, 1)
-    assert (session.labels[1][:30] == carried[:30]).all()
+    assert (session.labels[1][:30] == propagated[:30]).all()
     session.undo()
-    assert (session.labels[1] == carried).all()
+    assert (session.labels[1] == propagated).all()
 
 
 def test_strokes_on_an_empty_slice_are_segmented_as_before(scene, engines):
@@ -165,7 +165,7 @@ def test_strokes_on_an_empty_slice_are_segmented_as_before(scene, engines):
         seeds[30, 30:40] = BACKGROUND
 
 
-def test_voxels_written_through_another_axis_say_nothing_of_the_others(scene, engines):
+def test_voxels_written_through_another_axis_leave_the_others_unknown(scene, engines):
     session = begin(scene, engines["nearest"](), np.zeros_like(scene[1]))
     across = np.zeros((3, 60), np.uint8)
     across[:, 0], across[:, 20] = BACKGROUND, OBJECT
@@ -199,7 +199,7 @@ def test_the_prior_is_in_the_session_file(scene, stroke, engines, tmp_path, save
     assert (replayed.labels == session.labels).all()
 
 
-def test_a_file_of_version_1_still_opens_and_what_was_carried_is_corrected(scene, engines, tmp_path, monkeypatch):
+def test_a_file_of_version_1_still_opens_and_what_was_propagated_is_corrected(scene, engines, tmp_path, monkeypatch):
     make = lambda name, **p: engines[name](**p)  # noqa: E731
     session = begin(scene, engines["nearest"](), np.zeros_like(scene[1]))
     seeds = np.zeros((40, 60), np.uint8)
@@ -281,16 +281,16 @@ def test_a_first_stroke_on_the_phantom_leaves_the_other_organs():
     session = Session(Source.from_array(sample.array, sample.geometry), "svcd", classes=sample.classes)
     session.draw(sample.painted[16], 16, demand=True).result()
     session.propagate(16, 18).result()
-    carried = session.labels[18].copy()
-    liver = np.argwhere(carried == 1)
+    propagated = session.labels[18].copy()
+    liver = np.argwhere(propagated == 1)
     row, column = liver[len(liver) // 2]
-    painted = np.zeros_like(carried)
+    painted = np.zeros_like(propagated)
     painted[row - 3 : row + 4, column] = 1
     painted[liver[:, 0].min() - 2 : liver[:, 0].min() + 3, liver[0, 1]] = 1
     session.draw(painted, 18, demand=True).result()
-    changed = session.labels[18] != carried
-    assert [int((carried == k).sum()) > 500 for k in (1, 2, 3, 4)] == [True] * 4
+    changed = session.labels[18] != propagated
+    assert [int((propagated == k).sum()) > 500 for k in (1, 2, 3, 4)] == [True] * 4
     assert (session.labels[18][changed] == 1).all()
     assert 0 < changed.sum() < 40
     for k in (2, 3, 4):
-        assert (session.labels[18] == k).sum() == (carried == k).sum()
+        assert (session.labels[18] == k).sum() == (propagated == k).sum()

@@ -1,4 +1,4 @@
-"""Labels carried from slice to slice."""
+"""Labels propagated from slice to slice."""
 
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
@@ -75,7 +75,7 @@ def test_own_strokes_win_and_are_kept(session, ball):
     assert (session.painted(11) == own).all()
 
 
-def test_it_stops_before_an_accepted_plane(session, ball):
+def test_it_stops_before_an_accepted_slice(session, ball):
     session.draw(strokes_for(ball[1][13]), 13)
     session.accept(13)
     before = session.labels[13].copy()
@@ -89,20 +89,20 @@ def test_it_stops_before_an_accepted_plane(session, ball):
 
 
 @pytest.mark.parametrize("overlap", ["keep", "overwrite"])
-def test_a_stroke_corrects_what_was_carried_there(session, ball, overlap):
+def test_a_stroke_corrects_what_was_propagated_there(session, ball, overlap):
     session.propagate(10, 12)
     session.overlap = overlap
-    carried = session.labels[12].copy()
+    propagated = session.labels[12].copy()
     stroke = np.zeros((64, 64), np.uint8)
     stroke[4:7, 50:60] = 3
     session.draw(stroke, 12)
-    changed = session.labels[12] != carried
+    changed = session.labels[12] != propagated
     assert (session.labels[12][stroke == 3] == 3).all()
     assert (session.labels[12][changed] == 3).all()
     assert ((session.labels[12] == 2) == ball[1][12]).mean() > 0.99
 
 
-def test_what_cannot_be_carried(session, engines):
+def test_what_cannot_be_propagated(session, engines):
     with pytest.raises(InputError, match="no labels"):
         session.propagate(3, 5)
     with pytest.raises(InputError, match="cannot be propagated"):
@@ -124,7 +124,7 @@ def test_an_engine_that_fails_midway(session, engines):
     assert not session.labels[11].any()
 
 
-def test_hundreds_of_planes_without_a_deep_stack(engines):
+def test_hundreds_of_slices_without_a_deep_stack(engines):
     array = np.zeros((700, 16, 16), np.float32)
     array[:, :, 8:] = 1
     session = Session(Source.from_array(array), engines["nearest"](), classes=BACKGROUND)

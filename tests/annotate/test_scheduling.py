@@ -88,7 +88,7 @@ def test_the_latest_wins_and_nothing_queues(session, painted, gate, inbox):
     assert gate[0].calls.count("prepare") == 1  # kept, though the job that made it was cancelled
 
 
-def test_a_late_answer_is_dropped(session, painted, gate, inbox):
+def test_a_late_result_is_dropped(session, painted, gate, inbox):
     first = session.draw(painted, 0)
     arrive(gate, inbox)
     gate[0].go.release()
@@ -101,24 +101,24 @@ def test_a_late_answer_is_dropped(session, painted, gate, inbox):
 
 
 def test_a_cancelled_job_leaves_the_former_state(session, painted, gate, inbox):
-    def answer(strokes):
+    def segment(strokes):
         future = session.draw(strokes, 0)
         arrive(gate, inbox)
         return future
 
-    future = answer(painted)
+    future = segment(painted)
     gate[0].go.release()
     inbox.wait(future, 120)
-    answer(stroke(painted, 0))
+    segment(stroke(painted, 0))
     session.cancel()
     settle(session, inbox)
-    future = answer(stroke(painted, 1))
+    future = segment(stroke(painted, 1))
     gate[0].go.release()
     inbox.wait(future, 120)
     assert gate[0].calls == ["prepare", "segment after 0", "segment after 1", "segment after 1"]
 
 
-def test_undo_while_a_job_runs_cancels_it_and_redo_asks_again(session, painted, gate, inbox):
+def test_undo_while_a_job_runs_cancels_it_and_redo_requests_again(session, painted, gate, inbox):
     future = session.draw(painted, 0)
     arrive(gate, inbox)
     assert session.undo()
@@ -137,7 +137,7 @@ def test_undo_while_a_job_runs_cancels_it_and_redo_asks_again(session, painted, 
     assert not session.can_undo
 
 
-def test_a_plane_left_in_a_hurry_gets_its_result_later(session, painted, gate, inbox):
+def test_a_slice_left_in_a_hurry_gets_its_result_later(session, painted, gate, inbox):
     session.draw(painted, 0)
     arrive(gate, inbox)
     future = session.draw(painted, 1)
@@ -208,7 +208,7 @@ def test_a_future_cancelled_by_its_holder_stops_the_job(session, painted, gate, 
     assert not session.labels.any()
 
 
-def test_progress_is_told(session, painted, gate, inbox):
+def test_progress_is_emitted(session, painted, gate, inbox):
     seen = []
     session.events.progress.connect(seen.append)
     future = session.draw(painted, 0)
@@ -246,11 +246,11 @@ def test_waiting_has_an_end(session, painted, gate, inbox):
 def test_random_requests_end_in_a_consistent_state(session, painted, gate, inbox):
     rng = np.random.default_rng(1)
     for _ in range(60):
-        act = rng.integers(5)
+        action = rng.integers(5)
         z = int(rng.integers(3))
-        if act <= 2:
+        if action <= 2:
             session.draw(stroke(painted, int(rng.integers(12))), z, live=bool(rng.integers(2)))
-        elif act == 3:
+        elif action == 3:
             session.undo()
         else:
             session.redo()
@@ -276,7 +276,7 @@ def test_random_requests_end_in_a_consistent_state(session, painted, gate, inbox
     assert (session.labels != 0).sum() == (labels != 0).sum()
 
 
-def test_an_answer_that_comes_after_an_undo_leaves_the_undone_stroke_to_redo(session, painted, gate, inbox):
+def test_a_result_that_comes_after_an_undo_leaves_the_undone_stroke_to_redo(session, painted, gate, inbox):
     first, second = stroke(painted, 2), stroke(stroke(painted, 2), 5)
     session.draw(first, 0)
     arrive(gate, inbox)
@@ -352,7 +352,7 @@ def test_a_failure_to_prepare_waits_for_the_stroke(volume, painted, executor, in
     assert isinstance(future.exception(), RuntimeError)
 
 
-def test_every_plane_of_a_stroke_is_answered_though_others_push_in(session, painted, gate, inbox):
+def test_every_slice_of_a_stroke_is_segmented_though_others_push_in(session, painted, gate, inbox):
     others = {SliceIndex((1, 2), (z,)): painted for z in (0, 2, 3)}
     session.draw(painted, 1, beside=others)
     arrive(gate, inbox)
@@ -369,7 +369,7 @@ def test_every_plane_of_a_stroke_is_answered_though_others_push_in(session, pain
     assert not session.can_undo
 
 
-def test_undo_before_every_plane_was_answered_and_redo_asks_for_all(session, painted, gate, inbox):
+def test_undo_before_every_slice_was_segmented_and_redo_requests_all(session, painted, gate, inbox):
     session.draw(painted, 1, beside={SliceIndex((1, 2), (z,)): painted for z in (0, 2)})
     arrive(gate, inbox)
     gate[0].go.release()
@@ -387,7 +387,7 @@ def test_undo_before_every_plane_was_answered_and_redo_asks_for_all(session, pai
     assert [z for z in range(6) if session.labels[z].any()] == [0, 1, 2]
 
 
-def test_cancel_gives_up_all_planes_of_a_stroke(session, painted, gate, inbox):
+def test_cancel_gives_up_all_slices_of_a_stroke(session, painted, gate, inbox):
     session.draw(painted, 1, beside={SliceIndex((1, 2), (z,)): painted for z in (0, 2)})
     arrive(gate, inbox)
     session.cancel()

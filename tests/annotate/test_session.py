@@ -61,7 +61,7 @@ def test_undo_and_redo_take_strokes_and_output_together(session, painted):
     assert not session.redo()
 
 
-def test_the_answer_of_a_plane_comes_back_with_undo_and_redo(volume, engines, painted):
+def test_the_result_of_a_slice_comes_back_with_undo_and_redo(volume, engines, painted):
     session = Session(volume, engines["nearest"]())
     more = painted.copy()
     more[0, 5] = 3
@@ -90,7 +90,7 @@ def test_the_answer_of_a_plane_comes_back_with_undo_and_redo(volume, engines, pa
     assert session.results(4).ids == (1, 2, 3)
 
 
-def test_answers_that_were_given_take_a_bounded_memory(volume, engines, painted):
+def test_results_take_a_bounded_memory(volume, engines, painted):
     session = Session(volume, engines["nearest"](), state_bytes=20_000)
     for row in range(100):
         session.draw(np.roll(painted, row, axis=0), row % 6)
@@ -101,7 +101,7 @@ def test_answers_that_were_given_take_a_bounded_memory(volume, engines, painted)
     assert session.results(0) is None  # the first of a hundred
 
 
-def test_a_new_stroke_forgets_what_was_undone(session, painted):
+def test_a_new_stroke_drops_what_was_undone(session, painted):
     session.draw(painted, 2)
     session.undo()
     session.draw(painted, 3)
@@ -109,7 +109,7 @@ def test_a_new_stroke_forgets_what_was_undone(session, painted):
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_planes_along_every_axis(session, steps, axis):
+def test_slices_along_every_axis(session, steps, axis):
     slice_index = SliceIndex(tuple(a for a in range(3) if a != axis), (1,))
     shape = session.volume.slice_shape(slice_index)
     strokes = np.zeros(shape, np.uint8)
@@ -181,20 +181,20 @@ def test_output_stays_when_a_class_is_erased(session, painted):
 
 
 def test_ids_become_classes(session, painted):
-    told = log(session.events.changed)
+    seen = log(session.events.changed)
     session.draw(painted, 0)
     assert session.classes.ids == (1, 2)
-    assert told
+    assert seen
 
 
 def test_large_ids_widen_the_output_and_never_wrap(session, painted):
     session.draw(painted, 0)
     assert session.labels.dtype == np.uint8
     narrow = session.labels
-    told = log(session.events.changed)
+    seen = log(session.events.changed)
     session.draw(np.where(painted == 2, 65535, painted.astype(np.int32)), 1)
     assert session.labels.dtype == np.uint16
-    assert told
+    assert seen
     assert set(np.unique(session.labels[1])) == {1, 65535}
     assert (session.labels[0] == narrow[0]).all()
     session.undo()
@@ -220,7 +220,7 @@ def test_strokes_that_cannot_be_used(session, strokes, words):
     assert not session.can_undo
 
 
-def test_accepted_planes_are_locked(session, painted):
+def test_accepted_slices_are_locked(session, painted):
     session.draw(painted, 0)
     assert session.accept(0)
     assert not session.accept(0)
@@ -341,7 +341,7 @@ def test_a_failing_engine_leaves_everything_as_it_was(session, engines, painted,
     assert session.draw(more, 0).result().final
 
 
-def test_bad_voxels_and_broken_arrays_are_told(engines, painted, steps):
+def test_bad_voxels_and_broken_arrays_are_failures(engines, painted, steps):
     holes = steps.astype(np.float32)
     holes[0, 0, 0] = np.nan
     session = Session(Source.from_array(holes), engines["nearest"]())
@@ -368,7 +368,7 @@ def test_too_many_classes(session, engines):
     assert len(failures) == 1
 
 
-def test_live_results_are_shown_and_forgotten(session, painted):
+def test_live_results_are_shown_and_not_stored(session, painted):
     seen = log(session.events.updated)
     update = session.draw(painted, 0, live=True).result()
     assert not update.final
@@ -387,7 +387,7 @@ def test_live_results_are_shown_and_forgotten(session, painted):
     assert session.draw(painted * 0, 1, live=True).result() is None
 
 
-def test_a_live_result_goes_when_another_plane_is_drawn(session, painted):
+def test_a_live_result_goes_when_another_slice_is_drawn(session, painted):
     session.draw(painted, 0, live=True)
     session.draw(painted, 1)
     assert not session.labels[0].any()
@@ -403,7 +403,7 @@ def test_the_output_survives_a_failure_after_a_preview(session, engines, painted
     assert (session.labels == before).all()
 
 
-def test_no_engine_and_no_plane(session, volume, painted):
+def test_no_engine_and_no_slice(session, volume, painted):
     with pytest.raises(InputError, match="no engine"):
         Session(volume, "nonsense")
     with pytest.raises(InputError, match="expected 0 to 5"):
@@ -456,7 +456,7 @@ def test_at_least_100_steps(session, painted):
         assert (session.painted(0) == strokes0).all()
 
 
-def test_computing_again_forgets_what_was_undone(session, painted):
+def test_computing_again_drops_what_was_undone(session, painted):
     session.draw(painted, 0)
     session.clear(0)
     session.undo()
@@ -499,7 +499,7 @@ def test_finished_labels_are_those_without_a_preview(volume, engines, painted):
     assert (session.labels != before).any()
 
 
-def test_one_class_is_enough_where_the_engine_says_so(volume, engines, painted):
+def test_one_class_is_enough_where_the_engine_allows_it(volume, engines, painted):
     session = Session(volume, engines["alone"]())
     alone = np.where(painted == 2, painted, 0)
     update = session.draw(alone, 0).result()
@@ -516,7 +516,7 @@ def test_the_background_alone_is_not_enough(volume, engines, painted):
     assert not session.labels.any()
 
 
-def test_what_a_network_says_alone_is_an_edit(volume, engines):
+def test_a_prediction_without_strokes_is_an_edit(volume, engines):
     class Saying(engines["nearest"]):
         def unprompted(self, state):
             bright = state["image"][0] > 50
@@ -543,8 +543,10 @@ def saying(engines):
     return Saying
 
 
-@pytest.mark.parametrize("acts", ["predict", "predict draw", "draw predict", "edit predict draw", "propagate predict"])
-def test_clear_brings_back_what_was_found_whatever_was_written_since(volume, saying, painted, acts, tmp_path):
+@pytest.mark.parametrize(
+    "actions", ["predict", "predict draw", "draw predict", "edit predict draw", "propagate predict"]
+)
+def test_clear_brings_back_what_was_found_whatever_was_written_since(volume, saying, painted, actions, tmp_path):
     found = np.zeros((6, 12, 16), np.uint8)
     found[1, 2:5, 2:5] = 7
     make = {
@@ -554,8 +556,8 @@ def test_clear_brings_back_what_was_found_whatever_was_written_since(volume, say
         "propagate": lambda s: (s.draw(painted, 0), s.propagate(0, 1)),
     }
     session = Session(volume, saying(), classes=ClassTable.from_ids([4], background=9), labels=found.copy())
-    for act in acts.split():
-        make[act](session)
+    for action in actions.split():
+        make[action](session)
     written = session.labels[1].copy()
     assert (written != found[1]).any()
     session.save(tmp_path / "a")
@@ -578,7 +580,7 @@ def test_an_edit_that_changes_nothing_is_no_step(session):
     assert not session.can_undo
 
 
-def test_an_engine_without_a_network_says_nothing_alone(session, engines):
+def test_an_engine_without_a_network_predicts_nothing(session, engines):
     with pytest.raises(InputError, match="answers strokes only"):
         session.predict(0)
 

@@ -308,7 +308,7 @@ def test_saves_are_spaced_and_closing_saves_the_rest(volume, engines, make_engin
     assert_same(session, Session.load(path, volume, make_engine=make_engine))
 
 
-def test_a_sidecar_that_cannot_be_written_is_told_once(volume, engines, painted, tmp_path):
+def test_a_sidecar_that_cannot_be_written_is_reported_once(volume, engines, painted, tmp_path):
     hints = []
     session = Session(volume, engines["nearest"](), sidecar=tmp_path / "no" / "side")
     session.events.hint.connect(hints.append)
@@ -347,12 +347,12 @@ def test_the_file_of_a_large_volume_is_small(engines, tmp_path):
     assert (tmp_path / "a").stat().st_size < 200_000
 
 
-def test_an_image_that_differs_is_told(worked, steps, make_engine, tmp_path, recwarn):
+def test_an_image_that_differs_is_reported(worked, steps, make_engine, tmp_path, recwarn):
     worked.save(tmp_path / "a")
     Session.load(tmp_path / "a", worked.volume, make_engine=make_engine)
     assert not recwarn.list
     other = steps.copy()
-    other[3, 0, 0] = 55  # in slice 3 along axis 0, and in none along axis 1
+    other[3, 0, 0] = 55  # in z 3, and in no slice along y
     with pytest.warns(UserWarning, match=r"differs on 1 of the \d+ slices that were segmented .first z 3"):
         session = Session.load(tmp_path / "a", Source.from_array(other, spacing=(3, 1, 1)), make_engine=make_engine)
     assert (session.labels == worked.labels).all()
@@ -360,7 +360,9 @@ def test_an_image_that_differs_is_told(worked, steps, make_engine, tmp_path, rec
         Session.load(tmp_path / "a", Source.from_array(steps), make_engine=make_engine)
 
 
-def test_an_image_that_differs_is_told_by_a_hint_where_one_listens(worked, steps, make_engine, tmp_path, monkeypatch):
+def test_an_image_that_differs_is_reported_by_a_hint_where_one_listens(
+    worked, steps, make_engine, tmp_path, monkeypatch
+):
     monkeypatch.setattr(compare, "PATIENCE", 0.0)  # slice by slice
     worked.save(tmp_path / "a")
     inbox, hints = Inbox(), []
@@ -391,7 +393,7 @@ def test_a_session_file_is_as_readable_as_any_other_and_a_link_stays_one(worked,
     assert (tmp_path / "link").is_symlink()
 
 
-def test_an_autosave_that_breaks_is_told_and_tried_again(volume, engines, painted, tmp_path, monkeypatch):
+def test_an_autosave_that_breaks_is_reported_and_tried_again(volume, engines, painted, tmp_path, monkeypatch):
     hints = []
     session = Session(volume, engines["nearest"](), sidecar=tmp_path / "side")
     session.events.hint.connect(hints.append)
@@ -473,7 +475,7 @@ def test_a_session_that_cannot_be_loaded_lets_its_file_go(worked, volume, engine
     assert kept is not again
 
 
-def test_a_session_that_is_forgotten_lets_its_file_go(volume, engines, tmp_path):
+def test_a_session_without_references_releases_its_file(volume, engines, tmp_path):
     session = Session(volume, engines["nearest"](), sidecar=tmp_path / "side")
     del session
     gc.collect()
@@ -498,7 +500,7 @@ def trusting(engines):
     return Trusting
 
 
-def test_trust_is_never_stored_and_asked_again(volume, painted, trusting, tmp_path):
+def test_trust_is_never_stored_and_requested_again(volume, painted, trusting, tmp_path):
     path = tmp_path / "a"
     session = Session(volume, trusting(model="os:abort", trust=True))
     session.draw(painted, 0)

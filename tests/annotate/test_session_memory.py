@@ -72,7 +72,7 @@ def test_a_ct_costs_at_most_one_byte_a_voxel():
     assert whole < volume + 40
 
 
-def test_a_plane_along_another_axis_takes_no_memory_for_the_whole_volume():
+def test_a_slice_along_another_axis_takes_no_memory_for_the_whole_volume():
     (grown,) = run("""
         image = np.zeros((600, 512, 512), np.int8)
         session = Session(Source.from_array(image), Halves(), state_bytes=0)
@@ -87,7 +87,7 @@ def test_a_plane_along_another_axis_takes_no_memory_for_the_whole_volume():
     assert grown < 60
 
 
-def test_a_lazy_volume_is_read_by_planes():
+def test_a_lazy_volume_is_read_by_slices():
     (grown,) = run("""
         import dask.array as da
         lazy = da.zeros((20000, 1024, 1024), chunks=(1, 1024, 1024), dtype=np.int8)

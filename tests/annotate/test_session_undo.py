@@ -1,4 +1,4 @@
-"""Any order of acts can be undone, redone, saved, resumed and replayed."""
+"""Any order of actions can be undone, redone, saved, resumed and replayed."""
 
 import tempfile
 from pathlib import Path
@@ -13,13 +13,13 @@ from napari_scribseg.core import ClassTable
 from napari_scribseg.core.source import SliceIndex, Source
 
 SHAPE = (4, 5, 6)
-PLANES = st.sampled_from(
+SLICES = st.sampled_from(
     [SliceIndex((1, 2), (1,)), SliceIndex((1, 2), (2,)), SliceIndex((0, 2), (3,)), SliceIndex((0, 1), (4,))]
 )
 IDS = st.sampled_from([0, 1, 2, 3, 300])
 
 
-class Acts(RuleBasedStateMachine):
+class Actions(RuleBasedStateMachine):
     """Against a model that keeps whole copies."""
 
     engine: type
@@ -49,18 +49,18 @@ class Acts(RuleBasedStateMachine):
         return (one[0] == two[0]).all() and (one[1] == two[1]).all() and one[2] == two[2]
 
     def done(self, future=None):
-        answered = future is not None and future.exception() is None and future.result() is not None
+        segmented = future is not None and future.exception() is None and future.result() is not None
         changed = not self.same(self.now(), self.past[-1])
         if changed:
             self.past.append(self.now())
-        if changed or answered:
+        if changed or segmented:
             self.future = []
 
-    @rule(slice_index=PLANES, data=st.data(), live=st.booleans())
+    @rule(slice_index=SLICES, data=st.data(), live=st.booleans())
     def draw_live(self, slice_index, data, live):
         self.draw(slice_index, data, live)
 
-    @rule(slice_index=PLANES)
+    @rule(slice_index=SLICES)
     def the_same_strokes_again(self, slice_index):
         self.done(self.session.draw(self.session.painted(slice_index), slice_index))
 
@@ -74,26 +74,26 @@ class Acts(RuleBasedStateMachine):
             self.session.draw(strokes, slice_index, live=True)
         self.done(self.session.draw(strokes, slice_index))
 
-    @rule(slice_index=PLANES, data=st.data())
+    @rule(slice_index=SLICES, data=st.data())
     def draw_again(self, slice_index, data):
         self.draw(slice_index, data, live=False)
 
-    @rule(slice_index=PLANES)
+    @rule(slice_index=SLICES)
     def clear(self, slice_index):
         self.session.clear(slice_index)
         self.done()
 
-    @rule(slice_index=PLANES, value=st.integers(0, 9))
+    @rule(slice_index=SLICES, value=st.integers(0, 9))
     def edit(self, slice_index, value):
         self.session.edit(np.full(self.volume.slice_shape(slice_index), value), slice_index)
         self.done()
 
-    @rule(slice_index=PLANES)
+    @rule(slice_index=SLICES)
     def accept(self, slice_index):
         self.session.accept(slice_index)
         self.done()
 
-    @rule(slice_index=PLANES)
+    @rule(slice_index=SLICES)
     def reopen(self, slice_index):
         self.session.reopen(slice_index)
         self.done()
@@ -135,13 +135,13 @@ class Acts(RuleBasedStateMachine):
                 assert (np.stack([other.painted(SliceIndex((1, 2), (z,))) for z in range(4)]) == self.now()[1]).all()
 
 
-def test_any_order_of_acts(engines):
-    Acts.engine = engines["nearest"]
-    Acts.TestCase.settings = settings(
+def test_any_order_of_actions(engines):
+    Actions.engine = engines["nearest"]
+    Actions.TestCase.settings = settings(
         max_examples=60,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=(Phase.explicit, Phase.reuse, Phase.generate),
     )
-    Acts.TestCase().runTest()
+    Actions.TestCase().runTest()

@@ -10,7 +10,7 @@ from napari_scribseg.core import InputError, SliceIndex, Source
 from napari_scribseg.engines.brs import BRS, ModelCard, write_card
 
 
-def test_planes_before_and_behind_become_channels():
+def test_slices_before_and_behind_become_channels():
     values = np.arange(4 * 5 * 6 * 2, dtype=np.float32).reshape(4, 5, 6, 2)
     volume = Source.from_array(values, spacing=(3.0, 1.0, 2.0), channels=True)
     seen = volume.around(volume.slice_index(1), 3)

@@ -23,7 +23,7 @@ def executor(request):
     made.shutdown(wait=False)
 
 
-class Held:
+class Waiting:
     """Work that waits until it is let go; tells when it has begun."""
 
     def __init__(self, result=None):
@@ -36,7 +36,7 @@ class Held:
         return self.result
 
 
-class Deaf(Held):
+class Deaf(Waiting):
     """Work that never reports."""
 
     def __call__(self, report):
@@ -49,9 +49,9 @@ def test_the_newest_wins_and_the_one_that_waits_is_replaced(executor, inbox):
     done, busy = [], []
     owner = Jobs(executor, inbox.deliver)
     owner.busy.connect(busy.append)
-    first, work = Call(held := Held(1), done.append), [Call(lambda report, n=n: n, done.append) for n in (2, 3)]
+    first, work = Call(gate := Waiting(1), done.append), [Call(lambda report, n=n: n, done.append) for n in (2, 3)]
     owner.submit(first)
-    assert held.begun.wait(60)
+    assert gate.begun.wait(60)
     owner.submit(work[0])
     owner.submit(work[1])
     assert work[0].future.cancelled()
@@ -100,9 +100,9 @@ def test_a_queued_job_is_replaced_by_none(executor, inbox):
 def test_cancel_stops_the_running_job_and_drops_the_one_that_waits(executor, inbox):
     failed = []
     owner = Jobs(executor, inbox.deliver)
-    running, waiting = Call(held := Held(), failed=failed.append), Call(lambda report: 1)
+    running, waiting = Call(gate := Waiting(), failed=failed.append), Call(lambda report: 1)
     owner.submit(running)
-    assert held.begun.wait(60)
+    assert gate.begun.wait(60)
     owner.submit(waiting)
     owner.cancel()
     wait_for(lambda: owner.running is None, meanwhile=inbox.run)
@@ -112,9 +112,9 @@ def test_cancel_stops_the_running_job_and_drops_the_one_that_waits(executor, inb
 
 def test_who_cancels_the_future_stops_the_job(executor, inbox):
     owner = Jobs(executor, inbox.deliver)
-    job = Call(held := Held())
+    job = Call(gate := Waiting())
     owner.submit(job)
-    assert held.begun.wait(60)
+    assert gate.begun.wait(60)
     job.future.cancel()
     assert job.stop.unwanted
     wait_for(lambda: owner.running is None, meanwhile=inbox.run)

@@ -193,8 +193,8 @@ def make(record: EngineRecord, make_engine: Callable[..., Engine[Any]], *, trust
     Whether code that the record names may run is up to ``trust``, whatever the record says.
     """
     name, parameters = record
-    asked = {TRUST: trust} if TRUST in parameters else {}
-    return make_engine(name, **{key: _frozen(value) for key, value in parameters.items()} | asked)
+    allowed = {TRUST: trust} if TRUST in parameters else {}
+    return make_engine(name, **{key: _frozen(value) for key, value in parameters.items()} | allowed)
 
 
 def _frozen(value: Any) -> Any:

@@ -6,6 +6,7 @@ import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
@@ -97,7 +98,7 @@ class Dispatcher(QObject):
     def later(self, milliseconds: int, function: Callable[[], object]) -> None:
         """Run a function of the window's thread after a time, unless this was closed by then."""
         if not self._closed:
-            QTimer.singleShot(milliseconds, lambda: self._run(function))
+            QTimer.singleShot(milliseconds, partial(self._run, function))
 
     def close(self) -> None:
         """End the threads after their jobs; what waits is dropped, but for files. May be called twice."""
@@ -117,7 +118,8 @@ class Dispatcher(QObject):
             function = self._calls.get_nowait()
         except queue.Empty:
             return
-        self._run(function)
+        if not self._closed:
+            function()
 
     def _run(self, function: Callable[[], object]) -> None:
         if not self._closed:

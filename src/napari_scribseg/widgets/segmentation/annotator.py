@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_scribseg.annotate.events import Restored, Stepped, Update
 from napari_scribseg.annotate.session import Session
@@ -111,7 +112,7 @@ class Annotator:
         if slice_index is None:
             self.show_message(self.layers.why_no_slice(), error=True)
         elif self.mode != "demand":
-            self._draw(slice_index)
+            self.session.draw(self.layers.painted(slice_index), slice_index, beside=self._strokes_beside(slice_index))
 
     @report_errors
     def look(self) -> None:
@@ -129,17 +130,16 @@ class Annotator:
         if self.mode != "demand" and not self.layers.misfit() and self.unsent(slice_index):
             self.session.draw(self.layers.painted(slice_index), slice_index)
 
-    def _draw(self, slice_index: SliceIndex, *, demand: bool = False) -> None:
-        """Segment the strokes of a slice, and those on further slices that were painted with them."""
-        painted_before = set(self.session.painted_slices(slice_index.displayed))
+    def _strokes_beside(self, slice_index: SliceIndex) -> dict[SliceIndex, NDArray[Any]]:
+        """New strokes on further slices that were painted together with those of a slice, the nearest slice first."""
+        former = set(self.session.painted_slices(slice_index.displayed))
         beside = {
             other: painted
             for other in self.layers.slices_beside(slice_index)
-            if ((painted := self.layers.painted(other)).any() or other in painted_before) and self.unsent(other)
+            if ((painted := self.layers.painted(other)).any() or other in former) and self.unsent(other)
         }
         nearest = sorted(beside, key=lambda other: np.abs(np.subtract(other.position, slice_index.position)).sum())
-        painted = self.layers.painted(slice_index)
-        self.session.draw(painted, slice_index, demand=demand, beside={other: beside[other] for other in nearest})
+        return {other: beside[other] for other in nearest}
 
     def unsent(self, slice_index: SliceIndex) -> bool:
         """Whether the strokes layer has other strokes on a slice than the session."""
@@ -152,7 +152,9 @@ class Annotator:
     @report_errors
     def segment(self) -> None:
         """Segment the displayed slice, in any mode."""
-        self._draw(self._slice(), demand=True)
+        slice_index = self._slice()
+        painted, beside = self.layers.painted(slice_index), self._strokes_beside(slice_index)
+        self.session.draw(painted, slice_index, demand=True, beside=beside)
 
     @report_errors
     def run_network(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from napari.layers import Layer
 
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 
@@ -61,6 +62,7 @@ class Watcher:
         self._lost = lost
         self._turned_to = turned_to
         self._waiting: set[str] = set()
+        self._strokes: dict[SliceIndex | None, None] = {}  # slices with strokes that are not read yet, in their order
         self._open = True
         viewer = self._layers.viewer
         viewer.layers.events.removed.connect(self._on_removed)
@@ -159,12 +161,20 @@ class Watcher:
             self._frame = max(time.monotonic() - moved - 1e-3 * _FRAME_MS, 0.9 * self._frame)
 
     def _on_stroke(self, _event: Any) -> None:
-        """A stroke is done; napari's polygon tool says so before its voxels are written, so they are read later."""
+        """A stroke is done; napari's polygon tool emits this before its voxels are written, so they are read later."""
         if self._layers.writing:
             return
-        slice_index = self._layers.slice_index()
+        waits = bool(self._strokes)
+        self._strokes[self._layers.slice_index()] = None
         self._turned_to()
-        self._soon(f"stroke {slice_index}", 0, lambda: self._annotator.pen_lifted(slice_index))
+        if not waits:
+            self._later(0, self._read_strokes)
+
+    def _read_strokes(self) -> None:
+        """Segment the slices with new strokes."""
+        strokes, self._strokes = self._strokes, {}
+        for slice_index in strokes if self._open else ():
+            self._annotator.pen_lifted(slice_index)
 
     def _on_set_data(self, _event: Any) -> None:
         if not self._layers.writing:
