@@ -51,6 +51,7 @@ class ActionButtons(QWidget):
             if action.wide or companion is not None:
                 row, column = row + (column > 0), 0
                 cells = QHBoxLayout()
+                cells.setSpacing(4)
                 cells.addWidget(button, 1)
                 if companion is not None:
                     cells.addWidget(companion)
