@@ -73,7 +73,7 @@ def test_commands_are_in_the_palette_and_open_the_window(palette, make_napari_vi
     widget = SegmentationWidget(viewer)
     again = SegmentationWidget(viewer)  # registers nothing twice
     viewer.window.add_dock_widget(widget, name="Scribble segmentation")
-    commands = {action.name: f"napari-scribseg.action.{action.name}" for action in ACTIONS}
+    commands = {action.name: f"napari-scribseg.scribble-segmentation.{action.name}" for action in ACTIONS}
     assert all(command in palette.commands for command in commands.values())
     assert palette.commands[commands["save"]].title == "Save labels… (Scribble segmentation)"
     with palette.injection_store.register(providers=[(lambda: viewer, type(viewer))]):

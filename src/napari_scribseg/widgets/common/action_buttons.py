@@ -88,7 +88,7 @@ def register_commands(actions: Actions[Any, Any], widget: type[QWidget], title: 
     if app is None:  # the viewer of a test has an application of another name
         return
     for action in actions:
-        command = f"napari-scribseg.action.{action.name}"
+        command = f"napari-scribseg.{title.lower().replace(' ', '-')}.{action.name}"
         if command not in app.commands:
             app.register_action(
                 command, f"{action.text} ({title})", callback=_command(action, widget, title), palette=True

@@ -167,4 +167,5 @@ def _lazy(array: Any) -> Any:
     """A dask array that reads only what is sliced out of it."""
     if isinstance(array, da.Array):
         return array
-    return _from_array(array, chunks=getattr(array, "chunks", None) or "auto", name=False)
+    chunks = getattr(array, "chunks", None) or "auto"  # zarr and HDF5 have chunks, other lazy arrays none
+    return _from_array(array, chunks=chunks, name=False)
