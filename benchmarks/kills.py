@@ -1,4 +1,4 @@
-"""Kill what annotates, again and again: ``python benchmarks/kills.py session --kills 300``.
+"""Kill a process that annotates, again and again: ``python benchmarks/kills.py session --kills 300``.
 
 A child annotates one session file (or explore workspace) with the autosave on and is killed with SIGKILL at a random
 moment. Then the file must open, its content must be one that the child had at some moment (nothing is half), and that
@@ -91,17 +91,17 @@ def digest_of_workspace(workspace: Workspace) -> str:
 
 
 def note_states(autosave: Any, digest: Callable[[], str], pipe: int) -> None:
-    """Write down when which state was handed to the autosave, before it is."""
-    hand_over = autosave.touch
+    """Write down each state that the autosave takes, and when, before it is written."""
+    original = autosave._take
 
     def note() -> None:
         os.write(pipe, f"{time.monotonic():.6f} {digest()}\n".encode())
 
-    def touch() -> None:
+    def take() -> Any:
         note()
-        hand_over()
+        return original()
 
-    autosave.touch = touch
+    autosave._take = take
     note()
 
 
