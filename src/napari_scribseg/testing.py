@@ -111,10 +111,10 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
 
 
 def check_prior(engine: Engine[Any], *, device: str = "cpu") -> None:
-    """Check that an engine corrects labels that are there already, asked as a session asks it.
+    """Check that an engine corrects existing labels, called as a session calls it.
 
-    Half of a disc is missing in the labels. A stroke into that half must be obeyed, give pixels to its own class only,
-    and leave fewer of them wrong, by at least its own; a stroke that agrees with the labels must change nothing.
+    Half of a disc is missing in the labels. A stroke into that half must get its class, give pixels to its own class
+    only, and leave fewer of them wrong, by at least its own; a stroke that agrees with the labels must change nothing.
 
     Raises
     ------
