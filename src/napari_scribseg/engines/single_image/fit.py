@@ -51,16 +51,13 @@ def fit(
 
     Parameters
     ----------
-    parameters : sequence of Parameter
-        On one device.
+    parameters : sequence of Parameter, on one device
     descend : callable
         Gives the loss to lower, and puts its gradient into ``grad`` of every parameter; see :func:`by_graph`.
     validate : callable or None
         The loss at the held-back strokes; None: the weights of the last step are kept.
-    steps : int
-        Most steps.
-    rate : float
-        Of Adam.
+    steps, rate : int, float
+        Most steps of Adam, and their size.
     progress : callable
         Called every few steps with the share of them, and a function for the curve so far; may raise to end the fit.
 
