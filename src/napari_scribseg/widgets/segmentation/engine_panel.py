@@ -8,7 +8,7 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from napari_scribseg.core import EngineInfo
+from napari_scribseg.core import EngineInfo, LoadsModels, get_engine
 from napari_scribseg.core.registry import engine_class
 from napari_scribseg.widgets.segmentation.engine_form import EngineForm
 from napari_scribseg.widgets.segmentation.model_page import ModelPage
@@ -185,8 +185,8 @@ class EnginePanel(QWidget):
         self._show_model()
 
     def _show_model(self) -> None:
-        """The page of the network, for engines that take any."""
-        takes = {"model", "trust"} <= set(self.form)
+        """The page of the network, for engines that load one."""
+        takes = bool(self._shown) and isinstance(get_engine(self._shown), LoadsModels)
         self.models.setVisible(takes)
         if takes:
             self.models.show_model(str(self.form["model"].value), bool(self.form["trust"].value))
