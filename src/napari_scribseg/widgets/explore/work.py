@@ -164,11 +164,16 @@ class Work:
             if index is None:
                 raise InputError("no image is in sight; turn to one, or cut all images")
             images = [index]
-        start()  # the helper warms up meanwhile
         every = range(len(workspace.pictures)) if images is None else images
 
         def cut() -> None:
-            self._run("Cutting", workspace.cut_task(images, **how, **settings), done)
+            task = workspace.cut_task(images, **how, **settings)
+
+            def work(report: Report, deliver: Deliver) -> Any:
+                start()  # the embedding's helper warms up meanwhile
+                return task.work(report, deliver)
+
+            self._run("Cutting", Task(work, task.finish), done)
 
         def done(changed: tuple[int, ...]) -> None:
             self.view.show_settings(workspace.settings)
