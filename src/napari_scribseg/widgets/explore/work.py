@@ -179,7 +179,7 @@ class Work:
             self.view.show_settings(workspace.settings)
             exploration.display.show_contours()
             total = len(workspace.ids())
-            self.view.show_message(f"{len(changed)} images cut again; {total} segments in all. Embed them next")
+            self.view.show_message(f"{len(changed)} images have new segments, {total} in all; Embed embeds them")
 
         edge_task = self._edge_task(every, settings, edges)
         if edge_task is None:
