@@ -204,7 +204,7 @@ def test_cancelled_learning_learns_nothing(workspace):
 def describe(workspace):
     """Describe all segments, without an embedding."""
     with pytest.raises(Cancelled):
-        workspace.embed_task()(stop_after(0.599))
+        workspace.embed_task()(stop_after(0.6))  # after the features
 
 
 def stop_after(limit):
