@@ -53,7 +53,7 @@ class Explorer(Hands):
         """The labels in the canvas."""
         return np.asarray(self.widget.exploration.canvas.front.segments.data)
 
-    def shows(self, z, row, column, label):
+    def shows_class(self, z, row, column, label):
         """Wait until the canvas shows a class."""
         until(lambda: self.shown[z, row, column] == label, f"class {label} in the canvas")
 
@@ -135,14 +135,14 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     until(lambda: square in widget.exploration.selected)
     hands.press(Qt.Key.Key_1)
     until(lambda: workspace.table.label[square] == 1)
-    hands.shows(1, 20, 22, 1)
-    hands.shows(1, 2, 2, 0)
+    hands.shows_class(1, 20, 22, 1)
+    hands.shows_class(1, 2, 2, 0)
     assert "class 1" in hands.status
 
     hands.press(Qt.Key.Key_Z, CTRL)
-    hands.shows(1, 20, 22, 0)
+    hands.shows_class(1, 20, 22, 0)
     hands.press(Qt.Key.Key_Z, CTRL | SHIFT)
-    hands.shows(1, 20, 22, 1)
+    hands.shows_class(1, 20, 22, 1)
 
     whole = hands.at(70, 60)
     assert whole == hands.at(70, 80)  # both squares are one segment
@@ -156,8 +156,8 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     hands.key(Qt.Key.Key_S)
     hands.done()
     assert hands.at(70, 60) != hands.at(70, 80)
-    hands.shows(1, 70, 60, 1)
-    hands.shows(1, 70, 80, 0)
+    hands.shows_class(1, 70, 60, 1)
+    hands.shows_class(1, 70, 80, 0)
     strokes = widget.exploration.canvas.front.strokes
     assert not strokes.data.any()
     hands.press(Qt.Key.Key_Z, CTRL)
@@ -175,8 +175,8 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     assert hands.workspace is not workspace
     assert "Resumed 3 images" in hands.status
     assert all(np.array_equal(hands.workspace.labels(i), labels[i]) for i in range(3))
-    hands.shows(1, 70, 60, 1)
-    hands.shows(1, 70, 80, 0)
+    hands.shows_class(1, 70, 60, 1)
+    hands.shows_class(1, 70, 80, 0)
 
 
 def test_embedding_and_image_show_each_other_and_contours_follow_the_slider(hands):
@@ -315,13 +315,13 @@ def test_a_folder_of_unlike_images_and_deleted_layers(hands, tmp_path):
     inside = hands.workspace.segment_at(1, 30, 30)
     hands.widget.exploration.pick(inside, "new")
     hands.press(Qt.Key.Key_1)
-    hands.shows(1, 30, 30, 1)
+    hands.shows_class(1, 30, 30, 1)
     group = hands.widget.exploration.canvas.front
     hands.viewer.layers.remove(group.segments)
     hands.viewer.layers.remove(group.source.layer)
     assert "deleted" in hands.status
     hands.widget.exploration.display.turn_to(1)
-    hands.shows(1, 30, 30, 1)
+    hands.shows_class(1, 30, 30, 1)
 
 
 def test_mistakes_are_shown_and_closing_autosaves_the_workspace(hands):
