@@ -60,7 +60,7 @@ def result(engine, image, scribbles, report=None):
 
 
 def sound(found, scribbles):
-    """Whether an answer is one: probabilities, and strokes obeyed where they are not outlines."""
+    """Check that a result holds probabilities, and strokes have their class where they are not outlines."""
     np.testing.assert_allclose(found.probabilities.sum(0), 1, atol=1e-4)
     assert found.probabilities.shape == (scribbles.n_classes, *scribbles.shape)
     valid = scribbles.seeds >= 0

@@ -131,7 +131,7 @@ def test_12_labels(name):
     assert (found.labels == truth).mean() > (0.3 if name == "unet-single" else 0.6)
 
 
-def test_of_very_many_stroke_pixels_some_are_taken_and_a_note_says_how_many():
+def test_of_very_many_stroke_pixels_some_are_taken_and_a_note_has_their_number():
     seeds = np.zeros((200, 200), dtype=np.int32)
     seeds[:4], seeds[50, 50:60] = 1, 2
     samples = Samples.of(Scribbles(seeds, 3), 0.0, 0, most=1500)
