@@ -216,10 +216,10 @@ class Segmenter:
             job.prior = self._document.prior(job.slice_index)
 
     def _post_progress(self, job: SegmentJob, fraction: float) -> None:
-        self.jobs.post(partial(self._on_progress, job, fraction))
+        self.jobs.deliver(partial(self._on_progress, job, fraction))
 
     def _post_preview(self, job: SegmentJob, preview: Result) -> None:
-        self.jobs.post(partial(self._on_preview, job, preview))
+        self.jobs.deliver(partial(self._on_preview, job, preview))
 
     def _on_progress(self, job: SegmentJob, fraction: float) -> None:
         if not job.stop.is_set():

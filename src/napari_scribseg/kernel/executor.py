@@ -39,7 +39,7 @@ class Worker(Executor):
     def __init__(self, name: str = "scribseg") -> None:
         self._name = name
         self._turn = threading.Condition()
-        self._queue: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._queue: deque[tuple[Future[Any], Callable[..., Any], Any, Any]] = deque()
         self._running: Future[Any] | None = None
         self._thread: threading.Thread | None = None
         self._ended = False
@@ -57,7 +57,7 @@ class Worker(Executor):
         with self._turn:
             if self._ended:
                 raise RuntimeError("the worker was shut down")
-            self._queue.append((future, lambda: fn(*args, **kwargs)) if args or kwargs else (future, fn))
+            self._queue.append((future, fn, args, kwargs))
             if self._thread is None:
                 self._begin()
             self._turn.notify_all()
@@ -74,7 +74,7 @@ class Worker(Executor):
         """Take no more calls; the thread ends after the calls that wait, which ``cancel_futures`` cancels."""
         with self._turn:
             self._ended = True
-            dropped = [future for future, _ in self._queue] if cancel_futures else []
+            dropped = [future for future, *_ in self._queue] if cancel_futures else []
             if cancel_futures:
                 self._queue.clear()
             thread = self._thread
@@ -100,11 +100,11 @@ class Worker(Executor):
                 self._turn.wait_for(lambda: self._queue or self._ended or self._thread is not mine)
                 if self._thread is not mine or not self._queue:
                     return
-                future, call = self._queue.popleft()
+                future, fn, args, kwargs = self._queue.popleft()
                 self._running = future
             if future.set_running_or_notify_cancel():
                 try:
-                    result = call()
+                    result = fn(*args, **kwargs)
                 except BaseException as error:  # noqa: BLE001  whatever it is, somebody waits for the future
                     with contextlib.suppress(InvalidStateError):
                         future.set_exception(error)
@@ -112,7 +112,7 @@ class Worker(Executor):
                     with contextlib.suppress(InvalidStateError):
                         future.set_result(result)
                     del result
-            del call
+            del fn, args, kwargs
             with self._turn:
                 if self._running is future:
                     self._running = None

@@ -173,6 +173,8 @@ class Jobs(Generic[J]):
     ----------
     busy : Signal(bool)
         True when submitted jobs begin to run, False when none is left.
+    deliver : callable
+        As given; from any thread.
     running, pending : Job or None
         Of the submitted jobs, the one that runs and the one that waits.
 
@@ -194,7 +196,7 @@ class Jobs(Generic[J]):
         if executor is not None and deliver is None and not isinstance(executor, InlineExecutor):
             raise InputError("an executor was given without deliver; a function that calls in your thread is needed")
         self._executor = executor or InlineExecutor()
-        self._deliver: Deliver = deliver or _call
+        self.deliver: Deliver = deliver or _call
         self._idle = idle
         self._open: dict[Job, Future[Any] | None] = {}  # the jobs that have not ended, each with the executor's future
         self._timers: dict[Job, threading.Timer] = {}
@@ -285,13 +287,9 @@ class Jobs(Generic[J]):
 
         for job in self._open:
             if job not in self._timers:
-                timer = self._timers[job] = threading.Timer(PATIENCE, self._deliver, [partial(late, job)])
+                timer = self._timers[job] = threading.Timer(PATIENCE, self.deliver, [partial(late, job)])
                 timer.daemon = True
                 timer.start()
-
-    def post(self, function: Callable[[], None]) -> None:
-        """Call a function in the owner's thread; from any thread."""
-        self._deliver(function)
 
     def _drop(self, job: Job | None) -> None:
         """Drop a job that has not started."""
@@ -314,7 +312,7 @@ class Jobs(Generic[J]):
         except BaseException as caught:  # noqa: BLE001  whatever it is, the owner must hear of the end
             error = caught
         if job in self._open:  # nobody waits for one that was abandoned
-            self._deliver(partial(self._finish, job, result, error))
+            self.deliver(partial(self._finish, job, result, error))
         if isinstance(error, KeyboardInterrupt):
             raise error
 

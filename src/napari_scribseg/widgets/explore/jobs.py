@@ -50,7 +50,7 @@ class LongJobs:
             except InputError as error:
                 self._show_error(error)
 
-        self.start(title, lambda report: task.work(report, self._jobs.post), finish)
+        self.start(title, lambda report: task.work(report, self._jobs.deliver), finish)
 
     def start(self, title: str, work: Callable[[Report], R], done: Callable[[R], object]) -> None:
         """Run ``work(report)``; ``done`` gets its result, in the window's thread. Refused while another job runs."""
@@ -83,7 +83,7 @@ class LongJobs:
             self._jobs.abandon_late(lambda: None)
 
     def _show_progress(self, fraction: float) -> None:
-        self._jobs.post(lambda: self._view.show_progress(fraction) if self._title else None)
+        self._jobs.deliver(lambda: self._view.show_progress(fraction) if self._title else None)
 
     def _show_failure(self, title: str, error: Exception) -> None:
         if isinstance(error, Cancelled):
@@ -117,7 +117,7 @@ class QuickJobs:
             except InputError as error:
                 self._failed(error)
 
-        self._jobs.submit(Call(lambda report: task.work(report, self._jobs.post), finish, self._failed))
+        self._jobs.submit(Call(lambda report: task.work(report, self._jobs.deliver), finish, self._failed))
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, (Cancelled, ShutDownError)):
