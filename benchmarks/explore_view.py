@@ -80,7 +80,7 @@ def main():
             measure(view, moved)
             for what, step in (
                 ("points move", moved),
-                ("plane dragged", dragged),
+                ("view dragged ", dragged),
                 ("box drawn", drawn),
                 ("colours change", assigned),
             ):
