@@ -255,10 +255,10 @@ def adopt(labels: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:
     if given.shape != shape:
         raise InputError(f"the labels have shape {given.shape}; the image has {shape}")
     if given.dtype.kind not in "iub":
-        raise InputError(f"the labels hold {given.dtype} values; integers are expected")
+        raise InputError(f"the labels have {given.dtype} values; integers are expected")
     low, high = int(given.min(initial=0)), int(given.max(initial=0))
     if low < 0 or high > MAX_ID:
-        raise InputError(f"the labels hold ids from {low} to {high}; expected 0 to {MAX_ID}")
+        raise InputError(f"the labels have ids from {low} to {high}; expected 0 to {MAX_ID}")
     if given.dtype in (np.uint8, np.uint16) and given.flags.writeable:
         return given
     return given.astype(np.uint8 if high <= 255 else np.uint16)

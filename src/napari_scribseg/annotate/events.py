@@ -1,4 +1,4 @@
-"""The events of a session, and what they carry."""
+"""The events of a session, and their payloads."""
 
 from __future__ import annotations
 

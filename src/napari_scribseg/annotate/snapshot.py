@@ -96,7 +96,7 @@ def _record(engine: Engine[Any]) -> EngineRecord:
 
 
 def _plain(value: Any, engine: Engine[Any], name: str) -> Any:
-    """A value as JSON can hold it."""
+    """A value as JSON can represent it."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):

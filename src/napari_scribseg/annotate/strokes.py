@@ -18,7 +18,7 @@ _Leaf = tuple[NDArray[np.signedinteger[Any]], NDArray[np.uint16]]
 class StrokeStore:
     """The painted ids of a volume, readable and writable slice by slice along any pair of axes.
 
-    Slices that cross share their voxels. Each slice of the last two axes that holds paint is one leaf: the flat indices
+    Slices that cross share their voxels. Each slice of the last two axes with paint is one leaf: the flat indices
     of its painted voxels, ascending, and their ids: 6 bytes a voxel, nothing for what is unpainted.
     """
 
@@ -140,5 +140,5 @@ class StrokeStore:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held."""
+        """Bytes of memory."""
         return sum(flat.nbytes + values.nbytes for flat, values in self._leaves.values())

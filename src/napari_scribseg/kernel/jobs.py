@@ -68,7 +68,7 @@ class Job:
     Attributes
     ----------
     future : Future
-        For whoever asked for the job; cancelling it stops the job. ``finish`` resolves it.
+        For whoever requested the job; cancelling it stops the job. ``finish`` resolves it.
     stop : CancelToken
         Set when the job shall stop.
     name : str
