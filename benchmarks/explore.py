@@ -191,7 +191,7 @@ def made(count: int, side: int = 512) -> list[np.ndarray]:
 
 
 def speed(arguments: argparse.Namespace) -> None:
-    """The times that the issue asks for; the first, compiling, round on two images is not counted."""
+    """Times of each step; the first round on two images, which compiles, does not count."""
     warm = Workspace(cache=arguments.cache)
     warm.add_images(made(2, 256))
     warm.cut(regions=60)

@@ -224,7 +224,7 @@ def draw(all_samples: dict[str, dict[str, StrokeMeasures]], path: Path) -> None:
 
 
 def main() -> None:
-    """Fit if asked, and print the table."""
+    """Fit where ``--fit`` is given, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fit", action="store_true", help="search for the presets anew, and judge what was found")
     parser.add_argument("--cases", type=int, default=28, help="cases that are fitted to, at most")

@@ -32,7 +32,7 @@ def peak() -> int:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("the system does not tell the peak of the memory")
+    raise RuntimeError("the system does not report the peak of the memory")
 
 
 def ct() -> np.ndarray:
