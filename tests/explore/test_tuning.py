@@ -84,7 +84,7 @@ def test_networks_that_cannot_be_learned_are_refused(taught, monkeypatch):
     taught.embed()
     monkeypatch.setattr(taught, "_space", replace(taught._space, backbone="resnet18.a1_in1k"))
     monkeypatch.setattr(MapEncoder, "describe", lambda *_: pytest.fail("nothing is missing"))
-    with pytest.raises(InputError, match="of timm is not learned itself"):
+    with pytest.raises(InputError, match="of timm cannot be learned"):
         taught.learn(backbone=True)
     with pytest.raises(InputError, match="does not fit scribble-net"):
         tuned_encoder("", "cpu", Tuning({"0.weight": np.zeros(3, np.float32)}))
