@@ -1,7 +1,7 @@
-"""How long the explorer's window stands still: ``xvfb-run -a python benchmarks/explore_window.py [--images 24]``.
+"""How long the explorer blocks the window: ``xvfb-run -a python benchmarks/explore_window.py [--images 24]``.
 
-Images are added, cut and embedded by the buttons of the real window. A timer of the event loop, due every 5 ms, tells
-how far its turns were apart; also while nothing is done, which is what napari and the display take by themselves.
+The buttons of the real window add, cut and embed images. A timer of the event loop, due every 5 ms, measures the gaps
+between its calls; also while nothing is done, which is the share of napari and the display.
 """
 
 from __future__ import annotations
