@@ -86,5 +86,5 @@ def test_networks_that_cannot_be_learned_are_refused(taught, monkeypatch):
     monkeypatch.setattr(MapEncoder, "describe", lambda *_: pytest.fail("nothing is missing"))
     with pytest.raises(InputError, match="of timm cannot be learned"):
         taught.learn(backbone=True)
-    with pytest.raises(InputError, match="does not fit scribble-net"):
+    with pytest.raises(InputError, match="do not fit scribble-net"):
         tuned_encoder("", "cpu", Tuning({"0.weight": np.zeros(3, np.float32)}))
