@@ -339,7 +339,7 @@ def test_mistakes_are_shown_and_closing_autosaves_the_workspace(hands):
     widget.exploration.set_classes(widget.classes.classes.without(1))
     assert "segments have the class" in hands.status.lower()
     hands.viewer.window.remove_dock_widget(widget)
-    assert widget._closed
+    assert widget.is_ended
     until(lambda: len(autosaved_workspaces()) == 1)
     again = Explorer(hands.viewer)
     assert "Resume" in again.status
