@@ -137,7 +137,7 @@ def head(folder, theme):
 def split(studio, image):
     """Strokes of both signs on the largest segment of the slice in sight, within the head."""
     widget = studio.widget
-    widget.exploration.shown.turn_to(14)
+    widget.exploration.display.turn_to(14)
     wait(0.3)
     identity = studio.workspace.segment_at(14, 60, 64)
     widget.exploration.pick(identity, "new")
