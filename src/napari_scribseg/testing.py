@@ -26,6 +26,8 @@ from napari_scribseg.numerics.prior import segment_with_prior
 
 __all__ = ["check_engine", "check_prior", "two_discs"]
 
+_UNPAINTED = 1e-3  # probability at most of a class without strokes
+
 
 def two_discs(
     shape: tuple[int, int] = (48, 64), channels: int = 1, seed: int = 0
@@ -99,6 +101,8 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
         _promise(np.array_equal(before[1], scribbles.seeds), "segment leaves the scribbles alone")
         _promise(fractions == sorted(fractions), f"progress never goes back; it went {fractions}")
         _promise(all(0 <= f <= 1 for f in fractions), f"progress lies in [0, 1]; it was {fractions}")
+        more = Scribbles(scribbles.seeds, scribbles.n_classes + 1)
+        _check_result(engine.segment(image, more, engine.prepare(image, device)), more)
         _check_repeats(engine, image, scribbles, result, device)
         _check_cancel(engine, image, scribbles, device)
     check_prior(engine, device=device)
@@ -134,7 +138,7 @@ def check_prior(engine: Engine[Any], *, device: str = "cpu") -> None:
     _promise(bool((result.labels[changed] == 2).all()), "a stroke gives pixels to its own class only")
     before, after = (int(np.count_nonzero(labels != truth)) for labels in (prior, result.labels))
     right = int(np.count_nonzero(stroke >= 0))
-    _promise(after <= before - right, f"a right stroke of {right} pixels mends them; {before} were wrong, {after} are")
+    _promise(after <= before - right, f"a stroke of {right} pixels corrects as many; {before} were wrong, {after} are")
     agreeing = Scribbles(np.where(scribbles.seeds == 1, np.int32(1), np.int32(-1)), 3, prior=prior.astype(np.int32))
     same = segment_with_prior(engine, image, agreeing, engine.prepare(image, device))
     _check_result(same, agreeing)
@@ -161,6 +165,7 @@ def _check_declaration(engine: Engine[Any]) -> None:
 
 
 def _check_result(result: Segmentation[Any], scribbles: Scribbles) -> None:
+    _promise(isinstance(result, Segmentation), f"a result is a Segmentation, not a {type(result).__name__}")
     p = result.probabilities
     _promise(p.shape == (scribbles.n_classes, *scribbles.shape), f"probabilities have shape (K, *S), not {p.shape}")
     _promise(p.dtype == np.float32, f"probabilities are float32, not {p.dtype}")
@@ -169,6 +174,11 @@ def _check_result(result: Segmentation[Any], scribbles: Scribbles) -> None:
     _promise(bool(np.allclose(p.sum(0), 1, atol=1e-4)), "probabilities sum to 1")
     painted = scribbles.seeds >= 0
     _promise(np.array_equal(result.labels[painted], scribbles.seeds[painted]), "every stroke pixel has its class")
+    unpainted = np.setdiff1d(np.arange(scribbles.n_classes), scribbles.seeds)
+    most = float(p[unpainted].max(initial=0))
+    _promise(
+        most <= _UNPAINTED, f"a class without strokes gets a probability of 0, or {_UNPAINTED} at most, not {most:.3g}"
+    )
     _promise(result.curve is None or isinstance(result.curve, LossCurve), "a curve is a LossCurve, or None")
 
 
@@ -241,7 +251,13 @@ def _check_single_class(engine: Engine[Any], device: str) -> None:
     image, scribbles, _ = two_discs()
     for index in (0, 1):
         alone = Scribbles(np.where(scribbles.seeds == 1, index, -1).astype(np.int32), 2)
-        _check_result(engine.segment(image, alone, engine.prepare(image, device)), alone)
+        try:
+            result = engine.segment(image, alone, engine.prepare(image, device))
+        except InputError as error:
+            raise AssertionError(
+                f"broken promise: `min_classes` is 1, but strokes of one class raise {error!r}"
+            ) from error
+        _check_result(result, alone)
 
 
 def _check_bad_input(engine: Engine[Any], device: str) -> None:
@@ -261,4 +277,6 @@ def _check_bad_input(engine: Engine[Any], device: str) -> None:
         except InputError as error:
             _promise(len(str(error).splitlines()) == 1, f"{what}: the message is one line, not {error}")
             continue
+        except Exception as error:
+            raise AssertionError(f"broken promise: {what} raises InputError, not {type(error).__name__}") from error
         raise AssertionError(f"broken promise: {what} raises InputError")

@@ -127,6 +127,10 @@ def test_contract(name, parameters, accuracy):
     check_engine(get_engine(name, **parameters), minimum_accuracy=accuracy)
 
 
+def test_every_engine_has_a_contract():
+    assert {name for name, _, _ in CONTRACTS} == {*NAMES}
+
+
 @every_name
 def test_labels_that_are_there_already_are_corrected(name):
     check_prior(get_engine(name, **PRIORS.get(name, {})))

@@ -81,7 +81,7 @@ def test_the_functions_of_an_entry_are_there(entry, tmp_path):
     with pytest.raises(InputError, match="a"):
         read_volume(empty)
     if entry.write is not None:
-        assert empty in entry.write(empty, np.zeros((2, 3, 4), np.uint8), Geometry((2, 3, 4), (1.0, 1.0, 1.0)), ())
+        assert empty in entry.write(empty, np.zeros((3, 4), np.uint8), Geometry((3, 4), (1.0, 1.0)), ())
     for header in entry.detached:
         with pytest.raises(InputError, match="header|begin"):
             entry.data_names(empty.rename(tmp_path / f"b{header}"))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core.curve import LossCurve
-from napari_scribseg.core.errors import Cancelled
+from napari_scribseg.core.errors import Cancelled, InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
 
@@ -54,6 +54,12 @@ class EngineInfo:
     min_classes: int = 2
     needs_weights: bool = False
     live: bool = False
+
+    def require(self, image: Image) -> None:
+        """Raise InputError if the image has another number of spatial axes than the engine takes."""
+        if len(image.shape) not in self.ndim:
+            expected = " or ".join(map(str, self.ndim)) + (" (one slice)" if self.ndim == (2,) else "")
+            raise InputError(f"the image has {len(image.shape)} spatial axes; {self.name} takes {expected}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,8 +42,7 @@ class _Refinement(RefinementParameters):
         """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
         from napari_scribseg.engines.brs.pipeline import prepare
 
-        if len(image.shape) not in self.info.ndim:
-            raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
+        self.info.require(image)
         return prepare(self, image, device)
 
     @property

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from napari_scribseg.core import (
     EngineInfo,
     Image,
-    InputError,
     Report,
     Scribbles,
     Segmentation,
@@ -81,8 +80,7 @@ class CoarseToFine(CoarseToFineParameters):
         """
         from napari_scribseg.engines.coarse_to_fine.pipeline import prepare
 
-        if len(image.shape) not in self.info.ndim:
-            raise InputError(f"the image has {len(image.shape)} spatial axes; coarse-to-fine takes 2 (one slice)")
+        self.info.require(image)
         return prepare(self, image, device)
 
     def segment(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from napari_scribseg.core import (
     EngineInfo,
     Image,
-    InputError,
     Report,
     Scribbles,
     Segmentation,
@@ -71,8 +70,7 @@ class ScribbleNet(ScribbleNetParameters):
         """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
         from napari_scribseg.engines.scribble_net.pipeline import prepare
 
-        if len(image.shape) not in self.info.ndim:
-            raise InputError(f"the image has {len(image.shape)} spatial axes; scribble-net takes 2 (one slice)")
+        self.info.require(image)
         return prepare(self, image, device)
 
     def segment(

@@ -50,10 +50,6 @@ class _FittedToOneImage:
     def __post_init__(self) -> None:
         check_parameters(self)
 
-    def _require_slice(self, image: Image) -> None:
-        if len(image.shape) not in self.info.ndim:
-            raise InputError(f"the image has {len(image.shape)} spatial axes; {self.info.name} takes 2 (one slice)")
-
 
 class _FromScratch(_FittedToOneImage, ScratchParameters):
     """The methods of engines whose network begins with random weights."""
@@ -62,7 +58,7 @@ class _FromScratch(_FittedToOneImage, ScratchParameters):
         """Scale the inputs; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
         from napari_scribseg.engines.single_image.pipeline import prepare
 
-        self._require_slice(image)
+        self.info.require(image)
         return prepare(self, image, device)
 
     def segment(
@@ -233,7 +229,7 @@ class FineTune(_FittedToOneImage, FineTuneParameters):
         """Load the network and scale the image; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
         from napari_scribseg.engines.single_image.transfer import prepare
 
-        self._require_slice(image)
+        self.info.require(image)
         return prepare(self, image, device)
 
     def segment(

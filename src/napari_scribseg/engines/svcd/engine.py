@@ -142,8 +142,7 @@ class SVCD(EnergyParameters):
         """Scale the intensities, find the edges; see :meth:`Engine.prepare <napari_scribseg.core.Engine.prepare>`."""
         from napari_scribseg.engines.svcd.pipeline import prepare
 
-        if len(image.shape) not in self.info.ndim:
-            raise InputError(f"the image has {len(image.shape)} spatial axes; svcd takes 2 (one slice)")
+        self.info.require(image)
         return prepare(self, image, device, self.backbone if self.features == "colour+semantic" else None)
 
     def segment(
