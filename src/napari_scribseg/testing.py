@@ -101,8 +101,7 @@ def check_engine(engine: Engine[Any], *, device: str = "cpu", minimum_accuracy: 
         _promise(np.array_equal(before[1], scribbles.seeds), "segment leaves the scribbles alone")
         _promise(fractions == sorted(fractions), f"progress never goes back; it went {fractions}")
         _promise(all(0 <= f <= 1 for f in fractions), f"progress lies in [0, 1]; it was {fractions}")
-        more = Scribbles(scribbles.seeds, scribbles.n_classes + 1)
-        _check_result(engine.segment(image, more, engine.prepare(image, device)), more)
+        _check_class_without_strokes(engine, image, scribbles, device)
         _check_repeats(engine, image, scribbles, result, device)
         _check_cancel(engine, image, scribbles, device)
     check_prior(engine, device=device)
@@ -174,12 +173,15 @@ def _check_result(result: Segmentation[Any], scribbles: Scribbles) -> None:
     _promise(bool(np.allclose(p.sum(0), 1, atol=1e-4)), "probabilities sum to 1")
     painted = scribbles.seeds >= 0
     _promise(np.array_equal(result.labels[painted], scribbles.seeds[painted]), "every stroke pixel has its class")
-    unpainted = np.setdiff1d(np.arange(scribbles.n_classes), scribbles.seeds)
-    most = float(p[unpainted].max(initial=0))
-    _promise(
-        most <= _UNPAINTED, f"a class without strokes gets a probability of 0, or {_UNPAINTED} at most, not {most:.3g}"
-    )
     _promise(result.curve is None or isinstance(result.curve, LossCurve), "a curve is a LossCurve, or None")
+
+
+def _check_class_without_strokes(engine: Engine[Any], image: Image, scribbles: Scribbles, device: str) -> None:
+    more = Scribbles(scribbles.seeds, scribbles.n_classes + 1)
+    result = engine.segment(image, more, engine.prepare(image, device))
+    _check_result(result, more)
+    most = float(result.probabilities[-1].max())
+    _promise(most <= _UNPAINTED, f"a class without strokes gets probability 0, {_UNPAINTED} at most, not {most:.3g}")
 
 
 def _check_repeats(
