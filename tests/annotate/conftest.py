@@ -1,4 +1,4 @@
-"""An engine that is quick, exact and can be told to wait, fail or lie."""
+"""An engine that is quick, exact and can be made to wait, fail or lie."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def curve(n, most=10):
 
 @pytest.fixture
 def fitting(engines):
-    """An engine with a curve; its previews and its answer are as long as they are told."""
+    """An engine with a curve; its previews and its result are as long as they are set."""
 
     class Fitting(engines["nearest"]):
         def segment(self, image, scribbles, state, report=silent):

@@ -535,7 +535,7 @@ def test_a_prediction_without_strokes_is_an_edit(volume, engines):
 
 @pytest.fixture
 def saying(engines):
-    """An engine whose network says something alone."""
+    """An engine whose network segments without strokes."""
 
     class Saying(engines["nearest"]):
         def unprompted(self, state):

@@ -57,7 +57,7 @@ def test_a_network_of_several_slices_sees_those_around(tmp_path):
     session = Session(Source.from_array(values), engine)
     painted = np.zeros(SHAPE, dtype=np.uint8)
     painted[10, 8:12], painted[30, 2:20] = 2, 1
-    for _ in range(2):  # prepared, and with what is remembered
+    for _ in range(2):  # prepared, and from the cache
         labels = session.draw(painted, 2).result().labels
         assert (labels[5:20, 5:20] != labels[0, 0]).all()  # of the slice before
         assert (labels[25:, 30:] == labels[0, 0]).all()

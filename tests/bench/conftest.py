@@ -99,7 +99,7 @@ def task():
 
 @dataclass(frozen=True)
 class Toy:
-    """Answers with the labels that ``think`` gives; remembers what it was asked in the list ``calls``."""
+    """Gives the labels of ``think``, and notes each call in the list ``calls``."""
 
     think: object
     calls: list = dataclasses.field(default_factory=list)

@@ -83,7 +83,7 @@ def seen(network, image):
 
 
 def check_levels(engine):
-    """It answers the three stripes as its network does, and obeys one stroke that contradicts it."""
+    """The three stripes are segmented as by its network, and one stroke that contradicts it has its class."""
     image, truth = levels_picture()
     seeds = np.full(truth.shape, -1, dtype=np.int32)
     for k in range(3):

@@ -158,7 +158,7 @@ def test_a_small_object_is_shown_in_a_crop(kind, spacing):
 
 
 def test_a_view_grows_with_a_large_object():
-    """The network says of each pixel whether it is bright."""
+    """A network that classifies each pixel by whether it is bright."""
     bright = torch.nn.Conv2d(11, 1, 1)
     with torch.no_grad():
         bright.weight.zero_()

@@ -1,4 +1,4 @@
-"""Every registered engine corrects labels that are there already; what is told of them and what counts of an answer."""
+"""Every registered engine corrects labels that are there already: what it is given, and which part of its result counts."""
 
 import numpy as np
 import pytest

@@ -21,7 +21,7 @@ SCALES = 9  # the coarsest one of a crop of 256 pixels has a single pixel
 def level_network():
     """A network made by hand: a pixel belongs to the object if it is dark, medium or bright as strokes on it are.
 
-    Three intensities of the first channel are told apart; max pooling gathers which of them are under strokes on the
+    Three intensities of the first channel are distinguished; max pooling gathers which of them are under strokes on the
     object and under others, from the whole crop.
     """
     net = PlainUNet(PlainUNetConfig(channels=(9, *[6] * (SCALES - 1)), convolutions=2, patch=1)).eval()

@@ -23,7 +23,7 @@ from napari_scribseg.prompting.predictions import UNCLAIMED, UNSEEN, ClassLogits
 
 
 class Recorder:
-    """Stands for a network: keeps what it was given, and says what it is told to say."""
+    """Stands for a network: keeps its inputs, and returns what it is set to."""
 
     device = torch.device("cpu")
     recalls = True

@@ -206,7 +206,7 @@ def npy_bytes(content: bytes) -> bytes:
 
 
 def _npy(content: bytes, close: Callable[[bytes], bytes]) -> Part:
-    """The text of the header, whose length is told anew, and the first values."""
+    """The text of the header, whose length is written anew, and the first values."""
     plain = content[10:]
     start = plain.index(b"\n") + 1
     dtype = np.load(io.BytesIO(content)).dtype

@@ -38,7 +38,7 @@ class RobotUser:
     radius : float
         Of the dot that a click leaves, in pixels.
     tolerance : float
-        A class whose wrong pixels (missing and too many) are fewer than this share of its own is not mended (paper
+        A class whose wrong pixels (missing and too many) are fewer than this share of its own is not corrected (paper
         001, section 2.4: 0.01).
     band : float, optional
         First strokes keep within this many pixels of the border of their label, where it is not that of the image:
@@ -125,7 +125,7 @@ class RobotUser:
         -------
         ndarray of shape (H, W), int32, or None
             The seeds with the new stroke painted over them: without errors, at least one pixel of the wrong region more
-            is painted in its true class. None where nothing is worth mending that was not painted.
+            is painted in its true class. None where no unpainted error is worth a correction.
 
         Raises
         ------
@@ -197,7 +197,7 @@ class RobotUser:
 
 
 def worth_correcting(predicted: Pixels, truth: Pixels, tolerance: float) -> NDArray[np.bool_]:
-    """Wrong pixels that a user would mend.
+    """Wrong pixels that a user would correct.
 
     Parameters
     ----------

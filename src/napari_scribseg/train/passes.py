@@ -39,7 +39,7 @@ def all_predictions(
 def corrected(
     predicted: Tensor, batch: Batch, seeds: Sequence[Sequence[int]], options: DrawingOptions, *, plain: bool = False
 ) -> Tensor:
-    """The strokes after a user has mended each answer of a batch: strokes into the errors, or one click more.
+    """The strokes after a user has corrected each prediction of a batch: strokes into the errors, or one click more.
 
     Parameters
     ----------

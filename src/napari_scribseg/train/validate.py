@@ -131,7 +131,7 @@ class Validation:
         pictures : bool
             Whether to draw some cases.
         corrections : int
-            How often each answer is mended and asked for again; never for boxes and extreme points.
+            Number of corrections of each prediction; never for boxes and extreme points.
 
         Returns
         -------

@@ -716,7 +716,7 @@ def test_the_trained_network_follows_the_pen_and_one_class_is_enough(window):
         settle()
     result = window.front.layers.result
     until(lambda: window.front.layers.result.data[2].any())
-    assert not window.front.session.can_undo  # a preview, which nothing is remembered of
+    assert not window.front.session.can_undo  # a preview, which is no step
     QTest.mouseRelease(window.canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
     window.wait_idle()
     labels = window.front.session.labels[2]

@@ -142,7 +142,7 @@ class BRS(_Refinement):
 
     info: ClassVar[EngineInfo] = EngineInfo(
         name="brs",
-        title="BRS (a network that obeys every stroke)",
+        title="BRS (a network that agrees with every stroke)",
         summary="Makes any trained network follow strokes, your own U-Net too; 1 to 255 classes.",
         doi="10.1109/CVPR.2019.00544",
         ndim=(2,),
@@ -211,7 +211,7 @@ class FBRS(_Refinement):
 
     info: ClassVar[EngineInfo] = EngineInfo(
         name="f-brs",
-        title="f-BRS (a network that obeys strokes, quicker)",
+        title="f-BRS (a network that agrees with strokes, quicker)",
         summary="Like brs, but only a layer's channels are corrected: quicker on large networks; 1 to 255 classes.",
         doi="10.1109/CVPR42600.2020.00865",
         ndim=(2,),

@@ -103,18 +103,18 @@ def interaction_maps(seeds: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 def _stroke_map(seeds: NDArray[np.int32]) -> Tensor:
-    """Strokes as networks are told of them, shape (1, H, W): 1 on the object, -1 on the rest, 0 elsewhere."""
+    """Strokes as networks take them, shape (1, H, W): 1 on the object, -1 on the rest, 0 elsewhere."""
     stroke_map = np.select((seeds == 1, seeds == 0), (np.float32(1), np.float32(-1)), np.float32(0))
     return torch.from_numpy(stroke_map)[None]
 
 
 class Prompt(Protocol):
-    """How a network is told of strokes, and what of it may be changed."""
+    """How strokes become inputs of a network, and which inputs may be changed."""
 
     def base(self, image: Tensor, seeds: NDArray[np.int32], previous: Tensor | None = None) -> Tensor:
         """The network's input before anything is changed, for strokes on the network's grid.
 
-        ``previous``, of shape (1, h, w), is the probability of the object by the last answer, if it is to be told.
+        ``previous``, of shape (1, h, w), is the probability of the object by the last result, if the network takes it.
         """
         ...
 
@@ -185,7 +185,7 @@ class Trained:
 
 
 def prompt_of(kind: str, image: Tensor, channels: int) -> Prompt:
-    """How a network is told of strokes.
+    """How strokes become inputs of a network.
 
     Parameters
     ----------
