@@ -1,4 +1,4 @@
-"""Every registered engine corrects labels that are there already: what it is given, and which part of its result counts."""
+"""Every registered engine corrects labels that are there: what it is given, and which part of its result counts."""
 
 import numpy as np
 import pytest
