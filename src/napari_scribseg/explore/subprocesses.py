@@ -14,6 +14,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from typing import Any
@@ -133,16 +134,22 @@ class Helper:
         pool = self._running()
         self._newest_fraction(0.0)  # of the call before
         future = pool.submit(_work, function, args, kwargs, report is not None)
+        while not (future.running() or future.done()):
+            time.sleep(0.001)  # loky's own thread fails where a pool is ended before it has handed the work on
         fraction = 0.0
         while True:
             if report is not None:
                 fraction = self._newest_fraction(fraction)
                 report(fraction)
             try:
-                return future.result(timeout=_POLL)
+                found = future.result(timeout=_POLL)
+                break
             except TimeoutError:
                 if future.done():
                     raise
+        if report is not None:
+            report(self._newest_fraction(fraction))
+        return found
 
     def _newest_fraction(self, fraction: float) -> float:
         while not self._progress.empty():
