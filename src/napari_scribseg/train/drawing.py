@@ -16,6 +16,7 @@ from napari_scribseg.simulate.boxes import bounding_box, box_stroke, extreme_poi
 from napari_scribseg.simulate.clicks import robot_click, training_clicks
 from napari_scribseg.simulate.corrections import object_radius
 from napari_scribseg.simulate.strokes import paint
+from napari_scribseg.train.targets import typical_width
 
 __all__ = ["CORRECTED", "DrawingOptions", "Prompt", "draw_stroke_map", "draw_style"]
 
@@ -29,6 +30,9 @@ _MOSTLY = 0.8  # share of the people who paint off the object too
 _CANDIDATES = 256  # pixels of each side that clicks are chosen of; of 1000 they take as long as the network's answer
 _DOT_CANDIDATES = 128  # for dots of the pen, which need no more
 _MOST_DOTS = (20, 8)  # on the object and off it
+_FINE = 8.0  # pixels; strokes on what is narrower are as people paint them, more often than on other objects
+_ON_FINE = 0.8  # share of the samples of such objects with these strokes, where there are any
+_WIDER = 0.9  # share of the strokes that run over the border, where the pen is wider than the object
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,10 @@ class DrawingOptions:
         8 off it. A network that has seen scribbles only takes many dots for many small objects.
     painted : float
         Share of the other samples with strokes as people paint them:
-        :func:`~napari_scribseg.simulate.painting.paint_object`.
+        :func:`~napari_scribseg.simulate.painting.paint_object`; where it is above 0, at least 0.8 of the samples of
+        objects that are narrower than 8 pixels, since the network has to learn there what a stroke means.
     loose : float
-        Share of these whose pen runs over the border.
+        Share of these whose pen runs over the border; if above 0, at least 0.9 where the pen is wider than the object.
     broad : tuple of two float
         Of the pen of such strokes, its radius in pixels of the crop, drawn evenly on a logarithmic scale.
     single : float
@@ -129,8 +134,9 @@ def draw_stroke_map(target: NDArray[np.bool_], options: DrawingOptions, rng: np.
         return stroke_map
     if options.dots and rng.random() < options.dots:
         return _dots(target, options, rng)
-    if options.painted and rng.random() < options.painted:
-        return _painted(target, options, rng)
+    width = typical_width(target)
+    if options.painted and rng.random() < (max(options.painted, _ON_FINE) if width < _FINE else options.painted):
+        return _painted(target, width, options, rng)
     if rng.random() < options.negative:
         for _ in range(int(rng.integers(1, _MOST_NEGATIVE + 1))):
             off = _outside(target, rng)
@@ -139,11 +145,14 @@ def draw_stroke_map(target: NDArray[np.bool_], options: DrawingOptions, rng: np.
     return stroke_map
 
 
-def _painted(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
+def _painted(
+    target: NDArray[np.bool_], width: float, options: DrawingOptions, rng: np.random.Generator
+) -> NDArray[np.int8]:
     """Strokes as people paint them, on the object and in most cases off it."""
     stroke_map = np.zeros(target.shape, dtype=np.int8)
     radius = round(4 * float(np.exp(rng.uniform(*np.log(options.broad))))) / 4
-    hand = Hand(radius, sway=float(rng.uniform(0, 2)), loose=rng.random() < options.loose)
+    loose = max(options.loose, _WIDER) if options.loose and 2 * radius > width else options.loose
+    hand = Hand(radius, sway=float(rng.uniform(0, 2)), loose=rng.random() < loose)
     if rng.random() < _MOSTLY:
         for _ in range(int(rng.integers(1, _MOST_NEGATIVE + 1))):
             stroke_map[paint_surroundings(target, hand, rng)] = -1

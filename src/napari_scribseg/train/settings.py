@@ -20,7 +20,15 @@ Precision = Literal["auto", "float32", "bfloat16"]
 VALIDATION_SOURCES = ("ct_spleen_msd", "mr_spine_spider", "usiigaci_phase", "us_carotid")
 
 #: Sources of many pictures of the same thing count less than their number says.
-SOURCE_WEIGHTS: Mapping[str, float] = {"msd_hippocampus": 5.0, "fluorescence": 7.0, "coco_mval": 18.0}
+#: The sources with structures thinner than a pen are few, and only they show what a stroke on these means.
+SOURCE_WEIGHTS: Mapping[str, float] = {
+    "msd_hippocampus": 5.0,
+    "fluorescence": 7.0,
+    "coco_mval": 18.0,
+    "fundus_fives": 25.0,
+    "photo_leafvein_zelkova": 20.0,
+    "axondeepseg_sem": 9.0,
+}
 
 _LARGEST = 1e9
 _SHARES = (

@@ -18,6 +18,7 @@ from napari_scribseg.train.geometry import smooth_noise
 __all__ = ["draw_labels", "draw_picture", "paint_labels"]
 
 _MOST_BRANCHES = 24
+_OVERLAID = 0.3  # share of the pictures with thin lines over something else
 _OUTLINED = 0.35  # share of the pictures whose objects show by their rims
 
 
@@ -38,8 +39,22 @@ def draw_picture(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float3
     labels : ndarray of shape (S, S), int32
         Ids from 0, each of them an object.
     """
+    if rng.random() < _OVERLAID:
+        return _overlaid(size, rng)
     labels = draw_labels(size, rng)
     return paint_labels(labels, rng), labels
+
+
+def _overlaid(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Thin lines, label 1, brighter or darker than what lies below them, as vessels on a retina are."""
+    below = paint_labels(draw_labels(size, rng), rng)
+    below = ndimage.gaussian_filter(below, (0, *[rng.uniform(0, 8)] * 2), truncate=3)
+    tree = _tree(size, rng)
+    contrast = rng.choice((-1.0, 1.0)) * rng.uniform(0.05, 0.4) * rng.uniform(0.4, 1, (len(below), 1, 1))
+    fading = np.clip(1 + rng.uniform(0, 0.5) * smooth_noise(size, int(rng.integers(3, 10)), rng), 0.2, 2)
+    soft = ndimage.gaussian_filter(tree.astype(np.float32), rng.uniform(0.2, 1.0))
+    noise = rng.uniform(0, 0.06) * rng.standard_normal(below.shape)
+    return np.clip(below + contrast * fading * soft + noise, 0, 1).astype(np.float32), tree
 
 
 def draw_labels(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
