@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from napari_scribseg.annotate.cache import Lru, PackedResult, size_of
-from napari_scribseg.annotate.history import ArrayChange, SessionHistory
+from napari_scribseg.annotate.engine_cache import Lru, PackedResult, size_of
 from napari_scribseg.annotate.rules import combine, lacking
 from napari_scribseg.annotate.segment import to_label_ids
-from napari_scribseg.annotate.strokes import StrokeStore
+from napari_scribseg.annotate.steps import ArrayChange, SessionHistory
+from napari_scribseg.annotate.stroke_store import StrokeStore
 from napari_scribseg.core import ClassTable, EngineInfo, Scribbles, Segmentation
 from napari_scribseg.core.source import SliceIndex
 

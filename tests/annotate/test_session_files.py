@@ -14,7 +14,7 @@ import pytest
 
 from napari_scribseg.annotate import compare
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.sidecar import FORMAT, Writer, read, write
+from napari_scribseg.annotate.sidecar import FORMAT, SessionWriter, read, write
 from napari_scribseg.annotate.snapshot import take
 from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass, silent
 from napari_scribseg.core.source import SliceIndex, Source
@@ -571,7 +571,7 @@ def test_a_file_that_grows_and_shrinks_is_whole_each_time(volume, engines, make_
 
 
 def test_a_writer_that_writes_again_points_to_what_is_in_the_file(volume, engines, painted, tmp_path):
-    session, writer = Session(volume, engines["nearest"]()), Writer()
+    session, writer = Session(volume, engines["nearest"]()), SessionWriter()
     for index in (0, 1, 0, 2):
         painted[0, index] = 1
         session.draw(painted, index)

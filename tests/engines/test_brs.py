@@ -5,7 +5,7 @@ import pytest
 import torch
 from brs_networks import SHAPE, Levels, disc_network, discs, levels_picture
 
-from napari_scribseg.annotate.cache import size_of
+from napari_scribseg.annotate.engine_cache import size_of
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, minimise, write_card
 from napari_scribseg.nets import save_model

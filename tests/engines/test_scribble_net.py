@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_scribseg.annotate.cache import size_of
+from napari_scribseg.annotate.engine_cache import size_of
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.scribble_net import ScribbleNet, networks
 from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig, save_model

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
-from napari_scribseg.annotate.cache import MISSING, engine_key
-from napari_scribseg.annotate.canvas import Canvas
-from napari_scribseg.annotate.history import ArrayChange, Change, SessionHistory, Step
-from napari_scribseg.annotate.log import Entry, Kind, Patch, Recipe
+from napari_scribseg.annotate.annotation import Annotation
+from napari_scribseg.annotate.engine_cache import MISSING, engine_key
+from napari_scribseg.annotate.entries import Entry, Kind, PackedRegion, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS, combine, lacking
-from napari_scribseg.annotate.segment import Outcome, Result, SegmentJob
+from napari_scribseg.annotate.segment import SegmentJob, SegmentOutcome, SliceResult
+from napari_scribseg.annotate.steps import ArrayChange, Change, SessionHistory, SessionStep
 from napari_scribseg.core.classes import MAX_ID, ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
@@ -36,7 +36,7 @@ class Document:
     ----------
     modified : Signal()
         There is something new to save.
-    base : tuple of (SliceIndex, Patch)
+    base : tuple of (SliceIndex, PackedRegion)
         The labels that the session began with, as far as there were any: where a replay begins.
     engines : list of Engine or EngineRecord
         The engines that had a part in the labels (of an earlier session: name and parameters); log entries point into
@@ -64,9 +64,9 @@ class Document:
         self.classes = classes if classes is not None else ClassTable()
         self.device = device
         self.overlap = as_overlap(overlap)
-        self.canvas = Canvas(source.shape, labels)
+        self.annotation = Annotation(source.shape, labels)
         self.history = SessionHistory()
-        self.base = () if labels is None else _nonempty(self.canvas.labels)
+        self.base = () if labels is None else _nonempty(self.annotation.labels)
         self.engines: list[Engine[Any] | EngineRecord] = []
         self.slice_index: SliceIndex | None = None
         self.sequence = 0
@@ -128,13 +128,13 @@ class Document:
         edit, or by whoever made the labels that the session began with; and those when it was reopened. Where only
         slices that cross it were written, its other voxels are unknown.
         """
-        packed = self.canvas.prior(slice_index)
+        packed = self.annotation.prior(slice_index)
         if packed is not None:
             if packed is not self._unpacked[0]:
                 shape = self.source.slice_shape(slice_index)
                 self._unpacked = packed, unpack(packed, shape, "int32") if packed else None
             return self._unpacked[1]
-        labels = self.canvas.committed(slice_index).astype(np.int32)
+        labels = self.annotation.committed(slice_index).astype(np.int32)
         if not labels.any():
             return None
         entries = self.history.entries()
@@ -148,24 +148,24 @@ class Document:
                 labels[~crossed] = UNKNOWN
         return labels
 
-    def combined(self, job: SegmentJob, result: Result) -> NDArray[Any]:
+    def combined(self, job: SegmentJob, result: SliceResult) -> NDArray[Any]:
         """What the slice of a job becomes with its result: by the overlap rule, within the locks."""
-        current = self.canvas.committed(job.slice_index)
-        underlay = self.canvas.underlay(job.slice_index)
+        current = self.annotation.committed(job.slice_index)
+        underlay = self.annotation.underlay(job.slice_index)
         return combine(
             result.labels, current, current if underlay is None else underlay, ids=result.ids, overlap=self.overlap,
-            locked=self.locked_values, slice_index=job.slice_index, accepted=self.canvas.accepted,
+            locked=self.locked_values, slice_index=job.slice_index, accepted=self.annotation.accepted,
             corrects=job.prior is not None,
         )  # fmt: skip
 
     # steps
 
-    def paint(self, strokes: Mapping[SliceIndex, NDArray[Any]], slice_index: SliceIndex) -> Step:
+    def paint(self, strokes: Mapping[SliceIndex, NDArray[Any]], slice_index: SliceIndex) -> SessionStep:
         """Make these the strokes of slices; returns the step that their results belong to.
 
         That is a new one, or the newest, where nothing changed and ``slice_index`` still waits for its result.
         """
-        changes = [change for other, painted in strokes.items() for change in self.canvas.paint(other, painted)]
+        changes = [change for other, painted in strokes.items() for change in self.annotation.paint(other, painted)]
         step = self.history.top
         if changes or step is None or slice_index not in step.waiting or step is not self.history.newest(slice_index):
             step = self.history.begin(changes, waiting=strokes)
@@ -173,25 +173,25 @@ class Document:
         return step
 
     def write_result(
-        self, job: SegmentJob, outcome: Outcome, result: Result, step: Step, *, propagated: bool
-    ) -> tuple[Step, Entry, Region]:
+        self, job: SegmentJob, outcome: SegmentOutcome, result: SliceResult, step: SessionStep, *, propagated: bool
+    ) -> tuple[SessionStep, Entry, Region]:
         """Write the result of a job; returns the step that it went into, its entry, and the region that changed."""
-        canvas, slice_index = self.canvas, job.slice_index
+        annotation, slice_index = self.annotation, job.slice_index
         merged = self.combined(job, result)
-        changes = canvas.store_original(slice_index, canvas.committed(slice_index))
-        if canvas.underlay(slice_index) is None:
-            changes += canvas.set_underlay(slice_index, canvas.committed(slice_index))
+        changes = annotation.store_original(slice_index, annotation.committed(slice_index))
+        if annotation.underlay(slice_index) is None:
+            changes += annotation.set_underlay(slice_index, annotation.committed(slice_index))
         prior = None if propagated else self._packed_prior(job)
-        changes += canvas.set_prior(slice_index, prior)
-        region, written = canvas.write(slice_index, merged)
+        changes += annotation.set_prior(slice_index, prior)
+        region, written = annotation.write(slice_index, merged)
         painted = job.painted if outcome.painted is None else outcome.painted
         recipe = Recipe(
             self._engine_index(job.engine), job.warm is not MISSING, self.overlap, self.locked_values, job.background,
             job.device, outcome.checksum, propagated,
         )  # fmt: skip
         entry = self._entry(
-            "run", slice_index, written, seeds=Patch.whole(painted), recipe=recipe,
-            prior=Patch.packed(prior, painted.shape, "int32") if prior else None,
+            "run", slice_index, written, seeds=PackedRegion.whole(painted), recipe=recipe,
+            prior=PackedRegion.packed(prior, painted.shape, "int32") if prior else None,
         )  # fmt: skip
         step.waiting.discard(slice_index)
         step = self.history.extend(step, [*changes, *written], [entry], again=job.again)
@@ -199,46 +199,46 @@ class Document:
         return step, entry, region
 
     def _packed_prior(self, job: SegmentJob) -> bytes:
-        """The labels that the strokes of a job corrected, as the canvas stores them."""
-        packed = self.canvas.prior(job.slice_index)
+        """The labels that the strokes of a job corrected, as the annotation stores them."""
+        packed = self.annotation.prior(job.slice_index)
         if packed is not None:
             return packed
         return b"" if job.prior is None else pack(job.prior)
 
-    def remove_corrections(self, slice_index: SliceIndex, step: Step) -> bool:
+    def remove_corrections(self, slice_index: SliceIndex, step: SessionStep) -> bool:
         """The last stroke was erased: the labels that strokes corrected come back. Whether there were any."""
         prior = self.prior(slice_index)
-        if self.canvas.prior(slice_index) is None or prior is None:
+        if self.annotation.prior(slice_index) is None or prior is None:
             return False
         changes = self._write(slice_index, np.where(prior < 0, 0, prior).astype(np.uint16))
-        changes += self.canvas.set_prior(slice_index, None)
+        changes += self.annotation.set_prior(slice_index, None)
         self.history.extend(step, changes, [self._entry("edit", slice_index, changes)])
         return True
 
     def clear(self, slice_index: SliceIndex) -> bool:
         """Remove the strokes of a slice, and what this session wrote there. Whether something changed."""
-        changes = self.canvas.paint(slice_index, np.zeros(self.source.slice_shape(slice_index), np.uint8))
-        original = self.canvas.original(slice_index)
+        changes = self.annotation.paint(slice_index, np.zeros(self.source.slice_shape(slice_index), np.uint8))
+        original = self.annotation.original(slice_index)
         if original is not None:
             changes += self._write(slice_index, original)
-            changes += self.canvas.drop_original(slice_index) + self.canvas.set_underlay(slice_index, None)
-        changes += self.canvas.set_prior(slice_index, None)
+            changes += self.annotation.drop_original(slice_index) + self.annotation.set_underlay(slice_index, None)
+        changes += self.annotation.set_prior(slice_index, None)
         return self._add("clear", slice_index, changes)
 
     def edit(self, slice_index: SliceIndex, labels: NDArray[Any]) -> bool:
         """Set the labels of a slice by hand. Whether something changed."""
-        original = self.canvas.committed(slice_index)
+        original = self.annotation.committed(slice_index)
         changes = self._write(slice_index, labels)
         if changes:
-            changes = [*self.canvas.store_original(slice_index, original), *changes]
-            changes += self.canvas.set_prior(slice_index, None)
+            changes = [*self.annotation.store_original(slice_index, original), *changes]
+            changes += self.annotation.set_prior(slice_index, None)
         return self._add("edit", slice_index, changes)
 
     def set_accepted(self, slice_index: SliceIndex, accepted: bool) -> bool:
         """Accept a slice, or reopen it. Whether something changed."""
-        changes = self.canvas.accept(slice_index, accepted)
+        changes = self.annotation.accept(slice_index, accepted)
         if changes and not accepted:
-            changes += self.canvas.set_prior(slice_index, None)
+            changes += self.annotation.set_prior(slice_index, None)
         return self._add("accept" if accepted else "reopen", slice_index, changes)
 
     def _add(self, kind: Kind, slice_index: SliceIndex, changes: list[Change]) -> bool:
@@ -249,26 +249,26 @@ class Document:
             self.modified.emit()
         return bool(changes)
 
-    def apply(self, step: Step, *, after: bool) -> None:
+    def apply(self, step: SessionStep, *, after: bool) -> None:
         """Go to the state after a step, or back to the one before it."""
         for change in step.changes if after else reversed(step.changes):
-            self.canvas.apply(change, after=after)
+            self.annotation.apply(change, after=after)
         self.modified.emit()
 
     def _write(self, slice_index: SliceIndex, labels: NDArray[Any]) -> list[Change]:
         """Write labels that no engine made, within the locks; returns the changes, if any."""
-        current = self.canvas.committed(slice_index)
+        current = self.annotation.committed(slice_index)
         merged = combine(
             labels, current, np.zeros_like(current), ids=(), overlap="overwrite", locked=self.locked_values,
-            slice_index=slice_index, accepted=self.canvas.accepted,
+            slice_index=slice_index, accepted=self.annotation.accepted,
         )  # fmt: skip
-        return self.canvas.write(slice_index, merged)[1]
+        return self.annotation.write(slice_index, merged)[1]
 
     def _entry(self, kind: Kind, slice_index: SliceIndex, changes: Iterable[Change], **more: Any) -> Entry:
         """The next log entry, with the labels that one of the changes wrote."""
         self.sequence += 1
         diff = next((c.diff for c in changes if isinstance(c, ArrayChange) and c.kind == "labels"), None)
-        return Entry(self.sequence, kind, slice_index, None if diff is None else Patch.after(diff), **more)
+        return Entry(self.sequence, kind, slice_index, None if diff is None else PackedRegion.after(diff), **more)
 
     def _engine_index(self, engine: Engine[Any]) -> int:
         """The position of an engine in the list of those used, where it is added if it is new."""
@@ -303,11 +303,11 @@ def as_overlap(overlap: str) -> str:
     return overlap
 
 
-def _nonempty(labels: NDArray[Any]) -> tuple[tuple[SliceIndex, Patch], ...]:
+def _nonempty(labels: NDArray[Any]) -> tuple[tuple[SliceIndex, PackedRegion], ...]:
     """The slices of the last two axes that have a label, packed."""
     lead = labels.ndim - 2
     return tuple(
-        (SliceIndex((lead, lead + 1), position), Patch.whole(labels[position]))
+        (SliceIndex((lead, lead + 1), position), PackedRegion.whole(labels[position]))
         for position in np.ndindex(*labels.shape[:-2])
         if labels[position].any()
     )

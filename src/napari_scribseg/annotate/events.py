@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal, SignalGroup
 
-from napari_scribseg.annotate.history import Step
+from napari_scribseg.annotate.steps import SessionStep
 from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.patches import Region
@@ -121,7 +121,7 @@ class Stepped:
     slices: tuple[SliceIndex, ...]
 
     @classmethod
-    def of(cls, step: Step, redone: bool) -> Stepped:
+    def of(cls, step: SessionStep, redone: bool) -> Stepped:
         """Describe a step."""
         kinds = {entry.kind for entry in step.entries}
         painted = any(change.kind == "painted" for change in step.changes)

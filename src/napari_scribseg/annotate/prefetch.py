@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.cache import MISSING, EngineCache
 from napari_scribseg.annotate.document import Document
+from napari_scribseg.annotate.engine_cache import MISSING, EngineCache
 from napari_scribseg.annotate.events import Doing, SessionEvents
 from napari_scribseg.annotate.segment import prepare
 from napari_scribseg.core.capabilities import PredictsUnprompted, ShowsFeatures, pictures_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.history import Step
+from napari_scribseg.annotate.steps import SessionStep
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.padding import without_padding
@@ -95,7 +95,7 @@ class Propagation:
         The first has the labels; the others get theirs.
     distance : float
         Distance between neighbours, in the unit of the spacing.
-    step : Step
+    step : SessionStep
         What undo takes back.
     written : list of SliceIndex
         The slices that got their labels.
@@ -105,7 +105,7 @@ class Propagation:
 
     slices: list[SliceIndex]
     distance: float
-    step: Step
+    step: SessionStep
     written: list[SliceIndex] = field(default_factory=list)
     future: Future[Any] = field(default_factory=Future)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_scribseg.annotate.cache import MISSING
 from napari_scribseg.annotate.document import Document
-from napari_scribseg.annotate.history import ArrayChange
-from napari_scribseg.annotate.log import Entry, Patch, Recipe
+from napari_scribseg.annotate.engine_cache import MISSING
+from napari_scribseg.annotate.entries import Entry, PackedRegion, Recipe
 from napari_scribseg.annotate.rules import combine
 from napari_scribseg.annotate.segment import SegmentJob
 from napari_scribseg.annotate.snapshot import Snapshot, make, put, settle, start
+from napari_scribseg.annotate.steps import ArrayChange
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex, Source
@@ -66,14 +66,14 @@ def replay(
     for entry in entries:
         volume.require(entry.slice_index)
         if entry.kind in ("run", "edit"):
-            document.canvas.store_original(entry.slice_index, document.canvas.committed(entry.slice_index))
+            document.annotation.store_original(entry.slice_index, document.annotation.committed(entry.slice_index))
         if entry.recipe is not None and entry.seeds is not None:
             entry = _again(document, entry, entry.seeds, entry.recipe, memory)
         elif entry.labels is not None:
-            put(document.canvas, entry.slice_index, entry.labels)
-        settle(document.canvas, entry)
+            put(document.annotation, entry.slice_index, entry.labels)
+        settle(document.annotation, entry)
         done.append(entry)
-    document.canvas.strokes = snapshot.strokes.copy()
+    document.annotation.strokes = snapshot.strokes.copy()
     document.history.load(done)
     return document
 
@@ -85,7 +85,7 @@ def _on(entry: Entry, device: str | None) -> Entry:
     return dataclasses.replace(entry, recipe=dataclasses.replace(entry.recipe, device=device))
 
 
-def _again(document: Document, entry: Entry, seeds: Patch, recipe: Recipe, memory: _Memory) -> Entry:
+def _again(document: Document, entry: Entry, seeds: PackedRegion, recipe: Recipe, memory: _Memory) -> Entry:
     """Repeat one run; returns its entry with the labels as they are now."""
     slice_index, key = entry.slice_index, _key(entry.slice_index, recipe)
     painted = np.zeros(document.source.slice_shape(slice_index), np.uint16)
@@ -112,15 +112,15 @@ def _again(document: Document, entry: Entry, seeds: Patch, recipe: Recipe, memor
         memory.warm.pop(key, None)
     else:
         memory.prepared[key], memory.warm[key] = outcome.prepared, result.segmentation.state
-    canvas = document.canvas
-    current = canvas.committed(slice_index)
-    underlay = canvas.underlay(slice_index)
+    annotation = document.annotation
+    current = annotation.committed(slice_index)
+    underlay = annotation.underlay(slice_index)
     if underlay is None:
-        canvas.set_underlay(slice_index, current)
+        annotation.set_underlay(slice_index, current)
         underlay = current
     merged = combine(
         result.labels, current, underlay, ids=result.ids, overlap=recipe.overlap,
-        locked=recipe.locked, slice_index=slice_index, accepted=canvas.accepted, corrects=job.prior is not None,
+        locked=recipe.locked, slice_index=slice_index, accepted=annotation.accepted, corrects=job.prior is not None,
     )  # fmt: skip
-    change = next((c for c in canvas.write(slice_index, merged)[1] if isinstance(c, ArrayChange)), None)
-    return dataclasses.replace(entry, labels=None if change is None else Patch.after(change.diff))
+    change = next((c for c in annotation.write(slice_index, merged)[1] if isinstance(c, ArrayChange)), None)
+    return dataclasses.replace(entry, labels=None if change is None else PackedRegion.after(change.diff))

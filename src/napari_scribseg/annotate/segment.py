@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.cache import MISSING, PackedResult
-from napari_scribseg.annotate.history import Step
+from napari_scribseg.annotate.engine_cache import MISSING, PackedResult
 from napari_scribseg.annotate.propagate import Propagation
+from napari_scribseg.annotate.steps import SessionStep
 from napari_scribseg.core.capabilities import SeesNeighbours
 from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.core.engine import Engine, Segmentation
@@ -24,7 +24,16 @@ from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.kernel.jobs import Job
 from napari_scribseg.numerics.prior import segment_with_prior
 
-__all__ = ["Outcome", "Result", "Seeder", "SegmentJob", "check_segmentation", "checksum", "prepare", "to_label_ids"]
+__all__ = [
+    "Seeder",
+    "SegmentJob",
+    "SegmentOutcome",
+    "SliceResult",
+    "check_segmentation",
+    "checksum",
+    "prepare",
+    "to_label_ids",
+]
 
 _REST = 0.3  # seconds that a pen rests before more than a preview is computed
 
@@ -32,7 +41,7 @@ Seeder = Callable[[Image], NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class SliceResult:
     """What an engine returned, checked, and the label ids of shape (H, W) that it means."""
 
     segmentation: Segmentation[Any]
@@ -40,21 +49,21 @@ class Result:
     ids: tuple[int, ...]
 
     @classmethod
-    def of(cls, segmentation: object, scribbles: Scribbles, engine: str) -> Result:
+    def of(cls, segmentation: object, scribbles: Scribbles, engine: str) -> SliceResult:
         """Check what an engine returned; InputError if it cannot be used."""
         checked = check_segmentation(segmentation, scribbles, engine)
         return cls(checked, to_label_ids(checked, scribbles), scribbles.ids)
 
 
 @dataclass(slots=True, eq=False)
-class Outcome:
+class SegmentOutcome:
     """What came of a job; each field is filled as far as the job got."""
 
     image: Image | None = None
     checksum: int = 0
     prepared: Any = MISSING
     painted: NDArray[Any] | None = None
-    result: Result | None = None
+    result: SliceResult | None = None
     packed: PackedResult | None = None
     error: Exception | None = None
 
@@ -77,7 +86,7 @@ class SegmentJob(Job):
         The strokes.
     background : int or None
         The id whose strokes mark the background.
-    owner : Step, Propagation or None
+    owner : SessionStep, Propagation or None
         What the result belongs to.
     live : bool
         Whether the pen is still down: the result is only shown.
@@ -95,7 +104,7 @@ class SegmentJob(Job):
         ``on_progress(job, fraction)`` and ``on_preview(job, result)``, called in the worker.
     overtaken : Event
         Set while the job runs when the pen has moved on: a preview is then all of its result, so that the next begins.
-    seen : tuple of Result and Update, or None
+    seen : tuple of SliceResult and Update, or None
         The preview that was shown last; belongs to the owner's thread.
     """
 
@@ -105,7 +114,7 @@ class SegmentJob(Job):
     device: str
     painted: NDArray[Any]
     background: int | None
-    owner: Step | Propagation | None = None
+    owner: SessionStep | Propagation | None = None
     live: bool = False
     seeder: Seeder | None = None
     again: bool = False
@@ -115,8 +124,8 @@ class SegmentJob(Job):
     prepared: Any = MISSING
     warm: Any = MISSING
     on_progress: Callable[[SegmentJob, float], object] = _ignore
-    on_preview: Callable[[SegmentJob, Result], object] = _ignore
-    on_finish: InitVar[Callable[[SegmentJob, Outcome | None, Exception | None], object]] = _ignore
+    on_preview: Callable[[SegmentJob, SliceResult], object] = _ignore
+    on_finish: InitVar[Callable[[SegmentJob, SegmentOutcome | None, Exception | None], object]] = _ignore
     on_start: InitVar[Callable[[SegmentJob], object] | None] = None
     on_replaced: InitVar[Callable[[SegmentJob], object] | None] = None
     overtaken: threading.Event = field(default_factory=threading.Event)
@@ -124,15 +133,15 @@ class SegmentJob(Job):
 
     def __post_init__(
         self,
-        on_finish: Callable[[SegmentJob, Outcome | None, Exception | None], object],
+        on_finish: Callable[[SegmentJob, SegmentOutcome | None, Exception | None], object],
         on_start: Callable[[SegmentJob], object] | None,
         on_replaced: Callable[[SegmentJob], object] | None,
     ) -> None:
         super().__init__(on_finish, on_start, on_replaced, name=f"the engine {self.engine.info.name!r}")
 
-    def run(self) -> Outcome:
+    def run(self) -> SegmentOutcome:
         """Read, prepare, segment. An Exception is part of the outcome; what is more than that is raised."""
-        outcome, name = Outcome(self.image, prepared=self.prepared), self.engine.info.name
+        outcome, name = SegmentOutcome(self.image, prepared=self.prepared), self.engine.info.name
         try:
             self.stop.check()
             image = outcome.image = self.image or self.source.image(self.slice_index)
@@ -151,7 +160,7 @@ class SegmentJob(Job):
                 nonlocal shown, seen
                 self.stop.check()
                 if preview is not None and self.seeder is None:
-                    seen = Result.of(preview, scribbles, name)
+                    seen = SliceResult.of(preview, scribbles, name)
                     self.on_preview(self, seen)
                     if self.live:
                         self.overtaken.wait(_REST)
@@ -164,7 +173,7 @@ class SegmentJob(Job):
 
             state = outcome.prepared if self.warm is MISSING else self.warm
             segmentation = segment_with_prior(self.engine, image, scribbles, state, report)
-            outcome.result = Result.of(segmentation, scribbles, name)
+            outcome.result = SliceResult.of(segmentation, scribbles, name)
             if not self.live:
                 outcome.packed = PackedResult.of(outcome.result.segmentation, scribbles.ids)
         except Cancelled as error:

@@ -9,13 +9,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.cache import MISSING, EngineCache
 from napari_scribseg.annotate.document import Document
+from napari_scribseg.annotate.engine_cache import MISSING, EngineCache
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Update
-from napari_scribseg.annotate.history import Step
 from napari_scribseg.annotate.propagate import NothingToPropagateError, Propagation, propagate_seeds, slices_between
 from napari_scribseg.annotate.rules import present_ids
-from napari_scribseg.annotate.segment import Outcome, Result, Seeder, SegmentJob
+from napari_scribseg.annotate.segment import Seeder, SegmentJob, SegmentOutcome, SliceResult
+from napari_scribseg.annotate.steps import SessionStep
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.source import SliceIndex
@@ -58,7 +58,7 @@ class Segmenter:
         deliver: Deliver | None,
     ) -> None:
         self._document, self._events, self._cache = document, events, cache
-        self._missing: dict[SliceIndex, Step] = {}  # strokes without a result, the next one last
+        self._missing: dict[SliceIndex, SessionStep] = {}  # strokes without a result, the next one last
         self._generation = 0
         self.jobs: Jobs[SegmentJob] = Jobs(executor, deliver, idle=self._request_missing)
         self.jobs.busy.connect(events.busy.emit)
@@ -69,7 +69,7 @@ class Segmenter:
         self,
         slice_index: SliceIndex,
         painted: NDArray[Any],
-        owner: Step | Propagation | None,
+        owner: SessionStep | Propagation | None,
         seeder: Seeder | None = None,
         *,
         again: bool = False,
@@ -81,7 +81,7 @@ class Segmenter:
         slice_index : SliceIndex
         painted : ndarray of shape (H, W), unsigned integer
             The strokes.
-        owner : Step, Propagation or None
+        owner : SessionStep, Propagation or None
             What the result belongs to; None while the pen is still down: the result is only shown.
         seeder : callable, optional
             ``seeder(image)`` makes strokes, in the worker.
@@ -105,7 +105,7 @@ class Segmenter:
         self.jobs.submit(job)
         return job.future
 
-    def request_later(self, step: Step, slices: Sequence[SliceIndex]) -> None:
+    def request_later(self, step: SessionStep, slices: Sequence[SliceIndex]) -> None:
         """Segment the strokes of a step on further slices, in this order, when nothing else is requested."""
         for slice_index in reversed(slices):
             self._missing.pop(slice_index, None)
@@ -127,15 +127,15 @@ class Segmenter:
             if (
                 slice_index in step.waiting
                 and document.history.newest(slice_index) is step
-                and slice_index not in document.canvas.accepted
+                and slice_index not in document.annotation.accepted
             ):
-                painted = document.canvas.strokes.get(slice_index)
+                painted = document.annotation.strokes.get(slice_index)
                 if not document.lacking(slice_index, present_ids(painted)):
                     self.request(slice_index, painted, step, again=True)
                     return
                 self.resolve(step, slice_index)
 
-    def resolve(self, step: Step, slice_index: SliceIndex) -> None:
+    def resolve(self, step: SessionStep, slice_index: SliceIndex) -> None:
         """Note that no result will come for the strokes of a step on a slice."""
         step.waiting.discard(slice_index)
         self._document.history.discard(step)
@@ -163,7 +163,7 @@ class Segmenter:
     def cancel(self) -> None:
         """Stop all work for good; jobs that do not end are abandoned after a while."""
         for job in (self.jobs.running, self.jobs.pending):
-            if job is not None and isinstance(job.owner, Step):
+            if job is not None and isinstance(job.owner, SessionStep):
                 job.owner.waiting.clear()
         for step in self._missing.values():
             step.waiting.clear()
@@ -218,7 +218,7 @@ class Segmenter:
     def _post_progress(self, job: SegmentJob, fraction: float) -> None:
         self.jobs.deliver(partial(self._on_progress, job, fraction))
 
-    def _post_preview(self, job: SegmentJob, preview: Result) -> None:
+    def _post_preview(self, job: SegmentJob, preview: SliceResult) -> None:
         self.jobs.deliver(partial(self._on_preview, job, preview))
 
     def _on_progress(self, job: SegmentJob, fraction: float) -> None:
@@ -226,14 +226,14 @@ class Segmenter:
             owner = job.owner
             self._events.progress.emit(owner.fraction(fraction) if isinstance(owner, Propagation) else fraction)
 
-    def _on_preview(self, job: SegmentJob, preview: Result) -> None:
-        if not (job.stop.is_set() or job.future.done() or job.slice_index in self._document.canvas.accepted):
+    def _on_preview(self, job: SegmentJob, preview: SliceResult) -> None:
+        if not (job.stop.is_set() or job.future.done() or job.slice_index in self._document.annotation.accepted):
             self._show(job, preview)
 
-    def _show(self, job: SegmentJob, preview: Result) -> Update:
-        canvas = self._document.canvas
-        array = canvas.labels
-        region = canvas.show(job.slice_index, self._document.combined(job, preview))
+    def _show(self, job: SegmentJob, preview: SliceResult) -> Update:
+        annotation = self._document.annotation
+        array = annotation.labels
+        region = annotation.show(job.slice_index, self._document.combined(job, preview))
         update = self._update(job, preview, region, final=False)
         self._emit_updated(update, array)
         job.seen = preview, update
@@ -241,8 +241,8 @@ class Segmenter:
 
     # when a job has ended
 
-    def _finish(self, job: SegmentJob, outcome: Outcome | None, error: Exception | None) -> None:
-        outcome = Outcome(error=error) if outcome is None else outcome
+    def _finish(self, job: SegmentJob, outcome: SegmentOutcome | None, error: Exception | None) -> None:
+        outcome = SegmentOutcome(error=error) if outcome is None else outcome
         if outcome.image is not None:
             self._cache.put_image(job.slice_index, outcome.image)
         if outcome.prepared is not MISSING:
@@ -259,7 +259,7 @@ class Segmenter:
             seen, update = job.seen or (None, None)
             job.future.set_result(update if seen is result else self._show(job, result))
         else:
-            array, propagated = self._document.canvas.labels, isinstance(owner, Propagation)
+            array, propagated = self._document.annotation.labels, isinstance(owner, Propagation)
             step = owner.step if isinstance(owner, Propagation) else owner
             step, entry, region = self._document.write_result(job, outcome, result, step, propagated=propagated)
             update = self._update(job, result, region, final=True)
@@ -273,7 +273,7 @@ class Segmenter:
 
     def _fail(self, job: SegmentJob, error: Exception) -> None:
         owner = job.owner
-        if isinstance(owner, Step):
+        if isinstance(owner, SessionStep):
             self.resolve(owner, job.slice_index)
         self._hide()
         job.future.set_exception(error)
@@ -295,32 +295,32 @@ class Segmenter:
             self._hide()
             if step is not None:
                 self.resolve(step, job.slice_index)
-        if not isinstance(step, Step) or job.slice_index not in step.waiting:
+        if not isinstance(step, SessionStep) or job.slice_index not in step.waiting:
             return
         if history.newest(job.slice_index) is step:
             self._missing[job.slice_index] = step
         history.discard(step)
 
-    def _update(self, job: SegmentJob, result: Result, region: Region, *, final: bool) -> Update:
-        labels, made = self._document.canvas.view(job.slice_index).copy(), result.segmentation
+    def _update(self, job: SegmentJob, result: SliceResult, region: Region, *, final: bool) -> Update:
+        labels, made = self._document.annotation.view(job.slice_index).copy(), result.segmentation
         return Update(
             job.slice_index, labels, region, made.probabilities, result.ids, final, made.notes, job.generation,
             made.curve,
         )  # fmt: skip
 
     def _emit_updated(self, update: Update, former: NDArray[Any]) -> None:
-        if self._document.canvas.labels is not former:
+        if self._document.annotation.labels is not former:
             self._events.changed.emit()
         self._events.updated.emit(update)
 
     def _hide(self, except_on: SliceIndex | None = None) -> None:
         """Remove a preview that no result will replace."""
-        canvas = self._document.canvas
-        if canvas.previewed in (None, except_on):
+        annotation = self._document.annotation
+        if annotation.previewed in (None, except_on):
             return
-        slice_index = canvas.hide()
+        slice_index = annotation.hide()
         if slice_index is not None:
-            self._events.restored.emit(Restored(slice_index, None, canvas.view(slice_index).copy()))
+            self._events.restored.emit(Restored(slice_index, None, annotation.view(slice_index).copy()))
 
     # propagation
 
@@ -328,7 +328,7 @@ class Segmenter:
         """Propagate the labels of a slice; see :meth:`Session.propagate`."""
         document = self._document
         slices, distance = slices_between(document.source, start, stop)
-        labels, where = document.canvas.committed(start), document.source.where(start)
+        labels, where = document.annotation.committed(start), document.source.where(start)
         if not labels.any():
             raise InputError(f"there are no labels on {where}; segment it before they are propagated")
         if document.classes.background is None and not labels.all():
@@ -345,10 +345,10 @@ class Segmenter:
             self._end(run)
             return
         before, slice_index = slices
-        if slice_index in document.canvas.accepted:
+        if slice_index in document.annotation.accepted:
             self._end(run, f"stopped before {document.source.where(slice_index)}, which is accepted")
             return
-        own, labels = document.canvas.strokes.get(slice_index), document.canvas.committed(before)
+        own, labels = document.annotation.strokes.get(slice_index), document.annotation.committed(before)
         source, background, cached = document.source, document.classes.background, self._cache.image(before)
 
         def seeder(image: Image) -> NDArray[Any]:
@@ -387,4 +387,4 @@ class Segmenter:
         entry = self._document.history.newest_entry(slice_index)
         if entry is None or entry.kind != "run":
             return None
-        return self._cache.result(entry, self._document.canvas.peek(slice_index).copy())
+        return self._cache.result(entry, self._document.annotation.peek(slice_index).copy())

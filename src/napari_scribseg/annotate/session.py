@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_scribseg.annotate.cache import EngineCache
 from napari_scribseg.annotate.compare import Comparison
 from napari_scribseg.annotate.document import Document, as_engine, as_overlap
+from napari_scribseg.annotate.engine_cache import EngineCache
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Stepped, Update
-from napari_scribseg.annotate.history import ArrayChange, Step
 from napari_scribseg.annotate.prefetch import Prefetch
 from napari_scribseg.annotate.replay import replay
 from napari_scribseg.annotate.rules import present_ids
 from napari_scribseg.annotate.segmenter import Segmenter
-from napari_scribseg.annotate.sidecar import Writer, read_with_volume, write
+from napari_scribseg.annotate.sidecar import SessionWriter, read_with_volume, write
 from napari_scribseg.annotate.snapshot import Snapshot, restore, take
+from napari_scribseg.annotate.steps import ArrayChange, SessionStep
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
@@ -122,7 +122,7 @@ class Session:
         self._prefetch = Prefetch(document, self.events, cache, self._segmenter.jobs)
         self._autosave: Autosave[Snapshot] | None = None
         if lock is not None:
-            saving = Autosave(lock, lambda: take(document), Writer().write, self.events.hint.emit, deliver)
+            saving = Autosave(lock, lambda: take(document), SessionWriter().write, self.events.hint.emit, deliver)
             self._autosave = saving
             self.events.changed.connect(saving.touch)
             document.modified.connect(saving.touch)
@@ -183,19 +183,19 @@ class Session:
     @property
     def labels(self) -> NDArray[Any]:
         """The output, shape (\\*S), uint8 or uint16, background 0; replaced (``changed``) when ids outgrow uint8."""
-        return self._document.canvas.labels
+        return self._document.annotation.labels
 
     def finished_labels(self) -> NDArray[Any]:
         """A copy of the output for saving, without the preview that :attr:`labels` shows while a job runs."""
-        return self._document.canvas.finished()
+        return self._document.annotation.finished()
 
     def painted(self, index: SliceIndex | int | None = None) -> NDArray[Any]:
         """The strokes of a slice, shape (H, W), 0 where unpainted; a copy."""
-        return self._document.canvas.strokes.get(self.slice_index(index))
+        return self._document.annotation.strokes.get(self.slice_index(index))
 
     def painted_slices(self, displayed: tuple[int, int] | None = None) -> list[SliceIndex]:
         """The slices with strokes that lie along two axes (the last two by default)."""
-        return self._document.canvas.strokes.slices(displayed)
+        return self._document.annotation.strokes.slices(displayed)
 
     def results(self, index: SliceIndex | int | None = None) -> Update | None:
         """The engine's result that a slice shows, also after undo and redo, as long as memory allows.
@@ -207,11 +207,11 @@ class Session:
     @property
     def accepted(self) -> frozenset[SliceIndex]:
         """The locked slices."""
-        return frozenset(self._document.canvas.accepted)
+        return frozenset(self._document.annotation.accepted)
 
     def is_accepted(self, index: SliceIndex | int | None = None) -> bool:
         """Whether a slice is locked."""
-        return self.slice_index(index) in self._document.canvas.accepted
+        return self.slice_index(index) in self._document.annotation.accepted
 
     @property
     def is_busy(self) -> bool:
@@ -250,7 +250,7 @@ class Session:
 
     def label_ids(self, index: SliceIndex | int | None = None) -> tuple[int, ...]:
         """The ids of the labels of a slice, ascending, without a preview."""
-        return present_ids(self._document.canvas.peek(self.slice_index(index)))
+        return present_ids(self._document.annotation.peek(self.slice_index(index)))
 
     def slice_index(self, index: SliceIndex | int | None = None) -> SliceIndex:
         """The slice meant by an index along the axis in use, by a SliceIndex, or by None in a 2D image."""
@@ -315,7 +315,7 @@ class Session:
             strokes = {i: document.read_strokes(values, i) for i, values in {slice_index: painted, **others}.items()}
         except InputError as error:
             return self._refuse(slice_index, error)
-        locked = [other for other in strokes if other in document.canvas.accepted]
+        locked = [other for other in strokes if other in document.annotation.accepted]
         for other in locked:
             del strokes[other]
             self._show(other)
@@ -338,7 +338,7 @@ class Session:
         return future
 
     def _hint_lacking(
-        self, slice_index: SliceIndex, drawn: tuple[int, ...], step: Step, lacking: str, *, demand: bool
+        self, slice_index: SliceIndex, drawn: tuple[int, ...], step: SessionStep, lacking: str, *, demand: bool
     ) -> Future[Any]:
         """The strokes of a step are not enough: say so."""
         self._segmenter.stop(slice_index)
@@ -445,7 +445,7 @@ class Session:
         self._segmenter.interrupt()
         return self._move(self._document.history.redo(), after=True)
 
-    def _move(self, step: Step | None, *, after: bool) -> bool:
+    def _move(self, step: SessionStep | None, *, after: bool) -> bool:
         if step is None:
             self._segmenter.request_missing()
             return False
@@ -629,9 +629,9 @@ class Session:
         return future
 
     def _show(self, slice_index: SliceIndex) -> None:
-        canvas = self._document.canvas
-        labels = canvas.view(slice_index).copy()
-        self.events.restored.emit(Restored(slice_index, canvas.strokes.get(slice_index), labels))
+        annotation = self._document.annotation
+        labels = annotation.view(slice_index).copy()
+        self.events.restored.emit(Restored(slice_index, annotation.strokes.get(slice_index), labels))
 
 
 @contextlib.contextmanager

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_scribseg.annotate.log import KINDS, Entry, Patch, Recipe
+from napari_scribseg.annotate.entries import KINDS, Entry, PackedRegion, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS
 from napari_scribseg.annotate.snapshot import Snapshot, find_volume
-from napari_scribseg.annotate.strokes import StrokeStore
+from napari_scribseg.annotate.stroke_store import StrokeStore
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.scribbles import UNKNOWN
 from napari_scribseg.core.source import SliceIndex, Source
@@ -29,7 +29,7 @@ from napari_scribseg.kernel.container import (
 )
 from napari_scribseg.kernel.patches import unpack
 
-__all__ = ["FORMAT", "Writer", "read", "read_with_volume", "write"]
+__all__ = ["FORMAT", "SessionWriter", "read", "read_with_volume", "write"]
 
 # since version 2, runs say what their strokes corrected, and whether they were propagated
 FORMAT = ContainerFormat("napari-scribseg session", version=2, noun="session", deflated=False)
@@ -70,7 +70,7 @@ class _Pieces:
         return b"".join(self._parts)
 
 
-class Writer:
+class SessionWriter:
     """Writes a session file again and again; what was in it the last time is not encoded anew.
 
     Entries that were written stay as they are, or are undone from the last one on.
@@ -119,8 +119,8 @@ class Writer:
 
 
 def write(snapshot: Snapshot, path: Path) -> None:
-    """Write a session file once; see :meth:`Writer.write`."""
-    Writer().write(snapshot, path)
+    """Write a session file once; see :meth:`SessionWriter.write`."""
+    SessionWriter().write(snapshot, path)
 
 
 def read(path: Path) -> Snapshot:
@@ -162,7 +162,7 @@ def _slice_out(slice_index: SliceIndex) -> list[Any]:
     return [list(slice_index.displayed), list(slice_index.position)]
 
 
-def _patch_out(patch: Patch | None, pieces: _Pieces) -> list[Any] | None:
+def _patch_out(patch: PackedRegion | None, pieces: _Pieces) -> list[Any] | None:
     if patch is None:
         return None
     rows, columns = patch.region
@@ -260,7 +260,7 @@ def _patch_in(
     pieces: _Pieces,
     shape: tuple[int, ...],
     dtypes: tuple[str, ...] = ("uint8", "uint16"),
-) -> Patch | None:
+) -> PackedRegion | None:
     if found is None:
         return None
     slice_index = _slice_in(slice_found, shape)
@@ -270,12 +270,12 @@ def _patch_in(
         raise ValueError(f"rows {top} to {bottom} and columns {left} to {right} lie outside {height} x {width}")
     if found[4] not in dtypes:
         raise ValueError(f"values of type {found[4]}")
-    patch = Patch((slice(top, bottom), slice(left, right)), pieces.get(int(found[5]), int(found[6])), found[4])
+    patch = PackedRegion((slice(top, bottom), slice(left, right)), pieces.get(int(found[5]), int(found[6])), found[4])
     patch.unpack()
     return patch
 
 
-def _required(patch: Patch | None) -> Patch:
+def _required(patch: PackedRegion | None) -> PackedRegion:
     if patch is None:
         raise ValueError("a piece of the labels is missing")
     return patch
@@ -315,7 +315,7 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
     )
 
 
-def _prior_in(found: Any, slice_found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> Patch | None:
+def _prior_in(found: Any, slice_found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> PackedRegion | None:
     """The labels of a whole slice that strokes corrected."""
     patch = _patch_in(found, slice_found, pieces, shape, ("int32",))
     if patch is None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_scribseg.annotate.canvas import Canvas
+from napari_scribseg.annotate.annotation import Annotation
 from napari_scribseg.annotate.document import Document, EngineRecord
-from napari_scribseg.annotate.log import Entry, Patch
-from napari_scribseg.annotate.strokes import StrokeStore
+from napari_scribseg.annotate.entries import Entry, PackedRegion
+from napari_scribseg.annotate.stroke_store import StrokeStore
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
@@ -47,7 +47,7 @@ class Snapshot:
         As it was.
     strokes : StrokeStore
         What was painted; a copy.
-    base : tuple of (SliceIndex, Patch)
+    base : tuple of (SliceIndex, PackedRegion)
         The labels in the beginning.
     entries : tuple of Entry
         The log.
@@ -62,7 +62,7 @@ class Snapshot:
     slice_index: SliceIndex | None
     classes: ClassTable
     strokes: StrokeStore
-    base: tuple[tuple[SliceIndex, Patch], ...]
+    base: tuple[tuple[SliceIndex, PackedRegion], ...]
     entries: tuple[Entry, ...]
 
 
@@ -83,7 +83,7 @@ def take(document: Document) -> Snapshot:
         overlap=document.overlap,
         slice_index=document.slice_index,
         classes=document.classes,
-        strokes=document.canvas.strokes.copy(),
+        strokes=document.annotation.strokes.copy(),
         base=document.base,
         entries=tuple(document.history.entries()),
     )
@@ -150,7 +150,7 @@ def start(
     )
     document.base = snapshot.base
     for slice_index, patch in snapshot.base:
-        put(document.canvas, slice_index, patch)
+        put(document.annotation, slice_index, patch)
     document.slice_index = snapshot.slice_index
     document.sequence = max((entry.sequence for entry in snapshot.entries), default=0)
     return document
@@ -175,14 +175,14 @@ def restore(
     for entry in snapshot.entries:
         slice_index = volume.require(entry.slice_index)
         if entry.kind in ("run", "edit"):
-            document.canvas.store_original(slice_index, document.canvas.committed(slice_index))
-        if entry.kind == "run" and document.canvas.underlay(slice_index) is None:
-            document.canvas.set_underlay(slice_index, document.canvas.committed(slice_index))
+            document.annotation.store_original(slice_index, document.annotation.committed(slice_index))
+        if entry.kind == "run" and document.annotation.underlay(slice_index) is None:
+            document.annotation.set_underlay(slice_index, document.annotation.committed(slice_index))
         if entry.labels is not None:
-            put(document.canvas, slice_index, entry.labels)
-        settle(document.canvas, entry)
+            put(document.annotation, slice_index, entry.labels)
+        settle(document.annotation, entry)
     document.engines = list(snapshot.engines[:-1])
-    document.canvas.strokes = snapshot.strokes.copy()
+    document.annotation.strokes = snapshot.strokes.copy()
     document.history.load(list(snapshot.entries))
     return document
 
@@ -201,21 +201,21 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
 
 
-def put(canvas: Canvas, slice_index: SliceIndex, patch: Patch) -> None:
+def put(annotation: Annotation, slice_index: SliceIndex, patch: PackedRegion) -> None:
     """Write a patch into the output."""
-    labels = canvas.committed(slice_index).astype(np.uint16)
+    labels = annotation.committed(slice_index).astype(np.uint16)
     labels[patch.region] = patch.unpack()
-    canvas.write(slice_index, labels)
+    annotation.write(slice_index, labels)
 
 
-def settle(canvas: Canvas, entry: Entry) -> None:
+def settle(annotation: Annotation, entry: Entry) -> None:
     """What an entry does besides changing labels."""
     if entry.recipe is not None and not entry.recipe.propagated:
-        canvas.set_prior(entry.slice_index, b"" if entry.prior is None else entry.prior.values)
+        annotation.set_prior(entry.slice_index, b"" if entry.prior is None else entry.prior.values)
     elif entry.kind != "accept":
-        canvas.set_prior(entry.slice_index, None)
+        annotation.set_prior(entry.slice_index, None)
     if entry.kind == "clear":
-        canvas.set_underlay(entry.slice_index, None)
-        canvas.drop_original(entry.slice_index)
+        annotation.set_underlay(entry.slice_index, None)
+        annotation.drop_original(entry.slice_index)
     elif entry.kind in ("accept", "reopen"):
-        canvas.accept(entry.slice_index, entry.kind == "accept")
+        annotation.accept(entry.slice_index, entry.kind == "accept")

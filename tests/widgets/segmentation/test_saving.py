@@ -132,7 +132,7 @@ class Busy:
         self.former = self.session.labels.copy()
         self.gate.clear()
         self.future = self.session.draw(strokes(4), 1)
-        self.session._document.canvas.show(self.session.slice_index(1), np.full((20, 30), 7, np.uint8))
+        self.session._document.annotation.show(self.session.slice_index(1), np.full((20, 30), 7, np.uint8))
 
 
 @pytest.fixture

@@ -10,20 +10,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_scribseg.annotate.history import ArrayChange, Change, ValueChange
-from napari_scribseg.annotate.strokes import StrokeStore
+from napari_scribseg.annotate.steps import ArrayChange, Change, ValueChange
+from napari_scribseg.annotate.stroke_store import StrokeStore
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.patches import Region, changed_region, pack, unpack
 
-__all__ = ["Canvas", "blank"]
+__all__ = ["Annotation", "blank"]
 
 LARGE = 4 << 20  # bytes
 Below = Literal["underlay", "original", "prior"]
 
 
-class Canvas:
+class Annotation:
     """Output and strokes of a volume of spatial shape ``shape``.
 
     Attributes

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.log import Entry
+from napari_scribseg.annotate.entries import Entry
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.history import History
 from napari_scribseg.kernel.patches import ArrayDiff
 
-__all__ = ["ArrayChange", "Change", "SessionHistory", "Step", "ValueChange"]
+__all__ = ["ArrayChange", "Change", "SessionHistory", "SessionStep", "ValueChange"]
 
 _SEQUENCE = attrgetter("sequence")
 
@@ -71,7 +71,7 @@ Change = ArrayChange | ValueChange
 
 
 @dataclass(slots=True, eq=False)
-class Step:
+class SessionStep:
     """What one action of the user changed.
 
     ``waiting`` has the slices whose strokes still wait for their result.
@@ -97,7 +97,7 @@ class Step:
         return tuple(dict.fromkeys(c.slice_index for c in self.changes))
 
 
-class SessionHistory(History[Step]):
+class SessionHistory(History[SessionStep]):
     """A history whose steps own log entries, and may get a result later.
 
     An undone step takes its entries with it, so that the log always says how the present state came about. Entries of
@@ -114,9 +114,9 @@ class SessionHistory(History[Step]):
         self._log = list(entries)
         self.version += 1
 
-    def begin(self, changes: list[Change], *, waiting: Iterable[SliceIndex] = ()) -> Step:
+    def begin(self, changes: list[Change], *, waiting: Iterable[SliceIndex] = ()) -> SessionStep:
         """A new step on top; steps that were undone are dropped once something changes."""
-        step = Step(self._next, changes, waiting=set(waiting))
+        step = SessionStep(self._next, changes, waiting=set(waiting))
         self._next += 1
         self.version += 1
         self._push(step)
@@ -125,7 +125,9 @@ class SessionHistory(History[Step]):
         self._trim()
         return step
 
-    def extend(self, step: Step, changes: list[Change], entries: list[Entry], *, again: bool = False) -> Step:
+    def extend(
+        self, step: SessionStep, changes: list[Change], entries: list[Entry], *, again: bool = False
+    ) -> SessionStep:
         """Add a later outcome to a step, or to a new one on top where steps above it could cross it.
 
         Undone steps are dropped, even if nothing changed: an undone entry may continue the one that was last. With
@@ -145,13 +147,13 @@ class SessionHistory(History[Step]):
         self._trim()
         return step
 
-    def discard(self, step: Step) -> None:
+    def discard(self, step: SessionStep) -> None:
         """Take out a step that came to nothing."""
         position = self._position(step)
         if not step.changes and position >= 0:
             self._pop(position)
 
-    def undo(self) -> Step | None:
+    def undo(self) -> SessionStep | None:
         """The newest step, now undone; None where there is none."""
         while self._done and not self._done[-1].changes:
             self._pop(-1)
@@ -160,7 +162,7 @@ class SessionHistory(History[Step]):
             del self._log[bisect_left(self._log, entry.sequence, key=_SEQUENCE)]
         return step
 
-    def redo(self) -> Step | None:
+    def redo(self) -> SessionStep | None:
         """The step undone last, now done; None where there is none."""
         step = super().redo()
         self._write([] if step is None else step.entries)
@@ -172,11 +174,11 @@ class SessionHistory(History[Step]):
         return any(step.changes for step in self._done)
 
     @property
-    def top(self) -> Step | None:
+    def top(self) -> SessionStep | None:
         """The newest step, empty ones included."""
         return self._done[-1] if self._done else None
 
-    def newest(self, slice_index: SliceIndex) -> Step | None:
+    def newest(self, slice_index: SliceIndex) -> SessionStep | None:
         """The newest step that changed the strokes of a slice."""
         for step in reversed(self._done):
             if any(c.kind == "painted" and c.slice_index == slice_index for c in step.changes):
@@ -192,7 +194,7 @@ class SessionHistory(History[Step]):
         """The log of the present state, in the order in which things happened."""
         return list(self._log)
 
-    def _position(self, step: Step) -> int:
+    def _position(self, step: SessionStep) -> int:
         """The position of a step among those done, searched from the newest on; -1 where it is not there."""
         return next((i for i in range(len(self._done) - 1, -1, -1) if self._done[i] is step), -1)
 
@@ -204,18 +206,18 @@ class SessionHistory(History[Step]):
             else:
                 self._log.append(entry)
 
-    def _strokes_alone(self) -> list[Step]:
+    def _strokes_alone(self) -> list[SessionStep]:
         """The undone steps without their results, up to the first that is more than strokes and their result."""
-        kept: list[Step] = []
+        kept: list[SessionStep] = []
         for step in reversed(self._undone):
             strokes: list[Change] = [c for c in step.changes if c.kind == "painted"]
             segmented = all(entry.kind == "run" for entry in step.entries)
             if not strokes or not segmented or any(c.kind == "accepted" for c in step.changes):
                 break
-            kept.append(Step(step.identity, strokes, waiting={c.slice_index for c in strokes}))
+            kept.append(SessionStep(step.identity, strokes, waiting={c.slice_index for c in strokes}))
         return kept[::-1]
 
-    def _attach(self, step: Step) -> None:
+    def _attach(self, step: SessionStep) -> None:
         """Give all of a step whose undo nobody sees to the step below it."""
         below = next((s for s in reversed(self._done[: self._position(step)]) if s.changes), None)
         if below is not None:
@@ -225,7 +227,7 @@ class SessionHistory(History[Step]):
             self._bytes -= sum(change.nbytes for change in step.changes)
         step.changes, step.entries = [], []
 
-    def _commutes(self, step: Step, changes: list[Change]) -> bool:
+    def _commutes(self, step: SessionStep, changes: list[Change]) -> bool:
         """Whether the steps above ``step`` touch none of the voxels of ``changes``."""
         above = self._done[self._position(step) + 1 :]
         slices = {slice_index for later in above for slice_index in later.slices()}

@@ -12,8 +12,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.annotate.entries import Entry
 from napari_scribseg.annotate.events import Update
-from napari_scribseg.annotate.log import Entry
 from napari_scribseg.core.curve import LossCurve
 from napari_scribseg.core.engine import Engine, Segmentation
 from napari_scribseg.core.image import Image

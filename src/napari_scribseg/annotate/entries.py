@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.patches import ArrayDiff, Region, pack, unpack
 
-__all__ = ["KINDS", "Entry", "Kind", "Patch", "Recipe"]
+__all__ = ["KINDS", "Entry", "Kind", "PackedRegion", "Recipe"]
 
 Kind = Literal["run", "edit", "clear", "accept", "reopen"]
 KINDS: tuple[Kind, ...] = ("run", "edit", "clear", "accept", "reopen")
@@ -52,7 +52,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patch:
+class PackedRegion:
     """Packed ids inside a bounding box of a slice."""
 
     region: Region
@@ -60,17 +60,17 @@ class Patch:
     dtype: str
 
     @classmethod
-    def whole(cls, values: NDArray[Any]) -> Patch:
+    def whole(cls, values: NDArray[Any]) -> PackedRegion:
         """A patch of a whole slice, shape (H, W)."""
         return cls(_whole(values.shape), pack(values), values.dtype.name)
 
     @classmethod
-    def after(cls, diff: ArrayDiff) -> Patch:
+    def after(cls, diff: ArrayDiff) -> PackedRegion:
         """What a difference leads to."""
         return cls(diff.region, diff.after, diff.dtype)
 
     @classmethod
-    def packed(cls, values: bytes, shape: tuple[int, ...], dtype: str) -> Patch:
+    def packed(cls, values: bytes, shape: tuple[int, ...], dtype: str) -> PackedRegion:
         """A patch of a whole slice that is packed already."""
         return cls(_whole(shape), values, dtype)
 
@@ -100,23 +100,23 @@ class Entry:
         ``run`` (an engine segmented), ``edit`` (set by hand), ``clear``, ``accept`` or ``reopen``.
     slice_index : SliceIndex
         The slice.
-    labels : Patch or None
+    labels : PackedRegion or None
         The labels afterwards where they changed; None where nothing did.
-    seeds : Patch or None
+    seeds : PackedRegion or None
         The painted ids that the engine was given; for ``run``.
     recipe : Recipe or None
         The engine's settings; for ``run``.
-    prior : Patch or None
+    prior : PackedRegion or None
         The labels of the slice that the strokes corrected, -1 where unknown; for ``run``, None where there were none.
     """
 
     sequence: int
     kind: Kind
     slice_index: SliceIndex
-    labels: Patch | None = None
-    seeds: Patch | None = None
+    labels: PackedRegion | None = None
+    seeds: PackedRegion | None = None
     recipe: Recipe | None = None
-    prior: Patch | None = None
+    prior: PackedRegion | None = None
 
     def is_of(self, painted: NDArray[Any]) -> bool:
         """Whether an engine made it from strokes that include ``painted``, shape (H, W)."""
