@@ -14,7 +14,7 @@ from skimage.segmentation import random_walker
 
 from napari_scribseg import get_engine
 from napari_scribseg.core import Cancelled
-from napari_scribseg.numerics import warm_up
+from napari_scribseg.numerics.warm import warm_up
 
 
 def first_result(engine, image, scribbles, state):

@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_scribseg import Session
 from napari_scribseg.core import Source
-from napari_scribseg.numerics import warm_up
+from napari_scribseg.numerics.warm import warm_up
 
 MIB = 1 << 20
 

@@ -25,8 +25,8 @@ from napari_scribseg.bench.tasks import Task, evenly, tasks
 from napari_scribseg.datasets import open_data_set
 from napari_scribseg.engines.single_image.fit import by_graph
 from napari_scribseg.engines.single_image.learners import PixelLearner
-from napari_scribseg.engines.single_image.network import PixelNet
-from napari_scribseg.engines.single_image.samples import Samples
+from napari_scribseg.engines.single_image.pixel_net import PixelNet
+from napari_scribseg.engines.single_image.stroke_samples import StrokeSamples
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 SIZE, LABELS = 512, 4
@@ -80,7 +80,7 @@ def whole_image_step(repeats: int) -> tuple[tuple[float, float], tuple[float, fl
     image, scribbles, _ = scene()
     engine = get_engine("cnn")
     channels = engine.prepare(image, "cpu").channels
-    samples = Samples.of(scribbles, 0.0, 0)
+    samples = StrokeSamples.of(scribbles, 0.0, 0)
     net = PixelNet(len(channels), LABELS, engine.width, engine.depth, engine.kernel, torch.Generator().manual_seed(0))
     learner = PixelLearner(net, channels, samples)
     targets = torch.from_numpy(scribbles.seeds.astype(np.int64))[None]

@@ -23,7 +23,7 @@ import numpy as np
 
 from napari_scribseg import Session
 from napari_scribseg.core import ClassTable, Source
-from napari_scribseg.numerics import warm_up
+from napari_scribseg.numerics.warm import warm_up
 
 SHAPE = (12, 96, 96)
 MIB = 1 << 20

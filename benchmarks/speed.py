@@ -15,9 +15,9 @@ from scenes import scene, with_one_more_stroke
 from skimage.segmentation import random_walker
 
 from napari_scribseg import get_engine
-from napari_scribseg.numerics import warm_up
 from napari_scribseg.numerics.device import n_threads
 from napari_scribseg.numerics.variational.problem import Solver
+from napari_scribseg.numerics.warm import warm_up
 
 GROWTH = [
     *[(size, 4, 2000) for size in (256, 512, 1024, 2048)],

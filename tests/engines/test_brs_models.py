@@ -15,7 +15,7 @@ from torch import nn
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, card_path, read_card, runs_code, write_card
 from napari_scribseg.engines.brs.loading import Loaded
-from napari_scribseg.engines.brs.opening import complete
+from napari_scribseg.engines.brs.probing import complete
 from napari_scribseg.nets import PlainUNet, PlainUNetConfig, save_model
 
 pytestmark = pytest.mark.usefixtures("unhurried")
@@ -325,7 +325,7 @@ def test_nan_for_this_image_only():
         def forward(self, x):
             return torch.where(x > 100, torch.nan, self.conv(x))
 
-    from napari_scribseg.engines.brs.solver import require_finite
+    from napari_scribseg.engines.brs.corrected_query import require_finite
 
     network = opened(Root())
     x = seen(network, Image.from_array(np.full((8, 8), 200.0), (1.0, 1.0)))

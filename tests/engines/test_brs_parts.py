@@ -10,8 +10,8 @@ from napari_scribseg.engines.brs import BRS, ModelCard
 from napari_scribseg.engines.brs.cut import Cut
 from napari_scribseg.engines.brs.loading import Loaded
 from napari_scribseg.engines.brs.minimise import Annotated, Budget, disagreement, minimise
-from napari_scribseg.engines.brs.opening import complete
 from napari_scribseg.engines.brs.pipeline import segment
+from napari_scribseg.engines.brs.probing import complete
 from napari_scribseg.engines.brs.prompts import Converted, Trained, as_clicks, interaction_maps, with_maps
 from napari_scribseg.engines.brs.state import BRSState
 from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig

@@ -8,14 +8,14 @@ from brs_networks import discs
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, runs_code
 from napari_scribseg.engines.brs.card import write_card
+from napari_scribseg.engines.brs.corrected_query import _on_grid, strokes_in_crop
 from napari_scribseg.engines.brs.loading import Loaded
-from napari_scribseg.engines.brs.opening import complete
-from napari_scribseg.engines.brs.solver import _on_grid, strokes_in_crop
-from napari_scribseg.engines.brs.sources import DEFAULT, shipped_names
+from napari_scribseg.engines.brs.model_source import DEFAULT, shipped_names
+from napari_scribseg.engines.brs.probing import complete
 from napari_scribseg.engines.brs.state import BRSState, ZoomIn
 from napari_scribseg.engines.brs.zoom import next_crop
 from napari_scribseg.nets import BRSNet, BRSNetConfig, PlainUNet, PlainUNetConfig, load_shipped, save_model
-from napari_scribseg.prompting.crops import Crop, Patch, covered, levels_of, resampled, sampled
+from napari_scribseg.prompting.crops import Crop, CropLogits, covered, levels_of, resampled, sampled
 from napari_scribseg.prompting.predictions import ClassLogits, Grid
 
 LIGHT = BRSNetConfig(
@@ -87,7 +87,7 @@ def test_networks_for_other_prompts_are_refused(tmp_path, prompt):
 
 
 def look_at(crop, box):
-    result = ClassLogits((Patch(crop, torch.zeros(crop.shape)),), box)
+    result = ClassLogits((CropLogits(crop, torch.zeros(crop.shape)),), box)
     return ZoomIn(crop, None, result, torch.zeros(1))
 
 

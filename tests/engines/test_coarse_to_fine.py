@@ -9,7 +9,7 @@ import torch
 from napari_scribseg.annotate.segment import to_label_ids
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, Stroke
 from napari_scribseg.engines.coarse_to_fine import CoarseToFine
-from napari_scribseg.engines.coarse_to_fine.outlines import cell_labels, read_drawing
+from napari_scribseg.engines.coarse_to_fine.rough_outlines import cell_labels, read_drawing
 from napari_scribseg.engines.coarse_to_fine.shapes import draw_shape, find_regions, sloppy_cells, snap
 from napari_scribseg.testing import two_discs
 

@@ -297,9 +297,9 @@ def test_a_preview_predicts_the_drawn_class_only(weights, monkeypatch):
     seeds = scribbles.seeds.copy()
     rows, columns = np.nonzero(seeds == 1)
     seeds[rows[0] + 1, columns[0]] = 1
-    requested, call = [], networks.Network.__call__
+    requested, call = [], networks.ScribbleNetwork.__call__
     monkeypatch.setattr(
-        networks.Network, "__call__", lambda self, *given: requested.append(len(given[0])) or call(self, *given)
+        networks.ScribbleNetwork, "__call__", lambda self, *given: requested.append(len(given[0])) or call(self, *given)
     )
     until_preview = []
 

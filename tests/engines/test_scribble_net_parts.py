@@ -3,15 +3,15 @@ import pytest
 import torch
 
 from napari_scribseg.core import Image, InputError, Scribbles
-from napari_scribseg.engines.scribble_net import ScribbleNet, hybrid, passes, pipeline
-from napari_scribseg.engines.scribble_net.passes import PreparedImage
+from napari_scribseg.engines.scribble_net import ScribbleNet, crop_passes, hybrid, pipeline
+from napari_scribseg.engines.scribble_net.crop_passes import PreparedImage
 from napari_scribseg.numerics.variational.multiscale import open_backend
 from napari_scribseg.numerics.variational.refine import boundary_weights, refine
 from napari_scribseg.prompting import network_input, predictions
 from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.prompting.crops import (
     Crop,
-    Patch,
+    CropLogits,
     crop_image,
     crop_strokes,
     first_box,
@@ -49,7 +49,7 @@ def seeds_of(shape, *strokes):
 
 
 def flat_prediction(crop, logit, box=None):
-    return ClassLogits((Patch(crop, torch.full(crop.shape, float(logit))),), box or crop.box)
+    return ClassLogits((CropLogits(crop, torch.full(crop.shape, float(logit))),), box or crop.box)
 
 
 # network_input
@@ -182,7 +182,7 @@ def test_a_crop_grows_until_the_object_fits_and_others_see_the_strokes():
     network = Recorder(lambda image, stroke_map: 6 * image[:, 0])
     scene = scene_of(channels, network)
     strokes = Strokes.of(seeds_of(shape, (0, 150, slice(145, 155)), (1, 150, slice(90, 95))))
-    found = passes.first_pass(scene, strokes, [0], {}, ())[0]
+    found = crop_passes.first_pass(scene, strokes, [0], {}, ())[0]
     top, left, bottom, right = found.patches[0].crop.box
     assert top < 60
     assert bottom > 240
@@ -200,9 +200,9 @@ def test_the_first_prediction_is_an_input_of_the_second_pass():
     network = Recorder(lambda image, stroke_map: torch.where(stroke_map == 1, 8.0, -8.0))
     scene = scene_of(np.zeros((3, *shape)), network)
     strokes = Strokes.of(seeds_of(shape, (0, slice(90, 110), slice(90, 110)), (1, 5, 5)))
-    first = passes.first_pass(scene, strokes, [0, 1], {}, (1,))
+    first = crop_passes.first_pass(scene, strokes, [0, 1], {}, (1,))
     assert network.given[0][2] is None
-    second = passes.second_pass(scene, strokes, {0: first[0]}, False)
+    second = crop_passes.second_pass(scene, strokes, {0: first[0]}, False)
     previous = network.given[-1][2]
     assert previous.max() > 0.99
     assert previous.min() < 0.01

@@ -6,7 +6,7 @@ import torch
 
 from napari_scribseg.core import Cancelled, Image, Scribbles, get_engine
 from napari_scribseg.engines.single_image import CNN, PWN, CNNReg, UNetSingle, pipeline
-from napari_scribseg.engines.single_image.samples import Samples
+from napari_scribseg.engines.single_image.stroke_samples import StrokeSamples
 from napari_scribseg.testing import two_discs
 
 ENGINES = [PWN(), CNN(), CNNReg(), UNetSingle(width=4, steps=30)]
@@ -134,7 +134,7 @@ def test_12_labels(name):
 def test_of_very_many_stroke_pixels_some_are_taken_and_a_note_has_their_number():
     seeds = np.zeros((200, 200), dtype=np.int32)
     seeds[:4], seeds[50, 50:60] = 1, 2
-    samples = Samples.of(Scribbles(seeds, 3), 0.0, 0, most=1500)
+    samples = StrokeSamples.of(Scribbles(seeds, 3), 0.0, 0, most=1500)
     counts = np.bincount(samples.targets)
     assert counts[2] == 10
     assert len(samples.pixels) <= 1500

@@ -8,9 +8,9 @@ from napari_scribseg.core import Scribbles
 from napari_scribseg.engines.single_image.fields import Fields, gather
 from napari_scribseg.engines.single_image.fit import by_graph, fit
 from napari_scribseg.engines.single_image.learners import Penalty, PixelLearner, UNetLearner
-from napari_scribseg.engines.single_image.network import PixelNet
-from napari_scribseg.engines.single_image.samples import Samples
-from napari_scribseg.engines.single_image.unet import SingleUNet, crops_around
+from napari_scribseg.engines.single_image.pixel_net import PixelNet
+from napari_scribseg.engines.single_image.stroke_samples import StrokeSamples
+from napari_scribseg.engines.single_image.unet import SingleUNet, rectangles_around
 from napari_scribseg.testing import two_discs
 
 
@@ -51,7 +51,7 @@ def pixel_net(channels=5, classes=3, kernel=3, depth=2, seed=0):
 @pytest.mark.parametrize(("kernel", "depth"), [(1, 2), (3, 1), (3, 2), (5, 3)])
 def test_loss_and_gradients_are_those_of_the_whole_image(kernel, depth):
     channels = torch.rand(5, 23, 31, dtype=torch.float64)
-    samples = Samples.of(random_strokes((23, 31)), 0.2, 0)
+    samples = StrokeSamples.of(random_strokes((23, 31)), 0.2, 0)
     net = pixel_net(kernel=kernel, depth=depth)
     loss, expected = PixelLearner(net, channels, samples).loss(), on_whole_image(net, channels, samples)
     torch.testing.assert_close(loss, expected)
@@ -64,7 +64,7 @@ def test_loss_and_gradients_are_those_of_the_whole_image(kernel, depth):
 
 def test_weights_after_some_steps_are_those_of_the_whole_image():
     channels = torch.rand(3, 19, 26, dtype=torch.float64)
-    samples = Samples.of(random_strokes((19, 26)), 0.0, 0)
+    samples = StrokeSamples.of(random_strokes((19, 26)), 0.0, 0)
     ours, whole = pixel_net(3), pixel_net(3)
     fit(list(ours.parameters()), PixelLearner(ours, channels, samples).descend, None, 25, 1e-2, lambda *_: None)
     fit(
@@ -85,7 +85,7 @@ def test_weights_after_some_steps_are_those_of_the_whole_image():
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_the_penalty_is_that_of_the_whole_image(penalised, kernel):
     channels = torch.rand(5, 17, 22, dtype=torch.float64)
-    samples = Samples.of(random_strokes((17, 22), share=0.2), 0.0, 0)
+    samples = StrokeSamples.of(random_strokes((17, 22), share=0.2), 0.0, 0)
     net = pixel_net(kernel=kernel)
     loss = PixelLearner(net, channels, samples, Penalty(0.7, penalised)).loss()
     inputs = channels.clone().requires_grad_(True)
@@ -103,11 +103,11 @@ def test_the_penalty_is_that_of_the_whole_image(penalised, kernel):
 def test_a_unet_on_crops_is_that_on_the_whole_image(levels, shape):
     seeds = np.full(shape, -1, dtype=np.int32)
     seeds[4:6, 5:15], seeds[60:62, 100:120], seeds[-1, -5:] = 0, 1, 1
-    samples = Samples.of(Scribbles(seeds, 2), 0.0, 0)
+    samples = StrokeSamples.of(Scribbles(seeds, 2), 0.0, 0)
     torch.manual_seed(0)
     net = SingleUNet(2, 2, 4, levels).double()
     channels = torch.rand(2, *shape, dtype=torch.float64)
-    boxes = crops_around(samples.pixels, shape, net.reach, net.stride)
+    boxes = rectangles_around(samples.pixels, shape, net.reach, net.stride)
     area = sum((r.stop - r.start) * (c.stop - c.start) for r, c in boxes)
     assert area < shape[0] * shape[1] or levels == 3
     loss, expected = UNetLearner(net, channels, samples).loss(), on_whole_image(net, channels, samples)
@@ -167,22 +167,22 @@ def test_what_is_held_back_stays_so_and_leaves_every_class_a_part():
     _, scribbles, _ = two_discs((200, 260))
     seeds = scribbles.seeds.copy()
     seeds[100, 20:120], seeds[101, 150:240] = 1, 2
-    first = Samples.of(Scribbles(seeds, 3), 0.2, 0)
+    first = StrokeSamples.of(Scribbles(seeds, 3), 0.2, 0)
     validation_ = first.pixels[~first.fitted]
     assert 0.05 < len(validation_) / len(first.pixels) < 0.45
     for k in range(3):
         assert np.count_nonzero(first.fitted & (first.targets == k)) * 2 >= np.count_nonzero(first.targets == k)
     seeds[150, 20:120] = 0
-    second = Samples.of(Scribbles(seeds, 3), 0.2, 0)
+    second = StrokeSamples.of(Scribbles(seeds, 3), 0.2, 0)
     kept = np.isin(second.pixels, first.pixels)
     assert np.array_equal(second.pixels[kept & ~second.fitted], validation_)
 
 
 def test_a_class_with_few_pixels_is_fitted_whole_and_still_counts():
     _, scribbles, _ = two_discs((200, 260))
-    samples = Samples.of(scribbles, 0.3, 0)
+    samples = StrokeSamples.of(scribbles, 0.3, 0)
     small = samples.targets > 0
     assert samples.fitted[small].all()
     assert samples.validating[small].all()
     assert not samples.fitted.all()
-    assert not Samples.of(scribbles, 0.0, 0).validating.any()
+    assert not StrokeSamples.of(scribbles, 0.0, 0).validating.any()

@@ -5,8 +5,8 @@ import numpy as np
 import torch
 
 from napari_scribseg.core import Image, Scribbles, get_engine
-from napari_scribseg.nets.enlarging import QuickEnlarging
-from napari_scribseg.numerics import warm_up
+from napari_scribseg.nets.quick_upsampling import QuickUpsampling
+from napari_scribseg.numerics.warm import warm_up
 
 
 def compiled_types():
@@ -38,11 +38,11 @@ def test_after_the_warm_up_no_stroke_compiles_anything():
     assert compiled_types() == before
 
 
-def test_after_the_warm_up_no_gradient_of_enlarging_compiles_anything():
+def test_after_the_warm_up_no_gradient_of_upsampling_compiles_anything():
     warm_up()
     before = compiled_types()
     x = torch.rand(1, 5, 6, 7).contiguous(memory_format=torch.channels_last).requires_grad_()
-    with QuickEnlarging():
+    with QuickUpsampling():
         alone = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear")
         joined = torch.cat((alone.detach(), alone), dim=1).contiguous(memory_format=torch.channels_last)
     for y in (alone, joined):
@@ -51,5 +51,5 @@ def test_after_the_warm_up_no_gradient_of_enlarging_compiles_anything():
 
 
 def test_warm_up_loads_no_torch():
-    code = "import sys; from napari_scribseg.numerics import warm_up; warm_up(); assert 'torch' not in sys.modules"
+    code = "import sys; from napari_scribseg.numerics.warm import warm_up; warm_up(); assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0

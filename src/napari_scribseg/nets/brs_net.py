@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
+from napari_scribseg.nets.any_size import crop_to, pad_to_multiple
 from napari_scribseg.nets.efficient_unet import SqueezeExcite
-from napari_scribseg.nets.padding import crop_to, pad_to_multiple
 
 __all__ = ["BRSNet", "BRSNetConfig", "load_encoder", "widened"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
-from napari_scribseg.nets.padding import crop_to, pad_to_multiple
+from napari_scribseg.nets.any_size import crop_to, pad_to_multiple
 
 __all__ = ["EfficientUNet", "EfficientUNetConfig"]
 

@@ -1,5 +1,1 @@
-"""Pure functions on arrays and tensors: one reference in torch, hot loops compiled for the CPU."""
-
-from napari_scribseg.numerics.warm import warm_up
-
-__all__ = ["warm_up"]
+"""Functions on arrays and tensors: references in torch, loops compiled for the CPU."""

@@ -15,7 +15,7 @@ def warm_up() -> None:
     Takes tens of seconds when nothing is cached on disk, else well under a second. Call it from a thread of its own as
     soon as a window opens: a kernel that is asked for meanwhile waits for its compilation, and is right.
     """
-    from napari_scribseg.numerics.fused import colour, density, distance, edges, enlarging, filters, pyramid, relaxation
+    from napari_scribseg.numerics.fused import colour, density, distance, filters, pyramid, relaxation, upsampling
 
     rng = np.random.default_rng(0)
     image = rng.uniform(0, 255, (3, 40, 44)).astype(np.float32)
@@ -33,15 +33,15 @@ def warm_up() -> None:
     jobs: list[Callable[[], object]] = [
         relax,
         lambda: filters.gaussian_gradient(filters.rgb_to_lab(image), 1.0),
-        lambda: edges.edge_weights(image, 5.0),
+        lambda: filters.edge_weights(image, 5.0),
         lambda: density.spatially_varying_density(image, seeds, np.ones((2, 40, 44), dtype=np.float32), 5.0),
         lambda: colour.colour_density(image, seeds, 2, 8.0),
         lambda: colour.colour_density(image[:1], seeds, 2, 8.0),
         lambda: colour.nearest_colour(image, image[:, 0, :5].copy()),
         lambda: distance.euclidean_distance(seeds, 2),
         lambda: distance.geodesic_distance(seeds, 2, weights),
-        lambda: enlarging.gather_enlarged(enlarged, (4, 4), (0.5, 0.5)),
-        lambda: enlarging.gather_enlarged(enlarged[..., 2:], (4, 4), (0.5, 0.5)),
+        lambda: upsampling.upsampling_gradient(enlarged, (4, 4), (0.5, 0.5)),
+        lambda: upsampling.upsampling_gradient(enlarged[..., 2:], (4, 4), (0.5, 0.5)),
     ]
     for job in jobs:
         job()

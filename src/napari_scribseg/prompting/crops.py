@@ -21,8 +21,8 @@ __all__ = [
     "MOST_GROWTHS",
     "Box",
     "Crop",
+    "CropLogits",
     "Level",
-    "Patch",
     "covered",
     "crop_image",
     "crop_strokes",
@@ -81,7 +81,7 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Patch:
+class CropLogits:
     """Logits of an object on the pixels of a crop."""
 
     crop: Crop
@@ -352,7 +352,7 @@ def object_box(
     return max(top, 0.0), max(left, 0.0), min(bottom, extent[0]), min(right, extent[1])
 
 
-def grown(patch: Patch, extent: tuple[float, float]) -> Box | None:
+def grown(patch: CropLogits, extent: tuple[float, float]) -> Box | None:
     """A larger box where the object reaches a rim of the crop that is not one of the image; else None."""
     inside = (patch.logits > 0).cpu().numpy()
     crop = patch.crop

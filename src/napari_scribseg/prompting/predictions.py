@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_scribseg.prompting.crops import Box, Crop, Patch, covered, paint
+from napari_scribseg.prompting.crops import Box, Crop, CropLogits, covered, paint
 
 __all__ = ["LIMIT", "UNCLAIMED", "UNSEEN", "ClassLogits", "Grid", "Strokes", "combine", "widest"]
 
@@ -108,13 +108,13 @@ class ClassLogits:
 
     Attributes
     ----------
-    patches : tuple of Patch
+    patches : tuple of CropLogits
         In crops; later ones replace earlier ones where they overlap.
     box : Box
         Of the object with the strokes on it.
     """
 
-    patches: tuple[Patch, ...]
+    patches: tuple[CropLogits, ...]
     box: Box
 
     def on(self, crop: Crop) -> tuple[Tensor, Tensor]:

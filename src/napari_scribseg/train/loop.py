@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
 from napari_scribseg.nets import BRSNet, build, load_encoder, load_model, save_model, widened
-from napari_scribseg.nets.enlarging import QuickEnlarging
+from napari_scribseg.nets.quick_upsampling import QuickUpsampling
 from napari_scribseg.nets.weights import Network
 from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
 from napari_scribseg.train.drawing import DrawingOptions
@@ -239,7 +239,7 @@ class _Run:
             seeds = self._seeds(len(image), turn)
             correction_map = corrected(previous, (image, target, valid, stroke_map), seeds, self.drawing)
             stroke_map = torch.where(self._idle(seeds).to(stroke_map.device), stroke_map, correction_map)
-        with QuickEnlarging():
+        with QuickUpsampling():
             logits = all_predictions(self.model, image, stroke_map, previous, self.channels)  # (N, D, H, W)
         loss = torch.stack([segmentation_loss(one, target, valid).mean() for one in logits.unbind(1)]).mean()
         for group in self.optimizer.param_groups:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_scribseg.numerics.fused import edges
+from napari_scribseg.numerics.fused import filters
 from napari_scribseg.numerics.variational.differences import divergence, edge_weights, gradient, total_variation
 
 SHAPES = [(1, 1), (1, 7), (6, 1), (5, 8)]
@@ -62,7 +62,7 @@ def test_edge_weights_of_a_constant_image_are_one(gamma):
 def test_compiled_edge_weights_match_the_reference(shape, channels, pixel):
     image = np.random.default_rng(0).uniform(0, 255, (channels, *shape)).astype(np.float32)
     expected = edge_weights(torch.from_numpy(image).double(), 5.0, pixel).numpy()
-    np.testing.assert_allclose(edges.edge_weights(image, 5.0, pixel), expected, rtol=1e-5)
+    np.testing.assert_allclose(filters.edge_weights(image, 5.0, pixel), expected, rtol=1e-5)
 
 
 def test_total_variation_of_a_disc_is_about_its_perimeter_and_joint_over_labels():

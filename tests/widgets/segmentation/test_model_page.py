@@ -6,7 +6,7 @@ import zipfile
 import pytest
 import torch
 
-from napari_scribseg.engines.brs import sources
+from napari_scribseg.engines.brs import model_source
 from napari_scribseg.engines.brs.card import ModelCard, read_card
 from napari_scribseg.nets import PlainUNet, PlainUNetConfig, save_model
 from napari_scribseg.widgets.segmentation import model_page
@@ -117,7 +117,7 @@ def test_networks_that_come_with_the_package_are_offered(page):
 def test_a_program_is_inspected_once_until_it_changes(page, script, monkeypatch):
     opened = []
     real = zipfile.ZipFile
-    monkeypatch.setattr(sources.zipfile, "ZipFile", lambda *given: opened.append(given) or real(*given))
+    monkeypatch.setattr(model_source.zipfile, "ZipFile", lambda *given: opened.append(given) or real(*given))
     for trust in (False, True, False):
         page.show_model(script, trust)
     assert len(opened) == 1

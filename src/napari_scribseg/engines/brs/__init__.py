@@ -2,6 +2,6 @@
 
 from napari_scribseg.engines.brs.card import ModelCard, card_path, read_card, write_card
 from napari_scribseg.engines.brs.engine import BRS, FBRS
-from napari_scribseg.engines.brs.sources import runs_code
+from napari_scribseg.engines.brs.model_source import runs_code
 
 __all__ = ["BRS", "FBRS", "ModelCard", "card_path", "read_card", "runs_code", "write_card"]

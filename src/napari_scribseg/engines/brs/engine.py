@@ -52,7 +52,7 @@ class _Refinement(RefinementParameters):
         A session gives :meth:`prepare` the slice with those around it as further channels, all of the first slice
         first; a slice alone is repeated.
         """
-        from napari_scribseg.engines.brs.sources import card_of
+        from napari_scribseg.engines.brs.model_source import card_of
 
         card = card_of(self.model, self.weights)
         return 1 if card is None else card.slices

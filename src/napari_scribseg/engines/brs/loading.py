@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.engines.brs.card import ModelCard
-from napari_scribseg.engines.brs.sources import EXPECTED, Source, card_of, runs_code, shipped_names
+from napari_scribseg.engines.brs.model_source import EXPECTED, ModelSource, card_of, runs_code, shipped_names
 from napari_scribseg.nets import load_model, load_shipped
 from napari_scribseg.prompting import WITH_STROKES
 
@@ -49,12 +49,12 @@ class Loaded:
     n_inputs: int = 0
 
 
-def load_network(source: Source, weights: str, trust: bool, device: str) -> Loaded:
+def load_network(source: ModelSource, weights: str, trust: bool, device: str) -> Loaded:
     """Load a model.
 
     Parameters
     ----------
-    source : Source
+    source : ModelSource
     weights : str
         For a factory: a .safetensors file, or one of torch.save that holds tensors only. Empty for other models.
     trust : bool
@@ -93,7 +93,7 @@ def load_network(source: Source, weights: str, trust: bool, device: str) -> Load
     return Loaded(module.to(device), card, n_inputs)
 
 
-def _load_own(source: Source, card: ModelCard) -> tuple[nn.Module, ModelCard, int]:
+def _load_own(source: ModelSource, card: ModelCard) -> tuple[nn.Module, ModelCard, int]:
     """A network of this package; its file holds numbers only, and says what it was trained to be given."""
     if source.kind == "shipped":
         if source.text not in shipped_names():
@@ -121,7 +121,7 @@ def _load_own(source: Source, card: ModelCard) -> tuple[nn.Module, ModelCard, in
     return module, replace(card, scale=card.scale or _SCALE, applied=False), channels
 
 
-def _load_export(source: Source, card: ModelCard, device: str) -> tuple[nn.Module, ModelCard, int]:
+def _load_export(source: ModelSource, card: ModelCard, device: str) -> tuple[nn.Module, ModelCard, int]:
     with _one_line_errors(source), _quiet():
         program = torch.export.load(str(source.path))
         if device != "cpu":
@@ -137,7 +137,7 @@ def _load_export(source: Source, card: ModelCard, device: str) -> tuple[nn.Modul
     return program.module(), card, shape[1] if isinstance(shape[1], int) else 0
 
 
-def _build(source: Source) -> nn.Module:
+def _build(source: ModelSource) -> nn.Module:
     """Call the factory."""
     package, _, name = source.text.partition(":")
     with _one_line_errors(source):
@@ -152,7 +152,7 @@ def _build(source: Source) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _one_line_errors(source: Source) -> Iterator[None]:
+def _one_line_errors(source: ModelSource) -> Iterator[None]:
     """Errors of foreign code as one sentence."""
     try:
         yield

@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.engines.brs.card import ModelCard
-from napari_scribseg.nets.padding import crop_to, pad_to_multiple
+from napari_scribseg.nets.any_size import crop_to, pad_to_multiple
 from napari_scribseg.numerics.intensity import is_picture, percentiles, to_unit, without_padding
 from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.prompting.predictions import Grid
 
-__all__ = ["Network", "first_output"]
+__all__ = ["WrappedNetwork", "first_output"]
 
 Float32 = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ _EPSILON = 1e-6  # probabilities of a network are kept so far from 0 and 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Network:
+class WrappedNetwork:
     """A network that is ready to be asked.
 
     Attributes
@@ -116,7 +116,7 @@ class Network:
         return fields[0]
 
 
-def _as_channels(data: Float32, network: Network) -> Float32:
+def _as_channels(data: Float32, network: WrappedNetwork) -> Float32:
     """The image with as many channels as the network takes."""
     wanted = network.card.channels
     if len(data) == wanted:

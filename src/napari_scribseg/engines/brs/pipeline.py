@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import Image, InputError, Report, Scribbles, Segmentation
+from napari_scribseg.engines.brs.corrected_query import CorrectedQuery, cut_for, require_finite
 from napari_scribseg.engines.brs.minimise import Best, Budget, minimise
-from napari_scribseg.engines.brs.opening import open_network
 from napari_scribseg.engines.brs.parameters import RefinementParameters
+from napari_scribseg.engines.brs.probing import open_network
 from napari_scribseg.engines.brs.queries import ALL, Query, probabilities, queries_of
-from napari_scribseg.engines.brs.solver import Solver, cut_for, require_finite
-from napari_scribseg.engines.brs.state import BRSState, Former, ZoomIn
+from napari_scribseg.engines.brs.state import BRSState, LastCorrections, ZoomIn
 from napari_scribseg.engines.brs.zoom import Zoom
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.variational.refine import boundary_weights, refine
@@ -104,16 +104,16 @@ class _Correction:
         self._queries = {q.key: q for q in queries_of(state.network, scribbles, parameters.zoom)}
         self._ids = {key: scribbles.ids[key] if key >= 0 else key for key in self._queries}
         self._zoom = Zoom(parameters, state, scribbles)
-        self._solvers: dict[int, Solver] = {}
+        self._corrected: dict[int, CorrectedQuery] = {}
         self._fields: dict[int, Tensor] = {}
         self._wrong: dict[int, int] = {}
         former = _valid_former(state, scribbles, parameters.layer)
         again = former is not None and np.array_equal(former.seeds, _seed_ids(scribbles))
         for i, (key, query) in enumerate(self._queries.items()):
             zoom_in: ZoomIn | None = None if former is None else former.zoom_ins.get(self._ids[key])
-            self._solvers[key], self._fields[key], self._wrong[key] = self._zoom.begin(query, zoom_in, again)
+            self._corrected[key], self._fields[key], self._wrong[key] = self._zoom.begin(query, zoom_in, again)
             report(0.1 * ((i + 1) / len(self._queries)))
-        self._changes = {key: solver.start for key, solver in self._solvers.items()}
+        self._changes = {key: corrected.start for key, corrected in self._corrected.items()}
         self.evaluations = 0
 
     @property
@@ -126,8 +126,8 @@ class _Correction:
         """Of all classes, shape (K, H, W)."""
         if ALL in self._fields:
             return probabilities(self._fields, self._scribbles)
-        parts: dict[int, tuple[Query, Solver, Tensor]] = {
-            k: (self._queries[k], self._solvers[k], self._fields[k]) for k in self._queries
+        parts: dict[int, tuple[Query, CorrectedQuery, Tensor]] = {
+            k: (self._queries[k], self._corrected[k], self._fields[k]) for k in self._queries
         }
         return probabilities(self._zoom.odds(parts), self._scribbles)
 
@@ -136,7 +136,7 @@ class _Correction:
 
         The first correction is shown at once, further ones after every few evaluations.
         """
-        keys = [key for key in self._solvers if self._wrong[key]]
+        keys = [key for key in self._corrected if self._wrong[key]]
         for i, key in enumerate(keys):
             last_shown = -_SPARE
 
@@ -149,21 +149,21 @@ class _Correction:
                 done = min(best.evaluations / self._parameters.evaluations, 1.0)
                 show(0.1 + 0.85 * (i + done) / len(keys), shown)
 
-            solver = self._solvers[key]
-            best = minimise(solver.start, solver.evaluate, self._budget, progress, solver.first_step)
+            corrected = self._corrected[key]
+            best = minimise(corrected.start, corrected.evaluate, self._budget, progress, corrected.first_step)
             self._fields[key], self._wrong[key], self._changes[key] = best.fields, best.wrong, best.values
             self.evaluations += best.evaluations
 
-    def former(self) -> Former:
+    def former(self) -> LastCorrections:
         """What the next answer begins with."""
         zoom_ins = {
-            self._ids[k]: self._zoom.zoom_in(q, self._solvers[k], self._fields[k], self._changes[k])
+            self._ids[k]: self._zoom.zoom_in(q, self._corrected[k], self._fields[k], self._changes[k])
             for k, q in self._queries.items()
         }
-        return Former(_seed_ids(self._scribbles), zoom_ins, self._parameters.layer)
+        return LastCorrections(_seed_ids(self._scribbles), zoom_ins, self._parameters.layer)
 
 
-def _valid_former(state: BRSState, scribbles: Scribbles, layer: str) -> Former | None:
+def _valid_former(state: BRSState, scribbles: Scribbles, layer: str) -> LastCorrections | None:
     """The last answer, if it was one at the same layer and no strokes were erased since."""
     former = state.former
     if former is None or former.layer != layer:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import InputError, Scribbles
-from napari_scribseg.engines.brs.network import Network
+from napari_scribseg.engines.brs.network import WrappedNetwork
 
 __all__ = ["ALL", "Query", "probabilities", "queries_of"]
 
@@ -44,7 +44,7 @@ class Query:
         return torch.stack([torch.logsumexp(fields[some], dim=0) for some in members])
 
 
-def queries_of(network: Network, scribbles: Scribbles, each: bool) -> list[Query]:
+def queries_of(network: WrappedNetwork, scribbles: Scribbles, each: bool) -> list[Query]:
     """The queries for some strokes.
 
     A network with many classes needs one; its outputs are the classes in their order, or those whose ids its card
@@ -53,7 +53,7 @@ def queries_of(network: Network, scribbles: Scribbles, each: bool) -> list[Query
 
     Parameters
     ----------
-    network : Network
+    network : WrappedNetwork
     scribbles : Scribbles
     each : bool
         Whether a network that was trained on scribbles predicts every painted class, the background too.
@@ -79,7 +79,7 @@ def queries_of(network: Network, scribbles: Scribbles, each: bool) -> list[Query
     return [Query(ALL, scribbles.seeds, tuple(range(network.n_classes)))]
 
 
-def _by_ids(network: Network, scribbles: Scribbles, output_ids: tuple[int, ...]) -> tuple[int, ...]:
+def _by_ids(network: WrappedNetwork, scribbles: Scribbles, output_ids: tuple[int, ...]) -> tuple[int, ...]:
     """The class that each output stands for; those that were not painted belong to the background, if there is one."""
     missing = [i for i in scribbles.ids if i not in output_ids]
     if missing:
@@ -91,7 +91,7 @@ def _by_ids(network: Network, scribbles: Scribbles, output_ids: tuple[int, ...])
     return tuple(index.get(identity, index.get(0, -1)) for identity in output_ids)
 
 
-def _objects(network: Network, scribbles: Scribbles, each: bool) -> list[int]:
+def _objects(network: WrappedNetwork, scribbles: Scribbles, each: bool) -> list[int]:
     """Indices of the classes that a network of one object predicts."""
     painted = [int(k) for k in np.flatnonzero(scribbles.counts)]
     if each and network.card.prompt == "scribbles":

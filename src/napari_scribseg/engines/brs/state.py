@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_scribseg.engines.brs.network import Network
+from napari_scribseg.engines.brs.network import WrappedNetwork
 from napari_scribseg.prompting.crops import Crop, Level
 from napari_scribseg.prompting.predictions import ClassLogits, Grid
 
-__all__ = ["BRSState", "Former", "ZoomIn"]
+__all__ = ["BRSState", "LastCorrections", "ZoomIn"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +39,7 @@ class ZoomIn:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Former:
+class LastCorrections:
     """The last answer.
 
     Attributes
@@ -63,7 +63,7 @@ class BRSState:
 
     Attributes
     ----------
-    network : Network
+    network : WrappedNetwork
     x : Tensor of shape (1, C, h, w)
         The image as the network takes it.
     own : Tensor of shape (1, n, h, w) or None
@@ -74,14 +74,14 @@ class BRSState:
         The image's own.
     boundaries : ndarray of shape (H, W), float32, or None
         Weight of the boundary length, where boundaries are moved to edges.
-    former : Former or None
+    former : LastCorrections or None
         The last answer.
     """
 
-    network: Network
+    network: WrappedNetwork
     x: Tensor
     own: Tensor | None
     levels: tuple[Level, ...]
     grid: Grid
     boundaries: NDArray[np.float32] | None = None
-    former: Former | None = None
+    former: LastCorrections | None = None

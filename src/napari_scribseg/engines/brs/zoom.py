@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from napari_scribseg.core import Scribbles
+from napari_scribseg.engines.brs.corrected_query import CorrectedQuery, crop_logits
 from napari_scribseg.engines.brs.parameters import RefinementParameters
 from napari_scribseg.engines.brs.queries import ALL, Query
-from napari_scribseg.engines.brs.solver import Solver, patch_of
 from napari_scribseg.engines.brs.state import BRSState, ZoomIn
 from napari_scribseg.prompting.crops import MOST_GROWTHS, Box, Crop, first_box, fit_crops, grown, object_box
 from napari_scribseg.prompting.predictions import ClassLogits, Strokes, combine, widest
@@ -81,7 +81,7 @@ class Zoom:
         alone = len(painted) < 2 or (scribbles.n_classes == 2 and card.prompt != "scribbles")
         self._wide = None if alone else widest(self._strokes, painted, scribbles.ids, state.grid)
 
-    def begin(self, query: Query, former: ZoomIn | None, again: bool) -> tuple[Solver, Tensor, int]:
+    def begin(self, query: Query, former: ZoomIn | None, again: bool) -> tuple[CorrectedQuery, Tensor, int]:
         """The prediction before any further correction, and its number of wrong stroke pixels.
 
         A crop grows where the object leaves it. The former correction is the start where the crop is the same.
@@ -98,15 +98,15 @@ class Zoom:
         for turn in range(MOST_GROWTHS + 1):
             same = former is not None and former.crop == crop
             change = former.change if former is not None and same else None
-            solver = Solver(self._parameters, self._state, query, crop, previous, change)
-            fields, wrong = solver.first()
+            corrected = CorrectedQuery(self._parameters, self._state, query, crop, previous, change)
+            fields, wrong = corrected.first()
             if crop is None or again or turn == MOST_GROWTHS:
                 break
-            larger = grown(patch_of(fields, crop), self._state.grid.extent)
+            larger = grown(crop_logits(fields, crop), self._state.grid.extent)
             if larger is None:
                 break
             crop = _crop_around(larger, self._size, self._state.grid.extent)
-        return solver, fields, wrong
+        return corrected, fields, wrong
 
     def _first_crop(self, query: Query, former: ZoomIn | None, again: bool) -> tuple[Crop | None, ClassLogits | None]:
         """The first crop, and the earlier prediction that is an input there."""
@@ -135,25 +135,25 @@ class Zoom:
             self._parameters.zoom and bool(self._state.levels) and query.key != ALL and bool((query.targets == 1).any())
         )
 
-    def zoom_in(self, query: Query, solver: Solver, fields: Tensor, change: Tensor) -> ZoomIn:
+    def zoom_in(self, query: Query, corrected: CorrectedQuery, fields: Tensor, change: Tensor) -> ZoomIn:
         """The crop, prediction and correction of an answer, for the next one."""
-        return ZoomIn(solver.crop, solver.previous, self._prediction(query, solver, fields), change)
+        return ZoomIn(corrected.crop, corrected.previous, self._prediction(query, corrected, fields), change)
 
-    def _prediction(self, query: Query, solver: Solver, fields: Tensor) -> ClassLogits | None:
+    def _prediction(self, query: Query, corrected: CorrectedQuery, fields: Tensor) -> ClassLogits | None:
         """The logits in the crop and the box of the object; None where the network always sees the whole image."""
         if not self._may_crop(query):
             return None
         grid, found = self._state.grid, (fields[1] > fields[0]).cpu().numpy()
         box = self._strokes.box(query.key, grid.pixel)
-        if solver.crop is not None:
-            patch = patch_of(fields, solver.crop)
-            return ClassLogits((patch,), object_box(box, solver.crop, found, solver.seeds == 1, grid.extent))
+        if corrected.crop is not None:
+            patch = crop_logits(fields, corrected.crop)
+            return ClassLogits((patch,), object_box(box, corrected.crop, found, corrected.seeds == 1, grid.extent))
         rows, columns = grid.pixel
         at = (box[0] / rows, box[1] / columns, box[2] / rows, box[3] / columns)
         at = object_box(at, Crop(0.0, 0.0, 1.0, grid.shape), found, query.targets == 1, grid.shape)
         return ClassLogits((), (at[0] * rows, at[1] * columns, at[2] * rows, at[3] * columns))
 
-    def odds(self, fields: Mapping[int, tuple[Query, Solver, Tensor]]) -> dict[int, Tensor]:
+    def odds(self, fields: Mapping[int, tuple[Query, CorrectedQuery, Tensor]]) -> dict[int, Tensor]:
         """Logarithms of the odds of the classes on the image's grid, from their separate predictions.
 
         Parameters

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.engines.coarse_to_fine.fitting import Fit
-from napari_scribseg.engines.coarse_to_fine.outlines import Drawing, cell_labels, read_drawing
 from napari_scribseg.engines.coarse_to_fine.parameters import CoarseToFineParameters
+from napari_scribseg.engines.coarse_to_fine.rough_outlines import Drawing, cell_labels, read_drawing
 from napari_scribseg.engines.coarse_to_fine.shapes import Regions, snap
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.intensity import scale_intensities

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import Scribbles
-from napari_scribseg.numerics.variational.energy import EnergyParameters
 from napari_scribseg.numerics.variational.multiscale import relax
+from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.problem import Backend
 from napari_scribseg.numerics.variational.refine import MOST_COST, OWN_SHARE, SMOOTHNESS
 from napari_scribseg.numerics.variational.terms import LabelTerms

@@ -14,14 +14,14 @@ from napari_scribseg.core.paths import user_path
 from napari_scribseg.nets import Predictor, for_inference, load_model, load_shipped, shipped_weights
 from napari_scribseg.prompting import WITH_PREVIOUS, WITH_STROKES, network_input
 
-__all__ = ["SHIPPED", "Network", "open_network"]
+__all__ = ["SHIPPED", "ScribbleNetwork", "open_network"]
 
 SHIPPED = "scribble-net"  # name of the network that comes with the package
 WORKING_SIZE = 128  # pixels along a side of what the network was trained on
 _KEPT = 4  # networks
 
 
-class Network:
+class ScribbleNetwork:
     """A trained network, ready to answer from any thread.
 
     Parameters
@@ -54,7 +54,7 @@ class Network:
             return self._predictor(seen)[:, 0]
 
 
-def open_network(weights: str, device: str) -> Network:
+def open_network(weights: str, device: str) -> ScribbleNetwork:
     """The network of a file, loaded if it has not been yet, or has changed since.
 
     Parameters
@@ -83,7 +83,7 @@ def open_network(weights: str, device: str) -> Network:
 
 
 @lru_cache(maxsize=_KEPT)
-def _load(weights: str, device: str, version: tuple[int, int]) -> Network:
+def _load(weights: str, device: str, version: tuple[int, int]) -> ScribbleNetwork:
     """The network of a file as it is now (``version``), warmed up."""
     model, card = load_model(weights) if weights else load_shipped(SHIPPED)
     channels, name = model.config.in_channels, Path(weights).name or SHIPPED
@@ -93,7 +93,7 @@ def _load(weights: str, device: str, version: tuple[int, int]) -> Network:
     prompt = card.get("prompt", "scribbles")
     if prompt != "scribbles":
         raise InputError(f"the network in {name} answers {prompt[:60]!r}; one that answers scribbles is expected")
-    network = Network(for_inference(model, device), channels)
+    network = ScribbleNetwork(for_inference(model, device), channels)
     for n in (1, 2):
         image = torch.zeros((n, 3, WORKING_SIZE, WORKING_SIZE), device=network.device)
         strokes = torch.eye(WORKING_SIZE, device=network.device).expand(n, -1, -1)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
+from napari_scribseg.engines.scribble_net.crop_passes import PreparedImage, first_pass, second_pass
 from napari_scribseg.engines.scribble_net.hybrid import PARAMETERS, mix
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.engines.scribble_net.parameters import ScribbleNetParameters
-from napari_scribseg.engines.scribble_net.passes import PreparedImage, first_pass, second_pass
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.variational.multiscale import open_backend
 from napari_scribseg.numerics.variational.problem import Backend
@@ -25,13 +25,13 @@ from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.prompting.crops import levels_of
 from napari_scribseg.prompting.predictions import ClassLogits, Grid, Strokes, combine, widest
 
-__all__ = ["Former", "NetState", "prepare", "segment"]
+__all__ = ["LastPredictions", "NetState", "prepare", "segment"]
 
 _MANY_DOTS = 3  # on the background, for which its colours count half as much as for a stroke
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Former:
+class LastPredictions:
     """The last answer.
 
     Attributes
@@ -62,7 +62,7 @@ class NetState:
         Where it computes.
     backend : Backend or None
         The image for the variational energy, where that has a share in the answer.
-    former : Former or None
+    former : LastPredictions or None
         The last answer.
     """
 
@@ -70,7 +70,7 @@ class NetState:
     weights: NDArray[np.float32]
     device: str
     backend: Backend | None = None
-    former: Former | None = None
+    former: LastPredictions | None = None
 
 
 def prepare(parameters: ScribbleNetParameters, image: Image, device: str) -> NetState:
@@ -140,7 +140,7 @@ def _with_boundaries(
 
 
 def _sort_former(
-    former: Former | None, strokes: Strokes, labels: list[int], image: PreparedImage
+    former: LastPredictions | None, strokes: Strokes, labels: list[int], image: PreparedImage
 ) -> tuple[dict[int, ClassLogits], dict[int, ClassLogits], set[int]]:
     """Earlier predictions that are still valid, those that are not, and the classes that were drawn since or are new.
 
@@ -217,5 +217,5 @@ class _Merged:
             full = np.zeros((self._scribbles.n_classes, *found.shape[1:]), dtype=np.float32)
             full[self._labels] = found
             found = full
-        former = Former(self.strokes, self._predictions, terms)
+        former = LastPredictions(self.strokes, self._predictions, terms)
         return Segmentation.of(found, self._scribbles, replace(state, former=former), notes)

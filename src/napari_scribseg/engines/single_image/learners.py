@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from napari_scribseg.engines.single_image.fields import Fields
 from napari_scribseg.engines.single_image.fit import by_graph
-from napari_scribseg.engines.single_image.network import PixelNet
-from napari_scribseg.engines.single_image.samples import Samples
-from napari_scribseg.engines.single_image.unet import SingleUNet, crops_around
+from napari_scribseg.engines.single_image.pixel_net import PixelNet
+from napari_scribseg.engines.single_image.stroke_samples import StrokeSamples
+from napari_scribseg.engines.single_image.unet import SingleUNet, rectangles_around
 
 __all__ = ["GraphLearner", "Learner", "Penalty", "PixelLearner", "UNetLearner"]
 
@@ -71,17 +71,19 @@ class PixelLearner:
     network : PixelNet
     channels : Tensor of shape (C, H, W)
         The input.
-    samples : Samples
+    samples : StrokeSamples
     penalty : Penalty, optional
     """
 
-    def __init__(self, network: PixelNet, channels: Tensor, samples: Samples, penalty: Penalty | None = None) -> None:
+    def __init__(
+        self, network: PixelNet, channels: Tensor, samples: StrokeSamples, penalty: Penalty | None = None
+    ) -> None:
         self.network, self._channels = network, channels
         self._penalty = penalty if penalty is not None and penalty.weight > 0 else None
         self._fitted = self._part(samples, samples.fitted)
         self._validating = self._part(samples, samples.validating)
 
-    def _part(self, samples: Samples, chosen: NDArray[np.bool_]) -> tuple[Fields, Tensor, Tensor]:
+    def _part(self, samples: StrokeSamples, chosen: NDArray[np.bool_]) -> tuple[Fields, Tensor, Tensor]:
         """Receptive fields, their input rows (N, C) and the targets."""
         net, channels = self.network, self._channels
         depth = len(net.weights) if net.kernel > 1 else 0
@@ -156,17 +158,17 @@ class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
     ----------
     network : SingleUNet
     channels : Tensor of shape (C, H, W)
-    samples : Samples
+    samples : StrokeSamples
     """
 
     network: SingleUNet
 
-    def __init__(self, network: SingleUNet, channels: Tensor, samples: Samples) -> None:
+    def __init__(self, network: SingleUNet, channels: Tensor, samples: StrokeSamples) -> None:
         self.network, self._channels = network, channels
         self._fitted = self._parts(samples, samples.fitted)
         self._validating = self._parts(samples, samples.validating)
 
-    def _parts(self, samples: Samples, chosen: NDArray[np.bool_]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _parts(self, samples: StrokeSamples, chosen: NDArray[np.bool_]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """For each crop its channels, the flat indices of the strokes in it, and their targets."""
         if not chosen.any():
             return []
@@ -174,7 +176,7 @@ class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
         width, parts = int(channels.shape[2]), []
         pixels, targets = samples.pixels[chosen], samples.targets[chosen]
         left = np.ones(len(pixels), dtype=bool)  # a stroke pixel counts once, also where rectangles overlap
-        for box in crops_around(pixels, (int(channels.shape[1]), width), net.reach, net.stride):
+        for box in rectangles_around(pixels, (int(channels.shape[1]), width), net.reach, net.stride):
             rows, columns = pixels // width - box[0].start, pixels % width - box[1].start
             margins = [(rows, box[0], int(channels.shape[1])), (columns, box[1], width)]
             seen = left.copy()

@@ -18,7 +18,6 @@ from napari_scribseg.core import Image, LossCurve, Report, Scribbles, Segmentati
 from napari_scribseg.engines.single_image.fit import FitProgress, fit, one_thread
 from napari_scribseg.engines.single_image.inputs import input_channels
 from napari_scribseg.engines.single_image.learners import Learner, Penalty, PixelLearner, UNetLearner
-from napari_scribseg.engines.single_image.network import PixelNet
 from napari_scribseg.engines.single_image.parameters import (
     ConvolutionParameters,
     FitParameters,
@@ -28,7 +27,8 @@ from napari_scribseg.engines.single_image.parameters import (
     ScratchParameters,
     UNetParameters,
 )
-from napari_scribseg.engines.single_image.samples import Samples
+from napari_scribseg.engines.single_image.pixel_net import PixelNet
+from napari_scribseg.engines.single_image.stroke_samples import StrokeSamples
 from napari_scribseg.engines.single_image.unet import SingleUNet
 from napari_scribseg.numerics.device import choose_device
 
@@ -103,7 +103,7 @@ def segment(
 ) -> Segmentation[FitState]:
     """The answer for one set of strokes."""
     report(0.0)
-    samples = Samples.of(scribbles, parameters.held_back, parameters.seed)
+    samples = StrokeSamples.of(scribbles, parameters.held_back, parameters.seed)
 
     def start(former: nn.Module | None, class_map: list[int | None]) -> Learner:
         if isinstance(parameters, UNetParameters):
@@ -117,7 +117,7 @@ def _pixel_net(
     parameters: LayerParameters,
     seed: int,
     state: FitState,
-    samples: Samples,
+    samples: StrokeSamples,
     former: nn.Module | None,
     class_map: list[int | None],
 ) -> Learner:
@@ -138,7 +138,7 @@ def _unet(
     parameters: UNetParameters,
     seed: int,
     state: FitState,
-    samples: Samples,
+    samples: StrokeSamples,
     former: nn.Module | None,
     class_map: list[int | None],
 ) -> Learner:
@@ -155,7 +155,7 @@ def _unet(
 def learn(
     parameters: FitParameters,
     scribbles: Scribbles,
-    samples: Samples,
+    samples: StrokeSamples,
     state: FitState,
     start: Callable[[nn.Module | None, list[int | None]], Learner],
     report: Report,
@@ -166,7 +166,7 @@ def learn(
     ----------
     parameters : FitParameters
     scribbles : Scribbles
-    samples : Samples
+    samples : StrokeSamples
         Of the scribbles.
     state : FitState
     start : callable
@@ -207,13 +207,15 @@ def _valid_fit(fitted: Fitted | None, parameters: FitParameters, seeds: NDArray[
     return fitted if np.array_equal(fitted.seeds[painted], seeds[painted]) else None
 
 
-def _fit(learner: Learner, samples: Samples, steps: int, rate: float, progress: FitProgress) -> LossCurve:
+def _fit(learner: Learner, samples: StrokeSamples, steps: int, rate: float, progress: FitProgress) -> LossCurve:
     validate = learner.validate if samples.validating.any() else None
     weights = [p for p in learner.network.parameters() if p.requires_grad]
     return fit(weights, learner.descend, validate, steps, rate, progress)
 
 
-def _previews(learner: Learner, scribbles: Scribbles, samples: Samples, state: FitState, report: Report) -> FitProgress:
+def _previews(
+    learner: Learner, scribbles: Scribbles, samples: StrokeSamples, state: FitState, report: Report
+) -> FitProgress:
     """Reports the share of a fit and, now and then, a preview with the curve so far."""
     shown = time.monotonic()
 
@@ -232,7 +234,12 @@ def _previews(learner: Learner, scribbles: Scribbles, samples: Samples, state: F
 
 
 def make_result(
-    logits: Tensor, scribbles: Scribbles, samples: Samples, state: FitState, notes: tuple[str, ...], curve: LossCurve
+    logits: Tensor,
+    scribbles: Scribbles,
+    samples: StrokeSamples,
+    state: FitState,
+    notes: tuple[str, ...],
+    curve: LossCurve,
 ) -> Segmentation[FitState]:
     """The probabilities; a class without strokes gets nothing."""
     found = torch.softmax(logits.detach(), dim=0).to("cpu", torch.float32).numpy()

@@ -18,7 +18,7 @@ from napari_scribseg.core.paths import user_path
 from napari_scribseg.engines.single_image.learners import GraphLearner
 from napari_scribseg.engines.single_image.parameters import FineTuneParameters
 from napari_scribseg.engines.single_image.pipeline import FitState, learn
-from napari_scribseg.engines.single_image.samples import Samples
+from napari_scribseg.engines.single_image.stroke_samples import StrokeSamples
 from napari_scribseg.nets import BRSNet, load_model, load_shipped
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.prompting import INPUT_CHANNELS, network_input
@@ -119,17 +119,17 @@ class TransferLearner(GraphLearner[tuple[Tensor, Tensor]]):
     network : Transfer
     x : Tensor of shape (C, h, w)
         Its input.
-    samples : Samples
+    samples : StrokeSamples
     shape : tuple of 2 int
         Of the image, whose pixels the samples are.
     """
 
-    def __init__(self, network: Transfer, x: Tensor, samples: Samples, shape: tuple[int, int]) -> None:
+    def __init__(self, network: Transfer, x: Tensor, samples: StrokeSamples, shape: tuple[int, int]) -> None:
         self.network, self._x, self._shape = network, x, shape
         self._fitted = self._part(samples, samples.fitted)
         self._validating = self._part(samples, samples.validating)
 
-    def _part(self, samples: Samples, chosen: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+    def _part(self, samples: StrokeSamples, chosen: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         """Positions of strokes, from -1 to 1 over the image, shape (1, 1, N, 2), and their targets."""
         rows, columns = np.divmod(samples.pixels[chosen], self._shape[1])
         positions = np.stack(((2 * columns + 1) / self._shape[1] - 1, (2 * rows + 1) / self._shape[0] - 1), axis=-1)
@@ -175,7 +175,7 @@ def segment(
 ) -> Segmentation[FitState]:
     """The answer for one set of strokes."""
     report(0.0)
-    samples = Samples.of(scribbles, parameters.held_back, parameters.seed)
+    samples = StrokeSamples.of(scribbles, parameters.held_back, parameters.seed)
     shape = scribbles.shape[0], scribbles.shape[1]
 
     def start(former: nn.Module | None, class_map: list[int | None]) -> TransferLearner:

@@ -11,11 +11,11 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_scribseg.nets.padding import crop_to, pad_to_multiple
+from napari_scribseg.nets.any_size import crop_to, pad_to_multiple
 
-__all__ = ["SingleUNet", "crops_around"]
+__all__ = ["SingleUNet", "rectangles_around"]
 
-Crop = tuple[slice, slice]
+Rectangle = tuple[slice, slice]
 
 
 class SingleUNet(nn.Module):
@@ -84,7 +84,7 @@ def _reach(levels: int) -> int:
     return int(-(-pixels // 2**levels) * 2**levels)
 
 
-def crops_around(pixels: NDArray[np.intp], shape: tuple[int, int], reach: int, stride: int) -> list[Crop]:
+def rectangles_around(pixels: NDArray[np.intp], shape: tuple[int, int], reach: int, stride: int) -> list[Rectangle]:
     """Rectangles that hold all that the outputs at some pixels depend on.
 
     Parameters
@@ -109,15 +109,15 @@ def crops_around(pixels: NDArray[np.intp], shape: tuple[int, int], reach: int, s
     steps = -(-reach // stride)
     near = ndimage.maximum_filter(cells, 2 * steps + 1, mode="constant")
     groups, _ = ndimage.label(near)
-    boxes = [_crop(box, shape, stride) for box in ndimage.find_objects(groups)]
-    one = _crop(ndimage.find_objects(near.astype(np.int8))[0], shape, stride)
+    boxes = [_rectangle(box, shape, stride) for box in ndimage.find_objects(groups)]
+    one = _rectangle(ndimage.find_objects(near.astype(np.int8))[0], shape, stride)
     return boxes if sum(_area(box) for box in boxes) < _area(one) else [one]
 
 
-def _crop(box: tuple[slice, ...], shape: tuple[int, int], stride: int) -> Crop:
+def _rectangle(box: tuple[slice, ...], shape: tuple[int, int], stride: int) -> Rectangle:
     rows, columns = (slice(s.start * stride, min(s.stop * stride, n)) for s, n in zip(box, shape, strict=True))
     return rows, columns
 
 
-def _area(box: Crop) -> int:
+def _area(box: Rectangle) -> int:
     return int((box[0].stop - box[0].start) * (box[1].stop - box[1].start))

@@ -14,7 +14,7 @@ from napari_scribseg.core import (
     Segmentation,
     silent,
 )
-from napari_scribseg.numerics.variational.energy import EnergyParameters
+from napari_scribseg.numerics.variational.parameters import EnergyParameters
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.numerics.device import choose_device
-from napari_scribseg.numerics.variational.energy import EnergyParameters
 from napari_scribseg.numerics.variational.multiscale import (
     continue_finer,
     converge,
@@ -18,6 +17,7 @@ from napari_scribseg.numerics.variational.multiscale import (
     open_backend,
     solve_coarse_to_fine,
 )
+from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.problem import Backend, Solver
 from napari_scribseg.numerics.variational.terms import LabelTerms
 

@@ -1,6 +1,5 @@
 """Colour densities on the CPU: summed exactly at the nodes of a grid of colours, where every pixel looks its own up."""
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg, call-overload"
 from __future__ import annotations
 
 import numpy as np

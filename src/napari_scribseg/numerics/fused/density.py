@@ -1,6 +1,5 @@
 """Spatially varying densities on the CPU: one pass for each pixel, no matrix of pairs, negligible pairs skipped."""
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg"
 from __future__ import annotations
 
 from itertools import pairwise
@@ -12,18 +11,18 @@ from napari_scribseg.numerics.fused.exponential import exp_negative
 from napari_scribseg.numerics.fused.kernel import inlined, kernel
 from napari_scribseg.numerics.threads import in_parallel
 
-__all__ = ["NEGLIGIBLE", "Samples", "collect_samples", "spatially_varying_density"]
+__all__ = ["NEGLIGIBLE", "GroupedSamples", "collect_samples", "spatially_varying_density"]
 
 NEGLIGIBLE = 18.0  # a pair whose exponent is certainly below minus this is skipped
 _TILE = 16
 _GROUP = 16  # samples that share a bounding box
 
-Samples = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+GroupedSamples = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 
 
 def collect_samples(
     image: NDArray[np.float32], seeds: NDArray[np.int32], n_classes: int, pixel: tuple[float, float] = (1.0, 1.0)
-) -> list[Samples]:
+) -> list[GroupedSamples]:
     """The stroke pixels of each label, neighbours together.
 
     Returns
@@ -44,7 +43,7 @@ def collect_samples(
     return [_grouped(points[a:b]) for a, b in pairwise(bounds)]
 
 
-def _grouped(points: NDArray[np.float32]) -> Samples:
+def _grouped(points: NDArray[np.float32]) -> GroupedSamples:
     starts = np.arange(0, len(points), _GROUP)
     edges = np.append(starts, len(points)).astype(np.int64)
     if not len(points):
@@ -60,7 +59,7 @@ def spatially_varying_density(
     sigma: float,
     pixel: tuple[float, float] = (1.0, 1.0),
 ) -> NDArray[np.float32]:
-    """Density of each label at each pixel, as :func:`napari_scribseg.numerics.density.spatially_varying_density`.
+    """Density of each label at each pixel, as that of :mod:`napari_scribseg.numerics.variational.reference`.
 
     Parameters
     ----------

@@ -1,6 +1,5 @@
 """Distances to the strokes of each label on the CPU: Euclidean, exact; geodesic, by raster scans."""
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg"
 from __future__ import annotations
 
 import numpy as np

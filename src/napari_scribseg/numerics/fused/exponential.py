@@ -1,6 +1,5 @@
 """A fast exponential for compiled loops: it is inlined, and the loop around it becomes vector instructions."""
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg"
 from __future__ import annotations
 
 import numpy as np

@@ -1,6 +1,5 @@
-"""Gaussian smoothing, gradients at a scale, and the CIELAB colours of a picture, compiled for the CPU."""
+"""Gaussian smoothing and gradients, edge weights, and the CIELAB colours of a picture, compiled for the CPU."""
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg"
 from __future__ import annotations
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from napari_scribseg.numerics.fused.kernel import kernel
 from napari_scribseg.numerics.threads import band_edges, in_parallel
 
-__all__ = ["gaussian_gradient", "rgb_to_lab", "smooth"]
+__all__ = ["edge_weights", "gaussian_gradient", "rgb_to_lab", "smooth"]
 
 _STEPS = 4096  # entries of the tables that stand for power functions
 _ABOVE = 1.2  # the tables' last argument
@@ -114,6 +113,38 @@ def _mirrored(i, size):
     """The index inside that ``i`` stands for when the array is mirrored at its edges, again and again."""
     i = i % (2 * size)
     return i if i < size else 2 * size - 1 - i
+
+
+def edge_weights(image: Float32, gamma: float, pixel: tuple[float, float] = (1.0, 1.0)) -> Float32:
+    """Weight of the boundary length, as :func:`~napari_scribseg.numerics.variational.differences.edge_weights`."""
+    components = np.zeros((2, *image.shape[1:]), dtype=np.float32)  # size of the differences along rows, along columns
+    edges = band_edges(image.shape[1])
+    in_parallel(lambda i: _differences(image, components, edges[i], edges[i + 1]), len(edges) - 1)
+    down, right = components
+    for component, size in ((down, pixel[0]), (right, pixel[1])):
+        largest = float(component.max())
+        np.multiply(component, np.float32(1 / (largest * size) if largest > 0 else 0), out=component)
+    weights: Float32 = np.exp(np.float32(-gamma) * np.sqrt(down * down + right * right))
+    return weights
+
+
+@kernel
+def _differences(image, components, start, stop):
+    n_channels, height, width = image.shape
+    for y in range(start, stop):
+        down, right = components[0, y], components[1, y]
+        for c in range(n_channels):
+            row = image[c, y]
+            below = image[c, y + 1] if y + 1 < height else row
+            for x in range(width):
+                difference = below[x] - row[x]
+                down[x] += difference * difference
+            for x in range(width - 1):
+                difference = row[x + 1] - row[x]
+                right[x] += difference * difference
+        for x in range(width):
+            down[x] = np.sqrt(down[x])
+            right[x] = np.sqrt(right[x])
 
 
 def rgb_to_lab(picture: Float32) -> Float32:

@@ -1,6 +1,5 @@
 """Halving a problem: the coarse levels of the primal-dual method."""
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg"
 from __future__ import annotations
 
 import numpy as np

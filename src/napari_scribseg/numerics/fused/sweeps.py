@@ -6,7 +6,6 @@ kept exact is written back: the result is that of the plain method, whatever the
 all its steps: step ``t`` follows step ``t - 1`` one row behind.
 """
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg"
 from __future__ import annotations
 
 import numpy as np

@@ -11,14 +11,15 @@ from napari_scribseg.core import Image, Scribbles
 from napari_scribseg.numerics.fused.colour import colour_density
 from napari_scribseg.numerics.fused.density import spatially_varying_density
 from napari_scribseg.numerics.fused.distance import euclidean_distance
-from napari_scribseg.numerics.fused.edges import edge_weights
+from napari_scribseg.numerics.fused.filters import edge_weights
 from napari_scribseg.numerics.fused.pyramid import halve_cost, halve_weights
 from napari_scribseg.numerics.fused.relaxation import Relaxation
 from napari_scribseg.numerics.intensity import scale_intensities
 from napari_scribseg.numerics.seeds import thin_seeds
 from napari_scribseg.numerics.threads import band_edges, in_parallel
 from napari_scribseg.numerics.variational import energy
-from napari_scribseg.numerics.variational.energy import EPSILON, FORBIDDEN, MIN_RHO, EnergyParameters
+from napari_scribseg.numerics.variational.energy import EPSILON, FORBIDDEN, MIN_RHO
+from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.problem import Problem, Solver
 from napari_scribseg.numerics.variational.terms import LabelTerms, find_terms, geodesic_term
 

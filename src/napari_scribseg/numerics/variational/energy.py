@@ -1,15 +1,14 @@
-"""What the labelling energy is made of: its parameters, what it sees of an image, and how much each term counts."""
+"""The terms of the labelling energy: the features of an image that they see, and their weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Range, Scribbles, check_parameters
+from napari_scribseg.core import Scribbles
 from napari_scribseg.numerics.intensity import equalize_intensities, is_picture, scale_intensities, some_values
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "MIN_RHO",
     "NO_DENSITY",
     "PAPER_SEMANTIC_RANGE",
-    "EnergyParameters",
     "ImageFeatures",
     "TermWeights",
     "background_label",
@@ -56,36 +54,6 @@ _PATH_GAIN = 50.0  # what an edge adds to the cost of a path
 _SMOOTHING = 1.0  # scale of the smoothed image and of the gradient, in finest pixels
 
 Float32 = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class EnergyParameters:
-    """Parameters of the energy; the engine :class:`~napari_scribseg.engines.svcd.SVCD` explains them.
-
-    Raises
-    ------
-    InputError
-        If a parameter is outside its range.
-    """
-
-    model: Literal["auto", "paper"] = "auto"
-    sigma: Annotated[float, Range(0.1, 100, 0.1, "model paper: width of the colour kernel, on the scale 0 to 255")] = (
-        1.3
-    )
-    alpha: Annotated[
-        float, Range(0.1, 50, 0.1, "model paper: width of the spatial kernel, in distances to the stroke")
-    ] = 1.8
-    smoothness: Annotated[
-        float, Range(0, 1000, 1, "weight of the boundary length; in the model auto, per cent of its own")
-    ] = 100.0
-    gamma: Annotated[float, Range(0, 50, 0.1, "how much cheaper the boundary is on edges")] = 5.0
-
-    def __post_init__(self) -> None:
-        check_parameters(self)
-
-    def describe(self) -> tuple[str, ...]:
-        """The published model's parameters, for the notes of an answer."""
-        return (f"published model: sigma {self.sigma:g}, alpha {self.alpha:g}, smoothness {self.smoothness:g}",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Image, Scribbles
-from napari_scribseg.numerics.variational.energy import EnergyParameters
+from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.problem import Backend, Problem, Solver
 from napari_scribseg.numerics.variational.terms import LabelTerms
 

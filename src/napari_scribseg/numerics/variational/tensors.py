@@ -17,7 +17,7 @@ from napari_scribseg.numerics.intensity import scale_intensities
 from napari_scribseg.numerics.seeds import thin_seeds
 from napari_scribseg.numerics.variational import energy
 from napari_scribseg.numerics.variational.differences import edge_weights
-from napari_scribseg.numerics.variational.energy import EnergyParameters
+from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.primal_dual import Iterate, solve
 from napari_scribseg.numerics.variational.problem import Problem, Solver
 from napari_scribseg.numerics.variational.reference import mixed_cost, paper_cost

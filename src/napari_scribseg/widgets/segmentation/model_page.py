@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.card import ModelCard, card_path, read_card, write_card
-from napari_scribseg.engines.brs.sources import find_source, needs_no_strokes, runs_code, shipped_names
+from napari_scribseg.engines.brs.model_source import find_source, needs_no_strokes, runs_code, shipped_names
 
 __all__ = ["CardDialog", "ModelPage"]
 

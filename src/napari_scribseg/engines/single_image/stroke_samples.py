@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Scribbles
 
-__all__ = ["MOST", "Samples"]
+__all__ = ["MOST", "StrokeSamples"]
 
 MOST = 16384  # stroke pixels; of more, as many are taken evenly from each class
 _TILE = 8  # pixels; a stroke's neighbours are alike, so it is held back in pieces of this size
@@ -17,7 +17,7 @@ _LEAST = 24  # pixels that a class has at least, for some to be held back
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Samples:
+class StrokeSamples:
     """Stroke pixels.
 
     Attributes
@@ -42,7 +42,7 @@ class Samples:
     drawn: tuple[int, ...]
 
     @classmethod
-    def of(cls, scribbles: Scribbles, held_back: float, seed: int, most: int = MOST) -> Samples:
+    def of(cls, scribbles: Scribbles, held_back: float, seed: int, most: int = MOST) -> StrokeSamples:
         """The stroke pixels of scribbles.
 
         What is held back depends on the position and on the seed alone: it stays so when strokes are added.

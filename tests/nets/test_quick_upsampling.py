@@ -1,4 +1,4 @@
-"""The quicker gradient of bilinear enlarging is torch's own."""
+"""The quicker gradient of bilinear upsampling is torch's own."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 
-from napari_scribseg.nets.enlarging import QuickEnlarging, _Enlarge
-from napari_scribseg.numerics.fused.enlarging import gather_enlarged
+from napari_scribseg.nets.quick_upsampling import QuickUpsampling, _Enlarge
+from napari_scribseg.numerics.fused.upsampling import upsampling_gradient
 
 
 def picture(*shape, dtype=torch.float32):
@@ -18,7 +18,7 @@ def picture(*shape, dtype=torch.float32):
 
 def requested(call, x, *, quick):
     """What a call makes of ``x``, and the gradient of some weighted sum of it."""
-    with QuickEnlarging() if quick else torch.enable_grad():
+    with QuickUpsampling() if quick else torch.enable_grad():
         y = call(x)
     weights = torch.from_numpy(np.random.default_rng(1).normal(0, 1, tuple(y.shape)).astype(np.float32)).to(y.dtype)
     return y.detach(), torch.autograd.grad((y * weights).sum(), x)[0]
@@ -29,7 +29,8 @@ def applied(monkeypatch):
     """How often the kernel took a gradient."""
     calls = []
     monkeypatch.setattr(
-        "napari_scribseg.nets.enlarging.gather_enlarged", lambda *a, **k: calls.append(a) or gather_enlarged(*a, **k)
+        "napari_scribseg.nets.quick_upsampling.upsampling_gradient",
+        lambda *a, **k: calls.append(a) or upsampling_gradient(*a, **k),
     )
     return calls
 
@@ -117,7 +118,7 @@ def test_so_are_other_layouts_and_what_needs_no_gradient(applied, monkeypatch):
     monkeypatch.setattr(_Enlarge, "apply", lambda *a: pytest.fail("it was taken over"))
     call = nn.Upsample(scale_factor=2, mode="bilinear")
     planar = picture(1, 3, 8, 8).detach().contiguous().requires_grad_()
-    with QuickEnlarging():
+    with QuickUpsampling():
         assert call(planar).requires_grad
         assert not call(planar.detach()).requires_grad
         with torch.no_grad():
@@ -127,5 +128,5 @@ def test_so_are_other_layouts_and_what_needs_no_gradient(applied, monkeypatch):
 
 
 def test_what_torch_refuses_is_refused():
-    with QuickEnlarging(), pytest.raises(ValueError, match="only one of size or scale_factor"):
+    with QuickUpsampling(), pytest.raises(ValueError, match="only one of size or scale_factor"):
         functional.interpolate(picture(1, 3, 8, 8), size=(4, 4), scale_factor=2, mode="bilinear")

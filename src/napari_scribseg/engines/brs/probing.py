@@ -16,8 +16,8 @@ from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.engines.brs.card import ModelCard, card_path
 from napari_scribseg.engines.brs.loading import Loaded, first_line, load_network
-from napari_scribseg.engines.brs.network import Network, first_output
-from napari_scribseg.engines.brs.sources import find_source
+from napari_scribseg.engines.brs.model_source import find_source
+from napari_scribseg.engines.brs.network import WrappedNetwork, first_output
 from napari_scribseg.nets import fold_batch_norm
 
 __all__ = ["complete", "open_network"]
@@ -25,7 +25,7 @@ __all__ = ["complete", "open_network"]
 _KEPT = 4
 
 
-def open_network(model: str, weights: str, trust: bool, device: str) -> Network:
+def open_network(model: str, weights: str, trust: bool, device: str) -> WrappedNetwork:
     """A model, loaded if it has not been yet, or has changed since.
 
     Parameters
@@ -55,7 +55,7 @@ def _stat(path: Path) -> Any:
 
 
 @lru_cache(maxsize=_KEPT)
-def _open(folder: str, model: str, weights: str, trust: bool, device: str, versions: tuple[Any, ...]) -> Network:
+def _open(folder: str, model: str, weights: str, trust: bool, device: str, versions: tuple[Any, ...]) -> WrappedNetwork:
     """The model as its files are now (``versions``)."""
     source = find_source(model)
     return complete(load_network(source, weights, trust, device), source.name, device)
@@ -67,7 +67,7 @@ _SCALE = (0.0, 1.0)  # of intensities, where the card says nothing
 _LEAST = 40  # pixels along a side of what a network is tried on
 
 
-def complete(loaded: Loaded, name: str, device: str) -> Network:
+def complete(loaded: Loaded, name: str, device: str) -> WrappedNetwork:
     """Complete a network's card by trying small inputs.
 
     Parameters
@@ -106,7 +106,7 @@ def complete(loaded: Loaded, name: str, device: str) -> Network:
         card = _with_head(replace(card, prompt="none" if card.prompt == "auto" else card.prompt), outputs)
         n_outputs = int(outputs[0].shape[1])
         _check_outputs(card, n_outputs, name)
-        return Network(module, _fast(module, (1, n, rows, columns), device), card, name, device, n_outputs, n)
+        return WrappedNetwork(module, _fast(module, (1, n, rows, columns), device), card, name, device, n_outputs, n)
     raise InputError(str(max(problems, key=lambda problem: problem.gave_output)))
 
 

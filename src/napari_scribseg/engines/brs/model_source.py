@@ -19,7 +19,7 @@ from napari_scribseg.engines.brs.card import ModelCard, read_card
 
 __all__ = [
     "DEFAULT",
-    "Source",
+    "ModelSource",
     "card_of",
     "find_source",
     "needs_no_strokes",
@@ -40,7 +40,7 @@ _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelSource:
     """A model that can be loaded.
 
     Attributes
@@ -74,7 +74,7 @@ def shipped_path(name: str) -> Path:
     return _FOLDER / f"{name}.safetensors"
 
 
-def find_source(model: str) -> Source:
+def find_source(model: str) -> ModelSource:
     """What a model's name stands for.
 
     Parameters
@@ -90,21 +90,21 @@ def find_source(model: str) -> Source:
     """
     path = user_path(model)
     if not model or model in shipped_names():
-        return Source("shipped", model or DEFAULT, path)
+        return ModelSource("shipped", model or DEFAULT, path)
     if _FACTORY.fullmatch(model) and not path.exists():
-        return Source("factory", model, path)
+        return ModelSource("factory", model, path)
     if path.is_dir():
         if not (path / "configs").is_dir() and not (path / "models").is_dir():
             raise InputError(
                 f"the folder {path.name} holds neither configs nor models: it is no MONAI bundle; {EXPECTED}"
             )
-        return Source("bundle", model, path)
+        return ModelSource("bundle", model, path)
     if not path.is_file():
         raise InputError(f"the model {model} is missing; {EXPECTED}")
     if path.suffix == ".safetensors":
-        return Source("safetensors", model, path)
+        return ModelSource("safetensors", model, path)
     stat = path.stat()
-    return Source(_archive(path, stat.st_mtime_ns, stat.st_size), model, path)
+    return ModelSource(_archive(path, stat.st_mtime_ns, stat.st_size), model, path)
 
 
 def card_of(model: str, weights: str) -> ModelCard | None:

@@ -1,6 +1,5 @@
-"""The gradient of bilinear enlarging, compiled for the CPU: each coarse pixel gathers what it gave to the fine ones."""
+"""The gradient of bilinear upsampling, compiled for the CPU: each coarse pixel gathers from its fine ones."""
 
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, assignment, call-arg"
 from __future__ import annotations
 
 from functools import lru_cache
@@ -11,16 +10,16 @@ from numpy.typing import NDArray
 from napari_scribseg.numerics.fused.kernel import kernel
 from napari_scribseg.numerics.threads import band_edges, in_parallel
 
-__all__ = ["gather_enlarged"]
+__all__ = ["upsampling_gradient"]
 
 Float32 = NDArray[np.float32]
 Given = tuple[NDArray[np.intp], NDArray[np.intp], Float32]  # where those of each pixel begin, which, their weights
 
 
-def gather_enlarged(
+def upsampling_gradient(
     gradient: Float32, shape: tuple[int, int], steps: tuple[float, float], *, corners: bool = False
 ) -> Float32:
-    """What bilinear enlarging does, transposed.
+    """What bilinear upsampling does, transposed.
 
     Parameters
     ----------

@@ -13,41 +13,41 @@ from torch import Tensor
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.cut import Cut, Values
 from napari_scribseg.engines.brs.minimise import FIRST_STEP, Annotated, Tried, disagreement
-from napari_scribseg.engines.brs.network import Network, first_output
+from napari_scribseg.engines.brs.network import WrappedNetwork, first_output
 from napari_scribseg.engines.brs.parameters import RefinementParameters
 from napari_scribseg.engines.brs.prompts import Prompt, prompt_of
 from napari_scribseg.engines.brs.queries import Query
 from napari_scribseg.engines.brs.state import BRSState
-from napari_scribseg.nets.enlarging import QuickEnlarging
-from napari_scribseg.nets.padding import crop_to, pad_to_multiple
-from napari_scribseg.prompting.crops import Crop, Patch, covered, crop_image, crop_strokes, sampled
+from napari_scribseg.nets.any_size import crop_to, pad_to_multiple
+from napari_scribseg.nets.quick_upsampling import QuickUpsampling
+from napari_scribseg.prompting.crops import Crop, CropLogits, covered, crop_image, crop_strokes, sampled
 from napari_scribseg.prompting.predictions import LIMIT, ClassLogits
 
-__all__ = ["Solver", "cut_for", "patch_of", "require_finite", "strokes_in_crop"]
+__all__ = ["CorrectedQuery", "crop_logits", "cut_for", "require_finite", "strokes_in_crop"]
 
 _FIRST_STEP_OF_MAPS = 0.01  # that of maps that a network was trained with, from 0 to 1: 0.1 took whole objects away
 _BIAS = 10.0  # how many times as much a bias costs as a scale (Sofiuk et al.)
 
 
-def require_finite(values: Tensor, network: Network) -> None:
+def require_finite(values: Tensor, network: WrappedNetwork) -> None:
     """Raise an InputError for a prediction that is not finite."""
     if not torch.isfinite(values).all():
         raise InputError(f"{network.name} gives NaN or infinite values for this image; finite ones are expected")
 
 
-def cut_for(network: Network, x: Tensor, layer: str) -> Cut:
+def cut_for(network: WrappedNetwork, x: Tensor, layer: str) -> Cut:
     """A network cut in two for inputs of the size of ``x``, shared by all images of this size."""
     multiple = network.card.multiple
     return _cut(network, (1, network.n_inputs, *(-(-n // multiple) * multiple for n in x.shape[2:])), layer)
 
 
 @lru_cache(maxsize=4)
-def _cut(network: Network, shape: tuple[int, ...], layer: str) -> Cut:
+def _cut(network: WrappedNetwork, shape: tuple[int, ...], layer: str) -> Cut:
     """A network cut in two for inputs of one size."""
     return Cut(network.fast, torch.zeros(shape, device=network.device), layer, network.name)
 
 
-class Solver:
+class CorrectedQuery:
     """One query to the network, and the energy of a correction.
 
     Parameters
@@ -150,7 +150,7 @@ class Solver:
         return sampled(fields, self.crop, self._at, self._state.grid.pixel)
 
     def _raw(self, change: Tensor) -> Tensor:
-        with QuickEnlarging():
+        with QuickUpsampling():
             if self._parameters.precision == "float32":
                 return self._computed(change)
             with torch.autocast(change.device.type, torch.bfloat16):
@@ -168,9 +168,9 @@ class Solver:
         return crop_to(first_output(self._cut.after(self._before, changed)), self._base)
 
 
-def patch_of(fields: Tensor, crop: Crop) -> Patch:
+def crop_logits(fields: Tensor, crop: Crop) -> CropLogits:
     """The logits of the object in a crop."""
-    return Patch(crop, LIMIT * torch.tanh((fields[1] - fields[0]) / LIMIT))
+    return CropLogits(crop, LIMIT * torch.tanh((fields[1] - fields[0]) / LIMIT))
 
 
 def strokes_in_crop(targets: NDArray[np.int32], crop: Crop, pixel: tuple[float, float]) -> NDArray[np.int32]:

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_scribseg.engines.scribble_net.networks import WORKING_SIZE, Network
+from napari_scribseg.engines.scribble_net.networks import WORKING_SIZE, ScribbleNetwork
 from napari_scribseg.prompting.crops import (
     MOST_GROWTHS,
     Box,
     Crop,
+    CropLogits,
     Level,
-    Patch,
     crop_image,
     crop_strokes,
     first_box,
@@ -42,11 +42,11 @@ class PreparedImage(Grid):
     Attributes
     ----------
     levels : tuple of Level
-    network : Network
+    network : ScribbleNetwork
     """
 
     levels: tuple[Level, ...]
-    network: Network
+    network: ScribbleNetwork
 
 
 def first_pass(
@@ -115,7 +115,7 @@ def _predict(
     on_host = logits.cpu().numpy()
     return {
         k: ClassLogits(
-            (Patch(crop, logits[i]),),
+            (CropLogits(crop, logits[i]),),
             object_box(strokes.box(k, image.pixel), crop, on_host[i] > 0, drawn[i] > 0, image.extent),
         )
         for i, (k, crop) in enumerate(crops.items())
@@ -156,4 +156,4 @@ def _joined(image: PreparedImage, first: ClassLogits, second: ClassLogits) -> Cl
         share = torch.minimum(share, along[:, None] if axis == 0 else along[None])
     share = torch.where(covered, share, torch.ones_like(share))
     logits = torch.lerp(under, patch.logits, share)
-    return ClassLogits((*first.patches[:1], Patch(patch.crop, logits)), second.box)
+    return ClassLogits((*first.patches[:1], CropLogits(patch.crop, logits)), second.box)
