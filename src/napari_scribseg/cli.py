@@ -115,7 +115,7 @@ def segment(
     from napari_scribseg.headless import segment_volume
     from napari_scribseg.io import write_labels
     from napari_scribseg.io.class_tables import tables_beside
-    from napari_scribseg.io.labels import check_label_path, label_outputs
+    from napari_scribseg.io.label_files import check_label_path, label_outputs
     from napari_scribseg.io.outputs import check_outputs
 
     check_label_path(out)

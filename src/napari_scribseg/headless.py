@@ -203,11 +203,11 @@ def write_demo_input(folder: Path) -> DemoInput:
 
     import nibabel
 
-    from napari_scribseg.io import samples, write_labels
+    from napari_scribseg.io import sample_data, write_labels
     from napari_scribseg.io.atomic import write_files
     from napari_scribseg.io.outputs import check_folder
 
-    sample = samples.mr_volume()
+    sample = sample_data.mr_volume()
     source = nibabel.nifti1.load(sample.path)  # type: ignore[no-untyped-call]
     image, scribbles = folder / "image.nii.gz", folder / "scribbles.nii.gz"
     check_folder(folder, _DEMO, ("*",))

@@ -7,7 +7,7 @@ from napari_scribseg.annotate import sidecar
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable
 from napari_scribseg.core.source import SliceIndex, Source
-from napari_scribseg.io.samples import ct_phantom
+from napari_scribseg.io.sample_data import ct_phantom
 
 BACKGROUND, OBJECT, OTHER = 9, 2, 7
 CLASSES = ClassTable.from_ids([OBJECT, OTHER, BACKGROUND], background=BACKGROUND)

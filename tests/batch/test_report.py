@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from napari_scribseg.batch.jobs import Job, Outcome, Task
+from napari_scribseg.batch.batch_jobs import BatchJob, BatchOutcome, BatchTask
 from napari_scribseg.batch.records import log_line
 from napari_scribseg.batch.report import BatchReport, write_report
 from napari_scribseg.io.sheets import csv_rows
@@ -10,8 +10,8 @@ FORGED = "=cmd|' /C calc'!A0\nb.nii,done"
 
 def test_forged_names_add_no_row_and_no_formula(tmp_path):
     outcomes = (
-        Outcome(FORGED, Path("a.nii"), "failed", error="@SUM(A1) | no\nsuch <b>file</b>"),
-        Outcome("b.nii", Path("b.nii"), "done", seconds=1.5, notes=("a note\nof two lines",)),
+        BatchOutcome(FORGED, Path("a.nii"), "failed", error="@SUM(A1) | no\nsuch <b>file</b>"),
+        BatchOutcome("b.nii", Path("b.nii"), "done", seconds=1.5, notes=("a note\nof two lines",)),
     )
     table, page = write_report(BatchReport(outcomes, tmp_path))
     lines = table.read_text().splitlines()
@@ -25,7 +25,7 @@ def test_forged_names_add_no_row_and_no_formula(tmp_path):
 
 
 def test_the_log_has_a_line_for_each_event(tmp_path):
-    job = Job(Path("a.nii"), Path("s.nii"), "a\n0.0 done b.nii.gz")
-    log_line(Task(job, tmp_path, "svcd", run="r"), "started")
+    job = BatchJob(Path("a.nii"), Path("s.nii"), "a\n0.0 done b.nii.gz")
+    log_line(BatchTask(job, tmp_path, "svcd", run="r"), "started")
     (log,) = (tmp_path / ".scribseg" / "log").iterdir()
     assert len(log.read_text().splitlines()) == 1

@@ -1,7 +1,7 @@
 import pytest
 
 from napari_scribseg.batch import read_table
-from napari_scribseg.batch.jobs import Job, check_jobs
+from napari_scribseg.batch.batch_jobs import BatchJob, check_jobs
 from napari_scribseg.core import InputError
 
 
@@ -87,7 +87,9 @@ def test_other_encodings_and_missing_tables(table, tmp_path):
     ],
 )
 def test_outputs_that_would_do_harm_are_refused_before_any_work(tmp_path, outs, message):
-    jobs = [Job(tmp_path / "image.nii.gz", tmp_path / "s.nii.gz", o, where=f"line {i}") for i, o in enumerate(outs)]
+    jobs = [
+        BatchJob(tmp_path / "image.nii.gz", tmp_path / "s.nii.gz", o, where=f"line {i}") for i, o in enumerate(outs)
+    ]
     with pytest.raises(InputError) as error:
         check_jobs(jobs, tmp_path)
     assert str(error.value).startswith(message)

@@ -5,7 +5,7 @@ import pytest
 
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import made_ct
-from napari_scribseg.io import samples
+from napari_scribseg.io import sample_data
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def case():
 
 
 def test_four_cases_are_listed_without_being_made(monkeypatch):
-    monkeypatch.setattr(samples, "ct_phantom", lambda *_: pytest.fail("made"))
+    monkeypatch.setattr(sample_data, "ct_phantom", lambda *_: pytest.fail("made"))
     data = pickle.loads(pickle.dumps(made_ct()))
     assert (data.name, len(data), data.human_strokes, data.trainable) == ("made_ct", 4, False, False)
     assert data.cases == tuple(f"noise_{i}" for i in range(4))
@@ -40,7 +40,7 @@ def test_labels_are_where_the_intensities_are(case):
 
 
 def test_the_sample_strokes_lie_in_their_organs():
-    sample = samples.ct_phantom(0)
+    sample = sample_data.ct_phantom(0)
     painted = (sample.painted > 0) & (sample.painted != 255)
     np.testing.assert_array_equal(sample.truth[painted], sample.painted[painted])
     assert not sample.truth[sample.painted == 255].any()

@@ -7,7 +7,7 @@ from napari_scribseg.core import Image, Scribbles, get_engine
 from napari_scribseg.engines.brs.card import ModelCard
 from napari_scribseg.engines.brs.network import _normalised
 from napari_scribseg.engines.single_image.inputs import input_channels
-from napari_scribseg.io.samples import BACKGROUND, ct_phantom
+from napari_scribseg.io.sample_data import BACKGROUND, ct_phantom
 from napari_scribseg.prompting.channels import three_channels
 
 LARGEST = float(np.finfo(np.float32).max)

@@ -332,7 +332,7 @@ def cohort_samples(folder: Path) -> Sequence[Path]:
 
 def read_cohort(path: Path) -> None:
     from napari_scribseg.batch import read_table
-    from napari_scribseg.batch.run import check_jobs
+    from napari_scribseg.batch.cohort import check_jobs
 
     jobs = read_table(path)
     check_jobs(list(jobs), path.parent)

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from napari_scribseg.batch.jobs import Job
+from napari_scribseg.batch.batch_jobs import BatchJob
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets.entities import build_name, find_images_with_strokes
@@ -30,7 +30,7 @@ def read_bids(
     suffix: str | None = None,
     background: int | None = None,
     axis: int | None = None,
-) -> tuple[Job, ...]:
+) -> tuple[BatchJob, ...]:
     """The images of a BIDS tree that have strokes, ``..._desc-scribbles_dseg`` in it or in its derivatives.
 
     Parameters
@@ -42,11 +42,11 @@ def read_bids(
     suffix : str, optional
         Of the images, such as ``T1w``, where several have the same entities.
     background, axis : int, optional
-        For all images; see :class:`~napari_scribseg.batch.Job`.
+        For all images; see :class:`~napari_scribseg.batch.BatchJob`.
 
     Returns
     -------
-    tuple of Job
+    tuple of BatchJob
         Sorted by the path of the strokes. Strokes whose image is missing are left out with a warning.
 
     Raises
@@ -61,7 +61,7 @@ def read_bids(
             f"{place}: it holds no image with strokes; strokes as sub-01_desc-scribbles_dseg.nii.gz are expected"
         )
     return tuple(
-        Job(
+        BatchJob(
             image,
             strokes,
             _out(image, entities, engine),

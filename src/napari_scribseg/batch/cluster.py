@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from napari_scribseg.batch.jobs import HIDDEN, Outcome, Task
+from napari_scribseg.batch.batch_jobs import HIDDEN, BatchOutcome, BatchTask
 from napari_scribseg.batch.worker import MOST_ATTEMPTS, give_up, segment_one
 from napari_scribseg.core import InputError
 
@@ -225,7 +225,7 @@ def _check_workers(client: Client, address: str, folder: Path) -> None:
             raise InputError(f"the worker {worker} does not see {folder}; a folder that all machines share is expected")
 
 
-def segment_all(tasks: Iterable[Task], client: Client) -> Generator[Outcome, None, None]:
+def segment_all(tasks: Iterable[BatchTask], client: Client) -> Generator[BatchOutcome, None, None]:
     """Do the tasks on the workers, and yield each outcome as it comes.
 
     Twice as many tasks as threads are with the scheduler at any time. The image of a killed worker is done by another;
@@ -239,7 +239,7 @@ def segment_all(tasks: Iterable[Task], client: Client) -> Generator[Outcome, Non
     distributed = _distributed()
 
     waiting = deque((task, 0) for task in tasks)
-    flying: dict[Future, tuple[Task, int]] = {}
+    flying: dict[Future, tuple[BatchTask, int]] = {}
     arrivals = distributed.as_completed(loop=client.loop)
     room, refreshed = 0, float("-inf")
     try:
@@ -266,7 +266,7 @@ def segment_all(tasks: Iterable[Task], client: Client) -> Generator[Outcome, Non
             client.cancel(list(flying), force=True)
 
 
-def _collect(future: Future, task: Task, again: int) -> Outcome | None:
+def _collect(future: Future, task: BatchTask, again: int) -> BatchOutcome | None:
     """The outcome of a future; None where its worker died, perhaps of another image, and it is to be sent again."""
     distributed = _distributed()
 
@@ -279,7 +279,7 @@ def _collect(future: Future, task: Task, again: int) -> Outcome | None:
             "the scheduler is gone; finished images are kept. Run the same command again to resume"
         ) from error
     except Exception as error:  # noqa: BLE001 - such as a worker without the engine's package: the image's failure
-        return Outcome.of(task, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")
-    if not isinstance(result, Outcome):
-        return Outcome.of(task, "failed", error="the worker answered in another version's way")
+        return BatchOutcome.of(task, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+    if not isinstance(result, BatchOutcome):
+        return BatchOutcome.of(task, "failed", error="the worker answered in another version's way")
     return result

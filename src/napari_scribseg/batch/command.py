@@ -13,9 +13,9 @@ from napari_scribseg.options import AllowOutside, Device
 from napari_scribseg.progress import ShowProgress, show_progress
 
 if TYPE_CHECKING:
-    from napari_scribseg.batch.jobs import Job, Outcome
+    from napari_scribseg.batch.batch_jobs import BatchJob, BatchOutcome
+    from napari_scribseg.batch.cohort import Progress
     from napari_scribseg.batch.report import BatchReport
-    from napari_scribseg.batch.run import Progress
 
 __all__ = ["batch"]
 
@@ -71,8 +71,8 @@ def batch(
 ) -> None:
     """Segment every image of a cohort; finished images are not segmented again."""
     from napari_scribseg.batch.cluster import SchedulerLost
+    from napari_scribseg.batch.cohort import run_batch
     from napari_scribseg.batch.report import FILES
-    from napari_scribseg.batch.run import run_batch
     from napari_scribseg.core.parameters import parse_parameters
     from napari_scribseg.core.registry import engine_class
     from napari_scribseg.io.outputs import check_outputs
@@ -107,7 +107,7 @@ def batch(
     _end(report)
 
 
-def _read(cohort: Path, out: Path, engine: str, *, suffix: str | None, **values: Any) -> tuple[Job, ...]:
+def _read(cohort: Path, out: Path, engine: str, *, suffix: str | None, **values: Any) -> tuple[BatchJob, ...]:
     """The jobs of a table or of a BIDS folder."""
     from napari_scribseg.core import InputError
 
@@ -155,7 +155,7 @@ def _count_failures(show: ShowProgress) -> Progress:
     """Progress that also shows how many images failed, and on a terminal why."""
     failed = 0
 
-    def progress(outcome: Outcome, done: int, total: int) -> None:
+    def progress(outcome: BatchOutcome, done: int, total: int) -> None:
         nonlocal failed
         if outcome.status == "failed":
             failed += 1

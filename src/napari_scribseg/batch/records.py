@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from napari_scribseg.batch.jobs import Outcome, Task
+from napari_scribseg.batch.batch_jobs import BatchOutcome, BatchTask
 from napari_scribseg.core import InputError
 from napari_scribseg.core.errors import one_line
 from napari_scribseg.io.atomic import TEMPORARY
 from napari_scribseg.io.class_tables import tables_beside
 from napari_scribseg.io.data_files import header_stem
 from napari_scribseg.io.formats import stem
-from napari_scribseg.io.labels import label_outputs
+from napari_scribseg.io.label_files import label_outputs
 from napari_scribseg.io.outputs import files_of
 
 __all__ = ["fingerprint", "finished", "log_line", "read_record", "remove_stale", "request", "write_record"]
@@ -45,7 +45,7 @@ def fingerprint(path: Path) -> Fingerprint:
     return [[name, s.st_size, s.st_mtime_ns] for name, s in stats]
 
 
-def request(task: Task) -> dict[str, Any]:
+def request(task: BatchTask) -> dict[str, Any]:
     """All that the labels of an image depend on, as JSON has it; the same request gives the same labels.
 
     Raises
@@ -66,13 +66,13 @@ def request(task: Task) -> dict[str, Any]:
     }
 
 
-def read_record(task: Task) -> dict[str, Any]:
+def read_record(task: BatchTask) -> dict[str, Any]:
     """The record of an image; empty where there is none, or none that can be used."""
     record = task.run_folder.record(task.record)
     return record if (record.get("format"), record.get("version")) == (FORMAT, VERSION) else {}
 
 
-def write_record(task: Task, status: str, wanted: dict[str, Any], **values: Any) -> None:
+def write_record(task: BatchTask, status: str, wanted: dict[str, Any], **values: Any) -> None:
     """Write the record of an image, whole or not at all.
 
     Raises
@@ -97,7 +97,7 @@ def write_record(task: Task, status: str, wanted: dict[str, Any], **values: Any)
     task.run_folder.write_record(task.record, record)
 
 
-def finished(task: Task) -> Outcome | None:
+def finished(task: BatchTask) -> BatchOutcome | None:
     """The outcome of a task that its record calls done: in this run, or skipped as of an earlier one; else None.
 
     A failure counts only where failures are not tried again.
@@ -111,10 +111,12 @@ def finished(task: Task) -> Outcome | None:
             return None
         notes = tuple(map(str, record.get("notes", ())))
         if status == "failed":
-            return Outcome.of(task, "failed", error=str(record["error"]), seconds=float(record["seconds"]), notes=notes)
+            return BatchOutcome.of(
+                task, "failed", error=str(record["error"]), seconds=float(record["seconds"]), notes=notes
+            )
         if not all((task.folder / name).is_file() for name, *_ in record["outputs"]):
             return None
-        return Outcome.of(
+        return BatchOutcome.of(
             task,
             "done" if of_this_run else "skipped",
             seconds=float(record["seconds"]),
@@ -126,7 +128,7 @@ def finished(task: Task) -> Outcome | None:
         return None
 
 
-def refuse_foreign(task: Task, record: dict[str, Any]) -> None:
+def refuse_foreign(task: BatchTask, record: dict[str, Any]) -> None:
     """Refuse to write over labels that are not by this command, or that someone corrected since.
 
     Raises
@@ -144,12 +146,12 @@ def refuse_foreign(task: Task, record: dict[str, Any]) -> None:
             raise InputError(f"{name} {what}; move it away, or allow writing over it (--overwrite)")
 
 
-def outputs(task: Task) -> tuple[Path, ...]:
+def outputs(task: BatchTask) -> tuple[Path, ...]:
     """The files that a task writes, but for a data file beside a header."""
     return label_outputs(task.labels, bids_tsv=task.job.class_table or None)
 
 
-def described(task: Task, paths: Iterable[Path]) -> Fingerprint:
+def described(task: BatchTask, paths: Iterable[Path]) -> Fingerprint:
     """Path below the output folder, size and time of change of each file written."""
     return [[p.relative_to(task.folder).as_posix(), *_size_and_time(p)] for p in paths]
 
@@ -159,7 +161,7 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def log_line(task: Task, event: str) -> None:
+def log_line(task: BatchTask, event: str) -> None:
     """Append a line to the log of this process: ``time event id``; a log that cannot be written is no failure."""
     folder = task.run_folder.home / "log"
     try:
@@ -170,7 +172,7 @@ def log_line(task: Task, event: str) -> None:
         return
 
 
-def remove_stale(tasks: Iterable[Task], folder: Path) -> int:
+def remove_stale(tasks: Iterable[BatchTask], folder: Path) -> int:
     """Remove the half-written files of killed workers: those with names of temporaries of these tasks' outputs.
 
     Returns

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_scribseg.batch.jobs import STATUSES, Outcome, Status
+from napari_scribseg.batch.batch_jobs import STATUSES, BatchOutcome, Status
 from napari_scribseg.core.errors import one_line
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.sheets import csv_text, markdown_row
@@ -26,7 +26,7 @@ class BatchReport:
 
     Attributes
     ----------
-    outcomes : tuple of Outcome
+    outcomes : tuple of BatchOutcome
         One for each job.
     folder : Path
         The output folder; ``report.csv`` and ``report.md`` lie in it.
@@ -38,7 +38,7 @@ class BatchReport:
         Time of this run.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[BatchOutcome, ...]
     folder: Path
     engine: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class BatchReport:
     def __len__(self) -> int:
         return len(self.outcomes)
 
-    def __iter__(self) -> Iterator[Outcome]:
+    def __iter__(self) -> Iterator[BatchOutcome]:
         return iter(self.outcomes)
 
     def count(self, status: Status) -> int:
@@ -55,7 +55,7 @@ class BatchReport:
         return sum(outcome.status == status for outcome in self.outcomes)
 
     @property
-    def failures(self) -> tuple[Outcome, ...]:
+    def failures(self) -> tuple[BatchOutcome, ...]:
         """The images that failed."""
         return tuple(outcome for outcome in self.outcomes if outcome.status == "failed")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
-from napari_scribseg.batch.jobs import Job
+from napari_scribseg.batch.batch_jobs import BatchJob
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import check_regular, user_path
 from napari_scribseg.io.formats import extension_for_labels, stem
@@ -22,7 +22,9 @@ COLUMNS = (*NEEDED, "out", "background", "axis")
 _MOST_BYTES = 256 << 20
 
 
-def read_table(path: str | PathLike[str], *, background: int | None = None, axis: int | None = None) -> tuple[Job, ...]:
+def read_table(
+    path: str | PathLike[str], *, background: int | None = None, axis: int | None = None
+) -> tuple[BatchJob, ...]:
     """Read a table of images and scribbles.
 
     Parameters
@@ -36,7 +38,7 @@ def read_table(path: str | PathLike[str], *, background: int | None = None, axis
 
     Returns
     -------
-    tuple of Job
+    tuple of BatchJob
         In the order of the table. Without ``out``, labels get the image's path below the table's folder, with
         ``_labels.nii.gz`` (``_labels.tif`` for pictures). Whether the files exist is not asked: what cannot be read is
         a failure of one image, not of the cohort.
@@ -50,7 +52,7 @@ def read_table(path: str | PathLike[str], *, background: int | None = None, axis
     text = _read_text(file)
     head, separator = _head(file.name, text)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    jobs: list[Job] = []
+    jobs: list[BatchJob] = []
     try:
         for cells in rows:
             line = rows.line_num
@@ -104,14 +106,14 @@ def _head(name: str, text: str) -> tuple[list[str], str]:
     return head, separator
 
 
-def _job(values: Mapping[str, str], place: str, folder: Path, background: int | None, axis: int | None) -> Job:
+def _job(values: Mapping[str, str], place: str, folder: Path, background: int | None, axis: int | None) -> BatchJob:
     for column in NEEDED:
         if not values.get(column):
             raise InputError(f"{place}: the cell {column!r} is empty; a file is expected")
     image, scribbles = (_path(values[column], folder) for column in NEEDED)
     own_background = _number(values, "background", place, 1)
     own_axis = _number(values, "axis", place, 0)
-    return Job(
+    return BatchJob(
         image,
         scribbles,
         values.get("out", "").replace("\\", "/") or _default_out(image, folder),

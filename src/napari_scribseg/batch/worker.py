@@ -6,7 +6,7 @@ import time
 import warnings
 from typing import Any
 
-from napari_scribseg.batch.jobs import Outcome, Task
+from napari_scribseg.batch.batch_jobs import BatchOutcome, BatchTask
 from napari_scribseg.batch.records import (
     described,
     finished,
@@ -23,7 +23,7 @@ __all__ = ["MOST_ATTEMPTS", "give_up", "segment_one"]
 MOST_ATTEMPTS = 3
 
 
-def segment_one(task: Task) -> Outcome:
+def segment_one(task: BatchTask) -> BatchOutcome:
     """Segment one image, unless its record shows that it is done; a fault of the image gives an outcome, never raises.
 
     The labels take their place whole, and the record is written after them, so that whenever the process is killed,
@@ -31,12 +31,12 @@ def segment_one(task: Task) -> Outcome:
 
     Parameters
     ----------
-    task : Task
+    task : BatchTask
         It and the outcome hold plain values only, which travel to another machine.
 
     Returns
     -------
-    Outcome
+    BatchOutcome
         Done, skipped, or failed with a sentence.
     """
     outcome = finished(task)
@@ -61,10 +61,10 @@ def segment_one(task: Task) -> Outcome:
     except Exception as error:  # noqa: BLE001 - a third party's engine or a damaged file may raise anything
         reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         return _fail(task, former, wanted, " ".join(reason.split()), time.perf_counter() - start)
-    return Outcome.of(task, "done", seconds=seconds, slices=slices, labels=task.labels, notes=notes)
+    return BatchOutcome.of(task, "done", seconds=seconds, slices=slices, labels=task.labels, notes=notes)
 
 
-def _compute(task: Task) -> tuple[list[list[Any]], int, tuple[str, ...]]:
+def _compute(task: BatchTask) -> tuple[list[list[Any]], int, tuple[str, ...]]:
     """Read, segment, write; returns the files written, the number of slices, and the warnings."""
     from napari_scribseg.headless import SliceDone, segment_volume
     from napari_scribseg.io import write_labels
@@ -97,7 +97,7 @@ def _compute(task: Task) -> tuple[list[list[Any]], int, tuple[str, ...]]:
     return described(task, written), slices[0], tuple(notes)
 
 
-def _attempts(task: Task, record: dict[str, Any]) -> int:
+def _attempts(task: BatchTask, record: dict[str, Any]) -> int:
     """How often this run started this image without an end: each time the process was killed."""
     if record.get("status") != "started" or record.get("run") != task.run:
         return 0
@@ -105,7 +105,7 @@ def _attempts(task: Task, record: dict[str, Any]) -> int:
     return attempts if isinstance(attempts, int) else 0
 
 
-def give_up(task: Task) -> Outcome:
+def give_up(task: BatchTask) -> BatchOutcome:
     """Fail an image whose worker was killed again and again."""
     former = read_record(task)
     reason = (
@@ -116,11 +116,11 @@ def give_up(task: Task) -> Outcome:
     return _fail(task, former, wanted if isinstance(wanted, dict) else {}, reason, 0.0)
 
 
-def _fail(task: Task, former: dict[str, Any], wanted: dict[str, Any], reason: str, seconds: float) -> Outcome:
+def _fail(task: BatchTask, former: dict[str, Any], wanted: dict[str, Any], reason: str, seconds: float) -> BatchOutcome:
     """A failed outcome, recorded if possible, with the outputs of former runs."""
     try:
         write_record(task, "failed", wanted, seconds=seconds, error=reason, outputs=former.get("outputs", []))
         log_line(task, "failed")
     except InputError as error:  # the disk that was too full for the labels is so for the record
         reason = reason if str(error) in reason else f"{reason}; {error}"
-    return Outcome.of(task, "failed", seconds=seconds, error=reason)
+    return BatchOutcome.of(task, "failed", seconds=seconds, error=reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_scribseg.datasets.case import Case, DataSet
-from napari_scribseg.io import samples
+from napari_scribseg.io import sample_data
 
 __all__ = ["made_ct"]
 
@@ -13,7 +13,7 @@ _CASES = 4
 
 
 def made_ct() -> DataSet:
-    """The abdomen of :func:`napari_scribseg.io.samples.ct_phantom`, four times with other noise; 40 planes each.
+    """The abdomen of :func:`napari_scribseg.io.sample_data.ct_phantom`, four times with other noise; 40 planes each.
 
     Four organs before muscle, fat and air. It shows that everything works, not how good a method is on real images.
     """
@@ -23,7 +23,7 @@ def made_ct() -> DataSet:
 
 
 def _read(name: str) -> Case:
-    sample = samples.ct_phantom(int(name.removeprefix("noise_")))
+    sample = sample_data.ct_phantom(int(name.removeprefix("noise_")))
     if sample.truth is None:
         raise RuntimeError("the made CT lost its labels")
     return Case(

@@ -15,7 +15,7 @@ from skimage.morphology import skeletonize
 from napari_scribseg.core import ClassTable, InputError, Scribbles
 from napari_scribseg.explore.pictures import Picture
 from napari_scribseg.io import write_labels
-from napari_scribseg.io.labels import check_label_path, label_outputs
+from napari_scribseg.io.label_files import check_label_path, label_outputs
 from napari_scribseg.io.outputs import check_outputs
 
 __all__ = ["Labelling"]

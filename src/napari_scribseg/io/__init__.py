@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_scribseg.io.class_tables import read_classes, write_classes
-from napari_scribseg.io.formats import image_extensions, label_extensions
-from napari_scribseg.io.labels import is_label_file, read_labels, write_labels
-from napari_scribseg.io.volumes import read_volume
+from napari_scribseg.io.formats import image_extensions, label_extensions, read_volume
+from napari_scribseg.io.label_files import is_label_file, read_labels, write_labels
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError, Source
+from napari_scribseg.core.paths import check_regular, user_path
 from napari_scribseg.io.atomic import Contents
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "image_extensions",
     "label_extensions",
     "late",
+    "read_volume",
     "register",
     "stem",
 ]
@@ -112,12 +115,7 @@ def late(target: str) -> Callable[..., Any]:
 
     The libraries that read the formats take long to import.
     """
-    module, _, name = target.partition(":")
-
-    def call(*arguments: Any) -> Any:
-        return getattr(import_module(f"napari_scribseg.io.{module}"), name)(*arguments)
-
-    return call
+    return lambda *arguments: resolve_name(f"napari_scribseg.io.{target}")(*arguments)
 
 
 _ALL = Keeps.SPACING | Keeps.PLACEMENT | Keeps.SHEAR | Keeps.TIME | Keeps.CHANNELS
@@ -174,8 +172,8 @@ _formats = [
         _ALL,
         folders=True,
     ),
-    Format("PNG", (".png",), late("pictures:read_picture"), Keeps.CHANNELS),
-    Format("JPEG", (".jpg", ".jpeg"), late("pictures:read_picture"), Keeps.CHANNELS),
+    Format("PNG", (".png",), late("png_jpeg:read_picture"), Keeps.CHANNELS),
+    Format("JPEG", (".jpg", ".jpeg"), late("png_jpeg:read_picture"), Keeps.CHANNELS),
 ]
 
 
@@ -234,6 +232,49 @@ def format_of(path: Path) -> Format | None:
     """The format of a file, by its extension."""
     ending = extension(path)
     return next((entry for entry in _formats if ending in entry.extensions), None)
+
+
+def read_volume(
+    path: str | PathLike[str], *, series: str | None = None, allow_outside: bool = False, ids: bool = False
+) -> Source:
+    """Read an image.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A file with one of the extensions of :func:`~napari_scribseg.io.image_extensions`, or a folder of DICOM files.
+    series : str, optional
+        Which series of the folder, by its ``identity`` in :func:`napari_scribseg.io.list_series`; needed where there
+        are several.
+    allow_outside : bool
+        Whether files that a header names (``.mhd``, ``.nhdr``, ``.ome.tif``) may lie outside of the header's folder.
+        Say so only for a file whose origin you trust: it can name any file that you may read.
+    ids : bool
+        Whether its values are label ids: then the numbers of a palette are read, not its colours.
+
+    Returns
+    -------
+    Source
+        Axes in the order of napari, with the file's own affine. ``classes`` is filled where the file itself has names
+        (``.seg.nrrd``).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, of an unknown format, or too large for the memory; or if a folder holds no
+        DICOM series, or several and none is named.
+    """
+    file = user_path(path)
+    try:
+        check_regular(file)
+        kind = next(kind for kind in formats() if kind.folders) if file.is_dir() else format_of(file)
+        if kind is None:
+            expected = ", ".join(image_extensions())
+            raise InputError(f"{file.name}: the format is not known; expected one of {expected}")
+        read = kind.read(file, ReadOptions(ids=ids, allow_outside=allow_outside, series=series))
+        return replace(read, path=str(path))
+    except OSError as error:
+        raise InputError(f"{file}: it cannot be read ({error.strerror or error})") from error
 
 
 def formats_table() -> str:

@@ -17,8 +17,8 @@ from napari_scribseg.core.padding import range_without_padding
 from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
 from napari_scribseg.io.dicom_bytes import may_be_dicom
 from napari_scribseg.io.formats import extension, image_extensions
-from napari_scribseg.io.placement import LayerTransform, display_placement, layer_geometry, reader_geometry
-from napari_scribseg.io.samples import Sample, ct_phantom, mr_volume, photograph, totalsegmentator_ct
+from napari_scribseg.io.layer_geometry import LayerTransform, display_placement, layer_geometry, reader_geometry
+from napari_scribseg.io.sample_data import SampleImage, ct_phantom, mr_volume, photograph, totalsegmentator_ct
 
 __all__ = [
     "class_colors",
@@ -160,7 +160,7 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     data : array of shape ``(*S)``
         Ids; one further axis of length one, where the image has channels, is left out.
     meta : dict
-        As napari passes it: see :func:`~napari_scribseg.io.placement.layer_geometry` for the geometry.
+        As napari passes it: see :func:`~napari_scribseg.io.layer_geometry.layer_geometry` for the geometry.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def _identity(index: Any) -> int:
         return 0
 
 
-def _sample_layers(sample: Sample) -> list[LayerData]:
+def _sample_layers(sample: SampleImage) -> list[LayerData]:
     loaded = Source(sample.array, sample.geometry, sample.name, sample.channels, rgb=sample.channels)
     strokes = labels_layer(sample.painted.copy(), f"{sample.name} strokes", sample.geometry, sample.classes)
     return [image_layer(loaded), strokes]

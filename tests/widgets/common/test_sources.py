@@ -6,7 +6,7 @@ from napari.layers import Image
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.core.source import SliceIndex
-from napari_scribseg.io.placement import display_placement
+from napari_scribseg.io.layer_geometry import display_placement
 from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
 
 

@@ -4,7 +4,7 @@ from napari.components import ViewerModel
 
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.source import SliceIndex
-from napari_scribseg.io.placement import display_placement
+from napari_scribseg.io.layer_geometry import display_placement
 from napari_scribseg.widgets.common.layers import image_layers, layer_geometry
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.segmentation.layers import LayerSet

@@ -8,8 +8,8 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_scribseg.core import Geometry
-from napari_scribseg.io.placement import has_reader_geometry, same_world
-from napari_scribseg.io.placement import layer_geometry as placed_geometry
+from napari_scribseg.io.layer_geometry import has_reader_geometry, same_world
+from napari_scribseg.io.layer_geometry import layer_geometry as placed_geometry
 from napari_scribseg.widgets.common.sources import LayerSource
 
 __all__ = ["image_layers", "image_of", "label_layers", "layer_geometry"]

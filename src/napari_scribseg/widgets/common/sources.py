@@ -12,7 +12,7 @@ from napari.utils.transforms import Affine
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.core.source import SliceIndex, Source
-from napari_scribseg.io.placement import LayerTransform, layer_geometry, layer_metadata, reader_geometry
+from napari_scribseg.io.layer_geometry import LayerTransform, layer_geometry, layer_metadata, reader_geometry
 from napari_scribseg.widgets.common.placement import cover, made_up
 
 _stack: Any = da.stack  # dask has no types

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import Image, InputError
 from napari_scribseg.explore import Picture
-from napari_scribseg.io.placement import display_placement, reader_geometry
+from napari_scribseg.io.layer_geometry import display_placement, reader_geometry
 from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.widgets.common.sources import LayerSource
 

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.io import write_labels
 from napari_scribseg.io.formats import label_extensions
-from napari_scribseg.io.labels import label_outputs, lost_placement
+from napari_scribseg.io.label_files import label_outputs, lost_placement
 from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.widgets.common.autosaves import SESSION_EXTENSION, file_name
 from napari_scribseg.widgets.common.colors import layer_classes

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError, Stroke
-from napari_scribseg.io.volumes import read_volume
+from napari_scribseg.io.formats import read_volume
 
-__all__ = ["BACKGROUND", "Sample", "ct_phantom", "mr_volume", "photograph", "totalsegmentator_ct"]
+__all__ = ["BACKGROUND", "SampleImage", "ct_phantom", "mr_volume", "photograph", "totalsegmentator_ct"]
 
 BACKGROUND = 255
 
@@ -99,7 +99,7 @@ _TOTALSEGMENTATOR_SHA256 = "dbd3ae6d614d1d7ef3a46925c30c70038ed52da6b37fdd6afdc7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class SampleImage:
     """An image with strokes.
 
     Attributes
@@ -152,7 +152,7 @@ def _classes(**names: int) -> ClassTable:
     return table
 
 
-def mr_volume() -> Sample:
+def mr_volume() -> SampleImage:
     """A real MR volume of a head that is installed with nibabel, 24 x 96 x 128 voxels, with strokes on three slices.
 
     Raises
@@ -169,10 +169,10 @@ def mr_volume() -> Sample:
     geometry = loaded.geometry.without_time()
     array = loaded.array[0]
     classes = _classes(brain=1, ventricles=2)
-    return Sample("MR head", array, geometry, _paint(geometry.shape, _MR_STROKES), classes, path)
+    return SampleImage("MR head", array, geometry, _paint(geometry.shape, _MR_STROKES), classes, path)
 
 
-def photograph() -> Sample:
+def photograph() -> SampleImage:
     """A photograph of NASA's that is installed with scikit-image, 512 x 512 pixels, red, green and blue."""
     from skimage import data
 
@@ -180,10 +180,10 @@ def photograph() -> Sample:
     shape = array.shape[:2]
     geometry = Geometry(shape, (1.0, 1.0))
     classes = _classes(suit=1, skin=2, hair=3)
-    return Sample("astronaut", array, geometry, _paint(shape, _PHOTOGRAPH_STROKES), classes)
+    return SampleImage("astronaut", array, geometry, _paint(shape, _PHOTOGRAPH_STROKES), classes)
 
 
-def ct_phantom(seed: int = 0) -> Sample:
+def ct_phantom(seed: int = 0) -> SampleImage:
     """A synthetic CT of an abdomen: 40 slices 3 mm apart of 192 x 256 pixels of 1 mm, Hounsfield units, with noise.
 
     Parameters
@@ -214,10 +214,10 @@ def ct_phantom(seed: int = 0) -> Sample:
     affine = np.array([[0, 0, -1.0, 128], [0, -1.0, 0, 96], [3.0, 0, 0, -60], [0, 0, 0, 1]])  # towards the left, back
     geometry = Geometry(_PHANTOM_SHAPE, _PHANTOM_SPACING, affine, "millimeter")
     classes = _classes(liver=1, kidneys=2, spine=3, spleen=4)
-    return Sample("CT phantom", array, geometry, _paint(_PHANTOM_SHAPE, _PHANTOM_STROKES), classes, truth=truth)
+    return SampleImage("CT phantom", array, geometry, _paint(_PHANTOM_SHAPE, _PHANTOM_STROKES), classes, truth=truth)
 
 
-def totalsegmentator_ct() -> Sample:
+def totalsegmentator_ct() -> SampleImage:
     """The example CT of TotalSegmentator (Apache-2.0), whole body at 3 mm; downloaded on first use.
 
     Raises
@@ -242,4 +242,4 @@ def totalsegmentator_ct() -> Sample:
         raise InputError(f"{url} could not be downloaded as expected ({reason[:200]})") from error
     loaded = read_volume(path)
     painted = np.zeros(loaded.geometry.shape, dtype=np.uint8)
-    return Sample("TotalSegmentator CT", loaded.array, loaded.geometry, painted, _classes(), path)
+    return SampleImage("TotalSegmentator CT", loaded.array, loaded.geometry, painted, _classes(), path)

@@ -11,11 +11,11 @@ from napari_scribseg.core import InputError
 from napari_scribseg.io import label_extensions
 from napari_scribseg.io.class_tables import tables_beside
 from napari_scribseg.io.formats import extension, stem
-from napari_scribseg.io.labels import label_outputs
+from napari_scribseg.io.label_files import label_outputs
 from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.io.run_folder import RunFolder
 
-__all__ = ["HIDDEN", "STATUSES", "Job", "Outcome", "Status", "Task", "check_jobs"]
+__all__ = ["HIDDEN", "STATUSES", "BatchJob", "BatchOutcome", "BatchTask", "Status", "check_jobs"]
 
 Status = Literal["done", "skipped", "failed", "left"]
 STATUSES: tuple[Status, ...] = ("done", "skipped", "failed", "left")
@@ -24,7 +24,7 @@ HIDDEN = ".scribseg"  # folder of records inside the output folder
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BatchJob:
     """One image of a cohort, its strokes, and where its labels go.
 
     Attributes
@@ -53,12 +53,12 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class BatchTask:
     """A job with all that a worker on another machine needs for it; plain values only.
 
     Attributes
     ----------
-    job : Job
+    job : BatchJob
         With absolute paths.
     folder : Path
         The output folder.
@@ -76,7 +76,7 @@ class Task:
         Names this run; the same for all of its tasks.
     """
 
-    job: Job
+    job: BatchJob
     folder: Path
     engine: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BatchOutcome:
     """The result of one image.
 
     Attributes
@@ -138,12 +138,12 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, task: Task, status: Status, **values: Any) -> Outcome:
+    def of(cls, task: BatchTask, status: Status, **values: Any) -> BatchOutcome:
         """The outcome of a task."""
         return cls(task.job.out, task.job.image, status, **values)
 
 
-def check_jobs(jobs: Iterable[Job], folder: Path) -> None:
+def check_jobs(jobs: Iterable[BatchJob], folder: Path) -> None:
     """Refuse jobs that would write over each other, over what they read, or outside of the output folder.
 
     Raises
@@ -151,7 +151,7 @@ def check_jobs(jobs: Iterable[Job], folder: Path) -> None:
     InputError
         At the first such job: the message names it.
     """
-    taken: dict[str, Job] = {}
+    taken: dict[str, BatchJob] = {}
     folder = folder.resolve()
     listed = list(jobs)
     read = {path.resolve() for job in listed for path in (job.image, job.scribbles)}
@@ -185,5 +185,5 @@ def check_jobs(jobs: Iterable[Job], folder: Path) -> None:
     check_outputs(outputs, inputs, overwrite=True)
 
 
-def _place(job: Job) -> str:
+def _place(job: BatchJob) -> str:
     return job.where or str(job.image)

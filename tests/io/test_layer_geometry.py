@@ -10,7 +10,7 @@ import tifffile
 
 from napari_scribseg.io import napari_hooks as hooks
 from napari_scribseg.io import read_volume, write_labels
-from napari_scribseg.io.placement import LayerTransform, layer_geometry, layer_metadata
+from napari_scribseg.io.layer_geometry import LayerTransform, layer_geometry, layer_metadata
 
 SHAPE = (5, 6, 7)
 MARKED = (3, 1, 5)

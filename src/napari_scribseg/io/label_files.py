@@ -29,8 +29,7 @@ from napari_scribseg.io.class_tables import (
     tables_beside,
 )
 from napari_scribseg.io.data_files import superseded
-from napari_scribseg.io.formats import Keeps, format_of, label_extensions
-from napari_scribseg.io.volumes import read_volume
+from napari_scribseg.io.formats import Keeps, format_of, label_extensions, read_volume
 
 __all__ = [
     "check_label_path",

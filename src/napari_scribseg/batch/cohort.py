@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_scribseg.batch import cluster
-from napari_scribseg.batch.jobs import Job, Outcome, Task, check_jobs
+from napari_scribseg.batch.batch_jobs import BatchJob, BatchOutcome, BatchTask, check_jobs
 from napari_scribseg.batch.records import finished, remove_stale
 from napari_scribseg.batch.report import FILES, BatchReport, write_report
 from napari_scribseg.batch.worker import segment_one
@@ -26,11 +26,11 @@ __all__ = ["Progress", "run_batch"]
 
 log = logging.getLogger("scribseg")
 
-Progress = Callable[[Outcome, int, int], None]
+Progress = Callable[[BatchOutcome, int, int], None]
 
 
 def run_batch(
-    jobs: Iterable[Job],
+    jobs: Iterable[BatchJob],
     out: str | PathLike[str],
     *,
     engine: str = "svcd",
@@ -52,7 +52,7 @@ def run_batch(
 
     Parameters
     ----------
-    jobs : iterable of Job
+    jobs : iterable of BatchJob
         As from :func:`~napari_scribseg.batch.read_table` or :func:`~napari_scribseg.batch.read_bids`.
     out : str or PathLike
         Folder for labels, records and the report; made where it is missing.
@@ -97,7 +97,7 @@ def run_batch(
     if not listed:
         raise InputError("no images were given; at least one is expected")
     check_jobs(listed, folder)
-    common = Task(
+    common = BatchTask(
         listed[0],
         folder,
         engine,
@@ -118,12 +118,12 @@ def run_batch(
 
 
 def _run(
-    tasks: list[Task], workers: int, scheduler: str | None, progress: Progress | None, start: float
+    tasks: list[BatchTask], workers: int, scheduler: str | None, progress: Progress | None, start: float
 ) -> BatchReport:
     """Do the tasks, and write the report, after an interruption too."""
     folder = tasks[0].folder
     remove_stale(tasks, folder)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, BatchOutcome] = {}
     try:
         for outcome in _outcomes(tasks, workers, scheduler):
             outcomes[outcome.id] = outcome
@@ -131,14 +131,14 @@ def _run(
                 progress(outcome, len(outcomes), len(tasks))
     finally:
         remove_stale(tasks, folder)  # of workers that were killed in this run
-        ordered = tuple(outcomes.get(task.job.out) or Outcome.of(task, "left") for task in tasks)
+        ordered = tuple(outcomes.get(task.job.out) or BatchOutcome.of(task, "left") for task in tasks)
         seconds = time.perf_counter() - start
         report = BatchReport(ordered, folder, tasks[0].engine, tasks[0].settings, seconds)
         write_report(report)
     return report
 
 
-def _outcomes(tasks: list[Task], workers: int, scheduler: str | None) -> Generator[Outcome, None, None]:
+def _outcomes(tasks: list[BatchTask], workers: int, scheduler: str | None) -> Generator[BatchOutcome, None, None]:
     """First the tasks that are done already, then the others as they end."""
     ahead = []
     for task in tasks:
@@ -157,7 +157,7 @@ def _outcomes(tasks: list[Task], workers: int, scheduler: str | None) -> Generat
 
 
 @contextmanager
-def _client(tasks: list[Task], workers: int, scheduler: str | None) -> Iterator[Any]:
+def _client(tasks: list[BatchTask], workers: int, scheduler: str | None) -> Iterator[Any]:
     if scheduler is not None:
         with cluster.remote_client(scheduler, tasks[0].folder) as client:
             yield client
@@ -193,6 +193,6 @@ def _settings(engine: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {n: v if isinstance(v, str | bool | int | float | None) else repr(v) for n, v in values.items()}
 
 
-def _absolute(job: Job) -> Job:
+def _absolute(job: BatchJob) -> BatchJob:
     paths = {name: Path(os.path.normpath(user_path(getattr(job, name)).absolute())) for name in ("image", "scribbles")}
     return dataclasses.replace(job, image=paths["image"], scribbles=paths["scribbles"])
