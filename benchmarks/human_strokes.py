@@ -1,7 +1,7 @@
 """Simulated strokes against people's: ``python benchmarks/human_strokes.py [--fit] [--figure FILE] [--out FILE]``.
 
 The robot user draws strokes into the labels that people drew into, with values chosen by eye (before) and with the
-presets of ``napari_scribseg.simulate.styles`` (after); both are measured as people's strokes are. Photographs and
+presets of ``napari_scribseg.simulate.robot`` (after); both are measured as people's strokes are. Photographs and
 patients are halved: the presets were fitted to those at even places (``--fit`` repeats the fit), and those at odd
 places test them, so that the table shows how well the fit generalises. Data: ``graz_scribbles`` and
 ``acdc_scribbles`` in ``SCRIBSEG_DATA``, by default ``../shared/data`` beside the checkout. Only Graz sets drawn in
@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 from napari_scribseg.datasets import Case, drawn, open_data_set, slices
 from napari_scribseg.simulate import HumanError, RobotUser, ScribbleStyle
 from napari_scribseg.simulate.measures import StrokeMeasures, compare, measure_strokes, pool
-from napari_scribseg.simulate.styles import human_like
+from napari_scribseg.simulate.robot import human_like
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 SETS = {"photographs": "graz_scribbles", "cardiac": "acdc_scribbles"}

@@ -115,10 +115,10 @@ def correction(label, style):
     pens = [panel.finish() for panel in panels]
     click = robot_click(result, label)
     dot(pens[0], click.row, click.column, (255, 255, 255))
-    clicks = training_clicks(label, SEED + 2)
-    for row, column in clicks.positive:
+    positive, negative = training_clicks(label, SEED + 2)
+    for row, column in positive:
         dot(pens[3], row, column, STROKE)
-    for row, column in clicks.negative:
+    for row, column in negative:
         dot(pens[3], row, column, NEGATIVE)
     top, left, bottom, right = bounding_box(label)
     pens[3].rectangle((left * SCALE, top * SCALE, (right + 1) * SCALE, (bottom + 1) * SCALE), outline=(255, 255, 255))

@@ -14,7 +14,7 @@ from napari_scribseg.explore.cache import FeatureCache
 from napari_scribseg.io import read_classes
 from napari_scribseg.io.run_folder import RunFolder
 from napari_scribseg.nets import load_model
-from napari_scribseg.train.command import _config
+from napari_scribseg.train.command import parse_config
 from napari_scribseg.train.pack import read_pack
 from napari_scribseg.train.settings import Settings
 
@@ -39,7 +39,7 @@ def test_records_and_features_that_cannot_be_read_are_made_again(tmp_path):
         ("study.json", lambda path: RunFolder(path.parent, "study.json").open(settings={}).__enter__()),
         ("net.pt.scribseg.json", lambda path: read_card(path.with_name("net.pt"))),
         ("settings.json", lambda path: Settings.from_json(path.read_text())),
-        ("config.json", lambda path: _config(path.read_text(), None)),
+        ("config.json", lambda path: parse_config(path.read_text(), None)),
     ],
 )
 def test_deep_json_is_reported(tmp_path, name, read):

@@ -13,7 +13,7 @@ from napari_scribseg.cli import OneLine
 from napari_scribseg.core import InputError
 from napari_scribseg.core.errors import one_line
 from napari_scribseg.io.sheets import csv_rows, csv_text, markdown_row
-from napari_scribseg.train.log import RunLog
+from napari_scribseg.train.run_log import RunLog
 
 FORGED = [
     "=cmd|' /C calc'!A0",

@@ -5,7 +5,7 @@ from label_shapes import disc
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate import HumanError, ScribbleStyle
 from napari_scribseg.simulate.human_error import apply_error, overshoot, shake, shorten
-from napari_scribseg.simulate.strokes import Line, paint_lines
+from napari_scribseg.simulate.simulated_scribbles import Line, paint_lines
 
 SHAPE = (60, 400)
 LABEL = np.zeros(SHAPE, dtype=bool)

@@ -4,7 +4,7 @@ import pytest
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate import simulate_scribble
 from napari_scribseg.simulate.measures import compare, measure_strokes, pool, turning
-from napari_scribseg.simulate.strokes import paint
+from napari_scribseg.simulate.simulated_scribbles import paint
 
 SHAPE = (100, 100)
 LABEL = np.zeros(SHAPE, dtype=bool)

@@ -150,7 +150,7 @@ def test_what_holds_no_classes_is_reported():
         RobotUser().begin(TRUTH * 1.0, 3, 0)
     with pytest.raises(InputError, match="the truth holds -2"):
         RobotUser().begin(TRUTH - 1, 3, 0)
-    with pytest.raises(InputError, match="the answer has shape"):
+    with pytest.raises(InputError, match="the prediction has shape"):
         RobotUser().correct(TRUTH[1:], TRUTH, NOTHING, 0)
     with pytest.raises(InputError, match="the seeds has shape"):
         RobotUser().correct(TRUTH, TRUTH, NOTHING[1:], 0)

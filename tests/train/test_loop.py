@@ -13,14 +13,15 @@ from napari_scribseg.core import InputError
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.nets import build, load_model
 from napari_scribseg.simulate import bounding_box
+from napari_scribseg.train.batches import all_predictions, corrected, predictions
 from napari_scribseg.train.checkpoint import latest, read_checkpoint
-from napari_scribseg.train.drawing import DrawingOptions, Prompt
-from napari_scribseg.train.log import RunLog
+from napari_scribseg.train.first_strokes import DrawingOptions, Prompt
 from napari_scribseg.train.loop import first_network, train, training_sources
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine, computes_bfloat16, make_fabric
-from napari_scribseg.train.passes import all_predictions, corrected, predictions
+from napari_scribseg.train.run_log import RunLog
 from napari_scribseg.train.settings import Settings
+from napari_scribseg.train.training_samples import TrainingSamples
 from napari_scribseg.train.validate import Validation
 
 MACHINE = Machine(device="cpu", workers=0, threads=1, checkpoint=1e6, validation=1e6, rows=2)
@@ -95,10 +96,8 @@ def test_workers_change_nothing(go, tiny):
 
 
 def test_the_loss_falls_on_few_objects(go, tiny, monkeypatch):
-    from napari_scribseg.train.samples import Samples
-
-    draw = Samples.draw
-    monkeypatch.setattr(Samples, "draw", lambda self, index: draw(self, index % 4))
+    draw = TrainingSamples.__getitem__
+    monkeypatch.setattr(TrainingSamples, "__getitem__", lambda self, index: draw(self, index % 4))
     settings = tiny(samples=240, iterative=0, synthetic=0, superpixels=0, rate=1e-2)
     _, out = go(settings)
     values = [float(v) for v in losses(out)]

@@ -12,6 +12,7 @@ from waiting import wait_for
 
 from napari_scribseg.cli import app
 from napari_scribseg.core import InputError
+from napari_scribseg.io.run_folder import RunFolder
 from napari_scribseg.nets import load_model
 from napari_scribseg.train.pack import read_pack
 from napari_scribseg.train.settings import Settings
@@ -94,6 +95,20 @@ def test_resume_starts_where_there_is_nothing_yet(command, pack, tmp_path):
     code, _ = command("scribble-net", "--data", pack.path, "--out", tmp_path / "run", "--resume", *SMALL, "--until", 1)
     assert code == 0
     assert rows(tmp_path / "run")[-1]["step"] == "1"
+
+
+def test_a_run_resumes_with_the_configuration_that_it_has(command, pack, tmp_path):
+    arguments = ("scribble-net", "--out", tmp_path / "run", *SMALL)
+    assert command(*arguments, "--data", pack.path, "--until", 1)[0] == 0
+    assert command(*arguments, "--resume", "--until", 2)[0] == 0
+    assert rows(tmp_path / "run")[-1]["step"] == "2"
+
+
+def test_a_folder_takes_one_run_at_a_time(command, pack, tmp_path):
+    out = tmp_path / "run"
+    with RunFolder(out, "settings.json").open(), pytest.raises(InputError, match="another run is at work"):
+        command("scribble-net", "--data", pack.path, "--out", out, *SMALL)
+    assert not (out / "settings.json").exists()
 
 
 def test_packing_a_folder_and_training_on_folders(command, folder, tmp_path):

@@ -1,4 +1,4 @@
-"""Boxes and extreme points: the prompts that paper 001 compares scribbles with (section 3)."""
+"""Boxes and extreme points: the other prompts of paper 001 (section 3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Box = tuple[int, int, int, int]
 
 
 def bounding_box(label: ArrayLike) -> Box | None:
-    """The smallest box that holds all of a label.
+    """The bounding box of a label.
 
     Parameters
     ----------
@@ -24,17 +24,16 @@ def bounding_box(label: ArrayLike) -> Box | None:
     Returns
     -------
     tuple of 4 int or None
-        First row, first column, last row, last column, all of them in the box; None for an empty label.
+        First row, first column, last row, last column, inclusive; None for an empty label.
 
     Raises
     ------
     InputError
         If ``label`` is no image of labels.
     """
-    rows, columns = np.nonzero(as_mask(label))
-    if not rows.size:
-        return None
-    return int(rows.min()), int(columns.min()), int(rows.max()), int(columns.max())
+    mask = as_mask(label)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (int(rows[0]), int(columns[0]), int(rows[-1]), int(columns[-1])) if rows.size else None
 
 
 def extreme_points(label: ArrayLike, slack: int = 0, seed: int | np.random.Generator | None = None) -> NDArray[np.intp]:
@@ -45,9 +44,9 @@ def extreme_points(label: ArrayLike, slack: int = 0, seed: int | np.random.Gener
     label : array_like of shape (H, W), bool or integer
         What is not 0 belongs to the object.
     slack : int
-        By how many pixels a point may fall short of the outermost one.
+        Largest distance of a point from the extreme row or column, in pixels.
     seed : int or Generator, optional
-        Of the choice among the pixels that reach as far; a generator is advanced. None takes the middle one.
+        Of the choice among the pixels within that distance; a generator is advanced. None takes the middle one.
 
     Returns
     -------
@@ -61,7 +60,7 @@ def extreme_points(label: ArrayLike, slack: int = 0, seed: int | np.random.Gener
 
     References
     ----------
-    Maninis et al., Deep Extreme Cut (2018), for points drawn among those near the extremes.
+    Maninis et al., Deep Extreme Cut (2018), who draw points near the extremes.
     """
     if slack < 0:
         raise InputError(f"the slack is {slack}; a number of pixels of at least 0 is expected")
@@ -78,7 +77,7 @@ def extreme_points(label: ArrayLike, slack: int = 0, seed: int | np.random.Gener
 
 
 def box_stroke(box: Box, class_index: int, radius: float = 2.0) -> Stroke:
-    """The outline of a box as a stroke, as the paper renders it (radius of the pen in pixels).
+    """The outline of a box as a stroke, as in the paper; ``radius`` is that of the pen, in pixels.
 
     Raises
     ------
@@ -93,16 +92,16 @@ def box_stroke(box: Box, class_index: int, radius: float = 2.0) -> Stroke:
 
 
 def point_strokes(points: ArrayLike, class_index: int, radius: float = 2.0) -> tuple[Stroke, ...]:
-    """Points as dots of the pen, as the paper renders them.
+    """Points as dots of the pen, as in the paper.
 
     Parameters
     ----------
     points : array_like of shape (N, 2)
         Rows and columns.
     class_index : int
-        Class painted.
+        Class that is painted.
     radius : float
-        Of the pen, in pixels.
+        Radius of the pen, in pixels.
 
     Raises
     ------

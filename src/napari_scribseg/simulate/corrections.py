@@ -10,21 +10,26 @@ from scipy import ndimage
 
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate.masks import as_mask, require_same_shape
-from napari_scribseg.simulate.strokes import ScribbleStyle, SimulatedScribble, paint_lines, simulate_scribble
+from napari_scribseg.simulate.simulated_scribbles import (
+    ScribbleStyle,
+    SimulatedScribble,
+    paint_lines,
+    simulate_scribble,
+)
 
 __all__ = ["Correction", "as_probability", "errors", "object_radius", "simulate_correction", "temporary_label"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correction:
-    """What the simulated user did about an answer.
+    """The correction of a prediction by the simulated user.
 
     Attributes
     ----------
     sign : int
-        1 where the answer was too small and object was painted, -1 where it was too large, 0 where it was good enough.
+        1 where the prediction is too small and object was painted, -1 where it is too large, 0 where it is good enough.
     stroke_map : ndarray of shape (H, W), int8
-        Old and new strokes together: 1 object, -1 background, 0 not painted.
+        Old and new strokes: 1 object, -1 background, 0 not painted.
     temporary : ndarray of shape (H, W), bool
         The label that the new stroke was drawn into.
     scribble : SimulatedScribble or None
@@ -49,7 +54,7 @@ def simulate_correction(
     stay: bool = True,
     spill: bool = False,
 ) -> Correction:
-    """Look at an answer, and add a stroke where it is wrong.
+    """Add a stroke where a prediction is wrong.
 
     Parameters
     ----------
@@ -64,14 +69,14 @@ def simulate_correction(
     style : ScribbleStyle, optional
         How the user draws.
     tolerance : float
-        An answer whose wrong pixels are fewer than this share of the object's is left alone (paper: 0.01).
+        A prediction whose wrong pixels are fewer than this share of the object's is not corrected (paper: 0.01).
     reach : float, optional
-        How far around the error the stroke may go, in pixels; by default the object's radius, as in the paper.
+        Largest distance of the stroke from the error, in pixels; by default the radius of the object, as in the paper.
     stay : bool
-        Whether an object stroke keeps to the object and a background stroke off it. Taken literally, the paper's
+        Whether an object stroke stays on the object and a background stroke off it. As the paper is worded, its
         temporary label may reach across the border, and the stroke with it.
     spill : bool
-        Whether the pen paints all that it touches, past the border too; its middle keeps to ``stay``.
+        Whether the pen also paints past the border; its middle follows ``stay``.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def simulate_correction(
     Raises
     ------
     InputError
-        If the arrays differ in shape, or hold what is not described above.
+        If the arrays differ in shape, or hold other values.
     """
     target, predicted, old = as_mask(truth, "truth"), as_probability(prediction), np.asarray(stroke_map)
     require_same_shape(predicted, target, ("prediction", "truth"))
@@ -111,7 +116,7 @@ def simulate_correction(
 
 
 def as_probability(prediction: ArrayLike) -> NDArray[np.float64]:
-    """An answer as probabilities, shape (H, W).
+    """A prediction as probabilities, shape (H, W).
 
     Raises
     ------
@@ -130,7 +135,7 @@ def as_probability(prediction: ArrayLike) -> NDArray[np.float64]:
 
 
 def errors(predicted: NDArray[np.float64], target: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Object pixels that the answer misses, and those that it has too many: differences above 0.5; shape (H, W)."""
+    """Missing and surplus pixels of a prediction, by differences above 0.5; shape (H, W)."""
     return target - predicted > 0.5, predicted - target > 0.5
 
 
@@ -140,7 +145,7 @@ def object_radius(target: NDArray[np.bool_]) -> float:
 
 
 def temporary_label(wrong: NDArray[np.bool_], reach: float) -> NDArray[np.bool_]:
-    """The wrong pixels and what lies within ``reach`` pixels of them, so that new strokes meet old ones.
+    """The wrong pixels and those within ``reach`` pixels of them, so that new strokes meet old ones.
 
     ``wrong``, of shape (H, W), holds at least one pixel.
     """

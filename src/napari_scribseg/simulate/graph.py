@@ -1,4 +1,4 @@
-"""How the points of a simulated scribble hang together, and the lines drawn through them (paper 001, section 2.3)."""
+"""The graph of the points of a simulated scribble, and the paths that it is drawn in (paper 001, section 2.3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["edge_costs", "longest_path", "remove_inner_edges", "spanning_edges",
 def edge_costs(
     points: NDArray[np.intp], mask: NDArray[np.bool_], penalty: float, parts: NDArray[np.generic]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """What it costs to join each two points by a straight line.
+    """The cost of joining each two points by a straight line.
 
     Parameters
     ----------
@@ -25,16 +25,16 @@ def edge_costs(
     mask : ndarray of shape (H, W), bool
         The label.
     penalty : float
-        How many times the way outside the label counts.
+        Factor of the length outside the label.
     parts : ndarray of shape (N,)
-        Only points with the same value here can be joined.
+        Only points with the same value can be joined.
 
     Returns
     -------
     costs : ndarray of shape (N, N), float64
-        Length in pixels, the part outside counted ``penalty`` times; infinite between points of different parts.
+        Length in pixels, the part outside multiplied by ``penalty``; infinite between points of different parts.
     leaves : ndarray of shape (N, N), bool
-        Whether the line leaves the label. It is looked at in steps of a pixel or less, each at the nearest pixel.
+        Whether the line leaves the label, sampled in steps of a pixel or less at the nearest pixel.
     """
     first, second = np.nonzero(np.triu(parts[:, np.newaxis] == parts, 1))
     step = (points[second] - points[first]).astype(np.float64)
@@ -54,7 +54,7 @@ def edge_costs(
 
 
 def spanning_edges(costs: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Edges of the minimum spanning tree, shape (M, 2); infinite costs (N, N) part it into a forest."""
+    """Edges of the minimum spanning tree, shape (M, 2); with infinite costs (N, N) it is a forest."""
     if len(costs) < 2:
         return np.zeros((0, 2), dtype=np.intp)
     tree = minimum_spanning_tree(costs).tocoo()
@@ -64,7 +64,7 @@ def spanning_edges(costs: NDArray[np.float64]) -> NDArray[np.intp]:
 def remove_inner_edges(
     edges: NDArray[np.intp], rate: float, chances: tuple[float, ...], seed: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Tear some graphs apart, as hasty users do.
+    """Remove edges of some graphs, as strokes of users in a hurry lack them.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def remove_inner_edges(
     Returns
     -------
     ndarray of shape (<= M, 2), intp
-        Only an edge between points that both have two edges or more, at that time, may go.
+        Only edges are removed whose points both have at least two edges at that time.
     """
     if seed.random() >= rate:
         return edges
@@ -94,7 +94,7 @@ def remove_inner_edges(
 
 
 def split_into_paths(points: NDArray[np.intp], edges: NDArray[np.intp]) -> list[list[int]]:
-    """The paths that a forest is drawn in: the longest first, then the longest of what remains.
+    """The paths that a forest is drawn in: the longest first, then the longest of the rest.
 
     Parameters
     ----------
@@ -127,18 +127,17 @@ def split_into_paths(points: NDArray[np.intp], edges: NDArray[np.intp]) -> list[
         paths.append(path)
         for a, b in pairwise(path):
             del neighbours[a][b], neighbours[b][a]
-        for knot in path:  # what still hangs on it is a tree of its own
+        for knot in path:  # the rest at this point is a tree of its own
             if neighbours[knot]:
                 heappush(trees, longest_path(neighbours, knot))
     return paths + lonely
 
 
 def longest_path(neighbours: dict[int, dict[int, float]], start: int) -> tuple[float, list[int]]:
-    """The longest path of the tree that holds ``start``: its length with the sign turned, and its points.
+    """The longest path of the tree of ``start``: its negative length, in pixels, and its points.
 
-    ``neighbours`` maps each point to its neighbours and the lengths of the edges to them, in pixels, which add up along
-    the way of a breadth first search. The point farthest from any point is an end of a longest path; a second search,
-    from there, finds the other.
+    ``neighbours`` maps each point to its neighbours and the lengths of the edges to them. The point farthest from any
+    point is an end of a longest path; a second search, from there, finds the other.
     """
     first, _ = _search(neighbours, start)
     end = max(first, key=first.__getitem__)
@@ -151,7 +150,7 @@ def longest_path(neighbours: dict[int, dict[int, float]], start: int) -> tuple[f
 
 
 def _search(neighbours: dict[int, dict[int, float]], start: int) -> tuple[dict[int, float], dict[int, int]]:
-    """Breadth first: the length of the way from ``start`` to each point of its tree, and the point before it."""
+    """Breadth-first search: the distance of each point of the tree from ``start``, and the point before it."""
     length, origin = {start: 0.0}, {start: start}
     queue = deque([start])
     while queue:

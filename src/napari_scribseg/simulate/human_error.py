@@ -1,4 +1,4 @@
-"""What goes wrong when people draw: shaky and short lines, lines over the border, strokes of the wrong class."""
+"""Errors of people who draw: shaky and short lines, lines over the border, strokes of the wrong class."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_scribseg.core import InputError
-from napari_scribseg.simulate.strokes import Line
+from napari_scribseg.simulate.simulated_scribbles import Line
 
 __all__ = ["HumanError", "apply_error", "half_pixels", "overshoot", "shake", "shorten"]
 
 
 @dataclass(frozen=True, slots=True)
 class HumanError:
-    """How much a simulated user errs; nothing by default.
+    """Errors of a simulated user; none by default.
 
     Attributes
     ----------
@@ -27,10 +27,9 @@ class HumanError:
     steered : bool
         Whether jitter stops at the border of the label, as of a person who takes care.
     shortened : float
-        Largest share of a line that is left out at its ends, 0 to 1; each line loses an even random share up to that.
+        Largest share of a line that is missing at its ends, 0 to 1; the share is uniform.
     spill : float
-        How far a line that runs past the border of its label goes beyond it, in pixels; mean of an exponential
-        distribution.
+        Mean length by which a line runs past the border of its label, in pixels; the length is exponential.
     spill_rate : float
         Share of the lines that do so, 0 to 1.
     wrong_label : float
@@ -56,23 +55,23 @@ class HumanError:
 
 
 def apply_error(line: Line, label: NDArray[np.bool_], error: HumanError, seed: np.random.Generator) -> Line:
-    """A line as a person would draw it who meant ``line``.
+    """A line as a person would draw it with ``line`` intended.
 
     Parameters
     ----------
     line : Line
-        What was meant.
+        The intended line.
     label : ndarray of shape (H, W), bool
-        The label that it was meant for.
+        The label that it is intended for.
     error : HumanError
-        How much goes wrong; ``wrong_label`` is not looked at.
+        ``wrong_label`` is not used.
     seed : Generator
         Of the errors.
 
     Returns
     -------
     Line
-        Its ``leaves`` is also True wherever the error took the line out of the label, so that the pen paints there
+        Its ``leaves`` is also True where the error moves the line out of the label, so that the pen paints there
         (unless ``ScribbleStyle.outside`` is ``"never"``).
     """
     points, leaves = line.points, line.leaves
@@ -112,7 +111,7 @@ def shake(points: NDArray[np.float64], size: float, length: float, seed: np.rand
     Returns
     -------
     ndarray of shape (L, 2), float64
-        A dot moves in both directions.
+        A single position is displaced in both directions.
     """
     if len(points) == 1:
         return points + seed.normal(0, size / np.sqrt(2), (1, 2))
@@ -121,14 +120,14 @@ def shake(points: NDArray[np.float64], size: float, length: float, seed: np.rand
     normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.maximum(steps, 1e-9)[:, np.newaxis]
     width = length / max(steps.mean(), 1e-9)
     noise = seed.standard_normal(len(points))
-    if width > 0.5:  # below, smoothing does nothing
+    if width > 0.5:  # a narrower Gaussian does not smooth
         noise = ndimage.gaussian_filter1d(noise, width, mode="wrap") * np.sqrt(2 * width * np.sqrt(np.pi))
     moved: NDArray[np.float64] = points + size * noise[:, np.newaxis] * normal
     return moved
 
 
 def shorten(n: int, most: float, seed: np.random.Generator) -> slice:
-    """What is left of ``n`` positions, at least one, when the ends of a line lose a random share of up to ``most``."""
+    """The part of ``n`` positions, at least one, that remains when a share of up to ``most`` is cut off at the ends."""
     left = max(n - int(seed.uniform(0, most) * n), 1)
     start = int(seed.integers(n - left + 1))
     return slice(start, start + left)
@@ -137,23 +136,23 @@ def shorten(n: int, most: float, seed: np.random.Generator) -> slice:
 def overshoot(
     points: NDArray[np.float64], label: NDArray[np.bool_], beyond: float, seed: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
-    """Let a line run on, straight, past the border of its label, at the end from which the way out is shorter.
+    """Continue a line straight past the border of its label, at the end from which the way out is shorter.
 
     Parameters
     ----------
     points : ndarray of shape (L, 2), float64
         Positions along the line.
     label : ndarray of shape (H, W), bool
-        The label that should hold it.
+        The label that it is intended for.
     beyond : float
-        How far past the border, in pixels.
+        Length past the border, in pixels.
     seed : Generator
-        Of the direction in which a dot runs.
+        Of the direction in which a single position continues.
 
     Returns
     -------
     tuple of 3 ndarray or None
-        What comes before the line, shape (A, 2), the line, and what comes after it, shape (B, 2), half a pixel apart;
+        The positions before the line, shape (A, 2), the line, and those after it, shape (B, 2), half a pixel apart;
         None where neither end can leave the label inside the image.
     """
     reach = min(8, len(points) - 1)
@@ -182,7 +181,7 @@ def overshoot(
 def _steer(
     points: NDArray[np.float64], moved: NDArray[np.float64], kept_inside: NDArray[np.bool_], label: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Positions (L, 2) moved as far as they stay in the label, in halves; those that were not in it stay."""
+    """Positions (L, 2) moved, by half as often as needed, so that they stay in the label; others are not moved."""
     steered = moved.copy()
     for share in (1 / 2, 1 / 4, 0.0):
         out = ~(kept_inside & _inside(steered, label))

@@ -1,4 +1,4 @@
-"""What every simulated user asks of a label: that it is a mask, and how deep each pixel lies in it."""
+"""Masks of labels, their distance fields and parts, for all simulated users."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ def distance_field(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (H, W), float64
-        Euclidean, in pixels, between the centres of pixels: 1 at the rim, 0 outside. What lies beyond the image counts
-        as outside, so that a stroke keeps away from the border of the image too.
+        Euclidean, in pixels, between the centres of pixels: 1 at the rim, 0 outside. The outside of the image counts as
+        outside, so that strokes also keep away from its border.
     """
     padded = np.pad(mask, 1)
     nearest = ndimage.distance_transform_edt(padded, return_distances=False, return_indices=True)
-    down = nearest[0] - np.arange(padded.shape[0], dtype=np.int32)[:, np.newaxis]  # whole numbers: a third faster
+    down = nearest[0] - np.arange(padded.shape[0], dtype=np.int32)[:, np.newaxis]  # integers: a third faster
     right = nearest[1] - np.arange(padded.shape[1], dtype=np.int32)
     field: NDArray[np.float64] = np.sqrt((down * down + right * right)[1:-1, 1:-1], dtype=np.float64)
     return field
 
 
 def one_part(mask: NDArray[np.bool_], seed: np.random.Generator, power: float = 1.0) -> NDArray[np.bool_]:
-    """A connected part (four neighbours) of a mask, (H, W), drawn by its area to a power; a single one as it is."""
+    """A connected part (four neighbours) of a mask, (H, W), drawn with its area to a power as weight."""
     parts, number = ndimage.label(mask)
     if number < 2:
         return mask

@@ -1,4 +1,4 @@
-"""How strokes look, in numbers: to compare simulated ones with those that people drew."""
+"""Measures of strokes, to compare simulated ones with those of people."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from napari_scribseg.simulate.sampling import connected_components
 
 __all__ = ["Difference", "StrokeMeasures", "compare", "measure_strokes", "pool", "turning"]
 
-_SMOOTHING = 2.0  # of a path before its angles are measured, standard deviation in pixels: pixels are corners
+_SMOOTHING = 2.0  # of a path before its angles are measured, standard deviation in pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StrokeMeasures:
-    """Measures of the strokes in one label, or of those in many (:func:`pool`).
+    """Measures of the strokes in one label, or in many (:func:`pool`).
 
-    A stroke is what hangs together. The first five are arrays of shape (N,), one value for each of N strokes, the
+    A stroke is a connected component. The first five are arrays of shape (N,), one value for each of N strokes, the
     others of shape (L,), one for each of L labels; float64.
 
     Attributes
@@ -73,7 +73,7 @@ class Difference:
     ks : float
         Kolmogorov-Smirnov statistic: the largest difference of the two distribution functions, 0 to 1.
     p_value : float
-        Of the same distribution behind both, if the values were independent; those of one image are not.
+        Of the hypothesis of one distribution, for independent values; those of one image are not.
     wasserstein : float
         Earth mover's distance by the interquartile range of the first sample; where that is 0, by half its median, or
         by 1.
@@ -92,14 +92,14 @@ def measure_strokes(painted: ArrayLike, label: ArrayLike, *, gap: float = 1.5) -
     painted : array_like of shape (H, W), bool or integer
         What is not 0 was painted.
     label : array_like of shape (H, W), bool or integer
-        The label that was meant.
+        The label that they were painted for.
     gap : float
-        Pixels of middle lines no farther apart hang together, at least 1.5 (neighbours). A quick mouse leaves gaps.
+        Largest distance of pixels of one middle line, at least 1.5 (neighbours). A fast mouse leaves gaps.
 
     Returns
     -------
     StrokeMeasures
-        Of N strokes and one label; of none and no label where nothing was painted or the label is empty.
+        Of N strokes and one label; empty where nothing was painted or the label is empty.
 
     Raises
     ------
@@ -135,10 +135,8 @@ def measure_strokes(painted: ArrayLike, label: ArrayLike, *, gap: float = 1.5) -
 
 def pool(measures: list[StrokeMeasures]) -> StrokeMeasures:
     """The measures of many labels as one."""
-    nothing = [np.zeros(0)]
-    return StrokeMeasures(
-        *(np.concatenate(nothing + [getattr(m, f.name) for m in measures]) for f in fields(StrokeMeasures))
-    )
+    names = [field.name for field in fields(StrokeMeasures)]
+    return StrokeMeasures(*(np.concatenate([np.zeros(0), *(getattr(m, n) for m in measures)]) for n in names))
 
 
 def compare(reference: ArrayLike, other: ArrayLike) -> Difference:
@@ -147,7 +145,7 @@ def compare(reference: ArrayLike, other: ArrayLike) -> Difference:
     Parameters
     ----------
     reference, other : array_like of shape (N,) and (M,)
-        The values; the first is people's.
+        The values; the first is that of people.
 
     Raises
     ------
@@ -188,7 +186,7 @@ def turning(path: NDArray[np.float64]) -> float:
 
 
 def _depths(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The distance field of a mask that is not empty, looked for where there is some; shape (H, W)."""
+    """The distance field of a mask that is not empty, computed inside its bounding box; shape (H, W)."""
     field = np.zeros(mask.shape)
     box = ndimage.find_objects(mask.view(np.uint8))[0]
     field[box] = distance_field(mask[box])
@@ -209,7 +207,7 @@ def _middle_lines(drawn: NDArray[np.bool_], gap: float) -> tuple[NDArray[np.intp
 
 
 def _longest_paths(pixels: NDArray[np.intp], strokes: NDArray[np.int32], tree: coo_array) -> list[NDArray[np.float64]]:
-    """The longest path of each stroke's tree, shape (L, 2) each; a closed loop is cut once, and followed all around."""
+    """The longest path of the tree of each stroke, shape (L, 2) each; a closed loop is cut at one place."""
     neighbours: dict[int, dict[int, float]] = defaultdict(dict)
     for a, b, length in zip(tree.row.tolist(), tree.col.tolist(), tree.data.tolist(), strict=True):
         neighbours[a][b] = neighbours[b][a] = length

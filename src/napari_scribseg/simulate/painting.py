@@ -1,8 +1,8 @@
-"""Strokes as people paint them with a pen of a fixed width: fills, contours, hatches and lines that spill.
+"""Strokes as people paint them with a pen of a fixed width: zigzags, contours, hatches and lines beyond the border.
 
-On medical images people paint zigzags into an object, run along its border inside or outside, hatch the background, and
-follow thin structures with a pen that is wider than they are (MedScribble, Wong et al., ScribblePrompt, 2024): there
-half of a stroke lies beside the structure, while strokes in thick objects keep inside.
+On medical images people paint zigzags into an object, contours along its border inside or outside, hatches on the
+background, and lines along thin structures with a pen that is wider (MedScribble, Wong et al., ScribblePrompt, 2024):
+half of such a stroke lies beside the structure, while strokes in thick objects stay inside.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from skimage.measure import find_contours
 
 from napari_scribseg.simulate.human_error import half_pixels, shake
 from napari_scribseg.simulate.masks import distance_field, one_part
-from napari_scribseg.simulate.strokes import paint, simulate_scribble
+from napari_scribseg.simulate.simulated_scribbles import paint, simulate_scribble
 
-__all__ = ["Hand", "contour_line", "hatches", "paint_object", "paint_surroundings", "zigzag"]
+__all__ = ["Hand", "contour_line", "hatches", "paint_object", "paint_surroundings", "part_of_line", "zigzag"]
 
 Points = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_SPILLING_ENDS = 8.0  # pixels that a line runs on beyond its end, mean, where it does
+_OVERSHOOT = 8.0  # mean length of a straight continuation beyond the end of a line, in pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Hand:
     Attributes
     ----------
     radius : float
-        Of the pen, in pixels, whatever the structure.
+        Radius of the pen, in pixels, the same for all structures.
     sway : float
-        How far a line strays sideways from where it was meant to run, root mean square, in pixels.
+        Root mean square of the sideways displacement of a line, in pixels.
     loose : bool
-        Whether all that the pen touches is painted; else it is cut off at the border.
+        Whether the pen also paints beyond the border of the object.
     """
 
     radius: float = 2.0
@@ -78,7 +78,7 @@ def paint_object(mask: Mask, hand: Hand, rng: np.random.Generator) -> Mask:
 
 
 def paint_surroundings(mask: Mask, hand: Hand, rng: np.random.Generator) -> Mask:
-    """First strokes of a person off an object: people look where they paint, so that next to none lies on it.
+    """First strokes of a person off an object; people take care that almost none lies on it.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def paint_surroundings(mask: Mask, hand: Hand, rng: np.random.Generator) -> Mask
     Returns
     -------
     ndarray of shape (H, W), bool
-        Empty where no line finds room.
+        Empty where there is no room for a line.
     """
     kind = rng.random()
     away = ndimage.distance_transform_edt(~mask)
@@ -106,7 +106,7 @@ def paint_surroundings(mask: Mask, hand: Hand, rng: np.random.Generator) -> Mask
 
 
 def _painted(lines: list[Points], hand: Hand, side: Mask, rng: np.random.Generator) -> Mask:
-    """What the pen leaves of some lines, in the part of them that a person draws."""
+    """The pixels of some lines drawn by a hand; ``side`` is where a careful one paints."""
     if hand.sway:
         lines = [shake(line, hand.sway, float(rng.uniform(4, 25)), rng) if len(line) > 8 else line for line in lines]
     if hand.loose:
@@ -125,22 +125,22 @@ def _middle_lines(mask: Mask, rng: np.random.Generator) -> list[Points]:
         return lines
     if rng.random() < 0.5:
         return lines[: int(rng.integers(1, len(lines) + 1))]
-    return [_part(lines[int(rng.integers(len(lines)))], rng, 0.2)]
+    return [part_of_line(lines[int(rng.integers(len(lines)))], 0.2, 1.0, rng)]
 
 
 def zigzag(mask: Mask, spacing: float, rng: np.random.Generator, *, connected: bool) -> list[Points]:
-    """Lines to and fro across a part of an object.
+    """A zigzag or parallel lines across a part of an object.
 
     Parameters
     ----------
     mask : ndarray of shape (H, W), bool
         Not empty.
     spacing : float
-        Between two crossings, in pixels.
+        Distance of two crossings, in pixels.
     rng : Generator
         Advanced.
     connected : bool
-        One line that turns at each border, or parallel lines.
+        Whether it is one line that turns at each border.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def contour_line(field: NDArray[np.float64], level: float, rng: np.random.Genera
     field : ndarray of shape (H, W), float64
         Distance, in pixels.
     level : float
-        Where the line runs.
+        Distance of the line.
     rng : Generator
         Advanced.
 
@@ -193,7 +193,7 @@ def contour_line(field: NDArray[np.float64], level: float, rng: np.random.Genera
     line = found[int(rng.choice(len(found), p=lengths / lengths.sum()))] - 1
     if np.array_equal(line[0], line[-1]):
         line = np.roll(line[:-1], int(rng.integers(len(line))), axis=0)
-    return [_part(line, rng, 0.3)]
+    return [part_of_line(line, 0.3, 1.0, rng)]
 
 
 def hatches(shape: tuple[int, ...], rng: np.random.Generator) -> list[Points]:
@@ -225,15 +225,15 @@ def hatches(shape: tuple[int, ...], rng: np.random.Generator) -> list[Points]:
     return lines
 
 
-def _part(line: Points, rng: np.random.Generator, least: float) -> Points:
-    """A stretch of a line, at least a share of it."""
-    length = max(int(rng.uniform(least, 1.0) * len(line)), 1)
+def part_of_line(line: Points, low: float, high: float, rng: np.random.Generator) -> Points:
+    """A random part of a line (L, 2), of between two shares of its length."""
+    length = max(int(rng.uniform(low, high) * len(line)), 1)
     start = int(rng.integers(len(line) - length + 1))
     return line[start : start + length]
 
 
 def _runs(line: Points, mask: Mask, away: NDArray[np.float64], least: float) -> list[Points]:
-    """The stretches of a line that lie in the image and at least so far from the object."""
+    """The parts of a line that lie in the image and farther than ``least`` pixels from the object."""
     at = np.rint(line).astype(np.intp)
     inside = ((at >= 0) & (at < np.asarray(mask.shape))).all(axis=1)
     at = np.clip(at, 0, np.asarray(mask.shape) - 1)
@@ -243,7 +243,7 @@ def _runs(line: Points, mask: Mask, away: NDArray[np.float64], least: float) -> 
 
 
 def _waves(line: Points, rng: np.random.Generator) -> Points:
-    """A line that goes to and fro about its course."""
+    """A line in waves about its course."""
     if len(line) < 4:
         return line
     way = np.append(0, np.cumsum(np.hypot(*np.diff(line, axis=0).T)))
@@ -255,11 +255,11 @@ def _waves(line: Points, rng: np.random.Generator) -> Points:
 
 
 def _overshot(line: Points, rng: np.random.Generator) -> Points:
-    """A line that runs on straight beyond its end."""
+    """A line that continues straight beyond its end."""
     if len(line) < 4:
         return line
     heading = line[-1] - line[-4]
     norm = float(np.linalg.norm(heading))
     if norm == 0:
         return line
-    return np.concatenate((line, [line[-1] + heading / norm * rng.exponential(_SPILLING_ENDS)]))
+    return np.concatenate((line, [line[-1] + heading / norm * rng.exponential(_OVERSHOOT)]))

@@ -1,4 +1,4 @@
-"""A user that never tires: first strokes or clicks for every class, then one more where the answer is most wrong."""
+"""A simulated user: first strokes or clicks for every class, then a correction of the largest error."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from napari_scribseg.simulate.corrections import object_radius, temporary_label
 from napari_scribseg.simulate.human_error import HumanError, apply_error
 from napari_scribseg.simulate.masks import distance_field, require_same_shape
 from napari_scribseg.simulate.sampling import connected_components
-from napari_scribseg.simulate.strokes import Line, ScribbleStyle, paint, paint_lines, simulate_scribble
+from napari_scribseg.simulate.simulated_scribbles import Line, ScribbleStyle, paint, paint_lines, simulate_scribble
 
-__all__ = ["RobotUser", "worth_correcting"]
+__all__ = ["RobotUser", "human_like", "worth_correcting"]
 
 Hand = Literal["strokes", "clicks"]
 Pixels = NDArray[np.int64]
@@ -25,24 +25,24 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class RobotUser:
-    """A user that never tires.
+    """A simulated user, who draws and corrects until nothing is wrong.
 
     Attributes
     ----------
     hand : {"strokes", "clicks"}
-        What it draws.
+        What is drawn.
     style : ScribbleStyle, optional
-        How it draws strokes.
+        How strokes are drawn.
     error : HumanError, optional
-        What goes wrong; by default it never errs, and every pixel that it paints has its true class.
+        Errors of the user; by default there are none, and every painted pixel has its true class.
     radius : float
-        Of the dot that a click leaves, in pixels.
+        Radius of the dot of a click, in pixels.
     tolerance : float
-        A class whose wrong pixels (missing and too many) are fewer than this share of its own is not corrected (paper
+        A class whose wrong pixels (missing and surplus) are fewer than this share of its own is not corrected (paper
         001, section 2.4: 0.01).
     band : float, optional
-        First strokes keep within this many pixels of the border of their label, where it is not that of the image:
-        people draw around an object, not all over its background. By default they go anywhere.
+        Largest distance of first strokes from the border of their label, the border of the image not counted, in
+        pixels: people draw around an object, not all over its background. By default there is no limit.
     """
 
     hand: Hand = "strokes"
@@ -63,22 +63,22 @@ class RobotUser:
             raise InputError(f"band is {self.band}; a number of pixels of at least 1 is expected")
 
     def begin(self, truth: ArrayLike, n_classes: int, seed: int | np.random.Generator) -> NDArray[np.int32]:
-        """The first strokes, or one click, for each class that is there.
+        """The first strokes, or one click, for each class in the image.
 
         Parameters
         ----------
         truth : array_like of shape (H, W), integer
-            Class of each pixel, 0 to ``n_classes - 1``, or -1 where it is not known; nothing is painted there.
+            Class of each pixel, 0 to ``n_classes - 1``, or -1 where it is unknown; nothing is painted there.
         n_classes : int
-            Number of classes; wrong labels are drawn from all of them.
+            Number of classes, from which wrong labels are drawn.
         seed : int or Generator
             The same seed gives the same strokes; a generator is advanced.
 
         Returns
         -------
         ndarray of shape (H, W), int32
-            Seeds: the class painted, or -1. Each class in ``truth`` has at least one pixel, in its own label. A wrong
-            label never hits the longest line of a class.
+            Seeds: the class painted, or -1. Each class in ``truth`` has at least one pixel in its own label; the
+            longest line of a class never has a wrong label.
 
         Raises
         ------
@@ -103,37 +103,39 @@ class RobotUser:
     def correct(
         self, predicted: ArrayLike, truth: ArrayLike, seeds: ArrayLike, seed: int | np.random.Generator
     ) -> NDArray[np.int32] | None:
-        """One more stroke or click, in the true class, where the answer is most wrong.
+        """One more stroke or click, of the true class, where the result is most wrong.
 
-        A stroke goes into the largest connected region of wrong pixels of one true class, dilated within its class by
-        the radius of the smaller of the two objects concerned (paper 001, section 2.4), and reaches the region itself.
-        A click goes to the highest peak of the distance transform of the errors of one true class (paper 003, section
-        4.1, with the larger error as :func:`~napari_scribseg.simulate.clicks.robot_click` has it).
+        A stroke is drawn into the largest connected region of wrong pixels of one true class, dilated within its class
+        by the radius of the smaller of the two objects concerned (paper 001, section 2.4), and reaches the region
+        itself. A click is set at the highest peak of the distance transform of the errors of one true class (paper 003,
+        section 4.1; the larger error is that of :func:`~napari_scribseg.simulate.simulated_clicks.robot_click`).
 
         Parameters
         ----------
         predicted : array_like of shape (H, W), integer
-            Class that was found for each pixel.
+            Class of each pixel in the result.
         truth : array_like of shape (H, W), integer
-            True class, or -1 where it is not known.
+            True class, or -1 where it is unknown.
         seeds : array_like of shape (H, W), integer
-            What has been painted so far: class or -1.
+            The pixels painted so far: class or -1.
         seed : int or Generator
             The same seed gives the same stroke; a generator is advanced.
 
         Returns
         -------
         ndarray of shape (H, W), int32, or None
-            The seeds with the new stroke painted over them: without errors, at least one pixel of the wrong region more
-            is painted in its true class. None where no unpainted error is worth a correction.
+            The seeds with the new stroke over them; without errors of the user, at least one more pixel of the wrong
+            region has its true class. None where no unpainted error is large enough for a correction.
 
         Raises
         ------
         InputError
             If the shapes differ, or the arrays hold no classes.
         """
-        found, target, old = (_classes(a, n) for a, n in ((predicted, "answer"), (truth, "truth"), (seeds, "seeds")))
-        require_same_shape(found, target, ("answer", "truth"))
+        found, target, old = (
+            _classes(a, n) for a, n in ((predicted, "prediction"), (truth, "truth"), (seeds, "seeds"))
+        )
+        require_same_shape(found, target, ("prediction", "truth"))
         require_same_shape(old, target, ("seeds", "truth"))
         seed = np.random.default_rng(seed)
         wrong = worth_correcting(found, target, self.tolerance) & (old != target)
@@ -151,12 +153,12 @@ class RobotUser:
         drawn = self._draw(line, target == c, target, seed)
         if (drawn & (old != painted) & (region if self.error is None else True)).any():
             new[drawn] = painted
-        else:  # nothing was gained: dab at the middle of what is wrong
+        else:  # no pixel was gained: a dot at the middle of the region
             new[region & paint(_dot(_deepest(region)).points, self.radius, region.shape)] = c
         return new
 
     def _lines(self, label: NDArray[np.bool_], seed: np.random.Generator) -> tuple[Line, ...]:
-        """What is meant to be drawn first into a label that is not empty."""
+        """The intended first lines in a label that is not empty."""
         if self.hand == "clicks":
             return (_dot(_deepest(label)),)
         near = label
@@ -167,7 +169,7 @@ class RobotUser:
     def _line_into(
         self, region: NDArray[np.bool_], label: NDArray[np.bool_], reach: float, seed: np.random.Generator
     ) -> Line:
-        """The longest line of a scribble in the dilated region that reaches the region; else the longest in it."""
+        """The longest line in the dilated region that reaches the region, else the longest line in the region."""
         parts = connected_components(temporary_label(region, reach) & label)
         near = parts == parts[_deepest(region)]
         style = self.style or ScribbleStyle()
@@ -179,7 +181,7 @@ class RobotUser:
     def _draw(
         self, line: Line, label: NDArray[np.bool_], target: Pixels, seed: np.random.Generator
     ) -> NDArray[np.bool_]:
-        """Pixels painted by who meant ``line``, all of them known."""
+        """The pixels painted with ``line`` intended, where the truth is known."""
         style = self.style or ScribbleStyle()
         if self.hand == "clicks":
             style = ScribbleStyle(radius=self.radius)
@@ -190,7 +192,7 @@ class RobotUser:
         return valid
 
     def _other(self, c: int, n_classes: int, seed: np.random.Generator) -> int:
-        """The class that is painted where ``c`` is meant."""
+        """The class that is painted where ``c`` is intended."""
         if self.error is None or n_classes < 2 or seed.random() >= self.error.wrong_label:
             return c
         return int((c + seed.integers(1, n_classes)) % n_classes)
@@ -209,8 +211,8 @@ def worth_correcting(predicted: Pixels, truth: Pixels, tolerance: float) -> NDAr
     Returns
     -------
     ndarray of shape (H, W), bool
-        Pixels where the answer differs, and the true class or the class answered is not good enough. For one object on
-        a larger background this is the rule of paper 001, section 2.4.
+        Wrong pixels of which the true class or the class of the result is not good enough. For one object on a larger
+        background this is the rule of paper 001, section 2.4.
     """
     wrong: NDArray[np.bool_] = (predicted != truth) & (truth != UNKNOWN)
     n = int(max(predicted.max(), truth.max())) + 2
@@ -245,14 +247,14 @@ def _largest_region(wrong: NDArray[np.bool_], target: Pixels) -> tuple[int, NDAr
 
 def _largest_peak(wrong: NDArray[np.bool_], target: Pixels) -> tuple[int, NDArray[np.bool_]]:
     """The wrong pixels of the true class whose distance transform has the highest peak, and that class."""
-    classes = np.unique(target[wrong])[::-1]  # the object before the background where both are alike
+    classes = np.unique(target[wrong])[::-1]  # the object before the background where the peaks are equal
     peaks = [distance_field(wrong & (target == c)).max() for c in classes]
     c = int(classes[int(np.argmax(peaks))])
     return c, wrong & (target == c)
 
 
 def _reach(region: NDArray[np.bool_], predicted: Pixels, target: Pixels, c: int) -> float:
-    """Radius of the smaller of the true object and the one that was mostly answered, in pixels."""
+    """Radius of the smaller of the true object and the one that most of the region was labelled as, in pixels."""
     taken = predicted[region]
     other = int(np.bincount(taken[taken >= 0], minlength=1).argmax())
     radii = [object_radius(target == k) for k in (c, other)]
@@ -268,3 +270,61 @@ def _deepest(region: NDArray[np.bool_]) -> tuple[int, int]:
 def _dot(at: tuple[int, int]) -> Line:
     """A line of one position."""
     return Line((0,), np.asarray([at], dtype=np.float64), np.zeros(1, dtype=bool))
+
+
+_USERS = {
+    "photographs": RobotUser(
+        style=ScribbleStyle(
+            tiles=8,
+            smallest_tile=7,
+            tile_share=0.0141,
+            skeleton_reach=12,
+            point_distance=18.1,
+            torn_share=0.0174,
+            deviation=8.0,
+            radius=0.237,
+        ),
+        error=HumanError(jitter=2.91, jitter_length=6.33, steered=True, shortened=0.465, spill=1.0, spill_rate=0.0064),
+        band=123.0,
+    ),
+    "cardiac": RobotUser(
+        style=ScribbleStyle(
+            tiles=7,
+            smallest_tile=3,
+            tile_share=0.0141,
+            skeleton_reach=8,
+            point_distance=6.88,
+            torn_share=0.0,
+            deviation=7.2,
+            radius=0.237,
+        ),
+        error=HumanError(jitter=2.39, jitter_length=20.0, steered=True, shortened=0.265, spill=1.0, spill_rate=0.0037),
+        band=146.0,
+    ),
+}
+
+
+def human_like(kind: str) -> RobotUser:
+    """A simulated user whose parameters were fitted to the strokes of people.
+
+    Parameters
+    ----------
+    kind : {"photographs", "cardiac"}
+        ``"photographs"``: thin seed strokes for the parts of a photograph (Santner et al. 2010, in pixels of images of
+        391 x 625). ``"cardiac"``: experts' strokes on short-axis cardiac MR (Valvano et al. 2021, in pixels of slices
+        of about 216 x 256). In both, people almost never crossed a border, and never drew a wrong label.
+
+    Returns
+    -------
+    RobotUser
+        Fitted by ``benchmarks/human_strokes.py`` on half of the photographs and patients, and compared with people on
+        the other half.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind.
+    """
+    if kind not in _USERS:
+        raise InputError(f"there is no user {kind!r}; one of {', '.join(_USERS)} is expected")
+    return _USERS[kind]

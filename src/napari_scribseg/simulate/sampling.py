@@ -30,19 +30,19 @@ def connected_components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 def dilated_skeleton(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Middle lines of a mask, made wider but kept inside it.
+    """The skeleton of a mask, dilated inside the mask.
 
     Parameters
     ----------
     mask : ndarray of shape (H, W), bool
         The label.
     reach : int
-        How far the lines grow to each side, in pixels.
+        Distance by which it is dilated to each side, in pixels.
 
     Returns
     -------
     ndarray of shape (H, W), bool
-        The lines of Zhang & Suen (1984), dilated by a square of ``2 reach + 1`` pixels.
+        The skeleton of Zhang & Suen (1984), dilated by a square of ``2 reach + 1`` pixels.
     """
     thin: Any = skeletonize
     lines = thin(mask).view(np.uint8)
@@ -71,10 +71,10 @@ def shuffled_tiles(
     n : int
         Tiles across a component, along its height and along its width.
     smallest : int
-        Pixels that a tile's side has at least: a component that is narrow in one direction has fewer tiles there.
+        Smallest side of a tile, in pixels; a component that is narrow in one direction has fewer tiles there.
     share : float
-        Components that hold no more than this share of the sum of the field are left out: none of their tiles could
-        pass the threshold of :func:`draw_points`.
+        Components with no more than this share of the sum of the field are left out: none of their tiles could pass
+        the threshold of :func:`draw_points`.
     seed : Generator
         Of the order.
     """
@@ -105,7 +105,7 @@ def draw_points(
     radius: float,
     seed: np.random.Generator,
 ) -> NDArray[np.intp]:
-    """Go through the tiles, and draw a point in each that holds enough of the label.
+    """Draw a point in each tile that holds enough of the label.
 
     Parameters
     ----------
@@ -116,19 +116,19 @@ def draw_points(
     components : ndarray of shape (H, W), int32
         From :func:`connected_components`.
     tiles : list of Tile
-        In the order in which they are visited.
+        In the order of drawing.
     share : float
-        A tile is skipped unless the field in it sums to more than this share of the sum over the whole label.
+        A tile gets a point if the field in it sums to more than this share of the sum over the label.
     radius : float
-        After each point, what lies within this many pixels of it counts as background.
+        Pixels within this distance of a point count as background for the next ones.
     seed : Generator
         Of the positions, drawn in proportion to distance times skeleton.
 
     Returns
     -------
     ndarray of shape (N, 2), intp
-        Rows and columns. N is at least 1 where the label has a pixel: should no tile pass, one point is drawn from the
-        whole label (the paper leaves this case open).
+        Rows and columns. N is at least 1 where the label has a pixel: where no tile passes, one point is drawn from the
+        whole label (the paper does not define this case).
     """
     threshold = share * field.sum()
     whole, field = field, field.copy()
@@ -160,22 +160,22 @@ def _draw(weights: NDArray[np.float64], seed: np.random.Generator) -> tuple[int,
 
 
 def suppress(field: NDArray[np.float64], point: tuple[int, int], radius: float) -> NDArray[np.float64]:
-    """The distance field once a disc has been taken out of the label.
+    """The distance field of a label without a disc.
 
     Parameters
     ----------
     field : ndarray of shape (H, W), float64
-        Distance field before.
+        Distance field of the label.
     point : tuple of 2 int
         Centre of the disc.
     radius : float
-        Of the disc, in pixels; its rim belongs to it.
+        Radius of the disc, in pixels, inclusive.
 
     Returns
     -------
     ndarray of shape (H, W), float64
-        What :func:`~napari_scribseg.simulate.masks.distance_field` would give for the label without the disc, exactly:
-        the smaller of the old distance and the distance to the disc, of which a table is kept.
+        The same as :func:`~napari_scribseg.simulate.masks.distance_field` of the label without the disc: the smaller of
+        the old distance and that to the disc, which is tabulated.
     """
     new = field.copy()
     _cut(new, point, _distance_to_disc(radius, _reach(field, radius)))
@@ -183,13 +183,13 @@ def suppress(field: NDArray[np.float64], point: tuple[int, int], radius: float) 
 
 
 def _reach(field: NDArray[np.float64], radius: float) -> int:
-    """How far from its middle a disc can change the field, rounded up so that few different tables are needed."""
+    """The distance within which a disc can change the field, rounded up so that few different tables are needed."""
     deep = int(np.ceil(radius + field.max(initial=0))) + 1
     return 1 << (deep - 1).bit_length()
 
 
 def _cut(field: NDArray[np.float64], point: tuple[int, int], table: NDArray[np.float64]) -> None:
-    """Take the disc of ``table`` out of the field, in place."""
+    """Remove the disc of ``table`` from the label of the field, in place."""
     reach = len(table) // 2
     here, there = [], []
     for centre, size in zip(point, field.shape, strict=True):

@@ -1,4 +1,4 @@
-"""Where a run stands, on the disk: complete or not there at all, and nothing in it can run code."""
+"""Checkpoints of a run: written as a whole or not at all, and nothing in them can run code."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _WEIGHTS, _AVERAGE, _STATE = "model.safetensors", "average.safetensors", "optimi
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a run goes on from.
+    """The state from which a run resumes.
 
     Attributes
     ----------
     step : int
         Steps done.
-    model, average : EfficientUNet or PlainUNet
+    model, average : BRSNet, EfficientUNet or PlainUNet
         The weights, and their moving average.
     optimizer : dict
         State of the optimiser.
@@ -77,12 +77,12 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def _all(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir()) if folder.is_dir() else []
+    return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
 
 
 def latest(folder: Path) -> Path | None:
     """The newest checkpoint under a folder, None where there is none."""
-    return next(iter(reversed(_all(folder))), None)
+    return max(_all(folder), default=None)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

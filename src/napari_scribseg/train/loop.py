@@ -1,12 +1,11 @@
-"""The training loop: the same on one CPU, one card or many, and exact when it is taken up again."""
+"""The training loop: the same on one CPU, one GPU or many, and exact when it is resumed."""
 
 from __future__ import annotations
 
 import copy
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,43 +18,43 @@ from napari_scribseg.core import InputError
 from napari_scribseg.nets import BRSNet, build, load_encoder, load_model, save_model, widened
 from napari_scribseg.nets.quick_upsampling import QuickUpsampling
 from napari_scribseg.nets.weights import Network
+from napari_scribseg.train.batches import Batch, all_predictions, corrected, predictions
 from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
-from napari_scribseg.train.drawing import DrawingOptions
-from napari_scribseg.train.geometry import GeometryOptions
-from napari_scribseg.train.log import RunLog
+from napari_scribseg.train.first_strokes import DrawingOptions
 from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine
 from napari_scribseg.train.pack import Pack
-from napari_scribseg.train.passes import Batch, all_predictions, corrected, predictions
-from napari_scribseg.train.samples import SampleOptions, Samples, loader
+from napari_scribseg.train.run_log import RunLog
 from napari_scribseg.train.settings import Settings
 from napari_scribseg.train.synced_norm import sync_batch_norm
+from napari_scribseg.train.training_samples import SampleOptions, TrainingSamples, loader
 from napari_scribseg.train.validate import Validation, write_pictures
+from napari_scribseg.train.warps import WarpOptions
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Result", "first_network", "train", "training_sources"]
+__all__ = ["TrainingResult", "first_network", "train", "training_sources"]
 
 log = logging.getLogger("scribseg")
 
 _BACKGROUND = 0.08  # share of the labelled objects that are the background
-_SCALES = (0.6, 1.7)  # pixels of the picture per pixel, of networks that are shown whole pictures
+_SCALES = (0.6, 1.7)  # pixels of the picture per pixel, for networks that are given whole pictures
 _MOST_SKIPPED = 50  # steps in a row without a finite gradient
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """Where a run stands when it ends.
+class TrainingResult:
+    """The state of a run when it ends.
 
     Attributes
     ----------
     step : int
         Steps done.
     finished : bool
-        Whether these are all.
+        Whether these are all steps.
     scores : tuple of float or None
-        Mean Dice of the last validation, as :attr:`~napari_scribseg.train.validate.Scores.mean` has it.
+        Mean Dice of the last validation: :attr:`~napari_scribseg.train.validate.ValidationScores.mean`.
     """
 
     step: int
@@ -64,7 +63,7 @@ class Result:
 
 
 def training_sources(pack: Pack, settings: Settings) -> tuple[str, ...]:
-    """The sources of a pack that do not validate."""
+    """The sources of a pack that are trained on: those that do not validate."""
     return tuple(source for source in pack.sources if source not in settings.validation)
 
 
@@ -91,7 +90,7 @@ def first_network(settings: Settings) -> Network:
         if found.config.in_channels < channels:
             found = widened(found, channels)
         if replace(found.config, fine=True) == model.config:
-            model.load_state_dict(found.state_dict(), strict=False)  # the fine decoder of the second stage begins anew
+            model.load_state_dict(found.state_dict(), strict=False)  # without the fine decoder of the second stage
             return model
     if type(found) is not type(model) or found.config != model.config:
         raise InputError(
@@ -110,7 +109,7 @@ def train(
     *,
     until: int | None = None,
     stopped: Callable[[], bool] = lambda: False,
-) -> Result:
+) -> TrainingResult:
     """Train a network, from the newest checkpoint in ``out`` where there is one.
 
     Parameters
@@ -118,27 +117,31 @@ def train(
     settings : Settings
     pack : Pack
     out : Path
-        Folder of the run. Gets ``checkpoints/``, ``weights.safetensors`` (the average, the newest),
-        ``best.safetensors`` (that of the best validation), logs and ``pictures/``.
+        Folder of the run. Gets ``checkpoints/``, ``weights.safetensors`` (the newest average), ``best.safetensors``
+        (that of the best validation), logs and ``pictures/``.
     fabric : Fabric
         Launched.
     machine : Machine
     until : int, optional
-        Stop after this step; the learning rate goes on towards that of ``settings``.
+        Last step; the learning rate follows ``settings`` all the same.
     stopped : callable
-        Asked after each step whether to end the run here.
+        Called after each step; true ends the run.
 
     Returns
     -------
-    Result
+    TrainingResult
 
     Raises
     ------
     InputError
         If settings and data do not fit together, or a checkpoint is damaged.
     """
-    with _threads(machine):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(machine.n_threads)
+    try:
         return _Run(settings, pack, out, fabric, machine).go(min(until or settings.steps, settings.steps), stopped)
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Run:
@@ -149,17 +152,21 @@ class _Run:
         self.drawing = DrawingOptions(
             prompt=settings.prompt, dots=settings.dots, painted=settings.painted, single=settings.single
         )
-        made_up = 0.0 if settings.prompt == "none" else 1.0  # what is to be found there would be anyone's guess
         options = SampleOptions(
-            settings.size, made_up * settings.synthetic, made_up * settings.superpixels, made_up * _BACKGROUND,
-            thin=settings.thin, weights=dict(settings.weights), drawing=self.drawing,
-            geometry=GeometryOptions(scale=_SCALES if settings.prompt == "none" else None),
+            settings.size, settings.synthetic, settings.superpixels, _BACKGROUND, thin=settings.thin,
+            weights=dict(settings.weights), drawing=self.drawing,
         )  # fmt: skip
+        if settings.prompt == "none":  # synthetic pictures and superpixels have no objects that stand out by themselves
+            options = replace(options, synthetic=0, superpixels=0, background=0, warp=WarpOptions(scale=_SCALES))
         sources = training_sources(pack, settings)
-        self.samples = Samples(pack, sources, settings.seed, options)
+        self.samples = TrainingSamples(pack, sources, settings.seed, options)
         self.zero, self.world = fabric.is_global_zero, fabric.world_size
-        self.validation = self._validation() if self.zero else None
-        pack.preload(sources)  # before processes are forked: they share the memory
+        self.validation = None
+        if self.zero and settings.validation:
+            self.validation = Validation(
+                pack, settings.validation, settings.validation_samples, settings.size, settings.prompt
+            )
+        pack.preload(sources)  # before workers are forked, which share the memory
         start = self._start()
         self.step, self.best = start.step, start.best
         self.scores: tuple[float, ...] | None = None
@@ -176,12 +183,6 @@ class _Run:
         self.log = RunLog(out, self.step) if self.zero else None
         self.began = time.monotonic()
 
-    def _validation(self) -> Validation | None:
-        s = self.settings
-        if not s.validation:
-            return None
-        return Validation(self.pack, s.validation, s.validation_samples, s.size, s.prompt)
-
     def _start(self) -> Checkpoint:
         """The newest checkpoint, or a new network."""
         path = latest(self.out / "checkpoints")
@@ -190,12 +191,13 @@ class _Run:
         model = first_network(self.settings)
         return Checkpoint(0, model, copy.deepcopy(model), {}, -1.0)
 
-    def go(self, until: int, stopped: Callable[[], bool]) -> Result:
+    def go(self, until: int, stopped: Callable[[], bool]) -> TrainingResult:
         """Train until a step."""
         saved = checked = logged = time.monotonic()
         totals, count, skipped = torch.zeros(2), 0, 0
-        for batch in self._batches(until):
-            loss, dice, finite = self._one(batch)
+        share = self.fabric.global_rank, self.world
+        for batch in loader(self.samples, self.step, until, self.settings.batch, self.machine.n_workers, share):
+            loss, dice, finite = self._one(batch.to(self.fabric.device))
             self.step, skipped = self.step + 1, 0 if finite else skipped + 1
             if skipped >= _MOST_SKIPPED:
                 raise InputError(
@@ -218,30 +220,25 @@ class _Run:
         self.fabric.barrier()
         if self.log is not None:
             self.log.close()
-        return Result(self.step, self.step >= self.settings.steps, self.scores)
-
-    def _batches(self, until: int) -> Iterator[Batch]:
-        if self.step >= until:
-            return
-        s, share = self.settings, (self.fabric.global_rank, self.world)
-        for batch in loader(self.samples, self.step, until, s.batch, self.machine.n_workers, share):
-            image, target, valid, stroke_map = (part.to(self.fabric.device, non_blocking=True) for part in batch)
-            yield image, target, valid, stroke_map
+        return TrainingResult(self.step, self.step >= self.settings.steps, self.scores)
 
     def _one(self, batch: Batch) -> tuple[Tensor, Tensor, bool]:
-        """One step: mean loss and Dice of this process's part, and whether the gradient was finite."""
-        image, target, valid, stroke_map = batch
-        previous = None
+        """One step: mean loss and Dice of the part of this process, and whether the gradient was finite."""
+        previous, start = None, self.step * self.settings.batch + self.fabric.global_rank * len(batch.image)
         for turn in range(self.settings.n_corrections(self.step)):
             with torch.no_grad():
-                logits = predictions(self.model, image, stroke_map, previous, self.channels)
+                logits = predictions(self.model, batch.image, batch.stroke_map, previous, self.channels)
                 previous = torch.nan_to_num(torch.sigmoid(logits), nan=0.5)
-            seeds = self._seeds(len(image), turn)
-            correction_map = corrected(previous, (image, target, valid, stroke_map), seeds, self.drawing)
-            stroke_map = torch.where(self._idle(seeds).to(stroke_map.device), stroke_map, correction_map)
+            # a seed for each sample, independent of the number of processes
+            seeds = [[self.settings.seed, 2, turn, start + i] for i in range(len(batch.image))]
+            correction_map = corrected(previous, batch, seeds, self.drawing)
+            unchanged = [np.random.default_rng([*seed, 1]).random() < self.settings.unchanged for seed in seeds]
+            where = torch.tensor(unchanged, device=correction_map.device)[:, None, None]
+            batch = batch._replace(stroke_map=torch.where(where, batch.stroke_map, correction_map))
         with QuickUpsampling():
-            logits = all_predictions(self.model, image, stroke_map, previous, self.channels)  # (N, D, H, W)
-        loss = torch.stack([segmentation_loss(one, target, valid).mean() for one in logits.unbind(1)]).mean()
+            logits = all_predictions(self.model, batch.image, batch.stroke_map, previous, self.channels)
+        losses = [segmentation_loss(one, batch.target, batch.valid).mean() for one in logits.unbind(1)]
+        loss = torch.stack(losses).mean()
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * self.settings.learning_rate(self.step)
         self.optimizer.zero_grad()
@@ -253,24 +250,13 @@ class _Run:
         if finite:
             self.optimizer.step()
             self.average.update(self.step)
-        return loss.detach(), dice_scores(logits.detach()[:, -1] > 0, target, valid).mean(), finite
-
-    def _seeds(self, count: int, turn: int) -> list[list[int]]:
-        """One for each sample of this process's part, the same however many processes there are."""
-        start = self.step * self.settings.batch + self.fabric.global_rank * count
-        return [[self.settings.seed, 2, turn, start + i] for i in range(count)]
-
-    def _idle(self, seeds: list[list[int]]) -> Tensor:
-        """For which samples nothing is drawn in a correction, shape (N, 1, 1)."""
-        drawn = [np.random.default_rng([*seed, 1]).random() >= self.settings.unchanged for seed in seeds]
-        return ~torch.tensor(drawn)[:, None, None]
+        return loss.detach(), dice_scores(logits.detach()[:, -1] > 0, batch.target, batch.valid).mean(), finite
 
     def _shared(self, loss: Tensor, dice: Tensor, end: bool) -> tuple[bool, Tensor]:
-        """Whether any process wants to end, and loss and Dice of the whole batch."""
+        """Whether a process requests the end, and loss and Dice of the whole batch."""
         values = torch.stack((loss.float(), dice.float(), torch.tensor(float(end), device=loss.device)))
         if self.world > 1:
-            reduced: Any = self.fabric.all_reduce(values, reduce_op="mean")
-            values = reduced
+            values = self.fabric.all_reduce(values, reduce_op="mean")  # type: ignore[assignment]
         values = values.cpu()
         return bool(values[2] > 0), values[:2]
 
@@ -290,30 +276,26 @@ class _Run:
     def _validate(self) -> None:
         if self.validation is None or self.log is None:
             return
-        done = self.step * self.settings.batch
         scores = self.validation.run(
             self.average.model, self.channels, self.fabric.device, self.fabric.autocast, pictures=True
         )
         self.scores = scores.mean
-        self.log.validation(self.step, done, {**scores.sources, "mean": scores.mean})
+        self.log.validation(self.step, self.step * self.settings.batch, {**scores.sources, "mean": scores.mean})
         (self.out / "pictures").mkdir(exist_ok=True)
         write_pictures(self.out / "pictures" / f"step-{self.step:09d}.png", scores)
         log.info("validation at step %d: dice %s", self.step, self._scores_text(self.scores))
         if sum(self.scores) > self.best:
             self.best = sum(self.scores)
-            save_model(self.out / "best.safetensors", self._averaged(), self._card())
+            save_model(self.out / "best.safetensors", self.average.model, self._card())
 
     def _scores_text(self, scores: tuple[float, ...]) -> str:
-        """Scores in words."""
+        """Scores as text."""
         first = "after the first stroke" if self.settings.prompt == "scribbles" else "after the prompt"
         when = (first, "after one correction")[: len(scores)]
         return ", ".join(f"{score:.4f} {words}" for score, words in zip(scores, when, strict=True))
 
-    def _averaged(self) -> Network:
-        return self.average.model  # type: ignore[return-value]
-
     def _card(self) -> dict[str, str]:
-        """What the weights come from."""
+        """The origin of the weights."""
         used = [item for item in self.pack.items if item.source not in self.settings.validation]
         card = {
             "data": ", ".join(sorted({item.source for item in used})),
@@ -329,39 +311,22 @@ class _Run:
     def _save(self) -> None:
         state = self.optimizer.state_dict()
         state = {"state": state["state"], "param_groups": state["param_groups"]}
-        model = _plain(self.net, self.settings)
-        write_checkpoint(self.out / "checkpoints", Checkpoint(self.step, model, self._averaged(), state, self.best))
-        save_model(self.out / "weights.safetensors", self._averaged(), self._card())
+        model = build(self.settings.architecture, self.settings.config)  # with ordinary batch norms
+        model.load_state_dict(self.net.state_dict(), assign=True)
+        write_checkpoint(self.out / "checkpoints", Checkpoint(self.step, model, self.average.model, state, self.best))
+        save_model(self.out / "weights.safetensors", self.average.model, self._card())
 
 
 def _groups(net: nn.Module, settings: Settings) -> list[dict[str, Any]]:
-    """The parameters, with the share of the learning rate that they learn with."""
-    encoder = list(net.features.parameters()) if isinstance(net, BRSNet) and settings.encoder_rate != 1 else []
-    valid = {id(p) for p in encoder}
-    others = [p for p in net.parameters() if id(p) not in valid]
-    groups = [{"params": others, "share": 1.0}]
-    return groups + ([{"params": encoder, "share": settings.encoder_rate}] if encoder else [])
+    """The parameters in groups, with the share of the learning rate of each."""
+    if not isinstance(net, BRSNet) or settings.encoder_rate == 1:
+        return [{"params": list(net.parameters()), "share": 1.0}]
+    encoder = list(net.features.parameters())
+    own = {id(p) for p in encoder}
+    others = [p for p in net.parameters() if id(p) not in own]
+    return [{"params": others, "share": 1.0}, {"params": encoder, "share": settings.encoder_rate}]
 
 
-def _channels_last(module: Any) -> nn.Module:
-    """The network laid out in memory as convolutions want it; changed in place."""
-    laid_out: nn.Module = module.to(memory_format=torch.channels_last)
-    return laid_out
-
-
-def _plain(net: Network, settings: Settings) -> Network:
-    """The network with ordinary batch norms, as it is saved; the tensors are shared."""
-    copy = build(settings.architecture, settings.config)
-    copy.load_state_dict(net.state_dict(), assign=True)
-    return copy
-
-
-@contextmanager
-def _threads(machine: Machine) -> Iterator[None]:
-    """The threads of torch, as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(machine.n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _channels_last(module: Any) -> Any:
+    """The network, changed in place to the memory layout that is fastest for convolutions."""
+    return module.to(memory_format=torch.channels_last)

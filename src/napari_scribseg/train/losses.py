@@ -1,9 +1,11 @@
-"""What a step minimises, and the average over the weights of many steps."""
+"""The loss of a step, and the average of the weights over many steps."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from napari_scribseg.nets.weights import Network
 
 __all__ = ["Average", "dice_scores", "segmentation_loss"]
 
@@ -16,12 +18,12 @@ def segmentation_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     Parameters
     ----------
     logits : Tensor of shape (N, H, W)
-    target, known : Tensor of shape (N, H, W), bool
+    target, valid : Tensor of shape (N, H, W), bool
 
     Returns
     -------
     Tensor of shape (N,)
-        Of each sample, so that the mean over a batch does not depend on how processes share it.
+        Of each sample, so that the mean over a batch is independent of the number of processes.
     """
     truth, mask = target.to(logits.dtype), valid.to(logits.dtype)
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")  # (N, H, W)
@@ -33,7 +35,7 @@ def segmentation_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
 
 def dice_scores(predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Dice of masks of shape (N, H, W), bool, over known pixels; shape (N,), 1 where both are empty."""
+    """Dice of masks of shape (N, H, W), bool, over valid pixels; shape (N,), 1 where both are empty."""
     predicted, target = predicted & valid, target & valid
     common = (predicted & target).sum((1, 2)).float()
     total = (predicted.sum((1, 2)) + target.sum((1, 2))).float()
@@ -46,20 +48,21 @@ class Average:
     Parameters
     ----------
     model : nn.Module
-        Where the values come from.
-    average : nn.Module
+        In training.
+    average : BRSNet, EfficientUNet or PlainUNet
         Of the same architecture; holds the average. It is not trained.
     decay : float
         Share that stays at each step; ``(1 + step) / (10 + step)`` while that is less.
     """
 
-    def __init__(self, model: nn.Module, average: nn.Module, decay: float) -> None:
-        self.model, self.decay = average.requires_grad_(False).eval(), decay
+    def __init__(self, model: nn.Module, average: Network, decay: float) -> None:
+        self.model: Network = average.requires_grad_(False).eval()
+        self.decay = decay
         self._from, self._to = _floating(model), _floating(average)
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after step ``step``, counted from 0."""
+        """Add the weights after step ``step``, counted from 0, to the average."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._to, [value.detach() for value in self._from], 1 - decay)
 

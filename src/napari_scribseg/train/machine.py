@@ -1,4 +1,4 @@
-"""Where a run computes, and how often it saves; none of it changes what one process on a CPU learns."""
+"""Where a run computes, and how often it saves; the weights that one process on a CPU learns do not depend on it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Machine:
 
     @property
     def n_workers(self) -> int:
-        """Processes that draw samples: a quarter of the cores beside a CPU, all but one beside a card."""
+        """Processes that draw samples: by default a quarter of the cores beside a CPU, all but one beside a GPU."""
         if "fork" not in multiprocessing.get_all_start_methods():
             return self.workers or 0
         cores = n_threads() // self.devices
@@ -78,7 +78,7 @@ class Machine:
 
 
 def computes_bfloat16(kind: str) -> bool:
-    """Whether bfloat16 is quicker than float32 there; a CPU without the instructions is many times slower in it."""
+    """Whether bfloat16 is faster than float32; on a CPU without its instructions it is many times slower."""
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

@@ -1,6 +1,6 @@
-"""Data sets as one compact file: a zip of pictures and one index, nothing in it can run code.
+"""Data sets as one compact file: a zip of pictures and one index; nothing in it can run code.
 
-Grey pictures and labels are PNG; colour pictures, most of which were JPEG before, are JPEG.
+Grey pictures and labels are PNG; colour pictures, most of which come from JPEG files, are JPEG.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import json
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from napari_scribseg.core.padding import without_padding
 from napari_scribseg.datasets import Case, DataSet, slices
 from napari_scribseg.io.atomic import write_files
 
-__all__ = ["Item", "Pack", "PackOptions", "read_pack", "write_pack", "writes"]
+__all__ = ["Item", "Pack", "PackOptions", "read_pack", "write_pack"]
 
 _FORMAT = "napari-scribseg training pack 1"
 _MAX_ITEM = 1 << 26  # bytes of one picture, and of the index
@@ -36,19 +36,19 @@ _SAMPLES = 1 << 18  # pixels that percentiles are read from
 
 @dataclass(frozen=True, slots=True)
 class PackOptions:
-    """How large what is packed may be.
+    """Limits of what is packed.
 
     Attributes
     ----------
     side : int
-        Longest side of a picture, in pixels; a larger one is made smaller. One more than twice as large, such as an
-        electron micrograph, is cut into tiles instead, which keep their resolution.
+        Longest side of a picture, in pixels; a larger one is scaled down. One more than twice as large, such as an
+        electron micrograph, is cut into tiles of full resolution.
     tiles : int
-        Pieces that are taken at most of a picture that is cut.
+        Most tiles of a picture.
     slices : int
-        Slices that are taken at most of a volume, along each axis; only those with objects, evenly spread.
+        Most slices of a volume along each axis, evenly spaced among those with objects.
     tail : float
-        Percentage of the intensities that may lie beyond either end of the 8-bit scale.
+        Percentage of the intensities beyond each end of the 8-bit scale.
     """
 
     side: int = 352
@@ -71,15 +71,12 @@ class Item:
     Attributes
     ----------
     name, source, group, data_set, licence : str
-        As in :class:`~napari_scribseg.datasets.case.Case` and ``DataSet``.
+        As in :class:`~napari_scribseg.datasets.case.Case` and ``DataSet``; so are the next two and ``labels_only``.
     background : int or None
-        The id that is no object; None where every id is one.
     instances : bool
-        Whether each id is one object of the same kind.
     image, labels : str
         Names in the zip.
     labels_only : bool
-        Whether the picture is the label map, and one to train on has to be synthesised.
     """
 
     name: str
@@ -95,7 +92,7 @@ class Item:
 
 
 class Pack:
-    """A packed file, read picture by picture; safe to hand to other processes.
+    """A packed file, read picture by picture; picklable without its pictures.
 
     Attributes
     ----------
@@ -116,6 +113,20 @@ class Pack:
         """Names of the sources, sorted."""
         return tuple(sorted({item.source for item in self.items}))
 
+    def require(self, sources: Sequence[str], purpose: str) -> None:
+        """Check that the pack has some sources, and that there is one.
+
+        Raises
+        ------
+        InputError
+            Else.
+        """
+        missing = sorted(set(sources) - set(self.sources))
+        if missing or not sources:
+            raise InputError(
+                f"the pack has no source {', '.join(missing) or purpose}; it has {', '.join(self.sources)}"
+            )
+
     def load(self, item: Item) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """A picture and its labels; decoded once.
 
@@ -135,9 +146,9 @@ class Pack:
             try:
                 file = self._file = self._file or zipfile.ZipFile(io.BytesIO(self.path.read_bytes()))
                 image, stored = (_decode(file, name) for name in (item.image, item.labels))
+            except InputError:
+                raise
             except (zipfile.BadZipFile, Picture.DecompressionBombError, *_DAMAGE) as error:
-                if isinstance(error, InputError):
-                    raise
                 raise InputError(
                     f"{self.path.name} is damaged at {item.name} ({error}); pack the data again"
                 ) from error
@@ -166,7 +177,7 @@ def _decode(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 
 def _member(file: zipfile.ZipFile, name: str) -> bytes:
-    """What a packed file holds under a name; zipfile takes whatever memory a compressed size asks for."""
+    """An entry of a packed file, uncompressed: the size that zipfile allocates is then that in the file."""
     info = file.getinfo(name)
     if info.file_size > _MAX_ITEM:
         raise InputError(f"{file.filename}: {name} has {info.file_size} bytes; at most {_MAX_ITEM} expected")
@@ -192,9 +203,9 @@ def read_pack(path: str | Path) -> Pack:
             if index["format"] != _FORMAT:
                 raise InputError(f"{path.name} is {str(index['format'])[:60]!r}; {_FORMAT!r} is expected")
             items = tuple(Item(**entry) for entry in index["items"])
+    except InputError:
+        raise
     except (zipfile.BadZipFile, *_DAMAGE) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path.name} is no packed file, or damaged ({error}); pack the data again") from error
     return Pack(path, items)
 
@@ -207,7 +218,7 @@ def write_pack(path: str | Path, data_sets: Iterable[DataSet], options: PackOpti
     path : str or Path
         Ends in ``.pack`` or ``.zip``; an older file is replaced once the new one is complete.
     data_sets : iterable of DataSet
-        All of their cases; whoever calls looks at :attr:`DataSet.trainable`.
+        All their cases are packed, whether they may be trained on or not.
     options : PackOptions, optional
 
     Returns
@@ -233,21 +244,14 @@ def write_pack(path: str | Path, data_sets: Iterable[DataSet], options: PackOpti
             raise InputError("there is nothing to pack; data sets with at least one case with objects are expected")
         index = {"format": _FORMAT, "options": asdict(options), "items": [asdict(item) for item in items]}
         file.writestr("index.json", json.dumps(index))
-    write_files({path: writes(content.getbuffer())})
+    write_files({path: content.getvalue()})
     return read_pack(path)
 
 
-def writes(content: bytes | memoryview) -> Callable[[BinaryIO], None]:
-    """What :func:`~napari_scribseg.io.atomic.write_files` takes to write some bytes."""
-
-    def write(file: BinaryIO) -> None:
-        file.write(content)
-
-    return write
-
-
 def _add(file: zipfile.ZipFile, number: str, data_set: DataSet, case: Case) -> Item:
-    for kind, values in (("image", case.image), ("labels", case.truth)):
+    """Write the 8-bit image of a case and its labels, counted from 1, and return their entry of the index."""
+    stored = case.truth + 1
+    for kind, values in (("image", case.image), ("labels", stored.astype("u1" if stored.max() < 256 else "u2"))):
         buffer = io.BytesIO()
         if values.ndim == 3:
             Picture.fromarray(values).save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
@@ -261,19 +265,16 @@ def _add(file: zipfile.ZipFile, number: str, data_set: DataSet, case: Case) -> I
 
 
 def _pictures(case: Case, options: PackOptions) -> Iterator[Case]:
-    """The 2D pictures of a case: image uint8 of shape (H, W) or (H, W, 3), truth + 1 as uint8 or uint16."""
+    """The 2D pictures of a case, image uint8 of shape (H, W) or (H, W, 3)."""
     flat = replace(case, image=_eight_bits(case, options.tail))
     for whole in [flat] if case.truth.ndim == 2 else _some_slices(flat, options.slices):
         for part in _tiles(whole, options):
             if len(part.ids) > 1 or part.objects:
-                picture = _shrunk(part, options.side)
-                truth = picture.truth + 1
-                object.__setattr__(picture, "truth", truth.astype(np.uint8 if truth.max() < 256 else np.uint16))
-                yield picture
+                yield _shrunk(part, options.side)
 
 
 def _eight_bits(case: Case, tail: float) -> NDArray[np.uint8]:
-    """Intensities from 0 to 255 by percentiles of the whole case; an 8-bit picture as it is."""
+    """Intensities from 0 to 255 by percentiles of the whole case; those of an 8-bit picture unchanged."""
     image = case.image
     if case.channels and image.shape[-1] not in (1, 3):
         image = image[..., :3] if image.shape[-1] > 3 else image[..., :1]
@@ -291,7 +292,7 @@ def _eight_bits(case: Case, tail: float) -> NDArray[np.uint8]:
 
 
 def _some_slices(case: Case, count: int) -> Iterator[Case]:
-    """At most ``count`` slices across each axis, evenly spread over those with objects."""
+    """At most ``count`` slices across each axis, evenly spaced among those with objects."""
     for axis in range(3):
         found = list(slices(case, axis))
         if not found:
@@ -301,7 +302,7 @@ def _some_slices(case: Case, count: int) -> Iterator[Case]:
 
 
 def _tiles(case: Case, options: PackOptions) -> Iterator[Case]:
-    """The case, or pieces of it, evenly spread, where it is more than twice as large as allowed."""
+    """The case, or evenly spaced tiles of it where it is more than twice as large as allowed."""
     sides, side = case.truth.shape, options.side
     if max(sides) <= 2 * side:
         yield case
@@ -314,7 +315,7 @@ def _tiles(case: Case, options: PackOptions) -> Iterator[Case]:
 
 
 def _shrunk(case: Case, side: int) -> Case:
-    """The case with its longest side at most ``side``; areas are averaged, labels taken at the middle."""
+    """The case with its longest side at most ``side``; the image is averaged, labels are those of the nearest pixel."""
     height, width = case.truth.shape
     scale = side / max(height, width)
     image, truth = np.ascontiguousarray(case.image), case.truth

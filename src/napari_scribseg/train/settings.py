@@ -1,4 +1,4 @@
-"""What a training run is, in one value that is written beside its results."""
+"""The settings of a training run, which are written beside its results."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from napari_scribseg.core import InputError
-from napari_scribseg.train.drawing import CORRECTED, Prompt
+from napari_scribseg.train.first_strokes import CORRECTED, Prompt
 
 __all__ = ["SOURCE_WEIGHTS", "VALIDATION_SOURCES", "Settings"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
-#: One CT, one MR, one microscopy and one other source; no slice of them is trained on.
+#: One CT, one MR, one microscopy and one ultrasound source, which are not trained on.
 VALIDATION_SOURCES = ("ct_spleen_msd", "mr_spine_spider", "usiigaci_phase", "us_carotid")
 
-#: Sources of many pictures of the same thing count less than their number says.
-#: The sources with structures thinner than a pen are few, and only they show what a stroke on these means.
+#: Weights of sources whose many pictures are alike, and of the few with structures thinner than a pen, from which alone a
+#: network learns what a stroke on these means.
 SOURCE_WEIGHTS: Mapping[str, float] = {
     "msd_hippocampus": 5.0,
     "fluorescence": 7.0,
@@ -51,11 +51,11 @@ class Settings:
     encoder : str
         Path of a state dict with the encoder of torchvision's DenseNet, for a ``brs-net``; empty for random weights.
     encoder_rate : float
-        Learning rate of a brs-net's encoder, as a share of that of its decoders (paper 003: 0.01).
+        Learning rate of the encoder of a brs-net, as a share of that of its decoders (paper 003: 0.01).
     prompt : {"scribbles", "clicks", "box", "extreme-points", "none"}
-        What the network answers. To a box or extreme points there are no corrections.
+        Input of the network beside the image; only scribbles and clicks are corrected.
     samples : int
-        In all, over which the learning rate falls to nothing.
+        Number of samples, over which the learning rate falls to a hundredth.
     batch : int
         Samples of a step, over all processes.
     size : int
@@ -67,37 +67,30 @@ class Settings:
     warm_up : int
         Samples over which the learning rate rises from 0.
     clip : float
-        Longest gradient.
+        Largest norm of the gradient.
     ema : float
-        Share of the averaged weights that stays at each step; less at the start of a run.
+        Decay of the averaged weights at each step; less at the start of a run.
     iterative : float
-        Share of the steps in which answers are corrected before the step counts (paper: 0.3).
+        Share of the steps in which predictions are corrected first (paper: 0.3).
     corrections : int
-        Most corrections in such a step, of a stroke into each error or one click; their number is drawn evenly from 1.
+        Most corrections in such a step, each by a stroke or by one click; their number is uniform from 1.
     unchanged : float
-        Share of these corrections in which nothing is drawn: the network looks again at what it answered, as the engine
-        lets it do.
-    dots : float
-        Share of the samples with clicks of a pen instead of scribbles; see
-        :class:`~napari_scribseg.train.drawing.DrawingOptions`.
-    painted : float
-        Share of the other samples with strokes as people paint them, likewise.
-    single : float
-        Share of the samples of clicks that start with a single one, likewise.
-    thin : float
-        Share of the samples of thin structures that are seen from as near as these need; as of
-        :class:`~napari_scribseg.train.samples.SampleOptions`.
+        Share of these corrections in which nothing is drawn: the network gets its last prediction again, as in the
+        engine.
+    dots, painted, single : float
+        Shares of samples with dots, with strokes as people paint them, and with a single click: see
+        :class:`~napari_scribseg.train.first_strokes.DrawingOptions`.
+    thin, synthetic, superpixels : float
+        Shares of samples: see :class:`~napari_scribseg.train.training_samples.SampleOptions`.
     cooldown : float
         Share of the samples, the last ones, over which the learning rate falls; before them it is constant, so that a
-        run can be ended earlier or later than planned as long as it has not begun to fall.
-    synthetic, superpixels : float
-        As of :class:`~napari_scribseg.train.samples.SampleOptions`.
+        run can end earlier or later than planned until it begins to fall.
     validation : tuple of str
         Sources that are never trained on.
     validation_samples : int
-        Of each of these sources.
+        Samples of each of these sources.
     weights : mapping of str to float
-        How often a source is chosen; others count with the square root of the number of their pictures (48 at most).
+        Weights of sources: see :class:`~napari_scribseg.train.training_samples.SampleOptions`.
     precision : {"auto", "float32", "bfloat16"}
         ``auto``: bfloat16 where the processor computes in it, float32 elsewhere.
     compile : bool
@@ -137,6 +130,8 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        config = {k: tuple(v) if isinstance(v, list) else v for k, v in self.config.items()}
+        object.__setattr__(self, "config", config)
         for name in ("samples", "batch", "corrections", "validation_samples"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; a count of at least 1 is expected")
@@ -159,11 +154,11 @@ class Settings:
 
     @property
     def steps(self) -> int:
-        """How many steps the samples make."""
+        """Number of steps."""
         return -(-self.samples // self.batch)
 
     def learning_rate(self, step: int) -> float:
-        """Linear rise, a constant stretch, then half a cosine down to a hundredth over the last samples."""
+        """The learning rate of a step: a linear rise, a constant part, and half a cosine down to a hundredth."""
         done = step * self.batch
         if done < self.warm_up:
             return self.rate * (done + self.batch) / (self.warm_up + self.batch)
@@ -177,7 +172,7 @@ class Settings:
         return round(self.samples * (1 - self.cooldown))
 
     def n_corrections(self, step: int) -> int:
-        """How many corrections come before the pass that counts; the same in every process."""
+        """Number of corrections before the prediction that is learned from; the same in every process."""
         if self.prompt not in CORRECTED:
             return 0
         rng = np.random.default_rng([self.seed, 1, step])
@@ -202,9 +197,8 @@ class Settings:
             if not isinstance(values, dict) or set(values) - names:
                 raise InputError(f"{name}: fields other than {', '.join(sorted(names))} are not expected")
             for share in ("unchanged", "dots", "painted", "thin"):
-                values.setdefault(share, 0.0)  # runs that began before there was such a share
+                values.setdefault(share, 0.0)  # settings written before there was such a share
             values["validation"] = tuple(values.get("validation", VALIDATION_SOURCES))
-            values["config"] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.get("config", {}).items()}
             return cls(**values)
         except InputError:
             raise

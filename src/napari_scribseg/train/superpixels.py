@@ -1,4 +1,4 @@
-"""Regions of like pixels (Felzenszwalb and Huttenlocher, IJCV 2004), fast enough to be drawn anew for every sample."""
+"""Superpixels (Felzenszwalb and Huttenlocher, IJCV 2004), fast enough to be computed for every training sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LEVELS = 8192.0  # differences are sorted as 16-bit numbers, on the 0..1 scale 
 
 
 def felzenszwalb_regions(channels: NDArray[np.float32], scale: float, sigma: float, smallest: int) -> NDArray[np.int32]:
-    """Regions of like pixels.
+    """Superpixels of an image.
 
     Parameters
     ----------
@@ -22,14 +22,14 @@ def felzenszwalb_regions(channels: NDArray[np.float32], scale: float, sigma: flo
     scale : float
         Larger values give larger regions, as in ``skimage.segmentation.felzenszwalb``, which divides it by 255.
     sigma : float
-        Of the Gaussian filter before, in pixels.
+        Of the Gaussian filter that is applied before, in pixels.
     smallest : int
-        Regions of fewer pixels join the neighbour that is most alike.
+        Regions of fewer pixels are merged with the most similar neighbour.
 
     Returns
     -------
     ndarray of shape (H, W), int32
-        Numbers from 0; each region is connected (four neighbours).
+        Number of the superpixel, from 0; each is connected (four neighbours).
     """
     if channels.shape[0] > 1 and (channels[1:] == channels[:1]).all():
         channels = channels[:1]
@@ -64,7 +64,7 @@ def _merge(
     smallest: int,
     n: int,
 ) -> NDArray[np.int32]:
-    """Join pixels along edges of ascending weight; shape (n,), numbers from 0."""
+    """Merge pixels along edges of ascending weight; shape (n,), numbers from 0."""
     parent = np.arange(n).astype(np.int32)
     size = np.ones(n, np.int32)
     limit = np.full(n, np.float32(scale))

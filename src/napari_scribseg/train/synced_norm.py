@@ -1,4 +1,4 @@
-"""Batch norm over the batch of all processes, on any device: several processes then learn what one would."""
+"""Batch norm over the batch of all processes, on any device, so that several processes learn what one would."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Made-up pictures with their labels, for shapes and contrasts that no data set holds.
+"""Synthetic pictures with their labels, for shapes and contrasts that no data set has.
 
-Smooth random fields compete for each pixel, round cells tile the plane, or tubes run through it; each label gets its
-own intensity and texture, as in Hoffmann et al., SynthMorph (2021), and Billot et al., SynthSeg (2023). In some of them
-the objects have the intensities of their surroundings and show by their rims, as cells do in phase contrast.
+Labels are regions of smooth random fields, cells, tubes or ellipses; each label gets its own intensity and texture, as
+in Hoffmann et al., SynthMorph (2021), and Billot et al., SynthSeg (2023). In some pictures the objects have the
+intensities of their surroundings and differ by their rims only, as cells in phase contrast.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_scribseg.simulate.human_error import half_pixels
-from napari_scribseg.simulate.strokes import paint
-from napari_scribseg.train.geometry import smooth_noise
+from napari_scribseg.simulate.simulated_scribbles import paint
+from napari_scribseg.train.warps import smooth_noise
 
 __all__ = ["draw_labels", "draw_picture", "paint_labels"]
 
 _MOST_BRANCHES = 24
 _OVERLAID = 0.3  # share of the pictures with thin lines over something else
-_OUTLINED = 0.35  # share of the pictures whose objects show by their rims
+_OUTLINED = 0.35  # share of the pictures whose objects differ by their rims
 
 
 def draw_picture(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """A picture and its labels.
+    """A synthetic picture and its labels.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def draw_picture(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float3
 
 
 def _overlaid(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Thin lines, label 1, brighter or darker than what lies below them, as vessels on a retina are."""
+    """Thin lines, label 1, brighter or darker than the picture below them, as vessels on a retina."""
     below = paint_labels(draw_labels(size, rng), rng)
     below = ndimage.gaussian_filter(below, (0, *[rng.uniform(0, 8)] * 2), truncate=3)
     tree = _tree(size, rng)
@@ -75,7 +75,7 @@ def draw_labels(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
 
 
 def _tree(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Branching lines that grow thinner, as vessels and fibres do: 1, on 0."""
+    """Branching lines that become thinner, as vessels and fibres: 1, on 0."""
     labels = np.zeros((size, size), dtype=bool)
     growing = [
         (rng.uniform(0, size, 2), rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 3.5))
@@ -113,7 +113,7 @@ def _bent_grid(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _cells(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Cells around random points, sometimes with walls between them, sometimes alike."""
+    """Cells around random points, some with walls between them, some with few classes of cells."""
     grid, points = _bent_grid(size, rng), rng.random((int(rng.integers(4, 40)), 2)).astype(np.float32)
     distance = np.hypot(*(grid[:, None] - points.T[:, :, None, None]))
     cells = np.argmin(distance, axis=0).astype(np.int32) + 1
@@ -127,7 +127,7 @@ def _cells(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
 
 
 def _blobs(size: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Ellipses, later ones over earlier ones, some with a rim of their own label, some hollow."""
+    """Ellipses, later ones over earlier ones, some with a rim of another label."""
     grid, labels = _bent_grid(size, rng), np.zeros((size, size), dtype=np.int32)
     for index in range(1, int(rng.integers(2, 14))):
         angle, axes = rng.uniform(0, np.pi), rng.uniform(0.03, 0.35, 2)
@@ -174,7 +174,7 @@ def paint_labels(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray
 
 
 def _rims(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """What is brighter or darker along the borders, shape (S, S): each label's side of a border in its own way."""
+    """What is added along the borders, shape (S, S): a random strength for each label, on its side."""
     border = np.zeros(labels.shape, dtype=bool)
     border[1:] |= labels[1:] != labels[:-1]
     border[:, 1:] |= labels[:, 1:] != labels[:, :-1]

@@ -1,4 +1,4 @@
-"""What a training sample is about: an object of a packed picture, one of its parts, or a region of like pixels."""
+"""The object of a training sample: a label of a packed picture, a part of it, or a superpixel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def choose_object(
     rng : Generator
         Advanced.
     background : float
-        Share of the samples about the background: a user paints it as a class of its own.
+        Share of the samples whose object is the background, which a user paints as a class of its own.
 
     Returns
     -------
@@ -47,9 +47,9 @@ def choose_object(
 
 
 def choose_superpixel(channels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.bool_] | None:
-    """A region of like pixels, of random coarseness (Felzenszwalb and Huttenlocher 2004).
+    """A superpixel of random size (Felzenszwalb and Huttenlocher 2004).
 
-    As in ScribblePrompt (Wong et al. 2024), such regions carry over to kinds of images that no label was made for.
+    As in ScribblePrompt (Wong et al. 2024), superpixels make a network general beyond the labelled kinds of images.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def choose_superpixel(channels: NDArray[np.float32], rng: np.random.Generator) -
     Returns
     -------
     ndarray of shape (S, S), bool, or None
-        None where every region is too small or too large.
+        None where every superpixel is too small or too large.
     """
     scale = float(np.exp(rng.uniform(np.log(20), np.log(800))))
     regions = felzenszwalb_regions(channels, scale, float(rng.uniform(0.3, 1.5)), 40)
@@ -71,7 +71,7 @@ def choose_superpixel(channels: NDArray[np.float32], rng: np.random.Generator) -
 def choose_region(
     labels: NDArray[np.int32], rng: np.random.Generator, *, parts: bool = True
 ) -> NDArray[np.bool_] | None:
-    """One label of a map in which every id is an object.
+    """A label of a map in which every id is an object.
 
     Parameters
     ----------
@@ -80,12 +80,12 @@ def choose_region(
     rng : Generator
         Advanced.
     parts : bool
-        Whether one connected part of the label is chosen in half of the cases.
+        Whether half of the time one connected part of the label is chosen.
 
     Returns
     -------
     ndarray of shape (S, S), bool, or None
-        None where no label covers between 0.5 and 70 percent.
+        None where no label covers between 0.5 and 70 percent of the map.
     """
     counts = np.bincount(labels.reshape(-1))
     fit = np.flatnonzero((counts > 0.005 * labels.size) & (counts < 0.7 * labels.size))
@@ -104,6 +104,6 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
 
 
 def typical_width(mask: NDArray[np.bool_]) -> float:
-    """Width of a mask as if it were a ribbon: twice its area over its border, in pixels; 0 if it is empty."""
+    """Width of a ribbon with the area and the border of a mask, in pixels; 0 if it is empty."""
     border = np.count_nonzero(mask[1:] != mask[:-1]) + np.count_nonzero(mask[:, 1:] != mask[:, :-1])
-    return 2.0 * np.count_nonzero(mask) / max(border * np.pi / 4, 1.0)  # of edges of pixels, of any direction
+    return 2.0 * np.count_nonzero(mask) / max(border * np.pi / 4, 1.0)  # edges of pixels to length, over all directions

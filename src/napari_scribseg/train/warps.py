@@ -1,4 +1,4 @@
-"""Random crops of a picture: crop, turn, mirror, stretch and bend, in one resampling."""
+"""Random crops of a picture: cropped, rotated, mirrored, stretched and bent in one resampling."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from torch.nn import functional
 
-__all__ = ["Crop", "GeometryOptions", "draw_crop", "look", "part_seen", "smooth_noise"]
+__all__ = ["Warp", "WarpOptions", "draw_warp", "needed_part", "resample", "smooth_noise"]
 
 
 @dataclass(frozen=True, slots=True)
-class GeometryOptions:
-    """How far a crop may depart from the picture.
+class WarpOptions:
+    """How far a crop may differ from the picture.
 
     Attributes
     ----------
     context : tuple of two float
-        Side of the crop over that of the object's box, drawn evenly on a logarithmic scale; below 1 the object is cut.
+        Side of the crop over that of the object's box, uniform on a logarithmic scale; below 1 the object is cut.
     scale : tuple of two float, or None
-        Pixels of the picture per pixel of the crop, drawn likewise, in place of ``context``: for networks that see
-        whole pictures as they are.
+        Pixels of the picture per pixel of the crop, likewise, in place of ``context``: for networks that are given
+        whole pictures.
     smallest : int
-        Side of the crop at least, in pixels of the picture.
+        Smallest side of the crop, in pixels of the picture.
     largest : float
-        Side of the crop at most, over the longest side of the picture; beyond the rim the picture is mirrored.
+        Largest side of the crop, over the longest side of the picture; beyond its rim the picture is mirrored.
     rim : float
-        Share of the side of the crop that may lie beyond the rim where the crop would fit into the picture.
+        Share of the side of the crop that may lie beyond the rim of a picture that the crop would fit into.
     shift : float
-        How far the object may lie off the middle, as a share of the side that is free around it.
+        Largest distance of the object from the middle, as a share of the side that is free around it.
     turned, angle : float
-        Share of the crops that are turned by any angle; the others are turned by up to ``angle`` degrees.
+        Share of the crops that are rotated by any angle; the others are rotated by up to ``angle`` degrees.
     stretch : float
-        Sides change their proportion up to this factor.
+        Largest factor by which the proportion of the sides changes.
     bent, bend : float
-        Share of the crops that are bent, and how far, as a share of the side (standard deviation).
+        Share of the crops that are bent, and by how much: standard deviation as a share of the side.
     """
 
     context: tuple[float, float] = (0.8, 4.0)
@@ -54,8 +54,8 @@ class GeometryOptions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Crop:
-    """Where each pixel of a crop lies in the picture.
+class Warp:
+    """The position in the picture of each pixel of a crop.
 
     Attributes
     ----------
@@ -69,13 +69,13 @@ class Crop:
     scale: float
 
 
-def draw_crop(
+def draw_warp(
     box: tuple[float, float, float, float],
     shape: tuple[int, int],
     size: int,
-    options: GeometryOptions,
+    options: WarpOptions,
     rng: np.random.Generator,
-) -> Crop:
+) -> Warp:
     """A random crop of an object.
 
     Parameters
@@ -86,7 +86,7 @@ def draw_crop(
         Height and width of the picture.
     size : int
         Pixels along each side of the crop.
-    options : GeometryOptions
+    options : WarpOptions
     rng : Generator
         Advanced.
     """
@@ -96,7 +96,9 @@ def draw_crop(
     side = max(min(wanted, options.largest * max(shape)), options.smallest)
     free = options.shift * abs(side - extent) / 2
     middle = np.asarray([box[0] + box[2] / 2, box[1] + box[3] / 2]) + rng.uniform(-free, free, 2)
-    middle = _kept_inside(middle, shape, side * (0.5 - options.rim))
+    half = np.asarray(shape) / 2
+    room = np.maximum(half - side * (0.5 - options.rim), 0)  # of the middle of the crop around that of the picture
+    middle = np.clip(middle, half - room, half + room)
     whole = rng.random() < options.turned
     angle = rng.uniform(-np.pi, np.pi) if whole else np.deg2rad(rng.uniform(-options.angle, options.angle))
     turn = np.asarray([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -108,13 +110,7 @@ def draw_crop(
     at = np.einsum("ij,jhw->ihw", matrix, grid) + middle[:, None, None]
     if rng.random() < options.bent:
         at += side * options.bend * np.stack([smooth_noise(size, int(rng.integers(3, 7)), rng) for _ in range(2)])
-    return Crop(at.astype(np.float32), side / size)
-
-
-def _kept_inside(middle: NDArray[np.float64], shape: tuple[int, int], margin: float) -> NDArray[np.float64]:
-    """The middle of a crop at least ``margin`` pixels off the rim of the picture; its middle where that is too much."""
-    free = np.maximum(np.asarray(shape) / 2 - margin, 0)
-    return np.clip(middle, np.asarray(shape) / 2 - free, np.asarray(shape) / 2 + free)
+    return Warp(at.astype(np.float32), side / size)
 
 
 def smooth_noise(size: int, cells: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -125,64 +121,64 @@ def smooth_noise(size: int, cells: int, rng: np.random.Generator) -> NDArray[np.
     return noise
 
 
-def part_seen(crop: Crop, shape: tuple[int, int]) -> tuple[tuple[slice, slice], Crop]:
-    """The smallest part of a picture that shows the same in a crop, and the crop of that part.
+def needed_part(warp: Warp, shape: tuple[int, int]) -> tuple[tuple[slice, slice], Warp]:
+    """The smallest part of a picture that a crop is made from.
 
     Parameters
     ----------
-    crop : Crop
+    warp : Warp
     shape : tuple of two int
         Height and width of the picture.
 
     Returns
     -------
     part : tuple of two slice
-        Rows and columns; what a crop mirrors beyond the rim is among them.
-    crop : Crop
+        Rows and columns, those that are mirrored beyond the rim included.
+    warp : Warp
+        The position of the same pixels in the part.
     """
     spans, first = [], []
-    factor = _averaged(crop.scale)  # so that the same blocks are averaged
+    factor = _averaged(warp.scale)  # the part starts at a block that is averaged
     margin = 2 * factor + 2
     for axis, length in enumerate(shape):
-        low, high = float(crop.at[axis].min()) - margin, float(crop.at[axis].max()) + margin
-        start, stop = min(low, 2 * length - high), max(high, -low)  # where the rim mirrors, as far inside as outside
+        low, high = float(warp.at[axis].min()) - margin, float(warp.at[axis].max()) + margin
+        start, stop = min(low, 2 * length - high), max(high, -low)  # what is mirrored lies as far inside
         span = slice(
             int(np.clip(start // factor * factor, 0, length - 1)), int(np.clip(-(-stop // factor) * factor, 1, length))
         )
         spans.append(span)
         first.append(span.start)
-    return (spans[0], spans[1]), Crop(crop.at - np.asarray(first, dtype=np.float32)[:, None, None], crop.scale)
+    return (spans[0], spans[1]), Warp(warp.at - np.asarray(first, dtype=np.float32)[:, None, None], warp.scale)
 
 
-def look(picture: NDArray[np.uint8], crop: Crop) -> NDArray[np.float32]:
-    """What a crop shows; beyond the rim the picture is mirrored.
+def resample(picture: NDArray[np.uint8], warp: Warp) -> NDArray[np.float32]:
+    """The crop of a picture; beyond its rim the picture is mirrored.
 
     Parameters
     ----------
     picture : ndarray of shape (H, W, C), uint8
-        Averaged over the area of a pixel of the crop where that is larger than one of the picture.
-    crop : Crop
+        It is averaged over the area of a pixel of the crop where that is larger than a pixel of the picture.
+    warp : Warp
 
     Returns
     -------
     ndarray of shape (C, S, S), float32
         From 0 to 255.
     """
-    (rows, columns), crop = part_seen(crop, picture.shape[:2])
-    seen, factor = picture[rows, columns], min(_averaged(crop.scale), *picture.shape[:2])
+    (rows, columns), warp = needed_part(warp, picture.shape[:2])
+    part, factor = picture[rows, columns], min(_averaged(warp.scale), *picture.shape[:2])
     if factor > 1:
-        channels = [np.asarray(Picture.fromarray(seen[..., c]).reduce(factor)) for c in range(seen.shape[-1])]
-        seen = np.stack(channels, axis=-1)
-    source = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1), dtype=np.float32))[None]  # (1, C, h, w)
-    at = (torch.from_numpy(crop.at) + 0.5) / factor  # in pixels of `source`, their corners at whole numbers
+        channels = [np.asarray(Picture.fromarray(part[..., c]).reduce(factor)) for c in range(part.shape[-1])]
+        part = np.stack(channels, axis=-1)
+    source = torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1), dtype=np.float32))[None]  # (1, C, h, w)
+    at = (torch.from_numpy(warp.at) + 0.5) / factor  # in pixels of `source`, their corners at whole numbers
     sides = torch.tensor(source.shape[-2:], dtype=torch.float32)
     grid = (2 * at / sides[:, None, None] - 1).flip(0).permute(1, 2, 0)[None]  # (1, S, S, 2): x, y in -1..1
-    found: NDArray[np.float32] = functional.grid_sample(source, grid, padding_mode="reflection", align_corners=False)[
-        0
-    ].numpy()
-    return found
+    sampled = functional.grid_sample(source, grid, padding_mode="reflection", align_corners=False)
+    crop: NDArray[np.float32] = sampled[0].numpy()
+    return crop
 
 
 def _averaged(scale: float) -> int:
-    """Over how many pixels of a picture, along each axis, a crop of that scale averages before it is sampled."""
+    """The side of the blocks of pixels that are averaged before a picture is sampled at that scale."""
     return max(int(scale + 0.25), 1)

@@ -7,7 +7,7 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate import Click, robot_click, training_clicks
-from napari_scribseg.simulate.clicks import background_band, k_medoids
+from napari_scribseg.simulate.simulated_clicks import background_band, k_medoids
 
 SHAPE = (64, 64)
 TRUTH = disc(SHAPE, (32, 32), 16)
@@ -16,24 +16,21 @@ TRUTH = disc(SHAPE, (32, 32), 16)
 @settings(max_examples=100, deadline=None)
 @given(labels(), st.integers(0, 1000))
 def test_training_clicks_lie_where_they_are_listed(label, seed):
-    found = training_clicks(label, seed, most_candidates=200)
-    assert label[tuple(found.positive.T)].all()
-    assert (1 if label.any() else 0) <= len(found.positive) <= 10
-    assert len(found.negative) <= 10
-    if len(found.negative):
-        away = distance_transform_edt(~label)[tuple(found.negative.T)]
+    positive, negative = training_clicks(label, seed, most_candidates=200)
+    assert label[tuple(positive.T)].all()
+    assert (1 if label.any() else 0) <= len(positive) <= 10
+    assert len(negative) <= 10
+    if len(negative):
+        away = distance_transform_edt(~label)[tuple(negative.T)]
         assert ((away >= 5) & (away <= 40)).all()
     again = training_clicks(label, seed, most_candidates=200)
-    np.testing.assert_array_equal(found.positive, again.positive)
-    np.testing.assert_array_equal(found.negative, again.negative)
-    for clicks in (found.positive, found.negative):
+    for clicks, other in zip((positive, negative), again, strict=True):
+        np.testing.assert_array_equal(clicks, other)
         assert len(np.unique(clicks, axis=0)) == len(clicks)
 
 
 def test_numbers_of_clicks_are_drawn_from_the_whole_ranges():
-    counts = {
-        (len(c.positive), len(c.negative)) for c in (training_clicks(TRUTH, s, most_candidates=60) for s in range(200))
-    }
+    counts = {tuple(map(len, training_clicks(TRUTH, seed, most_candidates=60))) for seed in range(200)}
     assert {p for p, _ in counts} == set(range(1, 11))
     assert {n for _, n in counts} == set(range(11))
 

@@ -7,7 +7,7 @@ from skimage.draw import line as straight
 
 from napari_scribseg.core import InputError
 from napari_scribseg.simulate import ScribbleStyle, simulate_scribble
-from napari_scribseg.simulate.strokes import paint, smooth_line
+from napari_scribseg.simulate.simulated_scribbles import paint, smooth_line
 
 
 @settings(max_examples=200, deadline=None)

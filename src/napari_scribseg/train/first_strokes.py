@@ -1,4 +1,4 @@
-"""The first strokes of a training sample: scribbles on and off the object, or its box or extreme points instead."""
+"""The first strokes of a training sample: scribbles on and off the object, clicks, its box or its extreme points."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from scipy import ndimage
 from napari_scribseg.core import Stroke
 from napari_scribseg.simulate import Hand, ScribbleStyle, paint_object, paint_surroundings, simulate_scribble
 from napari_scribseg.simulate.boxes import bounding_box, box_stroke, extreme_points, point_strokes
-from napari_scribseg.simulate.clicks import robot_click, training_clicks
 from napari_scribseg.simulate.corrections import object_radius
-from napari_scribseg.simulate.strokes import paint
+from napari_scribseg.simulate.painting import part_of_line
+from napari_scribseg.simulate.simulated_clicks import robot_click, training_clicks
+from napari_scribseg.simulate.simulated_scribbles import paint
 from napari_scribseg.train.targets import typical_width
 
 __all__ = ["CORRECTED", "DrawingOptions", "Prompt", "draw_stroke_map", "draw_style"]
 
 Prompt = Literal["scribbles", "clicks", "box", "extreme-points", "none"]
 
-#: The prompts that an answer can be corrected after: with strokes, or with a click.
+#: The prompts after which a prediction is corrected, by strokes or by a click.
 CORRECTED: tuple[Prompt, ...] = ("scribbles", "clicks")
 
 _MOST_NEGATIVE = 3  # strokes off the object
-_MOSTLY = 0.8  # share of the people who paint off the object too
-_CANDIDATES = 256  # pixels of each side that clicks are chosen of; of 1000 they take as long as the network's answer
-_DOT_CANDIDATES = 128  # for dots of the pen, which need no more
+_PAINTED_OFF = 0.8  # share of the painted samples with strokes off the object too
+_CANDIDATES = 256  # pixels of each side that clicks are chosen from; with 1000 they take as long as a prediction
+_DOT_CANDIDATES = 128  # the same for dots of the pen
 _MOST_DOTS = (20, 8)  # on the object and off it
-_FINE = 8.0  # pixels; strokes on what is narrower are as people paint them, more often than on other objects
+_FINE = 8.0  # pixels; strokes on narrower objects are more often as people paint them
 _ON_FINE = 0.8  # share of the samples of such objects with these strokes, where there are any
 _WIDER = 0.9  # share of the strokes that run over the border, where the pen is wider than the object
 
@@ -42,33 +43,34 @@ class DrawingOptions:
     Attributes
     ----------
     radius : tuple of two float
-        Of the pen, in pixels of the crop.
+        Radius of the pen, in pixels of the crop.
     whole : float
-        Share of the strokes that run through all of the object, as the paper draws them; of the others some lines, a
-        piece of one line, or little more than a dot is drawn.
+        Share of the scribbles that run through the whole object, as in the paper. Of the others, some lines, a part of
+        one line, or little more than a dot is drawn.
     negative : float
-        Share of the samples with strokes off the object as well, one to three; the paper has 0.1, but where several
-        classes are painted none is alone.
+        Share of the samples with one to three strokes off the object. The paper has 0.1, but where several classes are
+        painted, every class has strokes off it.
     dots : float
         Share of the samples with clicks instead of scribbles: up to 20 dots of the pen on the object, and up to
-        8 off it. A network that has seen scribbles only takes many dots for many small objects.
+        8 off it. A network trained on scribbles only needs many dots for many small objects.
     painted : float
         Share of the other samples with strokes as people paint them:
         :func:`~napari_scribseg.simulate.painting.paint_object`; where it is above 0, at least 0.8 of the samples of
-        objects that are narrower than 8 pixels, since the network has to learn there what a stroke means.
+        objects that are narrower than 8 pixels, on which it is harder to learn what a stroke means.
     loose : float
-        Share of these whose pen runs over the border; if above 0, at least 0.9 where the pen is wider than the object.
+        Share of the painted samples whose pen runs over the border; where it is above 0, at least 0.9 where the pen is
+        wider than the object.
     broad : tuple of two float
-        Of the pen of such strokes, its radius in pixels of the crop, drawn evenly on a logarithmic scale.
+        Radius of the pen of painted samples, in pixels of the crop; uniform on a logarithmic scale.
     single : float
-        Share of the samples of clicks that start with a single one, in the middle of the object, as a user does.
+        Share of the samples of clicks that start with a single click in the middle of the object.
     prompt : {"scribbles", "clicks", "box", "extreme-points", "none"}
-        What is drawn: scribbles; single pixels on the object and near it (paper 003); or, as paper 001 compares them,
-        the outline of the bounding box of the object in the crop, or a dot on its left-, right-, top- and bottommost
-        pixel, for which only ``radius`` and ``slack`` count; or nothing, where all objects are to be found.
+        What is drawn: scribbles; single pixels on the object and near it (paper 003); the outline of the bounding box
+        of the object in the crop; a dot on its top-, left-, bottom- and rightmost pixel (paper 001); or nothing, where
+        all objects are to be segmented. A box and points depend on ``radius`` and ``slack`` only.
     slack : int
-        By how many pixels of the crop a side of the box may lie off, either way, and a point fall short (DEXTR: 5 of
-        512).
+        Largest error of a side of the box, in pixels of the crop, in both directions, and largest distance of a point
+        from the extreme (DEXTR: 5 of 512).
     """
 
     radius: tuple[float, float] = (0.25, 3.5)
@@ -84,10 +86,10 @@ class DrawingOptions:
 
 
 def draw_style(options: DrawingOptions, rng: np.random.Generator) -> ScribbleStyle:
-    """A random pen and hand."""
+    """A random pen, and how the user draws with it."""
     return ScribbleStyle(
         tiles=int(rng.integers(2, 7)),
-        point_distance=float(rng.choice((6, 9, 13))),  # of few values a table each is kept
+        point_distance=float(rng.choice((6, 9, 13))),  # few values, as a table is cached for each
         deviation=float(rng.uniform(0.3, 2.5)),
         radius=_radius(options, rng),
         torn_share=0.3,
@@ -95,12 +97,12 @@ def draw_style(options: DrawingOptions, rng: np.random.Generator) -> ScribbleSty
 
 
 def _radius(options: DrawingOptions, rng: np.random.Generator) -> float:
-    """Of a random pen, in quarters of a pixel."""
+    """Radius of a random pen, in quarters of a pixel."""
     return round(4 * float(rng.uniform(*options.radius))) / 4
 
 
 def draw_stroke_map(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
-    """The strokes that a user draws first.
+    """The first strokes of a user.
 
     Parameters
     ----------
@@ -113,21 +115,21 @@ def draw_stroke_map(target: NDArray[np.bool_], options: DrawingOptions, rng: np.
     Returns
     -------
     ndarray of shape (S, S), int8
-        1 on the object, -1 off it, 0 not painted; empty only where the target is, or nothing is to be drawn. A box or
-        points are 1 all over.
+        1 on the object, -1 off it, 0 not painted. Nothing is painted where the target is empty, or for the prompt
+        ``"none"``. A box and points are 1 throughout.
     """
     stroke_map = np.zeros(target.shape, dtype=np.int8)
     if options.prompt == "none":
         return stroke_map
     if options.prompt == "clicks":
         if options.single and rng.random() < options.single:
-            first = robot_click(np.zeros(target.shape), target)
+            first = robot_click(stroke_map, target)
             if first is not None:
                 stroke_map[first.row, first.column] = 1
             return stroke_map
-        clicks = training_clicks(target, rng, most_candidates=_CANDIDATES)
-        stroke_map[tuple(clicks.negative.T)] = -1
-        stroke_map[tuple(clicks.positive.T)] = 1
+        positive, negative = training_clicks(target, rng, most_candidates=_CANDIDATES)
+        stroke_map[tuple(negative.T)] = -1
+        stroke_map[tuple(positive.T)] = 1
         return stroke_map
     if options.prompt != "scribbles":
         stroke_map[_box_or_points(target, options, rng)] = 1
@@ -140,20 +142,20 @@ def draw_stroke_map(target: NDArray[np.bool_], options: DrawingOptions, rng: np.
     if rng.random() < options.negative:
         for _ in range(int(rng.integers(1, _MOST_NEGATIVE + 1))):
             off = _outside(target, rng)
-            stroke_map[_stroke(off, options, rng) & ~target] = -1
-    stroke_map[_stroke(target, options, rng)] = 1
+            stroke_map[_scribble(off, options, rng) & ~target] = -1
+    stroke_map[_scribble(target, options, rng)] = 1
     return stroke_map
 
 
 def _painted(
     target: NDArray[np.bool_], width: float, options: DrawingOptions, rng: np.random.Generator
 ) -> NDArray[np.int8]:
-    """Strokes as people paint them, on the object and in most cases off it."""
+    """Strokes as people paint them: on the object, and in most samples off it."""
     stroke_map = np.zeros(target.shape, dtype=np.int8)
     radius = round(4 * float(np.exp(rng.uniform(*np.log(options.broad))))) / 4
     loose = max(options.loose, _WIDER) if options.loose and 2 * radius > width else options.loose
     hand = Hand(radius, sway=float(rng.uniform(0, 2)), loose=rng.random() < loose)
-    if rng.random() < _MOSTLY:
+    if rng.random() < _PAINTED_OFF:
         for _ in range(int(rng.integers(1, _MOST_NEGATIVE + 1))):
             stroke_map[paint_surroundings(target, hand, rng)] = -1
     for _ in range(int(rng.integers(1, 3))):
@@ -162,20 +164,20 @@ def _painted(
 
 
 def _dots(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.int8]:
-    """Clicks with a pen: its dots on the object and near it, cut off where the other side begins."""
+    """Dots of a pen on the object and near it, cut off at the border."""
     stroke_map = np.zeros(target.shape, dtype=np.int8)
     most_on, most_off = _MOST_DOTS
-    clicks, radius = (
-        training_clicks(target, rng, positive=(1, most_on), negative=(0, most_off), most_candidates=_DOT_CANDIDATES),
-        _radius(options, rng),
+    positive, negative = training_clicks(
+        target, rng, positive=(1, most_on), negative=(0, most_off), most_candidates=_DOT_CANDIDATES
     )
-    for points, side, value in ((clicks.negative, ~target, -1), (clicks.positive, target, 1)):
+    radius = _radius(options, rng)
+    for points, side, value in ((negative, ~target, -1), (positive, target, 1)):
         stroke_map[_pixels(point_strokes(points, 0, radius), target.shape) & side] = value
     return stroke_map
 
 
 def _box_or_points(target: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Pixels of the box's outline or of the four dots, cut off where the crop ends."""
+    """Pixels of the outline of the box, or of the four dots, inside the crop."""
     radius, box = _radius(options, rng), bounding_box(target)
     if box is None:
         return np.zeros(target.shape, dtype=bool)
@@ -191,7 +193,7 @@ def _box_or_points(target: NDArray[np.bool_], options: DrawingOptions, rng: np.r
 
 
 def _pixels(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Where any of the strokes lies."""
+    """The pixels that any of the strokes covers."""
     drawn = np.zeros(shape, dtype=bool)
     for stroke in strokes:
         drawn |= stroke.rasterize(shape)
@@ -199,7 +201,7 @@ def _pixels(strokes: Iterable[Stroke], shape: tuple[int, ...]) -> NDArray[np.boo
 
 
 def _outside(target: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Where a stroke off the object is drawn: anywhere, or in a ring around the object."""
+    """Where a stroke off the object is drawn: anywhere off it, or in a ring around it."""
     if rng.random() < 0.4:
         return ~target
     distance = ndimage.distance_transform_edt(~target)
@@ -209,7 +211,7 @@ def _outside(target: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.
     return ring
 
 
-def _stroke(mask: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _scribble(mask: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Generator) -> NDArray[np.bool_]:
     """A scribble through a mask, or a part of one."""
     style = draw_style(options, rng)
     drawn = simulate_scribble(mask, rng, style)
@@ -220,10 +222,8 @@ def _stroke(mask: NDArray[np.bool_], options: DrawingOptions, rng: np.random.Gen
     if kind < 0.35:
         lines = lines[: int(rng.integers(1, len(lines) + 1))]
     else:
-        share = rng.uniform(0.25, 0.8) if kind < 0.8 else rng.uniform(0, 0.2)
+        low, high = (0.25, 0.8) if kind < 0.8 else (0, 0.2)
         line = lines[int(rng.integers(len(lines))) if rng.random() < 0.3 else 0]
-        length = max(int(share * len(line)), 1)
-        start = int(rng.integers(len(line) - length + 1))
-        lines = [line[start : start + length]]
+        lines = [part_of_line(line, low, high, rng)]
     part = paint(np.concatenate(lines), style.radius, mask.shape) & drawn.mask
     return part if part.any() else drawn.mask

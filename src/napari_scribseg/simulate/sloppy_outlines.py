@@ -1,4 +1,4 @@
-"""Outlines as a person draws them who is in a hurry: roughly around an object."""
+"""Rough outlines, as a person draws them in a hurry around an object."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from napari_scribseg.simulate.human_error import shake
 
 __all__ = ["enclosed", "sloppy_outline"]
 
-_TURN = 0.04  # of the outline's length, over which a hand's error changes
+_TURN = 0.04  # of the length of the outline, over which the error changes
 
 
 def sloppy_outline(label: NDArray[np.bool_], error: float, seed: int | np.random.Generator) -> NDArray[np.float64]:
     """A freehand outline of the largest piece of a label, with errors of a given size.
 
-    Half of the squared error is one shift of the whole outline, half a sideways displacement that changes slowly along
-    it. At the rim of the image the line runs along the rim.
+    Half of the squared error is a shift of the whole outline, half a sideways displacement that changes slowly along
+    it. The line is kept inside the image.
 
     Parameters
     ----------
     label : ndarray of shape (H, W), bool
-        What is meant.
+        The intended object.
     error : float
-        Root mean square of the distance of the drawn line from the border, in pixels; 0 for the border itself.
+        Root mean square distance of the line from the border, in pixels.
     seed : int or Generator
         The same seed gives the same outline.
 
     Returns
     -------
     ndarray of shape (L, 2), float64
-        Row and column of positions on a closed line, the first again at the end.
+        Row and column of positions on a closed line, the first also at the end.
 
     Raises
     ------

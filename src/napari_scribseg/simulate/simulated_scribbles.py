@@ -1,7 +1,7 @@
-"""Strokes as a person would draw them into a label (paper 001, section 2.3).
+"""Scribbles as a person would draw them into a label (paper 001, section 2.3).
 
-A point in each tile of the label that holds enough of it, near the middle line; a minimum spanning tree over the
-points, sometimes torn; and smooth lines along its longest paths, drawn with a round pen.
+A point near the middle line in each tile that holds enough of the label; a minimum spanning tree over the points, from
+which edges may be removed; and smooth lines along its longest paths, drawn with a round pen.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import splev, splprep
 
 from napari_scribseg.core import InputError, Stroke
+from napari_scribseg.simulate.boxes import bounding_box
 from napari_scribseg.simulate.graph import edge_costs, remove_inner_edges, spanning_edges, split_into_paths
 from napari_scribseg.simulate.masks import as_mask, distance_field
 from napari_scribseg.simulate.sampling import connected_components, dilated_skeleton, draw_points, shuffled_tiles
@@ -26,36 +27,35 @@ Outside = Literal["edges", "pen", "never"]
 
 @dataclass(frozen=True, slots=True)
 class ScribbleStyle:
-    """How the simulated user draws. The paper gives the values marked so; the others were chosen by eye.
+    """How the simulated user draws. Defaults marked so are those of the paper; the others were chosen by eye.
 
     Attributes
     ----------
     tiles : int
         Tiles across the height, and across the width, of each connected component.
     smallest_tile : int
-        Pixels that the side of a tile has at least.
+        Smallest side of a tile, in pixels.
     tile_share : float
         A tile gets a point if it holds more than this share of the label's distance field; 0 to 1.
     skeleton_reach : int
-        How far from the middle line a point may lie, in pixels.
+        Largest distance of a point from the middle line, in pixels.
     point_distance : float
-        No two points lie within this many pixels.
+        Smallest distance of two points, in pixels.
     outside_penalty : float
-        How many times the way outside the label counts (paper: 3), at least 1.
+        Factor of the length of a line outside the label (paper: 3), at least 1.
     torn_share : float
         Share of the graphs that lose edges (paper: 0.2).
     torn_edges : tuple of float
         Probability of losing 1, 2, ... edges (paper: 1/2, 1/3, 1/6).
     deviation : float
-        How far the smooth line passes from its points, root mean square, in pixels.
+        Root mean square distance of the smooth line from its points, in pixels.
     radius : float
-        Of the pen, in pixels (paper: 2).
+        Radius of the pen, in pixels (paper: 2).
     bridge_components : bool
-        Whether a line may join separate parts of a label across the background; the paper leaves it open.
+        Whether a line may join separate parts of a label across the background; the paper does not define it.
     outside : {"edges", "pen", "never"}
         What may be painted outside the label. ``"edges"``: lines whose middle leaves it, between points whose straight
-        connection leaves it. ``"pen"``: all that the pen touches, past the rim of a label thinner than the pen too, as
-        in the paper. ``"never"``: nothing.
+        connection leaves it. ``"pen"``: all that the pen touches, as in the paper. ``"never"``: nothing.
     """
 
     tiles: int = 5
@@ -93,7 +93,7 @@ class Line:
     Attributes
     ----------
     knots : tuple of int
-        Numbers of the points that it follows.
+        Numbers of the points that it passes.
     points : ndarray of shape (L, 2), float64
         Row and column along it, half a pixel or less apart along each axis.
     leaves : ndarray of shape (L,), bool
@@ -107,7 +107,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedScribble:
-    """What the simulated user drew.
+    """A scribble of the simulated user.
 
     Attributes
     ----------
@@ -116,11 +116,11 @@ class SimulatedScribble:
     points : ndarray of shape (N, 2), intp
         Row and column of the points drawn from the label.
     edges : ndarray of shape (M, 2), intp
-        Numbers of the points that hang together.
+        Numbers of the points that are joined.
     lines : tuple of Line
         In the order in which they were drawn, the longest first.
     radius : float
-        Of the pen, in pixels.
+        Radius of the pen, in pixels.
     """
 
     mask: NDArray[np.bool_]
@@ -130,7 +130,7 @@ class SimulatedScribble:
     radius: float
 
     def strokes(self, class_index: int) -> tuple[Stroke, ...]:
-        """The lines as strokes of a class; ``style.outside`` cuts ``mask``, not them."""
+        """The lines as strokes of a class; unlike ``mask``, they are not cut as ``ScribbleStyle.outside`` requires."""
         return tuple(Stroke(line.points, self.radius, class_index) for line in self.lines)
 
 
@@ -163,10 +163,7 @@ def simulate_scribble(
     Lowes et al., Interactive Scribble Segmentation (2023), section 2.3.
     """
     mask, style, seed = as_mask(label), style or ScribbleStyle(), np.random.default_rng(seed)
-    rows, columns = _box(mask)
-    part = mask[rows, columns]
-    points, parts = _points(part, style, seed)
-    points = points + np.asarray([rows.start, columns.start])
+    points, parts = _points(mask, style, seed)
     costs, leaves = edge_costs(points, mask, style.outside_penalty, 0 * parts if style.bridge_components else parts)
     edges = remove_inner_edges(spanning_edges(costs), style.torn_share, style.torn_edges, seed)
     lines = tuple(_line(path, points, leaves, style.deviation) for path in split_into_paths(points, edges))
@@ -175,7 +172,7 @@ def simulate_scribble(
 
 
 def paint_lines(lines: tuple[Line, ...], mask: NDArray[np.bool_], style: ScribbleStyle) -> NDArray[np.bool_]:
-    """Pixels of lines drawn into a label, shapes (H, W), with the pen of the style, cut as ``style.outside`` says."""
+    """Pixels of lines drawn into a label, shapes (H, W), with the pen and the rule ``outside`` of a style."""
     if not lines:
         return np.zeros(mask.shape, dtype=bool)
     way = np.concatenate([line.points for line in lines])
@@ -190,30 +187,24 @@ def paint_lines(lines: tuple[Line, ...], mask: NDArray[np.bool_], style: Scribbl
     return drawn
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The smallest rectangle that holds all of the mask; empty for an empty mask."""
-    sides = []
-    for axis in (1, 0):
-        filled = np.flatnonzero(mask.any(axis=axis))
-        sides.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 0))
-    return sides[0], sides[1]
-
-
 def _points(
-    mask: NDArray[np.bool_], style: ScribbleStyle, seed: np.random.Generator
+    label: NDArray[np.bool_], style: ScribbleStyle, seed: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """Points drawn from a mask without empty margins, shape (N, 2), and the component of each, shape (N,)."""
-    if not mask.size:
+    """Points drawn from a label, shape (N, 2), and the component of each, shape (N,)."""
+    box = bounding_box(label)
+    if box is None:
         return np.zeros((0, 2), dtype=np.intp), np.zeros(0, dtype=np.int32)
+    top, left, bottom, right = box
+    mask = label[top : bottom + 1, left : right + 1]
     field, components = distance_field(mask), connected_components(mask)
     skeleton = dilated_skeleton(mask, style.skeleton_reach)
     tiles = shuffled_tiles(components, field, style.tiles, style.smallest_tile, style.tile_share, seed)
     points = draw_points(field, skeleton, components, tiles, style.tile_share, style.point_distance, seed)
-    return points, components[points[:, 0], points[:, 1]]
+    return points + np.asarray([top, left]), components[points[:, 0], points[:, 1]]
 
 
 def _line(path: list[int], points: NDArray[np.intp], leaves: NDArray[np.bool_], deviation: float) -> Line:
-    """The smooth line along a path, and which of its positions lie on an edge that leaves the label."""
+    """The smooth line along a path."""
     line, stretch = smooth_line(points[path].astype(np.float64), deviation)
     if len(path) == 1:
         return Line(tuple(path), line, np.zeros(1, dtype=bool))
@@ -228,7 +219,7 @@ def smooth_line(knots: NDArray[np.float64], deviation: float) -> tuple[NDArray[n
     knots : ndarray of shape (N, 2), float64
         Rows and columns, N at least 1, no two in a row the same.
     deviation : float
-        Root mean square distance from the points that smoothing may cost, in pixels; 0 passes through them.
+        Largest root mean square distance from the points, in pixels; at 0 the line passes through them.
 
     Returns
     -------
@@ -243,12 +234,12 @@ def smooth_line(knots: NDArray[np.float64], deviation: float) -> tuple[NDArray[n
     if len(knots) == 2:
         way = np.linspace(0, 1, n)[:, np.newaxis]
         return (1 - way) * knots[0] + way * knots[1], np.zeros(n, dtype=np.intp)
-    at = np.append(0, np.cumsum(np.sqrt(np.hypot(*np.diff(knots, axis=0).T))))  # centripetal: swings out less
+    at = np.append(0, np.cumsum(np.sqrt(np.hypot(*np.diff(knots, axis=0).T))))  # centripetal: smaller swings
     at /= at[-1]
     spline = _spline(knots, at, deviation)
     position = np.linspace(0, 1, n)
     line = np.stack(splev(position, spline), axis=1)
-    if not _stays_near(line, knots):  # few points, far from one another: between them a smooth curve may go anywhere
+    if not _stays_near(line, knots):  # of few points far from one another a smooth curve may swing out
         position = np.unique(np.append(position, at))
         spline = _spline(np.stack([np.interp(position, at, axis) for axis in knots.T], axis=1), position, deviation)
     while True:
@@ -264,13 +255,13 @@ def smooth_line(knots: NDArray[np.float64], deviation: float) -> tuple[NDArray[n
 
 def _spline(points: NDArray[np.float64], at: NDArray[np.float64], deviation: float) -> Any:
     """A B-spline near points that it passes at ``at``, as :func:`scipy.interpolate.splev` takes it."""
-    # full output: a deviation met only roughly is no reason to warn
+    # full output: no warning where the deviation is not exactly met
     fitted: Any = splprep(points.T, u=at, k=min(3, len(points) - 1), s=len(points) * deviation**2, full_output=1)
     return fitted[0][0]
 
 
 def _stays_near(line: NDArray[np.float64], points: NDArray[np.float64]) -> bool:
-    """Whether a line leaves the box around some points by less than the longest way between two of them."""
+    """Whether a line leaves the box of some points by less than the largest step between two of them."""
     longest = np.abs(np.diff(points, axis=0)).max()
     beyond = np.maximum(points.min(axis=0) - line, line - points.max(axis=0)).max()
     return bool(np.isfinite(line).all() and beyond < longest)
@@ -284,14 +275,14 @@ def paint(line: NDArray[np.float64], radius: float, shape: tuple[int, ...]) -> N
     line : ndarray of shape (L, 2), float64
         Rows and columns, half a pixel or less apart.
     radius : float
-        Of the pen, in pixels.
+        Radius of the pen, in pixels.
     shape : tuple of 2 int
-        Of the image; what lies beyond is cut off.
+        Shape of the image, at whose border the line is cut off.
 
     Returns
     -------
     ndarray of shape ``shape``, bool
-        The same pixels as :meth:`Stroke.rasterize <napari_scribseg.core.scribbles.Stroke.rasterize>` gives.
+        The pixels of :meth:`Stroke.rasterize <napari_scribseg.core.scribbles.Stroke.rasterize>`.
     """
     reach = int(radius)
     y, x = _pen(radius)
@@ -307,7 +298,7 @@ def paint(line: NDArray[np.float64], radius: float, shape: tuple[int, ...]) -> N
 
 @lru_cache(maxsize=8)
 def _pen(radius: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of a round pen, its middle at 0."""
+    """Rows and columns of the pixels of a round pen around 0, 0."""
     reach = int(radius)
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     inside = y**2 + x**2 <= radius**2

@@ -1,4 +1,4 @@
-"""Clicks: many at random to train on, and the next one of a robot to measure with (paper 003, sections 3.1 and 4.1)."""
+"""Clicks: random ones for training, and the next one of a robot for measuring (paper 003, sections 3.1 and 4.1)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,12 @@ from napari_scribseg.core import InputError
 from napari_scribseg.simulate.corrections import as_probability, errors
 from napari_scribseg.simulate.masks import as_mask, distance_field, require_same_shape
 
-__all__ = ["Click", "Clicks", "background_band", "k_medoids", "robot_click", "training_clicks"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Clicks:
-    """Clicks on an object, and off it: ``positive`` (P, 2) and ``negative`` (N, 2), rows and columns, intp."""
-
-    positive: NDArray[np.intp]
-    negative: NDArray[np.intp]
+__all__ = ["Click", "background_band", "k_medoids", "robot_click", "training_clicks"]
 
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """One click: its pixel, and whether it says that the object is there."""
+    """One click: its pixel, and whether it is on the object."""
 
     row: int
     column: int
@@ -42,8 +34,8 @@ def training_clicks(
     negative: tuple[int, int] = (0, 10),
     band: tuple[float, float] = (5.0, 40.0),
     most_candidates: int = 1000,
-) -> Clicks:
-    """Clicks spread over an object and over the background near it.
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Random clicks on an object and on the background near it.
 
     Parameters
     ----------
@@ -52,22 +44,24 @@ def training_clicks(
     seed : int or Generator
         The same seed gives the same clicks.
     positive, negative : tuple of 2 int
-        Fewest and most clicks on the object, and off it, each number being as likely (paper: 1 to 10, 0 to 10).
+        Fewest and most clicks on the object, and off it; the number is uniform (paper: 1 to 10, 0 to 10).
     band : tuple of 2 float
-        Least and largest distance of a background click from the object, in pixels (paper: 5 to 40).
+        Smallest and largest distance of a background click from the object, in pixels (paper: 5 to 40).
     most_candidates : int
-        The medoids are sought among this many pixels, drawn at random where there are more: time and memory grow with
-        the square. The paper names no limit.
+        Most pixels among which medoids are chosen, drawn at random where there are more: time and memory grow with the
+        square. The paper has no limit.
 
     Returns
     -------
-    Clicks
-        Fewer where there are fewer candidates: none for an empty label, none off an object that fills the image.
+    positive : ndarray of shape (P, 2), intp
+        Row and column of the clicks on the object; none for an empty label.
+    negative : ndarray of shape (N, 2), intp
+        Of those on the background; fewer where there are fewer candidates.
 
     Raises
     ------
     InputError
-        If ``label`` is no image of labels, or a range is not one.
+        If ``label`` is no image of labels, or a range is not ascending from 0.
     """
     mask, seed = as_mask(label), np.random.default_rng(seed)
     for name, (low, high) in (("positive", positive), ("negative", negative), ("band", band)):
@@ -82,7 +76,7 @@ def training_clicks(
         if len(pixels) > most_candidates:
             pixels = pixels[seed.choice(len(pixels), most_candidates, replace=False)]
         clicks.append(pixels[k_medoids(pixels, number, seed)])
-    return Clicks(*clicks)
+    return clicks[0], clicks[1]
 
 
 def background_band(mask: NDArray[np.bool_], band: tuple[float, float]) -> NDArray[np.bool_]:
@@ -95,18 +89,18 @@ def background_band(mask: NDArray[np.bool_], band: tuple[float, float]) -> NDArr
 
 
 def k_medoids(points: NDArray[np.intp], k: int, seed: np.random.Generator, rounds: int = 50) -> NDArray[np.intp]:
-    """The k points that lie nearest to all the others, by the sum of Euclidean distances.
+    """The k medoids of some points by Euclidean distance.
 
     Parameters
     ----------
     points : ndarray of shape (N, 2), intp
         Different positions.
     k : int
-        Medoids sought; all points where there are no more.
+        Number of medoids; all points where there are no more.
     seed : Generator
         Of the first medoids, each drawn by its squared distance from those before it (k-means++).
     rounds : int
-        Points are assigned and medoids moved until nothing changes, or this often.
+        Most rounds of assigning points and moving medoids.
 
     Returns
     -------
@@ -115,7 +109,7 @@ def k_medoids(points: NDArray[np.intp], k: int, seed: np.random.Generator, round
 
     Notes
     -----
-    The clustering of Kaufman & Rousseeuw (1990) by alternation (Park & Jun 2009): a local minimum, as theirs is.
+    The clustering of Kaufman & Rousseeuw (1990) by alternation (Park & Jun 2009); it finds a local minimum, as theirs.
     """
     if k >= len(points):
         return np.arange(len(points))
@@ -144,7 +138,7 @@ def robot_click(
     *,
     larger: Literal["peak", "pixels"] = "peak",
 ) -> Click | None:
-    """The click that a robot sets on the larger error, as far from its border as can be.
+    """The click of a robot on the larger error, at the pixel farthest from its border.
 
     Parameters
     ----------
@@ -155,13 +149,13 @@ def robot_click(
     clicked : sequence of Click
         Clicks so far; no pixel is clicked twice.
     larger : {"peak", "pixels"}
-        What makes an error the larger one: the peak of its distance transform (the authors' code), or the number of its
-        pixels (the paper). The object is clicked where both are alike.
+        The measure of an error: the peak of its distance transform (the authors' code), or the number of its pixels
+        (the paper). The object is clicked where both errors are equal.
 
     Returns
     -------
     Click or None
-        The first such pixel in the order of rows and columns; None where nothing is wrong that was not clicked.
+        The first such pixel in the order of rows and columns; None where every wrong pixel was clicked.
 
     Raises
     ------
@@ -170,7 +164,7 @@ def robot_click(
 
     Notes
     -----
-    What lies beyond the image counts as right, so that an error at the border is clicked inside the image.
+    The outside of the image counts as right, so that an error at its border is clicked inside the image.
     """
     target, predicted = as_mask(truth, "truth"), as_probability(prediction)
     require_same_shape(predicted, target, ("prediction", "truth"))

@@ -1,4 +1,4 @@
-"""Random scanners: what may happen to the intensities of a picture while its objects stay where they are."""
+"""Random changes of the intensities of a picture: contrast, noise, blur, shading and colours."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_scribseg.train.geometry import smooth_noise
+from napari_scribseg.train.warps import smooth_noise
 
-__all__ = ["as_seen", "vary_intensities"]
+__all__ = ["unchanged", "vary_intensities"]
 
 Channels = NDArray[np.float32]
 _LOWEST_SPREAD = 1e-3
 
 
 def vary_intensities(channels: Channels, rng: np.random.Generator) -> Channels:
-    """A picture as another scanner, microscope or camera might have shown it.
+    """A picture as another scanner, microscope or camera might have recorded it.
 
     Parameters
     ----------
@@ -35,20 +35,20 @@ def vary_intensities(channels: Channels, rng: np.random.Generator) -> Channels:
     for share, change in _CHANGES:
         if rng.random() < share:
             channels = np.clip(change(channels, rng), -1, 2)
-    if rng.random() < 0.5:  # as an image is scaled before the network sees it, by percentiles
+    if rng.random() < 0.5:  # by percentiles, as an image is scaled for the network
         low, high = np.percentile(channels[:, ::2, ::2], (0.5, 99.5))
         if high - low > _LOWEST_SPREAD:
             channels = (channels - low) / (high - low)
     return np.clip(channels * 2 - 1, -1, 1).astype(np.float32)
 
 
-def as_seen(channels: Channels) -> Channels:
-    """A picture without any change: (1, S, S) or (3, S, S) from 0 to 1 becomes (3, S, S) from -1 to 1."""
+def unchanged(channels: Channels) -> Channels:
+    """A picture of shape (1, S, S) or (3, S, S) from 0 to 1 as (3, S, S) from -1 to 1, without a change."""
     return np.clip(np.broadcast_to(channels, (3, *channels.shape[1:])) * 2 - 1, -1, 1).astype(np.float32)
 
 
 def _channels(channels: Channels, rng: np.random.Generator) -> Channels:
-    """Three channels: of one, three alike; of three, sometimes grey, exchanged or mixed."""
+    """Three channels: copies of a single one; three as they are, as grey, permuted or mixed."""
     if channels.shape[0] == 1:
         return np.repeat(channels, 3, axis=0)
     kind = rng.random()
@@ -65,8 +65,8 @@ def _channels(channels: Channels, rng: np.random.Generator) -> Channels:
 
 def _window(channels: Channels, rng: np.random.Generator) -> Channels:
     low, high = np.percentile(channels[:, ::2, ::2], (rng.uniform(0, 12), rng.uniform(88, 100)))
-    seen: Channels = np.clip((channels - low) / max(high - low, 0.05), 0, 1)
-    return seen
+    windowed: Channels = np.clip((channels - low) / max(high - low, 0.05), 0, 1)
+    return windowed
 
 
 def _gamma(channels: Channels, rng: np.random.Generator) -> Channels:
@@ -74,7 +74,7 @@ def _gamma(channels: Channels, rng: np.random.Generator) -> Channels:
 
 
 def _curve(channels: Channels, rng: np.random.Generator) -> Channels:
-    """Any map of the intensities, not always a monotone one: contrasts exchange as between MR sequences."""
+    """A random map of the intensities, monotone or not: contrasts are exchanged as between MR sequences."""
     nodes = rng.random(int(rng.integers(4, 8)))
     return np.interp(channels, np.linspace(0, 1, nodes.size), nodes).astype(np.float32)
 
@@ -99,7 +99,7 @@ def _blur(channels: Channels, rng: np.random.Generator) -> Channels:
 
 
 def _coarsen(channels: Channels, rng: np.random.Generator) -> Channels:
-    """Fewer pixels along one or both axes, as of thick slices."""
+    """A lower resolution along one or both axes, as of thick slices."""
     size = channels.shape[-1]
     at = [np.arange(size) // step * step for step in rng.choice((1, 2, 3), 2)]
     return channels[:, at[0][:, None], at[1]]

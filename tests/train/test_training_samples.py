@@ -7,36 +7,41 @@ from scipy import ndimage
 
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import Case, DataSet
-from napari_scribseg.train.drawing import DrawingOptions, draw_stroke_map
-from napari_scribseg.train.geometry import GeometryOptions, draw_crop, look, part_seen
-from napari_scribseg.train.intensity import as_seen, vary_intensities
+from napari_scribseg.train.batches import Batch
+from napari_scribseg.train.first_strokes import DrawingOptions, draw_stroke_map
+from napari_scribseg.train.intensity_changes import unchanged, vary_intensities
 from napari_scribseg.train.pack import write_pack
-from napari_scribseg.train.samples import SampleOptions, Samples, loader
 from napari_scribseg.train.superpixels import felzenszwalb_regions
 from napari_scribseg.train.synthetic import draw_labels, draw_picture
 from napari_scribseg.train.targets import choose_object, choose_region, typical_width
+from napari_scribseg.train.training_samples import SampleOptions, TrainingSamples, loader
+from napari_scribseg.train.warps import WarpOptions, draw_warp, needed_part, resample
 
 
 @pytest.fixture
 def samples(pack):
-    return Samples(pack, ["grey", "colour"], 3, SampleOptions(size=48))
+    return TrainingSamples(pack, ["grey", "colour"], 3, SampleOptions(size=48))
+
+
+def arrays(sample):
+    return Batch(*(part.numpy() for part in sample))
 
 
 def equal(a, b):
-    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("image", "target", "valid", "stroke_map"))
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
 def test_a_sample_depends_on_its_number_and_the_seed_only(pack, samples):
-    late = samples.draw(7)
-    again = Samples(pack, ["colour", "grey"], 3, SampleOptions(size=48))
-    assert equal(again.draw(7), late)
-    assert not equal(again.draw(8), late)
-    assert not equal(Samples(pack, ["colour", "grey"], 4, SampleOptions(size=48)).draw(7), late)
+    late = samples[7]
+    again = TrainingSamples(pack, ["colour", "grey"], 3, SampleOptions(size=48))
+    assert equal(again[7], late)
+    assert not equal(again[8], late)
+    assert not equal(TrainingSamples(pack, ["colour", "grey"], 4, SampleOptions(size=48))[7], late)
 
 
 def test_samples_are_sound(samples):
     for index in range(150):
-        sample = samples.draw(index)
+        sample = arrays(samples[index])
         assert sample.image.shape == (3, 48, 48)
         assert sample.image.dtype == np.float32
         assert np.isfinite(sample.image).all()
@@ -107,29 +112,31 @@ def test_a_prompt_is_drawn_with_pens_of_many_widths_and_never_off_the_object(pro
 
 def test_options_choose_what_samples_are_made_of(pack):
     only = SampleOptions(size=48, synthetic=0, superpixels=0, background=0, vary=False)
-    plain = Samples(pack, ["grey"], 0, only)
+    plain = TrainingSamples(pack, ["grey"], 0, only)
     for index in range(20):
-        sample = plain.draw(index)
+        sample = arrays(plain[index])
         assert sample.image[0][sample.target].mean() > 0.1 > sample.image[0][~sample.target].mean()
-    unknown = Samples(pack, ["cells"], 0, only)
-    assert any(not unknown.draw(index).valid.all() for index in range(20))
-    made_up = Samples(pack, ["grey"], 0, replace(only, synthetic=1))
-    assert made_up.draw(0).valid.all()
+    unknown = TrainingSamples(pack, ["cells"], 0, only)
+    assert any(not unknown[index].valid.all() for index in range(20))
+    made_up = TrainingSamples(pack, ["grey"], 0, replace(only, synthetic=1))
+    assert made_up[0].valid.all()
 
 
 def test_weights_of_sources(pack):
-    some = Samples(pack, ["grey", "colour"], 0, SampleOptions(weights={"grey": 3.0, "colour": 1.0}))
+    some = TrainingSamples(pack, ["grey", "colour"], 0, SampleOptions(weights={"grey": 3.0, "colour": 1.0}))
     np.testing.assert_allclose(some.weights, [0.25, 0.75])
 
 
 def test_unknown_sources_and_no_objects_are_reported(pack):
     with pytest.raises(InputError, match="the pack has no source moon; it has cells, colour, grey"):
-        Samples(pack, ["moon"], 0)
+        TrainingSamples(pack, ["moon"], 0)
     with pytest.raises(InputError, match="no source to train on"):
-        Samples(pack, [], 0)
-    none = Samples(pack, ["grey"], 0, SampleOptions(size=32, synthetic=0, superpixels=0, smallest=0.89, largest=0.9))
+        TrainingSamples(pack, [], 0)
+    none = TrainingSamples(
+        pack, ["grey"], 0, SampleOptions(size=32, synthetic=0, superpixels=0, smallest=0.89, largest=0.9)
+    )
     with pytest.raises(InputError, match="no usable object was found"):
-        none.draw(0)
+        none[0]
 
 
 def test_processes_share_each_batch(samples):
@@ -155,17 +162,17 @@ def test_a_crop_shows_the_picture_where_it_lies():
     ramp = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1).astype(np.uint8)
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        options = GeometryOptions(context=(0.5, 1.2), smallest=8, turned=0.5, bent=0.5)
-        crop = draw_crop((12.0, 14.0, 12.0, 10.0), (40, 40), 24, options, rng)
-        inside = ((crop.at > 1) & (crop.at < side - 2)).all(axis=0)
+        options = WarpOptions(context=(0.5, 1.2), smallest=8, turned=0.5, bent=0.5)
+        warp = draw_warp((12.0, 14.0, 12.0, 10.0), (40, 40), 24, options, rng)
+        inside = ((warp.at > 1) & (warp.at < side - 2)).all(axis=0)
         assert inside.any()
-        np.testing.assert_allclose(look(ramp, crop)[:, inside], crop.at[:, inside], atol=0.02)
+        np.testing.assert_allclose(resample(ramp, warp)[:, inside], warp.at[:, inside], atol=0.02)
 
 
 def test_a_crop_stays_in_the_picture_where_it_must():
-    options = GeometryOptions(context=(1, 4), largest=1, rim=0, turned=0, angle=0, stretch=1, bent=0)
+    options = WarpOptions(context=(1, 4), largest=1, rim=0, turned=0, angle=0, stretch=1, bent=0)
     for seed in range(30):
-        at = draw_crop((0.0, 50.0, 20.0, 10.0), (50, 60), 16, options, np.random.default_rng(seed)).at
+        at = draw_warp((0.0, 50.0, 20.0, 10.0), (50, 60), 16, options, np.random.default_rng(seed)).at
         height, width = (np.ptp(axis) * 16 / 15 for axis in at)
         assert width <= 60.01
         assert at[1].min() > -1
@@ -178,21 +185,21 @@ def test_a_crop_stays_in_the_picture_where_it_must():
 def test_a_coarse_view_averages_and_stays_aligned():
     picture = np.random.default_rng(0).integers(0, 81, (128, 128, 1)).astype(np.uint8)
     picture[:, 64:] += 160
-    options = GeometryOptions(context=(1, 1.0001), shift=0, turned=0, angle=0, stretch=1, bent=0)
-    crop = draw_crop((0.0, 0.0, 128.0, 128.0), (128, 128), 32, options, np.random.default_rng(1))
-    seen = look(picture, crop)[0] / 80
+    options = WarpOptions(context=(1, 1.0001), shift=0, turned=0, angle=0, stretch=1, bent=0)
+    warp = draw_warp((0.0, 0.0, 128.0, 128.0), (128, 128), 32, options, np.random.default_rng(1))
+    seen = resample(picture, warp)[0] / 80
     assert seen.std(axis=0).mean() < 0.12  # of single pixels 0.29
-    left = crop.at[1] < 60
+    left = warp.at[1] < 60
     np.testing.assert_allclose(seen[left].mean(), 0.5, atol=0.05)
-    np.testing.assert_allclose(seen[crop.at[1] > 68].mean(), 2.5, atol=0.05)
+    np.testing.assert_allclose(seen[warp.at[1] > 68].mean(), 2.5, atol=0.05)
 
 
 def test_image_and_labels_see_the_same(discs):
     image, truth = discs(1)
     channels = np.stack((image, 255 * (truth > 0)), axis=-1).astype(np.uint8)
     for seed in range(10):
-        crop = draw_crop((10.0, 12.0, 30.0, 30.0), truth.shape, 48, GeometryOptions(), np.random.default_rng(seed))
-        seen = look(channels, crop)
+        warp = draw_warp((10.0, 12.0, 30.0, 30.0), truth.shape, 48, WarpOptions(), np.random.default_rng(seed))
+        seen = resample(channels, warp)
         assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.9
 
 
@@ -209,7 +216,7 @@ def test_intensities_stay_finite_even_of_flat_pictures():
             assert seen.dtype == np.float32
             assert np.isfinite(seen).all()
             assert np.abs(seen).max() <= 1
-    assert as_seen(np.ones((1, 2, 2), np.float32)).tolist() == np.ones((3, 2, 2)).tolist()
+    assert unchanged(np.ones((1, 2, 2), np.float32)).tolist() == np.ones((3, 2, 2)).tolist()
 
 
 def test_made_up_pictures():
@@ -304,7 +311,7 @@ def test_without_a_prompt_all_objects_are_to_be_found(pack):
     options = SampleOptions(
         size=48, synthetic=0, superpixels=0, background=0, vary=False, drawing=DrawingOptions(prompt="none")
     )
-    found = [Samples(pack, ["cells"], 0, options).draw(index) for index in range(12)]
+    found = [arrays(TrainingSamples(pack, ["cells"], 0, options)[index]) for index in range(12)]
     assert not any(sample.stroke_map.any() for sample in found)
     for sample in found:  # every object is bright, whatever its number
         valid = sample.valid & (np.abs(sample.image[0]) > 0.1)
@@ -317,12 +324,12 @@ def test_a_part_of_the_picture_shows_the_same_as_all_of_it():
     for seed in range(60):
         rng = np.random.default_rng(seed)
         at = rng.uniform(0, 80, 2)
-        crop = draw_crop((*at, 12.0, 10.0), (90, 110), 32, GeometryOptions(smallest=8, turned=0.5, bent=0.5), rng)
-        (rows, columns), near = part_seen(crop, (90, 110))
+        warp = draw_warp((*at, 12.0, 10.0), (90, 110), 32, WarpOptions(smallest=8, turned=0.5, bent=0.5), rng)
+        (rows, columns), near = needed_part(warp, (90, 110))
         part = picture[rows, columns]
         alone += part.size < picture.size / 2
-        assert near.scale == crop.scale
-        np.testing.assert_allclose(look(part, near), look(picture, crop), atol=0.51)  # averages are rounded
+        assert near.scale == warp.scale
+        np.testing.assert_allclose(resample(part, near), resample(picture, warp), atol=0.51)  # averages are rounded
     assert alone > 15
 
 
@@ -338,8 +345,8 @@ def test_thin_structures_are_seen_from_near(tmp_path):
     plain = SampleOptions(synthetic=0, superpixels=0, background=0)
 
     def width(thin):
-        samples = Samples(pack, ["lines"], 0, replace(plain, thin=thin))
-        return np.median([typical_width(samples.draw(i).target) for i in range(30)])
+        samples = TrainingSamples(pack, ["lines"], 0, replace(plain, thin=thin))
+        return np.median([typical_width(samples[i].target.numpy()) for i in range(30)])
 
     assert width(0.0) < 1.5  # the whole tree in one crop
     assert 2.5 < width(1.0) < 6
@@ -362,8 +369,8 @@ def test_pictures_are_made_up_from_label_maps(tmp_path):
     )  # fmt: skip
     pack = write_pack(tmp_path / "maps.pack", [maps])
     assert pack.items[0].labels_only
-    samples = Samples(pack, ["maps"], 0, SampleOptions(size=64, synthetic=0, superpixels=0.5, vary=False))
-    drawn = [samples.draw(i) for i in range(20)]
+    samples = TrainingSamples(pack, ["maps"], 0, SampleOptions(size=64, synthetic=0, superpixels=0.5, vary=False))
+    drawn = [arrays(samples[i]) for i in range(20)]
     shades = {round(float(s.image[0][s.target].mean()), 2) for s in drawn}
     assert len(shades) > 10  # each time other intensities
     assert all(0.003 <= s.target.mean() <= 0.9 for s in drawn)
