@@ -19,8 +19,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 #: One CT, one MR, one microscopy and one ultrasound source, which are not trained on.
 VALIDATION_SOURCES = ("ct_spleen_msd", "mr_spine_spider", "usiigaci_phase", "us_carotid")
 
-#: Weights of sources whose many pictures are alike, and of the few with structures thinner than a pen, from which alone a
-#: network learns what a stroke on these means.
+#: Weights of sources whose many pictures are alike, and of the few with structures thinner than a pen, which alone
+#: teach what a stroke on these means.
 SOURCE_WEIGHTS: Mapping[str, float] = {
     "msd_hippocampus": 5.0,
     "fluorescence": 7.0,
