@@ -8,7 +8,7 @@ import pytest
 
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import built_in_data_sets, drawn, open_data_set, slices
-from napari_scribseg.datasets.rasters import slice_licences
+from napari_scribseg.datasets.picture_sets import slice_licences
 from napari_scribseg.io import read_labels, read_volume
 
 NAMES = [data_set.name for data_set in built_in_data_sets()]

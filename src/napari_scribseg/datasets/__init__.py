@@ -1,4 +1,4 @@
-"""Images with their truth, and people's strokes where there are some, for training and measuring; needs no torch."""
+"""Images with their truth, and people's strokes where there are some, for training and measuring; imports no torch."""
 
 from napari_scribseg.datasets.bids import open_bids
 from napari_scribseg.datasets.built_in import BuiltInDataSet, built_in_data_sets, open_data_set

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets.case import DataSet
-from napari_scribseg.datasets.entities import STROKES, bids_files, image_of, raw_of
+from napari_scribseg.datasets.entities import STROKES, bids_files, bids_trees, image_of
 from napari_scribseg.datasets.folder import read_about, read_json
 from napari_scribseg.datasets.listing import require_folder
 from napari_scribseg.datasets.reading import CaseFiles, read_listed
@@ -30,28 +30,28 @@ def open_bids(path: Path, raw: Path | None = None, *, suffix: str | None = None)
 
     A case is a label file; its name is that of the file, after its pipeline where there are several, and its group the
     subject. ``..._desc-scribbles_dseg`` with the same entities are a person's strokes: painted labels, 0 where nothing
-    is. Names of the ids are read from ``_dseg.tsv``; ``dataset.json`` beside ``dataset_description.json`` tells the
-    rest, as for a plain folder.
+    is. Names of the ids are read from ``_dseg.tsv``, all else from ``dataset.json`` beside
+    ``dataset_description.json``, as for a plain folder.
 
     Parameters
     ----------
     path : Path
         A raw data set with ``derivatives/PIPELINE/sub-*/``, or one folder of derivatives.
     raw : Path, optional
-        The raw data set of a folder of derivatives; two folders up where it is not given.
+        The raw data set of a folder of derivatives; two folders up by default.
     suffix : str, optional
         Of the images (``T1w``), where several have the same entities.
 
     Raises
     ------
     InputError
-        If a folder is missing, there is no ``_dseg`` file, or the image of one is missing or not clear.
+        If a folder is missing, there is no ``_dseg`` file, or the image of one is missing or ambiguous.
     """
     root = require_folder(user_path(path))
     if raw is not None:
         raw = require_folder(user_path(raw))
-    trees = (root, *sorted(p for p in root.glob("derivatives/*") if p.is_dir()))
-    found = [(tree, p, e) for tree in trees for p, e in bids_files(tree) if e["suffix"] == "dseg"]
+    origins = {tree: raw or origin for tree, origin in bids_trees(root)}
+    found = [(tree, p, e) for tree in origins for p, e in bids_files(tree) if e["suffix"] == "dseg"]
     labels = [f for f in found if f[2].get("desc") != STROKES]
     if not labels:
         raise InputError(
@@ -64,10 +64,9 @@ def open_bids(path: Path, raw: Path | None = None, *, suffix: str | None = None)
         name = f"{tree.name}/{stem(file)}" if several else stem(file)
         if name in cases:
             raise InputError(f"{root}: {cases[name].labels.name} and {file.name} have one name; each is expected once")
-        origin = raw or (root if tree != root else raw_of(root))
-        image = image_of(file, entities, origin, tree, suffix=suffix)
+        image = image_of(file, entities, origins[tree], tree, suffix=suffix)
         painted = strokes.get((tree, _key(entities))) or strokes.get((None, _key(entities)))
-        cases[name] = CaseFiles(name, (image,), file, painted, f"sub-{entities['sub']}", (origin or root).name)
+        cases[name] = CaseFiles(name, (image,), file, painted, f"sub-{entities['sub']}", (origins[tree] or root).name)
     about = read_about(root / "dataset.json")
     title, licence = _described(root, about.licence)
     return DataSet(
@@ -94,7 +93,7 @@ def _strokes(found: list[_Found]) -> Mapping[_Key, Path]:
 
 
 def _key(entities: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    """What labels and strokes of one image on one grid share."""
+    """The entities that labels and strokes of one image on one grid share."""
     return frozenset((k, v) for k, v in entities.items() if k not in ("desc", "label", "seg", "suffix", "extension"))
 
 

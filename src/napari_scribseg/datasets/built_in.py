@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.datasets import rasters, strokes_sets, volumes
+from napari_scribseg.datasets import picture_sets, stroke_sets, volume_sets
 from napari_scribseg.datasets.bids import is_bids, open_bids
-from napari_scribseg.datasets.case import DataSet
+from napari_scribseg.datasets.case import CaseList, DataSet
 from napari_scribseg.datasets.folder import open_folder
 
 __all__ = ["ROOT_VARIABLE", "BuiltInDataSet", "built_in_data_sets", "open_data_set"]
@@ -23,18 +23,14 @@ ROOT_VARIABLE = "SCRIBSEG_DATA"
 
 @dataclass(frozen=True, slots=True)
 class BuiltInDataSet:
-    """A data set that the program can read by name; its folder need not be there.
+    """A data set that is opened by name; its folder need not exist.
 
     Attributes
     ----------
-    name : str
-        Of its folder.
-    title, licence : str
+    name, title, licence, trainable, human_strokes, labels_only
         As of :class:`~napari_scribseg.datasets.case.DataSet`.
-    trainable, human_strokes : bool
-        Likewise.
-    open : callable
-        From its folder to the data set.
+    find : callable
+        Finds the cases in its folder.
     """
 
     name: str
@@ -42,7 +38,21 @@ class BuiltInDataSet:
     licence: str
     trainable: bool
     human_strokes: bool
-    open: Callable[[Path], DataSet]
+    find: Callable[[Path], CaseList]
+    labels_only: bool = False
+
+    def open(self, folder: Path) -> DataSet:
+        """The data set in a folder.
+
+        Raises
+        ------
+        InputError
+            If the folder is missing, or holds no case.
+        """
+        return DataSet(
+            self.name, self.title, self.licence, self.trainable, self.human_strokes, *self.find(folder),
+            self.labels_only,
+        )  # fmt: skip
 
 
 _COCO_LICENCE = "annotations CC BY 4.0, photographs under their own CC licences"
@@ -50,35 +60,35 @@ _BUILT_IN = {
     data_set.name: data_set
     for data_set in (
         BuiltInDataSet("acdc_scribbles", "Cardiac MR with experts' strokes (ACDC)", "CC BY-NC-SA 4.0",
-                     False, True, strokes_sets.open_acdc),
+                     False, True, stroke_sets.find_acdc),
         BuiltInDataSet("axondeepseg_sem", "Axons and myelin in electron microscopy (AxonDeepSeg)", "MIT",
-                     True, False, rasters.open_axondeepseg),
+                     True, False, picture_sets.find_axondeepseg),
         BuiltInDataSet("coco_mval", "Photographs with one object mask each (COCO MVal)", _COCO_LICENCE,
-                     True, False, rasters.open_coco),
+                     True, False, picture_sets.find_coco),
         BuiltInDataSet("dcmqi_ct_dicom", "CT slices in DICOM with NRRD masks (dcmqi)", "BSD-3-Clause",
-                     False, False, volumes.open_dcmqi),
+                     False, False, volume_sets.find_dcmqi),
         BuiltInDataSet("dsb2018_nuclei", "Nuclei in microscopy, instances (Data Science Bowl 2018)", "CC0 1.0",
-                     True, False, rasters.open_dsb2018),
+                     True, False, picture_sets.find_dsb2018),
         BuiltInDataSet("graz_scribbles", "Photographs with people's thin strokes (Graz)", "not stated",
-                     False, True, strokes_sets.open_graz),
+                     False, True, stroke_sets.find_graz),
         BuiltInDataSet("label_maps", "Slices of whole-head label maps, without images (SynthSeg)", "Apache-2.0",
-                     True, False, rasters.open_label_maps),
+                     True, False, picture_sets.find_label_maps, labels_only=True),
         BuiltInDataSet("medscribble_dev", "Medical images with the strokes of three people each (MedScribble)",
-                     "strokes Apache-2.0, images of each source its own", False, True, strokes_sets.open_medscribble),
+                     "strokes Apache-2.0, images of each source its own", False, True, stroke_sets.find_medscribble),
         BuiltInDataSet("msd_hippocampus", "Hippocampus in MR crops (Medical Segmentation Decathlon)", "CC BY-SA 4.0",
-                     True, False, volumes.open_hippocampus),
+                     True, False, volume_sets.find_hippocampus),
         BuiltInDataSet("permissive_slices", "Single slices with labels (54 sources)",
-                     "permissive, of each source its own", True, False, rasters.open_permissive),
+                     "permissive, of each source its own", True, False, picture_sets.find_permissive),
         BuiltInDataSet("totalsegmentator", "CT and MR with a model's organ labels (TotalSegmentator)", "Apache-2.0",
-                     False, False, volumes.open_totalsegmentator),
+                     False, False, volume_sets.find_totalsegmentator),
         BuiltInDataSet("usiigaci_phase", "Cells in phase contrast, instances (Usiigaci)", "MIT",
-                     True, False, rasters.open_usiigaci),
+                     True, False, picture_sets.find_usiigaci),
     )
 }  # fmt: skip
 
 
 def built_in_data_sets() -> tuple[BuiltInDataSet, ...]:
-    """The data sets that can be read by name, sorted; reads no file."""
+    """The data sets that can be opened by name, sorted; no file is read."""
     return tuple(_BUILT_IN[name] for name in sorted(_BUILT_IN))
 
 
@@ -104,7 +114,12 @@ def open_data_set(name: str | PathLike[str], root: str | PathLike[str] | None = 
     text = os.fspath(name)
     first, _, source = text.partition("/")
     if first in _BUILT_IN and (not source or (first == "permissive_slices" and "/" not in source)):
-        return _BUILT_IN[first].open(_root(text, root) / text)
+        folder = _root(text, root) / text
+        data = _BUILT_IN[first].open(folder)
+        if not source:
+            return data
+        licence = picture_sets.slice_licences(folder.parent).get(source, "not stated")
+        return replace(data, name=text, title=f"Single slices with labels ({source})", licence=licence)
     folder = user_path(text)
     if not folder.is_dir():
         near = difflib.get_close_matches(text, _BUILT_IN, n=1)

@@ -1,4 +1,4 @@
-"""One annotated image, and a set of them that is read one by one."""
+"""One annotated image, and a set of them that are read one by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError
 
-__all__ = ["UNKNOWN", "Case", "DataSet"]
+__all__ = ["UNKNOWN", "Case", "CaseList", "DataSet"]
 
 UNKNOWN = -1
 
@@ -27,13 +27,13 @@ class Case:
     image : ndarray of shape (\\*S) or (\\*S, C)
         Two or three spatial axes, channels last; any real number type.
     truth : ndarray of shape (\\*S), int32
-        Label ids from 0; -1 where the truth is not known.
+        Label ids from 0; -1 where the truth is unknown.
     spacing : tuple of float
         Size of a voxel along each spatial axis, in ``unit``.
     group : str
-        Cases of one group (a patient, a photograph) are not independent: resample and split by group.
+        Cases of one group (a patient, a photograph) are not independent: data is resampled and split by group.
     source : str
-        Where it comes from: scanner, modality or collection. A source that validates must not train.
+        Its origin: scanner, modality or collection. Sources that validate are not trained on.
     names : mapping of int to str
         Names of the label ids.
     strokes : ndarray of shape (\\*S), int32, or None
@@ -43,7 +43,7 @@ class Case:
     instances : bool
         Whether each id is one object of the same kind, such as a nucleus.
     unit : str
-        ``"mm"``, or ``"px"`` where the physical size is not known.
+        ``"mm"``, or ``"px"`` where the physical size is unknown.
     """
 
     name: str
@@ -89,6 +89,10 @@ class Case:
         return tuple(i for i in self.ids if i != self.background)
 
 
+#: Names of cases, in the order of every run, and a function that reads one; picklable, for other processes.
+CaseList = tuple[tuple[str, ...], Callable[[str], Case]]
+
+
 @dataclass(frozen=True, slots=True)
 class DataSet:
     """A set of cases, read from files when they are asked for.
@@ -108,9 +112,9 @@ class DataSet:
     cases : tuple of str
         Names of the cases, in the order of every run.
     read : callable
-        Gives the case of a name; picklable, so that processes can share the work.
+        Reads the case of a name; picklable, for other processes.
     labels_only : bool
-        Whether its cases are label maps: their image is the map itself, and one to train on has to be synthesised.
+        Whether its cases are label maps, whose image is the map itself; images for training are synthesised.
     """
 
     name: str
@@ -137,10 +141,6 @@ class DataSet:
             If there is no such case, or its files are missing or damaged.
         """
         if name not in self.cases:
-            raise InputError(
-                f"the data set {self.name} has no case {name!r}; its {len(self)} start with {self._some()}"
-            )
+            some = ", ".join(self.cases[:3]) or "none"
+            raise InputError(f"the data set {self.name} has no case {name!r}; its {len(self)} start with {some}")
         return self.read(name)
-
-    def _some(self) -> str:
-        return ", ".join(self.cases[:3]) or "none"

@@ -1,4 +1,4 @@
-"""File names of BIDS: key-value pairs, a suffix, an extension; and images with strokes in a BIDS tree.
+"""File names of BIDS (key-value pairs, a suffix, an extension), and images with strokes in a BIDS tree.
 
 The Brain Imaging Data Structure, specification 1.10, "Common principles: filenames".
 """
@@ -19,6 +19,7 @@ from napari_scribseg.io.formats import extension, stem
 __all__ = [
     "STROKES",
     "bids_files",
+    "bids_trees",
     "build_name",
     "find_images_with_strokes",
     "image_of",
@@ -29,13 +30,15 @@ __all__ = [
 STROKES = "scribbles"
 """The value of ``desc-`` that marks a ``_dseg`` file as strokes."""
 
-# The order of the entities in a file name, as the specification's appendix has it.
+# The order of the entities in a file name, from the appendix of the specification.
 _ORDER = (
     "sub", "ses", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce", "trc", "stain", "rec", "dir", "run", "mod",
     "echo", "flip", "inv", "mt", "part", "proc", "hemi", "space", "split", "recording", "chunk", "seg", "atlas", "res",
     "den", "label", "desc",
 )  # fmt: skip
-_OF_RESULT = frozenset({"space", "desc", "label", "seg", "atlas", "res", "den"})  # what a derivative adds to its image
+_OF_RESULT = frozenset(
+    {"space", "desc", "label", "seg", "atlas", "res", "den"}
+)  # entities that a derivative adds to those of its image
 _PAIR = re.compile(r"([a-zA-Z0-9]+)-([a-zA-Z0-9+]+)")
 _WORD = re.compile(r"[a-zA-Z0-9]+")
 _SEGMENTATIONS = ("dseg", "probseg", "mask")
@@ -52,7 +55,7 @@ def parse_entities(path: str | PathLike[str]) -> dict[str, str]:
     Raises
     ------
     InputError
-        If it is no such name.
+        If it is no BIDS file name.
 
     Examples
     --------
@@ -74,17 +77,17 @@ def parse_entities(path: str | PathLike[str]) -> dict[str, str]:
 
 
 def build_name(entities: Mapping[str, str]) -> str:
-    """The file name of these entities, in the order of BIDS; keys that BIDS does not know come last.
+    """The file name of these entities, in the order of BIDS; keys that are not of BIDS come last.
 
     Parameters
     ----------
     entities : mapping of str to str
-        As :func:`parse_entities` gives them; without ``extension`` the name has none.
+        As of :func:`parse_entities`; ``extension`` is optional.
 
     Raises
     ------
     InputError
-        If ``sub`` or ``suffix`` is missing, or a key or value has other signs than letters and digits.
+        If ``sub`` or ``suffix`` is missing, or a key or value has characters other than letters and digits.
 
     Examples
     --------
@@ -108,23 +111,33 @@ def is_segmentation(entities: Mapping[str, str]) -> bool:
     return entities["suffix"] in _SEGMENTATIONS
 
 
+def bids_trees(root: Path) -> list[tuple[Path, Path | None]]:
+    """A data set and the folders in its ``derivatives``, each with the raw data set of its images."""
+    derivatives = [p for p in sorted(root.glob("derivatives/*")) if p.is_dir()]
+    return [(root, _raw_of(root)), *((tree, root) for tree in derivatives)]
+
+
 def bids_files(root: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     """The images and label files below the ``sub-*`` folders of a data set, sorted, with their entities.
 
-    Files of other names are passed over; derivatives of the data set are not looked into.
+    Files of other names are left out; so are derivatives of the data set.
     """
     for subject in sorted(p for p in root.glob("sub-*") if p.is_dir()):
-        for path in sorted(subject.rglob("sub-*")):
-            if extension(path) not in image_extensions() or not path.is_file():
-                continue
+        yield from _files_of(subject)
+
+
+def _files_of(subject: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    for path in sorted(subject.rglob("sub-*")):
+        if extension(path) in image_extensions() and path.is_file():
             try:
-                yield path, parse_entities(path)
+                entities = parse_entities(path)
             except InputError:
-                continue  # a name that is not of BIDS is none of ours
+                continue  # a name that is not of BIDS
+            yield path, entities
 
 
 def _identity(entities: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    """What a derivative shares with its image."""
+    """The entities that a derivative shares with its image."""
     return frozenset((k, v) for k, v in entities.items() if k not in _OF_RESULT and k not in ("suffix", "extension"))
 
 
@@ -169,19 +182,12 @@ def image_of(
 
 
 def _candidates(root: Path, entities: Mapping[str, str], suffix: str | None, space: str | None) -> list[Path]:
-    folder = root / f"sub-{entities['sub']}"
-    found = []
-    for path in sorted(folder.rglob(f"sub-{entities['sub']}_*")) if folder.is_dir() else []:
-        if extension(path) not in image_extensions() or not path.is_file():
-            continue
-        try:
-            other = parse_entities(path)
-        except InputError:
-            continue  # as above
-        fits = _identity(other) == _identity(entities) and not is_segmentation(other)
-        if fits and (suffix is None or other["suffix"] == suffix) and (space is None or other.get("space") == space):
-            found.append(path)
-    return found
+    return [
+        path
+        for path, other in _files_of(root / f"sub-{entities['sub']}")
+        if _identity(other) == _identity(entities) and not is_segmentation(other)
+        if (suffix is None or other["suffix"] == suffix) and (space is None or other.get("space") == space)
+    ]
 
 
 def find_images_with_strokes(
@@ -190,7 +196,7 @@ def find_images_with_strokes(
     """The images of a BIDS tree that somebody drew strokes on.
 
     Strokes are files ``..._desc-scribbles_dseg`` in the data set itself or in one of its ``derivatives``. Strokes whose
-    image is missing are passed over with a warning.
+    image is missing are left out with a warning.
 
     Parameters
     ----------
@@ -213,8 +219,7 @@ def find_images_with_strokes(
     if not place.is_dir():
         raise InputError(f"{place}: there is no such folder; the folder of a BIDS data set is expected")
     found = []
-    for tree in (place, *sorted(p for p in place.glob("derivatives/*") if p.is_dir())):
-        raw = place if tree != place else raw_of(place)
+    for tree, raw in bids_trees(place):
         for path, entities in bids_files(tree):
             if entities["suffix"] != "dseg" or entities.get("desc") != STROKES:
                 continue
@@ -227,7 +232,7 @@ def find_images_with_strokes(
     return found
 
 
-def raw_of(derivative: Path) -> Path | None:
+def _raw_of(derivative: Path) -> Path | None:
     """The raw data set of a folder of derivatives, two folders up, where there is one."""
     above = derivative.resolve()
     if above.parent.name == "derivatives" and any(above.parent.parent.glob("sub-*")):

@@ -42,13 +42,13 @@ def open_folder(path: Path) -> DataSet:
         A folder with ``images/`` (also ``imagesTr``, ``image``, ``img``) and ``labels/`` (also ``labelsTr``,
         ``masks``, ``gt``, ``label``, ``mask``) whose files have equal names, also as nnU-Net has them:
         ``x_0000.nii.gz``, ``x_0001.nii.gz`` are the channels of ``x``. Or one with ``x_image`` (or ``x``) and
-        ``x_label`` (``_labels``, ``_mask``, ``_seg``) side by side. Strokes lie in ``scribbles/`` or as
+        ``x_label`` (``_labels``, ``_mask``, ``_seg``) beside each other. Strokes are in ``scribbles/`` or as
         ``x_scribbles``: painted labels, 0 where nothing is. ``dataset.json`` is read by :func:`read_about`.
 
     Returns
     -------
     DataSet
-        The cases are sorted by name; each is a group of its own.
+        Its cases are sorted by name; each is a group of its own.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def _in_folders(root: Path) -> _Parts | None:
 
 
 def _channels(files: Mapping[str, Path], labels: Mapping[str, Path]) -> dict[str, tuple[Path, ...]]:
-    """Files by case; those that differ in nnU-Net's number only belong together."""
+    """Files by case; those that differ in nnU-Net's number only are channels of one."""
     found: dict[str, tuple[Path, ...]] = {}
     for name, path in files.items():
         case = name.removesuffix("_image")
@@ -116,13 +116,7 @@ def _side_by_side(root: Path) -> _Parts:
 
 
 def _less(files: Mapping[str, Path], ends: tuple[str, ...]) -> dict[str, Path]:
-    """Files by their name less its ending.
-
-    Raises
-    ------
-    InputError
-        If two of them are then the same.
-    """
+    """Files by their name less its ending; two of one name are refused."""
     found: dict[str, Path] = {}
     for name, path in files.items():
         end = next((e for e in ends if name.endswith(e)), "")
@@ -148,17 +142,17 @@ def _found(root: Path) -> str:
 
 
 def read_about(path: Path) -> About:
-    """Read ``dataset.json``; where there is none, labels count from 0, the background.
+    """Read ``dataset.json``; without it, the label 0 is the background.
 
     Its keys, all optional: ``names`` ({"1": "liver"}), ``background`` (0, or null where every id is an object),
     ``background_stroke`` (the value of the strokes that mark the background), ``unknown`` (the id of pixels whose truth
-    is not known), ``instances`` and ``trainable`` (true or false), ``licence``. Of nnU-Net's and the Medical
-    Segmentation Decathlon's file, ``labels`` is understood: names to ids or ids to names, ``ignore`` is ``unknown``.
+    is unknown), ``instances`` and ``trainable`` (true or false), ``licence``. From the files of nnU-Net and the Medical
+    Segmentation Decathlon, ``labels`` is read: names to ids or ids to names; ``ignore`` is ``unknown``.
 
     Raises
     ------
     InputError
-        If it is no JSON, or a value is of another kind.
+        If it is no JSON, or a value has another type.
     """
     if not path.is_file():
         return About()
@@ -182,7 +176,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file cannot be read, is too large, or is none.
+        If the file cannot be read, is too large, or is no JSON object.
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -209,7 +203,7 @@ def _names(path: Path, content: Mapping[str, Any]) -> dict[int, str]:
         except (TypeError, ValueError) as error:
             raise InputError(
                 f'{path.name}: {key!r}: {value!r} is no name of a label; {{"1": "liver"}} is expected'
-            ) from (error)
+            ) from error
     return found
 
 

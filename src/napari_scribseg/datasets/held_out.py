@@ -1,4 +1,4 @@
-"""Cases that no network of this package is ever trained on, so that figures measured on them are of unseen images."""
+"""Cases that no network of this package is trained on, for measurements on unseen images."""
 
 from __future__ import annotations
 
@@ -11,71 +11,21 @@ __all__ = ["HELD_OUT", "HELD_OUT_SOURCES", "held_out", "without_held_out"]
 
 #: Names of cases by data set, drawn at random once; of the nuclei, each kind of image by its share.
 HELD_OUT: Mapping[str, tuple[str, ...]] = {
-    "msd_hippocampus": (
-        "hippocampus_006",
-        "hippocampus_019",
-        "hippocampus_025",
-        "hippocampus_040",
-        "hippocampus_042",
-        "hippocampus_074",
-        "hippocampus_087",
-        "hippocampus_089",
-        "hippocampus_102",
-        "hippocampus_144",
-        "hippocampus_149",
-        "hippocampus_158",
-        "hippocampus_163",
-        "hippocampus_169",
-        "hippocampus_176",
-        "hippocampus_177",
-        "hippocampus_185",
-        "hippocampus_203",
-        "hippocampus_210",
-        "hippocampus_223",
+    "msd_hippocampus": tuple(
+        f"hippocampus_{number:03}"
+        for number in (6, 19, 25, 40, 42, 74, 87, 89, 102, 144, 149, 158, 163, 169, 176, 177, 185, 203, 210, 223)
     ),
     "dsb2018_nuclei": (
-        "003cee89357d9fe1",
-        "0121d6759c5adb29",
-        "05a8f65ebd0b30d3",
-        "0b0d577159f0d6c2",
-        "0d2bf916cc8de90d",
-        "0ddd8deaf1696db6",
-        "1023509cf8d4c155",
-        "10328b822b836e67",
-        "139946af9e2c7ef4",
-        "15039b3acccc4257",
-        "1a75de9e11303142",
-        "1b6044e4858a9b7c",
-        "1c681dfa5cf7e413",
-        "1db1cddf28e305c9",
-        "1e488c42eb1a54a3",
-        "1e8408fbb1619e7a",
-        "20b20ab049372d18",
-        "21408476af050633",
-        "2255d5aba044256b",
-        "23830d0e51245fc0",
-        "2869fad54664677e",
-        "2ad489c11ed8b77a",
-        "2c83c86dd4e5dacc",
-        "2d53d7ec0c579fff",
-        "305a8baaf726d7c9",
-        "30f65741053db713",
-        "353ab00e964f71aa",
-        "37ed50eea5a1e0ba",
-        "3874755f6222e830",
-        "3d0ca3498d97edeb",
-        "420f43d21dbaba42",
-        "4829177d0b36abdd",
-        "4b274461c6d001a7",
-        "4ca5081854df7bbc",
-        "4d2cff9a0c8df3a7",
-        "4d40de30a3db3bc4",
-        "4d4ebfcae4374165",
-        "50a7ea80dd73232a",
-        "514ccfc78cb55988",
-        "54cb3328e778d87f",
+        "003cee89357d9fe1", "0121d6759c5adb29", "05a8f65ebd0b30d3", "0b0d577159f0d6c2", "0d2bf916cc8de90d",
+        "0ddd8deaf1696db6", "1023509cf8d4c155", "10328b822b836e67", "139946af9e2c7ef4", "15039b3acccc4257",
+        "1a75de9e11303142", "1b6044e4858a9b7c", "1c681dfa5cf7e413", "1db1cddf28e305c9", "1e488c42eb1a54a3",
+        "1e8408fbb1619e7a", "20b20ab049372d18", "21408476af050633", "2255d5aba044256b", "23830d0e51245fc0",
+        "2869fad54664677e", "2ad489c11ed8b77a", "2c83c86dd4e5dacc", "2d53d7ec0c579fff", "305a8baaf726d7c9",
+        "30f65741053db713", "353ab00e964f71aa", "37ed50eea5a1e0ba", "3874755f6222e830", "3d0ca3498d97edeb",
+        "420f43d21dbaba42", "4829177d0b36abdd", "4b274461c6d001a7", "4ca5081854df7bbc", "4d2cff9a0c8df3a7",
+        "4d40de30a3db3bc4", "4d4ebfcae4374165", "50a7ea80dd73232a", "514ccfc78cb55988", "54cb3328e778d87f",
     ),
-}
+}  # fmt: skip
 
 #: Whole sources of ``permissive_slices``: retinal vessels.
 HELD_OUT_SOURCES = ("fundus_hrf_vessel",)

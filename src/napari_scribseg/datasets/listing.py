@@ -1,4 +1,4 @@
-"""What lies in a folder, by name only: no file is opened."""
+"""The content of a folder by names; no file is opened."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["images_in", "listed", "require_folder"]
 
 
 def require_folder(folder: Path) -> Path:
-    """The folder by its absolute path, whose last part is a name even for ``.``.
+    """The absolute path of a folder, so that also ``.`` has a name.
 
     Raises
     ------
     InputError
-        If there is none.
+        If the folder is missing.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; the folder of a data set is expected")
@@ -36,12 +36,13 @@ def listed(folder: Path, ending: str) -> tuple[str, ...]:
     entries = [p.name for p in require_folder(folder).iterdir()]
     names = sorted(n.removesuffix(ending) for n in entries if n.endswith(ending) and not n.startswith("."))
     if not names:
-        raise InputError(f"{folder}: it holds no file that ends in {ending}, but {_some(entries)}")
+        some = ", ".join(sorted(entries)[:4]) or "nothing"
+        raise InputError(f"{folder}: it holds no file that ends in {ending}, but {some}")
     return tuple(names)
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """The image files of a folder by their stem, sorted; the hidden ones are passed over.
+    """The image files of a folder by their stem, sorted, without hidden ones.
 
     Raises
     ------
@@ -57,7 +58,3 @@ def images_in(folder: Path) -> dict[str, Path]:
             raise InputError(f"{folder}: {found[name].name} and {path.name} have one name; each name is expected once")
         found[name] = path
     return found
-
-
-def _some(entries: list[str]) -> str:
-    return ", ".join(sorted(entries)[:4]) or "nothing"

@@ -1,4 +1,4 @@
-"""A data set that is always there: the made CT, whose labels are known because it was made from them."""
+"""A data set that needs no files: a synthetic CT with the labels that it is made from."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _CASES = 4
 
 
 def made_ct() -> DataSet:
-    """The abdomen of :func:`napari_scribseg.io.sample_data.ct_phantom`, four times with other noise; 40 planes each.
+    """The abdomen of :func:`napari_scribseg.io.sample_data.ct_phantom`, four times with other noise; 40 slices each.
 
-    Four organs before muscle, fat and air. It shows that everything works, not how good a method is on real images.
+    Four organs before muscle, fat and air. It shows that the program works, not how good a method is on real images.
     """
     names = tuple(f"noise_{seed}" for seed in range(_CASES))
     title = "A made CT of an abdomen, with its organs"
@@ -24,8 +24,7 @@ def made_ct() -> DataSet:
 
 def _read(name: str) -> Case:
     sample = sample_data.ct_phantom(int(name.removeprefix("noise_")))
-    if sample.truth is None:
-        raise RuntimeError("the made CT lost its labels")
+    assert sample.truth is not None  # it is made from them
     return Case(
         name,
         sample.array,

@@ -1,4 +1,4 @@
-"""From files to a case: the image, its labels on the image's own grid, and strokes where there are some."""
+"""From files to a case: the image, its labels on the grid of the image, and strokes where there are some."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _TOLERANCE = 0.25  # voxels; headers round
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is true of all the cases of a set.
+    """Properties of all cases of a set.
 
     Attributes
     ----------
     names : mapping of int to str
-        Names of the label ids; they go before those in the files.
+        Names of the label ids, in place of those in the files.
     background : int or None
         The id that is no object; None where every id counts as one.
     background_stroke : int or None
         The value of the strokes that mark the background; it becomes ``background``.
     unknown : int or None
-        The id of the pixels whose truth is not known; it becomes -1.
+        The id of the pixels whose truth is unknown; it becomes -1.
     instances : bool
         Whether each id is one object of the same kind.
     licence : str
@@ -53,7 +53,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class CaseFiles:
-    """Where the parts of one case lie; several images are channels of one."""
+    """The files of one case; several images are channels of one."""
 
     name: str
     images: tuple[Path, ...]
@@ -64,7 +64,7 @@ class CaseFiles:
 
 
 def read_listed(name: str, *, cases: Mapping[str, CaseFiles], about: About) -> Case:
-    """The case ``name`` of a list; with ``functools.partial`` it is what a data set reads with."""
+    """The case ``name`` of a list; with ``functools.partial`` the ``read`` of a data set."""
     return read_case(cases[name], about)
 
 
@@ -74,7 +74,7 @@ def read_case(files: CaseFiles, about: About) -> Case:
     Raises
     ------
     InputError
-        If a file is missing or damaged, the shapes differ, or the labels lie elsewhere than the image.
+        If a file is missing or damaged, the shapes differ, or the labels are not at the position of the image.
     """
     image, grid, channels = _read_image(files)
     labels = read_labels(files.labels)
@@ -124,8 +124,8 @@ def _seeds(painted: NDArray[np.int32], about: About) -> NDArray[np.int32]:
 def on_grid(labels: Source, grid: Geometry, name: str) -> NDArray[np.int32]:
     """The labels in the axis order of an image, matched by physical position.
 
-    Files of one grid may count its voxels from different corners or in another order of the axes, as NRRD masks do
-    beside DICOM slices. Such labels are turned, voxel for voxel; nothing is interpolated.
+    Files of one grid may start at different corners or have their axes in another order, as NRRD masks beside DICOM
+    slices. Axes of such labels are transposed and flipped; nothing is interpolated.
 
     Parameters
     ----------
@@ -134,17 +134,17 @@ def on_grid(labels: Source, grid: Geometry, name: str) -> NDArray[np.int32]:
     grid : Geometry
         Of the image.
     name : str
-        What a message calls the labels.
+        Of the labels, for messages.
 
     Returns
     -------
     ndarray of shape ``grid.shape``, int32
-        A copy. Where one of the two has no physical position, the labels as they are.
+        A copy; with its axes unchanged where labels or image have no physical position.
 
     Raises
     ------
     InputError
-        If the shapes differ, or the labels lie elsewhere.
+        If the shapes differ, or the labels are not at the position of the image.
     """
     array, placed = labels.array, labels.geometry.affine
     if array.ndim == 3 and len(grid.shape) == 3 and placed is not None and grid.affine is not None:
@@ -164,7 +164,7 @@ def on_grid(labels: Source, grid: Geometry, name: str) -> NDArray[np.int32]:
 def _turn(
     to_labels: NDArray[np.float64], labels: tuple[int, ...], image: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Axes to transpose and then to flip so that labels lie as the image; None where no turn does it.
+    """Axes to transpose and then to flip so that labels match the image; None where these do not match them.
 
     ``to_labels``, shape (4, 4), maps an index of the image to one of the labels.
     """

@@ -1,4 +1,4 @@
-"""Other views of a case: its slices, its objects as one, one of its objects, the labels that were drawn."""
+"""Cases from a case: its slices, its objects as one, one of its objects, the labels that have strokes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def slices(case: Case, axis: int = 0, *, strokes_only: bool = False, smallest: i
     axis : int
         Across the slices.
     strokes_only : bool
-        Whether to leave out the slices that a person's strokes do not suffice for: those without strokes of two
-        labels, the background among them where the case has one.
+        Whether slices without a person's strokes of two labels, the background included where there is one, are left
+        out.
     smallest : int
-        A slice with fewer pixels of objects in its truth is left out.
+        Smallest number of object pixels of a slice.
 
     Yields
     ------
@@ -108,7 +108,8 @@ def single_object(case: Case, identity: int) -> Case:
         If the truth does not hold the id.
     """
     if identity == UNKNOWN or not (case.truth == identity).any():
-        raise InputError(f"{case.name}: its truth has no label {identity}; it has {_some(case.ids)}")
+        some = ", ".join(map(str, case.ids[:8])) + (", ..." if len(case.ids) > 8 else "") or "none"
+        raise InputError(f"{case.name}: its truth has no label {identity}; it has {some}")
 
     def alone(ids: NDArray[np.int32]) -> NDArray[np.int32]:
         return np.where(ids == UNKNOWN, ids, (ids == identity).astype(np.int32))
@@ -125,16 +126,12 @@ def single_object(case: Case, identity: int) -> Case:
 
 
 def drawn(case: Case) -> Case:
-    """The case without the labels that nobody drew: in the truth they become the background.
+    """The case with the labels that have no strokes as background.
 
-    No method can find a label that it was shown nothing of; to score all methods on what was drawn, use this view. A
-    case without strokes or without a background is given back as it is.
+    No method can segment a label without strokes; scores of these cases compare all methods on the others. A case
+    without strokes or without a background is returned unchanged.
     """
     if case.strokes is None or case.background is None:
         return case
     kept = np.isin(case.truth, [*np.unique(case.strokes).tolist(), UNKNOWN])
     return replace(case, truth=np.where(kept, case.truth, np.int32(case.background)))
-
-
-def _some(ids: tuple[int, ...]) -> str:
-    return ", ".join(map(str, ids[:8])) + (", ..." if len(ids) > 8 else "") or "none"

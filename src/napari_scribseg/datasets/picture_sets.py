@@ -11,26 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError
-from napari_scribseg.datasets.case import Case, DataSet
+from napari_scribseg.datasets.case import Case, CaseList
 from napari_scribseg.datasets.listing import listed, require_folder
 from napari_scribseg.datasets.reading import About, CaseFiles, read_case
 from napari_scribseg.io import read_volume
 
 __all__ = [
-    "open_axondeepseg",
-    "open_coco",
-    "open_dsb2018",
-    "open_label_maps",
-    "open_permissive",
-    "open_usiigaci",
+    "find_axondeepseg",
+    "find_coco",
+    "find_dsb2018",
+    "find_label_maps",
+    "find_permissive",
+    "find_usiigaci",
     "slice_licences",
 ]
 
 _HALF = 127  # of 8 bits
 _PHOTOGRAPH = re.compile(r"(.*?)\d\d_(\d+)")
 
-# What tells the patient in the file names of a source. A source that is not here, or a name that does not fit, is one
-# group: consecutive slices of unknown patients.
+# The part of the file names of a source that identifies the patient. A source that is not here, or a name that does not
+# fit, is one group: consecutive slices of unknown patients.
 _PATIENTS = {
     "ct_aorta": r"\d+(?=_\d+$)",
     "ct_bhsd": r"\d{3}(?=\d{3}$)",
@@ -50,7 +50,7 @@ _PATIENTS = {
 }
 
 
-def open_coco(folder: Path) -> DataSet:
+def find_coco(folder: Path) -> CaseList:
     """Photographs with the mask of one object each; a photograph with several objects is one group.
 
     References
@@ -58,15 +58,7 @@ def open_coco(folder: Path) -> DataSet:
     Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014.
     """
     names = listed(folder / "gt", ".png")
-    return DataSet(
-        name="coco_mval",
-        title="Photographs with one object mask each (COCO MVal)",
-        licence="annotations CC BY 4.0, photographs under their own CC licences",
-        trainable=True,
-        human_strokes=False,
-        cases=names,
-        read=partial(_read_coco, folder=folder),
-    )
+    return names, partial(_read_coco, folder=folder)
 
 
 def _read_coco(name: str, *, folder: Path) -> Case:
@@ -84,25 +76,17 @@ def _read_coco(name: str, *, folder: Path) -> Case:
     )
 
 
-def open_dsb2018(folder: Path) -> DataSet:
+def find_dsb2018(folder: Path) -> CaseList:
     """Microscopy of nuclei; every id is one nucleus.
 
-    The source of a case is its kind of image, judged by its pixels: ``fluorescence`` (grey on dark), ``brightfield``
+    The source of a case is its kind of image, found from its pixels: ``fluorescence`` (grey on dark), ``brightfield``
     (grey on bright) or ``stained`` (colours).
 
     References
     ----------
     Caicedo et al., Nature Methods 2019 (BBBC038v1).
     """
-    return DataSet(
-        name="dsb2018_nuclei",
-        title="Nuclei in microscopy, instances (Data Science Bowl 2018)",
-        licence="CC0 1.0",
-        trainable=True,
-        human_strokes=False,
-        cases=listed(folder / "labels", ".png"),
-        read=partial(_read_dsb2018, folder=folder),
-    )
+    return listed(folder / "labels", ".png"), partial(_read_dsb2018, folder=folder)
 
 
 def _read_dsb2018(name: str, *, folder: Path) -> Case:
@@ -119,12 +103,12 @@ def _read_dsb2018(name: str, *, folder: Path) -> Case:
 
 
 def _kind_of_microscopy(image: NDArray[Any]) -> str:
-    if image.ndim == 3 and np.ptp(image.astype(np.int16), axis=-1).mean() > 2:  # grey levels between the colours
+    if image.ndim == 3 and np.ptp(image.astype(np.int16), axis=-1).mean() > 2:  # grey levels
         return "stained"
     return "fluorescence" if np.median(image) < _HALF else "brightfield"
 
 
-def open_usiigaci(folder: Path) -> DataSet:
+def find_usiigaci(folder: Path) -> CaseList:
     """Phase-contrast images of T98G cells; every id is one cell.
 
     References
@@ -132,15 +116,7 @@ def open_usiigaci(folder: Path) -> DataSet:
     Tsai et al., "Usiigaci: instance-aware cell tracking in stain-free phase contrast microscopy", SoftwareX 2019.
     """
     names = listed(folder, "_image.png")
-    return DataSet(
-        name="usiigaci_phase",
-        title="Cells in phase contrast, instances (Usiigaci)",
-        licence="MIT",
-        trainable=True,
-        human_strokes=False,
-        cases=names,
-        read=partial(_read_usiigaci, folder=folder),
-    )
+    return names, partial(_read_usiigaci, folder=folder)
 
 
 def _read_usiigaci(name: str, *, folder: Path) -> Case:
@@ -150,22 +126,14 @@ def _read_usiigaci(name: str, *, folder: Path) -> Case:
     return read_case(files, About(names={0: "background"}, instances=True))
 
 
-def open_axondeepseg(folder: Path) -> DataSet:
+def find_axondeepseg(folder: Path) -> CaseList:
     """Scanning electron microscopy of rat spinal cord: 1 axon, 2 myelin; the rat is the group.
 
     References
     ----------
     Zaimi et al., Scientific Reports 2018; doi:10.5281/zenodo.5498378.
     """
-    return DataSet(
-        name="axondeepseg_sem",
-        title="Axons and myelin in electron microscopy (AxonDeepSeg)",
-        licence="MIT",
-        trainable=True,
-        human_strokes=False,
-        cases=listed(folder, "_SEM.png"),
-        read=partial(_read_axondeepseg, folder=folder),
-    )
+    return listed(folder, "_SEM.png"), partial(_read_axondeepseg, folder=folder)
 
 
 def _read_axondeepseg(name: str, *, folder: Path) -> Case:
@@ -185,31 +153,19 @@ def _read_axondeepseg(name: str, *, folder: Path) -> Case:
     )
 
 
-def open_permissive(folder: Path) -> DataSet:
-    """Single CT, MR, ultrasound, OCT and fundus slices of many sources; or one of its sub-folders alone.
+def find_permissive(folder: Path) -> CaseList:
+    """Single CT, MR, ultrasound, OCT and fundus slices of many sources, or of one, given by its sub-folder.
 
     The name of a case starts with its source, the sub-folder: ``ct_aorta/10002_135``. Its group is the patient where
-    the file name tells, else the whole source.
+    the file name has one, else the whole source.
     """
     inside = any(require_folder(folder).glob("*_label.png"))
     sources = [folder] if inside else sorted(p for p in folder.iterdir() if any(p.glob("*_label.png")))
     names = tuple(f"{s.name}/{n}" for s in sources for n in listed(s, "_label.png"))
     if not names:
         raise InputError(f"{folder}: it holds no slices NAME_label.png, nor sub-folders with some")
-    licences = slice_licences(folder.parent if inside else folder)
-    return DataSet(
-        name=f"permissive_slices/{folder.name}" if inside else "permissive_slices",
-        title=f"Single slices with labels ({folder.name if inside else f'{len(sources)} sources'})",
-        licence=licences.get(folder.name, "not stated") if inside else "permissive, of each source its own",
-        trainable=True,
-        human_strokes=False,
-        cases=names,
-        read=partial(
-            _read_permissive,
-            folder=folder.parent if inside else folder,
-            instances=frozenset(s.name for s in sources if "Classes: instances" in _source_text(s)),
-        ),
-    )
+    instances = frozenset(s.name for s in sources if "Classes: instances" in _source_text(s))
+    return names, partial(_read_permissive, folder=folder.parent if inside else folder, instances=instances)
 
 
 def _source_text(folder: Path) -> str:
@@ -218,21 +174,20 @@ def _source_text(folder: Path) -> str:
 
 
 def slice_licences(folder: Path) -> dict[str, str]:
-    """The licence of each source in ``permissive_slices``, as its SOURCE.txt has it."""
+    """The licence of each source in ``permissive_slices``, as its SOURCE.txt states it."""
     found = {}
     for path in sorted(folder.glob("*/SOURCE.txt")):
-        stated = re.search(r"^licence:\s*(.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        stated = re.search(r"^licence:\s*(.+)$", _source_text(path.parent), flags=re.MULTILINE)
         found[path.parent.name] = stated[1].strip() if stated else "not stated"
     return found
 
 
 def _read_permissive(name: str, *, folder: Path, instances: frozenset[str]) -> Case:
     source, _, single = name.partition("/")
-    stem = f"{single}_image"
-    pictures = [folder / source / f"{stem}{ending}" for ending in (".png", ".jpg")]
-    image = next((p for p in pictures if p.exists()), None)
+    stem = folder / source / f"{single}_image.png"
+    image = next((p for p in (stem, stem.with_suffix(".jpg")) if p.exists()), None)
     if image is None:
-        raise InputError(f"{folder / source}: there is no image for the labels of {single}; {stem}.png is expected")
+        raise InputError(f"{stem.parent}: there is no image for the labels of {single}; {stem.name} is expected")
     patient = re.search(_PATIENTS.get(source, "$^"), single)
     files = CaseFiles(
         name,
@@ -244,7 +199,7 @@ def _read_permissive(name: str, *, folder: Path, instances: frozenset[str]) -> C
     return read_case(files, About(names={0: "background"}, instances=source in instances))
 
 
-def open_label_maps(folder: Path) -> DataSet:
+def find_label_maps(folder: Path) -> CaseList:
     """Slices of whole-head label maps in three directions; the image of a case is its label map.
 
     References
@@ -257,16 +212,7 @@ def open_label_maps(folder: Path) -> DataSet:
     )  # fmt: skip
     if not names:
         raise InputError(f"{folder}: it holds no sub-folders with label maps NAME_label.png")
-    return DataSet(
-        name="label_maps",
-        title="Slices of whole-head label maps, without images (SynthSeg)",
-        licence="Apache-2.0",
-        trainable=True,
-        human_strokes=False,
-        cases=names,
-        read=partial(_read_label_map, folder=folder),
-        labels_only=True,
-    )
+    return names, partial(_read_label_map, folder=folder)
 
 
 def _read_label_map(name: str, *, folder: Path) -> Case:

@@ -1,4 +1,4 @@
-"""The sets with people's strokes: photographs (Graz), cardiac MR (ACDC), medical images of many kinds (MedScribble)."""
+"""Sets with people's strokes: photographs (Graz), cardiac MR (ACDC), medical images of many kinds (MedScribble)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError
-from napari_scribseg.datasets.case import UNKNOWN, Case, DataSet
+from napari_scribseg.datasets.case import UNKNOWN, Case, CaseList
 from napari_scribseg.datasets.listing import listed
 from napari_scribseg.io import read_volume
 from napari_scribseg.io.limits import check_declared
 
-__all__ = ["open_acdc", "open_graz", "open_medscribble", "read_acdc", "read_graz"]
+__all__ = ["find_acdc", "find_graz", "find_medscribble"]
 
 _ACDC_NAMES = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 _ACDC_UNLABELLED = 4
@@ -25,7 +25,7 @@ _PEOPLE = 3  # who drew on each image of MedScribble
 _DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 
 
-def open_graz(folder: Path) -> DataSet:
+def find_graz(folder: Path) -> CaseList:
     """Photographs with thin strokes for every label, and the truth.
 
     A case is one person's strokes on one photograph; several people drew on the same one, and it is their group.
@@ -34,26 +34,11 @@ def open_graz(folder: Path) -> DataSet:
     ----------
     Santner, Pock, Bischof, "Interactive Multi-Label Segmentation", ACCV 2010.
     """
-    names = listed(folder / "seeds", ".gt")
-    return DataSet(
-        name="graz_scribbles",
-        title="Photographs with people's thin strokes (Graz)",
-        licence="not stated",
-        trainable=False,
-        human_strokes=True,
-        cases=names,
-        read=partial(read_graz, folder=folder),
-    )
+    return listed(folder / "seeds", ".gt"), partial(_read_graz, folder=folder)
 
 
-def read_graz(name: str, *, folder: Path) -> Case:
-    """One photograph with one person's strokes; no label is the background.
-
-    Raises
-    ------
-    InputError
-        If a file is missing or damaged.
-    """
+def _read_graz(name: str, *, folder: Path) -> Case:
+    """One photograph with one person's strokes; no label is the background."""
     path = folder / "seeds" / f"{name}.gt"
     fields = _fields(path)
     try:
@@ -61,9 +46,9 @@ def read_graz(name: str, *, folder: Path) -> Case:
         image = fields["IMAGE"].strip()
         check_declared(path, shape, 8, path.stat().st_size, encoding="other")
         truth, seeds = (_runs(fields[key], shape) for key in ("LABELS", "SEEDS"))
+    except InputError:
+        raise
     except (KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path.name}: it is no file of run lengths with its header ({error})") from error
     return Case(
         name=name,
@@ -96,35 +81,21 @@ def _runs(text: str, shape: tuple[int, int]) -> NDArray[np.int32]:
     return np.repeat(values.astype(np.int32), lengths).reshape(shape)
 
 
-def open_acdc(folder: Path) -> DataSet:
+def find_acdc(folder: Path) -> CaseList:
     """Cardiac MR volumes, short axis, with an expert's strokes on the slices and the truth.
 
-    A case is one volume of shape (planes, rows, columns); a patient has two, at the end of diastole and of systole.
+    A case is one volume of shape (slices, rows, columns); a patient has two, at the end of diastole and of systole.
     The voxel size is not in the files: 1 along each axis.
 
     References
     ----------
     Bernard et al., IEEE TMI 2018, doi:10.1109/TMI.2018.2837502; strokes: Valvano et al., IEEE TMI 2021.
     """
-    return DataSet(
-        name="acdc_scribbles",
-        title="Cardiac MR with experts' strokes (ACDC)",
-        licence="CC BY-NC-SA 4.0",
-        trainable=False,
-        human_strokes=True,
-        cases=listed(folder, ".npz"),
-        read=partial(read_acdc, folder=folder),
-    )
+    return listed(folder, ".npz"), partial(_read_acdc, folder=folder)
 
 
-def read_acdc(name: str, *, folder: Path) -> Case:
-    """One volume; strokes of the id 0 mark the background.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or damaged.
-    """
+def _read_acdc(name: str, *, folder: Path) -> Case:
+    """One volume; strokes of the id 0 mark the background."""
     path = folder / f"{name}.npz"
     image, truth, scribble = _arrays(path, ("image", "label", "scribble"))
     if truth.dtype.kind not in "iu" or scribble.dtype.kind not in "iu":
@@ -143,7 +114,7 @@ def read_acdc(name: str, *, folder: Path) -> Case:
     )
 
 
-def open_medscribble(folder: Path) -> DataSet:
+def find_medscribble(folder: Path) -> CaseList:
     """Medical images of many kinds, each with one structure and the strokes of three people, pens of 4 to 6 pixels.
 
     A case is one person's strokes on one image; the image is the group, and the data set it was taken from the source.
@@ -153,14 +124,8 @@ def open_medscribble(folder: Path) -> DataSet:
     Wong et al., "ScribblePrompt", ECCV 2024, and the sources of the images.
     """
     images = listed(folder, ".npz")
-    return DataSet(
-        name="medscribble_dev",
-        title="Medical images with the strokes of three people each (MedScribble)",
-        licence="strokes Apache-2.0, images of each source its own",
-        trainable=False,
-        human_strokes=True,
-        cases=tuple(f"{image} {person}" for image in images for person in range(_PEOPLE)),
-        read=partial(_read_medscribble, folder=folder),
+    return tuple(f"{image} {person}" for image in images for person in range(_PEOPLE)), partial(
+        _read_medscribble, folder=folder
     )
 
 

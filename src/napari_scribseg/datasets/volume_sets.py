@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from napari_scribseg.core import InputError
-from napari_scribseg.datasets.case import Case, DataSet
+from napari_scribseg.datasets.case import Case, CaseList
 from napari_scribseg.datasets.listing import require_folder
 from napari_scribseg.datasets.reading import About, CaseFiles, on_grid, read_listed
 from napari_scribseg.io import read_labels, read_volume
 
-__all__ = ["open_dcmqi", "open_hippocampus", "open_totalsegmentator"]
+__all__ = ["find_dcmqi", "find_hippocampus", "find_totalsegmentator"]
 
-# The organs of TotalSegmentator's tasks "total" (CT) and "total_mr" that people ask for; the other ids keep a number.
+# The main organs of TotalSegmentator's tasks "total" (CT) and "total_mr"; the other ids have a number for a name.
 _ABDOMEN = {
     1: "spleen",
     2: "right kidney",
@@ -63,7 +63,7 @@ _DCMQI: Mapping[str, Mapping[int, str]] = {
 }
 
 
-def open_hippocampus(folder: Path) -> DataSet:
+def find_hippocampus(folder: Path) -> CaseList:
     """MR crops of the hippocampus: 1 anterior, 2 posterior.
 
     References
@@ -79,18 +79,10 @@ def open_hippocampus(folder: Path) -> DataSet:
         name = path.name.removesuffix(".nii.gz")
         cases[name] = CaseFiles(name, (folder / "imagesTr" / path.name,), path, source="msd_hippocampus")
     about = About(names={0: "background", 1: "anterior hippocampus", 2: "posterior hippocampus"})
-    return DataSet(
-        name="msd_hippocampus",
-        title="Hippocampus in MR crops (Medical Segmentation Decathlon)",
-        licence="CC BY-SA 4.0",
-        trainable=True,
-        human_strokes=False,
-        cases=tuple(cases),
-        read=partial(read_listed, cases=cases, about=about),
-    )
+    return tuple(cases), partial(read_listed, cases=cases, about=about)
 
 
-def open_totalsegmentator(folder: Path) -> DataSet:
+def find_totalsegmentator(folder: Path) -> CaseList:
     """A whole CT of 3 mm voxels, a crop of it, and an MR crop; the labels are a model's, not a person's.
 
     References
@@ -101,15 +93,7 @@ def open_totalsegmentator(folder: Path) -> DataSet:
     names = tuple(n for n, (_, labels, *_) in _TOTAL.items() if (folder / f"{labels}.nii.gz").is_file())
     if not names:
         raise InputError(f"{folder}: it holds none of {', '.join(f'{v[1]}.nii.gz' for v in _TOTAL.values())}")
-    return DataSet(
-        name="totalsegmentator",
-        title="CT and MR with a model's organ labels (TotalSegmentator)",
-        licence="Apache-2.0",
-        trainable=False,
-        human_strokes=False,
-        cases=names,
-        read=partial(_read_total, folder=folder),
-    )
+    return names, partial(_read_total, folder=folder)
 
 
 def _read_total(name: str, *, folder: Path) -> Case:
@@ -119,10 +103,10 @@ def _read_total(name: str, *, folder: Path) -> Case:
     return read_listed(name, cases={name: files}, about=About(names={0: "background"} | organs))
 
 
-def open_dcmqi(folder: Path) -> DataSet:
-    """Three CT slices in DICOM with NRRD masks of liver, spine and heart, which count their slices the other way round.
+def find_dcmqi(folder: Path) -> CaseList:
+    """Three CT slices in DICOM with NRRD masks of liver, spine and heart, whose slices are in reverse order.
 
-    The heart looks like a mask made up for tests: it is there to check geometry, not to score.
+    The mask of the heart is not anatomical: it is there to check geometry, not to score.
 
     References
     ----------
@@ -133,15 +117,7 @@ def open_dcmqi(folder: Path) -> DataSet:
     names = tuple(n for n in _DCMQI if (folder / f"{n}_seg.nrrd").is_file())
     if not names:
         raise InputError(f"{folder}: it holds none of {', '.join(f'{n}_seg.nrrd' for n in _DCMQI)}")
-    return DataSet(
-        name="dcmqi_ct_dicom",
-        title="CT slices in DICOM with NRRD masks (dcmqi)",
-        licence="BSD-3-Clause",
-        trainable=False,
-        human_strokes=False,
-        cases=names,
-        read=partial(_read_dcmqi, folder=folder),
-    )
+    return names, partial(_read_dcmqi, folder=folder)
 
 
 def _read_dcmqi(name: str, *, folder: Path) -> Case:

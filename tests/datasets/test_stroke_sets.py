@@ -5,16 +5,20 @@ import numpy as np
 import pytest
 
 from napari_scribseg.core import InputError
-from napari_scribseg.datasets.strokes_sets import open_acdc, open_graz
+from napari_scribseg.datasets import built_in_data_sets
 
 HEAD = "ICGBENCH\nUSER: 1\nIMAGE: a.png\n#LABELS: 2\nWIDTH: 4\nHEIGHT: 2\n"
+
+
+def opened(name, folder):
+    return next(one for one in built_in_data_sets() if one.name == name).open(folder)
 
 
 def test_run_lengths(tmp_path, picture):
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "a_1.gt").write_text(HEAD + "LABELS: 0 3 1 5\nSEEDS: 0 1 1 1 0 4 2 2\n")
     picture(tmp_path / "images" / "a.png", np.zeros((2, 4, 3)))
-    data = open_graz(tmp_path)
+    data = opened("graz_scribbles", tmp_path)
     assert data.cases == ("a_1",)
     case = data.load("a_1")
     assert case.truth.tolist() == [[0, 0, 0, 1], [1, 1, 1, 1]]
@@ -37,7 +41,7 @@ def test_damaged_run_lengths(tmp_path, text):
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "a_1.gt").write_text(text)
     with pytest.raises(InputError, match=r"a_1\.gt: it is no file of run lengths"):
-        open_graz(tmp_path).load("a_1")
+        opened("graz_scribbles", tmp_path).load("a_1")
 
 
 def test_sizes_are_checked_before_memory_is_taken(tmp_path):
@@ -45,13 +49,13 @@ def test_sizes_are_checked_before_memory_is_taken(tmp_path):
     huge = HEAD.replace("4", "4000000").replace("HEIGHT: 2", "HEIGHT: 2000000")
     (tmp_path / "seeds" / "a_1.gt").write_text(huge + "LABELS: 0 8000000000000\nSEEDS: 0 8000000000000\n")
     with pytest.raises(InputError, match="declares 2000000x4000000 voxels"):
-        open_graz(tmp_path).load("a_1")
+        opened("graz_scribbles", tmp_path).load("a_1")
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**5,) * 3})
     with zipfile.ZipFile(tmp_path / "p.npz", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("image.npy", header.getvalue())
     with pytest.raises(InputError, match="truncated or its header is damaged"):
-        open_acdc(tmp_path).load("p")
+        opened("acdc_scribbles", tmp_path).load("p")
 
 
 def test_volumes(tmp_path):
@@ -62,7 +66,7 @@ def test_volumes(tmp_path):
     np.savez_compressed(
         tmp_path / "patient7_frame01.npz", image=label.astype(np.float32), label=label, scribble=scribble
     )
-    case = open_acdc(tmp_path).load("patient7_frame01")
+    case = opened("acdc_scribbles", tmp_path).load("patient7_frame01")
     assert case.group == "patient7"
     assert case.ids == (0, 3)
     assert case.names[3] == "left ventricle"
@@ -77,4 +81,4 @@ def test_damaged_volumes(tmp_path, content):
     else:
         path.write_bytes(content)
     with pytest.raises(InputError, match=r"p\.npz: it cannot be read as npz"):
-        open_acdc(tmp_path).load("p")
+        opened("acdc_scribbles", tmp_path).load("p")
