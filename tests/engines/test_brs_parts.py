@@ -9,10 +9,10 @@ from napari_scribseg.core import Scribbles, silent
 from napari_scribseg.engines.brs import BRS, ModelCard
 from napari_scribseg.engines.brs.cut import Cut
 from napari_scribseg.engines.brs.loading import Loaded
-from napari_scribseg.engines.brs.minimise import Annotated, Budget, disagreement, minimise
+from napari_scribseg.engines.brs.minimise import Budget, StrokePixels, disagreement, minimise
 from napari_scribseg.engines.brs.pipeline import segment
 from napari_scribseg.engines.brs.probing import complete
-from napari_scribseg.engines.brs.prompts import Converted, Trained, as_clicks, interaction_maps, with_maps
+from napari_scribseg.engines.brs.prompts import Converted, Trained, as_clicks
 from napari_scribseg.engines.brs.state import BRSState
 from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig
 from napari_scribseg.prompting.predictions import Grid
@@ -54,7 +54,6 @@ def network(request):
 def test_converted_networks_are_themselves_bit_for_bit_while_the_maps_are_zero(network):
     net, image = network
     own = net(image)
-    assert torch.equal(net(with_maps(image, torch.zeros(1, 1, 48, 64))), own)
     prompt = Converted(float(image.std()))
     base = prompt.base(image, np.full((48, 64), -1, dtype=np.int32))
     assert torch.equal(net(prompt.changed(base, prompt.zero(image))), own)
@@ -67,7 +66,11 @@ def test_maps_share_the_first_convolution(channels):
     conv = nn.Conv2d(channels, 5, 3, padding=1)
     image, maps = torch.rand(1, channels, 20, 24), torch.rand(1, 1, 20, 24)
     shared = nn.functional.conv2d(maps.expand(-1, channels, -1, -1), conv.weight, padding=1)
-    torch.testing.assert_close(conv(with_maps(image, maps)), conv(image) + shared)
+    torch.testing.assert_close(conv(Converted(1.0).changed(image, maps)), conv(image) + shared)
+
+
+def interaction_maps(seeds):
+    return Trained("distance", 3).base(torch.zeros(1, 1, *seeds.shape), seeds)[0, 1:].numpy()
 
 
 def test_interaction_maps_are_truncated_distances():
@@ -152,7 +155,7 @@ def test_a_network_of_the_papers_kind_is_given_its_maps():
 def annotated(places, classes, weights=None):
     n = len(places)
     weights = torch.ones(n) if weights is None else torch.tensor(weights)
-    return Annotated(torch.tensor(places), torch.tensor(classes), weights, torch.ones(n, dtype=torch.bool))
+    return StrokePixels(torch.tensor(places), torch.tensor(classes), weights, torch.ones(n, dtype=torch.bool))
 
 
 def test_the_corrective_energy_of_two_classes_is_equation_4():

@@ -229,8 +229,15 @@ class Scribbles:
         """Number of seed voxels of each class, shape (K,)."""
         return np.bincount(self.seeds[self.seeds >= 0], minlength=self.n_classes)
 
-    def require(self, shape: tuple[int, ...], *, max_classes: int | None = None) -> None:
+    def require(self, shape: tuple[int, ...], *, max_classes: int | None = None, min_classes: int = 2) -> None:
         """Check that an engine can work with these scribbles on an image of spatial shape ``shape``.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        max_classes : int, optional
+        min_classes : {1, 2}
+            1: strokes of one of two classes are enough, as :attr:`EngineInfo.min_classes` states.
 
         Raises
         ------
@@ -244,7 +251,8 @@ class Scribbles:
         if drawn == 0:
             raise InputError("no strokes were given; paint at least one stroke for each of two classes")
         in_prior = set() if self.prior is None else set(np.unique(self.prior).tolist()) - {UNKNOWN}
-        if drawn == 1 and not in_prior - {int(np.argmax(self.counts))}:
+        alone = drawn == 1 and not (min_classes == 1 and self.n_classes == 2)
+        if alone and not in_prior - {int(np.argmax(self.counts))}:
             only = self.ids[int(np.argmax(self.counts))]
             raise InputError(
                 f"strokes of one class only (id {only}) were given; paint at least one stroke of a second class, "

@@ -285,9 +285,7 @@ def load_encoder(model: BRSNet, path: str | Path) -> BRSNet:
         raise InputError(f"{path.name} cannot be read ({error}); a state dict saved by torch is expected") from error
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
         raise InputError(f"{path.name} holds {type(found).__name__}; a state dict of tensors is expected")
-    given = {
-        re.sub(r"\.(norm|conv)\.(\d)\.", r".\1\2.", name).removeprefix("features."): v for name, v in found.items()
-    }
+    given = {_OLD_NAME.sub(r".\1\2.", name).removeprefix("features."): v for name, v in found.items()}
     own = model.features.state_dict()
     first = own["conv0.weight"].clone()
     for name, value in own.items():

@@ -157,9 +157,7 @@ class _Change:
         own = max(most - len(drawn), 0)
         kept = np.sort([*drawn, *others[:own]])
         index = np.full(self.scribbles.n_classes + 1, -1, np.int32)
-        if (
-            own
-        ):  # a class that no stroke was painted of can only lose: those that the engine has no room for go together
+        if own:  # unpainted classes can only lose pixels: those that the engine has no room for go together
             index[others] = np.searchsorted(kept, others[:own][-1:])
         index[kept] = np.arange(len(kept))
         return Scribbles(index[seeds], len(kept), tuple(self.scribbles.ids[k] for k in kept))

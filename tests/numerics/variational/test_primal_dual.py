@@ -6,8 +6,8 @@ import torch
 
 from napari_scribseg.numerics.fused.pyramid import halve_cost, halve_weights
 from napari_scribseg.numerics.fused.relaxation import HALO, Relaxation, default_steps
-from napari_scribseg.numerics.variational.differences import total_variation
-from napari_scribseg.numerics.variational.primal_dual import dual_energy, duality_gap, primal_energy, solve
+from napari_scribseg.numerics.variational.differences import divergence, gradient
+from napari_scribseg.numerics.variational.primal_dual import solve
 
 
 def problem(shape, labels, seed=0):
@@ -22,21 +22,32 @@ def after(cost, weights, smoothness, n_steps, **options):
     return next(itertools.islice(solve(*tensors, smoothness, **options), n_steps - 1, None))
 
 
+def primal_energy(primal, cost, weights, smoothness):
+    norm = torch.linalg.vector_norm(gradient(primal), dim=(0, 1))
+    return float((primal * cost).sum() + smoothness * (weights * norm).sum())
+
+
+def dual_energy(dual, cost):
+    """A lower bound of the primal energy for every feasible dual field."""
+    return float((cost - divergence(dual)).amin(dim=0).sum())
+
+
 def test_gap_closes_and_energies_enclose_the_solution():
     cost, weights = problem((12, 14), 3)
     tensors = torch.from_numpy(cost).double(), torch.from_numpy(weights).double()
-    gaps = [float(duality_gap(s, *tensors, 2.0)) for s in itertools.islice(solve(*tensors, 2.0), 2000)]
+    gaps = [
+        primal_energy(s.primal, *tensors, 2.0) - dual_energy(s.dual, tensors[0])
+        for s in itertools.islice(solve(*tensors, 2.0), 2000)
+    ]
     assert all(g > -1e-6 for g in gaps)
     assert gaps[-1] < 1e-3 * gaps[0]
-    last = after(cost, weights, 2.0, 2000)
-    assert float(primal_energy(last.primal, *tensors, 2.0)) >= float(dual_energy(last.dual, tensors[0])) - 1e-6
 
 
 def test_the_authors_steps_lead_to_the_same_energy():
     cost, weights = problem((10, 11), 3)
     tensors = torch.from_numpy(cost).double(), torch.from_numpy(weights).double()
     energies = [
-        float(primal_energy(after(cost, weights, 1.0, 3000, steps=steps).primal, *tensors, 1.0))
+        primal_energy(after(cost, weights, 1.0, 3000, steps=steps).primal, *tensors, 1.0)
         for steps in (None, (0.25, 0.5))
     ]
     assert energies[0] == pytest.approx(energies[1], rel=1e-4)
@@ -47,7 +58,7 @@ def test_no_smoothness_gives_the_cheapest_label_and_much_gives_one_label():
     free = after(cost, weights, 0.0, 200).primal.argmax(0).numpy()
     assert np.array_equal(free, cost.argmin(0))
     one = after(cost, np.ones_like(weights), 100.0, 3000).primal
-    assert float(total_variation(one)) < 1e-2
+    assert gradient(one).abs().max() < 1e-2
 
 
 def test_iterates_keep_their_constraints():

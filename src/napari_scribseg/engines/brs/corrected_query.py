@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.cut import Cut, Values
-from napari_scribseg.engines.brs.minimise import FIRST_STEP, Annotated, Tried, disagreement
+from napari_scribseg.engines.brs.minimise import FIRST_STEP, StrokePixels, Tried, disagreement
 from napari_scribseg.engines.brs.network import WrappedNetwork, first_output
 from napari_scribseg.engines.brs.parameters import RefinementParameters
 from napari_scribseg.engines.brs.prompts import Prompt, prompt_of
@@ -96,9 +96,9 @@ class CorrectedQuery:
         self._prompt: Prompt = prompt_of(network.card.prompt, x, network.n_inputs)
         self._base = self._prompt.base(x, self.seeds, probability)
         self._untouched = change is None
-        self._annotated = _annotated(targets, network.device, bool(layer))
+        self._stroke_pixels = _stroke_pixels(targets, network.device, bool(layer))
         if crop is not None:
-            rows, columns = np.divmod(self._annotated.indices.cpu().numpy(), targets.shape[1])
+            rows, columns = np.divmod(self._stroke_pixels.indices.cpu().numpy(), targets.shape[1])
             self._at = (rows + spans[0].start, columns + spans[1].start)
         self._threshold = 0.51 if layer else 0.5
         self._cut = cut_for(network, x, layer) if layer else None
@@ -125,7 +125,7 @@ class CorrectedQuery:
     def _checked(self, raw: Tensor) -> tuple[Tensor, int]:
         require_finite(raw, self._state.network)
         fields = self._fields(raw)
-        return fields, self._annotated.wrong(self._picked(fields), self._threshold)
+        return fields, self._stroke_pixels.wrong(self._picked(fields), self._threshold)
 
     def evaluate(self, change: Tensor) -> Tried:
         """Energy, prediction and number of wrong stroke pixels for a correction."""
@@ -136,8 +136,8 @@ class CorrectedQuery:
             if self._cut is None
             else (change.square().sum(1) * change.new_tensor((1, _BIAS))).sum()
         )
-        energy = disagreement(picked, self._annotated, self._parameters.objective) + self._parameters.inertia * size
-        return energy, fields, self._annotated.wrong(picked.detach(), self._threshold)
+        energy = disagreement(picked, self._stroke_pixels, self._parameters.objective) + self._parameters.inertia * size
+        return energy, fields, self._stroke_pixels.wrong(picked.detach(), self._threshold)
 
     def _fields(self, raw: Tensor) -> Tensor:
         """Of shape (K, h, w): on the image's grid, or on that of the crop."""
@@ -146,7 +146,7 @@ class CorrectedQuery:
 
     def _picked(self, fields: Tensor) -> Tensor:
         if self.crop is None:
-            return self._annotated.pick(fields)
+            return self._stroke_pixels.pick(fields)
         return sampled(fields, self.crop, self._at, self._state.grid.pixel)
 
     def _raw(self, change: Tensor) -> Tensor:
@@ -195,7 +195,7 @@ def _on_grid(targets: NDArray[np.int32], shape: Any) -> NDArray[np.int32]:
     return found
 
 
-def _annotated(targets: NDArray[np.int32], device: str, patches: bool) -> Annotated:
+def _stroke_pixels(targets: NDArray[np.int32], device: str, patches: bool) -> StrokePixels:
     """The stroke pixels; with patches (Sofiuk et al.) their neighbours too, and each class counts alike."""
     spread = targets.copy()
     if patches:
@@ -211,4 +211,4 @@ def _annotated(targets: NDArray[np.int32], device: str, patches: bool) -> Annota
     strict = targets.reshape(-1)[indices] >= 0
     tensors = (torch.from_numpy(np.asarray(v)).to(device) for v in (indices, classes.astype(np.int64), strict))
     at, own, exact = tensors
-    return Annotated(at, own, torch.from_numpy(weights.astype(np.float32)).to(device), exact)
+    return StrokePixels(at, own, torch.from_numpy(weights.astype(np.float32)).to(device), exact)

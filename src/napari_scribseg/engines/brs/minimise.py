@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-__all__ = ["Annotated", "Best", "Budget", "disagreement", "minimise"]
+__all__ = ["Best", "Budget", "StrokePixels", "disagreement", "minimise"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Annotated:
+class StrokePixels:
     """The pixels that a network must get right.
 
     Attributes
@@ -45,14 +45,14 @@ class Annotated:
         return int(((own <= threshold) & self.strict).sum())
 
 
-def disagreement(picked: Tensor, annotated: Annotated, kind: str) -> Tensor:
+def disagreement(picked: Tensor, stroke_pixels: StrokePixels, kind: str) -> Tensor:
     """The corrective energy.
 
     Parameters
     ----------
     picked : Tensor of shape (K, n)
         Logarithms of odds at the annotated pixels.
-    annotated : Annotated
+    stroke_pixels : StrokePixels
     kind : {"squared", "cross-entropy"}
         ``"squared"``: half the sum of ``(l - y)^2`` over the classes, which for two classes is equation 4 of the paper;
         ``"cross-entropy"``: ``-log y`` of the pixel's own class, whose gradient does not vanish where the network is
@@ -65,11 +65,11 @@ def disagreement(picked: Tensor, annotated: Annotated, kind: str) -> Tensor:
     """
     logarithms = torch.log_softmax(picked, dim=0)
     if kind == "cross-entropy":
-        each = -logarithms.gather(0, annotated.classes[None])[0]
+        each = -logarithms.gather(0, stroke_pixels.classes[None])[0]
     else:
-        target = torch.nn.functional.one_hot(annotated.classes, len(picked)).T.to(picked)
+        target = torch.nn.functional.one_hot(stroke_pixels.classes, len(picked)).T.to(picked)
         each = 0.5 * (target - logarithms.exp()).square().sum(0)
-    return (annotated.weights * each).sum()
+    return (stroke_pixels.weights * each).sum()
 
 
 HISTORY = 20  # corrections that L-BFGS keeps, as published
@@ -111,7 +111,7 @@ class Best:
         The network's prediction for them.
     energy : float
     wrong : int
-        Annotated pixels that are wrong.
+        StrokePixels pixels that are wrong.
     first_energy, first_wrong : float, int
         The same where it began.
     evaluations : int

@@ -11,11 +11,10 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from napari_scribseg import prompting
 from napari_scribseg.core import InputError
-from napari_scribseg.prompting import network_input
+from napari_scribseg.prompting import interaction_maps, network_input
 
-__all__ = ["Converted", "Prompt", "Trained", "as_clicks", "interaction_maps", "prompt_of", "with_maps"]
+__all__ = ["Converted", "Prompt", "Trained", "as_clicks", "prompt_of"]
 
 _LEAST_DISTANCE = 6.0  # least distance of two clicks on one stroke, in pixels
 _WIDTHS = 2.0  # the same in widths of the stroke: a dot becomes a single click
@@ -60,48 +59,6 @@ def _spread(part: NDArray[np.bool_]) -> NDArray[np.intp]:
         chosen.append(farthest)
 
 
-def with_maps(image: Tensor, maps: Tensor) -> Tensor:
-    """The input of a network that was never trained with interaction maps, with such maps.
-
-    Section 3.3 of the paper concatenates image and maps and lets them share the weights of the first convolution. The
-    convolution is linear: ``conv(image) + conv(maps) = conv(image + maps)``, with the bias once. So the maps can as
-    well be added to the image, and nothing in the network need be found or rebuilt: the same holds for modules, for
-    exported programs and for TorchScript, whose layers cannot be changed. (A network that reads its input in several
-    layers has the maps in all of them.) While the maps are zero, the output is the network's own, bit for bit.
-
-    Parameters
-    ----------
-    image : Tensor of shape (N, C, H, W)
-        As the network takes it.
-    maps : Tensor of shape (N, 1, H, W)
-        The map of the object less that of the rest, the same for all channels: after shared weights, only this
-        difference counts. In units of the image as the network takes it.
-
-    Returns
-    -------
-    Tensor of shape (N, C, H, W)
-    """
-    return image + maps
-
-
-def interaction_maps(seeds: NDArray[np.int32]) -> NDArray[np.float32]:
-    """How near each pixel is to the strokes of each sign.
-
-    Parameters
-    ----------
-    seeds : ndarray of shape (H, W), int32
-        1 on strokes of the object, 0 on those of the rest, -1 elsewhere.
-
-    Returns
-    -------
-    ndarray of shape (2, H, W), float32
-        ``1 - min(d, 255) / 255`` of the distance ``d`` in pixels to the object's strokes, then to the others'; 0 where
-        there are none of that sign.
-    """
-    maps: NDArray[np.float32] = prompting.interaction_maps(_stroke_map(seeds))[0].numpy()
-    return maps
-
-
 def _stroke_map(seeds: NDArray[np.int32]) -> Tensor:
     """Strokes as networks take them, shape (1, H, W): 1 on the object, -1 on the rest, 0 elsewhere."""
     stroke_map = np.select((seeds == 1, seeds == 0), (np.float32(1), np.float32(-1)), np.float32(0))
@@ -128,7 +85,12 @@ class Prompt(Protocol):
 
 
 class Converted:
-    """A network that takes images only; its maps start at zero, which is the network's own answer.
+    """A network that takes images only, given one map: that of the object less that of the rest.
+
+    Section 3.3 of the paper concatenates image and maps and lets them share the weights of the first convolution. A
+    convolution is linear: ``conv(image) + conv(map) = conv(image + map)``, with the bias once. So the map is added to
+    every channel of the image, and the network is not changed, which exported programs and TorchScript would not allow.
+    While the map is zero, the output is the network's own, bit for bit.
 
     Parameters
     ----------
@@ -148,8 +110,8 @@ class Converted:
         return torch.zeros_like(image[:, :1])
 
     def changed(self, base: Tensor, change: Tensor) -> Tensor:
-        """The map shares the first convolution with the image."""
-        return with_maps(base, change * self._contrast)
+        """The image with the map added to it."""
+        return base + change * self._contrast
 
 
 class Trained:
@@ -169,8 +131,7 @@ class Trained:
     def base(self, image: Tensor, seeds: NDArray[np.int32], previous: Tensor | None = None) -> Tensor:
         """The image, followed by the maps."""
         if self._kind == "distance":
-            maps = torch.from_numpy(interaction_maps(seeds))[None].to(image)
-            return torch.cat((image, maps), dim=1)
+            return torch.cat((image, interaction_maps(_stroke_map(seeds)).to(image)), dim=1)
         seeds = as_clicks(seeds) if self._kind == "clicks" else seeds
         return network_input(image, _stroke_map(seeds).to(image), previous, self._channels)
 

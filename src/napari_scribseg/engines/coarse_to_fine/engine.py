@@ -93,6 +93,5 @@ class CoarseToFine(CoarseToFineParameters):
         """
         from napari_scribseg.engines.coarse_to_fine.pipeline import segment
 
-        if not (scribbles.n_classes == 2 and scribbles.shape == image.shape and scribbles.counts.any()):
-            scribbles.require(image.shape, max_classes=self.info.max_classes)
+        scribbles.require(image.shape, max_classes=self.info.max_classes, min_classes=self.info.min_classes)
         return segment(self, scribbles, state, report)

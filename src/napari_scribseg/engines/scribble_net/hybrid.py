@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.core import Scribbles
-from napari_scribseg.numerics.variational.multiscale import relax
+from napari_scribseg.numerics.variational.multiscale import converge, levels_of, solve_coarse_to_fine
 from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.problem import Backend
 from napari_scribseg.numerics.variational.refine import MOST_COST, OWN_SHARE, SMOOTHNESS
@@ -56,5 +57,11 @@ def mix(
     cost = -torch.log(probabilities.clamp_min(float(np.exp(-MOST_COST))))
     weight = (1 - share) / share
     on_host: NDArray[np.float32] = (weight * cost).to("cpu", torch.float32).numpy()
-    labelling, terms = relax(PARAMETERS, scribbles, backend, terms, on_host, weight * SMOOTHNESS, progress)
-    return torch.lerp(probabilities, torch.from_numpy(labelling).to(probabilities.device), OWN_SHARE), terms
+    problem = backend.pose(PARAMETERS, scribbles, terms, quick=False)
+    progress(0.3)
+    added = np.where(scribbles.seeds >= 0, np.float32(0), on_host)
+    problem = replace(backend.add(problem, added), smoothness=problem.smoothness + weight * SMOOTHNESS)
+    solver = solve_coarse_to_fine(backend, levels_of(backend, problem))
+    converge(solver, lambda part: progress(0.5 + part / 2))
+    labelling = torch.from_numpy(solver.primal()).to(probabilities.device)
+    return torch.lerp(probabilities, labelling, OWN_SHARE), problem.terms

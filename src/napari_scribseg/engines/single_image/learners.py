@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -48,19 +48,11 @@ class Learner(Protocol):
         ...
 
 
-class Penalty:
-    """``weight |grad L|_1`` over some input channels (Dröge & Moeller 2021, equation 2).
+class Penalty(NamedTuple):
+    """``weight |grad L|_1`` over some input channels (Dröge & Moeller 2021, equation 2), of weight ``1e-7 beta``."""
 
-    Parameters
-    ----------
-    weight : float
-        The factor before the norm: ``1e-7 beta``.
-    channels : slice
-        Of the input.
-    """
-
-    def __init__(self, weight: float, channels: slice) -> None:
-        self.weight, self.channels = weight, channels
+    weight: float
+    channels: slice
 
 
 class PixelLearner:

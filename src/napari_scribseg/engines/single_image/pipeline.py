@@ -188,7 +188,9 @@ def learn(
             few = former is not None and set(ids) <= set(former_ids)
             steps = max(round(_WARM_SHARE * parameters.steps), 1) if few else parameters.steps
             progress = _previews(learner, scribbles, samples, state, report)
-            curve = _fit(learner, samples, steps, parameters.rate, progress)
+            validate = learner.validate if samples.validating.any() else None
+            weights = [p for p in learner.network.parameters() if p.requires_grad]
+            curve = fit(weights, learner.descend, validate, steps, parameters.rate, progress)
         report(0.8)
         logits = learner.logits(lambda share: report(0.8 + 0.2 * share))
     fitted = Fitted(parameters, learner.network, seeds, ids, curve)
@@ -205,12 +207,6 @@ def _valid_fit(fitted: Fitted | None, parameters: FitParameters, seeds: NDArray[
         return None
     painted = fitted.seeds >= 0
     return fitted if np.array_equal(fitted.seeds[painted], seeds[painted]) else None
-
-
-def _fit(learner: Learner, samples: StrokeSamples, steps: int, rate: float, progress: FitProgress) -> LossCurve:
-    validate = learner.validate if samples.validating.any() else None
-    weights = [p for p in learner.network.parameters() if p.requires_grad]
-    return fit(weights, learner.descend, validate, steps, rate, progress)
 
 
 def _previews(

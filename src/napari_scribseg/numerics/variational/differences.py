@@ -1,4 +1,4 @@
-"""Finite differences: gradient, its exact adjoint, edge weights and weighted total variation.
+"""Finite differences: the gradient, its exact adjoint, and edge weights.
 
 Every function takes torch tensors of any device and floating type; the last two axes are rows and columns. Axes of
 length one are fine: their differences are zero.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["divergence", "edge_weights", "gradient", "total_variation"]
+__all__ = ["divergence", "edge_weights", "gradient"]
 
 
 def gradient(field: Tensor, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
@@ -83,25 +83,3 @@ def edge_weights(image: Tensor, gamma: float, pixel: Sequence[float] = (1.0, 1.0
     components = torch.where(largest > 0, components / largest.clamp_min(torch.finfo(image.dtype).tiny), 0)
     components = components / components.new_tensor(tuple(pixel))[:, None, None]
     return torch.exp(-gamma * torch.linalg.vector_norm(components, dim=0))
-
-
-def total_variation(field: Tensor, weights: Tensor | float = 1.0, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
-    """Weighted total variation, the gradient's norm taken jointly over all leading axes.
-
-    ``sum_x g(x) sqrt(sum_k |grad u_k(x)|^2)``
-
-    Parameters
-    ----------
-    field : Tensor of shape (K, H, W)
-        Values of K labels.
-    weights : Tensor of shape (H, W) or float
-        The weight g.
-    pixel : sequence of 2 float
-        As for :func:`gradient`.
-
-    Returns
-    -------
-    Tensor of shape ()
-    """
-    norm: Tensor = torch.linalg.vector_norm(gradient(field, pixel), dim=(0, 1))
-    return torch.sum(weights * norm)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Scribbles
+from napari_scribseg.numerics.fused.filters import gaussian_gradient, rgb_to_lab, smooth
 from napari_scribseg.numerics.intensity import equalize_intensities, is_picture, scale_intensities, some_values
 
 __all__ = [
@@ -84,8 +85,6 @@ class ImageFeatures:
     @classmethod
     def of(cls, data: Float32, pixel: tuple[float, float], semantic: Float32 | None = None) -> ImageFeatures:
         """From an image of shape (C, H, W), with or without semantic features of shape (3, H, W) from 0 to 1."""
-        from napari_scribseg.numerics.fused.filters import gaussian_gradient, rgb_to_lab, smooth  # loads numba
-
         picture = is_picture(data)
         if picture:
             channels = rgb_to_lab(np.require(scale_intensities(data), requirements=["C", "W"]))

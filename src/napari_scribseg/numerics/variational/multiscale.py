@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Image, Scribbles
+from napari_scribseg.core import Image
 from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.problem import Backend, Problem, Solver
-from napari_scribseg.numerics.variational.terms import LabelTerms
 
-__all__ = ["continue_finer", "converge", "levels_of", "open_backend", "relax", "solve_coarse_to_fine"]
+__all__ = ["continue_finer", "converge", "levels_of", "open_backend", "solve_coarse_to_fine"]
 
 COARSE_STEPS = (4, 8, 100)  # steps on the finest level, the next, and every coarser one
 _SMALLEST = 24  # pixels that the shorter side of a coarse level keeps
@@ -46,47 +44,6 @@ def open_backend(
     from napari_scribseg.numerics.variational.tensors import TensorBackend
 
     return TensorBackend(image, pixel, parameters, device, semantic)
-
-
-def relax(
-    parameters: EnergyParameters,
-    scribbles: Scribbles,
-    backend: Backend,
-    terms: tuple[LabelTerms, ...],
-    cost: NDArray[np.float32],
-    smoothness: float,
-    progress: Callable[[float], None],
-) -> tuple[NDArray[np.float32], tuple[LabelTerms, ...]]:
-    """The relaxed labelling for the energy with another cost added to it.
-
-    Parameters
-    ----------
-    parameters : EnergyParameters
-    scribbles : Scribbles
-    backend : Backend
-        The image.
-    terms : tuple of LabelTerms
-        From an earlier call for this image, or empty.
-    cost : ndarray of shape (K, H, W), float32
-        Added to the data term where nothing is painted.
-    smoothness : float
-        Added to the weight of the boundary length.
-    progress : callable
-        Called with the share of the work that is done; may raise to end it.
-
-    Returns
-    -------
-    ndarray of shape (K, H, W), float32
-    tuple of LabelTerms
-        For the next call.
-    """
-    problem = backend.pose(parameters, scribbles, terms, quick=False)
-    progress(0.3)
-    added = np.where(scribbles.seeds >= 0, np.float32(0), cost)
-    problem = replace(backend.add(problem, added), smoothness=problem.smoothness + smoothness)
-    solver = solve_coarse_to_fine(backend, levels_of(backend, problem))
-    converge(solver, lambda share: progress(0.5 + share / 2))
-    return solver.primal(), problem.terms
 
 
 def levels_of(backend: Backend, problem: Problem) -> list[Problem]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_scribseg.numerics.variational.differences import divergence, gradient, total_variation
+from napari_scribseg.numerics.variational.differences import divergence, gradient
 from napari_scribseg.numerics.variational.simplex import project_simplex
 
-__all__ = ["Iterate", "dual_energy", "duality_gap", "primal_energy", "solve"]
+__all__ = ["Iterate", "solve"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +64,7 @@ def solve(
     Yields
     ------
     Iterate
-        Without end; the caller stops when it is satisfied (see :func:`duality_gap`).
+        Without end; the caller stops when it is satisfied.
 
     Notes
     -----
@@ -92,23 +92,3 @@ def solve(
 def _cheapest(cost: Tensor) -> Tensor:
     """The labelling that the data term alone asks for, one-hot."""
     return torch.zeros_like(cost).scatter_(0, cost.argmin(dim=0, keepdim=True), 1)
-
-
-def primal_energy(
-    primal: Tensor, cost: Tensor, weights: Tensor, smoothness: float, pixel: Sequence[float] = (1.0, 1.0)
-) -> Tensor:
-    """``sum u f + smoothness sum g |grad u|`` of a relaxed labelling of shape (K, H, W)."""
-    return (primal * cost).sum() + smoothness * total_variation(primal, weights, pixel)
-
-
-def dual_energy(dual: Tensor, cost: Tensor, pixel: Sequence[float] = (1.0, 1.0)) -> Tensor:
-    """``sum_x min_k (f_k - div p_k)``: a lower bound of the primal energy for every feasible dual field."""
-    return (cost - divergence(dual, pixel)).amin(dim=0).sum()
-
-
-def duality_gap(
-    iterate: Iterate, cost: Tensor, weights: Tensor, smoothness: float, pixel: Sequence[float] = (1.0, 1.0)
-) -> Tensor:
-    """Primal less dual energy, never negative but for rounding; zero at the solution."""
-    above = primal_energy(iterate.primal, cost, weights, smoothness, pixel)
-    return above - dual_energy(iterate.dual, cost, pixel)
