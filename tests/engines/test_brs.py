@@ -250,7 +250,7 @@ def test_outputs_and_classes_are_matched_by_ids(levels, tmp_path):
     seeds = np.full(truth.shape, UNKNOWN, dtype=np.int32)
     seeds[4, 6], seeds[4, 38] = 0, 1
     engine = BRS(model=levels, trust=True)
-    with pytest.raises(InputError, match=r"levels\.pt2 tells 3 classes apart, and strokes of 2 were given; paint all"):
+    with pytest.raises(InputError, match=r"levels\.pt2 has 3 classes, and strokes of 2 were given; paint all"):
         result(engine, image, seeds)
     copy = tmp_path / "levels.pt2"
     copy.write_bytes(Path(levels).read_bytes())

@@ -119,7 +119,7 @@ def test_strokes_stay_when_a_network_fails(tmp_path):
     painted = np.zeros(SHAPE, dtype=np.uint8)
     painted[truth == 1], painted[1] = 2, 1
     session = Session(Source.from_array(values), "brs")
-    for name, message in (("none.pt2", "is missing"), ("text.pt", "is no model"), ("many.pt", "tells 3 classes apart")):
+    for name, message in (("none.pt2", "is missing"), ("text.pt", "is no model"), ("many.pt", "has 3 classes")):
         session.use("brs", model=str(tmp_path / name), trust=True)
         failed = session.draw(painted).exception()
         assert isinstance(failed, InputError)

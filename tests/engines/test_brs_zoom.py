@@ -8,7 +8,7 @@ from brs_networks import discs
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, runs_code
 from napari_scribseg.engines.brs.card import write_card
-from napari_scribseg.engines.brs.corrected_query import _on_grid, strokes_in_crop
+from napari_scribseg.engines.brs.corrected_query import strokes_in_crop, strokes_on_grid
 from napari_scribseg.engines.brs.loading import Loaded
 from napari_scribseg.engines.brs.model_source import DEFAULT, shipped_names
 from napari_scribseg.engines.brs.probing import complete
@@ -73,7 +73,7 @@ def test_a_network_trained_on_clicks_is_given_its_maps(clicked):
     assert state.own is None
     made = engine.segment(image, Scribbles(seeds, 2), state)
     assert made.state.former.zoom_ins[1].change.shape[1] == 2  # both maps are corrected, the image is not
-    assert "answered by clicks.safetensors" in made.notes
+    assert "predicted by clicks.safetensors" in made.notes
 
 
 @pytest.mark.parametrize("prompt", ["box", "extreme-points", "words"])
@@ -82,7 +82,7 @@ def test_networks_for_other_prompts_are_refused(tmp_path, prompt):
     path = str(save_model(tmp_path / "net.safetensors", net, {"prompt": prompt}))
     with pytest.raises(InputError) as caught:
         BRS(model=path).prepare(small_object()[0], "cpu")
-    message = f"the network in net.safetensors answers '{prompt}'; one of scribbles, clicks, none is expected"
+    message = f"the network in net.safetensors takes '{prompt}'; one of scribbles, clicks, none is expected"
     assert str(caught.value) == message
 
 
@@ -232,9 +232,9 @@ def test_networks_that_take_images_alone_keep_their_scale():
 def test_strokes_have_no_holes_on_a_finer_grid_and_are_not_lost_on_a_coarser_one():
     seeds = np.full((20, 30), -1, dtype=np.int32)
     seeds[4:7, 5:9], seeds[15, 20] = 1, 0
-    finer = _on_grid(seeds, (50, 75))
+    finer = strokes_on_grid(seeds, (50, 75))
     assert (finer[10:17, 13:22] == 1).all()
     assert set(np.unique(finer)) == {-1, 0, 1}
-    coarser = _on_grid(seeds, (4, 6))
+    coarser = strokes_on_grid(seeds, (4, 6))
     assert coarser[3, 4] == 0
     assert coarser[1, 1] == 1

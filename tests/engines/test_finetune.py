@@ -133,7 +133,7 @@ def test_a_further_stroke_and_a_new_class_go_on(weights):
     two = Scribbles(np.where(scribbles.seeds == 2, -1, scribbles.seeds).astype(np.int32), 2, (0, 7))
     first = result(engine, image, two)
     second = result(engine, image, Scribbles(scribbles.seeds, 3, (0, 7, 5)), first.state)
-    assert second.notes[0].startswith("went on from the last answer's weights")
+    assert second.notes[0].startswith("continued from the last weights")
     assert second.state.fitted.ids == (0, 7, 5)
     assert first.state.fitted.network.head.out_channels == 2
 

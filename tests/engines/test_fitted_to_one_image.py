@@ -145,8 +145,8 @@ def test_the_result_has_the_curve_of_its_fit(quick, name):
 
 @pytest.mark.parametrize("name", FITTED)
 def test_previews_have_the_curve_so_far(quick, name, monkeypatch):
-    monkeypatch.setattr("napari_scribseg.engines.single_image.pipeline._PREVIEW_AFTER", 0.0)
-    monkeypatch.setattr("napari_scribseg.engines.coarse_to_fine.pipeline._CURVE_EVERY", 0.0)
+    monkeypatch.setattr("napari_scribseg.engines.single_image.pipeline.PREVIEW_AFTER", 0.0)
+    monkeypatch.setattr("napari_scribseg.engines.coarse_to_fine.pipeline.CURVE_EVERY", 0.0)
     image, scribbles, _ = two_discs()
     more = {"samples": 320} if name == "coarse-to-fine" else {"steps": 16}
     seen = []

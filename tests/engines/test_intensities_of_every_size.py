@@ -5,8 +5,8 @@ import pytest
 
 from napari_scribseg.core import Image, Scribbles, get_engine
 from napari_scribseg.engines.brs.card import ModelCard
-from napari_scribseg.engines.brs.network import _normalised
-from napari_scribseg.engines.single_image.inputs import input_channels
+from napari_scribseg.engines.brs.network import normalised
+from napari_scribseg.engines.single_image.pipeline import input_channels
 from napari_scribseg.io.sample_data import BACKGROUND, ct_phantom
 from napari_scribseg.prompting.channels import three_channels
 
@@ -55,16 +55,16 @@ def test_numbers_of_every_size_give_the_same_result(phantom, name, factor):
 def test_networks_of_others_see_the_same_with_padding_and_with_numbers_of_any_size(phantom, normalisation):
     values, _, _, outside = phantom
     card = ModelCard(normalisation=normalisation, scale=(0.0, 1.0))
-    plain = _normalised(values[np.newaxis], card)
+    plain = normalised(values[np.newaxis], card)
     spread = np.ptp(plain)
     for value in (-3024, -32768, -LARGEST):
-        padded = _normalised(np.where(outside, np.float32(value), values)[np.newaxis], card)
+        padded = normalised(np.where(outside, np.float32(value), values)[np.newaxis], card)
         assert np.abs(padded - plain)[:, ~outside].max() < 0.1 * spread
     for factor in (1e-40 / 2000, LARGEST / 2000):
         scaled = (values[np.newaxis].astype(np.float64) * factor).astype(np.float32)
-        np.testing.assert_allclose(_normalised(scaled, card), plain, atol=0.01 * spread)
+        np.testing.assert_allclose(normalised(scaled, card), plain, atol=0.01 * spread)
     assert (
-        _normalised(np.full((1, 8, 8), 7.0, np.float32), card) == _normalised(np.zeros((1, 8, 8), np.float32), card)
+        normalised(np.full((1, 8, 8), 7.0, np.float32), card) == normalised(np.zeros((1, 8, 8), np.float32), card)
     ).all()
 
 

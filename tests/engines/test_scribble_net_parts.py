@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from napari_scribseg.core import Image, InputError, Scribbles
-from napari_scribseg.engines.scribble_net import ScribbleNet, crop_passes, hybrid, pipeline
+from napari_scribseg.engines.scribble_net import ScribbleNet, crop_passes, pipeline
 from napari_scribseg.engines.scribble_net.crop_passes import PreparedImage
 from napari_scribseg.numerics.variational.multiscale import open_backend
 from napari_scribseg.numerics.variational.refine import boundary_weights, refine
@@ -240,7 +240,7 @@ def test_the_widest_class_is_the_background_or_the_one_that_reaches_farthest():
     assert predictions.widest(strokes, [1], (0, 7), scene) == 1
 
 
-# refine and hybrid
+# refine and mix
 
 
 def test_boundaries_move_to_edges_and_strokes_stay():
@@ -269,8 +269,8 @@ def test_refining_on_the_host_and_on_a_device_agree():
     cost = -torch.log(p)
     from napari_scribseg.numerics.variational import refine as module
 
-    host = module._on_host(cost, p, weights, (1.0, 2.0), lambda share: None)
-    device = module._on_device(cost, p, weights, (1.0, 2.0), lambda share: None)
+    host = module.relax_on_host(cost, p, weights, (1.0, 2.0), lambda share: None)
+    device = module.relax_on_device(cost, p, weights, (1.0, 2.0), lambda share: None)
     assert (host.argmax(0) == device.argmax(0)).float().mean() > 0.99
 
 
@@ -281,12 +281,12 @@ def test_colours_near_the_strokes_overrule_a_network_that_does_not_know(share):
     image = Image(np.where(truth == 1, 200.0, 50.0)[None].astype(np.float32), (1.0, 1.0))
     seeds = seeds_of(truth.shape, (0, 20, slice(3, 9)), (1, 20, slice(50, 57)))
     even, reported = torch.full((2, 40, 60), 0.5), []
-    backend = open_backend(hybrid.PARAMETERS, image, "cpu")
-    mixed, terms = hybrid.mix(even, Scribbles(seeds, 2), backend, (), share, reported.append)
+    backend = open_backend(pipeline.ENERGY, image, "cpu")
+    mixed, terms = pipeline.mix(even, Scribbles(seeds, 2), backend, (), share, reported.append)
     assert (mixed.argmax(0).numpy() == truth).all()
     torch.testing.assert_close(mixed.sum(0), torch.ones(40, 60))
     assert reported == sorted(reported)
-    again, _ = hybrid.mix(even, Scribbles(seeds, 2), backend, terms, share, reported.append)
+    again, _ = pipeline.mix(even, Scribbles(seeds, 2), backend, terms, share, reported.append)
     torch.testing.assert_close(again, mixed)
 
 
@@ -296,8 +296,8 @@ def test_a_network_that_knows_decides_where_colours_do_not():
     seeds = seeds_of((40, 60), (0, 20, slice(3, 9)), (1, 20, slice(50, 57)))
     sure = torch.full((2, 40, 60), 1e-4)
     sure[1, :, 20:], sure[0, :, :20] = 1 - 1e-4, 1 - 1e-4  # not in the middle between the strokes, where distances meet
-    backend = open_backend(hybrid.PARAMETERS, image, "cpu")
-    mixed, _ = hybrid.mix(sure, Scribbles(seeds, 2), backend, (), 0.2, lambda share: None)
+    backend = open_backend(pipeline.ENERGY, image, "cpu")
+    mixed, _ = pipeline.mix(sure, Scribbles(seeds, 2), backend, (), 0.2, lambda share: None)
     assert (mixed.argmax(0) == sure.argmax(0)).float().mean() > 0.97
 
 

@@ -60,7 +60,7 @@ def test_a_further_stroke_goes_on_from_the_last_weights(name):
     before = [p.detach().clone() for p in first.state.fitted.network.parameters()]
     more = with_stroke(scribbles, 0)
     second = result(engine, image, more, first.state)
-    assert second.notes[0].startswith("went on from the last answer's weights")
+    assert second.notes[0].startswith("continued from the last weights")
     assert second.curve.steps[-1] == 5
     for a, b in zip(before, first.state.fitted.network.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -168,7 +168,7 @@ def test_positions_go_from_0_to_1_and_colours_too():
 
 
 def test_previews_while_it_fits(monkeypatch):
-    monkeypatch.setattr(pipeline, "_PREVIEW_AFTER", 0.0)
+    monkeypatch.setattr(pipeline, "PREVIEW_AFTER", 0.0)
     image, scribbles, _ = two_discs()
     seen = []
 

@@ -138,7 +138,7 @@ def test_large_images_are_previewed_at_half_the_resolution(monkeypatch, shape):
     image, scribbles, truth = two_discs(shape)
     engine = SVCD()
     expected = engine.segment(image, scribbles, engine.prepare(image, "cpu"))
-    monkeypatch.setattr(pipeline, "_LARGE", 1000)
+    monkeypatch.setattr(pipeline, "LARGE", 1000)
     seen = []
     result = engine.segment(image, scribbles, engine.prepare(image, "cpu"), lambda f, p=None: seen.append(p))
     preview = next(p for p in seen if p is not None)

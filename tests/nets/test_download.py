@@ -81,7 +81,7 @@ def test_what_cannot_be_kept_leaves_nothing(served, tmp_path, name, message):
 
 
 def test_too_large_and_no_network(served, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "_LARGEST", 100)
+    monkeypatch.setattr(download, "LARGEST", 100)
     address, name, _ = served
     with pytest.raises(InputError, match="more than 100 bytes"):
         fetch_encoder(address + name, tmp_path)

@@ -194,7 +194,7 @@ def test_nan_in_the_weights(model, tmp_path):
     header, _ = parts(
         save_model(tmp_path / "net.safetensors", build("plain-unet", {"channels": [4, 8], "in_channels": 4}))
     )
-    card = header["__metadata__"] | {"sha256": weights._checksum(state)}
+    card = header["__metadata__"] | {"sha256": weights.checksum(state)}
     (tmp_path / "net.safetensors").write_bytes(save(state, metadata=card))
     with pytest.raises(InputError, match="NaN or infinite"):
         load_model(tmp_path / "net.safetensors")
@@ -216,7 +216,7 @@ def test_shipped_weights_match_the_checksums():
 
 
 def test_checksum_of_a_shipped_file(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(weights, "_data", lambda: tmp_path)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
     assert shipped_weights() == {}
     with pytest.raises(InputError, match="one of none"):
         load_shipped("net")

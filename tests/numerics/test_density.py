@@ -5,7 +5,7 @@ from numba import njit
 
 from napari_scribseg.numerics.fused import density as fused
 from napari_scribseg.numerics.fused.colour import colour_density, nearest_colour
-from napari_scribseg.numerics.fused.exponential import exp_negative
+from napari_scribseg.numerics.fused.density import exp_negative
 from napari_scribseg.numerics.variational.reference import spatially_varying_density
 
 

@@ -34,8 +34,8 @@ def test_unknown_devices_are_refused(name):
 
 
 def test_auto_takes_a_card_where_torch_finds_one(monkeypatch):
-    monkeypatch.setattr(device, "_has_nvidia_driver", lambda: True)
-    monkeypatch.setattr(device, "_cuda_cards", lambda: 2)
+    monkeypatch.setattr(device, "has_nvidia_driver", lambda: True)
+    monkeypatch.setattr(device, "count_cuda_cards", lambda: 2)
     assert device.choose_device("auto") == "cuda"
     assert device.choose_device("cuda:1") == "cuda:1"
     with pytest.raises(InputError, match="2 CUDA devices were found"):

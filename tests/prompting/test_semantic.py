@@ -142,9 +142,9 @@ def timm(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "timm", module)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
     monkeypatch.setattr(semantic.importlib.util, "find_spec", lambda name: object())
-    semantic._timm.cache_clear()
+    semantic.open_timm_encoder.cache_clear()
     yield requested
-    semantic._timm.cache_clear()
+    semantic.open_timm_encoder.cache_clear()
 
 
 def test_a_timm_model_with_weights_in_safetensors(timm):

@@ -171,7 +171,7 @@ def test_a_click_is_corrected_by_one_on_the_larger_error():
 
 def test_the_engine_takes_scribbles_only(go, tiny):
     _, out = go(tiny(samples=4, prompt="extreme-points"))
-    expected = r"^the network in weights\.safetensors answers 'extreme-points'; one that answers scribbles is expected$"
+    expected = r"^the network in weights\.safetensors takes 'extreme-points'; one that takes scribbles is expected$"
     with pytest.raises(InputError, match=expected):
         open_network(str(out / "weights.safetensors"), "cpu")
 

@@ -20,7 +20,7 @@ __all__ = ["BRSNet", "BRSNetConfig", "load_encoder", "widened"]
 
 _BOTTLENECK = 4  # a dense layer's 1x1 convolution has so many times the growth
 _DILATIONS = (1, 2, 3)  # of the first convolution of each branch of the fine decoder
-_OLD_NAME = re.compile(r"\.(norm|conv)\.(\d)\.")  # as files of the first versions of torchvision have it
+_OLD_NAME = re.compile(r"\.(norm|conv)\.(\d)\.")  # of layers in files of the first versions of torchvision
 _LARGEST_FILE = 1 << 28  # bytes of an encoder's file; that of DenseNet-121 has 31 million
 
 
@@ -71,7 +71,7 @@ class BRSNetConfig:
 
     @property
     def stride(self) -> int:
-        """How many pixels of the image one of the coarsest scale covers along an axis."""
+        """Pixels of the image along an axis for one of the coarsest scale."""
         return 32
 
 
@@ -190,13 +190,13 @@ class BRSNet(nn.Module):
         ----------
         x : Tensor of shape (N, in_channels, H, W)
             The image as ``(value - mean) * 0.017`` with values and ImageNet's means from 0 to 255, and the maps
-            ``1 - min(distance, 255) / 255``, 0 where there is no click of that kind. Any H and W: what is missing to a
-            multiple of 32 is filled by repeating the rim, and cut off again.
+            ``1 - min(distance, 255) / 255``, 0 where there is no click of that kind. Any H and W: the rim is repeated
+            up to a multiple of 32, and cut off again.
 
         Returns
         -------
         Tensor of shape (N, 1, H, W)
-            While it is trained with a fine decoder, (N, 2, H, W): the logits of the coarse decoder before them.
+            In training with a fine decoder (N, 2, H, W): the logits of the coarse decoder come first.
         """
         coarse, last = self.both(x)
         return torch.cat((coarse, last), dim=1) if self.training and self.config.fine else last
@@ -228,14 +228,14 @@ class BRSNet(nn.Module):
 
 
 def widened(model: BRSNet, in_channels: int) -> BRSNet:
-    """A network that takes more channels, and for now gives the same answer whatever they hold.
+    """A network with further input channels, on which its output does not depend yet.
 
     Parameters
     ----------
     model : BRSNet
         Stays as it is.
     in_channels : int
-        Further channels come behind those that it takes, without weight until they are trained.
+        Of the result; the further channels come last, and have the weight 0.
 
     Raises
     ------
@@ -249,7 +249,7 @@ def widened(model: BRSNet, in_channels: int) -> BRSNet:
         )
     wider, own = BRSNet(replace(model.config, in_channels=in_channels)), model.state_dict()
     for name, value in wider.state_dict().items():
-        if value.shape != own[name].shape:  # a first convolution; in the fine decoder the coarse answer is its last
+        if value.shape != own[name].shape:  # a first convolution; the coarse output is the fine decoder's last input
             old = own[name]
             new = old.new_zeros((len(old), in_channels - before, *old.shape[2:]))
             own[name] = torch.cat((old[:, :before], new, old[:, before:]), dim=1)
@@ -263,7 +263,7 @@ def load_encoder(model: BRSNet, path: str | Path) -> BRSNet:
     Parameters
     ----------
     model : BRSNet
-        Changed: all of the encoder, but for what the first convolution does with the interaction maps.
+        Its encoder is changed, but for the weights of the interaction maps in the first convolution.
     path : str or Path
         A state dict saved by torch, such as ``densenet121-a639ec97.pth``; read without unpickling code.
 

@@ -17,10 +17,10 @@ __all__ = ["ENCODER_URL", "fetch_encoder"]
 #: DenseNet-121 as torchvision publishes it; the name ends in the first digits of its SHA-256.
 ENCODER_URL = "https://download.pytorch.org/models/densenet121-a639ec97.pth"
 
-_LARGEST = 1 << 26  # bytes; the file has 32.3 million
+LARGEST = 1 << 26  # bytes; the file has 32.3 million
 _PIECE = 1 << 20
-_ABANDONED = 86_400.0  # seconds after which a part of a download is one of a process that was killed
-_TIMEOUT = 30.0  # seconds without an answer
+_ABANDONED = 86_400.0  # age in seconds of a partial download whose process was killed
+_TIMEOUT = 30.0  # seconds without a byte
 
 
 def fetch_encoder(url: str = ENCODER_URL, folder: str | Path | None = None) -> Path:
@@ -31,7 +31,7 @@ def fetch_encoder(url: str = ENCODER_URL, folder: str | Path | None = None) -> P
     url : str
         Of a file ``NAME-DIGITS.pth`` whose SHA-256 begins with the digits.
     folder : str or Path, optional
-        Where it is kept; by default where torch.hub, and with it torchvision, keeps such files.
+        Where it is stored; by default the folder of torch.hub and torchvision.
 
     Returns
     -------
@@ -74,15 +74,15 @@ def fetch_encoder(url: str = ENCODER_URL, folder: str | Path | None = None) -> P
 
 
 def _download(url: str, path: Path) -> None:
-    """Write what an address gives to a file, as long as it is no larger than allowed."""
+    """Download to a file of at most ``LARGEST`` bytes."""
     if not url.startswith(("https://", "http://")):
         raise InputError(f"the encoder's address is {url}; one that begins with https:// is expected")
     written = 0
     with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, path.open("xb") as file:  # noqa: S310
         while piece := response.read(_PIECE):
             written += len(piece)
-            if written > _LARGEST:
-                raise InputError(f"{url} has more than {_LARGEST} bytes; an encoder is smaller, and this is not kept")
+            if written > LARGEST:
+                raise InputError(f"{url} has more than {LARGEST} bytes; an encoder is smaller, and this is not kept")
             file.write(piece)
 
 

@@ -66,7 +66,7 @@ class EfficientUNetConfig:
 
     @property
     def stride(self) -> int:
-        """How many pixels of the image one of the coarsest scale covers along an axis."""
+        """Pixels of the image along an axis for one of the coarsest scale."""
         return int(2 ** (len(self.channels) - 1))
 
 
@@ -105,7 +105,7 @@ class Block(nn.Module):
             ]
             if config.squeeze[scale]:
                 layers.append(SqueezeExcite(hidden, max(inside // config.squeeze_ratio, 1)))
-        # The 1x1 convolution stays where the expansion is 1, too: only so is the count the published one.
+        # The 1x1 convolution stays at an expansion of 1, too: the published number of parameters includes it.
         layers += [nn.Conv2d(hidden, outside, 1, bias=False), nn.BatchNorm2d(outside)]
         self.layers = nn.Sequential(*layers)
         self.residual = inside == outside
@@ -119,7 +119,7 @@ class Block(nn.Module):
 class EfficientUNet(nn.Module):
     """Logits of one object from an image and the strokes on it.
 
-    Where the text leaves a choice, the published number of parameters decides, and allows one only: a convolution
+    Where the text leaves a choice, only one fits the published number of parameters: a convolution
     inside a block has no bias, batch norm follows it; the 1x1 convolutions between the scales have a bias and no batch
     norm, and they change the channels; the squeezed vector has a quarter of the block's input; the stem has neither
     bias nor batch norm. The first block on the way up takes the concatenation of skip and coarser scale.
@@ -157,8 +157,8 @@ class EfficientUNet(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (N, in_channels, H, W)
-            Image channels in -1..1, strokes 1 (object), -1 (other), 0. Any H and W: what is missing to a multiple of
-            ``config.stride`` is filled by repeating the rim, and cut off again.
+            Image channels in -1..1, strokes 1 (object), -1 (other), 0. Any H and W: the rim is repeated up to a
+            multiple of ``config.stride``, and cut off again.
 
         Returns
         -------

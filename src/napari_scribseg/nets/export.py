@@ -45,7 +45,7 @@ def export_onnx(model: nn.Module, path: str | Path, in_channels: int) -> Path:
         raise InputError("exporting needs the package onnx: pip install 'napari-scribseg[onnx]'")
     free = {0: "images", 2: "rows", 3: "columns"}
     with warnings.catch_warnings():
-        # The tracing exporter is announced to go one day; the one that follows it needs two packages more.
+        # The tracing exporter is deprecated; its successor needs two more packages.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             fold_batch_norm(model).cpu().float(),

@@ -1,4 +1,4 @@
-"""A trained network made ready to answer: batch norm folded, memory laid out for convolutions, CUDA graphs."""
+"""Trained networks prepared for inference: batch norm folded, channels last, CUDA graphs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _fold_sequence(sequence: nn.Sequential) -> nn.Sequential:
 
 
 class Predictor:
-    """A network that only answers; the same input gives the same output on one device.
+    """A network for inference; the same input gives the same output on one device.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Predictor:
         Folded, in eval mode, channels last, without gradients.
     device : torch.device
     dtype : torch.dtype
-        The numbers that it computes in.
+        Type that it computes in.
     """
 
     def __init__(self, model: nn.Module, device: torch.device, dtype: torch.dtype, graphs: bool) -> None:
@@ -124,7 +124,7 @@ class _Graph:
 def for_inference(
     model: nn.Module, device: str = "cpu", precision: Precision = "auto", *, graphs: bool = True
 ) -> Predictor:
-    """Make a network ready to answer.
+    """Prepare a network for inference.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def for_inference(
     Raises
     ------
     InputError
-        If the precision is unknown, or float16 is asked for on a CPU, where most of it is missing.
+        If the precision is unknown, or float16 on a CPU, which lacks most of it.
     """
     kind = torch.device(device)
     names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

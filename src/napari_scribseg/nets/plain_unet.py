@@ -1,4 +1,4 @@
-"""A plain U-Net, for computers without a graphics card: fewer parameters would not make it faster, fewer layers do."""
+"""A plain U-Net for CPUs, where few layers are fast, not few parameters."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class PlainUNetConfig:
     convolutions : int
         3x3 convolutions at each scale, on the way down and again on the way up.
     patch : int
-        Side of the squares of pixels that become one pixel with as many times more channels, before the first scale;
-        nothing of the image is lost, but the widest layers are spared. 1 for none.
+        Side of the squares of pixels that become one pixel with the channels of all, before the first scale, so that no
+        wide layer has the full resolution; 1 for none.
     detail : int
-        With a patch, feature channels of the two last layers, which see the whole resolution again.
+        With patches, feature channels of the last two layers, at full resolution.
     activation : {"silu", "relu"}
         ``relu`` is the faster one on a CPU.
     """
@@ -57,7 +57,7 @@ class PlainUNetConfig:
 
     @property
     def stride(self) -> int:
-        """How many pixels of the image one of the coarsest scale covers along an axis."""
+        """Pixels of the image along an axis for one of the coarsest scale."""
         return int(self.patch * 2 ** (len(self.channels) - 1))
 
 
@@ -65,8 +65,8 @@ class PlainUNet(nn.Module):
     """Logits of one object from an image and the strokes on it.
 
     3x3 convolutions with batch norm, max pooling on the way down, bilinear enlarging on the way up, skips by
-    concatenation. On a CPU whole 3x3 convolutions are quick, while the depthwise ones and the many small layers of
-    :class:`EfficientUNet` wait for memory; so do wide layers of the whole resolution, which the patches spare.
+    concatenation. On a CPU full 3x3 convolutions are fast, while the depthwise ones and the many small layers of
+    :class:`EfficientUNet` are limited by memory, as are wide layers at full resolution, which patches avoid.
 
     Parameters
     ----------
@@ -102,8 +102,8 @@ class PlainUNet(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (N, in_channels, H, W)
-            Image channels in -1..1, strokes and previous output in 0..1. Any H and W: what is missing to a multiple of
-            ``config.stride`` is filled by repeating the rim, and cut off again.
+            Image channels in -1..1, strokes and previous output in 0..1. Any H and W: the rim is repeated up to a
+            multiple of ``config.stride``, and cut off again.
 
         Returns
         -------

@@ -27,15 +27,15 @@ class UpscalerConfig:
     in_channels : int
         Of the coarse input.
     out_channels : int
-        Of the image that comes out.
+        Of the output.
     size : tuple of 2 int
         Rows and columns of the image.
     ratio : float
-        About how many pixels a cell of the grid is wide; the nearest that strides of 2 and 3 can give is taken.
+        Width of a cell of the grid in pixels, about: the nearest that strides of 2 and 3 give.
     width : int
         Channels of the first layer, halved from layer to layer (paper 002: 256, for one image 512).
     image_channels : int
-        Of the image that an encoder looks at; 0 for none: the coarse input is then all there is.
+        Of the image that the encoder takes; 0 for no encoder.
     """
 
     in_channels: int
@@ -60,9 +60,9 @@ def plan_grid(size: tuple[int, int], ratio: float) -> tuple[tuple[int, int], tup
     """The coarse grid for an image, and the strides that lead from it to the image's size.
 
     Each stage is a 3x3 transposed convolution of stride 1, which adds two pixels, and one of stride 2 or 3. The grid is
-    the smallest that covers the image; among the sequences of strides the one is taken whose cells are nearest to
-    ``ratio``, then the one that leaves least to cut off. For 100x100 pixels and a ratio of 10 these are the sizes
-    10, 12, 23, 25, 49, 51, 100 of paper 002.
+    the smallest that covers the image. The sequence of strides is that whose cells are nearest to ``ratio``; of
+    several, that with the least to cut off. For 100x100 pixels and a ratio of 10 these are the sizes 10, 12, 23, 25,
+    49, 51, 100 of paper 002.
 
     Parameters
     ----------
@@ -107,12 +107,12 @@ def _cells(pixels: int, strides: tuple[int, ...]) -> int:
 
 
 class Upscaler(nn.Module):
-    """A coarse grid made an image (paper 002, section "Network"), or the encoder-decoder that its outlook asks for.
+    """From a coarse grid to an image (paper 002, section "Network"), or the encoder-decoder that its outlook proposes.
 
     Without ``image_channels``, as published: transposed 3x3 convolutions with ReLU, and a sigmoid at the end; no
-    normalisation. With them, strided 3x3 convolutions look at the whole image first. What they find is a better
-    representation of each cell than its mean: the coarse input gets it, both masked and whole, and the layers on the
-    way up get what was found at their own scale.
+    normalisation. With them, strided 3x3 convolutions encode the whole image first. Their features describe each cell
+    better than its mean: they are joined to the coarse input, masked and unmasked, and to each layer of their scale on
+    the way up.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Upscaler(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        """First weights that keep the size of what passes through (He et al. 2015), or nothing is learnt for long."""
+        """Initial weights that keep the variance of activations (He et al. 2015)."""
         strides = {id(layer): stride for layer, stride in zip(self.larger, self.strides, strict=True)}
         for layer in (*self.encoder, *self.wider, *self.larger):
             inside = layer.in_channels * (_KERNEL / strides.get(id(layer), 1)) ** 2
@@ -154,7 +154,7 @@ class Upscaler(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """What the encoder finds at each scale, the finest first; for the coarsest in the cells of the grid.
+        """Features of the encoder at each scale, the finest first; the coarsest are pooled to the cells of the grid.
 
         Parameters
         ----------
@@ -178,12 +178,11 @@ class Upscaler(nn.Module):
         ----------
         coarse : Tensor of shape (N, in_channels, h, w)
         mask : Tensor of shape (N, 1, h, w), optional
-            What of the representation is shown; for an encoder, and for ``start``.
+            Cells that are shown; for an encoder, and for ``start``.
         image : Tensor of shape (1, image_channels, H, W), optional
-            With an encoder: what it looks at.
+            With an encoder: its input.
         start : float
-            How much the enlarged mask counts before the sigmoid, so that only what differs from it is to be learnt;
-            0 as published.
+            Weight of the enlarged mask before the sigmoid, so that the network learns the difference; 0 as published.
 
         Returns
         -------
@@ -207,7 +206,7 @@ class Upscaler(nn.Module):
         return torch.sigmoid(y)
 
     def _cut(self, y: Tensor) -> Tensor:
-        """The image in the middle of what has grown too large; at 103 pixels the paper cuts off 2 and 1."""
+        """The centre; of 103 pixels, the paper cuts off 2 and 1."""
         rows, columns = self.config.size
         top, left = (y.shape[-2] - rows + 1) // 2, (y.shape[-1] - columns) // 2
         return y[..., top : top + rows, left : left + columns]

@@ -1,4 +1,4 @@
-"""Trained networks as files: one safetensors file holds the weights, what network they belong to, and their card."""
+"""Trained networks as files: a safetensors file holds the weights, the configuration of the network, and a card."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ ARCHITECTURES: dict[str, tuple[type[nn.Module], type]] = {
     "plain-unet": (PlainUNet, PlainUNetConfig),
 }
 
+FOLDER = Path(str(resources.files("napari_scribseg.nets"))) / "data"  # of the networks that come with the package
 VERSION = "1"
 _OWN_KEYS = ("format", "architecture", "config", "sha256")
 _FORMAT = f"napari-scribseg weights {VERSION}"
 _MAX_HEADER = 1 << 20  # bytes; ours have about 20 thousand
-_MAX_PARAMETERS = 1 << 28  # before a configuration from a file is built
+_MAX_PARAMETERS = 1 << 28  # of a network whose configuration comes from a file
 _BYTES = {"F16": 2, "BF16": 2, "F32": 4, "I64": 8}
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
@@ -45,14 +46,14 @@ Network = BRSNet | EfficientUNet | PlainUNet
 
 
 def build(architecture: str, config: Mapping[str, Any] | None = None) -> Network:
-    """A network without training, by name.
+    """An untrained network, by name.
 
     Parameters
     ----------
     architecture : str
         A key of :data:`ARCHITECTURES`.
     config : mapping, optional
-        Fields of its configuration; what is not named keeps its default.
+        Fields of its configuration; the others keep their defaults.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def build(architecture: str, config: Mapping[str, Any] | None = None) -> Network
 
 
 def _config(kind: type, values: dict[str, Any]) -> Any:
-    """The configuration from what a JSON file can hold; checked by type, for the file may be anyone's."""
+    """The configuration from values of a JSON file, each checked by type, because the file may come from anyone."""
     default = kind()
     fields = {f.name: getattr(default, f.name) for f in dataclasses.fields(default)}
     for name, value in values.items():
@@ -102,7 +103,7 @@ def save_model(
     metadata : mapping of str to str, optional
         The card: data, licences, steps, scores; any names but ``format``, ``architecture``, ``config`` and ``sha256``.
     dtype : {"float32", "float16"}
-        Of the numbers on the disk; :func:`load_model` gives float32 again.
+        Type of the weights in the file; :func:`load_model` returns float32.
 
     Returns
     -------
@@ -111,7 +112,7 @@ def save_model(
     Raises
     ------
     InputError
-        If ``path`` or ``metadata`` is not as described, or a weight is no finite number of that type.
+        If ``path`` or ``metadata`` is not as described, or a weight is not finite in that type.
     OSError
         If the file cannot be written; an older one is then unchanged.
     """
@@ -131,7 +132,7 @@ def save_model(
         "format": _FORMAT,
         "architecture": names[0],
         "config": json.dumps(dataclasses.asdict(model.config)),
-        "sha256": _checksum(tensors),
+        "sha256": checksum(tensors),
     }
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(tensor_bytes(tensors, metadata=card))
@@ -150,7 +151,7 @@ def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     return stored
 
 
-def _checksum(tensors: Mapping[str, Tensor]) -> str:
+def checksum(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)};".encode())
@@ -167,7 +168,7 @@ def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
 
     Returns
     -------
-    model : EfficientUNet or PlainUNet
+    model : BRSNet, EfficientUNet or PlainUNet
         On the CPU, float32, in eval mode.
     metadata : dict of str to str
         The card, and ``architecture`` and ``config``.
@@ -191,7 +192,7 @@ def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
         tensors = load_tensors(path.read_bytes())
     except (SafetensorError, ValueError, RuntimeError) as error:
         raise InputError(f"{path.name} is damaged ({error}); the file as it was written is expected") from error
-    if _checksum(tensors) != metadata.get("sha256"):
+    if checksum(tensors) != metadata.get("sha256"):
         raise InputError(f"{path.name} is damaged: its weights have another checksum than the one written with them")
     tensors = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     if not all(torch.isfinite(value).all() for value in tensors.values()):
@@ -201,7 +202,7 @@ def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """What a safetensors file says of itself: 8 bytes of length, then JSON."""
+    """The header of a safetensors file: 8 bytes of length, then JSON."""
     if not path.is_file():
         raise InputError(f"the weights {path} are missing; a .safetensors file is expected")
     size = path.stat().st_size
@@ -227,7 +228,7 @@ def _header(path: Path) -> dict[str, Any]:
 
 
 def _end_of(path: Path, name: str, entry: Any) -> int:
-    """Where the numbers of a tensor end, in bytes after the header."""
+    """End of a tensor, in bytes after the header."""
     try:
         start, end = (int(v) for v in entry["data_offsets"])
         count = math.prod(int(v) for v in entry["shape"])
@@ -244,7 +245,7 @@ def _end_of(path: Path, name: str, entry: Any) -> int:
 
 
 def _unbuilt(path: Path, metadata: Mapping[str, str], n_tensors: int) -> Network:
-    """The network that the file names, without memory for its weights, and no larger than the file can be."""
+    """The network that the file names, on the device ``meta``, with no more tensors than the file has."""
     try:
         config = json.loads(metadata.get("config", ""))
     except (ValueError, RecursionError) as error:
@@ -260,7 +261,7 @@ def _unbuilt(path: Path, metadata: Mapping[str, str], n_tensors: int) -> Network
 
 @contextmanager
 def _at_most(n_tensors: int) -> Iterator[None]:
-    """Stop the building of a network in this thread that gets more tensors than these, or too many parameters."""
+    """Raise an InputError if a network built in this thread gets more tensors than these, or too many parameters."""
     thread, tensors, parameters = threading.get_ident(), 0, 0
 
     def count(_module: nn.Module, _name: str, value: Tensor | None) -> None:
@@ -280,7 +281,7 @@ def _at_most(n_tensors: int) -> Iterator[None]:
 
 
 def _check_tensors(path: Path, header: Mapping[str, Any], model: nn.Module) -> None:
-    """Whether the file holds the tensors of the network, each of its shape, before any is read."""
+    """Check that the file has the tensors of the network, in its shapes, before any is read."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     for name, shape in expected.items():
         if name not in header:
@@ -298,14 +299,9 @@ def _check_tensors(path: Path, header: Mapping[str, Any], model: nn.Module) -> N
         )
 
 
-def _data() -> Path:
-    return Path(str(resources.files("napari_scribseg.nets"))) / "data"
-
-
 def shipped_weights() -> dict[str, Path]:
     """The networks that come with the package: name to file; empty where it ships none."""
-    folder = _data()
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))} if folder.is_dir() else {}
+    return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
 
 
 def load_shipped(name: str) -> tuple[Network, dict[str, str]]:
@@ -319,7 +315,7 @@ def load_shipped(name: str) -> tuple[Network, dict[str, str]]:
     files = shipped_weights()
     if name not in files:
         raise InputError(f"the package has no weights {name!r}; one of {', '.join(files) or 'none'} is expected")
-    listed = json.loads((_data() / "checksums.json").read_text(encoding="utf-8"))
+    listed = json.loads((FOLDER / "checksums.json").read_text(encoding="utf-8"))
     if hashlib.sha256(files[name].read_bytes()).hexdigest() != listed.get(files[name].name):
         raise InputError(f"{files[name].name} differs from the file that was shipped; install the package again")
     return load_model(files[name])

@@ -1,4 +1,4 @@
-"""Which processor does the work: choice of the device, and its name for people. Loads torch only if it must."""
+"""The device that computes, and the number of threads. Loads torch only if it must."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def choose_device(device: str = "auto") -> str:
     if kind == "cpu":
         return "cpu"
     if kind == "auto":
-        return "cuda" if _has_nvidia_driver() and _cuda_cards() else "cpu"
+        return "cuda" if has_nvidia_driver() and count_cuda_cards() else "cpu"
     if kind == "mps":
         if not _has_mps():
             raise InputError("the device 'mps' was asked for, but this computer has none; expected 'cpu' or 'auto'")
         return "mps"
-    cards = _cuda_cards()
+    cards = count_cuda_cards()
     if int(number or 0) >= cards:
         found = f"{cards} CUDA devices were" if cards else "no CUDA device was"
         raise InputError(f"the device {device!r} was asked for, but {found} found; expected 'cpu' or 'auto'")
@@ -58,8 +58,8 @@ def n_threads() -> int:
     return os.cpu_count() or 1
 
 
-def _has_nvidia_driver() -> bool:
-    """Whether asking torch for CUDA can lead anywhere; spares machines without a card the import."""
+def has_nvidia_driver() -> bool:
+    """Whether torch may find a CUDA device; machines without a card are spared the import."""
     if sys.platform == "linux":
         return (
             Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()
@@ -67,7 +67,7 @@ def _has_nvidia_driver() -> bool:
     return ctypes.util.find_library("nvcuda") is not None
 
 
-def _cuda_cards() -> int:
+def count_cuda_cards() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

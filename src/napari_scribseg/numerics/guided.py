@@ -16,8 +16,8 @@ Float32 = NDArray[np.float32]
 def guided_filter(channels: Float32, guide: Float32, radius: int, epsilon: float) -> Float32:
     """Smooth channels along, but not across, the edges of a guide.
 
-    In each window a plane is taken for a linear function of the guide, ``a guide + b`` with the ridge ``epsilon`` on
-    ``a``; a pixel gets the mean of what all windows around it say.
+    In each window a channel is modelled as a linear function of the guide, ``a guide + b`` with the ridge ``epsilon``
+    on ``a``; a pixel gets the mean over all windows around it.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def guided_filter(channels: Float32, guide: Float32, radius: int, epsilon: float
     radius : int
         Windows have the side ``2 radius + 1``, in pixels; the rim is repeated.
     epsilon : float
-        Variance of the guide in a window below which it counts as even.
+        Variance of the guide below which a window counts as flat.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def guided_filter(channels: Float32, guide: Float32, radius: int, epsilon: float
         return filtered
 
     middle = guide.mean(dtype=np.float64)
-    guide = np.subtract(guide, middle, dtype=np.float32)  # so that small variances do not drown in rounding
+    guide = np.subtract(guide, middle, dtype=np.float32)  # against cancellation in small variances
     mean_guide = mean(guide)
     variance: Float32 = np.maximum(mean(guide * guide) - mean_guide * mean_guide, np.float32(0))
     filtered = np.empty_like(channels)

@@ -19,7 +19,7 @@ __all__ = [
     "without_padding",
 ]
 
-_SMALLEST, _LARGEST = 1e-30, 1e30  # what 32 bits calculate with; beyond, 64 are taken
+_SMALLEST, _LARGEST = 1e-30, 1e30  # span that 32 bits are used for; beyond, 64
 
 
 def percentiles(values: NDArray[np.float32], shares: Sequence[float]) -> tuple[float, ...]:
@@ -32,7 +32,7 @@ def percentiles(values: NDArray[np.float32], shares: Sequence[float]) -> tuple[f
 
 
 def to_unit(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """A new array where ``low`` is 0 and ``high`` is 1, whatever their size; 0 everywhere where they are the same."""
+    """A new array where ``low`` is 0 and ``high`` is 1, whatever their size; 0 everywhere if they are equal."""
     span = high - low
     if span == 0:
         return np.zeros_like(values)
@@ -51,7 +51,7 @@ def scale_intensities(data: NDArray[np.float32], tail: float = 0.5) -> NDArray[n
     Else padding is left out (:func:`~napari_scribseg.core.padding.without_padding`), the range between the ``tail``
     and the ``100 - tail`` percentile of all channels together becomes 0 to 255, and what lies beyond is compressed,
     not cut: beyond the range the distance grows with its logarithm, so that a few bright or metallic voxels neither
-    flatten the rest nor become alike.
+    compress the rest nor become equal.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _beyond(unit: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _all_whole(flat: NDArray[np.float32]) -> bool:
-    """Whether every value is an integer; looks at a few first, for most images that are not are found out there."""
+    """Whether every value is an integer; a few are checked first, which rules most images out."""
     some = flat[:: max(flat.size // 1024, 1)]
     return bool((some == np.rint(some)).all() and (flat == np.rint(flat)).all())
 
@@ -104,11 +104,11 @@ def is_picture(data: NDArray[np.float32]) -> bool:
 
 
 _BINS = 512
-_CLIPPINGS = 5  # rounds of handing the clipped share out again
+_CLIPPINGS = 5  # rounds of redistributing the clipped share
 
 
 def equalize_intensities(scaled: NDArray[np.float32], limit: float = 4.0) -> NDArray[np.float32]:
-    """Spread the intensities that occur often, so that a narrow range of tissues does not vanish beside air and bone.
+    """Spread frequent intensities, so that a narrow range of tissues stays visible beside air and bone.
 
     Contrast-limited histogram equalisation (Pizer et al. 1987) of the whole image: a monotone map of 0..255 onto itself
     that enlarges a difference at most ``limit`` times.

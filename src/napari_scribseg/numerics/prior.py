@@ -1,4 +1,4 @@
-"""Segmentation with a prior: labels that were there before the strokes, corrected near the strokes only.
+"""Segmentation with a prior: labels from before the strokes, corrected near the strokes only.
 
 A stroke on existing labels is a correction. The engine gets the strokes and, as weak seeds, the interiors of the labels
 that no stroke contradicts. Its result is used where it is connected to a contradicting stroke; all other labels stay.

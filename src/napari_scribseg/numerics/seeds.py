@@ -1,4 +1,4 @@
-"""Seeds, fewer of them."""
+"""Thinning of seeds."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ def warm_up() -> None:
     """Run every compiled kernel once, on tiny arrays of the types that the engines use.
 
     Takes tens of seconds when nothing is cached on disk, else well under a second. Call it from a thread of its own as
-    soon as a window opens: a kernel that is asked for meanwhile waits for its compilation, and is right.
+    soon as a window opens: a kernel that is called meanwhile waits for its compilation.
     """
-    from napari_scribseg.numerics.fused import colour, density, distance, filters, pyramid, relaxation, upsampling
+    from napari_scribseg.numerics.fused import colour, density, distance, filters, relaxation, upsampling
 
     rng = np.random.default_rng(0)
     image = rng.uniform(0, 255, (3, 40, 44)).astype(np.float32)
@@ -26,7 +26,7 @@ def warm_up() -> None:
     enlarged = np.ones((1, 8, 8, 4), dtype=np.float32)
 
     def relax() -> None:
-        coarse = relaxation.Relaxation(pyramid.halve_cost(cost), pyramid.halve_weights(weights), 1.0)
+        coarse = relaxation.Relaxation(relaxation.halve_cost(cost), relaxation.halve_weights(weights), 1.0)
         coarse.advance(1)
         relaxation.Relaxation(cost, weights, 1.0, fields=coarse.fields).advance(1)
 

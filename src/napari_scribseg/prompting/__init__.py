@@ -1,4 +1,4 @@
-"""What a network is shown of an image and of strokes, and how its answers are merged on the image grid."""
+"""The input of networks, from an image and strokes, and their predictions, merged on the image grid."""
 
 from napari_scribseg.prompting.network_input import (
     INPUT_CHANNELS,

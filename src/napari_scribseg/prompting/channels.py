@@ -1,4 +1,4 @@
-"""Images of any channels and units as what the network was trained on: three channels from -1 to 1."""
+"""Images of any channels and units as three channels from -1 to 1, on which the networks were trained."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from napari_scribseg.numerics.intensity import is_picture, percentiles, some_val
 __all__ = ["three_channels"]
 
 TAIL = 0.5  # percentage of the intensities that may lie beyond either end of the scale, as in training
-_RARE = 0.05  # the same where intensities that TAIL leaves out lie
-_FAR = 4.0  # more than so many times as far apart as the others: a small object on an even ground
+_RARE = 0.05  # the same for a small object on an even ground: where the range of these percentiles is
+_FAR = 4.0  # so many times that of TAIL
 
 Float32 = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ def three_channels(data: Float32) -> Float32:
 
 
 def _scaled(values: Float32) -> Float32:
-    """The range between the percentiles as -1 to 1, in a new array; padding is as the darkest of the others."""
+    """The range between the percentiles as -1 to 1, in a new array; padding gets the darkest value."""
     values = without_padding(values)
     lowest, low, high, highest = percentiles(values, (_RARE, TAIL, 100 - TAIL, 100 - _RARE))
     if highest - lowest > _FAR * (high - low):

@@ -1,7 +1,7 @@
 """Crops that a network is shown: square, of isotropic pixels; and resampling between crops and the image's own grid.
 
 Positions and lengths are in units of the finest side of the image's pixels, from the outer corner of the first pixel:
-on an axis of coarser pixels, one pixel is several units long. So the network never sees a distorted image.
+on an axis of coarser pixels, one pixel is several units long. A network is never shown a distorted image.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ __all__ = [
     "square",
 ]
 
-MOST_GROWTHS = 4  # of a crop, for one answer
+MOST_GROWTHS = 4  # of a crop, for one prediction
 _STRIDE = 32  # sides of crops are multiples of it, as networks want them
 _MOST_SHRINKING = 64
 _CONTEXT = 3.0  # side of the first crop over the extent of the strokes
 _FORMER_CONTEXT = 1.5  # the same where an earlier prediction gives the extent
 _LEAST_SIDE = 48.0  # of a crop
 _LEAST_SHARE = 0.15  # of the image's longer side, likewise
-_DOT_SHARE = 0.25  # the same where strokes are a single dot, which says nothing about the extent of the object
+_DOT_SHARE = 0.25  # the same where strokes are a single dot, which does not show the extent of the object
 _GROWTH = 0.75  # of its side, by which a crop grows where the object leaves it
 _RIM = 3  # pixels of a rim that the object may cover
 
@@ -216,7 +216,7 @@ def covered(crop: Crop, shape: tuple[int, ...], pixel: tuple[float, float]) -> t
 
 
 def paint(field: Tensor, values: Tensor, crop: Crop, pixel: tuple[float, float]) -> tuple[slice, slice]:
-    """Resample the values of a crop into the image's grid, bilinearly; pixels whose centre lies outside stay.
+    """Resample the values of a crop into the image's grid, bilinearly; pixels whose centre lies outside are kept.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Maps that tell a network at every pixel how near the strokes are, and how bright it is beside all others."""
+"""Guidance maps for a network: how near the strokes are to each pixel, and its equalised brightness."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["guidance"]
 _SIGNS = (1, -1)
 _SCALE = 0.7  # of the gradient, in pixels
 _LEAST_COST = 0.05  # of a pixel's length on even ground, where one on a clear edge costs 1
-_REACH = 2.0  # length of a path at which its map has fallen to one half
+_REACH = 2.0  # length of a path at which its map is one half
 _COLOURS = 24  # of the strokes of a sign
-_WIDTH = 0.15  # distance between colours from -1 to 1 at which their map has fallen to one half
+_WIDTH = 0.15  # distance between colours, from -1 to 1, at which their map is one half
 _SCANS = 2
 _LEVELS = 256  # of brightness
 
@@ -47,8 +47,8 @@ def guidance(image: Tensor, stroke_map: Tensor) -> Tensor:
 
     References
     ----------
-    Wang et al., DeepIGeoS (2019), for geodesic distances as inputs of a network; their fall here is 1 / (1 + d), whose
-    values still differ far from the strokes. Computed on the CPU.
+    Wang et al., DeepIGeoS (2019), for geodesic distances as inputs of a network; their fall here is 1 / (1 + d), which
+    still differs far from the strokes. Computed on the CPU.
     """
     channels = np.ascontiguousarray(image.detach().cpu().float().numpy())
     marks = stroke_map.detach().cpu().numpy()
@@ -78,7 +78,7 @@ def _fill(channels: Float32, marks: NDArray[np.generic], maps: Float32) -> None:
 
 
 def _equalised(channel: Float32) -> Float32:
-    """The share of the pixels that are darker, half of those alike included; of a plane from -1 to 1."""
+    """The share of darker pixels, half of the equal ones included; of a channel from -1 to 1."""
     level = ((channel + 1) * np.float32((_LEVELS - 1) / 2) + np.float32(0.5)).astype(np.intp)
     counts = np.bincount(level.reshape(-1), minlength=_LEVELS)
     shares: Float32 = ((np.cumsum(counts) - counts / 2) / channel.size).astype(np.float32)

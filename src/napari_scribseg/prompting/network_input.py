@@ -1,4 +1,4 @@
-"""What a network of this package is given: an image, the strokes on it, and what was answered before."""
+"""The input of the networks of this package: an image, the strokes on it, and the previous output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INPUT_CHANNELS = (3, *WITH_STROKES)  # all that network_input can fill
 
 
 def network_input(image: Tensor, stroke_map: Tensor, previous: Tensor | None, channels: int) -> Tensor:
-    """What a network sees; the same in training and when it answers.
+    """The input of a network; the same in training and in use.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def network_input(image: Tensor, stroke_map: Tensor, previous: Tensor | None, ch
     stroke_map : Tensor of shape (N, H, W)
         1 strokes on the object, -1 strokes off it, 0 not painted.
     previous : Tensor of shape (N, H, W) or None
-        Probability of the object as the network gave it before the last stroke, 0 to 1; None where there was none.
+        The network's probability of the object before the last stroke, 0 to 1; None where there is none.
     channels : int
-        3: the image alone. 4: image and signal, as published in paper 001. 5: image and the maps of
+        3: the image alone. 4: image and stroke map, as published in paper 001. 5: image and the maps of
         :func:`interaction_maps`, as published in paper 003: ``(value - mean) * 0.017`` with values and ImageNet's means
         on the scale 0 to 255. 8: these, ``exp(-distance / 4)`` to the strokes on the object and to those off it, which
-        tell pixels close by apart as the published maps cannot, and the previous output. 6: image, strokes on and off
+        differ more between nearby pixels than the published maps, and the previous output. 6: image, strokes on and off
         the object as two channels, previous output. 11: these six, and the maps of
         :func:`~napari_scribseg.prompting.guidance.guidance`.
 
@@ -48,7 +48,7 @@ def network_input(image: Tensor, stroke_map: Tensor, previous: Tensor | None, ch
     Raises
     ------
     InputError
-        If ``channels`` is neither.
+        If ``channels`` is none of these.
     """
     if channels == 3:
         return image

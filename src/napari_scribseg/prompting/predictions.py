@@ -1,4 +1,4 @@
-"""One-vs-rest logits of each class, and how they are merged on the image's own grid."""
+"""One-vs-rest logits of each class, merged on the image grid."""
 
 from __future__ import annotations
 

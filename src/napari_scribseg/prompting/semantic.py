@@ -1,4 +1,4 @@
-"""Semantic features: what a trained network's encoder says of each pixel, as three channels."""
+"""Semantic features: the feature maps of a trained network's encoder, as three channels."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ __all__ = ["SEMANTIC_CHANNELS", "Encoder", "encoder_maps", "open_encoder", "sema
 
 SEMANTIC_CHANNELS = 3
 _SHIPPED = "scribble-net"
-_SIDE = 256  # pixels along the longer side of what the network is shown: what the shipped one was trained on, doubled
-_SHRUNK = 2  # the maps of all scales meet at a grid so many times coarser than what the network is shown
-_MARGIN = 16  # pixels added around it, whose maps are cut off again: at a rim, an encoder sees the rim
+_SIDE = 256  # pixels along the longer side of the input: twice those that the shipped network was trained on
+_SHRUNK = 2  # the maps of all scales are joined on a grid so many times coarser than the input
+_MARGIN = 16  # pixels added around it and cut off again: features at a rim depend on it
 _RADIUS, _EPSILON = 8, 1e-3  # of the guided filter, whose guide goes from 0 to 1
-_TAIL = 0.5  # percentage of the values that may lie beyond 0 and 1 each, and is cut
+_TAIL = 0.5  # percentage of the values below 0, and of those above 1, which are cut
 
 Float32 = NDArray[np.float32]
 Encoder = Callable[[Tensor], list[Tensor]]
 
 
 def semantic_features(data: Float32, backbone: str = "", device: str = "cpu") -> Float32:
-    """Three channels that are alike where a network's encoder sees the same thing.
+    """Three channels that are alike where the features of a network's encoder are.
 
     The maps of all scales of the encoder are brought to one size, each scale to the same variance; their three
     principal components are enlarged to the image, and follow its edges by a guided filter.
@@ -63,7 +63,7 @@ def semantic_features(data: Float32, backbone: str = "", device: str = "cpu") ->
     Raises
     ------
     InputError
-        If there is no such network, its weights cannot be had, or timm is not installed.
+        If there is no such network, its weights are not available, or timm is not installed.
 
     References
     ----------
@@ -112,7 +112,7 @@ def encoder_maps(image: Tensor, backbone: str, device: str) -> Tensor:
 
 
 def _unit(channel: Float32) -> Float32:
-    """From 0 to 1, a little cut at both ends."""
+    """Scaled to 0 to 1, both tails cut."""
     low, high = (float(v) for v in np.percentile(some_values(channel), (_TAIL, 100 - _TAIL)))
     if high - low <= 1e-6 * max(abs(low), abs(high), 1e-6):
         return np.zeros_like(channel)
@@ -137,7 +137,7 @@ def open_encoder(backbone: str, device: str) -> Encoder:
         path = user_path(backbone) if backbone else None
         version = (path.stat().st_mtime_ns, path.stat().st_size) if path is not None and path.is_file() else (0, 0)
         return _own(str(path) if path else "", device, version)
-    return _timm(backbone, device)
+    return open_timm_encoder(backbone, device)
 
 
 @lru_cache(maxsize=2)
@@ -170,7 +170,7 @@ def _own(path: str, device: str, version: tuple[int, int]) -> Encoder:
 
 
 @lru_cache(maxsize=2)
-def _timm(name: str, device: str) -> Encoder:
+def open_timm_encoder(name: str, device: str) -> Encoder:
     """The feature maps of a timm model with weights from its hub."""
     if importlib.util.find_spec("timm") is None:
         raise InputError(f"the backbone {name!r} needs the package timm: pip install 'napari-scribseg[timm]'")

@@ -76,3 +76,8 @@ def test_total_variation_of_a_disc_is_about_its_perimeter_and_joint_over_labels(
     assert 2 * np.pi * 20 <= one <= 2 * np.pi * 20 * 1.35
     both = total_variation(torch.stack([disc, 1 - disc]))
     torch.testing.assert_close(both, one * 2**0.5)
+
+
+def test_the_gradient_is_differentiable():
+    field = torch.rand(2, 5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda u: (gradient(u) ** 2).sum(), (field[:, :4, :4],))

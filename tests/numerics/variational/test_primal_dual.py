@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_scribseg.numerics.fused.pyramid import halve_cost, halve_weights
-from napari_scribseg.numerics.fused.relaxation import HALO, Relaxation, default_steps
+from napari_scribseg.numerics.fused.relaxation import HALO, Relaxation, default_steps, halve_cost, halve_weights
 from napari_scribseg.numerics.variational.differences import divergence, gradient
 from napari_scribseg.numerics.variational.primal_dual import solve
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from napari_scribseg.numerics.variational.simplex import project_simplex
+from napari_scribseg.numerics.variational.primal_dual import project_simplex
 
 
 @settings(max_examples=50, deadline=None)

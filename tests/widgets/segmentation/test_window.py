@@ -758,7 +758,7 @@ def test_the_curve_of_a_fit_is_drawn_and_hidden_for_engines_without_one(window):
 
 
 def test_the_curve_grows_while_a_network_is_fitted(window, monkeypatch):
-    monkeypatch.setattr("napari_scribseg.engines.coarse_to_fine.pipeline._CURVE_EVERY", 0.0)
+    monkeypatch.setattr("napari_scribseg.engines.coarse_to_fine.pipeline.CURVE_EVERY", 0.0)
     window.start()
     choose(window, "coarse-to-fine", samples=400, width=16)
     window.poke()

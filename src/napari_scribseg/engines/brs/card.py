@@ -1,4 +1,4 @@
-"""What a network of somebody else wants and gives, written down in a small JSON file beside it."""
+"""Input and output of any network, described by a small JSON file beside it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LARGEST = 1 << 20  # bytes of a card
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """How a network wants its input, and what its outputs are; what is left at its default is found by trying.
+    """The input that a network takes, and the meaning of its outputs; trials find some fields that have their default.
 
     Attributes
     ----------
     channels : int
-        Image channels that it takes (of one slice); 0: found by trying. A grey image is repeated for a network that
+        Image channels that it takes (of one slice); 0: found by trial. A grey image is repeated for a network that
         takes more than one, the channels of a colour image are averaged for one that takes one.
     slices : int
         Slices stacked along the channels, as a 2.5D network takes them, an odd number; the slice itself is repeated.
@@ -54,7 +54,7 @@ class ModelCard:
         The label id that each output stands for, 0 for the background; several outputs of a softmax may stand for one.
         Empty: the outputs are the classes of the strokes in their order, and their numbers must agree.
     multiple : int
-        Sides of its input must be multiples of this number; 0: found by trying 1, 8, 16, 32, 64 and 128.
+        Sides of its input must be multiples of this number; 0: found by trial of 1, 8, 16, 32, 64 and 128.
     size : tuple of 2 int
         Rows and columns, for a network that takes no other size: the image is resized.
     spacing : tuple of 2 float
@@ -120,7 +120,7 @@ def _expect(fits: bool, name: str, value: object, expected: str) -> None:
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
-    """A value of the type that the field has; numbers and lists as JSON holds them are brought to it."""
+    """A value checked against the type of its field, and converted from JSON numbers and lists."""
     if get_origin(hint) is Literal:
         _expect(value in get_args(hint), name, value, f"one of {', '.join(get_args(hint))}")
         return value

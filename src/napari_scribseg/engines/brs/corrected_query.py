@@ -1,4 +1,4 @@
-"""One query: the prediction for a correction of the network's input or layer, and its energy."""
+"""A query to the network with a correction of its input or of a layer: its prediction and its energy."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from napari_scribseg.nets.quick_upsampling import QuickUpsampling
 from napari_scribseg.prompting.crops import Crop, CropLogits, covered, crop_image, crop_strokes, sampled
 from napari_scribseg.prompting.predictions import LIMIT, ClassLogits
 
-__all__ = ["CorrectedQuery", "crop_logits", "cut_for", "require_finite", "strokes_in_crop"]
+__all__ = ["CorrectedQuery", "crop_logits", "cut_for", "require_finite", "strokes_in_crop", "strokes_on_grid"]
 
-_FIRST_STEP_OF_MAPS = 0.01  # that of maps that a network was trained with, from 0 to 1: 0.1 took whole objects away
-_BIAS = 10.0  # how many times as much a bias costs as a scale (Sofiuk et al.)
+_FIRST_STEP_OF_MAPS = 0.01  # that of maps from 0 to 1 that a network was trained with: 0.1 removed whole objects
+_BIAS = 10.0  # cost of a bias over that of a scale (Sofiuk et al.)
 
 
 def require_finite(values: Tensor, network: WrappedNetwork) -> None:
-    """Raise an InputError for a prediction that is not finite."""
+    """Raise an InputError if a prediction is not finite."""
     if not torch.isfinite(values).all():
         raise InputError(f"{network.name} gives NaN or infinite values for this image; finite ones are expected")
 
@@ -60,7 +60,7 @@ class CorrectedQuery:
     previous : ClassLogits or None
         An earlier prediction: an input of the network.
     change : Tensor or None
-        The correction of the last answer.
+        The correction of the last result.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class CorrectedQuery:
         network, layer = state.network, parameters.layer
         targets, probability = query.targets, None
         if crop is None:
-            x, self.seeds = state.x, _on_grid(targets, state.x.shape[2:])
+            x, self.seeds = state.x, strokes_on_grid(targets, state.x.shape[2:])
         else:
             x, self.seeds = crop_image(state.levels, crop)[None], strokes_in_crop(targets, crop, state.grid.pixel)
             probability = None if previous is None else torch.sigmoid(previous.on(crop)[0])[None]
@@ -180,8 +180,8 @@ def strokes_in_crop(targets: NDArray[np.int32], crop: Crop, pixel: tuple[float, 
     return np.select((stroke_map > 0, stroke_map < 0), (np.int32(1), np.int32(0)), np.int32(-1))
 
 
-def _on_grid(targets: NDArray[np.int32], shape: Any) -> NDArray[np.int32]:
-    """Strokes on a grid of another size: none has holes on a finer one, and none is lost on a coarser one."""
+def strokes_on_grid(targets: NDArray[np.int32], shape: Any) -> NDArray[np.int32]:
+    """Strokes on a grid of another size: without holes on a finer one, and without a loss on a coarser one."""
     if targets.shape == tuple(shape):
         return targets
     nearest = [((np.arange(n) + 0.5) * old / n).astype(np.intp) for n, old in zip(shape, targets.shape, strict=True)]

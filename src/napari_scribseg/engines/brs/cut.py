@@ -1,4 +1,4 @@
-"""A network cut in two: what lies before a layer is computed once, only what depends on it is computed again."""
+"""A network cut in two at a layer: the part before it is computed once, the part behind it again and again."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Cut:
         self.channels = shapes[self._place][1]
 
     def before(self, x: Tensor) -> Values:
-        """All that the second part needs, the layer's own output included."""
+        """The values that the second part needs, the layer's output included."""
         values = _run(self._graph, self._first, {}, x)
         return {node: values[node] for node in self._kept | {self._place}}
 
@@ -75,13 +75,13 @@ class Cut:
         return found
 
     def after(self, values: Values, output: Tensor) -> Any:
-        """What the network would give if the layer's output were ``output``."""
+        """The network's output if the layer's output were ``output``."""
         computed = {**values, self._place: output}
         return _run(self._graph, self._second, computed, None)[self._second[-1]]
 
 
 def _run(graph: fx.GraphModule, nodes: Iterable[fx.Node], computed: Values, x: Tensor | None) -> Values:
-    """The known values, and those of some nodes in their order; ``x`` is the input, where they begin with it."""
+    """The values given, and those of some nodes in their order; ``x`` is the input, if one of them is."""
     values = dict(computed)
 
     def of(node: fx.Node) -> Any:
@@ -110,7 +110,7 @@ def _overwrites(node: fx.Node) -> bool:
 
 
 def _shapes(graph: fx.GraphModule, x: Tensor) -> dict[fx.Node, tuple[int, ...]]:
-    """Shapes of all that is computed from the input and has the axes of an image, in order."""
+    """Shapes of the values that have the axes of an image, in order."""
     values = _run(graph, graph.graph.nodes, {}, x)
     return {
         node: tuple(value.shape)
@@ -138,10 +138,9 @@ def _place(shapes: dict[fx.Node, tuple[int, ...]], layer: str) -> fx.Node:
 
 
 def _split(graph: fx.Graph, changed: set[fx.Node], shapes: dict[fx.Node, tuple[int, ...]]) -> None:
-    """Make two of each convolution of something known next to something that changes.
+    """Split each convolution of channels that change, concatenated with others that do not, as at a U-Net's skips.
 
-    Where a U-Net skips scales, such channels are concatenated. A convolution is the sum of those of its input channels:
-    nothing need be copied, and the known part of the sum, and its gradient, is not computed again and again.
+    A convolution is the sum of those of its input channels: the constant part is computed once, and has no gradient.
     """
     for node in list(graph.nodes):
         joined = node.args[0] if node in changed and node.target is _aten.convolution.default else None
@@ -175,7 +174,7 @@ def _convolved(graph: fx.Graph, node: fx.Node, ranges: list[tuple[fx.Node, int, 
 
 
 def _dependents(place: fx.Node) -> set[fx.Node]:
-    """All nodes that follow from one."""
+    """All nodes that depend on one."""
     found: set[fx.Node] = set()
     stack = list(place.users)
     while stack:

@@ -108,11 +108,11 @@ class BRS(_Refinement):
         Whether code that comes with the model may run; needed for all but ``.safetensors``, see
         :func:`runs_code <napari_scribseg.engines.brs.runs_code>`.
     evaluations : int
-        Most forward and backward passes for an answer (for each class, where a network knows only one object).
+        Most forward and backward passes for a result (for each class, if the network predicts one object only).
     seconds : float
-        After so long the best found so far is the answer.
+        Time after which the best result so far is taken.
     inertia : float
-        How much it costs to change the maps: lambda of the paper.
+        Cost of a change of the maps: lambda of the paper.
     objective : {"cross-entropy", "squared"}
         Disagreement with the strokes: ``"squared"`` as published; ``"cross-entropy"``, whose gradient does not vanish
         where the network is certain and wrong.
@@ -120,14 +120,14 @@ class BRS(_Refinement):
         Whether a network that takes strokes is shown objects in crops. One of this package that was trained on
         scribbles predicts every painted class, the background too, each in a crop around its strokes and with its last
         prediction as an input, as the engine ``scribble-net`` does; one that was trained on clicks predicts objects
-        only, in such a crop; other networks see the whole image until there is a first answer and, of an object with
+        only, in such a crop; other networks see the whole image until there is a first result and, of an object with
         dots only, four dots (Sofiuk et al.; not published for this method).
     precision : {"float32", "bfloat16"}
-        Numbers that the network computes with while its input is corrected. ``"bfloat16"`` is not exact; it is quicker
+        Type that the network computes in while its input is corrected. ``"bfloat16"`` is not exact; it is faster
         where the processor has instructions for it (AMX, AVX512-BF16, graphics cards), and slower elsewhere.
     refine : {"edges", "none"}
-        ``"edges"``: the answer of a network of this package that takes strokes, which sees 128 pixels along a side, is
-        brought to edges at the image's full resolution. The answers of other networks stay as they are.
+        ``"edges"``: boundaries by a network of this package that takes strokes, which sees 128 pixels along a side, are
+        moved to edges at the image's full resolution. The results of other networks are unchanged.
 
     Raises
     ------
@@ -152,9 +152,9 @@ class BRS(_Refinement):
     model: str = ""
     weights: str = ""
     trust: bool = False
-    evaluations: Annotated[int, Range(1, 1000, 1, "most forward and backward passes for an answer")] = 20
-    seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
-    inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the maps; lambda of the paper")] = 1e-3
+    evaluations: Annotated[int, Range(1, 1000, 1, "most forward and backward passes for a result")] = 20
+    seconds: Annotated[float, Range(0.1, 3600, 0.1, "seconds after which the best result so far is taken")] = 10.0
+    inertia: Annotated[float, Range(0, 10, 0.001, "cost of a change of the maps; lambda of the paper")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
     zoom: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -163,7 +163,7 @@ class BRS(_Refinement):
 
 @dataclass(frozen=True)
 class FBRS(_Refinement):
-    """Feature backpropagating refinement (Sofiuk et al. 2020): as :class:`BRS`, but quicker.
+    """Feature backpropagating refinement (Sofiuk et al. 2020): as :class:`BRS`, but faster.
 
     The channels of a layer are corrected instead of the maps, each by a scale and a bias. Everything before the layer
     is computed once.
@@ -180,17 +180,17 @@ class FBRS(_Refinement):
         Where: ``"A"`` the coarsest scale, ``"B"`` before the finest scale, ``"C"`` before the last convolution; the
         later, the quicker and the less is corrected together.
     evaluations : int
-        Most passes through what lies behind the layer.
+        Most passes through the part behind the layer.
     seconds : float
-        After so long the best found so far is the answer.
+        Time after which the best result so far is taken.
     inertia : float
-        How much it costs to change the scales; ten times as much for the biases.
+        Cost of a change of the scales; that of the biases is ten times as high.
     objective : {"cross-entropy", "squared"}
         Disagreement with the strokes, as for :class:`BRS`.
     zoom : bool
         Whether a network that takes strokes is shown objects in crops, as for :class:`BRS`.
     refine : {"edges", "none"}
-        ``"edges"``: the answer of a network of this package that takes strokes is brought to edges at the image's full
+        ``"edges"``: boundaries by a network of this package that takes strokes are moved to edges at the image's full
         resolution, as for :class:`BRS`.
 
     Notes
@@ -222,9 +222,9 @@ class FBRS(_Refinement):
     weights: str = ""
     trust: bool = False
     layer: Literal["A", "B", "C"] = "B"
-    evaluations: Annotated[int, Range(1, 1000, 1, "most passes through what lies behind the layer")] = 20
-    seconds: Annotated[float, Range(0.1, 3600, 0.1, "after so many seconds the best found so far is the answer")] = 10.0
-    inertia: Annotated[float, Range(0, 10, 0.001, "how much it costs to change the layer")] = 1e-3
+    evaluations: Annotated[int, Range(1, 1000, 1, "most passes through the part behind the layer")] = 20
+    seconds: Annotated[float, Range(0.1, 3600, 0.1, "seconds after which the best result so far is taken")] = 10.0
+    inertia: Annotated[float, Range(0, 10, 0.001, "cost of a change of the layer")] = 1e-3
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
     zoom: bool = True
     refine: Literal["edges", "none"] = "edges"

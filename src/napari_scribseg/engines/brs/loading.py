@@ -1,4 +1,4 @@
-"""Load a network: by its source into memory, with weights from a file of their own, or from a MONAI bundle."""
+"""Load a network: from its source, with weights of a file of their own, or from a MONAI bundle."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from napari_scribseg.prompting import WITH_STROKES
 
 __all__ = ["Loaded", "first_line", "load_network"]
 
-_SCALE = (-1.0, 1.0)  # on which scribseg train shows pictures
+_SCALE = (-1.0, 1.0)  # of the images in scribseg train
 _PROMPTS: tuple[Literal["scribbles", "clicks", "none"], ...] = ("scribbles", "clicks", "none")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A network as its file has it.
+    """A network as loaded.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ def load_network(source: ModelSource, weights: str, trust: bool, device: str) ->
 
 
 def _load_own(source: ModelSource, card: ModelCard) -> tuple[nn.Module, ModelCard, int]:
-    """A network of this package; its file holds numbers only, and says what it was trained to be given."""
+    """A network of this package, whose file holds numbers only, and the prompts that it was trained with."""
     if source.kind == "shipped":
         if source.text not in shipped_names():
             raise InputError(
@@ -110,7 +110,7 @@ def _load_own(source: ModelSource, card: ModelCard) -> tuple[nn.Module, ModelCar
         found = next((prompt for prompt in _PROMPTS if prompt == stated), None)
         if found is None:
             raise InputError(
-                f"the network in {source.name} answers {stated[:60]!r}; one of {', '.join(_PROMPTS)} is expected"
+                f"the network in {source.name} takes {stated[:60]!r}; one of {', '.join(_PROMPTS)} is expected"
             )
         card = replace(card, prompt=found)
     if card.takes_prompt_maps:
@@ -153,7 +153,7 @@ def _build(source: ModelSource) -> nn.Module:
 
 @contextlib.contextmanager
 def _one_line_errors(source: ModelSource) -> Iterator[None]:
-    """Errors of foreign code as one sentence."""
+    """Errors of foreign code as an InputError of one line."""
     try:
         yield
     except InputError:
@@ -230,7 +230,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a message that says something."""
+    """The first line of a message that is not empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
 
@@ -249,7 +249,7 @@ def _load_bundle(folder: Path, card: ModelCard | None) -> tuple[nn.Module, Model
     folder : Path
         With ``configs/inference.json`` (or ``.yaml``) and ``models/model.pt``, or with ``models/model.ts``.
     card : ModelCard or None
-        From the file beside the folder; it counts more than the metadata.
+        From the file beside the folder; it overrides the metadata.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is minimised, and how: disagreement with the strokes, by L-BFGS within a budget."""
+"""Minimise the disagreement with the strokes by L-BFGS, within a budget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Best", "Budget", "StrokePixels", "disagreement", "minimise"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StrokePixels:
-    """The pixels that a network must get right.
+    """The stroke pixels, whose class the network must predict.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class StrokePixels:
     classes : Tensor of shape (n,), int64
         The class of each.
     weights : Tensor of shape (n,)
-        How much each counts: 1 as published for clicks.
+        Weight of each: 1 as published for clicks.
     strict : Tensor of shape (n,), bool
         Where the prediction must be right; other pixels only count in the energy.
     """
@@ -56,7 +56,7 @@ def disagreement(picked: Tensor, stroke_pixels: StrokePixels, kind: str) -> Tens
     kind : {"squared", "cross-entropy"}
         ``"squared"``: half the sum of ``(l - y)^2`` over the classes, which for two classes is equation 4 of the paper;
         ``"cross-entropy"``: ``-log y`` of the pixel's own class, whose gradient does not vanish where the network is
-        sure and wrong.
+        certain and wrong.
 
     Returns
     -------
@@ -80,14 +80,14 @@ Tried = tuple[Tensor, Tensor, int]  # energy, fields, wrong pixels
 
 @dataclass(slots=True)
 class Budget:
-    """How much may be spent.
+    """The most evaluations and time.
 
     Attributes
     ----------
     evaluations : int
         Forward and backward passes.
     seconds : float
-        From when it was made.
+        From its creation on.
     """
 
     evaluations: int
@@ -96,13 +96,13 @@ class Budget:
 
     @property
     def late(self) -> bool:
-        """Whether the time is over."""
+        """Whether the time is up."""
         return time.monotonic() - self._begin > self.seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Best:
-    """The best that was found.
+    """The best of the evaluations.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class Best:
     wrong : int
         StrokePixels pixels that are wrong.
     first_energy, first_wrong : float, int
-        The same where it began.
+        The same at the start.
     evaluations : int
     """
 

@@ -1,4 +1,4 @@
-"""What kind of thing a model's name stands for, found out without loading it. Needs no torch."""
+"""The kind of a model by its name, without loading it. Needs no torch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXPECTED = (
     "bundle, package.module:factory, or the name of a network that comes with the package is expected"
 )
 _FOLDER = Path(str(resources.files("napari_scribseg"))) / "nets" / "data"
-DEFAULT = "scribble-net"  # the network that answers where none is named
+DEFAULT = "scribble-net"  # the network if none is named
 _FACTORY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -51,7 +51,7 @@ class ModelSource:
     text : str
         As the user gave it; the name of a network that comes with the package.
     path : Path
-        Of the file or folder; without a meaning for ``"shipped"`` and ``"factory"``.
+        Of the file or folder; meaningless for ``"shipped"`` and ``"factory"``.
     """
 
     kind: Kind
@@ -75,7 +75,7 @@ def shipped_path(name: str) -> Path:
 
 
 def find_source(model: str) -> ModelSource:
-    """What a model's name stands for.
+    """The model of a name.
 
     Parameters
     ----------
@@ -121,9 +121,9 @@ def card_of(model: str, weights: str) -> ModelCard | None:
 
 
 def needs_no_strokes(model: str, weights: str = "") -> bool:
-    """Whether a network can be asked without strokes; found out without loading it.
+    """Whether a network predicts without strokes; it is not loaded for this.
 
-    A network that its card says nothing of counts as one that takes images only.
+    A network whose card does not state it counts as one that takes images only.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def needs_no_strokes(model: str, weights: str = "") -> bool:
 
 @lru_cache(maxsize=8)
 def _archive(path: Path, modified: int, size: int) -> Literal["export", "torchscript"]:
-    """The kind of a zip file as it is now by the names of what it holds; torch writes them all as zip files."""
+    """The kind of a zip file, as all files of torch are, by the names of its members."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.partition("/")[2] or name for name in archive.namelist()} | set(archive.namelist())
@@ -169,7 +169,7 @@ def _archive(path: Path, modified: int, size: int) -> Literal["export", "torchsc
 
 
 def runs_code(model: str) -> str:
-    """Whether loading a model runs code that came with it, to be asked before it is loaded.
+    """Whether loading a model runs code that came with it; call it before loading.
 
     A file of :func:`~napari_scribseg.nets.save_model` holds numbers only. Everything else may run code: a factory is
     a function, TorchScript is a program, a MONAI bundle holds expressions, and ``torch.export.load`` unpickles some
@@ -183,7 +183,7 @@ def runs_code(model: str) -> str:
     Returns
     -------
     str
-        A sentence for the user; empty if nothing is run.
+        A message for the user; empty if no code is run.
 
     Raises
     ------

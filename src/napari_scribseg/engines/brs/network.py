@@ -1,4 +1,4 @@
-"""A network and its card, complete: from an image to the network's input, and from its output to log-odds."""
+"""A network with its completed card: from an image to its input, and from its output to log-odds."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["WrappedNetwork", "first_output"]
 
 Float32 = NDArray[np.float32]
 
-_LONGEST = 192  # pixels along a side of what networks of this package are given; they were trained on 128
-_EPSILON = 1e-6  # probabilities of a network are kept so far from 0 and 1
+_LONGEST = 192  # pixels along a side of the input of networks of this package, which were trained on 128
+_EPSILON = 1e-6  # least distance of a probability from 0 and 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WrappedNetwork:
-    """A network that is ready to be asked.
+    """A network that is ready for use.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class WrappedNetwork:
     fast : nn.Module
         The same up to rounding: batch norm folded, memory laid out for convolutions.
     card : ModelCard
-        Without anything left to find.
+        Complete.
     name : str
         For messages.
     device : str
@@ -45,7 +45,7 @@ class WrappedNetwork:
         Channels of its output, and of its input, maps included.
     """
 
-    nbytes: ClassVar[int] = 0  # what an image's state takes for it: nothing, it is shared by all
+    nbytes: ClassVar[int] = 0  # of an image's state: nothing, because all images share it
 
     module: nn.Module
     fast: nn.Module
@@ -61,7 +61,7 @@ class WrappedNetwork:
         return self.n_outputs + (self.card.head == "sigmoid")
 
     def channels(self, image: Image) -> Float32:
-        """The image on the network's scale, shape (C, H, W); strokes are no part of it.
+        """The image on the network's scale, shape (C, H, W), without strokes.
 
         A 2.5D network is given the image with the slices around it as further channels, all of the first slice first,
         or the slice alone, which is then repeated. A network of this package that takes strokes is given what it was
@@ -71,9 +71,9 @@ class WrappedNetwork:
             return three_channels(image.data)
         slices, n_channels = self.card.slices, self.card.channels
         if slices > 1 and image.n_channels == slices * n_channels:
-            parts = [_normalised(part, self.card) for part in np.split(image.data, slices)]
+            parts = [normalised(part, self.card) for part in np.split(image.data, slices)]
             return np.concatenate(parts)
-        return np.tile(_normalised(_as_channels(image.data, self), self.card), (slices, 1, 1))
+        return np.tile(normalised(_as_channels(image.data, self), self.card), (slices, 1, 1))
 
     def input(self, channels: Float32, shape: tuple[int, int]) -> Tensor:
         """Image channels, or a part of them, on the network's device and a grid of ``shape``: (1, C, h, w)."""
@@ -83,7 +83,7 @@ class WrappedNetwork:
         return x
 
     def grid(self, shape: tuple[int, ...], spacing: tuple[float, ...]) -> tuple[int, int]:
-        """Rows and columns of what the network is given."""
+        """Rows and columns of the network's input."""
         if self.card.size:
             return self.card.size[0], self.card.size[1]
         steps = (1.0, 1.0)
@@ -130,7 +130,7 @@ def _as_channels(data: Float32, network: WrappedNetwork) -> Float32:
     raise InputError(f"the image has {len(data)} channels; {network.name} takes {wanted}")
 
 
-def _normalised(data: Float32, card: ModelCard) -> Float32:
+def normalised(data: Float32, card: ModelCard) -> Float32:
     """Intensities on the scale of the network."""
     if card.normalisation == "none":
         return data

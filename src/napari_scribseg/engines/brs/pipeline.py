@@ -58,7 +58,7 @@ def unprompted(state: BRSState) -> NDArray[np.float32]:
         If the network was trained to be given strokes.
     """
     if state.own is None:
-        raise InputError(f"{state.network.name} answers strokes only; a network that takes images is expected")
+        raise InputError(f"{state.network.name} needs strokes; a network that takes images alone is expected")
     found: NDArray[np.float32] = torch.softmax(state.network.fields(state.own, state.grid.shape), dim=0).cpu().numpy()
     return found
 
@@ -66,7 +66,7 @@ def unprompted(state: BRSState) -> NDArray[np.float32]:
 def segment(
     parameters: RefinementParameters, scribbles: Scribbles, state: BRSState, report: Report
 ) -> Segmentation[BRSState]:
-    """The answer for one set of strokes; the corrections of the last answer are where it begins."""
+    """Segment one set of strokes, starting from the corrections of the last result."""
     report(0.0)
     correction = _Correction(parameters, scribbles, state, report)
     notes = _notes(state, scribbles)
@@ -155,7 +155,7 @@ class _Correction:
             self.evaluations += best.evaluations
 
     def former(self) -> LastCorrections:
-        """What the next answer begins with."""
+        """The start of the next result."""
         zoom_ins = {
             self._ids[k]: self._zoom.zoom_in(q, self._corrected[k], self._fields[k], self._changes[k])
             for k, q in self._queries.items()
@@ -164,7 +164,7 @@ class _Correction:
 
 
 def _valid_former(state: BRSState, scribbles: Scribbles, layer: str) -> LastCorrections | None:
-    """The last answer, if it was one at the same layer and no strokes were erased since."""
+    """The last corrections, if they are of the same layer and no strokes were erased since."""
     former = state.former
     if former is None or former.layer != layer:
         return None
@@ -181,7 +181,7 @@ def _seed_ids(scribbles: Scribbles) -> NDArray[np.int32]:
 def _notes(state: BRSState, scribbles: Scribbles) -> tuple[str, ...]:
     single = scribbles.n_classes == 2 and np.count_nonzero(scribbles.counts) == 1
     rest = ("one class was drawn: the other is all that does not belong to it",) if single else ()
-    return (*rest, f"answered by {state.network.name}", f"computed on {state.network.device}")
+    return (*rest, f"predicted by {state.network.name}", f"computed on {state.network.device}")
 
 
 def _accuracy_note(before: float, after: float, evaluations: int) -> str:

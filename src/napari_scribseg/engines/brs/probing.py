@@ -1,4 +1,4 @@
-"""Open a network: loaded once a process, shared by all images, its card completed by trying small inputs."""
+"""Open a network once a process for all images, and complete its card by trying small inputs."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def _open(folder: str, model: str, weights: str, trust: bool, device: str, versi
 
 
 _MULTIPLES = (1, 8, 16, 32, 64, 128)
-_CHANNELS = (1, 3, 4, 2, 5, 6)  # tried where nothing else says how many
-_SCALE = (0.0, 1.0)  # of intensities, where the card says nothing
-_LEAST = 40  # pixels along a side of what a network is tried on
+_CHANNELS = (1, 3, 4, 2, 5, 6)  # tried where the number is not given
+_SCALE = (0.0, 1.0)  # of intensities, if the card has none
+_LEAST = 40  # pixels along a side of a small input
 
 
 def complete(loaded: Loaded, name: str, device: str) -> WrappedNetwork:
@@ -129,7 +129,7 @@ def _odd_multiples(multiple: int) -> tuple[int, int]:
 
 
 class _Unfit(Exception):
-    """A network that did not take an input, or ``answered`` it with something else than an image of its size."""
+    """A network fails for an input, or ``gave_output`` that is not an image of its size."""
 
     def __init__(self, message: str, gave_output: bool) -> None:
         super().__init__(message)
@@ -138,7 +138,7 @@ class _Unfit(Exception):
 
 @torch.no_grad()
 def _try(module: nn.Module, shape: tuple[int, ...], device: str, name: str) -> list[Tensor]:
-    """Outputs for nothing and for noise."""
+    """Outputs for zeros and for noise."""
     noise = _noise(shape, device)
     outputs = []
     for x in (torch.zeros_like(noise), noise):
@@ -166,7 +166,7 @@ def _noise(shape: tuple[int, ...], device: str) -> Tensor:
 
 
 def _with_head(card: ModelCard, outputs: list[Tensor]) -> ModelCard:
-    """Whether outputs are probabilities, and shared among the classes: by those of two inputs."""
+    """The head, from the outputs for two inputs: whether they are probabilities, and sum to 1 over the classes."""
     within = all(((out >= 0) & (out <= 1)).all() for out in outputs) and any((out > 0).any() for out in outputs)
     shared = all((out.sum(1) - 1).abs().max() < 1e-3 for out in outputs)
     applied = bool(within) if card.applied is None else card.applied
@@ -188,7 +188,7 @@ def _check_outputs(card: ModelCard, n: int, name: str) -> None:
 
 @torch.no_grad()
 def _fast(module: nn.Module, shape: tuple[int, ...], device: str) -> nn.Module:
-    """The network with batch norm folded and another layout; as it is where that is not possible."""
+    """The network with batch norm folded and channels last; unchanged if that is not possible."""
     if isinstance(module, torch.jit.ScriptModule | torch.fx.GraphModule):
         return module
     x = _noise(shape, device)

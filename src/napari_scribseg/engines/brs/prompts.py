@@ -1,4 +1,4 @@
-"""How a network is shown strokes, and what of its input may be corrected, even if it was never trained with any."""
+"""Strokes as inputs of a network, and the inputs that are corrected, also of networks trained without strokes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def as_clicks(seeds: NDArray[np.int32]) -> NDArray[np.int32]:
     Returns
     -------
     ndarray of shape (H, W), int32
-        Some of these pixels: of each connected stroke the one next to its centre, then the one farthest from those
-        chosen, as long as it is not near them. Every other pixel is -1.
+        Some of these pixels: of each connected stroke the one nearest to its centre, then again and again the one
+        farthest from those chosen, while it is not near them. Every other pixel is -1.
     """
     clicks = np.full_like(seeds, -1)
     for sign in (0, 1):
@@ -66,7 +66,7 @@ def _stroke_map(seeds: NDArray[np.int32]) -> Tensor:
 
 
 class Prompt(Protocol):
-    """How strokes become inputs of a network, and which inputs may be changed."""
+    """Strokes as inputs of a network, and the inputs that may be changed."""
 
     def base(self, image: Tensor, seeds: NDArray[np.int32], previous: Tensor | None = None) -> Tensor:
         """The network's input before anything is changed, for strokes on the network's grid.
@@ -115,7 +115,7 @@ class Converted:
 
 
 class Trained:
-    """A network that was trained with strokes; what is changed are the channels that tell it of them.
+    """A network that was trained with strokes; the channels of the strokes are changed.
 
     Parameters
     ----------
@@ -140,13 +140,13 @@ class Trained:
         return image.new_zeros((1, self._channels - image.shape[1], *image.shape[2:]))
 
     def changed(self, base: Tensor, change: Tensor) -> Tensor:
-        """The maps are changed, the image is not."""
+        """The input with changed maps."""
         first = base.shape[1] - change.shape[1]
         return torch.cat((base[:, :first], base[:, first:] + change), dim=1)
 
 
 def prompt_of(kind: str, image: Tensor, channels: int) -> Prompt:
-    """How strokes become inputs of a network.
+    """The prompt of a network.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which predictions of a network the painted classes need, and how these become probabilities."""
+"""The predictions of a network that the painted classes need, and the probabilities from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALL = -1  # key of a query for all classes at once
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """One use of the network: the classes that it predicts, and the strokes that it must get right.
+    """One use of the network: the classes that it predicts, and the strokes whose class it must predict.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ def queries_of(network: WrappedNetwork, scribbles: Scribbles, each: bool) -> lis
         ]
     if network.n_classes != scribbles.n_classes:
         raise InputError(
-            f"{network.name} tells {network.n_classes} classes apart, and strokes of {scribbles.n_classes} were given; "
+            f"{network.name} has {network.n_classes} classes, and strokes of {scribbles.n_classes} were given; "
             "paint all of them, or write into the model's card, as ids, the label id of each output"
         )
     return [Query(ALL, scribbles.seeds, tuple(range(network.n_classes)))]

@@ -1,4 +1,4 @@
-"""What the engines keep of an image: the network, its input, and the last answer."""
+"""The state of an image: the network, its input, and the last corrections."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ZoomIn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LastCorrections:
-    """The last answer.
+    """The corrections of the last result.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class LastCorrections:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BRSState:
-    """An image that was prepared, and the last answer.
+    """A prepared image, and the last corrections.
 
     Attributes
     ----------
@@ -69,13 +69,12 @@ class BRSState:
     own : Tensor of shape (1, n, h, w) or None
         The network's output without strokes; None where it needs some.
     levels : tuple of Level
-        The image on the network's scale and its own grid; none where the network always sees the whole image.
+        The image on the network's scale and its own grid; empty if the network always sees the whole image.
     grid : Grid
         The image's own.
     boundaries : ndarray of shape (H, W), float32, or None
         Weight of the boundary length, where boundaries are moved to edges.
     former : LastCorrections or None
-        The last answer.
     """
 
     network: WrappedNetwork

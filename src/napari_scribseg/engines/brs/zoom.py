@@ -17,14 +17,14 @@ from napari_scribseg.prompting.predictions import ClassLogits, Strokes, combine,
 
 __all__ = ["Zoom", "next_crop"]
 
-_ALIKE = 0.7  # overlap (intersection over union) of two crops from which on the former is kept
+_ALIKE = 0.7  # intersection over union of two crops, above which the former is kept
 _SIZE = 128  # pixels along a side of a crop; networks of this package were trained on it
-_ENOUGH = 4  # dots on an object, from which on a network that was trained on whole images is shown it in a crop
+_ENOUGH = 4  # dots on an object, from which on a network trained on whole images is shown it in a crop
 _STRIDE = 32  # sides of crops are multiples of it
 
 
 def next_crop(strokes: Box, dot: bool, former: ZoomIn | None, size: int, extent: tuple[float, float]) -> Crop:
-    """The crop in which a network is shown a class: the former one, while it holds the strokes and fits the object.
+    """The crop of a class: the former one, while it contains the strokes and fits the object.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def next_crop(strokes: Box, dot: bool, former: ZoomIn | None, size: int, extent:
     dot : bool
         Whether they are a single dot.
     former : ZoomIn or None
-        That of the last answer.
+        That of the last result.
     size : int
         Pixels along a side, a multiple of 32.
     extent : tuple of 2 float
@@ -62,7 +62,7 @@ def _overlap(one: Box, other: Box) -> float:
 
 
 class Zoom:
-    """The crops in which a network is shown the classes that it predicts.
+    """The crops of the classes that a network predicts.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Zoom:
         self._parameters, self._state = parameters, state
         self._strokes = Strokes.of(scribbles.seeds)
         card = state.network.card
-        self._own = card.takes_prompt_maps  # trained on crops: it is shown crops from the first stroke on
+        self._own = card.takes_prompt_maps  # trained on crops: crops from the first stroke on
         self._size = _SIZE if self._own else -(-max(state.x.shape[2:]) // _STRIDE) * _STRIDE
         painted = [int(k) for k in np.flatnonzero(scribbles.counts)]
         alone = len(painted) < 2 or (scribbles.n_classes == 2 and card.prompt != "scribbles")
@@ -90,9 +90,9 @@ class Zoom:
         ----------
         query : Query
         former : ZoomIn or None
-            That of the last answer.
+            That of the last result.
         again : bool
-            Whether the strokes are those of the last answer.
+            Whether the strokes are those of the last result.
         """
         crop, previous = self._first_crop(query, former, again)
         for turn in range(MOST_GROWTHS + 1):
@@ -136,7 +136,7 @@ class Zoom:
         )
 
     def zoom_in(self, query: Query, corrected: CorrectedQuery, fields: Tensor, change: Tensor) -> ZoomIn:
-        """The crop, prediction and correction of an answer, for the next one."""
+        """The crop, prediction and correction of a result, for the next one."""
         return ZoomIn(corrected.crop, corrected.previous, self._prediction(query, corrected, fields), change)
 
     def _prediction(self, query: Query, corrected: CorrectedQuery, fields: Tensor) -> ClassLogits | None:

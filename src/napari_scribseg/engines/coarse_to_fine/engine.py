@@ -23,26 +23,26 @@ __all__ = ["CoarseToFine"]
 
 @dataclass(frozen=True)
 class CoarseToFine(CoarseToFineParameters):
-    """A rough outline on a coarse grid, made a mask by a network that is fitted to this image alone (Ungarbayev).
+    """From a rough outline on a coarse grid to a mask, by a network fitted to this image alone (Ungarbayev).
 
     Parameters
     ----------
     ratio : float
-        About how many pixels a cell of the coarse grid is wide (paper: 10); the shorter side keeps ten cells.
+        Width of a cell of the coarse grid in pixels, about (paper: 10); the shorter side keeps ten cells.
     mask : {"predicted", "thresholded"}
-        ``"predicted"``: the network is taught the mask. ``"thresholded"``: it is taught the masked image, as published,
-        and a pixel belongs to the object where more than half of the image's brightness comes back.
+        ``"predicted"``: the network learns the mask. ``"thresholded"``: it learns the masked image, as published, and a
+        pixel belongs to the object if more than half of its brightness is reconstructed.
     representation : {"downscaled", "encoder"}
         What is masked: the image made smaller, as published, or the features of an encoder.
     shapes : {"regions", "smooth", "paper"}
         Masks to learn from: ``"paper"`` rectangles and circles, ``"smooth"`` random smooth shapes as well,
-        ``"regions"`` all of these moved to the borders of the image's own regions, as is then what the user draws.
+        ``"regions"`` all of these moved to the borders of the image's own regions, as are the user's outlines.
     sloppiness : float
         Largest error of the outlines that it learns to correct: root mean square, in cells; 0 as published.
     width : int
         Channels of the first layer (paper: 256).
     repeats : int
-        How often the coarse picture is repeated in the input, each time with other noise.
+        Repetitions of the coarse picture in the input, each with its own noise.
     noise : float
         Standard deviation of that noise, on the scale 0 to 255.
     samples : int
@@ -50,7 +50,7 @@ class CoarseToFine(CoarseToFineParameters):
     epochs : int
         Most rounds through the samples (paper: 500, stopped by hand).
     resolution : int
-        Pixels along the longer side above which the network works on a smaller image.
+        Pixels along the longer side; a larger image is fitted at this size.
     seed : int
         Of all that is drawn at random.
 

@@ -1,4 +1,4 @@
-"""Fitting the network to one image: samples, steps, and the end when held-back samples get no better."""
+"""Fit the network to one image: samples, steps, and early stopping by held-back samples."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["Fit"]
 
 _VALIDATION_SHARE = 0.25  # of the samples, as published
 _BATCH = 8
-_EACH = 10  # steps, or a few more, of which the curve shows the mean error
+_EACH = 10  # steps, or a few more, over which the curve averages the error
 _RATE = 2e-3
 _START = 3.0  # the enlarged mask before the sigmoid, where the mask is predicted
 _PATIENCE = 2  # epochs without a gain before the rate falls
 _FALL = 0.3  # of the rate, each time
 _FALLS = 2  # before the fit ends
-_GAIN = 0.995  # of the best loss is less
+_GAIN = 0.995  # of the best loss, below which a loss is a gain
 _KINDS = {"paper": ("rectangle", "circle"), "smooth": ("rectangle", "circle", "smooth")}
 
 
@@ -67,12 +67,12 @@ class Fit:
 
     @property
     def points(self) -> int:
-        """Points of the curve by now."""
+        """Number of points of the curve."""
         return len(self._rows)
 
     @property
     def curve(self) -> LossCurve | None:
-        """How the fit goes, in mean squared errors: means of a few steps, and of what is held back after each round."""
+        """Mean squared errors: averages over a few steps, and of the held-back samples after each round."""
         if not self._rows:
             return None
         steps, fitted, validation = (np.asarray(column) for column in zip(*self._rows, strict=True))
@@ -133,7 +133,7 @@ class Fit:
         return made
 
     def _sample(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """A true mask, packed into bits, and the cells that a person covers who draws it roughly."""
+        """A true mask, packed into bits, and the cells of a rough drawing of it."""
         parameters, shape = self._parameters, (self._picture.shape[1], self._picture.shape[2])
         random = np.random.default_rng([parameters.seed, number])
         kinds = _KINDS["paper" if parameters.shapes == "paper" else "smooth"]

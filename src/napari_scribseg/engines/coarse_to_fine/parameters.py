@@ -24,9 +24,11 @@ class CoarseToFineParameters:
     mask: Literal["predicted", "thresholded"] = "predicted"
     representation: Literal["downscaled", "encoder"] = "downscaled"
     shapes: Literal["regions", "smooth", "paper"] = "regions"
-    sloppiness: Annotated[float, Range(0, 3, 0.1, "error of the outlines that it learns to forgive, in cells")] = 0.3
+    sloppiness: Annotated[
+        float, Range(0, 3, 0.1, "largest error of the outlines that it learns to correct, in cells")
+    ] = 0.3
     width: Annotated[int, Range(8, 1024, 8, "channels of the first layer")] = 64
-    repeats: Annotated[int, Range(1, 512, 1, "how often the coarse picture is repeated in the input")] = 4
+    repeats: Annotated[int, Range(1, 512, 1, "repetitions of the coarse picture in the input")] = 4
     noise: Annotated[float, Range(0, 255, 1, "of each repetition, on the scale 0 to 255")] = 5.0
     samples: Annotated[int, Range(8, 20000, 100, "masks to learn from; a quarter is held back")] = 600
     epochs: Annotated[int, Range(1, 1000, 1, "most rounds through the samples")] = 4

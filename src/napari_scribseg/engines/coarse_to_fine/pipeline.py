@@ -1,4 +1,4 @@
-"""From a drawing to probabilities: coarse labels, and for each class the network's reconstruction."""
+"""From strokes to probabilities: coarse labels, and the network's reconstruction of each class."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _DARKEST = 0.2  # the image's black; hidden cells are 0
 _FITTED = 0.95  # of the progress that the fit takes
 _PREVIEW = 0.9  # probability of the drawn areas in the preview
 _BATCH = 8  # classes
-_CURVE_EVERY = 0.5  # seconds between two previews with the curve
+CURVE_EVERY = 0.5  # seconds between two previews with the curve
 _FEW = 9  # cells, below which an object is too small for the grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoarseState:
-    """An image that was prepared.
+    """A prepared image.
 
     Attributes
     ----------
     fit : Fit
         The network, fitted or partly fitted.
     picture : ndarray of shape (C, h, w), float32
-        The image from 0 to 1, at the resolution at which the network works.
+        The image from 0 to 1, at the network's resolution.
     """
 
     fit: Fit
@@ -46,7 +46,7 @@ class CoarseState:
 
 
 def prepare(parameters: CoarseToFineParameters, image: Image, device: str) -> CoarseState:
-    """The state for a fresh image; the fit begins with the first drawing, which can show how far it is."""
+    """The state for a fresh image; the network is fitted with the first strokes, where progress can be shown."""
     chosen = choose_device(device)
     picture = np.clip(scale_intensities(image.data) / np.float32(255), 0, 1)
     longest = max(image.shape)
@@ -60,7 +60,7 @@ def prepare(parameters: CoarseToFineParameters, image: Image, device: str) -> Co
 def segment(
     parameters: CoarseToFineParameters, scribbles: Scribbles, state: CoarseState, report: Report
 ) -> Segmentation[CoarseState]:
-    """The answer for one drawing."""
+    """Segment one set of strokes."""
     fit, small = state.fit, state.picture.shape[1:]
     grid = fit.net.grid
     report(0.0)
@@ -91,12 +91,12 @@ def segment(
 
 
 def _watched(fit: Fit, preview: Segmentation[Any], report: Report) -> Callable[[float], None]:
-    """Reports the share of a fit, and now and then a preview of the drawn areas with the curve so far."""
+    """Report the share of a fit, and at intervals a preview of the drawn areas with the curve so far."""
     shown, n_points = time.monotonic(), fit.points
 
     def progress(share: float) -> None:
         nonlocal shown, n_points
-        news = fit.points > n_points and time.monotonic() - shown >= _CURVE_EVERY
+        news = fit.points > n_points and time.monotonic() - shown >= CURVE_EVERY
         if news:
             shown, n_points = time.monotonic(), fit.points
         report(0.01 + (_FITTED - 0.01) * share, replace(preview, curve=fit.curve) if news else None)
@@ -124,7 +124,7 @@ def _class_shares(
             if parameters.mask == "thresholded":
                 made = (made * fit.image).sum(1, keepdim=True) / fit.image.square().sum(1, keepdim=True)
         found = made[:, 0].clamp(0, 1).cpu().numpy()
-        if fit.regions:  # cells are coarse: half the answer is moved to the borders of regions
+        if fit.regions:  # cells are coarse: half of the mask is moved to the borders of regions
             found = (found + np.stack([snap(one > 0.5, fit.regions) for one in found])) / 2
         shares[some] = found
     if background is not None:
@@ -135,7 +135,7 @@ def _class_shares(
 def _result(
     shares: NDArray[np.float32], drawing: Drawing, state: CoarseState, notes: tuple[str, ...]
 ) -> Segmentation[CoarseState]:
-    """Shares made probabilities; of the strokes, only those that outline nothing are hard."""
+    """The shares as probabilities; only strokes that are no outline are hard."""
     shares = np.clip(shares, 1e-4, 1)
     shares /= shares.sum(axis=0)
     hard = Scribbles(drawing.strokes, len(shares))

@@ -1,4 +1,4 @@
-"""What strokes say: areas (closed outlines and what is painted full), and thin strokes; from both, coarse labels."""
+"""Strokes as areas (closed outlines, filled areas) and thin strokes, and coarse labels from both."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Drawing", "cell_labels", "read_drawing"]
 
 Seeds = NDArray[np.int32]
 
-_GAP = 1.0  # cells; ends of an outline so far from one another on either side count as joined
-_THICK = 1.5  # cells; half the width from which a stroke is an area painted full
-_HOLE = 1.0  # cells; side of what an outline encloses, at least
+_GAP = 1.0  # cells; half the distance at which the ends of an outline count as joined
+_THICK = 1.5  # cells; half the width from which a stroke is a filled area
+_HOLE = 1.0  # cells; least side of the inside of an outline
 _SMALLEST = 0.4  # the same, where the line is closed without a gap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """Strokes, read.
+    """Areas and thin strokes.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Drawing:
     strokes : ndarray of shape (H, W), int32
         The class of the thin stroke at each pixel, -1 where there is none.
     background : int or None
-        The class that all other pixels belong to, where areas or strokes of the other classes say enough.
+        The class of all other pixels; None if a watershed decides.
     """
 
     areas: Seeds
@@ -40,7 +40,7 @@ class Drawing:
 
 
 def read_drawing(scribbles: Scribbles, cell: float) -> Drawing:
-    """Tell closed outlines and full areas from thin strokes.
+    """Separate closed outlines and filled areas from thin strokes.
 
     A closed outline stands for all that it encloses; ends that nearly meet are joined. An area is meant roughly, a thin
     stroke exactly. Where areas lie in one another, the smaller one counts. The background is never an area.
@@ -105,8 +105,8 @@ def cell_labels(
 ) -> NDArray[np.int32]:
     """The class of each cell of the coarse grid.
 
-    Pixels that nothing was said about belong to the background; without one, to the class that a watershed on the
-    image's gradient reaches them from.
+    Pixels without a stroke or area belong to the background; without one, to the class of a watershed on the image's
+    gradient.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Masks for training: rectangles, circles and random smooth shapes, as they are or moved to the image's own edges."""
+"""Masks for training: rectangles, circles and random smooth shapes, or these moved to edges of the image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ALIKE = 0.5  # overlap with its regions below which a shape stays as it was dra
 
 
 def draw_shape(shape: tuple[int, int], kind: str, random: np.random.Generator) -> Mask:
-    """A shape somewhere in the image, not too small, or most of what is shown would be hidden.
+    """A shape somewhere in the image, not so small that most of the image is hidden.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def draw_shape(shape: tuple[int, int], kind: str, random: np.random.Generator) -
     kind : {"rectangle", "circle", "smooth"}
         ``smooth``: the radius varies with the angle as a sum of waves.
     random : Generator
-        Of place, size and form.
+        Draws place, size and form.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def find_regions(picture: NDArray[np.float32]) -> Regions:
     for scale in np.geomspace(150, 450, _SCALES) * (area / 256**2) ** 0.5:
         smallest = max(int(area * scale / 4e6), 8)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # it asks whether many channels are meant
+            warnings.simplefilter("ignore", RuntimeWarning)  # a warning about many channels
             found.append(felzenszwalb(picture, scale=float(scale), sigma=0.8, min_size=smallest, channel_axis=-1))
     return tuple(found)
 
@@ -88,7 +88,7 @@ def snap(mask: Mask, regions: Regions) -> Mask:
     Parameters
     ----------
     mask : ndarray of shape (H, W), bool
-        What was meant, roughly.
+        Rough.
     regions : tuple of ndarray of shape (H, W), integer
         Numbers of regions from 0; an odd number of scales.
 
@@ -103,24 +103,24 @@ def snap(mask: Mask, regions: Regions) -> Mask:
         inside = np.bincount(scale[mask], minlength=sizes.size)
         votes += (inside > 0.5 * sizes)[scale]
     most = (votes > len(regions) // 2).astype(np.float32)
-    snapped: Mask = ndimage.uniform_filter(most, 3) > 0.5  # without regions that are but lines along an edge
+    snapped: Mask = ndimage.uniform_filter(most, 3) > 0.5  # without regions that are only lines along an edge
     common, both = np.count_nonzero(snapped & mask), np.count_nonzero(snapped | mask)
     return snapped if common > _ALIKE * both else mask
 
 
 def sloppy_cells(mask: Mask, grid: tuple[int, int], error: float, random: np.random.Generator) -> Mask:
-    """The cells of a grid that a person would cover who outlines a mask roughly.
+    """The cells of a grid that a rough outline of a mask covers.
 
     Parameters
     ----------
     mask : ndarray of shape (H, W), bool
-        What is meant.
+        The true one.
     grid : tuple of 2 int
         Rows and columns of cells.
     error : float
-        Root mean square of the distance between what is meant and what is drawn, in cells; 0 for a careful hand.
+        Root mean square of the distance between the true and the drawn outline, in cells.
     random : Generator
-        Of the errors, which are smooth: a hand drifts.
+        Draws the errors, which are smooth, as a hand drifts.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A trained network that answers each stroke: every class against the rest, in crops around what is drawn."""
+"""A trained network that predicts each class against the rest, in crops around its strokes."""
 
 from napari_scribseg.engines.scribble_net.engine import ScribbleNet
 

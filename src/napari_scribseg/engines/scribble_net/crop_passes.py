@@ -1,4 +1,4 @@
-"""The network's passes over an image: a first one in a crop that grows with the object, a second one that fits it."""
+"""Passes of the network: a first one in a crop that grows with the object, a second one in a crop that fits it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _FIT = 2.5  # side of the second crop over the extent of the object
 _LEAST_FIT = 24.0  # side of a second crop: the smallest that networks are trained on
 _LEAST_ZOOM = 0.4  # side of a second crop over that of the first
 _MOST_REGROWTHS = 1  # of a second crop
-_SEAM = 6.0  # pixels at the rim of the second crop over which it takes over from the first
+_SEAM = 6.0  # pixels at the rim of the second crop over which it replaces the first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedImage(Grid):
-    """An image at all resolutions that the network may be shown, and the network.
+    """An image at all resolutions of the crops, and the network.
 
     Attributes
     ----------

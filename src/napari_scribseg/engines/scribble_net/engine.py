@@ -36,10 +36,10 @@ class ScribbleNet(ScribbleNetParameters):
         ``"auto"``: the network is shown each class in a crop around its strokes, enlarged until its object fits;
         ``"whole"``: always the whole image, with less resolution.
     refine : {"edges", "none"}
-        ``"edges"``: boundaries are moved to edges of the image at its full resolution; ``"none"``: the network's answer
-        is only enlarged. Ignored where ``hybrid`` is above 0.
+        ``"edges"``: boundaries are moved to edges of the image at its full resolution; ``"none"``: the prediction is
+        only enlarged. Ignored where ``hybrid`` is above 0.
     hybrid : float
-        Share of the variational model (``svcd``: the colours near the strokes, paths to them, edges) in the answer to
+        Share of the variational model (``svcd``: the colours near the strokes, paths to them, edges) in the result for
         strokes of two classes or more, from 0 (the network alone) to 1 (the model alone).
     passes : int
         2: a second pass in a crop that fits the object, with the first prediction as an input; 1: one pass only, as

@@ -17,12 +17,12 @@ from napari_scribseg.prompting import WITH_PREVIOUS, WITH_STROKES, network_input
 __all__ = ["SHIPPED", "ScribbleNetwork", "open_network"]
 
 SHIPPED = "scribble-net"  # name of the network that comes with the package
-WORKING_SIZE = 128  # pixels along a side of what the network was trained on
+WORKING_SIZE = 128  # pixels along a side of the crops that the network was trained on
 _KEPT = 4  # networks
 
 
 class ScribbleNetwork:
-    """A trained network, ready to answer from any thread.
+    """A trained network that any thread may call.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class ScribbleNetwork:
         Of its input, one of :data:`~napari_scribseg.prompting.WITH_STROKES`.
     """
 
-    nbytes = 0  # what an image's state takes for it: nothing, it is shared by all
+    nbytes = 0  # of an image's state: nothing, because all images share it
 
     def __init__(self, predictor: Predictor, channels: int) -> None:
         self._predictor, self._channels = predictor, channels
@@ -92,7 +92,7 @@ def _load(weights: str, device: str, version: tuple[int, int]) -> ScribbleNetwor
         raise InputError(f"the network in {name} takes {channels} input channels; {expected} are expected")
     prompt = card.get("prompt", "scribbles")
     if prompt != "scribbles":
-        raise InputError(f"the network in {name} answers {prompt[:60]!r}; one that answers scribbles is expected")
+        raise InputError(f"the network in {name} takes {prompt[:60]!r}; one that takes scribbles is expected")
     network = ScribbleNetwork(for_inference(model, device), channels)
     for n in (1, 2):
         image = torch.zeros((n, 3, WORKING_SIZE, WORKING_SIZE), device=network.device)

@@ -23,8 +23,8 @@ class ScribbleNetParameters:
     weights: str = ""
     crop: Literal["auto", "whole"] = "auto"
     refine: Literal["edges", "none"] = "edges"
-    hybrid: Annotated[float, Range(0, 1, 0.05, "share of the variational model, svcd, in the answer")] = 0.6
-    passes: Annotated[int, Range(1, 2, 1, "2: look at the object again, with the first answer as an input")] = 2
+    hybrid: Annotated[float, Range(0, 1, 0.05, "share of the variational model, svcd, in the result")] = 0.6
+    passes: Annotated[int, Range(1, 2, 1, "2: a second pass, with the first prediction as an input")] = 2
 
     def __post_init__(self) -> None:
         check_parameters(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -13,26 +13,27 @@ from torch import Tensor
 
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.engines.scribble_net.crop_passes import PreparedImage, first_pass, second_pass
-from napari_scribseg.engines.scribble_net.hybrid import PARAMETERS, mix
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.engines.scribble_net.parameters import ScribbleNetParameters
 from napari_scribseg.numerics.device import choose_device
-from napari_scribseg.numerics.variational.multiscale import open_backend
+from napari_scribseg.numerics.variational.multiscale import converge, halvings_of, open_backend, solve_coarse_to_fine
+from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.problem import Backend
-from napari_scribseg.numerics.variational.refine import boundary_weights, refine
+from napari_scribseg.numerics.variational.refine import MOST_COST, OWN_SHARE, SMOOTHNESS, boundary_weights, refine
 from napari_scribseg.numerics.variational.terms import LabelTerms
 from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.prompting.crops import levels_of
 from napari_scribseg.prompting.predictions import ClassLogits, Grid, Strokes, combine, widest
 
-__all__ = ["LastPredictions", "NetState", "prepare", "segment"]
+__all__ = ["ENERGY", "LastPredictions", "NetState", "mix", "prepare", "segment"]
 
-_MANY_DOTS = 3  # on the background, for which its colours count half as much as for a stroke
+ENERGY = EnergyParameters()  # of the variational model
+_MANY_DOTS = 3  # on the background, at which the variational model has half its share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LastPredictions:
-    """The last answer.
+    """The predictions of the last result.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class LastPredictions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetState:
-    """An image that was prepared, and the last answer.
+    """A prepared image, and the last predictions.
 
     Attributes
     ----------
@@ -61,9 +62,8 @@ class NetState:
     device : str
         Where it computes.
     backend : Backend or None
-        The image for the variational energy, where that has a share in the answer.
+        The image for the variational energy; None if that has no share in the result.
     former : LastPredictions or None
-        The last answer.
     """
 
     image: PreparedImage
@@ -82,14 +82,14 @@ def prepare(parameters: ScribbleNetParameters, image: Image, device: str) -> Net
     levels = levels_of(torch.from_numpy(channels).to(chosen), grid.pixel)
     prepared = PreparedImage(grid.pixel, grid.shape, levels, network)
     weights = boundary_weights(channels, grid.pixel)
-    return NetState(prepared, weights, chosen, open_backend(PARAMETERS, image, chosen) if parameters.hybrid else None)
+    return NetState(prepared, weights, chosen, open_backend(ENERGY, image, chosen) if parameters.hybrid else None)
 
 
 @torch.inference_mode()
 def segment(
     parameters: ScribbleNetParameters, scribbles: Scribbles, state: NetState, report: Report
 ) -> Segmentation[NetState]:
-    """The answer for one set of strokes; earlier predictions are reused where the strokes did not change them."""
+    """Segment one set of strokes; earlier predictions are reused where no stroke was added."""
     report(0.0)
     image, strokes = state.image, Strokes.of(scribbles.seeds)
     labels, whole = [int(k) for k in np.flatnonzero(scribbles.counts)], parameters.crop == "whole"
@@ -139,6 +139,51 @@ def _with_boundaries(
     return probabilities, ()
 
 
+def mix(
+    probabilities: Tensor,
+    scribbles: Scribbles,
+    backend: Backend,
+    terms: tuple[LabelTerms, ...],
+    share: float,
+    progress: Callable[[float], None],
+) -> tuple[Tensor, tuple[LabelTerms, ...]]:
+    """The relaxed labelling for the sum of the variational cost and that of the network's probabilities.
+
+    Parameters
+    ----------
+    probabilities : Tensor of shape (K, H, W)
+        Of the network.
+    scribbles : Scribbles
+        Of the same K classes, at least two of them with strokes.
+    backend : Backend
+        The image, opened with :data:`ENERGY`.
+    terms : tuple of LabelTerms
+        From the last call for this image, or empty.
+    share : float
+        Of the variational cost in the sum, above 0 and at most 1; the rest is ``-log`` of the probabilities.
+    progress : callable
+        Called with the share of the work that is done; may raise to end it.
+
+    Returns
+    -------
+    Tensor of shape (K, H, W)
+        Probabilities: two thirds the labelling, one third those of the network.
+    tuple of LabelTerms
+        For the next call.
+    """
+    cost = -torch.log(probabilities.clamp_min(float(np.exp(-MOST_COST))))
+    weight = (1 - share) / share
+    on_host: NDArray[np.float32] = (weight * cost).to("cpu", torch.float32).numpy()
+    problem = backend.pose(ENERGY, scribbles, terms, quick=False)
+    progress(0.3)
+    added = np.where(scribbles.seeds >= 0, np.float32(0), on_host)
+    problem = replace(backend.add(problem, added), smoothness=problem.smoothness + weight * SMOOTHNESS)
+    solver = solve_coarse_to_fine(backend, halvings_of(backend, problem))
+    converge(solver, lambda part: progress(0.5 + part / 2))
+    labelling = torch.from_numpy(solver.primal()).to(probabilities.device)
+    return torch.lerp(probabilities, labelling, OWN_SHARE), problem.terms
+
+
 def _sort_former(
     former: LastPredictions | None, strokes: Strokes, labels: list[int], image: PreparedImage
 ) -> tuple[dict[int, ClassLogits], dict[int, ClassLogits], set[int]]:
@@ -158,13 +203,13 @@ def _sort_former(
 
 
 def _background_share(strokes: Strokes, wide: int | None, image: PreparedImage) -> float:
-    """How well strokes show the colours of the background, 0 to 1: a few dots on it show little of it."""
+    """How well strokes sample the colours of the background, 0 to 1: less for a few dots."""
     n_dots = None if wide is None else strokes.n_dots(wide, image.pixel)
     return 1.0 if n_dots is None else n_dots**2 / (n_dots**2 + _MANY_DOTS**2)
 
 
 def _batches(labels: list[int], device: str) -> list[list[int]]:
-    """Classes of one pass: all on a graphics card; one by one on a CPU, to be cancelled in between."""
+    """Classes of one pass: all on a graphics card; one by one on a CPU, with a chance to cancel in between."""
     if device == "cpu":
         return [[k] for k in labels]
     return [labels] if labels else []
@@ -211,7 +256,7 @@ class _Merged:
     def result(
         self, probabilities: Tensor, state: NetState, notes: tuple[str, ...], terms: tuple[LabelTerms, ...] = ()
     ) -> Segmentation[NetState]:
-        """The answer for all classes; those without strokes get nothing."""
+        """The result for all classes; those without strokes get nothing."""
         found = probabilities.to("cpu", torch.float32).numpy()
         if len(found) < self._scribbles.n_classes:
             full = np.zeros((self._scribbles.n_classes, *found.shape[1:]), dtype=np.float32)

@@ -66,7 +66,7 @@ class _FromScratch(_FittedToOneImage, ScratchParameters):
     ) -> Segmentation[FitState]:
         """Fit the network and segment; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
 
-        If strokes were only added since the state's last answer, the fit continues from that answer's weights.
+        If strokes were only added since the last result, the fit continues from its weights.
         """
         from napari_scribseg.engines.single_image.pipeline import segment
 
@@ -164,7 +164,7 @@ class CNNReg(CNN, PenaltyParameters):
     info: ClassVar[EngineInfo] = _info(
         "cnn-reg",
         "Small CNN with a gradient penalty (fitted to this image)",
-        "Like cnn, with positions, but what lies near a stroke need not belong to it; no weights needed.",
+        "Like cnn, with positions, but nearness to a stroke counts less; no weights needed.",
     )
 
     inputs: Inputs = "colour+position"
@@ -237,7 +237,7 @@ class FineTune(_FittedToOneImage, FineTuneParameters):
     ) -> Segmentation[FitState]:
         """Fine-tune and segment; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
 
-        If strokes were only added since the state's last answer, the fit continues from that answer's weights.
+        If strokes were only added since the last result, the fit continues from its weights.
         """
         from napari_scribseg.engines.single_image.transfer import segment
 

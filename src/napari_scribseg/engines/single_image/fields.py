@@ -1,4 +1,4 @@
-"""Receptive fields: the few pixels that the outputs at the strokes depend on, each computed once."""
+"""Receptive fields of the outputs at the strokes, each pixel computed once."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Fields", "gather", "scatter"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fields:
-    """What a stack of convolutions needs to answer at some pixels, and nothing else.
+    """The receptive fields of some pixels in a stack of convolutions.
 
     Attributes
     ----------
     sources : Tensor of shape (N,), int64
-        Flat indices of the input's pixels that matter, ascending.
+        Flat indices of the input's pixels in the fields, ascending.
     tables : tuple of Tensor of shape (M, kernel * kernel), int64
-        For each convolution and each pixel of its output that matters, the rows of its input (the ``sources`` for the
-        first, the output of the one before else) below its kernel, in row order; one past the last row stands for all
-        that lies outside the image, where a convolution sees zeros.
+        For each convolution and each pixel of its output in the fields, the rows of its input (the ``sources`` for the
+        first, else the output of the one before) below its kernel, in row order; one past the last row stands for the
+        zeros outside the image.
     """
 
     sources: Tensor
@@ -88,7 +88,7 @@ def gather(rows: Tensor, table: Tensor) -> Tensor:
 
 
 def scatter(patches: Tensor, table: Tensor, count: int) -> Tensor:
-    """The adjoint of :func:`gather`: what all patches hold of each of ``count`` rows, summed; shape (count, C)."""
+    """The adjoint of :func:`gather`: the sum over all patches for each of ``count`` rows, shape (count, C)."""
     rows = patches.reshape(table.numel(), -1)
     summed = rows.new_zeros((count + 1, rows.shape[1])).index_add_(0, table.reshape(-1), rows)
     return summed[:count]

@@ -1,4 +1,4 @@
-"""Adam on the loss at the strokes, until the strokes that were held back get no better."""
+"""Adam on the loss at the strokes, with early stopping by held-back strokes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FitProgress = Callable[[float, Callable[[], LossCurve]], None]
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Arithmetic of torch on one core: between steps of a millisecond, threads only wait for each other."""
+    """Torch on one thread: in steps of a millisecond, threads only wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -53,7 +53,7 @@ def fit(
     ----------
     parameters : sequence of Parameter, on one device
     descend : callable
-        Gives the loss to lower, and puts its gradient into ``grad`` of every parameter; see :func:`by_graph`.
+        Returns the loss, and puts its gradient into ``grad`` of every parameter; see :func:`by_graph`.
     validate : callable or None
         The loss at the held-back strokes; None: the weights of the last step are kept.
     steps, rate : int, float

@@ -1,4 +1,4 @@
-"""A network and its strokes, for the fit: the loss at the strokes and at those held back, and the logits everywhere."""
+"""Networks with their strokes: the losses that a fit needs, and the logits of the whole image."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Learner(Protocol):
         ...
 
     def loss(self) -> Tensor:
-        """At the strokes that it is fitted to, the penalty included."""
+        """The loss at the training strokes, the penalty included."""
         ...
 
     def descend(self) -> Tensor:
-        """The same without its graph, and its gradient in ``grad`` of the network's parameters."""
+        """The loss without its graph, and its gradient in ``grad`` of the network's parameters."""
         ...
 
     def validate(self) -> Tensor:
@@ -44,7 +44,7 @@ class Learner(Protocol):
         ...
 
     def logits(self, progress: Callable[[float], None]) -> Tensor:
-        """Everywhere, shape (K, H, W); ``progress`` gets the share that is done."""
+        """Logits of the whole image, shape (K, H, W); ``progress`` gets the share that is done."""
         ...
 
 
@@ -144,7 +144,7 @@ class GraphLearner(ABC, Generic[Part]):
 
 
 class UNetLearner(GraphLearner[list[tuple[Tensor, Tensor, Tensor]]]):
-    """A :class:`SingleUNet` fitted on the rectangles around the strokes that it can see, which is exact.
+    """A :class:`SingleUNet` fitted in the rectangles that its outputs at the strokes depend on, which is exact.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ Inputs = Literal[
 
 @dataclass(frozen=True)
 class InputParameters:
-    """What a network sees, and how wide it is.
+    """The input and the width of a network.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class TransferParameters:
 
     weights: str = ""
     frozen: Literal["nothing", "encoder", "all but the last layer"] = "encoder"
-    size: Annotated[int, Range(32, 2048, 32, "pixels along the longer side of what the network is shown")] = 256
+    size: Annotated[int, Range(32, 2048, 32, "pixels along the longer side of the network's input")] = 256
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,13 @@ class FitParameters:
         Share of the strokes that the network is not fitted to. The weights with the least loss at these are kept, and
         the fit ends when that loss stops falling. 0: all steps are taken.
     seed : int
-        Of the initial weights and of the held-back strokes; the same seed gives the same answer.
+        Of the initial weights and of the held-back strokes; the same seed gives the same result.
     """
 
     steps: Steps = 100
     rate: Rate = 0.01
     held_back: Annotated[float, Range(0, 0.5, 0.05, "share of the strokes that only judges when to stop")] = 0.2
-    seed: Annotated[int, Range(0, 2**31 - 1, 1, "of the first weights; the same seed gives the same answer")] = 0
+    seed: Annotated[int, Range(0, 2**31 - 1, 1, "of the first weights; the same seed gives the same result")] = 0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from napari_scribseg.core import Image, LossCurve, Report, Scribbles, Segmentation
 from napari_scribseg.engines.single_image.fit import FitProgress, fit, one_thread
-from napari_scribseg.engines.single_image.inputs import input_channels
 from napari_scribseg.engines.single_image.learners import Learner, Penalty, PixelLearner, UNetLearner
 from napari_scribseg.engines.single_image.parameters import (
     ConvolutionParameters,
@@ -31,10 +30,12 @@ from napari_scribseg.engines.single_image.pixel_net import PixelNet
 from napari_scribseg.engines.single_image.stroke_samples import StrokeSamples
 from napari_scribseg.engines.single_image.unet import SingleUNet
 from napari_scribseg.numerics.device import choose_device
+from napari_scribseg.numerics.intensity import is_picture, scale_intensities
+from napari_scribseg.prompting.semantic import semantic_features
 
-__all__ = ["FitState", "Fitted", "learn", "make_result", "prepare", "segment"]
+__all__ = ["FitState", "Fitted", "input_channels", "learn", "make_result", "prepare", "segment"]
 
-_PREVIEW_AFTER = 0.5  # seconds between two previews
+PREVIEW_AFTER = 0.5  # seconds between two previews
 _WARM_SHARE = 0.25  # of the steps, for a further stroke
 
 
@@ -65,7 +66,7 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FitState:
-    """An image that was prepared, and the last fit.
+    """A prepared image, and the last fit.
 
     Attributes
     ----------
@@ -98,10 +99,61 @@ def prepare(parameters: InputParameters, image: Image, device: str) -> FitState:
     return FitState(torch.from_numpy(channels).to(chosen), where, chosen)
 
 
+def input_channels(
+    image: Image, inputs: str, backbone: str, device: str
+) -> tuple[NDArray[np.float32], dict[str, slice]]:
+    """The input of a network.
+
+    Parameters
+    ----------
+    image : Image
+        Two spatial axes, any number of channels.
+    inputs : str
+        Names joined by ``+``.
+    backbone : str
+        For semantic features, see :func:`~napari_scribseg.prompting.semantic.semantic_features`.
+    device : str
+        Where semantic features are computed.
+
+    Returns
+    -------
+    channels : ndarray of shape (C, H, W), float32
+    where : dict of str to slice
+        The channels of each name.
+    """
+    make = {
+        "colour": lambda: _colour(image.data),
+        "position": lambda: _position(*image.data.shape[1:]),
+        "semantic": lambda: semantic_features(image.data, backbone, device),
+    }
+    parts, where, count = [], {}, 0
+    for name in inputs.split("+"):
+        part = make[name]()
+        where[name] = slice(count, count + len(part))
+        parts.append(part)
+        count += len(part)
+    return np.concatenate(parts), where
+
+
+def _colour(data: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Red, green and blue of a picture on one scale; channels of anything else each on its own."""
+    if is_picture(data):
+        return np.multiply(scale_intensities(data), np.float32(1 / 255))
+    channels = [scale_intensities(channel[np.newaxis]) for channel in data]
+    return np.multiply(np.concatenate(channels), np.float32(1 / 255))
+
+
+def _position(height: int, width: int) -> NDArray[np.float32]:
+    """Row and column of each pixel, from 0 to 1 along each axis."""
+    down = np.linspace(0, 1, height, dtype=np.float32) if height > 1 else np.zeros(1, dtype=np.float32)
+    along = np.linspace(0, 1, width, dtype=np.float32) if width > 1 else np.zeros(1, dtype=np.float32)
+    return np.stack(np.broadcast_arrays(down[:, None], along[None, :]))
+
+
 def segment(
     parameters: ScratchParameters, scribbles: Scribbles, state: FitState, report: Report
 ) -> Segmentation[FitState]:
-    """The answer for one set of strokes."""
+    """Segment one set of strokes."""
     report(0.0)
     samples = StrokeSamples.of(scribbles, parameters.held_back, parameters.seed)
 
@@ -160,7 +212,7 @@ def learn(
     start: Callable[[nn.Module | None, list[int | None]], Learner],
     report: Report,
 ) -> Segmentation[FitState]:
-    """Fit a network to strokes, from the last answer's weights where strokes were only added since, and answer.
+    """Fit a network to strokes, from the last weights if strokes were only added since, and segment.
 
     Parameters
     ----------
@@ -170,8 +222,8 @@ def learn(
         Of the scribbles.
     state : FitState
     start : callable
-        Makes a learner of a network that it may change, or of a fresh one for None, and for each class its index in
-        that network, or None for a new one.
+        Makes a learner from a network that it may change, or None for a fresh one, and for each class its index in that
+        network, or None for a new one.
     report : Report
     """
     ids = tuple(scribbles.ids[k] for k in samples.drawn)
@@ -194,7 +246,7 @@ def learn(
         report(0.8)
         logits = learner.logits(lambda share: report(0.8 + 0.2 * share))
     fitted = Fitted(parameters, learner.network, seeds, ids, curve)
-    how = "fitted afresh" if former is None else "went on from the last answer's weights"
+    how = "fitted afresh" if former is None else "continued from the last weights"
     notes = [f"{how}: {curve.describe()}", f"computed on {state.device}"]
     if len(samples.pixels) < int(scribbles.counts.sum()):
         notes.insert(1, f"fitted to {len(samples.pixels)} of {int(scribbles.counts.sum())} stroke pixels")
@@ -212,12 +264,12 @@ def _valid_fit(fitted: Fitted | None, parameters: FitParameters, seeds: NDArray[
 def _previews(
     learner: Learner, scribbles: Scribbles, samples: StrokeSamples, state: FitState, report: Report
 ) -> FitProgress:
-    """Reports the share of a fit and, now and then, a preview with the curve so far."""
+    """Report the share of a fit and, at intervals, a preview with the curve so far."""
     shown = time.monotonic()
 
     def progress(share: float, curve: Callable[[], LossCurve]) -> None:
         nonlocal shown
-        if time.monotonic() - shown < _PREVIEW_AFTER:
+        if time.monotonic() - shown < PREVIEW_AFTER:
             report(0.8 * share)
             return
         logits = learner.logits(lambda _: None)

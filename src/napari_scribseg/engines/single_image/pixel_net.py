@@ -51,7 +51,7 @@ class PixelNet(nn.Module):
         return len(self.weights) * (self.kernel // 2)
 
     def set_classes(self, class_map: Sequence[int | None], generator: torch.Generator) -> None:
-        """Make the last layer answer for other classes.
+        """Give the last layer other classes.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class PixelNet(nn.Module):
         self.head, self.head_bias = nn.Parameter(fresh[0].to(device)), nn.Parameter(fresh[1].to(device))
 
     def patches(self, rows: Tensor, fields: Fields) -> Tensor:
-        """What the first convolution sees, shape (M, kernel * kernel * C), of the inputs (N, C) at ``sources``."""
+        """Input of the first convolution, shape (M, kernel * kernel * C), from the inputs (N, C) at ``sources``."""
         return rows if self.kernel == 1 else gather(rows, fields.tables[0])
 
     def at(self, patches: Tensor, fields: Fields) -> Tensor:
@@ -94,7 +94,7 @@ class PixelNet(nn.Module):
     def descend(self, patches: Tensor, fields: Fields, targets: Tensor) -> Tensor:
         """The mean cross-entropy at the pixels of :meth:`at`, its gradient put into ``grad`` of every parameter.
 
-        The same as by ``backward``, but layers of so few pixels take longer to be recorded than to be computed.
+        The same as by ``backward``; with so few pixels, recording a layer takes longer than computing it.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class PixelNet(nn.Module):
         self.head.grad, self.head_bias.grad = x.T @ back, back.sum(0)
         weight = self.head
         for i in reversed(range(len(outputs))):
-            back = back @ weight.T  # of what this layer gave, or of the patches of it
+            back = back @ weight.T  # of this layer's output, or of its patches
             if i < len(outputs) - 1 and self.kernel > 1:
                 back = scatter(back, fields.tables[i + 1], len(outputs[i]))
             back = torch.ops.aten.leaky_relu_backward(back, outputs[i], _SLOPE, True)

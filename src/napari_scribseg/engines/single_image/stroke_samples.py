@@ -11,8 +11,8 @@ from napari_scribseg.core import Scribbles
 
 __all__ = ["MOST", "StrokeSamples"]
 
-MOST = 16384  # stroke pixels; of more, as many are taken evenly from each class
-_TILE = 8  # pixels; a stroke's neighbours are alike, so it is held back in pieces of this size
+MOST = 16384  # stroke pixels, above which classes are thinned
+_TILE = 8  # pixels; strokes are held back in pieces of this size, because neighbouring pixels are alike
 _LEAST = 24  # pixels that a class has at least, for some to be held back
 
 
@@ -45,7 +45,7 @@ class StrokeSamples:
     def of(cls, scribbles: Scribbles, held_back: float, seed: int, most: int = MOST) -> StrokeSamples:
         """The stroke pixels of scribbles.
 
-        What is held back depends on the position and on the seed alone: it stays so when strokes are added.
+        The held-back pixels depend on position and seed alone, and stay held back when strokes are added.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ def _thinned(targets: NDArray[np.intp], n_classes: int, most: int) -> NDArray[np
 
 
 def _chance(pixels: NDArray[np.intp], width: int, seed: int) -> NDArray[np.float64]:
-    """A number in [0, 1) for each pixel's tile, as good as random."""
+    """A pseudorandom number in [0, 1) for each pixel's tile."""
     rows, columns = np.divmod(pixels, width)
     tiles, index = np.unique((rows // _TILE) * (width // _TILE + 1) + columns // _TILE, return_inverse=True)
     drawn = [np.random.default_rng([seed, int(tile)]).random() for tile in tiles]

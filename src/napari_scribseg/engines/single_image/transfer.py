@@ -1,4 +1,4 @@
-"""Transfer learning: a trained network, its last layer made anew for the classes that were drawn."""
+"""Transfer learning: a trained network with a new last layer for the painted classes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHIPPED = "scribble-net"
 
 
 class _Constant(nn.Module):
-    """A layer whose output never changes, because neither its input nor its weights do."""
+    """A layer of constant output."""
 
     def __init__(self, output: Tensor) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Transfer(nn.Module):
         return "head"
 
     def set_classes(self, class_map: Sequence[int | None]) -> None:
-        """Replace the classes of the last layer; see :meth:`.network.PixelNet.set_classes`."""
+        """Replace the classes of the last layer; see :meth:`.pixel_net.PixelNet.set_classes`."""
         before = self.head
         head = nn.Conv2d(before.in_channels, len(class_map), before.kernel_size, padding=before.padding)  # type: ignore[arg-type]
         with torch.no_grad():
@@ -94,7 +94,7 @@ class Transfer(nn.Module):
 
 @torch.no_grad()
 def _freeze_encoder(base: nn.Module, x: Tensor) -> None:
-    """Keep the weights of an encoder, and compute its scales once where each is a layer of its own."""
+    """Freeze an encoder's weights; if each scale is a layer of its own, compute its output once."""
     if isinstance(base, BRSNet):
         base.features.requires_grad_(False)
         base.excite.requires_grad_(False)
@@ -173,7 +173,7 @@ def prepare(parameters: FineTuneParameters, image: Image, device: str) -> FitSta
 def segment(
     parameters: FineTuneParameters, scribbles: Scribbles, state: FitState, report: Report
 ) -> Segmentation[FitState]:
-    """The answer for one set of strokes."""
+    """Segment one set of strokes."""
     report(0.0)
     samples = StrokeSamples.of(scribbles, parameters.held_back, parameters.seed)
     shape = scribbles.shape[0], scribbles.shape[1]
@@ -193,7 +193,7 @@ def segment(
 
 
 def _open(weights: str) -> tuple[Any, str]:
-    """A network, not to be changed, and the name of its file."""
+    """A network that must not be changed, and the name of its file."""
     path = user_path(weights) if weights else None
     stat = path.stat() if path is not None and path.is_file() else None
     version = (0, 0) if stat is None else (stat.st_mtime_ns, stat.st_size)

@@ -1,4 +1,4 @@
-"""A U-Net without batch norm, so that a pixel depends on its surroundings only, and the crops that training needs."""
+"""A U-Net without batch norm, whose outputs depend on their surroundings only, and the rectangles to train it in."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SingleUNet(nn.Module):
         return _reach(len(self.up))
 
     def set_classes(self, class_map: Sequence[int | None]) -> None:
-        """Make the last layer answer for other classes; see :meth:`.network.PixelNet.set_classes`."""
+        """Give the last layer other classes; see :meth:`.pixel_net.PixelNet.set_classes`."""
         before = self.head
         self.head = nn.Conv2d(before.in_channels, len(class_map), 1).to(before.weight.device)
         with torch.no_grad():
@@ -79,13 +79,13 @@ def _stage(inside: int, outside: int) -> nn.Sequential:
 
 
 def _reach(levels: int) -> int:
-    """Two convolutions a scale, down and up, and the block of pixels that one of the coarsest scale stands for."""
+    """Reach of two convolutions a scale, down and up, and of a pixel of the coarsest scale."""
     pixels = sum(4 * 2**i for i in range(levels)) + 3 * 2**levels
     return int(-(-pixels // 2**levels) * 2**levels)
 
 
 def rectangles_around(pixels: NDArray[np.intp], shape: tuple[int, int], reach: int, stride: int) -> list[Rectangle]:
-    """Rectangles that hold all that the outputs at some pixels depend on.
+    """Rectangles around all pixels that the outputs at some pixels depend on.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class SVCD(EnergyParameters):
 
     of the share of the densities above, the Euclidean distance :math:`d_i` to the strokes, the geodesic distance
     :math:`g_i` along paths that avoid edges, and the density :math:`q_i` of colours alone. In RGB pictures only the
-    first term counts. Elsewhere the weights, and the width of the colour kernels, follow from how well colours
+    first term has a weight. Elsewhere the weights, and the width of the colour kernels, follow from how well colours
     separate stroke pixels that are held back.
 
     Parameters

@@ -1,4 +1,4 @@
-"""From strokes to probabilities: the problem, its coarse solution as preview, then until nothing moves."""
+"""From strokes to probabilities: the problem, its coarse solution as preview, then the converged one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.variational.multiscale import (
     continue_finer,
     converge,
-    levels_of,
+    halvings_of,
     open_backend,
     solve_coarse_to_fine,
 )
@@ -23,12 +23,12 @@ from napari_scribseg.numerics.variational.terms import LabelTerms
 
 __all__ = ["SVCDState", "prepare", "segment"]
 
-_LARGE = 1 << 21  # pixels above which the first answer is that of half the resolution
+LARGE = 1 << 21  # pixels above which the preview is that of half the resolution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SVCDState:
-    """An image that was prepared.
+    """A prepared image.
 
     Attributes
     ----------
@@ -59,13 +59,13 @@ def prepare(parameters: EnergyParameters, image: Image, device: str, backbone: s
 def segment(
     parameters: EnergyParameters, scribbles: Scribbles, state: SVCDState, report: Report
 ) -> Segmentation[SVCDState]:
-    """The answer for one set of strokes; it does not depend on earlier ones."""
+    """Segment one set of strokes; the result does not depend on earlier ones."""
     report(0.0)
     backend = state.backend
     problem = backend.pose(parameters, scribbles, state.terms, quick=True)
     report(0.2)
-    large = problem.weights.shape[0] * problem.weights.shape[1] > _LARGE
-    levels = levels_of(backend, problem)
+    large = problem.weights.shape[0] * problem.weights.shape[1] > LARGE
+    levels = halvings_of(backend, problem)
     solver = solve_coarse_to_fine(backend, levels, finest=int(large))
     notes = (*problem.notes, f"computed on {state.device}")
     state = replace(state, terms=problem.terms)
@@ -74,7 +74,7 @@ def segment(
     if not problem.exact:
         problem = backend.pose(parameters, scribbles, problem.terms, quick=False)
         report(0.6)
-        solver = solve_coarse_to_fine(backend, levels_of(backend, problem))
+        solver = solve_coarse_to_fine(backend, halvings_of(backend, problem))
     elif large:
         solver = continue_finer(backend, levels[0], solver)
     converge(solver, lambda share: report(0.7 + 0.3 * share))

@@ -1,4 +1,4 @@
-"""Colour densities on the CPU: summed exactly at the nodes of a grid of colours, where every pixel looks its own up."""
+"""Colour densities on the CPU: summed exactly at the nodes of a grid of colours, and interpolated at each pixel."""
 
 from __future__ import annotations
 

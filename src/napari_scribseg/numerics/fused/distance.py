@@ -168,7 +168,7 @@ def geodesic_distance(
 def _scan_until_still(distance, fresh, half, size, tolerance, max_scans):
     """Scan down and up until nothing changes; only what changed in a row is passed on to its neighbours."""
     height, width = distance.shape
-    below = np.empty((height, 2), np.int64)  # columns of a row that changed since the row below looked at it
+    below = np.empty((height, 2), np.int64)  # columns of a row that changed since the row below was updated from it
     above = np.empty((height, 2), np.int64)
     before = np.empty(width, np.float32)
     for y in range(height):
@@ -192,10 +192,10 @@ def _scan_until_still(distance, fresh, half, size, tolerance, max_scans):
 
 @kernel
 def _visit(distance, half, size, tolerance, y, other, ahead, back, before):
-    """Lower the row ``y`` where the row ``other`` has news, and along itself; whether anything changed.
+    """Lower the row ``y`` where the row ``other`` changed, and along itself; whether anything changed.
 
-    ``ahead`` holds the news of every row for the next one in the direction of the scan, ``back`` for the other
-    direction; an empty interval is no news.
+    ``ahead`` holds the changed columns of every row for the next one in the direction of the scan, ``back`` for the
+    other direction; an empty interval stands for no change.
     """
     width = distance.shape[1]
     first, last = ahead[other]

@@ -1,4 +1,4 @@
-"""The primal-dual method on the CPU, its tiles shared by threads."""
+"""The primal-dual method on the CPU, its tiles shared by threads; and the halving of a problem for coarse levels."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.numerics.device import n_threads
+from napari_scribseg.numerics.fused.kernel import kernel
 from napari_scribseg.numerics.fused.sweeps import advance_tiles
-from napari_scribseg.numerics.threads import MAX_THREADS, in_parallel
+from napari_scribseg.numerics.threads import MAX_THREADS, band_edges, in_parallel
 
-__all__ = ["HALO", "Relaxation", "default_steps"]
+__all__ = ["HALO", "Relaxation", "default_steps", "halve_cost", "halve_weights"]
 
-HALO = 8  # steps between two meetings of the threads
+HALO = 8  # steps between two exchanges of the tiles' halos
 _MOST_ROWS = 128
 _ROW_VALUES = 2900  # labels times columns of a tile: HALO + 1 rows of its fields stay in a processor's own cache
 _MOVED = 0.05  # change of the labelling within HALO steps that counts as a move
@@ -81,7 +82,7 @@ class Relaxation:
         return moved / self._cost.size
 
     def _round(self, n_steps: int) -> int:
-        """Steps that all tiles take without hearing of one another; the number of values that moved."""
+        """Steps of all tiles without an exchange of their halos; the number of values that moved."""
         tiles, moved = self._tiles, np.zeros(len(self._tiles), dtype=np.int64)
         area = (tiles[:, 1] - tiles[:, 0] + 2 * n_steps) * (tiles[:, 3] - tiles[:, 2] + 2 * n_steps)
         room = 4 * self._cost.shape[1] * int(area.max())
@@ -117,3 +118,31 @@ def _tiling(height: int, n_labels: int, width: int) -> NDArray[np.int64]:
     xs = np.linspace(0, width, across + 1).astype(np.int64)
     tiles = [(ys[i], ys[i + 1], xs[j], xs[j + 1]) for i in range(down) for j in range(across)]
     return np.asarray(tiles, dtype=np.int64)
+
+
+def halve_weights(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means over 2 x 2 pixels, shape (ceil(H / 2), ceil(W / 2)); fewer pixels at an odd border."""
+    return halve_cost(weights[:, np.newaxis])[:, 0]
+
+
+def halve_cost(cost: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means over 2 x 2 pixels of a field of shape (H, K, W), to (ceil(H / 2), K, ceil(W / 2))."""
+    height, n_labels, width = cost.shape
+    half = np.empty((-(-height // 2), n_labels, -(-width // 2)), dtype=np.float32)
+    edges = band_edges(half.shape[0])
+    in_parallel(lambda i: _halve(cost, half, edges[i], edges[i + 1]), len(edges) - 1)
+    return half
+
+
+@kernel
+def _halve(cost, half, start, stop):
+    height, n_labels, width = cost.shape
+    quarter = np.float32(0.25)
+    for y in range(start, stop):
+        below = min(2 * y + 1, height - 1)
+        for k in range(n_labels):
+            a, b, out = cost[2 * y, k], cost[below, k], half[y, k]
+            for x in range(width // 2):
+                out[x] = quarter * (a[2 * x] + a[2 * x + 1] + b[2 * x] + b[2 * x + 1])
+            if width % 2:
+                out[width // 2] = np.float32(0.5) * (a[width - 1] + b[width - 1])

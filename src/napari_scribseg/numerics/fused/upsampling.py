@@ -13,13 +13,15 @@ from napari_scribseg.numerics.threads import band_edges, in_parallel
 __all__ = ["upsampling_gradient"]
 
 Float32 = NDArray[np.float32]
-Given = tuple[NDArray[np.intp], NDArray[np.intp], Float32]  # where those of each pixel begin, which, their weights
+Given = tuple[
+    NDArray[np.intp], NDArray[np.intp], Float32
+]  # where the fine pixels of each coarse one begin, which they are, their weights
 
 
 def upsampling_gradient(
     gradient: Float32, shape: tuple[int, int], steps: tuple[float, float], *, corners: bool = False
 ) -> Float32:
-    """What bilinear upsampling does, transposed.
+    """The transpose of bilinear upsampling.
 
     Parameters
     ----------
@@ -52,7 +54,7 @@ def upsampling_gradient(
 
 @lru_cache(maxsize=64)
 def _given(coarse: int, fine: int, step: float, corners: bool) -> Given:
-    """To which fine pixels of an axis each coarse one is given, and with which weight."""
+    """The fine pixels of an axis that each coarse one contributes to, and the weights."""
     at = np.arange(fine, dtype=np.float32)
     place = at * np.float32(step) if corners else np.maximum((at + np.float32(0.5)) * np.float32(step) - 0.5, 0)
     first = np.minimum(place.astype(np.intp), coarse - 1)

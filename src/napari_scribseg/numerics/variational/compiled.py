@@ -12,8 +12,7 @@ from napari_scribseg.numerics.fused.colour import colour_density
 from napari_scribseg.numerics.fused.density import spatially_varying_density
 from napari_scribseg.numerics.fused.distance import euclidean_distance
 from napari_scribseg.numerics.fused.filters import edge_weights
-from napari_scribseg.numerics.fused.pyramid import halve_cost, halve_weights
-from napari_scribseg.numerics.fused.relaxation import Relaxation
+from napari_scribseg.numerics.fused.relaxation import Relaxation, halve_cost, halve_weights
 from napari_scribseg.numerics.intensity import scale_intensities
 from napari_scribseg.numerics.seeds import thin_seeds
 from napari_scribseg.numerics.threads import band_edges, in_parallel
@@ -104,7 +103,7 @@ class CompiledBackend:
         former: tuple[LabelTerms, ...],
         quick: bool,
     ) -> LabelTerms:
-        """The terms of one label that count."""
+        """The terms of one label that have a weight."""
         own = np.where(samples, np.int32(0), np.int32(-1))
         terms = find_terms(mask, former)
         if terms is None:

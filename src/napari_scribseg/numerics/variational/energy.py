@@ -39,7 +39,7 @@ LOCAL_SIGMA = 8.0  # and of its colour kernel
 GLOBAL_SIGMA = 10.0  # global density: width of the colour kernel, on the smoothed image
 LEAST_SHARE = 1e-3  # added to a label's share of the local densities
 LEAST_DENSITY = 1e-3  # added to a label's global density
-BACKGROUND_DENSITY = 0.5  # least global density of the background: no strokes show all that lies there
+BACKGROUND_DENSITY = 0.5  # least global density of the background, of which strokes show a part only
 NO_DENSITY = 1e-12  # sum of the local densities below which no label has a share
 PAPER_SEMANTIC_RANGE = 255.0  # of semantic features in the published model: that of colours
 _SEMANTIC_RANGE = 64.0  # and in the self-tuning model
@@ -59,7 +59,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFeatures:
-    """What the self-tuning model sees of an image.
+    """Features of an image for the self-tuning model.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class ImageFeatures:
 
 @dataclass(frozen=True, slots=True)
 class TermWeights:
-    """How much each term of the cost of a label counts.
+    """Weights of the terms of a label's cost.
 
     Attributes
     ----------
@@ -189,9 +189,9 @@ def background_label(scribbles: Scribbles) -> int | None:
 
 
 def _noise_factor(channel: Float32) -> float:
-    """The factor, at most 1, that brings a channel's noise down to what its colour kernel can bear.
+    """The factor, at most 1, that lowers a channel's noise to ``_MOST_NOISE``.
 
-    The noise is estimated from second differences (Immerkaer 1996), by their median: edges do not count as noise.
+    The noise is estimated from second differences (Immerkaer 1996), by their median, which edges hardly change.
     """
     if min(channel.shape) < 3:
         return 1.0

@@ -1,4 +1,4 @@
-"""Solve a labelling problem from coarse to fine, then until nothing moves; the same on every device."""
+"""Solve a labelling problem from coarse to fine, then until convergence; the same on every device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_scribseg.core import Image
 from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.problem import Backend, Problem, Solver
 
-__all__ = ["continue_finer", "converge", "levels_of", "open_backend", "solve_coarse_to_fine"]
+__all__ = ["continue_finer", "converge", "halvings_of", "open_backend", "solve_coarse_to_fine"]
 
 COARSE_STEPS = (4, 8, 100)  # steps on the finest level, the next, and every coarser one
 _SMALLEST = 24  # pixels that the shorter side of a coarse level keeps
@@ -46,7 +46,7 @@ def open_backend(
     return TensorBackend(image, pixel, parameters, device, semantic)
 
 
-def levels_of(backend: Backend, problem: Problem) -> list[Problem]:
+def halvings_of(backend: Backend, problem: Problem) -> list[Problem]:
     """The problem and its halvings, the finest first."""
     levels = [problem]
     shape = np.asarray(problem.weights.shape)

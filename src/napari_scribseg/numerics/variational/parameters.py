@@ -36,5 +36,5 @@ class EnergyParameters:
         check_parameters(self)
 
     def describe(self) -> tuple[str, ...]:
-        """The published model's parameters, for the notes of an answer."""
+        """The published model's parameters, for the notes of a result."""
         return (f"published model: sigma {self.sigma:g}, alpha {self.alpha:g}, smoothness {self.smoothness:g}",)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from napari_scribseg.numerics.variational.differences import divergence, gradient
-from napari_scribseg.numerics.variational.simplex import project_simplex
 
-__all__ = ["Iterate", "solve"]
+__all__ = ["Iterate", "project_simplex", "solve"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,3 +91,29 @@ def solve(
 def _cheapest(cost: Tensor) -> Tensor:
     """The labelling that the data term alone asks for, one-hot."""
     return torch.zeros_like(cost).scatter_(0, cost.argmin(dim=0, keepdim=True), 1)
+
+
+def project_simplex(points: Tensor) -> Tensor:
+    """The nearest point of the probability simplex, over axis 0.
+
+    Parameters
+    ----------
+    points : Tensor of shape (K, ...)
+        Any real values.
+
+    Returns
+    -------
+    Tensor of shape (K, ...)
+        Not negative, summing to 1 over axis 0.
+
+    Notes
+    -----
+    The threshold of Michelot (1986) found by sorting, as in Duchi et al. (2008), figure 1.
+    """
+    n = points.shape[0]
+    descending = points.sort(dim=0, descending=True).values
+    rank = torch.arange(1, n + 1, device=points.device, dtype=points.dtype).reshape(-1, *[1] * (points.ndim - 1))
+    excess = descending.cumsum(dim=0) - 1
+    support = (descending * rank > excess).sum(dim=0, keepdim=True)
+    threshold = excess.gather(0, support - 1) / support
+    return (points - threshold).clamp_min(0)

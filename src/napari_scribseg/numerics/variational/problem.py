@@ -1,4 +1,4 @@
-"""A convex labelling problem, what solves it, and what poses it for an image on some kind of device."""
+"""A convex labelling problem, its solver, and the backend that poses it for an image on a kind of device."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Problem:
     pixel : tuple of 2 float
         Size of a pixel along rows and columns, in units of the finest pixel.
     terms : tuple of LabelTerms
-        What the data term was computed from; a later problem on the same image reuses them.
+        Terms of the data term; a later problem on the same image reuses them.
     notes : tuple of str
-        What was chosen, for the user.
+        Choices of the model, for the user.
     exact : bool
-        False of a first approximation.
+        False for a first approximation.
     """
 
     cost: Any

@@ -20,17 +20,17 @@ SMOOTHNESS = 4.0  # weight of the boundary length, in nats for a pixel's side
 GAMMA = 2.0  # how fast a boundary gets cheaper with the gradient, in units of its 97th percentile
 _SCALE = 0.5  # of the gradient, in finest pixels
 MOST_COST = 8.0  # nats
-_CERTAIN = 0.98  # probability above which a pixel far from uncertain ones is left alone
+_CERTAIN = 0.98  # probability above which a pixel far from uncertain ones is unchanged
 _MARGIN = 12  # pixels around those that are uncertain
 _STEPS, _STEPS_PER_REPORT = 64, 16
 _STILL = 1e-4  # share of the values that still move when the refinement ends
-OWN_SHARE = 2 / 3  # of the relaxed labelling in the answer; the rest keeps the network's uncertainty
+OWN_SHARE = 2 / 3  # of the relaxed labelling in the result; the rest keeps the network's uncertainty
 
 Float32 = NDArray[np.float32]
 
 
 def boundary_weights(channels: Float32, pixel: tuple[float, float]) -> Float32:
-    """Weight of the boundary length at each pixel, shape (H, W): small on edges, never nothing.
+    """Weight of the boundary length at each pixel, shape (H, W): small on edges, never zero.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def refine(
     part = probabilities[:, window[0], window[1]]
     cost = -torch.log(part.clamp_min(float(np.exp(-MOST_COST))))
     cost = _harden(cost, torch.from_numpy(seeds[window].astype(np.int64)).to(cost.device))
-    relax = _on_host if part.device.type == "cpu" else _on_device
+    relax = relax_on_host if part.device.type == "cpu" else relax_on_device
     labelling = relax(cost, part, weights[window], pixel, progress)
     refined = probabilities.clone()
     refined[:, window[0], window[1]] = torch.lerp(part, labelling, OWN_SHARE)
@@ -107,7 +107,7 @@ def _harden(cost: Tensor, seeds: Tensor) -> Tensor:
     return cost
 
 
-def _on_host(
+def relax_on_host(
     cost: Tensor, start: Tensor, weights: Float32, pixel: tuple[float, float], progress: Callable[[float], None]
 ) -> Tensor:
     """The relaxed labelling by the compiled solver."""
@@ -122,7 +122,7 @@ def _on_host(
     return torch.from_numpy(solver.primal())
 
 
-def _on_device(
+def relax_on_device(
     cost: Tensor, start: Tensor, weights: Float32, pixel: tuple[float, float], progress: Callable[[float], None]
 ) -> Tensor:
     """The relaxed labelling by the reference solver."""

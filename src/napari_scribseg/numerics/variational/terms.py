@@ -12,7 +12,7 @@ from napari_scribseg.numerics.threads import in_parallel
 
 __all__ = ["LabelTerms", "distance_terms", "find_terms", "geodesic_term"]
 
-_QUICK_SCANS = 3  # of the geodesic distance, for a first answer
+_QUICK_SCANS = 3  # of the geodesic distance, for a preview
 _ALL_SCANS = 1000
 
 
