@@ -462,6 +462,11 @@ def test_cards_of_another_network(card, message):
     assert message in refusal(lambda: opened(Levels(), card))
 
 
+def test_a_network_of_several_outputs_cannot_take_strokes():
+    message = refusal(lambda: opened(Levels(3), ModelCard(prompt="distance", channels=1)))
+    assert "net takes strokes and has 3 outputs; one with sigmoid is expected" in message
+
+
 def test_a_model_that_changed_is_loaded_again(tmp_path):
     path = tmp_path / "net.safetensors"
     image = levels_picture()[0]

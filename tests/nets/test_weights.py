@@ -200,6 +200,15 @@ def test_nan_in_the_weights(model, tmp_path):
         load_model(tmp_path / "net.safetensors")
 
 
+def test_weights_of_another_type(model, tmp_path):
+    path = save_model(tmp_path / "net.safetensors", model)
+    name = next(name for name in model.state_dict() if name.endswith("num_batches_tracked"))
+    state = model.state_dict() | {name: torch.tensor(1.0)}
+    path.write_bytes(save(state, metadata=parts(path)[0]["__metadata__"]))
+    with pytest.raises(InputError, match="are F32; another type is expected"):
+        load_model(path)
+
+
 def test_build_names_what_is_there():
     assert build("efficient-unet").config == EfficientUNetConfig()
     assert build("plain-unet", {"activation": "silu"}).config.activation == "silu"
