@@ -15,7 +15,7 @@ from napari_scribseg.engines.brs.probing import complete
 from napari_scribseg.engines.brs.state import BRSState, ZoomIn
 from napari_scribseg.engines.brs.zoom import next_crop
 from napari_scribseg.nets import BRSNet, BRSNetConfig, PlainUNet, PlainUNetConfig, load_shipped, save_model
-from napari_scribseg.prompting.crops import Crop, CropLogits, covered, levels_of, resampled, sampled
+from napari_scribseg.prompting.crops import Crop, CropLogits, covered, image_levels, resampled, sampled
 from napari_scribseg.prompting.predictions import ClassLogits, Grid
 
 LIGHT = BRSNetConfig(
@@ -170,7 +170,7 @@ def test_a_view_grows_with_a_large_object():
     channels = net.channels(image)
     grid = Grid((1.0, 1.0), (200, 200))
     state = BRSState(
-        net, net.input(channels, (192, 192)), None, levels_of(torch.from_numpy(channels), grid.pixel), grid
+        net, net.input(channels, (192, 192)), None, image_levels(torch.from_numpy(channels), grid.pixel), grid
     )
     seeds = np.full(mask.shape, -1, dtype=np.int32)
     seeds[98:103, 98:103] = 1

@@ -16,8 +16,8 @@ from napari_scribseg.prompting.crops import (
     crop_strokes,
     first_box,
     fit_crops,
-    levels_of,
-    paint,
+    image_levels,
+    paste,
 )
 from napari_scribseg.prompting.predictions import UNCLAIMED, UNSEEN, ClassLogits, Strokes
 
@@ -38,7 +38,7 @@ class Recorder:
 
 def scene_of(channels, network, pixel=(1.0, 1.0)):
     channels = torch.as_tensor(channels, dtype=torch.float32)
-    return PreparedImage(pixel, tuple(channels.shape[1:]), levels_of(channels, pixel), network)
+    return PreparedImage(pixel, tuple(channels.shape[1:]), image_levels(channels, pixel), network)
 
 
 def seeds_of(shape, *strokes):
@@ -137,13 +137,13 @@ def test_a_view_shows_a_ramp_where_it_lies_and_paints_it_back(pixel, scale):
     shape = (90, 120)
     at = [(np.arange(n) + 0.5) * p for n, p in zip(shape, pixel, strict=True)]
     ramp = torch.from_numpy((at[0][:, None] + 2 * at[1][None]).astype(np.float32))
-    levels = levels_of(ramp[None].repeat(3, 1, 1), pixel)
+    levels = image_levels(ramp[None].repeat(3, 1, 1), pixel)
     crop = Crop(8.0, 12.0, scale, (16, 24))
     seen = crop_image(levels, crop)[1]
     expected = crop.centres(0)[:, None] + 2 * crop.centres(1)[None]
     np.testing.assert_allclose(seen.numpy(), expected, atol=0.05 * scale + 0.05)
     field = torch.full(shape, torch.nan)
-    rows, columns = paint(field, torch.from_numpy(expected.astype(np.float32)), crop, pixel)
+    rows, columns = paste(field, torch.from_numpy(expected.astype(np.float32)), crop, pixel)
     assert torch.isfinite(field).sum() == (rows.stop - rows.start) * (columns.stop - columns.start)
     inner = field[rows.start + 2 : rows.stop - 2, columns.start + 2 : columns.stop - 2]
     if scale <= 1:
@@ -153,7 +153,7 @@ def test_a_view_shows_a_ramp_where_it_lies_and_paints_it_back(pixel, scale):
 
 def test_a_coarse_view_averages():
     checks = torch.from_numpy((np.indices((64, 64)).sum(0) % 2).astype(np.float32))
-    seen = crop_image(levels_of(checks[None].repeat(3, 1, 1), (1.0, 1.0)), Crop(0, 0, 4.0, (16, 16)))
+    seen = crop_image(image_levels(checks[None].repeat(3, 1, 1), (1.0, 1.0)), Crop(0, 0, 4.0, (16, 16)))
     torch.testing.assert_close(seen, torch.full((3, 16, 16), 0.5))
 
 
@@ -215,7 +215,7 @@ def test_the_first_prediction_is_an_input_of_the_second_pass():
 def test_of_two_predictions_the_finer_one_counts_more():
     scene = scene_of(np.zeros((3, 100, 100)), Recorder(None))
     coarse, fine = Crop(0, 0, 4.0, (25, 25)), Crop(40, 40, 1.0, (20, 20))
-    fields = predictions.combine({0: flat_prediction(coarse, 8), 1: flat_prediction(fine, 3)}, scene, None)
+    fields = predictions.merge_logits({0: flat_prediction(coarse, 8), 1: flat_prediction(fine, 3)}, scene, None)
     assert fields[0, 50, 50] == 2
     assert fields[1, 50, 50] == 3
     assert fields[0, 5, 5] == 8
@@ -227,7 +227,7 @@ def test_what_no_class_claims_belongs_to_the_widest():
     scene = scene_of(np.zeros((3, 100, 100)), Recorder(None))
     crop = Crop(0, 0, 1.0, (100, 100))
     message = {0: flat_prediction(crop, -9), 1: flat_prediction(Crop(0, 0, 1.0, (20, 20)), -3)}
-    fields = predictions.combine(message, scene, 0)
+    fields = predictions.merge_logits(message, scene, 0)
     assert (fields[0] == UNCLAIMED).all()
     assert (fields.argmax(0) == 0).all()
 

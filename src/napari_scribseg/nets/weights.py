@@ -25,7 +25,7 @@ from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
 
-__all__ = ["ARCHITECTURES", "build", "load_model", "load_shipped", "save_model", "shipped_weights"]
+__all__ = ["ARCHITECTURES", "build", "load_model", "load_shipped", "save_model", "shipped_weights", "tensor_checksum"]
 
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type]] = {
     "brs-net": (BRSNet, BRSNetConfig),
@@ -132,7 +132,7 @@ def save_model(
         "format": _FORMAT,
         "architecture": names[0],
         "config": json.dumps(dataclasses.asdict(model.config)),
-        "sha256": checksum(tensors),
+        "sha256": tensor_checksum(tensors),
     }
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(tensor_bytes(tensors, metadata=card))
@@ -151,7 +151,8 @@ def _stored(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     return stored
 
 
-def checksum(tensors: Mapping[str, Tensor]) -> str:
+def tensor_checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values, independent of their order."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)};".encode())
@@ -192,7 +193,7 @@ def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
         tensors = load_tensors(path.read_bytes())
     except (SafetensorError, ValueError, RuntimeError) as error:
         raise InputError(f"{path.name} is damaged ({error}); the file as it was written is expected") from error
-    if checksum(tensors) != metadata.get("sha256"):
+    if tensor_checksum(tensors) != metadata.get("sha256"):
         raise InputError(f"{path.name} is damaged: its weights have another checksum than the one written with them")
     tensors = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     if not all(torch.isfinite(value).all() for value in tensors.values()):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_scribseg.core.errors import InputError
 
-__all__ = ["DEVICES", "choose_device", "n_threads"]
+__all__ = ["DEVICES", "choose_device", "count_cuda_cards", "has_nvidia_driver", "n_threads"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -68,6 +68,7 @@ def has_nvidia_driver() -> bool:
 
 
 def count_cuda_cards() -> int:
+    """Number of CUDA devices that torch can use; loads torch."""
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 0

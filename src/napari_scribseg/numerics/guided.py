@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from napari_scribseg.numerics.intensity import some_values
+from napari_scribseg.core.padding import some_values
 
 __all__ = ["guided_filter", "principal_components"]
 

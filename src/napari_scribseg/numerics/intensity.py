@@ -9,15 +9,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core.padding import some_values, without_padding
 
-__all__ = [
-    "equalize_intensities",
-    "is_picture",
-    "percentiles",
-    "scale_intensities",
-    "some_values",
-    "to_unit",
-    "without_padding",
-]
+__all__ = ["equalize_intensities", "is_picture", "percentiles", "scale_intensities", "to_unit"]
 
 _SMALLEST, _LARGEST = 1e-30, 1e30  # span that 32 bits are used for; beyond, 64
 

@@ -179,22 +179,26 @@ class _Change:
 
         Probabilities are the engine's where it has the same most probable class.
         """
-        found, curve = self.prior, None
-        outlines = result is not None and result.outlines
-        hard = self.scribbles.seeds >= 0
+        own: NDArray[np.int32] = self.prior
+        notes, outlines, curve = (STAYS,), False, None
         if result is not None and posed is not None:
-            index = [self.scribbles.ids.index(i) for i in posed.ids]
-            found = np.asarray(index, np.int32)[result.labels]
-            curve = result.curve
-        labels = np.where(self.prior >= 0, self.prior, found)
-        if not outlines:
-            found = np.where(hard, self.scribbles.seeds, found)
+            index = np.asarray([self.scribbles.ids.index(i) for i in posed.ids], np.int32)
+            own, notes = index[result.labels], (*result.notes, STAYS)
+            outlines, curve = result.outlines, result.curve
+        labels = np.where(self.prior >= 0, self.prior, own)
+        hard = self.scribbles.seeds >= 0
+        found = own if outlines else np.where(hard, self.scribbles.seeds, own)
         for k in np.unique(self.scribbles.seeds[self.against]):
             labels[self._taken(k, found == k, outlines)] = k
         if not outlines:
             labels[hard] = self.scribbles.seeds[hard]
-        notes = (*(() if result is None else result.notes), STAYS)
-        return Segmentation(self._certain(labels, result, posed), state, notes, outlines, curve)
+        probabilities = np.zeros((self.scribbles.n_classes, *labels.shape), np.float32)
+        np.put_along_axis(probabilities, labels[np.newaxis], 1, axis=0)
+        if result is not None:
+            same = own == labels
+            for k, probability in zip(index, result.probabilities, strict=True):
+                probabilities[k][same] = probability[same]
+        return Segmentation(probabilities, state, notes, outlines, curve)
 
     def _taken(self, k: int, found: NDArray[np.bool_], outlines: bool) -> NDArray[np.bool_]:
         """The pixels that a class takes from those that its strokes contradict: connected parts of its found pixels.
@@ -210,19 +214,6 @@ class _Change:
         begun[0] = False
         taken: NDArray[np.bool_] = begun[parts]
         return taken
-
-    def _certain(
-        self, labels: NDArray[np.int32], result: Segmentation[Any] | None, posed: Scribbles | None
-    ) -> NDArray[np.float32]:
-        """Probabilities whose most probable class is that of ``labels``, shape (K, H, W)."""
-        made = np.zeros((self.scribbles.n_classes, *labels.shape), np.float32)
-        np.put_along_axis(made, labels[np.newaxis], 1, axis=0)
-        if result is not None and posed is not None:
-            index = np.asarray([self.scribbles.ids.index(i) for i in posed.ids])
-            same = index[result.labels] == labels
-            for k, probability in zip(index, result.probabilities, strict=True):
-                made[k][same] = probability[same]
-        return made
 
 
 def _span(marked: NDArray[np.bool_]) -> slice:

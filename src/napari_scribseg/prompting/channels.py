@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.numerics.intensity import is_picture, percentiles, some_values, to_unit, without_padding
+from napari_scribseg.core.padding import some_values, without_padding
+from napari_scribseg.numerics.intensity import is_picture, percentiles, to_unit
 
 __all__ = ["three_channels"]
 

@@ -29,9 +29,9 @@ __all__ = [
     "first_box",
     "fit_crops",
     "grown",
-    "levels_of",
+    "image_levels",
     "object_box",
-    "paint",
+    "paste",
     "resampled",
     "sampled",
     "square",
@@ -109,7 +109,7 @@ class Level:
     step: tuple[float, float]
 
 
-def levels_of(channels: Tensor, pixel: tuple[float, float]) -> tuple[Level, ...]:
+def image_levels(channels: Tensor, pixel: tuple[float, float]) -> tuple[Level, ...]:
     """The channels of shape (3, H, W) for crops of scale 1 and below, about 2, about 4, and so on."""
     levels = [Level(channels, pixel)]
     for doubling in range(1, _MOST_SHRINKING.bit_length()):
@@ -215,7 +215,7 @@ def covered(crop: Crop, shape: tuple[int, ...], pixel: tuple[float, float]) -> t
     return slice(first[0], max(first[0], stop[0])), slice(first[1], max(first[1], stop[1]))
 
 
-def paint(field: Tensor, values: Tensor, crop: Crop, pixel: tuple[float, float]) -> tuple[slice, slice]:
+def paste(field: Tensor, values: Tensor, crop: Crop, pixel: tuple[float, float]) -> tuple[slice, slice]:
     """Resample the values of a crop into the image's grid, bilinearly; pixels whose centre lies outside are kept.
 
     Parameters

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_scribseg.prompting.crops import Box, Crop, CropLogits, covered, paint
+from napari_scribseg.prompting.crops import Box, Crop, CropLogits, covered, paste
 
-__all__ = ["LIMIT", "UNCLAIMED", "UNSEEN", "ClassLogits", "Grid", "Strokes", "combine", "widest"]
+__all__ = ["LIMIT", "UNCLAIMED", "UNSEEN", "ClassLogits", "Grid", "Strokes", "merge_logits", "widest"]
 
 LIMIT = 12.0  # of logits, by tanh
 UNSEEN = -6.0  # logit of a class outside its crops
@@ -121,7 +121,7 @@ class ClassLogits:
         """Logits on the pixels of a crop, and a mask of the pixels that have any."""
         field = torch.full(crop.shape, -torch.inf, device=self.patches[0].logits.device)
         for patch in self.patches:
-            paint(field, patch.logits, patch.moved(crop), (1.0, 1.0))
+            paste(field, patch.logits, patch.moved(crop), (1.0, 1.0))
         valid = torch.isfinite(field)
         return torch.where(valid, field, -LIMIT), valid
 
@@ -136,7 +136,7 @@ class ClassLogits:
         return False
 
 
-def combine(predictions: Mapping[int, ClassLogits], grid: Grid, wide: int | None) -> Tensor:
+def merge_logits(predictions: Mapping[int, ClassLogits], grid: Grid, wide: int | None) -> Tensor:
     """Logits of every class on the image's grid, shape (K, H, W), in the order of the mapping.
 
     Where two crops overlap, logits of the coarser one are divided by the ratio of their pixels: it cannot resolve what
@@ -151,7 +151,7 @@ def combine(predictions: Mapping[int, ClassLogits], grid: Grid, wide: int | None
     for field, (k, prediction) in zip(fields, predictions.items(), strict=True):
         field.copy_(_unseen(prediction, grid, device))
         for patch in prediction.patches:
-            span = paint(field, patch.logits, patch.crop, grid.pixel)
+            span = paste(field, patch.logits, patch.crop, grid.pixel)
             if patch.crop.scale > 1:
                 field[span] *= finest[span] / patch.crop.scale
         if k == wide:

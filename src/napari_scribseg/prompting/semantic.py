@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.padding import some_values
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.nets.brs_net import BRSNet
 from napari_scribseg.nets.weights import load_model, load_shipped
 from napari_scribseg.numerics.guided import guided_filter, principal_components
-from napari_scribseg.numerics.intensity import some_values
 from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.prompting.network_input import INPUT_CHANNELS, network_input
 
-__all__ = ["SEMANTIC_CHANNELS", "Encoder", "encoder_maps", "open_encoder", "semantic_features"]
+__all__ = ["SEMANTIC_CHANNELS", "Encoder", "encoder_maps", "open_encoder", "open_timm_encoder", "semantic_features"]
 
 SEMANTIC_CHANNELS = 3
 _SHIPPED = "scribble-net"

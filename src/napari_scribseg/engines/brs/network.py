@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_scribseg.core import Image, InputError
+from napari_scribseg.core.padding import without_padding
 from napari_scribseg.engines.brs.card import ModelCard
 from napari_scribseg.nets.any_size import crop_to, pad_to_multiple
-from napari_scribseg.numerics.intensity import is_picture, percentiles, to_unit, without_padding
+from napari_scribseg.numerics.intensity import is_picture, percentiles, to_unit
 from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.prompting.predictions import Grid
 
-__all__ = ["WrappedNetwork", "first_output"]
+__all__ = ["WrappedNetwork", "first_output", "normalised"]
 
 Float32 = NDArray[np.float32]
 

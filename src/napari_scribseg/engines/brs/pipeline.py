@@ -21,7 +21,7 @@ from napari_scribseg.engines.brs.state import BRSState, LastCorrections, ZoomIn
 from napari_scribseg.engines.brs.zoom import Zoom
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.variational.refine import boundary_weights, refine
-from napari_scribseg.prompting.crops import levels_of
+from napari_scribseg.prompting.crops import image_levels
 from napari_scribseg.prompting.predictions import Grid
 
 __all__ = ["prepare", "segment", "unprompted"]
@@ -43,7 +43,7 @@ def prepare(parameters: RefinementParameters, image: Image, device: str) -> BRSS
         cut_for(network, x, parameters.layer)
     zooms = parameters.zoom and network.card.prompt != "none" and not network.card.spacing and not network.card.size
     grid = Grid.of(image.shape, image.spacing)
-    levels = levels_of(torch.from_numpy(channels).to(network.device), grid.pixel) if zooms else ()
+    levels = image_levels(torch.from_numpy(channels).to(network.device), grid.pixel) if zooms else ()
     moved = parameters.refine == "edges" and network.card.takes_prompt_maps
     boundaries = boundary_weights(channels, grid.pixel) if moved else None
     return BRSState(network, x, own, levels, grid, boundaries)

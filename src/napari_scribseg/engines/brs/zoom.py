@@ -13,7 +13,7 @@ from napari_scribseg.engines.brs.parameters import RefinementParameters
 from napari_scribseg.engines.brs.queries import ALL, Query
 from napari_scribseg.engines.brs.state import BRSState, ZoomIn
 from napari_scribseg.prompting.crops import MOST_GROWTHS, Box, Crop, first_box, fit_crops, grown, object_box
-from napari_scribseg.prompting.predictions import ClassLogits, Strokes, combine, widest
+from napari_scribseg.prompting.predictions import ClassLogits, Strokes, merge_logits, widest
 
 __all__ = ["Zoom", "next_crop"]
 
@@ -163,6 +163,6 @@ class Zoom:
         """
         crops = {k: self._prediction(q, s, f) for k, (q, s, f) in fields.items() if s.crop is not None}
         predictions = {k: p for k, p in crops.items() if p is not None}
-        merged = combine(predictions, self._state.grid, self._wide) if predictions else ()
+        merged = merge_logits(predictions, self._state.grid, self._wide) if predictions else ()
         whole = {k: f[1] - f[0] for k, (_, s, f) in fields.items() if s.crop is None}
         return {**dict(zip(predictions, merged, strict=True)), **whole}

@@ -22,8 +22,8 @@ from napari_scribseg.numerics.variational.problem import Backend
 from napari_scribseg.numerics.variational.refine import MOST_COST, OWN_SHARE, SMOOTHNESS, boundary_weights, refine
 from napari_scribseg.numerics.variational.terms import LabelTerms
 from napari_scribseg.prompting.channels import three_channels
-from napari_scribseg.prompting.crops import levels_of
-from napari_scribseg.prompting.predictions import ClassLogits, Grid, Strokes, combine, widest
+from napari_scribseg.prompting.crops import image_levels
+from napari_scribseg.prompting.predictions import ClassLogits, Grid, Strokes, merge_logits, widest
 
 __all__ = ["ENERGY", "LastPredictions", "NetState", "mix", "prepare", "segment"]
 
@@ -79,7 +79,7 @@ def prepare(parameters: ScribbleNetParameters, image: Image, device: str) -> Net
     network = open_network(parameters.weights, chosen)
     grid = Grid.of(image.shape, image.spacing)
     channels = three_channels(image.data)
-    levels = levels_of(torch.from_numpy(channels).to(chosen), grid.pixel)
+    levels = image_levels(torch.from_numpy(channels).to(chosen), grid.pixel)
     prepared = PreparedImage(grid.pixel, grid.shape, levels, network)
     weights = boundary_weights(channels, grid.pixel)
     return NetState(prepared, weights, chosen, open_backend(ENERGY, image, chosen) if parameters.hybrid else None)
@@ -247,7 +247,9 @@ class _Merged:
         them, and that these predictions are independent, the probability of a class is proportional to its odds: the
         softmax of the logits.
         """
-        logits = combine({k: self._predictions[k] for k in self._labels if k in self._predictions}, image, self.wide)
+        logits = merge_logits(
+            {k: self._predictions[k] for k in self._labels if k in self._predictions}, image, self.wide
+        )
         if len(logits) < len(self._labels):  # one class is drawn: 0 for the other, whose odds are even
             rest = torch.zeros_like(logits)
             logits = torch.cat((logits, rest) if self._labels[0] in self._predictions else (rest, logits))

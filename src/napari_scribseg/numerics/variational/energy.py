@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Scribbles
+from napari_scribseg.core.padding import some_values
 from napari_scribseg.numerics.fused.filters import gaussian_gradient, rgb_to_lab, smooth
-from napari_scribseg.numerics.intensity import equalize_intensities, is_picture, scale_intensities, some_values
+from napari_scribseg.numerics.intensity import equalize_intensities, is_picture, scale_intensities
 
 __all__ = [
     "BACKGROUND_DENSITY",

@@ -14,7 +14,7 @@ from napari_scribseg.numerics.fused.relaxation import Relaxation
 from napari_scribseg.numerics.variational.energy import FORBIDDEN
 from napari_scribseg.numerics.variational.primal_dual import solve
 
-__all__ = ["MOST_COST", "OWN_SHARE", "SMOOTHNESS", "boundary_weights", "refine"]
+__all__ = ["MOST_COST", "OWN_SHARE", "SMOOTHNESS", "boundary_weights", "refine", "relax_on_device", "relax_on_host"]
 
 SMOOTHNESS = 4.0  # weight of the boundary length, in nats for a pixel's side
 GAMMA = 2.0  # how fast a boundary gets cheaper with the gradient, in units of its 97th percentile
