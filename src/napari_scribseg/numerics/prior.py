@@ -180,7 +180,8 @@ class _Change:
         Probabilities are the engine's where it has the same most probable class.
         """
         own: NDArray[np.int32] = self.prior
-        notes, outlines, curve = (STAYS,), False, None
+        notes: tuple[str, ...] = (STAYS,)
+        outlines, curve = False, None
         if result is not None and posed is not None:
             index = np.asarray([self.scribbles.ids.index(i) for i in posed.ids], np.int32)
             own, notes = index[result.labels], (*result.notes, STAYS)
