@@ -72,6 +72,17 @@ def test_require_names_what_is_missing():
         three.require((3, 3), max_classes=4)
 
 
+def test_strokes_of_one_of_two_classes_are_enough_for_some_engines():
+    seeds = np.full((3, 3), -1, dtype=np.int32)
+    seeds[1, 1] = 0
+    Scribbles(seeds, 2).require((3, 3), min_classes=1)
+    for scribbles, shape in ((Scribbles(seeds, 3), (3, 3)), (Scribbles(seeds, 2), (4, 4))):
+        with pytest.raises(InputError, match="one class only|the image has shape"):
+            scribbles.require(shape, min_classes=1)
+    with pytest.raises(InputError, match="no strokes"):
+        Scribbles(np.full_like(seeds, -1), 2).require((3, 3), min_classes=1)
+
+
 def test_add_paints_a_disc_along_the_line_and_leaves_the_old_one():
     before = Scribbles(np.full((9, 20), -1, np.int32), 2, (1, 2))
     stroke = Stroke(np.array([[4.0, 3.0], [4.0, 15.0]]), 1.0, 1)

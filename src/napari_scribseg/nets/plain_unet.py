@@ -64,7 +64,7 @@ class PlainUNetConfig:
 class PlainUNet(nn.Module):
     """Logits of one object from an image and the strokes on it.
 
-    3x3 convolutions with batch norm, max pooling on the way down, bilinear enlarging on the way up, skips by
+    3x3 convolutions with batch norm, max pooling on the way down, bilinear upsampling on the way up, skips by
     concatenation. On a CPU full 3x3 convolutions are fast, while the depthwise ones and the many small layers of
     :class:`EfficientUNet` are limited by memory, as are wide layers at full resolution, which patches avoid.
 

@@ -1,4 +1,4 @@
-"""Bilinear enlarging with a quicker gradient on the CPU, for any network, however it was loaded."""
+"""Bilinear upsampling with a quicker gradient on the CPU, for any network, however it was loaded."""
 
 from __future__ import annotations
 

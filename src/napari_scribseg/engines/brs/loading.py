@@ -175,20 +175,7 @@ _KEYS = ("state_dict", "model_state_dict", "model")  # under which checkpoints k
 
 
 def _load_weights(module: nn.Module, weights: str) -> None:
-    """Put the weights of a file into a network; the file runs no code.
-
-    Parameters
-    ----------
-    module : nn.Module
-    weights : str
-        Path of a .safetensors file, or one that ``torch.save`` wrote and that holds tensors only (under
-        ``"state_dict"``, ``"model_state_dict"`` or ``"model"``, or as they are).
-
-    Raises
-    ------
-    InputError
-        If the file is missing, no such file, or of another network.
-    """
+    """Load the weights of a file into a network; the file holds tensors only, alone or under one of ``_KEYS``."""
     path = user_path(weights)
     if not path.is_file():
         raise InputError(f"the weights {weights} are missing; a .safetensors file or one of torch.save is expected")
@@ -242,20 +229,7 @@ _BUNDLE_NETWORKS = ("network_def", "network", "net")
 
 
 def _load_bundle(folder: Path, card: ModelCard | None) -> tuple[nn.Module, ModelCard]:
-    """The network of a bundle, and the card that its metadata describe.
-
-    Parameters
-    ----------
-    folder : Path
-        With ``configs/inference.json`` (or ``.yaml``) and ``models/model.pt``, or with ``models/model.ts``.
-    card : ModelCard or None
-        From the file beside the folder; it overrides the metadata.
-
-    Raises
-    ------
-    InputError
-        If MONAI is missing, the folder is incomplete, or the network takes volumes.
-    """
+    """The network of a bundle, and ``card``, else the one that the bundle's metadata describe."""
     weights, script = folder / "models" / "model.pt", folder / "models" / "model.ts"
     config = next((p for name in _BUNDLE_CONFIGS if (p := folder / "configs" / name).is_file()), None)
     metadata = _bundle_metadata(folder)
