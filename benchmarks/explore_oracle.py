@@ -21,7 +21,7 @@ from scipy import ndimage, sparse
 from skimage.measure import label as components
 
 from napari_scribseg.explore import Workspace
-from napari_scribseg.explore.neighbours import nearest
+from napari_scribseg.explore.embedding import nearest
 
 __all__ = ["Oracle"]
 

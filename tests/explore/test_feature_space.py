@@ -12,12 +12,11 @@ from disc_pictures import clouds, discs, majority
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace, encoders
-from napari_scribseg.explore.cache import FeatureCache
-from napari_scribseg.explore.embedding import add_to_embedding, fit_embedding
+from napari_scribseg.explore.embedding import add_to_embedding, fit_embedding, nearest
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder, make_encoder
+from napari_scribseg.explore.feature_cache import FeatureCache
 from napari_scribseg.explore.metric import Head, learn_head, unit_rows
 from napari_scribseg.explore.needs import need
-from napari_scribseg.explore.neighbours import nearest
 from napari_scribseg.explore.uncertainty import uncertainty
 
 
@@ -239,7 +238,6 @@ def test_damaged_cache_is_no_cache(tmp_path):
     for content in (b"", b"rubbish", path.read_bytes()[:-3]):
         path.write_bytes(content)
         assert cache.get("image", "encoder") == {}
-    assert FeatureCache(None).get("image", "encoder") == {}
 
 
 def test_learning_brings_classes_together():

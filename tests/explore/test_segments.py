@@ -7,7 +7,7 @@ from disc_pictures import CENTRES, discs
 from napari_scribseg import InputError, Stroke
 from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace
-from napari_scribseg.explore.correction import split_mask
+from napari_scribseg.explore.edits import split_mask
 from napari_scribseg.explore.gradients import as_edge_map, gaussian_edges
 from napari_scribseg.explore.hierarchy import CRITERIA, build_hierarchy, common_threshold
 

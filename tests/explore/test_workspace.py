@@ -68,7 +68,7 @@ def test_images_of_all_kinds(tmp_path):
         ("/does/not/exist.png", "there is no file"),
         (np.zeros((5, 5, 40)), "at most 16 channels"),
         (np.full((5, 5), np.nan), "NaN"),
-        (np.zeros((0, 5)), "1 to"),
+        (np.zeros((0, 5)), "at least one element"),
         (np.array([["a"]]), "real numbers"),
     ],
 )

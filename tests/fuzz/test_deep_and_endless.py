@@ -10,7 +10,7 @@ from napari_scribseg.batch.bids_tree import write_description
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.brs.card import read_card
 from napari_scribseg.explore import Workspace
-from napari_scribseg.explore.cache import FeatureCache
+from napari_scribseg.explore.feature_cache import FeatureCache
 from napari_scribseg.io import read_classes
 from napari_scribseg.io.run_folder import RunFolder
 from napari_scribseg.nets import load_model

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_scribseg.explore.cutting import CutSettings
-    from napari_scribseg.explore.pictures import Added, Picture
     from napari_scribseg.explore.workspace import Workspace
+    from napari_scribseg.explore.workspace_images import Added, Picture
 
 __all__ = ["Added", "CutSettings", "Picture", "Workspace"]
 
-_MODULES = {"Added": "pictures", "CutSettings": "cutting", "Picture": "pictures", "Workspace": "workspace"}
+_MODULES = {
+    "Added": "workspace_images",
+    "CutSettings": "cutting",
+    "Picture": "workspace_images",
+    "Workspace": "workspace",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from napari_scribseg.core import Report
 from napari_scribseg.options import Device, Overwrite
-
-if TYPE_CHECKING:
-    from napari_scribseg.core import Report
+from napari_scribseg.progress import ShowProgress, show_progress
 
 __all__ = ["app"]
 
@@ -46,10 +43,11 @@ def prepare(
     added = workspace.add_images(images[0] if len(images) == 1 else images)
     for message in added.skipped:
         typer.echo(f"skipped: {message}", err=True)
-    with _bar("cutting") as report:
+    with show_progress("cutting", "%") as show:
+        report = _percent(show)
         workspace.cut(threshold=threshold, regions=regions, criterion=criterion, gradient=gradient, report=report)
-    with _bar("embedding") as report:
-        workspace.embed(report=report)
+    with show_progress("embedding", "%") as show:
+        workspace.embed(report=_percent(show))
     workspace.save(out)
     typer.echo(f"{out}: {len(added.indices)} images, {len(workspace.ids())} segments")
 
@@ -68,16 +66,5 @@ def labels(
         typer.echo(path)
 
 
-@contextmanager
-def _bar(what: str) -> Iterator[Report]:
-    """A progress bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=1.0)
-
-        def report(fraction: float, preview: object = None) -> None:
-            bar.update(task, completed=fraction)
-
-        yield report
+def _percent(show: ShowProgress) -> Report:
+    return lambda fraction, preview=None: show(round(100 * fraction), 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_scribseg.core import InputError, Range, check_parameters
 from napari_scribseg.explore.gradients import gaussian_edges
 from napari_scribseg.explore.hierarchy import WEAK, Criterion, Hierarchy, build_hierarchy
-from napari_scribseg.explore.pictures import Picture
 from napari_scribseg.explore.subprocesses import build_hierarchy_in_subprocess
+from napari_scribseg.explore.workspace_images import Picture
 from napari_scribseg.kernel import Deliver
 
 __all__ = ["CutSettings", "Cutter", "Gradient"]
@@ -45,12 +45,6 @@ class CutSettings:
     simplification: Annotated[float, Range(0, 1, 0.01, doc="mean gradient below which a frontier is removed")] = WEAK
 
     def __post_init__(self) -> None:
-        for name, value, choices in (
-            ("gradient", self.gradient, get_args(Gradient)),
-            ("criterion", self.criterion, get_args(Criterion)),
-        ):
-            if value not in choices:
-                raise InputError(f"the {name} is {value!r}; one of {', '.join(choices)} is expected")
         check_parameters(self)
 
 

@@ -1,4 +1,4 @@
-"""Steps of the user that change segments and can be undone: cut, split, assign."""
+"""Edits of the user that can be undone: cut, split, assign."""
 
 from __future__ import annotations
 
@@ -7,13 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from skimage.segmentation import watershed
 
-from napari_scribseg.explore.correction import split_mask
+from napari_scribseg.core import InputError, Stroke
 from napari_scribseg.explore.segments import SegmentTable, describe_regions
 from napari_scribseg.kernel import ArrayDiff
 
-__all__ = ["Step", "assign_step", "cut_step", "split_step", "window_of"]
+__all__ = [
+    "NEGATIVE",
+    "POSITIVE",
+    "Edit",
+    "as_mask",
+    "assign_edit",
+    "box_of",
+    "cut_edit",
+    "split_edit",
+    "split_mask",
+]
+
+POSITIVE, NEGATIVE = 1, 2  # strokes that split a segment
 
 Ids = NDArray[np.int64]
 _NO_IDS = np.zeros(0, dtype=np.int64)
@@ -21,8 +35,8 @@ _NO_LABELS = np.zeros(0, dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """What one command changed.
+class Edit:
+    """A change of segments or of their classes.
 
     Attributes
     ----------
@@ -53,13 +67,13 @@ class Step:
         return maps + self.ids.nbytes + self.before.nbytes + self.after.nbytes
 
     def apply(self, table: SegmentTable, *, after: bool) -> None:
-        """Bring a table to the state after the step, or before it."""
+        """Bring a table to the state after the edit, or before it."""
         for image, diff in self.maps:
             table.put(image, diff.region, diff.values(after=after))
         table.label[self.ids] = self.after if after else self.before
 
 
-def cut_step(table: SegmentTable, cuts: Mapping[int, NDArray[np.int32]]) -> Step | None:
+def cut_edit(table: SegmentTable, cuts: Mapping[int, NDArray[np.int32]]) -> Edit | None:
     """Make regions the segments of images; None where they are the segments already.
 
     Parameters
@@ -75,37 +89,37 @@ def cut_step(table: SegmentTable, cuts: Mapping[int, NDArray[np.int32]]) -> Step
         diff = ArrayDiff.between(table.map(image), ids.astype(np.int32)[regions])
         if diff is not None:
             maps.append((image, diff))
-    return Step("cut", tuple(maps), _NO_IDS, _NO_LABELS, _NO_LABELS) if maps else None
+    return Edit("cut", tuple(maps), _NO_IDS, _NO_LABELS, _NO_LABELS) if maps else None
 
 
-def window_of(table: SegmentTable, segment: int) -> tuple[slice, slice]:
+def box_of(table: SegmentTable, segment: int) -> tuple[slice, slice]:
     """The box around a segment, rows and columns."""
     top, left, bottom, right = (int(n) for n in table.box[segment])
     return slice(top, bottom), slice(left, right)
 
 
-def split_step(
+def split_edit(
     table: SegmentTable,
     segment: int,
     gradient: NDArray[np.float32],
     positive: NDArray[np.bool_],
     negative: NDArray[np.bool_],
-) -> tuple[Step, Ids, Ids]:
+) -> tuple[Edit, Ids, Ids]:
     """Split a segment by strokes; all arrays have the shape of the box around it.
 
     Returns
     -------
-    step : Step
+    edit : Edit
     positives, negatives : ndarray of int64
         Ids of the parts. The positive ones have the class of the segment, the negative ones none; until they are
-        embedded, all have its place in the embedding.
+        embedded, all have its position in the embedding.
 
     Raises
     ------
     InputError
         If no positive or no negative stroke lies in the segment.
     """
-    image, window = int(table.image[segment]), window_of(table, segment)
+    image, window = int(table.image[segment]), box_of(table, segment)
     before = table.map(image)
     mask = before[window] == segment
     parts, n_positive = split_mask(gradient, mask, positive, negative)
@@ -118,10 +132,90 @@ def split_step(
     labels = np.where(np.arange(len(ids)) < n_positive, table.label[segment], 0).astype(np.int32)
     diff = ArrayDiff.between(before, after)
     maps = () if diff is None else ((image, diff),)
-    return Step("split", maps, ids, table.label[ids], labels), ids[:n_positive], ids[n_positive:]
+    return Edit("split", maps, ids, table.label[ids], labels), ids[:n_positive], ids[n_positive:]
 
 
-def assign_step(table: SegmentTable, ids: Any, label: int) -> Step | None:
+def split_mask(
+    gradient: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    positive: NDArray[np.bool_],
+    negative: NDArray[np.bool_],
+) -> tuple[NDArray[np.int32], int]:
+    """Parts of a segment by the labelled watershed: the image foresting transform (Falcão et al. 2004) on the gradient.
+
+    Parameters
+    ----------
+    gradient : ndarray of shape (h, w), float32
+        Around the segment.
+    mask : ndarray of shape (h, w), bool
+        The segment; nothing outside takes part.
+    positive, negative : ndarray of shape (h, w), bool
+        Pixels of the strokes; what lies outside of the segment does not count.
+
+    Returns
+    -------
+    parts : ndarray of shape (h, w), int32
+        0 to k - 1, 4-connected, the positive ones first; -1 outside.
+    n_positive : int
+        How many of them grew from positive strokes.
+
+    Raises
+    ------
+    InputError
+        If no positive or no negative stroke lies in the segment.
+    """
+    seeds = np.zeros(mask.shape, dtype=np.int32)
+    seeds[positive & mask] = POSITIVE
+    seeds[negative & mask & ~positive] = NEGATIVE
+    for value, name in ((POSITIVE, "positive"), (NEGATIVE, "negative")):
+        if not (seeds == value).any():
+            raise InputError(f"no {name} stroke lies in the segment; one of each sign is expected")
+    grown: NDArray[np.int32] = watershed(  # type: ignore[no-untyped-call]
+        gradient, seeds, connectivity=1, mask=mask
+    )
+    first, n_positive = ndimage.label(grown == POSITIVE)
+    second, _ = ndimage.label(mask & (grown != POSITIVE))
+    parts = np.where(second > 0, second + n_positive, first).astype(np.int32) - 1
+    return parts, n_positive
+
+
+def as_mask(strokes: ArrayLike | Stroke | list[Stroke], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Strokes as a mask.
+
+    Parameters
+    ----------
+    strokes : ndarray of shape (H, W) of bool, array_like of shape (N, 2), Stroke, or list of Stroke
+        A mask; or clicked pixels, row and column; or strokes of a brush.
+    shape : tuple of 2 int
+        Of the image.
+
+    Raises
+    ------
+    InputError
+        If they are neither, or a click lies outside of the image.
+    """
+    if isinstance(strokes, Stroke):
+        strokes = [strokes]
+    if isinstance(strokes, (list, tuple)) and strokes and all(isinstance(s, Stroke) for s in strokes):
+        drawn: NDArray[np.bool_] = np.logical_or.reduce([s.rasterize(shape) for s in strokes])
+        return drawn
+    given = np.asarray(strokes)
+    if given.dtype == bool and given.shape == shape:
+        return given
+    if given.ndim != 2 or given.shape[1] != 2 or given.dtype.kind not in "iuf" or not np.isfinite(given).all():
+        raise InputError(
+            f"strokes have shape {given.shape} and type {given.dtype}; a mask of shape {shape}, pixels of shape (N, 2) "
+            "or Stroke objects are expected"
+        )
+    pixels = np.rint(given).astype(np.int64)
+    if ((pixels < 0) | (pixels >= np.array(shape))).any():
+        raise InputError(f"a click lies outside of the image of shape {shape}; pixels inside are expected")
+    mask = np.zeros(shape, dtype=bool)
+    mask[tuple(pixels.T)] = True
+    return mask
+
+
+def assign_edit(table: SegmentTable, ids: Any, label: int) -> Edit | None:
     """Give segments a class, 0 for none; None where they have it already.
 
     Raises
@@ -133,4 +227,4 @@ def assign_step(table: SegmentTable, ids: Any, label: int) -> Step | None:
     changed = given[table.label[given] != label]
     if not len(changed):
         return None
-    return Step("assign", (), changed, table.label[changed], np.full(len(changed), label, dtype=np.int32))
+    return Edit("assign", (), changed, table.label[changed], np.full(len(changed), label, dtype=np.int32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,9 @@ from skimage.measure import points_in_poly
 
 from napari_scribseg.core import Cancelled, InputError, Report, silent
 from napari_scribseg.explore.needs import need
-from napari_scribseg.explore.neighbours import nearest
 from napari_scribseg.explore.task import part
 
-__all__ = ["FitEmbedding", "add_to_embedding", "fit_embedding", "inside"]
+__all__ = ["add_to_embedding", "fit_embedding", "inside", "nearest"]
 
 NEIGHBOURS, MIN_DISTANCE = 15, 0.01
 LOCAL_NEIGHBOURS, LOCAL_MIN_DISTANCE = 5, 0.1  # of a selection
@@ -28,26 +27,11 @@ _SEARCHING = 0.2  # share of the time that the search for neighbours takes
 _STEPS = 30
 _HALVINGS = 40  # of the interval that holds the width of a neighbourhood
 _BLOCK = 4096  # new segments added at once
+_DISTANCES = 1 << 24  # held at once, 64 MiB
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 _one_at_a_time = Lock()  # numba's simplest threading layer ends the process when two threads use it at once
-
-
-class FitEmbedding(Protocol):
-    """A function such as :func:`fit_embedding`."""
-
-    def __call__(
-        self,
-        features: Float32,
-        labels: NDArray[np.int32],
-        start: Float32 | None = None,
-        *,
-        local: bool = False,
-        seed: int = 0,
-        report: Report = silent,
-    ) -> Float32:
-        """See :func:`fit_embedding`."""
 
 
 def fit_embedding(
@@ -228,6 +212,45 @@ def _minimise(near: Float64, weight: Float64, a: float, b: float) -> Float64:
         pull = weight * d ** (2 * b - 2) / (1 + a * d ** (2 * b))
         xy = (pull[..., np.newaxis] * near).sum(axis=1) / pull.sum(axis=1, keepdims=True)
     return xy
+
+
+def nearest(
+    features: Float32, among: Float32, count: int, *, same: bool = False, report: Report = silent
+) -> tuple[NDArray[np.int32], Float32]:
+    """The nearest rows of one matrix for each row of another, nearest first.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, D), float32
+    among : ndarray of shape (m, D), float32
+    count : int
+        How many, 1 to m.
+    same : bool
+        Whether both are the same matrix: then each row is its own nearest, at distance 0.
+    report : Report
+
+    Returns
+    -------
+    index : ndarray of shape (n, count), int32
+    distance : ndarray of shape (n, count), float32
+        Euclidean.
+    """
+    index = np.empty((len(features), count), dtype=np.int32)
+    distance = np.empty((len(features), count), dtype=np.float32)
+    squares = (among**2).sum(axis=1)
+    step = max(_DISTANCES // max(len(among), 1), 1)
+    for start in range(0, len(features), step):
+        report(start / len(features))
+        some = features[start : start + step]
+        found = (some**2).sum(axis=1)[:, np.newaxis] + squares - 2 * (some @ among.T)
+        if same:
+            found[np.arange(len(some)), start + np.arange(len(some))] = -1
+        chosen = np.argpartition(found, count - 1, axis=1)[:, :count] if count < len(among) else np.argsort(found)
+        near = np.take_along_axis(found, chosen, axis=1)
+        order = np.argsort(near, axis=1, kind="stable")
+        index[start : start + step] = np.take_along_axis(chosen, order, axis=1)
+        distance[start : start + step] = np.sqrt(np.maximum(np.take_along_axis(near, order, axis=1), 0))
+    return index, distance
 
 
 def inside(xy: NDArray[np.float32], outline: NDArray[np.float64], ids: NDArray[np.int64]) -> NDArray[np.int64]:

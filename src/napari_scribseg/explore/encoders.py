@@ -16,15 +16,15 @@ from torch.nn import functional
 from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.explore.gradients import to_unit
 from napari_scribseg.explore.metric import unit_rows
-from napari_scribseg.explore.tuning import Sample, Tuning, before_last, last_stage, tuned_encoder
+from napari_scribseg.explore.tuning import StageInput, Tuning, before_last, last_stage, tuned_encoder
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.fused.filters import gaussian_gradient
 from napari_scribseg.prompting.channels import three_channels
 from napari_scribseg.prompting.semantic import open_encoder
 
-__all__ = ["CropEncoder", "Encoder", "MapEncoder", "View", "make_encoder", "network_edges"]
+__all__ = ["CropEncoder", "EncoderView", "MapEncoder", "SegmentEncoder", "make_encoder", "network_edges"]
 
-View = Literal["maps", "crops"]
+EncoderView = Literal["maps", "crops"]
 
 _SIDE = 256  # pixels of the longer side of an image whose maps are made at once
 _CROP, _SMALL_CROP = 224, 64  # pixels a crop is resized to: as in the paper, and for the shipped network
@@ -37,7 +37,7 @@ _LARGE = 12.0  # log of the pixels of a large segment
 Float32 = NDArray[np.float32]
 
 
-class Encoder(Protocol):
+class SegmentEncoder(Protocol):
     """Describes the regions of an image."""
 
     @property
@@ -63,14 +63,14 @@ class Encoder(Protocol):
         """
         ...
 
-    def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[Sample]:
+    def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[StageInput]:
         """Input of the last stage of a network for each region, in their order; see :mod:`.tuning`."""
         ...
 
 
 def make_encoder(
-    view: View = "maps", backbone: str = "", device: str = "auto", tuning: Tuning | None = None
-) -> Encoder:
+    view: EncoderView = "maps", backbone: str = "", device: str = "auto", tuning: Tuning | None = None
+) -> SegmentEncoder:
     """An encoder by its settings; weights are loaded when it is first used.
 
     Parameters
@@ -90,8 +90,8 @@ def make_encoder(
     InputError
         If the view or the device is unknown.
     """
-    if view not in get_args(View):
-        raise InputError(f"the view is {view!r}; one of {', '.join(get_args(View))} is expected")
+    if view not in get_args(EncoderView):
+        raise InputError(f"the view is {view!r}; one of {', '.join(get_args(EncoderView))} is expected")
     kind = choose_device(device)
     own = not backbone or backbone.endswith(".safetensors")
     if view == "crops":
@@ -109,12 +109,12 @@ class MapEncoder:
 
     @property
     def key(self) -> str:
-        """See :class:`Encoder`."""
+        """See :class:`SegmentEncoder`."""
         return f"maps {self.backbone} {_SIDE} {_OWN} 1{_learned(self.tuning)}"
 
     @torch.no_grad()
     def describe(self, data: Float32, regions: NDArray[np.int32], report: Report = silent) -> Float32:
-        """See :class:`Encoder`."""
+        """See :class:`SegmentEncoder`."""
         channels = three_channels(data)
         report(0.0)
         maps = _opened(self)(_shrunk(channels).to(self.device))
@@ -122,13 +122,13 @@ class MapEncoder:
         return unit_rows(np.concatenate([_own(channels, regions), *scales], axis=1))
 
     @torch.no_grad()
-    def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[Sample]:
-        """See :class:`Encoder`."""
+    def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[StageInput]:
+        """See :class:`SegmentEncoder`."""
         maps = before_last(network, _shrunk(three_channels(data)).to(self.device))
         height, width = last_stage(network)(maps).shape[-2:]
         pixels = _cells(regions, height, width)
         share = np.asarray(pixels.todense()) / np.maximum(np.asarray(pixels.sum(axis=1)), 1)
-        return [Sample(maps, torch.from_numpy(share.astype(np.float32)).to(self.device))]
+        return [StageInput(maps, torch.from_numpy(share.astype(np.float32)).to(self.device))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +146,12 @@ class CropEncoder:
 
     @property
     def key(self) -> str:
-        """See :class:`Encoder`."""
+        """See :class:`SegmentEncoder`."""
         return f"crops {self.backbone} {self.size} {_OWN} 1{_learned(self.tuning)}"
 
     @torch.no_grad()
     def describe(self, data: Float32, regions: NDArray[np.int32], report: Report = silent) -> Float32:
-        """See :class:`Encoder`."""
+        """See :class:`SegmentEncoder`."""
         channels = three_channels(data)
         encode = _opened(self)
         parts = [
@@ -162,14 +162,14 @@ class CropEncoder:
         return unit_rows(np.concatenate([_own(channels, regions), *scales], axis=1))
 
     @torch.no_grad()
-    def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[Sample]:
-        """See :class:`Encoder`."""
+    def samples(self, network: nn.Module, data: Float32, regions: NDArray[np.int32]) -> list[StageInput]:
+        """See :class:`SegmentEncoder`."""
         found = []
         for crops in self._crops(three_channels(data), regions, silent):
             maps = before_last(network, crops.to(self.device))
             height, width = last_stage(network)(maps[:1]).shape[-2:]
             pool = torch.full((1, height * width), 1 / (height * width), device=self.device)
-            found += [Sample(one[None], pool) for one in maps]
+            found += [StageInput(one[None], pool) for one in maps]
         return found
 
     def _crops(self, channels: Float32, regions: NDArray[np.int32], report: Report) -> Iterator[Tensor]:

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Report
-from napari_scribseg.explore.cache import FeatureCache
-from napari_scribseg.explore.embedding import FitEmbedding, add_to_embedding
-from napari_scribseg.explore.pictures import Picture
+from napari_scribseg.explore.embedding import add_to_embedding
+from napari_scribseg.explore.feature_cache import FeatureCache
 from napari_scribseg.explore.segments import Segments
 from napari_scribseg.explore.task import part
+from napari_scribseg.explore.workspace_images import Picture
 
 if TYPE_CHECKING:
-    from napari_scribseg.explore.encoders import Encoder
+    from napari_scribseg.explore.encoders import SegmentEncoder
     from napari_scribseg.explore.metric import Head
     from napari_scribseg.explore.tuning import Tuning
 
-__all__ = ["Embedded", "FeatureSpace", "Learned", "Means"]
+__all__ = ["Embedded", "FeatureSpace", "Learned", "Resources"]
 
 _DESCRIBING = 0.6  # share of the time of an embedding that features take
 _ADDED = 0.65  # and adding new segments to an embedding
@@ -32,7 +32,7 @@ KeepFeatures = Callable[[Ids, Float32], object]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Means:
+class Resources:
     """With what features are computed; the same for all feature spaces of a workspace.
 
     Attributes
@@ -50,7 +50,7 @@ class Means:
     pictures: tuple[Picture, ...]
     device: str
     cache: FeatureCache
-    fit: FitEmbedding
+    fit: Callable[..., Float32]
     keep: KeepFeatures
 
 
@@ -114,7 +114,7 @@ class FeatureSpace:
     tuning: Tuning | None = None
     rounds: int = 0
 
-    def encoder(self, device: str) -> Encoder:
+    def encoder(self, device: str) -> SegmentEncoder:
         """The encoder.
 
         Raises
@@ -130,49 +130,49 @@ class FeatureSpace:
         """Features after the learned metric, shape (n, D)."""
         return features if self.head is None else self.head(features)
 
-    def describe(self, segments: Segments, means: Means, report: Report) -> Float32:
+    def describe(self, segments: Segments, resources: Resources, report: Report) -> Float32:
         """Features of segments, shape (n, D); computed where the table has none."""
-        encoder = self.encoder(means.device)
+        encoder = self.encoder(resources.device)
         features = segments.features
-        missing = np.flatnonzero(np.isnan(features[:, 0])) if features.shape[1] else np.arange(len(segments.ids))
+        missing = np.flatnonzero(~segments.described)
         images = np.unique(segments.image[missing]).tolist()
         for n, image in enumerate(images):
             report(n / len(images))
             at = missing[segments.image[missing] == image]
             progress = part(report, n / len(images), (n + 1) / len(images))
-            rows = self._describe_image(encoder, image, segments, at, means, progress)
+            rows = self._describe_image(encoder, image, segments, at, resources, progress)
             if features.shape[1] != rows.shape[1]:
                 features = np.full((len(segments.ids), rows.shape[1]), np.nan, dtype=np.float32)
             features[at] = rows
-            means.keep(segments.ids[at], rows)
+            resources.keep(segments.ids[at], rows)
         if images:
-            means.cache.prune()
+            resources.cache.prune()
         return features
 
-    def embed(self, segments: Segments, means: Means, report: Report, *, refit: bool) -> Embedded:
+    def embed(self, segments: Segments, resources: Resources, report: Report, *, refit: bool) -> Embedded:
         """Describe segments, and embed those that are new, or all; see :meth:`Workspace.embed`."""
-        features = self.describe(segments, means, part(report, 0, _DESCRIBING))
+        features = self.describe(segments, resources, part(report, 0, _DESCRIBING))
         old, new = np.flatnonzero(segments.has_embedding), np.flatnonzero(~segments.has_embedding)
         if refit or not len(old):
-            return self._refit(segments, features, segments.xy, means, part(report, _DESCRIBING, 1))
+            return self._refit(segments, features, segments.xy, resources, part(report, _DESCRIBING, 1))
         xy = segments.xy.copy()
         if len(new):
             added, embedded = self.apply_metric(features[new]), self.apply_metric(features[old])
             xy[new] = add_to_embedding(added, embedded, xy[old], part(report, _DESCRIBING, _ADDED))
             if len(new) > len(old):  # the embedding has to follow the new ones
-                return self._refit(segments, features, xy, means, part(report, _ADDED, 1))
+                return self._refit(segments, features, xy, resources, part(report, _ADDED, 1))
         report(1.0)
         return Embedded(segments.ids[new], xy[new], is_refit=False)
 
-    def learn(self, segments: Segments, means: Means, report: Report, *, backbone: bool) -> Learned:
+    def learn(self, segments: Segments, resources: Resources, report: Report, *, backbone: bool) -> Learned:
         """Learn from the labelled segments and embed all again; see :meth:`Workspace.learn`."""
-        features = self.describe(segments, means, part(report, 0, 0.3))
+        features = self.describe(segments, resources, part(report, 0, 0.3))
         labelled = np.flatnonzero(segments.label > 0)
         learning = part(report, 0.3, 0.5)
         if backbone:
-            space = self._learn_backbone(segments, features, labelled, means, learning)
+            space = self._learn_backbone(segments, features, labelled, resources, learning)
             bare = replace(segments, features=np.zeros((len(segments.ids), 0), dtype=np.float32))
-            own = replace(means, keep=lambda _ids, _rows: None)  # they belong to a space that may yet be cancelled
+            own = replace(resources, keep=lambda _ids, _rows: None)  # they belong to a space that may yet be cancelled
             features = space.describe(bare, own, part(report, 0.5, 0.7))
         else:
             from napari_scribseg.explore.metric import learn_head
@@ -181,22 +181,24 @@ class FeatureSpace:
             head = learn_head(features[labelled], labels, self.head, seed=self.rounds, report=learning)
             space = replace(self, head=head, rounds=self.rounds + 1)
         embedding = part(report, 0.7 if backbone else 0.5, 1)
-        embedded = space._refit(segments, features, segments.xy, means, embedding)
+        embedded = space._refit(segments, features, segments.xy, resources, embedding)
         return Learned(space, len(labelled), features if backbone else None, embedded)
 
-    def _refit(self, segments: Segments, features: Float32, start: Float32, means: Means, report: Report) -> Embedded:
+    def _refit(
+        self, segments: Segments, features: Float32, start: Float32, resources: Resources, report: Report
+    ) -> Embedded:
         """Embed all segments, from where they are if all have a position."""
         warm = bool(np.isfinite(start[:, 0]).all())
-        xy = means.fit(self.apply_metric(features), segments.label, start if warm else None, report=report)
+        xy = resources.fit(self.apply_metric(features), segments.label, start if warm else None, report=report)
         report(1.0)  # the last moment to cancel
         return Embedded(segments.ids, xy, is_refit=True)
 
     def _learn_backbone(
-        self, segments: Segments, features: Float32, labelled: NDArray[np.intp], means: Means, report: Report
+        self, segments: Segments, features: Float32, labelled: NDArray[np.intp], resources: Resources, report: Report
     ) -> FeatureSpace:
         from napari_scribseg.explore.tuning import learn_backbone
 
-        encoder: Any = self.encoder(means.device)
+        encoder: Any = self.encoder(resources.device)
         labelled = labelled[np.argsort(segments.image[labelled], kind="stable")]
         images = np.unique(segments.image[labelled]).tolist()
 
@@ -205,7 +207,7 @@ class FeatureSpace:
             for n, image in enumerate(images):
                 report(n / len(images))
                 regions = _regions(segments, image, labelled[segments.image[labelled] == image])
-                found += encoder.samples(network, means.pictures[image].data, regions)
+                found += encoder.samples(network, resources.pictures[image].data, regions)
             return found
 
         tuning, head = learn_backbone(
@@ -220,19 +222,25 @@ class FeatureSpace:
         return replace(self, head=head, tuning=tuning, rounds=self.rounds + 1)
 
     def _describe_image(
-        self, encoder: Encoder, image: int, segments: Segments, at: NDArray[np.intp], means: Means, report: Report
+        self,
+        encoder: SegmentEncoder,
+        image: int,
+        segments: Segments,
+        at: NDArray[np.intp],
+        resources: Resources,
+        report: Report,
     ) -> Float32:
         """Features of the segments at these positions, all of one image."""
-        picture = means.pictures[image]
+        picture = resources.pictures[image]
         keys = [(int(a), *map(int, f)) for a, f in zip(segments.area[at], segments.fingerprint[at], strict=True)]
-        cached = {} if self.tuning is not None else means.cache.get(picture.digest, encoder.key)
+        cached = {} if self.tuning is not None else resources.cache.get(picture.digest, encoder.key)
         missing = [i for i, key in enumerate(keys) if key not in cached]
         if missing:
             rows = encoder.describe(picture.data, _regions(segments, image, at[missing]), report)
             report(1.0)
             cached |= {keys[i]: row for i, row in zip(missing, rows, strict=True)}
             if self.tuning is None:  # a learned network serves this workspace only
-                means.cache.put(picture.digest, encoder.key, cached)
+                resources.cache.put(picture.digest, encoder.key, cached)
         return np.stack([cached[key] for key in keys])
 
 

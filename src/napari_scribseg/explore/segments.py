@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from napari_scribseg.core import InputError
 
-__all__ = ["Regions", "SegmentTable", "Segments", "describe_regions"]
+__all__ = ["RegionProperties", "SegmentTable", "Segments", "describe_regions"]
 
 _COLUMNS: dict[str, tuple[Any, tuple[int, ...], float]] = {  # type, shape of an entry, value where there is none
     "image": (np.int32, (), -1),
@@ -28,7 +28,7 @@ Key = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Regions:
+class RegionProperties:
     """Disjoint regions of an image, not yet segments.
 
     Attributes
@@ -46,7 +46,7 @@ class Regions:
     fingerprint: NDArray[np.int64]
 
 
-def describe_regions(regions: NDArray[np.int32], origin: tuple[int, int], width: int) -> Regions:
+def describe_regions(regions: NDArray[np.int32], origin: tuple[int, int], width: int) -> RegionProperties:
     """Area, box and fingerprint of each region.
 
     Parameters
@@ -70,7 +70,7 @@ def describe_regions(regions: NDArray[np.int32], origin: tuple[int, int], width:
     for i, (down, across) in enumerate(ndimage.find_objects(regions + 1)):
         boxes[i] = down.start, across.start, down.stop, across.stop
     boxes += np.array([*origin, *origin], dtype=np.int32)
-    return Regions(area, boxes, np.stack(halves, axis=1).astype(np.int64))  # sums below 2**53: exact
+    return RegionProperties(area, boxes, np.stack(halves, axis=1).astype(np.int64))  # sums below 2**53: exact
 
 
 def _mixed(positions: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -88,7 +88,7 @@ class Segments:
     Attributes
     ----------
     ids : ndarray of shape (n,), int64
-    image, area, fingerprint, label, xy, has_embedding, features : ndarray
+    image, area, box, fingerprint, label, xy, has_embedding, features : ndarray
         As in :class:`SegmentTable`, in the order of ``ids``; copies.
     maps : tuple of (ndarray of shape (H, W), int32) or None
         Of all images.
@@ -97,12 +97,18 @@ class Segments:
     ids: NDArray[np.int64]
     image: NDArray[np.int32]
     area: NDArray[np.int64]
+    box: NDArray[np.int32]
     fingerprint: NDArray[np.int64]
     label: NDArray[np.int32]
     xy: NDArray[np.float32]
     has_embedding: NDArray[np.bool_]
     features: NDArray[np.float32]
     maps: tuple[NDArray[np.int32] | None, ...]
+
+    @property
+    def described(self) -> NDArray[np.bool_]:
+        """Which of them have features, shape (n,)."""
+        return _described(self.features)
 
 
 class SegmentTable:
@@ -120,7 +126,7 @@ class SegmentTable:
     image, area, box, label, xy, has_embedding, fingerprint : ndarray
         One entry for each id, that of 0 unused. ``label`` 0 is unlabelled; ``xy`` is the position in the embedding, NaN
         where there is none; ``has_embedding`` tells whether it comes from the segment's own features; ``fingerprint``
-        is that of :class:`Regions`.
+        is that of :class:`RegionProperties`.
     features : ndarray of shape (n, D), float32
         Rows of NaN where there are none; D is 0 before the first.
     """
@@ -170,7 +176,7 @@ class SegmentTable:
         now[self.ids()] = True
         return now[ids]
 
-    def identify(self, image: int, regions: Regions) -> NDArray[np.int64]:
+    def identify(self, image: int, regions: RegionProperties) -> NDArray[np.int64]:
         """The id of each region, shape (k,); new ones for pixels that were no segment before."""
         keys = [(image, int(a), int(p), int(q)) for a, (p, q) in zip(regions.area, regions.fingerprint, strict=True)]
         ids = np.array([self.keys.get(key, 0) for key in keys], dtype=np.int64)
@@ -211,24 +217,12 @@ class SegmentTable:
 
     def snapshot(self, ids: NDArray[np.int64]) -> Segments:
         """These segments as they are now."""
-        return Segments(
-            ids,
-            self.image[ids],
-            self.area[ids],
-            self.fingerprint[ids],
-            self.label[ids],
-            self.xy[ids],
-            self.has_embedding[ids],
-            self.features[ids],
-            tuple(self.maps),
-        )
+        columns = {name: getattr(self, name)[ids] for name in _COLUMNS}
+        return Segments(ids, features=self.features[ids], maps=tuple(self.maps), **columns)
 
     def described(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the ids have features."""
-        if not self.features.shape[1]:
-            return np.zeros(len(ids), dtype=bool)
-        described: NDArray[np.bool_] = ~np.isnan(self.features[ids, 0])
-        return described
+        return _described(self.features[ids])
 
     def require(self, ids: Any) -> NDArray[np.int64]:
         """Ids that a user gave, sorted, each once.
@@ -265,3 +259,7 @@ class SegmentTable:
             setattr(self, name, np.concatenate((column, np.full((more, *shape), empty, dtype=dtype))))
         extra = np.full((more, self.features.shape[1]), np.nan, dtype=np.float32)
         self.features = np.concatenate((self.features, extra))
+
+
+def _described(features: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(features[:, :1]).any(axis=1), dtype=bool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from napari_scribseg.explore.cutting import CutSettings
 from napari_scribseg.explore.feature_space import FeatureSpace
 from napari_scribseg.explore.gradients import as_edge_map
 from napari_scribseg.explore.metric import Head
-from napari_scribseg.explore.pictures import Picture, read_pictures
 from napari_scribseg.explore.segments import SegmentTable
 from napari_scribseg.explore.tuning import Tuning
+from napari_scribseg.explore.workspace_images import Picture, read_pictures
 from napari_scribseg.kernel import ContainerFormat, ContainerWriter
 from napari_scribseg.kernel.container import Arrays, classes_from_json, classes_to_json
 
-__all__ = ["Content", "Snapshot", "Writer", "read", "snapshot"]
+__all__ = ["Snapshot", "WorkspaceContent", "read", "snapshot", "writer"]
 
 _FORMAT = ContainerFormat("napari-scribseg workspace", 1, "workspace", deflated=True)
 _COLUMNS = {  # of a file, and of the table
@@ -40,7 +40,7 @@ Snapshot = tuple[str, Arrays]  # header and arrays
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Content:
+class WorkspaceContent:
     """What a file holds.
 
     Attributes
@@ -62,7 +62,7 @@ class Content:
     classes: ClassTable
 
 
-def snapshot(content: Content) -> Snapshot:
+def snapshot(content: WorkspaceContent) -> Snapshot:
     """Header and arrays of a file; no later change of the workspace changes them."""
     table, space, cut = content.table, content.space, content.settings
     ids = table.ids()
@@ -76,7 +76,7 @@ def snapshot(content: Content) -> Snapshot:
         found = table.maps[index]
         if found is not None:
             arrays[f"map {index}"] = found  # replaced, never written into
-        if picture.source is None:
+        if picture.path is None:
             arrays[f"array {index}"] = picture.array
         if index in content.edges:
             arrays[f"edges {index}"] = content.edges[index]
@@ -91,31 +91,20 @@ def snapshot(content: Content) -> Snapshot:
     return json.dumps(header), arrays
 
 
-class Writer:
-    """Writes a workspace file again and again; arrays that have not changed are not compressed anew."""
-
-    def __init__(self) -> None:
-        self._container = ContainerWriter(_FORMAT)
-
-    def write(self, snapshot: Snapshot, path: Path) -> None:
-        """Write the file; on failure the former one stays as it was.
-
-        Raises
-        ------
-        InputError
-            If the file cannot be written.
-        """
-        self._container.write(path, *snapshot)
+def writer() -> Callable[[Snapshot, Path], None]:
+    """A function that writes a snapshot to a file, again and again; see :class:`ContainerWriter`."""
+    container = ContainerWriter(_FORMAT)
+    return lambda snapshot, path: container.write(path, *snapshot)
 
 
-def read(path: Path) -> Content:
+def read(path: Path) -> WorkspaceContent:
     """The content of a file; see :meth:`Workspace.load` for the errors."""
     if not path.is_file():
         raise InputError(f"there is no workspace file {path}")
     return _FORMAT.read(path, lambda header, arrays: _parse(header, arrays, path))
 
 
-def _parse(header: dict[str, Any], arrays: Arrays, path: Path) -> Content:
+def _parse(header: dict[str, Any], arrays: Arrays, path: Path) -> WorkspaceContent:
     pictures = _pictures(header["pictures"], arrays, path)
     table = _table(header, arrays, [p.shape for p in pictures])
     gradient, criterion, threshold, simplification = header["settings"]
@@ -136,7 +125,7 @@ def _parse(header: dict[str, Any], arrays: Arrays, path: Path) -> Content:
     tuned = {name[len("tuned ") :]: value for name, value in arrays.items() if name.startswith("tuned ")}
     view, backbone = (str(text) for text in header["encoder"])
     space = FeatureSpace(view, backbone, head, Tuning(tuned) if tuned else None, int(header["rounds"]))
-    return Content(pictures, table, edges, settings, space, classes_from_json(header["classes"]))
+    return WorkspaceContent(pictures, table, edges, settings, space, classes_from_json(header["classes"]))
 
 
 def _table(header: dict[str, Any], arrays: Arrays, shapes: list[tuple[int, int]]) -> SegmentTable:
@@ -181,7 +170,7 @@ def _picture_to_json(picture: Picture) -> dict[str, Any]:
     affine = None if grid.affine is None else grid.affine.tolist()
     return {
         "name": picture.name,
-        "source": picture.source,
+        "source": picture.path,
         "plane": picture.z_index,
         "volume": picture.volume,
         "shape": list(picture.shape),

@@ -17,46 +17,23 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.backend.context import get_context
-from numpy.typing import NDArray
 
-from napari_scribseg.core import InputError, Report, Segmentation, silent
+from napari_scribseg.core import InputError, Report, Segmentation
 from napari_scribseg.explore.embedding import fit_embedding
-from napari_scribseg.explore.hierarchy import WEAK, Criterion, Hierarchy, build_hierarchy
+from napari_scribseg.explore.hierarchy import build_hierarchy
 
 __all__ = ["Helper", "build_hierarchy_in_subprocess", "fit_embedding_in_subprocess", "start", "stop"]
 
 _POLL = 0.1  # seconds between two checks for cancellation
 _FEW = 40  # segments of the embedding that has all loops compiled
 
-Float32 = NDArray[np.float32]
 log = logging.getLogger(__name__)
-
-
-def fit_embedding_in_subprocess(
-    features: Float32,
-    labels: NDArray[np.int32],
-    start: Float32 | None = None,
-    *,
-    local: bool = False,
-    seed: int = 0,
-    report: Report = silent,
-) -> Float32:
-    """:func:`~napari_scribseg.explore.embedding.fit_embedding` in the helper; in this process where it cannot run."""
-    found: Float32 = EMBEDDINGS.call(fit_embedding, features, labels, start, report=report, local=local, seed=seed)
-    return found
-
-
-def build_hierarchy_in_subprocess(
-    gradient: Float32, criterion: Criterion = "volume", simplification: float = WEAK
-) -> Hierarchy:
-    """:func:`~napari_scribseg.explore.hierarchy.build_hierarchy` in the helper; in this process where it cannot run."""
-    found: Hierarchy = HIERARCHIES.call(build_hierarchy, gradient, criterion, simplification)
-    return found
 
 
 def start() -> None:
@@ -206,4 +183,6 @@ def _warm_up_hierarchies() -> None:
 
 EMBEDDINGS = Helper("embedding", _warm_up_embeddings)
 HIERARCHIES = Helper("hierarchy", _warm_up_hierarchies)
+fit_embedding_in_subprocess = partial(EMBEDDINGS.call, fit_embedding)
+build_hierarchy_in_subprocess = partial(HIERARCHIES.call, build_hierarchy)
 atexit.register(stop)

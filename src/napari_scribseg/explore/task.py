@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from napari_scribseg.core import Report, Segmentation, silent
 from napari_scribseg.kernel import Deliver
 
-__all__ = ["Task", "part"]
+__all__ = ["WorkspaceTask", "part"]
 
 R = TypeVar("R")
 T = TypeVar("T")
 
 
+def _pass_on(result: Any) -> Any:
+    return result
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Task(Generic[R, T]):
+class WorkspaceTask(Generic[R, T]):
     """Work that takes long, in two halves; calling the task does both.
 
     Attributes
@@ -26,11 +30,11 @@ class Task(Generic[R, T]):
         :class:`~napari_scribseg.core.Cancelled` to stop it; ``deliver(fn)`` calls ``fn`` in the owner's thread, for
         partial results that survive a cancel.
     finish : callable
-        ``finish(result)`` puts the result into the workspace, in the owner's thread.
+        ``finish(result)`` puts the result into the workspace, in the owner's thread; by default it only passes it on.
     """
 
     work: Callable[[Report, Deliver], R]
-    finish: Callable[[R], T]
+    finish: Callable[[R], T] = _pass_on
 
     def __call__(self, report: Report = silent) -> T:
         """Do all of it now, in the owner's thread."""

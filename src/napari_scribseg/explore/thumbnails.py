@@ -9,19 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from napari_scribseg.explore.pictures import Picture
+from napari_scribseg.explore.segments import Segments
+from napari_scribseg.explore.workspace_images import Picture
 from napari_scribseg.prompting.channels import three_channels
 
-__all__ = ["thumbnail"]
+__all__ = ["Thumbnails", "thumbnails"]
+
+Thumbnails = tuple[NDArray[np.int64], NDArray[np.uint8]]  # ids and pixels
 
 _AROUND = 0.15  # of a thumbnail's side that shows the surroundings
 _DARKER = 0.35
 
 
-def thumbnail(
-    picture: Picture, found: NDArray[np.int32], identity: int, box: Sequence[int] | NDArray[np.int32], size: int
+def thumbnails(pictures: Sequence[Picture], segments: Segments, size: int) -> Thumbnails:
+    """Ids, and each segment in a square, its surroundings darker, shape (n, size, size, 3)."""
+    made = np.zeros((len(segments.ids), size, size, 3), dtype=np.uint8)
+    for row, (identity, image, box) in enumerate(zip(segments.ids, segments.image, segments.box, strict=True)):
+        found = segments.maps[image]
+        assert found is not None
+        made[row] = _thumbnail(pictures[image], found, identity, box, size)
+    return segments.ids, made
+
+
+def _thumbnail(
+    picture: Picture, found: NDArray[np.int32], identity: int, box: NDArray[np.int32], size: int
 ) -> NDArray[np.uint8]:
-    """A segment in a square, its surroundings darker, shape (size, size, 3)."""
     top, left, bottom, right = (int(n) for n in box)
     side = max(bottom - top, right - left)
     margin = max(int(side * _AROUND), 2)

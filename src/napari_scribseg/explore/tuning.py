@@ -25,7 +25,7 @@ from napari_scribseg.prompting.network_input import network_input
 if TYPE_CHECKING:
     from napari_scribseg.prompting.semantic import Encoder
 
-__all__ = ["Sample", "Tuning", "before_last", "last_stage", "learn_backbone", "tuned_encoder"]
+__all__ = ["StageInput", "Tuning", "before_last", "last_stage", "learn_backbone", "tuned_encoder"]
 
 _SHIPPED = "scribble-net"
 _COLLECTING = 0.4  # share of the time that the maps before the last stage take
@@ -55,7 +55,7 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class StageInput:
     """Input of the last stage for some segments, and how their features follow from its output.
 
     Attributes
@@ -72,7 +72,7 @@ class Sample:
 
 def learn_backbone(
     encoder: tuple[str, str, Tuning | None],
-    samples: Callable[[nn.Module, Report], Sequence[Sample]],
+    samples: Callable[[nn.Module, Report], Sequence[StageInput]],
     features: Float32,
     labels: NDArray[np.int32],
     head: Head | None,
@@ -128,7 +128,7 @@ def learn_backbone(
 class _Collected:
     """Features of samples by their indices, through the stage that is learned."""
 
-    def __init__(self, stage: nn.Module, samples: Sequence[Sample], features: Tensor) -> None:
+    def __init__(self, stage: nn.Module, samples: Sequence[StageInput], features: Tensor) -> None:
         self._stage, self._samples, self._features = stage, samples, features
         counts = [len(sample.pool) for sample in samples]
         self._sample = np.repeat(np.arange(len(samples)), counts)

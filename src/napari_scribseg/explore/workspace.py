@@ -19,21 +19,20 @@ from napari_scribseg.core import ClassTable, InputError, Report, Scribbles, Stro
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.explore import storage
-from napari_scribseg.explore.cache import FeatureCache, default_folder
-from napari_scribseg.explore.correction import as_pixels
 from napari_scribseg.explore.cutting import CutSettings, Cutter, Gradient
-from napari_scribseg.explore.edits import Step, assign_step, cut_step, split_step, window_of
+from napari_scribseg.explore.edits import Edit, as_mask, assign_edit, box_of, cut_edit, split_edit
 from napari_scribseg.explore.embedding import fit_embedding, inside
-from napari_scribseg.explore.feature_space import Embedded, FeatureSpace, Learned, Means
+from napari_scribseg.explore.feature_cache import FeatureCache, default_folder
+from napari_scribseg.explore.feature_space import Embedded, FeatureSpace, Learned, Resources
 from napari_scribseg.explore.gradients import as_edge_map
 from napari_scribseg.explore.hierarchy import common_threshold
-from napari_scribseg.explore.labels import Labelling
-from napari_scribseg.explore.pictures import Added, Picture, Pictures, read_pictures
+from napari_scribseg.explore.labelling import Labelling
 from napari_scribseg.explore.segments import SegmentTable
 from napari_scribseg.explore.subprocesses import fit_embedding_in_subprocess
-from napari_scribseg.explore.task import Task
-from napari_scribseg.explore.thumbnails import thumbnail
+from napari_scribseg.explore.task import WorkspaceTask
+from napari_scribseg.explore.thumbnails import Thumbnails, thumbnails
 from napari_scribseg.explore.uncertainty import uncertainty
+from napari_scribseg.explore.workspace_images import Added, Picture, Pictures, read_pictures
 from napari_scribseg.io.lock import FileLock
 from napari_scribseg.kernel import Autosave, Deliver, History
 
@@ -46,7 +45,6 @@ UNCERTAIN = 0.5  # entropy from which on a segment is called uncertain
 Filter = Literal["all", "unlabelled", "uncertain"]
 Ids = NDArray[np.int64]
 Float32 = NDArray[np.float32]
-Thumbnails = tuple[Ids, NDArray[np.uint8]]
 
 
 class Workspace:
@@ -85,10 +83,10 @@ class Workspace:
     Notes
     -----
     All methods belong to one thread, the owner's, in which the signals are emitted. A method that takes long has a twin
-    that gives it as a :class:`~napari_scribseg.explore.task.Task`, whose work any thread may do, such as a worker of a
-    window. It ends where ``report`` raises :class:`~napari_scribseg.core.Cancelled`; the workspace is then as before,
-    or has the part that was finished. Segments have ids: whole numbers from 1 on that stand for the same pixels as long
-    as the workspace exists.
+    that gives it as a :class:`~napari_scribseg.explore.task.WorkspaceTask`, whose work any thread may do, such as a
+    worker of a window. It ends where ``report`` raises :class:`~napari_scribseg.core.Cancelled`; the workspace is then
+    as before, or has the part that was finished. Segments have ids: whole numbers from 1 on that stand for the same
+    pixels as long as the workspace exists.
     """
 
     images_changed = Signal()
@@ -113,7 +111,7 @@ class Workspace:
         self._cutter = Cutter(device, subprocess=subprocess)
         self._space = FeatureSpace()
         self._fit = fit_embedding_in_subprocess if subprocess else fit_embedding
-        self._history: History[Step] = History(min_steps=1, max_steps=1000, max_bytes=512 << 20)
+        self._history: History[Edit] = History(min_steps=1, max_steps=1000, max_bytes=512 << 20)
         self._autosave: Autosave[storage.Snapshot] | None = None
         for signal in (
             self.images_changed,
@@ -152,7 +150,9 @@ class Workspace:
         """
         return self.add_task(lambda: images, name)(report)
 
-    def add_task(self, images: Callable[[], Pictures], name: str = "") -> Task[tuple[list[Picture], list[str]], Added]:
+    def add_task(
+        self, images: Callable[[], Pictures], name: str = ""
+    ) -> WorkspaceTask[tuple[list[Picture], list[str]], Added]:
         """:meth:`add_images` as a task; ``images()`` gives the images, in its thread."""
         volume = 1 + max((p.volume for p in self.pictures), default=0)
 
@@ -169,7 +169,7 @@ class Workspace:
             self.images_changed.emit()
             return Added(tuple(range(first, first + len(pictures))), tuple(skipped))
 
-        return Task(work, finish)
+        return WorkspaceTask(work, finish)
 
     def set_edges(self, index: int, edges: ArrayLike) -> None:
         """Give an edge map of shape (H, W) for an image, for ``cut(gradient="given")``."""
@@ -226,7 +226,7 @@ class Workspace:
         threshold: float | None = None,
         regions: float | None = None,
         **settings: Any,
-    ) -> Task[tuple[CutSettings, dict[int, NDArray[np.int32]]], tuple[int, ...]]:
+    ) -> WorkspaceTask[tuple[CutSettings, dict[int, NDArray[np.int32]]], tuple[int, ...]]:
         """:meth:`cut` as a task."""
         indices = [self._index(i) for i in (range(len(self.pictures)) if images is None else images)]
         if not indices:
@@ -251,11 +251,11 @@ class Workspace:
 
         def finish(result: tuple[CutSettings, dict[int, NDArray[np.int32]]]) -> tuple[int, ...]:
             self.settings, cuts = result
-            step = cut_step(self.table, cuts)
-            self._apply(step)
-            return () if step is None else step.images
+            edit = cut_edit(self.table, cuts)
+            self._apply(edit)
+            return () if edit is None else edit.images
 
-        return Task(work, finish)
+        return WorkspaceTask(work, finish)
 
     def preview(self, index: int, threshold: float | None = None, **settings: Any) -> NDArray[np.int32]:
         """Regions that :meth:`cut` would make of an image: 0 to k - 1, shape (H, W). Nothing changes."""
@@ -263,11 +263,11 @@ class Workspace:
 
     def preview_task(
         self, index: int, threshold: float | None = None, **settings: Any
-    ) -> Task[NDArray[np.int32], NDArray[np.int32]]:
+    ) -> WorkspaceTask[NDArray[np.int32], NDArray[np.int32]]:
         """:meth:`preview` as a task."""
         chosen = self._chosen(threshold, settings)
         build = self._cutter.hierarchy(index, self._picture(index), chosen)
-        return Task(lambda _report, deliver: build(deliver).cut(chosen.threshold), lambda regions: regions)
+        return WorkspaceTask(lambda _report, deliver: build(deliver).cut(chosen.threshold))
 
     def gradient(self, index: int, kind: Gradient | None = None) -> Float32:
         """The gradient that an image is cut by, or one of another kind, shape (H, W), 0 to 1."""
@@ -286,7 +286,7 @@ class Workspace:
                 f"the segments have shape {given.shape} and type {given.dtype}; integers of shape {shape} are expected"
             )
         compact = np.unique(given, return_inverse=True)[1].reshape(shape).astype(np.int32)
-        self._apply(cut_step(self.table, {index: compact}))
+        self._apply(cut_edit(self.table, {index: compact}))
 
     def split(
         self,
@@ -314,11 +314,11 @@ class Workspace:
             If there is no such segment, or not a stroke of each sign in it.
         """
         (identity,) = self.table.require([segment]).tolist()
-        index, window = int(self.table.image[identity]), window_of(self.table, identity)
-        marks = [as_pixels(strokes, self.pictures[index].shape)[window] for strokes in (positive, negative)]
+        index, window = int(self.table.image[identity]), box_of(self.table, identity)
+        marks = [as_mask(strokes, self.pictures[index].shape)[window] for strokes in (positive, negative)]
         gradient = self.gradient(index)[window]
-        step, positives, negatives = split_step(self.table, identity, gradient, marks[0], marks[1])
-        self._apply(step)
+        edit, positives, negatives = split_edit(self.table, identity, gradient, *marks)
+        self._apply(edit)
         return positives, negatives
 
     def ids(self, index: int | None = None) -> Ids:
@@ -341,20 +341,11 @@ class Workspace:
         pixels: NDArray[np.uint8] = made[0]
         return pixels
 
-    def thumbnails_task(self, ids: Ids, size: int = 48) -> Task[Thumbnails, Thumbnails]:
+    def thumbnails_task(self, ids: Ids, size: int = 48) -> WorkspaceTask[Thumbnails, Thumbnails]:
         """Ids and thumbnails, shape (n, size, size, 3), of those of the segments that there are, as a task."""
         ids = ids[self.table.alive(ids)]
-        found = [(int(i), int(self.table.image[i]), self.table.box[i].copy()) for i in ids]
-        pictures, maps = tuple(self.pictures), [self.table.map(image) for _, image, _ in found]
-
-        def work(_report: Report, _deliver: Deliver) -> Thumbnails:
-            made = [
-                thumbnail(pictures[image], map_of, identity, box, size)
-                for (identity, image, box), map_of in zip(found, maps, strict=True)
-            ]
-            return ids, np.stack(made) if made else np.zeros((0, size, size, 3), dtype=np.uint8)
-
-        return Task(work, lambda made: made)
+        segments, pictures = self.table.snapshot(ids), tuple(self.pictures)
+        return WorkspaceTask(lambda _report, _deliver: thumbnails(pictures, segments, size))
 
     # classes
 
@@ -391,13 +382,13 @@ class Workspace:
         """
         if isinstance(label, bool) or int(label) != label or not 0 <= label <= MAX_ID:
             raise InputError(f"the class is {label!r}; a whole number from 0 (none) to {MAX_ID} is expected")
-        step = assign_step(self.table, ids, int(label))
-        if step is None:
+        edit = assign_edit(self.table, ids, int(label))
+        if edit is None:
             return np.zeros(0, dtype=np.int64)
         if label and label not in self.classes:
             self.classes = self.classes.with_ids([int(label)])
-        self._apply(step)
-        return step.ids
+        self._apply(edit)
+        return edit.ids
 
     def undo(self) -> str:
         """Undo the last assignment, split or cut; returns its kind, empty where there is none."""
@@ -462,17 +453,17 @@ class Workspace:
         """
         return self.embed_task(refit=refit)(report)
 
-    def embed_task(self, *, refit: bool = False) -> Task[Embedded, Ids]:
+    def embed_task(self, *, refit: bool = False) -> WorkspaceTask[Embedded, Ids]:
         """:meth:`embed` as a task."""
         space, segments = self._space, self.table.snapshot(self.ids())
         if not len(segments.ids):
             raise InputError("there are no segments to embed; cut the images first")
 
         def work(report: Report, deliver: Deliver) -> Embedded:
-            return space.embed(segments, self._means(space, deliver, pictures), report, refit=refit)
+            return space.embed(segments, self._resources(space, deliver, pictures), report, refit=refit)
 
         pictures = tuple(self.pictures)
-        return Task(work, partial(self._take_embedding, space))
+        return WorkspaceTask(work, partial(self._take_embedding, space))
 
     def learn(self, report: Report = silent, *, backbone: bool = False) -> int:
         """Learn a metric from the classes, and embed all segments again, from where they are.
@@ -501,12 +492,12 @@ class Workspace:
         """
         return self.learn_task(backbone=backbone)(report)
 
-    def learn_task(self, *, backbone: bool = False) -> Task[Learned, int]:
+    def learn_task(self, *, backbone: bool = False) -> WorkspaceTask[Learned, int]:
         """:meth:`learn` as a task."""
         space, segments, pictures = self._space, self.table.snapshot(self.ids()), tuple(self.pictures)
 
         def work(report: Report, deliver: Deliver) -> Learned:
-            return space.learn(segments, self._means(space, deliver, pictures), report, backbone=backbone)
+            return space.learn(segments, self._resources(space, deliver, pictures), report, backbone=backbone)
 
         def finish(learned: Learned) -> int:
             if self._space is space:
@@ -517,7 +508,7 @@ class Workspace:
             self._take_embedding(learned.space, learned.embedded)
             return learned.count
 
-        return Task(work, finish)
+        return WorkspaceTask(work, finish)
 
     def xy(self, ids: ArrayLike) -> Float32:
         """Positions in the embedding, shape (n, 2), in the order of ``ids``; NaN where a segment has none yet."""
@@ -547,7 +538,7 @@ class Workspace:
         """
         return self.local_task(ids)(report)
 
-    def local_task(self, ids: ArrayLike) -> Task[tuple[Ids, Float32], tuple[Ids, Float32]]:
+    def local_task(self, ids: ArrayLike) -> WorkspaceTask[tuple[Ids, Float32], tuple[Ids, Float32]]:
         """:meth:`local_embedding` as a task."""
         wanted = self.table.require(ids)
         missing = int((~self.table.described(wanted)).sum())
@@ -558,7 +549,7 @@ class Workspace:
         def work(report: Report, _deliver: Deliver) -> tuple[Ids, Float32]:
             return wanted, self._fit(space.apply_metric(features), labels, local=True, report=report)
 
-        return Task(work, lambda found: found)
+        return WorkspaceTask(work)
 
     def uncertainty(self, ids: ArrayLike | None = None) -> Float32:
         """How uncertain the class of each segment is by its features, 0 to 1; of all by default."""
@@ -568,7 +559,7 @@ class Workspace:
         """All segments, the unlabelled ones, or the unlabelled ones whose uncertainty is at least 0.5."""
         return self.filter_task(which)()
 
-    def filter_task(self, which: Filter) -> Task[Ids, Ids]:
+    def filter_task(self, which: Filter) -> WorkspaceTask[Ids, Ids]:
         """:meth:`filtered` as a task."""
         ids = self.ids()
         if which not in ("all", "unlabelled", "uncertain"):
@@ -580,17 +571,17 @@ class Workspace:
         def work(_report: Report, _deliver: Deliver) -> Ids:
             return ids if compute is None else ids[compute() >= UNCERTAIN]
 
-        return Task(work, lambda found: found)
+        return WorkspaceTask(work)
 
     def most_uncertain(self, count: int = 1) -> Ids:
         """The unlabelled segments to look at next, the most uncertain first."""
         return self.most_uncertain_task(count)()
 
-    def most_uncertain_task(self, count: int = 1) -> Task[Ids, Ids]:
+    def most_uncertain_task(self, count: int = 1) -> WorkspaceTask[Ids, Ids]:
         """:meth:`most_uncertain` as a task."""
         ids = self.filtered("unlabelled")
         compute = self._uncertainty(ids)
-        return Task(lambda _report, _deliver: ids[np.argsort(-compute(), kind="stable")[:count]], lambda found: found)
+        return WorkspaceTask(lambda _report, _deliver: ids[np.argsort(-compute(), kind="stable")[:count]])
 
     # results and files
 
@@ -650,19 +641,19 @@ class Workspace:
         """
         self.save_task(path)()
 
-    def save_task(self, path: str | PathLike[str]) -> Task[None, None]:
+    def save_task(self, path: str | PathLike[str]) -> WorkspaceTask[None, None]:
         """:meth:`save` as a task."""
         target, snapshot, autosave = user_path(path), self._snapshot(), self._autosave
 
         def work(_report: Report, _deliver: Deliver) -> None:
             if autosave is not None and autosave.path == target.resolve():
                 autosave.flush()  # nothing older is written after it
-                storage.Writer().write(snapshot, target)
+                storage.writer()(snapshot, target)
                 return
             with contextlib.closing(FileLock(target)):
-                storage.Writer().write(snapshot, target)
+                storage.writer()(snapshot, target)
 
-        return Task(work, lambda _none: None)
+        return WorkspaceTask(work)
 
     def autosave(self, path: str | PathLike[str], notify: Callable[[str], object] = warnings.warn) -> None:
         """Keep a file up to date from now on, a second or two behind, until :meth:`close`.
@@ -683,7 +674,7 @@ class Workspace:
         """
         lock = FileLock(user_path(path))
         self.close()
-        self._autosave = Autosave(lock, self._snapshot, storage.Writer().write, notify, lambda function: function())
+        self._autosave = Autosave(lock, self._snapshot, storage.writer(), notify, lambda function: function())
         self._touch()
 
     def flush(self) -> None:
@@ -741,21 +732,21 @@ class Workspace:
         chosen = replace(self.settings, **settings)
         return chosen if threshold is None else replace(chosen, threshold=float(threshold))
 
-    def _apply(self, step: Step | None, *, after: bool | None = None) -> str:
-        """Apply a new step, or one of the history; emits what it changes, and returns its kind."""
-        if step is None:
+    def _apply(self, edit: Edit | None, *, after: bool | None = None) -> str:
+        """Apply a new edit, or one of the history; emits what it changes, and returns its kind."""
+        if edit is None:
             return ""
         if after is None:
-            self._history.add(step)
-        step.apply(self.table, after=after is not False)
-        if step.images:
-            self.segments_changed.emit(step.images)
+            self._history.add(edit)
+        edit.apply(self.table, after=after is not False)
+        if edit.images:
+            self.segments_changed.emit(edit.images)
             self.embedding_changed.emit()
-        if len(step.ids):
-            self.labels_changed.emit(step.ids)
-        return step.kind
+        if len(edit.ids):
+            self.labels_changed.emit(edit.ids)
+        return edit.kind
 
-    def _means(self, space: FeatureSpace, deliver: Deliver, pictures: Sequence[Picture]) -> Means:
+    def _resources(self, space: FeatureSpace, deliver: Deliver, pictures: Sequence[Picture]) -> Resources:
         def set_features(ids: Ids, rows: Float32) -> None:
             if self._space is space:  # another encoder has other features
                 self.table.set_features(ids, rows)
@@ -763,7 +754,7 @@ class Workspace:
         def keep(ids: Ids, rows: Float32) -> None:
             deliver(lambda: set_features(ids, rows))
 
-        return Means(tuple(pictures), self._device, self._cache, self._fit, keep)
+        return Resources(tuple(pictures), self._device, self._cache, self._fit, keep)
 
     def _take_embedding(self, space: FeatureSpace, found: Embedded) -> Ids:
         """Take over positions of a feature space, if it is still the one in use."""
@@ -799,5 +790,5 @@ class Workspace:
     def _snapshot(self) -> storage.Snapshot:
         edges = dict(self._cutter.edges)
         return storage.snapshot(
-            storage.Content(self.pictures, self.table, edges, self.settings, self._space, self._classes)
+            storage.WorkspaceContent(self.pictures, self.table, edges, self.settings, self._space, self._classes)
         )

@@ -16,18 +16,18 @@ from qtpy.QtTest import QTest
 
 from napari_scribseg.core import Cancelled, InputError
 from napari_scribseg.explore import CutSettings
-from napari_scribseg.explore.task import Task
+from napari_scribseg.explore.task import WorkspaceTask
 from napari_scribseg.io.napari_hooks import get_reader
 from napari_scribseg.kernel import Worker
 from napari_scribseg.kernel import jobs as kernel_jobs
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore import encoder_form
+from napari_scribseg.widgets.explore.background_jobs import LongJobs, QuickJobs
 from napari_scribseg.widgets.explore.camera import Camera
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
-from napari_scribseg.widgets.explore.drawing import as_pixels, paint_discs, paint_tiles, with_room
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
+from napari_scribseg.widgets.explore.frame_drawing import packed_colors, paint_discs, paint_tiles, with_room
 from napari_scribseg.widgets.explore.groups import as_images
-from napari_scribseg.widgets.explore.jobs import LongJobs, QuickJobs
 from napari_scribseg.widgets.explore.panels import CutPanel
 from napari_scribseg.widgets.explore.scene import Scene
 from napari_scribseg.widgets.explore.tiles import Tiles
@@ -56,7 +56,7 @@ def test_camera_shows_all_and_zooms_about_the_mouse():
 
 def test_discs_and_tiles_are_painted_within_the_frame():
     frame = np.zeros((40, 60), np.uint32)
-    red = as_pixels(np.array([[255, 0, 0]], np.uint8))
+    red = packed_colors(np.array([[255, 0, 0]], np.uint8))
     paint_discs(frame, np.array([[10, 20], [-3, 2], [500, 9]], np.float32), np.repeat(red, 3), np.float32(4))
     assert frame[20, 10] == red[0] == 0xFFFF0000
     assert frame[20, 30] == 0
@@ -208,10 +208,14 @@ def test_jobs_run_one_at_a_time_show_errors_and_can_be_cancelled():
     def refuse(result):
         raise InputError(f"{result} is too late")
 
-    jobs.run("Embedding", Task(lambda report, deliver: 5, refuse), done.append)
+    jobs.run("Embedding", WorkspaceTask(lambda report, deliver: 5, refuse), done.append)
     later.run()
     assert view.messages[-1] == ("5 is too late", True)
-    jobs.run("Reading", Task(lambda report, deliver: 6, lambda n: n), lambda n: jobs.start("Cutting", str, done.append))
+    jobs.run(
+        "Reading",
+        WorkspaceTask(lambda report, deliver: 6),
+        lambda n: jobs.start("Cutting", str, done.append),
+    )
     later.run()
     assert jobs.is_busy  # one job after the other
     jobs.cancel()
@@ -276,7 +280,7 @@ def test_of_many_quick_jobs_the_newest_runs():
     view, later, results = StubView(), Later(), []
     quick = QuickJobs(later, lambda function: function(), view)
     for number in range(5):
-        quick.run(Task(lambda report, deliver, n=number: n, lambda n: n), results.append)
+        quick.run(WorkspaceTask(lambda report, deliver, n=number: n), results.append)
     while later.waiting:
         later.run()
     assert results == [0, 4]
@@ -284,7 +288,7 @@ def test_of_many_quick_jobs_the_newest_runs():
     def wrong(report, deliver):
         raise InputError("no network")
 
-    quick.run(Task(wrong, lambda n: n), results.append)
+    quick.run(WorkspaceTask(wrong), results.append)
     later.run()
     assert view.messages == [("No network", True)]
 
@@ -446,4 +450,4 @@ def test_a_layer_that_was_scaled_is_not_read_from_its_file(tmp_path, monkeypatch
     monkeypatch.setattr(ImageLayer, "source", SimpleNamespace(path=str(path)))
     assert as_images(LayerSource(layer)) == str(path)
     layer.scale = (6.0, 0.9, 0.7)
-    assert as_images(LayerSource(layer)).spacing == pytest.approx((6.0, 0.9, 0.7))
+    assert as_images(LayerSource(layer)).geometry.spacing == pytest.approx((6.0, 0.9, 0.7))

@@ -51,7 +51,7 @@ class Explorer(Hands):
     @property
     def shown(self):
         """The labels in the canvas."""
-        return np.asarray(self.widget.exploration.canvas.front.segments.data)
+        return np.asarray(self.widget.exploration.layers.front.segments.data)
 
     def shows_class(self, z, row, column, label):
         """Wait until the canvas shows a class."""
@@ -62,7 +62,7 @@ class Explorer(Hands):
 
         def idle():
             moving = self.widget.embedding._moving.isActive() or self.widget.local._moving.isActive()
-            return not (moving or self.widget.jobs.is_busy or self.widget._watcher._waiting)
+            return not (moving or self.widget.jobs.is_busy or self.widget.exploration.layers.is_turning)
 
         settle()
         until(idle, "the end of the job")
@@ -80,7 +80,7 @@ class Explorer(Hands):
 
     def at(self, row, column):
         """The segment of a pixel of the slice in sight."""
-        return self.workspace.segment_at(self.widget.exploration.canvas.index(), row, column)
+        return self.workspace.segment_at(self.widget.exploration.layers.index(), row, column)
 
     def box(self, ids, modifier=PLAIN):
         """Draw a box around segments in the slice."""
@@ -158,7 +158,7 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     assert hands.at(70, 60) != hands.at(70, 80)
     hands.shows_class(1, 70, 60, 1)
     hands.shows_class(1, 70, 80, 0)
-    strokes = widget.exploration.canvas.front.strokes
+    strokes = widget.exploration.layers.front.strokes
     assert not strokes.data.any()
     hands.press(Qt.Key.Key_Z, CTRL)
     until(lambda: hands.at(70, 60) == whole)
@@ -316,7 +316,7 @@ def test_a_folder_of_unlike_images_and_deleted_layers(hands, tmp_path):
     hands.widget.exploration.pick(inside, "new")
     hands.press(Qt.Key.Key_1)
     hands.shows_class(1, 30, 30, 1)
-    group = hands.widget.exploration.canvas.front
+    group = hands.widget.exploration.layers.front
     hands.viewer.layers.remove(group.segments)
     hands.viewer.layers.remove(group.source.layer)
     assert "deleted" in hands.status
@@ -347,7 +347,7 @@ def test_mistakes_are_shown_and_closing_autosaves_the_workspace(hands):
     again.done()
     assert again.workspace.table.label[again.workspace.segment_at(1, 20, 22)] == 1
     assert [layer.name for layer in hands.viewer.layers].count("scan") == 1  # the layer that is there shows it
-    assert again.widget.exploration.canvas.front.source.layer is hands.viewer.layers["scan"]
+    assert again.widget.exploration.layers.front.source.layer is hands.viewer.layers["scan"]
     again.widget.end_all()
 
 

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.workspace import Filter
-from napari_scribseg.widgets.explore.canvas import Canvas
+from napari_scribseg.widgets.explore.background_jobs import QuickJobs
 from napari_scribseg.widgets.explore.contours import contours
-from napari_scribseg.widgets.explore.jobs import QuickJobs
-from napari_scribseg.widgets.explore.view import ExploreView, Services
+from napari_scribseg.widgets.explore.explore_view import ExploreView, Services
+from napari_scribseg.widgets.explore.picture_layers import PictureLayers
 
 __all__ = ["Display"]
 
@@ -23,11 +23,11 @@ _NOBODY = np.zeros(0, dtype=np.int64)
 
 
 class Display:
-    """Brings embeddings and canvas up to date with a workspace.
+    """Brings embeddings and layers up to date with a workspace.
 
     Parameters
     ----------
-    workspace, canvas, view, services
+    workspace, layers, view, services
         See :class:`~napari_scribseg.widgets.explore.exploration.Exploration`.
 
     Attributes
@@ -38,8 +38,8 @@ class Display:
         The filter.
     """
 
-    def __init__(self, workspace: Workspace, canvas: Canvas, view: ExploreView, services: Services) -> None:
-        self.workspace, self.canvas, self.view = workspace, canvas, view
+    def __init__(self, workspace: Workspace, layers: PictureLayers, view: ExploreView, services: Services) -> None:
+        self.workspace, self.layers, self.view = workspace, layers, view
         self.selected: Ids = _NOBODY
         self.which: Filter = "all"
         self._services = services
@@ -72,14 +72,14 @@ class Display:
         else:
             self.view.local.show_colors(self.colors(self.view.local.scene.ids))
         if "classes" in kinds:
-            self.canvas.show_classes(self.workspace.classes)
+            self.layers.show_classes(self.workspace.classes)
             self.view.show_classes(self.workspace.classes)
         self.show_picture()
         self._fill()
 
     def select(self, ids: Ids) -> None:
         """Select these segments, and no others, in embeddings and image."""
-        self.canvas.rest(False)
+        self.layers.rest(False)
         self.selected = np.asarray(ids, dtype=np.int64)
         for embedding in (self.view.embedding, self.view.local):
             embedding.select(self.selected)
@@ -91,16 +91,16 @@ class Display:
 
     def turn_to(self, index: int) -> None:
         """Bring an image into sight."""
-        self.canvas.rest(False)
-        made = self.canvas.turn_to(index, self.workspace.classes)
+        self.layers.rest(False)
+        made = self.layers.turn_to(index, self.workspace.classes)
         self._dirty.update(made)
         self.show_picture()
         self._fill()
 
     def show_picture(self) -> None:
         """Show classes and contours of the image in sight."""
-        index = self.canvas.index()
-        name = "" if index is None else self.canvas.name(index)
+        index = self.layers.index()
+        name = "" if index is None else self.layers.name(index)
         self.view.show_picture(index, len(self.workspace.pictures), name)
         if index is not None and index in self._dirty:
             self._write(index, refresh=True)
@@ -108,11 +108,11 @@ class Display:
 
     def show_contours(self) -> None:
         """Draw the contours of the segments in sight, those of selected ones brighter."""
-        index = self.canvas.index()
+        index = self.layers.index()
         if index is None or not len(self.workspace.ids(index)):
-            self.canvas.hide_contours()
+            self.layers.hide_contours()
         else:
-            self.canvas.show_contours(index, contours(self.workspace.table.map(index), self.selected))
+            self.layers.show_contours(index, contours(self.workspace.table.map(index), self.selected))
 
     def show_embedding(self, *, smoothly: bool = True) -> None:
         """Show the segments that pass the filter."""
@@ -158,7 +158,7 @@ class Display:
 
     def _write(self, index: int, *, refresh: bool) -> None:
         self._dirty.discard(index)
-        self.canvas.show_labels(
+        self.layers.show_labels(
             index, self.workspace.table.label[self.workspace.table.map(index)].astype(np.uint16), refresh=refresh
         )
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import Workspace
+from napari_scribseg.explore.edits import NEGATIVE, POSITIVE
 from napari_scribseg.explore.embedding import inside
 from napari_scribseg.explore.workspace import Filter
 from napari_scribseg.widgets.common.messages import report_errors
-from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE, Canvas
+from napari_scribseg.widgets.explore.background_jobs import QuickJobs
 from napari_scribseg.widgets.explore.display import Display
-from napari_scribseg.widgets.explore.jobs import QuickJobs
-from napari_scribseg.widgets.explore.view import ExploreState, ExploreView, Services
+from napari_scribseg.widgets.explore.explore_view import ExploreState, ExploreView, Services
+from napari_scribseg.widgets.explore.picture_layers import PictureLayers
 
 __all__ = ["FILTERS", "Exploration"]
 
@@ -28,13 +29,13 @@ _NOBODY = np.zeros(0, dtype=np.int64)
 
 
 class Exploration:
-    """Connects a workspace with the embeddings and the canvas; no Qt, no threads.
+    """Connects a workspace with the embeddings and the layers of its images; no Qt, no threads.
 
     Parameters
     ----------
     workspace : Workspace
-    canvas : Canvas
-        The image view.
+    layers : PictureLayers
+        Those of the images.
     view : ExploreView
         The window.
     services : Services
@@ -45,18 +46,23 @@ class Exploration:
     Attributes
     ----------
     display : Display
-        What embeddings and canvas show.
+        What embeddings and layers show.
     edited : list of callables
         Called after each change of the workspace.
     """
 
     def __init__(
-        self, workspace: Workspace, canvas: Canvas, view: ExploreView, services: Services, is_busy: Callable[[], bool]
+        self,
+        workspace: Workspace,
+        layers: PictureLayers,
+        view: ExploreView,
+        services: Services,
+        is_busy: Callable[[], bool],
     ) -> None:
-        self.workspace, self.canvas, self.view = workspace, canvas, view
+        self.workspace, self.layers, self.view = workspace, layers, view
         self.edited: list[Callable[[], object]] = []
         self._services, self._is_busy = services, is_busy
-        self.display = Display(workspace, canvas, view, services)
+        self.display = Display(workspace, layers, view, services)
         self._images: set[int] = set()
         self._kinds: set[str] = set()
         self._is_open = True
@@ -69,9 +75,11 @@ class Exploration:
             (workspace.labels_changed, partial(self._note, "labels")),
             (workspace.embedding_changed, partial(self._note, "embedding")),
             (workspace.classes_changed, partial(self._note, "classes")),
+            (layers.turned, self.display.show_picture),
+            (layers.picked, self.pick_pixel),
         )
-        for signal, note in self._connections:
-            signal.connect(note)
+        for signal, called in self._connections:
+            signal.connect(called)
 
     @property
     def selected(self) -> Ids:
@@ -107,7 +115,7 @@ class Exploration:
     @report_errors
     def pick_pixel(self, row: int, column: int, how: str) -> None:
         """Select a segment that was clicked in the image, and show it in the embedding."""
-        index = self.canvas.index()
+        index = self.layers.index()
         identity = 0 if index is None else self.workspace.segment_at(index, row, column)
         if not identity:
             return
@@ -128,7 +136,7 @@ class Exploration:
         table, classes = self.workspace.table, self.workspace.classes
         label = int(table.label[identity])
         name = classes[label].name if label in classes else "no class yet"
-        image = self.canvas.name(int(table.image[identity]))
+        image = self.layers.name(int(table.image[identity]))
         self.view.show_message(f"Segment of {image}, {int(table.area[identity])} pixels: {name}")
 
     # classes ----------------------------------------------------------------------------------------------------------
@@ -176,7 +184,7 @@ class Exploration:
         if kind == "split" and source:
             index, strokes = source.pop()
             target.append((index, strokes))
-            self.canvas.write_strokes(index, strokes if show else np.zeros_like(strokes))
+            self.layers.write_strokes(index, strokes if show else np.zeros_like(strokes))
 
     # filter and the next ones -----------------------------------------------------------------------------------------
 
@@ -208,17 +216,17 @@ class Exploration:
     @report_errors
     def split(self) -> bool:
         """Split a segment of the image in sight by the strokes on it; returns whether it was split."""
-        index = self.canvas.index()
+        index = self.layers.index()
         if index is None:
             raise InputError("no image is in sight; turn to the one with the strokes first")
         shape = self.workspace.pictures[index].shape
-        strokes = self.canvas.strokes(index, shape)
+        strokes = self.layers.strokes(index, shape)
         identity = self._to_split(index, strokes)
         positive, negative = self.workspace.split(identity, strokes == POSITIVE, strokes == NEGATIVE)
         self._strokes.append((index, strokes))
         self._undone_strokes.clear()
-        self.canvas.write_strokes(index, np.zeros_like(strokes))
-        self.canvas.lay_down_brush()
+        self.layers.write_strokes(index, np.zeros_like(strokes))
+        self.layers.lay_down_brush()
         self.select(positive)
         self.view.show_message(f"Split into {len(positive)} positive and {len(negative)} negative segments")
         return True
@@ -276,11 +284,12 @@ class Exploration:
             changed()
 
     def close(self) -> None:
-        """Disconnect from the workspace."""
+        """Disconnect from the workspace and from the viewer."""
         self._is_open = False
         self.display.close()
-        for signal, note in self._connections:
-            signal.disconnect(note)
+        for signal, called in self._connections:
+            signal.disconnect(called)
+        self.layers.release()
 
 
 _WORDS = {"assign": "assignment", "split": "split", "cut": "cut"}

@@ -24,20 +24,19 @@ from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.status import StatusPanel
-from napari_scribseg.widgets.explore.actions import Window
 from napari_scribseg.widgets.explore.autosave import WORKSPACE_EXTENSION, autosaved_workspaces, new_autosave
-from napari_scribseg.widgets.explore.canvas import Canvas
+from napari_scribseg.widgets.explore.background_jobs import LongJobs
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.exploration import Exploration
+from napari_scribseg.widgets.explore.explore_actions import ExploreWindow
+from napari_scribseg.widgets.explore.explore_view import ExploreState
 from napari_scribseg.widgets.explore.groups import runs
 from napari_scribseg.widgets.explore.images import ImagesPanel
-from napari_scribseg.widgets.explore.jobs import LongJobs
 from napari_scribseg.widgets.explore.keys import LAYER_ACTIONS, STROKE_ACTIONS
 from napari_scribseg.widgets.explore.panels import CutPanel, EmbeddingBar, FilePanel, LabelBar
+from napari_scribseg.widgets.explore.picture_layers import PictureLayers
 from napari_scribseg.widgets.explore.tiles import Tiles
-from napari_scribseg.widgets.explore.view import ExploreState
 from napari_scribseg.widgets.explore.warming import warm_up
-from napari_scribseg.widgets.explore.watcher import CanvasWatcher
 from napari_scribseg.widgets.explore.work import Work
 
 if TYPE_CHECKING:
@@ -86,18 +85,18 @@ class ExploreWidget(Docked):
         if self._exploration is not None:
             self._release(self._exploration)
         self.tiles.clear()
-        canvas = Canvas(self.viewer, workspace.pictures, self._keys(LAYER_ACTIONS), self._keys(STROKE_ACTIONS))
-        self._exploration = Exploration(workspace, canvas, self, self.dispatcher, lambda: self.jobs.is_busy)
-        self.exploration.edited.append(self._begin_autosave)
-        self._watcher = CanvasWatcher(
-            canvas,
+        layers = PictureLayers(
+            self.viewer,
+            workspace.pictures,
+            self._keys(LAYER_ACTIONS),
+            self._keys(STROKE_ACTIONS),
             self.dispatcher.later,
-            self.exploration.display.show_picture,
-            self.exploration.pick_pixel,
-            self._on_lost,
         )
+        layers.lost.connect(self._on_lost)
+        self._exploration = Exploration(workspace, layers, self, self.dispatcher, lambda: self.jobs.is_busy)
+        self.exploration.edited.append(self._begin_autosave)
         for first, pictures in runs(workspace.pictures, 0):
-            canvas.add(first, len(pictures), self.images.source_of(pictures))
+            layers.add(first, len(pictures), self.images.source_of(pictures))
         self.show_classes(workspace.classes)
         self.show_settings(workspace.settings)
         self.show_encoder(*workspace.encoder)
@@ -115,9 +114,7 @@ class ExploreWidget(Docked):
         return self._exploration
 
     def _release(self, exploration: Exploration) -> None:
-        self._watcher.close()
         exploration.close()
-        exploration.canvas.release()
         self.dispatcher.aside(exploration.workspace.close, lambda _none: None, self._not_autosaved, file=True)
 
     def _begin_autosave(self) -> None:
@@ -174,10 +171,10 @@ class ExploreWidget(Docked):
         self.status.cancelled.connect(self.jobs.cancel)
         self.viewer.events.theme.connect(self._on_theme)
 
-    def _run(self, action: Action[Window, ExploreState]) -> None:
+    def _run(self, action: Action[ExploreWindow, ExploreState]) -> None:
         action.call(self)
 
-    def _keys(self, actions: Iterable[Action[Window, ExploreState]]) -> dict[str, Callable[[], object]]:
+    def _keys(self, actions: Iterable[Action[ExploreWindow, ExploreState]]) -> dict[str, Callable[[], object]]:
         return {action.key: partial(self._run, action) for action in actions}
 
     def _on_tool(self, tool: str) -> None:
@@ -206,7 +203,7 @@ class ExploreWidget(Docked):
     def take_brush(self, value: int) -> None:
         """Take up the brush for strokes that split a segment."""
         try:
-            self.exploration.canvas.paint(value)
+            self.exploration.layers.paint(value)
         except InputError as error:
             self.show_message(user_message(error), error=True)
             return
@@ -269,9 +266,8 @@ class ExploreWidget(Docked):
         else:
             self.show_message("The classes of this image are strokes in Scribble segmentation now; correct them there")
 
-    def _on_lost(self, role: str) -> None:
-        if role in ("image", "segments"):
-            self.show_message("A layer was deleted; it comes back when you turn to one of its images", error=True)
+    def _on_lost(self) -> None:
+        self.show_message("A layer was deleted; it comes back when you turn to one of its images", error=True)
 
     def _on_theme(self, _event: Any = None) -> None:
         theme = get_theme(self.viewer.theme)

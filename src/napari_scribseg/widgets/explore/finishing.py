@@ -23,10 +23,10 @@ def finish_by_strokes(exploration: Exploration, widget: SegmentationWidget) -> N
     InputError
         If no image is in sight, or none of its segments has a class.
     """
-    index = exploration.canvas.index()
+    index = exploration.layers.index()
     if index is None:
         raise InputError("no image is in sight; turn to the one to be finished first")
-    group = exploration.canvas.group(index)
+    group = exploration.layers.group(index)
     assert group.source is not None
     classes = exploration.workspace.classes
     scribbles = exploration.workspace.scribbles(index)
@@ -51,5 +51,5 @@ def finish_by_strokes(exploration: Exploration, widget: SegmentationWidget) -> N
     corner = strokes[:height, :width]  # smaller pictures of a stack lie at the top left
     strokes[:height, :width] = np.where(corner > 0, corner, painted)
     annotator.layers.write_strokes(slice_index, strokes)
-    exploration.canvas.rest(True)
+    exploration.layers.rest(True)
     annotator.look()

@@ -15,7 +15,7 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Image, InputError
+from napari_scribseg.core import Source
 from napari_scribseg.explore import Picture
 from napari_scribseg.io.layer_geometry import display_placement, reader_geometry
 from napari_scribseg.prompting.channels import three_channels
@@ -62,33 +62,17 @@ class Group:
         return tuple(where)
 
 
-def as_images(source: LayerSource) -> Any:
+def as_images(source: LayerSource) -> str | Source:
     """A layer as :meth:`Workspace.add_images` takes it: its file where our reader read it, else its pixels.
 
     A layer that was moved or scaled since differs from its file.
-
-    Raises
-    ------
-    InputError
-        If it is no image and no volume.
     """
-    layer, axes = source.layer, len(source.shape)
-    if axes not in (2, 3):
-        raise InputError(
-            f"the image {layer.name!r} has {axes} axes of space and time; two (an image) or three (slices) are expected"
-        )
+    layer = source.layer
     kept = reader_geometry(layer.metadata)
     unmoved = kept is not None and source.geometry() is kept
     if unmoved and not source.others and layer.source.path and Path(layer.source.path).is_file():
-        return layer.source.path
-    array = source.layer.data[source.level] if layer.multiscale else source.layer.data
-    array = np.asarray(array)
-    if source.channel_axis is not None:
-        array = np.moveaxis(array, source.channel_axis, -1)
-    if axes == 2:
-        return array
-    geometry = source.geometry()
-    return Image.from_array(array, geometry.spacing, geometry.affine)
+        return str(layer.source.path)
+    return source.volume()
 
 
 def runs(pictures: Sequence[Picture], first: int) -> Iterator[tuple[int, list[Picture]]]:
@@ -134,5 +118,5 @@ def _as_rgb(picture: Picture, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def _common_name(pictures: Sequence[Picture]) -> str:
-    source = pictures[0].source
-    return Path(source).parent.name if source and len(pictures) > 1 else pictures[0].name
+    path = pictures[0].path
+    return Path(path).parent.name if path and len(pictures) > 1 else pictures[0].name

@@ -78,7 +78,7 @@ class ImagesPanel(QWidget):
             source = channel_choices(layer, [layer])[0][1]
             if source.shape != ((len(pictures), *first.shape) if volume else first.shape):
                 continue
-            if layer.source.path == first.source if first.source is not None else _shows(source, pictures):
+            if layer.source.path == first.path if first.path is not None else _shows(source, pictures):
                 return source
         return None
 

@@ -7,8 +7,8 @@ from typing import Any
 from qtpy.QtCore import Qt
 
 from napari_scribseg.widgets.common.actions import Action
-from napari_scribseg.widgets.explore.actions import ACTIONS, Window
-from napari_scribseg.widgets.explore.view import ExploreState
+from napari_scribseg.widgets.explore.explore_actions import ACTIONS, ExploreWindow
+from napari_scribseg.widgets.explore.explore_view import ExploreState
 
 __all__ = ["LAYER_ACTIONS", "STROKE_ACTIONS", "action_of"]
 
@@ -28,7 +28,7 @@ LAYER_ACTIONS = tuple(action for action in _BY_KEY.values() if action.key not in
 STROKE_ACTIONS = (ACTIONS["split"],)  # the other keys are napari's own there
 
 
-def action_of(event: Any) -> Action[Window, ExploreState] | None:
+def action_of(event: Any) -> Action[ExploreWindow, ExploreState] | None:
     """The action of a key pressed in the embedding; None for other keys."""
     modifiers = event.modifiers()
     if modifiers & Qt.KeyboardModifier.ControlModifier:

@@ -25,12 +25,12 @@ from qtpy.QtWidgets import (
 from napari_scribseg.explore import CutSettings
 from napari_scribseg.widgets.common.action_buttons import make_button
 from napari_scribseg.widgets.common.combos import fill_combo
-from napari_scribseg.widgets.explore.actions import ACTIONS
 from napari_scribseg.widgets.explore.embedding_view import TOOLS
 from napari_scribseg.widgets.explore.encoder_form import EncoderForm
 from napari_scribseg.widgets.explore.exploration import FILTERS
+from napari_scribseg.widgets.explore.explore_actions import ACTIONS
+from napari_scribseg.widgets.explore.explore_view import ExploreState
 from napari_scribseg.widgets.explore.scene import STYLES
-from napari_scribseg.widgets.explore.view import ExploreState
 from napari_scribseg.widgets.explore.work import PORTIONS
 
 __all__ = ["CutPanel", "EmbeddingBar", "FilePanel", "LabelBar", "action_buttons", "show_actions"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.widgets.explore.camera import Camera
-from napari_scribseg.widgets.explore.drawing import as_pixels, paint_discs, paint_tiles, with_room
+from napari_scribseg.widgets.explore.frame_drawing import packed_colors, paint_discs, paint_tiles, with_room
 from napari_scribseg.widgets.explore.tiles import Tiles
 
 __all__ = ["STYLES", "Scene"]
@@ -166,7 +166,7 @@ class Scene:
             Pixels of the screen for each of them.
         """
         wide, high = max(round(width * ratio), 1), max(round(height * ratio), 1)
-        frame = np.full((high, wide), as_pixels(np.array(self.ground, np.uint8)), dtype=np.uint32)
+        frame = np.full((high, wide), packed_colors(np.array(self.ground, np.uint8)), dtype=np.uint32)
         pixels = self.camera.to_pixels(self.xy, width, height)
         near = self._in_sight(pixels, width, height)
         tiled = near[self._tiled(near)] if self.style == "thumbnails" else near[:0]
@@ -174,7 +174,7 @@ class Scene:
         missing, tiled, rows = self.ids[tiled[rows < 0]], tiled[rows >= 0], rows[rows >= 0]
         points = np.setdiff1d(near, tiled, assume_unique=True)
         radius = ratio * (_SMALL if len(points) > _MANY else _RADIUS)
-        colors, mark = as_pixels(self._colors), as_pixels(np.array(self.mark, np.uint8))
+        colors, mark = packed_colors(self._colors), packed_colors(np.array(self.mark, np.uint8))
         chosen = self._selected[points]
         paint_discs(frame, ratio * pixels[points[~chosen]], colors[points[~chosen]], np.float32(radius))
         marked = points[chosen]
@@ -189,8 +189,8 @@ class Scene:
 
     def _paint_tiles(self, frame: Any, pixels: Points, tiled: NDArray[Any], rows: NDArray[np.int32]) -> None:
         chosen = self._selected[tiled]
-        colors = as_pixels(self._colors)[tiled]
-        outer = np.where(chosen, as_pixels(np.array(self.mark, np.uint8)), colors).astype(np.uint32)
+        colors = packed_colors(self._colors)[tiled]
+        outer = np.where(chosen, packed_colors(np.array(self.mark, np.uint8)), colors).astype(np.uint32)
         rims = np.where(chosen, _THICK, _RIM).astype(np.int64)
         everything, part = self.tiles.pixels, slice(0, int(np.searchsorted(chosen, True)))
         paint_tiles(frame, pixels[tiled[part]], outer[part], rims[part], everything, rows[part])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.widgets.explore.drawing import as_pixels
+from napari_scribseg.widgets.explore.frame_drawing import packed_colors
 
 __all__ = ["Tiles"]
 
@@ -21,7 +21,7 @@ class Tiles:
     Attributes
     ----------
     pixels : ndarray of shape (m, side, side), uint32
-        As :mod:`~napari_scribseg.widgets.explore.drawing` paints them.
+        As :mod:`~napari_scribseg.widgets.explore.frame_drawing` paints them.
     """
 
     def __init__(self, side: int = SIDE) -> None:
@@ -51,7 +51,7 @@ class Tiles:
             self.pixels = grown
         if int(ids.max()) >= len(self._row):
             self._row = np.concatenate((self._row, np.full(int(ids.max()) + 1, -1, dtype=np.int32)))
-        self.pixels[self._count : end] = as_pixels(thumbnails)
+        self.pixels[self._count : end] = packed_colors(thumbnails)
         self._row[ids] = np.arange(self._count, end)
         self._count = end
 

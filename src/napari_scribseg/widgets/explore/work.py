@@ -12,19 +12,19 @@ from napari.layers import Image, Labels
 from napari_scribseg.core import ClassTable, InputError, Report, silent
 from napari_scribseg.explore import Added, Workspace
 from napari_scribseg.explore.subprocesses import start
-from napari_scribseg.explore.task import Task
+from napari_scribseg.explore.task import WorkspaceTask
 from napari_scribseg.kernel import Deliver
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.prompting.semantic import open_encoder
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
 from napari_scribseg.widgets.common.messages import report_errors, user_message
 from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.explore.background_jobs import LongJobs, QuickJobs
 from napari_scribseg.widgets.explore.contours import contours
-from napari_scribseg.widgets.explore.edges import EdgeMaps
+from napari_scribseg.widgets.explore.edge_maps import EdgeMaps
 from napari_scribseg.widgets.explore.exploration import Exploration
+from napari_scribseg.widgets.explore.explore_view import ExploreView, Services
 from napari_scribseg.widgets.explore.groups import Group, as_images, runs
-from napari_scribseg.widgets.explore.jobs import LongJobs, QuickJobs
-from napari_scribseg.widgets.explore.view import ExploreView, Services
 
 __all__ = ["PORTIONS", "Work"]
 
@@ -62,7 +62,7 @@ class Work:
         """Show which buttons make sense."""
         self._of().refresh_state()
 
-    def _run(self, title: str, task: Task[Any, Any], done: Callable[[Any], object]) -> None:
+    def _run(self, title: str, task: WorkspaceTask[Any, Any], done: Callable[[Any], object]) -> None:
         """Run a task, and refresh the buttons when it begins and ends."""
 
         def ended(result: Any) -> None:
@@ -78,7 +78,7 @@ class Work:
         """Add an image layer: one image, or the slices of a volume or stack."""
         if source is None:
             raise InputError("there is no image layer to add; open one, or add a folder")
-        if any(g.source is not None and g.source.layer is source.layer for g in self._of().canvas.groups):
+        if any(g.source is not None and g.source.layer is source.layer for g in self._of().layers.groups):
             raise InputError(f"the image {source.layer.name!r} was added before")
         task = self.workspace.add_task(lambda: as_images(source), source.layer.name)
         self._run(f"Adding {source.layer.name}", task, lambda added: self._on_added(added, source))
@@ -95,13 +95,13 @@ class Work:
         exploration = self._of()
         first, count = added.indices[0], len(added.indices)
         if source is not None and count == (source.shape[0] if len(source.shape) == 3 else 1):
-            exploration.canvas.add(first, count, source)
+            exploration.layers.add(first, count, source)
         else:
             for begin, pictures in runs(self.workspace.pictures[first : first + count], first):
-                exploration.canvas.add(begin, len(pictures))
-        in_sight = exploration.canvas.index(exploration.canvas.groups[-1]) if source is not None else None
+                exploration.layers.add(begin, len(pictures))
+        in_sight = exploration.layers.index(exploration.layers.groups[-1]) if source is not None else None
         exploration.display.turn_to(first if in_sight is None else in_sight)
-        exploration.canvas.lay_down_brush()
+        exploration.layers.lay_down_brush()
         self.view.show_message(f"{count} image{'s' if count > 1 else ''} added; cut them into segments")
         if added.skipped:
             self.view.show_message(f"{count} added, {len(added.skipped)} skipped: {added.skipped[0]}", error=True)
@@ -113,7 +113,7 @@ class Work:
     def preview(self, threshold: float, settings: dict[str, Any], edges: Image | None = None) -> None:
         """Show the contours that a cut of the image in sight would have."""
         exploration, workspace = self._of(), self.workspace
-        index = exploration.canvas.index()
+        index = exploration.layers.index()
         if index is None:
             return
 
@@ -124,11 +124,11 @@ class Work:
                 regions = task.work(report, deliver)
                 return contours(regions), int(regions.max()) + 1
 
-            self._previews.run(Task(outline, lambda made: made), show)
+            self._previews.run(WorkspaceTask(outline), show)
 
         def show(made: tuple[Any, int]) -> None:
-            if self._of() is exploration and exploration.canvas.index() == index:
-                exploration.canvas.show_contours(index, made[0])
+            if self._of() is exploration and exploration.layers.index() == index:
+                exploration.layers.show_contours(index, made[0])
                 self.view.show_message(f"{made[1]} segments in this image at this threshold; Cut makes them")
 
         edge_task = self._edge_task([index], settings, edges)
@@ -160,7 +160,7 @@ class Work:
             if not images:
                 raise InputError("every image was cut already; choose all images to cut them again")
         elif portion == PORTIONS[2]:
-            index = exploration.canvas.index()
+            index = exploration.layers.index()
             if index is None:
                 raise InputError("no image is in sight; turn to one, or cut all images")
             images = [index]
@@ -173,7 +173,7 @@ class Work:
                 start()  # the embedding's helper warms up meanwhile
                 return task.work(report, deliver)
 
-            self._run("Cutting", Task(work, task.finish), done)
+            self._run("Cutting", WorkspaceTask(work, task.finish), done)
 
         def done(changed: tuple[int, ...]) -> None:
             self.view.show_settings(workspace.settings)
@@ -189,10 +189,10 @@ class Work:
 
     def _edge_task(
         self, images: Iterable[int], settings: dict[str, Any], edges: Image | None
-    ) -> Task[Any, None] | None:
+    ) -> WorkspaceTask[Any, None] | None:
         if settings["gradient"] != "given":
             return None
-        return self._edge_maps.task(self.workspace, self._of().canvas.front, edges, images)
+        return self._edge_maps.task(self.workspace, self._of().layers.front, edges, images)
 
     @report_errors
     def use_encoder(self, view: str, backbone: str) -> None:
@@ -208,7 +208,7 @@ class Work:
             self.view.show_encoder(*workspace.encoder)
             self.view.show_message("Segments are described by this network from now on; Embed embeds them again")
 
-        self._run("Opening the network", Task(load, lambda none: none), choose)
+        self._run("Opening the network", WorkspaceTask(load), choose)
 
     @report_errors
     def embed(self) -> None:
@@ -295,7 +295,7 @@ class Work:
     def make_layers(self) -> None:
         """Add a labels layer for each image layer, with the background as 0: ready for napari's own saving."""
         exploration, workspace = self._of(), self.workspace
-        groups = [g for g in exploration.canvas.groups if g.source is not None]
+        groups = [g for g in exploration.layers.groups if g.source is not None]
         if not len(workspace.ids()) or not groups:
             raise InputError("no image was cut into segments yet; there are no labels to make layers of")
         labelling = workspace.labelling()
@@ -312,8 +312,7 @@ class Work:
                 made.append((group, labels))
             return made
 
-        task = Task(make, lambda made: made)
-        self._run("Making labels layers", task, lambda made: self._on_layers(made, labelling.classes))
+        self._run("Making labels layers", WorkspaceTask(make), lambda made: self._on_layers(made, labelling.classes))
 
     def _on_layers(self, made: list[tuple[Group, Any]], classes: ClassTable) -> None:
         for group, labels in made:
@@ -328,7 +327,7 @@ class Work:
                 metadata={"scribseg": group.source.metadata()},
                 **group.source.placement(),
             )
-            self._of().canvas.viewer.add_layer(layer)
+            self._of().layers.viewer.add_layer(layer)
         text = f"{len(made)} labels layers made; File > Save selected layers writes them with their geometry"
         self.view.show_message(text)
 
@@ -341,7 +340,9 @@ class Work:
             count = len(workspace.pictures)
             self.view.show_message(f"Resumed {count} images and {len(workspace.ids())} segments from {path.name}")
 
-        task = Task(lambda _report, _deliver: Workspace.load(path, subprocess=True), lambda workspace: workspace)
+        task = WorkspaceTask(
+            lambda _report, _deliver: Workspace.load(path, subprocess=True), lambda workspace: workspace
+        )
         self._run(f"Opening {path.name}", task, done)
 
 

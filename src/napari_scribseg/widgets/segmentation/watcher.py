@@ -9,12 +9,12 @@ from typing import Any
 from napari.layers import Layer
 
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.widgets.common.viewer_events import Later, ViewerEvents
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layers import LayerSet
 
 __all__ = ["Watcher"]
 
-Later = Callable[[int, Callable[[], object]], None]
 Wait = Callable[[Callable[[], bool], float], bool]
 
 _FRAME_MS = 8  # after a movement of the pen, by when the window has begun to paint it
@@ -22,7 +22,6 @@ _HOLD = 0.08  # seconds that a frame waits for the answer at the most
 _SLOW = 0.01  # seconds of a frame, beside which an answer has no time
 _LATE = 0.04  # seconds without an answer, after which the window is kept from painting before it comes
 _UNHELD = 5, 80  # movements that wait for no answer after one came too late: at first, and at last
-_LOOK_MS = 10  # so are the many events of one movement of a slider
 
 
 class Watcher:
@@ -61,13 +60,8 @@ class Watcher:
         self._unheld, self._next_unheld = 0, _UNHELD[0]
         self._lost = lost
         self._turned_to = turned_to
-        self._waiting: set[str] = set()
         self._strokes: dict[SliceIndex | None, None] = {}  # slices with strokes that are not read yet, in their order
-        self._open = True
-        viewer = self._layers.viewer
-        viewer.layers.events.removed.connect(self._on_removed)
-        for event in (viewer.dims.events.current_step, viewer.dims.events.order, viewer.dims.events.ndisplay):
-            event.connect(self._on_view)
+        self._viewer_events = ViewerEvents(self._layers.viewer, later, annotator.look, self._on_removed)
         self._layers.source.layer.events.data.connect(self._on_image_data)
         self.watch_strokes()
 
@@ -78,7 +72,7 @@ class Watcher:
     @property
     def is_waiting(self) -> bool:
         """Whether an event of the layers is still to be passed on."""
-        return bool(self._waiting)
+        return self._viewer_events.is_waiting
 
     def watch_strokes(self) -> None:
         """Listen to the strokes layer; call again when it is another one."""
@@ -92,12 +86,8 @@ class Watcher:
 
     def close(self) -> None:
         """Disconnect."""
-        self._open = False
+        self._viewer_events.close()
         layers = self._layers
-        layers.viewer.layers.events.removed.disconnect(self._on_removed)
-        dims = layers.viewer.dims.events
-        for event in (dims.current_step, dims.order, dims.ndisplay):
-            event.disconnect(self._on_view)
         layers.source.layer.events.data.disconnect(self._on_image_data)
         if layers.strokes is not None:
             self._unwatch(layers.strokes)
@@ -112,19 +102,6 @@ class Watcher:
             (events.data, self._on_set_data),
         ):
             event.disconnect(method)
-
-    def _soon(self, name: str, milliseconds: int, function: Callable[[], object]) -> None:
-        """Call a function once for all the events of a short time."""
-        if name in self._waiting:
-            return
-        self._waiting.add(name)
-
-        def call() -> None:
-            self._waiting.discard(name)
-            if self._open:
-                function()
-
-        self._later(milliseconds, call)
 
     def _on_pen(self, _event: Any) -> None:
         """Request a result; the frame that shows the stroke waits for it where painting takes long, or results
@@ -173,24 +150,21 @@ class Watcher:
     def _read_strokes(self) -> None:
         """Segment the slices with new strokes."""
         strokes, self._strokes = self._strokes, {}
-        for slice_index in strokes if self._open else ():
+        for slice_index in strokes if self._viewer_events.is_open else ():
             self._annotator.pen_lifted(slice_index)
 
     def _on_set_data(self, _event: Any) -> None:
         if not self._layers.writing:
-            self._soon("look", _LOOK_MS, self._annotator.look)
-
-    def _on_view(self, _event: Any) -> None:
-        self._soon("look", _LOOK_MS, self._annotator.look)
+            self._viewer_events.look_soon()
 
     def _on_brush(self, _event: Any) -> None:
         strokes = self._layers.strokes
         if strokes is not None:
             self._annotator.view.show_brush(strokes.selected_label)
 
-    def _on_removed(self, event: Any) -> None:
+    def _on_removed(self, layer: Layer) -> None:
         strokes = self._layers.strokes
-        role = self._layers.release_layer(event.value)
+        role = self._layers.release_layer(layer)
         if role == "strokes" and strokes is not None:
             self._unwatch(strokes)
         if role is not None:

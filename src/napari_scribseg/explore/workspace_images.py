@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Geometry, Image, InputError
+from napari_scribseg.core import Geometry, Image, InputError, Source
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.io import image_extensions, read_volume
 from napari_scribseg.io.formats import extension
@@ -23,7 +23,7 @@ __all__ = ["Added", "Picture", "Pictures", "read_pictures"]
 MAX_CHANNELS = 16
 MAX_PIXELS = 1 << 28
 
-Pictures = Any  # a path, an array, an Image, or an iterable of those
+Pictures = Any  # a path, an array, an Image, a Source, or an iterable of those
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Picture:
         For people, and for the file of its labels.
     array : ndarray of shape (H, W) or (H, W, C)
         The given pixels; read-only.
-    source : str or None
+    path : str or None
         Its file.
     z_index : int or None
         Index of the slice along the first axis of its volume; None where it is no slice.
@@ -48,7 +48,7 @@ class Picture:
 
     name: str
     array: NDArray[Any]
-    source: str | None
+    path: str | None
     z_index: int | None
     geometry: Geometry
     volume: int
@@ -93,10 +93,10 @@ def read_pictures(given: Pictures, first_volume: int, name: str = "") -> tuple[l
 
     Parameters
     ----------
-    given : path, array, Image, or an iterable of those
+    given : path, array, Image, Source, or an iterable of those
         A path is a file, or a folder of image files (sorted by name, hidden ones left out) or of a DICOM series. An
-        array is one image of shape (H, W) or (H, W, C). Volumes, in files or as 3D :class:`~napari_scribseg.Image`,
-        become their slices along the first axis.
+        array is one image of shape (H, W) or (H, W, C). Volumes, in files or as 3D :class:`~napari_scribseg.Image` or
+        :class:`~napari_scribseg.core.source.Source`, become their slices along the first axis.
     first_volume : int
         Number of the first volume among them.
     name : str
@@ -120,10 +120,11 @@ def read_pictures(given: Pictures, first_volume: int, name: str = "") -> tuple[l
         number = first_volume + len({p.volume for p in pictures})
         if not isinstance(item, (str, os.PathLike)):
             own = f"image {number}" if not name else name if len(items) == 1 else f"{name} {count}"
-            pictures += _from_memory(item, own, number)
+            pictures += _slices(_from_memory(item), own, number)
             continue
         try:
-            pictures += _from_file(Path(item), number)
+            source = read_volume(item)
+            pictures += _slices(source, source.name, number, str(user_path(item).resolve()))
         except InputError as error:
             skipped.append(str(error))
     if not pictures:
@@ -135,7 +136,7 @@ def _items(given: Pictures) -> Iterable[Any]:
     if isinstance(given, (str, os.PathLike)):
         path = user_path(given)
         return _files(path) if path.is_dir() else [path]
-    return [given] if isinstance(given, (np.ndarray, Image)) else list(given)
+    return [given] if isinstance(given, (np.ndarray, Image, Source)) else list(given)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -149,44 +150,39 @@ def _files(folder: Path) -> list[Path]:
     raise InputError(f"the folder {folder} holds no images; files with {', '.join(image_extensions())} are expected")
 
 
-def _from_file(path: Path, number: int) -> list[Picture]:
-    loaded = read_volume(path)
-    source = str(user_path(path).resolve())
-    return _slices(np.asarray(loaded.array), loaded.geometry, loaded.name, source, number)
-
-
-def _from_memory(item: Any, name: str, number: int) -> list[Picture]:
+def _from_memory(item: Any) -> Source:
+    if isinstance(item, Source):
+        return item
     if isinstance(item, Image):
         array = item.data[0] if item.n_channels == 1 else np.moveaxis(item.data, 0, -1)
         affine = item.affine if item.affine is not None and item.affine.shape == (4, 4) else None
-        return _slices(array, Geometry(item.shape, item.spacing, affine), name, None, number)
+        geometry = Geometry(item.shape, item.spacing, affine)
+        return Source.from_array(array, geometry, channels=item.n_channels > 1)
     array = np.asarray(item)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] > MAX_CHANNELS):
         raise InputError(
             f"an image has shape {array.shape}; (rows, columns) or (rows, columns, channels) with at most "
             f"{MAX_CHANNELS} channels is expected (make a volume an Image of three spacings)"
         )
-    return _slices(array, Geometry(array.shape[:2], (1.0, 1.0)), name, None, number)
+    return Source.from_array(array, channels=array.ndim == 3)
 
 
-def _slices(array: NDArray[Any], geometry: Geometry, name: str, source: str | None, number: int) -> list[Picture]:
-    ndim = len(geometry.shape)
-    if ndim not in (2, 3):
-        raise InputError(f"{name}: it has {ndim} spatial axes; an image or a volume is expected")
-    slices = [array] if ndim == 2 else list(array)
-    found = []
-    for z, pixels in enumerate(slices):
-        z_index = z if ndim == 3 else None
-        label = name if z_index is None else f"{name} [{z}]"
-        found.append(Picture(label, _checked(pixels, label), source, z_index, geometry, number))
-    return found
+def _slices(source: Source, name: str, number: int, path: str | None = None) -> list[Picture]:
+    if source.ndim not in (2, 3):
+        raise InputError(f"{name}: it has {source.ndim} spatial axes; an image or a volume is expected")
+    array = np.asarray(source.array)
+    if source.ndim == 2:
+        return [Picture(name, _checked(array, name), path, None, source.geometry, number)]
+    labels = [f"{name} [{z}]" for z in range(len(array))]
+    return [
+        Picture(label, _checked(pixels, label), path, z, source.geometry, number)
+        for z, (pixels, label) in enumerate(zip(array, labels, strict=True))
+    ]
 
 
 def _checked(array: NDArray[Any], name: str) -> NDArray[Any]:
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{name}: it holds {array.dtype} values; real numbers are expected")
-    if 0 in array.shape or array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise InputError(f"{name}: it has shape {array.shape}; 1 to {MAX_PIXELS} pixels are expected")
+    if array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise InputError(f"{name}: it has shape {array.shape}; at most {MAX_PIXELS} pixels are expected")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"{name}: it holds NaN or infinite values; finite values are expected")
     copy = np.array(array, dtype=np.float32 if array.dtype == np.float64 else array.dtype)

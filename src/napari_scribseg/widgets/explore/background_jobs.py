@@ -7,10 +7,10 @@ from concurrent.futures import Executor
 from typing import TypeVar
 
 from napari_scribseg.core import Cancelled, InputError, Report
-from napari_scribseg.explore.task import Task
+from napari_scribseg.explore.task import WorkspaceTask
 from napari_scribseg.kernel import AbandonedError, Call, Deliver, Jobs, ShutDownError
 from napari_scribseg.widgets.common.messages import user_message
-from napari_scribseg.widgets.explore.view import ExploreView
+from napari_scribseg.widgets.explore.explore_view import ExploreView
 
 __all__ = ["LongJobs", "QuickJobs"]
 
@@ -41,7 +41,7 @@ class LongJobs:
         """Whether a job runs."""
         return bool(self._title)
 
-    def run(self, title: str, task: Task[R, T], done: Callable[[T], object]) -> None:
+    def run(self, title: str, task: WorkspaceTask[R, T], done: Callable[[T], object]) -> None:
         """Run a task; ``done`` gets what it gives, in the window's thread."""
 
         def finish(result: R) -> None:
@@ -108,7 +108,7 @@ class QuickJobs:
         self._jobs: Jobs[Call] = Jobs(executor, deliver)
         self._view = view
 
-    def run(self, task: Task[R, T], done: Callable[[T], object]) -> None:
+    def run(self, task: WorkspaceTask[R, T], done: Callable[[T], object]) -> None:
         """Run a task; ``done`` gets what it gives, in the window's thread."""
 
         def finish(result: R) -> None:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from napari_scribseg.numerics.fused.kernel import kernel
 
-__all__ = ["as_pixels", "paint_discs", "paint_tiles", "with_room"]
+__all__ = ["packed_colors", "paint_discs", "paint_tiles", "with_room"]
 
 Frame = NDArray[np.uint32]
 Float32 = NDArray[np.float32]
 
 
-def as_pixels(colors: NDArray[np.uint8]) -> NDArray[np.uint32]:
+def packed_colors(colors: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Colours of shape (..., 3), red green blue, in the words of a frame, shape (...)."""
     wide = colors.astype(np.uint32)
     return np.asarray((wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2] | 0xFF000000, dtype=np.uint32)

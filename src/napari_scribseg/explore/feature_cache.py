@@ -34,17 +34,17 @@ class FeatureCache:
 
     Parameters
     ----------
-    folder : Path or None
-        Made when it is first written to; None caches nothing.
+    folder : Path
+        Made when it is first written to.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def get(self, image: str, encoder: str) -> dict[tuple[int, ...], NDArray[np.float32]]:
         """The features of an image by the fingerprints of its segments: area and two sums."""
         path = self._path(image, encoder)
-        if path is None or not path.is_file():
+        if not path.is_file():
             return {}
         try:
             content = path.read_bytes()
@@ -64,8 +64,6 @@ class FeatureCache:
     def put(self, image: str, encoder: str, found: dict[tuple[int, ...], NDArray[np.float32]]) -> None:
         """Cache the features of an image."""
         path = self._path(image, encoder)
-        if path is None or not found:
-            return
         tensors: dict[str, NDArray[Any]] = {
             "keys": np.array(list(found), dtype=np.int64),
             "features": np.stack(list(found.values())).astype(np.float16),
@@ -79,8 +77,6 @@ class FeatureCache:
 
     def prune(self) -> None:
         """Remove the files used longest ago where the folder has grown beyond 2 GiB."""
-        if self.folder is None or not self.folder.is_dir():
-            return
         try:
             files = sorted((p.stat().st_mtime, p.stat().st_size, p) for p in self.folder.glob("*.safetensors"))
             total = sum(size for _, size, _ in files)
@@ -92,7 +88,5 @@ class FeatureCache:
         except OSError as error:
             log.debug("%s cannot be tidied: %s", self.folder, error)
 
-    def _path(self, image: str, encoder: str) -> Path | None:
-        if self.folder is None:
-            return None
+    def _path(self, image: str, encoder: str) -> Path:
         return self.folder / f"{image}-{hashlib.sha256(encoder.encode()).hexdigest()[:16]}.safetensors"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report
 from napari_scribseg.explore import Workspace
-from napari_scribseg.explore.task import Task
+from napari_scribseg.explore.task import WorkspaceTask
 from napari_scribseg.kernel import Deliver
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore.groups import Group
@@ -28,7 +28,7 @@ class EdgeMaps:
 
     def task(
         self, workspace: Workspace, group: Group | None, layer: Image | None, indices: Iterable[int]
-    ) -> Task[dict[int, NDArray[Any]], None] | None:
+    ) -> WorkspaceTask[dict[int, NDArray[Any]], None] | None:
         """A task that gives the workspace the edge maps that it does not have yet; None where it has all.
 
         Parameters
@@ -77,4 +77,4 @@ class EdgeMaps:
                 workspace.set_edges(index, edges)
                 self._given[index] = new[index]
 
-        return Task(read, give)
+        return WorkspaceTask(read, give)

@@ -1,8 +1,8 @@
-"""The explorer's layers on napari's canvas. The only file of the explorer that touches viewer layers."""
+"""The explorer's layers in the viewer, and what the user does to them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,26 +10,28 @@ from napari.components import ViewerModel
 from napari.layers import Labels, Layer
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import Picture
+from napari_scribseg.explore.edits import NEGATIVE, POSITIVE
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
 from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
 from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.viewer_events import Later, ViewerEvents
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN
 from napari_scribseg.widgets.explore.groups import Group, pictures_layer
 
-__all__ = ["NEGATIVE", "POSITIVE", "Canvas"]
-
-POSITIVE, NEGATIVE = 1, 2  # of the strokes
+__all__ = ["PictureLayers"]
 
 _CONTOURS = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0), BORDER: (1.0, 0.85, 0.2, 0.75), CHOSEN: (1.0, 1.0, 1.0, 1.0)}
 _STROKES = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0), POSITIVE: (0.2, 0.9, 0.35, 1.0), NEGATIVE: (0.95, 0.25, 0.3, 1.0)}
 _NAMES = {"index": [0, POSITIVE, NEGATIVE], "name": ["no stroke", "positive", "negative"]}
 _OURS = {"explore": True}
+_CLICK = 4  # pixels that the mouse may move in a click
 
 
-class Canvas:
+class PictureLayers:
     """Layers for the pictures of a workspace.
 
     Parameters
@@ -39,13 +41,25 @@ class Canvas:
         Of the workspace; a layer that the user deleted is made again from them.
     keys : dict
         Bound on the layers of segments; ``stroke_keys`` on those of strokes.
+    later : callable
+        ``later(milliseconds, function)`` calls a function of the window's thread soon.
 
     Attributes
     ----------
     groups : list of Group
     front : Group or None
-        The one in sight.
+        The one displayed.
+    turned : Signal()
+        Another picture is displayed.
+    picked : Signal(int, int, str)
+        Row and column of the displayed picture that were clicked, and how that counts; see :meth:`Exploration.select`.
+    lost : Signal()
+        A layer of images or of segments left the viewer.
     """
+
+    turned = Signal()
+    picked = Signal(int, int, str)
+    lost = Signal()
 
     def __init__(
         self,
@@ -53,6 +67,7 @@ class Canvas:
         pictures: Sequence[Picture],
         keys: dict[str, Callable[[], object]],
         stroke_keys: dict[str, Callable[[], object]],
+        later: Later,
     ) -> None:
         self.viewer, self.pictures = viewer, pictures
         self.groups: list[Group] = []
@@ -60,6 +75,13 @@ class Canvas:
         self._resting = False
         self._contours: Labels | None = None
         self._keys, self._stroke_keys = keys, stroke_keys
+        self._viewer_events = ViewerEvents(viewer, later, self.turned.emit, self._on_removed)
+        viewer.mouse_drag_callbacks.append(self._on_mouse)
+
+    @property
+    def is_turning(self) -> bool:
+        """Whether :attr:`turned` is about to be emitted."""
+        return self._viewer_events.is_waiting
 
     def rest(self, resting: bool) -> None:
         """Hide segments and contours while the user paints for an engine; or show them again."""
@@ -74,7 +96,7 @@ class Canvas:
     def name(self, index: int) -> str:
         """The name of a picture; that of its layer where it came from a layer."""
         group, picture = self.group(index), self.pictures[index]
-        if group.made or group.source is None or picture.source is not None:
+        if group.made or group.source is None or picture.path is not None:
             return picture.name
         name = group.source.layer.name
         return f"{name} [{index - group.first}]" if group.count > 1 else name
@@ -245,25 +267,10 @@ class Canvas:
 
     # all --------------------------------------------------------------------------------------------------------------
 
-    def drop(self, layer: Layer) -> str | None:
-        """Drop a layer that left the viewer; returns its role."""
-        if layer is self._contours:
-            self._contours = None
-            return "contours"
-        for group in self.groups:
-            if group.source is not None and layer is group.source.layer:
-                group.source = None
-                return "image"
-            if layer is group.segments:
-                group.segments = None
-                return "segments"
-            if layer is group.strokes:
-                group.strokes = None
-                return "strokes"
-        return None
-
     def release(self) -> None:
-        """Leave the layers to the user, except the contours."""
+        """Leave the layers to the user, except the contours, and disconnect from the viewer."""
+        self._viewer_events.close()
+        self.viewer.mouse_drag_callbacks.remove(self._on_mouse)
         self.hide_contours()
         for group in self.groups:
             for layer, keys in ((group.segments, self._keys), (group.strokes, self._stroke_keys)):
@@ -294,6 +301,32 @@ class Canvas:
             self.viewer.layers.selection.active = group.segments
             return True
         return False
+
+    def _on_removed(self, layer: Layer) -> None:
+        """Drop a layer that left the viewer."""
+        if layer is self._contours:
+            self._contours = None
+        for group in self.groups:
+            if group.source is not None and layer is group.source.layer:
+                group.source = None
+                self.lost.emit()
+            if layer is group.segments:
+                group.segments = None
+                self.lost.emit()
+            if layer is group.strokes:
+                group.strokes = None
+
+    def _on_mouse(self, _viewer: Any, event: Any) -> Iterator[None]:
+        if event.button != 1 or self.is_painting:
+            return
+        start = np.array(event.pos)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if np.abs(np.array(event.pos) - start).max() <= _CLICK and self.index() is not None:
+            modifiers = {str(getattr(m, "name", m)) for m in event.modifiers}
+            how = "add" if "Shift" in modifiers else "remove" if "Control" in modifiers else "new"
+            self.picked.emit(*self.pixel(event.position), how)
 
     def _add(self, layer: Labels, keys: dict[str, Callable[[], object]]) -> None:
         """Add a layer without changing which one is selected."""

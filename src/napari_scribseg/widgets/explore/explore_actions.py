@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from napari_scribseg.explore.edits import NEGATIVE, POSITIVE
 from napari_scribseg.widgets.common.actions import Action, Actions
-from napari_scribseg.widgets.explore.canvas import NEGATIVE, POSITIVE
 from napari_scribseg.widgets.explore.exploration import Exploration
-from napari_scribseg.widgets.explore.view import ExploreState
+from napari_scribseg.widgets.explore.explore_view import ExploreState
 from napari_scribseg.widgets.explore.work import Work
 
-__all__ = ["ACTIONS", "Window"]
+__all__ = ["ACTIONS", "ExploreWindow"]
 
 
-class Window(Protocol):
+class ExploreWindow(Protocol):
     """What an action can use of the window."""
 
     @property
@@ -75,16 +75,16 @@ def _has_segments(state: ExploreState) -> bool:
     return state.segments > 0
 
 
-def _assign_number(number: int) -> Callable[[Window], object]:
+def _assign_number(number: int) -> Callable[[ExploreWindow], object]:
     """The ``call`` of the action of a digit; 0 is the background."""
 
-    def assign(window: Window) -> None:
+    def assign(window: ExploreWindow) -> None:
         window.exploration.assign(number or window.exploration.workspace.classes.background)
 
     return assign
 
 
-ACTIONS: Actions[Window, ExploreState] = Actions(
+ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
     [
         Action(
             "add",

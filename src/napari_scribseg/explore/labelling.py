@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from napari_scribseg.core import ClassTable, InputError, Scribbles
-from napari_scribseg.explore.pictures import Picture
+from napari_scribseg.explore.workspace_images import Picture
 from napari_scribseg.io import write_labels
 from napari_scribseg.io.label_files import check_label_path, label_outputs
 from napari_scribseg.io.outputs import check_outputs
@@ -83,7 +83,7 @@ class Labelling:
         check_label_path(folder / f"x{extension}")
         paths = {volume: folder / f"{names[volume]}_labels{extension}" for volume in cut}
         outputs = [path for one in paths.values() for path in label_outputs(one, bids_tsv=True)]
-        sources = {picture.source for picture in self.pictures if picture.source}
+        sources = {picture.path for picture in self.pictures if picture.path}
         check_outputs(outputs, map(Path, sorted(sources)), overwrite=overwrite)
         written: list[Path] = []
         for volume, indices in cut.items():
