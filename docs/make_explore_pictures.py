@@ -64,7 +64,7 @@ class ExploreStudio(Studio):
 
 
 def canvas_pixel(viewer, layer, row, column):
-    """Where a pixel of the slice in sight is on the canvas."""
+    """Where a pixel of the displayed slice is on the canvas."""
     z = viewer.dims.current_step[0]
     _, y, x = layer.data_to_world((z, row, column))
     return viewer.window._qt_viewer.canvas.view.scene.transform.map([x, y])[:2]
@@ -135,7 +135,7 @@ def head(folder, theme):
 
 
 def split(studio, image):
-    """Strokes of both signs on the largest segment of the slice in sight, within the head."""
+    """Strokes of both signs on the largest segment of the displayed slice, within the head."""
     widget = studio.widget
     widget.exploration.display.turn_to(14)
     wait(0.3)

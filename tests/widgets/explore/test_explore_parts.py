@@ -185,21 +185,21 @@ class Later:
 def test_jobs_run_one_at_a_time_show_errors_and_can_be_cancelled():
     view, later, done = StubView(), Later(), []
     jobs = LongJobs(later, lambda function: function(), view)
-    jobs.start("Cutting", lambda report: report(0.5) or 3, done.append)
-    jobs.start("Embedding", lambda report: 4, done.append)
+    jobs.run("Cutting", WorkspaceTask(lambda report, deliver: report(0.5) or 3), done.append)
+    jobs.run("Embedding", WorkspaceTask(lambda report, deliver: 4), done.append)
     assert "Cutting is still running" in view.messages[-1][0]
     later.run()
     assert (done, view.busy, jobs.is_busy) == ([3], [True, False], False)
 
-    def wrong(report):
+    def wrong(report, deliver):
         raise InputError("the images are too small")
 
-    jobs.start("Cutting", wrong, done.append)
+    jobs.run("Cutting", WorkspaceTask(wrong), done.append)
     later.run()
     assert view.messages[-1] == ("The images are too small", True)
     assert view.notified == ["The images are too small"]
 
-    jobs.start("Learning", lambda report: report(0.1), done.append)
+    jobs.run("Learning", WorkspaceTask(lambda report, deliver: report(0.1)), done.append)
     jobs.cancel()
     later.run()
     assert "Learning was cancelled" in view.messages[-1][0]
@@ -214,7 +214,7 @@ def test_jobs_run_one_at_a_time_show_errors_and_can_be_cancelled():
     jobs.run(
         "Reading",
         WorkspaceTask(lambda report, deliver: 6),
-        lambda n: jobs.start("Cutting", str, done.append),
+        lambda n: jobs.run("Cutting", WorkspaceTask(str), done.append),
     )
     later.run()
     assert jobs.is_busy  # one job after the other
@@ -227,14 +227,14 @@ def test_a_job_that_raises_more_than_an_exception_ends(error):
     worker = Worker()
     jobs = LongJobs(worker, posted.put, view)
 
-    def wrong(report):
+    def wrong(report, deliver):
         raise error
 
-    jobs.start("Cutting", wrong, done.append)
+    jobs.run("Cutting", WorkspaceTask(wrong), done.append)
     posted.get(timeout=60)()
     assert not jobs.is_busy
     assert type(error).__name__ in view.notified[0]
-    jobs.start("Cutting", lambda report: 3, done.append)
+    jobs.run("Cutting", WorkspaceTask(lambda report, deliver: 3), done.append)
     posted.get(timeout=60)()
     assert done == [3]
     worker.shutdown()
@@ -246,7 +246,7 @@ def test_a_job_that_hangs_is_abandoned_and_stays_cancelled(monkeypatch):
     worker = Worker()
     jobs = LongJobs(worker, posted.put, view)
 
-    def hang(report):
+    def hang(report, deliver):
         begun.set()
         loose.wait()
         try:
@@ -256,14 +256,14 @@ def test_a_job_that_hangs_is_abandoned_and_stays_cancelled(monkeypatch):
             raise
         done.append("never")
 
-    jobs.start("Embedding", hang, done.append)
+    jobs.run("Embedding", WorkspaceTask(hang), done.append)
     assert begun.wait(60)
     jobs.cancel()
     while jobs.is_busy:
         posted.get(timeout=60)()
     assert "Embedding did not stop in time and was abandoned" in view.messages[-1][0]
     hung = next(t for t in enumerate_threads() if t.name == "scribseg" and t is not worker._thread)
-    jobs.start("Cutting", lambda report: 3, done.append)
+    jobs.run("Cutting", WorkspaceTask(lambda report, deliver: 3), done.append)
     while jobs.is_busy:
         posted.get(timeout=60)()
     loose.set()

@@ -5,6 +5,7 @@ The places are the principal components here: UMAP, which has its own tests, is 
 
 import numpy as np
 import pytest
+from app_model import Application
 from hands import PLAIN, Hands, drag, ended, settle, until
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog
@@ -15,8 +16,9 @@ pytest.importorskip("higra")
 from napari_scribseg.explore import embedding
 from napari_scribseg.explore import workspace as workspace_module
 from napari_scribseg.io import read_labels
+from napari_scribseg.widgets.common.autosaves import workspace_autosaves
 from napari_scribseg.widgets.explore import work
-from napari_scribseg.widgets.explore.autosave import autosaved_workspaces
+from napari_scribseg.widgets.explore.explore_actions import ACTIONS
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
@@ -79,7 +81,7 @@ class Explorer(Hands):
         settle()
 
     def at(self, row, column):
-        """The segment of a pixel of the slice in sight."""
+        """The segment of a pixel of the displayed slice."""
         return self.workspace.segment_at(self.widget.exploration.layers.index(), row, column)
 
     def box(self, ids, modifier=PLAIN):
@@ -90,7 +92,7 @@ class Explorer(Hands):
         drag(view, [QPoint(*map(round, corner)) for corner in (low, (low + high) / 2, high)], modifier, parts=2)
 
     def on_image(self, *points):
-        """A click, or a stroke, on the canvas at pixels of the slice in sight."""
+        """A click, or a stroke, on the canvas at pixels of the displayed slice."""
         drag(self.canvas, self.pixels(*points), parts=2)
 
     def press(self, key, modifier=PLAIN):
@@ -126,7 +128,7 @@ def hands(viewer, tmp_path, monkeypatch):
 def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     hands.prepare()
     widget, workspace = hands.widget, hands.workspace
-    assert hands.viewer.dims.current_step[0] == 1  # the slice in sight stays
+    assert hands.viewer.dims.current_step[0] == 1  # the displayed slice stays
     square = hands.at(20, 22)
     assert square
     assert square != hands.at(2, 2)
@@ -329,7 +331,7 @@ def test_mistakes_are_shown_and_closing_autosaves_the_workspace(hands):
     widget.work.embed()
     assert "there are no segments" in hands.status.lower()
     widget.exploration.split()
-    assert "no image is in sight" in hands.status.lower()
+    assert "no image is visible" in hands.status.lower()
     widget.exploration.assign(1)
     assert "nothing is selected" in hands.status.lower()
     hands.prepare()
@@ -340,7 +342,7 @@ def test_mistakes_are_shown_and_closing_autosaves_the_workspace(hands):
     assert "segments have the class" in hands.status.lower()
     hands.viewer.window.remove_dock_widget(widget)
     assert widget.is_ended
-    until(lambda: len(autosaved_workspaces()) == 1)
+    until(lambda: len(workspace_autosaves()) == 1)
     again = Explorer(hands.viewer)
     assert "Resume" in again.status
     again.widget.files.buttons["resume"].click()
@@ -351,7 +353,21 @@ def test_mistakes_are_shown_and_closing_autosaves_the_workspace(hands):
     again.widget.end_all()
 
 
-def test_opens_from_the_manifest(viewer):
+@pytest.fixture
+def palette():
+    """napari's application, which the viewers of tests do not have."""
+    app = Application("napari")
+    yield app
+    Application.destroy("napari")
+
+
+def test_opens_from_the_manifest_and_its_commands_are_in_the_palette(palette, viewer):
     _, widget = viewer.window.add_plugin_dock_widget("napari-scribseg", "Explore segments")
     assert widget.images.source.layer is viewer.layers[0]
+    commands = {action.name: f"napari-scribseg.explore-segments.{action.name}" for action in ACTIONS}
+    assert all(command in palette.commands for command in commands.values())
+    assert palette.commands[commands["cut"]].title == "Cut (Explore segments)"
+    with palette.injection_store.register(providers=[(lambda: viewer, type(viewer))]):
+        palette.commands.execute_command(commands["assign"]).result()
+        assert "nothing is selected" in widget.status.line.text().lower()
     widget.end_all()

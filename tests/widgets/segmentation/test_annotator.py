@@ -708,3 +708,16 @@ def test_a_picture_is_computed_in_the_background_and_comes_too_late_for_an_image
         bench.session.close()
     inbox.run()
     assert len(bench.viewer.layers) == 2
+
+
+def test_strokes_from_elsewhere_are_added_where_nothing_is_painted(bench):
+    bench.paint(255, (1, 2, 2))
+    painted = np.zeros((10, 12), np.int64)
+    painted[2, 2:5], painted[8, 8] = 1, 7  # smaller than the slice, with a class that is new
+    bench.annotator.add_strokes(painted)
+    assert bench.strokes.data[1, 2, 2:5].tolist() == [255, 1, 1]
+    assert 7 in bench.session.classes
+    assert bench.shown()[8, 8] == 7
+    bench.viewer.dims.ndisplay = 3
+    with pytest.raises(InputError, match="3D"):
+        bench.annotator.add_strokes(painted)

@@ -14,10 +14,20 @@ from qtpy.QtCore import QStandardPaths
 from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.widgets.common.sources import LayerSource
 
-__all__ = ["SESSION_EXTENSION", "autosave_folder", "autosaves", "file_name", "new_autosave", "prune"]
+__all__ = [
+    "SESSION_EXTENSION",
+    "WORKSPACE_EXTENSION",
+    "autosave_folder",
+    "autosaves",
+    "file_name",
+    "new_autosave",
+    "new_workspace_autosave",
+    "prune",
+    "workspace_autosaves",
+]
 
-SESSION_EXTENSION = ".scribseg"
-_N_OLDER = 4  # autosaves of an image that stay beside a new one
+SESSION_EXTENSION, WORKSPACE_EXTENSION = ".scribseg", ".npz"
+_N_OLDER = 4  # autosaves of an image, or of workspaces, that stay beside a new one
 
 
 def autosave_folder() -> Path:
@@ -31,11 +41,20 @@ def autosave_folder() -> Path:
 
 def new_autosave(source: LayerSource) -> Path:
     """A new file for the strokes of an image; the oldest autosaves of the image are removed."""
+    prune(sorted(autosaves(source), key=_modified, reverse=True)[_N_OLDER:])
+    return _new_file(f"{file_name(source.layer.name)}-{_digest(source)}", SESSION_EXTENSION)
+
+
+def new_workspace_autosave() -> Path:
+    """A new file for a workspace; the oldest autosaves of workspaces are removed."""
+    prune(workspace_autosaves()[_N_OLDER:])
+    return _new_file("explore", WORKSPACE_EXTENSION)
+
+
+def _new_file(name: str, extension: str) -> Path:
     folder = autosave_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    prune(sorted(autosaves(source), key=_modified, reverse=True)[_N_OLDER:])
-    stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    return folder / f"{file_name(source.layer.name)}-{_digest(source)}-{stamp}{SESSION_EXTENSION}"
+    return folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}{extension}"
 
 
 def prune(old: list[Path]) -> None:
@@ -55,6 +74,11 @@ def autosaves(source: LayerSource) -> list[Path]:
     digest, name = _digest(source), file_name(source.layer.name)
     found = autosave_folder().glob(f"*-{digest}-*{SESSION_EXTENSION}")
     return sorted(found, key=lambda path: (path.name.startswith(f"{name}-{digest}"), _modified(path)), reverse=True)
+
+
+def workspace_autosaves() -> list[Path]:
+    """The autosaved workspaces, the newest first."""
+    return sorted(autosave_folder().glob(f"explore-*{WORKSPACE_EXTENSION}"), key=lambda path: path.name, reverse=True)
 
 
 def file_name(name: str) -> str:

@@ -42,18 +42,7 @@ class LongJobs:
         return bool(self._title)
 
     def run(self, title: str, task: WorkspaceTask[R, T], done: Callable[[T], object]) -> None:
-        """Run a task; ``done`` gets what it gives, in the window's thread."""
-
-        def finish(result: R) -> None:
-            try:
-                done(task.finish(result))
-            except InputError as error:
-                self._show_error(error)
-
-        self.start(title, lambda report: task.work(report, self._jobs.deliver), finish)
-
-    def start(self, title: str, work: Callable[[Report], R], done: Callable[[R], object]) -> None:
-        """Run ``work(report)``; ``done`` gets its result, in the window's thread. Refused while another job runs."""
+        """Run a task; ``done`` gets its result, in the window's thread. Refused while another job runs."""
         if self._title:
             self._view.show_message(f"{self._title} is still running; wait for it, or cancel it", error=True)
             return
@@ -67,11 +56,17 @@ class LongJobs:
 
         def succeeded(result: R) -> None:
             end()
-            done(result)
+            try:
+                done(task.finish(result))
+            except InputError as error:
+                self._show_error(error)
 
         def failed(error: Exception) -> None:
             end()
             self._show_failure(title, error)
+
+        def work(report: Report) -> R:
+            return task.work(report, self._jobs.deliver)
 
         self._jobs.submit(Call(work, succeeded, failed, progress=self._show_progress, name=title))
 

@@ -1,4 +1,4 @@
-"""The display of a workspace: embeddings, thumbnails, classes and contours on the image in sight."""
+"""The display of a workspace: embeddings, thumbnails, classes and contours on the visible image."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from numpy.typing import NDArray
 
 from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.workspace import Filter
+from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.explore.background_jobs import QuickJobs
 from napari_scribseg.widgets.explore.contours import contours
-from napari_scribseg.widgets.explore.explore_view import ExploreView, Services
+from napari_scribseg.widgets.explore.explore_view import ExploreView
 from napari_scribseg.widgets.explore.picture_layers import PictureLayers
 
 __all__ = ["Display"]
 
 _NO_CLASS = (150, 150, 150)  # colour of segments without a class
 _TILES = 48  # thumbnails made at once
-_FILL_MS = 30  # between two images out of sight whose classes are brought up to date
+_FILL_MS = 30  # between two images that are not visible whose classes are brought up to date
 
 Ids = NDArray[np.int64]
 _NOBODY = np.zeros(0, dtype=np.int64)
@@ -27,7 +28,7 @@ class Display:
 
     Parameters
     ----------
-    workspace, layers, view, services
+    workspace, layers, view, dispatcher
         See :class:`~napari_scribseg.widgets.explore.exploration.Exploration`.
 
     Attributes
@@ -38,16 +39,16 @@ class Display:
         The filter.
     """
 
-    def __init__(self, workspace: Workspace, layers: PictureLayers, view: ExploreView, services: Services) -> None:
+    def __init__(self, workspace: Workspace, layers: PictureLayers, view: ExploreView, dispatcher: Dispatcher) -> None:
         self.workspace, self.layers, self.view = workspace, layers, view
         self.selected: Ids = _NOBODY
         self.which: Filter = "all"
-        self._services = services
+        self._dispatcher = dispatcher
         self._dirty: set[int] = set()  # images whose classes in the layer are out of date
         self._local: tuple[Ids, NDArray[np.float32]] | None = None
         self._is_open, self._filling = True, False
-        self._filtering = QuickJobs(services.background, services.post, view)
-        self._tiling = QuickJobs(services.background, services.post, view)
+        self._filtering = QuickJobs(dispatcher.background, dispatcher.post, view)
+        self._tiling = QuickJobs(dispatcher.background, dispatcher.post, view)
 
     def renew(self, kinds: set[str], images: set[int]) -> None:
         """Show changes.
@@ -90,7 +91,7 @@ class Display:
         self._is_open = False
 
     def turn_to(self, index: int) -> None:
-        """Bring an image into sight."""
+        """Display an image."""
         self.layers.rest(False)
         made = self.layers.turn_to(index, self.workspace.classes)
         self._dirty.update(made)
@@ -98,7 +99,7 @@ class Display:
         self._fill()
 
     def show_picture(self) -> None:
-        """Show classes and contours of the image in sight."""
+        """Show classes and contours of the visible image."""
         index = self.layers.index()
         name = "" if index is None else self.layers.name(index)
         self.view.show_picture(index, len(self.workspace.pictures), name)
@@ -107,7 +108,7 @@ class Display:
         self.show_contours()
 
     def show_contours(self) -> None:
-        """Draw the contours of the segments in sight, those of selected ones brighter."""
+        """Draw the contours of the visible segments, those of selected ones brighter."""
         index = self.layers.index()
         if index is None or not len(self.workspace.ids(index)):
             self.layers.hide_contours()
@@ -163,7 +164,7 @@ class Display:
         )
 
     def _fill(self) -> None:
-        """Bring the classes of images out of sight up to date, one after the other, while nothing else happens."""
+        """Bring the classes of hidden images up to date, one after the other, while nothing else happens."""
         if self._filling or not self._dirty:
             return
         self._filling = True
@@ -174,4 +175,4 @@ class Display:
                 self._write(min(self._dirty), refresh=False)
                 self._fill()
 
-        self._services.later(_FILL_MS, one)
+        self._dispatcher.later(_FILL_MS, one)

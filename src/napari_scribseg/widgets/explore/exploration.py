@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, InputError
@@ -14,10 +15,11 @@ from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.edits import NEGATIVE, POSITIVE
 from napari_scribseg.explore.embedding import inside
 from napari_scribseg.explore.workspace import Filter
+from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.messages import report_errors
 from napari_scribseg.widgets.explore.background_jobs import QuickJobs
 from napari_scribseg.widgets.explore.display import Display
-from napari_scribseg.widgets.explore.explore_view import ExploreState, ExploreView, Services
+from napari_scribseg.widgets.explore.explore_view import ExploreState, ExploreView
 from napari_scribseg.widgets.explore.picture_layers import PictureLayers
 
 __all__ = ["FILTERS", "Exploration"]
@@ -38,8 +40,7 @@ class Exploration:
         Those of the images.
     view : ExploreView
         The window.
-    services : Services
-        Where quick jobs run.
+    dispatcher : Dispatcher
     is_busy : callable
         Whether a long job runs.
 
@@ -56,20 +57,20 @@ class Exploration:
         workspace: Workspace,
         layers: PictureLayers,
         view: ExploreView,
-        services: Services,
+        dispatcher: Dispatcher,
         is_busy: Callable[[], bool],
     ) -> None:
         self.workspace, self.layers, self.view = workspace, layers, view
         self.edited: list[Callable[[], object]] = []
-        self._services, self._is_busy = services, is_busy
-        self.display = Display(workspace, layers, view, services)
+        self._dispatcher, self._is_busy = dispatcher, is_busy
+        self.display = Display(workspace, layers, view, dispatcher)
         self._images: set[int] = set()
         self._kinds: set[str] = set()
         self._is_open = True
         self._seen: set[int] = set()  # uncertain segments that were selected
         self._strokes: list[tuple[int, NDArray[np.uint8]]] = []  # of splits, restored by undo
         self._undone_strokes: list[tuple[int, NDArray[np.uint8]]] = []
-        self._quick = QuickJobs(services.background, services.post, view)
+        self._quick = QuickJobs(dispatcher.background, dispatcher.post, view)
         self._connections = (
             (workspace.segments_changed, partial(self._note, "segments")),
             (workspace.labels_changed, partial(self._note, "labels")),
@@ -215,10 +216,10 @@ class Exploration:
 
     @report_errors
     def split(self) -> bool:
-        """Split a segment of the image in sight by the strokes on it; returns whether it was split."""
+        """Split a segment of the visible image by the strokes on it; returns whether it was split."""
         index = self.layers.index()
         if index is None:
-            raise InputError("no image is in sight; turn to the one with the strokes first")
+            raise InputError("no image is visible; turn to the one with the strokes first")
         shape = self.workspace.pictures[index].shape
         strokes = self.layers.strokes(index, shape)
         identity = self._to_split(index, strokes)
@@ -230,6 +231,23 @@ class Exploration:
         self.select(positive)
         self.view.show_message(f"Split into {len(positive)} positive and {len(negative)} negative segments")
         return True
+
+    def strokes_to_finish(self) -> tuple[Image, NDArray[np.int64], ClassTable]:
+        """The layer of the visible image, strokes of shape (H, W) from the classes of its segments, and the classes.
+
+        Raises
+        ------
+        InputError
+            If no image is visible, or none of its segments has a class.
+        """
+        index, classes = self.layers.index(), self.workspace.classes
+        if index is None:
+            raise InputError("no image is visible; turn to the one to be finished first")
+        source = self.layers.group(index).source
+        assert source is not None
+        scribbles = self.workspace.scribbles(index)
+        ids = np.array([0, *(identity or classes.background for identity in scribbles.ids)], dtype=np.int64)
+        return source.layer, ids[scribbles.seeds + 1], classes
 
     def _to_split(self, index: int, strokes: NDArray[np.uint8]) -> int:
         """The selected segment, or the one with most pixels of positive strokes."""
@@ -270,7 +288,7 @@ class Exploration:
         images = np.unique(self.workspace.table.image[changed]) if isinstance(changed, np.ndarray) else changed
         self._images.update(int(image) for image in images)
         if not self._kinds:
-            self._services.post(self._renew)
+            self._dispatcher.post(self._renew)
         self._kinds.add(kind)
 
     def _renew(self) -> None:

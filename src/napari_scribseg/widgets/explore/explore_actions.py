@@ -68,7 +68,7 @@ class ExploreWindow(Protocol):
         """Ask for a folder, and write the labels."""
 
     def finish(self) -> None:
-        """Hand the image in sight to Scribble segmentation."""
+        """Hand the visible image to Scribble segmentation."""
 
 
 def _has_segments(state: ExploreState) -> bool:
@@ -236,7 +236,7 @@ ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
         Action(
             "finish",
             "Finish by strokes",
-            "Hand the image in sight to Scribble segmentation, with its classes as strokes",
+            "Hand the visible image to Scribble segmentation, with its classes as strokes",
             lambda window: window.finish(),
             enabled=_has_segments,
             panel="files",

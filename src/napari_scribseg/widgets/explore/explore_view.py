@@ -1,9 +1,7 @@
-"""What the parts of the explorer know of its window; no Qt here."""
+"""What the parts of the explorer know of its window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +9,7 @@ from napari_scribseg.core import ClassTable
 from napari_scribseg.explore import CutSettings
 from napari_scribseg.widgets.explore.tiles import Tiles
 
-__all__ = ["Embedding", "ExploreState", "ExploreView", "Services"]
+__all__ = ["ExploreState", "ExploreView"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,48 +35,6 @@ class ExploreState:
     can_redo: bool = False
     busy: bool = False
     class_name: str = ""
-
-
-class Services(Protocol):
-    """What :class:`~napari_scribseg.widgets.common.dispatch.Dispatcher` offers."""
-
-    @property
-    def executor(self) -> Executor:
-        """Where long jobs run."""
-
-    @property
-    def background(self) -> Executor:
-        """Where quick jobs run."""
-
-    def post(self, function: Callable[[], object]) -> None:
-        """Run a function soon in the window's thread."""
-
-    def aside(self, function: Any, done: Any, failed: Any, *, file: bool = False) -> None:
-        """Run a function in the background."""
-
-    def later(self, milliseconds: int, function: Callable[[], object]) -> None:
-        """Run a function in the window's thread after a time."""
-
-
-class Embedding(Protocol):
-    """What :class:`~napari_scribseg.widgets.explore.embedding_view.EmbeddingView` offers."""
-
-    scene: Any
-
-    def show_points(self, ids: Any, xy: Any, colors: Any, *, smoothly: bool = True) -> None:
-        """Show segments at these positions."""
-
-    def show_colors(self, colors: Any) -> None:
-        """Show other colours."""
-
-    def select(self, ids: Any) -> None:
-        """Select segments."""
-
-    def center_on(self, identity: int) -> None:
-        """Bring a segment into the middle."""
-
-    def update(self) -> None:
-        """Repaint."""
 
 
 class ExploreView(Protocol):
@@ -110,7 +66,7 @@ class ExploreView(Protocol):
         """What describes the segments."""
 
     def show_picture(self, index: int | None, count: int, name: str) -> None:
-        """Which image is in sight."""
+        """Which image is visible."""
 
     def show_local(self, shown: bool) -> None:
         """Show the embedding of a selection, or hide it."""

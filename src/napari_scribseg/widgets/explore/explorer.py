@@ -17,23 +17,24 @@ from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import CutSettings, Workspace
 from napari_scribseg.explore.subprocesses import stop
 from napari_scribseg.io.formats import label_extensions
+from napari_scribseg.widgets.common.action_buttons import register_commands
 from napari_scribseg.widgets.common.actions import Action
+from napari_scribseg.widgets.common.autosaves import WORKSPACE_EXTENSION, new_workspace_autosave, workspace_autosaves
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.status import StatusPanel
-from napari_scribseg.widgets.explore.autosave import WORKSPACE_EXTENSION, autosaved_workspaces, new_autosave
 from napari_scribseg.widgets.explore.background_jobs import LongJobs
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.exploration import Exploration
-from napari_scribseg.widgets.explore.explore_actions import ExploreWindow
+from napari_scribseg.widgets.explore.explore_actions import ACTIONS, ExploreWindow
 from napari_scribseg.widgets.explore.explore_view import ExploreState
 from napari_scribseg.widgets.explore.groups import runs
 from napari_scribseg.widgets.explore.images import ImagesPanel
 from napari_scribseg.widgets.explore.keys import LAYER_ACTIONS, STROKE_ACTIONS
-from napari_scribseg.widgets.explore.panels import CutPanel, EmbeddingBar, FilePanel, LabelBar
+from napari_scribseg.widgets.explore.panels import CutPanel, EmbeddingBar, file_panel, label_bar
 from napari_scribseg.widgets.explore.picture_layers import PictureLayers
 from napari_scribseg.widgets.explore.tiles import Tiles
 from napari_scribseg.widgets.explore.warming import warm_up
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExploreWidget"]
 
+TITLE = "Explore segments"  # as in napari.yaml
 _WIDTH = 440  # pixels
 _HELP = "Add images, cut them into segments, embed these, and label many at once with a box or lasso"
 _EMPTY = "The embedding appears here\n\n1  add images\n2  cut them into segments\n3  embed the segments"
@@ -62,19 +64,20 @@ class ExploreWidget(Docked):
         self.tiles = Tiles()
         self.embedding, self.local = EmbeddingView(self.tiles, _EMPTY), EmbeddingView(self.tiles)
         self.images = ImagesPanel(self.viewer)
-        self.cutting, self.files = CutPanel(), FilePanel()
-        self.bar, self.labels = EmbeddingBar(), LabelBar()
+        self.cutting, self.files = CutPanel(), file_panel()
+        self.bar, self.labels = EmbeddingBar(), label_bar()
         self.count = QLabel("")
         self.classes = ClassTableView()
         self.status = StatusPanel()
         self.jobs = LongJobs(self.dispatcher.executor, self.dispatcher.post, self)
         self.work = Work(lambda: self.exploration, self.jobs, self.dispatcher, self)
+        register_commands(ACTIONS, ExploreWidget, TITLE)
         self._lay_out()
         self._begin(Workspace(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND), subprocess=True))
         self._connect()
         self._on_theme()
         self.classes.select(1)
-        autosaves = autosaved_workspaces()
+        autosaves = workspace_autosaves()
         self.show_message("An autosaved workspace exists: Resume continues it. " + _HELP if autosaves else _HELP)
         warm_up(self.dispatcher)
 
@@ -121,7 +124,7 @@ class ExploreWidget(Docked):
         """Autosave the workspace in front, from its first change on."""
         self.exploration.edited.remove(self._begin_autosave)
         try:
-            self.exploration.workspace.autosave(new_autosave(), self._not_autosaved)
+            self.exploration.workspace.autosave(new_workspace_autosave(), self._not_autosaved)
         except (OSError, InputError) as error:
             self._not_autosaved(error)
 
@@ -130,7 +133,7 @@ class ExploreWidget(Docked):
 
     def resume(self, path: Path | None = None) -> None:
         """Continue with a workspace: the newest autosave where no image was added here, or one that the user names."""
-        autosaves = [] if self.exploration.workspace.pictures else autosaved_workspaces()
+        autosaves = [] if self.exploration.workspace.pictures else workspace_autosaves()
         named = path or (autosaves[0] if autosaves else self._workspace_dialog(save=False))
         if named is not None:
             self.work.load(named, self._begin)
@@ -255,16 +258,18 @@ class ExploreWidget(Docked):
             self.work.export(Path(named), extension)
 
     def finish(self) -> None:
-        """Hand the image in sight to Scribble segmentation."""
-        from napari_scribseg.widgets.explore.finishing import finish_by_strokes
+        """Paint the middle lines of the labelled segments of the visible image as strokes in Scribble segmentation."""
+        from napari_scribseg.widgets.segmentation.widget import TITLE
 
-        _, widget = self.viewer.window.add_plugin_dock_widget("napari-scribseg", "Scribble segmentation", tabify=True)
         try:
-            finish_by_strokes(self.exploration, widget)
+            image, painted, classes = self.exploration.strokes_to_finish()
+            _, widget = self.viewer.window.add_plugin_dock_widget("napari-scribseg", TITLE, tabify=True)
+            widget.annotator_of(image, classes).add_strokes(painted)
         except InputError as error:
             self.show_message(user_message(error), error=True)
-        else:
-            self.show_message("The classes of this image are strokes in Scribble segmentation now; correct them there")
+            return
+        self.exploration.layers.rest(True)
+        self.show_message("The classes of this image are strokes in Scribble segmentation now; correct them there")
 
     def _on_lost(self) -> None:
         self.show_message("A layer was deleted; it comes back when you turn to one of its images", error=True)
@@ -308,7 +313,7 @@ class ExploreWidget(Docked):
         self.cutting.encoder.show_encoder(view, backbone)
 
     def show_picture(self, index: int | None, count: int, name: str) -> None:
-        """Which image is in sight."""
+        """Which image is visible."""
         self.images.show_picture(index, count, name)
 
     def show_local(self, shown: bool) -> None:

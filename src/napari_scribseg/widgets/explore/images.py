@@ -1,4 +1,4 @@
-"""The form of the images: layers, folders and files to add, and the image in sight."""
+"""The form of the images: layers, folders and files to add, and the visible image."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class ImagesPanel(QWidget):
         self.layer.setToolTip("An image, a stack of images, or a volume, which becomes its slices along the first axis")
         self.buttons = action_buttons("images", self.pressed)
         self.number = QSpinBox()
-        self.number.setToolTip("The image in sight; the slider of the canvas moves through those of one layer, too")
+        self.number.setToolTip("The visible image; the slider of the canvas moves through those of one layer, too")
         self.name = QLabel("")
         above, below = QHBoxLayout(), QHBoxLayout()
         above.addWidget(self.layer, 1)
         for made in self.buttons.values():
             above.addWidget(made)
-        below.addWidget(QLabel("In sight"))
+        below.addWidget(QLabel("Visible"))
         below.addWidget(self.number)
         below.addWidget(self.name, 1)
         layout = QVBoxLayout(self)
@@ -83,7 +83,7 @@ class ImagesPanel(QWidget):
         return None
 
     def show_picture(self, index: int | None, count: int, name: str) -> None:
-        """Show which image is in sight, without a signal."""
+        """Show which image is visible, without a signal."""
         self.number.blockSignals(True)
         self.number.setRange(1 if count else 0, count)
         self.number.setSuffix(f" of {count}")

@@ -33,14 +33,14 @@ from napari_scribseg.widgets.explore.explore_view import ExploreState
 from napari_scribseg.widgets.explore.scene import STYLES
 from napari_scribseg.widgets.explore.work import PORTIONS
 
-__all__ = ["CutPanel", "EmbeddingBar", "FilePanel", "LabelBar", "action_buttons", "show_actions"]
+__all__ = ["ButtonGrid", "CutPanel", "EmbeddingBar", "action_buttons", "file_panel", "label_bar", "show_actions"]
 
 _STEPS = 1000  # of the threshold slider
 _RANGES = {"volume": (0.1, 1e5), "area": (1.0, 1e6), "dynamics": (1e-3, 1.0)}  # of thresholds, in the criterion's unit
 _TIPS = {
     "gradient": "Edges by brightness and colour at several scales, by the network of this package, or by your own edge "
-    "map: a layer of the shape of the image in sight, large where borders are",
-    "edges": "The layer that holds the edges of the image, stack or volume in sight",
+    "map: a layer of the shape of the visible image, large where borders are",
+    "edges": "The layer that holds the edges of the visible image, stack or volume",
     "criterion": "Importance of a segment: pixels times gradient, pixels, or gradient",
     "threshold": "Segments of less importance are merged; the contours follow live, Cut makes the segments",
 }
@@ -282,49 +282,41 @@ class EmbeddingBar(QWidget):
             combo.currentIndexChanged.connect(lambda _i, c=combo, s=signal: s.emit(c.currentData()))
 
 
-class LabelBar(QWidget):
-    """Commands on the selection: assign, no class, undo, redo, its own embedding."""
+class ButtonGrid(QWidget):
+    """The buttons of a panel's actions; ``pressed`` carries the action.
+
+    Parameters
+    ----------
+    panel : str
+    places : dict of str to tuple of 3 int
+        Row, column and width of each button by the name of its action.
+    """
 
     pressed = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.buttons = action_buttons("labels", self.pressed)
+    def __init__(self, panel: str, places: dict[str, tuple[int, int, int]]) -> None:
+        super().__init__()
+        self.buttons = action_buttons(panel, self.pressed)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
-        for name, row, column, width in (
-            ("assign", 0, 0, 4),
-            ("none", 0, 4, 2),
-            ("undo", 1, 0, 2),
-            ("redo", 1, 2, 2),
-            ("local", 1, 4, 2),
-        ):
+        for name, (row, column, width) in places.items():
             grid.addWidget(self.buttons[name], row, column, 1, width)
-        for column in range(6):
+        for column in range(grid.columnCount()):
             grid.setColumnStretch(column, 1)
 
     def show_state(self, state: ExploreState) -> None:
-        """Enable what makes sense; the button shows which class it assigns."""
+        """Enable the buttons that make sense, and show the texts that depend on the state."""
         show_actions(self.buttons, state)
 
 
-class FilePanel(QWidget):
+def label_bar() -> ButtonGrid:
+    """Commands on the selection: assign, no class, undo, redo, its own embedding."""
+    places = {"assign": (0, 0, 4), "none": (0, 4, 2), "undo": (1, 0, 2), "redo": (1, 2, 2), "local": (1, 4, 2)}
+    return ButtonGrid("labels", places)
+
+
+def file_panel() -> ButtonGrid:
     """Correction by strokes, and files."""
-
-    pressed = Signal(object)
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.buttons = action_buttons("files", self.pressed)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(4)
-        rows = (("positive", "negative", "split"), ("save", "resume", "finish"), ("export", "layers"))
-        for row, names in enumerate(rows):
-            for column, name in enumerate(names):
-                grid.addWidget(self.buttons[name], row, column)
-
-    def show_state(self, state: ExploreState) -> None:
-        """Enable what makes sense."""
-        show_actions(self.buttons, state)
+    rows = (("positive", "negative", "split"), ("save", "resume", "finish"), ("export", "layers"))
+    return ButtonGrid("files", {n: (row, i, 1) for row, names in enumerate(rows) for i, n in enumerate(names)})

@@ -108,7 +108,7 @@ class PictureLayers:
         self.groups.append(Group(first, count, source, source is None))
 
     def index(self, group: Group | None = None) -> int | None:
-        """The picture in sight; None in 3D, or where no slice of the layer in front (or of another group) is."""
+        """The visible picture; None in 3D, or where no slice of the layer in front (or of another group) is."""
         group = group or self.front
         if group is None or group.source is None or self.viewer.dims.ndisplay != 2:
             return None
@@ -126,7 +126,7 @@ class PictureLayers:
         return index if index < group.first + group.count else None
 
     def turn_to(self, index: int, classes: ClassTable) -> range:
-        """Bring a picture into sight, and its layers to the front; deleted layers are made again.
+        """Display a picture, and its layers to the front; deleted layers are made again.
 
         Returns
         -------
@@ -159,7 +159,7 @@ class PictureLayers:
         return next(g for g in self.groups if g.first <= index < g.first + g.count)
 
     def pixel(self, position: Sequence[float]) -> tuple[int, int]:
-        """Row and column of the picture in sight at a position of the world."""
+        """Row and column of the visible picture at a position of the world."""
         assert self.front is not None
         assert self.front.source is not None
         layer = self.front.source.layer
@@ -179,7 +179,7 @@ class PictureLayers:
             group.segments.refresh(extent=False, highlight=False, thumbnail=False)
 
     def show_contours(self, index: int, values: NDArray[np.uint8]) -> None:
-        """Contours over the picture in sight, shape (H, W), as :func:`~.contours.contours` gives them."""
+        """Contours over the visible picture, shape (H, W), as :func:`~.contours.contours` gives them."""
         group = self.group(index)
         if group is not self.front or group.source is None or self._resting:
             return
@@ -219,7 +219,7 @@ class PictureLayers:
     # strokes ----------------------------------------------------------------------------------------------------------
 
     def paint(self, value: int) -> None:
-        """Take up the brush for positive or negative strokes on the picture in sight."""
+        """Take up the brush for positive or negative strokes on the visible picture."""
         group = self.front
         if group is None or group.source is None:
             raise InputError("there is no image to draw on; add images first")

@@ -156,7 +156,7 @@ class Scene:
     # frames -----------------------------------------------------------------------------------------------------------
 
     def frame(self, width: int, height: int, ratio: float = 1.0) -> tuple[NDArray[np.uint32], Ids]:
-        """A frame, and the segments in sight whose thumbnails are missing.
+        """A frame, and the visible segments whose thumbnails are missing.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class Scene:
         wide, high = max(round(width * ratio), 1), max(round(height * ratio), 1)
         frame = np.full((high, wide), packed_colors(np.array(self.ground, np.uint8)), dtype=np.uint32)
         pixels = self.camera.to_pixels(self.xy, width, height)
-        near = self._in_sight(pixels, width, height)
+        near = self._visible(pixels, width, height)
         tiled = near[self._tiled(near)] if self.style == "thumbnails" else near[:0]
         rows = self.tiles.rows(self.ids[tiled])
         missing, tiled, rows = self.ids[tiled[rows < 0]], tiled[rows >= 0], rows[rows >= 0]
@@ -199,13 +199,13 @@ class Scene:
             paint_tiles(frame, pixels[tiled[one]], outer[one], rims[one], everything, rows[one])
             paint_tiles(frame, pixels[tiled[one]], colors[one], rims[one] - 2, everything, rows[one])
 
-    def _in_sight(self, pixels: Points, width: int, height: int) -> NDArray[np.intp]:
+    def _visible(self, pixels: Points, width: int, height: int) -> NDArray[np.intp]:
         edge = self.tiles.side
         inside = (pixels > -edge).all(axis=1) & (pixels[:, 0] < width + edge) & (pixels[:, 1] < height + edge)
         return np.flatnonzero(inside)
 
     def _tiled(self, near: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which segments in sight have room for a thumbnail that hides few others."""
+        """Which visible segments have room for a thumbnail that hides few others."""
         return with_room(self.xy[near], _ROOM * self.tiles.side / self.camera.scale, _CROWD)
 
     # the mouse --------------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class Scene:
         pixels = self.camera.to_pixels(self.xy, width, height)
         away = pixels - np.array([across, down], dtype=np.float32)
         if self.style == "thumbnails":
-            near = self._in_sight(pixels, width, height)
+            near = self._visible(pixels, width, height)
             tiled = near[self._tiled(near)]
             tiled = tiled[self.tiles.rows(self.ids[tiled]) >= 0]
             over = tiled[(np.abs(away[tiled]) <= self.tiles.side / 2 + _RIM).all(axis=1)]

@@ -17,18 +17,19 @@ from napari_scribseg.kernel import Deliver
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.prompting.semantic import open_encoder
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
+from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.messages import report_errors, user_message
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore.background_jobs import LongJobs, QuickJobs
 from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.edge_maps import EdgeMaps
 from napari_scribseg.widgets.explore.exploration import Exploration
-from napari_scribseg.widgets.explore.explore_view import ExploreView, Services
+from napari_scribseg.widgets.explore.explore_view import ExploreView
 from napari_scribseg.widgets.explore.groups import Group, as_images, runs
 
 __all__ = ["PORTIONS", "Work"]
 
-PORTIONS = ("all images", "next 15 images", "image in sight")
+PORTIONS = ("all images", "next 15 images", "visible image")
 
 
 class Work:
@@ -39,15 +40,17 @@ class Work:
     of : callable
         Gives the exploration in front.
     jobs : LongJobs
-    services : Services
+    dispatcher : Dispatcher
     view : ExploreView
     """
 
-    def __init__(self, of: Callable[[], Exploration], jobs: LongJobs, services: Services, view: ExploreView) -> None:
+    def __init__(
+        self, of: Callable[[], Exploration], jobs: LongJobs, dispatcher: Dispatcher, view: ExploreView
+    ) -> None:
         self._of, self.jobs, self.view = of, jobs, view
-        self._services = services
+        self._dispatcher = dispatcher
         self._edge_maps = EdgeMaps()
-        self._previews = QuickJobs(services.background, services.post, view)
+        self._previews = QuickJobs(dispatcher.background, dispatcher.post, view)
 
     @property
     def workspace(self) -> Workspace:
@@ -99,8 +102,8 @@ class Work:
         else:
             for begin, pictures in runs(self.workspace.pictures[first : first + count], first):
                 exploration.layers.add(begin, len(pictures))
-        in_sight = exploration.layers.index(exploration.layers.groups[-1]) if source is not None else None
-        exploration.display.turn_to(first if in_sight is None else in_sight)
+        shown = exploration.layers.index(exploration.layers.groups[-1]) if source is not None else None
+        exploration.display.turn_to(first if shown is None else shown)
         exploration.layers.lay_down_brush()
         self.view.show_message(f"{count} image{'s' if count > 1 else ''} added; cut them into segments")
         if added.skipped:
@@ -111,7 +114,7 @@ class Work:
 
     @report_errors
     def preview(self, threshold: float, settings: dict[str, Any], edges: Image | None = None) -> None:
-        """Show the contours that a cut of the image in sight would have."""
+        """Show the contours that a cut of the visible image would have."""
         exploration, workspace = self._of(), self.workspace
         index = exploration.layers.index()
         if index is None:
@@ -148,7 +151,7 @@ class Work:
     ) -> None:
         """Cut images into segments; without a threshold, so that an image has ``regions`` of them on average.
 
-        ``edges`` is the layer of the user's edge map, for the images of the layer in sight.
+        ``edges`` is the layer of the user's edge map, for the images of the visible layer.
         """
         exploration, workspace = self._of(), self.workspace
         how: dict[str, Any] = {"regions": regions} if threshold is None else {"threshold": threshold}
@@ -162,7 +165,7 @@ class Work:
         elif portion == PORTIONS[2]:
             index = exploration.layers.index()
             if index is None:
-                raise InputError("no image is in sight; turn to one, or cut all images")
+                raise InputError("no image is visible; turn to one, or cut all images")
             images = [index]
         every = range(len(workspace.pictures)) if images is None else images
 
@@ -265,8 +268,8 @@ class Work:
         """Write the workspace to a file."""
         task = self.workspace.save_task(path)
         self.view.show_message(f"Saving {path.name}…")
-        self._services.aside(
-            lambda: task.work(silent, self._services.post),
+        self._dispatcher.aside(
+            lambda: task.work(silent, self._dispatcher.post),
             lambda _none: self.view.show_message(f"Saved {path.name} in {path.parent}"),
             self._not_saved,
             file=True,
@@ -280,7 +283,7 @@ class Work:
             raise InputError("no image was cut into segments yet; there are no labels to save")
         labelling = workspace.labelling()
         self.view.show_message(f"Saving labels in {folder}…")
-        self._services.aside(
+        self._dispatcher.aside(
             lambda: labelling.save(folder, extension, overwrite=True),
             lambda paths: self.view.show_message(f"Saved {len(paths)} files in {folder}"),
             self._not_saved,

@@ -156,6 +156,22 @@ class Annotator:
         painted, beside = self.layers.painted(slice_index), self._strokes_beside(slice_index)
         self.session.draw(painted, slice_index, demand=True, beside=beside)
 
+    def add_strokes(self, painted: NDArray[Any]) -> None:
+        """Paint class ids, shape (h, w), from the first pixel of the displayed slice on, where it has no strokes yet.
+
+        Raises
+        ------
+        InputError
+            If no slice is displayed.
+        """
+        slice_index = self._slice()
+        self.session.classes = self.session.classes.with_ids(int(i) for i in np.unique(painted))
+        strokes = self.layers.painted(slice_index).astype(np.int64)
+        corner = strokes[: painted.shape[0], : painted.shape[1]]
+        corner[corner == 0] = painted[corner == 0]
+        self.layers.write_strokes(slice_index, strokes)
+        self.look()
+
     @report_errors
     def run_network(self) -> None:
         """Write the network's own segmentation of the displayed slice into the result, without strokes."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Labels, Points, Shapes
+from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
@@ -96,6 +96,24 @@ class SegmentationWidget(Docked):
         if begun is not None:
             level = f" (on level {source.level} of the pyramid)" if source.level else ""
             self.show_message(f"Paint a stroke of this class, then one of another class{level}")
+
+    def annotator_of(self, image: Image, classes: ClassTable) -> Annotator:
+        """The annotator of an image layer, in front; begun with these classes where there is none.
+
+        Raises
+        ------
+        InputError
+            If it cannot be begun.
+        """
+        if self.annotators.of(image) is None:
+            self.images.choose(image)
+            self.classes.show_classes(classes)
+            self.start()
+        annotator = self.annotators.of(image)
+        if annotator is None:
+            raise InputError(self.status.line.text())
+        self.annotators.turn_to(annotator)
+        return annotator
 
     def resume(self, path: Path | None = None) -> None:
         """Continue with saved strokes: the autosave of this image, or a file that the user chooses."""
