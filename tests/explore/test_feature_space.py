@@ -12,6 +12,7 @@ from disc_pictures import clouds, discs, majority
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace, encoders
+from napari_scribseg.explore import workspace as workspace_module
 from napari_scribseg.explore.embedding import add_to_embedding, fit_embedding, nearest
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder, make_encoder
 from napari_scribseg.explore.feature_cache import FeatureCache
@@ -165,14 +166,17 @@ def test_embedding_learning_and_new_images(workspace):
     assert workspace.table.described(parts).all()
 
 
-def test_many_new_segments_refit_the_embedding_from_where_it_is(workspace, monkeypatch):
+def test_many_new_segments_refit_the_embedding_from_where_it_is(tmp_path, monkeypatch):
     starts = []
 
     def fit(features, labels, start=None, **_settings):
         starts.append(start)
         return np.arange(2 * len(features), dtype=np.float32).reshape(-1, 2)
 
-    monkeypatch.setattr(workspace, "_fit", fit)
+    monkeypatch.setattr(workspace_module, "fit_embedding", fit)
+    workspace = Workspace(cache=tmp_path)
+    workspace.add_images([discs(0)[0], discs(1)[0]])
+    workspace.cut(regions=5)
     first = workspace.embed()
     before = workspace.xy(first)
     workspace.add_images([discs(seed)[0] for seed in (2, 3, 4)])
@@ -196,7 +200,7 @@ def test_cancelled_learning_learns_nothing(workspace):
     before = workspace.xy(ids)
     with pytest.raises(Cancelled):
         workspace.learn(stop)
-    assert workspace._space.head is None
+    assert workspace.space.head is None
     assert np.array_equal(before, workspace.xy(ids))
 
 

@@ -14,12 +14,12 @@ from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace, embedding
 from napari_scribseg.explore import workspace as workspace_module
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder
-from napari_scribseg.explore.tuning import Tuning, _Collected, _network, last_stage, tuned_encoder
+from napari_scribseg.explore.tuning import StageFeatures, Tuning, last_stage, open_network, tuned_encoder
 
 
 @pytest.fixture(autouse=True)
 def _quick_embedding(monkeypatch):
-    monkeypatch.setattr(workspace_module, "fit_embedding", lambda f, *_a, **_k: 3 * embedding._principal(f))
+    monkeypatch.setattr(workspace_module, "fit_embedding", lambda f, *_a, **_k: 3 * embedding.principal_components(f))
 
 
 @pytest.fixture
@@ -35,15 +35,15 @@ def test_samples_through_the_last_stage_are_the_features(encoder, workspace):
     data = discs(0)[0][None].astype(np.float32)
     regions = np.unique(workspace.segments(0), return_inverse=True)[1].reshape(96, 96).astype(np.int32)
     rows = encoder.describe(data, regions)
-    network = _network("", "cpu", None)
-    collected = _Collected(last_stage(network), encoder.samples(network, data, regions), torch.from_numpy(rows))
+    network = open_network("", "cpu", None)
+    collected = StageFeatures(last_stage(network), encoder.samples(network, data, regions), torch.from_numpy(rows))
     drawn = torch.arange(len(rows)).flip(0)
     with torch.no_grad():
         assert collected(drawn).numpy() == pytest.approx(rows[::-1], abs=1e-4)
 
 
 @pytest.mark.parametrize("view", ["maps", "crops"])
-def test_learning_the_network_describes_all_again_and_is_saved(view, taught, tmp_path):
+def test_learning_theopen_network_describes_all_again_and_is_saved(view, taught, tmp_path):
     taught.use_encoder(view)
     taught.embed()
     ids = taught.ids()
@@ -56,15 +56,15 @@ def test_learning_the_network_describes_all_again_and_is_saved(view, taught, tmp
     assert after[:, :10] == pytest.approx(before[:, :10], abs=1e-5)  # brightness and size stay
     taught.save(tmp_path / "mine.npz")
     again = Workspace.load(tmp_path / "mine.npz", cache=tmp_path / "features")
-    assert again._space.tuning.digest == taught._space.tuning.digest
+    assert again.space.tuning.digest == taught.space.tuning.digest
     again.table.clear_features()
     again.embed()
     assert again.table.features[ids] == pytest.approx(after, abs=1e-5)
     taught.use_encoder("maps" if view == "crops" else "crops")
-    assert taught._space.tuning is None
+    assert taught.space.tuning is None
 
 
-def test_cancelled_the_network_stays_as_it_was(taught):
+def test_cancelled_theopen_network_stays_as_it_was(taught):
     taught.embed()
     ids = taught.ids()
     before = taught.table.features[ids].copy()
@@ -75,14 +75,14 @@ def test_cancelled_the_network_stays_as_it_was(taught):
 
     with pytest.raises(Cancelled):
         taught.learn(stop, backbone=True)
-    assert taught._space.tuning is None
-    assert taught._space.head is None
+    assert taught.space.tuning is None
+    assert taught.space.head is None
     assert np.array_equal(taught.table.features[ids], before)
 
 
-def test_networks_that_cannot_be_learned_are_refused(taught, monkeypatch):
+def testopen_networks_that_cannot_be_learned_are_refused(taught, monkeypatch):
     taught.embed()
-    monkeypatch.setattr(taught, "_space", replace(taught._space, backbone="resnet18.a1_in1k"))
+    monkeypatch.setattr(taught, "space", replace(taught.space, backbone="resnet18.a1_in1k"))
     monkeypatch.setattr(MapEncoder, "describe", lambda *_: pytest.fail("nothing is missing"))
     with pytest.raises(InputError, match="of timm cannot be learned"):
         taught.learn(backbone=True)

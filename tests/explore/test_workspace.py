@@ -8,8 +8,9 @@ from disc_pictures import discs, majority
 
 from napari_scribseg import Image, InputError, get_engine
 from napari_scribseg.core import Cancelled, ClassTable, silent
-from napari_scribseg.explore import Workspace
+from napari_scribseg.explore import Workspace, cutting
 from napari_scribseg.explore.feature_space import Embedded
+from napari_scribseg.explore.hierarchy import build_hierarchy
 from napari_scribseg.io import read_labels
 from napari_scribseg.io.lock import InUseError
 
@@ -341,14 +342,18 @@ def test_results_of_another_encoder_are_dropped(workspace):
     assert (workspace.xy(ids) == 1).all()
 
 
-def test_hierarchies_built_before_a_cancel_are_cached(workspace, monkeypatch):
+def test_hierarchies_built_before_a_cancel_are_cached(monkeypatch):
     def stop(fraction, preview=None):
         if fraction > 0:
             raise Cancelled
 
-    before = workspace.segments(0)
+    built = []
+    monkeypatch.setattr(cutting, "build_hierarchy", lambda *how: built.append(how[1]) or build_hierarchy(*how))
+    workspace = Workspace()
+    workspace.add_images([discs(0)[0], discs(1)[0]])
     with pytest.raises(Cancelled):
         workspace.cut(criterion="area", regions=3, report=stop)
-    assert np.array_equal(workspace.segments(0), before)
-    monkeypatch.setattr(workspace._cutter, "_build", lambda *_: pytest.fail("built again"))
-    assert workspace.preview(0, 5.0, criterion="area").shape == before.shape
+    assert not len(workspace.ids())
+    assert built == ["area"]
+    assert workspace.preview(0, 5.0, criterion="area").max() > 0
+    assert built == ["area"]

@@ -16,7 +16,7 @@ from napari_scribseg.core import Cancelled, InputError, Report, silent
 from napari_scribseg.explore.needs import need
 from napari_scribseg.explore.task import part
 
-__all__ = ["add_to_embedding", "fit_embedding", "inside", "nearest"]
+__all__ = ["add_to_embedding", "fit_embedding", "inside", "nearest", "principal_components"]
 
 NEIGHBOURS, MIN_DISTANCE = 15, 0.01
 LOCAL_NEIGHBOURS, LOCAL_MIN_DISTANCE = 5, 0.1  # of a selection
@@ -76,14 +76,14 @@ def fit_embedding(
     umap = need("umap")
     report(0.0)
     if n < _FEWEST or np.ptp(features, axis=0).max() == 0:
-        return _principal(features)
+        return principal_components(features)
     target = np.where(labels > 0, labels, -1) if (labels > 0).any() else None
     count = min(LOCAL_NEIGHBOURS if local else NEIGHBOURS, n - 1)
     model = umap.UMAP(
         n_neighbors=count,
         min_dist=LOCAL_MIN_DISTANCE if local else MIN_DISTANCE,
         target_weight=TARGET_WEIGHT,
-        init=_principal(features) if start is None else _centred(start),
+        init=principal_components(features) if start is None else _centred(start),
         random_state=seed,
         n_jobs=1,
         precomputed_knn=nearest(features, features, count, same=True, report=part(report, 0, _SEARCHING)),
@@ -96,7 +96,7 @@ def fit_embedding(
     return np.asarray(model.embedding_, dtype=np.float32)
 
 
-def _principal(features: Float32) -> Float32:
+def principal_components(features: Float32) -> Float32:
     """The two principal components, from -10 to 10; a line or a point where there are no two."""
     centred = features - features.mean(axis=0)
     xy = np.zeros((len(features), 2), dtype=np.float32)

@@ -25,7 +25,16 @@ from napari_scribseg.prompting.network_input import network_input
 if TYPE_CHECKING:
     from napari_scribseg.prompting.semantic import Encoder
 
-__all__ = ["StageInput", "Tuning", "before_last", "last_stage", "learn_backbone", "tuned_encoder"]
+__all__ = [
+    "StageFeatures",
+    "StageInput",
+    "Tuning",
+    "before_last",
+    "last_stage",
+    "learn_backbone",
+    "open_network",
+    "tuned_encoder",
+]
 
 _SHIPPED = "scribble-net"
 _COLLECTING = 0.4  # share of the time that the maps before the last stage take
@@ -110,10 +119,10 @@ def learn_backbone(
     """
     require_classes(labels)
     backbone, device, tuning = encoder
-    model = _network(backbone, device, tuning)
+    model = open_network(backbone, device, tuning)
     stage = deepcopy(last_stage(model)).requires_grad_(True)  # in eval mode: batch norms stay
     found = samples(model, part(report, 0, _COLLECTING))
-    collected = _Collected(stage, found, torch.from_numpy(features).to(device))
+    collected = StageFeatures(stage, found, torch.from_numpy(features).to(device))
     before = head or Head.identity(features.shape[1])
     layer = before.layer().to(device)
     parameters = [*layer.parameters(), *(p for p in stage.parameters())]
@@ -125,8 +134,16 @@ def learn_backbone(
     return Tuning(weights), Head.of(layer.cpu())
 
 
-class _Collected:
-    """Features of samples by their indices, through the stage that is learned."""
+class StageFeatures:
+    """Features of samples, of which the part of the last scale comes through the stage that is learned.
+
+    Parameters
+    ----------
+    stage : Module
+    samples : sequence of StageInput
+    features : Tensor of shape (n, D)
+        Of the samples' segments, by the present encoder; the part of the last scale is their end.
+    """
 
     def __init__(self, stage: nn.Module, samples: Sequence[StageInput], features: Tensor) -> None:
         self._stage, self._samples, self._features = stage, samples, features
@@ -139,7 +156,7 @@ class _Collected:
         self._length = features[:, -channels:].norm(dim=1, keepdim=True)
 
     def __call__(self, drawn: Tensor) -> Tensor:
-        """Features of shape (B, D)."""
+        """Features, shape (B, D), of segments by their indices, shape (B,)."""
         numbers = drawn.numpy()
         needed = np.unique(self._sample[numbers])
         pooled: dict[int, Tensor] = {}
@@ -156,7 +173,7 @@ class _Collected:
 
 def tuned_encoder(backbone: str, device: str, tuning: Tuning) -> Encoder:
     """As :func:`~napari_scribseg.prompting.semantic.open_encoder`, with a learned last stage."""
-    model: Any = _network(backbone, device, tuning)
+    model: Any = open_network(backbone, device, tuning)
 
     def encode(image: Tensor) -> list[Tensor]:
         found: list[Tensor] = []
@@ -193,7 +210,7 @@ def _run(model: Any, image: Tensor) -> None:
     model(network_input(image, image.new_zeros((len(image), *image.shape[2:])), None, model.config.in_channels))
 
 
-def _network(backbone: str, device: str, tuning: Tuning | None) -> nn.Module:
+def open_network(backbone: str, device: str, tuning: Tuning | None) -> nn.Module:
     """A network of this package, with its learned weights."""
     path = user_path(backbone)
     there = path.stat() if backbone and path.is_file() else None
@@ -202,7 +219,7 @@ def _network(backbone: str, device: str, tuning: Tuning | None) -> nn.Module:
 
 @lru_cache(maxsize=1)
 def _loaded(backbone: str, device: str, tuning: Tuning | None, version: tuple[int, int] | None) -> nn.Module:
-    """See :func:`_network`; ``version`` tells a file from one written later."""
+    """See :func:`open_network`; ``version`` tells a file from one written later."""
     if backbone and not backbone.endswith(".safetensors"):
         raise InputError(
             f"the network {backbone!r} of timm cannot be learned; choose one of this package, or learn without it"

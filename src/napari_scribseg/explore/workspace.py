@@ -69,6 +69,8 @@ class Workspace:
         The segments.
     settings : CutSettings
         Of the last cut.
+    space : FeatureSpace
+        The encoder, and what was learned.
     images_changed : Signal()
         Images were added.
     segments_changed : Signal(tuple of int)
@@ -109,7 +111,7 @@ class Workspace:
         self._classes = classes or ClassTable()
         self._device, self._cache = device, FeatureCache(default_folder() if cache is None else Path(cache))
         self._cutter = Cutter(device, subprocess=subprocess)
-        self._space = FeatureSpace()
+        self.space = FeatureSpace()
         self._fit = fit_embedding_in_subprocess if subprocess else fit_embedding
         self._history: History[Edit] = History(min_steps=1, max_steps=1000, max_bytes=512 << 20)
         self._autosave: Autosave[storage.Snapshot] | None = None
@@ -413,7 +415,7 @@ class Workspace:
     @property
     def encoder(self) -> tuple[str, str]:
         """What describes segments: view and network, as :meth:`use_encoder` takes them."""
-        return self._space.view, self._space.backbone
+        return self.space.view, self.space.backbone
 
     def use_encoder(self, view: str = "maps", backbone: str = "") -> None:
         """Choose what describes segments; features, metric and embedding of another choice are dropped.
@@ -424,7 +426,7 @@ class Workspace:
         space = FeatureSpace(view, backbone)
         space.encoder(self._device)
         if (view, backbone) != self.encoder:
-            self._space = space
+            self.space = space
             self.table.clear_features()
             self.table.has_embedding[:] = False
 
@@ -455,7 +457,7 @@ class Workspace:
 
     def embed_task(self, *, refit: bool = False) -> WorkspaceTask[Embedded, Ids]:
         """:meth:`embed` as a task."""
-        space, segments = self._space, self.table.snapshot(self.ids())
+        space, segments = self.space, self.table.snapshot(self.ids())
         if not len(segments.ids):
             raise InputError("there are no segments to embed; cut the images first")
 
@@ -494,14 +496,14 @@ class Workspace:
 
     def learn_task(self, *, backbone: bool = False) -> WorkspaceTask[Learned, int]:
         """:meth:`learn` as a task."""
-        space, segments, pictures = self._space, self.table.snapshot(self.ids()), tuple(self.pictures)
+        space, segments, pictures = self.space, self.table.snapshot(self.ids()), tuple(self.pictures)
 
         def work(report: Report, deliver: Deliver) -> Learned:
             return space.learn(segments, self._resources(space, deliver, pictures), report, backbone=backbone)
 
         def finish(learned: Learned) -> int:
-            if self._space is space:
-                self._space = learned.space
+            if self.space is space:
+                self.space = learned.space
                 if learned.features is not None:
                     self.table.clear_features()
                     self.table.set_features(segments.ids, learned.features)
@@ -544,7 +546,7 @@ class Workspace:
         missing = int((~self.table.described(wanted)).sum())
         if missing:
             raise InputError(f"{missing} of the {len(wanted)} segments have no features yet; embed first")
-        space, features, labels = self._space, self.table.features[wanted], self.table.label[wanted]
+        space, features, labels = self.space, self.table.features[wanted], self.table.label[wanted]
 
         def work(report: Report, _deliver: Deliver) -> tuple[Ids, Float32]:
             return wanted, self._fit(space.apply_metric(features), labels, local=True, report=report)
@@ -709,7 +711,7 @@ class Workspace:
         workspace = cls(content.classes, device=device, cache=cache, subprocess=subprocess)
         content.space.encoder(device)
         workspace.pictures += content.pictures
-        workspace.table, workspace.settings, workspace._space = content.table, content.settings, content.space
+        workspace.table, workspace.settings, workspace.space = content.table, content.settings, content.space
         for index, edges in content.edges.items():
             workspace._cutter.set_edges(index, edges)
         return workspace
@@ -748,7 +750,7 @@ class Workspace:
 
     def _resources(self, space: FeatureSpace, deliver: Deliver, pictures: Sequence[Picture]) -> Resources:
         def set_features(ids: Ids, rows: Float32) -> None:
-            if self._space is space:  # another encoder has other features
+            if self.space is space:  # another encoder has other features
                 self.table.set_features(ids, rows)
 
         def keep(ids: Ids, rows: Float32) -> None:
@@ -758,7 +760,7 @@ class Workspace:
 
     def _take_embedding(self, space: FeatureSpace, found: Embedded) -> Ids:
         """Take over positions of a feature space, if it is still the one in use."""
-        if self._space is not space or not len(found.ids):
+        if self.space is not space or not len(found.ids):
             return found.ids[:0]
         if found.is_refit:
             self.table.has_embedding[:] = False
@@ -768,7 +770,7 @@ class Workspace:
 
     def _uncertainty(self, ids: Ids) -> Callable[[], Float32]:
         """A function that computes the uncertainty of segments, in any thread; 1 without features."""
-        table, space = self.table, self._space
+        table, space = self.table, self.space
         alive, described = table.ids(), table.described(ids)
         labelled = alive[(table.label[alive] > 0) & table.described(alive)]
         features, labels = table.features, table.label[labelled]
@@ -790,5 +792,5 @@ class Workspace:
     def _snapshot(self) -> storage.Snapshot:
         edges = dict(self._cutter.edges)
         return storage.snapshot(
-            storage.WorkspaceContent(self.pictures, self.table, edges, self.settings, self._space, self._classes)
+            storage.WorkspaceContent(self.pictures, self.table, edges, self.settings, self.space, self._classes)
         )

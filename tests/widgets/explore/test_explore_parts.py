@@ -2,8 +2,7 @@
 
 from concurrent.futures import Future
 from queue import SimpleQueue
-from threading import Event
-from threading import enumerate as enumerate_threads
+from threading import Event, current_thread
 from types import SimpleNamespace
 
 import nibabel
@@ -122,7 +121,7 @@ def test_a_frame_shows_points_then_thumbnails():
 
 
 def test_tiles_drop_the_oldest(monkeypatch):
-    monkeypatch.setattr("napari_scribseg.widgets.explore.tiles._MOST", 4)
+    monkeypatch.setattr("napari_scribseg.widgets.explore.tiles.MAX_TILES", 4)
     tiles = Tiles(2)
     tiles.put(np.array([1, 2, 3]), np.zeros((3, 2, 2, 3), np.uint8))
     tiles.put(np.array([9, 8]), np.ones((2, 2, 2, 3), np.uint8))
@@ -242,11 +241,12 @@ def test_a_job_that_raises_more_than_an_exception_ends(error):
 
 def test_a_job_that_hangs_is_abandoned_and_stays_cancelled(monkeypatch):
     monkeypatch.setattr(kernel_jobs, "PATIENCE", 0.05)
-    view, done, posted, begun, loose, outcome = StubView(), [], SimpleQueue(), Event(), Event(), []
+    view, done, posted, begun, loose, outcome, hung = StubView(), [], SimpleQueue(), Event(), Event(), [], []
     worker = Worker()
     jobs = LongJobs(worker, posted.put, view)
 
     def hang(report, deliver):
+        hung.append(current_thread())
         begun.set()
         loose.wait()
         try:
@@ -262,12 +262,11 @@ def test_a_job_that_hangs_is_abandoned_and_stays_cancelled(monkeypatch):
     while jobs.is_busy:
         posted.get(timeout=60)()
     assert "Embedding did not stop in time and was abandoned" in view.messages[-1][0]
-    hung = next(t for t in enumerate_threads() if t.name == "scribseg" and t is not worker._thread)
     jobs.run("Cutting", WorkspaceTask(lambda report, deliver: 3), done.append)
     while jobs.is_busy:
         posted.get(timeout=60)()
     loose.set()
-    hung.join(60)
+    hung[0].join(60)
     assert len(outcome) == 1
     messages = list(view.messages)
     while not posted.empty():
@@ -383,7 +382,7 @@ def embedding(qtbot):
     view.picked.connect(lambda identity, how: view.reported.append((identity, how)))
     view.pressed.connect(lambda action: view.keys.append(action.name))
     view.show_points(*crowd(), smoothly=False)
-    until(lambda: not view._moving.isActive())
+    until(lambda: not view.is_moving)
     return view
 
 

@@ -63,7 +63,7 @@ class Explorer(Hands):
         """Wait for the job, and for what follows it in the window."""
 
         def idle():
-            moving = self.widget.embedding._moving.isActive() or self.widget.local._moving.isActive()
+            moving = self.widget.embedding.is_moving or self.widget.local.is_moving
             return not (moving or self.widget.jobs.is_busy or self.widget.exploration.layers.is_turning)
 
         settle()
@@ -103,7 +103,7 @@ class Explorer(Hands):
 @pytest.fixture(autouse=True)
 def _quick_embedding(monkeypatch):
     monkeypatch.setattr(
-        workspace_module, "fit_embedding_in_subprocess", lambda f, *_a, **_k: 3 * embedding._principal(f)
+        workspace_module, "fit_embedding_in_subprocess", lambda f, *_a, **_k: 3 * embedding.principal_components(f)
     )
     monkeypatch.setattr(work, "start", lambda: None)
 

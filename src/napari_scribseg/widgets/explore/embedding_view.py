@@ -113,6 +113,11 @@ class EmbeddingView(QWidget):
         return float(x), float(y)
 
     @property
+    def is_moving(self) -> bool:
+        """Whether points or the camera move."""
+        return self._moving.isActive()
+
+    @property
     def _size(self) -> tuple[int, int]:
         return max(self.width(), 1), max(self.height(), 1)
 
@@ -143,7 +148,7 @@ class EmbeddingView(QWidget):
         if len(self._line) > 1:
             self._paint_line(painter)
         painter.end()
-        if len(self._missing) and not self._moving.isActive():
+        if len(self._missing) and not self.is_moving:
             self._wanting.start()
 
     def _paint_line(self, painter: QPainter) -> None:

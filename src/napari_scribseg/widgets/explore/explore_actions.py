@@ -46,15 +46,6 @@ class ExploreWindow(Protocol):
     def assign(self) -> None:
         """Assign the class that is chosen in the table."""
 
-    def select_all(self) -> None:
-        """Select all segments in the embedding."""
-
-    def clear_selection(self) -> None:
-        """Select nothing."""
-
-    def fit(self) -> None:
-        """Show the whole embedding."""
-
     def take_brush(self, value: int) -> None:
         """Take up the brush for strokes that split a segment."""
 
@@ -143,7 +134,7 @@ ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
             "fit",
             "Fit",
             "Show the whole embedding; the wheel zooms, the right button drags",
-            lambda window: window.fit(),
+            lambda window: window.exploration.view.embedding.fit(),
             key="F",
             panel="embedding",
         ),
@@ -261,14 +252,14 @@ ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
             "all",
             "Select all",
             "Select all segments in the embedding",
-            lambda window: window.select_all(),
+            lambda window: window.exploration.select(window.exploration.view.embedding.scene.ids),
             key="Control-A",
         ),
         Action(
             "clear",
             "Clear selection",
             "Select nothing",
-            lambda window: window.clear_selection(),
+            lambda window: window.exploration.pick(0, "new"),
             key="Escape",
         ),
         *(

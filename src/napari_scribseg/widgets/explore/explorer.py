@@ -220,18 +220,6 @@ class ExploreWidget(Docked):
         """Learn a metric by the settings of the form."""
         self.work.learn(self.cutting.deep.isChecked())
 
-    def select_all(self) -> None:
-        """Select all segments in the embedding."""
-        self.exploration.select(self.embedding.scene.ids)
-
-    def clear_selection(self) -> None:
-        """Select nothing."""
-        self.exploration.select(self.embedding.scene.ids[:0])
-
-    def fit(self) -> None:
-        """Show the whole embedding."""
-        self.embedding.fit()
-
     def add_folder(self) -> None:
         """Ask for a folder, and add its images."""
         named = QFileDialog.getExistingDirectory(self, "Add the images of a folder", str(Path.home()))

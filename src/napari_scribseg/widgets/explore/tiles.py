@@ -10,7 +10,7 @@ from napari_scribseg.widgets.explore.frame_drawing import packed_colors
 __all__ = ["Tiles"]
 
 SIDE = 40  # pixels
-_MOST = 12_000  # thumbnails; 77 MB
+MAX_TILES = 12_000  # thumbnails; 77 MB
 
 Ids = NDArray[np.int64]
 
@@ -41,7 +41,7 @@ class Tiles:
         """Add thumbnails of shape (n, side, side, 3); beyond 12,000 the others are dropped."""
         if not len(ids):
             return
-        if self._count + len(ids) > _MOST:
+        if self._count + len(ids) > MAX_TILES:
             self._row[:] = -1
             self._count = 0
         end = self._count + len(ids)
