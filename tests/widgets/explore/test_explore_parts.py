@@ -14,16 +14,18 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 from napari_scribseg.core import Cancelled, InputError
-from napari_scribseg.explore import CutSettings
+from napari_scribseg.explore import CutSettings, Workspace
 from napari_scribseg.explore.task import WorkspaceTask
 from napari_scribseg.io.napari_hooks import get_reader
 from napari_scribseg.kernel import Worker
 from napari_scribseg.kernel import jobs as kernel_jobs
+from napari_scribseg.widgets.common.autosaves import new_workspace_autosave, workspace_autosaves
 from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore import encoder_form
 from napari_scribseg.widgets.explore.background_jobs import LongJobs, QuickJobs
 from napari_scribseg.widgets.explore.camera import Camera
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
+from napari_scribseg.widgets.explore.edge_maps import EdgeMaps
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.frame_drawing import packed_colors, paint_discs, paint_tiles, with_room
 from napari_scribseg.widgets.explore.groups import as_images
@@ -450,3 +452,35 @@ def test_a_layer_that_was_scaled_is_not_read_from_its_file(tmp_path, monkeypatch
     assert as_images(LayerSource(layer)) == str(path)
     layer.scale = (6.0, 0.9, 0.7)
     assert as_images(LayerSource(layer)).geometry.spacing == pytest.approx((6.0, 0.9, 0.7))
+
+
+def test_a_scaled_2d_layer_keeps_its_geometry_and_further_axes_are_refused():
+    workspace = Workspace()
+    layer = ImageLayer(np.zeros((6, 5), np.uint8), name="flat", scale=(0.5, 0.25), units=("um", "um"))
+    workspace.add_images(as_images(LayerSource(layer)), "flat")
+    (picture,) = workspace.pictures
+    assert picture.name == "flat"
+    assert picture.array.dtype == np.uint8
+    assert picture.geometry.spacing == pytest.approx((0.5e-3, 0.25e-3))  # mm
+    with pytest.raises(InputError, match="4 spatial axes"):
+        workspace.add_images(as_images(LayerSource(ImageLayer(np.zeros((2, 3, 6, 5))))), "movie")
+
+
+def test_an_image_without_an_edge_map_is_named():
+    workspace = Workspace()
+    workspace.add_images(np.zeros((6, 5)), "flat")
+    with pytest.raises(InputError, match="no edge map for flat"):
+        EdgeMaps().task(workspace, None, None, [0])
+    workspace.set_edges(0, np.ones((6, 5)))
+    assert EdgeMaps().task(workspace, None, None, [0]) is None
+
+
+def test_the_newest_autosaves_of_workspaces_stay(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCRIBSEG_AUTOSAVE", str(tmp_path))
+    for day in range(1, 7):
+        (tmp_path / f"explore-2026010{day}-120000-abcdef.npz").touch()
+    (tmp_path / "scan-0123456789ab-20260101-120000-abcdef.scribseg").touch()
+    new = new_workspace_autosave()
+    assert not new.exists()
+    assert [path.name[8:16] for path in workspace_autosaves()] == ["20260106", "20260105", "20260104", "20260103"]
+    assert len(list(tmp_path.glob("*.scribseg"))) == 1

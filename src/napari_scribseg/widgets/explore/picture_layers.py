@@ -126,7 +126,7 @@ class PictureLayers:
         return index if index < group.first + group.count else None
 
     def turn_to(self, index: int, classes: ClassTable) -> range:
-        """Display a picture, and its layers to the front; deleted layers are made again.
+        """Display a picture, and bring its layers to the front; deleted layers are made again.
 
         Returns
         -------
