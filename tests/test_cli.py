@@ -91,7 +91,7 @@ def test_parameters_reach_the_engine(scribseg, files):
         (("--engine", "svdc"), "did you mean 'svcd'"),
         (("--param", "smoothness"), "name=value is expected"),
         (("--param", "nonsense=1"), "has no parameter 'nonsense'"),
-        (("--axis", "3"), "axis 3 was asked for; 0 to 2 are expected"),
+        (("--axis", "3"), "axis 3 was requested; 0 to 2 are expected"),
         (("--background", "77"), "the background id is 77; the scribbles hold [3, 255]"),
     ],
 )

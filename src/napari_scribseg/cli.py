@@ -20,7 +20,7 @@ from napari_scribseg.batch.command import batch
 from napari_scribseg.bench.command import bench
 from napari_scribseg.bench.papers.command import study
 from napari_scribseg.explore.command import app as explore
-from napari_scribseg.options import AllowOutside, Device, Overwrite
+from napari_scribseg.options import AllowOutside, Device, DeviceOption, EngineName, EngineParameters, Overwrite
 from napari_scribseg.progress import show_progress
 from napari_scribseg.train.command import app as train
 
@@ -33,6 +33,21 @@ __all__ = ["app", "main"]
 
 BAD_INPUT = 2
 FAILURE = 1
+
+_Background = Annotated[int | None, typer.Option(help="Value of the strokes that mark the background; written as 0.")]
+_Axis = Annotated[
+    int | None, typer.Option(help="Axis of the slices: 0, 1 or 2, in the order slice, row, column. Default: 0.")
+]
+_Bids = Annotated[
+    bool | None,
+    typer.Option(
+        "--bids/--no-bids",
+        help="Write a table of names and colours, _dseg.tsv. Default: where the format has no place for them.",
+    ),
+]
+_IgnoreGeometry = Annotated[
+    bool, typer.Option("--ignore-geometry", help="Accept scribbles with another position in space.")
+]
 
 app = typer.Typer(
     help="Segment CT, MR and microscopy volumes from a few strokes.",
@@ -83,44 +98,31 @@ def segment(
         Path, typer.Option(help="Label file of the image's shape: 0 = unpainted, other values = the classes.")
     ],
     out: Annotated[Path, typer.Option(help="Label file to write: .nii.gz, .seg.nrrd, .nrrd, .mha, .tif.")],
-    engine: Annotated[str, typer.Option(help="Name of the engine; `scribseg engines` lists them.")] = "svcd",
-    param: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the engine; may be repeated.")
-    ] = None,
-    background: Annotated[
-        int | None, typer.Option(help="Value of the strokes that mark the background; written as 0.")
-    ] = None,
-    axis: Annotated[
-        int | None, typer.Option(help="Axis of the slices: 0, 1 or 2, in the order slice, row, column. Default: 0.")
-    ] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    engine: EngineName = "svcd",
+    param: EngineParameters = None,
+    background: _Background = None,
+    axis: _Axis = None,
+    device: DeviceOption = Device.auto,
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Also write a picture of the result.")] = None,
-    bids: Annotated[
-        bool | None,
-        typer.Option(
-            "--bids/--no-bids",
-            help="Write a table of names and colours, _dseg.tsv. Default: where the format has no place for them.",
-        ),
-    ] = None,
+    bids: _Bids = None,
     itksnap: Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")] = False,
-    ignore_geometry: Annotated[
-        bool, typer.Option("--ignore-geometry", help="Accept scribbles with another position in space.")
-    ] = False,
+    ignore_geometry: _IgnoreGeometry = False,
     allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Segment every slice of IMAGE that has strokes, and write a label volume with its geometry."""
     from napari_scribseg.core.parameters import parse_parameters
     from napari_scribseg.core.registry import engine_class
-    from napari_scribseg.headless import segment_volume
+    from napari_scribseg.headless import segment_volume, stroke_slices
     from napari_scribseg.io import write_labels
     from napari_scribseg.io.class_tables import tables_beside
     from napari_scribseg.io.label_files import check_label_path, label_outputs
     from napari_scribseg.io.outputs import check_outputs
+    from napari_scribseg.picture import check_picture, write_picture
 
     check_label_path(out)
     if picture is not None:
-        _check_picture(picture)
+        check_picture(picture)
     outputs = [*label_outputs(out, bids_tsv=bids, itksnap=itksnap), *([picture] if picture else [])]
     check_outputs(outputs, [image, scribbles, *tables_beside(scribbles)], overwrite=overwrite)
     with _progress("segmenting") as progress:
@@ -138,7 +140,8 @@ def segment(
         )
     written = list(write_labels(out, labels, volume.geometry, classes, bids_tsv=bids, itksnap=itksnap))
     if picture is not None:
-        written.append(_write_picture(picture, volume, strokes.array, labels, classes, axis))
+        write_picture(picture, volume, strokes, labels, classes, stroke_slices(strokes.array, axis))
+        written.append(picture)
     for path in written:
         typer.echo(path)
 
@@ -170,7 +173,7 @@ def info(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results: a new one, or that of an earlier demo.")],
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    device: DeviceOption = Device.auto,
 ) -> None:
     """Segment a real MR volume, installed with nibabel, from a few strokes; needs no network."""
     from napari_scribseg.headless import write_demo_input
@@ -190,37 +193,6 @@ def demo(
     labels = read_labels(out / "labels.nii.gz")
     typer.echo(f"open {inputs.image} and {out / 'labels.nii.gz'} in napari or any other viewer", err=True)
     log.debug("the label volume has the shape %s", labels.geometry.shape)
-
-
-def _check_picture(path: Path) -> None:
-    """Check the name of a picture before the work begins."""
-    from napari_scribseg.core import InputError
-    from napari_scribseg.io.atomic import check_writable
-
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise InputError(f"{path.name}: a picture can be saved as .png or .jpg; give one of these extensions")
-    check_writable(path)
-
-
-def _write_picture(
-    path: Path, volume: Any, painted: Any, labels: Any, classes: Any, axis: int | None, most: int = 4
-) -> Path:
-    """Write up to ``most`` of the slices with strokes, evenly chosen."""
-    import numpy as np
-    from PIL import Image as Pillow
-
-    from napari_scribseg.headless import stroke_slices
-    from napari_scribseg.io.atomic import write_files
-    from napari_scribseg.picture import montage
-
-    strokes = np.asarray(painted)
-    slices = stroke_slices(strokes, axis)
-    chosen = [slices[i] for i in np.unique(np.linspace(0, len(slices) - 1, min(most, len(slices))).round().astype(int))]
-    rows = [(np.asarray(volume.array[p.slicer]), strokes[p.slicer], labels[p.slicer]) for p in chosen]
-    spacing = tuple(volume.geometry.spacing[a] for a in chosen[0].displayed)
-    image = Pillow.fromarray(montage(rows, classes, spacing=(spacing[0], spacing[1])))
-    write_files({path: lambda file: image.save(file, "png" if path.suffix.lower() == ".png" else "jpeg")})
-    return path
 
 
 app.command()(batch)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_scribseg.annotate.rules import suffice
 from napari_scribseg.annotate.session import Session
@@ -37,12 +37,12 @@ class SliceDone:
     notes: tuple[str, ...]
 
 
-def stroke_slices(painted: NDArray[np.integer[Any]], axis: int | None = None) -> list[SliceIndex]:
+def stroke_slices(painted: ArrayLike, axis: int | None = None) -> list[SliceIndex]:
     """The slices that hold strokes, across ``axis``.
 
     Parameters
     ----------
-    painted : ndarray of shape (\\*S), 2 to 4 axes
+    painted : array_like of shape (\\*S), 2 to 4 axes
         Painted ids, 0 = unpainted.
     axis : int, optional
         The axis that the slices cut; the one before the last two by default. Of a 2D image there is one slice.
@@ -52,17 +52,18 @@ def stroke_slices(painted: NDArray[np.integer[Any]], axis: int | None = None) ->
     InputError
         If the array has no such axis, or fewer than two axes.
     """
+    painted = np.asarray(painted)
     ndim = painted.ndim
     if ndim < 2:
         raise InputError(f"the scribbles have shape {painted.shape}; at least two axes are expected")
     if ndim == 2:
         if axis is not None:
-            raise InputError(f"axis {axis} was asked for; a 2D image has one slice only, leave the axis out")
+            raise InputError(f"axis {axis} was requested of a 2D image; it has one slice only, leave the axis out")
         return [SliceIndex((0, 1))] if painted.any() else []
     first = ndim - 3
     chosen = first if axis is None else axis
     if not first <= chosen < ndim:
-        raise InputError(f"axis {axis} was asked for; {first} to {ndim - 1} are expected for {ndim} axes")
+        raise InputError(f"axis {axis} was requested; {first} to {ndim - 1} are expected for {ndim} axes")
     displayed = tuple(a for a in range(first, ndim) if a != chosen)
     where = np.argwhere(painted.any(axis=displayed))
     return [SliceIndex((displayed[0], displayed[1]), tuple(int(i) for i in index)) for index in where]
@@ -91,7 +92,7 @@ def segment_strokes(
     classes : ClassTable, optional
         Names and colours; the class marked as background is written as 0.
     axis : int, optional
-        The axis that the slices cut, see :func:`stroke_planes`.
+        The axis that the slices cut, see :func:`stroke_slices`.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     progress : callable, optional

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AllowOutside", "Device", "Overwrite"]
+__all__ = ["AllowOutside", "Device", "DeviceOption", "EngineName", "EngineParameters", "Overwrite"]
 
 
 class Device(StrEnum):
@@ -18,6 +18,14 @@ class Device(StrEnum):
     cuda = "cuda"
     mps = "mps"
 
+
+DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+
+EngineName = Annotated[str, typer.Option(help="Name of the engine; `scribseg engines` lists them.")]
+
+EngineParameters = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the engine; may be repeated.")
+]
 
 AllowOutside = Annotated[
     bool,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,58 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.core.padding import without_padding
+from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.io.atomic import check_writable, write_files
 
-__all__ = ["montage", "render_slice"]
+__all__ = ["check_picture", "montage", "render_slice", "write_picture"]
 
 _OPACITY = 0.45
+_MOST = 4  # slices in a picture
+
+
+def check_picture(path: Path) -> None:
+    """Check the name of a picture before the work begins.
+
+    Raises
+    ------
+    InputError
+        If it is no PNG or JPEG, or cannot be written there.
+    """
+    if path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"{path.name}: a picture can be saved as .png or .jpg; give one of these extensions")
+    check_writable(path)
+
+
+def write_picture(
+    path: Path,
+    volume: Source,
+    strokes: Source,
+    labels: NDArray[np.integer[Any]],
+    classes: ClassTable,
+    slices: Sequence[SliceIndex],
+) -> None:
+    """Write a :func:`montage` of up to four slices, evenly chosen.
+
+    Parameters
+    ----------
+    path : Path
+        PNG or JPEG, see :func:`check_picture`.
+    volume, strokes : Source
+    labels : ndarray of shape (\\*S)
+        Label ids.
+    classes : ClassTable
+    slices : sequence of SliceIndex
+        At least one.
+    """
+    from PIL import Image as Pillow
+
+    chosen = [
+        slices[i] for i in np.unique(np.linspace(0, len(slices) - 1, min(_MOST, len(slices))).round().astype(int))
+    ]
+    rows = [(np.asarray(volume.array[p.slicer]), np.asarray(strokes.array[p.slicer]), labels[p.slicer]) for p in chosen]
+    first, second = (volume.geometry.spacing[axis] for axis in chosen[0].displayed)
+    image = Pillow.fromarray(montage(rows, classes, spacing=(first, second)))
+    write_files({path: lambda file: image.save(file, "png" if path.suffix.lower() == ".png" else "jpeg")})
 
 
 def render_slice(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_scribseg.options import AllowOutside, Device
+from napari_scribseg.options import AllowOutside, Device, DeviceOption, EngineName, EngineParameters
 from napari_scribseg.progress import ShowProgress, show_progress
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ _Cohort = Annotated[
     Path, typer.Argument(help="Table (.csv, .tsv) with the columns image and scribbles, or a BIDS folder.")
 ]
 _Out = Annotated[Path, typer.Option(help="Folder for labels, records and the report; made where it is missing.")]
-_Engine = Annotated[str, typer.Option(help="Name of the engine; `scribseg engines` lists them.")]
-_Parameters = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the engine; may be repeated.")
-]
 _Background = Annotated[
     int | None, typer.Option(help="Id whose strokes mark the background, where the table has none.")
 ]
@@ -37,7 +33,6 @@ _Axis = Annotated[int | None, typer.Option(help="Axis across which the slices li
 _Suffix = Annotated[
     str | None, typer.Option(help="BIDS: suffix of the images, such as T1w, where several fit the strokes.")
 ]
-_Device = Annotated[Device, typer.Option(help="Where to compute.")]
 _Workers = Annotated[int | None, typer.Option(help="Worker processes; 0 = none but this one. Default: half the cores.")]
 _Scheduler = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler that gets the work, tcp://HOST:8786.")
@@ -56,12 +51,12 @@ _RetryFailed = Annotated[
 def batch(
     cohort: _Cohort,
     out: _Out,
-    engine: _Engine = "svcd",
-    param: _Parameters = None,
+    engine: EngineName = "svcd",
+    param: EngineParameters = None,
     background: _Background = None,
     axis: _Axis = None,
     suffix: _Suffix = None,
-    device: _Device = Device.auto,
+    device: DeviceOption = Device.auto,
     workers: _Workers = None,
     scheduler: _Scheduler = None,
     ignore_geometry: _IgnoreGeometry = False,
