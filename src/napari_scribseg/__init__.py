@@ -39,7 +39,7 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for (PEP 562)."""
+    """Load a public name at its first use (PEP 562)."""
     if name == "__version__":
         from importlib.metadata import version
 

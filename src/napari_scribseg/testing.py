@@ -206,7 +206,7 @@ def _check_cancel(engine: Engine[Any], image: Image, scribbles: Scribbles, devic
     except Cancelled:
         _check_result(engine.segment(image, scribbles, state), scribbles)
         return
-    raise AssertionError("broken promise: segment reports at least once, and lets Cancelled through")
+    raise AssertionError("broken promise: segment reports at least once, and does not catch Cancelled")
 
 
 def _check_pictures(engine: Engine[Any], device: str) -> None:

@@ -13,11 +13,11 @@ def registered(monkeypatch):
     """Entry points chosen by the test."""
 
     def register(*points):
-        registry._entry_points.cache_clear()
+        registry.registered_engines.cache_clear()
         monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint(n, v, group) for n, v in points])
 
     yield register
-    registry._entry_points.cache_clear()
+    registry.registered_engines.cache_clear()
 
 
 def test_svcd_is_registered():

@@ -67,7 +67,7 @@ def test_a_difference_is_a_box_in_the_smallest_type(largest, dtype):
     after = before.copy()
     after[10:12, 20:25] = largest
     diff = ArrayDiff.between(before, after)
-    assert (diff.region, diff.dtype, diff.shape) == ((slice(10, 12), slice(20, 25)), dtype, (2, 5))
+    assert (diff.region, diff.after.dtype, diff.after.shape) == ((slice(10, 12), slice(20, 25)), dtype, (2, 5))
     assert (diff.values(after=True) == largest).all()
     assert not diff.values(after=False).any()
     assert ArrayDiff.between(before, before) is None

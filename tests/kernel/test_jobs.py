@@ -78,7 +78,7 @@ def test_results_are_used_in_the_owners_thread(executor, inbox):
         job.future.set_result(None)
 
     owner = Jobs(executor, inbox.deliver)
-    job = Where(finish, start)
+    job = Where(finish=finish, start=start)
     owner.submit(job)
     inbox.wait(job.future, 60)
     mine = threading.current_thread()

@@ -1,4 +1,4 @@
-"""One image or volume being annotated: strokes in, labels out, undo, locks, files; no window needed."""
+"""One image or volume being annotated: strokes, labels, undo, locks, files; needs no window."""
 
 from napari_scribseg.annotate.events import Restored, SessionEvents, Update
 from napari_scribseg.annotate.session import Session

@@ -1,4 +1,4 @@
-"""The arrays of a session: output, strokes, and what may not be written."""
+"""What a volume is annotated with: its labels, its strokes, and the slices that are accepted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Below = Literal["underlay", "original", "prior"]
 
 
 class Annotation:
-    """Output and strokes of a volume of spatial shape ``shape``.
+    """Labels and strokes of a volume of spatial shape ``shape``.
 
     Attributes
     ----------
@@ -62,17 +62,14 @@ class Annotation:
 
     def finished(self) -> NDArray[Any]:
         """The output without a preview: a copy, which takes memory only where there are labels."""
-        copy = blank(self.shape, self.labels.dtype.type)
-        for index in np.ndindex(*self.shape[:-2]):
-            if self.labels[index].any():
-                copy[index] = self.labels[index]
+        copy = _copied(self.labels, self.labels.dtype.type)
         if self._hidden is not None:
             slice_index, labels = self._hidden
             copy[slice_index.slicer] = labels
         return copy
 
     def show(self, slice_index: SliceIndex, labels: NDArray[Any]) -> Region:
-        """Put a preview over a slice; returns the region that changed on the screen."""
+        """Show a preview on a slice; returns the region that changed on the screen."""
         if self._hidden is None or self._hidden[0] != slice_index:
             self.hide()
             self._hidden = slice_index, self.view(slice_index).copy()
@@ -100,7 +97,7 @@ class Annotation:
     def write(self, slice_index: SliceIndex, labels: NDArray[Any]) -> tuple[Region, list[Change]]:
         """Make ``labels`` the output of a slice; returns the region that changed on the screen, and the changes.
 
-        Where a slice crosses it whose strokes correct labels, they correct what is now written there.
+        Strokes on a slice that crosses it then correct the new labels there.
         """
         before = self.committed(slice_index)
         self._hidden = None
@@ -125,11 +122,7 @@ class Annotation:
     def _room(self, slice_index: SliceIndex, labels: NDArray[Any]) -> NDArray[Any]:
         """The view of a slice, of a type in which no id of ``labels`` wraps; slices without labels stay unwritten."""
         if int(labels.max(initial=0)) > np.iinfo(self.labels.dtype).max:
-            wide = blank(self.shape, np.uint16)
-            for index in np.ndindex(*self.shape[:-2]):
-                if self.labels[index].any():
-                    wide[index] = self.labels[index]
-            self.labels = wide
+            self.labels = _copied(self.labels, np.uint16)
         return self.view(slice_index)
 
     def underlay(self, slice_index: SliceIndex) -> NDArray[Any] | None:
@@ -230,17 +223,26 @@ class Annotation:
 def blank(shape: tuple[int, ...], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
     """Zeros that take memory only where something is written, in pages of 4 KB.
 
-    What ``np.zeros`` returns for large arrays comes in pages of 2 MB on Linux: one row in each slice of a volume, as a
-    slice along another axis writes them, would take memory for all of it.
+    ``np.zeros`` gives large arrays in pages of 2 MB on Linux. A slice along another axis writes one row into each slice
+    of the volume: that would take memory for the whole volume.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < LARGE or not hasattr(mmap, "MAP_PRIVATE"):
         return np.zeros(shape, dtype)
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        with contextlib.suppress(OSError):  # a kernel without huge pages does not know the advice
+        with contextlib.suppress(OSError):  # a system without huge pages refuses the advice
             pages.madvise(mmap.MADV_NOHUGEPAGE)
     return np.frombuffer(pages, dtype).reshape(shape)
+
+
+def _copied(labels: NDArray[Any], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
+    """A copy that takes memory only where there are labels."""
+    copy = blank(labels.shape, dtype)
+    for index in np.ndindex(*labels.shape[:-2]):
+        if labels[index].any():
+            copy[index] = labels[index]
+    return copy
 
 
 def adopt(labels: ArrayLike, shape: tuple[int, ...]) -> NDArray[Any]:

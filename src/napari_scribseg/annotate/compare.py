@@ -1,4 +1,4 @@
-"""Is this the image that the strokes were painted on? Checked in the background after a session was loaded."""
+"""Checks in the background, after a session was loaded, that its strokes were painted on this image."""
 
 from __future__ import annotations
 
@@ -18,82 +18,74 @@ from napari_scribseg.core.engine import Report
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.kernel.jobs import Call, Jobs, ShutDownError
 
-__all__ = ["Comparison"]
+__all__ = ["compare"]
 
-PATIENCE = 0.05  # seconds after which strokes that wait for the worker come first
+PATIENCE = 0.05  # seconds after which the worker is free for strokes that wait for it
 
 
-class Comparison:
-    """Compares a volume with the checksums of the slices that the engines of a session saw.
+def compare(
+    snapshot: Snapshot, volume: Source, jobs: Jobs[Any], hint: SignalInstance, *, stopped: Callable[[], bool]
+) -> None:
+    """Begin to compare a volume with the checksums of the slices that the engines of a session saw.
 
     Parameters
     ----------
     snapshot, volume : Snapshot, Source
-        The session as it was saved, and the image it is going on with.
+        The session as it was saved, and the image that it continues with.
     jobs : Jobs
-        Of the session that goes on; compares in its worker.
+        Of the session; the comparison runs in its worker.
     hint : signal of one str
         Emitted where the image differs; a warning is given where nobody listens.
     stopped : callable
-        Whether the comparison is of no use any more.
+        Whether the session was closed.
     """
+    patience = math.inf if jobs.is_inline else PATIENCE
+    seen = {entry.slice_index: entry.recipe.checksum for entry in snapshot.entries if entry.recipe is not None}
+    left = sorted(seen.items(), reverse=True)
+    differing: list[SliceIndex] = []
 
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        volume: Source,
-        jobs: Jobs[Any],
-        hint: SignalInstance,
-        *,
-        stopped: Callable[[], bool],
-    ) -> None:
-        self._volume, self._jobs, self._hint, self._stopped = volume, jobs, hint, stopped
-        self._patience = math.inf if jobs.is_inline else PATIENCE
-        seen = {entry.slice_index: entry.recipe.checksum for entry in snapshot.entries if entry.recipe is not None}
-        self._left = sorted(seen.items(), reverse=True)
-        self._total = len(seen)
-        self._differing: list[SliceIndex] = []
-        self._spacing = snapshot.spacing
-
-    def begin(self) -> None:
-        """Go on with the slices that are left; in the owner's thread."""
-        if self._stopped():
-            return
-        if not self._left:
-            self._finish()
-            return
-        with contextlib.suppress(ShutDownError):
-            self._jobs.queue(Call(self._some, lambda _none: self.begin()))
-
-    def _some(self, _report: Report) -> None:
+    def work(_report: Report) -> None:
         """Compare for a while; in the worker, which alone touches the lists meanwhile."""
-        end = time.monotonic() + self._patience
-        while self._left:
-            slice_index, expected = self._left.pop()
-            if not self._same(slice_index, expected):
-                self._differing.append(slice_index)
+        end = time.monotonic() + patience
+        while left:
+            slice_index, expected = left.pop()
+            if not _same(volume, slice_index, expected):
+                differing.append(slice_index)
             if time.monotonic() > end:
                 return
 
-    def _same(self, slice_index: SliceIndex, expected: int) -> bool:
-        try:
-            return checksum(self._volume.image(slice_index)) == expected
-        except Exception:  # noqa: BLE001  NaN, a lazy array that cannot be read: not the image of then
-            return False
+    def proceed(_none: object = None) -> None:
+        """Continue with the slices that are left; in the owner's thread."""
+        if left and not stopped():
+            with contextlib.suppress(ShutDownError):
+                jobs.queue(Call(work, proceed))
+        elif not stopped():
+            _report_differences(snapshot, volume, differing, len(seen), hint)
 
-    def _finish(self) -> None:
-        differences = []
-        if self._differing:
-            differences.append(
-                f"it differs on {len(self._differing)} of the {self._total} slices that were segmented "
-                f"(first {self._volume.where(self._differing[0])})"
-            )
-        now = self._volume.geometry.spacing
-        if not np.allclose(now, self._spacing, rtol=1e-3):
-            then, size = (" x ".join(f"{s:.4g}" for s in spacing) for spacing in (self._spacing, now))
-            differences.append(f"its voxels measure {size} and measured {then}")
-        text = f"this is not the image that the strokes were painted on: {'; '.join(differences)}"
-        if differences and len(self._hint):
-            self._hint.emit(text)
-        elif differences:
-            warnings.warn(text, UserWarning, stacklevel=2)
+    proceed()
+
+
+def _same(volume: Source, slice_index: SliceIndex, expected: int) -> bool:
+    try:
+        return checksum(volume.image(slice_index)) == expected
+    except Exception:  # noqa: BLE001  NaN, a lazy array that cannot be read: another image
+        return False
+
+
+def _report_differences(
+    snapshot: Snapshot, volume: Source, differing: list[SliceIndex], total: int, hint: SignalInstance
+) -> None:
+    differences = []
+    if differing:
+        differences.append(
+            f"it differs on {len(differing)} of the {total} slices that were segmented "
+            f"(first {volume.where(differing[0])})"
+        )
+    if not np.allclose(volume.geometry.spacing, snapshot.spacing, rtol=1e-3):
+        then, now = (" x ".join(f"{s:.4g}" for s in spacing) for spacing in (snapshot.spacing, volume.geometry.spacing))
+        differences.append(f"its voxels measure {now} and measured {then}")
+    text = f"this is not the image that the strokes were painted on: {'; '.join(differences)}"
+    if differences and len(hint):
+        hint.emit(text)
+    elif differences:
+        warnings.warn(text, UserWarning, stacklevel=2)

@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from napari_scribseg.annotate.annotation import Annotation
 from napari_scribseg.annotate.engine_cache import MISSING, engine_key
-from napari_scribseg.annotate.entries import Entry, Kind, PackedRegion, Recipe
+from napari_scribseg.annotate.entries import Entry, Kind, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS, combine, lacking
 from napari_scribseg.annotate.segment import SegmentJob, SegmentOutcome, SliceResult
 from napari_scribseg.annotate.steps import ArrayChange, Change, SessionHistory, SessionStep
@@ -22,7 +22,7 @@ from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.scribbles import UNKNOWN, Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
-from napari_scribseg.kernel.patches import Region, pack, unpack
+from napari_scribseg.kernel.patches import PackedRegion, Region, pack, region_of, unpack
 
 __all__ = ["Document", "EngineRecord", "as_engine", "as_overlap"]
 
@@ -37,10 +37,9 @@ class Document:
     modified : Signal()
         There is something new to save.
     base : tuple of (SliceIndex, PackedRegion)
-        The labels that the session began with, as far as there were any: where a replay begins.
+        The labels that the session began with; a replay begins with them.
     engines : list of Engine or EngineRecord
-        The engines that had a part in the labels (of an earlier session: name and parameters); log entries point into
-        it.
+        The engines that made labels (of an earlier session: name and parameters); log entries refer to them by index.
     slice_index : SliceIndex or None
         The slice drawn on last.
     sequence : int
@@ -148,14 +147,17 @@ class Document:
                 labels[~crossed] = UNKNOWN
         return labels
 
-    def combined(self, job: SegmentJob, result: SliceResult) -> NDArray[Any]:
-        """What the slice of a job becomes with its result: by the overlap rule, within the locks."""
+    def combined(
+        self, job: SegmentJob, result: SliceResult, overlap: str | None = None, locked: tuple[int, ...] | None = None
+    ) -> NDArray[Any]:
+        """What the slice of a job becomes with its result, by the present rules where none are given."""
         current = self.annotation.committed(job.slice_index)
         underlay = self.annotation.underlay(job.slice_index)
         return combine(
-            result.labels, current, current if underlay is None else underlay, ids=result.ids, overlap=self.overlap,
-            locked=self.locked_values, slice_index=job.slice_index, accepted=self.annotation.accepted,
-            corrects=job.prior is not None,
+            result.labels, current, current if underlay is None else underlay, ids=result.ids,
+            overlap=self.overlap if overlap is None else overlap,
+            locked=self.locked_values if locked is None else locked,
+            slice_index=job.slice_index, accepted=self.annotation.accepted, corrects=job.prior is not None,
         )  # fmt: skip
 
     # steps
@@ -163,7 +165,7 @@ class Document:
     def paint(self, strokes: Mapping[SliceIndex, NDArray[Any]], slice_index: SliceIndex) -> SessionStep:
         """Make these the strokes of slices; returns the step that their results belong to.
 
-        That is a new one, or the newest, where nothing changed and ``slice_index`` still waits for its result.
+        That is a new step, or the newest one where nothing changed and ``slice_index`` still waits for its result.
         """
         changes = [change for other, painted in strokes.items() for change in self.annotation.paint(other, painted)]
         step = self.history.top
@@ -191,7 +193,7 @@ class Document:
         )  # fmt: skip
         entry = self._entry(
             "run", slice_index, written, seeds=PackedRegion.whole(painted), recipe=recipe,
-            prior=PackedRegion.packed(prior, painted.shape, "int32") if prior else None,
+            prior=PackedRegion(region_of(painted.shape), prior, "int32") if prior else None,
         )  # fmt: skip
         step.waiting.discard(slice_index)
         step = self.history.extend(step, [*changes, *written], [entry], again=job.again)
@@ -242,7 +244,7 @@ class Document:
         return self._add("accept" if accepted else "reopen", slice_index, changes)
 
     def _add(self, kind: Kind, slice_index: SliceIndex, changes: list[Change]) -> bool:
-        """A step that no engine had a part in."""
+        """Add a step without an engine, if there are changes. Whether there are."""
         if changes:
             step = self.history.begin([])
             self.history.extend(step, changes, [self._entry(kind, slice_index, changes)])
@@ -267,8 +269,8 @@ class Document:
     def _entry(self, kind: Kind, slice_index: SliceIndex, changes: Iterable[Change], **more: Any) -> Entry:
         """The next log entry, with the labels that one of the changes wrote."""
         self.sequence += 1
-        diff = next((c.diff for c in changes if isinstance(c, ArrayChange) and c.kind == "labels"), None)
-        return Entry(self.sequence, kind, slice_index, None if diff is None else PackedRegion.after(diff), **more)
+        labels = next((c.diff.after for c in changes if isinstance(c, ArrayChange) and c.kind == "labels"), None)
+        return Entry(self.sequence, kind, slice_index, labels, **more)
 
     def _engine_index(self, engine: Engine[Any]) -> int:
         """The position of an engine in the list of those used, where it is added if it is new."""

@@ -31,7 +31,7 @@ def size_of(value: object) -> int:
     """Bytes of memory of an object, found by walking through it; shared parts count once.
 
     Arrays and tensors of any library count by their ``nbytes``; containers, dataclasses and plain objects by their
-    parts. No library is imported for it.
+    parts.
     """
     seen: set[int] = set()
     stack: list[object] = [value]
@@ -112,11 +112,6 @@ class Lru:
         for key in [key for key in self._values if chosen(key)]:
             self.drop(key)
 
-    def clear(self) -> None:
-        """Drop all."""
-        self._values.clear()
-        self.nbytes = 0
-
     def __contains__(self, key: object) -> bool:
         return key in self._values
 
@@ -181,19 +176,19 @@ class EngineCache:
 
     def prepared(self, slice_index: SliceIndex, engine: Engine[Any], device: str) -> Any:
         """What an engine prepared for a slice, or :data:`MISSING`."""
-        return self._states.get(("prepared", slice_index, device, engine_key(engine)), MISSING)
+        return self._states.get(_state_key("prepared", slice_index, engine, device), MISSING)
 
     def put_prepared(self, slice_index: SliceIndex, engine: Engine[Any], device: str, state: Any) -> None:
         """Store what an engine prepared for a slice."""
-        self._states.put(("prepared", slice_index, device, engine_key(engine)), state)
+        self._states.put(_state_key("prepared", slice_index, engine, device), state)
 
     def warm(self, slice_index: SliceIndex, engine: Engine[Any], device: str) -> Any:
         """The state after an engine's last result for a slice, or :data:`MISSING`."""
-        return self._states.get(("warm", slice_index, device, engine_key(engine)), MISSING)
+        return self._states.get(_state_key("warm", slice_index, engine, device), MISSING)
 
     def put_warm(self, slice_index: SliceIndex, engine: Engine[Any], device: str, state: Any) -> None:
         """Store the state after an engine's result for a slice."""
-        self._states.put(("warm", slice_index, device, engine_key(engine)), state)
+        self._states.put(_state_key("warm", slice_index, engine, device), state)
 
     def invalidate_warm(self, slice_index: SliceIndex) -> None:
         """Let the next stroke on a slice start from the prepared state: results to continue from were undone."""
@@ -224,6 +219,10 @@ class EngineCache:
     def nbytes(self) -> int:
         """Bytes of memory."""
         return self._states.nbytes + self._packed.nbytes
+
+
+def _state_key(kind: str, slice_index: SliceIndex, engine: Engine[Any], device: str) -> tuple[Hashable, ...]:
+    return kind, slice_index, device, engine_key(engine)
 
 
 def engine_key(engine: Engine[Any]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The log of a session: how its labels came about, which a replay repeats."""
+"""The log of a session: how its labels were made, which a replay repeats."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core.source import SliceIndex
-from napari_scribseg.kernel.patches import ArrayDiff, Region, pack, unpack
+from napari_scribseg.kernel.patches import PackedRegion
 
-__all__ = ["KINDS", "Entry", "Kind", "PackedRegion", "Recipe"]
+__all__ = ["KINDS", "Entry", "Kind", "Recipe"]
 
 Kind = Literal["run", "edit", "clear", "accept", "reopen"]
 KINDS: tuple[Kind, ...] = ("run", "edit", "clear", "accept", "reopen")
@@ -49,43 +49,6 @@ class Recipe:
     device: str
     checksum: int
     propagated: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PackedRegion:
-    """Packed ids inside a bounding box of a slice."""
-
-    region: Region
-    values: bytes
-    dtype: str
-
-    @classmethod
-    def whole(cls, values: NDArray[Any]) -> PackedRegion:
-        """A patch of a whole slice, shape (H, W)."""
-        return cls(_whole(values.shape), pack(values), values.dtype.name)
-
-    @classmethod
-    def after(cls, diff: ArrayDiff) -> PackedRegion:
-        """What a difference leads to."""
-        return cls(diff.region, diff.after, diff.dtype)
-
-    @classmethod
-    def packed(cls, values: bytes, shape: tuple[int, ...], dtype: str) -> PackedRegion:
-        """A patch of a whole slice that is packed already."""
-        return cls(_whole(shape), values, dtype)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.region[0].stop - self.region[0].start, self.region[1].stop - self.region[1].start
-
-    def unpack(self) -> NDArray[Any]:
-        """The ids inside the box."""
-        return unpack(self.values, self.shape, self.dtype)
-
-
-def _whole(shape: tuple[int, ...]) -> Region:
-    return slice(0, shape[0]), slice(0, shape[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

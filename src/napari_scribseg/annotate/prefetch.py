@@ -54,11 +54,11 @@ class Prefetch:
         self.requested.clear()
 
     def prepare(self, slice_index: SliceIndex) -> None:
-        """Let the engine prepare for a slice before a stroke needs it; a failure is left to the stroke."""
+        """Let the engine prepare for a slice before a stroke needs it; a failure is reported by the stroke."""
         document = self._document
         if self._jobs.is_inline or self._cache.prepared(slice_index, document.engine, document.device) is not MISSING:
             return
-        self._jobs.queue(Call(self._work(slice_index, lambda image, state: None), self._store(slice_index)))
+        self._queue(slice_index, lambda _image, _state: None, lambda _none: None)
 
     def predict(self, slice_index: SliceIndex, use: Callable[[NDArray[Any]], bool]) -> Future[Any]:
         """Predict class indices of shape (H, W) without strokes; see :meth:`Session.predict`."""
@@ -92,19 +92,16 @@ class Prefetch:
     def _request(self, doing: Doing, compute: Callable[[Image, Any], Any], use: Callable[[Any], Any]) -> Future[Any]:
         """Call ``compute(image, state)`` in the worker, and ``use`` with its value in the owner's thread.
 
-        What ``use`` returns is the future's result.
+        The future's result is what ``use`` returns.
         """
         future: Future[Any] = Future()
-        store = self._store(doing.slice_index)
-        engine = self._document.engine.info.name
 
-        def done(found: tuple[Image, Any, Any]) -> None:
+        def done(found: Any) -> None:
             self.requested.pop(future, None)
-            store(found)
             if future.cancelled():
                 return
             try:
-                future.set_result(use(found[2]))
+                future.set_result(use(found))
             except InputError as error:  # the session was closed meanwhile
                 future.set_exception(error)
 
@@ -115,15 +112,18 @@ class Prefetch:
                 self._events.failed.emit(doing.slice_index, error)
 
         self.requested[future] = doing
-        self._jobs.queue(Call(self._work(doing.slice_index, compute), done, failed, name=f"the engine {engine!r}"))
+        self._queue(doing.slice_index, compute, done, failed)
         return future
 
-    def _work(
-        self, slice_index: SliceIndex, compute: Callable[[Image, Any], Any]
-    ) -> Callable[[Report], tuple[Image, Any, Any]]:
-        """A function for the worker: the slice's image, the engine's state for it, and what is computed of both."""
-        document = self._document
-        source, engine, device = document.source, document.engine, document.device
+    def _queue(
+        self,
+        slice_index: SliceIndex,
+        compute: Callable[[Image, Any], Any],
+        done: Callable[[Any], object],
+        failed: Callable[[Exception], object] | None = None,
+    ) -> None:
+        """Call ``compute(image, state)`` in the worker, and ``done`` with its value once image and state are cached."""
+        source, engine, device = self._document.source, self._document.engine, self._document.device
         cached, prepared = self._cache.image(slice_index), self._cache.prepared(slice_index, engine, device)
 
         def work(_report: Report) -> tuple[Image, Any, Any]:
@@ -131,14 +131,10 @@ class Prefetch:
             state = prepare(engine, image, source, slice_index, device) if prepared is MISSING else prepared
             return image, state, compute(image, state)
 
-        return work
-
-    def _store(self, slice_index: SliceIndex) -> Callable[[tuple[Image, Any, Any]], None]:
-        """A function for the owner's thread: caches image and state under the settings of now."""
-        engine, device = self._document.engine, self._document.device
-
         def store(found: tuple[Image, Any, Any]) -> None:
-            self._cache.put_image(slice_index, found[0])
-            self._cache.put_prepared(slice_index, engine, device, found[1])
+            image, state, value = found
+            self._cache.put_image(slice_index, image)
+            self._cache.put_prepared(slice_index, engine, device, state)
+            done(value)
 
-        return store
+        self._jobs.queue(Call(work, store, failed, name=f"the engine {engine.info.name!r}"))

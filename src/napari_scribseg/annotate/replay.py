@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import MISSING
-from napari_scribseg.annotate.entries import Entry, PackedRegion, Recipe
-from napari_scribseg.annotate.rules import combine
+from napari_scribseg.annotate.entries import Entry, Recipe
 from napari_scribseg.annotate.segment import SegmentJob
-from napari_scribseg.annotate.snapshot import Snapshot, make, put, settle, start
+from napari_scribseg.annotate.snapshot import Snapshot, make, restore
 from napari_scribseg.annotate.steps import ArrayChange
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
@@ -25,20 +23,6 @@ __all__ = ["replay"]
 _Key = tuple[SliceIndex, int, str]
 
 
-def _key(slice_index: SliceIndex, recipe: Recipe) -> _Key:
-    return slice_index, recipe.engine, recipe.device
-
-
-@dataclass(slots=True)
-class _Memory:
-    """Engine states that a later entry will start from; ``last`` is the last entry for each slice and engine."""
-
-    engines: dict[int, Engine[Any]]
-    last: dict[_Key, int]
-    prepared: dict[_Key, Any] = field(default_factory=dict)
-    warm: dict[_Key, Any] = field(default_factory=dict)
-
-
 def replay(
     snapshot: Snapshot,
     volume: Source,
@@ -47,80 +31,69 @@ def replay(
     make_engine: Callable[..., Engine[Any]],
     trust: bool = False,
 ) -> Document:
-    """The session with its output computed anew, entry by entry, each under the settings and from the state of then.
+    """The session with its output computed anew, entry by entry, each with its settings and from its starting state.
 
-    ``device`` stands in for the devices of then; code that the session names runs only with ``trust``.
+    ``device`` replaces the devices that were used; code that the session names runs only with ``trust``.
 
     Raises
     ------
     InputError
         If the volume is another one, an engine is missing, or an entry cannot be repeated.
     """
-    document = start(snapshot, volume, None, make_engine, trust=trust)
-    document.engines = list(snapshot.engines[:-1])
-    engines = {index: make(record, make_engine, trust=trust) for index, record in enumerate(snapshot.engines[:-1])}
-    entries = [_on(entry, device) for entry in snapshot.entries]
-    runs = [entry for entry in entries if entry.recipe is not None]
-    memory = _Memory(engines, {_key(e.slice_index, e.recipe): e.sequence for e in runs if e.recipe is not None})
-    done = []
-    for entry in entries:
-        volume.require(entry.slice_index)
-        if entry.kind in ("run", "edit"):
-            document.annotation.store_original(entry.slice_index, document.annotation.committed(entry.slice_index))
-        if entry.recipe is not None and entry.seeds is not None:
-            entry = _again(document, entry, entry.seeds, entry.recipe, memory)
-        elif entry.labels is not None:
-            put(document.annotation, entry.slice_index, entry.labels)
-        settle(document.annotation, entry)
-        done.append(entry)
-    document.annotation.strokes = snapshot.strokes.copy()
-    document.history.load(done)
-    return document
+    entries = tuple(_on(entry, device) for entry in snapshot.entries)
+    engines = [make(record, make_engine, trust=trust) for record in snapshot.engines[:-1]]
+    repeat = _Repeat(engines, {_key(entry, entry.recipe): entry.sequence for entry in entries if entry.recipe})
+    snapshot = replace(snapshot, entries=entries)
+    return restore(snapshot, volume, make_engine=make_engine, trust=trust, run=repeat)
+
+
+def _key(entry: Entry, recipe: Recipe) -> _Key:
+    return entry.slice_index, recipe.engine, recipe.device
 
 
 def _on(entry: Entry, device: str | None) -> Entry:
     """The entry with another device, if one is named."""
     if device is None or entry.recipe is None:
         return entry
-    return dataclasses.replace(entry, recipe=dataclasses.replace(entry.recipe, device=device))
+    return replace(entry, recipe=replace(entry.recipe, device=device))
 
 
-def _again(document: Document, entry: Entry, seeds: PackedRegion, recipe: Recipe, memory: _Memory) -> Entry:
-    """Repeat one run; returns its entry with the labels as they are now."""
-    slice_index, key = entry.slice_index, _key(entry.slice_index, recipe)
-    painted = np.zeros(document.source.slice_shape(slice_index), np.uint16)
-    painted[seeds.region] = seeds.unpack()
-    engine, source = memory.engines[recipe.engine], document.source
-    job = SegmentJob(source, slice_index, engine, recipe.device, painted, recipe.background)
-    if entry.prior is not None:
-        job.prior = entry.prior.unpack()
-    job.prepared = memory.prepared.get(key, MISSING)
-    if recipe.warm:
-        job.warm = memory.warm[key]
-    outcome = job.run()
-    result = outcome.result
-    if result is None:
-        raise InputError(
-            f"{document.source.where(slice_index)} cannot be computed again: {outcome.error}"
-        ) from outcome.error
-    if outcome.checksum != recipe.checksum:
-        raise InputError(
-            f"the image differs at {document.source.where(slice_index)} from the one that the session was painted on"
-        )
-    if memory.last[key] == entry.sequence:
-        memory.prepared.pop(key, None)
-        memory.warm.pop(key, None)
-    else:
-        memory.prepared[key], memory.warm[key] = outcome.prepared, result.segmentation.state
-    annotation = document.annotation
-    current = annotation.committed(slice_index)
-    underlay = annotation.underlay(slice_index)
-    if underlay is None:
-        annotation.set_underlay(slice_index, current)
-        underlay = current
-    merged = combine(
-        result.labels, current, underlay, ids=result.ids, overlap=recipe.overlap,
-        locked=recipe.locked, slice_index=slice_index, accepted=annotation.accepted, corrects=job.prior is not None,
-    )  # fmt: skip
-    change = next((c for c in annotation.write(slice_index, merged)[1] if isinstance(c, ArrayChange)), None)
-    return dataclasses.replace(entry, labels=None if change is None else PackedRegion.after(change.diff))
+@dataclass(slots=True)
+class _Repeat:
+    """Repeats runs, and keeps the engine states that a later entry will start from.
+
+    ``last`` is the sequence number of the last entry of each slice and engine.
+    """
+
+    engines: list[Engine[Any]]
+    last: dict[_Key, int]
+    prepared: dict[_Key, Any] = field(default_factory=dict)
+    warm: dict[_Key, Any] = field(default_factory=dict)
+
+    def __call__(self, document: Document, entry: Entry) -> Entry:
+        """Repeat one run; returns its entry with the labels as they are now."""
+        recipe, seeds, slice_index, source = entry.recipe, entry.seeds, entry.slice_index, document.source
+        assert recipe is not None
+        assert seeds is not None
+        key = _key(entry, recipe)
+        painted = np.zeros(source.slice_shape(slice_index), np.uint16)
+        painted[seeds.region] = seeds.unpack()
+        job = SegmentJob(
+            source, slice_index, self.engines[recipe.engine], recipe.device, painted, recipe.background,
+            prior=None if entry.prior is None else entry.prior.unpack(), prepared=self.prepared.get(key, MISSING),
+            warm=self.warm[key] if recipe.warm else MISSING,
+        )  # fmt: skip
+        outcome = job.run()
+        result, where = outcome.result, source.where(slice_index)
+        if result is None:
+            raise InputError(f"{where} cannot be computed again: {outcome.error}") from outcome.error
+        if outcome.checksum != recipe.checksum:
+            raise InputError(f"the image differs at {where} from the one that the session was painted on")
+        if self.last[key] == entry.sequence:
+            self.prepared.pop(key, None)
+            self.warm.pop(key, None)
+        else:
+            self.prepared[key], self.warm[key] = outcome.prepared, result.segmentation.state
+        merged = document.combined(job, result, recipe.overlap, recipe.locked)
+        _region, changes = document.annotation.write(slice_index, merged)
+        return replace(entry, labels=next((c.diff.after for c in changes if isinstance(c, ArrayChange)), None))

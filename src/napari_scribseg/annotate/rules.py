@@ -1,4 +1,4 @@
-"""What a result may write where: the overlap rule, locked classes, accepted slices; which strokes are enough."""
+"""Where a result may be written: the overlap rule, locked classes, accepted slices; which strokes are enough."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def combine(
         replaces them, but its background erases only classes that were drawn on this slice: the engine
         does not see other classes, so they stay.
     locked : tuple of int
-        Ids whose voxels neither lose nor gain (0 stands for the background).
+        Ids that no voxel may lose or get (0 stands for the background).
     slice_index, accepted : SliceIndex, iterable of SliceIndex
         Voxels that also lie in an accepted slice stay.
     corrects : bool
-        Whether the result has by itself what stays of the labels that were there.
+        Whether the result already holds the earlier labels that stay.
 
     Returns
     -------

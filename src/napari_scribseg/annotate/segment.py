@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ Seeder = Callable[[Image], NDArray[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceResult:
-    """What an engine returned, checked, and the label ids of shape (H, W) that it means."""
+    """What an engine returned, checked, and its label ids of shape (H, W)."""
 
     segmentation: Segmentation[Any]
     labels: NDArray[Any]
@@ -57,7 +57,7 @@ class SliceResult:
 
 @dataclass(slots=True, eq=False)
 class SegmentOutcome:
-    """What came of a job; each field is filled as far as the job got."""
+    """The outcome of a job; fields that it did not reach keep their defaults."""
 
     image: Image | None = None
     checksum: int = 0
@@ -81,7 +81,7 @@ class SegmentJob(Job):
     source, slice_index : Source, SliceIndex
         What to segment.
     engine, device : Engine, str
-        By what.
+        How to segment it.
     painted : ndarray of shape (H, W), unsigned integer
         The strokes.
     background : int or None
@@ -125,22 +125,18 @@ class SegmentJob(Job):
     warm: Any = MISSING
     on_progress: Callable[[SegmentJob, float], object] = _ignore
     on_preview: Callable[[SegmentJob, SliceResult], object] = _ignore
-    on_finish: InitVar[Callable[[SegmentJob, SegmentOutcome | None, Exception | None], object]] = _ignore
-    on_start: InitVar[Callable[[SegmentJob], object] | None] = None
-    on_replaced: InitVar[Callable[[SegmentJob], object] | None] = None
+    finish: Callable[[SegmentJob, SegmentOutcome | None, Exception | None], object] = field(
+        default=_ignore, kw_only=True
+    )
     overtaken: threading.Event = field(default_factory=threading.Event)
     seen: Any = None
 
-    def __post_init__(
-        self,
-        on_finish: Callable[[SegmentJob, SegmentOutcome | None, Exception | None], object],
-        on_start: Callable[[SegmentJob], object] | None,
-        on_replaced: Callable[[SegmentJob], object] | None,
-    ) -> None:
-        super().__init__(on_finish, on_start, on_replaced, name=f"the engine {self.engine.info.name!r}")
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.name = f"the engine {self.engine.info.name!r}"
 
     def run(self) -> SegmentOutcome:
-        """Read, prepare, segment. An Exception is part of the outcome; what is more than that is raised."""
+        """Read, prepare, segment. An Exception becomes part of the outcome; any other BaseException is raised."""
         outcome, name = SegmentOutcome(self.image, prepared=self.prepared), self.engine.info.name
         try:
             self.stop.check()
@@ -191,7 +187,7 @@ def prepare(engine: Engine[Any], image: Image, source: Source, slice_index: Slic
 
 
 def checksum(image: Image) -> int:
-    """CRC-32 of an image's values: says whether a replay sees the same voxels."""
+    """CRC-32 of an image's values, by which a replay checks that it sees the same voxels."""
     return zlib.crc32(np.ascontiguousarray(image.data).data.cast("B"))
 
 

@@ -29,8 +29,8 @@ __all__ = ["Segmenter"]
 class Segmenter:
     """Segments slices of a document by their strokes, one request at a time; the newest wins.
 
-    Strokes whose request a newer one replaced stay in mind: they are segmented when nothing else is requested. All
-    methods belong to the owner's thread.
+    Strokes whose request was replaced by a newer one are segmented when nothing else is requested. All methods belong
+    to the owner's thread.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Segmenter:
         *,
         again: bool = False,
     ) -> Future[Any]:
-        """Let the engine in use segment a slice by strokes; this wins over all earlier requests.
+        """Let the engine in use segment a slice by strokes; replaces all earlier requests.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class Segmenter:
         job = SegmentJob(
             document.source, slice_index, document.engine, document.device, painted, document.classes.background,
             owner, owner is None, seeder, again, self._generation, on_progress=self._post_progress,
-            on_preview=self._post_preview, on_start=self._fill, on_finish=self._finish, on_replaced=self._superseded,
+            on_preview=self._post_preview, start=self._fill, finish=self._finish, replaced=self._superseded,
         )  # fmt: skip
         self._missing.pop(slice_index, None)
         self._hide(except_on=slice_index)
@@ -112,7 +112,7 @@ class Segmenter:
             self._missing[slice_index] = step
 
     def request_missing(self, slices: Iterable[SliceIndex] = ()) -> None:
-        """Request again what no result came for: the newest strokes of slices whose job was replaced."""
+        """Request again the newest strokes of slices whose job was replaced."""
         history = self._document.history
         for slice_index in slices:
             step = history.newest(slice_index)
@@ -149,7 +149,7 @@ class Segmenter:
             running.overtaken.set()
 
     def stop(self, slice_index: SliceIndex) -> None:
-        """Stop work on a slice for good: something newer is written there."""
+        """Stop work on a slice for good, because something newer is written there."""
         if self.works_on(slice_index):
             self.jobs.cancel()
         self._missing.pop(slice_index, None)
@@ -172,7 +172,7 @@ class Segmenter:
         self.jobs.abandon_late(self._hint_abandoned)
 
     def _hint_abandoned(self) -> None:
-        self._events.hint.emit("the engine did not stop in time and was left behind; new strokes do not wait for it")
+        self._events.hint.emit("the engine did not stop in time and was abandoned; new strokes do not wait for it")
 
     # what is being computed
 
@@ -287,7 +287,7 @@ class Segmenter:
         self._events.failed.emit(job.slice_index, error)
 
     def _superseded(self, job: SegmentJob) -> None:
-        """A job came to nothing; its slice is requested again later, if its strokes are still wanted."""
+        """A job ended without a result; its slice is requested again later, if its strokes are still wanted."""
         step, history = job.owner, self._document.history
         if isinstance(step, Propagation):
             self._stop_propagation(step)

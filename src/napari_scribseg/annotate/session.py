@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_scribseg.annotate.compare import Comparison
+from napari_scribseg.annotate.compare import compare
 from napari_scribseg.annotate.document import Document, as_engine, as_overlap
 from napari_scribseg.annotate.engine_cache import EngineCache
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Stepped, Update
@@ -21,8 +21,8 @@ from napari_scribseg.annotate.prefetch import Prefetch
 from napari_scribseg.annotate.replay import replay
 from napari_scribseg.annotate.rules import present_ids
 from napari_scribseg.annotate.segmenter import Segmenter
-from napari_scribseg.annotate.sidecar import SessionWriter, read_with_volume, write
-from napari_scribseg.annotate.snapshot import Snapshot, restore, take
+from napari_scribseg.annotate.sidecar import SessionWriter, read
+from napari_scribseg.annotate.snapshot import Snapshot, find_volume, restore, take
 from napari_scribseg.annotate.steps import ArrayChange, SessionStep
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
@@ -41,7 +41,7 @@ MakeEngine = Callable[..., Engine[Any]]
 
 
 class Session:
-    """Strokes in, labels out, slice by slice; no window needed.
+    """One volume being annotated slice by slice: strokes in, labels out; needs no window.
 
     All methods belong to the owner's thread, and all events are emitted there. A worker reads a slice, prepares the
     engine and segments; its results are brought back through ``deliver``.
@@ -234,7 +234,7 @@ class Session:
         return self._document.history.version
 
     def is_segmented(self, index: SliceIndex | int | None = None) -> bool:
-        """Whether the labels of a slice are an engine's result for strokes that include those of now."""
+        """Whether the labels of a slice are an engine's result for strokes that include the present ones."""
         slice_index = self.slice_index(index)
         entry = self._document.history.newest_entry(slice_index)
         return entry is not None and entry.is_of(self.painted(slice_index))
@@ -340,7 +340,7 @@ class Session:
     def _hint_lacking(
         self, slice_index: SliceIndex, drawn: tuple[int, ...], step: SessionStep, lacking: str, *, demand: bool
     ) -> Future[Any]:
-        """The strokes of a step are not enough: say so."""
+        """Report that the strokes of a step are not enough."""
         self._segmenter.stop(slice_index)
         self._segmenter.resolve(step, slice_index)
         if not drawn and self._document.remove_corrections(slice_index, step):
@@ -354,14 +354,14 @@ class Session:
         return _done(None)
 
     def overtake(self) -> None:
-        """Note that the pen has moved on: a live result that is being computed ends with its next preview."""
+        """Let a live result that is being computed end with its next preview, because the pen has moved on."""
         self._segmenter.overtake()
 
     def propagate(self, start: SliceIndex | int, stop: SliceIndex | int) -> Future[Any]:
         """Propagate the labels of slice ``start`` to the slices behind it, up to and with ``stop``; one step.
 
         Each slice is seeded from the interiors of the labels before it, and from its own strokes, which win. It ends
-        early before an accepted slice, and where nothing is left to propagate; ``hint`` says so.
+        early before an accepted slice, and where nothing is left to propagate; ``hint`` reports it.
 
         The future's result is the tuple of slices that were written. The next :meth:`draw`, :meth:`undo` or
         :meth:`cancel` cancels it; what was written by then stays, and is taken back by one :meth:`undo`.
@@ -377,7 +377,7 @@ class Session:
         """Stop all requests; the former output comes back.
 
         An engine that has not stopped after 10 s is abandoned: its result never arrives, and the next stroke gets a new
-        worker. ``hint`` says so.
+        worker. ``hint`` reports it.
         """
         self._prefetch.cancel()
         self._segmenter.cancel()
@@ -528,10 +528,10 @@ class Session:
         snapshot = take(self._document)
         if self._autosave is not None and self._autosave.path == Path(path).resolve():
             self.flush()  # nothing older is written after it
-            write(snapshot, self._autosave.path)
+            SessionWriter().write(snapshot, self._autosave.path)
             return
         with contextlib.closing(_lock(Path(path))):
-            write(snapshot, Path(path))
+            SessionWriter().write(snapshot, Path(path))
 
     def flush(self) -> None:
         """Bring the sidecar up to date now; returns when it is on the disk, whatever the engine does."""
@@ -562,9 +562,9 @@ class Session:
     ) -> Session:
         """Continue a session saved by :meth:`save`, or a sidecar.
 
-        The volume is read from its own file where none is given. ``engine`` stands in for the one in use at the time,
-        made by ``make_engine(name, **parameters)``. ``sidecar``, autosaved from now on, may be ``path`` itself. Where
-        the image is not the one that was segmented, ``hint`` says so; a warning does where nobody listens to it.
+        The volume is read from its own file where none is given. ``engine`` replaces the one that was in use; engines
+        are made by ``make_engine(name, **parameters)``. ``sidecar``, autosaved from now on, may be ``path`` itself. If
+        the image is not the one that was segmented, ``hint`` reports it, or a warning where ``hint`` is not connected.
 
         A file cannot allow code that it names, such as a factory or a TorchScript model of ``brs``, to run: without
         ``trust`` the engine refuses such a model at the next stroke.
@@ -579,12 +579,13 @@ class Session:
         with _locked(sidecar) as lock:
             if lock is not None and lock.path.exists() and not lock.path.samefile(path):
                 raise InputError(f"{sidecar} exists and is not the session being loaded; name a new file")
-            snapshot, volume = read_with_volume(Path(path), volume)
+            snapshot = read(Path(path))
+            volume = volume or find_volume(snapshot, Path(path))
             document = restore(snapshot, volume, engine=engine, make_engine=make_engine, trust=trust)
             session = cls.__new__(cls)
             session._setup(document, executor, deliver, state_bytes, lock)
         jobs, hint = session._segmenter.jobs, session.events.hint
-        Comparison(snapshot, volume, jobs, hint, stopped=lambda: session._closed).begin()
+        compare(snapshot, volume, jobs, hint, stopped=lambda: session._closed)
         return session
 
     @classmethod
@@ -599,12 +600,13 @@ class Session:
     ) -> Session:
         """Run a saved session again without a window: every result is computed anew from the saved strokes.
 
-        The same engines on the same machine give the same label volume, bit by bit. ``device`` stands in for the
-        devices that were used then. Code that the file names, such as a model of ``brs``, runs only with ``trust``.
+        The same engines on the same machine give the same label volume, bit by bit. ``device`` replaces the devices
+        that were used. Code that the file names, such as a model of ``brs``, runs only with ``trust``.
 
         Raises InputError as :meth:`load` does, and if an engine is missing.
         """
-        snapshot, volume = read_with_volume(Path(path), volume)
+        snapshot = read(Path(path))
+        volume = volume or find_volume(snapshot, Path(path))
         session = cls.__new__(cls)
         session._setup(replay(snapshot, volume, device=device, make_engine=make_engine, trust=trust))
         return session
@@ -636,7 +638,7 @@ class Session:
 
 @contextlib.contextmanager
 def _locked(sidecar: str | PathLike[str] | None) -> Iterator[FileLock | None]:
-    """The lock of a sidecar, which is released where the session does not come about."""
+    """The lock of a sidecar; released if the session cannot be made."""
     lock = None if sidecar is None else _lock(Path(sidecar))
     try:
         yield lock

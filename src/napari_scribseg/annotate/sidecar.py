@@ -1,4 +1,4 @@
-"""The session file: a container with a JSON header and compressed pieces, to which the header points.
+"""The session file: a container with a JSON header and compressed pieces, to which the header refers.
 
 The pieces are zlib streams one after the other in an array of bytes, found by offset and length.
 """
@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_scribseg.annotate.entries import KINDS, Entry, PackedRegion, Recipe
+from napari_scribseg.annotate.entries import KINDS, Entry, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS
-from napari_scribseg.annotate.snapshot import Snapshot, find_volume
+from napari_scribseg.annotate.snapshot import Snapshot
 from napari_scribseg.annotate.stroke_store import StrokeStore
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.scribbles import UNKNOWN
-from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.container import (
     Arrays,
     ContainerFormat,
@@ -27,11 +27,11 @@ from napari_scribseg.kernel.container import (
     classes_from_json,
     classes_to_json,
 )
-from napari_scribseg.kernel.patches import unpack
+from napari_scribseg.kernel.patches import PackedRegion, unpack
 
-__all__ = ["FORMAT", "SessionWriter", "read", "read_with_volume", "write"]
+__all__ = ["FORMAT", "SessionWriter", "read"]
 
-# since version 2, runs say what their strokes corrected, and whether they were propagated
+# since version 2, runs have the labels that their strokes corrected, and whether they were propagated
 FORMAT = ContainerFormat("napari-scribseg session", version=2, noun="session", deflated=False)
 
 
@@ -71,9 +71,9 @@ class _Pieces:
 
 
 class SessionWriter:
-    """Writes a session file again and again; what was in it the last time is not encoded anew.
+    """Writes a session file again and again; what the last one held is not encoded again.
 
-    Entries that were written stay as they are, or are undone from the last one on.
+    Entries that were written stay as they are, or are undone from the newest on.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class SessionWriter:
         Raises
         ------
         InputError
-            If the file cannot be written: the message says why.
+            If the file cannot be written.
         """
         self._follow(snapshot)
         kept = len(self._pieces)
@@ -118,20 +118,9 @@ class SessionWriter:
             self._entries.append((entry, text, len(self._pieces)))
 
 
-def write(snapshot: Snapshot, path: Path) -> None:
-    """Write a session file once; see :meth:`SessionWriter.write`."""
-    SessionWriter().write(snapshot, path)
-
-
 def read(path: Path) -> Snapshot:
     """Read a session file; InputError as of :meth:`ContainerFormat.read`."""
     return FORMAT.read(path, _snapshot)
-
-
-def read_with_volume(path: Path, volume: Source | None) -> tuple[Snapshot, Source]:
-    """A session file, and its image where none is given; see :func:`read` and :func:`find_volume` for the errors."""
-    snapshot = read(path)
-    return snapshot, find_volume(snapshot, path) if volume is None else volume
 
 
 # to JSON
@@ -170,27 +159,9 @@ def _patch_out(patch: PackedRegion | None, pieces: _Pieces) -> list[Any] | None:
 
 
 def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
-    recipe = entry.recipe
-    return [
-        entry.sequence,
-        entry.kind,
-        _slice_out(entry.slice_index),
-        _patch_out(entry.labels, pieces),
-        _patch_out(entry.seeds, pieces),
-        None
-        if recipe is None
-        else [
-            recipe.engine,
-            recipe.warm,
-            recipe.overlap,
-            list(recipe.locked),
-            recipe.background,
-            recipe.device,
-            recipe.checksum,
-            recipe.propagated,
-        ],
-        _patch_out(entry.prior, pieces),
-    ]
+    labels, seeds, prior = (_patch_out(patch, pieces) for patch in (entry.labels, entry.seeds, entry.prior))
+    recipe = None if entry.recipe is None else astuple(entry.recipe)
+    return [entry.sequence, entry.kind, _slice_out(entry.slice_index), labels, seeds, recipe, prior]
 
 
 # from JSON
@@ -218,7 +189,7 @@ def _snapshot(header: dict[str, Any], arrays: Arrays) -> Snapshot:
         slice_index=None if header["plane"] is None else _slice_in(header["plane"], shape),
         classes=classes_from_json(header["classes"]),
         strokes=_strokes_in(header["strokes"], pieces, shape),
-        base=tuple((_slice_in(p, shape), _required(_patch_in(b, p, pieces, shape))) for p, b in header["base"]),
+        base=tuple(_base_in(found, pieces, shape) for found in header["base"]),
         entries=tuple(_entry_in(entry, pieces, shape, len(engines) - 1) for entry in header["entries"]),
     )
     if int(header["version"]) == 1:
@@ -256,14 +227,11 @@ def _slice_in(found: Any, shape: tuple[int, ...]) -> SliceIndex:
 
 def _patch_in(
     found: Any,
-    slice_found: Any,
+    slice_index: SliceIndex,
     pieces: _Pieces,
     shape: tuple[int, ...],
     dtypes: tuple[str, ...] = ("uint8", "uint16"),
-) -> PackedRegion | None:
-    if found is None:
-        return None
-    slice_index = _slice_in(slice_found, shape)
+) -> PackedRegion:
     top, bottom, left, right = (int(n) for n in found[:4])
     height, width = shape[slice_index.displayed[0]], shape[slice_index.displayed[1]]
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
@@ -275,52 +243,45 @@ def _patch_in(
     return patch
 
 
-def _required(patch: PackedRegion | None) -> PackedRegion:
-    if patch is None:
-        raise ValueError("a piece of the labels is missing")
-    return patch
+def _base_in(found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> tuple[SliceIndex, PackedRegion]:
+    slice_index = _slice_in(found[0], shape)
+    return slice_index, _patch_in(found[1], slice_index, pieces, shape)
 
 
 def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
-    sequence, kind, slice_index, labels, seeds, recipe, *more = found
+    sequence, kind, where, labels, seeds, recipe, *more = found
     if kind not in KINDS or (kind == "run") != (seeds is not None and recipe is not None):
         raise ValueError(f"an entry of the kind {kind!r} that is not complete")
-    made = None
-    if recipe is not None:
-        engine, warm, overlap, locked, background, device, checksum, *propagated = recipe
-        if not 0 <= int(engine) < n_engines:
-            raise ValueError(f"engine {engine} of {n_engines}")
-        if background is not None and not 1 <= int(background) <= MAX_ID:
-            raise ValueError(f"the background has the id {background}")
-        made = Recipe(
-            int(engine),
-            bool(warm),
-            _text(overlap, OVERLAPS),
-            tuple(int(i) for i in locked),
-            background,
-            _text(device),
-            int(checksum),
-            *(bool(c) for c in propagated),
-        )
-    where = _slice_in(slice_index, shape)
-    patches = [_patch_in(found, slice_index, pieces, shape) for found in (labels, seeds)]
+    slice_index = _slice_in(where, shape)
+    (prior,) = more or (None,)  # a file of version 1 has none
     return Entry(
         int(sequence),
         kind,
-        where,
-        patches[0],
-        patches[1],
-        made,
-        *(_prior_in(p, slice_index, pieces, shape) for p in more),
+        slice_index,
+        None if labels is None else _patch_in(labels, slice_index, pieces, shape),
+        None if seeds is None else _patch_in(seeds, slice_index, pieces, shape),
+        None if recipe is None else _recipe_in(*recipe, n_engines=n_engines),
+        None if prior is None else _prior_in(prior, slice_index, pieces, shape),
     )
 
 
-def _prior_in(found: Any, slice_found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> PackedRegion | None:
+def _recipe_in(
+    engine: Any, warm: Any, overlap: Any, locked: Any, background: Any, device: Any, checksum: Any,
+    propagated: Any = False, *, n_engines: int,
+) -> Recipe:  # fmt: skip
+    if not 0 <= int(engine) < n_engines:
+        raise ValueError(f"engine {engine} of {n_engines}")
+    if background is not None and not 1 <= int(background) <= MAX_ID:
+        raise ValueError(f"the background has the id {background}")
+    return Recipe(
+        int(engine), bool(warm), _text(overlap, OVERLAPS), tuple(int(i) for i in locked), background, _text(device),
+        int(checksum), bool(propagated),
+    )  # fmt: skip
+
+
+def _prior_in(found: Any, slice_index: SliceIndex, pieces: _Pieces, shape: tuple[int, ...]) -> PackedRegion:
     """The labels of a whole slice that strokes corrected."""
-    patch = _patch_in(found, slice_found, pieces, shape, ("int32",))
-    if patch is None:
-        return None
-    slice_index = _slice_in(slice_found, shape)
+    patch = _patch_in(found, slice_index, pieces, shape, ("int32",))
     if patch.shape != (shape[slice_index.displayed[0]], shape[slice_index.displayed[1]]):
         raise ValueError(f"corrected labels of shape {patch.shape}")
     values = patch.unpack()

@@ -1,4 +1,4 @@
-"""A session as something that can be written down, and back."""
+"""Snapshots of a session, which are written to files, and sessions made from them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import numpy as np
 
 from napari_scribseg.annotate.annotation import Annotation
 from napari_scribseg.annotate.document import Document, EngineRecord
-from napari_scribseg.annotate.entries import Entry, PackedRegion
+from napari_scribseg.annotate.entries import Entry
 from napari_scribseg.annotate.stroke_store import StrokeStore
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io import read_volume
+from napari_scribseg.kernel.patches import PackedRegion
 
-__all__ = ["Snapshot", "find_volume", "make", "put", "restore", "settle", "start", "take"]
+__all__ = ["Snapshot", "find_volume", "make", "restore", "take"]
 
-TRUST = "trust"  # the parameter of an engine by which a user lets it run code from elsewhere; no file can give it
+TRUST = "trust"  # the parameter of an engine that allows code from elsewhere to run; no file can set it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """All of a session, immutable: it may be written in any thread.
+    """All of a session, immutable, so that any thread can write it.
 
     Attributes
     ----------
@@ -67,7 +68,7 @@ class Snapshot:
 
 
 def take(document: Document) -> Snapshot:
-    """A snapshot of a session; takes milliseconds, as what is compressed was so before.
+    """A snapshot of a session; takes milliseconds, because its parts are compressed already.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def take(document: Document) -> Snapshot:
 def _record(engine: Engine[Any]) -> EngineRecord:
     fields = dataclasses.fields(engine)  # type: ignore[arg-type]
     kept = {f.name: _plain(getattr(engine, f.name), engine, f.name) for f in fields if f.init}
-    return engine.info.name, {**kept, **{name: False for name in kept if name == TRUST}}
+    return engine.info.name, {**kept, TRUST: False} if TRUST in kept else kept
 
 
 def _plain(value: Any, engine: Engine[Any], name: str) -> Any:
@@ -118,7 +119,7 @@ def find_volume(snapshot: Snapshot, path: Path) -> Source:
         If it is in neither place, or cannot be read.
     """
     if snapshot.source is None:
-        raise InputError(f"{path} does not say which image it belongs to; give the volume")
+        raise InputError(f"{path} does not name its image; give the volume")
     places = (Path(snapshot.source), path.parent / Path(snapshot.source).name)
     for place in places:
         if place.is_file() or place.is_dir():
@@ -126,15 +127,19 @@ def find_volume(snapshot: Snapshot, path: Path) -> Source:
     raise InputError(f"the image {snapshot.source} of {path} is not there any more; give the volume")
 
 
-def start(
+def restore(
     snapshot: Snapshot,
     volume: Source,
-    engine: str | Engine[Any] | None,
-    make_engine: Callable[..., Engine[Any]],
     *,
+    engine: str | Engine[Any] | None = None,
+    make_engine: Callable[..., Engine[Any]],
     trust: bool = False,
+    run: Callable[[Document, Entry], Entry] | None = None,
 ) -> Document:
-    """The session before its first entry: its settings and the labels that it began with.
+    """The session as it was.
+
+    Nothing is computed, unless ``run`` is given: it repeats an engine's run on the document as it is by then, writes
+    the result, and returns the entry with it.
 
     Raises
     ------
@@ -148,49 +153,34 @@ def start(
     document = Document(
         volume, engine, classes=snapshot.classes, device=snapshot.device, overlap=snapshot.overlap, labels=None
     )
-    document.base = snapshot.base
+    annotation = document.annotation
     for slice_index, patch in snapshot.base:
-        put(document.annotation, slice_index, patch)
-    document.slice_index = snapshot.slice_index
-    document.sequence = max((entry.sequence for entry in snapshot.entries), default=0)
-    return document
-
-
-def restore(
-    snapshot: Snapshot,
-    volume: Source,
-    *,
-    engine: str | Engine[Any] | None = None,
-    make_engine: Callable[..., Engine[Any]],
-    trust: bool = False,
-) -> Document:
-    """The session as it was; nothing is computed.
-
-    Raises
-    ------
-    InputError
-        If the volume is another one, or an engine is missing.
-    """
-    document = start(snapshot, volume, engine, make_engine, trust=trust)
+        _put(annotation, slice_index, patch)
+    entries = []
     for entry in snapshot.entries:
         slice_index = volume.require(entry.slice_index)
         if entry.kind in ("run", "edit"):
-            document.annotation.store_original(slice_index, document.annotation.committed(slice_index))
-        if entry.kind == "run" and document.annotation.underlay(slice_index) is None:
-            document.annotation.set_underlay(slice_index, document.annotation.committed(slice_index))
-        if entry.labels is not None:
-            put(document.annotation, slice_index, entry.labels)
-        settle(document.annotation, entry)
-    document.engines = list(snapshot.engines[:-1])
-    document.annotation.strokes = snapshot.strokes.copy()
-    document.history.load(list(snapshot.entries))
+            annotation.store_original(slice_index, annotation.committed(slice_index))
+        if entry.kind == "run" and annotation.underlay(slice_index) is None:
+            annotation.set_underlay(slice_index, annotation.committed(slice_index))
+        if entry.kind == "run" and run is not None:
+            entry = run(document, entry)
+        elif entry.labels is not None:
+            _put(annotation, slice_index, entry.labels)
+        _settle(annotation, entry)
+        entries.append(entry)
+    document.base, document.engines = snapshot.base, list(snapshot.engines[:-1])
+    document.slice_index = snapshot.slice_index
+    document.sequence = max((entry.sequence for entry in entries), default=0)
+    annotation.strokes = snapshot.strokes.copy()
+    document.history.load(entries)
     return document
 
 
 def make(record: EngineRecord, make_engine: Callable[..., Engine[Any]], *, trust: bool = False) -> Engine[Any]:
     """An engine by its record; sequences become tuples, as frozen dataclasses have them.
 
-    Whether code that the record names may run is up to ``trust``, whatever the record says.
+    Code that the record names may run only with ``trust``, whatever the record holds.
     """
     name, parameters = record
     allowed = {TRUST: trust} if TRUST in parameters else {}
@@ -201,14 +191,14 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
 
 
-def put(annotation: Annotation, slice_index: SliceIndex, patch: PackedRegion) -> None:
+def _put(annotation: Annotation, slice_index: SliceIndex, patch: PackedRegion) -> None:
     """Write a patch into the output."""
     labels = annotation.committed(slice_index).astype(np.uint16)
     labels[patch.region] = patch.unpack()
     annotation.write(slice_index, labels)
 
 
-def settle(annotation: Annotation, entry: Entry) -> None:
+def _settle(annotation: Annotation, entry: Entry) -> None:
     """What an entry does besides changing labels."""
     if entry.recipe is not None and not entry.recipe.propagated:
         annotation.set_prior(entry.slice_index, b"" if entry.prior is None else entry.prior.values)

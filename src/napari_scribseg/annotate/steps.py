@@ -72,7 +72,7 @@ Change = ArrayChange | ValueChange
 
 @dataclass(slots=True, eq=False)
 class SessionStep:
-    """What one action of the user changed.
+    """The changes of one action of the user.
 
     ``waiting`` has the slices whose strokes still wait for their result.
     """
@@ -100,8 +100,8 @@ class SessionStep:
 class SessionHistory(History[SessionStep]):
     """A history whose steps own log entries, and may get a result later.
 
-    An undone step takes its entries with it, so that the log always says how the present state came about. Entries of
-    steps too old to be undone stay in the log for good.
+    An undone step takes its entries with it, so that the log always describes how the present state was made. Entries
+    of steps too old to be undone stay in the log for good.
     """
 
     def __init__(self, *, min_steps: int = 100, max_bytes: int = 64 << 20) -> None:
@@ -128,7 +128,7 @@ class SessionHistory(History[SessionStep]):
     def extend(
         self, step: SessionStep, changes: list[Change], entries: list[Entry], *, again: bool = False
     ) -> SessionStep:
-        """Add a later outcome to a step, or to a new one on top where steps above it could cross it.
+        """Add a later result to a step, or to a new one on top where steps above it changed the same voxels.
 
         Undone steps are dropped, even if nothing changed: an undone entry may continue the one that was last. With
         ``again``, for a result that was computed once more after an undo, their strokes stay, to be segmented when they
@@ -148,7 +148,7 @@ class SessionHistory(History[SessionStep]):
         return step
 
     def discard(self, step: SessionStep) -> None:
-        """Take out a step that came to nothing."""
+        """Remove a step that changed nothing."""
         position = self._position(step)
         if not step.changes and position >= 0:
             self._pop(position)
@@ -218,7 +218,7 @@ class SessionHistory(History[SessionStep]):
         return kept[::-1]
 
     def _attach(self, step: SessionStep) -> None:
-        """Give all of a step whose undo nobody sees to the step below it."""
+        """Move all of a step whose undo changes nothing visible to the step below it."""
         below = next((s for s in reversed(self._done[: self._position(step)]) if s.changes), None)
         if below is not None:
             below.changes.extend(step.changes)

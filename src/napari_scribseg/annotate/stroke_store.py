@@ -1,4 +1,4 @@
-"""What the user painted in a volume, stored by voxel: strokes are few, volumes are large."""
+"""The strokes of a volume, stored by voxel: strokes are few, volumes are large."""
 
 from __future__ import annotations
 
@@ -105,10 +105,6 @@ class StrokeStore:
             found.update(tuple(int(i) for i in row) for row in np.unique(stacked, axis=0))
         return [SliceIndex(displayed, position) for position in sorted(found)]
 
-    def ids(self) -> tuple[int, ...]:
-        """Every id that is painted somewhere, ascending."""
-        return tuple(sorted({int(i) for _, values in self._leaves.values() for i in np.unique(values)}))
-
     def voxels(self) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
         """Flat indices into the volume and ids of every painted voxel, ascending: what a file stores."""
         size = self._shape[-2] * self._shape[-1]
@@ -137,8 +133,3 @@ class StrokeStore:
         twin = StrokeStore(self._shape)
         twin._leaves = dict(self._leaves)
         return twin
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory."""
-        return sum(flat.nbytes + values.nbytes for flat, values in self._leaves.values())

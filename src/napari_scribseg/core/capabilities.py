@@ -1,4 +1,4 @@
-"""What only some engines can do: protocols, asked for with ``isinstance``."""
+"""What only some engines can do: protocols, checked with ``isinstance``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SeesNeighbours(Protocol):
     ----------
     slices : int
         Odd number of slices, the one that is segmented in the middle; 1 for none but that one. All channels of the
-        first slice come first; past the ends of the volume the outermost slice is repeated.
+        first slice come first; beyond the ends of the volume the outermost slice is repeated.
     """
 
     @property
@@ -100,7 +100,7 @@ class LoadsModels(Protocol):
     model : str
         File, folder or factory of the network; empty for the one that the engine brings.
     trust : bool
-        Whether code that comes with the network may run. It is the user's decision: no file can make it.
+        Whether code that comes with the network may run. The user decides it; no file can.
     """
 
     @property

@@ -23,7 +23,7 @@ class LossCurve:
     training : ndarray of shape (M,), float64
         The loss that is minimised, on the samples that the network is fitted to; any penalty included.
     validation : ndarray of shape (M,), float64
-        The loss on held-out samples, which says when to stop; NaN where it was not computed.
+        The loss on held-out samples, by which the fit stops; NaN where it was not computed.
     best : int
         The number of steps whose weights are used (so far); one of ``steps``.
     max_steps : int

@@ -12,13 +12,13 @@ from typing import Any
 from napari_scribseg.core.engine import Engine, EngineInfo
 from napari_scribseg.core.errors import InputError
 
-__all__ = ["ENGINE_GROUP", "engine_class", "engine_infos", "engine_names", "get_engine"]
+__all__ = ["ENGINE_GROUP", "engine_class", "engine_infos", "engine_names", "get_engine", "registered_engines"]
 
 ENGINE_GROUP = "scribseg.engines"
 
 
 @cache
-def _entry_points() -> dict[str, EntryPoint]:
+def registered_engines() -> dict[str, EntryPoint]:
     """Installed entry points by name; of two with the same name the first is used, with a warning."""
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=ENGINE_GROUP):
@@ -37,7 +37,7 @@ def _entry_points() -> dict[str, EntryPoint]:
 
 def engine_names() -> tuple[str, ...]:
     """Registered names, sorted; loads no engine."""
-    return tuple(sorted(_entry_points()))
+    return tuple(sorted(registered_engines()))
 
 
 def engine_class(name: str) -> type[Engine[Any]]:
@@ -48,7 +48,7 @@ def engine_class(name: str) -> type[Engine[Any]]:
     InputError
         If no engine has this name, or the one that has does not load; the reason is in the message.
     """
-    points = _entry_points()
+    points = registered_engines()
     if name not in points:
         near = difflib.get_close_matches(name, points, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

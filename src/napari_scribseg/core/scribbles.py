@@ -209,10 +209,6 @@ class Scribbles:
             np.where(self.seeds == 0, np.int32(1), np.int32(UNKNOWN)), 2, (0, *self.ids), prior, self.weight
         )
 
-    def without_prior(self) -> Scribbles:
-        """The seeds alone."""
-        return replace(self, prior=None, weight=None)
-
     def to_ids(self, labels: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
         """Label ids for an array of class indices, in the smallest sufficient unsigned type."""
         table = np.asarray(self.ids, dtype=np.min_scalar_type(max(self.ids, default=0)))

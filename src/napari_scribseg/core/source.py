@@ -214,9 +214,9 @@ class Source:
         return self.require(SliceIndex((first, second), (index,)))
 
     def slices(self, axis: int = 0, like: SliceIndex | None = None) -> Iterator[SliceIndex]:
-        """The slices one behind the other along ``axis``.
+        """All slices along ``axis``, in ascending order.
 
-        ``like`` says which axes lie in them and where they stand along further axes; by default the last two axes
+        ``like`` gives the axes that lie in them and the position along further axes; by default the last two axes
         other than ``axis`` lie in them, and further axes stand at 0.
         """
         if self.ndim == 2:

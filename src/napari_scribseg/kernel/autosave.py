@@ -90,7 +90,7 @@ class Autosave(Generic[T]):
         self._report()
 
     def close(self) -> None:
-        """Save for the last time, and let others use the file."""
+        """Save for the last time, and release the file."""
         self.flush()
         self._lock.release()
 

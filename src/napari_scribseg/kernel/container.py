@@ -124,7 +124,7 @@ def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[An
             raise ValueError(f"{member.filename} is an array of an unknown version")
         content = bytearray(file.read())
     if dtype.hasobject or len(content) != int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize:
-        raise ValueError(f"{member.filename} has {len(content)} bytes, but says shape {shape} of {dtype}")
+        raise ValueError(f"{member.filename} has {len(content)} bytes, but its header names shape {shape} of {dtype}")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -220,7 +220,7 @@ class ContainerWriter:
                 info.compress_type, info.file_size, info.CRC = zipfile.ZIP_DEFLATED, member.size, member.crc
                 end = file.tell()
                 file.seek(info.header_offset)
-                file.write(info.FileHeader())  # says now that the bytes behind it are deflated
+                file.write(info.FileHeader())  # now marks the bytes behind it as deflated
                 file.seek(end)
 
 

@@ -22,12 +22,12 @@ S = TypeVar("S", bound=Sized)
 class History(Generic[S]):
     """Steps that are done, and steps that were undone and can be redone; the oldest ones are dropped beyond the bounds.
 
-    A step knows what was before it and after it; its owner applies it. All methods belong to the owner's thread.
+    A step holds the states before and after it; its owner applies it. All methods belong to the owner's thread.
 
     Parameters
     ----------
     min_steps : int
-        So many are kept whatever their size.
+        Number of steps that are kept whatever their size.
     max_steps : int, optional
         No more are kept.
     max_bytes : int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -52,10 +53,11 @@ class CancelToken(threading.Event):
             raise Cancelled
 
 
+@dataclass(eq=False, kw_only=True)
 class Job:
-    """One piece of work for the worker; a subclass says what it does.
+    """One piece of work for the worker; a subclass defines :meth:`run`.
 
-    Parameters
+    Attributes
     ----------
     finish : callable
         ``finish(job, result, error)``, called in the owner's thread when the job has ended; one of result and error is
@@ -64,28 +66,22 @@ class Job:
         ``start(job)``, called in the owner's thread just before the job runs: gives it what it needs.
     replaced : callable, optional
         ``replaced(job)``, called in the owner's thread where the job is dropped before it started.
-
-    Attributes
-    ----------
+    name : str
+        What runs, as the subject of an error message.
     future : Future
         For whoever requested the job; cancelling it stops the job. ``finish`` resolves it.
     stop : CancelToken
         Set when the job shall stop.
-    name : str
-        What runs, as the subject of an error message.
     """
 
-    def __init__(
-        self,
-        finish: Callable[[Any, Any, Exception | None], object],
-        start: Callable[[Any], object] | None = None,
-        replaced: Callable[[Any], object] | None = None,
-        *,
-        name: str = "the job",
-    ) -> None:
-        self.finish, self.start, self.replaced, self.name = finish, start, replaced, name
-        self.future: Future[Any] = Future()
-        self.stop = CancelToken()
+    finish: Callable[[Any, Any, Exception | None], object]
+    start: Callable[[Any], object] | None = None
+    replaced: Callable[[Any], object] | None = None
+    name: str = "the job"
+    future: Future[Any] = field(default_factory=Future, init=False)
+    stop: CancelToken = field(default_factory=CancelToken, init=False)
+
+    def __post_init__(self) -> None:
         self.future.add_done_callback(self.stop.future_done)
 
     def run(self) -> Any:
@@ -125,7 +121,7 @@ class Call(Job):
         progress: Callable[[float], object] | None = None,
         name: str = "the job",
     ) -> None:
-        super().__init__(Call._end, name=name)
+        super().__init__(finish=Call._end, name=name)
         self._work, self._done, self._failed, self._progress = work, done, failed, progress
 
     def run(self) -> Any:
@@ -210,7 +206,7 @@ class Jobs(Generic[J]):
         return isinstance(self._executor, InlineExecutor)
 
     def submit(self, job: J | None = None) -> None:
-        """Start a job, or let it wait for the one that runs, which is asked to stop; it replaces one that waits.
+        """Start a job, or let it wait for the one that runs, which is stopped; it replaces one that waits.
 
         Without a job, start what waits, or else call ``idle``.
         """
@@ -272,7 +268,7 @@ class Jobs(Generic[J]):
             raise raised
 
     def cancel(self) -> None:
-        """Ask the running job to stop, and drop the one that waits."""
+        """Stop the running job, and drop the one that waits."""
         if self.running is not None:
             self.running.drop()
         former, self.pending = self.pending, None
@@ -309,7 +305,7 @@ class Jobs(Generic[J]):
         result, error = None, None
         try:
             result = job.run()
-        except BaseException as caught:  # noqa: BLE001  whatever it is, the owner must hear of the end
+        except BaseException as caught:  # noqa: BLE001  whatever it is, the owner needs the end of the job
             error = caught
         if job in self._open:  # nobody waits for one that was abandoned
             self.deliver(partial(self._finish, job, result, error))
@@ -317,7 +313,7 @@ class Jobs(Generic[J]):
             raise error
 
     def _finish(self, job: Job, result: Any, error: BaseException | None) -> None:
-        """Let a job use what came of it, unless it was abandoned before."""
+        """Call a job's ``finish``, unless it was abandoned before."""
         if job not in self._open:
             return
         del self._open[job]

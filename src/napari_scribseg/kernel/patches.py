@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayDiff", "Region", "changed_region", "pack", "unpack"]
+__all__ = ["ArrayDiff", "PackedRegion", "Region", "changed_region", "pack", "region_of", "unpack"]
 
 Region = tuple[slice, slice]
 
@@ -49,23 +49,49 @@ def changed_region(before: NDArray[Any], after: NDArray[Any]) -> Region:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ArrayDiff:
-    """A rectangle of an integer array before and after a step.
+class PackedRegion:
+    """The elements of a rectangle of an integer array, packed.
 
     Attributes
     ----------
     region : tuple of 2 slices
         The rectangle, with start and stop.
-    before, after : bytes
-        Its elements, packed.
+    values : bytes
+        Its elements.
     dtype : str
         Of the elements.
     """
 
     region: Region
-    before: bytes
-    after: bytes
+    values: bytes
     dtype: str
+
+    @classmethod
+    def whole(cls, array: NDArray[Any]) -> PackedRegion:
+        """All of an array of shape (H, W)."""
+        return cls(region_of(array.shape), pack(array), array.dtype.name)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the rectangle."""
+        return self.region[0].stop - self.region[0].start, self.region[1].stop - self.region[1].start
+
+    def unpack(self) -> NDArray[Any]:
+        """The elements of the rectangle."""
+        return unpack(self.values, self.shape, self.dtype)
+
+
+def region_of(shape: tuple[int, ...]) -> Region:
+    """The rectangle of a whole array of shape (H, W)."""
+    return slice(0, shape[0]), slice(0, shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArrayDiff:
+    """A rectangle of an integer array before and after a step."""
+
+    before: PackedRegion
+    after: PackedRegion
 
     @classmethod
     def between(cls, before: NDArray[Any], after: NDArray[Any]) -> ArrayDiff | None:
@@ -75,18 +101,18 @@ class ArrayDiff:
             return None
         largest = max(int(before[region].max()), int(after[region].max()))
         dtype = next(name for name in ("uint8", "uint16", "uint32", "uint64") if largest <= np.iinfo(name).max)
-        return cls(region, pack(before[region].astype(dtype)), pack(after[region].astype(dtype)), dtype)
+        return cls(*(PackedRegion(region, pack(array[region].astype(dtype)), dtype) for array in (before, after)))
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of the rectangle."""
-        return self.region[0].stop - self.region[0].start, self.region[1].stop - self.region[1].start
+    def region(self) -> Region:
+        """The rectangle."""
+        return self.before.region
 
     def values(self, *, after: bool) -> NDArray[Any]:
         """The elements of the rectangle after the step, or before it."""
-        return unpack(self.after if after else self.before, self.shape, self.dtype)
+        return (self.after if after else self.before).unpack()
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return len(self.before) + len(self.after) + 200
+        return len(self.before.values) + len(self.after.values) + 400

@@ -273,7 +273,7 @@ def test_an_engine_that_hangs_is_left_behind_after_cancel(window, monkeypatch, n
     assert begun.wait(60)
     until(lambda: any(autosave_folder().glob("*.scribseg")), "the strokes on the disk")
     window.widget.status.cancelled.emit()
-    window.shows("left behind")
+    window.shows("was abandoned")
     window.two_strokes()
     assert window.front.session.labels.any()
     loose.set()
