@@ -118,12 +118,11 @@ def test_strokes_reach_the_disk_without_a_flush(volume, hanging, painted, engine
         session.draw(painted, z)
 
     def saved():
-        if not path.exists():
-            return 0
-        found = Session.load(path, volume, make_engine=lambda name, **parameters: engines["nearest"]())
-        return len(found.painted_slices())
+        return Session.load(path, volume, make_engine=lambda name, **parameters: engines["nearest"]())
 
-    until(lambda: saved() == 4, inbox)
+    until(lambda: path.exists() and len(saved().painted_slices()) == 4, inbox)
+    for z in range(4):
+        assert (saved().painted(z) == session.painted(z)).all()
 
 
 def test_strokes_are_on_the_disk_before_an_engine_in_the_same_thread_ends(volume, engines, painted, tmp_path):

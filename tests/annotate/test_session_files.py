@@ -476,8 +476,10 @@ def test_a_session_that_cannot_be_loaded_lets_its_file_go(worked, volume, engine
 
 def test_a_session_without_references_releases_its_file(volume, engines, tmp_path):
     session = Session(volume, engines["nearest"](), sidecar=tmp_path / "side")
+    assert is_in_use(tmp_path / "side")
     del session
     gc.collect()
+    assert not is_in_use(tmp_path / "side")
     Session(volume, engines["nearest"](), sidecar=tmp_path / "side").close()
 
 

@@ -12,10 +12,14 @@ from napari_scribseg.io.limits import available_memory, check_declared, human_si
 PATH = Path("i.nii")
 
 
-def test_what_fits_is_accepted():
-    check_declared(PATH, (2, 3, 4), 2, 48)
-    check_declared(PATH, (100, 100, 100), 1, 1000, encoding="deflate")
-    check_declared(PATH, (2, 3, 4), 2, 1, encoding="other")
+@pytest.mark.parametrize(
+    ("shape", "enough", "encoding"),
+    [((2, 3, 4), 48, "raw"), ((100, 100, 100), 1938, "deflate"), ((2, 3, 4), 1, "other"), ((2, 3, 4), 96, "hex")],
+)
+def test_the_file_must_hold_what_its_header_declares(shape, enough, encoding):
+    check_declared(PATH, shape, 2, enough, encoding=encoding)
+    with pytest.raises(InputError, match=f"declares {'x'.join(map(str, shape))} voxels"):
+        check_declared(PATH, shape, 2, enough - 1, encoding=encoding)
 
 
 @pytest.mark.parametrize(
