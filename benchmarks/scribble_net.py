@@ -20,7 +20,7 @@ import torch
 from napari_scribseg.bench.methods import parse_method
 from napari_scribseg.bench.metrics import score
 from napari_scribseg.bench.statistics import bootstrap_mean
-from napari_scribseg.bench.tasks import Task, evenly, tasks
+from napari_scribseg.bench.tasks import BenchTask, evenly, tasks
 from napari_scribseg.core import Scribbles, parse_parameters
 from napari_scribseg.datasets import open_data_set
 from napari_scribseg.engines.scribble_net import ScribbleNet
@@ -42,7 +42,7 @@ class Column:
     ms: list[float] = field(default_factory=list)
 
 
-def segment_task(engine, task: Task, column: Column) -> None:
+def segment_task(engine, task: BenchTask, column: Column) -> None:
     """Let an engine segment a task, cold, and note what came of it."""
     state = engine.prepare(task.image, "cpu")
     start, first = time.perf_counter(), []

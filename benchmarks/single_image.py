@@ -21,7 +21,7 @@ from torch.nn import functional
 from napari_scribseg import Image, Scribbles, get_engine
 from napari_scribseg.bench.metrics import overlap
 from napari_scribseg.bench.statistics import bootstrap_mean
-from napari_scribseg.bench.tasks import Task, evenly, tasks
+from napari_scribseg.bench.tasks import BenchTask, evenly, tasks
 from napari_scribseg.datasets import open_data_set
 from napari_scribseg.engines.single_image.fit import by_graph
 from napari_scribseg.engines.single_image.learners import PixelLearner
@@ -118,13 +118,13 @@ def speed(repeats: int) -> None:
     )
 
 
-def chosen(name: str, cases: int, slices: int) -> list[Task]:
+def chosen(name: str, cases: int, slices: int) -> list[BenchTask]:
     """The tasks of some cases of a data set, evenly chosen."""
     data = open_data_set(name, os.environ.get("SCRIBSEG_DATA", DEFAULT_DATA))
     return [t for case in evenly(list(data.cases), cases) for t in tasks(data.read(case), "human", most_slices=slices)]
 
 
-def mean_iou(task: Task, engine) -> float:
+def mean_iou(task: BenchTask, engine) -> float:
     """Over all classes, the background too, as in paper 000."""
     state = engine.prepare(task.image, "cpu")
     labels = engine.segment(task.image, Scribbles(task.strokes, task.n_classes), state).labels

@@ -161,9 +161,9 @@ def test_a_batch_goes_on_where_it_was(copied):
 
 
 def test_a_benchmark_goes_on_where_it_was(copied):
+    from napari_scribseg.bench.plan import Plan, run
     from napari_scribseg.bench.play import Rules
     from napari_scribseg.bench.report import write_report
-    from napari_scribseg.bench.run import Plan, run
     from napari_scribseg.datasets import DataSet
 
     def unread(case):

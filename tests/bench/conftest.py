@@ -12,8 +12,8 @@ from PIL import Image as Picture
 
 from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.methods import Method
-from napari_scribseg.bench.results import Job
-from napari_scribseg.bench.tasks import Task
+from napari_scribseg.bench.results import BenchJob
+from napari_scribseg.bench.tasks import BenchTask
 from napari_scribseg.core import EngineInfo, Image, Segmentation, silent
 from napari_scribseg.datasets import Case, DataSet
 
@@ -92,7 +92,7 @@ def task():
         truth = np.where(truth < n_classes, truth, 0).astype(np.int64)
         strokes = np.where(_strokes() < n_classes, _strokes(), -1).astype(np.int32) if human else None
         counted = tuple(range(1, n_classes))
-        return Task("p0", "g", Image.from_array(image, spacing), truth, n_classes, counted, strokes, "px")
+        return BenchTask("p0", "g", Image.from_array(image, spacing), truth, n_classes, counted, strokes, "px")
 
     return make
 
@@ -135,7 +135,7 @@ def toy():
 
 @pytest.fixture
 def job():
-    return Job("made", "p0", "strokes", "toy")
+    return BenchJob("made", "p0", "strokes", "toy")
 
 
 @pytest.fixture

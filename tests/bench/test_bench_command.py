@@ -11,7 +11,7 @@ from napari_scribseg import cli
 from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.command import bench
 from napari_scribseg.bench.peers import PEERS, Peer
-from napari_scribseg.bench.results import Job
+from napari_scribseg.bench.results import BenchJob
 from napari_scribseg.core import InputError
 from napari_scribseg.io.run_folder import ResultTable
 
@@ -40,7 +40,7 @@ def test_a_folder_of_pairs(command, folder, tmp_path):
     assert code == 0
     assert lines[:2] == [str(out / "report.md"), str(out / "summary.csv")]
     assert all((tmp_path / line).is_file() for line in lines)
-    rows = ResultTable(out, Row, Job).rows()
+    rows = ResultTable(out, Row, BenchJob).rows()
     assert {row.method for row in rows} == {"watershed", "geodesic:edge_cost=50"}
     assert {row.protocol for row in rows} == {"strokes", "clicks"}
     assert {row.case for row in rows} == {"p0", "p1"}
@@ -54,7 +54,7 @@ def test_a_folder_of_pairs(command, folder, tmp_path):
 def test_peoples_strokes_where_there_are_some(command, folder, tmp_path):
     data, out = folder(2, drawn=(0, 1)), tmp_path / "out"
     assert command("--out", out, "--data", data, "--engine", "watershed", "--protocol", "human", *SHORT)[0] == 0
-    rows = ResultTable(out, Row, Job).rows()
+    rows = ResultTable(out, Row, BenchJob).rows()
     assert [(row.protocol, row.interaction, row.n_classes, row.seed_accuracy) for row in rows] == [
         ("human", 1, 3, 1.0)
     ] * 2
@@ -65,7 +65,7 @@ def test_peoples_strokes_where_there_are_some(command, folder, tmp_path):
 def test_people_come_by_default_where_they_drew(command, folder, tmp_path):
     out = tmp_path / "out"
     command("--out", out, "--data", folder(1, drawn=(0,)), "--engine", "watershed", *SHORT)
-    assert {row.protocol for row in ResultTable(out, Row, Job).rows()} == {"human"}
+    assert {row.protocol for row in ResultTable(out, Row, BenchJob).rows()} == {"human"}
 
 
 def test_a_quick_look_at_the_made_ct(command, tmp_path, monkeypatch):
@@ -76,7 +76,7 @@ def test_a_quick_look_at_the_made_ct(command, tmp_path, monkeypatch):
         "--engine", "watershed", "--peers", "none",
     )  # fmt: skip
     assert code == 0
-    rows = ResultTable(out, Row, Job).rows()
+    rows = ResultTable(out, Row, BenchJob).rows()
     assert {row.data for row in rows} == {"made_ct"}
     assert [row.protocol for row in rows] == ["strokes", "clicks", "clicks"]
     assert {row.unit for row in rows} == {"mm"}
@@ -86,7 +86,7 @@ def test_a_quick_look_at_the_made_ct(command, tmp_path, monkeypatch):
 
 def test_a_quick_look_has_fewer_cases_and_interactions(command, folder, tmp_path, monkeypatch):
     plans = []
-    monkeypatch.setattr("napari_scribseg.bench.run.run", lambda plan, *_, **__: plans.append(plan) or [])
+    monkeypatch.setattr("napari_scribseg.bench.plan.run", lambda plan, *_, **__: plans.append(plan) or [])
     monkeypatch.setattr("napari_scribseg.bench.report.write_report", lambda *_: [])
     data = folder(5)
     command("--out", tmp_path / "out", "--data", data, "--quick")
@@ -98,7 +98,7 @@ def test_a_quick_look_has_fewer_cases_and_interactions(command, folder, tmp_path
 
 def test_all_engines_and_peers_by_default(command, folder, tmp_path, monkeypatch, caplog):
     plans = []
-    monkeypatch.setattr("napari_scribseg.bench.run.run", lambda plan, *_, **__: plans.append(plan) or [])
+    monkeypatch.setattr("napari_scribseg.bench.plan.run", lambda plan, *_, **__: plans.append(plan) or [])
     monkeypatch.setattr("napari_scribseg.bench.report.write_report", lambda *_: [])
     monkeypatch.setitem(PEERS, "grabcut", Peer("cuts:GrabCut", "no_such_module"))
     data = folder(1)
@@ -168,7 +168,7 @@ def test_an_interrupted_run_states_how_to_resume(monkeypatch, capsys, folder, tm
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_scribseg.bench.run.run", interrupted)
+    monkeypatch.setattr("napari_scribseg.bench.plan.run", interrupted)
     arguments = ["--out", str(tmp_path / "out"), "--data", str(folder(1))]
     monkeypatch.setattr(sys, "argv", ["scribseg", "bench", *arguments])
     with pytest.raises(SystemExit) as ended:

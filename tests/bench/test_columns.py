@@ -4,13 +4,13 @@ import math
 import pytest
 
 from napari_scribseg.bench.columns import Row
-from napari_scribseg.bench.results import Job
+from napari_scribseg.bench.results import BenchJob
 from napari_scribseg.core import InputError
 from napari_scribseg.io.run_folder import ResultTable
 
 
 def open_table(folder):
-    return ResultTable(folder, Row, Job)
+    return ResultTable(folder, Row, BenchJob)
 
 
 def jobs_and_rows(make_row, count=3):
@@ -81,7 +81,7 @@ def test_opening_again_changes_nothing(filled):
 
 
 def test_a_job_without_rows_is_finished_too(tmp_path):
-    job = Job("made", "p9", "clicks", "toy")
+    job = BenchJob("made", "p9", "clicks", "toy")
     open_table(tmp_path).add(job, [])
     assert open_table(tmp_path).finished == {job}
 

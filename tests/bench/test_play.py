@@ -5,7 +5,7 @@ import pytest
 
 from napari_scribseg.bench.methods import parse_method
 from napari_scribseg.bench.play import Rules, play
-from napari_scribseg.bench.results import Job
+from napari_scribseg.bench.results import BenchJob
 from napari_scribseg.core import InputError, Segmentation
 from napari_scribseg.simulate import RobotUser
 
@@ -104,9 +104,9 @@ def test_a_method_that_cannot_prepare_fails(toy, task, job, monkeypatch):
 @pytest.mark.parametrize(
     ("probabilities", "words"),
     [
-        (np.full((2, 40, 44), 0.5, np.float32), "the answer has shape (2, 40, 44); (3, 40, 44) is expected"),
-        (np.full((3, 4, 4), 0.5, np.float32), "the answer has shape (3, 4, 4)"),
-        (np.full((3, 40, 44), np.nan, np.float32), "the answer holds NaN"),
+        (np.full((2, 40, 44), 0.5, np.float32), "the result has shape (2, 40, 44); (3, 40, 44) is expected"),
+        (np.full((3, 4, 4), 0.5, np.float32), "the result has shape (3, 4, 4)"),
+        (np.full((3, 40, 44), np.nan, np.float32), "the result holds NaN"),
     ],
 )
 def test_a_result_of_another_shape_is_a_failure(toy, task, job, probabilities, words):
@@ -163,7 +163,7 @@ def test_clicks_end_when_the_object_is_found(toy, task, job):
 @pytest.mark.parametrize("name", ["watershed", "geodesic"])
 def test_the_same_seed_gives_the_same_rows(task, without_times, protocol, name):
     method, given = parse_method(name), task(2, human=True)
-    job = Job("made", "p0", protocol, name)
+    job = BenchJob("made", "p0", protocol, name)
     rules = Rules(corrections=3, clicks=5)
     first, second = (without_times(play(method, given, job, protocol, rules)) for _ in range(2))
     assert first == second
@@ -252,5 +252,5 @@ def test_an_initial_mask_is_corrected(toy, job, squares):
 
 def test_an_initial_mask_needs_a_network_that_segments_without_strokes(toy, job, squares):
     (row,) = play(toy(nearest, eager=True), squares, job, "initial-mask", Rules())
-    assert row.failure == "InputError: it answers strokes only; a network that answers without is expected"
+    assert row.failure == "InputError: it segments with strokes only; a network that needs none is expected"
     assert row.dice == 0

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image as Picture
 
 from napari_scribseg.bench import report
+from napari_scribseg.bench.plan import Plan, run
 from napari_scribseg.bench.play import Rules
 from napari_scribseg.bench.report import write_report
-from napari_scribseg.bench.run import Plan, run
 
 RULES = Rules(corrections=2, clicks=4)
 

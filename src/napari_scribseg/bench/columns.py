@@ -1,4 +1,4 @@
-"""The columns of a benchmark: what is measured of each result, and how the report shows its mean.
+"""The columns of a benchmark: the measures of each result, and how the report shows their means.
 
 A column is one entry in :class:`Row`: from it follow ``rows.csv``, ``summary.csv``, the tables of ``report.md`` and the
 table of the documentation.
@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from napari_scribseg.bench.metrics import seed_accuracy
-from napari_scribseg.bench.results import Job, Result, read_protocol
+from napari_scribseg.bench.results import BenchJob, BenchResult, read_protocol
 from napari_scribseg.io.sheets import markdown_row
 
 __all__ = ["COLUMNS", "Column", "Mean", "Row", "columns_table"]
@@ -20,14 +20,14 @@ __all__ = ["COLUMNS", "Column", "Mean", "Row", "columns_table"]
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """How a table of the report shows the mean of a column over images, after the last interaction.
+    """How the tables of the report show the mean of a column over images, after the last interaction.
 
     Attributes
     ----------
     heading : str
-        Of the table's column; ``{unit}`` stands for the unit of the distances.
+        Of the column; ``{unit}`` is replaced by the unit of the distances.
     text : callable
-        The mean as text; None for three digits with the ends of the interval.
+        Formats the mean; None for three digits with the ends of the interval.
     without_corrections, with_corrections : bool
         Whether it is shown where there is one result, and where corrections follow.
     """
@@ -45,21 +45,21 @@ class Column:
     Attributes
     ----------
     text : str
-        What it holds, for the documentation.
+        Description, for the documentation.
     measure : callable
-        Takes a :class:`~napari_scribseg.bench.results.Result`, and gives the value.
+        From a :class:`~napari_scribseg.bench.results.BenchResult` to the value.
     mean : Mean or None
-        Of a float: its mean is in ``summary.csv`` and in the report.
+        Where it is given, the mean of the column is in ``summary.csv`` and in the report.
     """
 
     text: str
-    measure: Callable[[Result], Any]
+    measure: Callable[[BenchResult], Any]
     mean: Mean | None = None
 
 
 def column(
     text: str,
-    measure: Callable[[Result], Any],
+    measure: Callable[[BenchResult], Any],
     *,
     mean: Mean | None = None,
     missing: Any = MISSING,
@@ -84,7 +84,7 @@ def column(
 
 
 def percent(share: float) -> str:
-    """A share for people; empty where there is none."""
+    """A share in percent; empty where there is none."""
     if math.isnan(share):
         return ""
     return f"{100 * share:.2f} %" if share < 1 else "100 %"
@@ -92,7 +92,7 @@ def percent(share: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What was measured of one interaction: a row of ``rows.csv``, with a column for each field."""
+    """The measures of one interaction: a row of ``rows.csv``, with a column for each field."""
 
     data: str = column("data set", lambda a: a.job.data)
     case: str = column("its case", lambda a: a.job.case)
@@ -149,14 +149,14 @@ class Row:
     )
 
     @classmethod
-    def of(cls, result: Result) -> Row:
+    def of(cls, result: BenchResult) -> Row:
         """Every column measured."""
         return cls(**{name: column.measure(result) for name, column in COLUMNS.items()})
 
     @property
-    def job(self) -> Job:
-        """What the row is a part of."""
-        return Job(self.data, self.case, self.protocol, self.method)
+    def job(self) -> BenchJob:
+        """The job that the row belongs to."""
+        return BenchJob(self.data, self.case, self.protocol, self.method)
 
 
 #: All columns by name, in their order.

@@ -107,8 +107,8 @@ def bench(
     quick: _Quick = False,
 ) -> None:
     """Measure engines and their peers on images with known labels: tables, figures and a row for every answer."""
+    from napari_scribseg.bench.plan import Plan, run
     from napari_scribseg.bench.report import write_report
-    from napari_scribseg.bench.run import Plan, run
 
     if quick:
         cases, slices, corrections, clicks = cases or 2, slices or 2, min(corrections, 2), min(clicks, 6)

@@ -43,9 +43,9 @@ def write_figures(rows: DataFrame, summary: DataFrame, out: Path) -> list[Path]:
     Parameters
     ----------
     rows : DataFrame
-        What was measured; see :func:`~napari_scribseg.bench.summary.rows_frame`.
+        Of :func:`~napari_scribseg.bench.summary.rows_frame`.
     summary : DataFrame
-        Of the same rows; see :func:`~napari_scribseg.bench.summary.summarize`.
+        Of :func:`~napari_scribseg.bench.summary.summarize` of the same rows.
     out : Path
         Existing folder.
     """

@@ -1,4 +1,4 @@
-"""How much memory a piece of work took at most, beyond what the process held before."""
+"""The peak memory of a block of code, beyond that of the process before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import psutil
 __all__ = ["Peak", "peak_memory"]
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_SAMPLED = 0.002  # seconds between two looks where the system keeps no record
+_SAMPLED = 0.002  # seconds between two samples where the system keeps no record
 
 
 @dataclass(slots=True)
@@ -30,13 +30,13 @@ class Peak:
 def peak_memory() -> Iterator[Peak]:
     """Measure the growth of the resident memory in a ``with`` block.
 
-    On Linux the kernel keeps the peak; elsewhere a thread looks every 2 ms, and may miss a short one. Memory that was
-    freed before goes back to the system first, where the C library can: else a block that finds it there takes none.
+    On Linux the kernel keeps the peak; elsewhere a thread samples it every 2 ms, and may miss a short one. Freed memory
+    is returned to the system first, where the C library can do so, as a block that reuses it would seem to take none.
 
     Yields
     ------
     Peak
-        Filled when the block ends, by an exception too.
+        Set when the block ends, also by an exception.
     """
     peak = Peak()
     _give_back()
@@ -51,12 +51,12 @@ def peak_memory() -> Iterator[Peak]:
     before = largest = process.memory_info().rss
     done = threading.Event()
 
-    def look() -> None:
+    def sample() -> None:
         nonlocal largest
         while not done.wait(_SAMPLED):
             largest = max(largest, process.memory_info().rss)
 
-    watcher = threading.Thread(target=look, daemon=True)
+    watcher = threading.Thread(target=sample, daemon=True)
     watcher.start()
     try:
         yield peak
@@ -68,7 +68,7 @@ def peak_memory() -> Iterator[Peak]:
 
 
 def _give_back() -> None:
-    """Return what was freed to the system; does nothing where the C library is not glibc."""
+    """Return freed memory to the system, where the C library is glibc."""
     if sys.platform.startswith("linux"):
         trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
@@ -76,7 +76,7 @@ def _give_back() -> None:
 
 
 def _reset() -> bool:
-    """Start the kernel's record of the peak anew; False where there is none."""
+    """Reset the kernel's record of the peak; False where there is none."""
     try:
         _CLEAR.write_text("5")
     except OSError:

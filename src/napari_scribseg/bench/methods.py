@@ -14,7 +14,7 @@ from napari_scribseg.core.registry import engine_class, engine_names
 
 __all__ = ["ALL_PEERS", "Method", "parse_method", "warm_up"]
 
-# two betas: scikit-image's default, and one that suits thin strokes on photographs
+# two betas: the default of scikit-image, and one for thin strokes on photographs
 ALL_PEERS = (
     "random-walker",
     "random-walker:beta=5000",
@@ -33,11 +33,11 @@ class Method:
     Attributes
     ----------
     name : str
-        As it is written on the command line and in tables: ``svcd``, ``svcd:model=paper``.
+        On the command line and in tables: ``svcd``, ``svcd:model=paper``.
     engine : Engine
         Registered, or a peer.
     peer : bool
-        Whether it is not ours.
+        Whether it is a peer.
     """
 
     name: str
@@ -63,7 +63,7 @@ def parse_method(text: str) -> Method:
 
 
 def warm_up(method: Method, device: str = "auto") -> None:
-    """Answer two tiny images, grey and colour, so that compiling and loading are not counted as answering."""
+    """Segment two tiny images, grey and colour, so that later times do not include compiling and loading."""
     seeds = np.full((32, 32), -1, dtype=np.int32)
     seeds[4:8, 4:28], seeds[24:28, 4:28] = 0, 1
     ramp = np.linspace(0, 255, 32 * 32).reshape(32, 32).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""How good an answer is: overlap, distances between boundaries, and the share of stroke pixels with their class."""
+"""Scores of a result: overlap, distances between boundaries, and the share of stroke pixels with their class."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Scores:
     Attributes
     ----------
     dice, iou : float
-        0 to 1; a class that is neither in the answer nor in the truth scores 1.
+        0 to 1; a class that is neither in the result nor in the truth scores 1.
     hausdorff, hausdorff95, surface : float
         Largest, 95th percentile and mean of the distances between the boundaries, both ways, in the unit of the
-        spacing. A class missed altogether counts the diagonal of the image.
+        spacing. Of a class that is missing in one of them, the diagonal of the image.
     """
 
     dice: float
@@ -35,14 +35,14 @@ class Scores:
 def score(
     labels: NDArray[np.integer], truth: NDArray[np.integer], classes: Iterable[int], spacing: tuple[float, ...]
 ) -> Scores:
-    """Compare an answer with the truth.
+    """Compare a result with the truth.
 
     Parameters
     ----------
     labels : ndarray of shape (H, W), integer
-        Class found for each pixel.
+        Class of each pixel in the result.
     truth : ndarray of shape (H, W), integer
-        True class; -1 where there is none, which counts neither for nor against.
+        True class; -1 where it is unknown, which is not counted.
     classes : iterable of int
         The classes that count.
     spacing : tuple of 2 float
@@ -112,6 +112,6 @@ def _to_boundary(mask: NDArray[np.bool_], other: NDArray[np.bool_], spacing: tup
 
 
 def seed_accuracy(labels: NDArray[np.integer], seeds: NDArray[np.integer]) -> float:
-    """Share of the painted pixels that got the class painted there; 1 where nothing is painted."""
+    """Share of the painted pixels that have the class painted there; 1 where nothing is painted."""
     painted = seeds >= 0
     return float((labels[painted] == seeds[painted]).mean()) if painted.any() else 1.0

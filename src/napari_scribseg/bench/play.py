@@ -1,9 +1,8 @@
-"""One task played through: strokes, an answer, and corrections as long as there is something to correct."""
+"""One task: strokes, a result, and corrections until nothing is left to correct."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +12,9 @@ from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.memory import peak_memory
 from napari_scribseg.bench.methods import Method
 from napari_scribseg.bench.metrics import overlap
-from napari_scribseg.bench.results import Job, Labels, Result, Seeds
-from napari_scribseg.bench.tasks import Protocol, Task, random_generator
-from napari_scribseg.core import InputError, PredictsUnprompted, Scribbles, Segmentation
+from napari_scribseg.bench.results import BenchJob, BenchResult, Labels, Seeds
+from napari_scribseg.bench.tasks import BenchTask, Protocol, random_generator
+from napari_scribseg.core import InputError, PredictsUnprompted, Scribbles
 from napari_scribseg.simulate import RobotUser
 
 __all__ = ["Rules", "play"]
@@ -23,7 +22,7 @@ __all__ = ["Rules", "play"]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long a task is played, and who draws.
+    """Who draws, and the limits of a task.
 
     Attributes
     ----------
@@ -34,7 +33,7 @@ class Rules:
     clicks : int
         Most clicks (paper 003: 20).
     seed : int
-        Of all that is drawn at random.
+        Of all random choices.
     device : str
         Where the engines compute.
     """
@@ -54,35 +53,32 @@ class Rules:
         ]
 
 
-def play(method: Method, task: Task, job: Job, protocol: Protocol, rules: Rules) -> list[Row]:
+def play(method: Method, task: BenchTask, job: BenchJob, protocol: Protocol, rules: Rules) -> list[Row]:
     """Let a user and a method work on a task.
 
-    A method that fails ends the play: its row has the reason, and scores of 0. In the protocol ``clicks`` the first
-    click is on the object alone; a method that needs strokes of two classes has no answer to it, which scores 0, and
-    gets a click on the background next. In ``initial-mask`` the first answer is that of the network without strokes
-    (``unprompted``), and every click goes where it is most wrong, on any object (paper 003, table 4).
+    A method that fails ends the task: its row has the reason, and scores of 0. In the protocol ``clicks`` the first
+    click is on the object only; a method that needs strokes of two classes has no result then, which scores 0, and
+    gets a click on the background next. In ``initial-mask`` the first result is that of the network without strokes
+    (``unprompted``), and every click is set where the result is most wrong, on any object (paper 003, table 4).
 
     Parameters
     ----------
     method : Method
-        Who answers.
-    task : Task
-        What is to be segmented.
-    job : Job
-        What the rows belong to.
+    task : BenchTask
+    job : BenchJob
+        Of the rows.
     protocol : {"human", "strokes", "clicks", "initial-mask"}
         Who draws.
     rules : Rules
-        How long, and with which seed.
 
     Returns
     -------
     list of Row
-        In the order of the interactions; fewer than the most where nothing is left to correct.
+        In the order of the interactions, up to the one after which nothing is left to correct.
     """
     player = _Player(method, task, job, rules.device)
     if protocol == "initial-mask":
-        return _play_initial_mask(player, rules)
+        return _play_initial_mask(player, task, rules)
     random = random_generator(rules.seed, task.name, protocol)
     user = rules.clicks_user if protocol == "clicks" else rules.strokes_user
     seeds = _first_seeds(task, protocol, user, random)
@@ -101,30 +97,28 @@ def play(method: Method, task: Task, job: Job, protocol: Protocol, rules: Rules)
         seeds = corrected
 
 
-def _first_seeds(task: Task, protocol: Protocol, user: RobotUser, random: np.random.Generator) -> Seeds:
-    """What is painted before the first answer."""
+def _first_seeds(task: BenchTask, protocol: Protocol, user: RobotUser, random: np.random.Generator) -> Seeds:
+    """The strokes before the first result."""
     if protocol == "human":
-        if task.strokes is None:
-            raise ValueError(f"{task.name} has no strokes")
+        assert task.strokes is not None  # tasks of this protocol have them
         return task.strokes
     if protocol == "strokes":
         return user.begin(task.truth, task.n_classes, random)
     return user.begin(np.where(task.truth == 1, 1, -1), task.n_classes, random)
 
 
-def _second_click(task: Task, seeds: Seeds, user: RobotUser) -> Seeds:
+def _second_click(task: BenchTask, seeds: Seeds, user: RobotUser) -> Seeds:
     """The clicks so far, and one in the middle of the background."""
     background = user.begin(np.where(task.truth == 0, 0, -1), task.n_classes, 0)
     return np.where(background >= 0, background, seeds)
 
 
-def _play_initial_mask(player: _Player, rules: Rules) -> list[Row]:
-    """The answer of a network without strokes, and clicks where it is wrong."""
-    task = player.task
+def _play_initial_mask(player: _Player, task: BenchTask, rules: Rules) -> list[Row]:
+    """The result of a network without strokes, and clicks where it is wrong."""
     assert task.nearest is not None  # tasks of this protocol have it
     random = random_generator(rules.seed, task.name, "mend")  # the name that the protocol had, for the same clicks
     seeds = np.full(task.truth.shape, -1, dtype=np.int32)
-    result = player.segment_unprompted(seeds)
+    result = player.segment(1, seeds, unprompted=True)
     rows = [Row.of(result)]
     while result.labels is not None and len(rows) < rules.most("initial-mask"):
         clicked = rules.clicks_user.correct(result.labels, task.truth, seeds, random)
@@ -141,79 +135,53 @@ def _play_initial_mask(player: _Player, rules: Rules) -> list[Row]:
 
 
 class _Player:
-    """A method at work on a task: it prepares the image once, and hands on its state."""
+    """A method at work on a task; it prepares the image once and passes its state on."""
 
-    def __init__(self, method: Method, task: Task, job: Job, device: str) -> None:
-        self.task = task
-        self._method, self._job, self._device = method, job, device
+    def __init__(self, method: Method, task: BenchTask, job: BenchJob, device: str) -> None:
+        self._engine, self._task, self._job, self._device = method.engine, task, job, device
         self._state: Any = None
         self._prepared = False
 
-    def segment_unprompted(self, nothing: Seeds) -> Result:
-        """The result of a network without strokes."""
-        engine = self._method.engine
-
-        def compute() -> tuple[Labels, float]:
-            if not isinstance(engine, PredictsUnprompted):
-                raise InputError("it answers strokes only; a network that answers without is expected")
-            found = np.argmax(engine.unprompted(self._state), axis=0)
-            if found.max() >= self.task.n_classes:
-                raise InputError(f"the network has a class {found.max()}; {self.task.n_classes} are expected")
-            return found, np.nan
-
-        return self._timed(1, nothing, compute)
-
-    def segment(self, number: int, seeds: Seeds) -> Result:
-        """The result of all that is painted."""
-        scribbles = Scribbles(seeds, self.task.n_classes)
-        if int(np.count_nonzero(scribbles.counts)) < self._method.engine.info.min_classes:
-            return Result(self._job, self.task, number, seeds, waiting=True)
-
-        def compute() -> tuple[Labels, float]:
-            found = self._method.engine.segment(self.task.image, scribbles, self._state)
-            self._state = found.state
-            _check(found, scribbles)
-            return found.labels, np.nan if found.raw_seed_accuracy is None else found.raw_seed_accuracy
-
-        return self._timed(number, seeds, compute)
-
-    def _timed(self, number: int, seeds: Seeds, compute: Callable[[], tuple[Labels, float]]) -> Result:
-        """Prepare the image, where that is still to be done, and segment; a failure is a result without labels."""
+    def segment(self, number: int, seeds: Seeds, *, unprompted: bool = False) -> BenchResult:
+        """The result of all strokes, or of a network without strokes; a failure is a result without labels."""
+        scribbles = Scribbles(seeds, self._task.n_classes)
+        if not unprompted and int(np.count_nonzero(scribbles.counts)) < self._engine.info.min_classes:
+            return BenchResult(self._job, self._task, number, seeds, waiting=True)
         prepare_seconds, seconds, failure, raw_seed_accuracy = 0.0, np.nan, "", np.nan
         labels: Labels | None = None
         with peak_memory() as peak:
             try:
-                if not self._prepared:
-                    prepare_seconds = self._prepare()
                 start = time.perf_counter()
-                labels, raw_seed_accuracy = compute()
+                if not self._prepared:
+                    self._state = self._engine.prepare(self._task.image, self._device)
+                    self._prepared = True
+                    prepare_seconds = time.perf_counter() - start
+                    start = time.perf_counter()
+                labels, raw_seed_accuracy = self._unprompted() if unprompted else self._prompted(scribbles)
                 seconds = time.perf_counter() - start
             except Exception as error:  # noqa: BLE001 a method that fails is a result, not the end of the benchmark
                 failure = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-        return Result(
-            self._job,
-            self.task,
-            number,
-            seeds,
-            labels,
-            prepare_seconds=prepare_seconds,
-            seconds=seconds,
-            peak_mib=peak.mib,
-            failure=failure,
-            raw_seed_accuracy=raw_seed_accuracy,
-        )
+        return BenchResult(
+            self._job, self._task, number, seeds, labels, prepare_seconds=prepare_seconds, seconds=seconds,
+            peak_mib=peak.mib, failure=failure, raw_seed_accuracy=raw_seed_accuracy,
+        )  # fmt: skip
 
-    def _prepare(self) -> float:
-        start = time.perf_counter()
-        self._state = self._method.engine.prepare(self.task.image, self._device)
-        self._prepared = True
-        return time.perf_counter() - start
+    def _unprompted(self) -> tuple[Labels, float]:
+        """Labels without strokes; there is no seed accuracy."""
+        if not isinstance(self._engine, PredictsUnprompted):
+            raise InputError("it segments with strokes only; a network that needs none is expected")
+        labels = np.argmax(self._engine.unprompted(self._state), axis=0)
+        if labels.max() >= self._task.n_classes:
+            raise InputError(f"the network has a class {labels.max()}; {self._task.n_classes} are expected")
+        return labels, np.nan
 
-
-def _check(segmentation: Segmentation[Any], scribbles: Scribbles) -> None:
-    """Raise where a segmentation has another shape, or no finite probabilities."""
-    found, expected = segmentation.probabilities.shape, (scribbles.n_classes, *scribbles.shape)
-    if found != expected:
-        raise ValueError(f"the answer has shape {found}; {expected} is expected")
-    if not np.isfinite(segmentation.probabilities).all():
-        raise ValueError("the answer holds NaN or infinite probabilities")
+    def _prompted(self, scribbles: Scribbles) -> tuple[Labels, float]:
+        """Labels, and the raw seed accuracy, NaN where there is none."""
+        found = self._engine.segment(self._task.image, scribbles, self._state)
+        self._state = found.state
+        shape, expected = found.probabilities.shape, (scribbles.n_classes, *scribbles.shape)
+        if shape != expected:
+            raise ValueError(f"the result has shape {shape}; {expected} is expected")
+        if not np.isfinite(found.probabilities).all():
+            raise ValueError("the result holds NaN or infinite probabilities")
+        return found.labels, np.nan if found.raw_seed_accuracy is None else found.raw_seed_accuracy

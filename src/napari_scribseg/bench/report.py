@@ -14,8 +14,8 @@ import numpy as np
 
 from napari_scribseg.bench.columns import COLUMNS, Mean, Row
 from napari_scribseg.bench.figures import FIGURES, figure_name
+from napari_scribseg.bench.plan import MARK
 from napari_scribseg.bench.play import Rules
-from napari_scribseg.bench.run import MARK
 from napari_scribseg.bench.statistics import Interval, bootstrap_mean
 from napari_scribseg.bench.summary import curves, rows_frame, summarize
 from napari_scribseg.core.errors import one_line
@@ -55,13 +55,12 @@ def write_report(rows: Sequence[Row], rules: Rules, out: Path, command: str = ""
     Parameters
     ----------
     rows : sequence of Row
-        What was measured.
     rules : Rules
-        That it was measured by.
+        Of the rows.
     out : Path
-        The run's folder; the settings are read from its ``run.json``.
+        Folder of the run; the settings are read from its ``run.json``.
     command : str
-        What was typed, to be shown.
+        The command, which is shown.
 
     Returns
     -------
@@ -84,7 +83,7 @@ def write_report(rows: Sequence[Row], rules: Rules, out: Path, command: str = ""
 
 
 def _markdown(rows: DataFrame, summary: DataFrame, machine: str, command: str, figures: Sequence[str]) -> str:
-    """A section for each data set and protocol, then what failed."""
+    """A section for each data set and protocol, then the failures."""
     lines = ["# Benchmark", "", machine, ""]
     if command:
         lines += ["```sh", command, "```", ""]
@@ -173,7 +172,7 @@ def _over_clicks(summary: DataFrame, rows: DataFrame) -> DataFrame:
 
 
 def _failures(failed: DataFrame) -> list[str]:
-    """The section of what failed; the first ones in a table."""
+    """The section of the failures, the first ones in a table."""
     if failed.empty:
         return []
     shown = failed[["data", "image", "method", "interaction", "failure"]].head(_MOST_FAILURES)
@@ -188,13 +187,13 @@ def _means() -> Iterable[tuple[str, Mean]]:
 
 
 def _mean_cells(names: Iterable[str], unit: str) -> dict[str, Callable[[Series], str]]:
-    """For each column its heading, and what makes a cell of a line of the summary."""
+    """For each column its heading, and a function from a line of the summary to a cell."""
     means = dict(_means())
     return {means[name].heading.format(unit=unit): partial(_cell, name=name) for name in names}
 
 
 def _texts(summary: DataFrame, cells: dict[str, Callable[[Series], str]]) -> DataFrame:
-    """The table of text that these functions make of the lines of a summary."""
+    """The lines of a summary as a table of text, by a function for each column."""
     import pandas as pd
 
     lines = [line for _, line in summary.iterrows()]
@@ -210,7 +209,7 @@ def _cell(line: Series, name: str) -> str:
 
 
 def interval_text(value: Interval) -> str:
-    """Mean and ends; empty where there were no values."""
+    """The mean and the ends of its interval; empty where there are no values."""
     if math.isnan(value.mean):
         return ""
     return f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"

@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.bench.metrics import Scores, score
-from napari_scribseg.bench.tasks import Task
+from napari_scribseg.bench.tasks import BenchTask
 
-__all__ = ["Job", "Labels", "Result", "Seeds", "read_protocol"]
+__all__ = ["BenchJob", "BenchResult", "Labels", "Seeds", "read_protocol"]
 
 Seeds = NDArray[np.int32]
 Labels = NDArray[np.intp]
 
 
 def read_protocol(text: str) -> str:
-    """The name of a protocol, also as it was written before."""
+    """The name of a protocol, given by it or by its former name."""
     return "initial-mask" if text == "mend" else text
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Job:
+class BenchJob:
     """A method on a case by a protocol: done as a whole, or not at all."""
 
     data: str
@@ -33,37 +33,37 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Result:
-    """The result of one interaction, and what it cost; every column of the benchmark is measured of it.
+class BenchResult:
+    """The result of one interaction; every column of the benchmark is computed from it.
 
     Attributes
     ----------
-    job : Job
-        What it belongs to.
-    task : Task
+    job : BenchJob
+        The job that it belongs to.
+    task : BenchTask
         With image, truth, number of classes and spacing.
     number : int
         Of the interaction, from 1 on.
     seeds : ndarray of shape (H, W), int32
-        All that was painted so far: class index, -1 elsewhere.
+        All strokes so far: class index, -1 elsewhere.
     labels : ndarray of shape (H, W), integer, or None
-        Class index of each pixel; None where there is no answer.
+        Class index of each pixel; None where the method gave none.
     waiting : bool
-        Whether there is no answer because the method needs strokes of a second class.
+        Whether there are no labels because the method needs strokes of a second class.
     prepare_seconds, seconds : float
-        Wall time to prepare the image, where that was done now, and to answer; NaN without an answer.
+        Wall time to prepare the image, 0 where it was prepared before, and to segment; NaN without labels.
     peak_mib : float
-        Most memory that both took.
+        Peak memory of both.
     failure : str
         Why the method failed.
     raw_seed_accuracy : float
-        Share of the painted pixels that got their class before any correction; NaN where the method does not tell.
+        Share of the painted pixels that got their class before any correction; NaN where the method does not report it.
     gain : float
         IoU near the object clicked on, less that before the click; NaN outside the protocol ``initial-mask``.
     """
 
-    job: Job
-    task: Task
+    job: BenchJob
+    task: BenchTask
     number: int
     seeds: Seeds
     labels: Labels | None = None

@@ -33,11 +33,11 @@ def bootstrap_mean(
     values : array_like of shape (N,)
         One for each case; NaN is left out.
     groups : array_like of shape (N,), str
-        What each belongs to.
+        Group of each.
     level : float
         Share of the resampled means inside the interval.
     resamples : int
-        How often groups are drawn with replacement.
+        Number of times that groups are drawn with replacement.
     seed : int
         The same seed gives the same interval.
 
@@ -77,7 +77,7 @@ def interactions_needed(curve: ArrayLike, target: float, most: int) -> int:
     target : float
         Score to reach.
     most : int
-        What counts when it is never reached (paper: 20).
+        The number where it is never reached (paper: 20).
     """
     reached = np.flatnonzero(np.asarray(curve)[:most] >= target)
     return int(reached[0]) + 1 if reached.size else most

@@ -34,9 +34,9 @@ def summarize(rows: DataFrame, rules: Rules) -> DataFrame:
     Parameters
     ----------
     rows : DataFrame
-        What was measured; see :func:`rows_frame`.
+        Of :func:`rows_frame`.
     rules : Rules
-        That it was measured by: they say how many interactions count where a score is never reached.
+        Of the rows; they define the number of interactions that counts where a score is never reached.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def curves(
     length : int
         Interactions.
     keep_last : bool
-        Whether the last score is kept where a user had nothing left to correct; else NaN follows.
+        Whether the last score is repeated where a user had nothing left to correct; else NaN follows.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def mean_columns(name: str, values: ArrayLike, groups: ArrayLike) -> dict[str, f
 
 
 def _percentiles(name: str, seconds: Any) -> dict[str, float]:
-    """Median and 95th percentile of what is finite; NaN without values."""
+    """Median and 95th percentile of the finite values; NaN without values."""
     values = seconds.to_numpy(dtype=np.float64)
     values = values[np.isfinite(values)]
     median, most = np.percentile(values, (50, 95)) if values.size else (np.nan, np.nan)

@@ -1,4 +1,4 @@
-"""The tasks that a case gives: its slices or objects, and the classes that count."""
+"""The tasks of a case: its slices or objects, and the classes that count."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from napari_scribseg.core import Image
 from napari_scribseg.datasets.case import UNKNOWN, Case
 from napari_scribseg.datasets.views import drawn, semantic, single_object, slices
 
-__all__ = ["PROTOCOLS", "Protocol", "Task", "evenly", "random_generator", "tasks"]
+__all__ = ["PROTOCOLS", "BenchTask", "Protocol", "evenly", "random_generator", "tasks"]
 
 Protocol = Literal["human", "strokes", "clicks", "initial-mask"]
 T = TypeVar("T")
 PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
-_SMALLEST = 20  # pixels of a class that a robot user still draws into
+_SMALLEST = 20  # pixels of a class that a robot user draws into
 _ROBOT_SLICES = 3
-_SMALLEST_OBJECT = 100  # pixels of an object that is worth clicking on
+_SMALLEST_OBJECT = 100  # pixels of an object that is clicked on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Task:
+class BenchTask:
     """One image to segment.
 
     Attributes
@@ -37,7 +37,7 @@ class Task:
     image : Image
         Two spatial axes.
     truth : ndarray of shape (H, W), int64
-        Index of the class, 0 to ``n_classes - 1``; -1 where it is not known.
+        Index of the class, 0 to ``n_classes - 1``; -1 where it is unknown.
     n_classes : int
         Number of classes.
     counted : tuple of int
@@ -61,10 +61,10 @@ class Task:
     nearest: NDArray[np.int32] | None = None
 
 
-def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, seed: int = 0) -> Iterator[Task]:
-    """The tasks that a case gives; none where it has nothing to do.
+def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, seed: int = 0) -> Iterator[BenchTask]:
+    """The tasks of a case.
 
-    ``human``: every slice with a person's strokes for two classes or more; what nobody drew counts as background.
+    ``human``: every slice with a person's strokes for two classes or more; labels without strokes count as background.
     ``strokes``: all labels, instances as one class; of a volume, some slices evenly chosen. ``clicks``: one
     object for each slice, drawn at random, against the rest. ``initial-mask``: all objects as one class.
 
@@ -73,7 +73,7 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, see
     case : Case
         Of two or three axes.
     protocol : {"human", "strokes", "clicks", "initial-mask"}
-        Who draws, and what.
+        Who draws.
     most_slices : int, optional
         Slices of a volume, evenly chosen; by default three for a robot user, and all with a person's strokes.
     seed : int
@@ -81,7 +81,7 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, see
 
     Yields
     ------
-    Task
+    BenchTask
     """
     if protocol == "human":
         if case.strokes is None:  # a folder may hold strokes for some of its images
@@ -117,7 +117,7 @@ def _flat(case: Case, most: int | None, **which: Any) -> Iterator[Case]:
 
 
 def _requested(case: Case, protocol: Protocol, seed: int) -> Case:
-    """The case with what a robot user is to segment as labels."""
+    """The case with the labels that a robot user segments."""
     if protocol == "initial-mask":
         return semantic(case)
     if protocol != "clicks":
@@ -142,7 +142,7 @@ def _nearest(case: Case) -> NDArray[np.int32]:
     return np.asarray(ids[tuple(where)], dtype=np.int32)
 
 
-def _task(case: Case) -> Task | None:
+def _task(case: Case) -> BenchTask | None:
     """The case with class indices for label ids; None where it has fewer than two classes or no object."""
     shown = case.truth if case.strokes is None else case.strokes
     ids, sizes = np.unique(shown, return_counts=True)
@@ -153,7 +153,7 @@ def _task(case: Case) -> Task | None:
     if len(kept) < 2:
         return None
     counted = tuple(range(1 if kept[0] == case.background else 0, len(kept)))
-    return Task(
+    return BenchTask(
         case.name,
         case.group or case.name,
         Image.from_array(case.image, case.spacing),
@@ -169,5 +169,5 @@ def _indices(labels: NDArray[np.int32], ids: list[int]) -> NDArray[np.int32]:
     """Position in ``ids`` of each label, -1 for the others."""
     table = np.full(max(int(labels.max()), *ids) + 2, UNKNOWN, dtype=np.int32)
     table[ids] = np.arange(len(ids))
-    table[-1] = UNKNOWN  # what -1 reads
+    table[-1] = UNKNOWN  # the entry of -1
     return table[labels]

@@ -13,7 +13,7 @@ from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.papers import parts, sloppiness
 from napari_scribseg.bench.papers.command import study
 from napari_scribseg.bench.papers.sloppiness import Sloppiness, SloppyPlan, agreement, measure
-from napari_scribseg.bench.results import Job
+from napari_scribseg.bench.results import BenchJob
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import open_data_set
 from napari_scribseg.io.run_folder import ResultTable
@@ -60,19 +60,19 @@ def test_a_folder_with_strokes(command, folder, tmp_path):
     table = list(csv.DictReader((out / "width.csv").open()))
     assert [line["images"] for line in table] == ["2", "2", "0"]
     assert all(0 <= float(line["iou"]) <= 1 for line in table[:2])
-    assert {row.protocol for row in ResultTable(out / "strokes", Row, Job).rows()} == {"human"}
+    assert {row.protocol for row in ResultTable(out / "strokes", Row, BenchJob).rows()} == {"human"}
 
 
 def test_it_resumes(command, folder, tmp_path):
     out, data = tmp_path / "out", folder()
     command("--out", out, "--data", data, "--cases", 1, "--outlines", 2)
     outlined = (out / "outlines" / "rows.csv").read_bytes()
-    rows = ResultTable(out / "strokes", Row, Job).rows()
+    rows = ResultTable(out / "strokes", Row, BenchJob).rows()
     command("--out", out, "--data", data, "--outlines", 2)
     after = (out / "outlines" / "rows.csv").read_bytes()
     assert after.startswith(outlined)
     assert len((out / "outlines" / "finished.csv").read_text().splitlines()) == 1 + 2
-    kept = [repr(r) for r in ResultTable(out / "strokes", Row, Job).rows() if r.case == rows[0].case]
+    kept = [repr(r) for r in ResultTable(out / "strokes", Row, BenchJob).rows() if r.case == rows[0].case]
     assert kept == [repr(r) for r in rows]
     with pytest.raises(InputError, match="outlines"):
         command("--out", out, "--data", data, "--outlines", 3)
@@ -96,7 +96,7 @@ def test_outlines_written_before_are_not_measured_again(folder, tmp_path, monkey
 def test_a_simulated_user_where_nobody_drew(command, folder, tmp_path):
     out = tmp_path / "out"
     assert command("--out", out, "--data", folder(1, drawn=False), "--part", "width")[0] == 0
-    rows = ResultTable(out / "strokes", Row, Job).rows()
+    rows = ResultTable(out / "strokes", Row, BenchJob).rows()
     assert {(row.protocol, row.interaction) for row in rows} == {("strokes", 1)}
     assert not (out / "outlines").exists()
 

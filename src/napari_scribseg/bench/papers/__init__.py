@@ -1,1 +1,1 @@
-"""What the papers on networks for one image measured, measured again."""
+"""The measurements of the papers on networks for one image, repeated."""

@@ -66,7 +66,7 @@ def study(
     device: _Device = Device.auto,
     quick: _Quick = False,
 ) -> None:
-    """Measure again what the papers on networks fitted to one image measured, with their numbers beside ours."""
+    """Repeat the measurements of the papers on networks fitted to one image, with their numbers beside ours."""
     from napari_scribseg.bench.papers.parts import PARTS, SLOPPY_METHODS, all_methods
     from napari_scribseg.bench.papers.report import write_study
     from napari_scribseg.bench.papers.sloppiness import SloppyPlan, measure
@@ -103,7 +103,7 @@ def study(
 
 
 def _available(methods: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
-    """The methods that can be had, and a message for each of the others."""
+    """The methods that can be loaded, and a message for each of the others."""
     from napari_scribseg.bench.methods import parse_method
     from napari_scribseg.core import InputError
 
@@ -121,8 +121,8 @@ def _available(methods: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
 def _run(
     methods: tuple[str, ...], sets: tuple[DataSet, ...], out: Path, rules: Rules, cases: int | None, slices: int | None
 ) -> list[Row]:
-    """One answer of each method to each image: people's strokes, or a simulated user's where nobody drew."""
-    from napari_scribseg.bench.run import Plan, run
+    """One result of each method for each image, with strokes of people or else of a simulated user."""
+    from napari_scribseg.bench.plan import Plan, run
 
     rows = []
     for drawn in (True, False):

@@ -19,12 +19,12 @@ __all__ = ["cells_of", "differences_of", "levels_of", "verdict"]
 
 
 def cells_of(part: Part, rows: DataFrame, data: str) -> DataFrame:
-    """The cells of a part on one data set, in the part's order, then those that only the paper has.
+    """The cells of a part on one data set, in the order of the part, then those that only the paper has.
 
     Parameters
     ----------
     part : Part
-        Which methods stand where.
+        The methods and their places.
     rows : DataFrame
         What was measured, one result for each image; see :func:`~napari_scribseg.bench.summary.rows_frame`.
     data : str
@@ -33,9 +33,9 @@ def cells_of(part: Part, rows: DataFrame, data: str) -> DataFrame:
     Returns
     -------
     DataFrame
-        A line for each cell: ``data``; ``row`` and ``column`` where it stands; ``method`` that was run, empty where
-        only the paper has a number; ``images``; ``iou``, the mean over images, with its ends ``iou_low``, ``iou_high``;
-        ``published``, the paper's number or None.
+        A line for each cell: ``data``; its ``row`` and ``column``; ``method``, empty where only the paper has a number;
+        ``images``; ``iou``, the mean over images, with its ends ``iou_low``, ``iou_high``; ``published``, the number of
+        the paper or None.
     """
     import pandas as pd
 
@@ -80,14 +80,14 @@ def differences_of(part: Part, rows: DataFrame, data: str) -> DataFrame:
 
 
 def verdict(low: float, high: float) -> str:
-    """Whether a conclusion holds, as far as the interval of its difference tells."""
+    """Whether a conclusion holds, by the interval of its difference."""
     if low > 0:
         return "holds"
     return "does not hold" if high < 0 else "open"
 
 
 def levels_of(rows: Sequence[Sloppiness]) -> DataFrame:
-    """What a method makes of outlines with one size of error: means over objects, in the order of the rows.
+    """Means over objects for each method and size of error, in the order of the rows.
 
     Returns
     -------

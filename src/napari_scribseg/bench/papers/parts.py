@@ -1,4 +1,4 @@
-"""The parts of the study: which methods are compared, and what the papers found."""
+"""The parts of the study: the methods that are compared, and the results of the papers."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class Part:
     title : str
         For people.
     cells : mapping of (row, column) to str
-        The method in each place, as ``scribseg bench`` reads it.
+        The method in each place, as for ``scribseg bench``.
     published : mapping of (row, column) to float
-        The paper's mean IoU there.
+        The mean IoU of the paper there.
     claims : tuple of Claim
-        What the paper concluded.
+        The conclusions of the paper.
     axis : str
-        Where the columns are numbers: what they are; empty for a table.
+        Name of the columns where they are numbers; empty for a table.
     """
 
     name: str

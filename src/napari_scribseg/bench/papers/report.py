@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_scribseg.bench.columns import Row
-from napari_scribseg.bench.papers.figures import draw_axis, draw_levels
+from napari_scribseg.bench.figures import new_figure, save_figure
 from napari_scribseg.bench.papers.findings import cells_of, differences_of, levels_of, verdict
 from napari_scribseg.bench.papers.parts import Part
 from napari_scribseg.bench.papers.sloppiness import Sloppiness
@@ -20,20 +20,22 @@ from napari_scribseg.io.atomic import replacing
 from napari_scribseg.io.sheets import frame_csv, markdown_table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from pandas import DataFrame, Series
 
 __all__ = ["write_study"]
 
+_HEIGHT = 4.2  # inches, of a figure
 _NOTES = """\
-Mean IoU over images, each the mean over its classes (all but the background where there is one), after one answer; in
+Mean IoU over images, each the mean over its classes (all but the background where there is one), after one result; in
 brackets the 95 % interval of a bootstrap over groups (photographs, patients). A method that fails scores 0. "Paper":
-what the paper reports, on other images: compare the order, not the numbers.
+the mean IoU in the paper, on other images: compare the order, not the numbers.
 """
 _SLOPPY = """\
-Of each image one object, its holes filled, outlined ten times for each size of error: half of the squared error is a
-shift, half a slow drift along the line; its size is given in diameters of a disc of the object's area. Agreement: mean
-IoU of each pair of the ten, of the outlines themselves and of the answers. Seconds are processor time, with the fit in
-the first answer.
+One object of each image, its holes filled, was outlined ten times for each size of error: half of the squared error
+is a shift, half a slow drift along the line; its size is in diameters of a disc of the area of the object. Agreement:
+mean IoU of each pair of the ten, of the outlines and of the results. Seconds are processor time; the first result
+includes the fit.
 """
 
 
@@ -54,15 +56,15 @@ def write_study(
     out : Path
         Existing folder.
     parts : sequence of Part
-        That were asked for.
+        That were requested.
     rows : sequence of Row
-        What the methods of the parts scored.
+        Of the methods of the parts.
     sloppy : sequence of Sloppiness
-        What came of the sloppiness experiment; empty where it was not asked for.
+        Of the sloppiness experiment; empty where it was not requested.
     names : mapping of str to str
-        For people, the names of the methods of the sloppiness experiment.
+        Names of the methods of the sloppiness experiment for the tables.
     command : str
-        What was typed, to be shown.
+        The command, which is shown.
     left_out : sequence of str
         A message for each method that could not be run.
 
@@ -122,7 +124,7 @@ def _write_part(page: _Page, part: Part, rows: DataFrame) -> None:
             differences.append(found)
             page.lines += [*markdown_table(_difference_table(found)), ""]
         if part.axis:
-            page.add_figure(f"{part.name}-{data}", draw_axis, part, own)
+            page.add_figure(f"{part.name}-{data}", _draw_axis, part, own)
     page.add_table(f"{part.name}.csv", pd.concat(cells) if cells else pd.DataFrame())
     if differences:
         page.add_table(f"{part.name}-differences.csv", pd.concat(differences))
@@ -134,7 +136,7 @@ def _write_levels(page: _Page, levels: DataFrame, names: Mapping[str, str]) -> N
     for data, own in levels.groupby("data", sort=False):
         page.lines += [f"### {one_line(data)}, {own['objects'].max()} objects", ""]
         page.lines += [*markdown_table(_level_table(own, names)), ""]
-        page.add_figure(f"sloppiness-{data}", draw_levels, own, names)
+        page.add_figure(f"sloppiness-{data}", _draw_levels, own, names)
     page.add_table("sloppiness.csv", levels)
 
 
@@ -183,3 +185,38 @@ def _level_table(levels: DataFrame, names: Mapping[str, str]) -> DataFrame:
 
 def _interval(line: Series, name: str) -> str:
     return interval_text(Interval(line[name], line[f"{name}_low"], line[f"{name}_high"]))
+
+
+def _draw_axis(path: Path, part: Part, cells: DataFrame) -> Path:
+    """Mean IoU over the values of a parameter, a line with its 95 % band for each row of the part."""
+    figure, (axes,) = new_figure(1, (6, _HEIGHT))
+    for number, (row, own) in enumerate(cells.groupby("row", sort=False)):
+        measured = own[own["images"] > 0]
+        ticks = range(len(measured))
+        _line(axes, ticks, measured, "iou", row, f"C{number}")
+        axes.set_xticks(ticks, [f"{float(value):g}" for value in measured["column"]])
+    axes.set_xlabel(part.axis)
+    axes.set_ylabel("mean IoU, 95 % band")
+    axes.legend(fontsize=8)
+    return save_figure(figure, path)
+
+
+def _draw_levels(path: Path, levels: DataFrame, names: Mapping[str, str]) -> Path:
+    """Agreement, and IoU with the truth, over the size of the error; the outlines themselves in black."""
+    figure, (left, right) = new_figure(2, (12, _HEIGHT))
+    for number, (method, own) in enumerate(levels.groupby("method", sort=False)):
+        for axes, score in ((left, "agreement"), (right, "iou")):
+            if number == 0:
+                _line(axes, own["error"], own, f"drawn_{score}", "the outlines", "k")
+            _line(axes, own["error"], own, f"result_{score}", names.get(method, method), f"C{number}")
+    left.set_ylabel("mean IoU of each pair")
+    right.set_ylabel("mean IoU with the truth")
+    for axes in (left, right):
+        axes.set_xlabel("error of the outlines, in diameters")
+    left.legend(fontsize=8)
+    return save_figure(figure, path)
+
+
+def _line(axes: Axes, x: Series | range, frame: DataFrame, name: str, label: str, colour: str) -> None:
+    axes.plot(x, frame[name], "o-", color=colour, label=label)
+    axes.fill_between(x, frame[f"{name}_low"], frame[f"{name}_high"], color=colour, alpha=0.12, lw=0)

@@ -1,4 +1,4 @@
-"""Ten outlines of one object with other errors each: how much does the answer change? (paper 002, "Results")"""
+"""Ten rough outlines of one object: how much do the results differ? (paper 002, "Results")"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from napari_scribseg.bench.methods import parse_method
 from napari_scribseg.bench.metrics import overlap
-from napari_scribseg.bench.tasks import Task, evenly, random_generator, tasks
+from napari_scribseg.bench.tasks import BenchTask, evenly, random_generator, tasks
 from napari_scribseg.core import InputError, Scribbles, Stroke
 from napari_scribseg.datasets import DataSet
 from napari_scribseg.io.run_folder import ResultTable, RunFolder, read_rows
@@ -40,7 +40,7 @@ class OutlineJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sloppiness:
-    """What came of a set of outlines of one object.
+    """The results of a set of outlines of one object.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Sloppiness:
     drawn_iou, result_iou : float
         Mean IoU with the truth.
     first_seconds, seconds : float
-        Processor time to prepare and to answer first, and the median of the other results.
+        Processor time to prepare and for the first result, and the median of the others.
     case : str
         The case of the data set that the object was taken from.
     """
@@ -81,13 +81,13 @@ class SloppyPlan:
     methods : tuple of str
         As :func:`~napari_scribseg.bench.methods.parse_method` reads them.
     data : tuple of DataSet
-        From each of whose images one object is taken.
+        Data sets; one object of each image is outlined.
     most_cases : int, optional
         Images of a data set, evenly chosen; all by default.
     errors : tuple of float
         As in :class:`Sloppiness`.
     outlines : int
-        Of one object with one error.
+        Outlines of one object with one error.
     seed : int
         Of the outlines and of the choice of objects.
     device : str
@@ -110,7 +110,7 @@ def agreement(masks: Sequence[Mask]) -> float:
 
 
 def measure(plan: SloppyPlan, out: Path, progress: Callable[[int, int, str], None]) -> list[Sloppiness]:
-    """Outline one object of each case, and measure the results; what ``out`` holds already is not measured again.
+    """Outline one object of each case, and measure the results; those in ``out`` are not measured again.
 
     Parameters
     ----------
@@ -124,8 +124,8 @@ def measure(plan: SloppyPlan, out: Path, progress: Callable[[int, int, str], Non
     Raises
     ------
     InputError
-        If a method cannot be had, no image has an object, a file in the folder is not ours, or another run is at work
-        there.
+        If a method cannot be loaded, no image has an object, a file in the folder is not ours, or another run is at
+        work there.
     """
     for method in plan.methods:
         parse_method(method)
@@ -136,7 +136,7 @@ def measure(plan: SloppyPlan, out: Path, progress: Callable[[int, int, str], Non
     with folder.open():
         table = folder.table(Sloppiness, OutlineJob)
         for data, case in cases:
-            task: Task | None = None
+            task: BenchTask | None = None
             for job in (OutlineJob(data.name, case, method) for method in plan.methods):
                 if job not in table.finished and not _take_over(out, table, job):
                     task = task or next(tasks(data.load(case), "clicks", most_slices=1, seed=plan.seed), None)
@@ -148,10 +148,10 @@ def measure(plan: SloppyPlan, out: Path, progress: Callable[[int, int, str], Non
     return sorted(rows, key=lambda row: order[table.key_of(row)])
 
 
-def _outlined(plan: SloppyPlan, job: OutlineJob, task: Task) -> Iterator[Sloppiness]:
+def _outlined(plan: SloppyPlan, job: OutlineJob, task: BenchTask) -> Iterator[Sloppiness]:
     """A row for each size of error."""
     engine = parse_method(job.method).engine
-    truth: Mask = ndimage.binary_fill_holes(task.truth == 1)  # no outline can leave out a hole
+    truth: Mask = ndimage.binary_fill_holes(task.truth == 1)  # outlines have no holes
     size = 2 * float(np.sqrt(np.count_nonzero(truth) / np.pi))
     start = time.process_time()
     state: Any = engine.prepare(task.image, plan.device)
@@ -189,7 +189,7 @@ def _outlined(plan: SloppyPlan, job: OutlineJob, task: Task) -> Iterator[Sloppin
 
 
 def _take_over(out: Path, table: ResultTable[Sloppiness, OutlineJob], job: OutlineJob) -> bool:
-    """Add the rows of a job that stand in a file of its own, as they were written before; False where there is none."""
+    """Add the rows of a job from its own file, as they were written before; False where there is none."""
     text = "-".join((job.data, job.case, job.method))
     plain = "".join(c if c.isalnum() or c in "-_=." else "_" for c in text)
     path = out / f"{plain[:120]}-{zlib.crc32(text.encode()):08x}.csv"

@@ -1,4 +1,4 @@
-"""A benchmark run: every method on every case by every protocol; it resumes an interrupted run."""
+"""A benchmark run: every method on every case by every protocol; an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import platform
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -17,7 +17,7 @@ from typing import Any
 from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.methods import Method, parse_method, warm_up
 from napari_scribseg.bench.play import Rules, play
-from napari_scribseg.bench.results import Job
+from napari_scribseg.bench.results import BenchJob
 from napari_scribseg.bench.tasks import Protocol, evenly, tasks
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import DataSet
@@ -44,7 +44,6 @@ class Plan:
         Who draws; ``human`` is left out for data without a person's strokes. By default ``human`` where there are such
         strokes, else ``strokes`` and ``clicks``.
     rules : Rules
-        How long a task is played, and with which seed.
     most_cases : int, optional
         Cases of a data set, evenly chosen; all by default.
     most_slices : int, optional
@@ -58,10 +57,10 @@ class Plan:
     most_cases: int | None = None
     most_slices: int | None = None
 
-    def jobs(self) -> list[Job]:
-        """All jobs; those of a case lie together, so that methods meet the machine in the same state."""
+    def jobs(self) -> list[BenchJob]:
+        """All jobs; those of a case follow one another, so that methods run on the machine in the same state."""
         return [
-            Job(data.name, case, protocol, method)
+            BenchJob(data.name, case, protocol, method)
             for data in self.data
             for case in evenly(data.cases, self.most_cases)
             for protocol in self._protocols(data)
@@ -97,18 +96,18 @@ def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = 
     Raises
     ------
     InputError
-        If a method or a case cannot be had, there is nothing to do, ``out`` holds a run with other rules, or
+        If a method or a case cannot be loaded, there is nothing to measure, ``out`` holds a run with other rules, or
         another run is at work there.
     """
     for text in plan.methods:
-        parse_method(text)  # complain before the work starts
+        parse_method(text)  # report errors before the work starts
     jobs = plan.jobs()
     if not jobs:
         raise InputError("there is nothing to measure: no data set fits the protocols asked for")
     folder = RunFolder(out, MARK)
     outputs = ("rows.csv", "finished.csv", "report.md", "summary.csv")
     with folder.open(outputs, _settings(plan, workers)):
-        table = folder.table(Row, Job)
+        table = folder.table(Row, BenchJob)
         todo = [job for job in jobs if job not in table.finished]
         for done, (job, rows) in enumerate(_results(plan, todo, workers), start=len(jobs) - len(todo) + 1):
             table.add(job, rows)
@@ -122,7 +121,7 @@ def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = 
 
 
 def _settings(plan: Plan, workers: int) -> dict[str, Any]:
-    """What must be alike for rows to stand in one table."""
+    """The settings that all rows of a table share."""
     return {
         "version": version("napari-scribseg"),
         "rules": asdict(plan.rules),
@@ -133,8 +132,8 @@ def _settings(plan: Plan, workers: int) -> dict[str, Any]:
     }
 
 
-def _results(plan: Plan, jobs: list[Job], workers: int) -> Iterator[tuple[Job, list[Row]]]:
-    by_case: dict[tuple[str, str], list[Job]] = {}
+def _results(plan: Plan, jobs: list[BenchJob], workers: int) -> Iterator[tuple[BenchJob, list[Row]]]:
+    by_case: dict[tuple[str, str], list[BenchJob]] = {}
     for job in jobs:
         by_case.setdefault((job.data, job.case), []).append(job)
     sets = {data.name: data for data in plan.data}
@@ -143,23 +142,17 @@ def _results(plan: Plan, jobs: list[Job], workers: int) -> Iterator[tuple[Job, l
             yield from _play_case(sets[data], case, group, plan.rules, plan.most_slices)
         return
     with _pool(workers) as pool:
-        todo = iter(by_case.items())
-        running: set[Future[list[tuple[Job, list[Row]]]]] = set()
-        while True:
-            for (data, case), group in todo:
-                running.add(pool.submit(_play_whole, sets[data], case, group, plan.rules, plan.most_slices))
-                if len(running) >= 2 * workers:
-                    break
-            if not running:
-                return
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield from future.result()
+        futures = [
+            pool.submit(_play_whole, sets[data], case, group, plan.rules, plan.most_slices)
+            for (data, case), group in by_case.items()
+        ]
+        for future in as_completed(futures):
+            yield from future.result()
 
 
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that keep to their own cores; jobs that have not started are dropped when the block fails."""
+    """Processes with their own cores; jobs that have not started are dropped when the block fails."""
     context = get_context("spawn")
     turn = context.Value("i", 0)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_take_cores, initargs=(turn, workers))
@@ -170,7 +163,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _take_cores(turn: Any, workers: int) -> None:
-    """Bind this process to its share of the cores, where the system can: no library starts more threads than that."""
+    """Bind this process to its share of the cores, where the system can, so that libraries start no more threads."""
     with turn.get_lock():
         index = turn.value
         turn.value += 1
@@ -180,14 +173,14 @@ def _take_cores(turn: Any, workers: int) -> None:
 
 
 def _play_whole(
-    data: DataSet, case: str, jobs: list[Job], rules: Rules, most_slices: int | None
-) -> list[tuple[Job, list[Row]]]:
+    data: DataSet, case: str, jobs: list[BenchJob], rules: Rules, most_slices: int | None
+) -> list[tuple[BenchJob, list[Row]]]:
     return list(_play_case(data, case, jobs, rules, most_slices))
 
 
 def _play_case(
-    data: DataSet, case: str, jobs: list[Job], rules: Rules, most_slices: int | None
-) -> Iterator[tuple[Job, list[Row]]]:
+    data: DataSet, case: str, jobs: list[BenchJob], rules: Rules, most_slices: int | None
+) -> Iterator[tuple[BenchJob, list[Row]]]:
     """The rows of each job on one case, which is read once."""
     loaded = data.load(case)
     for job in jobs:
@@ -205,10 +198,10 @@ _warmed: dict[tuple[str, str], Method] = {}
 
 
 def _warm(text: str, device: str) -> Method:
-    """A method that has answered once in this process."""
+    """A method that has segmented once in this process."""
     if (text, device) not in _warmed:
         method = parse_method(text)
-        with contextlib.suppress(Exception):  # it fails again, and is reported, where it counts
+        with contextlib.suppress(Exception):  # it fails again where it is measured, and is reported there
             warm_up(method, device)
         _warmed[text, device] = method
     return _warmed[text, device]

@@ -7,11 +7,11 @@ import textwrap
 
 import pytest
 
-from napari_scribseg.bench import run as running
+from napari_scribseg.bench import plan as running
 from napari_scribseg.bench.peers.flooding import Watershed
+from napari_scribseg.bench.plan import Plan, run
 from napari_scribseg.bench.play import Rules
-from napari_scribseg.bench.results import Job
-from napari_scribseg.bench.run import Plan, run
+from napari_scribseg.bench.results import BenchJob
 from napari_scribseg.bench.tasks import evenly
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import open_folder
@@ -44,8 +44,8 @@ def test_evenly(most, expected):
 def test_jobs_of_a_case_lie_together(data_set):
     plan = Plan(METHODS, (data_set(2), data_set(1, "drawn", human=True)))
     assert plan.jobs() == [
-        *(Job("made", case, p, m) for case in ("p0", "p1") for p in ("strokes", "clicks") for m in METHODS),
-        *(Job("drawn", "p0", "human", m) for m in METHODS),
+        *(BenchJob("made", case, p, m) for case in ("p0", "p1") for p in ("strokes", "clicks") for m in METHODS),
+        *(BenchJob("drawn", "p0", "human", m) for m in METHODS),
     ]
 
 
@@ -207,7 +207,7 @@ def test_two_processes_give_the_same_rows(folder, tmp_path, without_times):
 
 
 def test_no_library_of_threads_is_loaded_before_a_process_takes_its_cores():
-    code = "import sys, napari_scribseg.bench.run; print(*{'torch', 'numba', 'SimpleITK', 'cv2'} & set(sys.modules))"
+    code = "import sys, napari_scribseg.bench.plan; print(*{'torch', 'numba', 'SimpleITK', 'cv2'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
@@ -216,7 +216,7 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     from napari_scribseg.bench.play import Rules
-    from napari_scribseg.bench.run import Plan, run
+    from napari_scribseg.bench.plan import Plan, run
     from napari_scribseg.datasets import open_folder
     from napari_scribseg.io import run_folder
 
