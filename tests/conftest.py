@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no development data in {folder} (SCRIBSEG_DATA names another folder)")
     return folder
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Runs code in a process where a package with the module ``others`` and these entry points is installed."""
+
+    def run(entry_points: str, others: str, code: str) -> subprocess.CompletedProcess[str]:
+        site = tmp_path / "site"
+        (site / "others-1.0.dist-info").mkdir(parents=True)
+        (site / "others-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
+        (site / "others-1.0.dist-info" / "entry_points.txt").write_text(entry_points)
+        (site / "others.py").write_text(others)
+        path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return run

@@ -73,7 +73,7 @@ def test_senseless_tables_are_refused_with_one_message(tmp_path, name, text, wor
 
 
 def test_missing_and_binary_tables_are_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="there is no file"):
         read_classes(tmp_path / "no.tsv")
     (tmp_path / "a.tsv").write_bytes(b"\xff\xfe\x00index")
     with pytest.raises(InputError, match="UTF-8"):

@@ -8,7 +8,6 @@ import yaml
 from fuzz_formats import FORMATS
 
 from napari_scribseg.core import Geometry, InputError, Source
-from napari_scribseg.io import formats as registry
 from napari_scribseg.io import image_extensions, label_extensions, read_volume, write_labels
 from napari_scribseg.io.formats import (
     Format,
@@ -19,6 +18,7 @@ from napari_scribseg.io.formats import (
     formats_table,
     register,
     stem,
+    unregister,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +26,8 @@ MANIFEST = yaml.safe_load((ROOT / "napari.yaml").read_text(encoding="utf-8"))["c
 
 
 @pytest.fixture
-def registered(monkeypatch):
+def registered():
     """A format of raw bytes; registered for this test only."""
-    monkeypatch.setattr(registry, "_formats", list(formats()))
 
     def read(path, options):
         array = np.frombuffer(path.read_bytes(), np.uint8).reshape(2, -1)
@@ -38,7 +37,8 @@ def registered(monkeypatch):
         "bytes", (".two.bytes",), read, Keeps.NOTHING, write=lambda path, labels, *_: {path: labels.tobytes()}
     )
     register(added)
-    return added
+    yield added
+    unregister(added)
 
 
 def test_a_registered_format_is_read_and_written(registered, tmp_path):
@@ -104,3 +104,30 @@ def test_the_documentation_shows_the_table_of_the_registry():
 
 def test_damaged_files_of_every_format_are_tried():
     assert [entry.name for entry in formats() if entry.name not in FORMATS] == []
+
+
+def test_formats_of_other_packages_are_read_and_a_broken_one_is_left_out(installed, tmp_path):
+    (tmp_path / "a.one").write_bytes(bytes(6))
+    points = (
+        "[scribseg.formats]\none = others:ONE\nbroken = no_such_module:FORMAT\nodd = json:loads\nnii = others:NII\n"
+    )
+    run = installed(
+        points,
+        "import numpy as np\n"
+        "from napari_scribseg.core import Geometry, Source\n"
+        "from napari_scribseg.io.formats import Format, Keeps\n"
+        "def read(path, options):\n"
+        "    array = np.frombuffer(path.read_bytes(), np.uint8).reshape(2, -1)\n"
+        "    return Source(array, Geometry(array.shape, (1.0, 1.0)))\n"
+        "ONE = Format('one', ('.one',), read, Keeps.NOTHING)\n"
+        "NII = Format('mine', ('.nii',), read, Keeps.NOTHING)\n",
+        "from napari_scribseg.io import image_extensions, read_volume\n"
+        "print(read_volume('a.one').array.shape, image_extensions()[-1], image_extensions().count('.nii'))\n",
+    )
+    assert run.stdout == "(2, 3) .one 1\n", run.stderr
+    warned = [line.partition("RuntimeWarning: ")[2] for line in run.stderr.splitlines() if "RuntimeWarning" in line]
+    assert sorted(warned) == [
+        "'broken' of scribseg.formats (no_such_module:FORMAT) is left out: No module named 'no_such_module'",
+        "'nii' of scribseg.formats (others:NII) is left out: .nii is registered as NIfTI; an extension has one format",
+        "'odd' of scribseg.formats (json:loads) is left out: it is of the class function; Format is expected",
+    ]

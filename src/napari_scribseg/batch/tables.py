@@ -12,8 +12,9 @@ from pathlib import Path
 
 from napari_scribseg.batch.batch_jobs import BatchJob
 from napari_scribseg.core import InputError
-from napari_scribseg.core.paths import check_regular, user_path
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.formats import extension_for_labels, stem
+from napari_scribseg.io.limits import read_text
 
 __all__ = ["COLUMNS", "read_table"]
 
@@ -49,7 +50,7 @@ def read_table(
         If the table cannot be read, a column is missing, or a row cannot be understood: the message names the line.
     """
     file = user_path(path).absolute()
-    text = _read_text(file)
+    text = read_text(file, _MOST_BYTES, "table of a cohort")
     head, separator = _head(file.name, text)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     jobs: list[BatchJob] = []
@@ -68,22 +69,6 @@ def read_table(
     if not jobs:
         raise InputError(f"{file.name}: it has no row below its first line; one row for each image is expected")
     return tuple(jobs)
-
-
-def _read_text(file: Path) -> str:
-    try:
-        if file.exists():
-            check_regular(file)
-        if file.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{file.name}: it has {file.stat().st_size} bytes; that is no table of a cohort")
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{file}: the table cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file.name}: it is not UTF-8 text; save the table as CSV in UTF-8") from error
-    if "\0" in text:
-        raise InputError(f"{file.name}: it holds the character NUL, which no text does; it is damaged or no table")
-    return text
 
 
 def _head(name: str, text: str) -> tuple[list[str], str]:

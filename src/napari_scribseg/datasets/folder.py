@@ -15,6 +15,7 @@ from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets.case import DataSet
 from napari_scribseg.datasets.listing import images_in, require_folder
 from napari_scribseg.datasets.reading import About, CaseFiles, read_listed
+from napari_scribseg.io.limits import read_text
 
 __all__ = ["open_folder", "read_about"]
 
@@ -178,12 +179,9 @@ def read_json(path: Path) -> dict[str, Any]:
     InputError
         If the file cannot be read, is too large, or is no JSON object.
     """
+    text = read_text(path, _MOST_BYTES, "description of a data set")
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path.name}: it has {path.stat().st_size} bytes; a short description is expected")
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: it cannot be read ({error.strerror})") from error
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path.name}: it is no JSON ({error})") from error
     if not isinstance(content, dict):

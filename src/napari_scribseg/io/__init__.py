@@ -1,17 +1,9 @@
 """Volumes and label volumes in files, with their geometry, names and colours. Loads a format's library on first use."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from napari_scribseg.io.class_tables import read_classes, write_classes
+from napari_scribseg.io.dicom import list_series
 from napari_scribseg.io.formats import image_extensions, label_extensions, read_volume
 from napari_scribseg.io.label_files import is_label_file, read_labels, write_labels
-
-if TYPE_CHECKING:
-    from os import PathLike
-
-    from napari_scribseg.io.dicom import Series
 
 __all__ = [
     "image_extensions",
@@ -24,10 +16,3 @@ __all__ = [
     "write_classes",
     "write_labels",
 ]
-
-
-def list_series(folder: str | PathLike[str]) -> tuple[Series, ...]:
-    """The volumes that a folder of DICOM files holds; see :func:`napari_scribseg.io.dicom.list_series`."""
-    from napari_scribseg.io.dicom import list_series as listed
-
-    return listed(folder)

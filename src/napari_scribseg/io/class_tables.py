@@ -11,9 +11,10 @@ from pathlib import Path
 
 from napari_scribseg.core import ClassTable, InputError, LabelClass
 from napari_scribseg.core.classes import MAX_ID, Color, default_color
-from napari_scribseg.core.paths import check_regular, user_path
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.formats import extension, stem
+from napari_scribseg.io.limits import read_text
 
 __all__ = [
     "bids_path",
@@ -116,18 +117,12 @@ def read_classes(path: str | PathLike[str]) -> ClassTable:
     kind = extension(file)
     if kind not in _TABLES:
         raise InputError(f"{file.name}: a class table is a BIDS .tsv or an ITK-SNAP .txt or .label file")
-    try:
-        if file.exists():
-            check_regular(file)
-        if file.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{file.name}: it has {file.stat().st_size} bytes; that is no class table")
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{file}: it cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file.name}: it is not UTF-8 text") from error
     parse, _ = _TABLES[kind]
-    return _table(file.name, parse(file.name, text))
+    classes = parse(file.name, read_text(file, _MOST_BYTES, "class table"))
+    try:
+        return ClassTable(tuple(classes))
+    except InputError as error:
+        raise InputError(f"{file.name}: {error}") from error
 
 
 def write_classes(path: str | PathLike[str], classes: ClassTable) -> Path:
@@ -163,13 +158,6 @@ def classes_beside(labels: Path) -> ClassTable:
         except InputError as error:
             warnings.warn(f"names and colours are not used: {error}", UserWarning, stacklevel=2)
     return ClassTable()
-
-
-def _table(name: str, classes: list[LabelClass]) -> ClassTable:
-    try:
-        return ClassTable(tuple(classes))
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error
 
 
 def _parse_bids(name: str, text: str) -> list[LabelClass]:

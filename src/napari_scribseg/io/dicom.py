@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry, InputError, Source
@@ -170,6 +169,8 @@ def _worth_reading(found: tuple[Series, ...]) -> list[Series]:
 
 
 def _slices(paths: list[Path]) -> list[_Slice]:
+    import SimpleITK  # slow to import
+
     display: Any = SimpleITK.ProcessObject
     shown = display.GetGlobalWarningDisplay()
     display.SetGlobalWarningDisplay(False)  # ITK prints a message for every file that is no DICOM

@@ -1,10 +1,14 @@
-"""The registry of file formats: one entry says how a format is read and written, and what it keeps."""
+"""The registry of file formats: one entry says how a format is read and written, and what it keeps.
+
+Other packages add formats through the entry-point group ``scribseg.formats``.
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from pkgutil import resolve_name
@@ -14,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.core.paths import check_regular, user_path
+from napari_scribseg.core.plugins import add_installed
 from napari_scribseg.io.atomic import Contents
 
 __all__ = [
@@ -32,7 +37,10 @@ __all__ = [
     "read_volume",
     "register",
     "stem",
+    "unregister",
 ]
+
+FORMAT_GROUP = "scribseg.formats"
 
 #: What our own files say about themselves, in the formats that have no other way to say that they hold labels.
 LABEL_MARK = "napari-scribseg labels"
@@ -120,7 +128,7 @@ def late(target: str) -> Callable[..., Any]:
 
 _ALL = Keeps.SPACING | Keeps.PLACEMENT | Keeps.SHEAR | Keeps.TIME | Keeps.CHANNELS
 
-_formats = [
+_OWN = (
     Format(
         "NIfTI",
         (".nii.gz", ".nii"),
@@ -174,12 +182,21 @@ _formats = [
     ),
     Format("PNG", (".png",), late("png_jpeg:read_picture"), Keeps.CHANNELS),
     Format("JPEG", (".jpg", ".jpeg"), late("png_jpeg:read_picture"), Keeps.CHANNELS),
-]
+)
+_registered: list[Format] = []
+
+
+@cache
+def _installed() -> tuple[Format, ...]:
+    """The formats of this package and of others."""
+    found = list(_OWN)
+    add_installed(FORMAT_GROUP, Format, lambda added: found.append(_checked(added, found)))
+    return tuple(found)
 
 
 def formats() -> tuple[Format, ...]:
-    """The registered formats."""
-    return tuple(_formats)
+    """All formats: those of this package, of other packages, and of :func:`register`."""
+    return (*_installed(), *_registered)
 
 
 def register(added: Format) -> None:
@@ -190,23 +207,32 @@ def register(added: Format) -> None:
     InputError
         If one of its extensions has a format already, or does not begin with a dot.
     """
+    _registered.append(_checked(added, formats()))
+
+
+def unregister(added: Format) -> None:
+    """Take away a format that :func:`register` added."""
+    _registered.remove(added)
+
+
+def _checked(added: Format, others: Iterable[Format]) -> Format:
     for ending in added.extensions:
         if not ending.startswith(".") or ending != ending.lower():
             raise InputError(f"the extension of {added.name} is {ending!r}; a dot and lower case are expected")
-        taken = next((entry.name for entry in _formats if ending in entry.extensions), None)
+        taken = next((entry.name for entry in others if ending in entry.extensions), None)
         if taken is not None:
             raise InputError(f"{ending} is registered as {taken}; an extension has one format")
-    _formats.append(added)
+    return added
 
 
 def image_extensions() -> tuple[str, ...]:
     """Extensions of the files that are read."""
-    return tuple(ending for entry in _formats for ending in entry.extensions)
+    return tuple(ending for entry in formats() for ending in entry.extensions)
 
 
 def label_extensions() -> tuple[str, ...]:
     """Extensions of the label volumes that are written."""
-    return tuple(ending for entry in _formats if entry.write for ending in entry.extensions)
+    return tuple(ending for entry in formats() if entry.write for ending in entry.extensions)
 
 
 def extension_for_labels(image: Path) -> str:
@@ -231,7 +257,7 @@ def stem(path: Path) -> str:
 def format_of(path: Path) -> Format | None:
     """The format of a file, by its extension."""
     ending = extension(path)
-    return next((entry for entry in _formats if ending in entry.extensions), None)
+    return next((entry for entry in formats() if ending in entry.extensions), None)
 
 
 def read_volume(
@@ -287,7 +313,7 @@ def formats_table() -> str:
     }
     titles = ["format", "extensions", "labels written", *columns, "names, colours"]
     lines = [titles, ["---"] * len(titles)]
-    for entry in _formats:
+    for entry in formats():
         endings = ", ".join(f"`{ending}`" for ending in entry.extensions)
         kept = ["yes" if flag in entry.keeps else "" for flag in columns.values()]
         classes = "in the file" if Keeps.CLASSES in entry.keeps else "in a table beside it"

@@ -1,15 +1,18 @@
-"""Checks of the size that a header declares, before any memory is taken."""
+"""Bounds: the size that a header declares against the file and the memory, the size of texts and of packed bytes."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.paths import check_regular
 
-__all__ = ["available_memory", "check_declared", "human_size", "largest_ratio"]
+__all__ = ["available_memory", "check_declared", "human_size", "largest_ratio", "read_text", "unpacked_size"]
+
+_CHUNK = 1 << 20
 
 # Bytes that one stored byte can hold. Deflate: zlib's technical notes, "Maximum Compression Factor"; bzip2: 45 MB of
 # zeros take about 40 bytes; text: one digit for a double; PackBits and the run lengths of DICOM: 128 bytes in two; LZW:
@@ -24,26 +27,17 @@ _LARGEST_RATIO = {
 
 def human_size(n_bytes: float) -> str:
     """A number of bytes for a message: ``"1.5 GiB"``."""
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if n_bytes < 1024 or unit == "TiB":
-            return f"{n_bytes:.0f} {unit}" if unit == "bytes" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1024
-    raise ValueError(n_bytes)
+    if n_bytes < 1024:
+        return f"{n_bytes:.0f} bytes"
+    power = min(int(math.log(n_bytes, 1024)), 4)
+    return f"{n_bytes / 1024**power:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[power - 1]}"
 
 
-def available_memory() -> int | None:
-    """Bytes of memory that can be taken without swapping; None where the system does not say."""
-    meminfo = Path("/proc/meminfo")
-    try:
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
+def available_memory() -> int:
+    """Bytes of memory that can be taken without swapping."""
+    import psutil  # slow to import
+
+    return psutil.virtual_memory().available
 
 
 def largest_ratio(encoding: str) -> float:
@@ -83,16 +77,59 @@ def check_declared(
             f"{path.name}: its header declares the shape {size or '()'}; every axis needs at least one voxel"
         )
     needed = math.prod(int(n) for n in shape) * voxel_bytes
-    limit = stored * _LARGEST_RATIO[encoding]
+    limit = max(stored, 0) * _LARGEST_RATIO[encoding]
     if needed > limit:
         what = "holds" if encoding == "raw" else "can at most hold"
         raise InputError(
             f"{path.name}: its header declares {size} voxels ({human_size(needed)}), but the file {what} "
             f"{human_size(limit)}; it is truncated or its header is damaged"
         )
-    memory = available_memory() if copies else None
-    if memory is not None and needed * copies > memory:
+    memory = available_memory()
+    if needed * copies > memory:
         raise InputError(
             f"{path.name}: reading it needs {human_size(needed * copies)} of memory ({size} voxels), but "
             f"{human_size(memory)} is free; crop it, or store it uncompressed as .nii, which stays on the disk"
         )
+
+
+def read_text(file: Path, most: int, what: str) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Parameters
+    ----------
+    file : Path
+        To be read.
+    most : int
+        Bytes that it may have.
+    what : str
+        The kind of file that is expected, for the message: ``"class table"``.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no regular file, too long, or no text.
+    """
+    try:
+        check_regular(file)
+        if file.stat().st_size > most:
+            raise InputError(f"{file.name}: it has {file.stat().st_size} bytes; that is no {what}")
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{file}: it cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file.name}: it is not UTF-8 text; save the {what} as UTF-8") from error
+    if "\0" in text:
+        raise InputError(f"{file.name}: it holds the character NUL, which no text does; it is damaged or no {what}")
+    return text
+
+
+def unpacked_size(parts: Iterable[bytes], most: int) -> int:
+    """How many bytes the parts of a stream of zlib or gzip unpack to; counting ends at ``most``."""
+    packed, count = zlib.decompressobj(32 + zlib.MAX_WBITS), 0  # with the header of either
+    for part in parts:
+        while part and count < most and not packed.eof:
+            count += len(packed.decompress(part, _CHUNK))
+            part = packed.unconsumed_tail
+        if count >= most or packed.eof:
+            break
+    return count

@@ -21,11 +21,11 @@ from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.data_files import data_files, data_path, numbered_names
 from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, extension, stem
 from napari_scribseg.io.itk import in_units, read_image, volume_of
+from napari_scribseg.io.limits import check_declared, unpacked_size
 from napari_scribseg.io.text_headers import (
     MOST_HEADER,
     ZLIB,
     axis_sizes,
-    check_header,
     digest,
     header_line,
     label_axes,
@@ -102,7 +102,8 @@ def check_metaimage(path: Path, *, allow_outside: bool = False) -> dict[str, str
                 "truncated or its header is damaged"
             )
     stored -= max(skip, 0)
-    check_header(path, (*shape, channels) if channels != 1 else shape, _BYTES[kind], stored, encoding)
+    channels_last = (*shape, channels) if channels != 1 else shape
+    check_declared(path, channels_last, _BYTES[kind], stored, encoding=encoding, copies=2)
     if encoding == "deflate" and len(files) < 2:
         _check_stream(path, [*files, path][0], start + max(skip, 0), math.prod(shape) * channels * _BYTES[kind])
     return fields
@@ -110,12 +111,10 @@ def check_metaimage(path: Path, *, allow_outside: bool = False) -> dict[str, str
 
 def _check_stream(path: Path, data: Path, start: int, declared: int) -> None:
     """Unpack the voxels once and count them: where they are fewer, ITK leaves what the memory held before."""
-    packed, count = zlib.decompressobj(32 + zlib.MAX_WBITS), 0  # with the header of zlib or gzip
     try:
         with data.open("rb") as file:
             file.seek(start)
-            while count <= declared and not packed.eof and (part := packed.unconsumed_tail or file.read(_CHUNK)):
-                count += len(packed.decompress(part, _CHUNK))
+            count = unpacked_size(iter(lambda: file.read(_CHUNK), b""), declared)
     except zlib.error as error:
         raise InputError(f"{path.name}: its compressed voxels cannot be read, they are damaged ({error})") from error
     if count < declared:

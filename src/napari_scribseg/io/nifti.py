@@ -79,7 +79,7 @@ def _open(path: Path) -> Any:
         path,
         image.shape,
         stored_type.itemsize,
-        max(stored, 0),
+        stored,
         encoding="deflate" if compressed else "raw",
         copies=_copies(image, compressed),
     )

@@ -20,12 +20,12 @@ from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.data_files import data_files, data_path, numbered_names
 from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, extension, stem
 from napari_scribseg.io.itk import in_units, read_image, volume_of
+from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.slicer_segments import is_segmentation, merge_layers, segment_fields
 from napari_scribseg.io.text_headers import (
     MOST_HEADER,
     LpsGrid,
     axis_sizes,
-    check_header,
     compressed,
     digest,
     header_line,
@@ -166,7 +166,7 @@ def check_nrrd(path: Path, *, allow_outside: bool = False) -> dict[str, str]:
         stored = sum(max(file.stat().st_size - max(skip, 0), 0) for file in files)
     else:
         stored = path.stat().st_size - offset - max(skip, 0)
-    check_header(path, shape, _BYTES[kind], stored, _ENCODINGS[encoding])
+    check_declared(path, shape, _BYTES[kind], stored, encoding=_ENCODINGS[encoding], copies=2)
     return fields
 
 

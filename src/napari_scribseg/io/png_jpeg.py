@@ -17,14 +17,13 @@ from PIL import UnidentifiedImageError
 
 from napari_scribseg.core import Geometry, InputError, Source
 from napari_scribseg.io.formats import ReadOptions, stem
-from napari_scribseg.io.limits import check_declared
+from napari_scribseg.io.limits import check_declared, unpacked_size
 
 __all__ = ["read_picture"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by the colour type of PNG
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-_CHUNK = 1 << 20
 _LIMIT = threading.Lock()  # Pillow's is one for all threads
 
 
@@ -89,7 +88,7 @@ def _check_png(path: Path) -> int:
         passes = _ADAM7 if head[12] else ((0, 0, 1, 1),)
         sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes]
         declared = sum(h * (1 + -(-w * bits // 8)) for w, h in sizes if w > 0 and h > 0)
-        if _unpacked(file, declared) < declared:
+        if unpacked_size((data for kind, data in _chunks(file) if kind == b"IDAT"), declared) < declared:
             raise InputError(
                 f"{path.name}: its header declares {width}x{height} pixels, but it holds fewer; it is damaged "
                 "or truncated"
@@ -106,20 +105,6 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             return
         file.seek(4, 1)
         yield start[4:], data
-
-
-def _unpacked(file: BinaryIO, most: int) -> int:
-    """How many bytes the pixels' stream unpacks to; counting ends at ``most``."""
-    packed, count = zlib.decompressobj(), 0
-    for kind, data in _chunks(file):
-        if kind != b"IDAT":
-            continue
-        count += len(packed.decompress(data, _CHUNK))
-        while packed.unconsumed_tail and count < most:
-            count += len(packed.decompress(packed.unconsumed_tail, _CHUNK))
-        if count >= most:
-            break
-    return count
 
 
 def _warn_of_ignored(path: Path, picture: Pillow.Image, *, ids: bool) -> None:

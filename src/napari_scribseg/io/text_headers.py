@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.core.geometry import LPS_TO_RAS
 from napari_scribseg.io.formats import LABEL_MARK
-from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.units import LengthUnit
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "ZLIB",
     "LpsGrid",
     "axis_sizes",
-    "check_header",
     "compressed",
     "digest",
     "header_line",
@@ -62,17 +60,12 @@ def axis_sizes(path: Path, field: str, text: str | None) -> tuple[int, ...]:
 
 
 def whole_number(path: Path, field: str, text: str, *, least: int = 0) -> int:
-    """A whole number of a field, ``least`` at the least."""
+    """The value of a field that holds a whole number from ``least``."""
     if not re.fullmatch(r"-?\d{1,18}", text.strip()) or int(text) < least:
         raise InputError(
             f"{path.name}: its header declares the {field} {text[:80]!r}; a whole number from {least} is expected"
         )
     return int(text)
-
-
-def check_header(path: Path, shape: tuple[int, ...], voxel_bytes: int, stored: int, encoding: str) -> None:
-    """Compare what a header declares with the bytes of voxels stored; library and array hold a copy each."""
-    check_declared(path, shape, voxel_bytes, max(stored, 0), encoding=encoding, copies=2)
 
 
 def label_axes(path: Path) -> str | None:

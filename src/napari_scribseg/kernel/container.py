@@ -111,7 +111,7 @@ class ContainerFormat:
         ):
             raise InputError(f"{self._foreign(path)}: its parts are larger than the file")
         needed, free = sum(member.file_size for member in members), available_memory()
-        if free is not None and needed > free:
+        if needed > free:
             raise InputError(f"{path} needs {human_size(needed)} of memory, but {human_size(free)} is free")
 
 

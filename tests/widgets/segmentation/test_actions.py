@@ -37,6 +37,25 @@ def added():
     ACTIONS.remove(action.name)
 
 
+def test_actions_of_other_packages_are_added_once_and_a_broken_one_is_left_out(installed):
+    run = installed(
+        "[scribseg.actions]\nmine = others:MINE\nbroken = no_such_module:ACTION\nundo = others:UNDO\n",
+        "from napari_scribseg.widgets.common.actions import Action\n"
+        "MINE = Action('mine', 'Mine', 'Does it', lambda window: None, panel='slice')\n"
+        "UNDO = Action('undo', 'Undo', 'Undoes it', lambda window: None)\n",
+        "from napari_scribseg.widgets.segmentation.actions import ACTIONS, add_installed_actions\n"
+        "add_installed_actions()\n"
+        "add_installed_actions()\n"
+        "print([action.name for action in ACTIONS.on('slice')][-1], ACTIONS['undo'].text)\n",
+    )
+    assert run.stdout == "mine Undo\n", run.stderr
+    warned = [line.partition("RuntimeWarning: ")[2] for line in run.stderr.splitlines() if "RuntimeWarning" in line]
+    assert sorted(warned) == [
+        "'broken' of scribseg.actions (no_such_module:ACTION) is left out: No module named 'no_such_module'",
+        "'undo' of scribseg.actions (others:UNDO) is left out: there is an action 'undo' already",
+    ]
+
+
 @pytest.mark.gui
 def test_the_button_of_the_documentation_is_seen_and_pressed(added, make_napari_viewer):
     viewer = make_napari_viewer(show=True)

@@ -7,15 +7,19 @@ Ctrl with R E T G Y) stay napari's; undo, redo and new label are replaced, as na
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_scribseg.core.plugins import add_installed
 from napari_scribseg.widgets.common.actions import Action, Actions
 from napari_scribseg.widgets.segmentation.view import State
 
 if TYPE_CHECKING:
     from napari_scribseg.widgets.segmentation.annotator import Annotator
 
-__all__ = ["ACTIONS", "Window", "with_annotator"]
+__all__ = ["ACTIONS", "Window", "add_installed_actions", "with_annotator"]
+
+ACTION_GROUP = "scribseg.actions"
 
 
 class Window(Protocol):
@@ -176,3 +180,9 @@ ACTIONS: Actions[Window, State] = Actions(
         ),
     ]
 )
+
+
+@cache
+def add_installed_actions() -> None:
+    """Add the actions that other packages declare in the entry-point group ``scribseg.actions``, once."""
+    add_installed(ACTION_GROUP, Action, ACTIONS.add)

@@ -26,7 +26,7 @@ from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.messages import Message, user_message
 from napari_scribseg.widgets.common.status import StatusPanel
-from napari_scribseg.widgets.segmentation.actions import ACTIONS, Window
+from napari_scribseg.widgets.segmentation.actions import ACTIONS, Window, add_installed_actions
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.annotators import Annotators, Keys
 from napari_scribseg.widgets.segmentation.clicks import Clicks, Outlines
@@ -55,6 +55,7 @@ class SegmentationWidget(Docked):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        add_installed_actions()
         # napari passes a proxy, whose layers are new objects each time; ours are compared by identity
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.dispatcher = Dispatcher(self)
