@@ -64,12 +64,12 @@ COMMAND = """
     from napari_scribseg.batch import command
 
     @contextmanager
-    def stop_at_20(total):  # a busy machine may come to ask for the end after the last image
-        yield lambda _outcome, done, _total: threading.Event().wait() if done == 20 else None
+    def stop_at_20(*_words):  # a busy machine may come to ask for the end after the last image
+        yield lambda done, _total, _note: threading.Event().wait() if done == 20 else None
 
     if __name__ == "__main__":
         if os.environ.get("STOP"):
-            command._progress = stop_at_20
+            command.show_progress = stop_at_20
         cli.main()
 """
 

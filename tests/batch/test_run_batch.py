@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import os
 
@@ -6,9 +7,11 @@ import nibabel
 import numpy as np
 import pytest
 
+from napari_scribseg import headless
 from napari_scribseg.batch import read_table, run_batch, worker
 from napari_scribseg.core import InputError
-from napari_scribseg.io import atomic, read_labels
+from napari_scribseg.io import read_labels
+from napari_scribseg.io.atomic import temporary_name
 from napari_scribseg.io.lock import locked
 
 
@@ -132,14 +135,15 @@ def test_a_writer_that_fails_leaves_the_old_labels_or_none(run, cohort, readable
     done = run(table)
     before = done.outcomes[0].labels.read_bytes()
     done.outcomes[1].labels.unlink()
-    finish = atomic._finish
+    flush = os.fsync
 
-    def full(file):
-        if "labels.nii.gz" in file.name and ".json" not in file.name:
-            raise OSError(28, "No space left on device")
-        finish(file)
+    def full(descriptor):
+        (name,) = (p.name for p in temporaries(done.folder) if os.path.samestat(p.stat(), os.fstat(descriptor)))
+        if "labels.nii.gz" in name and ".json" not in name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(descriptor)
 
-    monkeypatch.setattr(atomic, "_finish", full)
+    monkeypatch.setattr(os, "fsync", full)
     failed = run(table, parameters={"smoothness": 10})
     assert [o.status for o in failed] == ["failed", "failed"]
     assert all("the disk is full" in o.error for o in failed)
@@ -152,10 +156,10 @@ def test_a_writer_that_fails_leaves_the_old_labels_or_none(run, cohort, readable
 
 
 def test_an_unforeseen_error_is_reported_by_its_type(run, cohort, monkeypatch):
-    def broken(task):
+    def broken(*_paths, **_options):
         raise ZeroDivisionError("an engine\nof others")
 
-    monkeypatch.setattr(worker, "_compute", broken)
+    monkeypatch.setattr(headless, "segment_volume", broken)
     report = run(cohort(2))
     assert {o.error for o in report} == {"ZeroDivisionError: an engine of others"}
 
@@ -183,12 +187,11 @@ def test_half_written_files_of_killed_processes_are_removed_and_no_others(run, c
     records = tmp_path / "out" / ".scribseg" / "records" / "in"
     for place in (folder, records):
         place.mkdir(parents=True)
-    # the names as io.atomic makes them
     stale = [
-        atomic._beside(folder / "i000_labels.nii.gz", "tmp"),
-        atomic._beside(folder / "i000_labels_dseg.tsv", "old"),
-        atomic._beside(records / "i001_labels.nii.gz.json", "tmp"),
-        atomic._beside(tmp_path / "out" / "report.csv", "tmp"),
+        temporary_name(folder / "i000_labels.nii.gz"),
+        temporary_name(folder / "i000_labels_dseg.tsv", "old"),
+        temporary_name(records / "i001_labels.nii.gz.json"),
+        temporary_name(tmp_path / "out" / "report.csv"),
     ]
     others = [folder / ".other.nii.gz.0123456789ab.tmp", folder / "i000_labels.nii.gz.tmp", folder / ".hidden"]
     for path in (*stale, *others):

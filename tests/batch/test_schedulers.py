@@ -35,7 +35,7 @@ def test_the_workers_of_a_scheduler_do_the_work(cohort, tmp_path, address, event
 
 
 def test_an_address_without_a_scheduler(cohort, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "_TIMEOUT", 1)
+    monkeypatch.setattr(cluster, "TIMEOUT", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(InputError, match=r"no scheduler answers at .*; an address such as tcp://"):
             run_batch(read_table(cohort(1)), tmp_path / "out", scheduler=address)
@@ -62,7 +62,7 @@ def test_a_worker_that_cannot_do_the_work_is_reported_before_it(cohort, tmp_path
 
 @pytest.mark.slow
 def test_a_scheduler_that_goes_away_leaves_what_is_done(cohort, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "_TIMEOUT", 5)
+    monkeypatch.setattr(cluster, "TIMEOUT", 5)
     where = tmp_path / "scheduler.json"
     programs = (
         ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(where)],

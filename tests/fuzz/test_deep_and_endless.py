@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 
 from napari_scribseg.annotate import Session
@@ -25,8 +26,8 @@ def test_records_and_features_that_cannot_be_read_are_made_again(tmp_path):
     (tmp_path / "record.json").write_text(DEEP)
     assert RunFolder(tmp_path, "run.json").record("record.json") == {}
     cache = FeatureCache(tmp_path / "features")
-    path = cache._path("image", "encoder")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    cache.put("image", "encoder", {(0,): np.ones(3, np.float32)})
+    (path,) = (file for file in (tmp_path / "features").rglob("*") if file.is_file())
     path.write_bytes(len(DEEP).to_bytes(8, "little") + DEEP.encode())
     assert cache.get("image", "encoder") == {}
 

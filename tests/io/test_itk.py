@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io import read_labels, read_volume, write_labels
-from napari_scribseg.io.itk import open_quietly
+from napari_scribseg.io.itk import read_image
 
 
 def sitk_image(array, affine, **keywords):
@@ -217,14 +217,12 @@ def test_compressed_voxels_that_are_fewer_or_damaged_are_reported(tmp_path, exte
             read_labels(path)
 
 
-def test_a_reason_that_is_none_is_left_out(tmp_path):
-    class Reader:
-        def SetFileName(self, name):
-            pass
-
+def test_a_reason_that_is_none_is_left_out(tmp_path, monkeypatch):
+    class Reader(sitk.ImageFileReader):
         def Execute(self):
             raise RuntimeError("itk::ERROR: MetaImageIO(0x1): File cannot be read\nReason: Success\n")
 
+    monkeypatch.setattr(sitk, "ImageFileReader", Reader)
     with pytest.raises(InputError) as raised:
-        open_quietly(Reader(), tmp_path / "a.mha")
+        read_image(tmp_path / "a.mha", "MetaImageIO")
     assert str(raised.value) == "a.mha: it cannot be read, it is damaged or of a kind that ITK does not know"

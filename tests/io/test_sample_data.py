@@ -52,14 +52,13 @@ class Silent(http.server.SimpleHTTPRequestHandler):
 def server(tmp_path, monkeypatch):
     """A web server on this machine in the place of the public one, and an empty cache."""
     root = tmp_path / "served"
-    folder = root / sample_data._TOTALSEGMENTATOR_COMMIT / "tests" / "reference_files"
-    folder.mkdir(parents=True)
+    root.mkdir()
     handler = lambda *a, **k: Silent(*a, directory=str(root), **k)  # noqa: E731
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        monkeypatch.setattr(sample_data, "_TOTALSEGMENTATOR", f"http://127.0.0.1:{httpd.server_port}")
+        monkeypatch.setattr(sample_data, "EXAMPLE_CT", f"http://127.0.0.1:{httpd.server_port}/ct.nii.gz")
         monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache" / name)
-        yield folder / "example_ct.nii.gz"
+        yield root / "ct.nii.gz"
         httpd.shutdown()
 
 

@@ -1,4 +1,4 @@
-"""Jobs, tasks and outcomes: what to do with one image, and the result."""
+"""Jobs, tasks and outcomes of single images."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class BatchJob:
 
 @dataclass(frozen=True, slots=True)
 class BatchTask:
-    """A job with all that a worker on another machine needs for it; plain values only.
+    """A job with the settings that a worker on another machine needs; plain values only.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class BatchTask:
     parameters : mapping
         Values for the engine's fields, as the user gave them.
     settings : mapping
-        The value of every field of the engine, as JSON has it; a record is compared with it.
+        The value of every field of the engine, in JSON types; a record is compared with it.
     device : str
         Where to compute.
     ignore_geometry, allow_outside, overwrite, retry_failed : bool
@@ -100,7 +100,7 @@ class BatchTask:
 
     @property
     def record(self) -> str:
-        """The name of the record, which is written last of all: with it the image counts as done."""
+        """The name of the record; it is written last, and with it the image counts as done."""
         return f"records/{self.job.out}.json"
 
 

@@ -75,7 +75,7 @@ def read_bids(
 
 
 def _out(image: Path, entities: dict[str, str], engine: str) -> str:
-    """Where BIDS has the labels of an image, in a derivative."""
+    """The path of the labels of an image in a derivative."""
     word = re.sub(r"[^A-Za-z0-9]", "", engine)
     name = build_name(entities | {"desc": word, "suffix": "dseg", "extension": extension_for_labels(image)})
     folder = [f"{key}-{entities[key]}" for key in ("sub", "ses") if key in entities]
@@ -84,12 +84,12 @@ def _out(image: Path, entities: dict[str, str], engine: str) -> str:
 
 
 def check_derivative(root: Path, out: Path) -> None:
-    """Refuse an output folder that is the data set itself, or somebody else's.
+    """Refuse an output folder that is the data set itself, or the derivative of another program.
 
     Raises
     ------
     InputError
-        If it is so, or its ``dataset_description.json`` cannot be read.
+        If it is one of these, or its ``dataset_description.json`` cannot be read.
     """
     if root.resolve() == out.resolve():
         raise InputError(f"{out}: it is the data set itself; another folder is expected, as derivatives/{_US}")
@@ -97,14 +97,14 @@ def check_derivative(root: Path, out: Path) -> None:
 
 
 def write_description(root: Path, out: Path, engine: str, settings: dict[str, Any]) -> Path:
-    """Write, or bring up to date, the ``dataset_description.json`` of the derivative.
+    """Write or update the ``dataset_description.json`` of the derivative.
 
     ``GeneratedBy`` has an entry for each engine that was used in the folder, with its version and parameters.
 
     Raises
     ------
     InputError
-        If the folder's own description is somebody else's, or the file cannot be written.
+        If the folder's description is by another program, or the file cannot be written.
     """
     from napari_scribseg import __version__
 
@@ -128,7 +128,7 @@ def write_description(root: Path, out: Path, engine: str, settings: dict[str, An
 
 
 def _generators(out: Path) -> list[dict[str, Any]]:
-    """What ``GeneratedBy`` holds; empty where there is no description yet."""
+    """The entries of ``GeneratedBy``; empty where there is no description yet."""
     file = out / DESCRIPTION
     try:
         found = json.loads(file.read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import logging
 import multiprocessing
@@ -29,7 +28,7 @@ __all__ = ["HOW_TO_GET", "SchedulerLost", "dask_setup", "has_dask", "local_clien
 HOW_TO_GET = "pip install 'napari-scribseg[cluster]'"
 log = logging.getLogger("scribseg")
 
-_TIMEOUT = 15  # seconds for a scheduler to answer
+TIMEOUT = 15  # seconds for a scheduler to answer
 _PATIENCE = 60  # seconds for a scheduler to get its first worker
 _RESUBMITS = 5
 _REFRESH = 5.0  # seconds after which the number of workers is asked for again
@@ -47,11 +46,6 @@ def dask_setup(worker: Any) -> None:
 def has_dask() -> bool:
     """Whether the packages of the extra ``cluster`` are installed."""
     return all(importlib.util.find_spec(name) for name in ("dask", "distributed"))
-
-
-def _distributed() -> Any:
-    """The package, loaded when it is first needed."""
-    return importlib.import_module("distributed")
 
 
 @contextmanager
@@ -105,9 +99,8 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
         If no process starts.
     """
     import dask
+    import distributed
     from distributed.system import MEMORY_LIMIT
-
-    distributed = _distributed()
 
     names = ("SCRIBSEG_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     config = {
@@ -172,22 +165,19 @@ def remote_client(address: str, folder: Path) -> Iterator[Client]:
         If nothing answers there, no worker comes within a minute, or a worker has another version or does not see
         the folder.
     """
+    import distributed
+
     with _quiet():
-        yield from _connected(address, folder)
-
-
-def _connected(address: str, folder: Path) -> Iterator[Client]:
-    distributed = _distributed()
-    try:
-        client = distributed.Client(address, timeout=_TIMEOUT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"no scheduler answers at {address!r} ({reason[:200]}); an address such as tcp://10.0.0.1:8786 is expected"
-        ) from error
-    with client:
-        _check_workers(client, address, folder)
-        yield client
+        try:
+            client = distributed.Client(address, timeout=TIMEOUT, set_as_default=False)
+        except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"no scheduler answers at {address!r} ({reason}); an address such as tcp://10.0.0.1:8786 is expected"
+            ) from error
+        with client:
+            _check_workers(client, address, folder)
+            yield client
 
 
 def probe(token: str) -> tuple[str, bool]:
@@ -236,7 +226,7 @@ def segment_all(tasks: Iterable[BatchTask], client: Client) -> Generator[BatchOu
     SchedulerLost
         If the scheduler goes away.
     """
-    distributed = _distributed()
+    import distributed
 
     waiting = deque((task, 0) for task in tasks)
     flying: dict[Future, tuple[BatchTask, int]] = {}
@@ -268,7 +258,7 @@ def segment_all(tasks: Iterable[BatchTask], client: Client) -> Generator[BatchOu
 
 def _collect(future: Future, task: BatchTask, again: int) -> BatchOutcome | None:
     """The outcome of a future; None where its worker died, perhaps of another image, and it is to be sent again."""
-    distributed = _distributed()
+    import distributed
 
     try:
         result: Any = future.result()

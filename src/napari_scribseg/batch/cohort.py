@@ -7,8 +7,8 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, closing
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def run_batch(
 
     An image counts as done when its record in ``out/.scribseg`` names the same image, strokes, engine and parameters,
     and its labels are there. An image that fails does not stop the others. A script that calls this function with
-    workers needs the line ``if __name__ == "__main__":``, as every one that starts processes.
+    workers needs the line ``if __name__ == "__main__":``, because each worker imports it.
 
     Parameters
     ----------
@@ -156,15 +156,11 @@ def _outcomes(tasks: list[BatchTask], workers: int, scheduler: str | None) -> Ge
         yield from coming
 
 
-@contextmanager
-def _client(tasks: list[BatchTask], workers: int, scheduler: str | None) -> Iterator[Any]:
+def _client(tasks: list[BatchTask], workers: int, scheduler: str | None) -> AbstractContextManager[Any]:
     if scheduler is not None:
-        with cluster.remote_client(scheduler, tasks[0].folder) as client:
-            yield client
-        return
+        return cluster.remote_client(scheduler, tasks[0].folder)
     workers = min(workers, len(tasks))
-    with cluster.local_client(workers, max(n_threads() // workers, 1)) as client:
-        yield client
+    return cluster.local_client(workers, max(n_threads() // workers, 1))
 
 
 def _chosen_workers(workers: int | None, scheduler: str | None) -> int:
@@ -187,12 +183,12 @@ def _chosen_workers(workers: int | None, scheduler: str | None) -> int:
 
 
 def _settings(engine: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field of the engine with its value, as JSON has it."""
+    """Every field of the engine with its value, in JSON types."""
     made: Any = get_engine(engine, **parameters)
     values = {field.name: getattr(made, field.name) for field in dataclasses.fields(made) if field.init}
     return {n: v if isinstance(v, str | bool | int | float | None) else repr(v) for n, v in values.items()}
 
 
 def _absolute(job: BatchJob) -> BatchJob:
-    paths = {name: Path(os.path.normpath(user_path(getattr(job, name)).absolute())) for name in ("image", "scribbles")}
-    return dataclasses.replace(job, image=paths["image"], scribbles=paths["scribbles"])
+    image, scribbles = (Path(os.path.normpath(user_path(path).absolute())) for path in (job.image, job.scribbles))
+    return dataclasses.replace(job, image=image, scribbles=scribbles)

@@ -98,7 +98,9 @@ def batch(
         typer.echo("scribseg: interrupted; finished images are kept. Run the command again to resume", err=True)
         raise
     if cohort.is_dir():
-        _describe(cohort, report)
+        from napari_scribseg.batch.bids_tree import write_description
+
+        write_description(cohort, report.folder, report.engine, dict(report.settings))
     _end(report)
 
 
@@ -121,12 +123,6 @@ def _read(cohort: Path, out: Path, engine: str, *, suffix: str | None, **values:
     from napari_scribseg.batch.tables import read_table
 
     return read_table(cohort, **values)
-
-
-def _describe(root: Path, report: BatchReport) -> None:
-    from napari_scribseg.batch.bids_tree import write_description
-
-    write_description(root, report.folder, report.engine, dict(report.settings))
 
 
 def _end(report: BatchReport) -> None:

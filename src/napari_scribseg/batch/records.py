@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def fingerprint(path: Path) -> Fingerprint:
     Raises
     ------
     InputError
-        If it does not exist or cannot be looked at.
+        If it does not exist or cannot be read.
     """
     try:
         stats = [(os.path.relpath(p, path.parent), p.stat()) for p in files_of(path)]
@@ -46,7 +46,7 @@ def fingerprint(path: Path) -> Fingerprint:
 
 
 def request(task: BatchTask) -> dict[str, Any]:
-    """All that the labels of an image depend on, as JSON has it; the same request gives the same labels.
+    """The inputs and settings of an image, in JSON types; the same request gives the same labels.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def request(task: BatchTask) -> dict[str, Any]:
 
 
 def read_record(task: BatchTask) -> dict[str, Any]:
-    """The record of an image; empty where there is none, or none that can be used."""
+    """The record of an image; empty where there is no valid one."""
     record = task.run_folder.record(task.record)
     return record if (record.get("format"), record.get("version")) == (FORMAT, VERSION) else {}
 
@@ -134,7 +134,7 @@ def refuse_foreign(task: BatchTask, record: dict[str, Any]) -> None:
     Raises
     ------
     InputError
-        If there is such a file at an output of this task.
+        If an output of this task is such a file.
     """
     if task.overwrite or (record and record.get("outputs") is None):  # none known: a run was killed while it wrote
         return
@@ -172,30 +172,16 @@ def log_line(task: BatchTask, event: str) -> None:
         return
 
 
-def remove_stale(tasks: Iterable[BatchTask], folder: Path) -> int:
-    """Remove the half-written files of killed workers: those with names of temporaries of these tasks' outputs.
-
-    Returns
-    -------
-    int
-        How many were removed.
-    """
+def remove_stale(tasks: Iterable[BatchTask], folder: Path) -> None:
+    """Remove the half-written files of killed workers: those with names of temporaries of these tasks' outputs."""
     names: dict[Path, set[str]] = {}
     for task in tasks:
         for path in (*outputs(task), task.run_folder.home / task.record):
             names.setdefault(path.parent, set()).update((path.name[:100], stem(path)[:100]))
     names.setdefault(folder, set()).update(("report.csv", "report.md", "dataset_description.json"))
-    count = 0
     for place, targets in names.items():
-        for path in _temporaries(place):
+        for path in list(place.iterdir()) if place.is_dir() else []:
             match = TEMPORARY.fullmatch(path.name)
             target = match["target"] if match else ""
             if {target, stem(Path(target)), header_stem(target)} & targets:
                 path.unlink(missing_ok=True)
-                count += 1
-    return count
-
-
-def _temporaries(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from [p for p in folder.iterdir() if p.name.startswith(".") and TEMPORARY.fullmatch(p.name)]

@@ -35,14 +35,14 @@ def read_table(
         folder), and optionally ``out`` (label file to write, relative to the output folder), ``background`` (id) and
         ``axis``. Other columns are passed over. Cells are separated by commas, semicolons or tabs.
     background, axis : int, optional
-        For the rows that say nothing of their own.
+        For the rows that have no value of their own.
 
     Returns
     -------
     tuple of BatchJob
         In the order of the table. Without ``out``, labels get the image's path below the table's folder, with
-        ``_labels.nii.gz`` (``_labels.tif`` for pictures). Whether the files exist is not asked: what cannot be read is
-        a failure of one image, not of the cohort.
+        ``_labels.nii.gz`` (``_labels.tif`` for pictures). The files need not exist: one that cannot be read is a
+        failure of its image, not of the cohort.
 
     Raises
     ------

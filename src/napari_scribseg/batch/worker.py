@@ -24,20 +24,10 @@ MOST_ATTEMPTS = 3
 
 
 def segment_one(task: BatchTask) -> BatchOutcome:
-    """Segment one image, unless its record shows that it is done; a fault of the image gives an outcome, never raises.
+    """Segment one image, unless its record shows that it is done; the outcome is done, skipped or failed.
 
-    The labels take their place whole, and the record is written after them, so that whenever the process is killed,
-    the image either counts as done and is, or is done again.
-
-    Parameters
-    ----------
-    task : BatchTask
-        It and the outcome hold plain values only, which travel to another machine.
-
-    Returns
-    -------
-    BatchOutcome
-        Done, skipped, or failed with a sentence.
+    The labels are renamed into place, and the record is written after them: whenever the process is killed, the image
+    either counts as done and is, or is done again. An error that the image causes is never raised.
     """
     outcome = finished(task)
     if outcome is not None:

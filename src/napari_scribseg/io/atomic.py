@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -176,7 +175,6 @@ def _is_left(entry: os.DirEntry[str], host: str, pid: int) -> bool:
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > _DAY
 
 
-@cache
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "_", platform.node())[:40] or "unknown"
 

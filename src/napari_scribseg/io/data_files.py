@@ -1,4 +1,4 @@
-"""Headers whose voxels are in files of their own: which files they name, and what those that are written are called."""
+"""Data files of headers whose voxels are in separate files: which are read, and the names of those that are written."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def named_data(header: Path) -> list[Path]:
 
 
 def data_path(header: Path, digest: str) -> Path:
-    """Where the voxels of a header are written: other voxels get another name, so that no header is left with others'.
+    """The file for the voxels of a header; it has another name for other voxels, so that no header gets wrong ones.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ _IN_TIME = ("0020|0100", "0018|1060", "0020|0012", "0018|0081", "0008|0032", "00
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """What one file says about itself; positions in LPS millimetres."""
+    """The header of one file; positions in LPS millimetres."""
 
     path: Path
     uid: str
@@ -68,7 +68,7 @@ class Series:
         The series instance UID; with ``/1``, ``/2`` ... where the series holds several volumes: slices of several
         directions or sizes, or pieces with a gap between them.
     description : str
-        As the scanner called it, and which piece it is.
+        The scanner's description, and the position of the piece.
     n_files : int
         How many files belong to it.
     localizer : bool
@@ -91,10 +91,10 @@ def read_dicom(path: Path, options: ReadOptions) -> Source:
 
 
 def list_series(folder: str | PathLike[str]) -> tuple[Series, ...]:
-    """The volumes that a folder of DICOM files holds; files that are no DICOM images are passed over.
+    """The volumes in a folder of DICOM files; other files are skipped.
 
-    A gap in a series is never closed silently, because labels behind it would get wrong positions: the
-    pieces on both sides are listed as volumes of their own.
+    A gap in a series is never closed, because labels behind it would get wrong positions: the pieces on both sides are
+    separate volumes.
 
     Raises
     ------
@@ -130,12 +130,15 @@ def read_series(folder: Path, identity: str | None = None) -> Source:
     Raises
     ------
     InputError
-        If there is no series, no such one, several and none is named, or its slices make no regular grid.
+        If there is no series, none of this identity, several and none is named, or its slices make no regular grid.
     """
     found = list_series(folder)
     if not found:
         raise InputError(f"{folder}: there is no DICOM image in it")
-    chosen = [s for s in found if s.identity == identity] if identity is not None else _worth_reading(found)
+    if identity is None:
+        chosen = [s for s in found if not s.localizer] or list(found)
+    else:
+        chosen = [s for s in found if s.identity == identity]
     if len(chosen) != 1:
         listed = "; ".join(f"{s.identity} ({s.description or 'no description'}, {s.n_files} files)" for s in found)
         wanted = "name one of them as series" if identity is None else f"there is no {identity!r} among them"
@@ -144,13 +147,7 @@ def read_series(folder: Path, identity: str | None = None) -> Source:
 
 
 def _read_file(path: Path) -> Source:
-    """Read a single DICOM file, of one frame or of several.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
+    """Read a single DICOM file, of one frame or of several."""
     try:
         described = _slice(path)
     except RuntimeError as error:
@@ -161,11 +158,6 @@ def _read_file(path: Path) -> Source:
     check_declared(path, described[0].size[::-1], 4, path.stat().st_size, encoding="other")
     volume = volume_of(read_image(path, _LIBRARY), stem(path), path.name)
     return volume if described[0].sized else replace(volume, geometry=replace(volume.geometry, unit="pixel"))
-
-
-def _worth_reading(found: tuple[Series, ...]) -> list[Series]:
-    """All but localizers; those too where there is nothing else."""
-    return [s for s in found if not s.localizer] or list(found)
 
 
 def _slices(paths: list[Path]) -> list[_Slice]:
@@ -195,7 +187,7 @@ def _slices(paths: list[Path]) -> list[_Slice]:
 
 
 def _slice(path: Path) -> list[_Slice]:
-    """What a file says; nothing for a DICOM file without an image (a report, a structure set)."""
+    """The header of a file; none for a DICOM file without an image (a report, a structure set)."""
     reader = reader_of(_LIBRARY)
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
@@ -255,7 +247,7 @@ def _number(text: str) -> float:
 
 
 def _volumes(uid: str, members: list[_Slice]) -> list[Series]:
-    """A series as the volumes it really holds."""
+    """The volumes of a series."""
     groups: dict[tuple[Any, ...], list[_Slice]] = defaultdict(list)
     for s in members:
         groups[(s.size, *np.round(s.rows_and_columns, 3), *(f"{p:.4g}" for p in s.pixel))].append(s)

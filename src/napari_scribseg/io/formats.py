@@ -42,7 +42,7 @@ __all__ = [
 
 FORMAT_GROUP = "scribseg.formats"
 
-#: What our own files say about themselves, in the formats that have no other way to say that they hold labels.
+#: The mark of our own label files, in formats that have no mark of their own.
 LABEL_MARK = "napari-scribseg labels"
 
 _OTHER = (".zarr", ".tsv", ".txt", ".label")  # of folders of other programs, and of tables beside a volume
@@ -100,7 +100,7 @@ class Format:
     is_labels : callable, optional
         ``is_labels(path)``: whether a file says by itself that it holds labels.
     detached : mapping of str to str
-        Extensions of headers whose voxels are in a file of their own, and the extension of that file.
+        Extensions of headers whose voxels are in a separate file, and the extension of that file.
     data_names : callable, optional
         ``data_names(path)``: the names of the data files that a header names.
     folders : bool
@@ -236,13 +236,13 @@ def label_extensions() -> tuple[str, ...]:
 
 
 def extension_for_labels(image: Path) -> str:
-    """The extension for a new label volume of an image: ``".tif"`` where the image's format keeps no placement."""
+    """The extension for new labels: ``".tif"`` where the image's format keeps no placement, else that of NIfTI."""
     kind = format_of(image)
     return ".tif" if kind is not None and Keeps.PLACEMENT not in kind.keeps else ".nii.gz"
 
 
 def extension(path: Path) -> str:
-    """The extension that names the format, in lower case, double ones whole; empty where it is of none."""
+    """The extension of a format, in lower case, double ones whole; empty where the name has none of them."""
     name = path.name.lower()
     found = (ending for ending in (*image_extensions(), *_OTHER) if name.endswith(ending))
     return max(found, key=len, default="")

@@ -17,7 +17,6 @@ __all__ = [
     "array_of",
     "geometry_of",
     "in_units",
-    "open_quietly",
     "read_image",
     "reader_of",
     "volume_of",
@@ -25,21 +24,8 @@ __all__ = [
 
 
 def read_image(path: Path, library: str) -> Any:
-    """Read a file with one of ITK's libraries, such as ``"NrrdImageIO"``."""
-    return open_quietly(reader_of(library), path)
-
-
-def reader_of(library: str) -> Any:
-    """A reader that uses this one of ITK's libraries only."""
-    import SimpleITK
-
-    reader: Any = SimpleITK.ImageFileReader()  # type: ignore[no-untyped-call]
-    reader.SetImageIO(library)
-    return reader
-
-
-def open_quietly(reader: Any, path: Path) -> Any:
-    """Read a file; the several lines of an error of ITK become one message."""
+    """Read a file with one of ITK's libraries, such as ``"NrrdImageIO"``; an error of ITK becomes one message."""
+    reader = reader_of(library)
     reader.SetFileName(str(path))
     try:
         return reader.Execute()
@@ -52,10 +38,19 @@ def open_quietly(reader: Any, path: Path) -> Any:
         ) from error
 
 
+def reader_of(library: str) -> Any:
+    """A reader that uses this one of ITK's libraries only."""
+    import SimpleITK
+
+    reader: Any = SimpleITK.ImageFileReader()
+    reader.SetImageIO(library)
+    return reader
+
+
 def volume_of(image: Any, name: str, shown: str, axes: str | None = None) -> Source:
     """An ITK image as a volume in array order.
 
-    A series of one volume is a volume, and a volume of one slice stays one, unless ``axes`` says otherwise.
+    A series of one volume becomes a volume, and a volume of one slice stays one, unless ``axes`` names others.
 
     Parameters
     ----------

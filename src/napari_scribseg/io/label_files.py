@@ -187,10 +187,10 @@ def write_labels(
 
 @contextmanager
 def _tables_of_both(file: Path, tables: list[Path], classes: ClassTable) -> Iterator[Contents]:
-    """Write tables that name the classes of the former volume and of the new one, so that either has its names.
+    """Write tables with the classes of the former volume and of the new one: both have their names at any moment.
 
-    Yields what is still to be written after the volume: tables of the new one alone. Where that fails, the former
-    tables are put back.
+    Yields the files to write after the volume: tables of the new one alone. Where that fails, the former tables are
+    put back.
     """
     before = {name: name.read_bytes() if name.is_file() else b"" for name in tables}
     last = {name: render_classes(name, classes) for name in tables}
@@ -240,7 +240,7 @@ def _tables(file: Path, bids_tsv: bool | None, itksnap: bool) -> list[Path]:
 
 
 def lost_placement(path: Path, geometry: Geometry) -> str:
-    """What the format of a label file cannot keep of its placement, as a user message; empty where it keeps all.
+    """The part of a placement that the format of a label file cannot keep, as a user message; empty where it keeps all.
 
     A NIfTI file keeps a shear, but programs built on ITK refuse it.
     """

@@ -228,21 +228,8 @@ def _geometry_of_others(
     """The geometry that another reader left, and the world matrix that its layer had when it was opened.
 
     Two conventions are read: an ``affine`` from indices (x, y, z) to RAS+, as nibabel has it and napari-nifti leaves
-    it, and ``origin``, ``spacing`` and ``direction`` in the order of the array and LPS, as ITK has them in Python.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the layer; other readers place volumes of three axes only.
-    metadata : mapping
-        Of the layer.
-    world : ndarray of shape (4, 4)
-        What maps an index of the layer to the world now.
-
-    Returns
-    -------
-    (Geometry, ndarray) or None
-        None where nothing of the kind is there.
+    it, and ``origin``, ``spacing`` and ``direction`` in the order of the array and LPS, as ITK has them in Python. Both
+    are of volumes of three axes. None where there is neither.
     """
     if len(shape) != 3:
         return None

@@ -37,7 +37,7 @@ def available_memory() -> int:
     """Bytes of memory that can be taken without swapping."""
     import psutil  # slow to import
 
-    return psutil.virtual_memory().available
+    return int(psutil.virtual_memory().available)
 
 
 def largest_ratio(encoding: str) -> float:

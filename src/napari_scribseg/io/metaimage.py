@@ -50,12 +50,7 @@ _TYPES = {np.dtype(np.uint8): "MET_UCHAR", np.dtype(np.uint16): "MET_USHORT"}
 def read_metaimage(path: Path, options: ReadOptions) -> Source:
     """Read a MetaImage (``.mha``, or ``.mhd`` with its data file).
 
-    Parameters
-    ----------
-    path : Path
-        The file with the header.
-    options : ReadOptions
-        Whether data files that it names may lie outside of its folder.
+    Parameters and returns as of :attr:`Format.read <napari_scribseg.io.formats.Format>`.
 
     Raises
     ------
@@ -63,17 +58,14 @@ def read_metaimage(path: Path, options: ReadOptions) -> Source:
         If the file is no MetaImage, is truncated, declares more than it holds or than fits the memory, or cannot be
         understood as a 2D, 3D or 4D image.
     """
-    fields = check_metaimage(path, allow_outside=options.allow_outside)
+    fields = _checked_header(path, allow_outside=options.allow_outside)
     volume = volume_of(read_image(path, "MetaImageIO"), stem(path), path.name, label_axes(path))
     sized = "ElementSpacing" in fields or "ElementSize" in fields
     return in_units(volume, [fields.get("DistanceUnits", "").rstrip("?")], sized=sized, shown=path.name)
 
 
-def check_metaimage(path: Path, *, allow_outside: bool = False) -> dict[str, str]:
-    """Compare what a MetaImage header (.mha, .mhd) declares with the file and the memory; returns its fields.
-
-    Parameters and errors as of :func:`~napari_scribseg.io.nrrd.check_nrrd`.
-    """
+def _checked_header(path: Path, *, allow_outside: bool) -> dict[str, str]:
+    """The fields of a header whose declarations agree with the file and the memory."""
     fields, offset, listed = _read_header(path)
     shape = axis_sizes(path, "DimSize", fields.get("DimSize"))
     if fields.get("NDims", "") != str(len(shape)):

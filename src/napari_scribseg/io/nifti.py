@@ -64,10 +64,11 @@ def has_label_intent(path: Path) -> bool:
 def _open(path: Path) -> Any:
     """The image with its header read and its declared size checked; no voxel is read yet."""
     try:
-        with nib.imageglobals.LoggingOutputSuppressor():  # type: ignore[no-untyped-call]
+        with nib.imageglobals.LoggingOutputSuppressor():
             image: Any = nib.load(path)  # type: ignore[attr-defined]
     except _DAMAGED as error:
-        raise InputError(f"{path.name}: it cannot be read as NIfTI ({_reason(error)})") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path.name}: it cannot be read as NIfTI ({reason})") from error
     if not isinstance(image, nib.Nifti1Pair):
         raise InputError(f"{path.name}: it is {type(image).__name__}, not NIfTI")
     compressed = path.suffix.lower() == ".gz"
@@ -100,10 +101,6 @@ def _copies(image: Any, compressed: bool) -> float:
 def _is_unscaled(image: Any) -> bool:
     """Whether the stored numbers are the values; after loading, nibabel keeps the scaling in the data proxy only."""
     return bool(image.dataobj.slope == 1 and image.dataobj.inter == 0)
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _spatial_shape(path: Path, shape: tuple[int, ...], *, series: bool) -> tuple[int, ...]:

@@ -72,12 +72,7 @@ _TYPES = {np.dtype(np.uint8): "uint8", np.dtype(np.uint16): "uint16"}
 def read_nrrd(path: Path, options: ReadOptions) -> Source:
     """Read an NRRD file; a segmentation of 3D Slicer becomes one label volume with its classes.
 
-    Parameters
-    ----------
-    path : Path
-        The file with the header.
-    options : ReadOptions
-        Whether data files that it names may lie outside of its folder.
+    Parameters and returns as of :attr:`Format.read <napari_scribseg.io.formats.Format>`.
 
     Raises
     ------
@@ -85,7 +80,7 @@ def read_nrrd(path: Path, options: ReadOptions) -> Source:
         If the file is no NRRD, is truncated, declares more than it holds or than fits the memory, or cannot be
         understood as a 2D, 3D or 4D image.
     """
-    fields = check_nrrd(path, allow_outside=options.allow_outside)
+    fields = _checked_header(path, allow_outside=options.allow_outside)
     volume = volume_of(read_image(path, "NrrdImageIO"), stem(path), path.name, label_axes(path))
     affine = _declared_affine(fields)
     if affine is not None:
@@ -130,22 +125,8 @@ def _as_time(volume: Source) -> Source:
     return Source(array, grid, volume.name)
 
 
-def check_nrrd(path: Path, *, allow_outside: bool = False) -> dict[str, str]:
-    """Compare what an NRRD header declares with the file and the memory; returns its fields.
-
-    Parameters
-    ----------
-    path : Path
-        The file with the header.
-    allow_outside : bool
-        Whether its data files may lie outside of its folder.
-
-    Raises
-    ------
-    InputError
-        If the file is no NRRD, a line of its header is none, a field that is needed is missing or senseless, a data
-        file is missing, no regular file or not allowed, or the data is shorter than declared or larger than the memory.
-    """
+def _checked_header(path: Path, *, allow_outside: bool) -> dict[str, str]:
+    """The fields of a header whose declarations agree with the file and the memory."""
     fields, offset, listed = _read_header(path)
     shape = axis_sizes(path, "sizes", fields.get("sizes"))
     if fields.get("dimension", "").strip() != str(len(shape)):
@@ -280,6 +261,7 @@ def _header_lines(grid: LpsGrid, labels: NDArray[Any]) -> list[str]:
     n = len(grid.size)
     space = {2: "space dimension: 2", 3: "space: left-posterior-superior", 4: "space: left-posterior-superior-time"}
     kinds = ["domain"] * min(n, 3) + ["time"] * (n == 4)
+    units = [f'"{grid.unit}"'] * min(n, 3) + ['"s"'] * (n == 4)
     return [
         "NRRD0005" if n == 4 else "NRRD0004",
         "# Complete NRRD file format specification at:",
@@ -288,11 +270,7 @@ def _header_lines(grid: LpsGrid, labels: NDArray[Any]) -> list[str]:
         f"content: {LABEL_MARK} {'TZYX'[-labels.ndim :]}",
         f"dimension: {n}",
         space[n],
-        *(
-            [f"space units: {' '.join([*[_quoted(grid.unit)] * min(n, 3), *[_quoted('s')] * (n == 4)])}"]
-            if grid.unit
-            else []
-        ),
+        *([f"space units: {' '.join(units)}"] if grid.unit else []),
         f"sizes: {' '.join(map(str, grid.size))}",
         f"space directions: {' '.join(_vector(step) for step in grid.steps.T)}",
         f"kinds: {' '.join(kinds)}",
@@ -300,10 +278,6 @@ def _header_lines(grid: LpsGrid, labels: NDArray[Any]) -> list[str]:
         "encoding: gzip",
         f"space origin: {_vector(grid.origin)}",
     ]
-
-
-def _quoted(unit: str) -> str:
-    return f'"{unit}"'
 
 
 def _vector(values: NDArray[np.float64]) -> str:

@@ -14,12 +14,12 @@ __all__ = ["check_folder", "check_outputs", "files_of"]
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files that are read with ``path``: itself, the data of a header, all that a folder holds.
+    """The files that are read with ``path``: itself, the data files of a header, all files of a folder.
 
     Raises
     ------
     OSError
-        If it cannot be looked at.
+        If it cannot be read.
     """
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file())
@@ -38,8 +38,8 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path] = (), *, overw
     outputs : iterable of Path
         Files that will be written.
     inputs : iterable of Path
-        Files and folders that are read; what belongs to them, such as the data of a header, is theirs too. Links of
-        both kinds are followed.
+        Files and folders that are read, with the files that belong to them, such as the data of a header. Links of both
+        kinds are followed.
     overwrite : bool
         Whether other files that are there may be replaced.
 

@@ -30,14 +30,10 @@ _LIMIT = threading.Lock()  # Pillow's is one for all threads
 def read_picture(path: Path, options: ReadOptions) -> Source:
     """Read a PNG or JPEG file: grey, or red, green and blue; a palette is resolved, transparency is dropped.
 
-    What the file says and is not followed becomes a warning.
+    A warning names each declaration in the file that is not followed.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    options : ReadOptions
-        Whether its values are ids: then the numbers of a palette and of few bits are taken as they are.
+    Parameters and returns as of :attr:`Format.read <napari_scribseg.io.formats.Format>`. Ids are the stored
+    numbers of a palette or of few bits.
 
     Raises
     ------
@@ -65,7 +61,7 @@ def read_picture(path: Path, options: ReadOptions) -> Source:
 
 
 def _opened(path: Path) -> Pillow.Image:
-    """Open what Pillow would call a decompression bomb, too: the size is compared with the memory and the file here."""
+    """Open pictures of every size: it is compared with the memory and the file here, not with Pillow's limit."""
     with _LIMIT, warnings.catch_warnings():
         warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
         before, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
@@ -108,7 +104,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _warn_of_ignored(path: Path, picture: Pillow.Image, *, ids: bool) -> None:
-    """Warn of what the file says about reading it and is not followed."""
+    """Warn of declarations in the file that are not followed."""
     ignored = []
     if getattr(picture, "n_frames", 1) > 1:
         ignored.append(f"it holds {getattr(picture, 'n_frames', 1)} pictures; the first is read, the others are not")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Geometry, InputError, Stroke
 from napari_scribseg.io.formats import read_volume
 
-__all__ = ["BACKGROUND", "SampleImage", "ct_phantom", "mr_volume", "photograph", "totalsegmentator_ct"]
+__all__ = ["BACKGROUND", "EXAMPLE_CT", "SampleImage", "ct_phantom", "mr_volume", "photograph", "totalsegmentator_ct"]
 
 BACKGROUND = 255
 
@@ -92,10 +92,11 @@ _PHANTOM_STROKES: tuple[tuple[int, int, float, Points], ...] = tuple(
     )
 )
 
-_TOTALSEGMENTATOR = "https://raw.githubusercontent.com/wasserth/TotalSegmentator"
-_TOTALSEGMENTATOR_COMMIT = "0e65a448d557382b1e925276212b3bec7f5aff83"
-_TOTALSEGMENTATOR_FILE = "tests/reference_files/example_ct.nii.gz"
-_TOTALSEGMENTATOR_SHA256 = "dbd3ae6d614d1d7ef3a46925c30c70038ed52da6b37fdd6afdc7b9b71387e3e1"
+EXAMPLE_CT = (
+    "https://raw.githubusercontent.com/wasserth/TotalSegmentator/0e65a448d557382b1e925276212b3bec7f5aff83/"
+    "tests/reference_files/example_ct.nii.gz"
+)
+_EXAMPLE_CT_SHA256 = "dbd3ae6d614d1d7ef3a46925c30c70038ed52da6b37fdd6afdc7b9b71387e3e1"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +177,7 @@ def photograph() -> SampleImage:
     """A photograph of NASA's that is installed with scikit-image, 512 x 512 pixels, red, green and blue."""
     from skimage import data
 
-    array = np.asarray(data.astronaut())  # type: ignore[no-untyped-call]
+    array = np.asarray(data.astronaut())
     shape = array.shape[:2]
     geometry = Geometry(shape, (1.0, 1.0))
     classes = _classes(suit=1, skin=2, hair=3)
@@ -227,19 +228,18 @@ def totalsegmentator_ct() -> SampleImage:
     """
     import pooch
 
-    url = f"{_TOTALSEGMENTATOR}/{_TOTALSEGMENTATOR_COMMIT}/{_TOTALSEGMENTATOR_FILE}"
     try:
         path = Path(
             pooch.retrieve(
-                url,
-                known_hash=f"sha256:{_TOTALSEGMENTATOR_SHA256}",
+                EXAMPLE_CT,
+                known_hash=f"sha256:{_EXAMPLE_CT_SHA256}",
                 fname="totalsegmentator_example_ct.nii.gz",
                 path=pooch.os_cache("napari-scribseg"),
             )
         )
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong checksum is a ValueError
         reason = " ".join(str(error).split())
-        raise InputError(f"{url} could not be downloaded as expected ({reason[:200]})") from error
+        raise InputError(f"{EXAMPLE_CT} could not be downloaded as expected ({reason[:200]})") from error
     loaded = read_volume(path)
     painted = np.zeros(loaded.geometry.shape, dtype=np.uint8)
     return SampleImage("TotalSegmentator CT", loaded.array, loaded.geometry, painted, _classes(), path)

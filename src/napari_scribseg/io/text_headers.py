@@ -1,4 +1,4 @@
-"""What NRRD and MetaImage share: a text header that is checked first, a grid in LPS, and the voxels as bytes."""
+"""Text headers, grids in LPS and packed voxels, for NRRD and MetaImage."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def packed(labels: NDArray[Any], header: int) -> Iterator[bytes]:
 
 
 def compressed(labels: NDArray[Any], header: str = "") -> Callable[[BinaryIO], None]:
-    """What writes a text header and the voxels, compressed with gzip, into an open file."""
+    """A function that writes a text header and the voxels, compressed with gzip, into an open file."""
 
     def write(file: BinaryIO) -> None:
         file.write(header.encode())

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import tifffile
@@ -39,16 +40,10 @@ _OPACITY = (1, 2)  # kinds of a fourth sample
 def read_tiff(path: Path, options: ReadOptions) -> Source:
     """Read the first series of a TIFF file; images of one size that follow each other are slices.
 
-    Pixel sizes come from the metadata of OME or ImageJ, else from the resolution where its unit is a length. What the
-    file says and is not followed becomes a warning.
+    Pixel sizes come from the metadata of OME or ImageJ, else from the resolution where its unit is a length. A warning
+    names each declaration in the file that is not followed.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    options : ReadOptions
-        Whether its values are ids, which are then not replaced by the colours of a palette, and whether other files
-        that an OME-TIFF names may lie outside of its folder.
+    Parameters and returns as of :attr:`Format.read <napari_scribseg.io.formats.Format>`.
 
     Raises
     ------
@@ -82,21 +77,9 @@ def read_tiff(path: Path, options: ReadOptions) -> Source:
 def _check_other_files(path: Path, file: tifffile.TiffFile, *, allow_outside: bool) -> None:
     """Check the other files that an OME-TIFF names as data files are checked; tifffile warns of a missing one."""
     if file.ome_metadata:
-        names = [str(name) for name in _values_of("FileName", tifffile.xml2dict(file.ome_metadata))]
-        data_files(path, [path.name, *names], allow_outside=allow_outside, may_be_missing=True)
-
-
-def _values_of(key: str, tree: Any) -> Iterator[Any]:
-    """All values of a key in nested dicts and lists."""
-    if isinstance(tree, list):
-        for part in tree:
-            yield from _values_of(key, part)
-    if isinstance(tree, dict):
-        for name, part in tree.items():
-            if name == key:
-                yield part
-            else:
-                yield from _values_of(key, part)
+        tree = ET.fromstring(file.ome_metadata)  # noqa: S314 - tifffile has parsed it already
+        named = [element.get("FileName") for element in tree.iter()]
+        data_files(path, [path.name, *filter(None, named)], allow_outside=allow_outside, may_be_missing=True)
 
 
 def _is_rgb(series: tifffile.TiffPageSeries) -> bool:
@@ -109,7 +92,7 @@ def _is_rgb(series: tifffile.TiffPageSeries) -> bool:
 
 @contextmanager
 def _log_as_warnings(path: Path) -> Iterator[None]:
-    """Turn what tifffile logs into warnings: what a file says and is not followed, and what is missing."""
+    """Turn tifffile's log into warnings: of missing files and of declarations that are not followed."""
     messages: list[str] = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
@@ -183,7 +166,7 @@ def _values(series: list[tifffile.TiffPageSeries], *, ids: bool) -> tuple[NDArra
 
 
 def _warn_of_ignored(path: Path, file: tifffile.TiffFile) -> None:
-    """Warn of what the first page says about reading it and is not followed."""
+    """Warn of declarations on the first page that are not followed."""
     page = file.pages.first
     ignored = []
     if page.photometric == 0:
@@ -280,7 +263,7 @@ def _plain_geometry(shape: tuple[int, ...], axes: list[str], sizes: dict[str, fl
 
 
 def _pixel_sizes(path: Path, file: tifffile.TiffFile) -> dict[str, float]:
-    """Millimetres along Z, Y and X, and seconds along T, as far as the file knows them."""
+    """Millimetres along Z, Y and X, and seconds along T, where the file has them."""
     found = _ome_sizes(path, file.ome_metadata) if file.ome_metadata else _resolution(path, file)
     return {axis: size for axis, size in found.items() if math.isfinite(size) and size > 0}
 

@@ -18,7 +18,7 @@ _NO_TIME = {"", "frame", "frames", "unknown", "none"}
 
 @dataclass(frozen=True, slots=True)
 class LengthUnit:
-    """The unit of a file's lengths; as the reference of a geometry it makes labels be written in the same unit."""
+    """The unit of a file's lengths. Labels are written in the unit of their geometry's reference."""
 
     name: str
     millimetres: float
