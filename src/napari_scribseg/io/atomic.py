@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -78,15 +78,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     OSError
         If the system refuses (full disk, read-only folder, missing folder); ``path`` is then what it was before.
     """
-    target = _writable(path)
-    temporary = _beside(target, "tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            _finish(file)
-        _replace_all({target: temporary})
-    finally:
-        remove(temporary)
+    with _temporaries([path]) as temporaries, temporaries[path].open("xb") as file:
+        yield file
+        _finish(file)
 
 
 def write_files(contents: Mapping[Path, Content], named: Path | None = None) -> tuple[Path, ...]:
@@ -111,22 +105,28 @@ def write_files(contents: Mapping[Path, Content], named: Path | None = None) -> 
         If the system refuses; every file that was there is then what it was before.
     """
     paths = list(contents)
-    with _as_input_error([*paths, named or paths[-1]]):
-        targets = {path: _writable(path) for path in paths}
-        temporaries = {targets[path]: _beside(targets[path], "tmp") for path in paths}
-        try:
-            for path, content in contents.items():
-                with temporaries[targets[path]].open("xb") as file:
-                    if isinstance(content, bytes):
-                        file.write(content)
-                    else:
-                        content(file)
-                    _finish(file)
-            _replace_all(temporaries)
-        finally:
-            for temporary in temporaries.values():
-                remove(temporary)
+    with _as_input_error([*paths, named or paths[-1]]), _temporaries(paths) as temporaries:
+        for path, content in contents.items():
+            with temporaries[path].open("xb") as file:
+                if isinstance(content, bytes):
+                    file.write(content)
+                else:
+                    content(file)
+                _finish(file)
     return tuple(paths)
+
+
+@contextmanager
+def _temporaries(paths: Iterable[Path]) -> Iterator[dict[Path, Path]]:
+    """A temporary file for each path: on success they replace the files, all or none; on failure they are removed."""
+    targets = {path: _writable(path) for path in paths}
+    temporaries = {path: _beside(target, "tmp") for path, target in targets.items()}
+    try:
+        yield temporaries
+        _replace_all({targets[path]: temporary for path, temporary in temporaries.items()})
+    finally:
+        for temporary in temporaries.values():
+            remove(temporary)
 
 
 def _writable(path: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
@@ -218,16 +217,27 @@ def _identity(index: Any) -> int:
         return 0
 
 
-def _sample_layers(make: Callable[[], SampleImage]) -> list[LayerData]:
-    """A sample image, and a layer of its strokes where it has some."""
-    sample = make()
-    image = image_layer(Source(sample.array, sample.geometry, sample.name, sample.channels, rgb=sample.channels))
-    if not sample.painted.any():
-        return [image]
-    return [image, labels_layer(sample.painted.copy(), f"{sample.name} strokes", sample.geometry, sample.classes)]
+def _sample_layers(sample: SampleImage) -> list[LayerData]:
+    loaded = Source(sample.array, sample.geometry, sample.name, sample.channels, rgb=sample.channels)
+    strokes = labels_layer(sample.painted.copy(), f"{sample.name} strokes", sample.geometry, sample.classes)
+    return [image_layer(loaded), strokes]
 
 
-sample_mr_volume = partial(_sample_layers, mr_volume)
-sample_photograph = partial(_sample_layers, photograph)
-sample_ct_phantom = partial(_sample_layers, ct_phantom)
-sample_totalsegmentator_ct = partial(_sample_layers, totalsegmentator_ct)
+def sample_mr_volume() -> list[LayerData]:
+    """A real MR volume with strokes on three slices; nothing is downloaded."""
+    return _sample_layers(mr_volume())
+
+
+def sample_photograph() -> list[LayerData]:
+    """A photograph with strokes; nothing is downloaded."""
+    return _sample_layers(photograph())
+
+
+def sample_ct_phantom() -> list[LayerData]:
+    """A synthetic CT with strokes on two slices; nothing is downloaded."""
+    return _sample_layers(ct_phantom())
+
+
+def sample_totalsegmentator_ct() -> list[LayerData]:
+    """A whole-body CT, downloaded on first use."""
+    return _sample_layers(totalsegmentator_ct())[:1]
