@@ -250,7 +250,14 @@ def test_a_checkpoint_and_its_settings():
     assert (weights.size, digest(weights)) == (3902, "403fc463e8d68cbf")
     settings = Settings.from_json((run / "settings.json").read_text())
     assert settings == Settings(
-        config={"channels": (3, 4)}, samples=16, batch=4, size=32, validation=("cells",), validation_samples=2, seed=5
+        config={"channels": (3, 4)},
+        samples=16,
+        batch=4,
+        size=32,
+        validation=("cells",),
+        validation_samples=2,
+        seed=5,
+        weights={"msd_hippocampus": 5.0, "fluorescence": 7.0, "coco_mval": 18.0},
     )
     assert settings.to_json() == (run / "settings.json").read_text()
 
