@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_scribseg.options import Device
+from napari_scribseg.options import Device, DeviceOption
 from napari_scribseg.progress import show_progress
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ _Clicks = Annotated[int, typer.Option(min=2, help="Most clicks.")]
 _Workers = Annotated[
     int, typer.Option(min=1, help="Processes. With more than one, the seconds are those of a busy machine.")
 ]
-_Device = Annotated[Device, typer.Option(help="Where to compute.")]
 _Quick = Annotated[
     bool,
     typer.Option(
@@ -103,7 +102,7 @@ def bench(
     clicks: _Clicks = 20,
     seed: Seed = 0,
     workers: _Workers = 1,
-    device: _Device = Device.auto,
+    device: DeviceOption = Device.auto,
     quick: _Quick = False,
 ) -> None:
     """Measure engines and their peers on images with known labels: tables, figures and a row for every answer."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_scribseg.core import Report
-from napari_scribseg.options import Device, Overwrite
+from napari_scribseg.options import Device, DeviceOption, Overwrite
 from napari_scribseg.progress import ShowProgress, show_progress
 
 __all__ = ["app"]
@@ -28,7 +28,7 @@ def prepare(
     gradient: Annotated[str, typer.Option(help="Gradient that borders follow: gaussian or network.")] = "gaussian",
     view: Annotated[str, typer.Option(help="What the encoder is shown: maps (fast) or crops (as published).")] = "maps",
     backbone: Annotated[str, typer.Option(help="A .safetensors file or a timm model; else the shipped network.")] = "",
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    device: DeviceOption = Device.auto,
     overwrite: Overwrite = False,
 ) -> None:
     """Cut IMAGES into segments, embed them, and write a workspace to continue with."""

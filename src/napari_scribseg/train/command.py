@@ -16,7 +16,7 @@ import typer
 
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.options import Device, Overwrite
+from napari_scribseg.options import Device, DeviceOption, Overwrite
 
 if TYPE_CHECKING:
     from napari_scribseg.datasets import DataSet
@@ -50,7 +50,6 @@ Data = Annotated[
 ]
 Root = Annotated[Path | None, typer.Option(help="Folder of the built-in data sets; default: SCRIBSEG_DATA.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Resume the run in the folder, with its settings and data.")]
-DeviceName = Annotated[Device, typer.Option(help="Where to compute.")]
 Workers = Annotated[int | None, typer.Option(min=0, help="Processes that draw samples. Default: by the cores.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of torch on a CPU. Default: all cores.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Samples of a step. Default: 32.")]
@@ -95,7 +94,7 @@ def scribble_net(
     resume: Resume = False,
     devices: Annotated[int, typer.Option(min=1, help="Training processes on each computer.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Computers.")] = 1,
-    device: DeviceName = Device.auto,
+    device: DeviceOption = Device.auto,
     workers: Workers = None,
     threads: Threads = None,
     start: Annotated[
@@ -182,7 +181,7 @@ def brs(
     validate: Sources = None,
     validation_samples: SourceSamples = None,
     size: Size = None,
-    device: DeviceName = Device.auto,
+    device: DeviceOption = Device.auto,
     workers: Workers = None,
     threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_scribseg.bench.command import INTERRUPTED, Cases, Root, Seed, open_data_sets
-from napari_scribseg.options import Device
+from napari_scribseg.options import Device, DeviceOption
 from napari_scribseg.progress import show_progress
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ _Data = Annotated[
 ]
 _Slices = Annotated[int | None, typer.Option(min=1, help="Slices of a volume, evenly chosen.")]
 _Outlines = Annotated[int, typer.Option(min=2, help="Outlines of an object with one size of error.")]
-_Device = Annotated[Device, typer.Option(help="Where to compute.")]
 _Quick = Annotated[bool, typer.Option("--quick", help="Two cases, one slice of a volume.")]
 
 
@@ -63,7 +62,7 @@ def study(
     slices: _Slices = None,
     outlines: _Outlines = 10,
     seed: Seed = 0,
-    device: _Device = Device.auto,
+    device: DeviceOption = Device.auto,
     quick: _Quick = False,
 ) -> None:
     """Repeat the measurements of the papers on networks fitted to one image, with their numbers beside ours."""
