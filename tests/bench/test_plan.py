@@ -214,27 +214,26 @@ def test_no_library_of_threads_is_loaded_before_a_process_takes_its_cores():
 
 KILLED = """
     import os, signal, sys
+    from dataclasses import astuple
     from pathlib import Path
     from napari_scribseg.bench.play import Rules
     from napari_scribseg.bench.plan import Plan, run
     from napari_scribseg.datasets import open_folder
-    from napari_scribseg.io import run_folder
+    from napari_scribseg.io.run_folder import ResultTable
+    from napari_scribseg.io.sheets import csv_text
 
     data, out, where = sys.argv[1:]
-    add = run_folder.ResultTable.add
+    add = ResultTable.add
 
     def killed(self, job, those):
-        if len(self.finished) == 3 and where == "in a line":
-            text = run_folder.csv_text([run_folder.astuple(row) for row in those])
-            with self._rows.open("a") as file:
-                file.write(text[: len(text) // 2 + 5])
-            os.kill(os.getpid(), signal.SIGKILL)
-        if len(self.finished) == 3 and where == "before finished":
-            run_folder._append(self._rows, those)
+        if len(self.finished) == 3:
+            text = csv_text([astuple(row) for row in those])
+            with (Path(out) / "rows.csv").open("a") as file:
+                file.write(text[: len(text) // 2 + 5] if where == "in a line" else text)
             os.kill(os.getpid(), signal.SIGKILL)
         add(self, job, those)
 
-    run_folder.ResultTable.add = killed
+    ResultTable.add = killed
     rules = Rules(corrections=1, clicks=3)
     run(Plan(("watershed", "geodesic"), (open_folder(Path(data)),), ("clicks",), rules), Path(out))
 """

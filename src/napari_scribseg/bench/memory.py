@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["Peak", "peak_memory"]
+__all__ = ["Peak", "peak_memory", "reset_record"]
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _SAMPLED = 0.002  # seconds between two samples where the system keeps no record
@@ -41,7 +41,7 @@ def peak_memory() -> Iterator[Peak]:
     peak = Peak()
     _give_back()
     process = psutil.Process()
-    if _reset():
+    if reset_record():
         before = _kernel_value("VmRSS")
         try:
             yield peak
@@ -75,7 +75,7 @@ def _give_back() -> None:
             trim(0)
 
 
-def _reset() -> bool:
+def reset_record() -> bool:
     """Reset the kernel's record of the peak; False where there is none."""
     try:
         _CLEAR.write_text("5")

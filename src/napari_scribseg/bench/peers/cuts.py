@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from napari_scribseg.bench.peers.shared import channels_last, hard_segmentation, merge_masks, nearest_class
+from napari_scribseg.bench.peers.shared import channels_last, hard_segmentation, nearest_class, one_vs_rest
 from napari_scribseg.core import EngineInfo, Image, Range, Report, Scribbles, Segmentation, check_parameters, silent
 
 __all__ = ["GrabCut", "GraphCut"]
@@ -46,20 +46,14 @@ class GraphCut:
     ) -> Segmentation[NDArray[np.float32]]:
         """One cut for each class with strokes; of two classes, one cut."""
         scribbles.require(image.shape)
-        drawn = np.flatnonzero(scribbles.counts)
-        claims = np.zeros((scribbles.n_classes, *image.shape), dtype=bool)
-        for k in drawn[1:] if drawn.size == 2 else drawn:
-            claims[k] = self._cut(state, scribbles.seeds == k, (scribbles.seeds >= 0) & (scribbles.seeds != k))
-        if drawn.size == 2:
-            claims[drawn[0]] = ~claims[drawn[1]]
-        return hard_segmentation(merge_masks(claims, scribbles), scribbles, state)
+        labels = one_vs_rest(scribbles, lambda k: self._cut(state, scribbles.seeds, k))
+        return hard_segmentation(labels, scribbles, state)
 
-    def _cut(
-        self, pixels: NDArray[np.float32], inside: NDArray[np.bool_], outside: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """The mask (H, W) of what belongs to ``inside``."""
+    def _cut(self, pixels: NDArray[np.float32], seeds: NDArray[np.int32], k: int) -> NDArray[np.bool_]:
+        """The mask (H, W) of class k."""
         import maxflow
 
+        inside, outside = seeds == k, (seeds >= 0) & (seeds != k)
         graph = maxflow.Graph[float]()
         nodes = graph.add_grid_nodes(inside.shape)
         differences = [((np.diff(pixels, axis=axis)) ** 2).sum(axis=-1) for axis in (0, 1)]
@@ -72,15 +66,15 @@ class GraphCut:
             structure = np.zeros((3, 3))
             structure[(2, 1) if axis == 0 else (1, 2)] = 1
             graph.add_grid_edges(nodes, weights, structure=structure, symmetric=True)
-        cost_in, cost_out = (-np.log(_likelihood(pixels, seeds)) for seeds in (inside, outside))
+        cost_in, cost_out = (-np.log(_likelihood(pixels, side)) for side in (inside, outside))
         cost_in[outside], cost_out[inside] = _HARD, _HARD
-        graph.add_grid_tedges(nodes, cost_out, cost_in)  # what a node pays on the other side
+        graph.add_grid_tedges(nodes, cost_out, cost_in)  # the cost of a node on the other side
         graph.maxflow()
         return ~np.asarray(graph.get_grid_segments(nodes), dtype=bool)
 
 
 def _likelihood(pixels: NDArray[np.float32], seeds: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Probability of each pixel's intensity, (H, W), in a smoothed histogram of the seeds'; of up to three channels."""
+    """Probability of each intensity, (H, W), by a smoothed histogram of the seeds; of one or three channels."""
     used = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1]
     bins = _BINS[used.shape[-1]]
     index = tuple(np.moveaxis(np.minimum((used * bins).astype(np.intp), bins - 1), -1, 0))
@@ -94,7 +88,7 @@ def _likelihood(pixels: NDArray[np.float32], seeds: NDArray[np.bool_]) -> NDArra
 
 @dataclass(frozen=True)
 class GrabCut:
-    """OpenCV's GrabCut (Rother et al. 2004); unknown pixels start as probably the class of the nearest stroke.
+    """OpenCV's GrabCut (Rother et al. 2004); pixels without a stroke start as probably of the class of the nearest one.
 
     Parameters
     ----------
@@ -120,13 +114,9 @@ class GrabCut:
     ) -> Segmentation[NDArray[np.uint8]]:
         """One run for each class with strokes; of two classes, one run."""
         scribbles.require(image.shape)
-        drawn, nearest = np.flatnonzero(scribbles.counts), nearest_class(scribbles)
-        claims = np.zeros((scribbles.n_classes, *image.shape), dtype=bool)
-        for k in drawn[1:] if drawn.size == 2 else drawn:
-            claims[k] = self._run(state, scribbles.seeds, nearest, int(k))
-        if drawn.size == 2:
-            claims[drawn[0]] = ~claims[drawn[1]]
-        return hard_segmentation(merge_masks(claims, scribbles), scribbles, state)
+        nearest = nearest_class(scribbles)
+        labels = one_vs_rest(scribbles, lambda k: self._run(state, scribbles.seeds, nearest, k))
+        return hard_segmentation(labels, scribbles, state)
 
     def _run(
         self, pixels: NDArray[np.uint8], seeds: NDArray[np.int32], nearest: NDArray[np.intp], k: int

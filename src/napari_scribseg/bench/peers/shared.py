@@ -1,7 +1,8 @@
-"""What the peers share: intensities from 0 to 1, edges, and one segmentation from a mask for each class."""
+"""Functions of several peers: intensities from 0 to 1, edges, and one segmentation from a mask for each class."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from napari_scribseg.core import Image, Scribbles, Segmentation
 
 State = TypeVar("State")
 
-__all__ = ["channels_last", "edge_strength", "hard_segmentation", "merge_masks", "nearest_class"]
+__all__ = ["channels_last", "edge_strength", "hard_segmentation", "merge_masks", "nearest_class", "one_vs_rest"]
 
 
 def channels_last(image: Image) -> NDArray[np.float32]:
@@ -67,3 +68,14 @@ def merge_masks(claims: NDArray[np.bool_], scribbles: Scribbles) -> NDArray[np.i
     distances[~claims & claims.any(axis=0)] = np.inf
     merged: NDArray[np.intp] = distances.argmin(axis=0)
     return merged
+
+
+def one_vs_rest(scribbles: Scribbles, mask_of: Callable[[int], NDArray[np.bool_]]) -> NDArray[np.intp]:
+    """One label for each pixel, (H, W), by a method that gives the mask of one class; for two classes it runs once."""
+    drawn = np.flatnonzero(scribbles.counts).tolist()
+    claims = np.zeros((scribbles.n_classes, *scribbles.shape), dtype=bool)
+    for k in drawn[1:] if len(drawn) == 2 else drawn:
+        claims[k] = mask_of(k)
+    if len(drawn) == 2:
+        claims[drawn[0]] = ~claims[drawn[1]]
+    return merge_masks(claims, scribbles)
