@@ -19,7 +19,7 @@ from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.messages import report_errors
 from napari_scribseg.widgets.explore.background_jobs import QuickJobs
 from napari_scribseg.widgets.explore.display import Display
-from napari_scribseg.widgets.explore.explore_view import ExploreState, ExploreView
+from napari_scribseg.widgets.explore.explore_view import ExploreState, ExploreView, counted
 from napari_scribseg.widgets.explore.picture_layers import PictureLayers
 
 __all__ = ["FILTERS", "Exploration"]
@@ -100,7 +100,7 @@ class Exploration:
         found = inside(scene.xy, corners, scene.ids)
         self.select(found, how)
         count = len(self.selected)
-        self.view.show_message(f"{count} segments are selected" if count else "Nothing is selected")
+        self.view.show_message(f"Selected: {counted(count, 'segment')}" if count else "Nothing is selected")
 
     @report_errors
     def pick(self, identity: int, how: str) -> None:
@@ -138,7 +138,7 @@ class Exploration:
         label = int(table.label[identity])
         name = classes[label].name if label in classes else "no class yet"
         image = self.layers.name(int(table.image[identity]))
-        self.view.show_message(f"Segment of {image}, {int(table.area[identity])} pixels: {name}")
+        self.view.show_message(f"Segment of {image}, {counted(int(table.area[identity]), 'pixel')}: {name}")
 
     # classes ----------------------------------------------------------------------------------------------------------
 
@@ -154,7 +154,9 @@ class Exploration:
         changed = self.workspace.assign(self.selected, label)
         name = "no class" if not label else self.workspace.classes[label].name
         more = len(self.selected) - len(changed)
-        self.view.show_message(f"{len(changed)} segments: {name}" + (f" ({more} had it before)" if more else ""))
+        self.view.show_message(
+            f"{counted(len(changed), 'segment')}: {name}" + (f" ({more} had it before)" if more else "")
+        )
 
     @report_errors
     def set_classes(self, classes: ClassTable) -> None:
@@ -229,7 +231,7 @@ class Exploration:
         self.layers.write_strokes(index, np.zeros_like(strokes))
         self.layers.lay_down_brush()
         self.select(positive)
-        self.view.show_message(f"Split into {len(positive)} positive and {len(negative)} negative segments")
+        self.view.show_message(f"Split into {len(positive)} positive and {counted(len(negative), 'negative segment')}")
         return True
 
     def strokes_to_finish(self) -> tuple[Image, NDArray[np.int64], ClassTable]:

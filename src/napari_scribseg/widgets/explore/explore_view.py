@@ -9,7 +9,7 @@ from napari_scribseg.core import ClassTable
 from napari_scribseg.explore import CutSettings
 from napari_scribseg.widgets.explore.tiles import Tiles
 
-__all__ = ["ExploreState", "ExploreView"]
+__all__ = ["ExploreState", "ExploreView", "counted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +73,8 @@ class ExploreView(Protocol):
 
     def show_state(self, state: ExploreState) -> None:
         """Which buttons make sense."""
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: ``"1 segment"``, ``"2 segments"``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

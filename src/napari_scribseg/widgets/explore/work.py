@@ -24,7 +24,7 @@ from napari_scribseg.widgets.explore.background_jobs import LongJobs, QuickJobs
 from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.edge_maps import EdgeMaps
 from napari_scribseg.widgets.explore.exploration import Exploration
-from napari_scribseg.widgets.explore.explore_view import ExploreView
+from napari_scribseg.widgets.explore.explore_view import ExploreView, counted
 from napari_scribseg.widgets.explore.groups import Group, as_images, runs
 
 __all__ = ["PORTIONS", "Work"]
@@ -105,7 +105,7 @@ class Work:
         shown = exploration.layers.index(exploration.layers.groups[-1]) if source is not None else None
         exploration.display.turn_to(first if shown is None else shown)
         exploration.layers.lay_down_brush()
-        self.view.show_message(f"{count} image{'s' if count > 1 else ''} added; cut them into segments")
+        self.view.show_message(f"{counted(count, 'image')} added; Cut makes segments")
         if added.skipped:
             self.view.show_message(f"{count} added, {len(added.skipped)} skipped: {added.skipped[0]}", error=True)
             self.view.notify("\n".join(added.skipped[:8]))
@@ -132,7 +132,7 @@ class Work:
         def show(made: tuple[Any, int]) -> None:
             if self._of() is exploration and exploration.layers.index() == index:
                 exploration.layers.show_contours(index, made[0])
-                self.view.show_message(f"{made[1]} segments in this image at this threshold; Cut makes them")
+                self.view.show_message(f"{counted(made[1], 'segment')} in this image at this threshold; Cut makes them")
 
         edge_task = self._edge_task([index], settings, edges)
         if edge_task is None:
@@ -182,7 +182,9 @@ class Work:
             self.view.show_settings(workspace.settings)
             exploration.display.show_contours()
             total = len(workspace.ids())
-            self.view.show_message(f"{len(changed)} images have new segments, {total} in all; Embed embeds them")
+            self.view.show_message(
+                f"New segments in {counted(len(changed), 'image')}, {total} in all; Embed embeds them"
+            )
 
         edge_task = self._edge_task(every, settings, edges)
         if edge_task is None:
@@ -223,7 +225,7 @@ class Work:
         self._run(
             "Embedding",
             workspace.embed_task(refit=refit),
-            lambda embedded: self.view.show_message(f"{len(embedded)} segments {how}: {_HINT}"),
+            lambda embedded: self.view.show_message(f"{counted(len(embedded), 'segment')} {how}: {_HINT}"),
         )
 
     @report_errors
@@ -232,7 +234,9 @@ class Work:
         self._run(
             "Learning",
             self.workspace.learn_task(backbone=backbone),
-            lambda count: self.view.show_message(f"Learned from {count} labelled segments; the embedding has changed"),
+            lambda count: self.view.show_message(
+                f"Learned from {counted(count, 'labelled segment')}; the embedding has changed"
+            ),
         )
 
     @report_errors
@@ -242,7 +246,7 @@ class Work:
         ids = exploration.selected
         if len(ids) < _FEWEST:
             exploration.display.show_local(None)
-            raise InputError(f"{len(ids)} segments are selected; select at least {_FEWEST} for their own embedding")
+            raise InputError(f"the selection has {counted(len(ids), 'segment')}; at least {_FEWEST} are expected")
         self._run("Embedding the selection", self.workspace.local_task(ids), self._on_local)
 
     def _on_local(self, found: Any) -> None:
@@ -258,7 +262,7 @@ class Work:
             self._run(
                 "Embedding the parts",
                 workspace.embed_task(),
-                lambda embedded: self.view.show_message(f"Split; {len(embedded)} parts are embedded"),
+                lambda embedded: self.view.show_message(f"Split and embedded: {counted(len(embedded), 'part')}"),
             )
 
     # files ------------------------------------------------------------------------------------------------------------
@@ -285,7 +289,7 @@ class Work:
         self.view.show_message(f"Saving labels in {folder}…")
         self._dispatcher.aside(
             lambda: labelling.save(folder, extension, overwrite=True),
-            lambda paths: self.view.show_message(f"Saved {len(paths)} files in {folder}"),
+            lambda paths: self.view.show_message(f"Saved {counted(len(paths), 'file')} in {folder}"),
             self._not_saved,
             file=True,
         )
@@ -331,7 +335,9 @@ class Work:
                 **group.source.placement(),
             )
             self._of().layers.viewer.add_layer(layer)
-        text = f"{len(made)} labels layers made; File > Save selected layers writes them with their geometry"
+        text = (
+            f"{counted(len(made), 'labels layer')} made; File > Save selected layers writes labels with their geometry"
+        )
         self.view.show_message(text)
 
     @report_errors
@@ -341,7 +347,9 @@ class Work:
         def done(workspace: Workspace) -> None:
             begin(workspace)
             count = len(workspace.pictures)
-            self.view.show_message(f"Resumed {count} images and {len(workspace.ids())} segments from {path.name}")
+            self.view.show_message(
+                f"Resumed {counted(count, 'image')} and {counted(len(workspace.ids()), 'segment')} from {path.name}"
+            )
 
         task = WorkspaceTask(
             lambda _report, _deliver: Workspace.load(path, subprocess=True), lambda workspace: workspace
