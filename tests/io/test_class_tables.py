@@ -78,6 +78,9 @@ def test_missing_and_binary_tables_are_refused(tmp_path):
     (tmp_path / "a.tsv").write_bytes(b"\xff\xfe\x00index")
     with pytest.raises(InputError, match="UTF-8"):
         read_classes(tmp_path / "a.tsv")
+    (tmp_path / "a.tsv").write_bytes(b"index\tname\n1\tli\0ver\n")
+    with pytest.raises(InputError, match="the character NUL"):
+        read_classes(tmp_path / "a.tsv")
 
 
 def test_where_the_tables_go(tmp_path):

@@ -1,3 +1,4 @@
+import zlib
 from pathlib import Path
 
 import nibabel
@@ -7,7 +8,7 @@ import SimpleITK as sitk
 
 from napari_scribseg.core import InputError
 from napari_scribseg.io import limits, read_volume
-from napari_scribseg.io.limits import available_memory, check_declared, human_size
+from napari_scribseg.io.limits import available_memory, check_declared, human_size, read_text, unpacked_size
 
 PATH = Path("i.nii")
 
@@ -88,3 +89,22 @@ def test_sizes_for_people():
         "0 bytes", "1023 bytes", "1.5 KiB", "5.0 MiB", "3.0 TiB", "5000.0 TiB",
     ]  # fmt: skip
     assert available_memory() > 0
+
+
+def test_a_text_has_a_bounded_size(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfabc")
+    assert read_text(tmp_path / "a.txt", 6, "table") == "abc"  # without its byte order mark
+    with pytest.raises(InputError, match=r"a\.txt: it has 6 bytes; that is no table"):
+        read_text(tmp_path / "a.txt", 5, "table")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_text(tmp_path, 1 << 20, "table")
+
+
+@pytest.mark.parametrize("bits", [zlib.MAX_WBITS, 16 + zlib.MAX_WBITS], ids=["zlib", "gzip"])
+def test_unpacked_bytes_are_counted_to_the_number_needed(bits):
+    packer = zlib.compressobj(wbits=bits)
+    stream = packer.compress(bytes(5 << 20)) + packer.flush()
+    parts = [stream[start : start + 100] for start in range(0, len(stream), 100)]
+    assert unpacked_size(parts, 6 << 20) == 5 << 20
+    assert 2 << 20 <= unpacked_size(parts, 2 << 20) <= 3 << 20
+    assert unpacked_size(parts[:-2], 6 << 20) < 5 << 20
