@@ -272,7 +272,7 @@ def test_ids_that_a_file_makes_up_take_no_memory(workspace, tmp_path):
 
 def test_box_and_lasso(workspace):
     ids = workspace.ids()
-    assert not len(workspace.inside([[-9, -9], [9, 9]]))  # nothing has a place yet
+    assert not len(workspace.inside([[-9, -9], [9, 9]]))  # nothing is embedded yet
     workspace.table.xy[ids] = np.stack([np.arange(len(ids)), np.zeros(len(ids))], axis=1)
     assert workspace.inside([[3.5, 1], [0.5, -1]]).tolist() == ids[1:4].tolist()
     assert workspace.inside([[-1, -1], [2.5, -1], [2.5, 1], [-1, 1]]).tolist() == ids[:3].tolist()

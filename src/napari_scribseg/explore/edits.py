@@ -105,7 +105,7 @@ def split_edit(
     positive: NDArray[np.bool_],
     negative: NDArray[np.bool_],
 ) -> tuple[Edit, Ids, Ids]:
-    """Split a segment by strokes; all arrays have the shape of the box around it.
+    """Split a segment by strokes, see :func:`split_mask`; all arrays have the shape of the box around it.
 
     Returns
     -------
@@ -113,11 +113,6 @@ def split_edit(
     positives, negatives : ndarray of int64
         Ids of the parts. The positive ones have the class of the segment, the negative ones none; until they are
         embedded, all have its position in the embedding.
-
-    Raises
-    ------
-    InputError
-        If no positive or no negative stroke lies in the segment.
     """
     image, window = int(table.image[segment]), box_of(table, segment)
     before = table.map(image)

@@ -1,4 +1,4 @@
-"""The segments of all images: their pixels, their class, their place in the embedding."""
+"""The segments of all images: their pixels, their class, their position in the embedding."""
 
 from __future__ import annotations
 

@@ -131,9 +131,11 @@ class Workspace:
 
         Parameters
         ----------
-        images : path, array, Image, or an iterable of those
-            A file, a folder, arrays of shape (H, W) or (H, W, C), :class:`~napari_scribseg.Image`. Sizes and channels
-            may differ. A volume becomes its slices along the first axis.
+        images : path, array, Image, Source, or an iterable of those
+            A path is a file, or a folder of image files (sorted by name, hidden ones left out) or of a DICOM series. An
+            array is one image of shape (H, W) or (H, W, C). A volume, in a file or as a 3D
+            :class:`~napari_scribseg.Image` or :class:`~napari_scribseg.core.source.Source`, becomes its slices along
+            the first axis. Sizes and channels may differ.
         name : str
             For images that are no files; numbered where there are several.
         report : Report

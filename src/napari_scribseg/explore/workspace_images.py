@@ -93,25 +93,16 @@ def read_pictures(given: Pictures, first_volume: int, name: str = "") -> tuple[l
 
     Parameters
     ----------
-    given : path, array, Image, Source, or an iterable of those
-        A path is a file, or a folder of image files (sorted by name, hidden ones left out) or of a DICOM series. An
-        array is one image of shape (H, W) or (H, W, C). Volumes, in files or as 3D :class:`~napari_scribseg.Image` or
-        :class:`~napari_scribseg.core.source.Source`, become their slices along the first axis.
+    given, name
+        See :meth:`Workspace.add_images`, also for errors.
     first_volume : int
         Number of the first volume among them.
-    name : str
-        For images that are no files; numbered where there are several.
 
     Returns
     -------
     pictures : list of Picture
     skipped : list of str
         A message for each file that could not be read.
-
-    Raises
-    ------
-    InputError
-        If nothing could be read, or an array is no image.
     """
     pictures: list[Picture] = []
     skipped: list[str] = []

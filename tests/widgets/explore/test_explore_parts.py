@@ -1,4 +1,4 @@
-"""The parts of the explorer that need no real window: camera, scene, contours, jobs, forms, and the slice's mouse."""
+"""The parts of the explorer that need no real window: camera, scene, contours, jobs, forms, the embedding's mouse."""
 
 from concurrent.futures import Future
 from queue import SimpleQueue

@@ -1,6 +1,6 @@
-"""The explorer in the real window: mouse and keys on slice and canvas, files on the disk.
+"""The explorer in the real window: mouse and keys on embedding and canvas, files on the disk.
 
-The places are the principal components here: UMAP, which has its own tests, is compiled anew in every process.
+The embedding consists of principal components here: UMAP, which has its own tests, is compiled anew in every process.
 """
 
 import numpy as np
@@ -85,7 +85,7 @@ class Explorer(Hands):
         return self.workspace.segment_at(self.widget.exploration.layers.index(), row, column)
 
     def box(self, ids, modifier=PLAIN):
-        """Draw a box around segments in the slice."""
+        """Draw a box around segments in the embedding."""
         view = self.widget.embedding
         pixels = np.array([view.pixel_of(int(i)) for i in ids])
         low, high = pixels.min(axis=0) - 5, pixels.max(axis=0) + 5
@@ -96,7 +96,7 @@ class Explorer(Hands):
         drag(self.canvas, self.pixels(*points), parts=2)
 
     def press(self, key, modifier=PLAIN):
-        """A key on the slice."""
+        """A key on the embedding."""
         self.key(key, modifier, self.widget.embedding)
 
 

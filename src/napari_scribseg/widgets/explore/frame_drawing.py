@@ -77,7 +77,7 @@ def with_room(xy: Float32, cell: float, most: int = 1 << 30) -> NDArray[np.bool_
 
     Parameters
     ----------
-    places : ndarray of shape (n, 2), float32
+    xy : ndarray of shape (n, 2), float32
         Finite. The grid is fixed in the embedding, so that moving the camera changes nothing.
     cell : float
         Side of a cell, in units of the embedding.

@@ -119,6 +119,6 @@ def _shows(source: LayerSource, pictures: Sequence[Picture]) -> bool:
         return False
     slices = [layer.data] if first.z_index is None else [layer.data[0], layer.data[-1]]
     return all(
-        np.array_equal(np.asarray(z_index).astype(picture.array.dtype), picture.array)
-        for z_index, picture in zip(slices, (first, pictures[-1]), strict=False)
+        np.array_equal(np.asarray(shown).astype(picture.array.dtype), picture.array)
+        for shown, picture in zip(slices, (first, pictures[-1]), strict=False)
     )

@@ -36,7 +36,7 @@ class Scene:
     ----------
     ids : ndarray of shape (n,), int64
         The segments shown.
-    places : ndarray of shape (n, 2), float32
+    xy : ndarray of shape (n, 2), float32
         Their present positions; finite.
     camera : Camera
         The visible part.
@@ -65,7 +65,7 @@ class Scene:
         Parameters
         ----------
         ids : ndarray of shape (n,), int64
-        places : ndarray of shape (n, 2), float32
+        xy : ndarray of shape (n, 2), float32
             Segments without a position (NaN) are ignored.
         size : tuple of 2 int
             Width and height of the canvas in pixels.
