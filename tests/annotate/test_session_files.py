@@ -104,6 +104,23 @@ def test_a_replay_gives_the_same_labels(worked, volume, make_engine, tmp_path):
     assert_same(again, Session.load(tmp_path / "b.scribseg", volume, make_engine=make_engine))
 
 
+def test_a_replay_may_use_another_device(volume, engines, painted, tmp_path):
+    devices = []
+
+    @dataclass(frozen=True)
+    class Noting(engines["nearest"]):
+        def prepare(self, image, device="auto"):
+            devices.append(device)
+            return super().prepare(image, device)
+
+    session = Session(volume, Noting(), device="cuda")
+    session.draw(painted, 0)
+    session.save(tmp_path / "a")
+    again = Session.replay(tmp_path / "a", volume, device="cpu", make_engine=lambda name, **p: Noting(**p))
+    assert devices == ["cuda", "cpu"]
+    assert (again.labels == session.labels).all()
+
+
 def test_a_replay_really_computes(worked, steps, make_engine, tmp_path):
     path = tmp_path / "a.scribseg"
     worked.save(path)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -28,6 +28,7 @@ def test_background_without_strokes_adds_no_class():
     assert Scribbles.from_labels(np.array([[1, 0, 3]]), background=255).ids == (1, 3)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a busy machine is no failure
 @given(arrays(np.uint16, (4, 5), elements=st.integers(0, 6)))
 def test_from_labels_loses_nothing(painted):
     scribbles = Scribbles.from_labels(painted)
@@ -127,3 +128,29 @@ def test_the_rest_of_a_lonely_class():
     for painted in ([[1, 0, 7]], [[9, 0, 0]], [[0, 0]]):
         whole = Scribbles.from_labels(np.array(painted), background=9)
         assert whole.with_rest() is whole
+
+
+SEEDS = np.array([[0, -1, 1]], np.int32)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"seeds": SEEDS.astype(float)}, "seeds hold float64 values"),
+        ({"seeds": SEEDS + 1}, r"seeds reach from 0 to 2; expected -1 .unknown. to 1"),
+        ({"ids": (4, 4)}, "expected 2 different label ids"),
+        ({"prior": SEEDS[:, :2]}, r"the prior has shape \(1, 2\); the seeds have \(1, 3\)"),
+        ({"weight": np.ones((1, 3))}, "a weight was given without a prior"),
+        ({"prior": SEEDS, "weight": np.ones((1, 2))}, "the weight of the prior has shape"),
+        ({"prior": SEEDS, "weight": np.zeros((1, 3))}, r"goes from 0.0 to 0.0; \(0, 1\] is expected"),
+    ],
+)
+def test_bad_arrays_are_named(fields, words):
+    with pytest.raises(InputError, match=words):
+        Scribbles(**{"seeds": SEEDS, "n_classes": 2} | fields)
+
+
+@pytest.mark.parametrize(("prior", "words"), [(np.ones((1, 3)), "float64 values"), (np.full((1, 3), -2), "id -2")])
+def test_a_bad_prior_is_named(prior, words):
+    with pytest.raises(InputError, match=f"the prior holds .*{words}"):
+        Scribbles.from_labels(np.array([[1, 0, 2]]), prior=prior)
