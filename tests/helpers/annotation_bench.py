@@ -6,11 +6,11 @@ from napari.components import ViewerModel
 
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layer_source import LayerSource
+from napari_scribseg.widgets.segmentation.annotation_view import AnnotationView
 from napari_scribseg.widgets.segmentation.annotator import Annotator
-from napari_scribseg.widgets.segmentation.layers import LayerSet
-from napari_scribseg.widgets.segmentation.view import View
-from napari_scribseg.widgets.segmentation.watcher import Watcher
+from napari_scribseg.widgets.segmentation.layer_set import LayerSet
+from napari_scribseg.widgets.segmentation.layer_watcher import LayerWatcher
 
 CLASSES = ClassTable.from_ids([1], background=255)
 
@@ -32,14 +32,14 @@ class Bench:
         channel_axis = options.pop("channels", None)
         self.image = self.viewer.add_image(array, name="image", **options)
         self.layers = LayerSet(self.viewer, LayerSource(self.image, channel_axis=channel_axis))
-        self.view = MagicMock(spec=View)
+        self.view = MagicMock(spec=AnnotationView)
         volume = self.layers.source.volume()
         self.session = Session(volume, engine, classes=CLASSES, **session_options)
         self.layers.make_strokes(CLASSES)
         self.layers.show_result(self.session.labels, CLASSES)
         self.lost = []
         self.annotator = Annotator(self.layers, self.session, self.view, self.aside)
-        self.watcher = Watcher(self.annotator, later, wait, self.lost.append, lambda: None)
+        self.watcher = LayerWatcher(self.annotator, later, wait, self.lost.append, lambda: None)
 
     @staticmethod
     def aside(function, done, failed):

@@ -7,7 +7,7 @@ from napari.components import ViewerModel
 
 from napari_scribseg.io.lock import FileLock, is_in_use
 from napari_scribseg.widgets.common.autosaves import autosaves, new_autosave
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layer_source import LayerSource
 
 
 def source(name, path, **options):

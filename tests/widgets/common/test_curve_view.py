@@ -3,7 +3,7 @@ import pytest
 from PIL import Image as Picture
 
 from napari_scribseg.core import LossCurve
-from napari_scribseg.widgets.common.curve_view import _TRAINING, _VALIDATION, CurvePanel, caption, log_share
+from napari_scribseg.widgets.common.curve_view import TRAINING, VALIDATION, CurvePanel, caption, log_share
 
 
 def curve(n=9, *, validation=True, most=100):
@@ -44,7 +44,7 @@ def test_hidden_without_a_curve(panel):
 def test_both_losses_are_drawn_over_the_steps(panel, tmp_path):
     panel.show_curve(curve())
     picture = painted(panel, tmp_path)
-    for color in (_TRAINING, _VALIDATION):
+    for color in (TRAINING, VALIDATION):
         at = columns_of(picture, color)
         assert at.min() < 70
         assert at.max() > picture.shape[1] - 20
@@ -53,21 +53,21 @@ def test_both_losses_are_drawn_over_the_steps(panel, tmp_path):
 def test_without_validation_strokes_there_is_one_line(panel, tmp_path):
     panel.show_curve(curve(validation=False))
     picture = painted(panel, tmp_path)
-    assert len(columns_of(picture, _TRAINING)) > 150
-    assert not len(columns_of(picture, _VALIDATION))
+    assert len(columns_of(picture, TRAINING)) > 150
+    assert not len(columns_of(picture, VALIDATION))
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0], [np.inf, 1.0], [np.nan, np.nan], [3.0, 3.0], [1e30, 1e-30]])
 def test_odd_losses_are_drawn_without_harm(panel, values, tmp_path):
     losses = np.array(values)
     panel.show_curve(LossCurve(np.array([0, 5]), losses, losses, 5, 5))
-    drawn = columns_of(painted(panel, tmp_path), _VALIDATION)  # it lies over the other line, which is the same
+    drawn = columns_of(painted(panel, tmp_path), VALIDATION)  # it lies over the other line, which is the same
     assert bool(len(drawn)) == np.isfinite(losses).any()
 
 
 def test_one_point_is_a_dot(panel, tmp_path):
     panel.show_curve(LossCurve(np.array([0]), np.array([1.0]), np.array([np.nan]), 0, 5), fitting=True)
-    assert len(columns_of(painted(panel, tmp_path), _TRAINING))
+    assert len(columns_of(painted(panel, tmp_path), TRAINING))
 
 
 def test_the_heading_folds_the_plot_and_still_reports(panel):

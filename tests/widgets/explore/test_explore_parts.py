@@ -20,7 +20,7 @@ from napari_scribseg.io.napari_hooks import get_reader
 from napari_scribseg.kernel import Worker
 from napari_scribseg.kernel import jobs as kernel_jobs
 from napari_scribseg.widgets.common.autosaves import new_workspace_autosave, workspace_autosaves
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.explore import encoder_form
 from napari_scribseg.widgets.explore.background_jobs import LongJobs, QuickJobs
 from napari_scribseg.widgets.explore.camera import Camera

@@ -40,7 +40,7 @@ def added():
 def test_actions_of_other_packages_are_added_once_and_a_broken_one_is_left_out(installed):
     run = installed(
         "[scribseg.actions]\nmine = others:MINE\nbroken = no_such_module:ACTION\nundo = others:UNDO\n",
-        "from napari_scribseg.widgets.common.actions import Action\n"
+        "from napari_scribseg.widgets.common.action import Action\n"
         "MINE = Action('mine', 'Mine', 'Does it', lambda window: None, panel='slice')\n"
         "UNDO = Action('undo', 'Undo', 'Undoes it', lambda window: None)\n",
         "from napari_scribseg.widgets.segmentation.actions import ACTIONS, add_installed_actions\n"

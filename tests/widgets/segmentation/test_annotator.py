@@ -388,7 +388,7 @@ def test_strokes_layer_deleted_and_brought_back(bench):
     painted = bench.strokes.data.copy()
     bench.viewer.layers.remove(bench.strokes)
     assert bench.lost == ["strokes"]
-    assert bench.annotator.bring_back()
+    assert bench.annotator.show_layers()
     bench.watcher.watch_strokes()
     assert np.array_equal(bench.strokes.data, painted)
     bench.paint(1, (1, 3, 3))
@@ -519,7 +519,9 @@ def test_keep_rule_leaves_finished_labels(nearest):
 def clock(monkeypatch):
     """The watcher's clock, one number in a list, which only a test moves on."""
     now = [100.0]
-    monkeypatch.setattr("napari_scribseg.widgets.segmentation.watcher.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        "napari_scribseg.widgets.segmentation.layer_watcher.time", SimpleNamespace(monotonic=lambda: now[0])
+    )
     return now
 
 

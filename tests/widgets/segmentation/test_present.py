@@ -182,7 +182,7 @@ def test_a_layer_that_was_deleted_and_restored(bench, role):
     bench.annotator.refresh_state()
     assert f"The {role} layer was deleted" in line(bench)
     assert bench.lines()[-1].error
-    if bench.annotator.bring_back():
+    if bench.annotator.show_layers():
         bench.watcher.watch_strokes()
     bench.annotator.refresh_state()
     assert line(bench) == "Done on z 3: background and liver"

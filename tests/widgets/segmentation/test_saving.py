@@ -15,14 +15,14 @@ from napari_scribseg.core import ClassTable
 from napari_scribseg.io import read_labels
 from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.kernel import Inbox
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.segmentation import saving
 from napari_scribseg.widgets.segmentation.actions import ACTIONS
+from napari_scribseg.widgets.segmentation.annotation_view import AnnotationView
 from napari_scribseg.widgets.segmentation.annotator import Annotator
-from napari_scribseg.widgets.segmentation.layers import LayerSet
+from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 from napari_scribseg.widgets.segmentation.saving import Saver
 from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
-from napari_scribseg.widgets.segmentation.view import View
 
 LIVER = ClassTable.from_ids([1], background=255)
 LIVER = LIVER.with_class(replace(LIVER[1], name="liver", color=(1.0, 0.5, 0.0, 1.0)))
@@ -44,7 +44,7 @@ def annotate(engine, **options):
     session = Session(layers.source.volume(), engine, classes=LIVER, **options)
     layers.make_strokes(LIVER)
     layers.show_result(session.labels, LIVER)
-    return Annotator(layers, session, MagicMock(spec=View), MagicMock())
+    return Annotator(layers, session, MagicMock(spec=AnnotationView), MagicMock())
 
 
 def strokes(row=15):

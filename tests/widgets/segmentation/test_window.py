@@ -588,7 +588,7 @@ def test_autosave_folder_that_cannot_be_made(window, quick, tmp_path, monkeypatc
 
 
 def test_pyramid_is_worked_on_at_a_bearable_level(window, quick, monkeypatch):
-    monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_SLICE", 40 * 40)
+    monkeypatch.setattr("napari_scribseg.widgets.common.layer_source.MAX_SLICE", 40 * 40)
     window.viewer.layers.clear()
     levels = [np.random.default_rng(0).random((64 // 2**k, 64 // 2**k)).astype(np.float32) for k in range(3)]
     window.viewer.add_image(levels, multiscale=True, name="slide", scale=(2, 2))

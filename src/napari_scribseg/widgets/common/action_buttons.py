@@ -10,13 +10,13 @@ from app_model import Application
 from psygnal import Signal
 from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
-from napari_scribseg.widgets.common.actions import Action, Actions
+from napari_scribseg.widgets.common.action import Action, Actions
 
 __all__ = ["ActionButtons", "make_button", "register_commands"]
 
 
 def make_button(action: Action[Any, Any]) -> QPushButton:
-    """A button with the text, key and tooltip of an action; not connected."""
+    """A button with the text, key and tooltip of an action, not connected."""
     button = QPushButton(action.button_text())
     button.setToolTip(action.full_tooltip)
     return button
@@ -30,7 +30,7 @@ class ActionButtons(QWidget):
     actions : iterable of Action
         In the order of the buttons.
     beside : mapping of str to QWidget
-        By the name of an action: a widget that shares the row with its button.
+        By the name of an action: a widget in the row of its button.
     """
 
     pressed = Signal(object)
@@ -62,7 +62,7 @@ class ActionButtons(QWidget):
                 row, column = row + column, 1 - column
 
     def show_state(self, state: Any) -> None:
-        """Enable the buttons that make sense in a state, and show the texts that depend on it."""
+        """Enable the buttons that apply in a state, and show the texts that depend on it."""
         for action in self._actions:
             button = self.buttons[action.name]
             button.setEnabled(action.enabled(state))
@@ -71,18 +71,9 @@ class ActionButtons(QWidget):
 
 
 def register_commands(actions: Actions[Any, Any], widget: type[QWidget], title: str) -> None:
-    """Put the actions of a window into napari's command palette; those that are there already are left alone.
+    """Put the actions of a window, once, into napari's command palette.
 
-    A command works in the viewer that is in front; it opens the window there if it is not open.
-
-    Parameters
-    ----------
-    actions : Actions
-        Of the window.
-    widget : type
-        Of the window.
-    title : str
-        Of the window, as in the plugin's manifest.
+    A command applies to the current viewer, and opens the window there if needed; ``title`` is that of the manifest.
     """
     app = Application.get_app("napari")
     if app is None:  # the viewer of a test has an application of another name

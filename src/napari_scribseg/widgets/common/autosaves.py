@@ -1,4 +1,4 @@
-"""The folder of autosaved strokes and workspaces, in the user's own data."""
+"""The folder of autosaved strokes and workspaces, in the user's data folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from qtpy.QtCore import QStandardPaths
 
 from napari_scribseg.io.lock import is_in_use
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layer_source import LayerSource
 
 __all__ = [
     "SESSION_EXTENSION",
@@ -31,9 +31,8 @@ _N_OLDER = 4  # autosaves of an image, or of workspaces, that stay beside a new 
 
 
 def autosave_folder() -> Path:
-    """The folder of all autosaves; the variable ``SCRIBSEG_AUTOSAVE`` names another."""
-    named = os.environ.get("SCRIBSEG_AUTOSAVE")
-    if named:
+    """The folder of all autosaves; the environment variable ``SCRIBSEG_AUTOSAVE`` names another."""
+    if named := os.environ.get("SCRIBSEG_AUTOSAVE"):
         return Path(named)
     base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
     return Path(base) / "napari-scribseg" / "autosave"
@@ -63,11 +62,11 @@ def prune(old: list[Path]) -> None:
         if not is_in_use(path):
             path.unlink(missing_ok=True)
     for lock in autosave_folder().glob(".*.lock"):
-        is_in_use(lock.with_name(lock.name[1:].removesuffix(".lock")))  # removes one that no process holds
+        is_in_use(lock.with_name(lock.name[1:].removesuffix(".lock")))  # removes a lock that no process holds
 
 
 def autosaves(source: LayerSource) -> list[Path]:
-    """The autosaves of an image, the newest first; those of a layer of its name come before others.
+    """The autosaves of an image, the newest first, but those under the layer's name before all others.
 
     Several layers can come from one file, and a layer can be renamed.
     """
@@ -95,7 +94,7 @@ def _modified(path: Path) -> float:
 
 
 def _digest(source: LayerSource) -> str:
-    """The same for the same image read in the same way; the layer's name counts only if its path is unknown."""
+    """Hash of the image's path (the layer's name if that is unknown), shape and channel axis."""
     path = source.layer.source.path
     where = f"{Path(path).absolute() if path else source.layer.name}|{source.shape}|{source.channel_axis}"
     return hashlib.sha256(where.encode()).hexdigest()[:12]

@@ -8,16 +8,16 @@ from qtpy.QtWidgets import QAbstractItemView, QAbstractSpinBox, QComboBox, QSlid
 
 __all__ = ["Calm"]
 
-_TURNED = (QComboBox, QAbstractSpinBox, QSlider)  # what Qt turns by the wheel
-_SEARCHED = (QComboBox, QAbstractItemView)  # what Qt searches by letters
+_TURNED = (QComboBox, QAbstractSpinBox, QSlider)  # Qt changes them by the wheel
+_SEARCHED = (QComboBox, QAbstractItemView)  # Qt searches them by letters
 _NOT_TYPED = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier
 
 
 class Calm(QObject):
-    """Watches a widget and all that is ever put into it.
+    """Watches a widget and all its children, also those added later.
 
-    A wheel turns a number or a slider only where it has the focus, and no chooser; it scrolls the panel instead. A
-    letter pressed on a chooser or a table chooses nothing there: it goes on to the window, where it is a shortcut.
+    The wheel changes a number or a slider only if that has the focus, and never a combo box; it scrolls the panel
+    instead. A letter pressed on a combo box or a table selects nothing there: it goes to the window as a shortcut.
     """
 
     def __init__(self, widget: QWidget) -> None:
@@ -29,13 +29,13 @@ class Calm(QObject):
         if isinstance(widget, _TURNED):
             if widget.focusPolicy() == Qt.FocusPolicy.WheelFocus:
                 widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-            return  # its popup, or the line in it, works as ever
+            return  # its popup and its line edit are not changed
         for child in widget.children():
             if isinstance(child, QWidget):
                 self._watch(child)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
-        """Pass an event on to the parent in place of the field."""
+        """Pass an event to the parent instead of the field."""
         kind = event.type()
         if kind == QEvent.Type.ChildPolished:
             child = event.child()  # type: ignore[attr-defined]
@@ -49,8 +49,8 @@ class Calm(QObject):
             kind == QEvent.Type.KeyPress
             and isinstance(event, QKeyEvent)
             and isinstance(watched, _SEARCHED)
-            and event.text().strip().isprintable()
-            and event.text().strip()
+            and (text := event.text().strip())
+            and text.isprintable()
             and not event.modifiers() & _NOT_TYPED
         ):
             event.ignore()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from psygnal import Signal
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSignalBlocker, QSize, Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -41,16 +41,16 @@ _TIPS = (
 class ClassTableView(QWidget):
     """Shows a :class:`ClassTable` and lets the user change it.
 
-    ``changed`` carries a new table that the owner has to show again with :meth:`show_classes` if it agrees;
-    ``selected`` the id of the class to paint with, at every click on its row; ``refused`` a message.
+    ``changed`` carries the table that the user wants, which the owner accepts by :meth:`show_classes`; ``selected`` the
+    id of the class to paint with, at every click on its row; ``refused`` a message.
     """
 
     changed = Signal(ClassTable)
     selected = Signal(int)
     refused = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._classes = ClassTable()
         self.table = _make_table()
         self.table.itemChanged.connect(self._on_item)
@@ -83,15 +83,14 @@ class ClassTableView(QWidget):
         return self._classes.ids[row] if 0 <= row < len(self._classes) else None
 
     def show_classes(self, classes: ClassTable) -> None:
-        """Show a table; the selection stays on its class where that is still there."""
+        """Show a table; the selected class stays selected if it is still there."""
         current = self.current
         self._classes = classes
-        self.table.blockSignals(True)
-        self.table.setRowCount(len(classes))
-        for row, label in enumerate(classes):
-            for column, item in enumerate(_row_items(label)):
-                self.table.setItem(row, column, item)
-        self.table.blockSignals(False)
+        with QSignalBlocker(self.table):
+            self.table.setRowCount(len(classes))
+            for row, label in enumerate(classes):
+                for column, item in enumerate(_row_items(label)):
+                    self.table.setItem(row, column, item)
         rows = max(2, min(len(classes), 7))
         self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + 26 * rows + 6)
         if current in classes:
@@ -101,9 +100,8 @@ class ClassTableView(QWidget):
         """Select the row of a class, if the table has it; no signal is sent."""
         if identity is None or identity not in self._classes or identity == self.current:
             return
-        self.table.blockSignals(True)
-        self.table.selectRow(self._classes.ids.index(identity))
-        self.table.blockSignals(False)
+        with QSignalBlocker(self.table):
+            self.table.selectRow(self._classes.ids.index(identity))
 
     def add_class(self) -> None:
         """Propose one more class, with the first free id."""
@@ -121,7 +119,7 @@ class ClassTableView(QWidget):
             self._propose(lambda: self._classes.without(identity))
 
     def step(self, by: int) -> None:
-        """Select the class ``by`` rows further on, around the ends, and emit it."""
+        """Select the class ``by`` rows below, cyclically, and emit it."""
         if len(self._classes):
             self.table.selectRow((self.table.currentRow() + by) % len(self._classes))
 
@@ -135,7 +133,7 @@ class ClassTableView(QWidget):
             self._propose(lambda: self._classes.with_class(replace(label, color=color)))
 
     def _propose(self, make: Callable[[], ClassTable]) -> bool:
-        """Make a new table and emit it; where that fails show the old one and emit why."""
+        """Make a new table and emit it; if that fails, show the old one and emit why."""
         try:
             proposed = make()
         except InputError as error:
@@ -178,7 +176,7 @@ def _edited(classes: ClassTable, label: LabelClass, item: QTableWidgetItem) -> C
 
 
 def _toggled(classes: ClassTable, label: LabelClass, column: int) -> ClassTable:
-    """The table after a click into a column of yes and no."""
+    """The table after a click into a column of check marks."""
     if column == _SHOW:
         return classes.with_class(replace(label, visible=not label.visible))
     if column == _LOCK:
@@ -188,7 +186,7 @@ def _toggled(classes: ClassTable, label: LabelClass, column: int) -> ClassTable:
 
 
 def _as_foreground(label: LabelClass) -> LabelClass:
-    """A class that is not the background; a name and colour it had as such are replaced."""
+    """The class as one that is not the background, with a name and colour of its own."""
     if not label.background:
         return label
     name = f"class {label.id}" if label.name == "background" else label.name

@@ -26,9 +26,9 @@ def layer_classes(layer: Labels) -> ClassTable:
 
 
 def warm_up_colors(colormap: DirectLabelColormap) -> None:
-    """Let napari compile its colour tables, which takes seconds the first time; no layer is made.
+    """Let napari compile its colour tables, which takes seconds the first time.
 
-    Layers are made in the window's thread only: one made elsewhere reads pint's units while they are being loaded.
+    No layer is made here: in another thread than the window's it would read pint's units while they are being loaded.
     """
     for dtype in (np.uint8, np.uint16):
         colormap.map(np.ones((2, 2), dtype))

@@ -1,29 +1,38 @@
-"""Combo boxes that keep what was chosen when their choices change."""
+"""Combo boxes that keep what was chosen when their entries change."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QComboBox
 
-__all__ = ["compact_combo", "fill_combo"]
+__all__ = ["choose_data", "compact_combo", "fill_combo"]
 
 
-def compact_combo() -> QComboBox:
-    """A combo box that does not widen the dock to its longest name."""
+def compact_combo(entries: Iterable[tuple[str, Any]] = ()) -> QComboBox:
+    """A combo box of texts with their data, which does not widen the dock to its longest text."""
     combo = QComboBox()
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(12)
+    for text, data in entries:
+        combo.addItem(text, data)
     return combo
 
 
-def fill_combo(combo: QComboBox, choices: list[tuple[str, Any]]) -> None:
-    """Show other choices; the chosen data stay chosen if they are still among them. No signal is sent."""
-    combo.blockSignals(True)
+def fill_combo(combo: QComboBox, entries: Iterable[tuple[str, Any]]) -> None:
+    """Replace the entries; the chosen data stay chosen if they are still there. No signal is sent."""
     chosen = combo.currentData()
-    combo.clear()
-    for text, data in choices:
-        combo.addItem(text, data)
-    index = next((i for i, (_, data) in enumerate(choices) if data is chosen or data == chosen), 0)
-    combo.setCurrentIndex(index if choices else -1)
-    combo.blockSignals(False)
+    with QSignalBlocker(combo):
+        combo.clear()
+        for text, data in entries:
+            combo.addItem(text, data)
+    choose_data(combo, chosen)
+
+
+def choose_data(combo: QComboBox, data: Any) -> None:
+    """Choose the entry with these data, the first entry if there is none. No signal is sent."""
+    found = (i for i in range(combo.count()) if combo.itemData(i) is data or combo.itemData(i) == data)
+    with QSignalBlocker(combo):
+        combo.setCurrentIndex(next(found, 0))

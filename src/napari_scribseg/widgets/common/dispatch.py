@@ -21,7 +21,7 @@ Aside = Callable[[Callable[[], Any], Callable[[Any], object], Callable[[BaseExce
 class Dispatcher(QObject):
     """Threads for the engine, for other computation and for files, and :meth:`post` to return from them.
 
-    Everything that the window shows is changed in functions given to :meth:`post`, so no lock is needed anywhere.
+    Functions given to :meth:`post` make all changes of the window, so no lock is needed.
     """
 
     _posted = Signal()
@@ -37,16 +37,16 @@ class Dispatcher(QObject):
 
     @property
     def executor(self) -> Executor:
-        """Where a session runs its engine: one job at a time, and one that hangs can be left behind."""
+        """The executor of a session's engine: one job at a time, and one that hangs can be abandoned."""
         return self._worker
 
     @property
     def background(self) -> Executor:
-        """Where quick work runs, beside the engine and in turn with what :meth:`aside` runs."""
+        """The executor of quick work, which :meth:`aside` uses, too."""
         return self._aside
 
     def post(self, function: Callable[[], object]) -> None:
-        """Run a function soon on the thread that this object lives on; from any thread. Nothing happens once closed."""
+        """Run a function soon on this object's thread; callable from any thread, without effect once closed."""
         if self._closed:
             return
         self._calls.put(function)
@@ -56,9 +56,9 @@ class Dispatcher(QObject):
             self._closed = True
 
     def wait(self, until: Callable[[], bool], seconds: float) -> bool:
-        """Run what is posted, as it comes, on this object's thread, until a condition holds; False if time runs out.
+        """Run posted functions on this object's thread until a condition holds; False if time runs out.
 
-        Nothing else happens in the window meanwhile, so ``seconds`` must be less than a person notices.
+        The window does nothing else meanwhile, so ``seconds`` must be less than a person notices.
         """
         end = time.monotonic() + seconds
         while not until():
@@ -78,7 +78,7 @@ class Dispatcher(QObject):
     ) -> None:
         """Run a function in the background; ``done`` or ``failed`` is posted with its result or error.
 
-        One that writes a ``file`` waits for nothing else, and is run even if the window is closed before.
+        A function that writes a ``file`` has a thread of its own, and runs even if the window is closed before.
         """
         if self._closed:
             return
@@ -96,12 +96,12 @@ class Dispatcher(QObject):
         (self._files if file else self._aside).submit(function).add_done_callback(deliver)
 
     def later(self, milliseconds: int, function: Callable[[], object]) -> None:
-        """Run a function of the window's thread after a time, unless this was closed by then."""
+        """Run a function in the window's thread after a time, unless this is closed by then."""
         if not self._closed:
             QTimer.singleShot(milliseconds, partial(self._run, function))
 
     def close(self) -> None:
-        """End the threads after their jobs; what waits is dropped, but for files. May be called twice."""
+        """End the threads after their jobs; what waits is dropped, except files. May be called twice."""
         self._closed = True
         self._worker.shutdown(wait=False, cancel_futures=True)
         self._aside.shutdown(wait=False, cancel_futures=True)
@@ -113,13 +113,9 @@ class Dispatcher(QObject):
             executor.shutdown(wait=True)
 
     def _run_posted(self) -> None:
-        """One signal, one call, unless :meth:`wait` ran it before."""
-        try:
-            function = self._calls.get_nowait()
-        except queue.Empty:
-            return
-        if not self._closed:
-            function()
+        """Run one call for each signal, unless :meth:`wait` ran it before."""
+        if not self._calls.empty():
+            self._run(self._calls.get_nowait())
 
     def _run(self, function: Callable[[], object]) -> None:
         if not self._closed:

@@ -13,13 +13,13 @@ __all__ = ["Docked"]
 
 
 class Docked(QWidget):
-    """Ends once: when it is closed, or taken out of its dock, which is how napari closes a widget."""
+    """Ends once: when it is closed, or removed from its dock, which is how napari closes a widget."""
 
     _docked = False
     is_ended = False
 
     def event(self, event: Any) -> bool:
-        """Notice being shown for the first time, and being taken out of the dock."""
+        """Notice the first display, and the removal from the dock."""
         if event.type() == QEvent.Type.Polish:
             Calm(self)
         elif event.type() == QEvent.Type.ParentChange:
@@ -30,7 +30,7 @@ class Docked(QWidget):
         return bool(super().event(event))
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
-        """End with the window."""
+        """End when the window closes."""
         self.end_all()
         super().closeEvent(event)
 

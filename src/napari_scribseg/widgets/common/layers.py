@@ -1,4 +1,4 @@
-"""The image and labels layers of a viewer, and where a labels layer lies."""
+"""The image and labels layers of a viewer, and the geometry of a labels layer."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from napari.layers import Image, Labels, Layer
 from napari_scribseg.core import Geometry
 from napari_scribseg.io.layer_geometry import has_reader_geometry, same_world
 from napari_scribseg.io.layer_geometry import layer_geometry as placed_geometry
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layer_source import LayerSource
 
 __all__ = ["image_layers", "image_of", "label_layers", "layer_geometry"]
 
 
 def image_layers(viewer: ViewerModel) -> list[Image]:
-    """The images that can be annotated, in the order of the list; our own overlays are none."""
+    """The images that can be annotated, in the order of the list, without our own overlays."""
     return [layer for layer in viewer.layers if isinstance(layer, Image) and not _is_overlay(layer)]
 
 
@@ -28,7 +28,7 @@ def label_layers(viewer: ViewerModel) -> list[Labels]:
 def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
     """The geometry to save a labels layer with: its own, or that of an image of its shape.
 
-    napari's own button for a new labels layer copies all but the metadata; the image still has them.
+    napari's button for a new labels layer copies everything but the metadata, which are then taken from the image.
     """
     own, image = LayerSource(layer), image_of(viewer, layer)
     if image is None:
@@ -37,9 +37,9 @@ def layer_geometry(viewer: ViewerModel, layer: Labels) -> Geometry:
 
 
 def image_of(viewer: ViewerModel, layer: Labels) -> Image | None:
-    """An image with a geometry, for a labels layer without one; None where there is none.
+    """An image of the same shape with a geometry, for a labels layer without one; None if there is none.
 
-    It has the shape of the layer; one with the same transform comes first.
+    An image with the same transform comes first.
     """
     own = LayerSource(layer)
     if has_reader_geometry(own.shape, own.transform()):

@@ -1,4 +1,4 @@
-"""Messages for the user: the status line, and errors in plain words. No Qt here."""
+"""Messages for the user: the status line, and errors. No Qt here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Message:
     error : bool
         Whether the user has to correct something.
     patient : bool
-        Whether it describes a job that has just begun; it is shown only once the job takes long.
+        Whether it describes a job that has just begun; it is shown once the job takes long.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Message:
 
 
 def user_message(error: BaseException | str) -> str:
-    """The text that a user reads of an error."""
+    """The message that a user reads for an error, or a text that begins with a capital."""
     text = str(error) if isinstance(error, (str, InputError)) else f"It failed: {error!r}"
     return text[:1].upper() + text[1:]
 

@@ -1,4 +1,4 @@
-"""Which slice of a layer the window shows: pure arithmetic on axis numbers."""
+"""The displayed slice of a layer: arithmetic on axis numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["displayed_axes", "slice_at"]
 
 
 def displayed_axes(order: Sequence[int], ndim: int, n_displayed: int = 2) -> tuple[int, ...]:
-    """The axes of a layer that the window shows, in the order shown.
+    """The displayed axes of a layer, in the order of display.
 
     Parameters
     ----------
@@ -36,16 +36,16 @@ def slice_at(
     shape : sequence of int
         Shape of the layer.
     displayed : sequence of int
-        The two axes that the window shows.
+        The displayed axes; other than two give no slice.
     point : sequence of float
-        Position in the layer's voxel coordinates; what it says along the displayed axes is ignored.
+        Position in the layer's voxel coordinates; the displayed axes are ignored.
     channel_axis : int, optional
-        An axis of the layer that the volume does not have.
+        The axis of channels, which the volume does not have.
 
     Returns
     -------
     SliceIndex or None
-        None where the point lies outside, or the window shows the channel axis.
+        None if the point lies outside, or the channel axis is displayed.
     """
     axes = [axis for axis in range(len(shape)) if axis != channel_axis]
     if len(displayed) != 2 or any(axis not in axes for axis in displayed):

@@ -11,7 +11,7 @@ from napari_scribseg.widgets.common.messages import Message
 __all__ = ["StatusPanel"]
 
 _PATIENCE_MS = 500  # jobs shorter than this show no progress bar
-_STEP_MS = 150  # the bar moves no more often: each of its steps paints the whole window anew
+_STEP_MS = 150  # between steps of the bar: each of them repaints the whole window
 
 
 class StatusPanel(QWidget):
@@ -19,8 +19,8 @@ class StatusPanel(QWidget):
 
     cancelled = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.line = _wrapped_label()
         self.notes = _wrapped_label()
         self.notes.setStyleSheet("font-style: italic;")
@@ -55,7 +55,7 @@ class StatusPanel(QWidget):
         self.show_status(Message(text, error))
 
     def show_status(self, message: Message) -> None:
-        """Show a message; one of a job that has just begun is shown together with the progress bar."""
+        """Show a message; one of a job that has just begun waits for the progress bar."""
         self._message = message
         if not message.patient or not self.progress.isHidden():
             self._show_text()
@@ -71,7 +71,7 @@ class StatusPanel(QWidget):
         self.notes.setVisible(bool(notes))
 
     def show_busy(self, busy: bool) -> None:
-        """Start waiting for a job that may be long, or end it."""
+        """Show the progress bar after a while, or hide it."""
         if not busy:
             self._patience.stop()
             self._steps.stop()
@@ -81,7 +81,7 @@ class StatusPanel(QWidget):
             self._patience.start()
 
     def show_progress(self, fraction: float) -> None:
-        """Set how far the job is, from 0 to 1; the bar follows a little later."""
+        """Set the fraction of the job that is done, from 0 to 1; the bar follows a little later."""
         self._fraction = fraction
 
     def _on_patience(self) -> None:

@@ -13,7 +13,7 @@ from napari_scribseg.core import InputError, Report
 from napari_scribseg.explore import Workspace
 from napari_scribseg.explore.task import WorkspaceTask
 from napari_scribseg.kernel import Deliver
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.explore.groups import Group
 
 __all__ = ["EdgeMaps"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from napari_scribseg.explore.edits import NEGATIVE, POSITIVE
-from napari_scribseg.widgets.common.actions import Action, Actions
+from napari_scribseg.widgets.common.action import Action, Actions
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.explore_view import ExploreState
 from napari_scribseg.widgets.explore.work import Work

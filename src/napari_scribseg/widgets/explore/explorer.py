@@ -17,8 +17,8 @@ from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import CutSettings, Workspace
 from napari_scribseg.explore.subprocesses import stop
 from napari_scribseg.io.formats import label_extensions
+from napari_scribseg.widgets.common.action import Action
 from napari_scribseg.widgets.common.action_buttons import register_commands
-from napari_scribseg.widgets.common.actions import Action
 from napari_scribseg.widgets.common.autosaves import WORKSPACE_EXTENSION, new_workspace_autosave, workspace_autosaves
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND

@@ -19,7 +19,7 @@ from napari_scribseg.core import Source
 from napari_scribseg.explore import Picture
 from napari_scribseg.io.layer_geometry import display_placement, reader_geometry
 from napari_scribseg.prompting.channels import three_channels
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layer_source import LayerSource
 
 _stack: Any = da.stack  # dask has no types
 _delayed: Any = dask.delayed  # type: ignore[attr-defined]

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout
 
 from napari_scribseg.explore import Picture
 from napari_scribseg.widgets.common.combos import fill_combo
+from napari_scribseg.widgets.common.layer_source import LayerSource, channel_choices
 from napari_scribseg.widgets.common.layers import image_layers
-from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
 from napari_scribseg.widgets.explore.panels import action_buttons
 
 __all__ = ["ImagesPanel"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 
-from napari_scribseg.widgets.common.actions import Action
+from napari_scribseg.widgets.common.action import Action
 from napari_scribseg.widgets.explore.explore_actions import ACTIONS, ExploreWindow
 from napari_scribseg.widgets.explore.explore_view import ExploreState
 

@@ -16,8 +16,8 @@ from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import Picture
 from napari_scribseg.explore.edits import NEGATIVE, POSITIVE
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
+from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
-from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.common.viewer_events import Later, ViewerEvents
 from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN
 from napari_scribseg.widgets.explore.groups import Group, pictures_layer

@@ -18,8 +18,8 @@ from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.prompting.semantic import open_encoder
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
 from napari_scribseg.widgets.common.dispatch import Dispatcher
+from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import report_errors, user_message
-from napari_scribseg.widgets.common.sources import LayerSource
 from napari_scribseg.widgets.explore.background_jobs import LongJobs, QuickJobs
 from napari_scribseg.widgets.explore.contours import contours
 from napari_scribseg.widgets.explore.edge_maps import EdgeMaps

@@ -1,8 +1,7 @@
-"""Connects the layers of one image with its session: strokes go in, results and former states come out."""
+"""Connects the layers of one image with its session: passes strokes to the session, and shows its results."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -16,10 +15,10 @@ from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.dispatch import Aside
 from napari_scribseg.widgets.common.messages import Message, report_errors, user_message
-from napari_scribseg.widgets.segmentation.layers import LayerSet
+from napari_scribseg.widgets.segmentation.annotation_view import AnnotationView, SliceState
+from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 from napari_scribseg.widgets.segmentation.overlay import Overlay
-from napari_scribseg.widgets.segmentation.present import Present, status_of
-from napari_scribseg.widgets.segmentation.view import State, View
+from napari_scribseg.widgets.segmentation.present import Present, present_on, status_of, working
 
 __all__ = ["Annotator"]
 
@@ -35,41 +34,41 @@ _STEPS = {
 
 
 class Annotator:
-    """The user's work on one image; without Qt and threads.
+    """Annotation of one image, without Qt and threads.
 
     Parameters
     ----------
     layers : LayerSet
-        Its layers, with strokes and result.
+        The layers of the image, with or without strokes and result.
     session : Session
-        Its strokes, results and history.
-    view : View
+        Strokes, results and history.
+    view : AnnotationView
         Shows messages and state.
     aside : callable
         ``aside(function, done, failed)`` computes in the background.
 
     Attributes
     ----------
-    mode : str
-        One of :data:`~napari_scribseg.widgets.segmentation.view.MODES`.
+    mode : {"live", "stroke", "demand"}
+        When to segment: while the pen moves, when it lifts, or on demand.
     overlay : Overlay
-        The certainty over the image.
+        Probability or uncertainty over the image.
     """
 
-    def __init__(self, layers: LayerSet, session: Session, view: View, aside: Aside) -> None:
+    def __init__(self, layers: LayerSet, session: Session, view: AnnotationView, aside: Aside) -> None:
         self.layers = layers
         self.session = session
         self.view = view
         self.mode = "live"
         self.overlay = Overlay(layers, session, self.refresh_state, aside)
         self._behind = False  # the pen moved on while a live job ran
-        self._fitting: SliceIndex | None = None  # whose fit is shown while it goes on
+        self._fitting: SliceIndex | None = None  # the slice whose fit is running and shown
         self._shown_classes: ClassTable | None = None
         self._last_error = ""
-        self._news: tuple[Message, SliceIndex | None, int] | None = None  # a message, its slice and version
-        self._line: Message | None = None  # shown
-        self._facts: tuple[Any, Present] | None = None  # a version, and its state
-        self._hinted = ""
+        self._news: tuple[Message, SliceIndex | None, int] | None = None  # a message, with slice and version
+        self._shown_status: Message | None = None
+        self._cached: tuple[Any, Present] | None = None  # the state of a slice, with what it depends on
+        self._last_hint = ""
         session.events.updated.connect(self._on_updated)
         session.events.failed.connect(self._on_failed)
         session.events.restored.connect(self._on_restored)
@@ -79,11 +78,11 @@ class Annotator:
         session.events.busy.connect(self._on_busy)
         session.events.progress.connect(self._on_progress)
 
-    # strokes in -------------------------------------------------------------------------------------------------------
+    # strokes ----------------------------------------------------------------------------------------------------------
 
     @report_errors
     def pen_moved(self) -> None:
-        """The pen moved while down: in live mode request a first result, one at a time."""
+        """Request a preview in live mode, one at a time, because the pen moved while down."""
         if not self._follows_pen:
             return
         if self.session.is_busy:
@@ -97,17 +96,16 @@ class Annotator:
 
     @property
     def has_result(self) -> bool:
-        """Whether the result contains all movements of the pen, or none is to come."""
+        """Whether the result contains all movements of the pen, or none will come before it lifts."""
         return not self._follows_pen or (not self._behind and (not self.session.is_busy or self.session.has_preview))
 
     @property
     def _follows_pen(self) -> bool:
-        """Whether results are requested while the pen is down."""
         return self.mode == "live" and self.session.engine.info.live
 
     @report_errors
     def pen_lifted(self, slice_index: SliceIndex | None) -> None:
-        """A stroke on a slice is done: record and segment it, but on demand."""
+        """Record and segment a finished stroke on a slice, unless the user segments on demand."""
         self._behind = False
         if slice_index is None:
             self.show_message(self.layers.why_no_slice(), error=True)
@@ -116,30 +114,26 @@ class Annotator:
 
     @report_errors
     def look(self) -> None:
-        """Another slice is displayed, or strokes changed without the pen: show it, and segment new strokes."""
+        """Show the displayed slice, and segment strokes that came without the pen."""
         slice_index = self.layers.slice_index()
         if slice_index is None:
             self.overlay.hide()
             self.view.show_notes(())
             self.view.show_curve(None)
             return
-        result = self.session.results(slice_index)
-        self.view.show_notes(result.notes if result is not None else ())
-        self._show_curve(slice_index)
-        self.overlay.show(slice_index)
+        self._show_result(slice_index)
         if self.mode != "demand" and not self.layers.misfit() and self.unsent(slice_index):
             self.session.draw(self.layers.painted(slice_index), slice_index)
 
     def _strokes_beside(self, slice_index: SliceIndex) -> dict[SliceIndex, NDArray[Any]]:
-        """New strokes on further slices that were painted together with those of a slice, the nearest slice first."""
+        """New strokes on the other slices that were painted together with this one, the nearest slice first."""
         former = set(self.session.painted_slices(slice_index.displayed))
-        beside = {
-            other: painted
+        beside = [
+            (other, painted)
             for other in self.layers.slices_beside(slice_index)
             if ((painted := self.layers.painted(other)).any() or other in former) and self.unsent(other)
-        }
-        nearest = sorted(beside, key=lambda other: np.abs(np.subtract(other.position, slice_index.position)).sum())
-        return {other: beside[other] for other in nearest}
+        ]
+        return dict(sorted(beside, key=lambda pair: np.abs(np.subtract(pair[0].position, slice_index.position)).sum()))
 
     def unsent(self, slice_index: SliceIndex) -> bool:
         """Whether the strokes layer has other strokes on a slice than the session."""
@@ -147,14 +141,14 @@ class Annotator:
             self.layers.painted(slice_index), self.session.painted(slice_index)
         )
 
-    # what the buttons do ----------------------------------------------------------------------------------------------
+    # actions ----------------------------------------------------------------------------------------------------------
 
     @report_errors
     def segment(self) -> None:
         """Segment the displayed slice, in any mode."""
         slice_index = self._slice()
-        painted, beside = self.layers.painted(slice_index), self._strokes_beside(slice_index)
-        self.session.draw(painted, slice_index, demand=True, beside=beside)
+        beside = self._strokes_beside(slice_index)
+        self.session.draw(self.layers.painted(slice_index), slice_index, demand=True, beside=beside)
 
     def add_strokes(self, painted: NDArray[Any]) -> None:
         """Paint class ids, shape (h, w), from the first pixel of the displayed slice on, where it has no strokes yet.
@@ -174,16 +168,13 @@ class Annotator:
 
     @report_errors
     def run_network(self) -> None:
-        """Write the network's own segmentation of the displayed slice into the result, without strokes."""
-        slice_index = self._slice()
-        requested = self.session.predict(slice_index)
-        requested.add_done_callback(lambda _future: self.refresh_state())
+        """Write the network's prediction without strokes for the displayed slice into the result."""
+        self.session.predict(self._slice()).add_done_callback(lambda _future: self.refresh_state())
 
     @report_errors
     def show_picture(self, name: str) -> None:
         """Add a colour layer of the engine's features on the displayed slice."""
         slice_index = self._slice()
-        requested = self.session.picture(name, slice_index)
 
         def arrived(future: Future[Any]) -> None:
             if future.cancelled() or future.exception() is not None:  # the session reports the error
@@ -191,7 +182,7 @@ class Annotator:
             if self.layers.show_picture(slice_index, future.result(), name):
                 self.show_message(f"Added a layer of {name} of {self._where(slice_index)}")
 
-        requested.add_done_callback(arrived)
+        self.session.picture(name, slice_index).add_done_callback(arrived)
 
     @report_errors
     def undo(self) -> None:
@@ -214,7 +205,7 @@ class Annotator:
         slice_index = self._slice()
         if self.session.is_accepted(slice_index):
             self.session.reopen(slice_index)
-            self.show_message(f"{self._where(slice_index)} is open again: strokes change it")
+            self.show_message(f"{self._where(slice_index)} is open again: strokes can change it")
         else:
             self.session.accept(slice_index)
 
@@ -242,14 +233,14 @@ class Annotator:
             raise InputError("the image has one slice only; there is nothing to propagate to")
         axis, here = slice_index.others[-1], slice_index.position[-1]
         stop = min(max(here + count, 0), self.session.volume.shape[axis] - 1)
-        self._hinted = ""
+        self._last_hint = ""
 
         def arrived(future: Future[Any]) -> None:
             if future.cancelled() or future.exception() is not None:
                 return
             slices = future.result()
-            done = f"Propagated to {self.session.volume.span(slices)}" if slices else "Propagated to no slice"
-            self.show_message("; ".join(part for part in (done, self._hinted) if part))
+            done = f"Propagated to {self.session.volume.span(slices) if slices else 'no slice'}"
+            self.show_message(f"{done}; {self._last_hint}" if self._last_hint else done)
 
         self.session.propagate(slice_index, slice_index.at(axis, stop)).add_done_callback(arrived)
 
@@ -263,11 +254,10 @@ class Annotator:
 
     @report_errors
     def set_engine(self, engine: Engine[Any], mode: str, device: str, overlap: str) -> None:
-        """Take over settings; segment the displayed slice again where they change the result."""
+        """Apply settings; segment the displayed slice again if they change the result."""
         session = self.session
-        former = (session.engine, session.device, session.overlap)
         self.mode = mode
-        if former == (engine, device, overlap):
+        if (session.engine, session.device, session.overlap) == (engine, device, overlap):
             self.look()
             return
         self._news = None
@@ -280,34 +270,29 @@ class Annotator:
 
     @report_errors
     def set_classes(self, classes: ClassTable) -> None:
-        """Take over a table that the user changed.
-
-        An id that strokes or results use can neither change nor go: the voxels would lose their name.
-        """
+        """Apply a table that the user changed; a class with strokes or labels keeps its id."""
         for identity in set(self.session.classes.ids) - set(classes.ids):
             if self.uses(identity):
                 self.view.show_classes(self.session.classes)
                 name = self.session.classes[identity].name
-                raise InputError(f"the class {name!r} has strokes or labels; erase them before its id changes or goes")
-        background = classes.background
+                raise InputError(
+                    f"the class {name!r} has strokes or labels; erase them before you change its id or remove it"
+                )
         self.session.classes = classes
         self.view.show_classes(classes)
-        if background is None:
+        if classes.background is None:
             self.show_message("No class is the background: paint a class for what surrounds the others")
 
     def uses(self, identity: int) -> bool:
         """Whether a class has strokes or labels anywhere in the volume."""
         strokes = self.layers.strokes
-        return any(
-            bool(np.any(np.asarray(slice_index) == identity))
-            for data in (None if strokes is None else strokes.data, self.session.labels)
-            if data is not None
-            for slice_index in (data if data.ndim > 2 else [data])
-        )
+        arrays = [self.session.labels] if strokes is None else [self.session.labels, strokes.data]
+        parts = (part for array in arrays for part in (array if array.ndim > 2 else [array]))
+        return any((np.asarray(part) == identity).any() for part in parts)
 
     @report_errors
     def paint_with(self, identity: int) -> None:
-        """Put a class into the brush, and take the brush up."""
+        """Paint with a class from now on."""
         self.layers.paint_with(identity)
         self.layers.take_up_tool()
         slice_index = self.layers.slice_index()
@@ -329,8 +314,8 @@ class Annotator:
             self.overlay.show(slice_index)
 
     def show_all(self) -> None:
-        """Show everything in the view, such as when this image comes to the front."""
-        self._line = None
+        """Show everything in the view, because the image came to the front."""
+        self._shown_status = None
         self.view.show_classes(self.session.classes)
         self.view.show_busy(self.session.is_busy)
         if self.layers.strokes is not None:
@@ -354,90 +339,57 @@ class Annotator:
         slice_index, session = self.layers.slice_index(), self.session
         unsent = slice_index is not None and self.mode == "demand" and self.layers.strokes is not None
         accepted = slice_index is not None and session.is_accepted(slice_index)
-        state = State(
+        state = SliceState(
             slice_index is not None, session.can_undo or unsent, session.can_redo, accepted, len(session.accepted)
         )
         self.view.show_state(state)
-        line = status_of(self.present())
-        if line != self._line:
-            self._line = line
-            self.view.show_status(line)
+        status = status_of(self._present())
+        if status != self._shown_status:
+            self._shown_status = status
+            self.view.show_status(status)
 
-    def present(self) -> Present:
+    def _present(self) -> Present:
         """The present state; with a job or a message the rest is left out."""
         slice_index = self.layers.slice_index()
         if self._news is not None and self._news[1:] != (slice_index, self.session.version):
             self._news = None
-        working = self._working()
-        if working is not None or self._news is not None:
-            return Present(working=working, news=None if self._news is None else self._news[0])
+        job = working(self.session)
+        if job is not None or self._news is not None:
+            return Present(working=job, news=None if self._news is None else self._news[0])
         trouble = self.layers.trouble()
         if trouble or slice_index is None:
             return Present(trouble=Message(trouble, error=True) if trouble else Message(self.layers.why_no_slice()))
-        unsent = self.mode == "demand" and self.unsent(slice_index)
-        return replace(self._present_on(slice_index), unsent=unsent, overlay=self.overlay.missing)
-
-    def _present_on(self, slice_index: SliceIndex) -> Present:
-        """The state of a slice, computed once for each change."""
         session = self.session
         moment = slice_index, session.version, session.classes, session.engine.info
-        if self._facts is None or self._facts[0] != moment:
-            drawn, labels = session.drawn_ids(slice_index), session.label_ids(slice_index)
-            facts = Present(
-                where=self._where(slice_index),
-                accepted=session.is_accepted(slice_index),
-                painted=self._names(drawn),
-                labelled=self._names(labels),
-                lacking=session.lacking(slice_index),
-                segmented=session.is_segmented(slice_index),
-            )
-            self._facts = moment, facts
-        return self._facts[1]
+        if self._cached is None or self._cached[0] != moment:
+            self._cached = moment, present_on(session, slice_index)
+        unsent = self.mode == "demand" and self.unsent(slice_index)
+        return replace(self._cached[1], unsent=unsent, overlay=self.overlay.missing)
 
-    def _names(self, ids: Collection[int]) -> tuple[str, ...]:
-        """The names of classes, in the order of the table."""
-        named = {label.id: label.name for label in self.session.classes if label.id in ids}
-        return (*named.values(), *(f"label {i}" for i in ids if i not in named))
-
-    def _working(self) -> Message | None:
-        """The message of the job that runs."""
-        doing = self.session.doing
-        if doing is None:
-            return None
-        where, engine = self._where(doing.slice_index), self.session.engine.info.title.split(" (")[0]
-        texts = {
-            "result": f"{'Refining' if doing.refined else 'Computing'} {where} with {engine}…",
-            "propagation": f"Propagating to {where}, slice {doing.done + 1} of {doing.total}…",
-            "network": f"The network segments {where}…",
-            "picture": f"Computing the {doing.name} of {where}; a layer follows",
-        }
-        text = "Stopping; the former result stays" if doing.stopped else texts[doing.what]
-        return Message(text, patient=doing.what in ("result", "propagation"))
-
-    def bring_back(self) -> bool:
-        """Make deleted layers again from the session; returns whether the strokes layer is a new one."""
-        new = self.layers.strokes is None
+    def show_layers(self) -> bool:
+        """Make the strokes and result layers that are missing, from the session; whether the strokes layer is new."""
+        session, new = self.session, self.layers.strokes is None
         if new:
-            self.layers.make_strokes(self.session.classes)
-            session = self.session
-            self.layers.fill_strokes(
-                (slice_index, session.painted(slice_index)) for slice_index in session.painted_slices()
-            )
+            self.layers.make_strokes(session.classes, {i: session.painted(i) for i in session.painted_slices()})
             self.take_brush()
-        self.layers.show_result(self.session.labels, self.session.classes)
+        self.show_labels()
         self.layers.take_up_brush()
         return new
+
+    def show_labels(self) -> None:
+        """Show the session's labels in the result layer."""
+        self.layers.show_result(self.session.labels, self.session.classes)
 
     def close(self) -> None:
         """End the session and write its autosave. The strokes and the result stay in the viewer."""
         self.session.close()
-        self.overlay.kind = "none"  # one that is still computed comes too late
+        self.overlay.kind = "none"  # one that is still being computed is not shown
         self.layers.release()
 
-    # results out ------------------------------------------------------------------------------------------------------
+    # results ----------------------------------------------------------------------------------------------------------
 
     def _on_updated(self, update: Update) -> None:
-        self.layers.show_result(self.session.labels, self.session.classes)
+        self.show_labels()
         if update.slice_index != self.layers.slice_index():
             self.refresh_state()
             return
@@ -455,14 +407,10 @@ class Annotator:
     def _on_restored(self, restored: Restored) -> None:
         if restored.painted is not None:
             self.layers.write_strokes(restored.slice_index, restored.painted)
-        self.layers.show_result(self.session.labels, self.session.classes)
-        slice_index = self.layers.slice_index()
-        if slice_index == restored.slice_index:
+        self.show_labels()
+        if restored.slice_index == self.layers.slice_index():
             self.layers.refresh_result()
-            self.overlay.show(slice_index)
-            self._show_curve(slice_index)
-            result = self.session.results(slice_index)
-            self.view.show_notes(result.notes if result is not None else ())
+            self._show_result(restored.slice_index)
         self.refresh_state()
 
     def _on_stepped(self, stepped: Stepped) -> None:
@@ -487,14 +435,14 @@ class Annotator:
             self.layers.show_classes(self.session.classes)
             self.view.show_classes(self.session.classes)
         if self.layers.result is not None:
-            self.layers.show_result(self.session.labels, self.session.classes)
+            self.show_labels()
         self.refresh_state()
 
     def _on_progress(self, fraction: float) -> None:
         self.view.show_progress(fraction)
 
     def _on_hint(self, text: str) -> None:
-        self._hinted = text
+        self._last_hint = text
         self.show_message(text)
 
     def _on_busy(self, busy: bool) -> None:
@@ -508,8 +456,15 @@ class Annotator:
             self.pen_moved()
         self.refresh_state()
 
+    def _show_result(self, slice_index: SliceIndex) -> None:
+        """Notes, curve and overlay of a slice's result."""
+        result = self.session.results(slice_index)
+        self.view.show_notes(() if result is None else result.notes)
+        self._show_curve(slice_index)
+        self.overlay.show(slice_index)
+
     def _show_curve(self, slice_index: SliceIndex) -> None:
-        """The curve of a slice's last result, unless a fit of it is shown."""
+        """The curve of a slice's last result, unless a fit of it is running."""
         if self._fitting == slice_index:
             return
         result = self.session.results(slice_index)

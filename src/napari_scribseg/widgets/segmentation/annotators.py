@@ -1,4 +1,4 @@
-"""The annotators of a window: one for each image begun, one of them in front."""
+"""The annotators of a window: one for each annotated image, one of them in front."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from napari_scribseg.core import InputError
 from napari_scribseg.widgets.common.dispatch import Dispatcher
+from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import user_message
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.segmentation.annotation_view import AnnotationView, HiddenView, SliceState
 from napari_scribseg.widgets.segmentation.annotator import Annotator
-from napari_scribseg.widgets.segmentation.view import HiddenView, State, View
-from napari_scribseg.widgets.segmentation.watcher import Watcher
+from napari_scribseg.widgets.segmentation.layer_watcher import LayerWatcher
 
 __all__ = ["Annotators"]
 
@@ -19,28 +19,28 @@ Keys = dict[str, Callable[[], object]]
 
 
 class Annotators:
-    """Begins, turns to and ends annotators; only the one in front has the view.
+    """Starts, switches between and ends annotators; only the one in front has the view.
 
     Parameters
     ----------
-    view : View
-        Of the window.
+    view : AnnotationView
+        The view of the window.
     dispatcher : Dispatcher
         For waiting.
     keys : callable
         ``keys(annotator)`` gives a function for each key on its layers.
     turned : callable
-        ``turned(annotator)`` is called with the one that comes to the front.
+        ``turned(annotator)`` is called with an annotator that comes to the front.
 
     Attributes
     ----------
     front : Annotator or None
-        The one that the panels show.
+        The annotator that the panels show.
     """
 
     def __init__(
         self,
-        view: View,
+        view: AnnotationView,
         dispatcher: Dispatcher,
         keys: Callable[[Annotator], Keys],
         turned: Callable[[Annotator], object],
@@ -51,24 +51,24 @@ class Annotators:
         self._dispatcher = dispatcher
         self._keys = keys
         self._turned = turned
-        self._all: dict[Annotator, Watcher] = {}
+        self._all: dict[Annotator, LayerWatcher] = {}
 
     @property
     def all(self) -> tuple[Annotator, ...]:
-        """All annotators, in the order in which they were begun."""
+        """All annotators, the oldest first."""
         return tuple(self._all)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is computed, nor about to be."""
+        """Whether nothing is being computed or about to be."""
         return not any(watcher.is_waiting or annotator.session.is_busy for annotator, watcher in self._all.items())
 
     def of(self, image: Any) -> Annotator | None:
-        """The annotator of an image layer; None where none was begun."""
+        """The annotator of an image layer; None if there is none."""
         return next((a for a in self._all if a.layers.source.layer is image), None)
 
-    def begin(self, source: LayerSource, make: Callable[[View], Annotator]) -> Annotator | None:
-        """Begin an annotator and put it in front; the former one of the image ends. None if it fails."""
+    def begin(self, source: LayerSource, make: Callable[[AnnotationView], Annotator]) -> Annotator | None:
+        """Start an annotator, which replaces the image's former one, in front; None, with a message, if it fails."""
         try:
             annotator = make(self._view)
         except InputError as error:
@@ -77,8 +77,8 @@ class Annotators:
         former = self.of(source.layer)
         if former is not None:
             self.end(former)
-            annotator.layers.show_result(annotator.session.labels, annotator.session.classes)  # may be the former's own
-        watcher = Watcher(
+            annotator.show_labels()  # the result layer may be the former's
+        watcher = LayerWatcher(
             annotator,
             self._dispatcher.later,
             self._dispatcher.wait,
@@ -91,21 +91,20 @@ class Annotators:
         return annotator
 
     def bring_back(self, annotator: Annotator) -> None:
-        """Make deleted layers again, with their content, and take up the brush."""
-        watcher = self._all[annotator]
-        if annotator.bring_back():
-            watcher.watch_strokes()
+        """Restore deleted layers with their content, and take up the brush."""
+        if annotator.show_layers():
+            self._all[annotator].watch_strokes()
         annotator.layers.bind_keys(self._keys(annotator))
         self.turn_to(annotator)
         annotator.refresh_state()
 
     def turn_to(self, annotator: Annotator | None) -> None:
-        """Put an annotator in front (or none)."""
+        """Put an annotator in front, or none."""
         for other in self._all:
             other.view = self._view if other is annotator else self._hidden
         if annotator is None:
             self.front = None
-            self._view.show_state(State())
+            self._view.show_state(SliceState())
             self._view.show_busy(False)
             self._view.show_curve(None)
         elif annotator is not self.front:
@@ -114,7 +113,7 @@ class Annotators:
             annotator.show_all()
 
     def end(self, annotator: Annotator) -> None:
-        """Close an annotator; its layers stay in the viewer, its strokes in the autosave."""
+        """Close an annotator; its layers stay in the viewer, and its autosave is written."""
         annotator.view = self._hidden
         self._all.pop(annotator).close()
         annotator.layers.unbind_keys(self._keys(annotator))
@@ -123,7 +122,7 @@ class Annotators:
             self.turn_to(None)
 
     def end_all(self) -> None:
-        """Close all annotators; the view, which may be gone, is left alone."""
+        """Close all annotators without using the view, which may be gone."""
         self.front = None
         for annotator in list(self._all):
             self.end(annotator)

@@ -26,18 +26,18 @@ class EngineForm(QWidget):
 
     changed = Signal(dict)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: dict[str, _Row] = {}
+        self._inner = QWidget()
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        self._rows: dict[str, _Row] = {}
-        self._inner: QWidget | None = None
+        self._layout.addWidget(self._inner)
 
     def show_engine(self, engine: type[Any], values: dict[str, Any] | None = None) -> None:
-        """Build the rows anew for an engine class; ``values`` are shown in place of its defaults."""
-        self._clear()
+        """Replace the rows by those of an engine class; ``values`` are shown instead of its defaults."""
         self._rows = {p.name: _Row(p, (values or {}).get(p.name, p.default)) for p in parameters_of(engine)}
-        self._inner = QWidget()
+        former, self._inner = self._inner, QWidget()
         rows = QFormLayout(self._inner)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setVerticalSpacing(3)
@@ -46,15 +46,17 @@ class EngineForm(QWidget):
             rows.addRow(name.replace("_", " "), row.widget.native)
             rows.labelForField(row.widget.native).setToolTip(row.parameter.doc)
             row.connect(self._emit)
-        self._layout.addWidget(self._inner)
+        self._layout.replaceWidget(former, self._inner)
+        former.setParent(None)
+        former.deleteLater()
 
     @property
     def values(self) -> dict[str, Any]:
-        """Name and value of each field that is not at its default."""
+        """Names and values of the fields that differ from their defaults."""
         return {name: row.value for name, row in self._rows.items() if row.value != row.parameter.default}
 
     def reset(self) -> None:
-        """Put every field back to its default, and emit once."""
+        """Reset every field to its default, and emit once."""
         for row in self._rows.values():
             row.value = row.parameter.default
         self._emit()
@@ -68,16 +70,9 @@ class EngineForm(QWidget):
     def _emit(self) -> None:
         self.changed.emit(self.values)
 
-    def _clear(self) -> None:
-        if self._inner is not None:
-            self._layout.removeWidget(self._inner)
-            self._inner.setParent(None)
-            self._inner.deleteLater()
-            self._inner = None
-
 
 class _Row:
-    """One field: its widget, with an ``auto`` box before it where None is allowed."""
+    """One field: its widget, with an ``auto`` box before it if None is allowed."""
 
     def __init__(self, parameter: Parameter, value: Any) -> None:
         self.parameter = parameter
@@ -85,7 +80,7 @@ class _Row:
         self.auto: CheckBox | None = None
         self.widget: Widget = self.field
         if parameter.optional:
-            self.auto = CheckBox(text="auto", tooltip="the engine chooses the value and shows it below")
+            self.auto = CheckBox(text="auto", tooltip="The engine chooses the value and shows it below")
             inner: Container[Any] = Container(widgets=[self.auto, self.field], layout="horizontal", labels=False)
             inner.margins = (0, 0, 0, 0)
             self.widget = inner
@@ -114,7 +109,7 @@ class _Row:
 
     def connect(self, changed: Any) -> None:
         """Call a function without arguments whenever the user changes the value."""
-        if self.parameter.kind == "text":  # a path counts when it is whole
+        if self.parameter.kind == "text":  # a path is used when it is complete
             self.field.native.editingFinished.connect(changed)
         else:
             self.field.changed.connect(lambda _value: changed())
@@ -140,12 +135,12 @@ def _make_field(parameter: Parameter) -> Any:
     else:
         field = FloatSpinBox(min=low, max=high, step=parameter.step)
         field.native.setDecimals(max(2, 1 - math.floor(math.log10(parameter.step))))
-    field.native.setKeyboardTracking(False)  # a value counts when it is whole, not digit by digit
+    field.native.setKeyboardTracking(False)  # a value is used when it is complete, not digit by digit
     field.value = min(max(0, field.min), field.max)
     return field
 
 
 def _decimals(value: float) -> int:
-    """How many digits behind the point a number is written with."""
+    """Number of decimals that a number is written with."""
     exponent = Decimal(repr(float(value))).normalize().as_tuple().exponent
     return min(max(-exponent, 0), _MOST_DECIMALS) if isinstance(exponent, int) else 0

@@ -1,61 +1,54 @@
-"""The engine that segments, its parameters, when it runs, and on which device."""
+"""The engine, its parameters, when it runs, and on which device."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from psygnal import Signal
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFormLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_scribseg.annotate.rules import OVERLAPS
 from napari_scribseg.core import EngineInfo, LoadsModels, get_engine
 from napari_scribseg.core.registry import engine_class
+from napari_scribseg.widgets.common.combos import choose_data, compact_combo
+from napari_scribseg.widgets.common.fold import Fold
 from napari_scribseg.widgets.segmentation.engine_form import EngineForm
 from napari_scribseg.widgets.segmentation.model_page import ModelPage
 
 __all__ = ["EnginePanel"]
 
 FIRST_ENGINE = "svcd"  # selected when the window opens
-_MODES = (
-    ("live", "live"),
-    ("on stroke end", "stroke"),
-    ("on demand", "demand"),
-)
-_OVERLAPS = (("overwrite", "overwrite"), ("keep", "keep"))
+_MODES = (("live", "live"), ("on stroke end", "stroke"), ("on demand", "demand"))
 
 
 class EnginePanel(QWidget):
-    """Combo boxes of engine, mode, device and overlap rule, and the engine's parameters, folded away."""
+    """Combo boxes of engine, mode, device and overlap rule, and the engine's parameters, which can be folded.
 
-    engine_changed = Signal(str, dict)
-    mode_changed = Signal(str)
-    device_changed = Signal(str)
-    overlap_changed = Signal(str)
+    ``changed`` is sent after any of them changed; ``picture_requested`` carries the name of a picture.
+    """
+
+    changed = Signal()
     network_requested = Signal()
     picture_requested = Signal(str)
 
-    def __init__(self, infos: dict[str, EngineInfo], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, infos: dict[str, EngineInfo]) -> None:
+        super().__init__()
         self._infos = infos
         self._values: dict[str, dict[str, Any]] = {}
         self._shown = ""
-        self.engine_combo, self.mode_combo, self.device_combo, self.overlap_combo = (QComboBox() for _ in range(4))
-        for name, info in infos.items():
-            self.engine_combo.addItem(info.title.split(" (")[0], name)
-        self.engine_combo.setCurrentIndex(max(self.engine_combo.findData(FIRST_ENGINE), 0))
-        for text, mode in _MODES:
-            self.mode_combo.addItem(text, mode)
-        for text, rule in _OVERLAPS:
-            self.overlap_combo.addItem(text, rule)
-        for device in ("auto", "cpu", "cuda", "mps"):
-            self.device_combo.addItem(device, device)
+        self.engine_combo = compact_combo((info.title.split(" (")[0], name) for name, info in infos.items())
+        choose_data(self.engine_combo, FIRST_ENGINE)
+        self.mode_combo = compact_combo(_MODES)
+        self.device_combo = compact_combo((device, device) for device in ("auto", "cpu", "cuda", "mps"))
+        self.overlap_combo = compact_combo((rule, rule) for rule in OVERLAPS)
         self.overlap_combo.setToolTip("What a result does to earlier labels, such as loaded ones")
         self.mode_combo.setToolTip(
             "When to segment: while the pen moves (if the engine is fast), when it lifts, or by the button"
         )
         self.form = EngineForm()
         self.form.changed.connect(self._on_form)
-        self.fold = self._make_fold()
+        parameters = self._make_parameters()
+        self.fold = Fold(parameters, "Parameters of the engine")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self.models = ModelPage()
@@ -64,29 +57,28 @@ class EnginePanel(QWidget):
         layout.addLayout(self._make_rows())
         layout.addWidget(self.models)
         layout.addWidget(self.fold)
-        layout.addWidget(self._folded)
+        layout.addWidget(parameters)
         self.pictures: dict[str, QPushButton] = {}
         self._picture_row = QVBoxLayout()
         layout.addLayout(self._picture_row)
         self.engine_combo.currentIndexChanged.connect(self._on_engine)
-        self.mode_combo.currentIndexChanged.connect(lambda _index: self.mode_changed.emit(self.mode))
-        self.device_combo.currentIndexChanged.connect(lambda _index: self.device_changed.emit(self.device))
-        self.overlap_combo.currentIndexChanged.connect(lambda _index: self.overlap_changed.emit(self.overlap))
+        for combo in (self.mode_combo, self.device_combo, self.overlap_combo):
+            combo.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self._show_form()
 
     @property
     def engine(self) -> str:
-        """Registered name of the engine chosen; empty where there is none."""
+        """Registered name of the chosen engine; empty if there is none."""
         return self.engine_combo.currentData() or ""
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Those of its parameters that are not at their defaults."""
+        """Its parameters that differ from their defaults."""
         return self.form.values
 
     @property
     def mode(self) -> str:
-        """When the engine segments."""
+        """When to segment: ``"live"``, ``"stroke"`` or ``"demand"``."""
         return str(self.mode_combo.currentData())
 
     @property
@@ -96,24 +88,22 @@ class EnginePanel(QWidget):
 
     @property
     def overlap(self) -> str:
-        """What a result may do to earlier labels."""
+        """What a result may do to earlier labels: ``"overwrite"`` or ``"keep"``."""
         return str(self.overlap_combo.currentData())
 
     def choose(self, engine: str, values: dict[str, Any], overlap: str, device: str) -> None:
         """Show an engine with parameters, an overlap rule, and a device; no signal is sent."""
         for combo, data in ((self.engine_combo, engine), (self.overlap_combo, overlap), (self.device_combo, device)):
-            combo.blockSignals(True)
-            combo.setCurrentIndex(max(combo.findData(data), 0))
-            combo.blockSignals(False)
+            choose_data(combo, data)
         self._values[engine] = dict(values)
         self._show_form()
 
     def show_device(self, found: str) -> None:
-        """Show which device "auto" means here."""
+        """Show which device "auto" stands for."""
         self.device_combo.setItemText(0, f"auto: {found}")
 
     def show_pictures(self, names: tuple[str, ...]) -> None:
-        """Show a button for each of these pictures of the engine's features."""
+        """Show a button for each picture of the engine's features."""
         if names == tuple(self.pictures):
             return
         for button in self.pictures.values():
@@ -136,45 +126,29 @@ class EnginePanel(QWidget):
             ("Device", self.device_combo),
             ("Overlap", self.overlap_combo),
         ):
-            combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            combo.setMinimumContentsLength(12)
             rows.addRow(text, combo)
         return rows
 
-    def _make_fold(self) -> QToolButton:
-        """A heading that shows and hides the form."""
-        self._folded = QWidget()
-        inner = QVBoxLayout(self._folded)
+    def _make_parameters(self) -> QWidget:
+        """The form, and a button that resets it."""
+        parameters = QWidget()
+        inner = QVBoxLayout(parameters)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self.form)
         reset = QPushButton("Defaults")
-        reset.setToolTip("Put every parameter of the engine back to its default")
+        reset.setToolTip("Reset every parameter of the engine to its default")
         reset.clicked.connect(self.form.reset)
         inner.addWidget(reset)
-        self._folded.hide()
-        fold = QToolButton()
-        fold.setText("Parameters of the engine")
-        fold.setCheckable(True)
-        fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        fold.setArrowType(Qt.ArrowType.RightArrow)
-        fold.toggled.connect(self._on_fold)
-        return fold
-
-    def _on_fold(self, opened: bool) -> None:
-        self.fold.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
-        self._folded.setVisible(opened)
+        return parameters
 
     def _on_engine(self, _index: int) -> None:
         self._values[self._shown] = self.form.values
         self._show_form()
-        self._emit_change()
+        self.changed.emit()
 
     def _on_form(self, _values: dict[str, Any]) -> None:
         self._show_model()
-        self._emit_change()
-
-    def _emit_change(self) -> None:
-        self.engine_changed.emit(self.engine, self.parameters)
+        self.changed.emit()
 
     def _show_form(self) -> None:
         self._shown = self.engine
@@ -193,4 +167,4 @@ class EnginePanel(QWidget):
 
     def _on_model(self, model: str, trust: bool) -> None:
         self.form["model"].value, self.form["trust"].value = model, trust
-        self._emit_change()
+        self.changed.emit()

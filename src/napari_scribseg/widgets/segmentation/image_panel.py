@@ -1,4 +1,4 @@
-"""The image to annotate, its channels, and the layers to paint on and to write to."""
+"""The image to annotate, its channels, and the layers of strokes and results."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 from psygnal import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
+from napari_scribseg.widgets.common.action import Action
 from napari_scribseg.widgets.common.action_buttons import make_button
-from napari_scribseg.widgets.common.actions import Action
-from napari_scribseg.widgets.common.combos import compact_combo, fill_combo
+from napari_scribseg.widgets.common.combos import choose_data, compact_combo, fill_combo
+from napari_scribseg.widgets.common.layer_source import LayerSource, channel_choices
 from napari_scribseg.widgets.common.layers import image_layers, label_layers
-from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
 
 __all__ = ["ImagePanel"]
 
@@ -21,14 +21,13 @@ _NEW, _NONE = "new layer", "none"
 
 
 class ImagePanel(QWidget):
-    """Combo boxes of layers, which follow the viewer's list, and the button that begins."""
+    """Combo boxes of layers, which follow the viewer's list, and the button *Start painting*."""
 
     image_chosen = Signal(object)
     clicks_chosen = Signal(object)
-    started = Signal()
 
-    def __init__(self, viewer: ViewerModel, start: Action[Any, Any], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: ViewerModel, start: Action[Any, Any]) -> None:
+        super().__init__()
         self._viewer = viewer
         self.image_combo, self.channels_combo = compact_combo(), compact_combo()
         self.strokes_combo, self.result_combo, self.clicks_combo = compact_combo(), compact_combo(), compact_combo()
@@ -57,7 +56,6 @@ class ImagePanel(QWidget):
         layout.addWidget(self.start)
         self.image_combo.currentIndexChanged.connect(self._on_image)
         self.clicks_combo.currentIndexChanged.connect(lambda _index: self.clicks_chosen.emit(self.clicks))
-        self.start.clicked.connect(lambda: self.started.emit())
         for event in self._list_events():
             event.connect(self.refresh)
         self.refresh()
@@ -68,40 +66,38 @@ class ImagePanel(QWidget):
 
     @property
     def image(self) -> Image | None:
-        """The image chosen."""
-        chosen = self.image_combo.currentData()
-        return chosen if isinstance(chosen, Image) else None
+        """The chosen image; None if there is none."""
+        image: Image | None = self.image_combo.currentData()
+        return image
 
     @property
     def source(self) -> LayerSource | None:
-        """The image with its channels as chosen."""
-        chosen = self.channels_combo.currentData()
-        return chosen if isinstance(chosen, LayerSource) else None
+        """The chosen image with the chosen channels; None if there is no image."""
+        source: LayerSource | None = self.channels_combo.currentData()
+        return source
 
     @property
     def strokes(self) -> Labels | None:
         """The layer to paint on; None for a new one."""
-        chosen = self.strokes_combo.currentData()
-        return chosen if isinstance(chosen, Labels) else None
+        strokes: Labels | None = self.strokes_combo.currentData()
+        return strokes
 
     @property
     def result(self) -> Labels | None:
-        """The layer to write to; None for a new one."""
-        chosen = self.result_combo.currentData()
-        return chosen if isinstance(chosen, Labels) else None
+        """The layer of the result; None for a new one."""
+        result: Labels | None = self.result_combo.currentData()
+        return result
 
     @property
     def clicks(self) -> Points | Shapes | None:
         """The layer whose points are clicks, or whose shapes are outlines; None for none."""
-        chosen = self.clicks_combo.currentData()
-        return chosen if isinstance(chosen, (Points, Shapes)) else None
+        clicks: Points | Shapes | None = self.clicks_combo.currentData()
+        return clicks
 
     def choose(self, image: Image, strokes: Labels | None = None, result: Labels | None = None) -> None:
-        """Show these layers as chosen; no signal is sent."""
+        """Choose layers; no signal is sent."""
         for combo, layer in ((self.image_combo, image), (self.strokes_combo, strokes), (self.result_combo, result)):
-            combo.blockSignals(True)
-            combo.setCurrentIndex(max(_index(combo, layer), 0))
-            combo.blockSignals(False)
+            choose_data(combo, layer)
         self._fill_channels()
 
     def refresh(self, _event: Any = None) -> None:
@@ -111,10 +107,8 @@ class ImagePanel(QWidget):
         for combo in (self.strokes_combo, self.result_combo):
             fill_combo(combo, [(_NEW, None), *((layer.name, layer) for layer in label_layers(self._viewer))])
         clicks = self.clicks
-        fill_combo(
-            self.clicks_combo,
-            [(_NONE, None), *((one.name, one) for one in self._viewer.layers if isinstance(one, (Points, Shapes)))],
-        )
+        drawn = (layer for layer in self._viewer.layers if isinstance(layer, (Points, Shapes)))
+        fill_combo(self.clicks_combo, [(_NONE, None), *((layer.name, layer) for layer in drawn)])
         if self.clicks is not clicks:
             self.clicks_chosen.emit(self.clicks)
         self.start.setEnabled(bool(images))
@@ -136,21 +130,14 @@ class ImagePanel(QWidget):
         self.image_chosen.emit(self.image)
 
     def _find_layers(self) -> None:
-        """Choose the layers that belong to the image by their name and shape, such as those of sample data."""
+        """Choose the layers that belong to the image by name and shape, such as those of sample data."""
+        source = self.source
+        layers = [] if source is None else [x for x in label_layers(self._viewer) if x.data.shape == source.layer_shape]
         for combo, role in ((self.strokes_combo, "strokes"), (self.result_combo, "labels")):
-            found = None
-            if self.source is not None:
-                name, shape = f"{self.source.layer.name} {role}", self.source.layer_shape
-                layers = label_layers(self._viewer)
-                found = next((one for one in layers if one.name == name and one.data.shape == shape), None)
-            combo.setCurrentIndex(max(_index(combo, found), 0))
+            choose_data(combo, next((x for x in layers if source and x.name == f"{source.layer.name} {role}"), None))
 
     def _fill_channels(self) -> None:
         image = self.image
         choices = [] if image is None or image.ndim < 2 else channel_choices(image, image_layers(self._viewer))
-        fill_combo(self.channels_combo, list(choices))
+        fill_combo(self.channels_combo, choices)
         self.channels_combo.setEnabled(len(choices) > 1)
-
-
-def _index(combo: QComboBox, data: Any) -> int:
-    return next((i for i in range(combo.count()) if combo.itemData(i) is data), -1)

@@ -1,4 +1,4 @@
-"""Your own U-Net: choose the file of a network, allow its code to run, and describe its input."""
+"""A user's own U-Net: choose the file of a network, allow its code to run, and describe its input."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from psygnal import Signal
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -43,13 +44,16 @@ _KINDS = {
 
 
 class ModelPage(QGroupBox):
-    """Which network an engine works with; ``changed`` carries the engine's parameters ``model`` and ``trust``."""
+    """The network of an engine; ``changed`` carries the engine's parameters ``model`` and ``trust``.
+
+    ``requested`` is sent when the network shall segment without strokes.
+    """
 
     changed = Signal(str, bool)
     requested = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Your own U-Net", parent)
+    def __init__(self) -> None:
+        super().__init__("Your own U-Net")
         self._model = ""
         file, folder = QPushButton("File…"), QPushButton("Bundle…")
         file.setToolTip("A network of torch.export (.pt2), TorchScript (.pt), or of this package (.safetensors)")
@@ -70,10 +74,9 @@ class ModelPage(QGroupBox):
         self.card.clicked.connect(self._on_card)
         self.predict.clicked.connect(lambda: self.requested.emit())
         top, bottom = QHBoxLayout(), QHBoxLayout()
-        for button in (file, folder, own):
-            top.addWidget(button)
-        for button in (self.card, self.predict):
-            bottom.addWidget(button)
+        for row, buttons in ((top, (file, folder, own)), (bottom, (self.card, self.predict))):
+            for button in buttons:
+                row.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.addLayout(top)
@@ -93,9 +96,8 @@ class ModelPage(QGroupBox):
     def show_model(self, model: str, trust: bool) -> None:
         """Show a network as chosen; no signal is sent."""
         self._model = model
-        self.trust.blockSignals(True)
-        self.trust.setChecked(trust)
-        self.trust.blockSignals(False)
+        with QSignalBlocker(self.trust):
+            self.trust.setChecked(trust)
         try:
             source, reason, alone = find_source(model), runs_code(model), needs_no_strokes(model)
         except InputError as error:
@@ -112,7 +114,7 @@ class ModelPage(QGroupBox):
         self.card.setEnabled(source.kind not in ("shipped", "factory"))
 
     def choose(self, model: str) -> None:
-        """Choose a network; the user has to trust it again."""
+        """Choose a network; the user has to trust it anew."""
         self.show_model(model, False)
         self._emit_change()
 
@@ -141,7 +143,7 @@ class ModelPage(QGroupBox):
 
 
 class CardDialog(QDialog):
-    """The fields of a network's card; OK writes it beside the network, if all fields are valid."""
+    """The fields of a network's card; OK writes the card beside the network if all fields are valid."""
 
     def __init__(self, model: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -170,7 +172,7 @@ class CardDialog(QDialog):
         layout.addWidget(buttons)
 
     def accept(self) -> None:
-        """Write the card and close, or show which field is invalid."""
+        """Write the card and close, or show what is wrong."""
         try:
             card = ModelCard(**{name: _value(name, widget) for name, widget in self.fields.items()})
             write_card(self._model, card)
@@ -184,7 +186,7 @@ class CardDialog(QDialog):
 
 
 def _field(hint: Any, value: Any) -> QComboBox | QLineEdit:
-    """A combo box for a few values, a line for all others; lists are written as 1, 2, 3."""
+    """A combo box for a choice, else a line edit; lists are written as 1, 2, 3."""
     if get_origin(hint) is Literal or isinstance(value, bool) or value is None:
         combo = QComboBox()
         choices = get_args(hint) if get_origin(hint) is Literal else (None, True, False)

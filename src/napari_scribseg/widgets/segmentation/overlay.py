@@ -1,9 +1,8 @@
-"""The certainty of a result, shown over the image."""
+"""Probability or uncertainty of a result, shown over the image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +11,16 @@ from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import Segmentation
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.dispatch import Aside
-from napari_scribseg.widgets.segmentation.layers import LayerSet
+from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 
-__all__ = ["KINDS", "Overlay", "overlay_values"]
+__all__ = ["KINDS", "Overlay"]
 
 KINDS = ("none", "probability", "uncertainty")
 _UNCERTAIN = (1.0, 0.95, 0.2, 1.0)
 
 
 class Overlay:
-    """Shows how certain the result on the displayed slice is; computed in the background.
+    """Shows probability or uncertainty of the displayed slice's result, computed in the background.
 
     Attributes
     ----------
@@ -30,7 +29,7 @@ class Overlay:
     opacity : float
         From 0 to 1.
     missing : str
-        Why nothing is shown although an overlay is chosen.
+        Why nothing is shown although an overlay is chosen; empty otherwise.
     """
 
     def __init__(self, layers: LayerSet, session: Session, changed: Callable[[], object], aside: Aside) -> None:
@@ -43,14 +42,23 @@ class Overlay:
         self._aside = aside
 
     def show(self, slice_index: SliceIndex) -> None:
-        """Show the overlay of the displayed slice; none where the slice has no result."""
+        """Show the overlay of the displayed slice, if the slice has a result.
+
+        The values lie between 0 and 1: the probability of the brush's class, or the entropy divided by the logarithm of
+        the number of classes.
+        """
         result = self._session.results(slice_index) if self.kind != "none" else None
         if result is None:
             self._show_nothing("" if self.kind == "none" else f"there is no {self.kind} until it is segmented")
             return
         kind, (identity, name, color) = self.kind, self._shown_class()
 
-        def arrived(values: Any) -> None:
+        def compute() -> NDArray[np.float32] | None:
+            if kind == "uncertainty":
+                return Segmentation(result.probabilities, None).entropy
+            return result.probabilities[result.ids.index(identity)] if identity in result.ids else None
+
+        def arrived(values: NDArray[np.float32] | None) -> None:
             if kind != self.kind or slice_index != self._layers.slice_index():
                 return
             if values is None:
@@ -60,14 +68,10 @@ class Overlay:
             self._layers.show_overlay(slice_index, values, name, self.opacity, color)
             self._changed()
 
-        self._aside(
-            lambda: overlay_values(kind, result.probabilities, result.ids, identity),
-            arrived,
-            lambda error: self._show_nothing(f"the overlay cannot be shown ({error!r})"),
-        )
+        self._aside(compute, arrived, lambda error: self._show_nothing(f"the overlay cannot be shown ({error!r})"))
 
     def hide(self) -> None:
-        """Show nothing, where no slice is displayed."""
+        """Hide the overlay because no slice is displayed."""
         self._layers.hide_overlay()
         self.missing = ""
 
@@ -77,7 +81,7 @@ class Overlay:
         self._changed()
 
     def _shown_class(self) -> tuple[int, str, tuple[float, ...]]:
-        """Label id, name and colour of the class of the brush; the background has the id 0."""
+        """Label id, name and colour of what is shown: for the probability the brush's class, the background as id 0."""
         if self.kind == "uncertainty":
             return 0, "uncertainty", _UNCERTAIN
         strokes = self._layers.strokes
@@ -86,32 +90,3 @@ class Overlay:
         if chosen is None:
             return brush, f"probability of label {brush}", _UNCERTAIN
         return 0 if chosen.background else brush, f"probability of {chosen.name}", chosen.color
-
-
-def overlay_values(
-    kind: str, probabilities: NDArray[np.float32], ids: tuple[int, ...], identity: int
-) -> NDArray[np.float32] | None:
-    """The values of an overlay.
-
-    Parameters
-    ----------
-    kind : str
-        One of :data:`KINDS`.
-    probabilities : ndarray of shape (K, H, W), float32
-        Of a result.
-    ids : tuple of int
-        Label id of each of the K classes.
-    identity : int
-        The label id whose probability is shown; 0 is the background.
-
-    Returns
-    -------
-    ndarray of shape (H, W), float32, or None
-        Numbers from 0 to 1: the probability, or the entropy over log K. None where there is nothing to show, such as
-        the probability of a class that has no strokes.
-    """
-    if kind == "probability":
-        return probabilities[ids.index(identity)] if identity in ids else None
-    if kind == "uncertainty":
-        return Segmentation(probabilities, None).entropy
-    return None

@@ -17,7 +17,7 @@ _PATIENCE_MS = 700
 
 
 def find_device(dispatcher: Dispatcher, found: Callable[[str], object]) -> None:
-    """Find the device that ``auto`` means on this computer."""
+    """Find the device that ``auto`` stands for on this computer."""
 
     def choose() -> str:
         from napari_scribseg.numerics.device import choose_device
@@ -28,7 +28,7 @@ def find_device(dispatcher: Dispatcher, found: Callable[[str], object]) -> None:
 
 
 def warm_up(dispatcher: Dispatcher, show: Callable[[str], object]) -> None:
-    """Load the compiled kernels; show a message if that takes long because they are compiled for the first time."""
+    """Load the compiled kernels; show a message if it takes long because they are compiled for the first time."""
     progress = {"done": False, "shown": False}
 
     def finished(_result: object) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from napari_scribseg.widgets.common.messages import Message
+from napari_scribseg.annotate.session import Session
+from napari_scribseg.core import ClassTable
+from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.widgets.common.messages import Message, user_message
 
-__all__ = ["Present", "listed", "status_of"]
+__all__ = ["Present", "listed", "present_on", "status_of", "working"]
 
 _LISTED = 4  # names that are listed one by one
 
@@ -23,21 +26,21 @@ class Present:
     working : Message or None
         The job that runs.
     news : Message or None
-        The last event, as long as slice, strokes and labels are the same since.
+        The last event, until slice, strokes or labels change.
     trouble : Message or None
-        Why nothing can be painted, or shown.
+        Why nothing can be painted or shown.
     accepted : bool
         Whether the slice is accepted.
     unsent : bool
-        Whether strokes wait for the button Segment.
+        Whether strokes wait for *Segment*.
     painted, labelled : tuple of str
         Names of the classes with strokes, and with labels.
     lacking : str
-        What the strokes lack to be segmented.
+        What the strokes lack to be segmented; empty if nothing.
     segmented : bool
         Whether the labels are the result of the strokes.
     overlay : str
-        Why the overlay shows nothing.
+        Why the overlay shows nothing; empty if it does.
     """
 
     where: str = "the image"
@@ -58,23 +61,51 @@ def status_of(present: Present) -> Message:
     first = present.working or present.news or present.trouble
     if first is not None:
         return first
-    text = _state(present)
+    text = user_message(_state(present))
     return Message(f"{text}; {present.overlay}" if present.overlay else text)
 
 
 def _state(present: Present) -> str:
     where = present.where
     if present.accepted:
-        return f"{where[:1].upper()}{where[1:]} is accepted: nothing changes it until you reopen it (A)"
+        return f"{where} is accepted: nothing changes it until you reopen it (A)"
     if present.unsent:
         return "Painted: press Segment (S) when the strokes are done"
     if present.labelled and not present.painted:
-        return f"{where[:1].upper()}{where[1:]} has labels of {listed(present.labelled)}; a stroke corrects them"
+        return f"{where} has labels of {listed(present.labelled)}; a stroke corrects them"
     if present.lacking:
-        return f"{present.lacking[:1].upper()}{present.lacking[1:]} on {where}"
+        return f"{present.lacking} on {where}"
     if not present.segmented:
         return f"No result on {where} for the strokes of {listed(present.painted)}: press Segment (S)"
     return f"Done on {where}: {listed(present.painted)}"
+
+
+def present_on(session: Session, slice_index: SliceIndex) -> Present:
+    """The state of a slice in a session."""
+    return Present(
+        where=session.volume.where(slice_index),
+        accepted=session.is_accepted(slice_index),
+        painted=_names(session.classes, session.drawn_ids(slice_index)),
+        labelled=_names(session.classes, session.label_ids(slice_index)),
+        lacking=session.lacking(slice_index),
+        segmented=session.is_segmented(slice_index),
+    )
+
+
+def working(session: Session) -> Message | None:
+    """The message of the job that runs; None while nothing runs."""
+    doing = session.doing
+    if doing is None:
+        return None
+    where, engine = session.volume.where(doing.slice_index), session.engine.info.title.split(" (")[0]
+    texts = {
+        "result": f"{'Refining' if doing.refined else 'Computing'} {where} with {engine}…",
+        "propagation": f"Propagating to {where}, slice {doing.done + 1} of {doing.total}…",
+        "network": f"The network segments {where}…",
+        "picture": f"Computing the {doing.name} of {where}; a layer follows",
+    }
+    text = "Stopping; the former result stays" if doing.stopped else texts[doing.what]
+    return Message(text, patient=doing.what in ("result", "propagation"))
 
 
 def listed(names: Sequence[str]) -> str:
@@ -82,3 +113,9 @@ def listed(names: Sequence[str]) -> str:
     if len(names) > _LISTED:
         return f"{len(names)} classes"
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
+def _names(classes: ClassTable, ids: Collection[int]) -> tuple[str, ...]:
+    """The names of classes, in the order of the table."""
+    named = {label.id: label.name for label in classes if label.id in ids}
+    return (*named.values(), *(f"label {i}" for i in ids if i not in named))

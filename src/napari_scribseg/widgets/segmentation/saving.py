@@ -22,17 +22,11 @@ from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.layers import layer_geometry
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 
-__all__ = [
-    "Saver",
-    "choose_labels_path",
-    "choose_session_path",
-    "confirm_copy",
-    "suggested_name",
-]
+__all__ = ["Saver", "choose_labels_path", "choose_session_path", "confirm_copy", "suggested_name"]
 
 
 def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
-    """A path beside the image: NIfTI for an image with a geometry, else TIFF where it can be written."""
+    """A path beside the image: NIfTI for an image with a geometry, else TIFF if it can be written."""
     placed = geometry.affine is not None or geometry.unit == "millimeter"
     extension = ".tif" if not placed and ".tif" in label_extensions() else ".nii.gz"
     folder = Path(path).parent if path and Path(path).parent.is_dir() else Path.home()
@@ -40,7 +34,7 @@ def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
 
 
 def choose_labels_path(parent: QWidget, suggested: Path) -> Path | None:
-    """Let the user choose a file for the label volume; None if the dialog was cancelled."""
+    """Ask for a file for the label volume; None if the dialog was cancelled."""
     every = " ".join(f"*{extension}" for extension in label_extensions())
     filters = ";;".join([f"Label volumes ({every})", *(f"{e[1:]} (*{e})" for e in label_extensions())])
     path, chosen = QFileDialog.getSaveFileName(parent, "Save labels", str(suggested), filters)
@@ -49,20 +43,20 @@ def choose_labels_path(parent: QWidget, suggested: Path) -> Path | None:
 
 
 def choose_session_path(parent: QWidget, suggested: Path, *, save: bool) -> Path | None:
-    """Let the user choose a file of strokes; None if the dialog was cancelled."""
+    """Ask for a file of strokes; None if the dialog was cancelled."""
     dialog = QFileDialog.getSaveFileName if save else QFileDialog.getOpenFileName
     path, _ = dialog(parent, "Save strokes" if save else "Resume", str(suggested), f"Strokes (*{SESSION_EXTENSION})")
     return _completed(parent, path, (SESSION_EXTENSION,) if save else ("",), SESSION_EXTENSION)
 
 
 def confirm_copy(parent: QWidget, path: Path) -> bool:
-    """Whether the user wants a copy of a file that another window has open."""
+    """Ask whether to continue with a copy of a file that another window has open."""
     question = f"{path.name} is open in another window. Continue with a copy?"
     return QMessageBox.question(parent, "In use", question) == QMessageBox.StandardButton.Yes
 
 
 def _completed(parent: QWidget, path: str, extensions: tuple[str, ...], extension: str) -> Path | None:
-    """The path with an extension; a file whose name gets one here is not replaced without confirmation."""
+    """The path with an extension; asks before it replaces a file whose extension the dialog did not know."""
     if not path or path.lower().endswith(extensions):
         return Path(path) if path else None
     whole = Path(f"{path}{extension}")
@@ -78,8 +72,8 @@ class Saver:
 
     Parameters
     ----------
-    widget : QWidget with ``show_message``
-        Parent of the dialogs; it shows how it went.
+    widget : QWidget with ``show_message`` and ``notify``
+        Parent of the dialogs; it shows the outcome.
     dispatcher : Dispatcher
         For writing in the background.
     """
@@ -96,7 +90,7 @@ class Saver:
 
         While a job runs, the result is a preview: it is written when the job is done or cancelled.
 
-        ``tables`` says which files of names and colours go beside it; see :func:`~napari_scribseg.io.write_labels`.
+        ``tables`` are keyword arguments of :func:`~napari_scribseg.io.write_labels`.
         """
         if annotator is not None:
             source = annotator.layers.source
@@ -115,7 +109,7 @@ class Saver:
             self._widget.show_message(text, error=True)
 
     def finish(self) -> None:
-        """Write at once what waits for the end of a job; the window closes."""
+        """Write at once what waits for the end of a job, because the window closes."""
         for write in list(self._waiting):
             write()
 

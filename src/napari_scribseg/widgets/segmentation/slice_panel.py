@@ -1,4 +1,4 @@
-"""The panel of a slice: its buttons, the overlay, and saving."""
+"""The buttons for a slice and for files, and the overlay."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_scribseg.widgets.common.action import Action, Actions, key_text
 from napari_scribseg.widgets.common.action_buttons import ActionButtons
-from napari_scribseg.widgets.common.actions import Action, Actions, key_text
+from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 from napari_scribseg.widgets.segmentation.overlay import KINDS
-from napari_scribseg.widgets.segmentation.view import State
 
 __all__ = ["SlicePanel"]
 
 
 class SlicePanel(QWidget):
-    """The buttons for a slice and for files; ``pressed`` carries the action of a button."""
+    """Buttons and overlay; ``pressed`` carries an action, ``overlay_changed`` kind and opacity (0 to 1)."""
 
     pressed = Signal(object)
     overlay_changed = Signal(str, float)
 
-    def __init__(self, actions: Actions[Any, State], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, actions: Actions[Any, SliceState]) -> None:
+        super().__init__()
         self.count_box = QSpinBox()
         self.count_box.setRange(-999, 999)
         self.count_box.setValue(5)
@@ -54,37 +54,37 @@ class SlicePanel(QWidget):
         column.addWidget(groups[1])
         for group in groups:
             group.pressed.connect(self.pressed.emit)
-        self.show_state(State())
+        self.show_state(SliceState())
 
     @property
     def count(self) -> int:
-        """Over how many slices to propagate."""
+        """Number of slices to propagate over; negative towards the first slice."""
         return self.count_box.value()
 
     @property
     def overlay(self) -> tuple[str, float]:
-        """Kind and opacity of the overlay."""
+        """Kind and opacity (0 to 1) of the overlay."""
         return str(self.overlay_combo.currentData()), self.opacity_slider.value() / 100
 
     def toggle_overlay(self) -> None:
         """Show the next kind of overlay."""
         self.overlay_combo.setCurrentIndex((self.overlay_combo.currentIndex() + 1) % self.overlay_combo.count())
 
-    def show_state(self, state: State) -> None:
-        """Enable the buttons that make sense."""
+    def show_state(self, state: SliceState) -> None:
+        """Enable the buttons that apply."""
         for group in self._groups:
             group.show_state(state)
 
     @property
     def tables(self) -> dict[str, bool | None]:
-        """Which tables of names and colours are written beside the label volume; None: where they are needed."""
+        """Whether tables of names and colours are written beside the label volume; None: if the format needs one."""
         return {
             "bids_tsv": self.table_choices["bids_tsv"].isChecked() or None,
             "itksnap": self.table_choices["itksnap"].isChecked(),
         }
 
     def _make_tables(self) -> QPushButton:
-        """Which tables to write beside the labels, behind a small arrow."""
+        """A menu of the tables beside the labels."""
         menu = QMenu(self)
         self.table_choices: dict[str, QAction] = {}
         for name, text in (("bids_tsv", "always a BIDS table (_dseg.tsv)"), ("itksnap", "also an ITK-SNAP label file")):
@@ -97,7 +97,7 @@ class SlicePanel(QWidget):
         more.setMenu(menu)
         return more
 
-    def _make_overlay(self, action: Action[Any, State]) -> QHBoxLayout:
+    def _make_overlay(self, action: Action[Any, SliceState]) -> QHBoxLayout:
         self.overlay_combo = QComboBox()
         for kind in KINDS:
             self.overlay_combo.addItem(f"overlay: {kind}", kind)

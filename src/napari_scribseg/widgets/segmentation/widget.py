@@ -7,36 +7,37 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels, Points, Shapes
+from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_scribseg.core import ClassTable, Engine, InputError, LossCurve, get_engine, pictures_of
+from napari_scribseg.core import ClassTable, Engine, InputError, get_engine, pictures_of
 from napari_scribseg.core.parameters import values_of
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.io.lock import is_in_use
+from napari_scribseg.widgets.common.action import Action
 from napari_scribseg.widgets.common.action_buttons import register_commands
-from napari_scribseg.widgets.common.actions import Action
 from napari_scribseg.widgets.common.autosaves import autosaves
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.curve_view import CurvePanel
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
+from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import Message, user_message
 from napari_scribseg.widgets.common.status import StatusPanel
-from napari_scribseg.widgets.segmentation.actions import ACTIONS, Window, add_installed_actions
+from napari_scribseg.widgets.segmentation.actions import ACTIONS, add_installed_actions
+from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.annotators import Annotators, Keys
-from napari_scribseg.widgets.segmentation.clicks import Clicks, Outlines
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
-from napari_scribseg.widgets.segmentation.opening import Request, open_annotation, resume_annotation
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
 from napari_scribseg.widgets.segmentation.saving import Saver, choose_session_path, confirm_copy
 from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
-from napari_scribseg.widgets.segmentation.view import State
+from napari_scribseg.widgets.segmentation.starting import Request, open_annotation, resume_annotation
+from napari_scribseg.widgets.segmentation.strokes_from_layer import StrokesFromLayer
 
 if TYPE_CHECKING:
     import napari
@@ -51,7 +52,24 @@ _AUTOSAVED = "Autosaved strokes of this image exist. Resume continues; Start pai
 
 
 class SegmentationWidget(Docked):
-    """Scribble segmentation of the images in a viewer."""
+    """Scribble segmentation of the images in a viewer.
+
+    Attributes
+    ----------
+    viewer : napari.components.ViewerModel
+        The viewer.
+    images, classes, engines, slices, curve, status : QWidget
+        The panels, from top to bottom.
+    annotators : Annotators
+        One for each annotated image.
+    saver : Saver
+        Writes files.
+    """
+
+    classes: ClassTableView
+    slices: SlicePanel
+    annotators: Annotators
+    saver: Saver
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -65,9 +83,12 @@ class SegmentationWidget(Docked):
         self.slices = SlicePanel(ACTIONS)
         self.curve = CurvePanel()
         self.status = StatusPanel()
+        self.show_status, self.show_busy = self.status.show_status, self.status.show_busy
+        self.show_progress, self.show_notes = self.status.show_progress, self.status.show_notes
+        self.show_curve = self.curve.show_curve
+        self.show_classes, self.show_brush = self.classes.show_classes, self.classes.select
         self.annotators = Annotators(self, self.dispatcher, self._keys, self._show_front)
-        self.clicks = Clicks(lambda: self.annotators.front, self.show_message)
-        self.outlines = Outlines(lambda: self.annotators.front, self.show_message)
+        self.strokes_from_layer = StrokesFromLayer(lambda: self.annotators.front, self.show_message)
         self.saver = Saver(self, self.dispatcher)
         self._news: Message | None = None  # shown while no annotator is in front
         self._has_autosave = False  # of the chosen image
@@ -84,7 +105,7 @@ class SegmentationWidget(Docked):
     # start and resume -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Make the missing layers and take up the brush; no layer is made twice."""
+        """Make the layers that are missing, and take up the brush."""
         source = self.images.source
         if source is None:
             self.show_message("There is no image to paint on; open one first", error=True)
@@ -93,7 +114,9 @@ class SegmentationWidget(Docked):
         if former is not None and self._as_chosen(former):
             self.annotators.bring_back(former)
             return
-        begun = self.annotators.begin(source, lambda view: open_annotation(self._request(), self.dispatcher, view))
+        begun = self.annotators.begin(
+            source, lambda view: open_annotation(self._request(source), self.dispatcher, view)
+        )
         if begun is not None:
             level = f" (on level {source.level} of the pyramid)" if source.level else ""
             self.show_message(f"Paint a stroke of this class, then one of another class{level}")
@@ -131,15 +154,12 @@ class SegmentationWidget(Docked):
             self.show_message(f"{named.name} is open in another window")
             return
         begun = self.annotators.begin(
-            source, lambda view: resume_annotation(self._request(), named, self.dispatcher, view, copy=copy)
+            source, lambda view: resume_annotation(self._request(source), named, self.dispatcher, view, copy=copy)
         )
         if begun is not None:
             self.show_message(f"Resumed {len(begun.session.painted_slices())} slices with strokes from {named.name}")
 
-    def _request(self) -> Request:
-        source = self.images.source
-        if source is None:
-            raise InputError("no image is chosen; open one first")
+    def _request(self, source: LayerSource) -> Request:
         return Request(
             self.viewer,
             source,
@@ -155,7 +175,7 @@ class SegmentationWidget(Docked):
         return get_engine(self.engines.engine, **self.engines.parameters)
 
     def _as_chosen(self, annotator: Annotator) -> bool:
-        """Whether an annotator works on the chosen layers; deleted layers do not count."""
+        """Whether an annotator works on the chosen layers."""
         layers = annotator.layers
         return layers.source == self.images.source and all(
             chosen is None or chosen is used
@@ -165,29 +185,23 @@ class SegmentationWidget(Docked):
     # signals of the panels --------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        self.images.started.connect(self.start)
+        self.images.start.clicked.connect(lambda: self.start())
         self.images.image_chosen.connect(self._on_image)
-        self.images.clicks_chosen.connect(self._on_marks)
+        self.images.clicks_chosen.connect(self.strokes_from_layer.use)
         self.classes.changed.connect(self._on_classes)
-        self.classes.selected.connect(self._on_class)
+        self.classes.selected.connect(lambda i: self.call_annotator(lambda annotator: annotator.paint_with(i)))
         self.classes.refused.connect(lambda text: self.show_message(user_message(text), error=True))
-        self.engines.engine_changed.connect(lambda _name, _values: self._on_engine())
+        self.engines.changed.connect(self._on_engine)
         self.engines.network_requested.connect(self._on_network)
         self.engines.picture_requested.connect(self._on_picture)
-        self.engines.mode_changed.connect(lambda _mode: self._on_engine())
-        self.engines.device_changed.connect(lambda _device: self._on_engine())
-        self.engines.overlap_changed.connect(lambda _rule: self._on_engine())
         self.slices.pressed.connect(lambda action: action.call(self))
         self.slices.overlay_changed.connect(self._on_overlay)
         self.status.cancelled.connect(lambda: ACTIONS["cancel"].call(self))
 
     def call_annotator(self, call: Callable[[Annotator], object]) -> None:
-        """Call ``call(annotator)`` for the annotator in front, if there is one."""
+        """Call ``call(annotator)`` for the image in front; nothing happens before *Start painting*."""
         if self.annotators.front is not None:
             call(self.annotators.front)
-
-    def _on_class(self, identity: int) -> None:
-        self.call_annotator(lambda annotator: annotator.paint_with(identity))
 
     def _on_overlay(self, kind: str, opacity: float) -> None:
         self.call_annotator(lambda annotator: annotator.set_overlay(kind, opacity))
@@ -197,11 +211,6 @@ class SegmentationWidget(Docked):
         self._has_autosave = source is not None and bool(autosaves(source))
         self._news = None
         self.annotators.turn_to(self.annotators.of(image))
-
-    def _on_marks(self, layer: Any) -> None:
-        """Use a layer of clicks or of outlines; None for none."""
-        self.clicks.use(layer if isinstance(layer, Points) else None)
-        self.outlines.use(layer if isinstance(layer, Shapes) else None)
 
     def _on_classes(self, classes: ClassTable) -> None:
         if self.annotators.front is not None:
@@ -219,65 +228,44 @@ class SegmentationWidget(Docked):
                 self.show_message(user_message(error), error=True)
             return
         self.engines.show_pictures(pictures_of(engine))
-        if front is None:
-            return
-        front.set_engine(engine, self.engines.mode, self.engines.device, self.engines.overlap)
+        if front is not None:
+            front.set_engine(engine, self.engines.mode, self.engines.device, self.engines.overlap)
 
     def _on_warm(self, text: str) -> None:
-        """Show that the engine is being prepared; that it is ready only if nothing else was shown since."""
+        """Show that the engine is being prepared; that it is ready, only if nothing else was shown since."""
         if text != READY or PREPARING in self.status.line.text():
             self.show_message(text)
 
     def _on_network(self) -> None:
-        """Segment the displayed slice by the network alone, on new layers where there are none."""
+        """Segment the displayed slice by the network alone, on new layers if there are none."""
         if self.annotators.front is None:
             self.start()
         self.call_annotator(lambda annotator: annotator.run_network())
 
     def _on_picture(self, name: str) -> None:
         if self.annotators.front is None:
-            self.show_message("Press Start painting first: the picture is of the slice that you work on", error=True)
+            self.show_message("Press Start painting first: the picture is of the displayed slice", error=True)
         self.call_annotator(lambda annotator: annotator.show_picture(name))
 
     def save_labels(self) -> None:
-        """Write the result, or the selected labels layer where nothing was begun, with the image's geometry."""
+        """Ask for a file and write the result, or without one the selected labels layer, with the image's geometry."""
         selected = self.viewer.layers.selection.active
         layer = selected if isinstance(selected, Labels) else None
         self.saver.save_labels(self.viewer, self.annotators.front, layer, self.slices.tables)
 
-    def save_strokes(self) -> None:
-        """Write strokes, accepted slices, engine and parameters."""
-        self.saver.save_session(self.annotators.front)
-
-    def propagate(self) -> None:
-        """Propagate over as many slices as the panel shows."""
-        self.call_annotator(lambda annotator: annotator.propagate(self.slices.count))
-
-    def step_class(self, by: int) -> None:
-        """Paint with the class so many rows further on in the table."""
-        self.classes.step(by)
-
-    def add_class(self) -> None:
-        """Add a class to the table."""
-        self.classes.add_class()
-
-    def toggle_overlay(self) -> None:
-        """Show the next kind of overlay."""
-        self.slices.toggle_overlay()
-
     def _keys(self, annotator: Annotator) -> Keys:
-        """What the keys on an annotator's layers do; it comes to the front before."""
+        """The actions by their keys on an annotator's layers; a key brings the annotator to the front."""
 
-        def run(action: Action[Window, State]) -> None:
+        def run(action: Action[SegmentationWidget, SliceState]) -> None:
             self.annotators.turn_to(annotator)
             action.call(self)
 
         return {action.key: partial(run, action) for action in ACTIONS if action.key}
 
-    # the view of the annotator in front -------------------------------------------------------------------------------
+    # view of the annotator in front -----------------------------------------------------------------------------------
 
     def _show_front(self, annotator: Annotator) -> None:
-        """Show the layers and the engine of an annotator, and give it the settings of the window."""
+        """Show the layers and the engine of an annotator, and apply the window's settings to it."""
         layers, session = annotator.layers, annotator.session
         self.images.choose(layers.source.layer, layers.strokes, layers.result)
         engine = session.engine
@@ -285,56 +273,27 @@ class SegmentationWidget(Docked):
         self.engines.show_pictures(pictures_of(engine))
         annotator.mode = self.engines.mode
         annotator.set_overlay(*self.slices.overlay)
-        self.clicks.sync()
-        self.outlines.sync()
+        self.strokes_from_layer.sync()
 
     def show_message(self, text: str, *, error: bool = False) -> None:
-        """Show what happened, until something else does."""
+        """Show a message until the next event."""
         if self.annotators.front is not None:
             self.annotators.front.show_message(text, error=error)
         else:
             self._news = Message(text, error)
             self._show_nobody()
 
-    def show_status(self, line: Message) -> None:
-        """The status line of the annotator in front."""
-        self.status.show_status(line)
-
     def _show_nobody(self) -> None:
-        """The status line while no annotator is in front."""
+        """Show the status line of a window without an annotator in front."""
         text = _EMPTY if self.images.image is None else _AUTOSAVED if self._has_autosave else _HELP
         self.status.show_status(self._news or Message(text))
 
     def notify(self, text: str) -> None:
-        """Show a notification of napari."""
+        """Show a notification, also where the widget is hidden."""
         show_warning(text)
 
-    def show_busy(self, busy: bool) -> None:
-        """A job begins or ends."""
-        self.status.show_busy(busy)
-
-    def show_progress(self, fraction: float) -> None:
-        """How far the job is."""
-        self.status.show_progress(fraction)
-
-    def show_notes(self, notes: tuple[str, ...]) -> None:
-        """The choices that the engine made by itself."""
-        self.status.show_notes(notes)
-
-    def show_curve(self, curve: LossCurve | None, *, fitting: bool = False) -> None:
-        """How the engine's fit went, or goes."""
-        self.curve.show_curve(curve, fitting=fitting)
-
-    def show_classes(self, classes: ClassTable) -> None:
-        """The class table."""
-        self.classes.show_classes(classes)
-
-    def show_brush(self, identity: int) -> None:
-        """The class of the brush."""
-        self.classes.select(identity)
-
-    def show_state(self, state: State) -> None:
-        """Which buttons can be pressed."""
+    def show_state(self, state: SliceState) -> None:
+        """Enable the buttons that apply."""
         self.slices.show_state(state)
         if self.annotators.front is None:
             self._show_nobody()
@@ -342,7 +301,7 @@ class SegmentationWidget(Docked):
     # the widget itself ------------------------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
-        """Panels in an area that scrolls; the status stays visible beneath it."""
+        """Lay out panels in an area that scrolls, with the status below it."""
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(4, 4, 4, 4)
@@ -368,5 +327,5 @@ class SegmentationWidget(Docked):
         self.annotators.end_all()
         self.saver.finish()
         self.images.close_events()
-        self._on_marks(None)
+        self.strokes_from_layer.use(None)
         self.dispatcher.close()

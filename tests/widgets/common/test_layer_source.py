@@ -2,12 +2,12 @@ import dask.array as da
 import numpy as np
 import pytest
 import zarr
-from napari.layers import Image
+from napari.layers import Image, Labels
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.io.layer_geometry import display_placement
-from napari_scribseg.widgets.common.sources import LayerSource, channel_choices
+from napari_scribseg.widgets.common.layer_source import LayerSource, channel_choices
 
 
 def test_grey_volume_is_not_copied():
@@ -49,7 +49,7 @@ def test_layers_of_other_shapes_are_refused():
 
 
 def test_pyramid_takes_the_finest_bearable_level(monkeypatch):
-    monkeypatch.setattr("napari_scribseg.widgets.common.sources.MAX_SLICE", 40 * 40)
+    monkeypatch.setattr("napari_scribseg.widgets.common.layer_source.MAX_SLICE", 40 * 40)
     levels = [np.random.default_rng(0).random((64 // 2**k, 64 // 2**k)) for k in range(3)]
     source = LayerSource(Image(levels, multiscale=True, scale=(2, 2)))
     assert (source.level, source.full_shape, source.layer_shape) == (1, (64, 64), (32, 32))
@@ -104,3 +104,27 @@ def test_axis_named_channel_comes_first():
     (name, source), *_ = channel_choices(image, [image])
     assert name == "axis channel (3 channels)"
     assert source.channel_axis == 0
+
+
+@pytest.mark.parametrize("rotate", [None, 30.0])
+def test_one_thick_voxel_is_met_at_every_position(rotate):
+    rotation = {} if rotate is None else {"rotate": (0, 0, rotate)}
+    image = Image(np.zeros((5, 6, 7)), scale=(3, 0.5, 0.7), translate=(10, -4, 2), **rotation)
+    labels = Labels(np.zeros((1, 6, 7), np.uint8), **LayerSource(image).placement((1, 6, 7)))
+    for z in range(5):
+        point = labels.world_to_data(image.data_to_world((z, 2, 3)))
+        assert np.rint(point) == pytest.approx([0, 2, 3])
+
+
+def test_same_shape_is_left_where_it_is():
+    image = Image(np.zeros((5, 6)), scale=(3, 0.5), translate=(10, -4), shear=[0.2])
+    kwargs = LayerSource(image).placement()
+    assert kwargs["scale"] == pytest.approx(image.scale)
+    assert kwargs["translate"] == pytest.approx(image.translate)
+
+
+def test_coarse_level_covers_the_fine_one():
+    fine = Image(np.zeros((8, 12)), scale=(2, 3), translate=(1, 1))
+    coarse = Labels(np.zeros((4, 6), np.uint8), **LayerSource(fine).placement((4, 6)))
+    assert coarse.data_to_world((0, 0)) == pytest.approx(fine.data_to_world((0.5, 0.5)))
+    assert coarse.data_to_world((3, 5)) == pytest.approx(fine.data_to_world((6.5, 10.5)))

@@ -1,9 +1,9 @@
-"""What is annotated: an image layer, or several as channels of one, as a volume for the session."""
+"""An image layer, or several as channels of one image, as a source for the session."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -13,7 +13,6 @@ from napari.utils.transforms import Affine
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io.layer_geometry import LayerTransform, layer_geometry, layer_metadata, reader_geometry
-from napari_scribseg.widgets.common.placement import cover, made_up
 
 _stack: Any = da.stack  # dask has no types
 _from_array: Any = da.from_array
@@ -21,21 +20,26 @@ _from_array: Any = da.from_array
 __all__ = ["MAX_SLICE", "LayerSource", "channel_choices"]
 
 _CHANNELS = {"channel", "channels", "c", "ch"}
-MAX_SLICE = 4096 * 4096  # voxels of a displayed slice, above which a pyramid's next level is taken
+MAX_SLICE = 4096 * 4096  # voxels of a slice, above which a pyramid's next level is used
 
 
 @dataclass(frozen=True)
 class LayerSource:
-    """An image layer and how to read it.
+    """An image layer, and which of its axes or which other layers are channels.
 
     Attributes
     ----------
     layer : napari.layers.Image
         The image.
     others : tuple of napari.layers.Image
-        More layers of the same shape that are further channels.
+        Further channels: layers of the same shape.
     channel_axis : int or None
-        Axis of the layer that is channels and not space.
+        Axis of the layer that holds channels.
+
+    Raises
+    ------
+    InputError
+        If fewer than two axes of space remain.
     """
 
     layer: Image
@@ -52,7 +56,7 @@ class LayerSource:
 
     @property
     def level(self) -> int:
-        """Level of a pyramid that is worked on: the finest with a slice of bearable size."""
+        """Level of a pyramid that is annotated: the finest with slices of at most :data:`MAX_SLICE` voxels."""
         if not self.layer.multiscale:
             return 0
         slices = [int(np.prod(np.sort(level.shape[: self.layer.ndim])[-2:])) for level in self.layer.data]
@@ -66,7 +70,7 @@ class LayerSource:
 
     @property
     def layer_shape(self) -> tuple[int, ...]:
-        """Shape of a labels layer for it: one voxel along the channel axis."""
+        """Shape of a labels layer for the image: one voxel along the channel axis."""
         shape = _array(self.layer, self.level).shape[: self.layer.ndim]
         return tuple(1 if axis == self.channel_axis else int(n) for axis, n in enumerate(shape))
 
@@ -76,11 +80,11 @@ class LayerSource:
         return tuple(n for axis, n in enumerate(self.layer_shape) if axis != self.channel_axis)
 
     def geometry(self) -> Geometry:
-        """The geometry that a reader left in the layer's metadata, moved as the layer was moved since."""
+        """The geometry from the layer's metadata, moved as the layer was moved since it was read."""
         transform = self.transform()
         found = layer_geometry(self.shape, transform)
         names = [self.layer.axis_labels[axis] for axis in range(self.layer.ndim) if axis != self.channel_axis]
-        if reader_geometry(transform.metadata) is not None or any(made_up(name) for name in names):
+        if reader_geometry(transform.metadata) is not None or any(_is_default(name) for name in names):
             return found
         return replace(found, axis_names=tuple(names))
 
@@ -90,20 +94,32 @@ class LayerSource:
         return transform if self.channel_axis is None else transform.without([self.channel_axis])
 
     def metadata(self) -> dict[str, Any]:
-        """``metadata["scribseg"]`` of a layer with the same placement."""
+        """``metadata["scribseg"]`` for a layer with the same placement."""
         return layer_metadata(self.geometry(), self.transform())
 
     def placement(self, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
-        """Keyword arguments that put a layer of ``shape`` (of :attr:`layer_shape`) where the image lies."""
+        """Keyword arguments for a layer of ``shape`` (:attr:`layer_shape` by default) that covers the image exactly.
+
+        An axis of length one becomes one thick voxel, which the slider meets at every position: strokes drawn on any
+        channel, and the overlay of one slice, stay in sight. Coarser levels of a pyramid are placed alike.
+        """
         layer = self.layer
-        own: dict[str, Any] = {"rotate": layer.rotate, "shear": layer.shear}
-        placed = cover(self.full_shape, shape or self.layer_shape, scale=layer.scale, translate=layer.translate, **own)
-        return {**own, **placed, "affine": layer.affine, "units": layer.units, "axis_labels": layer.axis_labels}
+        factor = np.asarray(self.full_shape, dtype=float) / np.asarray(shape or self.layer_shape, dtype=float)
+        linear = Affine(scale=layer.scale, rotate=layer.rotate, shear=layer.shear, ndim=layer.ndim).linear_matrix
+        return {
+            "scale": layer.scale * factor,
+            "translate": layer.translate + linear @ ((factor - 1) / 2),
+            "rotate": layer.rotate,
+            "shear": layer.shear,
+            "affine": layer.affine,
+            "units": layer.units,
+            "axis_labels": layer.axis_labels,
+        }
 
     def placement_of(self, slice_index: SliceIndex) -> dict[str, Any]:
-        """Keyword arguments that put a layer of one slice where that slice lies, and nowhere else.
+        """Keyword arguments for a layer that covers one slice only.
 
-        The layer has one voxel along every axis that is not displayed; along a channel axis it is met everywhere.
+        The layer has one voxel along every axis that is not displayed; along a channel axis it covers all channels.
         """
         placed = self.placement()
         axes = [axis for axis in range(self.layer.ndim) if axis != self.channel_axis]
@@ -114,7 +130,7 @@ class LayerSource:
         return {**placed, "translate": placed["translate"] + moved}
 
     def volume(self) -> Source:
-        """The voxels for the session; nothing is read or copied here.
+        """The source for the session; nothing is read or copied here.
 
         Raises
         ------
@@ -130,15 +146,15 @@ class LayerSource:
                 raise InputError(f"the layers have the shapes {sorted(shapes)}; channels of one image have the same")
             array, channels = _stack([_lazy(part) for part in parts], axis=-1), True
         elif self.channel_axis is not None:
-            array, channels = _lazy(array) if not isinstance(array, np.ndarray) else array, True
-            array = np.moveaxis(cast(Any, array), self.channel_axis, -1)
+            whole = array if isinstance(array, np.ndarray) else _lazy(array)
+            array, channels = np.moveaxis(whole, self.channel_axis, -1), True
         return Source.from_array(array, self.geometry(), channels=channels, path=self.layer.source.path)
 
 
 def channel_choices(layer: Image, images: list[Image]) -> list[tuple[str, LayerSource]]:
     """The ways to read a layer: as it is, with one of its axes as channels, or together with others of its shape.
 
-    The first is the likeliest: an axis whose name says that it is channels, else the layer as it is.
+    The most likely one comes first: an axis that is named as channels, else the layer as it is.
     """
     choices = [("RGB" if layer.rgb else "one channel", LayerSource(layer))]
     if layer.rgb:
@@ -147,8 +163,9 @@ def channel_choices(layer: Image, images: list[Image]) -> list[tuple[str, LayerS
     for axis, n in enumerate(shape):
         if len(shape) > 2 and 2 <= n <= 16:
             label = layer.axis_labels[axis]
-            choice = f"axis {axis if made_up(label) else label} ({n} channels)", LayerSource(layer, channel_axis=axis)
-            choices.insert(0 if label.lower() in _CHANNELS else len(choices), choice)
+            text = f"axis {axis if _is_default(label) else label} ({n} channels)"
+            at = 0 if label.lower() in _CHANNELS else len(choices)
+            choices.insert(at, (text, LayerSource(layer, channel_axis=axis)))
     alike = tuple(
         other
         for other in images
@@ -164,8 +181,13 @@ def _array(layer: Image, level: int) -> Any:
 
 
 def _lazy(array: Any) -> Any:
-    """A dask array that reads only what is sliced out of it."""
+    """A dask array that reads only the parts that are used."""
     if isinstance(array, da.Array):
         return array
     chunks = getattr(array, "chunks", None) or "auto"  # zarr and HDF5 have chunks, other lazy arrays none
     return _from_array(array, chunks=chunks, name=False)
+
+
+def _is_default(label: str) -> bool:
+    """Whether napari named an axis, because nobody else did."""
+    return label.lstrip("-").isdigit() or label.startswith("axis ")

@@ -1,9 +1,10 @@
-"""The layers of one image: strokes, result and overlay. No other file of this room changes viewer layers."""
+"""The layers of one image: strokes, result and overlay. No other module of the widget changes viewer layers."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
+from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
-from napari_scribseg.widgets.common.sources import LayerSource
 
 __all__ = ["LayerSet"]
 
@@ -33,9 +34,11 @@ class LayerSet:
     source : LayerSource
         The image.
     strokes, result : Labels or None
-        The user's strokes, and the labels; None while they are not in the viewer.
+        Strokes of the user, and labels; None while they are not in the viewer.
     overlay : Image or None
         Probability or uncertainty of the displayed slice.
+    writing : bool
+        Whether this object, not the user, is changing the strokes layer.
     """
 
     def __init__(self, viewer: ViewerModel, source: LayerSource) -> None:
@@ -44,8 +47,8 @@ class LayerSet:
         self.strokes: Labels | None = None
         self.result: Labels | None = None
         self.overlay: Image | None = None
+        self.writing = False
         self._pictures: dict[str, Image] = {}
-        self._writing = False
 
     # the displayed slice ----------------------------------------------------------------------------------------------
 
@@ -61,7 +64,7 @@ class LayerSet:
         return slice_at(self.source.layer_shape, shown, point, self.source.channel_axis)
 
     def slices_beside(self, slice_index: SliceIndex) -> Iterator[SliceIndex]:
-        """The other slices that a stroke on this one changes where napari's *n edit dimensions* is above two."""
+        """The other slices that a stroke on this one changes if napari's *n edit dimensions* is above two."""
         if self.strokes is None or self.strokes.n_edit_dimensions <= 2:
             return
         space = [axis for axis in range(self.strokes.ndim) if axis != self.source.channel_axis]
@@ -76,32 +79,33 @@ class LayerSet:
                 yield SliceIndex(slice_index.displayed, position)
 
     def why_no_slice(self) -> str:
-        """A message on what to do where :meth:`slice_index` is None."""
+        """What the user can do while :meth:`slice_index` is None, as a message."""
         if self.viewer.dims.ndisplay != 2:
             return "The window shows 3D: go back to slices with the 2D/3D button (Ctrl+Y), then paint"
         return "No slice of the image is displayed: move the sliders into it, with two axes of space displayed"
 
     # strokes ----------------------------------------------------------------------------------------------------------
 
-    def make_strokes(self, classes: ClassTable, data: NDArray[Any] | None = None) -> Labels:
-        """Add an empty strokes layer on the grid of the image (or one that shows ``data``), ready to paint on."""
-        dtype = np.min_scalar_type(max(classes.ids, default=0))
-        if data is None or data.shape != self.source.layer_shape:
-            data = np.zeros(self.source.layer_shape, dtype=dtype)
-        layer = self._labels(data, f"{self.source.layer.name} strokes", classes, 1.0)
-        layer.brush_size = max(1, round(min(self.source.shape[-2:]) / 100))
-        self.strokes = layer
+    def make_strokes(self, classes: ClassTable, painted: Mapping[SliceIndex, NDArray[Any]] | None = None) -> Labels:
+        """Add a strokes layer on the grid of the image, with ``painted`` slices of shape (H, W), ready to paint on."""
+        painted = painted or {}
+        largest = max((*classes.ids, *(int(values.max(initial=0)) for values in painted.values())), default=0)
+        data = np.zeros(self.source.layer_shape, dtype=np.min_scalar_type(largest))
+        for slice_index, values in painted.items():
+            data[self._slicer(slice_index)] = values
+        self.strokes = self._labels(data, f"{self.source.layer.name} strokes", classes, 1.0)
+        self.strokes.brush_size = max(1, round(min(self.source.shape[-2:]) / 100))
         self.take_up_brush()
-        return layer
+        return self.strokes
 
     def take_up_brush(self) -> None:
-        """Select the strokes layer for painting; the next press of the mouse paints."""
+        """Select the strokes layer and napari's paint mode."""
         if self.strokes is not None and self.viewer.dims.ndisplay == 2:
             self.viewer.layers.selection.active = self.strokes
             self.strokes.mode = "paint"
 
     def take_up_tool(self) -> None:
-        """As :meth:`take_up_brush`, but fill and polygon stay selected."""
+        """As :meth:`take_up_brush`, but keep fill and polygon mode."""
         if (
             self.strokes is None
             or self.viewer.layers.selection.active is not self.strokes
@@ -110,12 +114,12 @@ class LayerSet:
             self.take_up_brush()
 
     def use_strokes(self, layer: Labels) -> None:
-        """Take a labels layer that is there, such as one made with napari's own button, as the strokes.
+        """Use an existing labels layer, such as one made with napari's own button, as the strokes.
 
         Raises
         ------
         InputError
-            If it has another shape than the image, or is a pyramid.
+            If its shape is not :attr:`LayerSource.layer_shape`, or it is a pyramid.
         """
         self._require(layer)
         self.strokes = layer
@@ -134,26 +138,16 @@ class LayerSet:
         return np.array(self.strokes.data[self._slicer(slice_index)])
 
     def write_strokes(self, slice_index: SliceIndex, painted: NDArray[Any]) -> None:
-        """Show other strokes on a slice: for undo, redo, clear and resume only."""
+        """Replace the strokes of a slice, shape (H, W)."""
         if self.strokes is None:
             return
         self.grow_strokes(int(painted.max(initial=0)))
-        with self:
+        with self._write():
             self.strokes.data[self._slicer(slice_index)] = painted
             self.strokes.refresh(extent=False)
 
-    def fill_strokes(self, strokes: Iterable[tuple[SliceIndex, NDArray[Any]]]) -> None:
-        """Show the strokes of many slices at once: of a session that is resumed."""
-        for slice_index, painted in strokes:
-            self.grow_strokes(int(painted.max(initial=0)))
-            if self.strokes is not None:
-                self.strokes.data[self._slicer(slice_index)] = painted
-        if self.strokes is not None:
-            with self:
-                self.strokes.refresh(extent=False)
-
     def grow_strokes(self, identity: int) -> None:
-        """Give the strokes layer a wider integer type where an id would not fit; only painted slices take memory."""
+        """Give the strokes layer a wider integer type if an id does not fit; only painted slices take memory."""
         if self.strokes is None or identity <= np.iinfo(self.strokes.data.dtype).max:
             return
         old = self.strokes.data
@@ -162,11 +156,11 @@ class LayerSet:
             values = np.asarray(old[index])
             if values.any():
                 new[index] = values
-        with self:
+        with self._write():
             self.strokes.data = new
 
     def paint_with(self, identity: int) -> None:
-        """Put a class into the paint brush."""
+        """Paint with a class from now on."""
         if self.strokes is not None and self.strokes.selected_label != identity:
             self.grow_strokes(identity)
             self.strokes.selected_label = identity
@@ -174,7 +168,7 @@ class LayerSet:
     # result -----------------------------------------------------------------------------------------------------------
 
     def show_result(self, labels: NDArray[Any], classes: ClassTable) -> Labels:
-        """Show the label volume itself, not a copy: what is written there later needs :meth:`refresh_result` only."""
+        """Show the label volume itself, not a copy; after a change of it call :meth:`refresh_result`."""
         data = labels if self.source.channel_axis is None else np.expand_dims(labels, self.source.channel_axis)
         if self.result is None:
             below = self.viewer.layers.index(self.strokes) if self.strokes in self.viewer.layers else None
@@ -184,16 +178,16 @@ class LayerSet:
                 self.viewer.layers.selection.active = self.strokes
         elif not np.shares_memory(self.result.data, data):
             self.result.data = data
-        self.result.editable = False  # it shows the session's own array: a brush there would leave no trace to undo
+        self.result.editable = False  # it shows the session's own array: a brush stroke there could not be undone
         return self.result
 
     def use_result(self, layer: Labels) -> NDArray[Any]:
-        """Take a labels layer that is there as the result; its ids, shape as the volume's.
+        """Use an existing labels layer as the result; returns its ids, in the volume's shape.
 
         Raises
         ------
         InputError
-            If it has another shape than the image, or is a pyramid.
+            If its shape is not :attr:`LayerSource.layer_shape`, or it is a pyramid.
         """
         self._require(layer)
         self.result = layer
@@ -201,7 +195,7 @@ class LayerSet:
         return values if self.source.channel_axis is None else values.squeeze(self.source.channel_axis)
 
     def refresh_result(self, thumbnail: bool = True) -> None:
-        """Draw the result anew after the label volume changed."""
+        """Redraw the result after the label volume changed."""
         if self.result is not None:
             self.result.refresh(extent=False, highlight=False, thumbnail=thumbnail)
 
@@ -210,7 +204,7 @@ class LayerSet:
     def show_overlay(
         self, slice_index: SliceIndex, values: NDArray[np.float32], name: str, opacity: float, color: tuple[float, ...]
     ) -> None:
-        """Show numbers from 0 (transparent) to 1 (an RGB colour) over one slice, shape (H, W)."""
+        """Show values of shape (H, W), from 0 (transparent) to 1 (an RGB colour), over one slice."""
         shape = self._slice_shape(slice_index)
         data = values.reshape(shape)
         title = f"{self.source.layer.name} {name}"
@@ -220,20 +214,19 @@ class LayerSet:
             self.overlay.name, self.overlay.opacity, self.overlay.colormap = title, opacity, colormap
             return
         self.hide_overlay()
-        self.overlay = Image(
+        self.overlay = self._add_image(
             data,
+            self.strokes,
             name=title,
             colormap=colormap,
             contrast_limits=(0, 1),
             opacity=opacity,
             blending="translucent",
-            metadata={"scribseg": {"overlay": True}},
             **self.source.placement(shape),
         )
-        self._add_below_strokes(self.overlay)
 
     def hide_overlay(self) -> None:
-        """Take the overlay away."""
+        """Remove the overlay."""
         overlay, self.overlay = self.overlay, None
         if overlay in self.viewer.layers:
             self.viewer.layers.remove(overlay)
@@ -241,9 +234,9 @@ class LayerSet:
     # pictures ---------------------------------------------------------------------------------------------------------
 
     def show_picture(self, slice_index: SliceIndex, colors: NDArray[np.float32], name: str) -> bool:
-        """Show colours of shape (H, W, 3), from 0 to 1, on one slice, right above the image; False where that is gone.
+        """Show colours of shape (H, W, 3), from 0 to 1, on one slice, directly above the image.
 
-        There is one layer of each name: a newer picture takes the place of the former one.
+        A new picture replaces the former one of its name. False if the image was deleted.
         """
         layers, image = self.viewer.layers, self.source.layer
         if image not in layers:
@@ -252,22 +245,20 @@ class LayerSet:
         former = self._pictures.pop(name, None)
         if former in layers:
             layers.remove(former)
-        shape = self._slice_shape(slice_index)
-        self._pictures[name] = picture = Image(
-            colors.reshape(*shape, 3),
+        self._pictures[name] = self._add_image(
+            colors.reshape(*self._slice_shape(slice_index), 3),
+            layers[layers.index(image) + 1] if image is not layers[-1] else None,
             rgb=True,
             name=f"{name} of {image.name}",
-            metadata={"scribseg": {"overlay": True}},
             **self.source.placement_of(slice_index),
         )
-        layers.insert(layers.index(image) + 1, picture)
         layers.selection.active = selected if selected in layers else self.strokes
         return True
 
     # all --------------------------------------------------------------------------------------------------------------
 
     def show_classes(self, classes: ClassTable) -> None:
-        """Names and colours of a class table on both labels layers."""
+        """Give both labels layers the names and colours of a class table."""
         self.grow_strokes(max(classes.ids, default=0))
         for layer in (self.strokes, self.result):
             if layer is not None:
@@ -275,7 +266,7 @@ class LayerSet:
                 layer.features = class_features(classes)
 
     def release(self) -> None:
-        """Leave the layers to the user."""
+        """Remove the overlay, and let the user edit the result."""
         self.hide_overlay()
         if self.result is not None:
             self.result.editable = True
@@ -284,45 +275,28 @@ class LayerSet:
         """Drop a layer that left the viewer; returns its role: image, strokes, result or overlay."""
         if layer is self.source.layer or layer in self.source.others:
             return "image"
-        if layer is self.strokes:
-            self.strokes = None
-            return "strokes"
-        if layer is self.result:
-            self.result = None
-            return "result"
-        if layer is self.overlay:
-            self.overlay = None
-            return "overlay"
+        for role in ("strokes", "result", "overlay"):
+            if layer is getattr(self, role):
+                setattr(self, role, None)
+                return role
         self._pictures = {name: picture for name, picture in self._pictures.items() if picture is not layer}
         return None
 
-    @property
-    def writing(self) -> bool:
-        """Whether the strokes layer is being changed by us and not by the user."""
-        return self._writing
-
-    def __enter__(self) -> LayerSet:
-        self._writing = True
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._writing = False
-
     def bind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
-        """Bind keys on the layers, in place of napari's own undo, which leaves the result; the image keeps its keys."""
+        """Bind keys on the layers; the image layer keeps napari's own keys."""
         for layer in self._keyed():
             for key, function in keys.items():
                 if layer is not self.source.layer or key not in _IMAGE_KEYS:
                     layer.bind_key(key, lambda _layer, call=function: call(), overwrite=True)
 
     def unbind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
-        """Give the keys back."""
+        """Restore napari's keys."""
         for layer in self._keyed():
             for key in keys:
                 layer.bind_key(key, None)
 
     def trouble(self) -> str:
-        """What is wrong with the layers, as a message; empty if nothing."""
+        """Which layer is missing or does not fit, as a message; empty if none."""
         if self.strokes is None:
             return "The strokes layer was deleted; Start painting restores it with its strokes"
         if self.result is None:
@@ -337,6 +311,14 @@ class LayerSet:
         except InputError as error:
             return user_message(error)
         return ""
+
+    @contextlib.contextmanager
+    def _write(self) -> Iterator[None]:
+        self.writing = True
+        try:
+            yield
+        finally:
+            self.writing = False
 
     def _keyed(self) -> list[Layer]:
         return [layer for layer in (self.source.layer, self.strokes, self.result) if layer is not None]
@@ -375,9 +357,10 @@ class LayerSet:
         self.viewer.add_layer(layer)
         return layer
 
-    def _add_below_strokes(self, layer: Image) -> None:
-        """Add a layer beneath the strokes without changing which one is selected."""
-        selected = self.viewer.layers.selection.active
-        layers = self.viewer.layers
-        layers.insert(layers.index(self.strokes) if self.strokes in layers else len(layers), layer)
-        self.viewer.layers.selection.active = selected
+    def _add_image(self, data: NDArray[Any], above: Layer | None, **options: Any) -> Image:
+        """Add an image layer directly below another layer without a change of the selection."""
+        layers, selected = self.viewer.layers, self.viewer.layers.selection.active
+        image = Image(data, metadata={"scribseg": {"overlay": True}}, **options)
+        layers.insert(layers.index(above) if above in layers else len(layers), image)
+        layers.selection.active = selected
+        return image

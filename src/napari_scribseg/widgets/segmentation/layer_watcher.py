@@ -6,40 +6,40 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from napari.layers import Layer
+from napari.layers import Labels, Layer
 
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.viewer_events import Later, ViewerEvents
 from napari_scribseg.widgets.segmentation.annotator import Annotator
-from napari_scribseg.widgets.segmentation.layers import LayerSet
+from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 
-__all__ = ["Watcher"]
+__all__ = ["LayerWatcher"]
 
 Wait = Callable[[Callable[[], bool], float], bool]
 
-_FRAME_MS = 8  # after a movement of the pen, by when the window has begun to paint it
-_HOLD = 0.08  # seconds that a frame waits for the answer at the most
-_SLOW = 0.01  # seconds of a frame, beside which an answer has no time
-_LATE = 0.04  # seconds without an answer, after which the window is kept from painting before it comes
-_UNHELD = 5, 80  # movements that wait for no answer after one came too late: at first, and at last
+_FRAME_MS = 8  # after a movement of the pen, when the window has begun to paint it
+_HOLD = 0.08  # seconds that a frame waits for a result at most
+_SLOW = 0.01  # seconds that the window paints, above which a frame waits for the result
+_LATE = 0.04  # seconds without a result, after which a frame waits for one
+_UNHELD = 5, 80  # movements that do not wait after a result came too late: at first, and at most
 
 
-class Watcher:
+class LayerWatcher:
     """Connects the events of one image with its annotator.
 
     Parameters
     ----------
     annotator : Annotator
-        Called for strokes, slices that are displayed, and classes chosen in napari's own controls.
+        Called for strokes, displayed slices, and classes chosen in napari's own controls.
     later : callable
-        ``later(milliseconds, function)`` calls a function of the window's thread soon.
+        ``later(milliseconds, function)`` calls a function in the window's thread after a time.
     wait : callable
-        ``wait(until, seconds)`` holds the window's thread until answers have made ``until()`` true.
+        ``wait(until, seconds)`` blocks the window's thread until results have made ``until()`` true.
     lost : callable
-        ``lost(role)`` is called for a layer that left the viewer or was replaced: ``"image"``, ``"strokes"``,
-        ``"result"``.
+        ``lost(role)`` is called for a layer that was deleted (``"image"``, ``"strokes"``, ``"result"``,
+        ``"overlay"``), and with ``"image data"`` when the image was replaced.
     turned_to : callable
-        Called when the user paints on the strokes layer: the widget shows this annotator then.
+        Called when the user paints on the strokes layer.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class Watcher:
         self._wait = wait
         self._frame = 0.0  # seconds that the window needs to paint
         self._moved = 0.0  # when the pen moved last
-        self._last_result = 0.0  # when all its movements were answered last
-        self._usual = _HOLD / 2  # seconds until the answer comes while the window waits for it
+        self._last_result = 0.0  # when a result last contained all its movements
+        self._usual = _HOLD / 2  # seconds until a result comes while the window waits for it
         self._unheld, self._next_unheld = 0, _UNHELD[0]
         self._lost = lost
         self._turned_to = turned_to
@@ -71,45 +71,41 @@ class Watcher:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an event of the layers is still to be passed on."""
+        """Whether a change of the displayed slice has not been passed on yet."""
         return self._viewer_events.is_waiting
 
     def watch_strokes(self) -> None:
-        """Listen to the strokes layer; call again when it is another one."""
-        strokes = self._layers.strokes
-        if strokes is not None:
-            strokes.events.labels_update.connect(self._on_pen)
-            strokes.events.paint.connect(self._on_stroke)
-            strokes.events.set_data.connect(self._on_set_data)
-            strokes.events.selected_label.connect(self._on_brush)
-            strokes.events.data.connect(self._on_set_data)
+        """Listen to the strokes layer; call again after it was replaced."""
+        if self._layers.strokes is not None:
+            for event, method in self._stroke_events(self._layers.strokes):
+                event.connect(method)
 
     def close(self) -> None:
         """Disconnect."""
         self._viewer_events.close()
-        layers = self._layers
-        layers.source.layer.events.data.disconnect(self._on_image_data)
-        if layers.strokes is not None:
-            self._unwatch(layers.strokes)
+        self._layers.source.layer.events.data.disconnect(self._on_image_data)
+        if self._layers.strokes is not None:
+            self._unwatch(self._layers.strokes)
 
-    def _unwatch(self, strokes: Layer) -> None:
-        events = strokes.events
-        for event, method in (
-            (events.labels_update, self._on_pen),
-            (events.paint, self._on_stroke),
-            (events.set_data, self._on_set_data),
-            (events.selected_label, self._on_brush),
-            (events.data, self._on_set_data),
-        ):
+    def _unwatch(self, strokes: Labels) -> None:
+        for event, method in self._stroke_events(strokes):
             event.disconnect(method)
 
-    def _on_pen(self, _event: Any) -> None:
-        """Request a result; the frame that shows the stroke waits for it where painting takes long, or results
-        come late.
+    def _stroke_events(self, strokes: Labels) -> tuple[tuple[Any, Callable[[Any], None]], ...]:
+        return (
+            (strokes.events.labels_update, self._on_pen),
+            (strokes.events.paint, self._on_stroke),
+            (strokes.events.set_data, self._on_set_data),
+            (strokes.events.selected_label, self._on_brush),
+            (strokes.events.data, self._on_set_data),
+        )
 
-        While Qt paints it holds Python's lock, and the engine stands still: an answer that comes within the time of a
-        frame is sooner in sight, and costs one frame less, if the window paints after it. Quick frames, too, can follow
-        one another so closely that no answer is ever done.
+    def _on_pen(self, _event: Any) -> None:
+        """Request a result; the frame that shows the stroke waits for it if painting takes long or results are late.
+
+        While Qt paints it holds Python's lock, and the engine stands still: a result that comes within the time of a
+        frame is shown sooner, and costs one frame less, if the window paints after it. Short frames, too, can follow
+        one another so closely that no result is ever finished.
         """
         if self._layers.writing:
             return
@@ -125,7 +121,7 @@ class Watcher:
         self._later(_FRAME_MS, lambda: self._measure(moved))
 
     def _hold(self, now: float) -> None:
-        """Wait for the answer, as long as it is worth it; less and less often where it is not."""
+        """Wait for the result, less and less often while results come too late."""
         if self._wait(lambda: self._annotator.has_result, min(2 * max(self._frame, self._usual), _HOLD)):
             self._usual = 0.8 * self._usual + 0.2 * (time.monotonic() - now)
             self._next_unheld = _UNHELD[0]
@@ -133,12 +129,12 @@ class Watcher:
             self._unheld, self._next_unheld = self._next_unheld, min(2 * self._next_unheld, _UNHELD[1])
 
     def _measure(self, moved: float) -> None:
-        """How much later than asked this is called tells how long the window painted, if nothing came between."""
+        """Estimate how long the window painted by the delay of this call, unless the pen moved since."""
         if moved == self._moved:
             self._frame = max(time.monotonic() - moved - 1e-3 * _FRAME_MS, 0.9 * self._frame)
 
     def _on_stroke(self, _event: Any) -> None:
-        """A stroke is done; napari's polygon tool emits this before its voxels are written, so they are read later."""
+        """Read a finished stroke once the event is over: napari's polygon tool emits it before it writes the voxels."""
         if self._layers.writing:
             return
         waits = bool(self._strokes)

@@ -1,7 +1,8 @@
-"""How an annotation begins: layers, session and annotator for an image."""
+"""Starts and resumes an annotation: layers, session and annotator for an image."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,28 +17,30 @@ from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.widgets.common.autosaves import new_autosave
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND, layer_classes
 from napari_scribseg.widgets.common.dispatch import Dispatcher
-from napari_scribseg.widgets.common.sources import LayerSource
+from napari_scribseg.widgets.common.layer_source import LayerSource
+from napari_scribseg.widgets.segmentation.annotation_view import AnnotationView
 from napari_scribseg.widgets.segmentation.annotator import Annotator
-from napari_scribseg.widgets.segmentation.layers import LayerSet
-from napari_scribseg.widgets.segmentation.view import View
+from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 
 __all__ = ["Request", "open_annotation", "resume_annotation"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """The user's choices when Start painting is pressed.
+    """The settings of the window when *Start painting* or *Resume* is pressed.
 
     Attributes
     ----------
-    viewer, source : ViewerModel, LayerSource
-        Where, and what.
+    viewer : ViewerModel
+        The viewer.
+    source : LayerSource
+        The image.
     engine, device, overlap : Engine, str, str
-        For the session.
+        As in :class:`~napari_scribseg.annotate.session.Session`.
     strokes, result : Labels or None
         Layers to use; None for new ones.
     classes : ClassTable
-        To begin with; ids that the layers use are added.
+        The classes if the layers have none; ids that the layers use are added.
     """
 
     viewer: ViewerModel
@@ -50,13 +53,13 @@ class Request:
     classes: ClassTable = field(default_factory=ClassTable)
 
 
-def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Annotator:
+def open_annotation(request: Request, dispatcher: Dispatcher, view: AnnotationView) -> Annotator:
     """Make the missing layers, the session and the annotator.
 
     Raises
     ------
     InputError
-        If the image, or a layer chosen, cannot be used; the viewer is then as it was.
+        If the image or a chosen layer cannot be used; the viewer then stays as it was.
     """
     layers = LayerSet(request.viewer, request.source)
     volume = request.source.volume()
@@ -79,7 +82,9 @@ def open_annotation(request: Request, dispatcher: Dispatcher, view: View) -> Ann
     return _join(layers, session, dispatcher, view)
 
 
-def resume_annotation(request: Request, path: Path, dispatcher: Dispatcher, view: View, *, copy: bool) -> Annotator:
+def resume_annotation(
+    request: Request, path: Path, dispatcher: Dispatcher, view: AnnotationView, *, copy: bool
+) -> Annotator:
     """Resume saved strokes on new layers; the file, or a ``copy`` of it, is the autosave from now on.
 
     Raises
@@ -87,15 +92,12 @@ def resume_annotation(request: Request, path: Path, dispatcher: Dispatcher, view
     InputError
         If the file cannot be read, belongs to another image, or is open elsewhere.
     """
-    layers = LayerSet(request.viewer, request.source)
     session = _load(request, path, _sidecar(request.source, view) if copy else path, dispatcher)
-    annotator = _join(layers, session, dispatcher, view)
-    layers.fill_strokes((slice_index, session.painted(slice_index)) for slice_index in session.painted_slices())
-    return annotator
+    return _join(LayerSet(request.viewer, request.source), session, dispatcher, view)
 
 
 def _load(request: Request, path: Path, sidecar: Path | None, dispatcher: Dispatcher) -> Session:
-    """The saved session, with the engine of the window where its own is not available any more."""
+    """The saved session, with the window's engine if its own is not available any more."""
     volume = request.source.volume()
 
     def load(engine: Engine[Any] | None) -> Session:
@@ -105,28 +107,24 @@ def _load(request: Request, path: Path, sidecar: Path | None, dispatcher: Dispat
 
     try:
         return load(None)
-    except InputError as first:
-        try:
+    except InputError:
+        with contextlib.suppress(InputError):
             return load(request.engine)
-        except InputError:
-            raise first from None
+        raise
 
 
-def _join(layers: LayerSet, session: Session, dispatcher: Dispatcher, view: View) -> Annotator:
-    """Add the layers that are missing, and the annotator that joins them with the session."""
-    if layers.strokes is None:
-        layers.make_strokes(session.classes)
-    layers.show_result(session.labels, session.classes)
+def _join(layers: LayerSet, session: Session, dispatcher: Dispatcher, view: AnnotationView) -> Annotator:
+    """The annotator of layers and session, with the layers that were missing."""
     annotator = Annotator(layers, session, view, dispatcher.aside)
+    annotator.show_layers()
     annotator.take_brush()
-    layers.take_up_brush()
     return annotator
 
 
 def _first_classes(request: Request, labels: NDArray[Any] | None) -> ClassTable:
-    """The classes of the layers chosen, else those of the window; the ids in use are added.
+    """The classes of the chosen layers, else those of the window, with all ids in use.
 
-    A background that is a label of its own in finished labels gives way to a free id.
+    A background id that finished labels use for a class is replaced by a free one.
     """
     finished = _ids(labels)
     used = (*_ids(None if request.strokes is None else np.asarray(request.strokes.data)), *finished)
@@ -145,17 +143,15 @@ def _first_classes(request: Request, labels: NDArray[Any] | None) -> ClassTable:
 
 
 def _ids(array: NDArray[Any] | None) -> tuple[int, ...]:
-    """The ids in an array, slice by slice so that no copy of it is made."""
+    """The ids above 0 in an array, slice by slice so that no copy of it is made."""
     if array is None:
         return ()
-    found: set[int] = set()
-    for slice_index in array.reshape(-1, *array.shape[-2:]):
-        if slice_index.any():
-            found.update(int(i) for i in np.unique(slice_index))
+    parts = array.reshape(-1, *array.shape[-2:])
+    found = set[int]().union(*(np.unique(part).tolist() for part in parts if part.any()))
     return tuple(sorted(found - {0}))
 
 
-def _sidecar(source: LayerSource, view: View) -> Path | None:
+def _sidecar(source: LayerSource, view: AnnotationView) -> Path | None:
     """A file for the autosave; None, and a notification, where none can be made."""
     try:
         return new_autosave(source)

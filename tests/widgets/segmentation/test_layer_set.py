@@ -5,9 +5,9 @@ from napari.components import ViewerModel
 from napari_scribseg.core import ClassTable, Geometry, InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.io.layer_geometry import display_placement
+from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.layers import image_layers, layer_geometry
-from napari_scribseg.widgets.common.sources import LayerSource
-from napari_scribseg.widgets.segmentation.layers import LayerSet
+from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 
 CLASSES = ClassTable.from_ids([1, 2], background=255)
 

@@ -1,4 +1,4 @@
-"""What a window can do: one entry gives a button, a key, a command of napari and a row of the documentation.
+"""Actions of a window: one entry gives a button, a key, a command of napari and a row of the documentation.
 
 No Qt and no napari here.
 """
@@ -27,17 +27,17 @@ class Action(Generic[Window, State]):
     text : str
         On the button, and in napari's command palette.
     tooltip : str
-        One sentence: what it does.
+        What it does, in one sentence.
     call : callable
-        ``call(window)`` does it.
+        ``call(window)`` carries it out.
     key : str
         As napari writes it, such as ``"Shift-C"``; empty for none. It works on the layers of the window's images.
     enabled : callable
-        ``enabled(state)`` is whether the button can be pressed.
+        ``enabled(state)`` says whether the button can be pressed.
     label : callable, optional
-        ``label(state)`` is the text on the button where it changes with the state.
+        ``label(state)`` gives the text on the button where it depends on the state.
     panel : str
-        Where the button stands; empty for an action that has no button of its own there.
+        The panel with its button; empty for an action without a button.
     wide : bool
         Whether the button has a row to itself.
     """
@@ -74,7 +74,7 @@ class Actions(Generic[Window, State]):
     Raises
     ------
     ValueError
-        If a name or a key stands twice.
+        If two actions have the same name or key.
     """
 
     def __init__(self, actions: Iterable[Action[Window, State]] = ()) -> None:
@@ -83,7 +83,7 @@ class Actions(Generic[Window, State]):
             self.add(action)
 
     def add(self, action: Action[Window, State]) -> None:
-        """Add an action; windows that are opened later have it."""
+        """Add an action to all windows that are opened later."""
         if action.name in self._actions:
             raise ValueError(f"there is an action {action.name!r} already")
         former = next((other.name for other in self if action.key and other.key == action.key), None)
@@ -92,7 +92,7 @@ class Actions(Generic[Window, State]):
         self._actions[action.name] = action
 
     def remove(self, name: str) -> None:
-        """Take an action away again."""
+        """Remove an action."""
         del self._actions[name]
 
     def __iter__(self) -> Iterator[Action[Window, State]]:
@@ -101,20 +101,17 @@ class Actions(Generic[Window, State]):
     def __getitem__(self, name: str) -> Action[Window, State]:
         return self._actions[name]
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._actions
-
     def on(self, panel: str) -> list[Action[Window, State]]:
-        """The actions whose buttons stand on a panel."""
+        """The actions with a button on a panel."""
         return [action for action in self if action.panel == panel]
 
     def table(self) -> str:
-        """The table of the documentation: key, name, and what it does, in Markdown."""
+        """The table of the documentation, in Markdown."""
         rows = ["| key | action | what it does |", "|---|---|---|"]
         rows += [f"| {key_text(a.key, 'linux')} | {a.text.rstrip('…')} | {a.tooltip} |" for a in self]
         return "\n".join(rows)
 
 
 def key_text(key: str, platform: str = sys.platform) -> str:
-    """A key as people write it on a system: ``"Ctrl+Z"``, on macOS ``"Cmd+Z"``."""
+    """A key as users of a platform write it: ``"Ctrl+Z"``, on macOS ``"Cmd+Z"``."""
     return key.replace("Control", "Cmd" if platform == "darwin" else "Ctrl").replace("-", "+")

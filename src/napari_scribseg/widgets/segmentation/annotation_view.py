@@ -1,4 +1,4 @@
-"""What the window shows of an annotation; the annotator and the widget share it. No Qt here."""
+"""What the window shows of an annotation: the interface between annotator and widget. No Qt here."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from typing import Protocol
 from napari_scribseg.core import ClassTable, LossCurve
 from napari_scribseg.widgets.common.messages import Message
 
-__all__ = ["MODES", "HiddenView", "State", "View"]
-
-MODES = ("live", "stroke", "demand")
+__all__ = ["AnnotationView", "HiddenView", "SliceState"]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Which buttons make sense now.
+class SliceState:
+    """State of the displayed slice, as far as buttons depend on it.
 
     Attributes
     ----------
     ready : bool
-        Whether the window shows a slice that can be painted on.
+        Whether a slice is displayed that can be painted on.
     can_undo, can_redo : bool
         Whether there is a step to undo, or to redo.
     accepted : bool
-        Whether that slice is accepted.
+        Whether the slice is accepted.
     n_accepted : int
         Number of accepted slices.
     """
@@ -36,38 +34,38 @@ class State:
     n_accepted: int = 0
 
 
-class View(Protocol):
-    """What an annotator shows in the window."""
+class AnnotationView(Protocol):
+    """The window, as an annotator uses it."""
 
     def show_status(self, line: Message) -> None:
-        """The status line."""
+        """Show the status line."""
 
     def show_message(self, text: str, *, error: bool = False) -> None:
-        """Show what happened, until something else does."""
+        """Show a message until the next event."""
 
     def notify(self, text: str) -> None:
-        """Show a message for a moment, also where the widget is not visible."""
+        """Show a notification, also where the widget is hidden."""
 
     def show_busy(self, busy: bool) -> None:
-        """A job begins or ends."""
+        """Show whether a job runs."""
 
     def show_progress(self, fraction: float) -> None:
-        """How far the job is, from 0 to 1."""
+        """Show the fraction of the job that is done, from 0 to 1."""
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
-        """The choices that the engine made by itself."""
+        """Show the choices that the engine made by itself."""
 
     def show_curve(self, curve: LossCurve | None, *, fitting: bool = False) -> None:
-        """How the engine's fit went, or goes; None for an engine that fits nothing."""
+        """Show the losses of the engine's fit, finished or running; None for an engine without a fit."""
 
     def show_classes(self, classes: ClassTable) -> None:
-        """The class table."""
+        """Show the class table."""
 
     def show_brush(self, identity: int) -> None:
-        """The class of the brush."""
+        """Show the class of the brush."""
 
-    def show_state(self, state: State) -> None:
-        """Which buttons make sense."""
+    def show_state(self, state: SliceState) -> None:
+        """Enable the buttons that apply."""
 
 
 class HiddenView:
