@@ -19,6 +19,10 @@ def at_once(_milliseconds, function):
     function()
 
 
+def computed_at_once(function, done, _failed):
+    done(function())
+
+
 def no_wait(until, _seconds):
     return until()
 
@@ -26,7 +30,7 @@ def no_wait(until, _seconds):
 class Bench:
     """One annotated image, watched."""
 
-    def __init__(self, array, engine, *, later=at_once, wait=no_wait, **options):
+    def __init__(self, array, engine, *, later=at_once, wait=no_wait, aside=computed_at_once, **options):
         self.viewer = ViewerModel()
         session_options = {k: options.pop(k) for k in ("executor", "deliver", "labels") if k in options}
         channel_axis = options.pop("channels", None)
@@ -38,12 +42,8 @@ class Bench:
         self.layers.make_strokes(CLASSES)
         self.layers.show_result(self.session.labels, CLASSES)
         self.lost = []
-        self.annotator = Annotator(self.layers, self.session, self.view, self.aside)
+        self.annotator = Annotator(self.layers, self.session, self.view, aside)
         self.watcher = LayerWatcher(self.annotator, later, wait, self.lost.append, lambda: None)
-
-    @staticmethod
-    def aside(function, done, failed):
-        done(function())
 
     @property
     def strokes(self):

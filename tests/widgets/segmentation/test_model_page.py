@@ -2,14 +2,15 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 
 from napari_scribseg.engines.brs import model_source
 from napari_scribseg.engines.brs.card import ModelCard, read_card
 from napari_scribseg.nets import PlainUNet, PlainUNetConfig, save_model
-from napari_scribseg.widgets.segmentation import model_page
 from napari_scribseg.widgets.segmentation.model_page import CardDialog, ModelPage
 
 
@@ -57,11 +58,20 @@ def test_a_file_that_is_no_network_is_reported(page, tmp_path):
 
 
 def test_a_file_is_chosen_in_a_dialog(page, own, monkeypatch):
-    monkeypatch.setattr(model_page.QFileDialog, "getOpenFileName", lambda *a: (own, ""))
-    page._on_file()
-    monkeypatch.setattr(model_page.QFileDialog, "getOpenFileName", lambda *a: ("", ""))
-    page._on_file()
+    file, bundle = (
+        next(b for b in page.findChildren(QPushButton) if b.text() == text) for text in ("File…", "Bundle…")
+    )
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (own, ""))
+    file.click()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: ("", ""))
+    file.click()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args: "")
+    bundle.click()
     assert page.events == [(own, False)]
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_args: str(Path(own).parent))
+    bundle.click()
+    assert page.events[-1] == (str(Path(own).parent), False)
+    assert page.about.text().startswith("⚠")  # the folder is no bundle
 
 
 def test_the_card_is_written_beside_the_network(qtbot, script):
@@ -105,7 +115,7 @@ def test_what_does_not_fit_is_reported_and_nothing_is_written(qtbot, script, fie
 
 
 def test_networks_that_come_with_the_package_are_offered(page):
-    (menu,) = page.findChildren(model_page.QMenu)
+    (menu,) = page.findChildren(QMenu)
     offered = {action.text(): action for action in menu.actions()}
     assert {"nuclei-unet", "scribble-net"} <= set(offered)
     offered["nuclei-unet"].trigger()

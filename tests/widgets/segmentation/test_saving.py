@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QMessageBox
+from waiting import wait_for
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.core import ClassTable
+from napari_scribseg.core import ClassTable, Segmentation, silent
 from napari_scribseg.io import read_labels
 from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.kernel import Inbox
@@ -37,6 +38,17 @@ class AtOnce:
         done(function())
 
 
+class Later:
+    """A dispatcher whose functions a test calls."""
+
+    def __init__(self):
+        self.functions = []
+
+    def aside(self, function, _done, _failed, *, file=False):
+        assert file
+        self.functions.append(function)
+
+
 def annotate(engine, **options):
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((4, 20, 30), np.int16), name="scan", units=("mm",) * 3)
@@ -55,14 +67,16 @@ def strokes(row=15):
 
 @pytest.fixture
 def saver(tmp_path, monkeypatch):
-    saver = Saver(MagicMock(), AtOnce())
+    window = MagicMock()
+    saver = Saver(window, AtOnce())
+    saver.window = window
     saver.path = tmp_path / "out.nii.gz"
     monkeypatch.setattr(saving, "choose_labels_path", lambda *_args: saver.path)
     return saver
 
 
 def messages(saver):
-    return [call.args[0] for call in saver._widget.show_message.call_args_list]
+    return [call.args[0] for call in saver.window.show_message.call_args_list]
 
 
 @pytest.mark.parametrize("extension", label_extensions())
@@ -121,18 +135,26 @@ def test_names_are_kept_unless_they_are_not_wanted_and_the_image_is_never_writte
 
 
 class Busy:
-    """An annotator whose second job waits at a gate, and shows a preview."""
+    """An annotator whose second job shows a preview, and waits at a gate."""
 
     def __init__(self, nearest, worker):
+        class Previewing(nearest):
+            def segment(self, image, scribbles, state, report=silent):
+                all_liver = np.zeros((2, 20, 30), np.float32)
+                all_liver[scribbles.ids.index(1)] = 1
+                report(0.1, Segmentation(all_liver, None))
+                return super().segment(image, scribbles, state, report)
+
         self.gate, self.inbox = threading.Event(), Inbox()
         self.gate.set()
-        self.annotator = annotate(nearest(gate=self.gate), executor=worker, deliver=self.inbox.deliver)
+        self.annotator = annotate(Previewing(gate=self.gate), executor=worker, deliver=self.inbox.deliver)
         self.session = self.annotator.session
         self.inbox.wait(self.session.draw(strokes(), 1), 120)
         self.former = self.session.labels.copy()
         self.gate.clear()
         self.future = self.session.draw(strokes(4), 1)
-        self.session._document.annotation.show(self.session.slice_index(1), np.full((20, 30), 7, np.uint8))
+        wait_for(lambda: self.session.has_preview, "the preview", meanwhile=self.inbox.run)
+        assert self.session.labels[1].all() != self.former[1].all()
 
 
 @pytest.fixture
@@ -187,14 +209,12 @@ def test_a_window_that_closes_saves_what_was_requested_without_the_preview(busy,
 
 
 def test_what_is_painted_while_the_file_is_written_is_not_in_it(nearest, saver):
-    annotator, writes = annotate(nearest()), []
+    annotator, dispatcher = annotate(nearest()), Later()
     annotator.session.draw(strokes(), 1)
     before = annotator.session.labels.copy()
-    saver._dispatcher = MagicMock()
-    saver._dispatcher.aside = lambda function, *_args, **_options: writes.append(function)
-    saver.save_labels(annotator.layers.viewer, annotator, None, {})
+    Saver(saver.window, dispatcher).save_labels(annotator.layers.viewer, annotator, None, {})
     annotator.session.draw(strokes(4), 1)
-    writes[0]()
+    dispatcher.functions[0]()
     assert np.array_equal(read_labels(saver.path).array, before)
 
 
