@@ -144,7 +144,7 @@ def test_a_session_whose_engine_is_gone_resumes_with_the_one_of_the_window(widge
 def test_a_class_in_use_can_not_be_removed_and_the_table_shows_it_again(widget):
     widget.start()
     front = widget.annotators.front
-    front.layers.strokes.paint((0, 5, 5), 1)
+    front.layers.strokes.paint((front.layers.slice_index().position[0], 5, 5), 1)
     until(lambda: front.session.painted_slices(), "the stroke")
     widget.classes.select(1)
     widget.classes.remove_class()
@@ -155,7 +155,7 @@ def test_a_class_in_use_can_not_be_removed_and_the_table_shows_it_again(widget):
     assert front.session.classes[1].name == "liver"
 
 
-def test_without_a_background_the_status_line_says_so(widget):
+def test_without_a_background_the_status_line_states_it(widget):
     widget.start()
     widget.classes.changed.emit(ClassTable.from_ids([1, 2]))
     assert status(widget) == "No class is the background: paint a class for what surrounds the others"
