@@ -74,6 +74,9 @@ def test_a_run_may_end_earlier_or_later_until_its_rate_falls(command, pack, tmp_
     go_on = ("scribble-net", "--out", out, "--resume", "--workers", 0, "--threads", 1, "--device", "cpu")
     with pytest.raises(InputError, match="samples is 8 where the run has 80, of which 8 are done"):
         command(*go_on, "--samples", 8)
+    with pytest.raises(InputError, match="seed is 9, but the run has 0"):
+        command(*go_on, "--samples", 16, "--seed", 9)
+    assert Settings.from_json((out / "settings.json").read_text()).samples == 80  # nothing is changed then
     code, _ = command(*go_on, "--samples", 16)
     assert code == 0
     assert rows(out)[-1]["step"] == "4"

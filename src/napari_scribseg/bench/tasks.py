@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,10 @@ from napari_scribseg.core import Image
 from napari_scribseg.datasets.case import UNKNOWN, Case
 from napari_scribseg.datasets.views import drawn, semantic, single_object, slices
 
-__all__ = ["PROTOCOLS", "BenchTask", "Protocol", "evenly", "random_generator", "tasks"]
+__all__ = ["BenchTask", "Protocol", "evenly", "random_generator", "tasks"]
 
 Protocol = Literal["human", "strokes", "clicks", "initial-mask"]
 T = TypeVar("T")
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 
 _SMALLEST = 20  # pixels of a class that a robot user draws into
 _ROBOT_SLICES = 3

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-__all__ = ["Tile", "connected_components", "dilated_skeleton", "draw_points", "shuffled_tiles", "suppress"]
+__all__ = [
+    "Tile",
+    "connected_components",
+    "cut_disc",
+    "dilated_skeleton",
+    "distance_to_disc",
+    "draw_points",
+    "shuffled_tiles",
+]
 
 
 class Tile(NamedTuple):
@@ -132,7 +140,7 @@ def draw_points(
     """
     threshold = share * field.sum()
     whole, field = field, field.copy()
-    table = _distance_to_disc(radius, _reach(field, radius))
+    table = distance_to_disc(radius, _reach(field, radius))
     points = []
     for number, rows, columns in tiles:
         tile = np.where(components[rows, columns] == number, field[rows, columns], 0)
@@ -141,7 +149,7 @@ def draw_points(
         drawn = _draw(tile * skeleton[rows, columns], seed)
         if drawn is not None:
             points.append((rows.start + drawn[0], columns.start + drawn[1]))
-            _cut(field, points[-1], table)
+            cut_disc(field, points[-1], table)
     if not points:
         single = _draw(whole * skeleton, seed) or _draw(whole, seed)
         points += [single] if single else []
@@ -159,37 +167,25 @@ def _draw(weights: NDArray[np.float64], seed: np.random.Generator) -> tuple[int,
     return row, column
 
 
-def suppress(field: NDArray[np.float64], point: tuple[int, int], radius: float) -> NDArray[np.float64]:
-    """The distance field of a label without a disc.
-
-    Parameters
-    ----------
-    field : ndarray of shape (H, W), float64
-        Distance field of the label.
-    point : tuple of 2 int
-        Centre of the disc.
-    radius : float
-        Radius of the disc, in pixels, inclusive.
-
-    Returns
-    -------
-    ndarray of shape (H, W), float64
-        The same as :func:`~napari_scribseg.simulate.masks.distance_field` of the label without the disc: the smaller of
-        the old distance and that to the disc, which is tabulated.
-    """
-    new = field.copy()
-    _cut(new, point, _distance_to_disc(radius, _reach(field, radius)))
-    return new
-
-
 def _reach(field: NDArray[np.float64], radius: float) -> int:
     """The distance within which a disc can change the field, rounded up so that few different tables are needed."""
     deep = int(np.ceil(radius + field.max(initial=0))) + 1
     return 1 << (deep - 1).bit_length()
 
 
-def _cut(field: NDArray[np.float64], point: tuple[int, int], table: NDArray[np.float64]) -> None:
-    """Remove the disc of ``table`` from the label of the field, in place."""
+def cut_disc(field: NDArray[np.float64], point: tuple[int, int], table: NDArray[np.float64]) -> None:
+    """Change a distance field, in place, to that of the label without a disc.
+
+    Parameters
+    ----------
+    field : ndarray of shape (H, W), float64
+        Becomes the smaller of the distance and that to the disc: exactly the
+        :func:`~napari_scribseg.simulate.masks.distance_field` of the label without the disc.
+    point : tuple of 2 int
+        Centre of the disc.
+    table : ndarray
+        Of :func:`distance_to_disc`, at least as large as the disc and the largest distance together.
+    """
     reach = len(table) // 2
     here, there = [], []
     for centre, size in zip(point, field.shape, strict=True):
@@ -200,7 +196,7 @@ def _cut(field: NDArray[np.float64], point: tuple[int, int], table: NDArray[np.f
 
 
 @lru_cache(maxsize=4)
-def _distance_to_disc(radius: float, reach: int) -> NDArray[np.float64]:
+def distance_to_disc(radius: float, reach: int) -> NDArray[np.float64]:
     """Distance to the pixels of a disc at the middle of an array of ``2 reach + 1`` pixels squared; read-only."""
     y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
     table: NDArray[np.float64] = ndimage.distance_transform_edt(x**2 + y**2 > radius**2)
