@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from napari_scribseg.annotate.session import Session
 from napari_scribseg.annotate.sidecar import FORMAT, read
 from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass, silent
 from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.io import read_volume
 from napari_scribseg.io.lock import InUseError, is_in_use
 from napari_scribseg.kernel import ContainerWriter, Inbox, autosave
 
@@ -247,6 +249,60 @@ def test_newer_and_damaged_files(worked, volume, tmp_path, make_engine):
         refused("damaged", entries=[bad])
     refused("damaged", entries=header["entries"][::-1])
     refused("damaged", strokes={**header["strokes"], "count": 10**15})
+    refused("damaged", shape=[6])
+    refused("damaged", engines=[])
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [(0, 99), (0, -1), (2, "mixed"), (3, None), (4, 0), (4, 2**31), (5, 3), (6, "x")],
+    ids=lambda value: str(value),
+)
+def test_a_damaged_recipe_of_a_result_is_refused(worked, volume, tmp_path, make_engine, part, value):
+    worked.save(tmp_path / "a")
+    header, pieces = _parts(tmp_path / "a")
+    run = next(entry for entry in header["entries"] if entry[1] == "run")
+    run[5][part] = value
+    _put(tmp_path / "b", header, pieces)
+    with pytest.raises(InputError, match=r"b is damaged") as caught:
+        Session.load(tmp_path / "b", volume, make_engine=make_engine)
+    assert "\n" not in str(caught.value)
+
+
+def _saved_with_an_image(tmp_path, engines, painted):
+    """The path of a session on an image file, both in a folder of their own."""
+    folder = tmp_path / "then"
+    folder.mkdir()
+    values = np.arange(16 * 12 * 6, dtype=np.int16).reshape(16, 12, 6)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), folder / "image.nii")
+    session = Session(read_volume(folder / "image.nii"), engines["nearest"]())
+    session.draw(painted, 0)
+    session.save(folder / "a")
+    return folder / "a"
+
+
+def test_the_image_of_a_session_is_found_beside_it_once_both_are_moved(tmp_path, engines, make_engine, painted):
+    path = _saved_with_an_image(tmp_path, engines, painted)
+    here = Session.load(path, make_engine=make_engine)
+    path.parent.rename(tmp_path / "now")
+    moved = Session.load(tmp_path / "now" / "a", make_engine=make_engine)
+    assert moved.volume.path == str(tmp_path / "now" / "image.nii")
+    for session in (here, moved):
+        assert (session.painted(0) == painted).all()
+        assert session.labels.any()
+
+
+def test_a_session_whose_image_is_gone_names_it(tmp_path, engines, make_engine, painted):
+    path = _saved_with_an_image(tmp_path, engines, painted)
+    (path.parent / "image.nii").unlink()
+    with pytest.raises(InputError, match=r"the image .*image\.nii of .*a is not there any more; give the volume"):
+        Session.load(path, make_engine=make_engine)
+
+
+def test_a_session_on_an_array_needs_its_volume(worked, tmp_path, make_engine):
+    worked.save(tmp_path / "a")
+    with pytest.raises(InputError, match="a does not name its image; give the volume"):
+        Session.load(tmp_path / "a", make_engine=make_engine)
 
 
 def test_every_flipped_byte_is_noticed_or_harmless(worked, volume, tmp_path, make_engine):

@@ -324,6 +324,24 @@ def test_a_rename_that_fails_puts_everything_back(
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("extension", [".nii.gz", ".mhd", ".nhdr"])
+def test_a_first_save_that_fails_leaves_no_table_without_its_volume(
+    tmp_path, extension, monkeypatch, geometry_from, affine, small_labels, classes
+):
+    path = tmp_path / f"l{extension}"
+    real = type(path).replace
+
+    def refuse_the_volume(self, target):
+        if target == path:
+            raise PermissionError(errno.EACCES, "no")
+        return real(self, target)
+
+    monkeypatch.setattr(type(path), "replace", refuse_the_volume)
+    with pytest.raises(InputError, match="may not be written"):
+        write_labels(path, small_labels, geometry_from(affine), classes, bids_tsv=True, itksnap=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_read_only_folder_and_a_read_only_file(tmp_path, monkeypatch, geometry_from, affine, small_labels):
     path = tmp_path / "l.nii.gz"
     geometry = geometry_from(affine)

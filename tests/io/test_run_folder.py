@@ -112,3 +112,15 @@ def test_other_columns_are_refused(tmp_path, head):
     (tmp_path / "rows.csv").write_text(f"{head}\n")
     with pytest.raises(InputError, match="has other columns than this command writes; give another folder"):
         read_rows(tmp_path / "rows.csv", Row)
+
+
+@pytest.mark.parametrize("line", ["a,0.5", "a,0.5,big,b,0.75,big"])
+def test_a_line_that_is_cut_off_or_runs_into_the_next_is_reported(tmp_path, line):
+    (tmp_path / "rows.csv").write_text(f"name,score,kind\n{line}\n")
+    with pytest.raises(InputError, match=r"rows\.csv is damaged: a line has \d values, 3 are expected"):
+        read_rows(tmp_path / "rows.csv", Row)
+
+
+def test_a_last_line_without_its_end_is_left_out(tmp_path):
+    (tmp_path / "rows.csv").write_text("name,score,kind\na,0.5,big\nb,0.7")
+    assert read_rows(tmp_path / "rows.csv", Row) == [Row("a", 0.5, "big")]
