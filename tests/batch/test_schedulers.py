@@ -60,6 +60,11 @@ def test_a_worker_that_cannot_do_the_work_is_reported_before_it(cohort, tmp_path
             run_batch(read_table(cohort(1)), tmp_path / "out", scheduler=address)
 
 
+def _written(path):
+    """Whether a file is there and not empty: the scheduler opens it before it writes."""
+    return path.is_file() and path.stat().st_size > 0
+
+
 @pytest.mark.slow
 def test_a_scheduler_that_goes_away_leaves_what_is_done(cohort, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "TIMEOUT", 5)
@@ -78,7 +83,7 @@ def test_a_scheduler_that_goes_away_leaves_what_is_done(cohort, tmp_path, monkey
         for name, *arguments in programs
     ]
     try:
-        wait_for(lambda: where.is_file() or running[0].poll() is not None, "the scheduler's file")
+        wait_for(lambda: _written(where) or running[0].poll() is not None, "the scheduler's file")
         address = json.loads(where.read_text())["address"]
         table = cohort(60)
         with pytest.raises(cluster.SchedulerLost, match="finished images are kept"):

@@ -8,22 +8,58 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_scribseg.core.plugins import add_installed
 from napari_scribseg.widgets.common.action import Action, Actions
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 
 if TYPE_CHECKING:
+    from napari_scribseg.widgets.common.class_table import ClassTableView
     from napari_scribseg.widgets.segmentation.annotator import Annotator
-    from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
+    from napari_scribseg.widgets.segmentation.annotators import Annotators
+    from napari_scribseg.widgets.segmentation.saving import Saver
+    from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 
-__all__ = ["ACTIONS", "add_installed_actions"]
+__all__ = ["ACTIONS", "SegmentationWindow", "add_installed_actions"]
 
 ACTION_GROUP = "scribseg.actions"
 
 
-def _with_annotator(call: Callable[[Annotator], object]) -> Callable[[SegmentationWidget], object]:
+class SegmentationWindow(Protocol):
+    """What an action can use of the window.
+
+    Attributes
+    ----------
+    viewer : napari.Viewer
+    classes, slices : QWidget
+        Its panels.
+    annotators : Annotators
+        One for each annotated image.
+    saver : Saver
+        Writes files.
+    """
+
+    viewer: Any
+    classes: ClassTableView
+    slices: SlicePanel
+    annotators: Annotators
+    saver: Saver
+
+    def start(self) -> None:
+        """Begin to annotate the chosen image."""
+
+    def call_annotator(self, call: Callable[[Annotator], object]) -> None:
+        """Call ``call(annotator)`` for the image in front, if there is one."""
+
+    def save_labels(self) -> None:
+        """Ask for a file, and write the labels."""
+
+    def resume(self) -> None:
+        """Continue with saved strokes."""
+
+
+def _with_annotator(call: Callable[[Annotator], object]) -> Callable[[SegmentationWindow], object]:
     """The ``call`` of an action on the image in front."""
     return lambda window: window.call_annotator(call)
 
@@ -41,7 +77,7 @@ def _accept_label(state: SliceState) -> str:
     return f"{text} · {state.n_accepted} accepted" if state.n_accepted else text
 
 
-ACTIONS: Actions[SegmentationWidget, SliceState] = Actions(
+ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
     [
         Action(
             "start",

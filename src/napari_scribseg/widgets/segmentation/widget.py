@@ -27,7 +27,7 @@ from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import Message, user_message
 from napari_scribseg.widgets.common.status import StatusPanel
-from napari_scribseg.widgets.segmentation.actions import ACTIONS, add_installed_actions
+from napari_scribseg.widgets.segmentation.actions import ACTIONS, SegmentationWindow, add_installed_actions
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.annotators import Annotators, Keys
@@ -256,7 +256,7 @@ class SegmentationWidget(Docked):
     def _keys(self, annotator: Annotator) -> Keys:
         """The actions by their keys on an annotator's layers; a key brings the annotator to the front."""
 
-        def run(action: Action[SegmentationWidget, SliceState]) -> None:
+        def run(action: Action[SegmentationWindow, SliceState]) -> None:
             self.annotators.turn_to(annotator)
             action.call(self)
 
