@@ -171,8 +171,10 @@ def _check_result(result: Segmentation[Any], scribbles: Scribbles) -> None:
     _promise(bool(np.isfinite(p).all()), "probabilities are finite")
     _promise(bool((p >= 0).all()), "no probability is negative")
     _promise(bool(np.allclose(p.sum(0), 1, atol=1e-4)), "probabilities sum to 1")
-    painted = scribbles.seeds >= 0
-    _promise(np.array_equal(result.labels[painted], scribbles.seeds[painted]), "every stroke pixel has its class")
+    bound = result.binding(scribbles.seeds)
+    _promise(
+        np.array_equal(result.labels[bound], scribbles.seeds[bound]), "every stroke pixel that is certain has its class"
+    )
     _promise(result.curve is None or isinstance(result.curve, LossCurve), "a curve is a LossCurve, or None")
 
 

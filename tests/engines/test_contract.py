@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from thin import thin_curves
 
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, engine_names, get_engine
 from napari_scribseg.testing import check_engine, check_prior, two_discs
@@ -111,14 +113,14 @@ def engine(request):
 def segment(engine, image, scribbles, state=None, report=lambda fraction, preview=None: None):
     """An answer with all that an answer promises, the stroke pixels where no outline was drawn."""
     made = engine.segment(image, scribbles, engine.prepare(image, "cpu") if state is None else state, report)
-    p, valid = made.probabilities, scribbles.seeds >= 0
+    p = made.probabilities
     assert p.shape == (scribbles.n_classes, *image.shape)
     assert p.dtype == np.float32
     assert np.isfinite(p).all()
     assert (p >= 0).all()
     np.testing.assert_allclose(p.sum(0), 1, atol=1e-5)
-    if not made.outlines:
-        assert np.array_equal(made.labels[valid], scribbles.seeds[valid])
+    bound = made.binding(scribbles.seeds)
+    assert np.array_equal(made.labels[bound], scribbles.seeds[bound])
     return made
 
 
@@ -266,3 +268,55 @@ def test_previews_keep_the_strokes_and_stay_as_they_were_shown(engine):
         assert np.array_equal(preview.labels[valid], scribbles.seeds[valid])
         np.testing.assert_allclose(preview.probabilities.sum(0), 1, atol=1e-4)
     assert "preview" not in made.notes
+
+
+READING = sorted(name for name in NAMES if "strokes" in {f.name for f in dataclasses.fields(get_engine(name))})
+
+
+def test_every_engine_reads_strokes_but_that_of_outlines():
+    assert set(NAMES) - set(READING) == {"coarse-to-fine"}
+
+
+@pytest.mark.parametrize("name", READING)
+def test_strokes_wider_than_the_structure_are_loose_where_the_image_shows_it(name):
+    image, scribbles, truth = thin_curves()
+    painted, spill = scribbles.seeds == 1, (scribbles.seeds == 1) & ~truth
+    shown = []
+    engine = get_engine(name, **QUICK.get(name, {}))
+    made = segment(engine, image, scribbles, report=lambda fraction, preview=None: shown.append(preview))
+    assert made.loose == (1,)
+    assert made.notes[0] == "strokes of class 1 read as loose: the structure is thinner than the pen"
+    assert (made.labels[scribbles.seeds == 0] == 0).all()
+    assert (made.labels[spill] == 1).mean() < 0.5
+    assert (made.labels[painted & truth] == 1).mean() > 0.8
+    assert all(preview.loose == (1,) for preview in shown if preview is not None)
+    for stroke in ndimage.find_objects(ndimage.label(painted)[0]):
+        assert (made.labels[stroke] == 1).any()
+    exact = segment(dataclasses.replace(engine, strokes="exact"), image, scribbles)
+    assert exact.loose == ()
+    assert (exact.labels[painted] == 1).all()
+
+
+@pytest.mark.parametrize("name", READING)
+def test_exact_strokes_are_read_exactly_where_nothing_is_thin(name):
+    image, scribbles, _ = two_discs()
+    engine = get_engine(name, **QUICK.get(name, {}))
+    made = segment(engine, image, scribbles)
+    assert made.loose == ()
+    exact = segment(dataclasses.replace(engine, strokes="exact"), image, scribbles)
+    assert np.array_equal(made.probabilities, exact.probabilities)
+    assert made.notes == exact.notes
+
+
+@pytest.mark.parametrize("name", READING)
+def test_of_loose_strokes_on_anything_the_middle_is_certain(name):
+    image, scribbles, _ = two_discs((64, 96))
+    seeds = scribbles.seeds.copy()
+    for k in (1, 2):
+        seeds[ndimage.binary_dilation(seeds == k, iterations=3)] = k
+    wide = Scribbles(seeds, 3)
+    made = segment(get_engine(name, strokes="loose", **QUICK.get(name, {})), image, wide)
+    assert made.loose == (1, 2)
+    assert made.notes[0] == "strokes of class 1, 2 read as loose: their middle is certain"
+    middle = scribbles.seeds >= 0
+    assert np.array_equal(made.labels[middle], scribbles.seeds[middle])

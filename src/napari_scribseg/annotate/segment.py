@@ -192,8 +192,8 @@ def checksum(image: Image) -> int:
 
 
 def to_label_ids(segmentation: Segmentation[Any], scribbles: Scribbles) -> NDArray[Any]:
-    """Label ids of shape (H, W) by the most probable class; seeds have theirs, but where they may be an outline."""
-    binding = (scribbles.seeds >= 0) & (not segmentation.outlines)
+    """Label ids of shape (H, W) by the most probable class; seeds that bind have theirs."""
+    binding = segmentation.binding(scribbles.seeds)
     classes = np.where(binding, scribbles.seeds, segmentation.labels)
     return scribbles.to_ids(classes)
 

@@ -70,7 +70,7 @@ class Segmentation(Generic[State]):
     ----------
     probabilities : ndarray of shape (K, \\*S), float32
         Probability of each class, summing to 1 over the first axis, and 1 for its own class at every seed (but for
-        ``outlines``).
+        ``outlines`` and ``loose``).
     state : State
         To be passed to the next call for the same image, for a warm start.
     notes : tuple of str
@@ -82,6 +82,8 @@ class Segmentation(Generic[State]):
     raw_seed_accuracy : float or None
         Share of the stroke pixels that the method itself gives their class, before it is set; None where it is not
         counted.
+    loose : tuple of int
+        Indices of the classes whose strokes were read as loose, so that their own pixels need not have their class.
     """
 
     probabilities: NDArray[np.float32]
@@ -90,6 +92,7 @@ class Segmentation(Generic[State]):
     outlines: bool = False
     curve: LossCurve | None = None
     raw_seed_accuracy: float | None = None
+    loose: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -113,9 +116,20 @@ class Segmentation(Generic[State]):
         state, notes, outlines, curve, raw_seed_accuracy
             As the attributes of these names.
         """
-        painted = scribbles.seeds >= 0
-        probabilities[:, painted] = np.arange(len(probabilities))[:, np.newaxis] == scribbles.seeds[painted]
-        return cls(probabilities, state, notes, outlines, curve, raw_seed_accuracy)
+        made = cls(probabilities, state, notes, outlines, curve, raw_seed_accuracy)
+        made.set_seeds(scribbles.seeds)
+        return made
+
+    def set_seeds(self, seeds: NDArray[np.int32]) -> None:
+        """Give every painted voxel its class with certainty, in place; ``seeds`` holds class indices, -1 elsewhere."""
+        painted = seeds >= 0
+        classes = np.arange(len(self.probabilities))[:, np.newaxis]
+        self.probabilities[:, painted] = classes == seeds[painted]
+
+    def binding(self, seeds: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which painted voxels have their class: all but those of outlines and of loose strokes, shape (\\*S)."""
+        painted = (seeds >= 0) & (not self.outlines)
+        return painted & ~np.isin(seeds, self.loose) if self.loose else painted
 
     @property
     def labels(self) -> NDArray[np.intp]:

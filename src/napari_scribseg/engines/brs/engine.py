@@ -20,6 +20,7 @@ from napari_scribseg.core import (
     silent,
 )
 from napari_scribseg.engines.brs.parameters import RefinementParameters
+from napari_scribseg.numerics.reading import StrokeReading, reads_strokes
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.brs.state import BRSState
@@ -78,6 +79,7 @@ class _Refinement(RefinementParameters):
 
         return unprompted(state)
 
+    @reads_strokes
     def segment(
         self, image: Image, scribbles: Scribbles, state: BRSState, report: Report = silent
     ) -> Segmentation[BRSState]:
@@ -128,6 +130,10 @@ class BRS(_Refinement):
     refine : {"edges", "none"}
         ``"edges"``: boundaries by a network of this package that takes strokes, which sees 128 pixels along a side, are
         moved to edges at the image's full resolution. The results of other networks are unchanged.
+    strokes : {"auto", "exact", "loose"}
+        How strokes are read, see :func:`~napari_scribseg.numerics.reading.reads_strokes`: ``"exact"``: every stroke
+        pixel has its class; ``"loose"``: strokes follow a structure under the pen; ``"auto"``: loose where the image
+        shows that the structure is thinner than the pen.
 
     Raises
     ------
@@ -159,6 +165,7 @@ class BRS(_Refinement):
     zoom: bool = True
     precision: Literal["float32", "bfloat16"] = "float32"
     refine: Literal["edges", "none"] = "edges"
+    strokes: StrokeReading = "auto"
 
 
 @dataclass(frozen=True)
@@ -192,6 +199,10 @@ class FBRS(_Refinement):
     refine : {"edges", "none"}
         ``"edges"``: boundaries by a network of this package that takes strokes are moved to edges at the image's full
         resolution, as for :class:`BRS`.
+    strokes : {"auto", "exact", "loose"}
+        How strokes are read, see :func:`~napari_scribseg.numerics.reading.reads_strokes`: ``"exact"``: every stroke
+        pixel has its class; ``"loose"``: strokes follow a structure under the pen; ``"auto"``: loose where the image
+        shows that the structure is thinner than the pen.
 
     Notes
     -----
@@ -228,3 +239,4 @@ class FBRS(_Refinement):
     objective: Literal["cross-entropy", "squared"] = "cross-entropy"
     zoom: bool = True
     refine: Literal["edges", "none"] = "edges"
+    strokes: StrokeReading = "auto"

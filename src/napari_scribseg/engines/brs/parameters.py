@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from napari_scribseg.numerics.reading import StrokeReading
+
 __all__ = ["RefinementParameters"]
 
 
@@ -19,5 +21,6 @@ class RefinementParameters:
     objective: Literal["cross-entropy", "squared"]
     zoom: bool
     refine: Literal["edges", "none"]
+    strokes: StrokeReading
     layer: Literal["", "A", "B", "C"] = ""  # whose channels are corrected; empty: the network's input is
     precision: Literal["float32", "bfloat16"] = "float32"

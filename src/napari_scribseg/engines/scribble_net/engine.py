@@ -14,6 +14,7 @@ from napari_scribseg.core import (
     silent,
 )
 from napari_scribseg.engines.scribble_net.parameters import ScribbleNetParameters
+from napari_scribseg.numerics.reading import reads_strokes
 
 if TYPE_CHECKING:
     from napari_scribseg.engines.scribble_net.pipeline import NetState
@@ -44,6 +45,10 @@ class ScribbleNet(ScribbleNetParameters):
     passes : int
         2: a second pass in a crop that fits the object, with the first prediction as an input; 1: one pass only, as
         previews do.
+    strokes : {"auto", "exact", "loose"}
+        How strokes are read, see :func:`~napari_scribseg.numerics.reading.reads_strokes`: ``"exact"``: every stroke
+        pixel has its class; ``"loose"``: strokes follow a structure under the pen; ``"auto"``: loose where the image
+        shows that the structure is thinner than the pen.
 
     Raises
     ------
@@ -73,6 +78,7 @@ class ScribbleNet(ScribbleNetParameters):
         self.info.require(image)
         return prepare(self, image, device)
 
+    @reads_strokes
     def segment(
         self, image: Image, scribbles: Scribbles, state: NetState, report: Report = silent
     ) -> Segmentation[NetState]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from napari_scribseg.core import Range, check_parameters
+from napari_scribseg.numerics.reading import StrokeReading
 
 __all__ = ["ScribbleNetParameters"]
 
@@ -25,6 +26,7 @@ class ScribbleNetParameters:
     refine: Literal["edges", "none"] = "edges"
     hybrid: Annotated[float, Range(0, 1, 0.05, "share of the variational model, svcd, in the result")] = 0.6
     passes: Annotated[int, Range(1, 2, 1, "2: a second pass, with the first prediction as an input")] = 2
+    strokes: StrokeReading = "auto"
 
     def __post_init__(self) -> None:
         check_parameters(self)

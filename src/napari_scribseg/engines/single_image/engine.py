@@ -25,6 +25,7 @@ from napari_scribseg.engines.single_image.parameters import (
     ScratchParameters,
     UNetParameters,
 )
+from napari_scribseg.numerics.reading import reads_strokes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +62,7 @@ class _FromScratch(_FittedToOneImage, ScratchParameters):
         self.info.require(image)
         return prepare(self, image, device)
 
+    @reads_strokes
     def segment(
         self, image: Image, scribbles: Scribbles, state: FitState, report: Report = silent
     ) -> Segmentation[FitState]:
@@ -232,6 +234,7 @@ class FineTune(_FittedToOneImage, FineTuneParameters):
         self.info.require(image)
         return prepare(self, image, device)
 
+    @reads_strokes
     def segment(
         self, image: Image, scribbles: Scribbles, state: FitState, report: Report = silent
     ) -> Segmentation[FitState]:

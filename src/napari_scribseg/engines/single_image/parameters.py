@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from napari_scribseg.core import Range
+from napari_scribseg.numerics.reading import StrokeReading
 
 __all__ = [
     "ConvolutionParameters",
@@ -152,12 +153,17 @@ class FitParameters:
         the fit ends when that loss stops falling. 0: all steps are taken.
     seed : int
         Of the initial weights and of the held-back strokes; the same seed gives the same result.
+    strokes : {"auto", "exact", "loose"}
+        How strokes are read, see :func:`~napari_scribseg.numerics.reading.reads_strokes`: ``"exact"``: every stroke
+        pixel has its class; ``"loose"``: strokes follow a structure under the pen; ``"auto"``: loose where the image
+        shows that the structure is thinner than the pen.
     """
 
     steps: Steps = 100
     rate: Rate = 0.01
     held_back: Annotated[float, Range(0, 0.5, 0.05, "share of the strokes that only judges when to stop")] = 0.2
     seed: Annotated[int, Range(0, 2**31 - 1, 1, "of the first weights; the same seed gives the same result")] = 0
+    strokes: StrokeReading = "auto"
 
 
 @dataclass(frozen=True)

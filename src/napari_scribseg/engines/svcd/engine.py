@@ -14,6 +14,7 @@ from napari_scribseg.core import (
     Segmentation,
     silent,
 )
+from napari_scribseg.numerics.reading import StrokeReading, reads_strokes
 from napari_scribseg.numerics.variational.parameters import EnergyParameters
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ class SVCD(EnergyParameters):
     backbone : str
         For semantic features: empty for the scribble network of the package, a ``.safetensors`` file of this package,
         or the name of a timm model, whose weights are downloaded from the Hugging Face hub.
+    strokes : {"auto", "exact", "loose"}
+        How strokes are read, see :func:`~napari_scribseg.numerics.reading.reads_strokes`: ``"exact"``: every stroke
+        pixel has its class; ``"loose"``: strokes follow a structure under the pen; ``"auto"``: loose where the image
+        shows that the structure is thinner than the pen.
 
     Raises
     ------
@@ -120,6 +125,7 @@ class SVCD(EnergyParameters):
 
     features: Literal["colour", "colour+semantic"] = "colour"
     backbone: str = ""
+    strokes: StrokeReading = "auto"
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -145,6 +151,7 @@ class SVCD(EnergyParameters):
         self.info.require(image)
         return prepare(self, image, device, self.backbone if self.features == "colour+semantic" else None)
 
+    @reads_strokes
     def segment(
         self, image: Image, scribbles: Scribbles, state: SVCDState, report: Report = silent
     ) -> Segmentation[SVCDState]:
