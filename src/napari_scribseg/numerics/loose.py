@@ -21,7 +21,7 @@ from napari_scribseg.numerics.variational.energy import background_label
 
 __all__ = ["LooseClass", "find_loose"]
 
-MOST_PIXELS = 1 << 22  # of an image whose strokes are read at all
+MOST_PIXELS = 1 << 20  # of an image whose lines are looked for
 NARROWEST, WIDEST = 1.5, 16.0  # pixels, of a pen that strokes may be loose with
 _SHORTEST = 60  # pixels of centre line that say anything
 _WIDTHS = 2.0 * 1.5 ** np.arange(8)  # of lines, in pixels
@@ -114,10 +114,16 @@ class _Pen:
         disc: Mask = np.hypot(rows, columns) <= radius + 0.3
         return disc
 
+    def around(self, places: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows and columns under the pen at each place, both of shape (N, D), within the image."""
+        offsets = np.argwhere(self.disc) - np.asarray(self.disc.shape) // 2
+        under = np.clip(places[:, np.newaxis] + offsets, 0, np.asarray(self.painted.shape) - 1)
+        return under[..., 0], under[..., 1]
+
     def beside(self) -> NDArray[np.intp]:
         """The centre lines moved away in eight directions, shape (N, 2): no pen that follows the same structure."""
         distance = 1.5 * self.width + 5.5
-        near = ndimage.binary_dilation(self.painted, self.disc)
+        near = ndimage.distance_transform_edt(~self.painted) <= (self.width + 1) / 2 + 0.3
         moved = []
         for angle in np.pi / 4 * np.arange(8):
             at = self.centres + np.rint([distance * np.sin(angle), distance * np.cos(angle)]).astype(np.intp)
@@ -137,19 +143,19 @@ def _read(image: Image, seeds: NDArray[np.int32], index: int) -> LooseClass | No
         return None
     widths = _WIDTHS[: int(np.searchsorted(_WIDTHS, max(2 * pen.width, 2 * _WIDEST_LINE))) + 1]
     narrow = int(np.searchsorted(widths, max(pen.width, _WIDEST_LINE), side="right"))  # of those no wider than the pen
-    lines = [_lines(image, float(width)) for width in widths]
-    under = [[ndimage.maximum_filter(one, footprint=pen.disc) for one in pair] for pair in lines]
-    on, off = ([[one[tuple(at.T)] for one in pair] for pair in under] for at in (pen.centres, beside))
-    distinct = np.asarray([[_above(on[w][p], off[w][p]) for p in (0, 1)] for w in range(narrow)])
+    on, off = pen.around(pen.centres), pen.around(beside)
+    narrower = [_lines(image, float(width)) for width in widths[:narrow]]
+    distinct = np.asarray([[_above(line[on].max(axis=1), line[off].max(axis=1)) for line in pair] for pair in narrower])
+    least = max(_DISTINCT, 0.5 + _SIGNIFICANT * _ERROR / np.sqrt(len(pen.centres) / _INDEPENDENT))
+    if distinct.max() < least:
+        return None
     polarity = int(np.argmax(distinct.sum(axis=0)))
-    sizes = np.asarray([pair[polarity].mean() for pair in on])
+    lines = [_lines(image, float(width))[polarity] for width in widths]
+    sizes = np.asarray([line[on].max(axis=1).mean() for line in lines])
     fits = int(np.argmax(sizes >= _FITS * sizes.max()))
-    error = _ERROR / np.sqrt(len(pen.centres) / _INDEPENDENT)
-    if sizes[:narrow].max() < _FITS_BEST * sizes.max():
+    if sizes[:narrow].max() < _FITS_BEST * sizes.max() or distinct[fits, polarity] < least:
         return None
-    if distinct[fits, polarity] < max(_DISTINCT, 0.5 + _SIGNIFICANT * error):
-        return None
-    response: Float32 = (lines[fits][polarity] + lines[fits + 1][polarity]) / np.float32(2)
+    response: Float32 = (lines[fits] + lines[fits + 1]) / np.float32(2)
     log_odds = _log_odds(response, pen)
     others = (seeds >= 0) & ~painted
     if others.any() and (log_odds[others] > 0).mean() > _CONFUSED * (log_odds[painted] > 0).mean():
@@ -173,7 +179,7 @@ def _above(some: Float32, others: Float32) -> float:
 
 def _log_odds(response: Float32, pen: _Pen) -> Float32:
     """Even where a response is between that of weak lines under the pen and what is rare away from it."""
-    centre = ndimage.maximum_filter(response, footprint=pen.disc)[tuple(pen.centres.T)]
+    centre = response[pen.around(pen.centres)].max(axis=1)
     away = response[~ndimage.binary_dilation(pen.painted, iterations=2)]
     weak = _WEAK_SHARE * float(np.quantile(centre, _WEAK))
     rare = float(np.quantile(away, _COMMON)) if away.size else weak
@@ -187,10 +193,7 @@ def _log_odds(response: Float32, pen: _Pen) -> Float32:
 def _clearest(response: Float32, pen: _Pen) -> Mask:
     """For each place of the centre line, the painted pixel under the pen with the largest response."""
     chosen = np.zeros_like(pen.painted)
-    inside = np.where(pen.painted, response, np.float32(-1))
-    offsets = np.argwhere(pen.disc) - np.asarray(pen.disc.shape) // 2
-    around = pen.centres[:, np.newaxis] + offsets
-    around = np.clip(around, 0, np.asarray(pen.painted.shape) - 1)
-    best = inside[around[..., 0], around[..., 1]].argmax(axis=1)
-    chosen[tuple(around[np.arange(len(around)), best].T)] = True
+    rows, columns = pen.around(pen.centres)
+    best = np.where(pen.painted, response, np.float32(-1))[rows, columns].argmax(axis=1)[:, np.newaxis]
+    chosen[np.take_along_axis(rows, best, axis=1), np.take_along_axis(columns, best, axis=1)] = True
     return chosen
