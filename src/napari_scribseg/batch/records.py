@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_scribseg.batch.batch_jobs import BatchOutcome, BatchTask
-from napari_scribseg.core import InputError
+from napari_scribseg.core import InputError, get_engine
 from napari_scribseg.core.errors import one_line
+from napari_scribseg.core.parameters import values_of
 from napari_scribseg.io.atomic import TEMPORARY
 from napari_scribseg.io.class_tables import tables_beside
 from napari_scribseg.io.data_files import header_stem
@@ -107,7 +108,7 @@ def finished(task: BatchTask) -> BatchOutcome | None:
     if status not in ("done", "failed") or (status == "failed" and task.retry_failed and not of_this_run):
         return None
     try:
-        if record["request"] != json.loads(json.dumps(request(task))):
+        if _with_defaults(record["request"], task) != json.loads(json.dumps(request(task))):
             return None
         notes = tuple(map(str, record.get("notes", ())))
         if status == "failed":
@@ -126,6 +127,13 @@ def finished(task: BatchTask) -> BatchOutcome | None:
         )
     except (InputError, KeyError, TypeError, ValueError):  # inputs are gone, or someone edited the record
         return None
+
+
+def _with_defaults(recorded: dict[str, Any], task: BatchTask) -> dict[str, Any]:
+    """A recorded request, with the defaults of parameters that the engine did not have then."""
+    known = recorded["parameters"]
+    since = {name: value for name, value in values_of(get_engine(task.engine)).items() if name not in known}
+    return {**recorded, "parameters": {**known, **since}}
 
 
 def refuse_foreign(task: BatchTask, record: dict[str, Any]) -> None:

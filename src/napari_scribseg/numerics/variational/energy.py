@@ -52,8 +52,7 @@ _DOUBTFUL, _CERTAIN = 0.65, 0.95  # reliability of the colours from which on the
 _LEAST_INTENSITY = 0.1  # share below which intensities are left out
 _LAB = 1.785  # CIELAB units on the scale 0 to 255
 _MOST_NOISE = 4.0  # standard deviation of a channel's noise, on the scale 0 to 255
-_PATH_GAIN = 100.0  # what an edge adds to the cost of a path
-_PATH_POWER = 1.5  # of the edge: one strong edge costs more than many weak ones of the same sum
+_PATH_GAIN = 50.0  # what an edge adds to the cost of a path
 _SMOOTHING = 1.0  # scale of the smoothed image and of the gradient, in finest pixels
 
 Float32 = NDArray[np.float32]
@@ -113,7 +112,7 @@ class ImageFeatures:
 
     def path_cost(self) -> Float32:
         """Cost of a unit of a path's length at each pixel, shape (H, W)."""
-        cost: Float32 = np.float32(1) + np.float32(_PATH_GAIN) * self.edges ** np.float32(_PATH_POWER)
+        cost: Float32 = np.float32(1) + np.float32(_PATH_GAIN) * self.edges
         return cost
 
 
