@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_scribseg.core import Cancelled, Image, InputError, Scribbles
+from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, Stroke
 from napari_scribseg.engines.svcd import SVCD, pipeline
 from napari_scribseg.engines.svcd.pipeline import SVCDState, segment
+from napari_scribseg.io.sample_data import mr_volume
 from napari_scribseg.numerics.variational.compiled import paper_cost
 from napari_scribseg.numerics.variational.reference import paper_cost as reference_cost
 from napari_scribseg.numerics.variational.tensors import TensorBackend
@@ -238,3 +239,22 @@ def test_the_features_on_torch_are_those_on_the_cpu(model):
     shown, also = (engine.picture("semantic features", s) for s in (state, other))
     assert shown.dtype == also.dtype == np.float32
     np.testing.assert_allclose(also, shown, atol=1e-6)
+
+
+def test_three_short_strokes_on_a_real_head_find_what_many_strokes_find():
+    sample = mr_volume()
+    image = Image.from_array(sample.array[18], sample.geometry.spacing[1:])
+    engine = SVCD()
+    many = Scribbles.from_labels(sample.painted[18], background=255)
+    few = np.full(image.shape, -1, dtype=np.int32)
+    for k, radius, points in [
+        (0, 1.0, [(80, 110), (60, 115)]),
+        (1, 1.0, [(65, 45), (72, 55)]),
+        (2, 0.0, [(40, 68), (36, 69)]),
+    ]:
+        few[Stroke(np.asarray(points, float), radius, k).rasterize(few.shape)] = k
+    expected = engine.segment(image, many, engine.prepare(image, "cpu")).labels
+    found = engine.segment(image, Scribbles(few, 3), engine.prepare(image, "cpu")).labels
+    for k in (1, 2):
+        overlap = 2 * np.count_nonzero((found == k) & (expected == k))
+        assert overlap > 0.9 * (np.count_nonzero(found == k) + np.count_nonzero(expected == k))

@@ -39,7 +39,7 @@ LOCAL_ALPHA = 10.0  # local density: width of the spatial kernel, in distances t
 LOCAL_SIGMA = 8.0  # and of its colour kernel
 GLOBAL_SIGMA = 10.0  # global density: width of the colour kernel, on the smoothed image
 LEAST_SHARE = 1e-3  # added to a label's share of the local densities
-LEAST_DENSITY = 1e-3  # added to a label's global density
+LEAST_DENSITY = 3e-4  # added to a label's global density
 BACKGROUND_DENSITY = 0.5  # least global density of the background, of which strokes show a part only
 NO_DENSITY = 1e-12  # sum of the local densities below which no label has a share
 PAPER_SEMANTIC_RANGE = 255.0  # of semantic features in the published model: that of colours
@@ -52,7 +52,8 @@ _DOUBTFUL, _CERTAIN = 0.65, 0.95  # reliability of the colours from which on the
 _LEAST_INTENSITY = 0.1  # share below which intensities are left out
 _LAB = 1.785  # CIELAB units on the scale 0 to 255
 _MOST_NOISE = 4.0  # standard deviation of a channel's noise, on the scale 0 to 255
-_PATH_GAIN = 50.0  # what an edge adds to the cost of a path
+_PATH_GAIN = 100.0  # what an edge adds to the cost of a path
+_PATH_POWER = 1.5  # of the edge: one strong edge costs more than many weak ones of the same sum
 _SMOOTHING = 1.0  # scale of the smoothed image and of the gradient, in finest pixels
 
 Float32 = NDArray[np.float32]
@@ -112,7 +113,7 @@ class ImageFeatures:
 
     def path_cost(self) -> Float32:
         """Cost of a unit of a path's length at each pixel, shape (H, W)."""
-        cost: Float32 = np.float32(1) + np.float32(_PATH_GAIN) * self.edges
+        cost: Float32 = np.float32(1) + np.float32(_PATH_GAIN) * self.edges ** np.float32(_PATH_POWER)
         return cost
 
 
@@ -151,7 +152,7 @@ class TermWeights:
         return TermWeights(*((1 - share) * a + share * b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
-_BY_PATH = TermWeights(local_density=0.0, euclidean=3.0, geodesic=3.5, global_density=1.0, smoothness=4.0, edge=1.0)
+_BY_PATH = TermWeights(local_density=0.0, euclidean=2.0, geodesic=4.5, global_density=1.0, smoothness=4.0, edge=1.0)
 _BY_COLOUR = TermWeights(local_density=1.0, euclidean=0.0, geodesic=0.0, global_density=0.0, smoothness=55.0, edge=0.7)
 
 
