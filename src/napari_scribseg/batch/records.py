@@ -131,9 +131,9 @@ def finished(task: BatchTask) -> BatchOutcome | None:
 
 def _with_defaults(recorded: dict[str, Any], task: BatchTask) -> dict[str, Any]:
     """A recorded request, with the defaults of parameters that the engine did not have then."""
-    known = recorded["parameters"]
-    since = {name: value for name, value in values_of(get_engine(task.engine)).items() if name not in known}
-    return {**recorded, "parameters": {**known, **since}}
+    named = recorded["parameters"]
+    since = {name: value for name, value in values_of(get_engine(task.engine)).items() if name not in named}
+    return {**recorded, "parameters": {**named, **since}}
 
 
 def refuse_foreign(task: BatchTask, record: dict[str, Any]) -> None:
