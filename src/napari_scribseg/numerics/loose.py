@@ -1,4 +1,4 @@
-"""Strokes that are wider than the structure they follow, told from exact ones by the image under them.
+"""Strokes that are wider than the structure they follow, distinguished from exact ones by the image under them.
 
 People follow vessels and membranes with a pen that is wider than these. Half of such a stroke lies beside the
 structure: its colours are those of a mixture, and to force its pixels makes half of them wrong. What is thin looks like
@@ -40,6 +40,7 @@ _MOST_LOG_ODDS = 5.0
 
 Mask = NDArray[np.bool_]
 Float32 = NDArray[np.float32]
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,33 +95,28 @@ class _Pen:
     """The strokes of one class: where their centre lines are, and how wide the pen is."""
 
     painted: Mask
-    centres: NDArray[np.intp]
+    centres: Places
     width: float
 
     @classmethod
     def of(cls, painted: Mask) -> _Pen:
         from skimage.morphology import skeletonize
 
-        depth = ndimage.distance_transform_edt(np.pad(painted, 1))[1:-1, 1:-1]
-        centres = np.argwhere(skeletonize(painted))  # type: ignore[no-untyped-call]
-        middle = depth[tuple(centres.T)]
-        return cls(painted, centres, 2 * float(np.median(middle)) - 1 if len(middle) else 0.0)
+        (box,) = ndimage.find_objects(painted.astype(np.uint8))
+        strokes = painted[box]
+        depth = ndimage.distance_transform_edt(np.pad(strokes, 1))[1:-1, 1:-1]
+        centres = np.argwhere(skeletonize(strokes))  # type: ignore[no-untyped-call]
+        width = 2 * float(np.median(depth[tuple(centres.T)])) - 1 if len(centres) else 0.0
+        return cls(painted, centres + [span.start for span in box], width)
 
-    @property
-    def disc(self) -> Mask:
-        """The pixels under the pen, around its middle."""
-        radius = max(round((self.width + 1) / 2), 1)
-        rows, columns = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-        disc: Mask = np.hypot(rows, columns) <= radius + 0.3
-        return disc
-
-    def around(self, places: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def around(self, places: Places) -> tuple[Places, Places]:
         """Rows and columns under the pen at each place, both of shape (N, D), within the image."""
-        offsets = np.argwhere(self.disc) - np.asarray(self.disc.shape) // 2
+        radius = max(round((self.width + 1) / 2), 1)
+        offsets = np.argwhere(np.hypot(*np.mgrid[-radius : radius + 1, -radius : radius + 1]) <= radius + 0.3) - radius
         under = np.clip(places[:, np.newaxis] + offsets, 0, np.asarray(self.painted.shape) - 1)
         return under[..., 0], under[..., 1]
 
-    def beside(self) -> NDArray[np.intp]:
+    def beside(self) -> Places:
         """The centre lines moved away in eight directions, shape (N, 2): no pen that follows the same structure."""
         distance = 1.5 * self.width + 5.5
         near = ndimage.distance_transform_edt(~self.painted) <= (self.width + 1) / 2 + 0.3
@@ -156,18 +152,25 @@ def _read(image: Image, seeds: NDArray[np.int32], index: int) -> LooseClass | No
     if sizes[:narrow].max() < _FITS_BEST * sizes.max() or distinct[fits, polarity] < least:
         return None
     response: Float32 = (lines[fits] + lines[fits + 1]) / np.float32(2)
-    log_odds = _log_odds(response, pen)
+    log_odds = _log_odds(response, response[on].max(axis=1), painted)
     others = (seeds >= 0) & ~painted
     if others.any() and (log_odds[others] > 0).mean() > _CONFUSED * (log_odds[painted] > 0).mean():
         return None
-    core = (painted & (log_odds > 0)) | _clearest(response, pen)
+    core = (painted & (log_odds > 0)) | _clearest(response, painted, on)
     return LooseClass(index, log_odds, core)
 
 
 @lru_cache(maxsize=16)
 def _lines(image: Image, width: float) -> tuple[Float32, Float32]:
     """Responses to dark and to bright lines; kept, for they do not depend on the strokes."""
-    return line_response(scale_intensities(image.data).mean(axis=0), width)
+    return line_response(_channel(image), width)
+
+
+@lru_cache(maxsize=2)
+def _channel(image: Image) -> Float32:
+    """Mean of the scaled channels, shape (H, W)."""
+    mean: Float32 = scale_intensities(image.data).mean(axis=0)
+    return mean
 
 
 def _above(some: Float32, others: Float32) -> float:
@@ -177,11 +180,10 @@ def _above(some: Float32, others: Float32) -> float:
     return float(below.mean() / len(others))
 
 
-def _log_odds(response: Float32, pen: _Pen) -> Float32:
-    """Even where a response is between that of weak lines under the pen and what is rare away from it."""
-    centre = response[pen.around(pen.centres)].max(axis=1)
-    away = response[~ndimage.binary_dilation(pen.painted, iterations=2)]
-    weak = _WEAK_SHARE * float(np.quantile(centre, _WEAK))
+def _log_odds(response: Float32, under: Float32, painted: Mask) -> Float32:
+    """Even where a response is between that of weak lines ``under`` the pen and what is rare away from it."""
+    away = response[~ndimage.binary_dilation(painted, iterations=2)]
+    weak = _WEAK_SHARE * float(np.quantile(under, _WEAK))
     rare = float(np.quantile(away, _COMMON)) if away.size else weak
     tiny = float(np.finfo(np.float32).tiny)
     middle = 0.5 * (np.log(max(weak, tiny)) + np.log(max(rare, tiny)))
@@ -190,10 +192,10 @@ def _log_odds(response: Float32, pen: _Pen) -> Float32:
     return clipped
 
 
-def _clearest(response: Float32, pen: _Pen) -> Mask:
+def _clearest(response: Float32, painted: Mask, on: tuple[Places, Places]) -> Mask:
     """For each place of the centre line, the painted pixel under the pen with the largest response."""
-    chosen = np.zeros_like(pen.painted)
-    rows, columns = pen.around(pen.centres)
-    best = np.where(pen.painted, response, np.float32(-1))[rows, columns].argmax(axis=1)[:, np.newaxis]
+    chosen = np.zeros_like(painted)
+    rows, columns = on
+    best = np.where(painted, response, np.float32(-1))[rows, columns].argmax(axis=1)[:, np.newaxis]
     chosen[np.take_along_axis(rows, best, axis=1), np.take_along_axis(columns, best, axis=1)] = True
     return chosen

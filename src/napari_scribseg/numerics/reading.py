@@ -112,13 +112,12 @@ class _Reading:
         return made
 
     def _notes(self) -> tuple[str, ...]:
-        thin = {line.index for line in self.lines}
-        named = [(f"{self.certain.ids[k]}", k in thin) for k in self.loose]
-        whys = {True: "the structure is thinner than the pen", False: "their middle is certain"}
+        thin = [line.index for line in self.lines]
+        rest = [index for index in self.loose if index not in thin]
         return tuple(
-            f"strokes of class {', '.join(name for name, one in named if one == is_thin)} read as loose: {why}"
-            for is_thin, why in whys.items()
-            if any(one == is_thin for _, one in named)
+            f"strokes of class {', '.join(str(self.certain.ids[k]) for k in indices)} read as loose: {why}"
+            for indices, why in ((thin, "the structure is thinner than the pen"), (rest, "their middle is certain"))
+            if indices
         )
 
 
