@@ -24,18 +24,24 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def installed(tmp_path):
-    """Runs code in a process where a package with the module ``others`` and these entry points is installed."""
+    """Runs code in a process where a package with the module ``others`` and these entry points is installed.
 
-    def run(entry_points: str, others: str, code: str) -> subprocess.CompletedProcess[str]:
+    The output is returned, and the runtime warnings, sorted.
+    """
+
+    def run(entry_points: str, others: str, code: str) -> tuple[str, list[str]]:
         site = tmp_path / "site"
         (site / "others-1.0.dist-info").mkdir(parents=True)
         (site / "others-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: others\nVersion: 1.0\n")
         (site / "others-1.0.dist-info" / "entry_points.txt").write_text(entry_points)
         (site / "others.py").write_text(others)
         path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", code],
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
         )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        parts = [line.partition("RuntimeWarning: ") for line in done.stderr.splitlines()]
+        return done.stdout, sorted(message for _, mark, message in parts if mark)
 
     return run
