@@ -67,7 +67,7 @@ def test_half_a_capability_is_named():
 
         prepare, segment = SVCD.prepare, SVCD.segment
         model, sigma, alpha, smoothness, gamma = "auto", 1.3, 1.8, 100.0, 5.0
-        features, backbone = "colour", ""
+        features, backbone, strokes = "colour", "", "auto"
 
     with pytest.raises(AssertionError, match="an engine with pictures has both `pictures` and `picture"):
         check_engine(Half())
