@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_scribseg.core.padding import range_without_padding, without_padding
+from napari_scribseg.core.padding import measured_values, without_padding
 
 LARGEST = np.finfo(np.float32).max
 
@@ -59,10 +59,12 @@ def test_two_values_are_an_image():
     assert without_padding(values) is values
 
 
-def test_the_range_for_display():
+def test_the_values_beside_padding():
     values, outside = scan()
     volume = np.stack([np.where(outside, -32768, values).astype(np.int16)] * 5)
-    low, high = range_without_padding(volume)
-    assert (low, high) == (values[~outside].astype(np.int16).min(), 900)
-    assert range_without_padding(np.stack([values] * 5)) is None
-    assert range_without_padding(np.full((3, 4), np.nan)) is None
+    volume[:, :4] = -3024
+    measured = measured_values(volume)
+    whole = values.astype(np.int16)[4:]
+    assert (measured.min(), measured.max()) == (whole[~outside[4:]].min(), 900)
+    assert len(measured_values(np.stack([values] * 5))) == 5 * values.size
+    assert not len(measured_values(np.full((3, 4), np.nan)))

@@ -4,6 +4,7 @@ import pytest
 import SimpleITK as sitk
 
 from napari_scribseg.core import InputError
+from napari_scribseg.core.windows import DisplayWindow, display_windows
 from napari_scribseg.io import list_series, read_volume
 
 SHAPE = (6, 5, 4)  # z, y, x
@@ -285,3 +286,30 @@ def test_numbers_of_frames_that_do_not_fit_the_pixels(tmp_path, frames, shape):
             read_volume(tmp_path / "a.dcm")
     else:
         np.testing.assert_array_equal(read_volume(tmp_path / "a.dcm").array, values((1, 5, 4)))
+
+
+def test_the_windows_of_a_file_come_first(tmp_path):
+    array = values()
+    tags = {"0028|1050": "40\\-600", "0028|1051": "400\\1500", "0028|1055": "ABDOMEN\\LUNG"}
+    write_series(tmp_path / "d", array, extra=lambda _n: tags)
+    volume = read_volume(tmp_path / "d")
+    assert volume.modality == "CT"
+    assert volume.windows == (
+        DisplayWindow("ABDOMEN (40 ± 200)", -160, 240),
+        DisplayWindow("LUNG (-600 ± 750)", -1350, 150),
+    )
+    single = read_volume(next((tmp_path / "d").iterdir()))
+    assert (single.modality, single.windows) == ("CT", volume.windows)
+    assert [w.name for w in display_windows(array, "CT", volume.windows)][:3] == [
+        "ABDOMEN (40 ± 200)",
+        "LUNG (-600 ± 750)",
+        "soft tissue",
+    ]
+    assert display_windows(array + 5000, "MR", volume.windows)[0].name == "middle of the histogram"
+
+
+@pytest.mark.parametrize("tags", [{"0028|1050": "40"}, {"0028|1050": "x", "0028|1051": "1"}, {"0028|1051": "0"}, {}])
+def test_a_file_without_a_window_has_none(tmp_path, tags):
+    write_series(tmp_path / "d", values(), extra=lambda _n: tags | {"0008|0060": "MR"})
+    volume = read_volume(tmp_path / "d")
+    assert (volume.modality, volume.windows) == ("MR", ())

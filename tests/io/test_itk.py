@@ -7,6 +7,7 @@ import pytest
 import SimpleITK as sitk
 
 from napari_scribseg.core import Geometry, InputError
+from napari_scribseg.core.windows import DisplayWindow
 from napari_scribseg.io import read_labels, read_volume, write_labels
 from napari_scribseg.io.itk import read_image
 
@@ -226,3 +227,26 @@ def test_a_reason_that_is_none_is_left_out(tmp_path, monkeypatch):
     with pytest.raises(InputError) as raised:
         read_image(tmp_path / "a.mha", "MetaImageIO")
     assert str(raised.value) == "a.mha: it cannot be read, it is damaged or of a kind that ITK does not know"
+
+
+@pytest.mark.parametrize("name", ["i.nrrd", "i.mha"])
+def test_what_itk_keeps_of_a_dicom_file_is_read(tmp_path, name):
+    image = sitk.GetImageFromArray(voxels())
+    for tag, value in {"0008|0060": "CT", "0028|1050": "300", "0028|1051": "1500"}.items():
+        image.SetMetaData(tag, value)
+    sitk.WriteImage(image, str(tmp_path / name))
+    volume = read_volume(tmp_path / name)
+    assert volume.modality == "CT"
+    assert volume.windows == (DisplayWindow("of the file (300 ± 750)", -450, 1050),)
+
+
+def test_the_modality_in_the_keys_of_other_programs(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(voxels()), str(tmp_path / "i.nrrd"))
+    header, _, rest = (tmp_path / "i.nrrd").read_bytes().partition(b"\n\n")
+    (tmp_path / "j.nrrd").write_bytes(header + b"\nDICOM_0008_0060_Modality:=MR\n\n" + rest)
+    assert read_volume(tmp_path / "j.nrrd").modality == "MR"
+    sitk.WriteImage(sitk.GetImageFromArray(voxels()), str(tmp_path / "i.mha"))
+    data = (tmp_path / "i.mha").read_bytes()
+    (tmp_path / "j.mha").write_bytes(data.replace(b"NDims = 3", b"NDims = 3\nModality = MET_MOD_CT"))
+    assert read_volume(tmp_path / "j.mha").modality == "CT"
+    assert read_volume(tmp_path / "i.mha").modality == ""

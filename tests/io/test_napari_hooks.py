@@ -265,15 +265,34 @@ def test_labels_made_with_the_button_of_napari_are_saved_where_the_image_lies(ma
     np.testing.assert_allclose(saved.affine @ [*index, 1], affine @ [3, 1, 2, 1], atol=1e-5)
 
 
+def limits_of(path):
+    ((_, kwargs, _),) = hooks.get_reader(str(path))(str(path))
+    return kwargs.get("contrast_limits"), [w.name for w in kwargs["metadata"]["scribseg"]["windows"]]
+
+
 @pytest.mark.parametrize("padding", [None, -3024, -32768])
-def test_padding_leaves_the_contrast_to_what_was_measured(tmp_path, padding):
-    values = np.random.default_rng(0).normal(-200, 300, (9, 40, 40)).astype(np.int16)
-    low, high = int(values[:, :30].min()), int(values[:, :30].max())
+def test_an_image_is_shown_in_the_middle_of_its_histogram(tmp_path, padding):
+    values = np.random.default_rng(0).normal(3000, 300, (9, 40, 40)).astype(np.int16)
     if padding is not None:
         values[:, 30:] = padding
+    values[0, 0, :3] = 30000  # metal
     nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), tmp_path / "i.nii")
-    ((_, kwargs, _),) = hooks.get_reader(str(tmp_path / "i.nii"))(str(tmp_path / "i.nii"))
-    if padding is None:
-        assert "contrast_limits" not in kwargs  # napari's own
-    else:
-        assert kwargs["contrast_limits"] == pytest.approx((low, high), abs=60)
+    limits, names = limits_of(tmp_path / "i.nii")
+    assert limits == pytest.approx((3000 - 2.576 * 300, 3000 + 2.576 * 300), abs=60)
+    assert names == ["middle of the histogram"]
+
+
+def test_a_ct_is_shown_in_the_window_of_soft_tissue(shared_data):
+    limits, names = limits_of(shared_data / "totalsegmentator" / "example_ct.nii.gz")
+    assert limits == (-160, 240)
+    assert names[:2] == ["soft tissue", "lung"]
+    limits, names = limits_of(shared_data / "totalsegmentator" / "example_mr_sm.nii.gz")
+    assert -100 < limits[0] < 20
+    assert 500 < limits[1] < 833
+    assert names == ["middle of the histogram"]
+
+
+def test_a_picture_of_8_bits_is_left_to_napari(tmp_path):
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "i.nii")
+    assert limits_of(tmp_path / "i.nii") == (None, [])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["range_without_padding", "some_values", "without_padding"]
+__all__ = ["measured_values", "some_values", "without_padding"]
 
 _MAX_SAMPLES = 65536
 _SLICES = 8  # of a volume that its display range is read from
@@ -41,8 +41,8 @@ def without_padding(values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def range_without_padding(array: NDArray[Any]) -> tuple[float, float] | None:
-    """The lowest and the highest value beside padding, in a sample of the slices; None where there is no padding.
+def measured_values(array: NDArray[Any]) -> NDArray[np.float64]:
+    """Finite values beside padding, in a sample of the slices; may be none.
 
     Parameters
     ----------
@@ -51,12 +51,15 @@ def range_without_padding(array: NDArray[Any]) -> tuple[float, float] | None:
     """
     slices = array.reshape(-1, *array.shape[-2:])
     sample = some_values(np.asarray(slices[:: max(len(slices) // _SLICES, 1)])).astype(np.float64)
-    sample = sample[np.isfinite(sample)]
-    low, high = _low_end(sample), _high_end(sample)
-    if low is None and high is None:
-        return None
-    rest = sample[(sample >= (-np.inf if low is None else low[0])) & (sample <= (np.inf if high is None else high[0]))]
-    return float(rest.min()), float(rest.max())
+    return _measured(sample[np.isfinite(sample)])
+
+
+def _measured(sample: NDArray[np.float64]) -> NDArray[np.float64]:
+    for end in (_low_end(sample), _high_end(sample)):
+        if end is not None:
+            middle, others = end
+            return _measured(sample[sample > middle] if middle < others else sample[sample < middle])
+    return sample
 
 
 def _low_end(sample: NDArray[np.float64]) -> tuple[float, float] | None:

@@ -14,6 +14,7 @@ from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.geometry import AXIS_NAMES, Geometry
 from napari_scribseg.core.image import Image
+from napari_scribseg.core.windows import DisplayWindow
 
 __all__ = ["SliceIndex", "Source"]
 
@@ -115,6 +116,10 @@ class Source:
         Names and colours of a label volume; empty for an image.
     path : str or None
         The file that it was read from.
+    modality : str
+        DICOM's word for the kind of image, such as ``"CT"`` or ``"MR"``; empty where the file names none.
+    windows : tuple of DisplayWindow
+        The ranges of values that the file is to be shown in; the first is the usual one.
 
     Raises
     ------
@@ -130,6 +135,8 @@ class Source:
     rgb: bool = False
     classes: ClassTable = field(default_factory=ClassTable)
     path: str | None = None
+    modality: str = ""
+    windows: tuple[DisplayWindow, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(int(n) for n in self.array.shape)

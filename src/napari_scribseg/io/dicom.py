@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from napari_scribseg.core import Geometry, InputError, Source
 from napari_scribseg.core.geometry import LPS_TO_RAS
 from napari_scribseg.core.paths import user_path
+from napari_scribseg.core.windows import DisplayWindow
+from napari_scribseg.io.descriptions import described_by_tags
 from napari_scribseg.io.dicom_bytes import has_pixel_size, is_cut_off, is_image, may_be_dicom
 from napari_scribseg.io.formats import ReadOptions, stem
 from napari_scribseg.io.itk import array_of, read_image, reader_of, volume_of
@@ -48,6 +50,8 @@ class _Slice:
     step_in_time: float
     placed: bool
     sized: bool = True
+    modality: str = ""
+    windows: tuple[DisplayWindow, ...] = ()
 
     @property
     def normal(self) -> NDArray[np.float64]:
@@ -156,8 +160,12 @@ def _read_file(path: Path) -> Source:
     if not described:
         raise InputError(f"{path.name}: it is DICOM, but holds no image")
     check_declared(path, described[0].size[::-1], 4, path.stat().st_size, encoding="other")
-    volume = volume_of(read_image(path, _LIBRARY), stem(path), path.name)
+    volume = _described(volume_of(read_image(path, _LIBRARY), stem(path), path.name), described[0])
     return volume if described[0].sized else replace(volume, geometry=replace(volume.geometry, unit="pixel"))
+
+
+def _described(volume: Source, header: _Slice) -> Source:
+    return replace(volume, modality=header.modality, windows=header.windows)
 
 
 def _slices(paths: list[Path]) -> list[_Slice]:
@@ -205,6 +213,9 @@ def _slice(path: Path) -> list[_Slice]:
     turned[:n, :n] = direction[:3, :3]
     spacing = reader.GetSpacing()
     position = _position(text("0020|0032"))
+    modality, windows = described_by_tags(text)
+    if text("0028|0004").upper() == "MONOCHROME1":  # GDCM inverts the values, for which the windows are meant
+        windows = ()
     described = _Slice(
         path,
         text("0020|000e"),
@@ -218,6 +229,8 @@ def _slice(path: Path) -> list[_Slice]:
         _number(text("0020|0110")) / 1000,
         position is not None or (n > 2 and reader.GetSize()[2] > 1),
         has_pixel_size(path) or (spacing[:2] != (1.0, 1.0) and not text("0028|0034")),  # a ratio is no size
+        modality,
+        windows,
     )
     return [described]
 
@@ -330,11 +343,12 @@ def _read(folder: Path, series: Series) -> Source:
     channels = array.ndim > 3  # DICOM's samples of a pixel are colours
     array = array.reshape(n_times, len(levels), *array.shape[1:])
     geometry = _geometry(name, levels, array.shape[1:4])
+    middle = levels[len(levels) // 2][0]
     if n_times == 1:
-        return Source(array[0], geometry, name, channels, rgb=channels)
+        return _described(Source(array[0], geometry, name, channels, rgb=channels), middle)
     step = first.step_in_time if first.step_in_time > 0 else 1.0
     geometry = Geometry(array.shape[:4], (step, *geometry.spacing), geometry.affine, geometry.unit)
-    return Source(array, geometry, name, channels, rgb=channels)
+    return _described(Source(array, geometry, name, channels, rgb=channels), middle)
 
 
 def _stacked(ordered: list[_Slice]) -> NDArray[Any]:

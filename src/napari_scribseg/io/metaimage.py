@@ -10,6 +10,7 @@ import re
 import sys
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.data_files import data_files, data_path, numbered_names
+from napari_scribseg.io.descriptions import described_by_keys
 from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, extension, stem
 from napari_scribseg.io.itk import in_units, read_image, volume_of
 from napari_scribseg.io.limits import check_declared, unpacked_size
@@ -60,6 +62,8 @@ def read_metaimage(path: Path, options: ReadOptions) -> Source:
     """
     fields = _checked_header(path, allow_outside=options.allow_outside)
     volume = volume_of(read_image(path, "MetaImageIO"), stem(path), path.name, label_axes(path))
+    modality, windows = described_by_keys(fields)
+    volume = replace(volume, modality=modality, windows=windows)
     sized = "ElementSpacing" in fields or "ElementSize" in fields
     return in_units(volume, [fields.get("DistanceUnits", "").rstrip("?")], sized=sized, shown=path.name)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import ClassTable, Geometry, InputError, LabelClass, Source
 from napari_scribseg.core.classes import MAX_ID, default_color
-from napari_scribseg.core.padding import range_without_padding
+from napari_scribseg.core.windows import display_windows
 from napari_scribseg.io import is_label_file, list_series, read_labels, read_volume, write_labels
 from napari_scribseg.io.dicom_bytes import may_be_dicom
 from napari_scribseg.io.formats import extension, image_extensions
@@ -116,10 +116,11 @@ def image_layer(loaded: Source) -> LayerData:
             "units": ("pixel", *placement["units"]),
             "axis_labels": ("channel", *placement["axis_labels"]),
         }
-    kwargs = {"name": loaded.name, "rgb": rgb, "metadata": {"scribseg": {"geometry": loaded.geometry}}, **placement}
-    limits = None if rgb else range_without_padding(array)
-    if limits is not None:  # napari takes the lowest and the highest value of all
-        kwargs["contrast_limits"] = limits
+    windows = () if rgb else display_windows(array, loaded.modality, loaded.windows)
+    left = {"geometry": loaded.geometry, "windows": windows}
+    kwargs = {"name": loaded.name, "rgb": rgb, "metadata": {"scribseg": left}, **placement}
+    if windows:  # napari takes the lowest and the highest value of all
+        kwargs["contrast_limits"] = (windows[0].low, windows[0].high)
     return array, kwargs, "image"
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import ClassTable, Geometry, InputError, Source
 from napari_scribseg.io.atomic import Contents
 from napari_scribseg.io.data_files import data_files, data_path, numbered_names
+from napari_scribseg.io.descriptions import described_by_keys
 from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, extension, stem
 from napari_scribseg.io.itk import in_units, read_image, volume_of
 from napari_scribseg.io.limits import check_declared
@@ -85,6 +86,8 @@ def read_nrrd(path: Path, options: ReadOptions) -> Source:
     affine = _declared_affine(fields)
     if affine is not None:
         volume = replace(volume, geometry=replace(volume.geometry, affine=affine))
+    modality, windows = described_by_keys(fields)
+    volume = replace(volume, modality=modality, windows=windows)
     names = re.findall(r'"([^"]*)"', fields.get("space units") or fields.get("units", ""))
     sized = "spacings" in fields or "space directions" in fields
     volume = in_units(volume, names, sized=sized, shown=path.name)
@@ -122,7 +125,7 @@ def _as_time(volume: Source) -> Source:
     if array.ndim != 4:
         return volume
     grid = Geometry(array.shape, (1.0, *geometry.spacing), geometry.affine, geometry.unit)
-    return Source(array, grid, volume.name)
+    return replace(volume, array=array, geometry=grid, channels=False)
 
 
 def _checked_header(path: Path, *, allow_outside: bool) -> dict[str, str]:
