@@ -71,8 +71,10 @@ def test_without_background_every_id_is_written(scribseg, files):
     assert set(np.unique(labels[..., 1])) == {3, 255}
 
 
-def test_the_axis_can_be_chosen(scribseg, files):
-    assert scribseg(*segment(files, "--axis", "1", "--background", "255"))[0] == 0
+@pytest.mark.parametrize("axis", ["1", "coronal"])
+def test_the_axis_can_be_chosen(scribseg, files, axis):
+    picture = ("--picture", files / "picture.png")
+    assert scribseg(*segment(files, "--axis", axis, "--background", "255", *picture))[0] == 0
     labels = np.asarray(nibabel.load(files / "labels.nii.gz").dataobj)
     assert labels[:, 4:20].any(axis=(0, 2)).all()
     assert not labels[:, [0, 23]].any()
@@ -92,6 +94,7 @@ def test_parameters_reach_the_engine(scribseg, files):
         (("--param", "smoothness"), "name=value is expected"),
         (("--param", "nonsense=1"), "has no parameter 'nonsense'"),
         (("--axis", "3"), "axis 3 was requested; 0 to 2 are expected"),
+        (("--axis", "up"), "the axis is 'up'; axial, coronal, sagittal or the number of an axis is expected"),
         (("--background", "77"), "the background id is 77; the scribbles hold [3, 255]"),
     ],
 )

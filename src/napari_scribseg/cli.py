@@ -20,7 +20,15 @@ from napari_scribseg.batch.command import batch
 from napari_scribseg.bench.command import bench
 from napari_scribseg.bench.papers.command import study
 from napari_scribseg.explore.command import app as explore
-from napari_scribseg.options import AllowOutside, Device, DeviceOption, EngineName, EngineParameters, Overwrite
+from napari_scribseg.options import (
+    AllowOutside,
+    AxisOption,
+    Device,
+    DeviceOption,
+    EngineName,
+    EngineParameters,
+    Overwrite,
+)
 from napari_scribseg.progress import show_progress
 from napari_scribseg.train.command import app as train
 
@@ -35,9 +43,6 @@ BAD_INPUT = 2
 FAILURE = 1
 
 _Background = Annotated[int | None, typer.Option(help="Value of the strokes that mark the background; written as 0.")]
-_Axis = Annotated[
-    int | None, typer.Option(help="Axis of the slices: 0, 1 or 2, in the order slice, row, column. Default: 0.")
-]
 _Bids = Annotated[
     bool | None,
     typer.Option(
@@ -101,7 +106,7 @@ def segment(
     engine: EngineName = "svcd",
     param: EngineParameters = None,
     background: _Background = None,
-    axis: _Axis = None,
+    axis: AxisOption = None,
     device: DeviceOption = Device.auto,
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Also write a picture of the result.")] = None,
     bids: _Bids = None,
@@ -111,6 +116,7 @@ def segment(
     overwrite: Overwrite = False,
 ) -> None:
     """Segment every slice of IMAGE that has strokes, and write a label volume with its geometry."""
+    from napari_scribseg.core.anatomy import parse_axis, slice_axis
     from napari_scribseg.core.parameters import parse_parameters
     from napari_scribseg.core.registry import engine_class
     from napari_scribseg.headless import segment_volume, stroke_slices
@@ -132,7 +138,7 @@ def segment(
             engine=engine,
             parameters=parse_parameters(engine_class(engine), param or []),
             background=background,
-            axis=axis,
+            axis=parse_axis(axis),
             device=device.value,
             ignore_geometry=ignore_geometry,
             allow_outside=allow_outside,
@@ -140,7 +146,8 @@ def segment(
         )
     written = list(write_labels(out, labels, volume.geometry, classes, bids_tsv=bids, itksnap=itksnap))
     if picture is not None:
-        write_picture(picture, volume, strokes, labels, classes, stroke_slices(strokes.array, axis))
+        slices = stroke_slices(strokes.array, slice_axis(volume.geometry, parse_axis(axis)))
+        write_picture(picture, volume, strokes, labels, classes, slices)
         written.append(picture)
     for path in written:
         typer.echo(path)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_scribseg.annotate.rules import suffice
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Engine, InputError
+from napari_scribseg.core.anatomy import slice_axis, slice_names
 from napari_scribseg.core.geometry import same_grid
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.source import SliceIndex, Source
@@ -75,7 +76,7 @@ def segment_strokes(
     engine: Engine[Any],
     *,
     classes: ClassTable | None = None,
-    axis: int | None = None,
+    axis: int | str | None = None,
     device: str = "auto",
     progress: Callable[[SliceDone], None] | None = None,
 ) -> NDArray[np.unsignedinteger[Any]]:
@@ -91,8 +92,8 @@ def segment_strokes(
         As from :func:`napari_scribseg.get_engine`.
     classes : ClassTable, optional
         Names and colours; the class marked as background is written as 0.
-    axis : int, optional
-        The axis that the slices cut, see :func:`stroke_slices`.
+    axis : int or str, optional
+        The axis that the slices cut, see :func:`stroke_slices`, or ``"axial"``, ``"coronal"`` or ``"sagittal"``.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     progress : callable, optional
@@ -106,11 +107,12 @@ def segment_strokes(
     Raises
     ------
     InputError
-        If the shapes differ, nothing is painted, or a slice has strokes of one class only (where the engine needs two).
+        If the shapes differ, nothing is painted, a slice has strokes of one class only (where the engine needs two), or
+        the axis has a name and the image's directions in the patient are not known.
     """
     if painted.shape != image.shape:
         raise InputError(f"the scribbles have shape {painted.shape}; the image has shape {image.shape}")
-    slices = stroke_slices(painted, axis)
+    slices = stroke_slices(painted, slice_axis(image.geometry, axis))
     if not slices:
         raise InputError("the scribbles hold no stroke; paint at least one stroke for each of two classes on a slice")
     table = (classes or ClassTable()).with_ids(int(i) for i in np.unique(painted))
@@ -136,7 +138,7 @@ def segment_volume(
     engine: str = "svcd",
     parameters: dict[str, Any] | None = None,
     background: int | None = None,
-    axis: int | None = None,
+    axis: int | str | None = None,
     device: str = "auto",
     ignore_geometry: bool = False,
     allow_outside: bool = False,
@@ -256,6 +258,10 @@ def describe(path: Path, *, allow_outside: bool = False) -> list[str]:
     if geometry.affine is not None:
         codes = nibabel.orientations.aff2axcodes(geometry.affine)  # type: ignore[no-untyped-call]
         lines.append(f"axes run towards {', '.join(str(c) for c in codes)} (RAS+)")
+        names = slice_names(geometry)
+        if names is not None:
+            named = zip(geometry.axis_names, names, strict=True)
+            lines.append(f"slices   {', '.join(f'{axis} {name}' for axis, name in named if name)}")
         lines.append(f"first voxel at ({', '.join(f'{v:.6g}' for v in geometry.affine[:3, 3])}) {unit}")
     if is_label_file(path):
         lines += [f"class    {c.id} {c.name}" for c in read_labels(path, allow_outside=allow_outside).classes]

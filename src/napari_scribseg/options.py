@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["AllowOutside", "Device", "DeviceOption", "EngineName", "EngineParameters", "Overwrite"]
+__all__ = ["AllowOutside", "AxisOption", "Device", "DeviceOption", "EngineName", "EngineParameters", "Overwrite"]
 
 
 class Device(StrEnum):
@@ -30,6 +30,15 @@ EngineParameters = Annotated[
 AllowOutside = Annotated[
     bool,
     typer.Option("--allow-outside", help="Read files outside of its folder that a .mhd, .nhdr or .ome.tif names."),
+]
+
+AxisOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AXIS",
+        help="Axis that the slices cut: axial, coronal or sagittal, or its number in the order slice, row, column. "
+        "Default: 0.",
+    ),
 ]
 
 Overwrite = Annotated[

@@ -34,10 +34,12 @@ def test_optional_columns_in_any_order_and_others_passed_over(table, separator):
         ["2", "61", "a.nii", "x/a.seg.nrrd", "255", "s.nii"],
         ["", "", "b.nii", "", "n/a", "t.nii"],
     ]
+    rows.append(["Coronal", "", "c.nii", "", "", "t.nii"])
     text = "\r\n".join(separator.join(row) for row in rows) + "\r\n\r\n"
-    first, second = read_table(table(text, encoding="utf-8-sig"), background=4, axis=1)
+    first, second, third = read_table(table(text, encoding="utf-8-sig"), background=4, axis=1)
     assert (first.axis, first.background, first.out) == (2, 255, "x/a.seg.nrrd")
     assert (second.axis, second.background, second.out) == (1, 4, "b_labels.nii.gz")
+    assert third.axis == "coronal"
 
 
 def test_quoted_names_may_hold_the_separator(table):
@@ -57,7 +59,7 @@ def test_quoted_names_may_hold_the_separator(table):
         ("image,scribbles\na.nii,b.nii\n\nc.nii\n", "line 4: the cell 'scribbles' is empty"),
         ("image,scribbles\na.nii,b.nii,c.nii\n", "line 2: it has 3 cells; 2 are expected"),
         ("image,scribbles,background\na.nii,b.nii,0\n", "line 2: background is '0'; a whole number from 1"),
-        ("image,scribbles,axis\na.nii,b.nii,z\n", "line 2: axis is 'z'; a whole number from 0"),
+        ("image,scribbles,axis\na.nii,b.nii,z\n", "line 2: the axis is 'z'; axial, coronal, sagittal or the number"),
         ('image,scribbles\n"a.nii,b.nii\n', "it cannot be read as a table"),
     ],
 )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_scribseg.core.windows import HOUNSFIELD_WINDOWS, DisplayWindow, histogram_window, looks_like_ct
+from napari_scribseg.core.windows import HOUNSFIELD_WINDOWS, DisplayWindow, histogram_window, is_hounsfield
 
 
 def body(shape=(12, 60, 60), seed=0):
@@ -31,7 +31,7 @@ def test_a_window_by_its_centre_and_width():
     ids=["16 bits", "float", "cut at -1000", "padded"],
 )
 def test_values_with_a_mode_of_air_are_hounsfield_units(change):
-    assert looks_like_ct(change(body()))
+    assert is_hounsfield(change(body()))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_values_with_a_mode_of_air_are_hounsfield_units(change):
     ids=["counts", "phase", "magnitude", "an organ cut out", "two values", "mask", "nothing"],
 )
 def test_other_values_are_not(values):
-    assert not looks_like_ct(values)
+    assert not is_hounsfield(values)
 
 
 def test_the_middle_of_the_histogram_leaves_out_tails_and_padding():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from napari_scribseg.core import ClassTable, Geometry, InputError, Source
+from napari_scribseg.core.anatomy import nearest_axes
 from napari_scribseg.io import napari_hooks as hooks
 from napari_scribseg.io import read_labels, read_volume, write_labels
-from napari_scribseg.io.layer_geometry import nearest_axes
 
 OBLIQUE = np.array([[0.2, -0.3, -0.9, 40], [0.1, -1.1, 0.35, 30], [2.9, 0.1, 0.15, -20], [0, 0, 0, 1]])
 

@@ -35,8 +35,8 @@ class BatchJob:
         Label file to write, relative to the output folder, with ``/``; unique in the cohort, it names the job.
     background : int or None
         Id whose strokes mark the background.
-    axis : int or None
-        Axis across which the slices lie; None for the first spatial one.
+    axis : int, str or None
+        Axis that the slices cut: its number, or axial, coronal or sagittal; None for the first spatial one.
     class_table : bool
         Whether to write a BIDS table of names and colours beside the labels also where there is none to keep.
     where : str
@@ -47,7 +47,7 @@ class BatchJob:
     scribbles: Path
     out: str
     background: int | None = None
-    axis: int | None = None
+    axis: int | str | None = None
     class_table: bool = False
     where: str = ""
 

@@ -29,7 +29,7 @@ def read_bids(
     engine: str = "svcd",
     suffix: str | None = None,
     background: int | None = None,
-    axis: int | None = None,
+    axis: int | str | None = None,
 ) -> tuple[BatchJob, ...]:
     """The images of a BIDS tree that have strokes, ``..._desc-scribbles_dseg`` in it or in its derivatives.
 
@@ -41,7 +41,8 @@ def read_bids(
         Names the results: ``sub-x/[ses-y/]anat/<entities>_desc-<engine>_dseg.nii.gz``, with a table ``_dseg.tsv``.
     suffix : str, optional
         Of the images, such as ``T1w``, where several have the same entities.
-    background, axis : int, optional
+    background : int, optional
+    axis : int or str, optional
         For all images; see :class:`~napari_scribseg.batch.BatchJob`.
 
     Returns

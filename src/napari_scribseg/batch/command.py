@@ -29,7 +29,13 @@ _Out = Annotated[Path, typer.Option(help="Folder for labels, records and the rep
 _Background = Annotated[
     int | None, typer.Option(help="Id whose strokes mark the background, where the table has none.")
 ]
-_Axis = Annotated[int | None, typer.Option(help="Axis across which the slices lie, where the table has none.")]
+_Axis = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AXIS",
+        help="Axis that the slices cut, where the table has none: axial, coronal, sagittal or its number.",
+    ),
+]
 _Suffix = Annotated[
     str | None, typer.Option(help="BIDS: suffix of the images, such as T1w, where several fit the strokes.")
 ]
@@ -68,13 +74,14 @@ def batch(
     from napari_scribseg.batch.cluster import SchedulerLost
     from napari_scribseg.batch.cohort import run_batch
     from napari_scribseg.batch.report import FILES
+    from napari_scribseg.core.anatomy import parse_axis
     from napari_scribseg.core.parameters import parse_parameters
     from napari_scribseg.core.registry import engine_class
     from napari_scribseg.io.outputs import check_outputs
 
     parameters = parse_parameters(engine_class(engine), param or [])
     check_outputs([out / name for name in FILES], [] if cohort.is_dir() else [cohort], overwrite=True)
-    jobs = _read(cohort, out, engine, suffix=suffix, background=background, axis=axis)
+    jobs = _read(cohort, out, engine, suffix=suffix, background=background, axis=parse_axis(axis))
     try:
         with show_progress("segmenting", "images") as show:
             report = run_batch(

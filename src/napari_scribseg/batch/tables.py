@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_scribseg.batch.batch_jobs import BatchJob
 from napari_scribseg.core import InputError
+from napari_scribseg.core.anatomy import parse_axis
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.io.formats import extension_for_labels, stem
 from napari_scribseg.io.limits import read_text
@@ -21,10 +22,11 @@ __all__ = ["COLUMNS", "read_table"]
 NEEDED = ("image", "scribbles")
 COLUMNS = (*NEEDED, "out", "background", "axis")
 _MOST_BYTES = 256 << 20
+_MISSING = ("", "n/a")
 
 
 def read_table(
-    path: str | PathLike[str], *, background: int | None = None, axis: int | None = None
+    path: str | PathLike[str], *, background: int | None = None, axis: int | str | None = None
 ) -> tuple[BatchJob, ...]:
     """Read a table of images and scribbles.
 
@@ -34,7 +36,8 @@ def read_table(
         UTF-8 text whose first line names the columns: ``image`` and ``scribbles`` (files, relative to the table's
         folder), and optionally ``out`` (label file to write, relative to the output folder), ``background`` (id) and
         ``axis``. Other columns are passed over. Cells are separated by commas, semicolons or tabs.
-    background, axis : int, optional
+    background : int, optional
+    axis : int or str, optional
         For the rows that have no value of their own.
 
     Returns
@@ -91,13 +94,15 @@ def _head(name: str, text: str) -> tuple[list[str], str]:
     return head, separator
 
 
-def _job(values: Mapping[str, str], place: str, folder: Path, background: int | None, axis: int | None) -> BatchJob:
+def _job(
+    values: Mapping[str, str], place: str, folder: Path, background: int | None, axis: int | str | None
+) -> BatchJob:
     for column in NEEDED:
         if not values.get(column):
             raise InputError(f"{place}: the cell {column!r} is empty; a file is expected")
     image, scribbles = (_path(values[column], folder) for column in NEEDED)
     own_background = _number(values, "background", place, 1)
-    own_axis = _number(values, "axis", place, 0)
+    own_axis = _axis(values.get("axis", ""), place)
     return BatchJob(
         image,
         scribbles,
@@ -112,9 +117,16 @@ def _path(text: str, folder: Path) -> Path:
     return Path(os.path.normpath(folder / user_path(text)))
 
 
+def _axis(text: str, place: str) -> int | str | None:
+    try:
+        return None if text.lower() in _MISSING else parse_axis(text)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+
+
 def _number(values: Mapping[str, str], column: str, place: str, least: int) -> int | None:
     text = values.get(column, "")
-    if text.lower() in ("", "n/a"):
+    if text.lower() in _MISSING:
         return None
     try:
         number = int(text)

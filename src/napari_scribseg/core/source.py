@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.core.anatomy import slice_axis
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.geometry import AXIS_NAMES, Geometry
@@ -198,13 +199,16 @@ class Source:
         """Number of spatial axes."""
         return len(self.geometry.shape)
 
-    def slice_index(self, index: int | None = None, axis: int | None = None) -> SliceIndex:
+    def slice_index(self, index: int | None = None, axis: int | str | None = None) -> SliceIndex:
         """The slice at ``index`` along ``axis`` (the first by default); ``slice_index()`` of a 2D image is the image.
+
+        ``axis`` is a number or ``"axial"``, ``"coronal"`` or ``"sagittal"``.
 
         Raises
         ------
         InputError
-            If there is no such slice, or the volume has more than three axes: then give a :class:`SliceIndex`.
+            If there is no such slice, the axis has a name and the directions in the patient are not known, or the
+            volume has more than three axes: then give a :class:`SliceIndex`.
         """
         if self.ndim == 2:
             if index not in (None, 0):
@@ -214,13 +218,13 @@ class Source:
             raise InputError(f"no slice was named; a volume of shape {self.shape} needs an index or a SliceIndex")
         if self.ndim > 3:
             raise InputError(f"a volume of {self.ndim} axes needs a SliceIndex; an index alone names no slice")
-        axis = 0 if axis is None else axis
+        axis = slice_axis(self.geometry, axis) or 0
         if not 0 <= axis < 3:
             raise InputError(f"axis {axis} was requested of a volume with axes 0 to 2")
         first, second = (a for a in range(3) if a != axis)
         return self.require(SliceIndex((first, second), (index,)))
 
-    def slices(self, axis: int = 0, like: SliceIndex | None = None) -> Iterator[SliceIndex]:
+    def slices(self, axis: int | str = 0, like: SliceIndex | None = None) -> Iterator[SliceIndex]:
         """All slices along ``axis``, in ascending order.
 
         ``like`` gives the axes that lie in them and the position along further axes; by default the last two axes
@@ -229,6 +233,7 @@ class Source:
         if self.ndim == 2:
             yield SliceIndex((0, 1))
             return
+        axis = slice_axis(self.geometry, axis) or 0
         if like is None:
             first, second = [a for a in range(self.ndim) if a != axis][-2:]
             like = SliceIndex((first, second), (0,) * (self.ndim - 2))

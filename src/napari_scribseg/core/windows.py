@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core.padding import measured_values
 
-__all__ = ["HOUNSFIELD_WINDOWS", "DisplayWindow", "display_windows", "histogram_window", "looks_like_ct"]
+__all__ = ["HOUNSFIELD_WINDOWS", "DisplayWindow", "display_windows", "histogram_window", "is_hounsfield"]
 
 MIDDLE = "middle of the histogram"
 _TAIL = 0.5  # percent of the values beyond either end
@@ -59,7 +59,7 @@ def display_windows(
     """The windows to offer for an image; the first is the one to show it in. None for a mask or an 8-bit picture.
 
     They are those of the file that show any of its values, the usual ones if it is CT, and the middle of the histogram.
-    It is CT if the file says so, or if the file names no modality and the values :func:`look like CT <looks_like_ct>`.
+    It is CT if the file says so, or if it names no modality and :func:`is_hounsfield` holds.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def display_windows(
     windows : tuple of DisplayWindow
         Those of the file.
     """
-    ct = modality == "CT" or (not modality and looks_like_ct(array))
+    ct = modality == "CT" or (not modality and is_hounsfield(array))
     offered = windows + (HOUNSFIELD_WINDOWS if ct else ())
     if offered:
         values = measured_values(array)
@@ -79,7 +79,7 @@ def display_windows(
     return (*offered, middle) if middle else offered
 
 
-def looks_like_ct(array: NDArray[Any]) -> bool:
+def is_hounsfield(array: NDArray[Any]) -> bool:
     """Whether the values are Hounsfield units, by the air around and inside of a body.
 
     They are if, without padding, at least 2 % lie between -1100 and -900 (air), at least 2 % between -150 and 250 (fat

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Geometry
+from napari_scribseg.core.anatomy import nearest_axes
 from napari_scribseg.core.geometry import LPS_TO_RAS, is_singular
 from napari_scribseg.io.units import in_millimetres, in_seconds
 
@@ -23,7 +24,6 @@ __all__ = [
     "has_reader_geometry",
     "layer_geometry",
     "layer_metadata",
-    "nearest_axes",
     "reader_geometry",
     "same_world",
 ]
@@ -156,16 +156,6 @@ def display_placement(geometry: Geometry) -> dict[str, Any]:
         "units": units,
         "axis_labels": tuple(geometry.axis_names),
     }
-
-
-def nearest_axes(directions: Matrix) -> Matrix:
-    """The signed permutation matrix nearest to three unit columns: each column a different world axis."""
-    from scipy.optimize import linear_sum_assignment
-
-    rows, columns = linear_sum_assignment(-np.abs(directions))
-    nearest = np.zeros((3, 3))
-    nearest[rows, columns] = np.where(directions[rows, columns] < 0, -1.0, 1.0)
-    return nearest
 
 
 def _in_millimetres(transform: LayerTransform) -> tuple[Matrix, bool]:
