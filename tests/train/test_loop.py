@@ -314,6 +314,8 @@ def test_loss_counts_valid_pixels_of_each_sample_alone():
     sure = torch.where(target, 50.0, -50.0)
     torch.testing.assert_close(segmentation_loss(sure, target, valid), torch.zeros(2))
     assert torch.isfinite(segmentation_loss(logits, target, torch.zeros_like(valid))).all()
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits[1], target[1].float())
+    torch.testing.assert_close(segmentation_loss(logits, target, valid, dice=False)[1], entropy)
     assert dice_scores(target, target, valid).tolist() == [1, 1]
     assert dice_scores(~target, target, valid).tolist() == [0, 0]
     assert dice_scores(target, target, torch.zeros_like(valid)).tolist() == [1, 1]

@@ -15,7 +15,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.io.run_folder import RunFolder
 from napari_scribseg.nets import load_model
 from napari_scribseg.train.pack import read_pack
-from napari_scribseg.train.settings import Settings
+from napari_scribseg.train.settings import PUBLISHED, Settings
 
 SMALL = ("--samples", 16, "--batch", 4, "--size", 32, "--config", '{"channels": [6, 8]}', "--validate", "cells",
          "--validation-samples", 2, "--workers", 0, "--threads", 1, "--device", "cpu")  # fmt: skip
@@ -50,6 +50,30 @@ def folder(tmp_path, discs):
 def rows(out, name="steps.csv"):
     with (out / name).open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_published_settings_are_those_of_the_paper(command, pack, tmp_path):
+    out = tmp_path / "run"
+    few = ("--batch", 2, "--until", 2, "--validate", "cells", "--validation-samples", 2, "--workers", 0, "--threads", 1)
+    code, _ = command("scribble-net", "--published", "--data", pack.path, "--out", out, *few, "--device", "cpu")
+    assert code == 0
+    settings = Settings.from_json((out / "settings.json").read_text())
+    expected = {
+        "architecture": "efficient-unet", "config": {"in_channels": 4}, "loss": "entropy", "optimizer": "adam",
+        "rate": 1e-4, "decay": 1e-5, "negative": 0.1, "iterative": 0.3, "corrections": 1, "pen": "published",
+        "ramp": 320_000, "samples": 4_800_000, "size": 128, "ema": 0.0, "prompt": "scribbles", "batch": 2,
+    }  # fmt: skip
+    assert {name: getattr(settings, name) for name in expected} == expected
+    assert not any((settings.dots, settings.painted, settings.thin, settings.synthetic, settings.superpixels))
+    settings = Settings(**PUBLISHED)
+    assert (settings.steps, settings.batch) == (150_000, 32)
+    assert {settings.learning_rate(step) for step in (0, 10, 75_000, 149_999)} == {1e-4}
+    network = load_model(out / "weights.safetensors")[0]
+    assert sum(value.numel() for value in network.parameters()) == 1_082_772
+    assert np.isfinite([float(row["loss"]) for row in rows(out)]).all()
+    assert rows(out)[-1]["step"] == "2"
+    with pytest.raises(InputError, match="--published and --network"):
+        command("scribble-net", "--published", "--network", "plain-unet", "--data", pack.path, "--out", out / "b")
 
 
 def test_from_a_pack_in_two_goes(command, pack, tmp_path):

@@ -7,8 +7,9 @@ from scipy import ndimage
 
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import Case, DataSet
+from napari_scribseg.simulate import ScribbleStyle
 from napari_scribseg.train.batches import Batch
-from napari_scribseg.train.first_strokes import DrawingOptions, draw_stroke_map
+from napari_scribseg.train.first_strokes import DrawingOptions, draw_stroke_map, draw_style
 from napari_scribseg.train.intensity_changes import unchanged, vary_intensities
 from napari_scribseg.train.pack import write_pack
 from napari_scribseg.train.superpixels import felzenszwalb_regions
@@ -37,6 +38,42 @@ def test_a_sample_depends_on_its_number_and_the_seed_only(pack, samples):
     assert equal(again[7], late)
     assert not equal(again[8], late)
     assert not equal(TrainingSamples(pack, ["colour", "grey"], 4, SampleOptions(size=48))[7], late)
+
+
+def test_the_share_of_augmented_samples_rises(pack, monkeypatch):
+    bent = []
+
+    def noted(box, shape, size, options, rng):
+        bent.append(options.turned > 0 and options.bent > 0 and options.angle > 0 and options.stretch > 1)
+        return draw_warp(box, shape, size, options, rng)
+
+    monkeypatch.setattr("napari_scribseg.train.training_samples.draw_warp", noted)
+    options = SampleOptions(size=48, synthetic=0, superpixels=0, ramp=10_000)
+    samples = TrainingSamples(pack, ["grey"], 3, options)
+
+    def share(numbers):
+        bent.clear()
+        for number in numbers:
+            before = len(bent)
+            image = samples[number].image
+            if not bent[before]:  # the intensities of the picture, from 45 to 205 of 255
+                assert -0.66 < image.min() < image.max() < 0.62
+        return np.mean(bent)
+
+    assert share(range(20)) == 0
+    assert 0.3 < share(range(4970, 5030)) < 0.7
+    assert share(range(10_000, 10_020)) == 1
+    assert equal(samples[10_000], TrainingSamples(pack, ["grey"], 3, replace(options, ramp=0))[10_000])
+
+
+def test_published_scribbles_have_the_pen_of_the_paper():
+    options, rng = DrawingOptions(published=True, negative=0, radius=(0.25, 0.5), whole=0), np.random.default_rng(0)
+    assert draw_style(options, rng) == ScribbleStyle(radius=2.0, torn_share=0.2, outside="pen")
+    for _ in range(10):
+        stroke_map = draw_stroke_map(OBJECT, options, rng)
+        wide = ndimage.binary_opening(stroke_map == 1, np.hypot(*np.mgrid[-1:2, -1:2]) < 1.5)
+        assert wide.any()
+        assert not (stroke_map < 0).any()
 
 
 def test_samples_are_sound(samples):

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +92,12 @@ def scribble_net(
     data: Data = None,
     root: Root = None,
     resume: Resume = False,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published", help="Network, loss and schedule of the paper; other options given replace its settings."
+        ),
+    ] = False,
     devices: Annotated[int, typer.Option(min=1, help="Training processes on each computer.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Computers.")] = 1,
     device: DeviceOption = Device.auto,
@@ -132,7 +138,10 @@ def scribble_net(
 ) -> None:
     """Train a network that segments by strokes; an interrupted run saves first, and resumes exactly there."""
     from napari_scribseg.train.machine import Machine
+    from napari_scribseg.train.settings import PUBLISHED
 
+    if published and (network is not None or config is not None):
+        raise InputError("both --published and --network or --config were given; one of them is expected")
     given = {
         "samples": samples, "cooldown": cooldown, "batch": batch, "rate": rate, "corrections": corrections,
         "architecture": network, "config": parse_config(config, network), "validation": validate and tuple(validate),
@@ -141,7 +150,8 @@ def scribble_net(
     }  # fmt: skip
     minutes = 60 * checkpoint_minutes, 60 * validation_minutes
     machine = Machine(device.value, devices, nodes, workers, threads, *minutes, log_every)
-    _run(out, _chosen(given), machine, data, root, resume=resume, until=until)
+    first = PUBLISHED if published else {}
+    _run(out, _chosen(given), machine, data, root, first=first, resume=resume, until=until)
 
 
 @app.command()
@@ -257,9 +267,10 @@ def _run(
     root: Path | None,
     *,
     resume: bool,
+    first: Mapping[str, Any] | None = None,
     until: int | None = None,
 ) -> None:
-    """Begin a run with the chosen settings, or resume the one in the folder."""
+    """Begin a run with the chosen settings, over those in ``first``, or resume the one in the folder."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads leave their cores to those that draw samples
     from napari_scribseg.train.loop import train
     from napari_scribseg.train.machine import make_fabric
@@ -271,7 +282,7 @@ def _run(
         return Settings.from_json(file.read_text(encoding="utf-8"), str(file))
 
     resumes = resume and (out / _SETTINGS).is_file()
-    settings = stored() if resumes else Settings(**chosen)
+    settings = stored() if resumes else Settings(**{**(first or {}), **chosen})
     fabric = make_fabric(machine, settings.precision)
     with ExitStack() as stack:
         if fabric.is_global_zero:

@@ -62,6 +62,9 @@ class DrawingOptions:
         wider than the object.
     broad : tuple of two float
         Radius of the pen of painted samples, in pixels of the crop; uniform on a logarithmic scale.
+    published : bool
+        Whether scribbles are those of the paper: whole, by its pen of radius 2, which may cross the border. ``radius``
+        and ``whole`` are then of no effect on them.
     single : float
         Share of the samples of clicks that start with a single click in the middle of the object.
     prompt : {"scribbles", "clicks", "box", "extreme-points", "none"}
@@ -80,13 +83,16 @@ class DrawingOptions:
     painted: float = 0.0
     loose: float = 0.6
     broad: tuple[float, float] = (0.7, 5.0)
+    published: bool = False
     single: float = 0.0
     prompt: Prompt = "scribbles"
     slack: int = 1
 
 
 def draw_style(options: DrawingOptions, rng: np.random.Generator) -> ScribbleStyle:
-    """A random pen, and how the user draws with it."""
+    """A random pen, or that of the paper, and how the user draws with it."""
+    if options.published:
+        return ScribbleStyle(outside="pen")
     return ScribbleStyle(
         tiles=int(rng.integers(2, 7)),
         point_distance=float(rng.choice((6, 9, 13))),  # few values, as a table is cached for each
@@ -215,7 +221,7 @@ def _scribble(mask: NDArray[np.bool_], options: DrawingOptions, rng: np.random.G
     """A scribble through a mask, or a part of one."""
     style = draw_style(options, rng)
     drawn = simulate_scribble(mask, rng, style)
-    if not drawn.lines or rng.random() < options.whole:
+    if options.published or not drawn.lines or rng.random() < options.whole:
         return drawn.mask
     lines = [line.points for line in drawn.lines]
     kind = rng.random()

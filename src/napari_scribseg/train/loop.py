@@ -150,11 +150,12 @@ class _Run:
     def __init__(self, settings: Settings, pack: Pack, out: Path, fabric: Fabric, machine: Machine) -> None:
         self.settings, self.pack, self.out, self.fabric, self.machine = settings, pack, out, fabric, machine
         self.drawing = DrawingOptions(
-            prompt=settings.prompt, dots=settings.dots, painted=settings.painted, single=settings.single
-        )
+            prompt=settings.prompt, published=settings.pen == "published", negative=settings.negative,
+            dots=settings.dots, painted=settings.painted, single=settings.single,
+        )  # fmt: skip
         options = SampleOptions(
             settings.size, settings.synthetic, settings.superpixels, _BACKGROUND, thin=settings.thin,
-            weights=dict(settings.weights), drawing=self.drawing,
+            ramp=settings.ramp, weights=dict(settings.weights), drawing=self.drawing,
         )  # fmt: skip
         if settings.prompt == "none":  # synthetic pictures and superpixels have no objects that stand out by themselves
             options = replace(options, synthetic=0, superpixels=0, background=0, warp=WarpOptions(scale=_SCALES))
@@ -174,7 +175,8 @@ class _Run:
         if self.world > 1:
             sync_batch_norm(self.net)
         _channels_last(self.net)
-        optimizer = torch.optim.AdamW(_groups(self.net, settings), lr=settings.rate, weight_decay=settings.decay)
+        kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+        optimizer = kind(_groups(self.net, settings), lr=settings.rate, weight_decay=settings.decay)
         wrapped: nn.Module = torch.compile(self.net) if settings.compile else self.net  # type: ignore[assignment]
         self.model, self.optimizer = fabric.setup(wrapped, optimizer)
         if start.optimizer:
@@ -237,7 +239,8 @@ class _Run:
             batch = batch._replace(stroke_map=torch.where(where, batch.stroke_map, correction_map))
         with QuickUpsampling():
             logits = all_predictions(self.model, batch.image, batch.stroke_map, previous, self.channels)
-        losses = [segmentation_loss(one, batch.target, batch.valid).mean() for one in logits.unbind(1)]
+        both, truth = self.settings.loss == "entropy+dice", (batch.target, batch.valid)
+        losses = [segmentation_loss(one, *truth, dice=both).mean() for one in logits.unbind(1)]
         loss = torch.stack(losses).mean()
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * self.settings.learning_rate(self.step)

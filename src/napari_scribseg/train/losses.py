@@ -12,13 +12,14 @@ __all__ = ["Average", "dice_scores", "segmentation_loss"]
 _SMOOTH = 1.0  # pixels
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Binary cross-entropy plus one minus soft Dice, over the pixels whose truth is known.
+def segmentation_loss(logits: Tensor, target: Tensor, valid: Tensor, *, dice: bool = True) -> Tensor:
+    """Binary cross-entropy, plus one minus soft Dice where ``dice`` says so, over the pixels whose truth is known.
 
     Parameters
     ----------
     logits : Tensor of shape (N, H, W)
     target, valid : Tensor of shape (N, H, W), bool
+    dice : bool
 
     Returns
     -------
@@ -28,6 +29,8 @@ def segmentation_loss(logits: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     truth, mask = target.to(logits.dtype), valid.to(logits.dtype)
     entropy = nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")  # (N, H, W)
     mean = (entropy * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+    if not dice:
+        return mean
     predicted = torch.sigmoid(logits) * mask
     truth = truth * mask
     common, total = (predicted * truth).sum((1, 2)), predicted.sum((1, 2)) + truth.sum((1, 2))

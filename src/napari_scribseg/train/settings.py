@@ -12,9 +12,12 @@ import numpy as np
 from napari_scribseg.core import InputError
 from napari_scribseg.train.first_strokes import CORRECTED, Prompt
 
-__all__ = ["SOURCE_WEIGHTS", "VALIDATION_SOURCES", "Settings"]
+__all__ = ["PUBLISHED", "SOURCE_WEIGHTS", "VALIDATION_SOURCES", "Settings"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Loss = Literal["entropy+dice", "entropy"]
+Optimizer = Literal["adamw", "adam"]
+Pen = Literal["varied", "published"]
 
 #: One CT, one MR, one microscopy and one ultrasound source, which are not trained on.
 VALIDATION_SOURCES = ("ct_spleen_msd", "mr_spine_spider", "usiigaci_phase", "us_carotid")
@@ -30,9 +33,20 @@ SOURCE_WEIGHTS: Mapping[str, float] = {
     "axondeepseg_sem": 9.0,
 }
 
+#: The settings of paper 001 (Lowes et al., Interactive Scribble Segmentation, sections 2.2 to 2.4, and the authors'
+#: code): binary cross-entropy, Adam at a constant 1e-4, 150,000 steps of 32 samples, weights that are not averaged.
+PUBLISHED: Mapping[str, Any] = {
+    "architecture": "efficient-unet", "config": {"in_channels": 4}, "loss": "entropy", "optimizer": "adam",
+    "rate": 1e-4, "decay": 1e-5, "warm_up": 0, "cooldown": 0.0, "clip": 1e9, "ema": 0.0, "batch": 32, "size": 128,
+    "samples": 150_000 * 32, "ramp": 10_000 * 32, "iterative": 0.3, "corrections": 1, "unchanged": 0.0,
+    "pen": "published", "negative": 0.1, "dots": 0.0, "painted": 0.0, "thin": 0.0, "synthetic": 0.0,
+    "superpixels": 0.0, "precision": "float32",
+}  # fmt: skip
+
 _LARGEST = 1e9
 _SHARES = (
-    "iterative", "unchanged", "dots", "painted", "single", "thin", "cooldown", "synthetic", "superpixels", "ema",
+    "iterative", "unchanged", "negative", "dots", "painted", "single", "thin", "cooldown", "synthetic", "superpixels",
+    "ema",
 )  # fmt: skip
 
 
@@ -61,15 +75,21 @@ class Settings:
     size : int
         Pixels along each side of a sample.
     rate : float
-        Highest learning rate (AdamW).
+        Highest learning rate.
     decay : float
         Weight decay.
+    loss : {"entropy+dice", "entropy"}
+        Binary cross-entropy with or without soft Dice (paper 001: without).
+    optimizer : {"adamw", "adam"}
+        AdamW, or Adam, whose weight decay is a part of the gradient (paper 001).
     warm_up : int
         Samples over which the learning rate rises from 0.
     clip : float
         Largest norm of the gradient.
     ema : float
-        Decay of the averaged weights at each step; less at the start of a run.
+        Decay of the averaged weights at each step; less at the start of a run. 0: the weights themselves.
+    ramp : int
+        Samples over which the share of augmented samples rises from 0 to 1 (paper 001: those of 10,000 steps).
     iterative : float
         Share of the steps in which predictions are corrected first (paper: 0.3).
     corrections : int
@@ -77,8 +97,10 @@ class Settings:
     unchanged : float
         Share of these corrections in which nothing is drawn: the network gets its last prediction again, as in the
         engine.
-    dots, painted, single : float
-        Shares of samples with dots, with strokes as people paint them, and with a single click: see
+    pen : {"varied", "published"}
+        Pens of many widths, which draw a scribble whole or in part, or that of paper 001.
+    negative, dots, painted, single : float
+        Shares of samples with strokes off the object, dots, strokes as people paint them, and a single click: see
         :class:`~napari_scribseg.train.first_strokes.DrawingOptions`.
     thin, synthetic, superpixels : float
         Shares of samples: see :class:`~napari_scribseg.train.training_samples.SampleOptions`.
@@ -109,12 +131,17 @@ class Settings:
     size: int = 128
     rate: float = 2e-3
     decay: float = 1e-4
+    loss: Loss = "entropy+dice"
+    optimizer: Optimizer = "adamw"
     warm_up: int = 16_000
     clip: float = 1.0
     ema: float = 0.999
+    ramp: int = 0
     iterative: float = 0.3
     corrections: int = 3
     unchanged: float = 0.25
+    pen: Pen = "varied"
+    negative: float = 0.5
     dots: float = 0.15
     painted: float = 0.5
     single: float = 0.0
@@ -143,10 +170,12 @@ class Settings:
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; a share from 0 to 1 is expected")
-        for name in ("decay", "warm_up", "seed"):
+        for name in ("decay", "warm_up", "ramp", "seed"):
             if not 0 <= getattr(self, name) < _LARGEST:
                 raise InputError(f"{name} is {getattr(self, name)}; a number of at least 0 is expected")
-        for name, choices in (("precision", get_args(Precision)), ("prompt", get_args(Prompt))):
+        literals = {"precision": Precision, "prompt": Prompt, "loss": Loss, "optimizer": Optimizer, "pen": Pen}
+        for name, kind in literals.items():
+            choices = get_args(kind)
             if getattr(self, name) not in choices:
                 raise InputError(f"the {name} is {getattr(self, name)!r}; one of {', '.join(choices)} is expected")
         if not all(0 < weight < np.inf for weight in self.weights.values()):

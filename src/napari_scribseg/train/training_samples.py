@@ -30,6 +30,7 @@ _THIN = 0.06  # width of a structure over its extent, below which it is thin
 _WIDTHS = (1.6, 8.0)  # of a thin structure in an enlarged crop, in pixels
 _ALIKE = 0.3  # share of the label maps in which some structures look alike
 _MOST_COUNTED = 48  # pictures of a source that add to its weight
+_UNBENT: Mapping[str, Any] = {"turned": 0.0, "angle": 0.0, "stretch": 1.0, "bent": 0.0}
 
 _Drawn = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]  # picture, target, valid
 
@@ -56,6 +57,9 @@ class SampleOptions:
         Weight of sources by name; the others have the square root of the number of their pictures, 48 at most.
     vary : bool
         Whether intensities are changed at random.
+    ramp : int
+        Samples over which the share of augmented samples rises from 0 to 1; the others are not rotated, stretched, bent
+        or changed in their intensities.
     drawing : DrawingOptions
     warp : WarpOptions
     """
@@ -69,6 +73,7 @@ class SampleOptions:
     thin: float = 0.6
     weights: Mapping[str, float] = field(default_factory=dict)
     vary: bool = True
+    ramp: int = 0
     drawing: DrawingOptions = field(default_factory=DrawingOptions)
     warp: WarpOptions = field(default_factory=WarpOptions)
 
@@ -117,16 +122,18 @@ class TrainingSamples(Dataset[Batch]):
             If no usable object is found in many pictures.
         """
         rng = np.random.default_rng([self.seed, index])
+        options = self.options
+        if index < options.ramp and rng.random() >= index / options.ramp:
+            options = replace(options, vary=False, warp=replace(options.warp, **_UNBENT))
         for _ in range(_TRIES):
-            sample = self._try(rng)
+            sample = self._try(rng, options)
             if sample is not None:
                 return sample
         raise InputError(f"no usable object was found in {_TRIES} pictures; labels with objects are expected")
 
-    def _try(self, rng: np.random.Generator) -> Batch | None:
+    def _try(self, rng: np.random.Generator, options: SampleOptions) -> Batch | None:
         """A sample; None where what was drawn cannot be used."""
-        options = self.options
-        drawn = self._synthetic(rng) if rng.random() < options.synthetic else self._real(rng)
+        drawn = self._synthetic(rng) if rng.random() < options.synthetic else self._real(rng, options)
         if drawn is None:
             return None
         channels, target, valid = drawn
@@ -146,27 +153,27 @@ class TrainingSamples(Dataset[Batch]):
         target = choose_region(labels, rng)
         return None if target is None else (channels, target, np.ones(target.shape, dtype=bool))
 
-    def _real(self, rng: np.random.Generator) -> _Drawn | None:
+    def _real(self, rng: np.random.Generator, options: SampleOptions) -> _Drawn | None:
         groups = self.by_group[int(rng.choice(len(self.weights), p=self.weights))]
         group = groups[int(rng.integers(len(groups)))]
         item = group[int(rng.integers(len(group)))]
         image, labels = self.pack.load(item)
         if item.labels_only:
-            return self._from_label_map(labels, rng)
-        if rng.random() < self.options.superpixels:
-            return self._superpixel(image, rng)
-        target = choose_object(item, labels, rng, self.options.background)
+            return self._from_label_map(labels, rng, options)
+        if rng.random() < options.superpixels:
+            return self._superpixel(image, rng, options)
+        target = choose_object(item, labels, rng, options.background)
         if target is None or not target.any():
             return None
-        warp = self._warp_of(target, rng)
-        if self.options.drawing.prompt == "none":
+        warp = _warp_of(target, rng, options)
+        if options.drawing.prompt == "none":
             target = labels > (-1 if item.background is None else item.background)
         masks = resample(np.stack((target, labels >= 0), axis=-1).astype(np.uint8) * np.uint8(255), warp)
         return resample(image, warp) / np.float32(255), masks[0] > _HALF, masks[1] > _HALF
 
-    def _superpixel(self, image: NDArray[np.uint8], rng: np.random.Generator) -> _Drawn | None:
+    def _superpixel(self, image: NDArray[np.uint8], rng: np.random.Generator, options: SampleOptions) -> _Drawn | None:
         """A superpixel anywhere in a picture."""
-        options, (height, width) = self.options, image.shape[:2]
+        height, width = image.shape[:2]
         extent = float(np.exp(rng.uniform(np.log(0.15), 0)) * max(height, width))
         row, column = rng.uniform(0, height), rng.uniform(0, width)
         box = row - extent / 4, column - extent / 4, extent / 2, extent / 2
@@ -174,24 +181,15 @@ class TrainingSamples(Dataset[Batch]):
         region = choose_superpixel(crop, rng)
         return None if region is None else (crop, region, np.ones(region.shape, dtype=bool))
 
-    def _warp_of(self, target: NDArray[np.bool_], rng: np.random.Generator) -> Warp:
-        """A crop of an object; a share of the thin ones is enlarged as far as their width needs."""
-        options, warp, box = self.options, self.options.warp, box_of(target)
-        width = typical_width(target[_around(box[0], box[2]), _around(box[1], box[3])])
-        if warp.scale is None and width < _THIN * max(box[2:]) and rng.random() < options.thin:
-            side = options.size * width / float(np.exp(rng.uniform(*np.log(_WIDTHS))))
-            rows, columns = np.nonzero(target)
-            at = int(rng.integers(rows.size))
-            box, warp = (rows[at] - side / 4, columns[at] - side / 4, side / 2, side / 2), replace(warp, context=(2, 2))
-        return draw_warp(box, target.shape, options.size, warp, rng)
-
-    def _from_label_map(self, labels: NDArray[np.int32], rng: np.random.Generator) -> _Drawn | None:
+    def _from_label_map(
+        self, labels: NDArray[np.int32], rng: np.random.Generator, options: SampleOptions
+    ) -> _Drawn | None:
         """A picture synthesised from a label map; in a share of them some structures look alike."""
         ids = np.flatnonzero(np.bincount(labels.reshape(-1) + 1)) - 1
         chosen = ids[ids > 0]
         if not chosen.size:
             return None
-        warp = self._warp_of(labels == rng.choice(chosen), rng)
+        warp = _warp_of(labels == rng.choice(chosen), rng, options)
         at = [np.clip(np.rint(axis), 0, n - 1).astype(np.intp) for axis, n in zip(warp.at, labels.shape, strict=True)]
         crop = np.unique(labels[at[0], at[1]], return_inverse=True)[1].reshape(warp.at.shape[1:]).astype(np.int32)
         target = choose_region(crop, rng)
@@ -200,6 +198,18 @@ class TrainingSamples(Dataset[Batch]):
         n = int(crop.max()) + 1
         alike = rng.integers(0, n, n) if rng.random() < _ALIKE else np.arange(n)
         return paint_labels(alike[crop].astype(np.int32), rng), target, np.ones(target.shape, dtype=bool)
+
+
+def _warp_of(target: NDArray[np.bool_], rng: np.random.Generator, options: SampleOptions) -> Warp:
+    """A crop of an object; a share of the thin ones is enlarged as far as their width needs."""
+    warp, box = options.warp, box_of(target)
+    width = typical_width(target[_around(box[0], box[2]), _around(box[1], box[3])])
+    if warp.scale is None and width < _THIN * max(box[2:]) and rng.random() < options.thin:
+        side = options.size * width / float(np.exp(rng.uniform(*np.log(_WIDTHS))))
+        rows, columns = np.nonzero(target)
+        at = int(rng.integers(rows.size))
+        box, warp = (rows[at] - side / 4, columns[at] - side / 4, side / 2, side / 2), replace(warp, context=(2, 2))
+    return draw_warp(box, target.shape, options.size, warp, rng)
 
 
 def _around(first: float, length: float) -> slice:
