@@ -109,6 +109,40 @@ def test_a_run_may_end_earlier_or_later_until_its_rate_falls(command, pack, tmp_
         command(*go_on, "--samples", 80)
 
 
+def test_resume_refuses_what_the_run_was_begun_without(command, pack, folder, tmp_path):
+    out = tmp_path / "run"
+    few = ("--batch", 2, "--validate", "cells", "--validation-samples", 2, "--workers", 0, "--device", "cpu")
+    command("scribble-net", "--data", pack.path, "--out", out, *SMALL, "--until", 1)
+    before = (out / "settings.json").read_bytes()
+    with pytest.raises(InputError, match=r"--published is given, but the run in .* was begun without it"):
+        command("scribble-net", "--out", out, "--resume", "--published")
+    with pytest.raises(InputError, match=r"precision is 'bfloat16', but the run has 'auto'"):
+        command("scribble-net", "--out", out, "--resume", "--precision", "bfloat16")
+    command("pack", "--data", folder, "--out", tmp_path / "other.pack", "--side", 48)
+    with pytest.raises(InputError, match=r"other\.pack is not the data of the run"):
+        command("scribble-net", "--out", out, "--resume", "--data", tmp_path / "other.pack")
+    assert (out / "settings.json").read_bytes() == before
+    command("scribble-net", "--published", "--data", pack.path, "--out", tmp_path / "paper", *few, "--until", 1)
+    code, _ = command("scribble-net", "--published", "--out", tmp_path / "paper", "--resume", "--until", 2, *few[-4:])
+    assert code == 0  # a batch of 2, which was chosen in place of the paper's, stays
+    assert rows(tmp_path / "paper")[-1]["step"] == "2"
+
+
+def test_resume_refuses_a_run_of_another_kind(command, pack, tmp_path):
+    assert command("brs", "--data", pack.path, "--out", tmp_path / "brs", *SMALL_BRS)[0] == 0
+    with pytest.raises(InputError, match="trains a brs-net; scribseg train brs is expected"):
+        command("scribble-net", "--out", tmp_path / "brs" / "fine", "--resume")
+    for given, message in (
+        (("--coarse-samples", 8), "--coarse-samples is 8, but the coarse part in .* is done with 4"),
+        (("--fine-samples", 4, "--published"), "config is"),
+    ):
+        with pytest.raises(InputError, match=message):
+            command("brs", "--out", tmp_path / "brs", "--resume", *SMALL_BRS[:-4], *given)
+    command("scribble-net", "--data", pack.path, "--out", tmp_path / "mixed" / "coarse", *SMALL, "--until", 1)
+    with pytest.raises(InputError, match="trains a plain-unet; scribseg train scribble-net is expected"):
+        command("brs", "--out", tmp_path / "mixed", "--resume", *SMALL_BRS)
+
+
 def test_another_prompt(command, pack, tmp_path):
     out = tmp_path / "run"
     code, _ = command("scribble-net", "--data", pack.path, "--out", out, *SMALL, "--prompt", "box", "--until", 1)

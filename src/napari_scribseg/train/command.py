@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import logging
 import os
@@ -31,6 +32,7 @@ log = logging.getLogger("scribseg")
 app = typer.Typer(help="Train the networks that ship with the package.", no_args_is_help=True, rich_markup_mode=None)
 
 _PACK, _SETTINGS = "data.pack", "settings.json"
+_OPTIONS = ("samples", "cooldown", "batch", "rate", "corrections", "size", "precision")  # may replace --published's
 _STOPPED = 3  # the exit status of a run that was interrupted and can be resumed
 
 #: The light network of ``scribseg train brs``, with the same two decoders. The fine one, of full resolution, takes four
@@ -176,8 +178,12 @@ def brs(
         ),
     ] = None,
     prompt: Annotated[str, typer.Option(help="clicks (as published) or scribbles.")] = "clicks",
-    coarse_samples: Annotated[int, typer.Option(min=1, help="Samples without the fine decoder.")] = 300_000,
-    fine_samples: Annotated[int, typer.Option(min=1, help="Samples with it, after those.")] = 200_000,
+    coarse_samples: Annotated[
+        int | None, typer.Option(min=1, help="Samples without the fine decoder. Default: 300,000.")
+    ] = None,
+    fine_samples: Annotated[
+        int | None, typer.Option(min=1, help="Samples with it, after those. Default: 200,000.")
+    ] = None,
     corrections: Annotated[
         int,
         typer.Option(
@@ -202,6 +208,7 @@ def brs(
     """Train the network of BRS in two stages: without its fine decoder, then with it."""
     from napari_scribseg.nets import fetch_encoder
     from napari_scribseg.train.machine import Machine
+    from napari_scribseg.train.settings import Settings
 
     if start is not None and encoder is not None:
         raise InputError(
@@ -221,16 +228,26 @@ def brs(
     minutes = 60 * checkpoint_minutes, 60 * validation_minutes
     machine = Machine(device.value, 1, 1, workers, threads, *minutes, log_every)
     coarse, fine = out / "coarse", out / "fine"
-    if start is None and not (fine / _SETTINGS).is_file():
-        file = fetch_encoder() if str(encoder) == "download" else encoder
+    if start is None:
+        begun = (fine / _SETTINGS).is_file()
+        file = (None if begun else fetch_encoder()) if str(encoder) == "download" else encoder
         first = {"config": {**config, "fine": False}, "samples": coarse_samples, "seed": seed}
         first["encoder"] = file and str(user_path(file).absolute())
-        _run(coarse, _chosen(given | first), machine, data, root, resume=resume)
+        if not begun:
+            _run(coarse, _chosen(given | first), machine, data, root, first={"samples": 300_000}, resume=resume)
+        elif resume and (coarse / _SETTINGS).is_file():
+            stored = Settings.from_file(coarse / _SETTINGS)
+            _check_resumed(coarse, stored, _chosen(given | first), {}, data)
+            if coarse_samples not in (None, stored.samples):
+                raise InputError(
+                    f"--coarse-samples is {coarse_samples}, but the coarse part in {out} is done with {stored.samples}; "
+                    "with --resume its own settings are expected"
+                )
     if start is None and coarse.is_dir():
         start, data = coarse / "weights.safetensors", [str(coarse / _PACK)]
     second = {"config": config, "samples": fine_samples, "seed": seed + 1}
     second["start"] = start and str(user_path(start).absolute())
-    _run(fine, _chosen(given | second), machine, data, root, resume=resume)
+    _run(fine, _chosen(given | second), machine, data, root, first={"samples": 200_000}, resume=resume)
 
 
 def _chosen(given: dict[str, Any]) -> dict[str, Any]:
@@ -277,22 +294,19 @@ def _run(
     from napari_scribseg.train.pack import read_pack
     from napari_scribseg.train.settings import Settings
 
-    def stored() -> Settings:
-        file = out / _SETTINGS
-        return Settings.from_json(file.read_text(encoding="utf-8"), str(file))
-
     resumes = resume and (out / _SETTINGS).is_file()
-    settings = stored() if resumes else Settings(**{**(first or {}), **chosen})
+    settings = Settings.from_file(out / _SETTINGS) if resumes else Settings(**{**(first or {}), **chosen})
     fabric = make_fabric(machine, settings.precision)
     with ExitStack() as stack:
         if fabric.is_global_zero:
             stack.enter_context(_opened(out, settings, data, resumes=resumes))
             if resumes:
+                _check_resumed(out, settings, chosen, first or {}, data)
                 _change_samples(out, settings, chosen)
             else:
                 _prepare(out, settings, data, root)
         fabric.launch()
-        settings = stored()
+        settings = Settings.from_file(out / _SETTINGS)
         stopped = stack.enter_context(_stop_requested())
         result = train(settings, read_pack(out / _PACK), out, fabric, machine, until=until, stopped=stopped)
     if fabric.is_global_zero:
@@ -319,17 +333,20 @@ def _opened(out: Path, settings: Settings, data: list[str] | None, *, resumes: b
         yield
 
 
-def _change_samples(out: Path, settings: Settings, given: dict[str, Any]) -> None:
-    """Write another number of samples into the settings of a run whose learning rate has not begun to fall.
+def _check_resumed(
+    out: Path, settings: Settings, given: dict[str, Any], first: Mapping[str, Any], data: list[str] | None = None
+) -> None:
+    """Check that what is given with --resume is what the run has, but for its number of samples.
 
     Raises
     ------
     InputError
-        If it has, or another setting is given that differs from that of the run.
+        If the run trains another kind of network, was begun without the settings in ``first``, has another setting
+        that is given, or other packed data.
     """
-    from napari_scribseg.io.atomic import write_files
-    from napari_scribseg.train.checkpoint import latest, read_checkpoint
-
+    if (settings.architecture == "brs-net") != (given.get("architecture") == "brs-net"):
+        kind = "brs" if settings.architecture == "brs-net" else "scribble-net"
+        raise InputError(f"the run in {out} trains a {settings.architecture}; scribseg train {kind} is expected")
     changed = replace(settings, **given)
     for name in given:
         if name != "samples" and getattr(changed, name) != getattr(settings, name):
@@ -337,6 +354,30 @@ def _change_samples(out: Path, settings: Settings, given: dict[str, Any]) -> Non
                 f"{name} is {given[name]!r}, but the run has {getattr(settings, name)!r}; with --resume its own "
                 "settings are expected"
             )
+    begun = replace(settings, **first)
+    for name in first:
+        if name not in _OPTIONS and getattr(begun, name) != getattr(settings, name):
+            raise InputError(
+                f"--published is given, but the run in {out} was begun without it: its {name} is "
+                f"{getattr(settings, name)!r}, not {getattr(begun, name)!r}; --resume without --published is expected"
+            )
+    for file in map(Path, data or ()):
+        if file.is_file() and not filecmp.cmp(file, out / _PACK, shallow=False):
+            raise InputError(f"{file} is not the data of the run in {out}; with --resume its own data is expected")
+
+
+def _change_samples(out: Path, settings: Settings, given: dict[str, Any]) -> None:
+    """Write another number of samples into the settings of a run whose learning rate has not begun to fall.
+
+    Raises
+    ------
+    InputError
+        If it has.
+    """
+    from napari_scribseg.io.atomic import write_files
+    from napari_scribseg.train.checkpoint import latest, read_checkpoint
+
+    changed = replace(settings, samples=given.get("samples", settings.samples))
     if changed.samples == settings.samples:
         return
     newest = latest(out / "checkpoints")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -210,6 +211,11 @@ class Settings:
     def to_json(self) -> str:
         """Text for :meth:`from_json`."""
         return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_file(cls, file: Path) -> Settings:
+        """Settings from a file with what :meth:`to_json` wrote; raises as :meth:`from_json`, or OSError."""
+        return cls.from_json(file.read_text(encoding="utf-8"), str(file))
 
     @classmethod
     def from_json(cls, text: str, name: str = "the settings") -> Settings:
