@@ -133,7 +133,7 @@ def test_resume_refuses_a_run_of_another_kind(command, pack, tmp_path):
     with pytest.raises(InputError, match="trains a brs-net; scribseg train brs is expected"):
         command("scribble-net", "--out", tmp_path / "brs" / "fine", "--resume")
     for given, message in (
-        (("--coarse-samples", 8), "--coarse-samples is 8, but the coarse part in .* is done with 4"),
+        (("--coarse-samples", 8), "--coarse-samples is 8, but the coarse part of .* has 4"),
         (("--fine-samples", 4, "--published"), "config is"),
     ):
         with pytest.raises(InputError, match=message):

@@ -231,7 +231,7 @@ def brs(
     if start is None:
         begun = (fine / _SETTINGS).is_file()
         file = (None if begun else fetch_encoder()) if str(encoder) == "download" else encoder
-        first = {"config": {**config, "fine": False}, "samples": coarse_samples, "seed": seed}
+        first: dict[str, Any] = {"config": {**config, "fine": False}, "samples": coarse_samples, "seed": seed}
         first["encoder"] = file and str(user_path(file).absolute())
         if not begun:
             _run(coarse, _chosen(given | first), machine, data, root, first={"samples": 300_000}, resume=resume)
@@ -240,12 +240,12 @@ def brs(
             _check_resumed(coarse, stored, _chosen(given | first), {}, data)
             if coarse_samples not in (None, stored.samples):
                 raise InputError(
-                    f"--coarse-samples is {coarse_samples}, but the coarse part in {out} is done with {stored.samples}; "
+                    f"--coarse-samples is {coarse_samples}, but the coarse part of {out} has {stored.samples}; "
                     "with --resume its own settings are expected"
                 )
     if start is None and coarse.is_dir():
         start, data = coarse / "weights.safetensors", [str(coarse / _PACK)]
-    second = {"config": config, "samples": fine_samples, "seed": seed + 1}
+    second: dict[str, Any] = {"config": config, "samples": fine_samples, "seed": seed + 1}
     second["start"] = start and str(user_path(start).absolute())
     _run(fine, _chosen(given | second), machine, data, root, first={"samples": 200_000}, resume=resume)
 
