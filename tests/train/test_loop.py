@@ -195,7 +195,7 @@ def test_a_run_saves_and_ends_on_request(go, tiny):
 def test_steps_without_a_finite_gradient_change_nothing(go, tiny, monkeypatch):
     from napari_scribseg.train import loop
 
-    monkeypatch.setattr(loop, "segmentation_loss", lambda logits, *_: logits.mean((1, 2)) * float("nan"))
+    monkeypatch.setattr(loop, "segmentation_loss", lambda logits, *_, **__: logits.mean((1, 2)) * float("nan"))
     monkeypatch.setattr(loop, "_MOST_SKIPPED", 100)
     settings = tiny(samples=12)
     _, out = go(settings)
