@@ -19,8 +19,8 @@ _SECONDS = 10
 class ShowProgress(Protocol):
     """What :func:`show_progress` yields."""
 
-    def __call__(self, done: int, total: int, what: str = "") -> None:
-        """Show how many are done, of how many, and what was done last."""
+    def __call__(self, done: int, total: int | None, what: str = "") -> None:
+        """Show how many are done, of how many (None where that is not known), and what was done last."""
 
     def note(self, text: str) -> None:
         """Show a line above the bar; nowhere else than on a terminal."""
@@ -48,7 +48,7 @@ def show_progress(doing: str, unit: str) -> Iterator[ShowProgress]:
         task = bar.add_task(doing, total=None)
 
         class Bar:
-            def __call__(self, done: int, total: int, what: str = "") -> None:
+            def __call__(self, done: int, total: int | None, what: str = "") -> None:
                 text = f"{doing}: {what[:60]}" if what else doing
                 bar.update(task, completed=done, total=total, description=text)
 
@@ -63,12 +63,13 @@ class _Lines:
         self._doing, self._unit = doing, unit
         self._start = self._last = time.perf_counter()
 
-    def __call__(self, done: int, total: int, what: str = "") -> None:
+    def __call__(self, done: int, total: int | None, what: str = "") -> None:
         now = time.perf_counter()
         if done == total or now - self._last >= _SECONDS:
             self._last = now
             text = f": {what}" if what else ""
-            log.info("%s: %d of %d %s, %.1f s%s", self._doing, done, total, self._unit, now - self._start, text)
+            of = "" if total is None else f" of {total}"
+            log.info("%s: %d%s %s, %.1f s%s", self._doing, done, of, self._unit, now - self._start, text)
 
     def note(self, text: str) -> None:
         pass

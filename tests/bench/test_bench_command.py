@@ -1,11 +1,16 @@
+import dataclasses
+import io
 import json
 import re
 import subprocess
 import sys
+import zipfile
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
+from web_server import web_server
 
 from napari_scribseg import cli
 from napari_scribseg.bench.columns import Row
@@ -13,6 +18,7 @@ from napari_scribseg.bench.command import bench
 from napari_scribseg.bench.peers import PEERS, Peer
 from napari_scribseg.bench.results import BenchJob
 from napari_scribseg.core import InputError
+from napari_scribseg.datasets.published import PUBLISHED
 from napari_scribseg.io.run_folder import ResultTable
 
 SHORT = ("--corrections", 1, "--clicks", 2, "--peers", "none")
@@ -183,6 +189,65 @@ def test_who_draws_strokes_is_a_rule(command, folder, tmp_path):
         out = tmp_path / user
         command("--out", out, "--data", data, "--engine", "watershed", "--user", user, "--protocol", "strokes", *SHORT)
         assert json.loads((out / "run.json").read_text())["rules"]["strokes_user"]["hand"] == "strokes"
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """A server with the archive of ``medscribble_dev``: one image with the strokes of three people."""
+    image = "MedScribble/WBC/CV/025_axis0_midslice"
+    truth = np.zeros((16, 16))
+    truth[4:10, 4:10] = 1
+    strokes = np.zeros((2, 16, 16))
+    strokes[0, 6, 5:9], strokes[1, 13, 2:14] = 1, 1
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        for key, array in {"img": truth, "seg": truth, **{f"scribble_{i}": strokes for i in range(3)}}.items():
+            with file.open(f"{image}/{key}.npy", "w") as member:
+                np.save(member, array)
+    with web_server() as web:
+        one = PUBLISHED["medscribble_dev"]
+        files = (dataclasses.replace(one.files[0], url=web.put("all.zip", stream.getvalue())),)
+        monkeypatch.setitem(PUBLISHED, "medscribble_dev", dataclasses.replace(one, files=files))
+        yield web
+
+
+def test_a_data_set_is_fetched_on_request_only(command, tmp_path, published, caplog):
+    root = tmp_path / "data"
+    arguments = (
+        "--out",
+        tmp_path / "out",
+        "--data",
+        "medscribble_dev",
+        "--root",
+        root,
+        "--engine",
+        "watershed",
+        *SHORT,
+    )
+    with pytest.raises(InputError, match="scribseg bench --data medscribble_dev --download shows the licence"):
+        command(*arguments)
+    assert not published.requested
+    assert not root.exists()
+    with caplog.at_level("INFO", logger="scribseg"):
+        command(*arguments, "--download")
+    assert published.requested == ["/all.zip"]
+    lines = [record.getMessage() for record in caplog.records]
+    licence = next(i for i, line in enumerate(lines) if "licence: strokes Apache-2.0" in line)
+    assert licence < next(i for i, line in enumerate(lines) if f"fetching {published.address}/all.zip" in line)
+    rows = ResultTable(tmp_path / "out", Row, BenchJob).rows()
+    assert {(row.data, row.protocol) for row in rows} == {("medscribble_dev", "human")}
+    assert len(rows) == 3
+    command(*arguments, "--download")
+    assert published.requested == ["/all.zip"]
+
+
+def test_what_is_to_be_fetched_is_named(command, folder, tmp_path):
+    for data in ((), ("--data", folder(1)), ("--data", "made_ct")):
+        with pytest.raises(InputError, match="--download fetches the built-in data sets that --data names; none is"):
+            command("--out", tmp_path / "out", "--download", *data)
+    with pytest.raises(InputError, match="no address is known at which the authors of graz_scribbles"):
+        command("--out", tmp_path / "out", "--download", "--data", "graz_scribbles", "--root", tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_loading_the_command_loads_nothing_heavy():

@@ -15,12 +15,15 @@ NAMES = [data_set.name for data_set in built_in_data_sets()]
 # What to count in each folder, and how many files make a case.
 FILES = {
     "acdc_scribbles": "*.npz",
+    "acdc_scribbles_all": "*.npz",
     "axondeepseg_sem": "*_SEM.png",
     "coco_mval": "gt/*.png",
     "dcmqi_ct_dicom": "*_seg.nrrd",
     "dsb2018_nuclei": "labels/*.png",
+    "grabcut_scribbles": "labels/*.png",
     "graz_scribbles": "seeds/*.gt",
     "label_maps": "*/*_label.png",
+    "medscribble_all": "*.npz",
     "medscribble_dev": "*.npz",
     "msd_hippocampus": "labelsTr/*.nii.gz",
     "permissive_slices": "*/*_label.png",
@@ -45,16 +48,17 @@ def some(data, n=6):
 
 def test_names_need_no_files():
     assert sorted(FILES) == NAMES
-    assert {k.name for k in built_in_data_sets() if k.human_strokes} == {
-        "acdc_scribbles", "graz_scribbles", "medscribble_dev"}  # fmt: skip
-    measured_on = {"acdc_scribbles", "dcmqi_ct_dicom", "graz_scribbles", "medscribble_dev", "totalsegmentator"}
+    drawn_by_people = {"acdc_scribbles", "acdc_scribbles_all", "grabcut_scribbles", "graz_scribbles", "medscribble_all",
+                       "medscribble_dev"}  # fmt: skip
+    assert {k.name for k in built_in_data_sets() if k.human_strokes} == drawn_by_people
+    measured_on = drawn_by_people | {"dcmqi_ct_dicom", "totalsegmentator"}
     assert {k.name for k in built_in_data_sets() if not k.trainable} == measured_on
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_case_is_listed_and_readable(name, opened, shared_data):
     data = pickle.loads(pickle.dumps(opened(name)))
-    people = 3 if name == "medscribble_dev" else 1
+    people = 3 if name.startswith("medscribble") else 1
     assert len(data) == len(set(data.cases)) == people * len(list((shared_data / name).glob(FILES[name])))
     built_in = next(k for k in built_in_data_sets() if k.name == name)
     assert (data.name, data.title, data.licence, data.trainable, data.human_strokes) == (

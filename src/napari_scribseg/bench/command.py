@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_scribseg.options import Device, DeviceOption
-from napari_scribseg.progress import show_progress
+from napari_scribseg.progress import ShowProgress, show_progress
 
 if TYPE_CHECKING:
     from napari_scribseg.bench.play import Rules
@@ -63,6 +63,14 @@ _Data = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME|DIR", help="Built-in data set, or a folder; may be repeated. Default: a made CT."),
 ]
+_Download = Annotated[
+    bool,
+    typer.Option(
+        "--download",
+        help="Fetch the data sets of --data that are missing from where their authors publish them; their licences are "
+        "shown first. Without it, nothing is fetched.",
+    ),
+]
 _Protocols = Annotated[
     list[ProtocolName] | None,
     typer.Option(help="Who draws; may be repeated. Default: human where people drew strokes, else strokes and clicks."),
@@ -92,6 +100,7 @@ def bench(
     out: _Out,
     engine: _Engines = None,
     data: _Data = None,
+    download: _Download = False,
     protocol: _Protocols = None,
     user: _User = User.plain,
     peers: _Peers = Peers.installed,
@@ -111,6 +120,8 @@ def bench(
 
     if quick:
         cases, slices, corrections, clicks = cases or 2, slices or 2, min(corrections, 2), min(clicks, 6)
+    if download:
+        _fetch_missing(data or [], root)
     rules = _rules(user, corrections, clicks, seed, device)
     plan = Plan(
         _methods(engine, peers is Peers.installed),
@@ -169,6 +180,24 @@ def open_data_sets(names: list[str], root: Path | None) -> tuple[DataSet, ...]:
     if twice is not None:
         raise InputError(f"two data sets are called {twice!r}; data sets of different names are expected")
     return tuple(opened)
+
+
+def _fetch_missing(names: list[str], root: Path | None) -> None:
+    """Fetch the data sets of these names that are missing."""
+    from napari_scribseg.core import InputError
+    from napari_scribseg.datasets import built_in_data_sets, fetch_data_set
+
+    built_in = {one.name for one in built_in_data_sets()}
+    wanted = [name for name in dict.fromkeys(names) if name in built_in]
+    if not wanted:
+        raise InputError("--download fetches the built-in data sets that --data names; none is named")
+    for name in wanted:
+        with show_progress(f"fetching {name}", "MiB") as show:
+
+            def show_bytes(done: int, total: int | None, show: ShowProgress = show) -> None:
+                show(done >> 20, None if total is None else total >> 20)
+
+            fetch_data_set(name, root, announce=log.info, progress=show_bytes)
 
 
 def _quick_data_sets(root: Path | None) -> tuple[DataSet, ...]:

@@ -3,6 +3,7 @@
 from napari_scribseg.datasets.bids import open_bids
 from napari_scribseg.datasets.built_in import BuiltInDataSet, built_in_data_sets, open_data_set
 from napari_scribseg.datasets.case import Case, DataSet
+from napari_scribseg.datasets.fetching import fetch_data_set
 from napari_scribseg.datasets.folder import open_folder
 from napari_scribseg.datasets.held_out import HELD_OUT, HELD_OUT_SOURCES, held_out, without_held_out
 from napari_scribseg.datasets.made import made_ct
@@ -16,6 +17,7 @@ __all__ = [
     "DataSet",
     "built_in_data_sets",
     "drawn",
+    "fetch_data_set",
     "held_out",
     "made_ct",
     "open_bids",

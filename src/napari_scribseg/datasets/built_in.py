@@ -15,8 +15,16 @@ from napari_scribseg.datasets import picture_sets, stroke_sets, volume_sets
 from napari_scribseg.datasets.bids import is_bids, open_bids
 from napari_scribseg.datasets.case import CaseList, DataSet
 from napari_scribseg.datasets.folder import open_folder
+from napari_scribseg.datasets.published import PUBLISHED
 
-__all__ = ["ROOT_VARIABLE", "BuiltInDataSet", "built_in_data_sets", "open_data_set"]
+__all__ = [
+    "ROOT_VARIABLE",
+    "BuiltInDataSet",
+    "built_in_data_set",
+    "built_in_data_sets",
+    "data_root",
+    "open_data_set",
+]
 
 ROOT_VARIABLE = "SCRIBSEG_DATA"
 
@@ -61,6 +69,8 @@ _BUILT_IN = {
     for data_set in (
         BuiltInDataSet("acdc_scribbles", "Cardiac MR with experts' strokes (ACDC)", "CC BY-NC-SA 4.0",
                      False, True, stroke_sets.find_acdc),
+        BuiltInDataSet("acdc_scribbles_all", "Cardiac MR with experts' strokes (ACDC), all patients", "CC BY-NC-SA 4.0",
+                     False, True, stroke_sets.find_acdc),
         BuiltInDataSet("axondeepseg_sem", "Axons and myelin in electron microscopy (AxonDeepSeg)", "MIT",
                      True, False, picture_sets.find_axondeepseg),
         BuiltInDataSet("coco_mval", "Photographs with one object mask each (COCO MVal)", _COCO_LICENCE,
@@ -69,10 +79,14 @@ _BUILT_IN = {
                      False, False, volume_sets.find_dcmqi),
         BuiltInDataSet("dsb2018_nuclei", "Nuclei in microscopy, instances (Data Science Bowl 2018)", "CC0 1.0",
                      True, False, picture_sets.find_dsb2018),
+        BuiltInDataSet("grabcut_scribbles", "Photographs with strokes for one object (GrabCut)", "not stated",
+                     False, True, stroke_sets.find_grabcut),
         BuiltInDataSet("graz_scribbles", "Photographs with people's thin strokes (Graz)", "not stated",
                      False, True, stroke_sets.find_graz),
         BuiltInDataSet("label_maps", "Slices of whole-head label maps, without images (SynthSeg)", "Apache-2.0",
                      True, False, picture_sets.find_label_maps, labels_only=True),
+        BuiltInDataSet("medscribble_all", "Medical images with the strokes of three people each (all of MedScribble)",
+                     "strokes Apache-2.0, images of each source its own", False, True, stroke_sets.find_medscribble),
         BuiltInDataSet("medscribble_dev", "Medical images with the strokes of three people each (MedScribble)",
                      "strokes Apache-2.0, images of each source its own", False, True, stroke_sets.find_medscribble),
         BuiltInDataSet("msd_hippocampus", "Hippocampus in MR crops (Medical Segmentation Decathlon)", "CC BY-SA 4.0",
@@ -90,6 +104,19 @@ _BUILT_IN = {
 def built_in_data_sets() -> tuple[BuiltInDataSet, ...]:
     """The data sets that can be opened by name, sorted; no file is read."""
     return tuple(_BUILT_IN[name] for name in sorted(_BUILT_IN))
+
+
+def built_in_data_set(name: str) -> BuiltInDataSet:
+    """The data set that is opened by this name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in _BUILT_IN:
+        raise InputError(f"{name!r} is no built-in data set{_hint(name)}")
+    return _BUILT_IN[name]
 
 
 def open_data_set(name: str | PathLike[str], root: str | PathLike[str] | None = None) -> DataSet:
@@ -114,7 +141,12 @@ def open_data_set(name: str | PathLike[str], root: str | PathLike[str] | None = 
     text = os.fspath(name)
     first, _, source = text.partition("/")
     if first in _BUILT_IN and (not source or (first == "permissive_slices" and "/" not in source)):
-        folder = _root(text, root) / text
+        folder = data_root(text, root) / text
+        if text in PUBLISHED and PUBLISHED[text].files and not folder.exists():
+            raise InputError(
+                f"{folder}: there is no such folder; scribseg bench --data {text} --download shows the licence of the "
+                "data set, and fetches it from its authors"
+            )
         data = _BUILT_IN[first].open(folder)
         if not source:
             return data
@@ -122,16 +154,31 @@ def open_data_set(name: str | PathLike[str], root: str | PathLike[str] | None = 
         return replace(data, name=text, title=f"Single slices with labels ({source})", licence=licence)
     folder = user_path(text)
     if not folder.is_dir():
-        near = difflib.get_close_matches(text, _BUILT_IN, n=1)
-        hint = (
-            f"; did you mean {near[0]!r}?" if near else f"; expected a folder or one of {', '.join(sorted(_BUILT_IN))}"
-        )
-        raise InputError(f"{text!r} is neither a built-in data set nor a folder{hint}")
+        raise InputError(f"{text!r} is neither a built-in data set nor a folder{_hint(text)}")
     return open_bids(folder) if is_bids(folder) else open_folder(folder)
 
 
-def _root(name: str, root: str | PathLike[str] | None) -> Path:
+def data_root(name: str, root: str | PathLike[str] | None = None) -> Path:
+    """The folder with the folders of the built-in data sets.
+
+    Parameters
+    ----------
+    name : str
+        The data set that is looked for, for the message.
+    root : str or PathLike, optional
+        The folder itself; by default that in the environment variable ``SCRIBSEG_DATA``.
+
+    Raises
+    ------
+    InputError
+        If neither is given.
+    """
     given = os.fspath(root) if root is not None else os.environ.get(ROOT_VARIABLE, "")
     if not given:
         raise InputError(f"the data set {name!r} needs the folder that holds it; name that folder in {ROOT_VARIABLE}")
     return user_path(given)
+
+
+def _hint(name: str) -> str:
+    near = difflib.get_close_matches(name, _BUILT_IN, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; expected a folder or one of {', '.join(sorted(_BUILT_IN))}"

@@ -1,4 +1,4 @@
-"""Sets with people's strokes: photographs (Graz), cardiac MR (ACDC), medical images of many kinds (MedScribble)."""
+"""Sets with people's strokes: photographs (Graz, GrabCut), cardiac MR (ACDC), many kinds of images (MedScribble)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets.case import UNKNOWN, Case, CaseList
+from napari_scribseg.datasets.folder import open_folder
 from napari_scribseg.datasets.listing import listed
 from napari_scribseg.io import read_volume
 from napari_scribseg.io.limits import check_declared
 
-__all__ = ["find_acdc", "find_graz", "find_medscribble"]
+__all__ = ["find_acdc", "find_grabcut", "find_graz", "find_medscribble"]
 
 _ACDC_NAMES = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
 _ACDC_UNLABELLED = 4
@@ -112,6 +113,21 @@ def _read_acdc(name: str, *, folder: Path) -> Case:
         names=_ACDC_NAMES,
         strokes=strokes,
     )
+
+
+def find_grabcut(folder: Path) -> CaseList:
+    """Photographs with the label of one object and strokes for it and for the background.
+
+    A case is one photograph, in the layout of :func:`~napari_scribseg.datasets.open_folder`. Pixels on the border of
+    the object are unknown.
+
+    References
+    ----------
+    Photographs and labels: Rother, Kolmogorov, Blake, "GrabCut", SIGGRAPH 2004. Strokes: Gulshan et al., "Geodesic Star
+    Convexity for Interactive Image Segmentation", CVPR 2010.
+    """
+    data = open_folder(folder)
+    return data.cases, data.read
 
 
 def find_medscribble(folder: Path) -> CaseList:

@@ -1,7 +1,6 @@
 """Network architectures, their weights, inference and export."""
 
 from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig, load_encoder, widened
-from napari_scribseg.nets.download import fetch_encoder
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.export import export_onnx
 from napari_scribseg.nets.inference import Predictor, fold_batch_norm, for_inference
@@ -18,7 +17,6 @@ __all__ = [
     "Predictor",
     "build",
     "export_onnx",
-    "fetch_encoder",
     "fold_batch_norm",
     "for_inference",
     "load_encoder",

@@ -206,7 +206,7 @@ def brs(
     log_every: LogEvery = 50,
 ) -> None:
     """Train the network of BRS in two stages: without its fine decoder, then with it."""
-    from napari_scribseg.nets import fetch_encoder
+    from napari_scribseg.train.encoder import fetch_encoder
     from napari_scribseg.train.machine import Machine
     from napari_scribseg.train.settings import Settings
 
