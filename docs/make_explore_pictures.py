@@ -14,7 +14,6 @@ import numpy as np
 from make_pictures import Studio, wait
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QTabWidget
 
 from napari_scribseg.core import ClassTable, LabelClass
 from napari_scribseg.io import read_volume
@@ -144,7 +143,7 @@ def split(studio, image):
     widget.exploration.pick(identity, "new")
     rows, columns = np.nonzero(studio.workspace.segments(14) == identity)
     canvas = studio.viewer.window._qt_viewer.canvas.native
-    widget.findChild(QTabWidget).setCurrentIndex(1)
+    widget.sections.reveal(widget.files)
     order = np.argsort(columns)
     for name, part in (("positive", order[len(order) // 6]), ("negative", order[-len(order) // 6])):
         widget.files.buttons[name].click()

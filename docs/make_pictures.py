@@ -16,9 +16,9 @@ import napari
 import nibabel.testing
 import numpy as np
 from PIL import Image as Picture
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, QSettings, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QScrollArea, QToolButton
+from qtpy.QtWidgets import QApplication
 from skimage import data
 
 from napari_scribseg.core import ClassTable, LabelClass
@@ -154,7 +154,7 @@ def mr_volume(folder, theme):
     studio.wait_for_result()
     studio.shoot(f"window-result{suffix}")
     if not suffix:
-        studio.widget.slices.overlay_combo.setCurrentIndex(2)
+        studio.widget.overlays.combo.setCurrentIndex(2)
         studio.shoot("window-uncertainty")
     studio.close()
 
@@ -171,8 +171,8 @@ def photograph(folder):
     studio.stroke(1, [(330, 120), (470, 150), (480, 250)], 9)
     studio.stroke(2, [(60, 220), (150, 210)], 9)
     studio.stroke(2, [(105, 165), (45, 225), (105, 285)], 9)
-    fold = studio.widget.engines.findChild(QToolButton)
-    fold.setChecked(True)
+    studio.widget.engines.fold.setChecked(True)
+    studio.widget.status.details.setChecked(True)
     studio.shoot("window-photograph")
     studio.close()
 
@@ -196,7 +196,7 @@ def fitted_network(folder):
         wait(0.1)
     studio.viewer.layers["semantic features of astronaut"].opacity = 0.66
     studio.viewer.layers["astronaut labels"].visible = False
-    studio.widget.findChild(QScrollArea).ensureWidgetVisible(button)
+    studio.widget.sections.reveal(button)
     studio.shoot("fitted-network")
     studio.close()
 
@@ -262,6 +262,9 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as autosave:
         os.environ["SCRIBSEG_AUTOSAVE"] = autosave
+        QSettings.setPath(
+            QSettings.Format.IniFormat, QSettings.Scope.UserScope, autosave
+        )  # windows as they are at first
         mr_volume(folder, "dark")
         mr_volume(folder, "light")
         photograph(folder)

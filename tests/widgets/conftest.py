@@ -18,6 +18,8 @@ HAS_QT = any(importlib.util.find_spec(name) for name in ("PySide6", "PyQt6", "Py
 
 if not (HAS_NAPARI and HAS_QT and importlib.util.find_spec("pytestqt")):
     collect_ignore_glob = ["*"]
+else:
+    from qtpy.QtCore import QSettings
 
 
 def pytest_collection_modifyitems(items):
@@ -34,9 +36,10 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def _own_autosave_folder(tmp_path, monkeypatch):
-    """No test writes into the user's folders."""
+def _own_folders(tmp_path, monkeypatch):
+    """No test writes into the user's folders, or finds sections folded as another left them."""
     monkeypatch.setenv("SCRIBSEG_AUTOSAVE", str(tmp_path / "autosave"))
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "settings"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDialog,
     QLineEdit,
-    QScrollArea,
     QSlider,
-    QTabWidget,
     QToolButton,
 )
 
@@ -78,9 +76,6 @@ def test_a_wheel_over_a_field_without_focus_changes_nothing(widget):
     widget.setFocus()
     for fold in widget.findChildren(QToolButton):
         fold.setChecked(True)
-    for tabs in widget.findChildren(QTabWidget):
-        for number in range(tabs.count()):
-            tabs.setCurrentIndex(number)
     assert len(fields(widget)) > 10
     for field in fields(widget):
         set_to_the_middle(field)
@@ -113,10 +108,10 @@ def test_a_wheel_over_the_form_of_any_engine_changes_nothing(widget, engine):
 
 @segmentation
 def test_a_wheel_over_a_field_scrolls_the_panel(widget):
-    (area,) = widget.findChildren(QScrollArea)
+    area = widget.sections
     bar = area.verticalScrollBar()
     seen = [field for field in fields(area) if field.isVisible()]
-    assert len(seen) > 8
+    assert len(seen) > 5
     for field in seen:
         bar.setValue(0)
         turn_wheel(field)
@@ -126,7 +121,7 @@ def test_a_wheel_over_a_field_scrolls_the_panel(widget):
 @segmentation
 @pytest.mark.skipif(not hasattr(QTest, "wheelEvent"), reason="this binding of Qt has no wheel for tests")
 def test_a_real_wheel_scrolls_the_panel_and_gives_no_focus(widget):
-    (area,) = widget.findChildren(QScrollArea)
+    area = widget.sections
     chooser, engine = widget.images.image_combo, widget.engines.engine
     for field in (chooser, widget.slices.count_box, widget.engines.engine_combo):
         area.ensureWidgetVisible(field)

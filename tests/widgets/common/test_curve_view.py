@@ -72,7 +72,6 @@ def test_one_point_is_a_dot(panel, tmp_path):
 
 def test_the_heading_folds_the_plot_and_still_reports(panel):
     panel.show_curve(curve(), fitting=True)
-    panel.fold.click()
     assert panel.plot.isHidden()
     assert not panel.isHidden()
     panel.show_curve(curve())

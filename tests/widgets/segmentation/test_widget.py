@@ -67,6 +67,7 @@ def test_layers_named_after_the_image_are_chosen_if_they_fit(widget, viewer):
 def test_channels_are_chosen(widget, viewer):
     viewer.add_image(np.zeros((4, 20, 30)), name="other")
     combo = widget.images.channels_combo
+    assert not combo.isHidden()
     assert texts(combo) == ["one channel", "axis 0 (4 channels)", "all 2 images of this shape"]
     combo.setCurrentIndex(2)
     assert [layer.name for layer in widget.images.source.others] == ["other"]
@@ -162,7 +163,7 @@ def test_without_a_background_the_status_line_states_it(widget):
 
 
 def test_nothing_is_saved_before_the_start(widget):
-    widget.slices.buttons["save_strokes"].click()
+    widget.files.buttons["save_strokes"].click()
     assert status(widget) == "⚠ There are no strokes to save: press Start painting first"
     widget.engines.picture_requested.emit("features")
     assert "Press Start painting first" in status(widget)

@@ -8,7 +8,7 @@ import pytest
 from hands import Hands, drag, ended, settle, until
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QFileDialog, QMessageBox, QScrollArea
+from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import Geometry, Source, silent
@@ -155,7 +155,7 @@ def test_keys_on_the_canvas(window, quick):
     window.two_strokes()
     window.key(Qt.Key.Key_A)
     assert len(window.front.session.accepted) == 1
-    assert "Reopen" in window.widget.slices.buttons["accept"].text()
+    assert "Reopen" in window.widget.bar.buttons["accept"].text()
     window.key(Qt.Key.Key_A)
     assert not window.front.session.accepted
     window.key(Qt.Key.Key_M)
@@ -166,11 +166,11 @@ def test_keys_on_the_canvas(window, quick):
     window.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
     assert not window.front.layers.strokes.data.any()
     window.key(Qt.Key.Key_O)
-    assert window.widget.slices.overlay[0] == "probability"
+    assert window.widget.overlays.overlay[0] == "probability"
 
 
 def test_buttons_follow_what_can_be_done(window, quick):
-    buttons = window.widget.slices.buttons
+    buttons = window.widget.slices.buttons | window.widget.bar.buttons
     assert not any(buttons[name].isEnabled() for name in ("segment", "clear", "undo", "redo", "accept"))
     window.start()
     assert buttons["segment"].isEnabled()
@@ -217,7 +217,7 @@ def test_closing_the_dock_ends_the_worker_and_resume_goes_on(window, quick, make
         window.viewer.layers.remove(layer)
     again = Window(window.viewer)
     assert "Resume" in again.status
-    again.widget.slices.buttons["resume"].click()
+    again.widget.files.buttons["resume"].click()
     assert "Resumed 1 slices" in again.status
     assert np.array_equal(again.front.layers.strokes.data, painted)
     assert np.array_equal(again.front.layers.result.data, labels)
@@ -431,7 +431,7 @@ def test_save_without_starting_takes_the_selected_labels(window, tmp_path, monke
     window.viewer.layers[-1].data[1, 2, 3] = 7
     window.viewer.layers.selection.active = window.viewer.layers[-1]
     path = tmp_path / "plain.nii.gz"
-    for action in window.widget.slices.table_choices.values():
+    for action in window.widget.files.table_choices.values():
         action.setChecked(True)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
     window.widget.save_labels()
@@ -465,12 +465,12 @@ def test_strokes_are_saved_and_resumed_from_a_file(window, quick, tmp_path, monk
     painted = window.front.layers.strokes.data.copy()
     path = tmp_path / "strokes.scribseg"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
-    window.widget.slices.buttons["save_strokes"].click()
+    window.widget.files.buttons["save_strokes"].click()
     assert path.exists()
     window.key(Qt.Key.Key_C, Qt.KeyboardModifier.ShiftModifier)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: (str(path), ""))
     window.widget.images.choose(window.viewer.layers["scan"])
-    window.widget.slices.buttons["resume"].click()
+    window.widget.files.buttons["resume"].click()
     assert np.array_equal(window.front.layers.strokes.data, painted)
 
 
@@ -566,7 +566,7 @@ def test_ids_above_255_are_drawn(window, quick):
 def test_overlay_and_3d_are_drawn(window, quick):
     window.start()
     window.two_strokes()
-    window.widget.slices.toggle_overlay()
+    window.widget.overlays.toggle()
     until(lambda: window.front.layers.overlay is not None)
     window.viewer.dims.set_current_step(0, 4)
     until(lambda: window.front.layers.overlay is None)
@@ -747,11 +747,12 @@ def test_the_curve_of_a_fit_is_drawn_and_hidden_for_engines_without_one(window):
     choose(window, "cnn")
     window.two_strokes()
     assert panel.isVisible()
-    assert panel.plot.isVisible()
+    assert not panel.plot.isVisible()
     assert panel.plot.curve is window.front.session.results(window.front.layers.slice_index()).curve
     assert panel.fold.text().startswith("Loss: ")
+    window.widget.sections.reveal(panel)
     QTest.mouseClick(panel.fold, Qt.MouseButton.LeftButton)
-    assert not panel.plot.isVisible()
+    assert panel.plot.isVisible()
     choose(window, "svcd")
     window.wait_idle()
     assert not panel.isVisible()
@@ -920,7 +921,7 @@ def test_a_line_of_a_job_is_shown_with_its_bar_and_never_beside_a_result(window,
 
 
 def test_the_form_of_every_engine_fits_into_the_dock(window):
-    area = window.widget.findChild(QScrollArea)
+    area = window.widget.sections
     engines = window.widget.engines
     engines.fold.setChecked(True)
     for number in range(engines.engine_combo.count()):

@@ -40,6 +40,8 @@ class Action(Generic[Window, State]):
         The panel with its button; empty for an action without a button.
     wide : bool
         Whether the button has a row to itself.
+    short : str
+        The text on the button of a narrow bar, where the key stands in the tooltip only; empty: ``text``.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Action(Generic[Window, State]):
     label: Callable[[State], str] | None = None
     panel: str = ""
     wide: bool = False
+    short: str = ""
 
     def button_text(self, state: State | None = None) -> str:
         """The text on the button, with the key: ``"Undo (Ctrl+Z)"``."""

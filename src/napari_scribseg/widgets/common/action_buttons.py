@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
 from napari_scribseg.widgets.common.action import Action, Actions
 
-__all__ = ["ActionButtons", "make_button", "register_commands"]
+__all__ = ["ActionBar", "ActionButtons", "make_button", "register_commands"]
 
 
 def make_button(action: Action[Any, Any]) -> QPushButton:
@@ -68,6 +68,32 @@ class ActionButtons(QWidget):
             button.setEnabled(action.enabled(state))
             if action.label is not None:
                 button.setText(action.button_text(state))
+
+
+class ActionBar(QWidget):
+    """The buttons of some actions in one row, with short texts and without keys; ``pressed`` carries the action."""
+
+    pressed = Signal(object)
+
+    def __init__(self, actions: Iterable[Action[Any, Any]]) -> None:
+        super().__init__()
+        self.buttons: dict[str, QPushButton] = {}
+        self._actions = tuple(actions)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(4, 0, 4, 0)
+        row.setSpacing(4)
+        for action in self._actions:
+            self.buttons[action.name] = button = make_button(action)
+            button.setText(action.short or action.text)
+            button.clicked.connect(lambda _checked=False, action=action: self.pressed.emit(action))
+            row.addWidget(button, 1)
+
+    def show_state(self, state: Any) -> None:
+        """Enable the buttons that apply in a state, and show the texts that depend on it."""
+        for action in self._actions:
+            self.buttons[action.name].setEnabled(action.enabled(state))
+            if action.label is not None:
+                self.buttons[action.name].setText(action.label(state))
 
 
 def register_commands(actions: Actions[Any, Any], widget: type[QWidget], title: str) -> None:

@@ -28,9 +28,9 @@ class CurvePanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.plot = CurvePlot(self)
-        self.fold = Fold(self.plot, opened=True)
+        self.fold = Fold(self.plot, name="loss")
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 0, 6, 0)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         layout.addWidget(self.fold)
         layout.addWidget(self.plot)

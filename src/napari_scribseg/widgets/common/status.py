@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from psygnal import Signal
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_scribseg.widgets.common.fold import Fold
 from napari_scribseg.widgets.common.messages import Message
 
 __all__ = ["StatusPanel"]
@@ -21,9 +24,11 @@ class StatusPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = _wrapped_label()
-        self.notes = _wrapped_label()
-        self.notes.setStyleSheet("font-style: italic;")
+        self.line = _Wrapped()
+        self.notes = _Wrapped()
+        self.details = Fold(self.notes, "Details", name="details")
+        self.details.setToolTip("What the engine chose by itself")
+        self.details.hide()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setRange(0, 1000)
@@ -47,7 +52,8 @@ class StatusPanel(QWidget):
         self._message: Message | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 0, 6, 4)
-        for widget in (self.line, self.progress, self.notes):
+        layout.setSpacing(2)
+        for widget in (self.line, self.progress, self.details, self.notes):
             layout.addWidget(widget)
 
     def show_message(self, text: str, *, error: bool = False) -> None:
@@ -68,7 +74,8 @@ class StatusPanel(QWidget):
     def show_notes(self, notes: tuple[str, ...]) -> None:
         """Show the choices that the engine made by itself."""
         self.notes.setText("\n".join(notes))
-        self.notes.setVisible(bool(notes))
+        self.details.setVisible(bool(notes))
+        self.notes.setVisible(bool(notes) and self.details.isChecked())
 
     def show_busy(self, busy: bool) -> None:
         """Show the progress bar after a while, or hide it."""
@@ -94,8 +101,23 @@ class StatusPanel(QWidget):
         self.bar.setValue(round(1000 * self._fraction))
 
 
-def _wrapped_label() -> QLabel:
-    label = QLabel("")
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
+class _Wrapped(QLabel):
+    """A text on as many lines as it takes; a layout alone gives it fewer where the window is low."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+
+    def setText(self, text: str) -> None:  # noqa: N802  Qt's name
+        """Show a text, and take its height."""
+        super().setText(text)
+        self._take_height()
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
+        """Take the height at another width."""
+        super().resizeEvent(event)
+        self._take_height()
+
+    def _take_height(self) -> None:
+        self.setMinimumHeight(self.heightForWidth(self.width()) if self.text() else 0)

@@ -55,7 +55,7 @@ class EmbeddingView(QWidget):
         self._wanting.setInterval(_TILES_MS)
         self._wanting.timeout.connect(lambda: self.tiles_wanted.emit(self._missing))
         self._missing: Ids = np.zeros(0, dtype=np.int64)
-        self.setMinimumSize(200, 140)
+        self.setMinimumSize(200, 90)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -143,7 +143,7 @@ class EmbeddingView(QWidget):
         painter.drawImage(0, 0, image)
         painter.setPen(QColor(*self.scene.mark, 170))
         if not len(self.scene.ids) and self.hint:
-            inside = self.rect().adjusted(16, 16, -16, -16)
+            inside = self.rect().adjusted(16, 4, -16, -4)
             painter.drawText(inside, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), self.hint)
         if len(self._line) > 1:
             self._paint_line(painter)

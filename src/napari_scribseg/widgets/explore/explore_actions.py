@@ -214,7 +214,8 @@ ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
             "Write images, segments, classes and embedding to a file, to continue later",
             lambda window: window.save(),
             enabled=lambda state: state.pictures > 0,
-            panel="files",
+            panel="labels",
+            short="Save…",
         ),
         Action(
             "resume",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_warning
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QSplitter, QVBoxLayout
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.explore import CutSettings, Workspace
@@ -24,6 +24,7 @@ from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
+from napari_scribseg.widgets.common.fold import Section, Sections
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.status import StatusPanel
 from napari_scribseg.widgets.explore.background_jobs import LongJobs
@@ -46,9 +47,8 @@ if TYPE_CHECKING:
 __all__ = ["ExploreWidget"]
 
 TITLE = "Explore segments"  # as in napari.yaml
-_WIDTH = 440  # pixels
 _HELP = "Add images, cut them into segments, embed these, and label many at once with a box or lasso"
-_EMPTY = "The embedding appears here\n\n1  add images\n2  cut them into segments\n3  embed the segments"
+_EMPTY = "The embedding appears here\n1  add images\n2  cut them into segments\n3  embed the segments"
 
 
 class ExploreWidget(Docked):
@@ -316,39 +316,39 @@ class ExploreWidget(Docked):
         self.labels.show_state(state)
         self.cutting.show_state(state)
         self.files.show_state(state)
-        self.count.setText(
-            f"{state.segments} segments · {state.labelled} labelled · {state.selected} selected"
-            if state.segments
-            else ""
-        )
+        self.count.setText(f"{state.segments} segments · {state.labelled} labelled · {state.selected} selected")
+        self.count.setVisible(state.segments > 0)
 
     # the widget itself ------------------------------------------------------------------------------------------------
 
+    def _sections(self) -> tuple[Section, ...]:
+        """The sections from top to bottom: a new one is a line here."""
+        return (
+            Section("Images", self.images, "explore/images"),
+            Section("Segments", self.cutting, "explore/segments"),
+            Section("Classes", self.classes, "explore/classes"),
+            Section("Correct and save", self.files, "explore/files"),
+        )
+
     def _lay_out(self) -> None:
-        """The embeddings above, the class table below them, the forms in tabs, the status at the bottom."""
+        """The embeddings above, the sections below them, and always in sight the labels' buttons and the status."""
         embeddings = QSplitter(Qt.Orientation.Vertical)
         embeddings.addWidget(self.embedding)
         embeddings.addWidget(self.local)
         self.local.hide()
-        tabs = QTabWidget()
-        for title, panels in (
-            ("Images and segments", (self.images, self.cutting)),
-            ("Correct and save", (self.files,)),
-        ):
-            tabs.addTab(_column(panels), title)
-        top = QWidget()
-        column = QVBoxLayout(top)
-        column.setContentsMargins(4, 4, 4, 0)
-        column.setSpacing(4)
-        for widget in (self.bar, embeddings, self.count, self.labels, self.classes):
-            column.addWidget(widget, 1 if widget is embeddings else 0)
+        self.sections = Sections(0)
+        for section in self._sections():
+            self.sections.add(section)
+        parts = QSplitter(Qt.Orientation.Vertical)  # the user decides how high they are
+        parts.setChildrenCollapsible(False)
+        parts.addWidget(embeddings)
+        parts.addWidget(self.sections)
+        parts.setStretchFactor(0, 1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(4, 4, 4, 0)
         layout.setSpacing(4)
-        layout.addWidget(top, 1)
-        layout.addWidget(tabs)
-        layout.addWidget(self.status)
-        self.setMinimumWidth(_WIDTH)
+        for widget in (self.bar, parts, self.count, self.labels, self.status):
+            layout.addWidget(widget, 1 if widget is parts else 0)
 
     def _end(self) -> None:
         """Autosave the workspace, end the workers and disconnect from the viewer."""
@@ -358,20 +358,3 @@ class ExploreWidget(Docked):
         self.images.close_events()
         self.dispatcher.close()
         stop()
-
-
-def _column(panels: tuple[QWidget, ...]) -> QScrollArea:
-    inside = QWidget()
-    column = QVBoxLayout(inside)
-    column.setContentsMargins(4, 4, 4, 4)
-    column.setSpacing(4)
-    for panel in panels:
-        column.addWidget(panel)
-    column.addStretch(1)
-    area = QScrollArea()
-    area.setWidget(inside)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setMinimumHeight(inside.sizeHint().height() + 2)
-    return area

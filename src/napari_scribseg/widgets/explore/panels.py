@@ -267,7 +267,8 @@ class EmbeddingBar(QWidget):
         super().__init__(parent)
         self.tool = _combo(TOOLS, "What the left button draws; Shift adds to the selection, Ctrl takes away")
         self.style_of = _combo(STYLES, "Thumbnails where there is room for them, or points only")
-        self.filter = _combo(FILTERS, "Which segments are shown: all, those without a class, or uncertain ones")
+        filters = "Which segments are shown: all, those without a class, or uncertain ones"
+        self.filter = _combo(FILTERS, filters)
         self.buttons = action_buttons("embedding", self.pressed)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -311,12 +312,13 @@ class ButtonGrid(QWidget):
 
 
 def label_bar() -> ButtonGrid:
-    """Commands on the selection: assign, no class, undo, redo, its own embedding."""
-    places = {"assign": (0, 0, 4), "none": (0, 4, 2), "undo": (1, 0, 2), "redo": (1, 2, 2), "local": (1, 4, 2)}
+    """Commands that are always in sight: assign, no class, the selection's own embedding; undo, redo, save."""
+    places = {"assign": (0, 0, 3), "none": (0, 3, 2), "local": (0, 5, 2), "undo": (1, 0, 2), "redo": (1, 2, 2)}
+    places["save"] = (1, 4, 3)
     return ButtonGrid("labels", places)
 
 
 def file_panel() -> ButtonGrid:
     """Correction by strokes, and files."""
-    rows = (("positive", "negative", "split"), ("save", "resume", "finish"), ("export", "layers"))
+    rows = (("positive", "negative", "split"), ("export", "layers"), ("resume", "finish"))
     return ButtonGrid("files", {n: (row, i, 1) for row, names in enumerate(rows) for i, n in enumerate(names)})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_scribseg.widgets.common.class_table import ClassTableView
     from napari_scribseg.widgets.segmentation.annotator import Annotator
     from napari_scribseg.widgets.segmentation.annotators import Annotators
+    from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
     from napari_scribseg.widgets.segmentation.saving import Saver
     from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 
@@ -32,7 +33,7 @@ class SegmentationWindow(Protocol):
     Attributes
     ----------
     viewer : napari.Viewer
-    classes, slices : QWidget
+    classes, slices, overlays : QWidget
         Its panels.
     annotators : Annotators
         One for each annotated image.
@@ -43,6 +44,7 @@ class SegmentationWindow(Protocol):
     viewer: Any
     classes: ClassTableView
     slices: SlicePanel
+    overlays: OverlayPanel
     annotators: Annotators
     saver: Saver
 
@@ -70,11 +72,6 @@ def _ready(state: SliceState) -> bool:
 
 def _editable(state: SliceState) -> bool:
     return state.ready and not state.accepted
-
-
-def _accept_label(state: SliceState) -> str:
-    text = "Reopen slice" if state.accepted else "Accept slice"
-    return f"{text} · {state.n_accepted} accepted" if state.n_accepted else text
 
 
 ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
@@ -110,7 +107,7 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             _with_annotator(lambda annotator: annotator.undo()),
             key="Control-Z",
             enabled=lambda state: state.can_undo,
-            panel="slice",
+            panel="bar",
         ),
         Action(
             "redo",
@@ -119,7 +116,7 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             _with_annotator(lambda annotator: annotator.redo()),
             key="Control-Shift-Z",
             enabled=lambda state: state.can_redo,
-            panel="slice",
+            panel="bar",
         ),
         Action(
             "accept",
@@ -128,9 +125,8 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             _with_annotator(lambda annotator: annotator.toggle_accepted()),
             key="A",
             enabled=_ready,
-            label=_accept_label,
-            panel="slice",
-            wide=True,
+            label=lambda state: "Reopen" if state.accepted else "Accept",
+            panel="bar",
         ),
         Action(
             "propagate",
@@ -147,7 +143,8 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             "Write the label volume with the image's geometry, names and colours",
             lambda window: window.save_labels(),
             key="Shift-S",
-            panel="file",
+            panel="bar",
+            short="Save…",
         ),
         Action(
             "save_strokes",
@@ -178,7 +175,7 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             "overlay",
             "Overlay",
             "Show the next kind of overlay",
-            lambda window: window.slices.toggle_overlay(),
+            lambda window: window.overlays.toggle(),
             key="O",
         ),
         Action(

@@ -48,7 +48,7 @@ class EnginePanel(QWidget):
         self.form = EngineForm()
         self.form.changed.connect(self._on_form)
         parameters = self._make_parameters()
-        self.fold = Fold(parameters, "Parameters of the engine")
+        self.fold = Fold(parameters, "Parameters of the engine", name="segmentation/parameters")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self.models = ModelPage()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from napari.components import ViewerModel
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from napari_scribseg.widgets.common.action import Action
 from napari_scribseg.widgets.common.action_buttons import make_button
 from napari_scribseg.widgets.common.combos import choose_data, compact_combo, fill_combo
+from napari_scribseg.widgets.common.fold import Fold
 from napari_scribseg.widgets.common.layer_source import LayerSource, channel_choices
 from napari_scribseg.widgets.common.layers import image_layers, label_layers
 
@@ -39,20 +41,18 @@ class ImagePanel(QWidget):
         )
         self.channels_combo.setToolTip("The channels: one axis of the image, or several images of the same shape")
         self.start = make_button(start)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.setVerticalSpacing(3)
-        for text, combo in (
-            ("Image", self.image_combo),
-            ("Channels", self.channels_combo),
-            ("Strokes", self.strokes_combo),
-            ("Result", self.result_combo),
-            ("Clicks", self.clicks_combo),
-        ):
-            form.addRow(text, combo)
+        self._form = _form((("Image", self.image_combo), ("Channels", self.channels_combo)))
+        layers = QWidget()
+        more = _form((("Strokes", self.strokes_combo), ("Result", self.result_combo), ("Clicks", self.clicks_combo)))
+        layers.setLayout(more)
+        self.fold = Fold(layers, "Layers", name="segmentation/layers")
+        self.fold.setToolTip("Layers that are there already: of strokes, of labels to be corrected, of clicks")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(form)
+        layout.setSpacing(4)
+        layout.addLayout(self._form)
+        layout.addWidget(self.fold)
+        layout.addWidget(layers)
         layout.addWidget(self.start)
         self.image_combo.currentIndexChanged.connect(self._on_image)
         self.clicks_combo.currentIndexChanged.connect(lambda _index: self.clicks_chosen.emit(self.clicks))
@@ -140,4 +140,16 @@ class ImagePanel(QWidget):
         image = self.image
         choices = [] if image is None or image.ndim < 2 else channel_choices(image, image_layers(self._viewer))
         fill_combo(self.channels_combo, choices)
-        self.channels_combo.setEnabled(len(choices) > 1)
+        for widget in (self.channels_combo, self._form.labelForField(self.channels_combo)):
+            widget.setVisible(len(choices) > 1)
+
+
+def _form(rows: Iterable[tuple[str, QWidget]]) -> QFormLayout:
+    """Fields with their names before them."""
+    form = QFormLayout()
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setVerticalSpacing(3)
+    for text, field in rows:
+        form.addRow(text, field)
+    return form

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout
 
 from napari_scribseg.core import ClassTable, Engine, InputError, get_engine, pictures_of
 from napari_scribseg.core.parameters import values_of
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.widgets.common.action import Action
-from napari_scribseg.widgets.common.action_buttons import register_commands
+from napari_scribseg.widgets.common.action_buttons import ActionBar, register_commands
 from napari_scribseg.widgets.common.autosaves import autosaves
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.curve_view import CurvePanel
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
+from napari_scribseg.widgets.common.fold import Section, Sections
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import Message, user_message
 from napari_scribseg.widgets.common.status import StatusPanel
@@ -32,7 +32,9 @@ from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.annotators import Annotators, Keys
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
+from napari_scribseg.widgets.segmentation.file_panel import FilePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
+from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
 from napari_scribseg.widgets.segmentation.saving import Saver, choose_session_path, confirm_copy
 from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
@@ -58,8 +60,10 @@ class SegmentationWidget(Docked):
     ----------
     viewer : napari.components.ViewerModel
         The viewer.
-    images, classes, engines, slices, curve, status : QWidget
-        The panels, from top to bottom.
+    images, classes, engines, slices, overlays, files, curve : QWidget
+        The panels, from top to bottom, in sections that fold.
+    bar, status : QWidget
+        The buttons and the status line below them, always in sight.
     annotators : Annotators
         One for each annotated image.
     saver : Saver
@@ -68,6 +72,7 @@ class SegmentationWidget(Docked):
 
     classes: ClassTableView
     slices: SlicePanel
+    overlays: OverlayPanel
     annotators: Annotators
     saver: Saver
 
@@ -81,6 +86,9 @@ class SegmentationWidget(Docked):
         self.classes = ClassTableView()
         self.engines = EnginePanel(engine_infos())
         self.slices = SlicePanel(ACTIONS)
+        self.overlays = OverlayPanel(ACTIONS["overlay"])
+        self.files = FilePanel(ACTIONS)
+        self.bar = ActionBar(ACTIONS.on("bar"))
         self.curve = CurvePanel()
         self.status = StatusPanel()
         self.show_status, self.show_busy = self.status.show_status, self.status.show_busy
@@ -194,8 +202,9 @@ class SegmentationWidget(Docked):
         self.engines.changed.connect(self._on_engine)
         self.engines.network_requested.connect(self._on_network)
         self.engines.picture_requested.connect(self._on_picture)
-        self.slices.pressed.connect(lambda action: action.call(self))
-        self.slices.overlay_changed.connect(self._on_overlay)
+        for panel in (self.slices, self.files, self.bar):
+            panel.pressed.connect(lambda action: action.call(self))
+        self.overlays.changed.connect(self._on_overlay)
         self.status.cancelled.connect(lambda: ACTIONS["cancel"].call(self))
 
     def call_annotator(self, call: Callable[[Annotator], object]) -> None:
@@ -251,7 +260,7 @@ class SegmentationWidget(Docked):
         """Ask for a file and write the result, or without one the selected labels layer, with the image's geometry."""
         selected = self.viewer.layers.selection.active
         layer = selected if isinstance(selected, Labels) else None
-        self.saver.save_labels(self.viewer, self.annotators.front, layer, self.slices.tables)
+        self.saver.save_labels(self.viewer, self.annotators.front, layer, self.files.tables)
 
     def _keys(self, annotator: Annotator) -> Keys:
         """The actions by their keys on an annotator's layers; a key brings the annotator to the front."""
@@ -272,7 +281,7 @@ class SegmentationWidget(Docked):
         self.engines.choose(engine.info.name, values_of(engine), session.overlap, session.device)
         self.engines.show_pictures(pictures_of(engine))
         annotator.mode = self.engines.mode
-        annotator.set_overlay(*self.slices.overlay)
+        annotator.set_overlay(*self.overlays.overlay)
         self.strokes_from_layer.sync()
 
     def show_message(self, text: str, *, error: bool = False) -> None:
@@ -294,32 +303,35 @@ class SegmentationWidget(Docked):
 
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
-        self.slices.show_state(state)
+        for panel in (self.slices, self.files, self.bar):
+            panel.show_state(state)
         if self.annotators.front is None:
             self._show_nobody()
 
     # the widget itself ------------------------------------------------------------------------------------------------
 
+    def _sections(self) -> tuple[Section, ...]:
+        """The sections from top to bottom: a new one is a line here."""
+        return (
+            Section("Image", self.images, "segmentation/image"),
+            Section("Classes", self.classes, "segmentation/classes"),
+            Section("Engine", self.engines, "segmentation/engine"),
+            Section("This slice", self.slices, "segmentation/slice"),
+            Section("Overlay", self.overlays, "segmentation/overlay"),
+            Section("Files", self.files, "segmentation/files", opened=False),
+        )
+
     def _lay_out(self) -> None:
-        """Lay out panels in an area that scrolls, with the status below it."""
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(4, 4, 4, 4)
-        column.setSpacing(6)
-        for panel in (self.images, self.classes, self.engines, self.slices):
-            column.addWidget(panel)
-        column.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(inside)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        bar = area.verticalScrollBar().sizeHint().width()
-        area.setMinimumWidth(max(inside.minimumSizeHint().width() + bar, _WIDTH))
+        """Lay out the sections in an area that scrolls, with the bar and the status below it."""
+        self.sections = Sections(_WIDTH)
+        for section in self._sections():
+            self.sections.add(section)
+        self.sections.add(self.curve)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area, 1)
-        layout.addWidget(self.curve)
+        layout.setSpacing(4)
+        layout.addWidget(self.sections, 1)
+        layout.addWidget(self.bar)
         layout.addWidget(self.status)
 
     def _end(self) -> None:
