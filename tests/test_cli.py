@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -375,3 +376,56 @@ def test_what_a_user_is_to_know_takes_one_line(scribseg, tmp_path):
     assert code == 0
     assert "spacing" in out
     assert err == "scribseg: i.nii: its affine is singular; only the voxel size is used\n"
+
+
+@pytest.fixture
+def measured(files):
+    """A label volume with two classes on the grid of the image."""
+    labels = np.zeros((32, 24, 4), np.uint8)
+    labels[16:, :, 1:3], labels[:4, :4, 0] = 3, 7
+    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), files / "labels_dseg.nii.gz")
+    return files / "labels_dseg.nii.gz", np.asarray(nibabel.load(files / "image.nii.gz").dataobj), labels
+
+
+def test_measure_shows_a_table_or_writes_it(scribseg, files, measured):
+    path, image, labels = measured
+    code, out, _ = scribseg("measure", path, "--image", files / "image.nii.gz")
+    assert code == 0
+    header, first, second = (re.split(r"\s{2,}", line) for line in out.splitlines())
+    row = dict(zip(header, first, strict=True))
+    assert (row["id"], row["voxels"]) == ("3", str(16 * 24 * 2))
+    assert float(row["volume_ml"]) == pytest.approx(16 * 24 * 2 * 0.8 * 0.9 * 3 / 1000, rel=1e-3)
+    assert float(row["mean"]) == pytest.approx(image[labels == 3].mean(), rel=1e-3)
+    assert second[0] == "7"
+
+    code, out, _ = scribseg("measure", path, "--out", files / "t.csv", "--per-slice", "--axis", "sagittal")
+    assert (code, out.strip()) == (0, str(files / "t.csv"))
+    lines = (files / "t.csv").read_text().splitlines()
+    assert len(lines) == 1 + (1 + 16) + (1 + 4)
+    assert ",sagittal," in lines[2]
+    assert scribseg("measure", path, "--out", files / "t.csv")[0] == 2
+    assert scribseg("measure", path, "--out", files / "t.csv", "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--axis", "axial"), "the axis axial was given without slices"),
+        (("--per-slice", "--axis", "z"), "the axis is 'z'; axial, coronal, sagittal or the number"),
+        (("--per-slice", "--axis", "5"), "axis 5 was requested; 0 to 2 are expected"),
+        (("--out", "t.xlsx"), "t.xlsx: a table of measures is saved as .csv"),
+        (("--image", "moved.nii.gz"), "moved.nii.gz lies elsewhere in space"),
+        (("--image", "small.nii.gz"), "small.nii.gz has the shape (3, 24, 32)"),
+    ],
+)
+def test_measure_refuses_with_one_message(scribseg, files, measured, arguments, words):
+    image = np.zeros((32, 24, 4), np.int16)
+    moved = AFFINE.copy()
+    moved[0, 3] += 5
+    nibabel.save(nibabel.Nifti1Image(image, moved), files / "moved.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(image[..., :3], AFFINE), files / "small.nii.gz")
+    arguments = [files / a if "." in a else a for a in arguments]
+    code, out, err = scribseg("measure", measured[0], *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert len(err.strip().splitlines()) == 1

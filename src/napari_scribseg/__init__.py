@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_scribseg.core.scribbles import Stroke as Stroke
     from napari_scribseg.core.source import SliceIndex as SliceIndex
     from napari_scribseg.core.source import Source as Source
+    from napari_scribseg.numerics.measure import measure_labels as measure_labels
 
 _HOMES = {
     "Cancelled": "core.errors",
@@ -33,6 +34,7 @@ _HOMES = {
     "Stroke": "core.scribbles",
     "engine_names": "core.registry",
     "get_engine": "core.registry",
+    "measure_labels": "numerics.measure",
 }
 
 __all__ = ["__version__", *_HOMES]

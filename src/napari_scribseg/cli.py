@@ -178,6 +178,48 @@ def info(
 
 
 @app.command()
+def measure(
+    labels: Annotated[Path, typer.Argument(help="Label file.")],
+    image: Annotated[Path | None, typer.Option(help="Image file or DICOM folder on the grid of the labels.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="CSV", help="Table to write; without it, it is shown.")] = None,
+    per_slice: Annotated[bool, typer.Option("--per-slice", help="Measure also every slice.")] = False,
+    axis: AxisOption = None,
+    ignore_geometry: Annotated[
+        bool, typer.Option("--ignore-geometry", help="Accept an image with another position in space.")
+    ] = False,
+    allow_outside: AllowOutside = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Measure the classes of a label file: voxels, volume, surface, centre, and intensities of an image."""
+    from napari_scribseg.core.anatomy import parse_axis
+    from napari_scribseg.core.errors import one_line
+    from napari_scribseg.headless import measure_files
+    from napari_scribseg.io.measurement_table import check_measurements
+    from napari_scribseg.io.outputs import check_outputs
+
+    if out is not None:
+        check_measurements(out)
+        check_outputs([out], [labels, *([image] if image else [])], overwrite=overwrite)
+    with show_progress("measuring", "percent") as show:
+        table = measure_files(
+            labels,
+            image,
+            per_slice=per_slice,
+            axis=parse_axis(axis),
+            ignore_geometry=ignore_geometry,
+            allow_outside=allow_outside,
+            report=lambda fraction, _preview=None: show(round(100 * fraction), 100),
+        )
+    if out is not None:
+        typer.echo(table.write(out))
+        return
+    cells = [[one_line(cell) for cell in row] for row in table.text()]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results: a new one, or that of an earlier demo.")],
     device: DeviceOption = Device.auto,

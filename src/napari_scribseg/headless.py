@@ -13,15 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_scribseg.annotate.rules import suffice
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.core import ClassTable, Engine, InputError
+from napari_scribseg.core import ClassTable, Engine, InputError, Report, silent
 from napari_scribseg.core.anatomy import slice_axis, slice_names
 from napari_scribseg.core.geometry import same_grid
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io import read_labels, read_volume
+from napari_scribseg.io.measurement_table import MeasurementTable
+from napari_scribseg.numerics.measure import measure_labels
 
 __all__ = [
     "SliceDone",
+    "measure_files",
     "segment_strokes",
     "segment_volume",
     "stroke_slices",
@@ -180,6 +183,64 @@ def segment_volume(
         classes = classes.as_background(background)
     labels = segment_strokes(picture, painted, chosen, classes=classes, axis=axis, device=device, progress=progress)
     return picture, strokes, labels, classes
+
+
+def measure_files(
+    labels: Path,
+    image: Path | None = None,
+    *,
+    per_slice: bool = False,
+    axis: int | str | None = None,
+    ignore_geometry: bool = False,
+    allow_outside: bool = False,
+    report: Report = silent,
+) -> MeasurementTable:
+    """Measure every class of a label file: size, surface, centre and, of an image, intensities.
+
+    Parameters
+    ----------
+    labels : Path
+        A label file.
+    image : Path, optional
+        Image file or DICOM folder on the grid of the labels.
+    per_slice : bool
+        Whether to measure also every slice.
+    axis : int or str, optional
+        The axis that the slices cut: its number, or ``"axial"``, ``"coronal"`` or ``"sagittal"``; the first of space by
+        default.
+    ignore_geometry : bool
+        Whether an image with another position in space is taken as it is.
+    allow_outside : bool
+        That of :func:`napari_scribseg.io.read_volume`, for both files.
+    report : Report
+        Gets the progress.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, the grids differ, or there is no such axis.
+    """
+    found = read_labels(labels, allow_outside=allow_outside)
+    values = None
+    if image is not None:
+        picture = read_volume(image, allow_outside=allow_outside)
+        if picture.shape != found.shape:
+            raise InputError(f"{image.name} has the shape {picture.shape}; {labels.name} has {found.shape}")
+        if not (ignore_geometry or same_grid(picture.geometry, found.geometry)):
+            raise InputError(
+                f"{image.name} lies elsewhere in space than {labels.name}; an image on the grid of the labels is "
+                "expected (--ignore-geometry takes it as it is)"
+            )
+        values = np.asarray(picture.array)
+    number = slice_axis(found.geometry, axis)
+    if per_slice and number is None:
+        number = max(found.ndim - 3, 0)
+    elif number is not None and not per_slice:
+        raise InputError(f"the axis {axis} was given without slices; it is that of the slices (--per-slice)")
+    rows = measure_labels(
+        np.asarray(found.array), found.geometry, values, axis=number, ids=found.classes.ids, report=report
+    )
+    return MeasurementTable(tuple(rows), found.classes, found.geometry, number)
 
 
 _DEMO = "scribseg-demo.txt"

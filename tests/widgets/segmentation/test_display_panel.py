@@ -111,7 +111,7 @@ def test_radiological_display_brings_letters(viewer, panel):
     assert "scribseg_left" not in viewer.canvas.overlays
 
 
-def test_an_image_without_directions_says_so(viewer, panel):
+def test_why_an_image_has_no_radiological_display(viewer, panel):
     add(viewer, panel, geometry=Geometry((6, 40, 50), (1.0,) * 3))
     assert not panel.letters_box.isEnabled()
     assert "does not say how it lies in the patient" in panel.radiological_box.toolTip()

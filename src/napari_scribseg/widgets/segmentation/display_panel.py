@@ -55,7 +55,9 @@ class DisplayPanel(QWidget):
         self._windows: tuple[DisplayWindow, ...] = ()
         self.view = PatientView(viewer)
         self.contrast_combo, self.slices_combo = compact_combo(), compact_combo()
-        self.contrast_combo.setToolTip("The range of values from black to white; the slider of the layer changes it too")
+        self.contrast_combo.setToolTip(
+            "The range of values from black to white; the slider of the layer changes it too"
+        )
         self.slices_combo.setToolTip("Along which axis to go through the volume")
         self.radiological_box = QCheckBox("radiological")
         self.letters_box = QCheckBox("letters")
