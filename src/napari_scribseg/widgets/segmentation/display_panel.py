@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWi
 from napari_scribseg.core.padding import measured_values
 from napari_scribseg.core.windows import DisplayWindow, display_windows
 from napari_scribseg.widgets.common.combos import choose_data, compact_combo, fill_combo
+from napari_scribseg.widgets.common.fold import window_settings
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.patient_view import PatientView
 
@@ -82,6 +83,8 @@ class DisplayPanel(QWidget):
         for event in self._events():
             event.connect(self._show_slices)
         self.follow(None)
+        for box in (self.radiological_box, self.letters_box):
+            box.setChecked(str(window_settings().value(f"display/{box.text()}", False)).lower() == "true")
 
     def follow(self, source: LayerSource | None) -> None:
         """Display this image from now on."""
@@ -144,11 +147,13 @@ class DisplayPanel(QWidget):
 
     def _on_radiological(self, wanted: bool) -> None:
         self.view.radiological = wanted
+        window_settings().setValue("display/radiological", wanted)
         if wanted and self.letters_box.isEnabled():
             self.letters_box.setChecked(True)
 
     def _on_letters(self, shown: bool) -> None:
         self.view.letters = shown
+        window_settings().setValue("display/letters", shown)
 
 
 def _widen_range(layer: Image, windows: tuple[DisplayWindow, ...]) -> None:

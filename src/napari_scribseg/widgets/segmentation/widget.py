@@ -31,6 +31,7 @@ from napari_scribseg.widgets.segmentation.actions import ACTIONS, SegmentationWi
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.annotators import Annotators, Keys
+from napari_scribseg.widgets.segmentation.display_panel import DisplayPanel
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.file_panel import FilePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
@@ -60,7 +61,7 @@ class SegmentationWidget(Docked):
     ----------
     viewer : napari.components.ViewerModel
         The viewer.
-    images, classes, engines, slices, overlays, files, curve : QWidget
+    images, display, classes, engines, slices, overlays, files, curve : QWidget
         The panels, from top to bottom, in sections that fold.
     bar, status : QWidget
         The buttons and the status line below them, always in sight.
@@ -83,6 +84,7 @@ class SegmentationWidget(Docked):
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.dispatcher = Dispatcher(self)
         self.images = ImagePanel(self.viewer, ACTIONS["start"])
+        self.display = DisplayPanel(self.viewer)
         self.classes = ClassTableView()
         self.engines = EnginePanel(engine_infos())
         self.slices = SlicePanel(ACTIONS)
@@ -195,6 +197,7 @@ class SegmentationWidget(Docked):
     def _connect(self) -> None:
         self.images.start.clicked.connect(lambda: self.start())
         self.images.image_chosen.connect(self._on_image)
+        self.images.channels_combo.currentIndexChanged.connect(lambda _index: self.display.follow(self.images.source))
         self.images.clicks_chosen.connect(self.strokes_from_layer.use)
         self.classes.changed.connect(self._on_classes)
         self.classes.selected.connect(lambda i: self.call_annotator(lambda annotator: annotator.paint_with(i)))
@@ -219,6 +222,7 @@ class SegmentationWidget(Docked):
         source = self.images.source
         self._has_autosave = source is not None and bool(autosaves(source))
         self._news = None
+        self.display.follow(source)
         self.annotators.turn_to(self.annotators.of(image))
 
     def _on_classes(self, classes: ClassTable) -> None:
@@ -277,6 +281,7 @@ class SegmentationWidget(Docked):
         """Show the layers and the engine of an annotator, and apply the window's settings to it."""
         layers, session = annotator.layers, annotator.session
         self.images.choose(layers.source.layer, layers.strokes, layers.result)
+        self.display.follow(layers.source)
         engine = session.engine
         self.engines.choose(engine.info.name, values_of(engine), session.overlap, session.device)
         self.engines.show_pictures(pictures_of(engine))
@@ -314,6 +319,7 @@ class SegmentationWidget(Docked):
         """The sections from top to bottom: a new one is a line here."""
         return (
             Section("Image", self.images, "segmentation/image"),
+            Section("Display", self.display, "segmentation/display"),
             Section("Classes", self.classes, "segmentation/classes"),
             Section("Engine", self.engines, "segmentation/engine"),
             Section("This slice", self.slices, "segmentation/slice"),
@@ -339,5 +345,6 @@ class SegmentationWidget(Docked):
         self.annotators.end_all()
         self.saver.finish()
         self.images.close_events()
+        self.display.close_events()
         self.strokes_from_layer.use(None)
         self.dispatcher.close()
