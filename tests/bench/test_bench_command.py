@@ -228,6 +228,9 @@ def test_a_data_set_is_fetched_on_request_only(command, tmp_path, published, cap
         command(*arguments)
     assert not published.requested
     assert not root.exists()
+    with pytest.raises(InputError, match="there is no engine or peer 'svdc'"):
+        command(*arguments, "--download", "--engine", "svdc")
+    assert not published.requested
     with caplog.at_level("INFO", logger="scribseg"):
         command(*arguments, "--download")
     assert published.requested == ["/all.zip"]

@@ -125,7 +125,7 @@ def test_no_server_and_no_such_port(fetch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(InputError, match="cannot be fetched .*; ask the authors"):
+    with pytest.raises(InputError, match=r"cannot be fetched \(.*refused.*\); ask the authors"):
         fetch(f"http://127.0.0.1:{port}/a")
     with pytest.raises(InputError, match="cannot be fetched .*; ask the authors"):
         fetch("http://127.0.0.1:port/a")

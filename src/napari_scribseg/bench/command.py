@@ -120,11 +120,12 @@ def bench(
 
     if quick:
         cases, slices, corrections, clicks = cases or 2, slices or 2, min(corrections, 2), min(clicks, 6)
+    methods = _methods(engine, peers is Peers.installed)
     if download:
-        _fetch_missing(data or [], root)
+        _fetch_missing(data or [], methods, root)
     rules = _rules(user, corrections, clicks, seed, device)
     plan = Plan(
-        _methods(engine, peers is Peers.installed),
+        methods,
         open_data_sets(data or ["made_ct"], root) + (_quick_data_sets(root) if quick and not data else ()),
         tuple(p.value for p in protocol) if protocol else None,
         rules,
@@ -182,8 +183,9 @@ def open_data_sets(names: list[str], root: Path | None) -> tuple[DataSet, ...]:
     return tuple(opened)
 
 
-def _fetch_missing(names: list[str], root: Path | None) -> None:
-    """Fetch the data sets of these names that are missing."""
+def _fetch_missing(names: list[str], methods: tuple[str, ...], root: Path | None) -> None:
+    """Fetch the data sets of these names that are missing; before, the methods are checked that are to be measured."""
+    from napari_scribseg.bench.methods import parse_method
     from napari_scribseg.core import InputError
     from napari_scribseg.datasets import built_in_data_sets, fetch_data_set
 
@@ -191,6 +193,8 @@ def _fetch_missing(names: list[str], root: Path | None) -> None:
     wanted = [name for name in dict.fromkeys(names) if name in built_in]
     if not wanted:
         raise InputError("--download fetches the built-in data sets that --data names; none is named")
+    for method in methods:
+        parse_method(method)
     for name in wanted:
         with show_progress(f"fetching {name}", "MiB") as show:
 

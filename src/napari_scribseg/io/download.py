@@ -8,6 +8,7 @@ from collections.abc import Callable
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO, Any, BinaryIO
+from urllib.error import HTTPError, URLError
 from urllib.parse import urljoin, urlsplit
 
 from napari_scribseg.core import InputError
@@ -68,9 +69,14 @@ def download(
     except InputError:
         raise
     except (OSError, ValueError, HTTPException) as error:  # no network, no such address, cut off, a full disk
-        reason = (isinstance(error, OSError) and refusal(error)) or str(error) or type(error).__name__
-        raise InputError(f"{url} cannot be fetched ({reason}); {instead}") from error
+        raise InputError(f"{url} cannot be fetched ({_reason(error)}); {instead}") from error
     return digest
+
+
+def _reason(error: Exception) -> str:
+    cause = error.reason if isinstance(error, URLError) and not isinstance(error, HTTPError) else error
+    text = (refusal(cause) or cause.strerror) if isinstance(cause, OSError) and not isinstance(cause, HTTPError) else ""
+    return text or str(cause) or type(cause).__name__
 
 
 def digest_of(path: Path) -> str:
