@@ -10,7 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable
+from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.numerics.editing import CopySlices, Grow, KeepLargest, Shrink, Smooth, Split
 
 SHAPE = (4, 5, 6)
 SLICES = st.sampled_from(
@@ -86,6 +88,35 @@ class Actions(RuleBasedStateMachine):
     @rule(slice_index=SLICES, value=st.integers(0, 9))
     def edit(self, slice_index, value):
         self.session.edit(np.full(self.volume.slice_shape(slice_index), value), slice_index)
+        self.done()
+
+    @rule(slice_index=SLICES, value=st.integers(0, 9), seed=st.integers(0, 99))
+    def paint_the_result(self, slice_index, value, seed):
+        before = self.session.labels[slice_index.slicer].copy()
+        where = np.random.default_rng(seed).random(before.shape) < 0.3
+        done = self.session.edit(np.where(where, value, before), slice_index, fix=where)
+        assert done == (slice_index not in self.session.accepted)
+        self.done()
+
+    @rule(
+        tool=st.sampled_from([Grow(1.0), Shrink(1.0), KeepLargest(), Smooth(size=1.0), Split(neck=0.5), CopySlices(2)]),
+        identity=st.sampled_from([2, 3, 8]),
+        axis=st.integers(0, 2),
+        scope=st.sampled_from([(0, 0), (0, 3), (1, 2)]),
+        over=st.sampled_from(["background", "all"]),
+        each=st.booleans(),
+    )
+    def apply_a_tool(self, tool, identity, axis, scope, over, each):
+        start, stop = (self.volume.slice_index(at, axis) for at in scope)
+        accepted = {s: self.session.labels[s.slicer].copy() for s in self.session.accepted}
+        try:
+            future = self.session.apply(tool, identity, start, stop, over=over, each_slice=each)
+        except InputError as error:
+            assert "accepted" in str(error)  # noqa: PT017
+            return
+        assert future.done()
+        for slice_index, labels in accepted.items():
+            assert (self.session.labels[slice_index.slicer] == labels).all()
         self.done()
 
     @rule(slice_index=SLICES)

@@ -17,7 +17,7 @@ from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.patches import Region, changed_region, pack, unpack
 
-__all__ = ["Annotation", "blank"]
+__all__ = ["Annotation", "blank", "pack_below"]
 
 LARGE = 4 << 20  # bytes
 Below = Literal["underlay", "original", "prior"]
@@ -32,6 +32,8 @@ class Annotation:
         The output, background 0. Where nothing was written it costs no memory. A preview is shown in it.
     strokes : StrokeStore
         What was painted.
+    fixed : StrokeStore
+        The ids of voxels that were edited by hand, as strokes have them: no result changes these.
     accepted : set of SliceIndex
         The locked slices.
     """
@@ -40,6 +42,7 @@ class Annotation:
         self.shape = shape
         self.labels: NDArray[Any] = blank(shape, np.uint8) if labels is None else adopt(labels, shape)
         self.strokes = StrokeStore(shape)
+        self.fixed = StrokeStore(shape)
         self.accepted: set[SliceIndex] = set()
         self._below: dict[tuple[Below, SliceIndex], bytes] = {}
         self._hidden: tuple[SliceIndex, NDArray[Any]] | None = None
@@ -68,6 +71,18 @@ class Annotation:
             copy[slice_index.slicer] = labels
         return copy
 
+    def copy_of(self, slicer: tuple[int | slice, ...]) -> NDArray[Any]:
+        """A copy of part of the output, without a preview."""
+        if self._hidden is None:
+            return np.array(self.labels[slicer])
+        slice_index, labels = self._hidden
+        view = self.view(slice_index)
+        shown = view.copy()
+        view[...] = labels
+        copy = np.array(self.labels[slicer])
+        view[...] = shown
+        return copy
+
     def show(self, slice_index: SliceIndex, labels: NDArray[Any]) -> Region:
         """Show a preview on a slice; returns the region that changed on the screen."""
         if self._hidden is None or self._hidden[0] != slice_index:
@@ -94,17 +109,20 @@ class Annotation:
         view[region] = labels[region]
         return slice_index
 
-    def write(self, slice_index: SliceIndex, labels: NDArray[Any]) -> tuple[Region, list[Change]]:
+    def write(
+        self, slice_index: SliceIndex, labels: NDArray[Any], change: ArrayChange | None = None
+    ) -> tuple[Region, list[Change]]:
         """Make ``labels`` the output of a slice; returns the region that changed on the screen, and the changes.
 
-        Strokes on a slice that crosses it then correct the new labels there.
+        Strokes on a slice that crosses it then correct the new labels there. ``change`` is the change of the labels
+        where it was made before.
         """
         before = self.committed(slice_index)
         self._hidden = None
         view = self._room(slice_index, labels)
         region = changed_region(view, labels)
         view[region] = labels[region]
-        change = ArrayChange.between("labels", slice_index, before, labels)
+        change = change or ArrayChange.between("labels", slice_index, before, labels)
         return region, [] if change is None else [change, *self._follow(slice_index, before != labels, labels)]
 
     def _follow(self, slice_index: SliceIndex, changed: NDArray[np.bool_], labels: NDArray[Any]) -> list[Change]:
@@ -144,19 +162,25 @@ class Annotation:
         """Store what lies under a slice's results, or remove it (None); returns the change, if any."""
         return self._store("underlay", slice_index, labels)
 
-    def store_original(self, slice_index: SliceIndex, labels: NDArray[Any]) -> list[Change]:
-        """Store a slice as it is before its first result or edit; returns the change, if any."""
-        return [] if ("original", slice_index) in self._below else self._store("original", slice_index, labels)
+    def cover(self, slice_index: SliceIndex, changed: NDArray[np.bool_], labels: NDArray[Any]) -> list[Change]:
+        """Let labels that were edited be part of what lies under the results of a slice; returns the change, if any."""
+        underlay = self.underlay(slice_index)
+        if underlay is None:
+            return []
+        return self.set_underlay(slice_index, np.where(changed, labels, underlay))
+
+    def store_original(self, slice_index: SliceIndex, labels: NDArray[Any] | bytes) -> list[Change]:
+        """Store a slice as it is before its first result or edit, or packed so; returns the change, if any."""
+        if ("original", slice_index) in self._below:
+            return []
+        return self._replace("original", slice_index, labels if isinstance(labels, bytes) else pack_below(labels))
 
     def drop_original(self, slice_index: SliceIndex) -> list[Change]:
         """Note that a slice is as it was in the beginning; returns the change, if any."""
         return self._store("original", slice_index, None)
 
     def _store(self, kind: Below, slice_index: SliceIndex, labels: NDArray[Any] | None) -> list[Change]:
-        after: bytes | None = None
-        if labels is not None:
-            after = pack(labels.astype(np.uint16)) if labels.any() else b""
-        return self._replace(kind, slice_index, after)
+        return self._replace(kind, slice_index, None if labels is None else pack_below(labels))
 
     def _replace(self, kind: Below, slice_index: SliceIndex, after: bytes | None) -> list[Change]:
         before = self._below.get((kind, slice_index))
@@ -188,6 +212,14 @@ class Annotation:
         self.strokes.set(slice_index, painted)
         return [change]
 
+    def fix(self, slice_index: SliceIndex, ids: NDArray[Any]) -> list[Change]:
+        """Make these the fixed ids of a slice, 0 where nothing is fixed; returns the change, if any."""
+        change = ArrayChange.between("fixed", slice_index, self.fixed.get(slice_index), ids)
+        if change is None:
+            return []
+        self.fixed.set(slice_index, ids)
+        return [change]
+
     def accept(self, slice_index: SliceIndex, accepted: bool) -> list[Change]:
         """Lock a slice or unlock it; returns the change, if any."""
         if (slice_index in self.accepted) == accepted:
@@ -211,13 +243,19 @@ class Annotation:
                 self._set_below(change.kind, change.slice_index, value)
             return
         values = change.diff.values(after=after)
-        if change.kind == "painted":
-            painted = self.strokes.get(change.slice_index).astype(np.uint16)
-            painted[change.diff.region] = values
-            self.strokes.set(change.slice_index, painted)
+        if change.kind != "labels":
+            store = self.strokes if change.kind == "painted" else self.fixed
+            ids = store.get(change.slice_index).astype(np.uint16)
+            ids[change.diff.region] = values
+            store.set(change.slice_index, ids)
         else:
             self.hide()
             self._room(change.slice_index, values)[change.diff.region] = values
+
+
+def pack_below(labels: NDArray[Any]) -> bytes:
+    """Labels as they are stored below others: empty where there are none."""
+    return pack(labels.astype(np.uint16)) if labels.any() else b""
 
 
 def blank(shape: tuple[int, ...], dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:

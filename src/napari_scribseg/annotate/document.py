@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from psygnal import Signal
 
 from napari_scribseg.annotate.annotation import Annotation
+from napari_scribseg.annotate.edits import SliceEdit
 from napari_scribseg.annotate.engine_cache import MISSING, engine_key
 from napari_scribseg.annotate.entries import Entry, Kind, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS, combine, lacking
@@ -109,11 +110,8 @@ class Document:
         """Painted ids; the class with id 0 gets the background's id, a new one where the table has none."""
         ids = list(scribbles.ids)
         if 0 in ids:
-            if self.classes.background is None:
-                taken = self.classes.with_ids(ids)
-                free = taken.free_id()
-                self.classes = taken.with_ids([free]).as_background(free)
-            ids[ids.index(0)] = self.classes.background or 0
+            self.classes = self.classes.with_ids(ids)
+            ids[ids.index(0)] = self.require_background()
         return np.asarray([*ids, 0])[scribbles.seeds]
 
     def lacking(self, slice_index: SliceIndex, drawn: Sequence[int]) -> str:
@@ -147,6 +145,25 @@ class Document:
                 labels[~crossed] = UNKNOWN
         return labels
 
+    def fixed(self, slice_index: SliceIndex, painted: NDArray[Any]) -> NDArray[np.int32] | None:
+        """The labels of a slice that no result of these strokes changes, -1 elsewhere; None where there are none.
+
+        They were edited by hand, and no stroke was painted over them since.
+        """
+        ids = self.annotation.fixed.get(slice_index)
+        ids[self._repainted(slice_index, painted)] = 0
+        if not ids.any():
+            return None
+        labels = ids.astype(np.int32)
+        labels[ids == 0] = UNKNOWN
+        labels[ids == self.classes.background] = 0
+        return labels
+
+    def _repainted(self, slice_index: SliceIndex, painted: NDArray[Any]) -> NDArray[np.bool_]:
+        """Where strokes of a slice are newer than the present ones."""
+        newer: NDArray[np.bool_] = (painted != self.annotation.strokes.get(slice_index)) & (painted != 0)
+        return newer
+
     def combined(
         self, job: SegmentJob, result: SliceResult, overlap: str | None = None, locked: tuple[int, ...] | None = None
     ) -> NDArray[Any]:
@@ -158,6 +175,7 @@ class Document:
             overlap=self.overlap if overlap is None else overlap,
             locked=self.locked_values if locked is None else locked,
             slice_index=job.slice_index, accepted=self.annotation.accepted, corrects=job.prior is not None,
+            fixed=self.fixed(job.slice_index, job.painted) if job.fixed is None else job.fixed,
         )  # fmt: skip
 
     # steps
@@ -167,7 +185,11 @@ class Document:
 
         That is a new step, or the newest one where nothing changed and ``slice_index`` still waits for its result.
         """
-        changes = [change for other, painted in strokes.items() for change in self.annotation.paint(other, painted)]
+        changes: list[Change] = []
+        for other, painted in strokes.items():
+            ids = self.annotation.fixed.get(other)
+            ids[self._repainted(other, painted)] = 0
+            changes += [*self.annotation.fix(other, ids), *self.annotation.paint(other, painted)]
         step = self.history.top
         if changes or step is None or slice_index not in step.waiting or step is not self.history.newest(slice_index):
             step = self.history.begin(changes, waiting=strokes)
@@ -179,7 +201,7 @@ class Document:
     ) -> tuple[SessionStep, Entry, Region]:
         """Write the result of a job; returns the step that it went into, its entry, and the region that changed."""
         annotation, slice_index = self.annotation, job.slice_index
-        merged = self.combined(job, result)
+        merged, fixed = self.combined(job, result), self.fixed(slice_index, job.painted)
         changes = annotation.store_original(slice_index, annotation.committed(slice_index))
         if annotation.underlay(slice_index) is None:
             changes += annotation.set_underlay(slice_index, annotation.committed(slice_index))
@@ -194,6 +216,7 @@ class Document:
         entry = self._entry(
             "run", slice_index, written, seeds=PackedRegion.whole(painted), recipe=recipe,
             prior=PackedRegion(region_of(painted.shape), prior, "int32") if prior else None,
+            fixed=None if fixed is None else PackedRegion.whole(fixed),
         )  # fmt: skip
         step.waiting.discard(slice_index)
         step = self.history.extend(step, [*changes, *written], [entry], again=job.again)
@@ -219,7 +242,8 @@ class Document:
 
     def clear(self, slice_index: SliceIndex) -> bool:
         """Remove the strokes of a slice, and what this session wrote there. Whether something changed."""
-        changes = self.annotation.paint(slice_index, np.zeros(self.source.slice_shape(slice_index), np.uint8))
+        nothing = np.zeros(self.source.slice_shape(slice_index), np.uint8)
+        changes = [*self.annotation.paint(slice_index, nothing), *self.annotation.fix(slice_index, nothing)]
         original = self.annotation.original(slice_index)
         if original is not None:
             changes += self._write(slice_index, original)
@@ -227,14 +251,69 @@ class Document:
         changes += self.annotation.set_prior(slice_index, None)
         return self._add("clear", slice_index, changes)
 
-    def edit(self, slice_index: SliceIndex, labels: NDArray[Any]) -> bool:
-        """Set the labels of a slice by hand. Whether something changed."""
-        original = self.annotation.committed(slice_index)
-        changes = self._write(slice_index, labels)
+    def edit(self, slice_index: SliceIndex, labels: NDArray[Any], fix: NDArray[np.bool_] | None = None) -> bool:
+        """Set the labels of a slice by hand. Whether something changed.
+
+        No later result changes the voxels of ``fix``, shape (H, W), until a stroke is painted over them; strokes there
+        that contradict the labels are erased.
+        """
+        before = self.annotation.committed(slice_index)
+        after = self._within_locks(slice_index, labels, before)
+        edit = SliceEdit.between(slice_index, before, after)
+        changes: list[Change] = []
+        if fix is not None:
+            fix = fix & (after == labels)
+            if (fix & (after == 0)).any():
+                self.require_background()
+            changes = self._supersede(edit, fix, fix)
+        return self._add("edit", slice_index, [*self._edited(edit), *changes])
+
+    def edit_slices(self, edits: Sequence[SliceEdit]) -> list[Change]:
+        """Write what a tool made of slices within the locks, as one step; returns the changes.
+
+        Strokes that contradict changed labels are erased there, and fixed labels change, too.
+        """
+        changes: list[Change] = []
+        entries = []
+        for edit in edits:
+            made = self._edited(edit)
+            entries.append(self._entry("edit", edit.slice_index, made))
+            fixed = self.annotation.fixed.get(edit.slice_index) != 0
+            changes += [*made, *self._supersede(edit, edit.changed, edit.changed & fixed)]
         if changes:
-            changes = [*self.annotation.store_original(slice_index, original), *changes]
-            changes += self.annotation.set_prior(slice_index, None)
-        return self._add("edit", slice_index, changes)
+            self.history.extend(self.history.begin([]), changes, entries)
+            self.modified.emit()
+        return changes
+
+    def _edited(self, edit: SliceEdit) -> list[Change]:
+        """Write an edit; returns the changes, if any."""
+        if edit.change is None:
+            return []
+        slice_index, annotation = edit.slice_index, self.annotation
+        changes = annotation.store_original(slice_index, edit.original)
+        changes += annotation.write(slice_index, edit.labels, edit.change)[1]
+        changes += annotation.cover(slice_index, edit.changed, edit.labels)
+        return [*changes, *annotation.set_prior(slice_index, None)]
+
+    def _supersede(self, edit: SliceEdit, where: NDArray[np.bool_], fix: NDArray[np.bool_]) -> list[Change]:
+        """Erase the strokes that contradict an edit, and fix its labels; returns the changes, if any."""
+        annotation, slice_index, background = self.annotation, edit.slice_index, self.classes.background or 0
+        ids = np.where(edit.labels == 0, background, edit.labels)
+        changes: list[Change] = []
+        if fix.any():
+            changes += annotation.fix(slice_index, np.where(fix, ids, annotation.fixed.get(slice_index)))
+        painted = annotation.strokes.get(slice_index)
+        contradicting = where & (painted != 0) & (painted != ids)
+        if contradicting.any():
+            changes += annotation.paint(slice_index, np.where(contradicting, 0, painted).astype(painted.dtype))
+        return changes
+
+    def require_background(self) -> int:
+        """The id whose strokes mark the background, of a new class where the table has none."""
+        if self.classes.background is None:
+            free = self.classes.free_id()
+            self.classes = self.classes.with_ids([free]).as_background(free)
+        return self.classes.background or 0
 
     def set_accepted(self, slice_index: SliceIndex, accepted: bool) -> bool:
         """Accept a slice, or reopen it. Whether something changed."""
@@ -259,12 +338,15 @@ class Document:
 
     def _write(self, slice_index: SliceIndex, labels: NDArray[Any]) -> list[Change]:
         """Write labels that no engine made, within the locks; returns the changes, if any."""
-        current = self.annotation.committed(slice_index)
-        merged = combine(
+        before = self.annotation.committed(slice_index)
+        return self.annotation.write(slice_index, self._within_locks(slice_index, labels, before))[1]
+
+    def _within_locks(self, slice_index: SliceIndex, labels: NDArray[Any], current: NDArray[Any]) -> NDArray[Any]:
+        """Labels that no engine made, with the present ones where these are locked."""
+        return combine(
             labels, current, np.zeros_like(current), ids=(), overlap="overwrite", locked=self.locked_values,
             slice_index=slice_index, accepted=self.annotation.accepted,
         )  # fmt: skip
-        return self.annotation.write(slice_index, merged)[1]
 
     def _entry(self, kind: Kind, slice_index: SliceIndex, changes: Iterable[Change], **more: Any) -> Entry:
         """The next log entry, with the labels that one of the changes wrote."""

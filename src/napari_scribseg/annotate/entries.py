@@ -71,6 +71,9 @@ class Entry:
         The engine's settings; for ``run``.
     prior : PackedRegion or None
         The labels of the slice that the strokes corrected, -1 where unknown; for ``run``, None where there were none.
+    fixed : PackedRegion or None
+        The labels of the slice that were edited by hand and could not change, -1 elsewhere; for ``run``, None where
+        there were none.
     """
 
     sequence: int
@@ -80,6 +83,7 @@ class Entry:
     seeds: PackedRegion | None = None
     recipe: Recipe | None = None
     prior: PackedRegion | None = None
+    fixed: PackedRegion | None = None
 
     def is_of(self, painted: NDArray[Any]) -> bool:
         """Whether an engine made it from strokes that include ``painted``, shape (H, W)."""

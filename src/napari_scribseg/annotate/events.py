@@ -80,7 +80,7 @@ class Doing:
     Attributes
     ----------
     what : str
-        ``result``, ``propagation``, ``network`` (its prediction without strokes) or ``picture``.
+        ``result``, ``propagation``, ``network`` (its prediction without strokes), ``picture`` or ``tool``.
     slice_index : SliceIndex
         The slice.
     done, total : int
@@ -90,7 +90,7 @@ class Doing:
     stopped : bool
         Whether it was cancelled and nothing follows.
     name : str
-        Of a picture.
+        Of a picture or a tool.
     """
 
     what: str

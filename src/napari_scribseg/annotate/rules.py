@@ -65,6 +65,7 @@ def combine(
     slice_index: SliceIndex,
     accepted: Iterable[SliceIndex],
     corrects: bool = False,
+    fixed: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
     """What a slice of the label volume becomes when a result arrives.
 
@@ -90,6 +91,8 @@ def combine(
         Voxels that also lie in an accepted slice stay.
     corrects : bool
         Whether the result already holds the earlier labels that stay.
+    fixed : ndarray of shape (H, W), int32, optional
+        Labels of voxels that were edited by hand, which no result changes; -1 elsewhere.
 
     Returns
     -------
@@ -102,6 +105,8 @@ def combine(
     else:
         survives = (result == 0) & (underlay != 0) & ~np.isin(underlay, ids)
         out = np.where(survives, underlay, result)
+    if fixed is not None:
+        out = np.where(fixed >= 0, fixed, out).astype(np.promote_types(out.dtype, np.min_scalar_type(fixed.max())))
     if locked:
         out = np.where(np.isin(current, locked) | np.isin(out, locked), current, out)
     for other in accepted:

@@ -98,6 +98,8 @@ class SegmentJob(Job):
         Number of the request.
     prior : ndarray of shape (H, W), int32, or None
         The labels that the strokes correct, -1 where unknown.
+    fixed : ndarray of shape (H, W), int32, or None
+        Labels that no result changes, -1 elsewhere; of a run that is repeated, otherwise those of the annotation hold.
     image, prepared, warm
         What is cached of earlier jobs.
     on_progress, on_preview : callable
@@ -120,6 +122,7 @@ class SegmentJob(Job):
     again: bool = False
     generation: int = 0
     prior: NDArray[np.int32] | None = None
+    fixed: NDArray[np.int32] | None = None
     image: Image | None = None
     prepared: Any = MISSING
     warm: Any = MISSING

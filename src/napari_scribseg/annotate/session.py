@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -15,15 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_scribseg.annotate.compare import compare
 from napari_scribseg.annotate.document import Document, as_engine, as_overlap
+from napari_scribseg.annotate.edits import SliceEdit
 from napari_scribseg.annotate.engine_cache import EngineCache
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Stepped, Update
 from napari_scribseg.annotate.prefetch import Prefetch
+from napari_scribseg.annotate.propagate import slices_between
 from napari_scribseg.annotate.replay import replay
 from napari_scribseg.annotate.rules import present_ids
 from napari_scribseg.annotate.segmenter import Segmenter
 from napari_scribseg.annotate.sidecar import SessionWriter, read
 from napari_scribseg.annotate.snapshot import Snapshot, find_volume, restore, take
-from napari_scribseg.annotate.steps import ArrayChange, SessionStep
+from napari_scribseg.annotate.steps import ArrayChange, Change, SessionStep
+from napari_scribseg.annotate.tool_runs import ToolRuns
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
@@ -33,6 +37,7 @@ from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io.lock import FileLock, InUseError
 from napari_scribseg.kernel.autosave import Autosave
 from napari_scribseg.kernel.executor import Deliver
+from napari_scribseg.numerics.editing import EditTool, Over
 
 __all__ = ["Session"]
 
@@ -120,6 +125,7 @@ class Session:
         cache = self._cache = EngineCache(state_bytes)
         self._segmenter = Segmenter(document, self.events, cache, executor, deliver)
         self._prefetch = Prefetch(document, self.events, cache, self._segmenter.jobs)
+        self._tools = ToolRuns(document, self.events, self._segmenter.jobs)
         self._autosave: Autosave[Snapshot] | None = None
         if lock is not None:
             saving = Autosave(lock, lambda: take(document), SessionWriter().write, self.events.hint.emit, deliver)
@@ -221,7 +227,8 @@ class Session:
     @property
     def doing(self) -> Doing | None:
         """What is being computed; None while nothing is, or only what nobody waits for."""
-        return self._segmenter.doing or next(iter(self._prefetch.requested.values()), None)
+        waiting = (*self._tools.requested.values(), *self._prefetch.requested.values())
+        return self._segmenter.doing or next(iter(waiting), None)
 
     @property
     def has_preview(self) -> bool:
@@ -309,6 +316,7 @@ class Session:
             If there is no such slice, or the session is closed; all else comes through ``failed`` and the future.
         """
         slice_index = self._open_slice(index)
+        self._tools.cancel()
         others = {self.slice_index(other): values for other, values in (beside or {}).items()}
         document, segmenter = self._document, self._segmenter
         try:
@@ -371,6 +379,7 @@ class Session:
         InputError
             If the slices do not stand one behind the other, or there are no labels on ``start``.
         """
+        self._tools.cancel()
         return self._segmenter.propagate(self._open_slice(start), self.slice_index(stop))
 
     def cancel(self) -> None:
@@ -380,6 +389,7 @@ class Session:
         worker. ``hint`` reports it.
         """
         self._prefetch.cancel()
+        self._tools.cancel()
         self._segmenter.cancel()
 
     # engine calls without strokes
@@ -436,12 +446,14 @@ class Session:
     def undo(self) -> bool:
         """Undo the last step, strokes and output together; stops what is running. False where there is none."""
         self._require_open()
+        self._tools.cancel()
         self._segmenter.interrupt()
         return self._move(self._document.history.undo(), after=False)
 
     def redo(self) -> bool:
         """Redo the step undone last; False where there is none."""
         self._require_open()
+        self._tools.cancel()
         self._segmenter.interrupt()
         return self._move(self._document.history.redo(), after=True)
 
@@ -453,8 +465,7 @@ class Session:
         self._document.apply(step, after=after)
         for slice_index in {*step.slices(), *(entry.slice_index for entry in step.entries)}:
             self._cache.invalidate_warm(slice_index)
-        for slice_index in dict.fromkeys(c.slice_index for c in step.changes if isinstance(c, ArrayChange)):
-            self._show(slice_index)
+        self._show_changes(step.changes)
         if array is not self.labels or step.changes_values:
             self.events.changed.emit()
         self.events.stepped.emit(Stepped.of(step, after))
@@ -495,11 +506,14 @@ class Session:
             self._show(slice_index)
         return True
 
-    def edit(self, labels: ArrayLike, index: SliceIndex | int | None = None) -> bool:
+    def edit(self, labels: ArrayLike, index: SliceIndex | int | None = None, *, fix: ArrayLike | None = None) -> bool:
         """Set the output of a slice by hand: one step, also in the session file.
 
         Locked classes stay as they are; ``labels`` must not be a view of :attr:`labels`. False, and ``failed``, where
         the slice is accepted or the labels cannot be used.
+
+        No later result changes the voxels of the mask ``fix``, shape (H, W), until a stroke is painted over them.
+        Strokes there that contradict the labels are erased in the same step.
         """
         slice_index, array = self._open_slice(index), self.labels
         try:
@@ -510,12 +524,95 @@ class Session:
             self._refuse(slice_index, error)
             return False
         self._segmenter.stop(slice_index)
-        if self._document.edit(slice_index, values):
+        classes = self.classes
+        if self._document.edit(slice_index, values, None if fix is None else np.asarray(fix, bool)):
             self._cache.invalidate_warm(slice_index)
             self._show(slice_index)
-        if array is not self.labels:
+        if array is not self.labels or classes is not self.classes:
             self.events.changed.emit()
         return True
+
+    def apply(
+        self,
+        tool: EditTool,
+        identity: int,
+        start: SliceIndex | int | None = None,
+        stop: SliceIndex | int | None = None,
+        *,
+        each_slice: bool = False,
+        over: Over = "background",
+        preview: bool = False,
+    ) -> Future[Any]:
+        """Edit a class by a tool, in the worker, on one slice or on several: one step.
+
+        Locked classes and accepted slices stay. Strokes that contradict the new labels are erased where these changed.
+        The next :meth:`draw`, :meth:`undo`, :meth:`apply` or :meth:`cancel` cancels it.
+
+        Parameters
+        ----------
+        tool : EditTool
+            See :mod:`napari_scribseg.numerics.editing`.
+        identity : int
+            The class.
+        start, stop : SliceIndex or int, optional
+            The first slice and the last, both included; ``stop`` is ``start`` by default.
+        each_slice : bool
+            Whether slices are edited one by one, and not together in 3D.
+        over : {"background", "all"}
+            Which voxels the class may get: those of the background, or those of all classes that are not locked.
+        preview : bool
+            Only compute: nothing is changed.
+
+        Returns
+        -------
+        Future
+                Of a dict of SliceIndex to ndarray of shape (H, W): the new labels of the slices that change. What goes
+            wrong while it is computed comes through ``failed``, too.
+
+        Raises
+        ------
+        InputError
+            If there are no such slices, or the class is locked, the background, or on accepted slices only.
+        """
+        first = self._open_slice(start)
+        last = first if stop is None else self.slice_index(stop)
+        if first == last:
+            slices, axis = [first], first.others[-1] if first.others else None
+        else:
+            slices, _ = slices_between(self.volume, min(first, last), max(first, last))
+            axis = next(a for a, i, j in zip(first.others, first.position, last.position, strict=True) if i != j)
+        use = _labels_of if preview else partial(self._write_edits, tool, identity)
+        return self._tools.request(tool, identity, slices, axis, use, each_slice=each_slice, over=over)
+
+    def _write_edits(self, tool: EditTool, identity: int, edits: list[SliceEdit]) -> dict[SliceIndex, NDArray[Any]]:
+        """Write what a tool made."""
+        self._require_open()
+        array = self.labels
+        if tool.info.makes_classes:
+            self._name_new_classes(identity, edits)
+        for edit in edits:
+            self._segmenter.stop(edit.slice_index)
+            self._cache.invalidate_warm(edit.slice_index)
+        self._show_changes(self._document.edit_slices(edits))
+        if array is not self.labels:
+            self.events.changed.emit()
+        return _labels_of(edits)
+
+    def _name_new_classes(self, identity: int, edits: list[SliceEdit]) -> None:
+        """Add the classes that a tool made of one, with its name and a number."""
+        found = set().union(*(present_ids(edit.labels[edit.changed]) for edit in edits))
+        new = sorted(found - set(self.classes.ids))
+        classes = self.classes.with_ids([identity, *new])
+        for number, made in enumerate(new, start=2):
+            classes = classes.with_class(replace(classes[made], name=f"{classes[identity].name} {number}"))
+        self.classes = classes
+
+    def _show_changes(self, changes: list[Change]) -> None:
+        """Show the slices whose strokes or labels changed."""
+        arrays = [change for change in changes if isinstance(change, ArrayChange) and change.is_visible]
+        painted = {change.slice_index for change in arrays if change.kind == "painted"}
+        for slice_index in dict.fromkeys(change.slice_index for change in arrays):
+            self._show(slice_index, strokes=slice_index in painted)
 
     # files
 
@@ -630,10 +727,11 @@ class Session:
         self.events.failed.emit(slice_index, error)
         return future
 
-    def _show(self, slice_index: SliceIndex) -> None:
+    def _show(self, slice_index: SliceIndex, *, strokes: bool = True) -> None:
         annotation = self._document.annotation
         labels = annotation.view(slice_index).copy()
-        self.events.restored.emit(Restored(slice_index, annotation.strokes.get(slice_index), labels))
+        painted = annotation.strokes.get(slice_index) if strokes else None
+        self.events.restored.emit(Restored(slice_index, painted, labels))
 
 
 @contextlib.contextmanager
@@ -653,6 +751,10 @@ def _lock(path: Path) -> FileLock:
         return FileLock(path)
     except InUseError as error:
         raise InUseError(f"{error}; name another file to work on a copy") from None
+
+
+def _labels_of(edits: list[SliceEdit]) -> dict[SliceIndex, NDArray[Any]]:
+    return {edit.slice_index: edit.labels for edit in edits}
 
 
 def _done(value: Any) -> Future[Any]:

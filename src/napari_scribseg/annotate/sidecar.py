@@ -31,8 +31,9 @@ from napari_scribseg.kernel.patches import PackedRegion, unpack
 
 __all__ = ["FORMAT", "SessionWriter", "read"]
 
-# since version 2, runs have the labels that their strokes corrected, and whether they were propagated
-FORMAT = ContainerFormat("napari-scribseg session", version=2, noun="session", deflated=False)
+# since version 2, runs have the labels that their strokes corrected, and whether they were propagated; since version 3,
+# there are labels that were fixed by hand
+FORMAT = ContainerFormat("napari-scribseg session", version=3, noun="session", deflated=False)
 
 
 class _Pieces:
@@ -128,8 +129,6 @@ def read(path: Path) -> Snapshot:
 
 def _header(snapshot: Snapshot, pieces: _Pieces) -> dict[str, Any]:
     """All but the labels in the beginning and the entries."""
-    flat, values = snapshot.strokes.voxels()
-    steps = np.diff(flat, prepend=0).astype("<i8")
     return {
         "shape": list(snapshot.shape),
         "spacing": list(snapshot.spacing),
@@ -139,11 +138,18 @@ def _header(snapshot: Snapshot, pieces: _Pieces) -> dict[str, Any]:
         "overlap": snapshot.overlap,
         "plane": None if snapshot.slice_index is None else _slice_out(snapshot.slice_index),
         "classes": classes_to_json(snapshot.classes),
-        "strokes": {
-            "count": int(flat.size),
-            "steps": pieces.add(zlib.compress(steps.tobytes(), 1)),
-            "ids": pieces.add(zlib.compress(values.astype("<u2").tobytes(), 1)),
-        },
+        "strokes": _strokes_out(snapshot.strokes, pieces),
+        "fixed": _strokes_out(snapshot.fixed, pieces),
+    }
+
+
+def _strokes_out(store: StrokeStore, pieces: _Pieces) -> dict[str, Any]:
+    flat, values = store.voxels()
+    steps = np.diff(flat, prepend=0).astype("<i8")
+    return {
+        "count": int(flat.size),
+        "steps": pieces.add(zlib.compress(steps.tobytes(), 1)),
+        "ids": pieces.add(zlib.compress(values.astype("<u2").tobytes(), 1)),
     }
 
 
@@ -159,9 +165,11 @@ def _patch_out(patch: PackedRegion | None, pieces: _Pieces) -> list[Any] | None:
 
 
 def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
-    labels, seeds, prior = (_patch_out(patch, pieces) for patch in (entry.labels, entry.seeds, entry.prior))
+    labels, seeds, prior, fixed = (
+        _patch_out(patch, pieces) for patch in (entry.labels, entry.seeds, entry.prior, entry.fixed)
+    )
     recipe = None if entry.recipe is None else astuple(entry.recipe)
-    return [entry.sequence, entry.kind, _slice_out(entry.slice_index), labels, seeds, recipe, prior]
+    return [entry.sequence, entry.kind, _slice_out(entry.slice_index), labels, seeds, recipe, prior, fixed]
 
 
 # from JSON
@@ -189,6 +197,7 @@ def _snapshot(header: dict[str, Any], arrays: Arrays) -> Snapshot:
         slice_index=None if header["plane"] is None else _slice_in(header["plane"], shape),
         classes=classes_from_json(header["classes"]),
         strokes=_strokes_in(header["strokes"], pieces, shape),
+        fixed=_strokes_in(header["fixed"], pieces, shape) if int(header["version"]) > 2 else StrokeStore(shape),
         base=tuple(_base_in(found, pieces, shape) for found in header["base"]),
         entries=tuple(_entry_in(entry, pieces, shape, len(engines) - 1) for entry in header["entries"]),
     )
@@ -253,7 +262,7 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
     if kind not in KINDS or (kind == "run") != (seeds is not None and recipe is not None):
         raise ValueError(f"an entry of the kind {kind!r} that is not complete")
     slice_index = _slice_in(where, shape)
-    (prior,) = more or (None,)  # a file of version 1 has none
+    prior, fixed = (*more, None, None)[:2]  # files of version 1 have neither
     return Entry(
         int(sequence),
         kind,
@@ -261,7 +270,8 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
         None if labels is None else _patch_in(labels, slice_index, pieces, shape),
         None if seeds is None else _patch_in(seeds, slice_index, pieces, shape),
         None if recipe is None else _recipe_in(*recipe, n_engines=n_engines),
-        None if prior is None else _prior_in(prior, slice_index, pieces, shape),
+        None if prior is None else _whole_in(prior, slice_index, pieces, shape),
+        None if fixed is None else _whole_in(fixed, slice_index, pieces, shape),
     )
 
 
@@ -279,14 +289,14 @@ def _recipe_in(
     )  # fmt: skip
 
 
-def _prior_in(found: Any, slice_index: SliceIndex, pieces: _Pieces, shape: tuple[int, ...]) -> PackedRegion:
-    """The labels of a whole slice that strokes corrected."""
+def _whole_in(found: Any, slice_index: SliceIndex, pieces: _Pieces, shape: tuple[int, ...]) -> PackedRegion:
+    """The labels of a whole slice that strokes corrected, or could not change."""
     patch = _patch_in(found, slice_index, pieces, shape, ("int32",))
     if patch.shape != (shape[slice_index.displayed[0]], shape[slice_index.displayed[1]]):
-        raise ValueError(f"corrected labels of shape {patch.shape}")
+        raise ValueError(f"labels of shape {patch.shape}")
     values = patch.unpack()
     if values.min() < UNKNOWN or values.max() > MAX_ID:
-        raise ValueError(f"corrected labels from {values.min()} to {values.max()}")
+        raise ValueError(f"labels from {values.min()} to {values.max()}")
     return patch
 
 

@@ -46,8 +46,8 @@ class Snapshot:
         The slice drawn on last.
     classes : ClassTable
         As it was.
-    strokes : StrokeStore
-        What was painted; a copy.
+    strokes, fixed : StrokeStore
+        What was painted, and what was edited by hand; copies.
     base : tuple of (SliceIndex, PackedRegion)
         The labels in the beginning.
     entries : tuple of Entry
@@ -63,6 +63,7 @@ class Snapshot:
     slice_index: SliceIndex | None
     classes: ClassTable
     strokes: StrokeStore
+    fixed: StrokeStore
     base: tuple[tuple[SliceIndex, PackedRegion], ...]
     entries: tuple[Entry, ...]
 
@@ -85,6 +86,7 @@ def take(document: Document) -> Snapshot:
         slice_index=document.slice_index,
         classes=document.classes,
         strokes=document.annotation.strokes.copy(),
+        fixed=document.annotation.fixed.copy(),
         base=document.base,
         entries=tuple(document.history.entries()),
     )
@@ -166,13 +168,17 @@ def restore(
         if entry.kind == "run" and run is not None:
             entry = run(document, entry)
         elif entry.labels is not None:
+            former = annotation.committed(slice_index)
             _put(annotation, slice_index, entry.labels)
+            if entry.kind == "edit":
+                labels = annotation.committed(slice_index)
+                annotation.cover(slice_index, former != labels, labels)
         _settle(annotation, entry)
         entries.append(entry)
     document.base, document.engines = snapshot.base, list(snapshot.engines[:-1])
     document.slice_index = snapshot.slice_index
     document.sequence = max((entry.sequence for entry in entries), default=0)
-    annotation.strokes = snapshot.strokes.copy()
+    annotation.strokes, annotation.fixed = snapshot.strokes.copy(), snapshot.fixed.copy()
     document.history.load(entries)
     return document
 

@@ -17,20 +17,22 @@ from napari_scribseg.kernel.patches import ArrayDiff
 
 __all__ = ["ArrayChange", "Change", "SessionHistory", "SessionStep", "ValueChange"]
 
+ArrayKind = Literal["painted", "labels", "fixed"]
+
 _SEQUENCE = attrgetter("sequence")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArrayChange:
-    """The strokes (``painted``) or the output (``labels``) of a slice before and after."""
+    """The strokes (``painted``), the output (``labels``) or the ``fixed`` labels of a slice before and after."""
 
-    kind: Literal["painted", "labels"]
+    kind: ArrayKind
     slice_index: SliceIndex
     diff: ArrayDiff
 
     @classmethod
     def between(
-        cls, kind: Literal["painted", "labels"], slice_index: SliceIndex, before: NDArray[Any], after: NDArray[Any]
+        cls, kind: ArrayKind, slice_index: SliceIndex, before: NDArray[Any], after: NDArray[Any]
     ) -> ArrayChange | None:
         """The change from one array of shape (H, W) to another; None where there is none."""
         diff = ArrayDiff.between(before, after)
@@ -39,7 +41,7 @@ class ArrayChange:
     @property
     def is_visible(self) -> bool:
         """Whether a user sees its undo."""
-        return True
+        return self.kind != "fixed"
 
     @property
     def nbytes(self) -> int:

@@ -102,10 +102,11 @@ def working(session: Session) -> Message | None:
         "result": f"{'Refining' if doing.refined else 'Computing'} {where} with {engine}…",
         "propagation": f"Propagating to {where}, slice {doing.done + 1} of {doing.total}…",
         "network": f"The network segments {where}…",
+        "tool": f"{doing.name}…",
         "picture": f"Computing the {doing.name} of {where}; a layer follows",
     }
     text = "Stopping; the former result stays" if doing.stopped else texts[doing.what]
-    return Message(text, patient=doing.what in ("result", "propagation"))
+    return Message(text, patient=doing.what in ("result", "propagation", "tool"))
 
 
 def listed(names: Sequence[str]) -> str:
