@@ -1,9 +1,10 @@
 """How long the editing tools take on a label volume of 512 x 512 x 300.
 
-    python benchmarks/editing.py [--repeat 3] [--tools grow,smooth]
+    python benchmarks/editing.py [--repeat 3] [--tools grow,smooth] [--session]
 
 The volume is made here: a body with holes (class 1), an organ with islands and touching balls (class 2), and a thin
 tube (class 3), with voxels of 1.5 x 0.8 x 0.8 mm. Each tool runs on the whole volume, in 3D.
+With --session, growing is a step of a session: how long the owner's thread is taken for it, and for undo and redo.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 import numpy as np
 import psutil
 
+from napari_scribseg.annotate import Inbox, Session, Worker
+from napari_scribseg.core.source import Source
 from napari_scribseg.numerics.editing import (
     Combine,
     CopySlices,
@@ -55,8 +58,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--tools", default="")
+    parser.add_argument("--session", action="store_true")
     options = parser.parse_args()
     labels = make_volume()
+    if options.session:
+        in_a_session(labels)
+        return
     image = (labels * np.float32(50)) + np.random.default_rng(1).standard_normal(SHAPE, np.float32) * 10
     tools = [
         KeepLargest(), RemoveSmall(), FillHoles(), Grow(2.0), Grow(5.0), Shrink(2.0), Shrink(5.0),
@@ -76,6 +83,38 @@ def main() -> None:
                 times.append(time.perf_counter() - start)
             every = " ".join(f"{t:.2f}" for t in times)
             print(f"{tool!r:<64}{identity:>6}{np.median(times):>10.2f}{every:>24}", flush=True)
+
+
+def in_a_session(labels: np.ndarray) -> None:
+    """Print the seconds of a tool in a session, and those for which its owner's thread was taken at once."""
+    inbox, worker, taken = Inbox(), Worker(), []
+
+    def deliver(call):
+        def timed():
+            start = time.perf_counter()
+            call()
+            taken.append(time.perf_counter() - start)
+
+        inbox.deliver(timed)
+
+    source = Source.from_array(np.zeros(SHAPE, np.uint8), spacing=SPACING)
+    session = Session(source, labels=labels, executor=worker, deliver=deliver)
+    for tool in (Grow(2.0), Smooth("median", 2.0)):
+        start = time.perf_counter()
+        future = session.apply(tool, 2, 0, SHAPE[0] - 1, over="all")
+        requested = time.perf_counter() - start
+        found = inbox.wait(future)
+        total = time.perf_counter() - start
+        steps = []
+        for step in (session.undo, session.redo):
+            start = time.perf_counter()
+            step()
+            steps.append(time.perf_counter() - start)
+        print(
+            f"{tool!r}: {len(found)} slices in {total:.2f} s; owner taken {requested:.2f} s to request, "
+            f"{max(taken):.2f} s to write; undo {steps[0]:.2f} s, redo {steps[1]:.2f} s "
+            f"(load {psutil.getloadavg()[0]:.1f})"
+        )
 
 
 if __name__ == "__main__":

@@ -315,7 +315,7 @@ def threaded(volume, labels, engines):
 
 
 class Slow(Grow):
-    """A tool that waits until it is told to go on."""
+    """A tool that waits for an event."""
 
     go = threading.Event()
     began = threading.Event()

@@ -127,10 +127,10 @@ class Annotation:
 
     def _follow(self, slice_index: SliceIndex, changed: NDArray[np.bool_], labels: NDArray[Any]) -> list[Change]:
         changes = []
-        for kind, other in list(self._below):
+        for other in [other for kind, other in self._below if kind == "prior" and other != slice_index]:
             here, there = slice_index.crossing(other), other.crossing(slice_index)
-            packed = self._below[kind, other]
-            if kind != "prior" or other == slice_index or not packed or here is None or there is None:
+            packed = self._below["prior", other]
+            if not packed or here is None or there is None:
                 continue
             prior = unpack(packed, self.view(other).shape, "int32")
             prior[there] = np.where(changed[here], labels[here], prior[there])

@@ -297,12 +297,14 @@ class Document:
 
     def _supersede(self, edit: SliceEdit, where: NDArray[np.bool_], fix: NDArray[np.bool_]) -> list[Change]:
         """Erase the strokes that contradict an edit, and fix its labels; returns the changes, if any."""
-        annotation, slice_index, background = self.annotation, edit.slice_index, self.classes.background or 0
-        ids = np.where(edit.labels == 0, background, edit.labels)
+        annotation, slice_index = self.annotation, edit.slice_index
+        painted = annotation.strokes.get(slice_index)
+        if not (fix.any() or painted.any()):
+            return []
+        ids = np.where(edit.labels == 0, self.classes.background or 0, edit.labels)
         changes: list[Change] = []
         if fix.any():
             changes += annotation.fix(slice_index, np.where(fix, ids, annotation.fixed.get(slice_index)))
-        painted = annotation.strokes.get(slice_index)
         contradicting = where & (painted != 0) & (painted != ids)
         if contradicting.any():
             changes += annotation.paint(slice_index, np.where(contradicting, 0, painted).astype(painted.dtype))
