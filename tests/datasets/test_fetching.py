@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
+from contextlib import ExitStack
 
 import nibabel as nib
 import numpy as np
@@ -16,6 +17,8 @@ from web_server import web_server
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import built_in_data_sets, fetch_data_set, open_data_set
 from napari_scribseg.datasets.published import PUBLISHED
+from napari_scribseg.datasets.unpacking import unpack_acdc, unpack_grabcut, unpack_medscribble
+from napari_scribseg.io.archives import open_archive
 
 DEV = sorted(PUBLISHED["medscribble_dev"].only)
 FETCHED = sorted(name for name, one in PUBLISHED.items() if one.files)
@@ -283,6 +286,9 @@ def damaged(name):
         "other shape": (
             "acdc_scribbles", [zipped(images), zipped({n: gz_nifti(np.zeros((1, 9, 9), np.uint8)) for n in drawn})],
             "it has the shape"),
+        "other labels": (
+            "acdc_scribbles", [zipped(images), zipped({n: gz_nifti(np.full((2, 10, 12), 5, np.uint8)) for n in drawn})],
+            "it holds other values than the labels 0 to 4"),
         "flat": (
             "acdc_scribbles",
             [zipped({n: gz_nifti(np.zeros((2, 10, 12), np.int16)) if n[-8] in "13" else c for n, c in images.items()}),
@@ -308,7 +314,7 @@ def link_tar(name):
 @pytest.mark.parametrize(
     "fault",
     ["no archive", "cut off", "leads out", "empty", "others only", "objects", "too short", "no array", "no strokes",
-     "no labels", "no volume", "other shape", "flat", "no picture", "other values", "a link"],
+     "no labels", "no volume", "other labels", "other shape", "flat", "no picture", "other values", "a link"],
 )  # fmt: skip
 def test_a_fault_leaves_nothing_behind(serve, fetch, tmp_path, fault):
     name, archives, message = damaged(fault)
@@ -331,6 +337,58 @@ def test_what_is_too_large_is_not_kept(serve, fetch, tmp_path, monkeypatch, fiel
     with pytest.raises(InputError, match=message):
         fetch("medscribble_dev")
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_stored_as_real_numbers_are_read(serve, fetch, tmp_path):
+    images, drawn, *_, scribble = acdc()
+    serve(
+        "acdc_scribbles",
+        zipped(images),
+        zipped({n: gz_nifti(scribble.astype(np.float64)) for n in drawn if "._" not in n}),
+    )
+    fetch("acdc_scribbles")
+    case = open_data_set("acdc_scribbles", tmp_path).load("patient005_frame01")
+    assert (case.strokes == 0).sum() == (scribble == 0).sum()
+
+
+def test_a_root_that_cannot_be_written_is_reported(serve, tmp_path):
+    serve("medscribble_dev", zipped(medscribble()))
+    (tmp_path / "file").write_text("of the user")
+    with pytest.raises(InputError, match="medscribble_dev cannot be written"):
+        fetch_data_set("medscribble_dev", tmp_path / "file", announce=lambda _: None)
+    assert (tmp_path / "file").read_text() == "of the user"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_archives_are_messages(tmp_path, seed):
+    """Bytes changed at random, inside of tar files, too: the content is read, or there is one message."""
+    rng = np.random.default_rng(seed)
+    images, drawn, *_ = acdc()
+    sets = (
+        (unpack_medscribble, [zipped(medscribble())]),
+        (unpack_acdc, [zipped(images), zipped(drawn)]),
+        (unpack_grabcut, [tarred(files) for files in grabcut()]),
+    )
+    refused = 0
+    for number in range(60):
+        unpack, archives = sets[number % 3]
+        which = rng.integers(len(archives))
+        data = bytearray(gzip.decompress(archives[which]) if unpack is unpack_grabcut else archives[which])
+        for _ in range(4):
+            data[-rng.integers(1, len(data) + 1)] = rng.integers(256)
+        damaged_one = gzip.compress(bytes(data)) if unpack is unpack_grabcut else bytes(data)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with ExitStack() as stack:
+            try:
+                opened = []
+                for i, content in enumerate([*archives[:which], damaged_one, *archives[which + 1 :]]):
+                    (tmp_path / f"{i}.archive").write_bytes(content)
+                    opened.append(stack.enter_context(open_archive(tmp_path / f"{i}.archive", limit=1 << 24)))
+                assert unpack(opened, folder, None) > 0
+            except InputError:
+                refused += 1
+    assert refused > 20
 
 
 def test_a_second_archive_that_is_missing_leaves_nothing(serve, fetch, tmp_path, web):

@@ -26,6 +26,7 @@ __all__ = ["unpack_acdc", "unpack_grabcut", "unpack_medscribble"]
 
 _NAME = r"[\w.-]+"
 _MEDSCRIBBLE = ("img", "seg", "scribble_0", "scribble_1", "scribble_2")
+_UNLABELLED = 4  # in the strokes of ACDC
 _BRIGHTEST = 0.99  # share of the voxels below it
 _OBJECT, _BACKGROUND_STROKE, _UNKNOWN = 255, 2, 128
 _GRABCUT = {
@@ -86,12 +87,12 @@ def unpack_acdc(archives: Sequence[Archive], folder: Path, only: Collection[str]
         if found[0] is None or found[1] is None or not _wanted(patient, only):
             continue
         image = _nifti(volumes, found[0], folder)
-        label, scribble = _nifti(volumes, found[1], folder, ids=True), _nifti(drawn, name, folder, ids=True)
+        label, scribble = _ids(volumes, found[1], folder, most=3), _ids(drawn, name, folder, most=_UNLABELLED)
         if not image.shape == label.shape == scribble.shape:
             raise InputError(f"{name}: it has the shape {scribble.shape}; its image has {image.shape}")
         np.savez_compressed(
             folder / f"{patient}_frame{frame}.npz",
-            image=_scaled(image, name), label=label.astype(np.uint8), scribble=scribble.astype(np.uint8),
+            image=_scaled(image, name), label=label, scribble=scribble,
         )  # fmt: skip
         count += 1
     return _counted(count, archives, "training/patientNNN/patientNNN_frameNN.nii.gz and its strokes")
@@ -177,6 +178,14 @@ def _nifti(archive: Archive, name: str, folder: Path, *, ids: bool = False) -> N
         return np.array(read_volume(file, ids=ids).array)
     finally:
         file.unlink()
+
+
+def _ids(archive: Archive, name: str, folder: Path, *, most: int) -> NDArray[np.uint8]:
+    """A volume of label ids from 0 to ``most``, also where they are stored as real numbers."""
+    array = _nifti(archive, name, folder, ids=True)
+    if not np.isin(array, range(most + 1)).all():
+        raise InputError(f"{name}: it holds other values than the labels 0 to {most}")
+    return array.astype(np.uint8)
 
 
 def _scaled(image: NDArray[Any], name: str) -> NDArray[np.float32]:
