@@ -220,6 +220,68 @@ def measure(
 
 
 @app.command()
+def edit(
+    labels: Annotated[Path, typer.Argument(help="Label file.")],
+    tool: Annotated[str, typer.Argument(help="Name of the tool; the page on editing lists them.")],
+    edited: Annotated[str, typer.Option("--class", metavar="CLASS", help="Name or id of the class that is edited.")],
+    out: Annotated[Path, typer.Option(help="Label file to write.")],
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the tool; may be repeated.")
+    ] = None,
+    other: Annotated[str | None, typer.Option("--with", metavar="CLASS", help="The other class, for combine.")] = None,
+    slices: Annotated[
+        str | None, typer.Option(metavar="N|FIRST:LAST", help="Slices to edit, both included. Default: all.")
+    ] = None,
+    axis: AxisOption = None,
+    each_slice: Annotated[
+        bool, typer.Option("--each-slice", help="Edit slices one by one, and not together in 3D.")
+    ] = False,
+    over: Annotated[str, typer.Option(metavar="background|all", help="Which voxels the class may get.")] = "background",
+    lock: Annotated[
+        list[str] | None, typer.Option(metavar="CLASS", help="A class that stays as it is; may be repeated.")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="Image on the grid of the labels, for threshold.")] = None,
+    bids: _Bids = None,
+    itksnap: Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")] = False,
+    ignore_geometry: Annotated[
+        bool, typer.Option("--ignore-geometry", help="Accept an image with another position in space.")
+    ] = False,
+    allow_outside: AllowOutside = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Edit a class of a label file by a tool, such as fill-holes or grow, and write the labels with their geometry."""
+    from napari_scribseg.core.anatomy import parse_axis
+    from napari_scribseg.headless import edit_file, parse_slices
+    from napari_scribseg.io import write_labels
+    from napari_scribseg.io.class_tables import tables_beside
+    from napari_scribseg.io.label_files import check_label_path, label_outputs
+    from napari_scribseg.io.outputs import check_outputs
+
+    check_label_path(out)
+    inputs = [labels, *([image] if image else []), *tables_beside(labels)]
+    check_outputs(label_outputs(out, bids_tsv=bids, itksnap=itksnap), inputs, overwrite=overwrite)
+    with show_progress("editing", "percent") as show:
+        volume, found, classes = edit_file(
+            labels,
+            tool,
+            edited,
+            parameters=param or [],
+            other=other,
+            slices=parse_slices(slices),
+            axis=parse_axis(axis),
+            each_slice=each_slice,
+            over=over,
+            locked=lock or [],
+            image=image,
+            ignore_geometry=ignore_geometry,
+            allow_outside=allow_outside,
+            report=lambda fraction, _preview=None: show(round(100 * fraction), 100),
+        )
+    for path in write_labels(out, found, volume.geometry, classes, bids_tsv=bids, itksnap=itksnap):
+        typer.echo(path)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results: a new one, or that of an earlier demo.")],
     device: DeviceOption = Device.auto,

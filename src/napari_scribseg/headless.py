@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,20 @@ from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Engine, InputError, Report, silent
 from napari_scribseg.core.anatomy import slice_axis, slice_names
 from napari_scribseg.core.geometry import same_grid
+from napari_scribseg.core.parameters import parameters_of, parse_parameters
 from napari_scribseg.core.registry import get_engine
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io import read_labels, read_volume
 from napari_scribseg.io.measurement_table import MeasurementTable
+from napari_scribseg.numerics.editing import Scope, edit_labels, tool_class
 from napari_scribseg.numerics.measure import measure_labels
 
 __all__ = [
     "SliceDone",
+    "edit_file",
+    "find_class",
     "measure_files",
+    "parse_slices",
     "segment_strokes",
     "segment_volume",
     "stroke_slices",
@@ -223,15 +229,7 @@ def measure_files(
     found = read_labels(labels, allow_outside=allow_outside)
     values = None
     if image is not None:
-        picture = read_volume(image, allow_outside=allow_outside)
-        if picture.shape != found.shape:
-            raise InputError(f"{image.name} has the shape {picture.shape}; {labels.name} has {found.shape}")
-        if not (ignore_geometry or same_grid(picture.geometry, found.geometry)):
-            raise InputError(
-                f"{image.name} lies elsewhere in space than {labels.name}; an image on the grid of the labels is "
-                "expected (--ignore-geometry takes it as it is)"
-            )
-        values = np.asarray(picture.array)
+        values = np.asarray(_on_grid(image, found, labels, ignore_geometry, allow_outside).array)
     number = slice_axis(found.geometry, axis)
     if per_slice and number is None:
         number = max(found.ndim - 3, 0)
@@ -241,6 +239,155 @@ def measure_files(
         np.asarray(found.array), found.geometry, values, axis=number, ids=found.classes.ids, report=report
     )
     return MeasurementTable(tuple(rows), found.classes, found.geometry, number)
+
+
+def parse_slices(text: str | None) -> tuple[int, int] | None:
+    """The first slice and the last that a user typed: ``"7"``, or ``"3:9"``, both included; None for all.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if text is None:
+        return None
+    numbers = [part.strip() for part in text.split(":")]
+    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+        raise InputError(f"the slices are {text!r}; a number, or the first and the last as in 3:9, are expected")
+    return int(numbers[0]), int(numbers[-1])
+
+
+def find_class(classes: ClassTable, which: str | int) -> int:
+    """The id of a class, by its name or id.
+
+    Raises
+    ------
+    InputError
+        If there is no such class, or several have the name.
+    """
+    text = str(which)
+    found = [label.id for label in classes if label.name == text] or [i for i in classes.ids if str(i) == text]
+    if len(found) != 1:
+        names = ", ".join(f"{label.name} ({label.id})" for label in classes) or "none"
+        raise InputError(f"{'several classes are' if found else 'no class is'} called {text!r}; there are {names}")
+    return found[0]
+
+
+def edit_file(
+    labels: Path,
+    tool: str,
+    which: str | int,
+    *,
+    parameters: Sequence[str] = (),
+    other: str | int | None = None,
+    slices: tuple[int, int] | None = None,
+    axis: int | str | None = None,
+    each_slice: bool = False,
+    over: str = "background",
+    locked: Sequence[str | int] = (),
+    image: Path | None = None,
+    ignore_geometry: bool = False,
+    allow_outside: bool = False,
+    report: Report = silent,
+) -> tuple[Source, NDArray[np.unsignedinteger[Any]], ClassTable]:
+    """Read a label file and edit one of its classes by a tool; of a series, at each time with voxels of the class.
+
+    Parameters
+    ----------
+    labels : Path
+        A label file.
+    tool : str
+        Name of a tool of :mod:`napari_scribseg.numerics.editing`.
+    which : str or int
+        Name or id of the class.
+    parameters : sequence of str
+        Those of the tool, each ``name=value``.
+    other : str or int, optional
+        Name or id of the other class, for ``combine``.
+    slices : tuple of 2 int, optional
+        The first slice and the last, both included; all by default.
+    axis : int or str, optional
+        The axis that the slices cut: its number, or ``"axial"``, ``"coronal"`` or ``"sagittal"``; the first of space by
+        default.
+    each_slice : bool
+        Whether slices are edited one by one, and not together in 3D.
+    over : {"background", "all"}
+        Which voxels the class may get: those of the background, or those of all classes that are not locked.
+    locked : sequence of str or int
+        Names or ids of classes that stay as they are.
+    image : Path, optional
+        Image file or DICOM folder on the grid of the labels.
+    ignore_geometry : bool
+        Whether an image with another position in space is taken as it is.
+    allow_outside : bool
+        That of :func:`napari_scribseg.io.read_volume`, for both files.
+    report : Report
+        Gets the progress.
+
+    Returns
+    -------
+    volume : Source
+        The labels as they were.
+    labels : ndarray of shape (\\*S)
+        The new ones.
+    classes : ClassTable
+        Names and colours, also of new classes.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, the grids differ, there is no such class, axis or slice, or the tool refuses.
+    """
+    kind = tool_class(tool)
+    found = read_labels(labels, allow_outside=allow_outside)
+    classes, identity = found.classes, find_class(found.classes, which)
+    values = parse_parameters(kind, parameters)
+    if other is not None:
+        if "other" not in {parameter.name for parameter in parameters_of(kind)}:
+            raise InputError(f"{tool} works on one class; a second one, {other}, was given")
+        values["other"] = find_class(classes, other)
+    lead = max(found.ndim - 3, 0)
+    number = slice_axis(found.geometry, axis)
+    number = lead if number is None else number
+    if slices is not None and found.ndim == 2:
+        raise InputError("slices were given, but the labels have one slice only")
+    first, last = slices or (None, None)
+    scope = Scope(number - lead, first, None if last is None else last + 1, each_slice)
+    source = None if image is None else _on_grid(image, found, labels, ignore_geometry, allow_outside)
+    out, before = np.array(found.array), np.asarray(found.array)
+    times = [time for time in np.ndindex(found.shape[:lead]) if lead == 0 or (before[time] == identity).any()]
+    if not times:
+        raise InputError(f"there are no voxels of the class {identity} in {labels.name}")
+    for i, time in enumerate(times):
+        edited = edit_labels(
+            before[time], kind(**values), identity, spacing=found.geometry.spacing[lead:],
+            image=None if source is None else source.array[time], scope=scope, over=over,  # type: ignore[arg-type]
+            locked=tuple(find_class(classes, label) for label in locked), taken=classes.ids,
+            report=partial(_share_of, report, i, len(times)),
+        )  # fmt: skip
+        if kind.info.makes_classes:
+            classes = classes.with_parts(identity, np.unique(edited).tolist())
+        out = out.astype(np.promote_types(out.dtype, edited.dtype), copy=False)
+        out[time] = edited
+    return found, out, classes
+
+
+def _share_of(report: Report, index: int, total: int, fraction: float, _preview: Any = None) -> None:
+    """Report the progress of one of several volumes."""
+    report((index + fraction) / total)
+
+
+def _on_grid(image: Path, labels: Source, name: Path, ignore_geometry: bool, allow_outside: bool) -> Source:
+    """An image on the grid of labels; InputError if it is on another one."""
+    picture = read_volume(image, allow_outside=allow_outside)
+    if picture.shape != labels.shape:
+        raise InputError(f"{image.name} has the shape {picture.shape}; {name.name} has {labels.shape}")
+    if not (ignore_geometry or same_grid(picture.geometry, labels.geometry)):
+        raise InputError(
+            f"{image.name} lies elsewhere in space than {name.name}; an image on the grid of the labels is "
+            "expected (--ignore-geometry takes it as it is)"
+        )
+    return picture
 
 
 _DEMO = "scribseg-demo.txt"

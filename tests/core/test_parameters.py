@@ -183,7 +183,7 @@ def test_texts_become_values_of_the_kind(text, value):
         ("model", "the parameter 'model' has no '='; name=value is expected"),
         (
             "models=1",
-            "the engine 'sample' has no parameter 'models'; it has smoothness, sigma, rounds, more, exact, model, note",
+            "'sample' has no parameter 'models'; it has smoothness, sigma, rounds, more, exact, model, note",
         ),
     ],
 )

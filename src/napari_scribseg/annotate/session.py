@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -589,7 +588,8 @@ class Session:
         self._require_open()
         array = self.labels
         if tool.info.makes_classes:
-            self._name_new_classes(identity, edits)
+            made = set().union(*(present_ids(edit.labels[edit.changed]) for edit in edits))
+            self.classes = self.classes.with_parts(identity, made)
         for edit in edits:
             self._segmenter.stop(edit.slice_index)
             self._cache.invalidate_warm(edit.slice_index)
@@ -597,15 +597,6 @@ class Session:
         if array is not self.labels:
             self.events.changed.emit()
         return _labels_of(edits)
-
-    def _name_new_classes(self, identity: int, edits: list[SliceEdit]) -> None:
-        """Add the classes that a tool made of one, with its name and a number."""
-        found = set().union(*(present_ids(edit.labels[edit.changed]) for edit in edits))
-        new = sorted(found - set(self.classes.ids))
-        classes = self.classes.with_ids([identity, *new])
-        for number, made in enumerate(new, start=2):
-            classes = classes.with_class(replace(classes[made], name=f"{classes[identity].name} {number}"))
-        self.classes = classes
 
     def _show_changes(self, changes: list[Change]) -> None:
         """Show the slices whose strokes or labels changed."""

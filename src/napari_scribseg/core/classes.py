@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 
 from napari_scribseg.core.errors import InputError
 
@@ -140,6 +141,16 @@ class ClassTable:
         if label.id in self:
             return ClassTable(tuple(label if c.id == label.id else c for c in self.classes))
         return ClassTable((*self.classes, label))
+
+    def with_parts(self, identity: int, ids: Iterable[int]) -> ClassTable:
+        """This table with classes added for the ids that it lacks, with the name of a class and a number: liver 2."""
+        table, taken = self.with_ids([identity]), {c.name for c in self.classes}
+        name = table[identity].name
+        numbered = (f"{name} {number}" for number in count(2))
+        for new in sorted(set(ids) - {0} - set(table.ids)):
+            free = next(text for text in numbered if text not in taken)
+            table = table.with_class(LabelClass(new, free, default_color(new)))
+        return table
 
     def without(self, identity: int) -> ClassTable:
         """This table less one class."""

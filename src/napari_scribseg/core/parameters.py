@@ -157,7 +157,7 @@ def parse_parameters(engine: type[Any], pairs: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"the parameter {pair!r} has no '='; name=value is expected")
         if name not in parameters:
             raise InputError(
-                f"the engine {engine.info.name!r} has no parameter {name!r}; it has {', '.join(parameters)}"
+                f"{engine.info.name!r} has no parameter {name!r}; it has {', '.join(parameters) or 'none'}"
             )
         values[name] = parameters[name].parse(text)
     return values
