@@ -394,7 +394,7 @@ def test_measure_shows_a_table_or_writes_it(scribseg, files, measured):
     header, first, second = (re.split(r"\s{2,}", line) for line in out.splitlines())
     row = dict(zip(header, first, strict=True))
     assert (row["id"], row["voxels"]) == ("3", str(16 * 24 * 2))
-    assert float(row["volume_ml"]) == pytest.approx(16 * 24 * 2 * 0.8 * 0.9 * 3 / 1000, rel=1e-3)
+    assert float(row["ml"]) == pytest.approx(16 * 24 * 2 * 0.8 * 0.9 * 3 / 1000, rel=1e-3)
     assert float(row["mean"]) == pytest.approx(image[labels == 3].mean(), rel=1e-3)
     assert second[0] == "7"
 

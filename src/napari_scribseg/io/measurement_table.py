@@ -15,28 +15,30 @@ from napari_scribseg.io.sheets import csv_text
 
 __all__ = ["MeasurementTable", "check_measurements", "measurements_path"]
 
+_DIRECTIONS = ("right", "anterior", "superior")
 _Cell = int | float | str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One column: its name in files, and its value of a row."""
+    """One column: its name in files, its value of a row, and its name for people."""
 
     name: str
     of: Callable[[Measurement], _Cell]
+    title: str = ""
 
 
 _SIZES = (
     _Column("voxels", lambda m: m.voxels),
-    _Column("volume_ml", lambda m: m.volume_ml),
+    _Column("volume_ml", lambda m: m.volume_ml, "ml"),
     _Column("mean", lambda m: m.mean),
-    _Column("sd", lambda m: m.sd),
-    _Column("p5", lambda m: m.p5),
+    _Column("sd", lambda m: m.sd, "SD"),
+    _Column("p5", lambda m: m.p5, "5 %"),
     _Column("median", lambda m: m.median),
-    _Column("p95", lambda m: m.p95),
-    _Column("surface_mm2", lambda m: m.surface_mm2),
-    _Column("area_mm2", lambda m: m.area_mm2),
-    _Column("perimeter_mm", lambda m: m.perimeter_mm),
+    _Column("p95", lambda m: m.p95, "95 %"),
+    _Column("surface_mm2", lambda m: m.surface_mm2, "surface mm²"),
+    _Column("area_mm2", lambda m: m.area_mm2, "area mm²"),
+    _Column("perimeter_mm", lambda m: m.perimeter_mm, "perimeter mm"),
 )
 
 
@@ -77,7 +79,7 @@ class MeasurementTable:
 
     def text(self) -> list[list[str]]:
         """For people: header and rows as text with few digits, without the columns that are empty everywhere."""
-        header, rows = self.header, self.cells()
+        header, rows = [column.title or column.name for column in self._columns()], self.cells()
         kept = [n for n in range(len(header)) if any(row[n] is not None for row in rows) or not rows]
         return [[header[n] for n in kept], *([_short(row[n]) for n in kept] for row in rows)]
 
@@ -105,8 +107,8 @@ class MeasurementTable:
             _Column("slices", lambda m: None if m.slice is None else shown),
             _Column("slice", lambda m: m.slice),
             *_SIZES,
-            *(_Column(f"centre_{name}", _voxel(n)) for n, name in enumerate(space)),
-            *(_Column(f"centre_{name}_mm", _mm(n)) for n, name in enumerate(("right", "anterior", "superior"))),
+            *(_Column(f"centre_{name}", _voxel(n), name) for n, name in enumerate(space)),
+            *(_Column(f"centre_{name}_mm", _mm(n), f"{name} mm") for n, name in enumerate(_DIRECTIONS)),
         )
 
 

@@ -63,6 +63,31 @@ def test_a_stroke_on_the_left_of_a_radiological_view_is_on_the_patient_s_right(w
     np.testing.assert_allclose(saved.geometry.affine, AFFINE[:, [2, 1, 0, 3]])
 
 
+def test_numbers_of_what_was_painted(window):
+    window.widget.images.start.click()
+    settle()
+    annotator = window.widget.annotators.front
+    window.viewer.dims.set_current_step(0, 3)
+    annotator.layers.strokes.data[3, 4:6, 2:8] = 1
+    annotator.layers.strokes.data[3, 20:22, 2:8] = 255
+    annotator.look()
+    until(lambda: window.widget.annotators.is_idle, "the end of the job")
+    window.widget.sections.reveal(window.widget.files)
+    settle()
+    QTest.mouseClick(window.widget.files.buttons["numbers"], Qt.MouseButton.LeftButton)
+    numbers = window.widget.numbers
+    until(lambda: numbers.isVisible() and numbers.cells.rowCount() > 0, "the table")
+    titles = [numbers.cells.horizontalHeaderItem(n).text() for n in range(numbers.cells.columnCount())]
+    row = dict(zip(titles, (numbers.cells.item(0, n).text() for n in range(len(titles))), strict=True))
+    labels = annotator.session.labels
+    assert int(row["voxels"]) == np.count_nonzero(labels == 1) > 0
+    assert float(row["ml"]) == pytest.approx(np.count_nonzero(labels == 1) * 6 / 1000, rel=1e-3)
+    annotator.layers.strokes.data[8, 4:6, 2:8] = 1
+    annotator.layers.strokes.data[8, 20:22, 2:8] = 255
+    window.viewer.dims.set_current_step(0, 8)
+    until(lambda: "changed since" in numbers.windowTitle(), "the mark that the table is old")
+
+
 def test_the_choice_is_there_the_next_time(window, make_napari_viewer):
     tick(window, window.widget.display.radiological_box)
     window.widget.end_all()

@@ -15,15 +15,16 @@ from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Segmentation, silent
 from napari_scribseg.io import read_labels
 from napari_scribseg.io.formats import label_extensions
+from napari_scribseg.io.sheets import csv_rows
 from napari_scribseg.kernel import Inbox
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.segmentation import saving
 from napari_scribseg.widgets.segmentation.actions import ACTIONS
 from napari_scribseg.widgets.segmentation.annotation_view import AnnotationView
 from napari_scribseg.widgets.segmentation.annotator import Annotator
+from napari_scribseg.widgets.segmentation.file_panel import FilePanel
 from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 from napari_scribseg.widgets.segmentation.saving import Saver
-from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 
 LIVER = ClassTable.from_ids([1], background=255)
 LIVER = LIVER.with_class(replace(LIVER[1], name="liver", color=(1.0, 0.5, 0.0, 1.0)))
@@ -118,7 +119,7 @@ def test_tables_only_on_request(nearest, saver):
 
 
 def test_names_are_kept_unless_they_are_not_wanted_and_the_image_is_never_written_over(nearest, saver, qtbot):
-    panel = SlicePanel(ACTIONS)
+    panel = FilePanel(ACTIONS)
     qtbot.addWidget(panel)
     annotator = annotate(nearest())
     annotator.session.draw(strokes(), 1)
@@ -247,3 +248,15 @@ def test_a_file_whose_name_gets_an_extension_is_not_replaced_unrequested(tmp_pat
 
     assert path() is None
     assert path() == tmp_path / ("a.nii.gz" if choose == "labels" else "a.scribseg")
+
+
+def test_a_table_of_numbers_beside_the_labels_on_request(nearest, saver):
+    annotator = annotate(nearest())
+    annotator.session.draw(strokes(), 1)
+    saver.save_labels(annotator.layers.viewer, annotator, None, dict.fromkeys(TABLES, False), measure=True)
+    assert messages(saver)[-1].startswith("Saved out.nii.gz, out_measurements.csv")
+    header, *rows = csv_rows((saver.path.parent / "out_measurements.csv").read_text(encoding="utf-8"))
+    (row,) = (dict(zip(header, cells, strict=True)) for cells in rows)
+    labels = annotator.session.labels
+    assert (row["class"], int(row["voxels"])) == ("liver", np.count_nonzero(labels == 1))
+    assert float(row["mean"]) == 0

@@ -60,6 +60,9 @@ class SegmentationWindow(Protocol):
     def resume(self) -> None:
         """Continue with saved strokes."""
 
+    def show_numbers(self) -> None:
+        """Open the window of measures."""
+
 
 def _with_annotator(call: Callable[[Annotator], object]) -> Callable[[SegmentationWindow], object]:
     """The ``call`` of an action on the image in front."""
@@ -158,6 +161,13 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             "Resume…",
             "Continue with saved or autosaved strokes",
             lambda window: window.resume(),
+            panel="file",
+        ),
+        Action(
+            "numbers",
+            "Numbers…",
+            "Measure the classes: volume, intensities, surface and centre",
+            lambda window: window.show_numbers(),
             panel="file",
         ),
         Action("next_class", "Next class", "Paint with the next class", lambda window: window.classes.step(1), key="W"),

@@ -14,7 +14,11 @@ from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 
 __all__ = ["FilePanel"]
 
-_TABLES = (("bids_tsv", "always a BIDS table (_dseg.tsv)"), ("itksnap", "also an ITK-SNAP label file"))
+_TABLES = (
+    ("bids_tsv", "always a BIDS table (_dseg.tsv)"),
+    ("itksnap", "also an ITK-SNAP label file"),
+    ("measurements", "also a table of numbers (_measurements.csv)"),
+)
 
 
 class FilePanel(QWidget):
@@ -42,6 +46,11 @@ class FilePanel(QWidget):
             "itksnap": self.table_choices["itksnap"].isChecked(),
         }
 
+    @property
+    def measure(self) -> bool:
+        """Whether a table of numbers is written beside the label volume."""
+        return bool(self.table_choices["measurements"].isChecked())
+
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
         self._group.show_state(state)
@@ -55,6 +64,6 @@ class FilePanel(QWidget):
             menu.addAction(action)
             self.table_choices[name] = action
         more = QPushButton("Tables beside the labels")
-        more.setToolTip("A table beside the labels has names and colours that the format cannot store")
+        more.setToolTip("Tables of names and colours, which the format may have no place for, and of numbers")
         more.setMenu(menu)
         return more

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from napari_scribseg.core import ClassTable, Geometry, InputError
+from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io import write_labels
 from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.io.label_files import label_outputs, lost_placement
+from napari_scribseg.io.measurement_table import measurements_path
 from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.widgets.common.autosaves import SESSION_EXTENSION, file_name
-from napari_scribseg.widgets.common.colors import layer_classes
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.layers import layer_geometry
 from napari_scribseg.widgets.segmentation.annotator import Annotator
+from napari_scribseg.widgets.segmentation.measured import Measured, measured_now
 
 __all__ = ["Saver", "choose_labels_path", "choose_session_path", "confirm_copy", "suggested_name"]
 
@@ -84,13 +84,20 @@ class Saver:
         self._waiting: list[Callable[[], None]] = []
 
     def save_labels(
-        self, viewer: ViewerModel, annotator: Annotator | None, selected: Labels | None, tables: dict[str, Any]
+        self,
+        viewer: ViewerModel,
+        annotator: Annotator | None,
+        selected: Labels | None,
+        tables: dict[str, Any],
+        *,
+        measure: bool = False,
     ) -> None:
         """Write the result of an annotator; without one the selected labels layer, with the geometry of its image.
 
         While a job runs, the result is a preview: it is written when the job is done or cancelled.
 
-        ``tables`` are keyword arguments of :func:`~napari_scribseg.io.write_labels`.
+        ``tables`` are keyword arguments of :func:`~napari_scribseg.io.write_labels`. With ``measure``, a table of
+        numbers is written beside the labels.
         """
         if annotator is not None:
             source = annotator.layers.source
@@ -98,12 +105,12 @@ class Saver:
                 self._widget, suggested_name(source.layer.name, source.layer.source.path, source.geometry())
             )
             if path is not None:
-                self._when_final(annotator, path, tables)
+                self._when_final(annotator, path, tables, measure=measure)
         elif selected is not None and not selected.multiscale:
             geometry = layer_geometry(viewer, selected)
             path = choose_labels_path(self._widget, suggested_name(selected.name, selected.source.path, geometry))
             if path is not None:
-                self._write(path, selected.data, geometry, layer_classes(selected), tables)
+                self._write(path, measured_now(viewer, None, selected), tables, measure=measure)
         else:
             text = "There are no labels to save: press Start painting, or select a labels layer"
             self._widget.show_message(text, error=True)
@@ -113,11 +120,11 @@ class Saver:
         for write in list(self._waiting):
             write()
 
-    def _when_final(self, annotator: Annotator, path: Path, tables: dict[str, Any]) -> None:
-        session, source = annotator.session, annotator.layers.source
-        geometry, image = source.geometry(), source.layer.source.path
+    def _when_final(self, annotator: Annotator, path: Path, tables: dict[str, Any], *, measure: bool) -> None:
+        session, image = annotator.session, annotator.layers.source.layer.source.path
         try:
-            check_outputs(label_outputs(path, **tables), [Path(image)] if image else [], overwrite=True)
+            outputs = [*label_outputs(path, **tables), *([measurements_path(path)] if measure else [])]
+            check_outputs(outputs, [Path(image)] if image else [], overwrite=True)
         except InputError as error:
             self._failed(error)
             return
@@ -125,7 +132,7 @@ class Saver:
         def write() -> None:
             if write in self._waiting:
                 self._waiting.remove(write)
-            self._write(path, session.finished_labels(), geometry, session.classes, tables)
+            self._write(path, Measured.of(annotator), tables, measure=measure)
 
         def on_busy(busy: bool) -> None:
             if not busy and write in self._waiting:
@@ -138,11 +145,20 @@ class Saver:
         else:
             write()
 
-    def _write(self, path: Path, labels: Any, geometry: Geometry, classes: ClassTable, tables: dict[str, Any]) -> None:
+    def _write(self, path: Path, measured: Measured, tables: dict[str, Any], *, measure: bool) -> None:
+        def write() -> tuple[Path, ...]:
+            paths = tuple(write_labels(path, measured.labels, measured.geometry, measured.classes, **tables))
+            if not measure:
+                return paths
+            try:
+                return (*paths, measured.table().write(measurements_path(path)))
+            except InputError as error:
+                raise InputError(f"the table of numbers ({error}); the labels are saved") from error
+
         self._widget.show_message(f"Saving {path.name}…")
         self._dispatcher.aside(
-            lambda: write_labels(path, np.asarray(labels), geometry, classes, **tables),
-            lambda paths: self._saved(paths, lost_placement(path, geometry)),
+            write,
+            lambda paths: self._saved(paths, lost_placement(path, measured.geometry)),
             self._failed,
             file=True,
         )

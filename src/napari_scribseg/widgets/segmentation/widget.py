@@ -35,6 +35,8 @@ from napari_scribseg.widgets.segmentation.display_panel import DisplayPanel
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.file_panel import FilePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
+from napari_scribseg.widgets.segmentation.measured import measured_now
+from napari_scribseg.widgets.segmentation.numbers import NumbersWindow
 from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
 from napari_scribseg.widgets.segmentation.saving import Saver, choose_session_path, confirm_copy
@@ -69,6 +71,8 @@ class SegmentationWidget(Docked):
         One for each annotated image.
     saver : Saver
         Writes files.
+    numbers : QDialog
+        Measures of the classes.
     """
 
     classes: ClassTableView
@@ -100,6 +104,11 @@ class SegmentationWidget(Docked):
         self.annotators = Annotators(self, self.dispatcher, self._keys, self._show_front)
         self.strokes_from_layer = StrokesFromLayer(lambda: self.annotators.front, self.show_message)
         self.saver = Saver(self, self.dispatcher)
+        self.numbers = NumbersWindow(
+            self,
+            lambda: measured_now(self.viewer, self.annotators.front, self._selected_labels()),
+            self.dispatcher.post,
+        )
         self._news: Message | None = None  # shown while no annotator is in front
         self._has_autosave = False  # of the chosen image
         self.classes.add.setToolTip(ACTIONS["new_class"].full_tooltip)
@@ -262,9 +271,18 @@ class SegmentationWidget(Docked):
 
     def save_labels(self) -> None:
         """Ask for a file and write the result, or without one the selected labels layer, with the image's geometry."""
+        front, selected = self.annotators.front, self._selected_labels()
+        self.saver.save_labels(self.viewer, front, selected, self.files.tables, measure=self.files.measure)
+
+    def show_numbers(self) -> None:
+        """Open the window of measures, and measure."""
+        self.numbers.show()
+        self.numbers.raise_()
+        self.numbers.measure()
+
+    def _selected_labels(self) -> Labels | None:
         selected = self.viewer.layers.selection.active
-        layer = selected if isinstance(selected, Labels) else None
-        self.saver.save_labels(self.viewer, self.annotators.front, layer, self.files.tables)
+        return selected if isinstance(selected, Labels) else None
 
     def _keys(self, annotator: Annotator) -> Keys:
         """The actions by their keys on an annotator's layers; a key brings the annotator to the front."""
@@ -347,4 +365,5 @@ class SegmentationWidget(Docked):
         self.images.close_events()
         self.display.close_events()
         self.strokes_from_layer.use(None)
+        self.numbers.end()
         self.dispatcher.close()
