@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 
 import nibabel
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from napari_scribseg import cli
+from napari_scribseg import Session, cli, engine_names, get_engine
+from napari_scribseg.core.engine import ENGINE_GROUPS
+from napari_scribseg.core.registry import DEFAULT_ENGINE
 
 AFFINE = np.array([[-0.8, 0, 0, 12], [0, -0.9, 0, -7], [0, 0, 3.0, 4], [0, 0, 0, 1]])
 
@@ -45,8 +48,10 @@ def files(tmp_path):
     return tmp_path
 
 
-def segment(files, *more, out="labels.nii.gz"):
-    return ("segment", files / "image.nii.gz", "--scribbles", files / "strokes.nii.gz", "--out", files / out, *more)
+def segment(files, *more, out="labels.nii.gz", engine="svcd"):
+    chosen = () if engine is None or "--engine" in more else ("--engine", engine)
+    image, strokes = files / "image.nii.gz", files / "strokes.nii.gz"
+    return ("segment", image, "--scribbles", strokes, "--out", files / out, *chosen, *more)
 
 
 def test_segment_writes_every_slice_with_strokes_on_the_images_grid(scribseg, files):
@@ -79,6 +84,14 @@ def test_the_axis_can_be_chosen(scribseg, files, axis):
     labels = np.asarray(nibabel.load(files / "labels.nii.gz").dataobj)
     assert labels[:, 4:20].any(axis=(0, 2)).all()
     assert not labels[:, [0, 23]].any()
+
+
+def test_the_engine_is_that_of_the_window_where_none_is_named(scribseg, files):
+    code, _, err = scribseg(*segment(files, "--param", "passes=3", engine=None))
+    assert code == 2
+    assert "passes is 3; expected 1 to 2" in err
+    assert get_engine().info.name == DEFAULT_ENGINE == "scribble-net"
+    assert signature(Session).parameters["engine"].default == DEFAULT_ENGINE
 
 
 def test_parameters_reach_the_engine(scribseg, files):
@@ -308,9 +321,11 @@ def test_a_failing_engine_ends_with_status_1(scribseg, files, monkeypatch):
 def test_engines_and_info(scribseg, files):
     code, out, _ = scribseg("engines")
     assert code == 0
-    names = [line.split()[0] for line in out.splitlines()]
-    assert names == sorted(names)
-    assert {"brs", "cnn", "f-brs", "pwn", "scribble-net", "svcd"} <= set(names)
+    lines = out.splitlines()
+    assert lines[0] == "Start here"
+    names = {line.split()[0] for line in lines if line.startswith("  ")}
+    assert names == set(engine_names())
+    assert {line for line in lines if not line.startswith("  ")} >= set(ENGINE_GROUPS)
     code, out, _ = scribseg("info", files / "image.nii.gz")
     assert code == 0
     assert "z 4, y 24, x 32" in out
@@ -346,7 +361,9 @@ def test_the_command_itself_loads_no_torch_to_list_engines():
 def test_an_interrupt_inside_a_finalizer_is_not_lost():
     code = """
 import os, signal, threading
-from napari_scribseg import cli
+from napari_scribseg import Session, cli, engine_names, get_engine
+from napari_scribseg.core.engine import ENGINE_GROUPS
+from napari_scribseg.core.registry import DEFAULT_ENGINE
 
 class Kept:
     def __del__(self):

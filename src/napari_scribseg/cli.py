@@ -19,6 +19,7 @@ import typer
 from napari_scribseg.batch.command import batch
 from napari_scribseg.bench.command import bench
 from napari_scribseg.bench.papers.command import study
+from napari_scribseg.core.registry import DEFAULT_ENGINE
 from napari_scribseg.explore.command import app as explore
 from napari_scribseg.options import (
     AllowOutside,
@@ -103,7 +104,7 @@ def segment(
         Path, typer.Option(help="Label file of the image's shape: 0 = unpainted, other values = the classes.")
     ],
     out: Annotated[Path, typer.Option(help="Label file to write: .nii.gz, .seg.nrrd, .nrrd, .mha, .tif.")],
-    engine: EngineName = "svcd",
+    engine: EngineName = DEFAULT_ENGINE,
     param: EngineParameters = None,
     background: _Background = None,
     axis: AxisOption = None,
@@ -157,11 +158,17 @@ def segment(
 def engines() -> None:
     """List the engines."""
     from napari_scribseg.core import engine_infos
+    from napari_scribseg.core.engine import ENGINE_GROUPS
 
     infos = engine_infos()
     width = max(map(len, infos), default=0)
-    for name, info in infos.items():
-        typer.echo(f"{name:<{width}}  {info.title}{' (live)' if info.live else ''}: {info.summary}")
+    groups = dict.fromkeys((*ENGINE_GROUPS, *sorted(info.group for info in infos.values())))
+    for group in groups:
+        shown = {name: info for name, info in infos.items() if info.group == group}
+        if shown:
+            typer.echo(group)
+        for name, info in shown.items():
+            typer.echo(f"  {name:<{width}}  {info.title}{' (live)' if info.live else ''}: {info.summary}")
 
 
 @app.command()

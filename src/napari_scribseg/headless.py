@@ -18,7 +18,7 @@ from napari_scribseg.core import ClassTable, Engine, InputError, Report, silent
 from napari_scribseg.core.anatomy import slice_axis, slice_names
 from napari_scribseg.core.geometry import same_grid
 from napari_scribseg.core.parameters import parameters_of, parse_parameters
-from napari_scribseg.core.registry import get_engine
+from napari_scribseg.core.registry import DEFAULT_ENGINE, get_engine
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io import read_labels, read_volume
 from napari_scribseg.io.measurement_table import MeasurementTable
@@ -144,7 +144,7 @@ def segment_volume(
     image: Path,
     scribbles: Path,
     *,
-    engine: str = "svcd",
+    engine: str = DEFAULT_ENGINE,
     parameters: dict[str, Any] | None = None,
     background: int | None = None,
     axis: int | str | None = None,

@@ -21,6 +21,8 @@ if not (HAS_NAPARI and HAS_QT and importlib.util.find_spec("pytestqt")):
 else:
     from qtpy.QtCore import QSettings
 
+    from napari_scribseg.widgets.segmentation import engine_chooser
+
 
 def pytest_collection_modifyitems(items):
     """Without an X server, widgets are drawn offscreen; tests of the real window need OpenGL, which that does not have.
@@ -37,8 +39,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path, monkeypatch):
-    """No test writes into the user's folders, or finds sections folded as another left them."""
+    """No test writes into the user's folders, or finds the window as another left it; the first engine is quick."""
     monkeypatch.setenv("SCRIBSEG_AUTOSAVE", str(tmp_path / "autosave"))
+    monkeypatch.setattr(engine_chooser, "DEFAULT_ENGINE", "svcd")  # quick; one test has the real one
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "settings"))
 
 

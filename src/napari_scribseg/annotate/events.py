@@ -41,6 +41,8 @@ class Update:
         Number of the request.
     curve : LossCurve or None
         The course of the engine's fit; None for an engine that fits nothing.
+    seconds : float
+        How long the engine took; 0 where that is not known, as for a preview.
     """
 
     slice_index: SliceIndex
@@ -52,6 +54,7 @@ class Update:
     notes: tuple[str, ...]
     generation: int
     curve: LossCurve | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

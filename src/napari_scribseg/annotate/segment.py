@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -108,6 +109,8 @@ class SegmentJob(Job):
         Set while the job runs when the pen has moved on: a preview is then all of its result, so that the next begins.
     seen : tuple of SliceResult and Update, or None
         The preview that was shown last; belongs to the owner's thread.
+    seconds : float
+        How long the engine took for its result, once it is there.
     """
 
     source: Source
@@ -133,6 +136,7 @@ class SegmentJob(Job):
     )
     overtaken: threading.Event = field(default_factory=threading.Event)
     seen: Any = None
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -171,7 +175,9 @@ class SegmentJob(Job):
                     self.on_progress(self, min(max(shown, 0.0), 1.0))
 
             state = outcome.prepared if self.warm is MISSING else self.warm
+            begun = time.perf_counter()
             segmentation = segment_with_prior(self.engine, image, scribbles, state, report)
+            self.seconds = time.perf_counter() - begun
             outcome.result = SliceResult.of(segmentation, scribbles, name)
             if not self.live:
                 outcome.packed = PackedResult.of(outcome.result.segmentation, scribbles.ids)

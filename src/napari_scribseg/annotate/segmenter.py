@@ -305,7 +305,7 @@ class Segmenter:
         labels, made = self._document.annotation.view(job.slice_index).copy(), result.segmentation
         return Update(
             job.slice_index, labels, region, made.probabilities, result.ids, final, made.notes, job.generation,
-            made.curve,
+            made.curve, job.seconds if final else 0.0,
         )  # fmt: skip
 
     def _emit_updated(self, update: Update, former: NDArray[Any]) -> None:

@@ -30,7 +30,7 @@ from napari_scribseg.annotate.tool_runs import ToolRuns
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
-from napari_scribseg.core.registry import get_engine
+from napari_scribseg.core.registry import DEFAULT_ENGINE, get_engine
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.io.lock import FileLock, InUseError
@@ -92,7 +92,7 @@ class Session:
     def __init__(
         self,
         volume: Source,
-        engine: str | Engine[Any] = "svcd",
+        engine: str | Engine[Any] = DEFAULT_ENGINE,
         *,
         classes: ClassTable | None = None,
         device: str = "auto",

@@ -26,6 +26,8 @@ _PALETTE = (
     (0.60, 0.60, 0.60),
 )
 
+_BACKGROUND = (0.75, 0.25, 1.0, 1.0)  # violet: seen on every grey, and no class has it
+
 Color = tuple[float, float, float, float]
 
 
@@ -158,5 +160,4 @@ class ClassTable:
 
     def as_background(self, identity: int) -> ClassTable:
         """This table with the class ``identity`` as the background, named and coloured so."""
-        grey = replace(self[identity], name="background", color=(0.5, 0.5, 0.5, 1.0), background=True)
-        return self.with_class(grey)
+        return self.with_class(replace(self[identity], name="background", color=_BACKGROUND, background=True))

@@ -13,7 +13,9 @@ from napari_scribseg.core.errors import Cancelled, InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
 
-__all__ = ["Cancelled", "Engine", "EngineInfo", "Report", "Segmentation", "silent"]
+__all__ = ["ENGINE_GROUPS", "Cancelled", "Engine", "EngineInfo", "Report", "Segmentation", "silent"]
+
+ENGINE_GROUPS = ("Start here", "Your own network", "Fitted to this image (slow)", "Research")
 
 State = TypeVar("State")
 State_co = TypeVar("State_co", covariant=True)
@@ -43,6 +45,10 @@ class EngineInfo:
         Whether it loads trained weights.
     live : bool
         Whether it is fast enough to answer every mouse move.
+    group : str
+        Heading under which menus list it: one of :data:`ENGINE_GROUPS`, or another, which comes after these.
+    needs : str
+        What the user has to give it, in a few words; empty: strokes, of as many classes as ``min_classes`` says.
     """
 
     name: str
@@ -54,6 +60,13 @@ class EngineInfo:
     min_classes: int = 2
     needs_weights: bool = False
     live: bool = False
+    group: str = "More engines"
+    needs: str = ""
+
+    @property
+    def needed(self) -> str:
+        """What the user has to give it, in a few words."""
+        return self.needs or ("one stroke" if self.min_classes == 1 else "strokes of two classes")
 
     def require(self, image: Image) -> None:
         """Raise InputError if the image has another number of spatial axes than the engine takes."""

@@ -12,9 +12,18 @@ from typing import Any
 from napari_scribseg.core.engine import Engine, EngineInfo
 from napari_scribseg.core.errors import InputError
 
-__all__ = ["ENGINE_GROUP", "engine_class", "engine_infos", "engine_names", "get_engine", "registered_engines"]
+__all__ = [
+    "DEFAULT_ENGINE",
+    "ENGINE_GROUP",
+    "engine_class",
+    "engine_infos",
+    "engine_names",
+    "get_engine",
+    "registered_engines",
+]
 
 ENGINE_GROUP = "scribseg.engines"
+DEFAULT_ENGINE = "scribble-net"  # answers from the first stroke on, of one class
 
 
 @cache
@@ -62,13 +71,13 @@ def engine_class(name: str) -> type[Engine[Any]]:
     return loaded  # type: ignore[return-value]
 
 
-def get_engine(name: str, **parameters: Any) -> Engine[Any]:
+def get_engine(name: str = DEFAULT_ENGINE, **parameters: Any) -> Engine[Any]:
     """An engine by its registered name.
 
     Parameters
     ----------
     name : str
-        One of :func:`engine_names`.
+        One of :func:`engine_names`; by default the one to begin with.
     **parameters
         Values for the engine's fields; what is not named keeps its default.
 

@@ -12,9 +12,11 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import Geometry, Source, silent
+from napari_scribseg.core.registry import DEFAULT_ENGINE
 from napari_scribseg.io import read_labels
 from napari_scribseg.kernel import jobs
 from napari_scribseg.widgets.common.autosaves import autosave_folder
+from napari_scribseg.widgets.segmentation import engine_chooser
 from napari_scribseg.widgets.segmentation import widget as segmentation
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
@@ -929,3 +931,20 @@ def test_the_form_of_every_engine_fits_into_the_dock(window):
         settle()
         needed = area.widget().minimumSizeHint().width()
         assert needed <= area.viewport().width(), engines.engine
+
+
+def test_the_first_stroke_of_one_class_is_answered_where_nothing_was_chosen(viewer, monkeypatch):
+    monkeypatch.setattr(engine_chooser, "DEFAULT_ENGINE", DEFAULT_ENGINE)
+    window = Window(viewer)
+    window.start()
+    assert window.front.session.engine.info.name == DEFAULT_ENGINE
+    assert window.front.session.classes.background == 255
+    window.stroke((40, 30), (40, 33), (42, 35))
+    window.wait_idle()
+    labels = window.front.layers.result.data[window.viewer.dims.current_step[0]]
+    box = np.zeros((40, 60), bool)
+    box[10:30, 20:45] = True
+    assert (labels[box] == 1).mean() > 0.5
+    assert (labels[~box] == 1).mean() < 0.2
+    assert "takes" in window.widget.engines.chooser.about.text()
+    window.widget.end_all()

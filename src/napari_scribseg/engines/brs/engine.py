@@ -147,12 +147,14 @@ class BRS(_Refinement):
 
     info: ClassVar[EngineInfo] = EngineInfo(
         name="brs",
-        title="BRS (a network that agrees with every stroke)",
-        summary="Makes any trained network follow strokes, your own U-Net too; 1 to 255 classes.",
+        title="Your network with strokes (BRS)",
+        summary="Makes a trained network agree with every stroke, your own U-Net too.",
         doi="10.1109/CVPR.2019.00544",
         ndim=(2,),
         min_classes=1,
         needs_weights=True,
+        group="Your own network",
+        needs="the file of your network and one stroke",
     )
 
     model: str = ""
@@ -221,12 +223,14 @@ class FBRS(_Refinement):
 
     info: ClassVar[EngineInfo] = EngineInfo(
         name="f-brs",
-        title="f-BRS (a network that agrees with strokes, quicker)",
-        summary="Like brs, but only a layer's channels are corrected: quicker on large networks; 1 to 255 classes.",
+        title="Your network with strokes, quicker (f-BRS)",
+        summary="Like BRS, with less work for each stroke; for large networks.",
         doi="10.1109/CVPR42600.2020.00865",
         ndim=(2,),
         min_classes=1,
         needs_weights=True,
+        group="Your own network",
+        needs="the file of your network and one stroke",
     )
 
     model: str = ""

@@ -67,9 +67,11 @@ class CoarseToFine(CoarseToFineParameters):
     info: ClassVar[EngineInfo] = EngineInfo(
         name="coarse-to-fine",
         title="Coarse to fine (rough outlines)",
-        summary="Takes a closed line as a rough outline and finds the border; fitted to each image first.",
+        summary="Finds the border near a rough outline that you draw.",
         ndim=(2,),
         min_classes=1,
+        group="Fitted to this image (slow)",
+        needs="a closed line around an object",
     )
 
     def prepare(self, image: Image, device: str = "auto") -> CoarseState:

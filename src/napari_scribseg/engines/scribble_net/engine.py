@@ -63,12 +63,13 @@ class ScribbleNet(ScribbleNetParameters):
     info: ClassVar[EngineInfo] = EngineInfo(
         name="scribble-net",
         title="Scribble network (trained)",
-        summary="A trained network that follows the pen; needs the fewest strokes, 1 to 255 classes.",
+        summary="Best for most images: one stroke is enough, and the result follows the pen.",
         doi="10.7557/18.6823",
         ndim=(2,),
         min_classes=1,
         needs_weights=True,
         live=True,
+        group="Start here",
     )
 
     def prepare(self, image: Image, device: str = "auto") -> NetState:

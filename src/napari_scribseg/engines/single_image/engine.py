@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["CNN", "PWN", "CNNReg", "FineTune", "UNetSingle"]
 
 _SEMANTIC = "semantic features"
+_FITTED = "Fitted to this image (slow)"
 
 
 def _info(name: str, title: str, summary: str, **more: Any) -> EngineInfo:
@@ -116,7 +117,8 @@ class PWN(_FromScratch, LayerParameters):
     info: ClassVar[EngineInfo] = _info(
         "pwn",
         "Pixel-wise network (fitted to this image)",
-        "A tiny network learns colours and places from the strokes; for images of a kind nobody trained for.",
+        "Learns colours and places from your strokes, for unusual images.",
+        group=_FITTED,
     )
 
 
@@ -136,7 +138,8 @@ class CNN(_FromScratch, ConvolutionParameters):
     info: ClassVar[EngineInfo] = _info(
         "cnn",
         "Small CNN (fitted to this image)",
-        "Like pwn, but it sees the surroundings of a pixel: for textures; no weights needed.",
+        "Learns textures from your strokes, for unusual images.",
+        group=_FITTED,
     )
 
     def __post_init__(self) -> None:
@@ -166,7 +169,8 @@ class CNNReg(CNN, PenaltyParameters):
     info: ClassVar[EngineInfo] = _info(
         "cnn-reg",
         "Small CNN with a gradient penalty (fitted to this image)",
-        "Like cnn, with positions, but nearness to a stroke counts less; no weights needed.",
+        "Like the small CNN, but nearness to a stroke counts less.",
+        group="Research",
     )
 
     inputs: Inputs = "colour+position"
@@ -200,7 +204,8 @@ class UNetSingle(_FromScratch, UNetParameters):
     info: ClassVar[EngineInfo] = _info(
         "unet-single",
         "U-Net (fitted to this image)",
-        "A U-Net learned from the strokes alone: slow, and overfits; for comparison.",
+        "A U-Net learned from the strokes alone; slow and overfits; for comparison.",
+        group="Research",
     )
 
     rate: Rate = 0.003
@@ -223,7 +228,8 @@ class FineTune(_FittedToOneImage, FineTuneParameters):
     info: ClassVar[EngineInfo] = _info(
         "finetune",
         "Fine-tuned network (transfer learning)",
-        "A trained network, yours too, learns this image's classes from the strokes; slow; for comparison.",
+        "A trained network, yours too, learns the classes of this image from your strokes.",
+        group=_FITTED,
         needs_weights=True,
     )
 

@@ -115,12 +115,13 @@ class SVCD(EnergyParameters):
 
     info: ClassVar[EngineInfo] = EngineInfo(
         name="svcd",
-        title="SVCD (variational, no training)",
-        summary="The best start for any image: fast, needs no training and no weights, 2 to 20 classes.",
+        title="Colours and edges (SVCD, nothing trained)",
+        summary="Quickest: from brightness, colours and edges alone; nothing was trained.",
         doi="10.1109/TPAMI.2012.183",
         ndim=(2,),
         max_classes=20,
         live=True,
+        group="Start here",
     )
 
     features: Literal["colour", "colour+semantic"] = "colour"

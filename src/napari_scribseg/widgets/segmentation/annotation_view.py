@@ -58,6 +58,9 @@ class AnnotationView(Protocol):
     def show_curve(self, curve: LossCurve | None, *, fitting: bool = False) -> None:
         """Show the losses of the engine's fit, finished or running; None for an engine without a fit."""
 
+    def show_duration(self, engine: str, seconds: float) -> None:
+        """Show how long an engine took for a result."""
+
     def show_classes(self, classes: ClassTable) -> None:
         """Show the class table."""
 
@@ -75,4 +78,4 @@ class HiddenView:
         pass
 
     show_status = show_message = notify = show_busy = show_progress = _nothing
-    show_notes = show_curve = show_classes = show_brush = show_state = _nothing
+    show_duration = show_notes = show_curve = show_classes = show_brush = show_state = _nothing

@@ -400,6 +400,8 @@ class Annotator:
             self.view.show_curve(update.curve, fitting=not update.final)
         if update.final:  # a change beside the canvas redraws the whole window
             self._last_error = ""
+            if update.seconds:
+                self.view.show_duration(self.session.engine.info.name, update.seconds)
             self.view.show_notes(update.notes)
             self.overlay.show(update.slice_index)
         self.refresh_state()

@@ -12,12 +12,12 @@ from napari_scribseg.core import EngineInfo, LoadsModels, get_engine
 from napari_scribseg.core.registry import engine_class
 from napari_scribseg.widgets.common.combos import choose_data, compact_combo
 from napari_scribseg.widgets.common.fold import Fold
+from napari_scribseg.widgets.segmentation.engine_chooser import EngineChooser
 from napari_scribseg.widgets.segmentation.engine_form import EngineForm
 from napari_scribseg.widgets.segmentation.model_page import ModelPage
 
 __all__ = ["EnginePanel"]
 
-FIRST_ENGINE = "svcd"  # selected when the window opens
 _MODES = (("live", "live"), ("on stroke end", "stroke"), ("on demand", "demand"))
 
 
@@ -33,11 +33,10 @@ class EnginePanel(QWidget):
 
     def __init__(self, infos: dict[str, EngineInfo]) -> None:
         super().__init__()
-        self._infos = infos
         self._values: dict[str, dict[str, Any]] = {}
         self._shown = ""
-        self.engine_combo = compact_combo((info.title.split(" (")[0], name) for name, info in infos.items())
-        choose_data(self.engine_combo, FIRST_ENGINE)
+        self.chooser = EngineChooser(infos)
+        self.engine_combo = self.chooser.combo
         self.mode_combo = compact_combo(_MODES)
         self.device_combo = compact_combo((device, device) for device in ("auto", "cpu", "cuda", "mps"))
         self.overlap_combo = compact_combo((rule, rule) for rule in OVERLAPS)
@@ -54,14 +53,15 @@ class EnginePanel(QWidget):
         self.models = ModelPage()
         self.models.changed.connect(self._on_model)
         self.models.requested.connect(self.network_requested.emit)
-        layout.addLayout(self._make_rows())
+        layout.addWidget(self.chooser)
         layout.addWidget(self.models)
+        layout.addLayout(self._make_rows())
         layout.addWidget(self.fold)
         layout.addWidget(parameters)
         self.pictures: dict[str, QPushButton] = {}
         self._picture_row = QVBoxLayout()
         layout.addLayout(self._picture_row)
-        self.engine_combo.currentIndexChanged.connect(self._on_engine)
+        self.chooser.changed.connect(self._on_engine)
         for combo in (self.mode_combo, self.device_combo, self.overlap_combo):
             combo.currentIndexChanged.connect(lambda _index: self.changed.emit())
         self._show_form()
@@ -69,7 +69,7 @@ class EnginePanel(QWidget):
     @property
     def engine(self) -> str:
         """Registered name of the chosen engine; empty if there is none."""
-        return self.engine_combo.currentData() or ""
+        return self.chooser.engine
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -93,7 +93,8 @@ class EnginePanel(QWidget):
 
     def choose(self, engine: str, values: dict[str, Any], overlap: str, device: str) -> None:
         """Show an engine with parameters, an overlap rule, and a device; no signal is sent."""
-        for combo, data in ((self.engine_combo, engine), (self.overlap_combo, overlap), (self.device_combo, device)):
+        self.chooser.choose(engine)
+        for combo, data in ((self.overlap_combo, overlap), (self.device_combo, device)):
             choose_data(combo, data)
         self._values[engine] = dict(values)
         self._show_form()
@@ -121,7 +122,6 @@ class EnginePanel(QWidget):
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         rows.setVerticalSpacing(3)
         for text, combo in (
-            ("Engine", self.engine_combo),
             ("Segment", self.mode_combo),
             ("Device", self.device_combo),
             ("Overlap", self.overlap_combo),
@@ -141,7 +141,7 @@ class EnginePanel(QWidget):
         inner.addWidget(reset)
         return parameters
 
-    def _on_engine(self, _index: int) -> None:
+    def _on_engine(self, _name: str) -> None:
         self._values[self._shown] = self.form.values
         self._show_form()
         self.changed.emit()
@@ -153,8 +153,6 @@ class EnginePanel(QWidget):
     def _show_form(self) -> None:
         self._shown = self.engine
         if self._shown:
-            info = self._infos[self._shown]
-            self.engine_combo.setToolTip(f"{info.title}: {info.summary}")
             self.form.show_engine(engine_class(self._shown), self._values.get(self._shown))
         self._show_model()
 

@@ -51,7 +51,7 @@ __all__ = ["SegmentationWidget"]
 
 TITLE = "Scribble segmentation"  # as in napari.yaml
 _WIDTH = 300  # pixels
-_HELP = "Press Start painting, and draw a stroke in each of two classes"
+_HELP = "Press Start painting, and draw a stroke in what you want to label"
 _EMPTY = "Open an image, choose it above and press Start painting"
 _AUTOSAVED = "Autosaved strokes of this image exist. Resume continues; Start painting begins anew"
 
@@ -100,6 +100,7 @@ class SegmentationWidget(Docked):
         self.show_status, self.show_busy = self.status.show_status, self.status.show_busy
         self.show_progress, self.show_notes = self.status.show_progress, self.status.show_notes
         self.show_curve = self.curve.show_curve
+        self.show_duration = self.engines.chooser.show_duration
         self.show_classes, self.show_brush = self.classes.show_classes, self.classes.select
         self.annotators = Annotators(self, self.dispatcher, self._keys, self._show_front)
         self.strokes_from_layer = StrokesFromLayer(lambda: self.annotators.front, self.show_message)
@@ -138,7 +139,9 @@ class SegmentationWidget(Docked):
         )
         if begun is not None:
             level = f" (on level {source.level} of the pyramid)" if source.level else ""
-            self.show_message(f"Paint a stroke of this class, then one of another class{level}")
+            alone = begun.session.engine.info.min_classes == 1
+            then = "another class or the background corrects it" if alone else "another class follows"
+            self.show_message(f"Paint a stroke of the selected class; a stroke of {then}{level}")
 
     def annotator_of(self, image: Image, classes: ClassTable) -> Annotator:
         """The annotator of an image layer, in front; begun with these classes where there is none.
