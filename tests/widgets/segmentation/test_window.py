@@ -933,7 +933,7 @@ def test_the_form_of_every_engine_fits_into_the_dock(window):
         assert needed <= area.viewport().width(), engines.engine
 
 
-def test_the_first_stroke_of_one_class_is_answered_where_nothing_was_chosen(viewer, monkeypatch):
+def test_the_first_stroke_of_one_class_is_segmented_where_nothing_was_chosen(viewer, monkeypatch):
     monkeypatch.setattr(engine_chooser, "DEFAULT_ENGINE", DEFAULT_ENGINE)
     window = Window(viewer)
     window.start()
@@ -948,3 +948,21 @@ def test_the_first_stroke_of_one_class_is_answered_where_nothing_was_chosen(view
     assert (labels[~box] == 1).mean() < 0.2
     assert "takes" in window.widget.engines.chooser.about.text()
     window.widget.end_all()
+
+
+def test_a_click_in_the_list_of_slices_goes_there_and_a_key_to_the_next_open_one(window, quick):
+    window.start()
+    panel = window.widget.slice_list
+    assert panel.model.rowCount() == 5
+    assert panel.view.currentIndex().row() == 2
+    window.widget.sections.reveal(panel.view)
+    where = panel.view.visualRect(panel.model.index(1, 0)).center()
+    QTest.mouseClick(panel.view.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    until(lambda: window.viewer.dims.current_step[0] == 1, "the slice")
+    window.two_strokes()
+    window.key(Qt.Key.Key_A)
+    assert panel.work.text() == "1 of 5 slices accepted"
+    window.key(Qt.Key.Key_N)
+    until(lambda: window.viewer.dims.current_step[0] == 2, "the next slice")
+    window.key(Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+    until(lambda: window.viewer.dims.current_step[0] == 0, "the slice before the accepted one")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_scribseg.widgets.segmentation.annotators import Annotators
     from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
     from napari_scribseg.widgets.segmentation.saving import Saver
+    from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
     from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 
 __all__ = ["ACTIONS", "SegmentationWindow", "add_installed_actions"]
@@ -33,7 +34,7 @@ class SegmentationWindow(Protocol):
     Attributes
     ----------
     viewer : napari.Viewer
-    classes, slices, overlays : QWidget
+    classes, slices, slice_list, overlays : QWidget
         Its panels.
     annotators : Annotators
         One for each annotated image.
@@ -44,6 +45,7 @@ class SegmentationWindow(Protocol):
     viewer: Any
     classes: ClassTableView
     slices: SlicePanel
+    slice_list: SliceListPanel
     overlays: OverlayPanel
     annotators: Annotators
     saver: Saver
@@ -130,6 +132,26 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             enabled=_ready,
             label=lambda state: "Reopen" if state.accepted else "Accept",
             panel="bar",
+        ),
+        Action(
+            "next_open",
+            "Next open slice",
+            "Show the next slice that is not accepted",
+            lambda window: window.slice_list.next_open(1),
+            key="N",
+            enabled=_ready,
+            panel="slices",
+            wide=True,
+        ),
+        Action(
+            "previous_open",
+            "Previous open slice",
+            "Show the slice before this one that is not accepted",
+            lambda window: window.slice_list.next_open(-1),
+            key="Shift-N",
+            enabled=_ready,
+            panel="slices",
+            wide=True,
         ),
         Action(
             "propagate",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from napari_scribseg.core import ClassTable, LossCurve
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.messages import Message
 
 __all__ = ["AnnotationView", "HiddenView", "SliceState"]
@@ -25,6 +26,8 @@ class SliceState:
         Whether the slice is accepted.
     n_accepted : int
         Number of accepted slices.
+    slice_index : SliceIndex or None
+        The displayed slice.
     """
 
     ready: bool = False
@@ -32,6 +35,7 @@ class SliceState:
     can_redo: bool = False
     accepted: bool = False
     n_accepted: int = 0
+    slice_index: SliceIndex | None = None
 
 
 class AnnotationView(Protocol):

@@ -340,7 +340,12 @@ class Annotator:
         unsent = slice_index is not None and self.mode == "demand" and self.layers.strokes is not None
         accepted = slice_index is not None and session.is_accepted(slice_index)
         state = SliceState(
-            slice_index is not None, session.can_undo or unsent, session.can_redo, accepted, len(session.accepted)
+            slice_index is not None,
+            session.can_undo or unsent,
+            session.can_redo,
+            accepted,
+            len(session.accepted),
+            slice_index,
         )
         self.view.show_state(state)
         status = status_of(self._present())

@@ -52,6 +52,18 @@ class LayerSet:
 
     # the displayed slice ----------------------------------------------------------------------------------------------
 
+    def go_to(self, slice_index: SliceIndex) -> None:
+        """Display a slice along the axes that are displayed now; further axes of the viewer stay where they are."""
+        layer, dims = self.strokes if self.strokes is not None else self.source.layer, self.viewer.dims
+        axes = [axis for axis in range(layer.ndim) if axis != self.source.channel_axis]
+        point = list(layer.world_to_data(dims.point[-layer.ndim :]))
+        for axis, position in zip(slice_index.others, slice_index.position, strict=True):
+            point[axes[axis]] = position
+        world, missing = layer.data_to_world(point), dims.ndim - layer.ndim
+        for axis in dims.not_displayed:
+            if axis >= missing:
+                dims.set_point(axis, float(world[axis - missing]))
+
     def slice_index(self) -> SliceIndex | None:
         """The displayed slice; None in 3D, outside the image, or where the channel axis is displayed."""
         if self.viewer.dims.ndisplay != 2:

@@ -40,6 +40,7 @@ from napari_scribseg.widgets.segmentation.numbers import NumbersWindow
 from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
 from napari_scribseg.widgets.segmentation.saving import Saver, choose_session_path, confirm_copy
+from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
 from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 from napari_scribseg.widgets.segmentation.starting import Request, open_annotation, resume_annotation
 from napari_scribseg.widgets.segmentation.strokes_from_layer import StrokesFromLayer
@@ -77,6 +78,7 @@ class SegmentationWidget(Docked):
 
     classes: ClassTableView
     slices: SlicePanel
+    slice_list: SliceListPanel
     overlays: OverlayPanel
     annotators: Annotators
     saver: Saver
@@ -92,6 +94,7 @@ class SegmentationWidget(Docked):
         self.classes = ClassTableView()
         self.engines = EnginePanel(engine_infos())
         self.slices = SlicePanel(ACTIONS)
+        self.slice_list = SliceListPanel(ACTIONS)
         self.overlays = OverlayPanel(ACTIONS["overlay"])
         self.files = FilePanel(ACTIONS)
         self.bar = ActionBar(ACTIONS.on("bar"))
@@ -217,9 +220,10 @@ class SegmentationWidget(Docked):
         self.engines.changed.connect(self._on_engine)
         self.engines.network_requested.connect(self._on_network)
         self.engines.picture_requested.connect(self._on_picture)
-        for panel in (self.slices, self.files, self.bar):
+        for panel in (self.slices, self.slice_list, self.files, self.bar):
             panel.pressed.connect(lambda action: action.call(self))
         self.overlays.changed.connect(self._on_overlay)
+        self.slice_list.chosen.connect(lambda i: self.call_annotator(lambda annotator: annotator.layers.go_to(i)))
         self.status.cancelled.connect(lambda: ACTIONS["cancel"].call(self))
 
     def call_annotator(self, call: Callable[[Annotator], object]) -> None:
@@ -301,6 +305,7 @@ class SegmentationWidget(Docked):
     def _show_front(self, annotator: Annotator) -> None:
         """Show the layers and the engine of an annotator, and apply the window's settings to it."""
         layers, session = annotator.layers, annotator.session
+        self.slice_list.follow(session)
         self.images.choose(layers.source.layer, layers.strokes, layers.result)
         self.display.follow(layers.source)
         engine = session.engine
@@ -329,9 +334,10 @@ class SegmentationWidget(Docked):
 
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
-        for panel in (self.slices, self.files, self.bar):
+        for panel in (self.slices, self.slice_list, self.files, self.bar):
             panel.show_state(state)
         if self.annotators.front is None:
+            self.slice_list.follow(None)
             self._show_nobody()
 
     # the widget itself ------------------------------------------------------------------------------------------------
@@ -344,6 +350,7 @@ class SegmentationWidget(Docked):
             Section("Classes", self.classes, "segmentation/classes"),
             Section("Engine", self.engines, "segmentation/engine"),
             Section("This slice", self.slices, "segmentation/slice"),
+            Section("All slices", self.slice_list, "segmentation/slices"),
             Section("Overlay", self.overlays, "segmentation/overlay"),
             Section("Files", self.files, "segmentation/files", opened=False),
         )
@@ -363,6 +370,7 @@ class SegmentationWidget(Docked):
 
     def _end(self) -> None:
         """Save, end the worker and release the viewer."""
+        self.slice_list.follow(None)
         self.annotators.end_all()
         self.saver.finish()
         self.images.close_events()
