@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from app_model import Application
 from hands import Hands, settle
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_scribseg.widgets.segmentation import commands
 from napari_scribseg.widgets.segmentation.actions import ACTIONS
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
@@ -20,6 +22,19 @@ TAKEN = {*"1234567EPFLZXB-=[]V", "Escape", "Enter", "Space", *(f"Control-{key}" 
 def test_the_documentation_shows_the_table_of_the_registry():
     page = (DOCS / "first-steps.md").read_text(encoding="utf-8")
     assert re.search(r"<!-- ACTIONS.table\(\) -->\n(.*?)\n\n", page, re.DOTALL)[1] == ACTIONS.table()
+
+
+def test_the_manifest_has_a_command_for_every_action():
+    manifest = yaml.safe_load((DOCS.parent / "napari.yaml").read_text(encoding="utf-8"))
+    start = "napari-scribseg.scribble-segmentation."
+    named = {c["id"].removeprefix(start): c for c in manifest["contributions"]["commands"] if c["id"].startswith(start)}
+    assert list(named) == [action.name for action in ACTIONS]
+    for action in ACTIONS:
+        assert named[action.name]["title"] == action.text.rstrip("…")
+        assert named[action.name]["python_name"] == f"{commands.__name__}:{action.name}"
+        assert callable(getattr(commands, action.name))
+    with pytest.raises(AttributeError):
+        commands.no_such_action  # noqa: B018
 
 
 def test_no_key_is_napari_s_own():
@@ -91,19 +106,19 @@ def test_commands_are_in_the_palette_and_open_the_window(palette, make_napari_vi
     widget = SegmentationWidget(viewer)
     again = SegmentationWidget(viewer)  # registers nothing twice
     viewer.window.add_dock_widget(widget, name="Scribble segmentation")
-    commands = {action.name: f"napari-scribseg.scribble-segmentation.{action.name}" for action in ACTIONS}
-    assert all(command in palette.commands for command in commands.values())
-    assert palette.commands[commands["save"]].title == "Save labels… (Scribble segmentation)"
+    named = {action.name: f"napari-scribseg.scribble-segmentation.{action.name}" for action in ACTIONS}
+    assert all(command in palette.commands for command in named.values())
+    assert palette.commands[named["save"]].title == "Save labels… (Scribble segmentation)"
     with palette.injection_store.register(providers=[(lambda: viewer, type(viewer))]):
-        palette.commands.execute_command(commands["start"]).result()
+        palette.commands.execute_command(named["start"]).result()
         front = widget.annotators.front
         assert front is not None
-        palette.commands.execute_command(commands["accept"]).result()
+        palette.commands.execute_command(named["accept"]).result()
         assert len(front.session.accepted) == 1
         again.end_all()
         widget.end_all()
         viewer.window.remove_dock_widget(widget)
-        palette.commands.execute_command(commands["start"]).result()
+        palette.commands.execute_command(named["start"]).result()
     (opened,) = (each for each in viewer.window.dock_widgets.values() if isinstance(each, SegmentationWidget))
     assert opened is not widget
     assert opened.annotators.front is not None

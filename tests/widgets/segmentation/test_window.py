@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 from hands import Hands, drag, ended, settle, until
+from napari.utils import progress
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMessageBox
@@ -16,8 +17,10 @@ from napari_scribseg.core.registry import DEFAULT_ENGINE
 from napari_scribseg.io import read_labels
 from napari_scribseg.kernel import jobs
 from napari_scribseg.widgets.common.autosaves import autosave_folder
+from napari_scribseg.widgets.common.key_sheet import KeySheet
 from napari_scribseg.widgets.segmentation import engine_chooser
 from napari_scribseg.widgets.segmentation import widget as segmentation
+from napari_scribseg.widgets.segmentation.actions import ACTIONS
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 pytestmark = pytest.mark.gui
@@ -966,3 +969,37 @@ def test_a_click_in_the_list_of_slices_goes_there_and_a_key_to_the_next_open_one
     until(lambda: window.viewer.dims.current_step[0] == 2, "the next slice")
     window.key(Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
     until(lambda: window.viewer.dims.current_step[0] == 0, "the slice before the accepted one")
+
+
+def test_function_keys_choose_classes_and_a_question_mark_shows_all_keys(window):
+    window.start()
+    assert window.widget.classes.classes.ids == (255, 1)
+    window.key(Qt.Key.Key_F1)
+    assert window.front.layers.strokes.selected_label == 255
+    window.key(Qt.Key.Key_F2)
+    assert window.front.layers.strokes.selected_label == 1
+    window.key(Qt.Key.Key_F9)  # there is no such row
+    assert window.front.layers.strokes.selected_label == 1
+    main = window.viewer.window._qt_window
+    main.activateWindow()
+    until(main.isActiveWindow, "the active window")
+    window.key(Qt.Key.Key_Question)
+    (sheet,) = (sheet for sheet in window.widget.findChildren(KeySheet) if sheet.isVisible())
+    for action in ACTIONS:
+        if action.key:
+            assert action.tooltip.replace("'", "&#x27;") in sheet.table.text()
+    assert "Larger brush" in sheet.table.text()
+    sheet.close()
+
+
+def test_a_long_job_is_in_the_activity_dock(window, nearest, quick):
+    gate = quick["gate"] = threading.Event()
+    window.start()
+    window.poke()
+    until(lambda: window.widget.status.progress.isVisible(), "the bar")
+    until(lambda: [bar.desc for bar in progress._all_instances if "Scribble" in (bar.desc or "")], "napari's bar")
+    gate.set()
+    until(
+        lambda: not [bar for bar in progress._all_instances if "Scribble" in (bar.desc or "")],
+        "the end of napari's bar",
+    )

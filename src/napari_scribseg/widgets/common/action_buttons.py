@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QWidget
 
 from napari_scribseg.widgets.common.action import Action, Actions
 
-__all__ = ["ActionBar", "ActionButtons", "make_button", "register_commands"]
+__all__ = ["ActionBar", "ActionButtons", "command_of", "make_button", "register_commands"]
 
 
 def make_button(action: Action[Any, Any]) -> QPushButton:
@@ -108,11 +108,13 @@ def register_commands(actions: Actions[Any, Any], widget: type[QWidget], title: 
         command = f"napari-scribseg.{title.lower().replace(' ', '-')}.{action.name}"
         if command not in app.commands:
             app.register_action(
-                command, f"{action.text} ({title})", callback=_command(action, widget, title), palette=True
+                command, f"{action.text} ({title})", callback=command_of(action, widget, title), palette=True
             )
 
 
-def _command(action: Action[Any, Any], widget: type[QWidget], title: str) -> Any:
+def command_of(action: Action[Any, Any], widget: type[QWidget], title: str) -> Any:
+    """A function of a viewer that carries out an action in its window, which is opened there if needed."""
+
     def call(viewer: napari.Viewer) -> None:
         docked = viewer.window.dock_widgets.values()
         window = next((each for each in docked if isinstance(each, widget)), None)

@@ -123,6 +123,12 @@ class ClassTableView(QWidget):
         if len(self._classes):
             self.table.selectRow((self.table.currentRow() + by) % len(self._classes))
 
+    def choose_row(self, row: int) -> None:
+        """Select the class of a row and emit it; nothing happens where there is no such row."""
+        if row < len(self._classes):
+            self.table.selectRow(row)
+            self.selected.emit(self._classes.ids[row])  # also where it was selected before
+
     def choose_color(self, identity: int) -> None:
         """Let the user choose the colour of a class."""
         label = self._classes[identity]

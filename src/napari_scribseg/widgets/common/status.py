@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from napari.utils import progress
 from psygnal import Signal
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
@@ -14,6 +15,7 @@ from napari_scribseg.widgets.common.messages import Message
 __all__ = ["StatusPanel"]
 
 _PATIENCE_MS = 500  # jobs shorter than this show no progress bar
+_STEPS = 1000  # of the bar
 _STEP_MS = 150  # between steps of the bar: each of them repaints the whole window
 
 
@@ -31,8 +33,9 @@ class StatusPanel(QWidget):
         self.details.hide()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
-        self.bar.setRange(0, 1000)
+        self.bar.setRange(0, _STEPS)
         self._fraction = 0.0
+        self._activity: progress | None = None  # the bar in napari's activity dock
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop the running job; the former result stays")
         self.cancel.clicked.connect(lambda: self.cancelled.emit())
@@ -83,6 +86,9 @@ class StatusPanel(QWidget):
             self._patience.stop()
             self._steps.stop()
             self.progress.hide()
+            if self._activity is not None:
+                self._activity.close()
+                self._activity = None
         elif not self._patience.isActive() and self.progress.isHidden():
             self._fraction = 0.0
             self._patience.start()
@@ -92,13 +98,17 @@ class StatusPanel(QWidget):
         self._fraction = fraction
 
     def _on_patience(self) -> None:
+        self._activity = progress(total=_STEPS, desc="Scribble segmentation")
         self._move()
         self.progress.show()
         self._show_text()
         self._steps.start()
 
     def _move(self) -> None:
-        self.bar.setValue(round(1000 * self._fraction))
+        done = round(_STEPS * self._fraction)
+        self.bar.setValue(done)
+        if self._activity is not None and done > self._activity.n:
+            self._activity.update(done - self._activity.n)
 
 
 class _Wrapped(QLabel):

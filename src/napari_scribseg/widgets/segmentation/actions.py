@@ -1,7 +1,8 @@
 """The actions of Scribble segmentation: buttons, keys and commands. ``docs/add-a-button.md`` describes how to add one.
 
 napari keeps its keys on a labels layer (1-7, E P F L Z X B, - = [ ], Esc, Enter) and on the viewer (V, Space, arrows,
-Ctrl with R E T G Y). Its undo, redo and new label (M) are replaced, because they leave the result behind.
+Ctrl with R E T G Y). Its undo, redo and new label (M) are replaced, because they leave the result behind. F1 to F9,
+which it leaves free, choose classes.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
     from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 
-__all__ = ["ACTIONS", "SegmentationWindow", "add_installed_actions"]
+__all__ = ["ACTIONS", "KEYS_KEY", "SegmentationWindow", "add_installed_actions"]
 
 ACTION_GROUP = "scribseg.actions"
+KEYS_KEY = "?"  # of Qt: napari's key bindings have no question mark, and its place depends on the keyboard
 
 
 class SegmentationWindow(Protocol):
@@ -65,10 +67,18 @@ class SegmentationWindow(Protocol):
     def show_numbers(self) -> None:
         """Open the window of measures."""
 
+    def show_keys(self) -> None:
+        """Open the window of keys."""
+
 
 def _with_annotator(call: Callable[[Annotator], object]) -> Callable[[SegmentationWindow], object]:
     """The ``call`` of an action on the image in front."""
     return lambda window: window.call_annotator(call)
+
+
+def _paint_with_row(row: int) -> Callable[[SegmentationWindow], object]:
+    """The ``call`` of the action that chooses a row of the class table."""
+    return lambda window: window.classes.choose_row(row)
 
 
 def _ready(state: SliceState) -> bool:
@@ -192,6 +202,10 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             lambda window: window.show_numbers(),
             panel="file",
         ),
+        *(
+            Action(f"class_{n}", f"Class {n}", f"Paint with the class in row {n}", _paint_with_row(n - 1), key=f"F{n}")
+            for n in range(1, 10)
+        ),
         Action("next_class", "Next class", "Paint with the next class", lambda window: window.classes.step(1), key="W"),
         Action(
             "previous_class",
@@ -217,6 +231,7 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             _with_annotator(lambda annotator: annotator.cancel()),
             key="Shift-X",
         ),
+        Action("keys", "Keys…", "Show all keys", lambda window: window.show_keys(), key=KEYS_KEY, panel="file"),
     ]
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
+from qtpy.QtGui import QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QVBoxLayout
 
 from napari_scribseg.core import ClassTable, Engine, InputError, get_engine, pictures_of
@@ -24,10 +25,16 @@ from napari_scribseg.widgets.common.curve_view import CurvePanel
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.fold import Section, Sections
+from napari_scribseg.widgets.common.key_sheet import KeySheet
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import Message, user_message
 from napari_scribseg.widgets.common.status import StatusPanel
-from napari_scribseg.widgets.segmentation.actions import ACTIONS, SegmentationWindow, add_installed_actions
+from napari_scribseg.widgets.segmentation.actions import (
+    ACTIONS,
+    KEYS_KEY,
+    SegmentationWindow,
+    add_installed_actions,
+)
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.annotators import Annotators, Keys
@@ -120,6 +127,7 @@ class SegmentationWidget(Docked):
         register_commands(ACTIONS, SegmentationWidget, TITLE)
         self._lay_out()
         self._connect()
+        QShortcut(QKeySequence(KEYS_KEY), self).activated.connect(self.show_keys)
         self.classes.show_classes(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND))
         find_device(self.dispatcher, self.engines.show_device)
         warm_up(self.dispatcher, self._on_warm)
@@ -291,6 +299,11 @@ class SegmentationWidget(Docked):
         selected = self.viewer.layers.selection.active
         return selected if isinstance(selected, Labels) else None
 
+    def show_keys(self) -> None:
+        """Open a window with all keys."""
+        self._key_sheet = KeySheet(ACTIONS, self)
+        self._key_sheet.show()
+
     def _keys(self, annotator: Annotator) -> Keys:
         """The actions by their keys on an annotator's layers; a key brings the annotator to the front."""
 
@@ -298,7 +311,7 @@ class SegmentationWidget(Docked):
             self.annotators.turn_to(annotator)
             action.call(self)
 
-        return {action.key: partial(run, action) for action in ACTIONS if action.key}
+        return {action.key: partial(run, action) for action in ACTIONS if action.key not in ("", KEYS_KEY)}
 
     # view of the annotator in front -----------------------------------------------------------------------------------
 
