@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -8,6 +9,7 @@ from napari_scribseg.core import (
     EngineInfo,
     InputError,
     Range,
+    Shown,
     check_parameters,
     engine_names,
     parameters_of,
@@ -191,3 +193,50 @@ def test_texts_that_do_not_fit_are_refused(text, message):
     with pytest.raises(InputError) as raised:
         parse_parameters(Sample, [text])
     assert str(raised.value) == message
+
+
+@dataclass(frozen=True)
+class Described:
+    """An engine.
+
+    Parameters
+    ----------
+    plain_name : float
+        See :class:`~napari_scribseg.core.Image`, :func:`the reader <x.y>` and ``"a"`` of :doi:`10.1/2`.
+    mode : {"auto", "paper"}
+        Of the model.
+    width : float
+        Of a kernel.
+    """
+
+    info: ClassVar[EngineInfo] = EngineInfo(name="described", title="Described", summary="a sample")
+
+    plain_name: float = 1.0
+    mode: Annotated[Literal["auto", "paper"], Shown("Settings", choices=("automatic", "as published"))] = "auto"
+    width: Annotated[float, Range(0, 1), Shown("Tolerance", "How far.", when=("mode", ("paper",)))] | None = 0.5
+
+
+def test_a_parameter_is_shown_in_the_user_s_words():
+    plain, mode, width = parameters_of(Described)
+    assert (plain.label, plain.tip) == ("plain name", 'See Image, the reader and "a" of 10.1/2.')
+    assert (mode.label, mode.tip, mode.shown.choices) == ("Settings", "Of the model.", ("automatic", "as published"))
+    assert (width.label, width.tip, width.shown.when) == ("Tolerance", "How far.", ("mode", ("paper",)))
+    assert width.optional
+    assert width.high == 1
+
+
+@pytest.mark.parametrize("name", engine_names())
+def test_every_engine_s_parameters_have_plain_words(name):
+    parameters = parameters_of(engine_class(name))
+    names = {parameter.name: parameter for parameter in parameters}
+    assert len({parameter.label for parameter in parameters}) == len(parameters)
+    for parameter in parameters:
+        assert parameter.shown.label, parameter.name
+        assert parameter.tip, parameter.name
+        for text in (parameter.label, parameter.tip):
+            assert not re.search(r"[`:]\w+:|``|sigma|alpha|gamma|lambda", text), text
+            assert text.isascii(), text
+        assert len(parameter.shown.choices) in (0, len(parameter.choices))
+        if parameter.shown.when is not None:
+            other, values = parameter.shown.when
+            assert all(names[other].kind != "choice" or value in names[other].choices for value in values)

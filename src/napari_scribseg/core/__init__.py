@@ -9,11 +9,11 @@ from napari_scribseg.core.capabilities import (
 )
 from napari_scribseg.core.classes import ClassTable, LabelClass
 from napari_scribseg.core.curve import LossCurve
-from napari_scribseg.core.engine import Engine, EngineInfo, Report, Segmentation, silent
+from napari_scribseg.core.engine import Engine, EngineInfo, Hint, Report, Segmentation, silent
 from napari_scribseg.core.errors import Cancelled, InputError
 from napari_scribseg.core.geometry import Geometry
 from napari_scribseg.core.image import Image
-from napari_scribseg.core.parameters import Parameter, Range, check_parameters, parameters_of, parse_parameters
+from napari_scribseg.core.parameters import Parameter, Range, Shown, check_parameters, parameters_of, parse_parameters
 from napari_scribseg.core.registry import engine_infos, engine_names, get_engine
 from napari_scribseg.core.scribbles import UNKNOWN, Scribbles, Stroke
 from napari_scribseg.core.source import SliceIndex, Source
@@ -25,6 +25,7 @@ __all__ = [
     "Engine",
     "EngineInfo",
     "Geometry",
+    "Hint",
     "Image",
     "InputError",
     "LabelClass",
@@ -37,6 +38,7 @@ __all__ = [
     "Scribbles",
     "SeesNeighbours",
     "Segmentation",
+    "Shown",
     "ShowsFeatures",
     "SliceIndex",
     "Source",

@@ -13,7 +13,7 @@ from napari_scribseg.core.errors import Cancelled, InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
 
-__all__ = ["ENGINE_GROUPS", "Cancelled", "Engine", "EngineInfo", "Report", "Segmentation", "silent"]
+__all__ = ["ENGINE_GROUPS", "Cancelled", "Engine", "EngineInfo", "Hint", "Report", "Segmentation", "silent"]
 
 ENGINE_GROUPS = ("Start here", "Your own network", "Fitted to this image (slow)", "Research")
 
@@ -75,6 +75,12 @@ class EngineInfo:
             raise InputError(f"the image has {len(image.shape)} spatial axes; {self.name} takes {expected}")
 
 
+class Hint(str):
+    """A note of a result in the user's words, which the window shows at once; other notes are details."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation(Generic[State]):
     """The result of an engine.
@@ -87,7 +93,7 @@ class Segmentation(Generic[State]):
     state : State
         To be passed to the next call for the same image, for a warm start.
     notes : tuple of str
-        What the engine chose by itself, one short message each.
+        What the engine chose by itself, one short message each; one that everybody should read is a :class:`Hint`.
     outlines : bool
         Whether closed strokes were read as rough outlines, so that their own pixels need not have their class.
     curve : LossCurve or None

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from napari_scribseg.core.errors import InputError
 
-__all__ = ["Parameter", "Range", "check_parameters", "parameters_of", "parse_parameters", "values_of"]
+__all__ = ["Parameter", "Range", "Shown", "check_parameters", "parameters_of", "parse_parameters", "values_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,28 @@ class Range:
     high: float
     step: float | None = None
     doc: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a form shows a parameter, given beside its type: ``Annotated[float, Range(0, 10), Shown("Detail")]``.
+
+    Attributes
+    ----------
+    label : str
+        Its name in the user's words; empty: the field's name.
+    tip : str
+        What it does, in plain words; empty: the field's documentation without its markup.
+    when : tuple of str and tuple, optional
+        Name of another parameter, and the values of it with which this one has an effect; it is hidden otherwise.
+    choices : tuple of str
+        The texts of its choices; empty: their values.
+    """
+
+    label: str = ""
+    tip: str = ""
+    when: tuple[str, tuple[Any, ...]] | None = None
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +70,8 @@ class Parameter:
         Whether None ("the engine chooses") is allowed.
     doc : str
         Meaning and unit.
+    shown : Shown
+        How a form shows it.
     """
 
     name: str
@@ -59,6 +83,17 @@ class Parameter:
     choices: tuple[Any, ...] = ()
     optional: bool = False
     doc: str = ""
+    shown: Shown = Shown()
+
+    @property
+    def label(self) -> str:
+        """Its name in the user's words."""
+        return self.shown.label or self.name.replace("_", " ")
+
+    @property
+    def tip(self) -> str:
+        """What it does, in plain words."""
+        return self.shown.tip or _plain(self.doc)
 
     def check(self, value: object) -> None:
         """Check a text, a choice, or a number that has a :class:`Range`.
@@ -179,40 +214,47 @@ def _read(engine: type[Any]) -> tuple[Parameter, ...]:
 
 
 def _parameter(field: dataclasses.Field[Any], hint: Any, docs: dict[str, str]) -> Parameter | None:
-    bare, bounds, optional = _unwrap(hint)
+    bare, bounds, shown, optional = _unwrap(hint)
     default = field.default
     if default is dataclasses.MISSING:
         default = None if field.default_factory is dataclasses.MISSING else field.default_factory()
     doc = (bounds.doc if bounds else "") or docs.get(field.name, "")
     if get_origin(bare) is Literal:
-        return Parameter(field.name, "choice", default, choices=get_args(bare), optional=optional, doc=doc)
+        return Parameter(field.name, "choice", default, choices=get_args(bare), optional=optional, doc=doc, shown=shown)
     if bare is bool:
-        return Parameter(field.name, "bool", default, optional=optional, doc=doc)
+        return Parameter(field.name, "bool", default, optional=optional, doc=doc, shown=shown)
     if bare is str:
-        return Parameter(field.name, "text", default, optional=optional, doc=doc)
+        return Parameter(field.name, "text", default, optional=optional, doc=doc, shown=shown)
     if bare not in (int, float):
         return None
     low, high = (bounds.low, bounds.high) if bounds else (-math.inf, math.inf)
     step = (bounds.step if bounds else None) or (1.0 if bare is int else _step(default, low, high))
     kind: Literal["int", "float"] = "int" if bare is int else "float"
-    return Parameter(field.name, kind, default, low, high, step, optional=optional, doc=doc)
+    return Parameter(field.name, kind, default, low, high, step, optional=optional, doc=doc, shown=shown)
 
 
-def _unwrap(hint: Any) -> tuple[Any, Range | None, bool]:
-    """A type without its ``Annotated`` and ``| None``, the :class:`Range` found there, and whether None is allowed."""
-    bounds, optional = None, False
+def _unwrap(hint: Any) -> tuple[Any, Range | None, Shown, bool]:
+    """A type without ``Annotated`` and ``| None``, :class:`Range` and :class:`Shown`, and whether None is allowed."""
+    bounds, shown, optional = None, Shown(), False
     while True:
         if get_origin(hint) is Annotated:
             hint, *extras = get_args(hint)
             bounds = next((extra for extra in extras if isinstance(extra, Range)), bounds)
+            shown = next((extra for extra in extras if isinstance(extra, Shown)), shown)
         elif get_origin(hint) in (typing.Union, types.UnionType):
             inner = [part for part in get_args(hint) if part is not type(None)]
             optional = optional or len(inner) < len(get_args(hint))
             if len(inner) != 1:
-                return None, bounds, optional
+                return None, bounds, shown, optional
             hint = inner[0]
         else:
-            return hint, bounds, optional
+            return hint, bounds, shown, optional
+
+
+def _plain(text: str) -> str:
+    """A documentation text without the markup of reStructuredText."""
+    text = re.sub(r":\w+:`(?:~[\w.]*?\.?(\w+)|([^<`]*?) *(?:<[^`]*>)?)`", lambda m: m[1] or m[2], text)
+    return text.replace("``", "").replace("\\", "")
 
 
 def _step(default: Any, low: float, high: float) -> float:

@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_scribseg.core import UNKNOWN, Image, Report, Scribbles, Segmentation, silent
+from napari_scribseg.core import UNKNOWN, Hint, Image, Report, Scribbles, Segmentation, Shown, silent
 
 if TYPE_CHECKING:
     from napari_scribseg.numerics.loose import LooseClass
 
 __all__ = ["StrokeReading", "reads_strokes"]
 
-StrokeReading = Literal["auto", "exact", "loose"]
+StrokeReading = Annotated[
+    Literal["auto", "exact", "loose"],
+    Shown(
+        "Strokes",
+        "Exact: every painted pixel has its class. Along a line: the pen may be wider than the vessel or membrane that "
+        "it follows. Automatic: along a line where the image shows one that is thinner than the pen.",
+        choices=("automatic", "exact", "along a line"),
+    ),
+]
 Method = TypeVar("Method", bound=Callable[..., Segmentation[Any]])
 
 _ENGINE_SHARE = 0.15  # of the engine's log odds of a class that follows lines, beside the log odds of the lines
@@ -115,7 +123,7 @@ class _Reading:
         thin = [line.index for line in self.lines]
         rest = [index for index in self.loose if index not in thin]
         return tuple(
-            f"strokes of class {', '.join(str(self.certain.ids[k]) for k in indices)} read as loose: {why}"
+            Hint(f"strokes of class {', '.join(str(self.certain.ids[k]) for k in indices)} read as loose: {why}")
             for indices, why in ((thin, "the structure is thinner than the pen"), (rest, "their middle is certain"))
             if indices
         )

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pytest
+from qtpy.QtWidgets import QLabel
 
 from napari_scribseg.core import Range
 from napari_scribseg.core.registry import engine_class, engine_infos
@@ -136,3 +137,26 @@ def test_a_default_of_any_size_is_shown_as_it_is(form):
 def test_a_value_finer_than_the_step_is_not_rounded(form):
     form.show_engine(Sample, {"sigma": 0.123456, "smoothness": 33.333333})
     assert form.values == {"sigma": 0.123456, "smoothness": 33.333333}
+
+
+def test_parameters_of_a_mode_that_is_off_are_hidden(form):
+    form.show_engine(engine_class("svcd"))
+    form.show()
+    assert not form["sigma"].widget.native.isVisible()
+    form["model"].field.value = "paper"
+    assert form["sigma"].widget.native.isVisible()
+    form["sigma"].field.value = 3.0
+    assert form.values == {"model": "paper", "sigma": 3.0}
+    form.reset()
+    assert not form["sigma"].widget.native.isVisible()
+    form.show_engine(engine_class("svcd"), {"model": "paper"})
+    assert not form["sigma"].widget.native.isHidden()
+
+
+def test_the_form_has_the_user_s_words(form):
+    form.show_engine(engine_class("svcd"))
+    labels = [label.text() for label in form.findChildren(QLabel)]
+    assert "Smoothness" in labels
+    assert "Colour tolerance" in labels
+    assert form["model"].field.native.currentText() == "automatic"
+    assert form["smoothness"].field.tooltip.startswith("Larger: rounder")

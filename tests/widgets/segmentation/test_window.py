@@ -5,6 +5,7 @@ import threading
 import nibabel
 import numpy as np
 import pytest
+from cut_text import cut_texts
 from hands import Hands, drag, ended, settle, until
 from napari.utils import progress
 from qtpy.QtCore import Qt
@@ -934,6 +935,7 @@ def test_the_form_of_every_engine_fits_into_the_dock(window):
         settle()
         needed = area.widget().minimumSizeHint().width()
         assert needed <= area.viewport().width(), engines.engine
+        assert cut_texts(engines) == []
 
 
 def test_the_first_stroke_of_one_class_is_segmented_where_nothing_was_chosen(viewer, monkeypatch):

@@ -12,14 +12,25 @@ from napari_scribseg.core import (
     EngineInfo,
     Image,
     InputError,
-    Range,
     Report,
     Scribbles,
     Segmentation,
+    Shown,
     check_parameters,
     silent,
 )
-from napari_scribseg.engines.brs.parameters import RefinementParameters
+from napari_scribseg.engines.brs.parameters import (
+    Evaluations,
+    Inertia,
+    ModelPath,
+    Objective,
+    Refine,
+    RefinementParameters,
+    Seconds,
+    Trust,
+    WeightsPath,
+    Zoom,
+)
 from napari_scribseg.numerics.reading import StrokeReading, reads_strokes
 
 if TYPE_CHECKING:
@@ -157,16 +168,19 @@ class BRS(_Refinement):
         needs="the file of your network and one stroke",
     )
 
-    model: str = ""
-    weights: str = ""
-    trust: bool = False
-    evaluations: Annotated[int, Range(1, 1000, 1, "most forward and backward passes for a result")] = 20
-    seconds: Annotated[float, Range(0.1, 3600, 0.1, "seconds after which the best result so far is taken")] = 10.0
-    inertia: Annotated[float, Range(0, 10, 0.001, "cost of a change of the maps; lambda of the paper")] = 1e-3
-    objective: Literal["cross-entropy", "squared"] = "cross-entropy"
-    zoom: bool = True
-    precision: Literal["float32", "bfloat16"] = "float32"
-    refine: Literal["edges", "none"] = "edges"
+    model: ModelPath = ""
+    weights: WeightsPath = ""
+    trust: Trust = False
+    evaluations: Evaluations = 20
+    seconds: Seconds = 10.0
+    inertia: Inertia = 1e-3
+    objective: Objective = "cross-entropy"
+    zoom: Zoom = True
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Shown("Numbers", "Exact, or shorter ones, which some processors are quicker with.", choices=("exact", "short")),
+    ] = "float32"
+    refine: Refine = "edges"
     strokes: StrokeReading = "auto"
 
 
@@ -233,14 +247,21 @@ class FBRS(_Refinement):
         needs="the file of your network and one stroke",
     )
 
-    model: str = ""
-    weights: str = ""
-    trust: bool = False
-    layer: Literal["A", "B", "C"] = "B"
-    evaluations: Annotated[int, Range(1, 1000, 1, "most passes through the part behind the layer")] = 20
-    seconds: Annotated[float, Range(0.1, 3600, 0.1, "seconds after which the best result so far is taken")] = 10.0
-    inertia: Annotated[float, Range(0, 10, 0.001, "cost of a change of the layer")] = 1e-3
-    objective: Literal["cross-entropy", "squared"] = "cross-entropy"
-    zoom: bool = True
-    refine: Literal["edges", "none"] = "edges"
+    model: ModelPath = ""
+    weights: WeightsPath = ""
+    trust: Trust = False
+    layer: Annotated[
+        Literal["A", "B", "C"],
+        Shown(
+            "Corrects",
+            "The whole object together (slowest), the surroundings of a stroke, or what is close to it (quickest).",
+            choices=("whole objects", "surroundings", "close to the stroke"),
+        ),
+    ] = "B"
+    evaluations: Evaluations = 20
+    seconds: Seconds = 10.0
+    inertia: Inertia = 1e-3
+    objective: Objective = "cross-entropy"
+    zoom: Zoom = True
+    refine: Refine = "edges"
     strokes: StrokeReading = "auto"

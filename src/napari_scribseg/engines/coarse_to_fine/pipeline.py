@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Image, Report, Scribbles, Segmentation
+from napari_scribseg.core import Hint, Image, Report, Scribbles, Segmentation
 from napari_scribseg.engines.coarse_to_fine.fitting import Fit
 from napari_scribseg.engines.coarse_to_fine.parameters import CoarseToFineParameters
 from napari_scribseg.engines.coarse_to_fine.rough_outlines import Drawing, cell_labels, read_drawing
@@ -84,7 +84,7 @@ def segment(
     few = [scribbles.ids[k] for k in np.unique(drawing.areas[drawing.areas >= 0]) if covered[k] < _FEW]
     if few:
         n_cells = covered[scribbles.ids.index(few[0])]
-        notes += (f"the outlines of class {few[0]} cover {n_cells} cells: a smaller ratio sees more",)
+        notes += (Hint(f"the outlines of class {few[0]} cover {n_cells} cells: a smaller ratio sees more"),)
     result = _result(_resized(shares, _pair(scribbles.shape)), drawing, state, notes)
     report(1.0)
     return result

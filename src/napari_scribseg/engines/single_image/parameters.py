@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from napari_scribseg.core import Range
+from napari_scribseg.core import Range, Shown
 from napari_scribseg.numerics.reading import StrokeReading
 
 __all__ = [
@@ -23,10 +23,18 @@ __all__ = [
     "UNetParameters",
 ]
 
-Steps = Annotated[int, Range(1, 100000, 10, "most steps of Adam for the first strokes; a further stroke takes fewer")]
-Rate = Annotated[float, Range(1e-6, 1, 1e-3, "step size of Adam")]
+Steps = Annotated[
+    int,
+    Range(1, 100000, 10, "most steps of Adam for the first strokes; a further stroke takes fewer"),
+    Shown("Learning steps", "How long it learns from the first strokes at most; a further stroke takes fewer steps."),
+]
+Rate = Annotated[
+    float,
+    Range(1e-6, 1, 1e-3, "step size of Adam"),
+    Shown("Learning rate", "How much a step changes; too large a value makes it restless."),
+]
 
-Inputs = Literal[
+_Channels = Literal[
     "colour",
     "position",
     "semantic",
@@ -34,6 +42,10 @@ Inputs = Literal[
     "colour+semantic",
     "position+semantic",
     "colour+position+semantic",
+]
+Inputs = Annotated[
+    _Channels,
+    Shown("Looks at", "What it is given of a pixel: its colour, its place, what a trained network sees there."),
 ]
 
 
@@ -53,8 +65,20 @@ class InputParameters:
     """
 
     inputs: Inputs = "colour"
-    backbone: str = ""
-    width: Annotated[int, Range(1, 512, 1, "channels of a layer")] = 16
+    backbone: Annotated[
+        str,
+        Shown(
+            "Network of the features",
+            "Empty: the one that comes with the package. Or a .safetensors file, or the name of a timm model, which is "
+            "downloaded once.",
+            when=("inputs", tuple(choice for choice in get_args(_Channels) if "semantic" in choice)),
+        ),
+    ] = ""
+    width: Annotated[
+        int,
+        Range(1, 512, 1, "channels of a layer"),
+        Shown("Network width", "Larger: it can tell more apart, and is slower."),
+    ] = 16
 
     @property
     def is_semantic(self) -> bool:
@@ -72,7 +96,11 @@ class LayerParameters(InputParameters):
         Layers before the last one.
     """
 
-    depth: Annotated[int, Range(1, 16, 1, "layers before the last one")] = 2
+    depth: Annotated[
+        int,
+        Range(1, 16, 1, "layers before the last one"),
+        Shown("Layers", "More: it can tell more apart, and is slower."),
+    ] = 2
 
 
 @dataclass(frozen=True)
@@ -85,7 +113,11 @@ class ConvolutionParameters(LayerParameters):
         Side of the convolutions, in pixels, odd.
     """
 
-    kernel: Annotated[int, Range(1, 15, 2, "side of the convolutions, in pixels; odd")] = 3
+    kernel: Annotated[
+        int,
+        Range(1, 15, 2, "side of the convolutions, in pixels; odd"),
+        Shown("Neighbourhood", "Side of the square around a pixel that a layer sees, in pixels; an odd number."),
+    ] = 3
 
 
 @dataclass(frozen=True)
@@ -101,8 +133,14 @@ class PenaltyParameters(ConvolutionParameters):
         The inputs that the gradient is taken with respect to.
     """
 
-    beta: Annotated[float, Range(0, 1e9, 1e4, "weight of the penalty, in units of 1e-7")] = 1e7
-    penalty: Literal["position", "colour"] = "position"
+    beta: Annotated[
+        float,
+        Range(0, 1e9, 1e4, "weight of the penalty, in units of 1e-7"),
+        Shown("Weight of the penalty", "Larger: the result depends less on what the penalty is for."),
+    ] = 1e7
+    penalty: Annotated[
+        Literal["position", "colour"], Shown("Penalty for", "Dependence on the place of a pixel, or on its colour.")
+    ] = "position"
 
 
 @dataclass(frozen=True)
@@ -115,7 +153,11 @@ class UNetParameters(InputParameters):
         Downscalings, 0 to 4.
     """
 
-    levels: Annotated[int, Range(0, 4, 1, "downscalings")] = 1
+    levels: Annotated[
+        int,
+        Range(0, 4, 1, "downscalings"),
+        Shown("Coarser scales", "How often the image is halved to see more around a pixel."),
+    ] = 1
 
 
 @dataclass(frozen=True)
@@ -133,9 +175,16 @@ class TransferParameters:
         Pixels along the longer side of the network's input; a smaller image keeps its size.
     """
 
-    weights: str = ""
-    frozen: Literal["nothing", "encoder", "all but the last layer"] = "encoder"
-    size: Annotated[int, Range(32, 2048, 32, "pixels along the longer side of the network's input")] = 256
+    weights: Annotated[str, Shown("Network file", "Empty: the network that comes with the package.")] = ""
+    frozen: Annotated[
+        Literal["nothing", "encoder", "all but the last layer"],
+        Shown("Stays as trained", "Which part of the network your strokes do not change."),
+    ] = "encoder"
+    size: Annotated[
+        int,
+        Range(32, 2048, 32, "pixels along the longer side of the network's input"),
+        Shown("Resolution", "Pixels along the longer side of what the network sees."),
+    ] = 256
 
 
 @dataclass(frozen=True)
@@ -161,8 +210,18 @@ class FitParameters:
 
     steps: Steps = 100
     rate: Rate = 0.01
-    held_back: Annotated[float, Range(0, 0.5, 0.05, "share of the strokes that only judges when to stop")] = 0.2
-    seed: Annotated[int, Range(0, 2**31 - 1, 1, "of the first weights; the same seed gives the same result")] = 0
+    held_back: Annotated[
+        float,
+        Range(0, 0.5, 0.05, "share of the strokes that only judges when to stop"),
+        Shown(
+            "Strokes held back", "Share of the strokes that it does not learn from, to see when it has learned enough."
+        ),
+    ] = 0.2
+    seed: Annotated[
+        int,
+        Range(0, 2**31 - 1, 1, "of the first weights; the same seed gives the same result"),
+        Shown("Random start", "The same number gives the same result again."),
+    ] = 0
     strokes: StrokeReading = "auto"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from napari_scribseg.core import (
     EngineInfo,
@@ -12,6 +12,7 @@ from napari_scribseg.core import (
     Report,
     Scribbles,
     Segmentation,
+    Shown,
     silent,
 )
 from napari_scribseg.numerics.reading import StrokeReading, reads_strokes
@@ -124,8 +125,23 @@ class SVCD(EnergyParameters):
         group="Start here",
     )
 
-    features: Literal["colour", "colour+semantic"] = "colour"
-    backbone: str = ""
+    features: Annotated[
+        Literal["colour", "colour+semantic"],
+        Shown(
+            "Compares",
+            "The brightness or colour of pixels, or also what a trained network sees in them.",
+            choices=("colours", "colours and network features"),
+        ),
+    ] = "colour"
+    backbone: Annotated[
+        str,
+        Shown(
+            "Network of the features",
+            "Empty: the one that comes with the package. Or a .safetensors file, or the name of a timm model, which is "
+            "downloaded once.",
+            when=("features", ("colour+semantic",)),
+        ),
+    ] = ""
     strokes: StrokeReading = "auto"
 
     @property

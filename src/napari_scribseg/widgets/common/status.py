@@ -9,8 +9,9 @@ from psygnal import Signal
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_scribseg.core import Hint
 from napari_scribseg.widgets.common.fold import Fold
-from napari_scribseg.widgets.common.messages import Message
+from napari_scribseg.widgets.common.messages import Message, user_message
 
 __all__ = ["StatusPanel"]
 
@@ -27,7 +28,9 @@ class StatusPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.line = _Wrapped()
-        self.notes = _Wrapped()
+        self.hints, self.notes = _Wrapped(), _Wrapped()
+        self.hints.setStyleSheet("font-style: italic;")
+        self.hints.hide()
         self.details = Fold(self.notes, "Details", name="details")
         self.details.setToolTip("What the engine chose by itself")
         self.details.hide()
@@ -56,7 +59,7 @@ class StatusPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 0, 6, 4)
         layout.setSpacing(2)
-        for widget in (self.line, self.progress, self.details, self.notes):
+        for widget in (self.line, self.progress, self.hints, self.details, self.notes):
             layout.addWidget(widget)
 
     def show_message(self, text: str, *, error: bool = False) -> None:
@@ -75,10 +78,13 @@ class StatusPanel(QWidget):
             self.line.setStyleSheet("font-weight: bold;" if self._message.error else "")
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
-        """Show the choices that the engine made by itself."""
-        self.notes.setText("\n".join(notes))
-        self.details.setVisible(bool(notes))
-        self.notes.setVisible(bool(notes) and self.details.isChecked())
+        """Show the choices that the engine made by itself: hints at once, the others behind *Details*."""
+        hints = [note for note in notes if isinstance(note, Hint)]
+        self.hints.setText("\n".join(map(user_message, hints)))
+        self.hints.setVisible(bool(hints))
+        self.notes.setText("\n".join(note for note in notes if note not in hints))
+        self.details.setVisible(bool(self.notes.text()))
+        self.notes.setVisible(bool(self.notes.text()) and self.details.isChecked())
 
     def show_busy(self, busy: bool) -> None:
         """Show the progress bar after a while, or hide it."""

@@ -29,6 +29,7 @@ class EngineForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._rows: dict[str, _Row] = {}
+        self._names: dict[str, QWidget] = {}
         self._inner = QWidget()
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -37,15 +38,18 @@ class EngineForm(QWidget):
     def show_engine(self, engine: type[Any], values: dict[str, Any] | None = None) -> None:
         """Replace the rows by those of an engine class; ``values`` are shown instead of its defaults."""
         self._rows = {p.name: _Row(p, (values or {}).get(p.name, p.default)) for p in parameters_of(engine)}
+        self._names = {}
         former, self._inner = self._inner, QWidget()
         rows = QFormLayout(self._inner)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setVerticalSpacing(3)
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for name, row in self._rows.items():
-            rows.addRow(name.replace("_", " "), row.widget.native)
-            rows.labelForField(row.widget.native).setToolTip(row.parameter.doc)
+            rows.addRow(row.parameter.label, row.widget.native)
+            self._names[name] = rows.labelForField(row.widget.native)
+            self._names[name].setToolTip(row.parameter.tip)
             row.connect(self._emit)
+        self._hide_idle()
         self._layout.replaceWidget(former, self._inner)
         former.setParent(None)
         former.deleteLater()
@@ -61,6 +65,14 @@ class EngineForm(QWidget):
             row.value = row.parameter.default
         self._emit()
 
+    def _hide_idle(self) -> None:
+        """Hide the parameters of modes that are off."""
+        for name, row in self._rows.items():
+            when = row.parameter.shown.when
+            used = when is None or when[0] not in self._rows or self._rows[when[0]].value in when[1]
+            for widget in (row.widget.native, self._names[name]):
+                widget.setVisible(used)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
@@ -68,6 +80,7 @@ class EngineForm(QWidget):
         return self._rows[name]
 
     def _emit(self) -> None:
+        self._hide_idle()
         self.changed.emit(self.values)
 
 
@@ -87,7 +100,7 @@ class _Row:
             self.auto.changed.connect(self._enable)
         if not isinstance(self.field, CheckBox):  # the dock has no room for the longest number of a range
             self.field.native.setMinimumWidth(_WIDTH)
-        self.widget.tooltip = self.field.tooltip = parameter.doc
+        self.widget.tooltip = self.field.tooltip = parameter.tip
         self.value = value
 
     @property
@@ -123,7 +136,8 @@ class _Row:
 def _make_field(parameter: Parameter) -> Any:
     """The magicgui widget for a kind of parameter."""
     if parameter.kind == "choice":
-        return ComboBox(choices=parameter.choices)
+        texts = parameter.shown.choices or tuple(map(str, parameter.choices))
+        return ComboBox(choices=list(zip(texts, parameter.choices, strict=True)))
     if parameter.kind == "bool":
         return CheckBox(text="")
     if parameter.kind == "text":

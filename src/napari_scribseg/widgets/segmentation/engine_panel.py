@@ -135,8 +135,8 @@ class EnginePanel(QWidget):
         inner = QVBoxLayout(parameters)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self.form)
-        reset = QPushButton("Defaults")
-        reset.setToolTip("Reset every parameter of the engine to its default")
+        reset = QPushButton("Reset")
+        reset.setToolTip("Set every parameter of the engine to its default")
         reset.clicked.connect(self.form.reset)
         inner.addWidget(reset)
         return parameters
