@@ -18,6 +18,7 @@ import typer
 
 from napari_scribseg.batch.command import batch
 from napari_scribseg.bench.command import bench
+from napari_scribseg.bench.papers.clicks_command import study_clicks
 from napari_scribseg.bench.papers.command import study
 from napari_scribseg.core.registry import DEFAULT_ENGINE
 from napari_scribseg.explore.command import app as explore
@@ -316,6 +317,7 @@ def demo(
 app.command()(batch)
 app.command()(bench)
 app.command()(study)
+app.command()(study_clicks)
 app.add_typer(train, name="train")
 app.add_typer(explore, name="explore")
 

@@ -12,11 +12,14 @@ from brs_networks import Levels, levels_picture
 from safetensors.torch import save_file
 from torch import nn
 
+from napari_scribseg import get_engine
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, card_path, read_card, runs_code, write_card
 from napari_scribseg.engines.brs.loading import Loaded
 from napari_scribseg.engines.brs.probing import complete
-from napari_scribseg.nets import PlainUNet, PlainUNetConfig, save_model
+from napari_scribseg.nets import PlainUNet, PlainUNetConfig, build, save_model
+from napari_scribseg.nets.brs_net import without_fine_decoder
+from napari_scribseg.testing import two_discs
 
 pytestmark = pytest.mark.usefixtures("unhurried")
 
@@ -476,3 +479,29 @@ def test_a_model_that_changed_is_loaded_again(tmp_path):
         save_model(path, PlainUNet(PlainUNetConfig(in_channels=1, channels=(4, 4), patch=1)), {"prompt": "none"})
         results.append(FBRS(model=str(path)).unprompted(BRS(model=str(path)).prepare(image, "cpu")))
     assert not np.array_equal(*results)
+
+
+def test_the_coarse_decoder_predicts_on_request(tmp_path):
+    torch.manual_seed(0)
+    config = {"in_channels": 5, "stem": 8, "growth": 4, "blocks": (1, 1, 1, 1), "squeeze": (2, 2, 2, 2),
+              "skips": (4, 4, 4), "coarse": (16, 8, 8, 8), "branch": (4, 4, 4)}  # fmt: skip
+    both = build("brs-net", config).eval()
+    save_model(tmp_path / "both.safetensors", both, {"prompt": "clicks"})
+    x = torch.randn(1, 5, 64, 96)
+    coarse = without_fine_decoder(both)
+    torch.testing.assert_close(coarse(x), both.both(x)[0])
+    assert not torch.allclose(coarse(x), both(x))
+    image, scribbles, _ = two_discs((64, 96))
+    found = {}
+    for decoder in ("last", "coarse"):
+        engine = get_engine("brs", model=str(tmp_path / "both.safetensors"), decoder=decoder, zoom=False)
+        state = engine.prepare(image, "cpu")
+        assert state.network.module.config.fine == (decoder == "last")
+        found[decoder] = engine.segment(image, scribbles, state).probabilities
+    assert not np.allclose(found["last"], found["coarse"])
+    save_model(tmp_path / "coarse.safetensors", coarse, {"prompt": "clicks"})
+    for model in ("coarse.safetensors", "plain.safetensors"):
+        if model.startswith("plain"):
+            save_model(tmp_path / model, build("plain-unet", {"channels": (4, 6)}).eval(), {"prompt": "scribbles"})
+        with pytest.raises(InputError, match="has no fine decoder that could be left out"):
+            get_engine("brs", model=str(tmp_path / model), decoder="coarse").prepare(image, "cpu")

@@ -203,3 +203,22 @@ def test_cells_of_a_careful_and_of_a_sloppy_hand():
     sloppy = [sloppy_cells(mask, (10, 10), 1, np.random.default_rng(seed)) for seed in range(5)]
     assert any(not np.array_equal(cells, exact) for cells in sloppy)
     assert all(np.count_nonzero(cells & exact) > 0.4 * np.count_nonzero(cells | exact) for cells in sloppy)
+
+
+@pytest.mark.parametrize(("channels", "grey"), [(3, False), (3, True), (1, False), (2, False)])
+def test_the_coarse_picture_shows_the_cells(channels, grey):
+    rng = np.random.default_rng(0)
+    image = Image.from_array(rng.integers(0, 255, (50, 64, channels)).astype(np.uint8), (1.0, 1.0))
+    engine = CoarseToFine(samples=8, epochs=1, width=8, repeats=2, grey=grey)
+    state = engine.prepare(image, "cpu")
+    found = engine.picture("coarse picture", state)
+    rows, columns = state.fit.net.grid
+    assert found.shape == (50, 64, 3)
+    assert len(np.unique(found.reshape(-1, 3), axis=0)) <= rows * columns
+    if channels == 1:
+        np.testing.assert_allclose(found.mean(), state.picture.mean(), atol=0.03)
+    assert (found[..., 0] == found[..., 2]).all() == (grey or channels != 3)
+    seeds = np.full(image.shape, -1, dtype=np.int32)
+    seeds[5:20, 5:20], seeds[40:, 50:] = 1, 0
+    assert engine.segment(image, Scribbles(seeds, 2), state).labels.shape == (50, 64)
+    assert state.fit.net.config.in_channels == 2 * (channels if not grey else 1) + 1

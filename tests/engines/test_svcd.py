@@ -4,12 +4,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from skimage import data
 
 from napari_scribseg.core import Cancelled, Image, InputError, Scribbles, Stroke
 from napari_scribseg.engines.svcd import SVCD, pipeline
 from napari_scribseg.engines.svcd.pipeline import SVCDState, segment
 from napari_scribseg.io.sample_data import mr_volume
+from napari_scribseg.numerics.fused.relaxation import HALO
 from napari_scribseg.numerics.variational.compiled import paper_cost
+from napari_scribseg.numerics.variational.multiscale import halvings_of, open_backend, solve_coarse_to_fine
 from napari_scribseg.numerics.variational.reference import paper_cost as reference_cost
 from napari_scribseg.numerics.variational.tensors import TensorBackend
 from napari_scribseg.prompting.semantic import semantic_features
@@ -258,3 +261,23 @@ def test_three_short_strokes_on_a_real_head_find_what_many_strokes_find():
     for k in (1, 2):
         overlap = 2 * np.count_nonzero((found == k) & (expected == k))
         assert overlap > 0.9 * (np.count_nonzero(found == k) + np.count_nonzero(expected == k))
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "device"), [("coffee", 10, "cpu"), ("astronaut", 14, "cpu"), ("astronaut", 14, "torch")]
+)
+def test_the_published_model_is_solved_until_hardly_a_label_changes(name, step, device):
+    values = np.atleast_3d(getattr(data, name)()[::step, ::step])
+    image = Image(values.transpose(2, 0, 1).astype(np.float32), (1.0, 1.0))
+    (height, width), seeds = image.shape, np.full(image.shape, -1, dtype=np.int32)
+    seeds[height // 2, width // 4 : width // 3] = 0
+    seeds[height // 5, width // 2 : 3 * width // 4] = 1
+    seeds[3 * height // 4 : 7 * height // 8, 3 * width // 4] = 2
+    engine, scribbles = SVCD(model="paper"), Scribbles(seeds, 3)
+    backend = open_backend(engine, image, "cpu") if device == "cpu" else TensorBackend(image, (1.0, 1.0), engine, "cpu")
+    found = segment(engine, scribbles, SVCDState(backend, "cpu"), lambda fraction, preview=None: None).labels
+    compiled = open_backend(engine, image, "cpu")
+    solver = solve_coarse_to_fine(compiled, halvings_of(compiled, compiled.pose(engine, scribbles, (), quick=False)))
+    solver.advance(8000)
+    assert solver.advance(HALO, 1e-4) == 0
+    assert (found == solver.primal().argmax(axis=0)).mean() >= 0.995

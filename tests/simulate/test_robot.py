@@ -154,3 +154,18 @@ def test_what_holds_no_classes_is_reported():
         RobotUser().correct(TRUTH[1:], TRUTH, NOTHING, 0)
     with pytest.raises(InputError, match="the seeds has shape"):
         RobotUser().correct(TRUTH, TRUTH, NOTHING[1:], 0)
+
+
+def test_the_larger_error_is_the_deeper_one_or_the_one_of_more_pixels():
+    truth = np.zeros((40, 80), dtype=np.int64)
+    truth[5:17, 5:17] = 1  # missed: 144 pixels, 6 deep
+    found = np.zeros_like(truth)
+    found[30:34, 10:70] = 1  # surplus: 240 pixels, 2 deep
+    seeds = np.full(truth.shape, -1, dtype=np.int32)
+    deeper = RobotUser("clicks", tolerance=0.0).correct(found, truth, seeds, 0)
+    more = RobotUser("clicks", tolerance=0.0, larger="pixels").correct(found, truth, seeds, 0)
+    assert set(deeper[deeper >= 0]) == {1}
+    assert set(more[more >= 0]) == {0}
+    assert (more[30:34] >= 0).any()
+    with pytest.raises(InputError, match="larger is 'area'; 'peak' or 'pixels' is expected"):
+        RobotUser("clicks", larger="area")

@@ -35,6 +35,13 @@ class ProtocolName(StrEnum):
     initial_mask = "initial-mask"
 
 
+class LargerError(StrEnum):
+    """The measure by which a robot finds the larger error."""
+
+    peak = "peak"
+    pixels = "pixels"
+
+
 class User(StrEnum):
     """How the simulated user of strokes draws."""
 
@@ -85,6 +92,10 @@ _Slices = Annotated[
 ]
 _Corrections = Annotated[int, typer.Option(min=0, help="Most corrections after the first strokes.")]
 _Clicks = Annotated[int, typer.Option(min=2, help="Most clicks.")]
+_Larger = Annotated[
+    LargerError,
+    typer.Option(help="Which error is clicked: the one deeper at its middle, or the one of more pixels."),
+]
 _Workers = Annotated[
     int, typer.Option(min=1, help="Processes. With more than one, the seconds are those of a busy machine.")
 ]
@@ -109,6 +120,7 @@ def bench(
     slices: _Slices = None,
     corrections: _Corrections = 5,
     clicks: _Clicks = 20,
+    larger: _Larger = LargerError.peak,
     seed: Seed = 0,
     workers: _Workers = 1,
     device: DeviceOption = Device.auto,
@@ -123,7 +135,7 @@ def bench(
     methods = _methods(engine, peers is Peers.installed)
     if download:
         _fetch_missing(data or [], methods, root)
-    rules = _rules(user, corrections, clicks, seed, device)
+    rules = _rules(user, corrections, clicks, larger, seed, device)
     plan = Plan(
         methods,
         open_data_sets(data or ["made_ct"], root) + (_quick_data_sets(root) if quick and not data else ()),
@@ -218,9 +230,10 @@ def _quick_data_sets(root: Path | None) -> tuple[DataSet, ...]:
     return tuple(found)
 
 
-def _rules(user: User, corrections: int, clicks: int, seed: int, device: Device) -> Rules:
+def _rules(user: User, corrections: int, clicks: int, larger: LargerError, seed: int, device: Device) -> Rules:
     from napari_scribseg.bench.play import Rules
     from napari_scribseg.simulate import RobotUser, human_like
 
     drawing = RobotUser() if user is User.plain else human_like(user.value)
-    return Rules(drawing, corrections=corrections, clicks=clicks, seed=seed, device=device.value)
+    clicking = RobotUser("clicks", tolerance=0.0, larger=larger.value)
+    return Rules(drawing, clicking, corrections, clicks, seed, device.value)

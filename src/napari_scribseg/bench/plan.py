@@ -122,9 +122,13 @@ def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = 
 
 def _settings(plan: Plan, workers: int) -> dict[str, Any]:
     """The settings that all rows of a table share."""
+    rules = asdict(plan.rules)
+    for user in (rules["strokes_user"], rules["clicks_user"]):
+        if user["larger"] == "peak":  # as in folders that were written before there was a choice
+            del user["larger"]
     return {
         "version": version("napari-scribseg"),
-        "rules": asdict(plan.rules),
+        "rules": rules,
         "slices": plan.most_slices,
         "workers": workers,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",

@@ -232,8 +232,9 @@ class Scribbles:
         ----------
         shape : tuple of int
         max_classes : int, optional
-        min_classes : {1, 2}
-            1: strokes of one of two classes are enough, as :attr:`EngineInfo.min_classes` states.
+        min_classes : {0, 1, 2}
+            1: strokes of one of two classes are enough, as :attr:`EngineInfo.min_classes` states. 0: those of one of
+            any number of classes are, for a network that predicts its classes without strokes.
 
         Raises
         ------
@@ -247,7 +248,7 @@ class Scribbles:
         if drawn == 0:
             raise InputError("no strokes were given; paint at least one stroke for each of two classes")
         in_prior = set() if self.prior is None else set(np.unique(self.prior).tolist()) - {UNKNOWN}
-        alone = drawn == 1 and not (min_classes == 1 and self.n_classes == 2)
+        alone = drawn == 1 and not (min_classes == 0 or (min_classes == 1 and self.n_classes == 2))
         if alone and not in_prior - {int(np.argmax(self.counts))}:
             only = self.ids[int(np.argmax(self.counts))]
             raise InputError(

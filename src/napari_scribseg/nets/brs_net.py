@@ -16,7 +16,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.nets.any_size import crop_to, pad_to_multiple
 from napari_scribseg.nets.efficient_unet import SqueezeExcite
 
-__all__ = ["BRSNet", "BRSNetConfig", "load_encoder", "widened"]
+__all__ = ["BRSNet", "BRSNetConfig", "load_encoder", "widened", "without_fine_decoder"]
 
 _BOTTLENECK = 4  # a dense layer's 1x1 convolution has so many times the growth
 _DILATIONS = (1, 2, 3)  # of the first convolution of each branch of the fine decoder
@@ -225,6 +225,14 @@ class BRSNet(nn.Module):
         y = self.weigh(torch.cat([branch(seen) for branch in self.branches], dim=1))  # (N, 3 c, H, W)
         fine: Tensor = self.fine_head(self.join(y))  # (N, c, H, W) to (N, 1, H, W)
         return fine
+
+
+def without_fine_decoder(model: BRSNet) -> BRSNet:
+    """A network whose output is that of the coarse decoder of ``model``, which stays as it is (paper 003, table 2)."""
+    coarse = BRSNet(replace(model.config, fine=False))
+    own = model.state_dict()
+    coarse.load_state_dict({name: own[name] for name in coarse.state_dict()})
+    return coarse.train(model.training)
 
 
 def widened(model: BRSNet, in_channels: int) -> BRSNet:

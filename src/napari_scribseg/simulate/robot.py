@@ -19,6 +19,7 @@ from napari_scribseg.simulate.simulated_scribbles import Line, ScribbleStyle, pa
 __all__ = ["RobotUser", "human_like", "worth_correcting"]
 
 Hand = Literal["strokes", "clicks"]
+Larger = Literal["peak", "pixels"]
 Pixels = NDArray[np.int64]
 UNKNOWN = -1
 
@@ -43,6 +44,10 @@ class RobotUser:
     band : float, optional
         Largest distance of first strokes from the border of their label, the border of the image not counted, in
         pixels: people draw around an object, not all over its background. By default there is no limit.
+    larger : {"peak", "pixels"}
+        Which error of a result a click corrects: those of the true class whose distance transform has the highest peak
+        (code of the authors of paper 003), or those of the true class with the most wrong pixels (their text, section
+        4.1). Either way the click is set at the peak.
     """
 
     hand: Hand = "strokes"
@@ -51,10 +56,14 @@ class RobotUser:
     radius: float = 2.0
     tolerance: float = 0.01
     band: float | None = None
+    larger: Larger = "peak"
 
     def __post_init__(self) -> None:
-        if self.hand not in get_args(Hand):
-            raise InputError(f"hand is {self.hand!r}; 'strokes' or 'clicks' is expected")
+        for name, kind in (("hand", Hand), ("larger", Larger)):
+            if getattr(self, name) not in get_args(kind):
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}; {' or '.join(map(repr, get_args(kind)))} is expected"
+                )
         for name in ("radius", "tolerance"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
@@ -108,7 +117,7 @@ class RobotUser:
         A stroke is drawn into the largest connected region of wrong pixels of one true class, dilated within its class
         by the radius of the smaller of the two objects concerned (paper 001, section 2.4), and reaches the region
         itself. A click is set at the highest peak of the distance transform of the errors of one true class (paper 003,
-        section 4.1; the larger error is that of :func:`~napari_scribseg.simulate.simulated_clicks.robot_click`).
+        section 4.1), which ``larger`` chooses.
 
         Parameters
         ----------
@@ -142,7 +151,9 @@ class RobotUser:
         if not wrong.any():
             return None
         n_classes = int(max(found.max(), target.max(), old.max())) + 1
-        pick = _largest_peak if self.hand == "clicks" else _largest_region
+        pick = _largest_region
+        if self.hand == "clicks":
+            pick = _largest_peak if self.larger == "peak" else _most_wrong
         c, region = pick(wrong, target)
         painted = self._other(c, n_classes, seed)
         new = old.astype(np.int32)
@@ -250,6 +261,13 @@ def _largest_peak(wrong: NDArray[np.bool_], target: Pixels) -> tuple[int, NDArra
     classes = np.unique(target[wrong])[::-1]  # the object before the background where the peaks are equal
     peaks = [distance_field(wrong & (target == c)).max() for c in classes]
     c = int(classes[int(np.argmax(peaks))])
+    return c, wrong & (target == c)
+
+
+def _most_wrong(wrong: NDArray[np.bool_], target: Pixels) -> tuple[int, NDArray[np.bool_]]:
+    """All wrong pixels of the true class that has most of them, and that class."""
+    classes, counts = np.unique(target[wrong], return_counts=True)
+    c = int(classes[::-1][int(counts[::-1].argmax())])  # the object before the background where both are equal
     return c, wrong & (target == c)
 
 

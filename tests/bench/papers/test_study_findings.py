@@ -4,12 +4,14 @@ import math
 
 import pytest
 
+from napari_scribseg import get_engine
 from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.methods import parse_method
 from napari_scribseg.bench.papers.findings import cells_of, differences_of, levels_of, verdict
-from napari_scribseg.bench.papers.parts import PARTS, SLOPPY_METHODS, Claim, Part, all_methods
+from napari_scribseg.bench.papers.parts import PARTS, SLOPPY_METHODS, Claim, Part, all_methods, with_published_fit
 from napari_scribseg.bench.papers.sloppiness import Sloppiness
 from napari_scribseg.bench.summary import rows_frame
+from napari_scribseg.testing import two_discs
 
 PART = Part(
     "t", "T", {("A", "c"): "a", ("B", "c"): "b"}, {("A", "c"): 0.5, ("P", "c"): 0.4}, (Claim("a wins", "a", "b"),)
@@ -79,3 +81,16 @@ def test_levels_are_means_over_objects():
     assert first.gain == pytest.approx(0.1)
     assert first.result_iou == pytest.approx(0.8)
     assert first.first_seconds == 5.0
+
+
+def test_the_published_fit_takes_all_steps_on_all_strokes():
+    table = with_published_fit(next(part for part in PARTS if part.name == "table1"))
+    fitted = parse_method(table.cells["CNN", "c"]).engine
+    assert (fitted.steps, fitted.rate, fitted.held_back, fitted.inputs) == (3000, 5e-4, 0, "colour")
+    assert table.cells["SVCD, model auto", "c & sp"] == "svcd"
+    methods = set(table.cells.values())
+    assert {method for claim in table.claims for method in (claim.better, claim.worse)} <= methods
+    small = get_engine("pwn", steps=12, rate=5e-4, held_back=0.0)
+    image, scribbles, _ = two_discs()
+    curve = small.segment(image, scribbles, small.prepare(image, "cpu")).curve
+    assert (curve.best, curve.ended_early) == (12, False)

@@ -36,6 +36,8 @@ class PartName(StrEnum):
     width = "width"
     depth = "depth"
     beta = "beta"
+    downscaling = "downscaling"
+    seeds = "seeds"
     finetune = "finetune"
     sloppiness = "sloppiness"
 
@@ -50,6 +52,14 @@ _Data = Annotated[
 ]
 _Slices = Annotated[int | None, typer.Option(min=1, help="Slices of a volume, evenly chosen.")]
 _Outlines = Annotated[int, typer.Option(min=2, help="Outlines of an object with one size of error.")]
+_PublishedFit = Annotated[
+    bool,
+    typer.Option(
+        "--published-fit",
+        help="3000 steps of Adam of size 5e-4 on all strokes (paper 000), and a row with the settings of paper 002: "
+        "very slow.",
+    ),
+]
 _Quick = Annotated[bool, typer.Option("--quick", help="Two cases, one slice of a volume.")]
 
 
@@ -63,10 +73,17 @@ def study(
     outlines: _Outlines = 10,
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
+    published_fit: _PublishedFit = False,
     quick: _Quick = False,
 ) -> None:
     """Repeat the measurements of the papers on networks fitted to one image, with their numbers beside ours."""
-    from napari_scribseg.bench.papers.parts import PARTS, SLOPPY_METHODS, all_methods
+    from napari_scribseg.bench.papers.parts import (
+        PARTS,
+        PUBLISHED_SLOPPY,
+        SLOPPY_METHODS,
+        all_methods,
+        with_published_fit,
+    )
     from napari_scribseg.bench.papers.report import write_study
     from napari_scribseg.bench.papers.sloppiness import SloppyPlan, measure
     from napari_scribseg.bench.play import Rules
@@ -75,8 +92,9 @@ def study(
     if quick:
         cases, slices = cases or 2, slices or 1
     wanted = [p.value for p in part or PartName]
-    parts = tuple(p for p in PARTS if p.name in wanted)
+    parts = tuple(with_published_fit(p) if published_fit else p for p in PARTS if p.name in wanted)
     sets = open_data_sets(data or _DATA, root)
+    sloppy_methods = {**(PUBLISHED_SLOPPY if published_fit else {}), **SLOPPY_METHODS}
     methods, missing = _available(all_methods(parts))
     rows, sloppy = [], []
     outputs = ("study.md", *(f"{p.value}*.csv" for p in PartName))
@@ -88,14 +106,14 @@ def study(
                 rows = _run(methods, sets, out / "strokes", rules, cases, slices)
             if PartName.sloppiness in wanted:
                 plan = SloppyPlan(
-                    tuple(SLOPPY_METHODS.values()), sets, cases, outlines=outlines, seed=seed, device=device.value
+                    tuple(sloppy_methods.values()), sets, cases, outlines=outlines, seed=seed, device=device.value
                 )
                 with show_progress("outlining", "jobs") as progress:
                     sloppy = measure(plan, out / "outlines", progress)
     except KeyboardInterrupt:
         typer.echo(INTERRUPTED, err=True)
         raise
-    names = {method: name for name, method in SLOPPY_METHODS.items()}
+    names = {method: name for name, method in sloppy_methods.items()}
     command = shlex.join(["scribseg", *sys.argv[1:]])
     for path in write_study(out, parts, rows, sloppy, names=names, command=command, left_out=missing):
         typer.echo(path)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["PARTS", "SLOPPY_METHODS", "Claim", "Part", "all_methods"]
+__all__ = ["PARTS", "PUBLISHED_SLOPPY", "SLOPPY_METHODS", "Claim", "Part", "all_methods", "with_published_fit"]
 
 _COLUMNS = {
     "c": "colour",
@@ -16,6 +16,8 @@ _COLUMNS = {
 _SIDES = (1, 3, 5, 7)
 _WIDTHS = (4, 8, 16, 32, 64)
 _DEPTHS = (1, 2, 3, 4, 6)
+_LEVELS = (0, 1, 2, 3, 4)
+_SEEDS = (0, 1, 2, 3, 4)
 _FROZEN = ("nothing", "encoder", "all but the last layer")
 _BETAS = (0, 10_000, 100_000, 1_000_000, 10_000_000)
 
@@ -60,6 +62,24 @@ class Part:
 def all_methods(parts: tuple[Part, ...]) -> tuple[str, ...]:
     """The methods of some parts, each once, in their order."""
     return tuple(dict.fromkeys(method for part in parts for method in part.cells.values()))
+
+
+_FROM_SCRATCH = ("pwn", "cnn", "cnn-reg", "unet-single")
+_FIT = "steps=3000,rate=0.0005,held_back=0"
+
+
+def with_published_fit(part: Part) -> Part:
+    """The part with all networks that begin with random weights fitted as by the authors of paper 000.
+
+    That is 3000 steps of Adam of size 5e-4 on all strokes, and the weights of the last step.
+    """
+
+    def fitted(method: str) -> str:
+        name, _, rest = method.partition(":")
+        return f"{name}:{rest + ',' if rest else ''}{_FIT}" if name in _FROM_SCRATCH else method
+
+    claims = tuple(replace(c, better=fitted(c.better), worse=fitted(c.worse)) for c in part.claims)
+    return replace(part, cells={place: fitted(method) for place, method in part.cells.items()}, claims=claims)
 
 
 def _table1() -> Part:
@@ -114,6 +134,22 @@ def _beta() -> Part:
     return Part("beta", "Weight of the penalty (paper 000, figure 3)", cells, {}, axis="beta")
 
 
+def _downscaling() -> Part:
+    kinds = ("c", "c & sp")
+    cells = {(k, str(v)): f"unet-single:inputs={_COLUMNS[k]},levels={v}" for k in kinds for v in _LEVELS}
+    text = "a U-Net without downscaling is better than one with four"
+    claims = (Claim(text, "unet-single:inputs=colour,levels=0", "unet-single:inputs=colour,levels=4"),)
+    return Part("downscaling", "Downscalings of the U-Net (paper 000, section 3.1)", cells, {}, claims, axis="levels")
+
+
+def _seeds() -> Part:
+    names = {"PWN": "pwn", "CNN": "cnn", "U-Net": "unet-single"}
+    cells = {
+        (row, str(seed)): f"{name}:inputs=colour+position,seed={seed}" for row, name in names.items() for seed in _SEEDS
+    }
+    return Part("seeds", "Seeds of the first weights, colour and position (not in the paper)", cells, {}, axis="seed")
+
+
 def _finetune() -> Part:
     cells = {(f"{part} frozen", "c"): f"finetune:frozen={part}" for part in _FROZEN}
     published = {("ENet (published)", "c"): 0.52, ("DeepLabv3 (published)", "c"): 0.59}
@@ -128,13 +164,21 @@ PARTS: tuple[Part, ...] = (
     _figure3("width", "Channels", _WIDTHS),
     _figure3("depth", "Layers", _DEPTHS),
     _beta(),
+    _downscaling(),
+    _seeds(),
     _finetune(),
 )
 
 #: The methods of the sloppiness experiment, by the name that tables show.
 SLOPPY_METHODS: Mapping[str, str] = {
-    "as published": "coarse-to-fine:mask=thresholded,shapes=paper,sloppiness=0",
+    "rectangles and circles, thresholded": "coarse-to-fine:mask=thresholded,shapes=paper,sloppiness=0",
     "mask predicted": "coarse-to-fine:shapes=smooth",
     "and the image's regions": "coarse-to-fine",
     "and an encoder": "coarse-to-fine:representation=encoder",
+}
+
+#: All settings that paper 002 states: grey input, 256 first channels, 1000 masks, 500 epochs, 100 pixels.
+PUBLISHED_SLOPPY: Mapping[str, str] = {
+    "as published": "coarse-to-fine:mask=thresholded,shapes=paper,sloppiness=0,grey=true,width=256,samples=1000,"
+    "epochs=500,resolution=100"
 }

@@ -96,11 +96,14 @@ class _Refinement(RefinementParameters):
     ) -> Segmentation[BRSState]:
         """Segment the image; see :meth:`Engine.segment <napari_scribseg.core.Engine.segment>`.
 
-        Strokes of one of two classes are enough: every other pixel then belongs to the other class.
+        Strokes of one of two classes are enough: every other pixel then belongs to the other class. So are those of one
+        class for a network that predicts several classes without strokes.
         """
         from napari_scribseg.engines.brs.pipeline import segment
 
-        scribbles.require(image.shape, max_classes=self.info.max_classes, min_classes=self.info.min_classes)
+        several = state.own is not None and state.network.n_classes > 2
+        least = 0 if several else self.info.min_classes
+        scribbles.require(image.shape, max_classes=self.info.max_classes, min_classes=least)
         return segment(self, scribbles, state, report)
 
 
@@ -145,6 +148,9 @@ class BRS(_Refinement):
         How strokes are read, see :func:`~napari_scribseg.numerics.reading.reads_strokes`: ``"exact"``: every stroke
         pixel has its class; ``"loose"``: strokes follow a structure under the pen; ``"auto"``: loose where the image
         shows that the structure is thinner than the pen.
+    decoder : {"last", "coarse"}
+        Of a network of the paper's shape (``brs-net``), whose output is corrected and taken: that of the fine decoder,
+        or that of the coarse one, a quarter of the resolution, without the fine decoder being computed (table 2).
 
     Raises
     ------
@@ -182,6 +188,10 @@ class BRS(_Refinement):
     ] = "float32"
     refine: Refine = "edges"
     strokes: StrokeReading = "auto"
+    decoder: Annotated[
+        Literal["last", "coarse"],
+        Shown("Output", "Of a network of the published shape: fine, or coarse, quicker.", choices=("fine", "coarse")),
+    ] = "last"
 
 
 @dataclass(frozen=True)

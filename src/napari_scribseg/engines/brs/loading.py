@@ -21,7 +21,8 @@ from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.engines.brs.card import ModelCard
 from napari_scribseg.engines.brs.model_source import EXPECTED, ModelSource, card_of, runs_code, shipped_names
-from napari_scribseg.nets import load_model, load_shipped
+from napari_scribseg.nets import BRSNet, load_model, load_shipped
+from napari_scribseg.nets.brs_net import without_fine_decoder
 from napari_scribseg.prompting import WITH_STROKES
 
 __all__ = ["Loaded", "first_line", "load_network"]
@@ -49,7 +50,9 @@ class Loaded:
     n_inputs: int = 0
 
 
-def load_network(source: ModelSource, weights: str, trust: bool, device: str) -> Loaded:
+def load_network(
+    source: ModelSource, weights: str, trust: bool, device: str, decoder: Literal["last", "coarse"] = "last"
+) -> Loaded:
     """Load a model.
 
     Parameters
@@ -61,11 +64,14 @@ def load_network(source: ModelSource, weights: str, trust: bool, device: str) ->
         Whether code that comes with the model may run.
     device : str
         As :func:`~napari_scribseg.numerics.device.choose_device` gives it.
+    decoder : {"last", "coarse"}
+        Whose output is taken, of a network with two decoders.
 
     Raises
     ------
     InputError
-        If it cannot be loaded, needs trust that was not given, or its weights are of another network.
+        If it cannot be loaded, needs trust that was not given, its weights are of another network, or it has no fine
+        decoder although the coarse one is asked for.
     """
     reason = runs_code(source.text)
     if reason and not trust:
@@ -88,6 +94,13 @@ def load_network(source: ModelSource, weights: str, trust: bool, device: str) ->
         module = _build(source)
         if weights:
             _load_weights(module, weights)
+    if decoder == "coarse":
+        if not (isinstance(module, BRSNet) and module.config.fine):
+            raise InputError(
+                f"decoder is 'coarse', but {source.name} has no fine decoder that could be left out; a brs-net is "
+                "expected, as scribseg train brs makes it, or 'last'"
+            )
+        module = without_fine_decoder(module)
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     return Loaded(module.to(device), card, n_inputs)

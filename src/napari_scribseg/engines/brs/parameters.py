@@ -74,3 +74,4 @@ class RefinementParameters:
     strokes: StrokeReading
     layer: Literal["", "A", "B", "C"] = ""  # whose channels are corrected; empty: the network's input is
     precision: Literal["float32", "bfloat16"] = "float32"
+    decoder: Literal["last", "coarse"] = "last"

@@ -31,7 +31,8 @@ _SPARE = 3  # evaluations between two previews
 
 def prepare(parameters: RefinementParameters, image: Image, device: str) -> BRSState:
     """The state for a fresh image."""
-    network = open_network(parameters.model, parameters.weights, parameters.trust, choose_device(device))
+    given = parameters.model, parameters.weights, parameters.trust, choose_device(device)
+    network = open_network(*given, parameters.decoder)
     channels = network.channels(image)
     x = network.input(channels, network.grid(image.shape, image.spacing))
     own = None

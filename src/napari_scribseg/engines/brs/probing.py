@@ -6,7 +6,7 @@ import itertools
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,12 +25,14 @@ __all__ = ["complete", "open_network"]
 _KEPT = 4
 
 
-def open_network(model: str, weights: str, trust: bool, device: str) -> WrappedNetwork:
+def open_network(
+    model: str, weights: str, trust: bool, device: str, decoder: Literal["last", "coarse"] = "last"
+) -> WrappedNetwork:
     """A model, loaded if it has not been yet, or has changed since.
 
     Parameters
     ----------
-    model, weights, trust
+    model, weights, trust, decoder
         As for :class:`~napari_scribseg.engines.brs.BRS`.
     device : str
         As :func:`~napari_scribseg.numerics.device.choose_device` gives it.
@@ -44,7 +46,7 @@ def open_network(model: str, weights: str, trust: bool, device: str) -> WrappedN
     paths = [path for path in (source.path, user_path(weights)) if path.name]
     files = [file for path in paths for file in (path, card_path(path), path / "models" / "model.pt")]
     versions = tuple((s.st_mtime_ns, s.st_size) if (s := _stat(f)) else None for f in files)
-    return _open(str(Path.cwd()), model, weights, trust, device, versions)
+    return _open(str(Path.cwd()), model, weights, trust, device, decoder, versions)
 
 
 def _stat(path: Path) -> Any:
@@ -55,10 +57,18 @@ def _stat(path: Path) -> Any:
 
 
 @lru_cache(maxsize=_KEPT)
-def _open(folder: str, model: str, weights: str, trust: bool, device: str, versions: tuple[Any, ...]) -> WrappedNetwork:
+def _open(
+    folder: str,
+    model: str,
+    weights: str,
+    trust: bool,
+    device: str,
+    decoder: Literal["last", "coarse"],
+    versions: tuple[Any, ...],
+) -> WrappedNetwork:
     """The model as its files are now (``versions``)."""
     source = find_source(model)
-    return complete(load_network(source, weights, trust, device), source.name, device)
+    return complete(load_network(source, weights, trust, device, decoder), source.name, device)
 
 
 _MULTIPLES = (1, 8, 16, 32, 64, 128)

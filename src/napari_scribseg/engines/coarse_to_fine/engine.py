@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from napari_scribseg.core import (
     EngineInfo,
     Image,
+    InputError,
     Report,
     Scribbles,
     Segmentation,
@@ -16,9 +17,14 @@ from napari_scribseg.core import (
 from napari_scribseg.engines.coarse_to_fine.parameters import CoarseToFineParameters
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_scribseg.engines.coarse_to_fine.pipeline import CoarseState
 
 __all__ = ["CoarseToFine"]
+
+_COARSE = "coarse picture"
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class CoarseToFine(CoarseToFineParameters):
         Most rounds through the samples (paper: 500, stopped by hand).
     resolution : int
         Pixels along the longer side; a larger image is fitted at this size.
+    grey : bool
+        Whether the coarse picture is grey, as published; its target stays in colours.
     seed : int
         Of all that is drawn at random.
 
@@ -97,3 +105,22 @@ class CoarseToFine(CoarseToFineParameters):
 
         scribbles.require(image.shape, max_classes=self.info.max_classes, min_classes=self.info.min_classes)
         return segment(self, scribbles, state, report)
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The names that :meth:`picture` takes."""
+        return (_COARSE,)
+
+    def picture(self, name: str, state: CoarseState) -> NDArray[np.float32]:
+        """The coarse picture that the network is shown, as colours of shape (H, W, 3), from 0 to 1.
+
+        Raises
+        ------
+        InputError
+            If there is no picture of this name.
+        """
+        from napari_scribseg.engines.coarse_to_fine.pipeline import coarse_picture
+
+        if name not in self.pictures:
+            raise InputError(f"there is no picture {name!r}; coarse-to-fine has {', '.join(self.pictures)}")
+        return coarse_picture(state)

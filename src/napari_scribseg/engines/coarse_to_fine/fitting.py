@@ -55,6 +55,8 @@ class Fit:
         self.image = torch.from_numpy(picture)[None].to(device)
         self.net = self._network()
         self.small = torch.nn.functional.adaptive_avg_pool2d(self.image, self.net.grid)
+        if parameters.grey:
+            self.small = self.small.mean(dim=1, keepdim=True)
         self.scores: list[float] = []
         self._rows: list[tuple[int, float, float]] = []  # of the curve
         self._kept = 0
@@ -99,7 +101,7 @@ class Fit:
         parameters, channels = self._parameters, self._picture.shape[0]
         encoded = parameters.representation == "encoder"
         config = UpscalerConfig(
-            in_channels=channels * parameters.repeats + 1,
+            in_channels=(1 if parameters.grey else channels) * parameters.repeats + 1,
             out_channels=1 if parameters.mask == "predicted" else channels,
             size=(self._picture.shape[1], self._picture.shape[2]),
             ratio=min(parameters.ratio, max(min(self._picture.shape[1:]) / 10, 2.0)),

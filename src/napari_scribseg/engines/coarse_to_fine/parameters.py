@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from napari_scribseg.core import Range, Shown, check_parameters
+from napari_scribseg.core import InputError, Range, Shown, check_parameters
 
 __all__ = ["CoarseToFineParameters"]
 
@@ -80,6 +80,7 @@ class CoarseToFineParameters:
         Range(32, 2048, 32, "longer side of the image that the network works on"),
         Shown("Resolution", "Pixels along the longer side of what the network works on."),
     ] = 256
+    grey: Annotated[bool, Shown("Grey coarse picture", "It is given the coarse picture in grey, as published.")] = False
     seed: Annotated[
         int,
         Range(0, 2**31 - 1, 1, "of all that is drawn at random"),
@@ -88,3 +89,5 @@ class CoarseToFineParameters:
 
     def __post_init__(self) -> None:
         check_parameters(self)
+        if not isinstance(self.grey, bool):
+            raise InputError(f"grey is {self.grey!r}; True or False is expected")

@@ -19,7 +19,7 @@ from napari_scribseg.engines.coarse_to_fine.shapes import Regions, snap
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.intensity import scale_intensities
 
-__all__ = ["CoarseState", "prepare", "segment"]
+__all__ = ["CoarseState", "coarse_picture", "prepare", "segment"]
 
 _DARKEST = 0.2  # the image's black; hidden cells are 0
 _FITTED = 0.95  # of the progress that the fit takes
@@ -39,10 +39,13 @@ class CoarseState:
         The network, fitted or partly fitted.
     picture : ndarray of shape (C, h, w), float32
         The image from 0 to 1, at the network's resolution.
+    shape : tuple of 2 int
+        Of the image.
     """
 
     fit: Fit
     picture: NDArray[np.float32]
+    shape: tuple[int, int]
 
 
 def prepare(parameters: CoarseToFineParameters, image: Image, device: str) -> CoarseState:
@@ -54,7 +57,7 @@ def prepare(parameters: CoarseToFineParameters, image: Image, device: str) -> Co
         size = [max(round(n * parameters.resolution / longest), 1) for n in image.shape]
         picture = _resized(picture, (size[0], size[1]))
     shown = np.ascontiguousarray(_DARKEST + (1 - _DARKEST) * picture, dtype=np.float32)
-    return CoarseState(Fit(parameters, shown, chosen), picture)
+    return CoarseState(Fit(parameters, shown, chosen), picture, _pair(image.shape))
 
 
 def segment(
@@ -88,6 +91,15 @@ def segment(
     result = _result(_resized(shares, _pair(scribbles.shape)), drawing, state, notes)
     report(1.0)
     return result
+
+
+def coarse_picture(state: CoarseState) -> NDArray[np.float32]:
+    """What the network is shown of the image: its cells, as colours of shape (H, W, 3), from 0 to 1."""
+    cells = (state.fit.small[0].cpu().numpy() - _DARKEST) / (1 - _DARKEST)  # (C, h, w)
+    cells = cells.mean(axis=0, keepdims=True) if len(cells) not in (1, 3) else cells
+    rows, columns = ((np.arange(n) * m // n) for n, m in zip(state.shape, cells.shape[1:], strict=True))
+    colours = np.broadcast_to(cells[:, rows[:, np.newaxis], columns], (3, *state.shape))
+    return np.ascontiguousarray(np.clip(np.moveaxis(colours, 0, -1), 0, 1), dtype=np.float32)
 
 
 def _watched(fit: Fit, preview: Segmentation[Any], report: Report) -> Callable[[float], None]:

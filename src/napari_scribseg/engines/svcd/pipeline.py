@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.variational.multiscale import (
+    LIVE,
+    PUBLISHED,
     continue_finer,
     converge,
     halvings_of,
@@ -77,7 +79,8 @@ def segment(
         solver = solve_coarse_to_fine(backend, halvings_of(backend, problem))
     elif large:
         solver = continue_finer(backend, levels[0], solver)
-    converge(solver, lambda share: report(0.7 + 0.3 * share))
+    stop = PUBLISHED if parameters.model == "paper" else LIVE
+    converge(solver, lambda share: report(0.7 + 0.3 * share), stop)
     return Segmentation.of(_full_size(solver, scribbles.shape), scribbles, replace(state, terms=problem.terms), notes)
 
 

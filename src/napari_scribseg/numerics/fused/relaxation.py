@@ -10,12 +10,12 @@ from napari_scribseg.numerics.fused.kernel import kernel
 from napari_scribseg.numerics.fused.sweeps import advance_tiles
 from napari_scribseg.numerics.threads import MAX_THREADS, band_edges, in_parallel
 
-__all__ = ["HALO", "Relaxation", "default_steps", "halve_cost", "halve_weights"]
+__all__ = ["HALO", "MOVED", "Relaxation", "default_steps", "halve_cost", "halve_weights"]
 
 HALO = 8  # steps between two exchanges of the tiles' halos
+MOVED = 0.05  # change of the labelling within HALO steps that counts as a move
 _MOST_ROWS = 128
 _ROW_VALUES = 2900  # labels times columns of a tile: HALO + 1 rows of its fields stay in a processor's own cache
-_MOVED = 0.05  # change of the labelling within HALO steps that counts as a move
 
 Fields = NDArray[np.float32]
 
@@ -73,15 +73,18 @@ class Relaxation:
         """The relaxed labelling u, shape (K, H, W), a copy."""
         return np.ascontiguousarray(self._fields[0].transpose(1, 0, 2))
 
-    def advance(self, n_steps: int) -> float:
-        """Take ``n_steps`` steps; the share of the pixels' values that moved in the last few, in [0, 1]."""
+    def advance(self, n_steps: int, rest: float = MOVED) -> float:
+        """Take ``n_steps`` steps; the share of the pixels' values that changed by more than ``rest`` in the last few.
+
+        These are at most HALO.
+        """
         moved = 0
         for done in range(0, n_steps, HALO):
-            moved = self._round(min(HALO, n_steps - done))
+            moved = self._round(min(HALO, n_steps - done), rest)
         self.steps_taken += n_steps
         return moved / self._cost.size
 
-    def _round(self, n_steps: int) -> int:
+    def _round(self, n_steps: int, rest: float) -> int:
         """Steps of all tiles without an exchange of their halos; the number of values that moved."""
         tiles, moved = self._tiles, np.zeros(len(self._tiles), dtype=np.int64)
         area = (tiles[:, 1] - tiles[:, 0] + 2 * n_steps) * (tiles[:, 3] - tiles[:, 2] + 2 * n_steps)
@@ -94,7 +97,7 @@ class Relaxation:
         def task(part: int) -> None:
             span = slice(edges[part], edges[part + 1])
             given = self._cost, self._radius, tiles[span], moved[span], np.empty(room, dtype=np.float32)
-            advance_tiles(source, target, *given, self._steps, self._pixel, np.float32(_MOVED), n_steps)
+            advance_tiles(source, target, *given, self._steps, self._pixel, np.float32(rest), n_steps)
 
         in_parallel(task, parts)
         self._spare = source if self._spare is not None else np.empty_like(target)

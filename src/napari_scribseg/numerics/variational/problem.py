@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Scribbles
+from napari_scribseg.numerics.fused.relaxation import MOVED
 from napari_scribseg.numerics.variational.parameters import EnergyParameters
 from napari_scribseg.numerics.variational.terms import LabelTerms
 
@@ -47,8 +48,8 @@ class Problem:
 class Solver(Protocol):
     """A solution that is improved step by step."""
 
-    def advance(self, n_steps: int) -> float:
-        """Take steps; returns the share of values that moved."""
+    def advance(self, n_steps: int, rest: float = MOVED) -> float:
+        """Take steps; returns the share of values that changed by more than ``rest`` in the last few, at most HALO."""
         ...
 
     @property

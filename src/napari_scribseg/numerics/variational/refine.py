@@ -12,7 +12,9 @@ from torch import Tensor
 from napari_scribseg.numerics.fused.filters import gaussian_gradient
 from napari_scribseg.numerics.fused.relaxation import Relaxation
 from napari_scribseg.numerics.variational.energy import FORBIDDEN
-from napari_scribseg.numerics.variational.primal_dual import solve
+from napari_scribseg.numerics.variational.multiscale import Stop, converge
+from napari_scribseg.numerics.variational.problem import Problem
+from napari_scribseg.numerics.variational.tensors import TensorSolver
 
 __all__ = ["MOST_COST", "OWN_SHARE", "SMOOTHNESS", "boundary_weights", "refine", "relax_on_device", "relax_on_host"]
 
@@ -22,8 +24,7 @@ _SCALE = 0.5  # of the gradient, in finest pixels
 MOST_COST = 8.0  # nats
 _CERTAIN = 0.98  # probability above which a pixel far from uncertain ones is unchanged
 _MARGIN = 12  # pixels around those that are uncertain
-_STEPS, _STEPS_PER_REPORT = 64, 16
-_STILL = 1e-4  # share of the values that still move when the refinement ends
+_STOP = Stop(0.05, 64)
 OWN_SHARE = 2 / 3  # of the relaxed labelling in the result; the rest keeps the network's uncertainty
 
 Float32 = NDArray[np.float32]
@@ -115,23 +116,15 @@ def relax_on_host(
     fields = np.stack((primal, primal, np.zeros_like(primal), np.zeros_like(primal)))
     costs = np.ascontiguousarray(cost.numpy().transpose(1, 0, 2))
     solver = Relaxation(costs, weights, SMOOTHNESS, pixel, fields)
-    for taken in range(0, _STEPS, _STEPS_PER_REPORT):
-        progress(taken / _STEPS)
-        if solver.advance(_STEPS_PER_REPORT) <= _STILL:
-            break
+    converge(solver, progress, _STOP)
     return torch.from_numpy(solver.primal())
 
 
 def relax_on_device(
     cost: Tensor, start: Tensor, weights: Float32, pixel: tuple[float, float], progress: Callable[[float], None]
 ) -> Tensor:
-    """The relaxed labelling by the reference solver."""
-    primal = start
+    """The relaxed labelling by the reference solver, which stops by the same rule."""
     on_device = torch.from_numpy(np.ascontiguousarray(weights)).to(cost.device)
-    for iterate in solve(cost, on_device, SMOOTHNESS, pixel=pixel, primal=start):
-        primal = iterate.primal
-        if iterate.index % _STEPS_PER_REPORT == 0:
-            progress(iterate.index / _STEPS)
-        if iterate.index >= _STEPS:
-            break
-    return primal
+    solver = TensorSolver(Problem(cost, on_device, SMOOTHNESS, pixel), start)
+    converge(solver, progress, _STOP)
+    return solver.fields.primal

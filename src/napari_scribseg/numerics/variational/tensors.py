@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_scribseg.core import Image, Scribbles
+from napari_scribseg.numerics.fused.relaxation import HALO, MOVED
 from napari_scribseg.numerics.intensity import scale_intensities
 from napari_scribseg.numerics.seeds import thin_seeds
 from napari_scribseg.numerics.variational import energy
@@ -25,8 +26,6 @@ from napari_scribseg.numerics.variational.terms import LabelTerms, distance_term
 
 __all__ = ["TensorBackend", "TensorSolver"]
 
-_MOVED = 0.05  # change of the labelling that counts as a move
-
 
 class TensorSolver:
     """The reference solver, advanced a number of steps at a time."""
@@ -37,14 +36,20 @@ class TensorSolver:
         )
         self._last: Iterate | None = None
 
-    def advance(self, n_steps: int) -> float:
-        """Take ``n_steps`` steps; the share of values that moved in the last few."""
+    def advance(self, n_steps: int, rest: float = MOVED) -> float:
+        """Take ``n_steps`` steps; the share of values that changed by more than ``rest`` in the last few.
+
+        These are as many as :class:`~napari_scribseg.numerics.fused.relaxation.Relaxation` compares.
+        """
+        compared = (n_steps - 1) % HALO + 1
+        for _ in range(n_steps - compared):
+            self._last = next(self._iterates)
         before = None if self._last is None else self._last.primal
-        for _ in range(n_steps):
+        for _ in range(compared):
             self._last = next(self._iterates)
         if before is None:
             return 1.0
-        return float(((self.fields.primal - before).abs() > _MOVED).float().mean())
+        return float(((self.fields.primal - before).abs() > rest).float().mean())
 
     @property
     def fields(self) -> Iterate:
