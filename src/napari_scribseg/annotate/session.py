@@ -258,6 +258,15 @@ class Session:
         """The ids of the labels of a slice, ascending, without a preview."""
         return present_ids(self._document.annotation.peek(self.slice_index(index)))
 
+    def slice_labels(self, index: SliceIndex | int | None = None) -> NDArray[Any]:
+        """The labels of a slice, shape (H, W), without a preview; a copy."""
+        return self._document.annotation.peek(self.slice_index(index)).copy()
+
+    def is_edited(self, index: SliceIndex | int | None = None) -> bool:
+        """Whether the labels of a slice were last set by hand or by a tool."""
+        entry = self._document.history.newest_entry(self.slice_index(index))
+        return entry is not None and entry.kind == "edit"
+
     def slice_index(self, index: SliceIndex | int | None = None) -> SliceIndex:
         """The slice meant by an index along the axis in use, by a SliceIndex, or by None in a 2D image."""
         return self._document.find_slice(index)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Range, Report
+from napari_scribseg.core.parameters import Shown
 from napari_scribseg.numerics.editing.tool import EditTool, Part, ToolInfo
 
 __all__ = ["CopySlices"]
@@ -29,7 +30,7 @@ class CopySlices(EditTool):
         "copy", "Copy to slices", "Copies or moves the class to other slices", grows=True, across=True
     )
 
-    to: Annotated[int, Range(0, 1 << 24)] = 0
+    to: Annotated[int, Range(0, 1 << 24), Shown("to slice")] = 0
     move: bool = False
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Range, Report
+from napari_scribseg.core.parameters import Shown
 from napari_scribseg.numerics.editing.components import Parts, enclosed
 from napari_scribseg.numerics.editing.tool import EditTool, Part, ToolInfo
 
@@ -29,7 +30,7 @@ class KeepLargest(EditTool):
         "keep-largest", "Keep largest part", "Removes all parts of the class but the largest"
     )
 
-    parts: Annotated[int, Range(1, 1000)] = 1
+    parts: Annotated[int, Range(1, 1000), Shown("parts that stay")] = 1
 
     def apply(self, part: Part, report: Report) -> NDArray[Any]:
         """See :meth:`EditTool.apply`."""
@@ -73,20 +74,20 @@ class FillHoles(EditTool):
 
     Attributes
     ----------
-    largest : float or None
-        Holes larger than this stay, in ml (of a 2D image, in cm²); None fills all.
+    largest : float
+        Holes larger than this stay, in ml (of a 2D image, in cm²); 0 fills all.
     """
 
     info: ClassVar[ToolInfo] = ToolInfo(
         "fill-holes", "Fill holes", "Gives the class what it encloses completely", grows=True
     )
 
-    largest: Annotated[float, Range(0, 1e6, 0.1)] | None = None
+    largest: Annotated[float, Range(0, 1e6, 0.1), Shown("largest hole (ml)")] = 0.0
 
     def apply(self, part: Part, report: Report) -> NDArray[Any]:
         """See :meth:`EditTool.apply`."""
         holes = enclosed(part.mask, report)
-        if self.largest is not None and holes.any():
+        if self.largest > 0 and holes.any():
             found = Parts(holes, report)
             sizes = part.millilitres * found.sizes(report)
             holes = found.selected(sizes <= self.largest * (1 + 1e-9))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Range, Report
+from napari_scribseg.core.parameters import Shown
 from napari_scribseg.numerics.editing.tool import EditTool, Part, ToolInfo
 from napari_scribseg.numerics.fused.windows import BEYOND, squared_distance
 
@@ -27,7 +28,7 @@ class Grow(EditTool):
 
     info: ClassVar[ToolInfo] = ToolInfo("grow", "Grow", "Grows the class by a distance in mm", grows=True)
 
-    distance: Annotated[float, Range(0, 200, 0.5)] = 2.0
+    distance: Annotated[float, Range(0, 200, 0.5), Shown("distance (mm)")] = 2.0
 
     @property
     def reach(self) -> float:
@@ -54,7 +55,7 @@ class Shrink(EditTool):
 
     info: ClassVar[ToolInfo] = ToolInfo("shrink", "Shrink", "Shrinks the class by a distance in mm")
 
-    distance: Annotated[float, Range(0, 200, 0.5)] = 2.0
+    distance: Annotated[float, Range(0, 200, 0.5), Shown("distance (mm)")] = 2.0
 
     def apply(self, part: Part, report: Report) -> NDArray[Any]:
         """See :meth:`EditTool.apply`."""
@@ -85,8 +86,8 @@ class Combine(EditTool):
     )
 
     operation: Literal["union", "subtract", "intersect"] = "union"
-    other: Annotated[int, Range(1, 65535)] = 1
-    distance: Annotated[float, Range(0, 200, 0.5)] = 2.0
+    other: Annotated[int, Range(1, 65535), Shown(when=("operation", ()))] = 1  # a form has the names of classes
+    distance: Annotated[float, Range(0, 200, 0.5), Shown("distance (mm)", when=("operation", ("subtract", "intersect")))] = 2.0
 
     @property
     def reach(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Range, Report
+from napari_scribseg.core.parameters import Shown
 from napari_scribseg.numerics.editing.tool import EditTool, Part, ToolInfo
 from napari_scribseg.numerics.fused.flood import most_votes
 from napari_scribseg.numerics.fused.windows import weighted_sum
@@ -29,7 +30,7 @@ class Smooth(EditTool):
     Attributes
     ----------
     method : {"median", "gaussian"}
-        ``median``: all voxels of a box vote alike. ``gaussian``: near ones count more, which keeps more of the shape.
+        With median, all voxels of a box vote alike; with gaussian, near ones count more, which keeps more of the shape.
     size : float
         Half the side of the box, or the standard deviation, in mm. Larger is smoother.
     """
@@ -37,7 +38,7 @@ class Smooth(EditTool):
     info: ClassVar[ToolInfo] = ToolInfo("smooth", "Smooth edges", "Smooths the edges of the class", grows=True)
 
     method: Literal["median", "gaussian"] = "median"
-    size: Annotated[float, Range(0, 50, 0.5)] = 2.0
+    size: Annotated[float, Range(0, 50, 0.5), Shown("size (mm)")] = 2.0
 
     @property
     def reach(self) -> float:

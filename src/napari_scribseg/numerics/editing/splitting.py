@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Range, Report
 from napari_scribseg.core.classes import MAX_ID
+from napari_scribseg.core.parameters import Shown
 from napari_scribseg.numerics.editing.components import Parts
 from napari_scribseg.numerics.editing.tool import EditTool, Part, ToolInfo
 from napari_scribseg.numerics.fused.flood import flood
@@ -44,8 +45,8 @@ class Split(EditTool):
         makes_classes=True,
     )
 
-    neck: Annotated[float, Range(0.1, 200, 1)] = 10.0
-    parts: Annotated[int, Range(2, 1000)] = 20
+    neck: Annotated[float, Range(0.1, 200, 1), Shown("neck (mm)")] = 10.0
+    parts: Annotated[int, Range(2, 1000), Shown("most parts")] = 20
 
     def apply(self, part: Part, report: Report) -> NDArray[Any]:
         """See :meth:`EditTool.apply`."""

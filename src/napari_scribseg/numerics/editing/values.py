@@ -23,8 +23,8 @@ class Threshold(EditTool):
     low, high : float
         The range of values, both included.
     where : {"class", "everywhere"}
-        ``class``: voxels of the class outside of the range become background. ``everywhere``: all voxels in the range
-        are added to the class.
+        With class, voxels of the class outside of the range become background; with everywhere, all voxels in the
+        range are added to the class.
     """
 
     info: ClassVar[ToolInfo] = ToolInfo(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_scribseg.widgets.common.class_table import ClassTableView
     from napari_scribseg.widgets.segmentation.annotator import Annotator
     from napari_scribseg.widgets.segmentation.annotators import Annotators
+    from napari_scribseg.widgets.segmentation.edit_panel import EditPanel
     from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
     from napari_scribseg.widgets.segmentation.saving import Saver
     from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
@@ -36,7 +37,7 @@ class SegmentationWindow(Protocol):
     Attributes
     ----------
     viewer : napari.Viewer
-    classes, slices, slice_list, overlays : QWidget
+    classes, slices, slice_list, edits, overlays : QWidget
         Its panels.
     annotators : Annotators
         One for each annotated image.
@@ -48,6 +49,7 @@ class SegmentationWindow(Protocol):
     classes: ClassTableView
     slices: SlicePanel
     slice_list: SliceListPanel
+    edits: EditPanel
     overlays: OverlayPanel
     annotators: Annotators
     saver: Saver
@@ -223,6 +225,47 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             "Show the next kind of overlay",
             lambda window: window.overlays.toggle(),
             key="O",
+        ),
+        Action(
+            "pen_strokes",
+            "Strokes",
+            "Paint strokes, which the engine follows",
+            lambda window: window.edits.choose_pen("strokes"),
+        ),
+        Action(
+            "pen_result",
+            "Paint result",
+            "Paint the class on the result itself; no result changes it until a stroke is painted over it",
+            lambda window: window.edits.choose_pen("result"),
+        ),
+        Action(
+            "pen_erase",
+            "Erase result",
+            "Erase on the result itself; no result changes it until a stroke is painted over it",
+            lambda window: window.edits.choose_pen("erase"),
+        ),
+        Action(
+            "next_pen",
+            "Next pen",
+            "Switch the pen from strokes to the result, to the eraser, and back",
+            lambda window: window.edits.next_pen(),
+            key="D",
+        ),
+        Action(
+            "preview_tool",
+            "Preview",
+            "Show what the tool would add and remove; nothing is changed",
+            lambda window: window.call_annotator(lambda a: a.run_tool(window.edits.request, preview=True)),
+            enabled=_ready,
+            panel="edit",
+        ),
+        Action(
+            "apply_tool",
+            "Apply",
+            "Edit the class in the brush by the tool, as one step",
+            lambda window: window.call_annotator(lambda a: a.run_tool(window.edits.request, preview=False)),
+            enabled=_ready,
+            panel="edit",
         ),
         Action(
             "cancel",

@@ -19,6 +19,7 @@ from napari_scribseg.widgets.segmentation.annotation_view import AnnotationView,
 from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 from napari_scribseg.widgets.segmentation.overlay import Overlay
 from napari_scribseg.widgets.segmentation.present import Present, present_on, status_of, working
+from napari_scribseg.widgets.segmentation.result_editor import Brush, ResultEditor, ToolRequest
 
 __all__ = ["Annotator"]
 
@@ -53,6 +54,8 @@ class Annotator:
         When to segment: while the pen moves, when it lifts, or on demand.
     overlay : Overlay
         Probability or uncertainty over the image.
+    editor : ResultEditor
+        The brush on the result, and the tools.
     """
 
     def __init__(self, layers: LayerSet, session: Session, view: AnnotationView, aside: Aside) -> None:
@@ -61,6 +64,7 @@ class Annotator:
         self.view = view
         self.mode = "live"
         self.overlay = Overlay(layers, session, self.refresh_state, aside)
+        self.editor = ResultEditor(layers, session, self.show_message)
         self._behind = False  # the pen moved on while a live job ran
         self._fitting: SliceIndex | None = None  # the slice whose fit is running and shown
         self._shown_classes: ClassTable | None = None
@@ -92,7 +96,8 @@ class Annotator:
         self._behind = False
         slice_index = self.layers.slice_index()
         if slice_index is not None and not self.session.is_accepted(slice_index) and self.unsent(slice_index):
-            self.session.draw(self.layers.painted(slice_index), slice_index, live=True)
+            painted = self.editor.allowed(slice_index, self.layers.painted(slice_index))
+            self.session.draw(painted, slice_index, live=True)
 
     @property
     def has_result(self) -> bool:
@@ -109,8 +114,13 @@ class Annotator:
         self._behind = False
         if slice_index is None:
             self.show_message(self.layers.why_no_slice(), error=True)
-        elif self.mode != "demand":
-            self.session.draw(self.layers.painted(slice_index), slice_index, beside=self._strokes_beside(slice_index))
+            return
+        painted = self.layers.painted(slice_index)
+        allowed = self.editor.allowed(slice_index, painted)
+        if allowed is not painted:
+            self.layers.write_strokes(slice_index, allowed)
+        if self.mode != "demand":
+            self.session.draw(allowed, slice_index, beside=self._strokes_beside(slice_index))
 
     @report_errors
     def look(self) -> None:
@@ -140,6 +150,23 @@ class Annotator:
         return self.layers.strokes is not None and not np.array_equal(
             self.layers.painted(slice_index), self.session.painted(slice_index)
         )
+
+    # edits of the result ----------------------------------------------------------------------------------------------
+
+    @report_errors
+    def use_brush(self, brush: Brush) -> None:
+        """Choose what the pen does: strokes, or painting and erasing on the result."""
+        self.editor.use_brush(brush)
+
+    @report_errors
+    def result_painted(self) -> None:
+        """Write a finished stroke on the result."""
+        self.editor.read_stroke()
+
+    @report_errors
+    def run_tool(self, request: ToolRequest, *, preview: bool) -> None:
+        """Run an editing tool on the class in the brush, or show what it would change."""
+        self.editor.run(request, self._slice(), preview=preview)
 
     # actions ----------------------------------------------------------------------------------------------------------
 
@@ -248,6 +275,7 @@ class Annotator:
     def cancel(self) -> None:
         """Stop the running job; the former result stays."""
         busy = self.session.doing is not None
+        self.editor.hide_preview()
         self.session.cancel()
         if busy:
             self.show_message("Cancelled; the former result stays")
@@ -336,6 +364,7 @@ class Annotator:
 
     def refresh_state(self) -> None:
         """Update the buttons and the status line of the view."""
+        self.editor.hide_preview(outdated=True)
         slice_index, session = self.layers.slice_index(), self.session
         unsent = slice_index is not None and self.mode == "demand" and self.layers.strokes is not None
         accepted = slice_index is not None and session.is_accepted(slice_index)

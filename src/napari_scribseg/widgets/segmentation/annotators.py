@@ -136,4 +136,6 @@ class Annotators:
             what = "deleted" if role == "image" else "replaced"
             self._view.show_message(f"The image was {what}. Its strokes are autosaved; Start begins anew", error=True)
         else:
+            if role == "pen_layer":
+                annotator.editor.pen_layer_lost()
             annotator.refresh_state()

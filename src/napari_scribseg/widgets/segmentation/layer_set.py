@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import Colormap
+from napari.utils.colormaps import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.core.source import SliceIndex
@@ -23,6 +24,10 @@ from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
 __all__ = ["LayerSet"]
 
 _TOOLS = ("paint", "fill", "polygon")  # that put the chosen class into the strokes
+_ERASER = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: (1.0, 1.0, 1.0, 1.0)})
+_MARKS = DirectLabelColormap(
+    color_dict={None: "transparent", 0: "transparent", 1: (0.1, 0.9, 0.3, 1.0), 2: (1.0, 0.15, 0.1, 1.0)}
+)
 _IMAGE_KEYS = {"C", "O", "X", "Y", "Z"}  # napari's own on an image layer
 
 
@@ -37,9 +42,17 @@ class LayerSet:
         Strokes of the user, and labels; None while they are not in the viewer.
     overlay : Image or None
         Probability or uncertainty of the displayed slice.
+    pen_layer : Labels or None
+        What the pen paints on where it edits the result; it is empty between two strokes.
+    erasing : bool
+        Whether the pen erases there.
+    pen_layer_made : Signal(Labels)
+        There is a new one.
     writing : bool
         Whether this object, not the user, is changing the strokes layer.
     """
+
+    pen_layer_made = Signal(object)
 
     def __init__(self, viewer: ViewerModel, source: LayerSource) -> None:
         self.viewer = viewer
@@ -47,6 +60,10 @@ class LayerSet:
         self.strokes: Labels | None = None
         self.result: Labels | None = None
         self.overlay: Image | None = None
+        self.pen_layer: Labels | None = None
+        self.erasing = False
+        self._marks: Labels | None = None
+        self._keys: dict[str, Callable[[], object]] = {}
         self.writing = False
         self._pictures: dict[str, Image] = {}
 
@@ -75,12 +92,16 @@ class LayerSet:
         shown = displayed_axes(self.viewer.dims.order, layer.ndim)
         return slice_at(self.source.layer_shape, shown, point, self.source.channel_axis)
 
-    def slices_beside(self, slice_index: SliceIndex) -> Iterator[SliceIndex]:
-        """The other slices that a stroke on this one changes if napari's *n edit dimensions* is above two."""
-        if self.strokes is None or self.strokes.n_edit_dimensions <= 2:
+    def slices_beside(self, slice_index: SliceIndex, layer: Labels | None = None) -> Iterator[SliceIndex]:
+        """The other slices that a stroke on this one changes if napari's *n edit dimensions* is above two.
+
+        It is a stroke on the strokes layer, or on another one.
+        """
+        layer = self.strokes if layer is None else layer
+        if layer is None or layer.n_edit_dimensions <= 2:
             return
-        space = [axis for axis in range(self.strokes.ndim) if axis != self.source.channel_axis]
-        order = displayed_axes(self.viewer.dims.order, self.strokes.ndim, self.strokes.n_edit_dimensions)
+        space = [axis for axis in range(layer.ndim) if axis != self.source.channel_axis]
+        order = displayed_axes(self.viewer.dims.order, layer.ndim, layer.n_edit_dimensions)
         edited = {space.index(axis) for axis in order if axis in space}
         ranges = [
             range(self.source.shape[axis]) if axis in edited else (at,)
@@ -111,19 +132,22 @@ class LayerSet:
         return self.strokes
 
     def take_up_brush(self) -> None:
-        """Select the strokes layer and napari's paint mode."""
-        if self.strokes is not None and self.viewer.dims.ndisplay == 2:
-            self.viewer.layers.selection.active = self.strokes
-            self.strokes.mode = "paint"
+        """Select the layer that the pen paints on, and napari's paint mode."""
+        pen = self.pen
+        if pen is not None and self.viewer.dims.ndisplay == 2:
+            self.viewer.layers.selection.active = pen
+            pen.mode = "paint"
 
     def take_up_tool(self) -> None:
         """As :meth:`take_up_brush`, but keep fill and polygon mode."""
-        if (
-            self.strokes is None
-            or self.viewer.layers.selection.active is not self.strokes
-            or self.strokes.mode not in _TOOLS
-        ):
+        pen = self.pen
+        if pen is None or self.viewer.layers.selection.active is not pen or pen.mode not in _TOOLS:
             self.take_up_brush()
+
+    @property
+    def pen(self) -> Labels | None:
+        """The layer that the pen paints on."""
+        return self.strokes if self.pen_layer is None else self.pen_layer
 
     def use_strokes(self, layer: Labels) -> None:
         """Use an existing labels layer, such as one made with napari's own button, as the strokes.
@@ -176,6 +200,59 @@ class LayerSet:
         if self.strokes is not None and self.strokes.selected_label != identity:
             self.grow_strokes(identity)
             self.strokes.selected_label = identity
+        if self.pen_layer is not None and not self.erasing:
+            self.pen_layer.selected_label = identity
+
+    # edits of the result ----------------------------------------------------------------------------------------------
+
+    def show_pen_layer(self, classes: ClassTable, *, erasing: bool) -> None:
+        """Add the layer that the pen paints on where it edits the result, or change between painting and erasing."""
+        self.erasing = erasing
+        if self.pen_layer is None:
+            data = np.zeros(self.source.layer_shape, np.uint16)
+            self.pen_layer = self._labels(data, f"{self.source.layer.name} brush", classes, 0.8)
+            for key, function in self._keys.items():
+                self.pen_layer.bind_key(key, lambda _layer, call=function: call(), overwrite=True)
+            self.pen_layer_made.emit(self.pen_layer)
+        if self.strokes is not None:
+            self.pen_layer.brush_size = self.strokes.brush_size
+        self.pen_layer.colormap = _ERASER if erasing else class_colormap(classes)
+        self.pen_layer.selected_label = 1 if erasing or self.strokes is None else self.strokes.selected_label
+
+    def hide_pen_layer(self) -> None:
+        """Remove the layer that the pen paints on where it edits the result."""
+        layer, self.pen_layer = self.pen_layer, None
+        if layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+
+    def take_pen_strokes(self, slice_index: SliceIndex | None) -> list[tuple[SliceIndex, NDArray[np.bool_]]]:
+        """The pixels, shape (H, W), that the pen painted by slice, like the displayed one; the layer is empty then."""
+        if self.pen_layer is None or slice_index is None:
+            return []
+        slices = [slice_index, *self.slices_beside(slice_index, self.pen_layer)]
+        found = [(each, np.array(self.pen_layer.data[self._slicer(each)]) != 0) for each in slices]
+        for each, mask in found:
+            if mask.any():
+                self.pen_layer.data[self._slicer(each)] = 0
+        self.pen_layer.refresh(extent=False)
+        return [(each, mask) for each, mask in found if mask.any()]
+
+    def show_marks(self, marks: Mapping[SliceIndex, NDArray[np.uint8]]) -> None:
+        """Show on slices what would be added (1) and removed (2), shape (H, W)."""
+        self.hide_marks()
+        data = np.zeros(self.source.layer_shape, np.uint8)
+        for slice_index, values in marks.items():
+            data[self._slicer(slice_index)] = values
+        active = self.viewer.layers.selection.active
+        self._marks = self._labels(data, f"{self.source.layer.name} preview", ClassTable(), 0.8)
+        self._marks.colormap, self._marks.editable = _MARKS, False
+        self.viewer.layers.selection.active = active
+
+    def hide_marks(self) -> None:
+        """Remove the marks of a preview."""
+        marks, self._marks = self._marks, None
+        if marks in self.viewer.layers:
+            self.viewer.layers.remove(marks)
 
     # result -----------------------------------------------------------------------------------------------------------
 
@@ -276,18 +353,24 @@ class LayerSet:
             if layer is not None:
                 layer.colormap = class_colormap(classes)
                 layer.features = class_features(classes)
+        if self.pen_layer is not None and not self.erasing:
+            self.pen_layer.colormap = class_colormap(classes)
 
     def release(self) -> None:
-        """Remove the overlay, and let the user edit the result."""
+        """Remove overlay, preview and the layer of the pen, and let the user edit the result."""
         self.hide_overlay()
+        self.hide_marks()
+        self.hide_pen_layer()
         if self.result is not None:
             self.result.editable = True
 
     def release_layer(self, layer: Layer) -> str | None:
-        """Drop a layer that left the viewer; returns its role: image, strokes, result or overlay."""
+        """Drop a layer that left the viewer; returns its role: image, strokes, result, overlay or pen_layer."""
         if layer is self.source.layer or layer in self.source.others:
             return "image"
-        for role in ("strokes", "result", "overlay"):
+        if layer is self._marks:
+            self._marks = None
+        for role in ("strokes", "result", "overlay", "pen_layer"):
             if layer is getattr(self, role):
                 setattr(self, role, None)
                 return role
@@ -296,6 +379,7 @@ class LayerSet:
 
     def bind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
         """Bind keys on the layers; the image layer keeps napari's own keys."""
+        self._keys = keys
         for layer in self._keyed():
             for key, function in keys.items():
                 if layer is not self.source.layer or key not in _IMAGE_KEYS:
@@ -303,6 +387,7 @@ class LayerSet:
 
     def unbind_keys(self, keys: dict[str, Callable[[], object]]) -> None:
         """Restore napari's keys."""
+        self._keys = {}
         for layer in self._keyed():
             for key in keys:
                 layer.bind_key(key, None)
@@ -333,7 +418,8 @@ class LayerSet:
             self.writing = False
 
     def _keyed(self) -> list[Layer]:
-        return [layer for layer in (self.source.layer, self.strokes, self.result) if layer is not None]
+        layers = (self.source.layer, self.strokes, self.result, self.pen_layer)
+        return [layer for layer in layers if layer is not None]
 
     def _slicer(self, slice_index: SliceIndex) -> tuple[int | slice, ...]:
         slicer = list(slice_index.slicer)

@@ -63,7 +63,28 @@ class LayerWatcher:
         self._strokes: dict[SliceIndex | None, None] = {}  # slices with strokes that are not read yet, in their order
         self._viewer_events = ViewerEvents(self._layers.viewer, later, annotator.look, self._on_removed)
         self._layers.source.layer.events.data.connect(self._on_image_data)
+        self._layers.pen_layer_made.connect(self._watch_pen_layer)
         self.watch_strokes()
+
+    def _watch_pen_layer(self, layer: Labels) -> None:
+        """Listen to the layer that the pen paints on where it edits the result."""
+        layer.events.paint.connect(self._on_edit)
+        layer.events.selected_label.connect(self._on_pen_class)
+
+    def _on_edit(self, _event: Any) -> None:
+        """Read a finished stroke on the result once the event is over."""
+        self._turned_to()
+        self._later(0, self._read_edit)
+
+    def _read_edit(self) -> None:
+        if self._viewer_events.is_open:
+            self._annotator.result_painted()
+
+    def _on_pen_class(self, _event: Any) -> None:
+        """Napari's own controls chose a class for the pen on the result."""
+        layers = self._layers
+        if layers.pen_layer is not None and layers.strokes is not None and not layers.erasing:
+            layers.strokes.selected_label = layers.pen_layer.selected_label
 
     @property
     def _layers(self) -> LayerSet:
@@ -83,6 +104,7 @@ class LayerWatcher:
     def close(self) -> None:
         """Disconnect."""
         self._viewer_events.close()
+        self._layers.pen_layer_made.disconnect(self._watch_pen_layer)
         self._layers.source.layer.events.data.disconnect(self._on_image_data)
         if self._layers.strokes is not None:
             self._unwatch(self._layers.strokes)

@@ -37,8 +37,8 @@ class Present:
         Names of the classes with strokes, and with labels.
     lacking : str
         What the strokes lack to be segmented; empty if nothing.
-    segmented : bool
-        Whether the labels are the result of the strokes.
+    segmented, edited : bool
+        Whether the labels are the result of the strokes, and whether they were edited since.
     overlay : str
         Why the overlay shows nothing; empty if it does.
     """
@@ -53,6 +53,7 @@ class Present:
     labelled: tuple[str, ...] = ()
     lacking: str = ""
     segmented: bool = False
+    edited: bool = False
     overlay: str = ""
 
 
@@ -75,6 +76,8 @@ def _state(present: Present) -> str:
         return f"{where} has labels of {listed(present.labelled)}; a stroke corrects them"
     if present.lacking:
         return f"{present.lacking} on {where}"
+    if present.edited:
+        return f"The result on {where} was edited; a stroke corrects it"
     if not present.segmented:
         return f"No result on {where} for the strokes of {listed(present.painted)}: press Segment (S)"
     return f"Done on {where}: {listed(present.painted)}"
@@ -89,6 +92,7 @@ def present_on(session: Session, slice_index: SliceIndex) -> Present:
         labelled=_names(session.classes, session.label_ids(slice_index)),
         lacking=session.lacking(slice_index),
         segmented=session.is_segmented(slice_index),
+        edited=session.is_edited(slice_index),
     )
 
 

@@ -39,6 +39,7 @@ from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.annotators import Annotators, Keys
 from napari_scribseg.widgets.segmentation.display_panel import DisplayPanel
+from napari_scribseg.widgets.segmentation.edit_panel import EditPanel
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.file_panel import FilePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
@@ -71,7 +72,7 @@ class SegmentationWidget(Docked):
     ----------
     viewer : napari.components.ViewerModel
         The viewer.
-    images, display, classes, engines, slices, overlays, files, curve : QWidget
+    images, display, classes, engines, slices, edits, overlays, files, curve : QWidget
         The panels, from top to bottom, in sections that fold.
     bar, status : QWidget
         The buttons and the status line below them, always in sight.
@@ -86,6 +87,7 @@ class SegmentationWidget(Docked):
     classes: ClassTableView
     slices: SlicePanel
     slice_list: SliceListPanel
+    edits: EditPanel
     overlays: OverlayPanel
     annotators: Annotators
     saver: Saver
@@ -102,6 +104,7 @@ class SegmentationWidget(Docked):
         self.engines = EnginePanel(engine_infos())
         self.slices = SlicePanel(ACTIONS)
         self.slice_list = SliceListPanel(ACTIONS)
+        self.edits = EditPanel(ACTIONS)
         self.overlays = OverlayPanel(ACTIONS["overlay"])
         self.files = FilePanel(ACTIONS)
         self.bar = ActionBar(ACTIONS.on("bar"))
@@ -228,7 +231,8 @@ class SegmentationWidget(Docked):
         self.engines.changed.connect(self._on_engine)
         self.engines.network_requested.connect(self._on_network)
         self.engines.picture_requested.connect(self._on_picture)
-        for panel in (self.slices, self.slice_list, self.files, self.bar):
+        self.edits.brush_changed.connect(lambda brush: self.call_annotator(lambda a: a.use_brush(brush)))
+        for panel in (self.slices, self.edits, self.slice_list, self.files, self.bar):
             panel.pressed.connect(lambda action: action.call(self))
         self.overlays.changed.connect(self._on_overlay)
         self.slice_list.chosen.connect(lambda i: self.call_annotator(lambda annotator: annotator.layers.go_to(i)))
@@ -347,8 +351,9 @@ class SegmentationWidget(Docked):
 
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
-        for panel in (self.slices, self.slice_list, self.files, self.bar):
+        for panel in (self.slices, self.edits, self.slice_list, self.files, self.bar):
             panel.show_state(state)
+        self.edits.show_annotator(self.annotators.front)
         if self.annotators.front is None:
             self.slice_list.follow(None)
             self._show_nobody()
@@ -364,6 +369,7 @@ class SegmentationWidget(Docked):
             Section("Engine", self.engines, "segmentation/engine"),
             Section("This slice", self.slices, "segmentation/slice"),
             Section("All slices", self.slice_list, "segmentation/slices"),
+            Section("Edit", self.edits, "segmentation/edit", opened=False),
             Section("Overlay", self.overlays, "segmentation/overlay"),
             Section("Files", self.files, "segmentation/files", opened=False),
         )
