@@ -234,13 +234,13 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
         ),
         Action(
             "pen_result",
-            "Paint result",
+            "Paint",
             "Paint the class on the result itself; no result changes it until a stroke is painted over it",
             lambda window: window.edits.choose_pen("result"),
         ),
         Action(
             "pen_erase",
-            "Erase result",
+            "Erase",
             "Erase on the result itself; no result changes it until a stroke is painted over it",
             lambda window: window.edits.choose_pen("erase"),
         ),

@@ -49,11 +49,13 @@ class EditPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(self._make_pen(actions))
-        column.addLayout(self._make_limits())
+        column.addWidget(self._make_limits())
+        column.addWidget(self.limits_row)
         column.addWidget(self._make_tool())
         column.addWidget(self.form)
         column.addWidget(self.other_row)
-        column.addLayout(self._make_scope())
+        column.addWidget(self._make_scope())
+        column.addWidget(self.range_row)
         column.addLayout(self._make_options())
         column.addWidget(self._buttons)
         self._on_tool()
@@ -142,24 +144,19 @@ class EditPanel(QWidget):
         self._pens.idClicked.connect(self._on_brush)
         return row
 
-    def _make_limits(self) -> QHBoxLayout:
-        self.limited = QCheckBox("only values")
+    def _make_limits(self) -> QCheckBox:
+        self.limited = QCheckBox("paint only values in a range")
         self.limited.setToolTip(
             "The pen paints only pixels whose value in the image lies in this range, such as HU of a CT"
         )
         self.low, self.high = _value_box(100), _value_box(300)
         self.limited.toggled.connect(self._on_brush)
         for box in (self.low, self.high):
-            box.setEnabled(False)
-            self.limited.toggled.connect(box.setEnabled)
             box.valueChanged.connect(self._on_brush)
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        row.addWidget(self.limited)
-        row.addWidget(self.low, 1)
-        row.addWidget(QLabel("to"))
-        row.addWidget(self.high, 1)
-        return row
+        self.limits_row = _row("from", self.low, "to", self.high)
+        self.limits_row.setVisible(False)
+        self.limited.toggled.connect(self.limits_row.setVisible)
+        return self.limited
 
     def _make_tool(self) -> QWidget:
         self.tool_combo = compact_combo((tool.info.title, name) for name, tool in TOOLS.items())
@@ -167,27 +164,19 @@ class EditPanel(QWidget):
         self.form = EngineForm()
         self.other_combo = compact_combo(())
         self.other_combo.setToolTip("The other class")
-        self.other_row = QWidget()
-        row = QHBoxLayout(self.other_row)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(QLabel("other class"))
-        row.addWidget(self.other_combo, 1)
+        self.other_row = _row("other class", self.other_combo)
         return self.tool_combo
 
-    def _make_scope(self) -> QHBoxLayout:
+    def _make_scope(self) -> QWidget:
         self.scope_combo = compact_combo(_SCOPES)
         self.scope_combo.setToolTip("The slices that the tool sees and changes")
         self.scope_combo.currentIndexChanged.connect(self._on_scope)
-        self.first, self.last, self._to = QSpinBox(), QSpinBox(), QLabel("to")
+        self.first, self.last = QSpinBox(), QSpinBox()
         for box in (self.first, self.last):
             box.setRange(0, 0)
             box.setToolTip("First and last slice, both included")
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        row.addWidget(self.scope_combo, 1)
-        for widget in (self.first, self._to, self.last):
-            row.addWidget(widget)
-        return row
+        self.range_row = _row("from", self.first, "to", self.last)
+        return self.scope_combo
 
     def _make_options(self) -> QHBoxLayout:
         self.each_slice = QCheckBox("slice by slice")
@@ -195,6 +184,7 @@ class EditPanel(QWidget):
         self.over = QCheckBox("over other classes")
         self.over.setToolTip("The class may also take voxels of other classes that are not locked, not only background")
         row = QHBoxLayout()
+        row.setSpacing(4)
         row.addWidget(self.each_slice)
         row.addWidget(self.over)
         return row
@@ -212,8 +202,7 @@ class EditPanel(QWidget):
         self.each_slice.setEnabled(not tool.info.across)
 
     def _on_scope(self, _index: int = 0) -> None:
-        for widget in (self.first, self._to, self.last):
-            widget.setVisible(self.scope_combo.currentData() == "range")
+        self.range_row.setVisible(self.scope_combo.currentData() == "range")
 
 
 def _value_box(value: float) -> QDoubleSpinBox:
@@ -222,5 +211,18 @@ def _value_box(value: float) -> QDoubleSpinBox:
     box.setDecimals(1)
     box.setKeyboardTracking(False)
     box.setValue(value)
-    box.setMinimumWidth(60)
     return box
+
+
+def _row(*parts: str | QWidget) -> QWidget:
+    """Texts and fields beside each other."""
+    made = QWidget()
+    row = QHBoxLayout(made)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(4)
+    for part in parts:
+        if isinstance(part, str):
+            row.addWidget(QLabel(part))
+        else:
+            row.addWidget(part, 1)
+    return made
