@@ -7,8 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from napari_scribseg.core import InputError, Range, Report
-from napari_scribseg.core.parameters import Shown
+from napari_scribseg.core import InputError, Range, Report, Shown
 from napari_scribseg.numerics.editing.tool import EditTool, Part, ToolInfo
 
 __all__ = ["CopySlices"]

@@ -8,8 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Range, Report
-from napari_scribseg.core.parameters import Shown
+from napari_scribseg.core import Range, Report, Shown
 from napari_scribseg.numerics.editing.tool import EditTool, Part, ToolInfo
 from napari_scribseg.numerics.fused.windows import BEYOND, squared_distance
 
@@ -87,7 +86,9 @@ class Combine(EditTool):
 
     operation: Literal["union", "subtract", "intersect"] = "union"
     other: Annotated[int, Range(1, 65535), Shown(when=("operation", ()))] = 1  # a form has the names of classes
-    distance: Annotated[float, Range(0, 200, 0.5), Shown("distance (mm)", when=("operation", ("subtract", "intersect")))] = 2.0
+    distance: Annotated[
+        float, Range(0, 200, 0.5), Shown("distance (mm)", when=("operation", ("subtract", "intersect")))
+    ] = 2.0
 
     @property
     def reach(self) -> float:

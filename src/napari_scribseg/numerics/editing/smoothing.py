@@ -9,8 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import Range, Report
-from napari_scribseg.core.parameters import Shown
+from napari_scribseg.core import Range, Report, Shown
 from napari_scribseg.numerics.editing.tool import EditTool, Part, ToolInfo
 from napari_scribseg.numerics.fused.flood import most_votes
 from napari_scribseg.numerics.fused.windows import weighted_sum

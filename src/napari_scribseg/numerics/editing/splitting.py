@@ -9,9 +9,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import InputError, Range, Report
+from napari_scribseg.core import InputError, Range, Report, Shown
 from napari_scribseg.core.classes import MAX_ID
-from napari_scribseg.core.parameters import Shown
 from napari_scribseg.numerics.editing.components import Parts
 from napari_scribseg.numerics.editing.tool import EditTool, Part, ToolInfo
 from napari_scribseg.numerics.fused.flood import flood
