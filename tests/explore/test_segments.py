@@ -159,6 +159,38 @@ def test_split_follows_the_strokes_and_the_gradient():
     assert (parts[:3] == -1).all()
 
 
+def _highest_edge_to(seed, gradient, mask):
+    """For each pixel the highest edge of the best path to a seed; an edge weighs the mean of its pixels."""
+    cost = np.where(seed, -np.inf, np.inf)
+    before = None
+    while before is None or not np.array_equal(before, cost):
+        before = cost.copy()
+        for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+            path = np.maximum(np.roll(cost, step, axis), (gradient + np.roll(gradient, step, axis)) / 2)
+            np.moveaxis(path, axis, 0)[0 if step == 1 else -1] = np.inf  # no edge across the border
+            path[~(mask & np.roll(mask, step, axis))] = np.inf
+            cost = np.minimum(cost, path)
+    return cost
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_split_follows_the_lowest_edges(number):
+    rng = np.random.default_rng(number)
+    gradient = rng.random((14, 17)).astype(np.float32)
+    mask = rng.random((14, 17)) < 0.9
+    mask[2:4] = mask[:, 8] = True
+    positive, negative = np.zeros((2, 14, 17), bool)
+    positive[2, 1] = negative[3, 15] = True
+    parts, n_positive = split_mask(gradient, mask, positive, negative)
+    wide = gradient.astype(np.float64)
+    to_positive, to_negative = (_highest_edge_to(seed, wide, mask) for seed in (positive, negative))
+    mine = (parts >= 0) & (parts < n_positive)
+    reached = mask & np.isfinite(np.minimum(to_positive, to_negative))
+    assert (to_positive <= to_negative)[mine].all()
+    assert (to_negative <= to_positive)[reached & ~mine].all()
+    assert ((parts >= 0) == mask).all()
+
+
 def test_parts_of_a_split(workspace):
     ground = workspace.segment_at(0, 45, 45)
     workspace.assign([ground], 4)
