@@ -21,7 +21,7 @@ if not (HAS_NAPARI and HAS_QT and importlib.util.find_spec("pytestqt")):
 else:
     from qtpy.QtCore import QSettings
 
-    from napari_scribseg.widgets.segmentation import engine_chooser
+    from napari_scribseg.widgets.segmentation import engine_chooser, engine_panel
 
 
 def pytest_collection_modifyitems(items):
@@ -42,6 +42,7 @@ def _own_folders(tmp_path, monkeypatch):
     """No test writes into the user's folders, or finds the window as another left it; the first engine is quick."""
     monkeypatch.setenv("SCRIBSEG_AUTOSAVE", str(tmp_path / "autosave"))
     monkeypatch.setattr(engine_chooser, "DEFAULT_ENGINE", "svcd")  # quick; one test has the real one
+    monkeypatch.setattr(engine_panel, "preference", lambda _name: "")
     QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(tmp_path / "settings"))
 
 

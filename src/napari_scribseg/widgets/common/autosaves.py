@@ -13,6 +13,7 @@ from qtpy.QtCore import QStandardPaths
 
 from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.widgets.common.layer_source import LayerSource
+from napari_scribseg.widgets.common.preferences import preference
 
 __all__ = [
     "SESSION_EXTENSION",
@@ -31,9 +32,9 @@ _N_OLDER = 4  # autosaves of an image, or of workspaces, that stay beside a new 
 
 
 def autosave_folder() -> Path:
-    """The folder of all autosaves; the environment variable ``SCRIBSEG_AUTOSAVE`` names another."""
-    if named := os.environ.get("SCRIBSEG_AUTOSAVE"):
-        return Path(named)
+    """The folder of all autosaves: ``SCRIBSEG_AUTOSAVE`` in the environment, that of the preferences, or the usual one."""
+    if named := os.environ.get("SCRIBSEG_AUTOSAVE") or preference("autosave_folder"):
+        return Path(named).expanduser()
     base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)
     return Path(base) / "napari-scribseg" / "autosave"
 

@@ -12,6 +12,7 @@ from napari_scribseg.core import EngineInfo, LoadsModels, get_engine
 from napari_scribseg.core.registry import engine_class
 from napari_scribseg.widgets.common.combos import choose_data, compact_combo
 from napari_scribseg.widgets.common.fold import Fold
+from napari_scribseg.widgets.common.preferences import preference
 from napari_scribseg.widgets.segmentation.engine_chooser import EngineChooser
 from napari_scribseg.widgets.segmentation.engine_form import EngineForm
 from napari_scribseg.widgets.segmentation.model_page import ModelPage
@@ -36,9 +37,12 @@ class EnginePanel(QWidget):
         self._values: dict[str, dict[str, Any]] = {}
         self._shown = ""
         self.chooser = EngineChooser(infos)
+        if preference("engine") in infos:
+            self.chooser.choose(preference("engine"))
         self.engine_combo = self.chooser.combo
         self.mode_combo = compact_combo(_MODES)
         self.device_combo = compact_combo((device, device) for device in ("auto", "cpu", "cuda", "mps"))
+        choose_data(self.device_combo, preference("device"))
         self.overlap_combo = compact_combo((rule, rule) for rule in OVERLAPS)
         self.overlap_combo.setToolTip("What a result does to earlier labels, such as loaded ones")
         self.mode_combo.setToolTip(
