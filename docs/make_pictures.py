@@ -172,6 +172,7 @@ def photograph(folder):
     studio.stroke(2, [(60, 220), (150, 210)], 9)
     studio.stroke(2, [(105, 165), (45, 225), (105, 285)], 9)
     studio.widget.engines.fold.setChecked(True)
+    studio.widget.sections.reveal(studio.widget.engines.form)
     studio.widget.status.details.setChecked(True)
     studio.shoot("window-photograph")
     studio.close()

@@ -32,7 +32,7 @@ _N_OLDER = 4  # autosaves of an image, or of workspaces, that stay beside a new 
 
 
 def autosave_folder() -> Path:
-    """The folder of all autosaves: ``SCRIBSEG_AUTOSAVE`` in the environment, that of the preferences, or the usual one."""
+    """The folder of all autosaves: of ``SCRIBSEG_AUTOSAVE`` in the environment, of the preferences, or the usual."""
     if named := os.environ.get("SCRIBSEG_AUTOSAVE") or preference("autosave_folder"):
         return Path(named).expanduser()
     base = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.GenericDataLocation)

@@ -136,4 +136,5 @@ class _Wrapped(QLabel):
         self._take_height()
 
     def _take_height(self) -> None:
-        self.setMinimumHeight(self.heightForWidth(self.width()) if self.text() else 0)
+        self.setMinimumHeight(0)  # Qt's answer is never less than the least height
+        self.setFixedHeight(self.heightForWidth(self.width()) if self.text() else 0)
