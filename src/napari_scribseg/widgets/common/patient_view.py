@@ -24,10 +24,13 @@ class PatientView:
     Parameters
     ----------
     viewer : napari.components.ViewerModel
+    size : int
+        Of the letters, in points.
     """
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, viewer: Any, size: int = _SIZE) -> None:
         self._viewer = viewer
+        self._size = size
         self._source: LayerSource | None = None
         self._letters = False
         self._radiological = False
@@ -177,7 +180,7 @@ class PatientView:
             if overlay is not None:
                 del overlays[f"scribseg_{edge}"], self._overlays[edge]
         elif overlay is None:
-            overlay = TextOverlay(text=text, position=position, font_size=_SIZE, visible=True)
+            overlay = TextOverlay(text=text, position=position, font_size=self._size, visible=True)
             self._overlays[edge] = overlays[f"scribseg_{edge}"] = overlay
         else:
             overlay.text = text

@@ -66,6 +66,9 @@ class SegmentationWindow(Protocol):
     def resume(self) -> None:
         """Continue with saved strokes."""
 
+    def show_views(self) -> None:
+        """Open the dock of other views."""
+
     def show_numbers(self) -> None:
         """Open the window of measures."""
 
@@ -203,6 +206,13 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             "Measure the classes: volume, intensities, surface and centre",
             lambda window: window.show_numbers(),
             panel="file",
+        ),
+        Action(
+            "views",
+            "Other views",
+            "Show slices along the other two axes, linked with this one, and the labels in 3D",
+            lambda window: window.show_views(),
+            panel="display",
         ),
         *(
             Action(f"class_{n}", f"Class {n}", f"Paint with the class in row {n}", _paint_with_row(n - 1), key=f"F{n}")

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWi
 
 from napari_scribseg.core.padding import measured_values
 from napari_scribseg.core.windows import DisplayWindow, display_windows
+from napari_scribseg.widgets.common.action import Action
+from napari_scribseg.widgets.common.action_buttons import make_button
 from napari_scribseg.widgets.common.combos import choose_data, compact_combo, fill_combo
 from napari_scribseg.widgets.common.fold import window_settings
 from napari_scribseg.widgets.common.layer_source import LayerSource
@@ -42,6 +44,8 @@ class DisplayPanel(QWidget):
     Parameters
     ----------
     viewer : napari.components.ViewerModel
+    views : Action, optional
+        Of the button that opens other views.
 
     Attributes
     ----------
@@ -49,7 +53,7 @@ class DisplayPanel(QWidget):
         Letters, radiological display and the axis of the slices.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, views: Action[Any, Any] | None = None) -> None:
         super().__init__()
         self._viewer = viewer
         self._layer: Image | None = None
@@ -71,6 +75,9 @@ class DisplayPanel(QWidget):
         row.addWidget(self.radiological_box)
         row.addWidget(self.letters_box)
         row.addStretch(1)
+        self.views_button = None if views is None else make_button(views)
+        if self.views_button is not None:
+            row.addWidget(self.views_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)

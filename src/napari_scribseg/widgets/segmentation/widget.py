@@ -45,6 +45,7 @@ from napari_scribseg.widgets.segmentation.file_panel import FilePanel
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
 from napari_scribseg.widgets.segmentation.measured import measured_now
 from napari_scribseg.widgets.segmentation.numbers import NumbersWindow
+from napari_scribseg.widgets.segmentation.other_views import OtherViews
 from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
 from napari_scribseg.widgets.segmentation.saving import Saver, choose_session_path, confirm_copy
@@ -99,7 +100,7 @@ class SegmentationWidget(Docked):
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.dispatcher = Dispatcher(self)
         self.images = ImagePanel(self.viewer, ACTIONS["start"])
-        self.display = DisplayPanel(self.viewer)
+        self.display = DisplayPanel(self.viewer, ACTIONS["views"])
         self.classes = ClassTableView()
         self.engines = EnginePanel(engine_infos())
         self.slices = SlicePanel(ACTIONS)
@@ -123,6 +124,7 @@ class SegmentationWidget(Docked):
             lambda: measured_now(self.viewer, self.annotators.front, self._selected_labels()),
             self.dispatcher.post,
         )
+        self.views: OtherViews | None = None  # once they are opened
         self._news: Message | None = None  # shown while no annotator is in front
         self._has_autosave = False  # of the chosen image
         self.classes.add.setToolTip(ACTIONS["new_class"].full_tooltip)
@@ -222,6 +224,8 @@ class SegmentationWidget(Docked):
 
     def _connect(self) -> None:
         self.images.start.clicked.connect(lambda: self.start())
+        if self.display.views_button is not None:
+            self.display.views_button.clicked.connect(lambda: ACTIONS["views"].call(self))
         self.images.image_chosen.connect(self._on_image)
         self.images.channels_combo.currentIndexChanged.connect(lambda _index: self.display.follow(self.images.source))
         self.images.clicks_chosen.connect(self.strokes_from_layer.use)
@@ -252,6 +256,7 @@ class SegmentationWidget(Docked):
         self._news = None
         self.display.follow(source)
         self.annotators.turn_to(self.annotators.of(image))
+        self._follow_views()
 
     def _on_classes(self, classes: ClassTable) -> None:
         if self.annotators.front is not None:
@@ -293,6 +298,18 @@ class SegmentationWidget(Docked):
         front, selected = self.annotators.front, self._selected_labels()
         self.saver.save_labels(self.viewer, front, selected, self.files.tables, measure=self.files.measure)
 
+    def show_views(self) -> None:
+        """Open the dock of other views, where there is none."""
+        if self.views is None or self.views.is_ended:
+            self.views = OtherViews(self.viewer, self.display.view)
+            self.viewer.window.add_dock_widget(self.views, name="Other views", area="bottom")
+        self._follow_views()
+
+    def _follow_views(self) -> None:
+        if self.views is not None and not self.views.is_ended:
+            front = self.annotators.front
+            self.views.follow(self.images.source if front is None else front.layers.source, front)
+
     def show_numbers(self) -> None:
         """Open the window of measures, and measure."""
         self.numbers.show()
@@ -331,6 +348,7 @@ class SegmentationWidget(Docked):
         annotator.mode = self.engines.mode
         annotator.set_overlay(*self.overlays.overlay)
         self.strokes_from_layer.sync()
+        self._follow_views()
 
     def show_message(self, text: str, *, error: bool = False) -> None:
         """Show a message until the next event."""
@@ -396,4 +414,6 @@ class SegmentationWidget(Docked):
         self.display.close_events()
         self.strokes_from_layer.use(None)
         self.numbers.end()
+        if self.views is not None:
+            self.views.end_all()
         self.dispatcher.close()
