@@ -159,7 +159,16 @@ def without_times():
 
     def strip(rows):
         same = {"prepare_seconds": 0.0, "peak_mib": 0.0, "raw_seed_accuracy": 0.0, "gain": 0.0}
-        kept = [dataclasses.replace(r, **same, seconds=float(np.isfinite(r.seconds))) for r in rows]
+        kept = [
+            dataclasses.replace(
+                r,
+                **same,
+                seconds=float(np.isfinite(r.seconds)),
+                error_auc=np.nan_to_num(r.error_auc, nan=-1.0),
+                calibration_error=np.nan_to_num(r.calibration_error, nan=-1.0),
+            )
+            for r in rows
+        ]
         return sorted(kept, key=lambda r: (r.job, r.image, r.interaction))
 
     return strip

@@ -3,7 +3,14 @@ import pytest
 from scipy.ndimage import binary_erosion
 from scipy.spatial.distance import cdist
 
-from napari_scribseg.bench.metrics import boundary_distances, overlap, score, seed_accuracy
+from napari_scribseg.bench.metrics import (
+    boundary_distances,
+    calibration_error,
+    error_auc,
+    overlap,
+    score,
+    seed_accuracy,
+)
 
 
 def square(shape, rows, columns):
@@ -118,3 +125,20 @@ def test_seed_accuracy():
     assert seed_accuracy(np.zeros((4, 4), dtype=int), seeds) == 1
     seeds[0] = (0, 0, 1, 2)
     assert seed_accuracy(np.zeros((4, 4), dtype=int), seeds) == 0.5
+
+
+def test_error_auc_is_the_share_of_pairs_in_order():
+    risk = np.array([0.1, 0.4, 0.35, 0.8, 0.4])
+    wrong = np.array([False, False, True, True, True])
+    pairs = [(1.0 if a > b else 0.5 if a == b else 0.0) for a in risk[wrong] for b in risk[~wrong]]
+    assert error_auc(risk, wrong) == pytest.approx(np.mean(pairs))
+    assert np.isnan(error_auc(risk, np.zeros(5, bool)))
+    assert np.isnan(error_auc(risk, np.ones(5, bool)))
+
+
+def test_calibration_error_by_hand():
+    risk = np.array([0.0, 0.0, 0.0, 0.5, 0.5, 1.0])
+    wrong = np.array([False, False, True, True, False, True])
+    assert calibration_error(risk, wrong) == pytest.approx(1 / 6)  # of the three with risk 0, one is wrong
+    assert calibration_error(np.zeros(4), np.ones(4, bool)) == 1
+    assert np.isnan(calibration_error(np.zeros(0), np.zeros(0, bool)))

@@ -2,6 +2,17 @@
 
 from napari_scribseg.annotate.events import Restored, SessionEvents, Update
 from napari_scribseg.annotate.session import Session
+from napari_scribseg.annotate.uncertainty import PaintedResult, UncertainPlace, most_uncertain
 from napari_scribseg.kernel.executor import Inbox, Worker
 
-__all__ = ["Inbox", "Restored", "Session", "SessionEvents", "Update", "Worker"]
+__all__ = [
+    "Inbox",
+    "PaintedResult",
+    "Restored",
+    "Session",
+    "SessionEvents",
+    "UncertainPlace",
+    "Update",
+    "Worker",
+    "most_uncertain",
+]

@@ -199,6 +199,10 @@ class EngineCache:
         self._states.put(("result", entry.slice_index), (entry.sequence, update))
         self._packed.put(("result", entry.sequence), packed)
 
+    def packed(self, entry: Entry) -> PackedResult | None:
+        """The result that a log entry is of, its probabilities rounded, if it is cached."""
+        return cast("PackedResult | None", self._packed.get(("result", entry.sequence)))
+
     def result(self, entry: Entry, labels: NDArray[Any]) -> Update | None:
         """The result that a log entry is of, if it is cached; probabilities of all but the last of a slice are rounded.
 
@@ -207,7 +211,7 @@ class EngineCache:
         sequence, last = self._states.get(("result", entry.slice_index), (None, None))
         if sequence == entry.sequence:
             return cast(Update, last)
-        packed: PackedResult | None = self._packed.get(("result", entry.sequence))
+        packed = self.packed(entry)
         if packed is None:
             return None
         nothing = slice(0, 0), slice(0, 0)

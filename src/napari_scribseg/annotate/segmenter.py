@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_scribseg.annotate.document import Document
-from napari_scribseg.annotate.engine_cache import MISSING, EngineCache
+from napari_scribseg.annotate.engine_cache import MISSING, EngineCache, PackedResult
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Update
 from napari_scribseg.annotate.propagate import NothingToPropagateError, Propagation, propagate_seeds, slices_between
 from napari_scribseg.annotate.rules import present_ids
@@ -381,6 +381,11 @@ class Segmenter:
         running = self.jobs.running
         if running is not None and running.owner is run:
             running.stop.set()
+
+    def packed(self, slice_index: SliceIndex) -> PackedResult | None:
+        """The result that a slice shows, packed, if it is cached."""
+        entry = self._document.history.newest_entry(slice_index)
+        return None if entry is None or entry.kind != "run" else self._cache.packed(entry)
 
     def result(self, slice_index: SliceIndex) -> Update | None:
         """The result that a slice shows, if it is cached; the probabilities of an older one are rounded."""

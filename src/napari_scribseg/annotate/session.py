@@ -27,6 +27,7 @@ from napari_scribseg.annotate.sidecar import SessionWriter, read
 from napari_scribseg.annotate.snapshot import Snapshot, find_volume, restore, take
 from napari_scribseg.annotate.steps import ArrayChange, Change, SessionStep
 from napari_scribseg.annotate.tool_runs import ToolRuns
+from napari_scribseg.annotate.uncertainty import PaintedResult
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
 from napari_scribseg.core.errors import InputError
@@ -208,6 +209,23 @@ class Session:
         None where no engine made it. The probabilities of all but the last result of a slice are rounded to 1/255.
         """
         return self._segmenter.result(self.slice_index(index))
+
+    def painted_result(self, index: SliceIndex | int | None = None) -> PaintedResult | None:
+        """The result that a slice shows, its probabilities rounded, with its strokes; None where :meth:`results` is.
+
+        Its uncertainty may be computed in any thread.
+        """
+        slice_index = self.slice_index(index)
+        packed = self._segmenter.packed(slice_index)
+        if packed is None:
+            return None
+        return PaintedResult(slice_index, packed, self.painted(slice_index), self.classes.background)
+
+    def painted_results(self) -> list[PaintedResult]:
+        """Those of all slices that are not accepted, for :func:`~napari_scribseg.annotate.most_uncertain`."""
+        slices = {entry.slice_index for entry in self._document.history.entries() if entry.kind == "run"}
+        found = (self.painted_result(slice_index) for slice_index in slices - self.accepted)
+        return [each for each in found if each is not None]
 
     @property
     def accepted(self) -> frozenset[SliceIndex]:

@@ -147,6 +147,18 @@ class Row:
         lambda a: a.gain,
         missing=math.nan,
     )
+    error_auc: float = column(
+        "area under the curve of error detection by the uncertainty: 0.5 by chance; nan where no label is wrong",
+        lambda a: a.error_detection[0],
+        mean=Mean("error AUC"),
+        missing=math.nan,
+    )
+    calibration_error: float = column(
+        "expected calibration error of the uncertainty, in 15 bins",
+        lambda a: a.error_detection[1],
+        mean=Mean("calibration error"),
+        missing=math.nan,
+    )
 
     @classmethod
     def of(cls, result: BenchResult) -> Row:

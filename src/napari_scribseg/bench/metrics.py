@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-__all__ = ["Scores", "boundary_distances", "overlap", "score", "seed_accuracy"]
+__all__ = ["Scores", "boundary_distances", "calibration_error", "error_auc", "overlap", "score", "seed_accuracy"]
+
+_BINS = 15  # of the calibration error
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +118,52 @@ def seed_accuracy(labels: NDArray[np.integer], seeds: NDArray[np.integer]) -> fl
     """Share of the painted pixels that have the class painted there; 1 where nothing is painted."""
     painted = seeds >= 0
     return float((labels[painted] == seeds[painted]).mean()) if painted.any() else 1.0
+
+
+def error_auc(risk: NDArray[np.floating], wrong: NDArray[np.bool_]) -> float:
+    """Area under the receiver operating characteristic of error detection.
+
+    Parameters
+    ----------
+    risk : ndarray of shape (N,), floating
+        Of each pixel's label to be wrong, in any unit.
+    wrong : ndarray of shape (N,), bool
+        Which labels are wrong.
+
+    Returns
+    -------
+    float
+        The probability that a wrong label has more risk than a right one: 0.5 by chance; NaN if none or all are wrong.
+    """
+    n_wrong = int(wrong.sum())
+    n_right = wrong.size - n_wrong
+    if not n_wrong or not n_right:
+        return float("nan")
+    ranks = rankdata(risk)
+    return float((ranks[wrong].sum() - n_wrong * (n_wrong + 1) / 2) / (n_wrong * n_right))
+
+
+def calibration_error(risk: NDArray[np.floating], wrong: NDArray[np.bool_]) -> float:
+    """Expected calibration error: mean distance between the predicted and the observed share of errors, in 15 bins.
+
+    Parameters
+    ----------
+    risk : ndarray of shape (N,), floating
+        Probability of each pixel's label to be wrong, 0 to 1.
+    wrong : ndarray of shape (N,), bool
+        Which labels are wrong.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN for no pixel.
+
+    References
+    ----------
+    Guo et al., On Calibration of Modern Neural Networks (2017), equation 3.
+    """
+    if not wrong.size:
+        return float("nan")
+    bins = np.minimum((risk * _BINS).astype(np.intp), _BINS - 1)
+    difference = np.bincount(bins, risk, _BINS) - np.bincount(bins, wrong, _BINS)
+    return float(np.abs(difference).sum() / wrong.size)

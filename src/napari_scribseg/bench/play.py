@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.memory import peak_memory
@@ -14,7 +15,7 @@ from napari_scribseg.bench.methods import Method
 from napari_scribseg.bench.metrics import overlap
 from napari_scribseg.bench.results import BenchJob, BenchResult, Labels, Seeds
 from napari_scribseg.bench.tasks import BenchTask, Protocol, random_generator
-from napari_scribseg.core import InputError, PredictsUnprompted, Scribbles
+from napari_scribseg.core import InputError, PredictsUnprompted, Scribbles, Segmentation
 from napari_scribseg.simulate import RobotUser
 
 __all__ = ["Rules", "play"]
@@ -149,6 +150,7 @@ class _Player:
             return BenchResult(self._job, self._task, number, seeds, waiting=True)
         prepare_seconds, seconds, failure, raw_seed_accuracy = 0.0, np.nan, "", np.nan
         labels: Labels | None = None
+        probabilities: NDArray[np.float32] | None = None
         with peak_memory() as peak:
             try:
                 start = time.perf_counter()
@@ -157,26 +159,32 @@ class _Player:
                     self._prepared = True
                     prepare_seconds = time.perf_counter() - start
                     start = time.perf_counter()
-                labels, raw_seed_accuracy = self._unprompted() if unprompted else self._prompted(scribbles)
+                if unprompted:
+                    labels = self._unprompted()
+                else:
+                    found = self._prompted(scribbles)
+                    labels, probabilities = found.labels, found.probabilities
+                    raw_seed_accuracy = np.nan if found.raw_seed_accuracy is None else found.raw_seed_accuracy
                 seconds = time.perf_counter() - start
             except Exception as error:  # noqa: BLE001 a method that fails is a result, not the end of the benchmark
                 failure = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
         return BenchResult(
             self._job, self._task, number, seeds, labels, prepare_seconds=prepare_seconds, seconds=seconds,
             peak_mib=peak.mib, failure=failure, raw_seed_accuracy=raw_seed_accuracy,
+            probabilities=probabilities,
         )  # fmt: skip
 
-    def _unprompted(self) -> tuple[Labels, float]:
-        """Labels without strokes; there is no seed accuracy."""
+    def _unprompted(self) -> Labels:
+        """Labels without strokes."""
         if not isinstance(self._engine, PredictsUnprompted):
             raise InputError("it segments with strokes only; a network that needs none is expected")
-        labels = np.argmax(self._engine.unprompted(self._state), axis=0)
+        labels: Labels = np.argmax(self._engine.unprompted(self._state), axis=0)
         if labels.max() >= self._task.n_classes:
             raise InputError(f"the network has a class {labels.max()}; {self._task.n_classes} are expected")
-        return labels, np.nan
+        return labels
 
-    def _prompted(self, scribbles: Scribbles) -> tuple[Labels, float]:
-        """Labels, and the raw seed accuracy, NaN where there is none."""
+    def _prompted(self, scribbles: Scribbles) -> Segmentation[Any]:
+        """The result for some strokes."""
         found = self._engine.segment(self._task.image, scribbles, self._state)
         self._state = found.state
         shape, expected = found.probabilities.shape, (scribbles.n_classes, *scribbles.shape)
@@ -184,4 +192,4 @@ class _Player:
             raise ValueError(f"the result has shape {shape}; {expected} is expected")
         if not np.isfinite(found.probabilities).all():
             raise ValueError("the result holds NaN or infinite probabilities")
-        return found.labels, np.nan if found.raw_seed_accuracy is None else found.raw_seed_accuracy
+        return found

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.bench.metrics import Scores, score
+from napari_scribseg.bench.metrics import Scores, calibration_error, error_auc, score
 from napari_scribseg.bench.tasks import BenchTask
+from napari_scribseg.numerics.uncertainty import error_probability
 
 __all__ = ["BenchJob", "BenchResult", "Labels", "Seeds", "read_protocol"]
 
@@ -60,6 +61,8 @@ class BenchResult:
         Share of the painted pixels that got their class before any correction; NaN where the method does not report it.
     gain : float
         IoU near the object clicked on, less that before the click; NaN outside the protocol ``initial-mask``.
+    probabilities : ndarray of shape (K, H, W), float32, or None
+        Of the classes; None without labels, and for labels of a network without strokes.
     """
 
     job: BenchJob
@@ -74,6 +77,7 @@ class BenchResult:
     failure: str = ""
     raw_seed_accuracy: float = np.nan
     gain: float = np.nan
+    probabilities: NDArray[np.float32] | None = None
 
     @cached_property
     def scores(self) -> Scores:
@@ -83,3 +87,13 @@ class BenchResult:
             diagonal = float(np.linalg.norm(np.asarray(task.truth.shape) * spacing))
             return Scores(0.0, 0.0, diagonal, diagonal, diagonal)
         return score(self.labels, task.truth, task.counted, spacing)
+
+    @cached_property
+    def error_detection(self) -> tuple[float, float]:
+        """AUC and calibration error of the probability that a label is wrong, on unpainted pixels; NaN without any."""
+        if self.labels is None or self.probabilities is None:
+            return np.nan, np.nan
+        counted = (self.task.truth >= 0) & (self.seeds < 0)
+        risk = error_probability(self.probabilities, self.seeds)[counted]
+        wrong = (self.labels != self.task.truth)[counted]
+        return error_auc(risk, wrong), calibration_error(risk, wrong)

@@ -311,7 +311,10 @@ def test_overlay_shows_and_follows(bench):
     assert bench.layers.overlay is None
     bench.annotator.set_overlay("uncertainty", 0.4)
     bench.viewer.dims.set_current_step(0, 1)
-    assert bench.layers.overlay.data.max() == pytest.approx(0)
+    overlay = bench.layers.overlay
+    assert np.array_equal(overlay.data[0], bench.session.painted_result(1).uncertainty())
+    assert 0 < overlay.data.max() < 1
+    assert overlay.contrast_limits == [0, 0.5]
 
 
 def test_set_engine_segments_anew(bench, nearest):

@@ -291,9 +291,15 @@ class LayerSet:
     # overlay ----------------------------------------------------------------------------------------------------------
 
     def show_overlay(
-        self, slice_index: SliceIndex, values: NDArray[np.float32], name: str, opacity: float, color: tuple[float, ...]
+        self,
+        slice_index: SliceIndex,
+        values: NDArray[np.float32],
+        name: str,
+        opacity: float,
+        color: tuple[float, ...],
+        most: float = 1.0,
     ) -> None:
-        """Show values of shape (H, W), from 0 (transparent) to 1 (an RGB colour), over one slice."""
+        """Show values of shape (H, W), from 0 (transparent) to ``most`` (an RGB colour), over one slice."""
         shape = self._slice_shape(slice_index)
         data = values.reshape(shape)
         title = f"{self.source.layer.name} {name}"
@@ -301,6 +307,7 @@ class LayerSet:
         if self.overlay is not None and self.overlay.data.shape == shape:
             self.overlay.data = data
             self.overlay.name, self.overlay.opacity, self.overlay.colormap = title, opacity, colormap
+            self.overlay.contrast_limits = (0, most)
             return
         self.hide_overlay()
         self.overlay = self._add_image(
@@ -308,7 +315,7 @@ class LayerSet:
             self.strokes,
             name=title,
             colormap=colormap,
-            contrast_limits=(0, 1),
+            contrast_limits=(0, most),
             opacity=opacity,
             blending="translucent",
             **self.source.placement(shape),

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.core import Segmentation
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.dispatch import Aside
 from napari_scribseg.widgets.segmentation.layer_set import LayerSet
@@ -16,7 +15,8 @@ from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 __all__ = ["KINDS", "Overlay"]
 
 KINDS = ("none", "probability", "uncertainty")
-_UNCERTAIN = (1.0, 0.95, 0.2, 1.0)
+_UNCERTAIN = (1.0, 0.1, 0.8, 1.0)
+_LIKELY = 0.5  # probability of a wrong label that is shown in full
 
 
 class Overlay:
@@ -44,10 +44,9 @@ class Overlay:
     def show(self, slice_index: SliceIndex) -> None:
         """Show the overlay of the displayed slice, if the slice has a result.
 
-        The values lie between 0 and 1: the probability of the brush's class, or the entropy divided by the logarithm of
-        the number of classes.
+        The values lie between 0 and 1: the probability of the brush's class, or that of the label to be wrong.
         """
-        result = self._session.results(slice_index) if self.kind != "none" else None
+        result = self._session.painted_result(slice_index) if self.kind != "none" else None
         if result is None:
             self._show_nothing("" if self.kind == "none" else f"there is no {self.kind} until it is segmented")
             return
@@ -55,8 +54,9 @@ class Overlay:
 
         def compute() -> NDArray[np.float32] | None:
             if kind == "uncertainty":
-                return Segmentation(result.probabilities, None).entropy
-            return result.probabilities[result.ids.index(identity)] if identity in result.ids else None
+                return result.uncertainty()
+            ids = result.result.ids
+            return result.result.probabilities()[ids.index(identity)] if identity in ids else None
 
         def arrived(values: NDArray[np.float32] | None) -> None:
             if kind != self.kind or slice_index != self._layers.slice_index():
@@ -65,7 +65,8 @@ class Overlay:
                 self._show_nothing(f"there is no {name}: it has no strokes here")
                 return
             self.missing = ""
-            self._layers.show_overlay(slice_index, values, name, self.opacity, color)
+            most = _LIKELY if kind == "uncertainty" else 1.0
+            self._layers.show_overlay(slice_index, values, name, self.opacity, color, most)
             self._changed()
 
         self._aside(compute, arrived, lambda error: self._show_nothing(f"the overlay cannot be shown ({error!r})"))
