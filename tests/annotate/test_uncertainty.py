@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_scribseg.annotate import Session, most_uncertain
+from napari_scribseg.annotate import Session, uncertain_places
 from napari_scribseg.core import ClassTable
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.numerics.uncertainty import error_probability
@@ -40,7 +40,10 @@ def test_uncertainty_is_that_of_result_and_strokes(engines):
 
 def test_most_uncertain_place_is_the_island_that_no_stroke_touches(engines):
     made = session(engines)
-    place = most_uncertain(made.painted_results())
+    places = uncertain_places(made.painted_results())
+    place = places[0]
+    assert [p.share for p in places] == sorted((p.share for p in places), reverse=True)
+    assert len(places) == 3
     assert place.slice_index == SliceIndex((1, 2), (1,))
     assert 3 <= place.row <= 16
     assert 3 <= place.column <= 16
@@ -50,14 +53,14 @@ def test_most_uncertain_place_is_the_island_that_no_stroke_touches(engines):
 def test_accepted_and_undone_slices_are_left_out(engines):
     made = session(engines)
     made.accept(1)
-    assert most_uncertain(made.painted_results()).slice_index.position != (1,)
+    assert {p.slice_index.position[0] for p in uncertain_places(made.painted_results())} == {0, 2}
     made.undo()  # the acceptance
     made.undo()  # the strokes of slice 2
     assert {each.slice_index.position[0] for each in made.painted_results()} == {0, 1}
     made.accept(0)
     made.accept(1)
     assert made.painted_results() == []
-    assert most_uncertain([]) is None
+    assert uncertain_places([]) == []
 
 
 def test_slice_that_was_edited_or_never_segmented_has_none(engines):

@@ -2,7 +2,7 @@
 
 from napari_scribseg.annotate.events import Restored, SessionEvents, Update
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.annotate.uncertainty import PaintedResult, UncertainPlace, most_uncertain
+from napari_scribseg.annotate.uncertainty import PaintedResult, UncertainPlace, uncertain_places
 from napari_scribseg.kernel.executor import Inbox, Worker
 
 __all__ = [
@@ -14,5 +14,5 @@ __all__ = [
     "UncertainPlace",
     "Update",
     "Worker",
-    "most_uncertain",
+    "uncertain_places",
 ]

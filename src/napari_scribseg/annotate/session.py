@@ -222,7 +222,7 @@ class Session:
         return PaintedResult(slice_index, packed, self.painted(slice_index), self.classes.background)
 
     def painted_results(self) -> list[PaintedResult]:
-        """Those of all slices that are not accepted, for :func:`~napari_scribseg.annotate.most_uncertain`."""
+        """Those of all slices that are not accepted, for :func:`~napari_scribseg.annotate.uncertain_places`."""
         slices = {entry.slice_index for entry in self._document.history.entries() if entry.kind == "run"}
         found = (self.painted_result(slice_index) for slice_index in slices - self.accepted)
         return [each for each in found if each is not None]

@@ -14,7 +14,7 @@ from napari_scribseg.annotate.engine_cache import PackedResult
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.numerics.uncertainty import error_probability
 
-__all__ = ["PaintedResult", "UncertainPlace", "most_uncertain"]
+__all__ = ["PaintedResult", "UncertainPlace", "uncertain_places"]
 
 _WIDTH = 0.02  # of a place that needs a look, in the square root of the image's area
 
@@ -72,8 +72,8 @@ class UncertainPlace:
     share: float
 
 
-def most_uncertain(results: Iterable[PaintedResult]) -> UncertainPlace | None:
-    """The place, about a fiftieth of an image wide, where the largest share of the labels is likely wrong.
+def uncertain_places(results: Iterable[PaintedResult]) -> list[UncertainPlace]:
+    """Of each slice the place, about a fiftieth of it wide, where the largest share of the labels is likely wrong.
 
     Parameters
     ----------
@@ -82,13 +82,12 @@ def most_uncertain(results: Iterable[PaintedResult]) -> UncertainPlace | None:
 
     Returns
     -------
-    UncertainPlace or None
-        None without results.
+    list of UncertainPlace
+        One for each slice, the most uncertain first.
     """
-    best: UncertainPlace | None = None
+    places = []
     for each in results:
         share = ndimage.gaussian_filter(each.uncertainty(), _WIDTH * np.sqrt(each.painted.size), mode="constant")
         row, column = np.unravel_index(int(share.argmax()), share.shape)
-        if best is None or share[row, column] > best.share:
-            best = UncertainPlace(each.slice_index, int(row), int(column), float(share[row, column]))
-    return best
+        places.append(UncertainPlace(each.slice_index, int(row), int(column), float(share[row, column])))
+    return sorted(places, key=lambda place: -place.share)

@@ -10,9 +10,11 @@ import pytest
 from annotation_bench import CLASSES, Bench
 from waiting import wait_for
 
+from napari_scribseg.annotate import uncertain_places
 from napari_scribseg.core import InputError, LossCurve, Segmentation, silent
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel import Inbox
+from napari_scribseg.widgets.common.camera import camera_of
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 
 
@@ -315,6 +317,28 @@ def test_overlay_shows_and_follows(bench):
     assert np.array_equal(overlay.data[0], bench.session.painted_result(1).uncertainty())
     assert 0 < overlay.data.max() < 1
     assert overlay.contrast_limits == [0, 0.5]
+
+
+def test_most_uncertain_places_are_shown_one_slice_after_the_other(bench):
+    bench.annotator.look_at_uncertain()
+    assert "No slice has a result" in bench.messages()[-1]
+    bench.viewer.dims.set_current_step(0, 1)
+    two_strokes(bench)
+    bench.viewer.dims.set_current_step(0, 2)
+    two_strokes(bench, 2)
+    bench.viewer.dims.set_current_step(0, 0)
+    places = {place.slice_index.position[0]: place for place in uncertain_places(bench.session.painted_results())}
+    assert set(places) == {1, 2}
+    shown = []
+    for _ in range(3):
+        bench.annotator.look_at_uncertain()
+        shown.append(bench.viewer.dims.current_step[0])
+        place = places[shown[-1]]
+        assert camera_of(bench.viewer).center[1:] == (place.row, place.column)  # the scale in the slice is 1
+        assert f"z {shown[-1]}" in bench.messages()[-1]
+        assert f"{place.share:.0%}" in bench.messages()[-1]
+    assert sorted(shown[:2]) == [1, 2]
+    assert shown[2] == shown[0]
 
 
 def test_set_engine_segments_anew(bench, nearest):

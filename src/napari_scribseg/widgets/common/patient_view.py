@@ -7,6 +7,7 @@ from typing import Any
 from napari.components.overlays import TextOverlay
 
 from napari_scribseg.core.anatomy import slice_names
+from napari_scribseg.widgets.common.camera import camera_of
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.patient_axes import edge_letters, patient_axes, radiological
 
@@ -43,8 +44,8 @@ class PatientView:
 
     @property
     def camera(self) -> Any:
-        """The viewer's camera, which moved in napari 0.9."""
-        return self._viewer.scene.camera if hasattr(self._viewer, "scene") else self._viewer.camera
+        """The viewer's camera."""
+        return camera_of(self._viewer)
 
     @property
     def can_letter(self) -> bool:

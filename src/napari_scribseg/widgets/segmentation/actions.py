@@ -169,6 +169,16 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             wide=True,
         ),
         Action(
+            "uncertain",
+            "Most uncertain place",
+            "Show where labels are most likely wrong in the slices that are not accepted; again: in the next slice",
+            _with_annotator(lambda annotator: annotator.look_at_uncertain()),
+            key="U",
+            enabled=_ready,
+            panel="slices",
+            wide=True,
+        ),
+        Action(
             "propagate",
             "Propagate",
             "Propagate the result to the next slices",

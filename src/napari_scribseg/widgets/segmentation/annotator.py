@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.annotate.events import Restored, Stepped, Update
 from napari_scribseg.annotate.session import Session
+from napari_scribseg.annotate.uncertainty import UncertainPlace, uncertain_places
 from napari_scribseg.core import ClassTable, Engine, InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.dispatch import Aside
@@ -65,6 +66,8 @@ class Annotator:
         self.mode = "live"
         self.overlay = Overlay(layers, session, self.refresh_state, aside)
         self.editor = ResultEditor(layers, session, self.show_message)
+        self._aside = aside
+        self._looked_at: set[SliceIndex] = set()  # slices whose most uncertain place was shown
         self._behind = False  # the pen moved on while a live job ran
         self._fitting: SliceIndex | None = None  # the slice whose fit is running and shown
         self._shown_classes: ClassTable | None = None
@@ -235,6 +238,31 @@ class Annotator:
             self.show_message(f"{self._where(slice_index)} is open again: strokes can change it")
         else:
             self.session.accept(slice_index)
+
+    @report_errors
+    def look_at_uncertain(self) -> None:
+        """Show the most uncertain place of the slices that are not accepted; called again, that of the next slice."""
+        results = self.session.painted_results()
+        if not results:
+            self.show_message("No slice has a result that is not accepted; segment one first")
+            return
+
+        def arrived(places: list[UncertainPlace]) -> None:
+            fresh = [place for place in places if place.slice_index not in self._looked_at]
+            if not fresh:
+                self._looked_at.clear()
+            place = (fresh or places)[0]
+            self._looked_at.add(place.slice_index)
+            self.layers.look_at(place.slice_index, place.row, place.column)
+            self.show_message(
+                f"The most uncertain place of {self._where(place.slice_index)} is in the middle: "
+                f"about {place.share:.0%} of the labels there may be wrong"
+            )
+
+        def failed(error: BaseException) -> None:
+            self.show_message(f"The uncertainty cannot be computed ({error!r})", error=True)
+
+        self._aside(lambda: uncertain_places(results), arrived, failed)
 
     @report_errors
     def clear(self) -> None:

@@ -16,6 +16,7 @@ from psygnal import Signal
 
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.core.source import SliceIndex
+from napari_scribseg.widgets.common.camera import camera_of
 from napari_scribseg.widgets.common.colors import class_colormap, class_features
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import user_message
@@ -80,6 +81,17 @@ class LayerSet:
         for axis in dims.not_displayed:
             if axis >= missing:
                 dims.set_point(axis, float(world[axis - missing]))
+
+    def look_at(self, slice_index: SliceIndex, row: int, column: int) -> None:
+        """Display a slice, with one of its voxels in the middle of the canvas."""
+        self.go_to(slice_index)
+        layer, dims = self.strokes if self.strokes is not None else self.source.layer, self.viewer.dims
+        axes = [axis for axis in range(layer.ndim) if axis != self.source.channel_axis]
+        point = list(layer.world_to_data(dims.point[-layer.ndim :]))
+        for axis, position in zip(slice_index.displayed, (row, column), strict=True):
+            point[axes[axis]] = position
+        world, missing = layer.data_to_world(point), dims.ndim - layer.ndim
+        camera_of(self.viewer).center = tuple(float(world[axis - missing]) for axis in dims.displayed)
 
     def slice_index(self) -> SliceIndex | None:
         """The displayed slice; None in 3D, outside the image, or where the channel axis is displayed."""
