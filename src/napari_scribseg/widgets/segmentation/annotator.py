@@ -67,7 +67,7 @@ class Annotator:
         self.overlay = Overlay(layers, session, self.refresh_state, aside)
         self.editor = ResultEditor(layers, session, self.show_message)
         self._aside = aside
-        self._looked_at: set[SliceIndex] = set()  # slices whose most uncertain place was shown
+        self._shown_places: set[SliceIndex] = set()  # slices whose most uncertain place was shown
         self._behind = False  # the pen moved on while a live job ran
         self._fitting: SliceIndex | None = None  # the slice whose fit is running and shown
         self._shown_classes: ClassTable | None = None
@@ -248,11 +248,11 @@ class Annotator:
             return
 
         def arrived(places: list[UncertainPlace]) -> None:
-            fresh = [place for place in places if place.slice_index not in self._looked_at]
+            fresh = [place for place in places if place.slice_index not in self._shown_places]
             if not fresh:
-                self._looked_at.clear()
+                self._shown_places.clear()
             place = (fresh or places)[0]
-            self._looked_at.add(place.slice_index)
+            self._shown_places.add(place.slice_index)
             self.layers.look_at(place.slice_index, place.row, place.column)
             self.show_message(
                 f"The most uncertain place of {self._where(place.slice_index)} is in the middle: "
