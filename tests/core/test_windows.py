@@ -66,7 +66,7 @@ def test_the_middle_of_the_histogram_leaves_out_tails_and_padding():
 def test_a_few_bright_voxels_on_an_even_ground_are_shown_whole():
     values = np.zeros((5, 40, 40), np.uint16)
     values[2, 10, 10] = 900
-    assert histogram_window(values) == DisplayWindow("middle of the histogram", 0, 900)
+    assert histogram_window(values) == DisplayWindow("automatic", 0, 900)
 
 
 @pytest.mark.parametrize(

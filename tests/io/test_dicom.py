@@ -305,7 +305,7 @@ def test_the_windows_of_a_file_come_first(tmp_path):
         "LUNG (-600 ± 750)",
         "soft tissue",
     ]
-    assert display_windows(array + 5000, "MR", volume.windows)[0].name == "middle of the histogram"
+    assert display_windows(array + 5000, "MR", volume.windows)[0].name == "automatic"
 
 
 @pytest.mark.parametrize("tags", [{"0028|1050": "40"}, {"0028|1050": "x", "0028|1051": "1"}, {"0028|1051": "0"}, {}])

@@ -279,7 +279,7 @@ def test_an_image_is_shown_in_the_middle_of_its_histogram(tmp_path, padding):
     nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), tmp_path / "i.nii")
     limits, names = limits_of(tmp_path / "i.nii")
     assert limits == pytest.approx((3000 - 2.576 * 300, 3000 + 2.576 * 300), abs=60)
-    assert names == ["middle of the histogram"]
+    assert names == ["automatic"]
 
 
 def test_a_ct_is_shown_in_the_window_of_soft_tissue(shared_data):
@@ -289,7 +289,7 @@ def test_a_ct_is_shown_in_the_window_of_soft_tissue(shared_data):
     limits, names = limits_of(shared_data / "totalsegmentator" / "example_mr_sm.nii.gz")
     assert -100 < limits[0] < 20
     assert 500 < limits[1] < 833
-    assert names == ["middle of the histogram"]
+    assert names == ["automatic"]
 
 
 def test_a_picture_of_8_bits_is_left_to_napari(tmp_path):

@@ -12,7 +12,7 @@ from napari_scribseg.core.padding import measured_values
 
 __all__ = ["HOUNSFIELD_WINDOWS", "DisplayWindow", "display_windows", "histogram_window", "is_hounsfield"]
 
-MIDDLE = "middle of the histogram"
+MIDDLE = "automatic"  # the middle of the histogram, in a word that fits a narrow dock
 _TAIL = 0.5  # percent of the values beyond either end
 _AIR, _TISSUE = (-1100.0, -900.0), (-150.0, 250.0)  # Hounsfield units; air is -1000, fat -100, blood 50
 _LEAST_SHARE = 0.02  # of the values, in both

@@ -60,7 +60,7 @@ def test_windows_of_a_ct_are_offered_and_shown(viewer, panel):
     assert "as set by hand" not in texts(panel.contrast_combo)
     assert [t.split(":")[0] for t in texts(panel.contrast_combo)] == [
         *(w.name for w in HOUNSFIELD_WINDOWS),
-        "middle of the histogram",
+        "automatic",
     ]
     layer.contrast_limits = (0, 100)
     assert panel.contrast_combo.currentText() == "as set by hand"
