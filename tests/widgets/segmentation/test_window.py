@@ -444,7 +444,7 @@ def test_save_without_starting_takes_the_selected_labels(window, tmp_path, monke
     until(path.exists)
     window.shows("Saved")
     assert read_labels(path).array[1, 2, 3] == 7
-    assert len(list(tmp_path.glob("plain*"))) == 3
+    assert len(list(tmp_path.glob("plain*"))) == 4
     assert nibabel.load(path).affine == pytest.approx(AFFINE @ np.eye(4)[[2, 1, 0, 3]], abs=1e-4)
 
 

@@ -118,7 +118,10 @@ class DisplayPanel(QWidget):
         """Disconnect from the viewer, and undo the display."""
         for event in self._events():
             event.disconnect(self._show_slices)
-        self.follow(None)
+        if self._layer is not None:  # the fields may be gone: napari closes the viewer first
+            self._layer.events.contrast_limits.disconnect(self._show_contrast)
+            self._layer = None
+        self.view.follow(None)
         self.view.close()
 
     def _events(self) -> tuple[Any, ...]:

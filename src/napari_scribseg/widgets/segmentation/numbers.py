@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,10 +139,12 @@ class NumbersWindow(QDialog):
 
     def end(self) -> None:
         """Stop measuring, and close."""
-        self._timer.stop()
+        self._jobs.busy.disconnect()
         self._jobs.cancel()
         self._worker.shutdown(wait=False, cancel_futures=True)
-        self.close()
+        with contextlib.suppress(RuntimeError):  # napari closes the viewer first, and Qt this window with it
+            self._timer.stop()
+            self.close()
 
     def _lay_out(self) -> None:
         choices, foot = QHBoxLayout(), QHBoxLayout()
