@@ -29,7 +29,7 @@ class ScribbleNetParameters:
         Shown(
             "Looks at",
             "The surroundings of the strokes, as far as the object reaches, or the whole image, in less detail.",
-            choices=("near the strokes", "whole image"),
+            choices=("near strokes", "whole image"),
         ),
     ] = "auto"
     refine: Annotated[
