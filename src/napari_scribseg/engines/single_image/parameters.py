@@ -68,7 +68,7 @@ class InputParameters:
     backbone: Annotated[
         str,
         Shown(
-            "Network of the features",
+            "Feature network",
             "Empty: the one that comes with the package. Or a .safetensors file, or the name of a timm model, which is "
             "downloaded once.",
             when=("inputs", tuple(choice for choice in get_args(_Channels) if "semantic" in choice)),
@@ -136,7 +136,7 @@ class PenaltyParameters(ConvolutionParameters):
     beta: Annotated[
         float,
         Range(0, 1e9, 1e4, "weight of the penalty, in units of 1e-7"),
-        Shown("Weight of the penalty", "Larger: the result depends less on what the penalty is for."),
+        Shown("Penalty", "Larger: the result depends less on what the penalty is for."),
     ] = 1e7
     penalty: Annotated[
         Literal["position", "colour"], Shown("Penalty for", "Dependence on the place of a pixel, or on its colour.")
@@ -213,9 +213,7 @@ class FitParameters:
     held_back: Annotated[
         float,
         Range(0, 0.5, 0.05, "share of the strokes that only judges when to stop"),
-        Shown(
-            "Strokes held back", "Share of the strokes that it does not learn from, to see when it has learned enough."
-        ),
+        Shown("Held back", "Share of the strokes that it does not learn from, to see when it has learned enough."),
     ] = 0.2
     seed: Annotated[
         int,

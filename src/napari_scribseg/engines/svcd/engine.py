@@ -136,7 +136,7 @@ class SVCD(EnergyParameters):
     backbone: Annotated[
         str,
         Shown(
-            "Network of the features",
+            "Feature network",
             "Empty: the one that comes with the package. Or a .safetensors file, or the name of a timm model, which is "
             "downloaded once.",
             when=("features", ("colour+semantic",)),
