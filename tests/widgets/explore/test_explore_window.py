@@ -170,7 +170,7 @@ def test_box_assign_undo_split_save_resume(hands, tmp_path, monkeypatch):
     labels = [workspace.labels(i) for i in range(3)]
     path = tmp_path / "mine.npz"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path.with_suffix("")), ""))
-    widget.files.buttons["save"].click()
+    widget.labels.buttons["save"].click()
     hands.shows("Saved")
     widget.resume(path)
     hands.done()
