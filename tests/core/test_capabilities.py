@@ -16,7 +16,7 @@ HAVING = {
     PredictsUnprompted: NETWORKS,
     SeesNeighbours: NETWORKS,
     LoadsModels: NETWORKS,
-    ShowsFeatures: {"svcd", "pwn", "cnn", "cnn-reg", "unet-single"},
+    ShowsFeatures: {"svcd", "pwn", "cnn", "cnn-reg", "unet-single", "coarse-to-fine"},
 }
 
 

@@ -210,7 +210,7 @@ def test_every_engine_shows_the_same_features(quick):
         np.testing.assert_allclose(other, shown[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["pwn", "finetune", "coarse-to-fine"])
+@pytest.mark.parametrize("name", ["pwn", "finetune"])
 def test_without_semantic_inputs_there_is_no_picture(quick, name):
     assert pictures_of(quick(name)) == ()
     assert pictures_of(get_engine("svcd")) == ()
