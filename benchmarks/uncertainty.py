@@ -106,9 +106,8 @@ def main() -> None:
     samples = [s for source, task in cases(most) for name in ENGINES for s in results(source, task, name, random)]
     print(*table(samples), sep="\n")
     model = fit([s for s in samples if s.source not in NOT_FITTED])
-    print(
-        dict(zip(MEASURES, model.coef_[0].round(3).tolist(), strict=True)), "bias", model.intercept_.round(3).tolist()
-    )
+    weights = {name: round(float(v), 3) for name, v in zip(MEASURES, model.coef_[0], strict=True)}
+    print(weights, "bias", round(float(model.intercept_[0]), 3))
 
 
 if __name__ == "__main__":
