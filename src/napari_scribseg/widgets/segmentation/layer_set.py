@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,26 +72,25 @@ class LayerSet:
 
     def go_to(self, slice_index: SliceIndex) -> None:
         """Display a slice along the axes that are displayed now; further axes of the viewer stay where they are."""
-        layer, dims = self.strokes if self.strokes is not None else self.source.layer, self.viewer.dims
-        axes = [axis for axis in range(layer.ndim) if axis != self.source.channel_axis]
-        point = list(layer.world_to_data(dims.point[-layer.ndim :]))
-        for axis, position in zip(slice_index.others, slice_index.position, strict=True):
-            point[axes[axis]] = position
-        world, missing = layer.data_to_world(point), dims.ndim - layer.ndim
+        world, dims = self._world_at(slice_index.others, slice_index.position), self.viewer.dims
         for axis in dims.not_displayed:
-            if axis >= missing:
-                dims.set_point(axis, float(world[axis - missing]))
+            dims.set_point(axis, world[axis])
 
     def look_at(self, slice_index: SliceIndex, row: int, column: int) -> None:
         """Display a slice, with one of its voxels in the middle of the canvas."""
         self.go_to(slice_index)
-        layer, dims = self.strokes if self.strokes is not None else self.source.layer, self.viewer.dims
-        axes = [axis for axis in range(layer.ndim) if axis != self.source.channel_axis]
-        point = list(layer.world_to_data(dims.point[-layer.ndim :]))
-        for axis, position in zip(slice_index.displayed, (row, column), strict=True):
-            point[axes[axis]] = position
-        world, missing = layer.data_to_world(point), dims.ndim - layer.ndim
-        camera_of(self.viewer).center = tuple(float(world[axis - missing]) for axis in dims.displayed)
+        world = self._world_at(slice_index.displayed, (row, column))
+        camera_of(self.viewer).center = tuple(world[axis] for axis in self.viewer.dims.displayed)
+
+    def _world_at(self, axes: Sequence[int], position: Sequence[int]) -> list[float]:
+        """Where the viewer stands, along each of its axes, moved to a position along some axes of the image."""
+        layer, world = self.strokes if self.strokes is not None else self.source.layer, list(self.viewer.dims.point)
+        spatial = [axis for axis in range(layer.ndim) if axis != self.source.channel_axis]
+        point = list(layer.world_to_data(world[-layer.ndim :]))
+        for axis, along in zip(axes, position, strict=True):
+            point[spatial[axis]] = along
+        world[-layer.ndim :] = map(float, layer.data_to_world(point))
+        return world
 
     def slice_index(self) -> SliceIndex | None:
         """The displayed slice; None in 3D, outside the image, or where the channel axis is displayed."""
