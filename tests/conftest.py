@@ -45,3 +45,18 @@ def installed(tmp_path):
         return done.stdout, sorted(message for _, mark, message in parts if mark)
 
     return run
+
+
+@pytest.fixture
+def scribseg(monkeypatch, capsys):
+    """Run the command in this process; returns its exit status, standard output and standard error."""
+    from napari_scribseg import cli
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["scribseg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return run

@@ -11,25 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from napari_scribseg import Session, cli, engine_names, get_engine
+from napari_scribseg import Session, engine_names, get_engine
 from napari_scribseg.core.engine import ENGINE_GROUPS
 from napari_scribseg.core.registry import DEFAULT_ENGINE
 
 AFFINE = np.array([[-0.8, 0, 0, 12], [0, -0.9, 0, -7], [0, 0, 3.0, 4], [0, 0, 0, 1]])
-
-
-@pytest.fixture
-def scribseg(monkeypatch, capsys):
-    """Run the command in this process; returns its exit status, standard output and standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["scribseg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """The command ``scribseg edit``, and the table of tools in the documentation."""
 
-import sys
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 
-from napari_scribseg import cli
 from napari_scribseg.core import ClassTable, InputError, LabelClass
 from napari_scribseg.core.parameters import parameters_of
 from napari_scribseg.headless import edit_file, find_class, parse_slices
@@ -15,18 +13,6 @@ from napari_scribseg.io import read_labels, write_labels
 from napari_scribseg.numerics.editing import TOOLS, Combine, FillHoles, Grow, Scope, Threshold, edit_labels
 
 AFFINE = np.array([[-0.5, 0, 0, 12], [0, -0.5, 0, -7], [0, 0, 2.0, 4], [0, 0, 0, 1]])
-
-
-@pytest.fixture
-def scribseg(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["scribseg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture
