@@ -41,7 +41,7 @@ class Actions(RuleBasedStateMachine):
             state_bytes=state_bytes,
         )
         self.past = [self.now()]
-        self.future = []
+        self.future, self.logged = [], 0
 
     def now(self):
         painted = np.stack([self.session.painted(SliceIndex((1, 2), (z,))) for z in range(4)])
@@ -50,13 +50,14 @@ class Actions(RuleBasedStateMachine):
     def same(self, one, two):
         return (one[0] == two[0]).all() and (one[1] == two[1]).all() and one[2] == two[2]
 
-    def done(self, future=None):
-        segmented = future is not None and future.exception() is None and future.result() is not None
+    def done(self):
         changed = not self.same(self.now(), self.past[-1])
         if changed:
             self.past.append(self.now())
-        if changed or segmented:
+        logged = self.session._document.sequence  # a new entry may change what is not seen, such as what was fixed
+        if changed or logged > self.logged:
             self.future = []
+        self.logged = logged
 
     @rule(slice_index=SLICES, data=st.data(), live=st.booleans())
     def draw_live(self, slice_index, data, live):
@@ -64,7 +65,8 @@ class Actions(RuleBasedStateMachine):
 
     @rule(slice_index=SLICES)
     def the_same_strokes_again(self, slice_index):
-        self.done(self.session.draw(self.session.painted(slice_index), slice_index))
+        self.session.draw(self.session.painted(slice_index), slice_index)
+        self.done()
 
     def draw(self, slice_index, data, live):
         strokes = self.session.painted(slice_index).astype(np.uint16)
@@ -74,7 +76,8 @@ class Actions(RuleBasedStateMachine):
             strokes[r, c] = data.draw(IDS)
         if live:
             self.session.draw(strokes, slice_index, live=True)
-        self.done(self.session.draw(strokes, slice_index))
+        self.session.draw(strokes, slice_index)
+        self.done()
 
     @rule(slice_index=SLICES, data=st.data())
     def draw_again(self, slice_index, data):

@@ -329,13 +329,15 @@ def test_brs_trains_given_weights_further_without_a_coarse_part(command, pack, t
 
 
 def test_what_is_there_is_not_written_over(command, pack, folder, tmp_path):
-    before = pack.path.read_bytes()
+    there, before = tmp_path / "there.pack", pack.path.read_bytes()
+    there.write_bytes(before)
     with pytest.raises(InputError, match="would be written over the input"):
-        command("pack", "--data", pack.path, "--out", pack.path, "--overwrite")
+        command("pack", "--data", there, "--out", there, "--overwrite")
     with pytest.raises(InputError, match="is there already; --overwrite replaces it"):
-        command("pack", "--data", folder, "--out", pack.path)
-    assert pack.path.read_bytes() == before
-    assert command("pack", "--data", folder, "--out", pack.path, "--overwrite")[0] == 0
+        command("pack", "--data", folder, "--out", there)
+    assert there.read_bytes() == before
+    assert command("pack", "--data", folder, "--out", there, "--overwrite")[0] == 0
+    assert read_pack(there).sources == ("mine",)
     (tmp_path / "run").mkdir()
     for name in ("weights.safetensors", "data.pack", "steps.csv"):
         (tmp_path / "run" / name).write_text("of the user")
