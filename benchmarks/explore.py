@@ -3,6 +3,7 @@
     python benchmarks/explore.py oracle --out FOLDER [--images 8] [--regions 100] [--others] [--data-set NAME ...]
     python benchmarks/explore.py speed [--images 100]
     python benchmarks/explore.py growth --segments 1000 5000 20000 50000
+    python benchmarks/explore.py first [--images 4] [--repeats 3]
 
 explore_oracle.py describes what the oracle does. IoU is the mean over the classes, the background among them, of all
 images together; segments without a class count as wrong. Compared are one click for each segment, the most valuable
@@ -14,6 +15,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -241,6 +247,34 @@ def growth(arguments: argparse.Namespace) -> None:
         timed("  uncertainty", uncertainty, features, features[labelled], labels[labelled])
 
 
+def first(arguments: argparse.Namespace) -> None:
+    """The first embedding of a new process: with kernels to compile, as after an installation, and with compiled ones.
+
+    Describing the segments is part of it; nothing is cached of earlier runs.
+    """
+    if arguments.alone:
+        with tempfile.TemporaryDirectory() as cache:
+            workspace = Workspace(subprocess=True, cache=cache)
+            workspace.add_images(made(arguments.images))
+            workspace.cut(regions=50)
+            began = time.perf_counter()
+            workspace.embed()
+            print(len(workspace.ids()), time.perf_counter() - began)
+        return
+    for name, kept in (("compiling", False), ("compiled", True)):
+        seconds, count = [], 0
+        with tempfile.TemporaryDirectory() as shared:
+            for repeat in range(arguments.repeats + kept):
+                folder = shared if kept else f"{shared}/{repeat}"
+                command = [sys.executable, __file__, "first", "--alone", "--images", str(arguments.images)]
+                environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+                count, spent = (float(word) for word in done.stdout.split())
+                seconds += [] if kept and not repeat else [spent]  # the first one compiles
+        times = ", ".join(f"{s:.1f}" for s in seconds)
+        print(f"{name:10s} {count:.0f} segments: {statistics.median(seconds):5.1f} s, median of {times}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(required=True)
@@ -258,6 +292,11 @@ def main() -> None:
     part = parts.add_parser("growth")
     part.add_argument("--segments", type=int, nargs="+", default=[1000, 5000, 20000, 50000])
     part.set_defaults(run=growth)
+    part = parts.add_parser("first")
+    part.add_argument("--images", type=int, default=4)
+    part.add_argument("--repeats", type=int, default=3)
+    part.add_argument("--alone", action="store_true", help="one measurement, in this process")
+    part.set_defaults(run=first)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_scribseg.core import ClassTable
 from napari_scribseg.widgets.common import dispatch
-from napari_scribseg.widgets.segmentation import annotator, watcher
+from napari_scribseg.widgets.segmentation import annotator, layer_watcher
 from napari_scribseg.widgets.segmentation import widget as segmentation
 
 CALLS = (
@@ -25,8 +25,8 @@ CALLS = (
     (annotator.Annotator, "look"),
     (annotator.Annotator, "undo"),
     (dispatch.Dispatcher, "_run"),
-    (watcher.Watcher, "_on_pen"),
-    (watcher.Watcher, "_on_stroke"),
+    (layer_watcher.LayerWatcher, "_on_pen"),
+    (layer_watcher.LayerWatcher, "_on_stroke"),
 )
 spent = defaultdict(list)
 

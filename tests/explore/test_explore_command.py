@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-pytest.importorskip("umap")
+pytest.importorskip("higra")
 
 from disc_pictures import discs
 from skimage.io import imsave

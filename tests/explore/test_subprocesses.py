@@ -4,25 +4,16 @@ import signal
 import numpy as np
 import pytest
 
-pytest.importorskip("umap")
 pytest.importorskip("higra")
 
-from disc_pictures import clouds
-
 from napari_scribseg import InputError
-from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace, subprocesses
-from napari_scribseg.explore.embedding import fit_embedding
 from napari_scribseg.explore.hierarchy import build_hierarchy
 from napari_scribseg.explore.needs import need
 from napari_scribseg.explore.subprocesses import (
-    EMBEDDINGS,
     HIERARCHIES,
     build_hierarchy_in_subprocess,
-    fit_embedding_in_subprocess,
 )
-
-NO_CLASS = np.zeros(40, np.int32)
 
 
 @pytest.fixture(autouse=True)
@@ -31,49 +22,27 @@ def _ended():
     subprocesses.stop()
 
 
-def is_running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_the_helper_embeds_alike_lives_on_and_ends_where_it_is_cancelled():
-    features, kinds = clouds()
-    fractions = []
-    found = fit_embedding_in_subprocess(features, kinds, report=lambda f, preview=None: fractions.append(f))
-    pid = EMBEDDINGS.pid
-    assert pid not in (None, os.getpid())
-    assert np.allclose(found, fit_embedding(features, kinds), atol=1e-4)
-    assert fractions == sorted(fractions)
-    assert fractions[-1] > 0.5
-    again = fit_embedding_in_subprocess(features, NO_CLASS, found, local=True)
-    assert np.allclose(again, fit_embedding(features, NO_CLASS, found, local=True), atol=1e-4)
-    assert EMBEDDINGS.pid == pid
-
-    def stop(fraction, preview=None):
-        raise Cancelled
-
-    with pytest.raises(Cancelled):
-        fit_embedding_in_subprocess(features, NO_CLASS, report=stop)
-    assert EMBEDDINGS.pid is None
-    assert not is_running(pid)
-
-
 def test_where_the_helper_cannot_run_the_work_is_done_here(monkeypatch):
     gradient = np.random.default_rng(0).random((40, 50)).astype(np.float32)
     expected = build_hierarchy(gradient)
     monkeypatch.setattr(subprocesses.sys, "executable", "")
     assert np.array_equal(build_hierarchy_in_subprocess(gradient).parents, expected.parents)
-    subprocesses.start()  # not an error
     assert HIERARCHIES.pid is None
+
+
+def test_the_helper_is_another_process_that_ends():
+    build_hierarchy_in_subprocess(np.eye(9, dtype=np.float32))
+    pid = HIERARCHIES.pid
+    assert pid not in (None, os.getpid())
+    subprocesses.stop()
+    assert HIERARCHIES.pid is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_where_the_helper_dies_the_work_is_done_here_and_another_one_follows():
     gradient = np.random.default_rng(0).random((40, 50)).astype(np.float32)
     expected = build_hierarchy(gradient)
-    subprocesses.start()
     assert np.array_equal(build_hierarchy_in_subprocess(gradient).parents, expected.parents)
     pid = HIERARCHIES.pid
     os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -117,4 +86,3 @@ def test_a_workspace_with_subprocesses_cuts_as_one_without():
         cuts.append(workspace.segments(0))
     assert np.array_equal(*cuts)
     assert HIERARCHIES.pid is not None
-    assert EMBEDDINGS.pid is None

@@ -4,22 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("umap")
 pytest.importorskip("pytorch_metric_learning")
 
 from disc_pictures import discs, majority
 
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
-from napari_scribseg.explore import Workspace, embedding
-from napari_scribseg.explore import workspace as workspace_module
+from napari_scribseg.explore import Workspace, embedding, feature_space
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder
 from napari_scribseg.explore.tuning import StageFeatures, Tuning, last_stage, open_network, tuned_encoder
 
 
 @pytest.fixture(autouse=True)
 def _quick_embedding(monkeypatch):
-    monkeypatch.setattr(workspace_module, "fit_embedding", lambda f, *_a, **_k: 3 * embedding.principal_components(f))
+    monkeypatch.setattr(feature_space, "fit_embedding", lambda f, *_a, **_k: 3 * embedding.principal_components(f))
 
 
 @pytest.fixture

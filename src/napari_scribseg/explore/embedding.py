@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-from threading import Lock
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from scipy.optimize import curve_fit
 from skimage.measure import points_in_poly
 
-from napari_scribseg.core import Cancelled, InputError, Report, silent
-from napari_scribseg.explore.needs import need
+from napari_scribseg.core import InputError, Report, silent
+from napari_scribseg.explore.neighbour_graph import Graph, neighbour_graph, weights_of, with_classes
 from napari_scribseg.explore.task import part
+from napari_scribseg.numerics.fused.layout import REPULSIONS, move_points, random_states
 
 __all__ = ["add_to_embedding", "fit_embedding", "inside", "nearest", "principal_components"]
 
 NEIGHBOURS, MIN_DISTANCE = 15, 0.01
 LOCAL_NEIGHBOURS, LOCAL_MIN_DISTANCE = 5, 0.1  # of a selection
-TARGET_WEIGHT = 0.5  # classes and features count alike
 _FEWEST = 5  # segments; fewer are embedded by their principal components
-_EXTENT = 10.0  # half the side of what UMAP starts from
+_EXTENT = 10.0  # side of what the layout starts from
+_MANY, _EPOCHS, _FEWER_EPOCHS = 10_000, 500, 200  # as UMAP: fewer epochs for more segments
+_REPORTS = 100  # of a layout
 _SEARCHING = 0.2  # share of the time that the search for neighbours takes
 _STEPS = 30
-_HALVINGS = 40  # of the interval that holds the width of a neighbourhood
 _BLOCK = 4096  # new segments added at once
 _DISTANCES = 1 << 24  # held at once, 64 MiB
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
-_one_at_a_time = Lock()  # numba's simplest threading layer ends the process when two threads use it at once
 
 
 def fit_embedding(
@@ -45,8 +41,8 @@ def fit_embedding(
 ) -> Float32:
     """Embed segments by UMAP (McInnes et al. 2018), semi-supervised by the classes so far.
 
-    Neighbours are exact, found by products of matrices: up to tens of thousands of segments that is quicker than an
-    index, which has to be compiled first.
+    Neighbours are exact, found by products of matrices, which is quicker than an index up to tens of thousands of
+    segments. The package umap-learn is not used: it compiles its loops, and those of its index, in every process.
 
     Parameters
     ----------
@@ -67,33 +63,39 @@ def fit_embedding(
 
     Raises
     ------
-    InputError
-        If umap-learn is not installed.
     Cancelled
         If ``report`` asked for it.
     """
     n = len(features)
-    umap = need("umap")
     report(0.0)
     if n < _FEWEST or np.ptp(features, axis=0).max() == 0:
         return principal_components(features)
-    target = np.where(labels > 0, labels, -1) if (labels > 0).any() else None
     count = min(LOCAL_NEIGHBOURS if local else NEIGHBOURS, n - 1)
-    model = umap.UMAP(
-        n_neighbors=count,
-        min_dist=LOCAL_MIN_DISTANCE if local else MIN_DISTANCE,
-        target_weight=TARGET_WEIGHT,
-        init=principal_components(features) if start is None else _centred(start),
-        random_state=seed,
-        n_jobs=1,
-        precomputed_knn=nearest(features, features, count, same=True, report=part(report, 0, _SEARCHING)),
-        tqdm_kwds=_progress_bar(part(report, _SEARCHING, 1)),
-    )
-    with _one_at_a_time, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about graphs in several parts, and about jobs
-        model.fit(features, target)
+    graph = neighbour_graph(*nearest(features, features, count, same=True, report=part(report, 0, _SEARCHING)))
+    if (labels > 0).any():
+        graph = with_classes(graph, labels)
+    xy = principal_components(features) if start is None else _centred(start)
+    xy = _laid_out(graph, xy, LOCAL_MIN_DISTANCE if local else MIN_DISTANCE, seed, part(report, _SEARCHING, 1))
     report(1.0)
-    return np.asarray(model.embedding_, dtype=np.float32)
+    return xy
+
+
+def _laid_out(graph: Graph, start: Float32, min_distance: float, seed: int, report: Report) -> Float32:
+    """Positions of shape (n, 2) that follow the weights of a graph, by stochastic gradient descent."""
+    epochs = _EPOCHS if len(start) <= _MANY else _FEWER_EPOCHS
+    edges = graph.tocoo()
+    strong = edges.data >= edges.data.max() / epochs  # the others would attract less than once
+    heads, tails = edges.row[strong].astype(np.int32), edges.col[strong].astype(np.int32)
+    periods = edges.data.max() / edges.data[strong]
+    low, high = start.min(axis=0), start.max(axis=0)
+    xy = np.ascontiguousarray(_EXTENT * (start - low) / np.maximum(high - low, 1e-6), dtype=np.float32)
+    due, repelled, random = periods.copy(), periods / REPULSIONS, random_states(len(xy), seed)
+    a, b = (np.float32(n) for n in _falloff(min_distance))  # single precision is enough, and twice as fast
+    step = max(epochs // _REPORTS, 1)
+    for first in range(0, epochs, step):
+        report(first / epochs)
+        move_points(xy, heads, tails, periods, due, repelled, random, a, b, first, min(first + step, epochs), epochs)
+    return xy
 
 
 def principal_components(features: Float32) -> Float32:
@@ -101,9 +103,12 @@ def principal_components(features: Float32) -> Float32:
     centred = features - features.mean(axis=0)
     xy = np.zeros((len(features), 2), dtype=np.float32)
     if len(features) > 1:
-        covariance = centred.T @ centred
-        vectors = np.linalg.eigh(covariance)[1][:, -2:]
-        xy[:, : vectors.shape[1]] = centred @ vectors
+        n, width = features.shape
+        products = centred.T @ centred if width < n else centred @ centred.T  # the smaller of both has the same values
+        largest = (max(len(products) - 2, 0), len(products) - 1)
+        values, vectors = eigh(products.astype(np.float64), subset_by_index=largest)
+        scale = np.sqrt(np.maximum(values, 0))
+        xy[:, : len(values)] = centred @ vectors if width < n else vectors * scale
     return _centred(xy)
 
 
@@ -116,44 +121,12 @@ def _centred(xy: Float32) -> Float32:
     return jittered
 
 
-class _ProgressFile:
-    """A file for UMAP's progress bar that reports what the bar writes."""
-
-    def __init__(self, report: Report) -> None:
-        self._report, self._stopped = report, False
-
-    def write(self, text: str) -> int:
-        found = re.search(r"(\d+)/(\d+)", text)
-        if found and not self._stopped:
-            try:
-                self._report(min(int(found[1]) / max(int(found[2]), 1), 1.0))
-            except Cancelled:
-                self._stopped = True  # the bar writes once more when it is closed
-                raise
-        return len(text)
-
-    def flush(self) -> None:
-        """Nothing is buffered."""
-
-
-def _progress_bar(report: Report) -> dict[str, Any]:
-    # miniters: tqdm's monitor thread ignores bars that write at every chance
-    return {
-        "file": _ProgressFile(report),
-        "disable": False,
-        "bar_format": "{n_fmt}/{total_fmt}",
-        "miniters": 1,
-        "mininterval": 0.05,
-    }
-
-
 def add_to_embedding(features: Float32, embedded: Float32, xy: Float32, report: Report = silent) -> Float32:
     """Positions for more segments, near the embedded ones with the most similar features; these do not move.
 
     A new segment is tied to its 15 nearest neighbours by UMAP's weights, and is put where the attractive part of UMAP's
     cross entropy (McInnes et al. 2018), the sum of ``w * log(1 + a * d ** (2 * b))`` over the neighbours, is low: at
-    the neighbour where it is lowest, then downhill by weighted means. UMAP's own transform adds a random repulsion, and
-    compiles its loops in every process.
+    the neighbour where it is lowest, then downhill by weighted means. UMAP's own transform adds a random repulsion.
 
     Parameters
     ----------
@@ -170,36 +143,24 @@ def add_to_embedding(features: Float32, embedded: Float32, xy: Float32, report: 
     ndarray of shape (n, 2), float32
         Inside the bounding box of ``xy``.
     """
-    a, b = _falloff()
+    a, b = _falloff(MIN_DISTANCE)
     count = min(NEIGHBOURS, len(embedded))
+    wanted = np.log2(max(count, 2))
     found = np.empty((len(features), 2), dtype=np.float32)
     for start in range(0, len(features), _BLOCK):
         report(start / len(features))
         index, distance = nearest(features[start : start + _BLOCK], embedded, count)
-        found[start : start + _BLOCK] = _minimise(xy[index].astype(np.float64), _weights(distance), a, b)
+        found[start : start + _BLOCK] = _minimise(xy[index].astype(np.float64), weights_of(distance, wanted), a, b)
     report(1.0)
     return found
 
 
-def _falloff() -> tuple[float, float]:
-    """The a and b of UMAP for its minimal distance: the curve that falls where exp(MIN_DISTANCE - d) does."""
+def _falloff(min_distance: float) -> tuple[float, float]:
+    """The a and b of UMAP for a minimal distance: the curve that falls where exp(min_distance - d) does."""
     d = np.linspace(0, 3, 300)
-    wanted = np.where(d < MIN_DISTANCE, 1.0, np.exp(MIN_DISTANCE - d))
+    wanted = np.where(d < min_distance, 1.0, np.exp(min_distance - d))
     (a, b), _ = curve_fit(lambda x, a, b: 1 / (1 + a * x ** (2 * b)), d, wanted)
     return float(a), float(b)
-
-
-def _weights(distance: Float32) -> Float64:
-    """UMAP's weights of nearest neighbours, shape (n, k), that of the nearest 1 and their sum log2(k)."""
-    beyond = distance.astype(np.float64) - distance[:, :1]
-    wanted = np.log2(max(distance.shape[1], 2))
-    low, high = np.full(len(distance), 1e-6), np.full(len(distance), 1e3)
-    for _ in range(_HALVINGS):
-        middle = np.sqrt(low * high)
-        more = np.exp(-beyond / middle[:, np.newaxis]).sum(axis=1) > wanted
-        high, low = np.where(more, middle, high), np.where(more, low, middle)
-    weights: Float64 = np.exp(-beyond / np.sqrt(low * high)[:, np.newaxis])
-    return weights
 
 
 def _minimise(near: Float64, weight: Float64, a: float, b: float) -> Float64:

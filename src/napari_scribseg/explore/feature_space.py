@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import Report
-from napari_scribseg.explore.embedding import add_to_embedding
+from napari_scribseg.explore.embedding import add_to_embedding, fit_embedding
 from napari_scribseg.explore.feature_cache import FeatureCache
 from napari_scribseg.explore.segments import Segments
 from napari_scribseg.explore.task import part
@@ -41,8 +41,6 @@ class Resources:
     device : str
         Where encoders run.
     cache : FeatureCache
-    fit : callable
-        :func:`~napari_scribseg.explore.embedding.fit_embedding`, or the same in a subprocess.
     keep : callable
         Gets ids and features, shape (n, D), as soon as they are computed; in any thread.
     """
@@ -50,7 +48,6 @@ class Resources:
     pictures: tuple[Picture, ...]
     device: str
     cache: FeatureCache
-    fit: Callable[..., Float32]
     keep: KeepFeatures
 
 
@@ -189,7 +186,7 @@ class FeatureSpace:
     ) -> Embedded:
         """Embed all segments, from where they are if all have a position."""
         warm = bool(np.isfinite(start[:, 0]).all())
-        xy = resources.fit(self.apply_metric(features), segments.label, start if warm else None, report=report)
+        xy = fit_embedding(self.apply_metric(features), segments.label, start if warm else None, report=report)
         report(1.0)  # the last moment to cancel
         return Embedded(segments.ids, xy, is_refit=True)
 

@@ -11,12 +11,11 @@ __all__ = ["need"]
 
 _WHAT = {
     "higra": "cutting images into segments",
-    "umap": "the embedding of segments",
     "pytorch_metric_learning": "learning from labels",
     "sklearn": "the uncertainty of segments",
     "timm": "an encoder of timm",
 }
-_PACKAGE = {"umap": "umap-learn", "sklearn": "scikit-learn", "pytorch_metric_learning": "pytorch-metric-learning"}
+_PACKAGE = {"sklearn": "scikit-learn", "pytorch_metric_learning": "pytorch-metric-learning"}
 
 
 def need(module: str) -> Any:

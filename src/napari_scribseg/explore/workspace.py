@@ -28,7 +28,6 @@ from napari_scribseg.explore.gradients import as_edge_map
 from napari_scribseg.explore.hierarchy import common_threshold
 from napari_scribseg.explore.labelling import Labelling
 from napari_scribseg.explore.segments import SegmentTable
-from napari_scribseg.explore.subprocesses import fit_embedding_in_subprocess
 from napari_scribseg.explore.task import WorkspaceTask
 from napari_scribseg.explore.thumbnails import Thumbnails, thumbnails
 from napari_scribseg.explore.uncertainty import uncertainty
@@ -59,7 +58,7 @@ class Workspace:
     cache : PathLike, optional
         Folder for features; the user's cache folder by default.
     subprocess : bool
-        Build hierarchies and fit embeddings in subprocesses: for windows, which higra and UMAP would block.
+        Build hierarchies in a subprocess: for windows, which higra would block.
 
     Attributes
     ----------
@@ -112,7 +111,6 @@ class Workspace:
         self._device, self._cache = device, FeatureCache(default_folder() if cache is None else Path(cache))
         self._cutter = Cutter(device, subprocess=subprocess)
         self.space = FeatureSpace()
-        self._fit = fit_embedding_in_subprocess if subprocess else fit_embedding
         self._history: History[Edit] = History(min_steps=1, max_steps=1000, max_bytes=512 << 20)
         self._autosave: Autosave[storage.Snapshot] | None = None
         for signal in (
@@ -451,7 +449,7 @@ class Workspace:
         Raises
         ------
         InputError
-            If there are no segments, umap-learn is not installed, or a network cannot be loaded.
+            If there are no segments, or a network cannot be loaded.
         Cancelled
             If ``report`` asked for it; features that were computed are kept.
         """
@@ -551,7 +549,7 @@ class Workspace:
         space, features, labels = self.space, self.table.features[wanted], self.table.label[wanted]
 
         def work(report: Report, _deliver: Deliver) -> tuple[Ids, Float32]:
-            return wanted, self._fit(space.apply_metric(features), labels, local=True, report=report)
+            return wanted, fit_embedding(space.apply_metric(features), labels, local=True, report=report)
 
         return WorkspaceTask(work)
 
@@ -758,7 +756,7 @@ class Workspace:
         def keep(ids: Ids, rows: Float32) -> None:
             deliver(lambda: set_features(ids, rows))
 
-        return Resources(tuple(pictures), self._device, self._cache, self._fit, keep)
+        return Resources(tuple(pictures), self._device, self._cache, keep)
 
     def _take_embedding(self, space: FeatureSpace, found: Embedded) -> Ids:
         """Take over positions of a feature space, if it is still the one in use."""

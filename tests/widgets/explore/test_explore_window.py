@@ -1,6 +1,6 @@
 """The explorer in the real window: mouse and keys on embedding and canvas, files on the disk.
 
-The embedding consists of principal components here: UMAP, which has its own tests, is compiled anew in every process.
+The embedding consists of principal components here, which need no kernel; UMAP has its own tests.
 """
 
 import numpy as np
@@ -13,11 +13,10 @@ from skimage.io import imsave
 
 pytest.importorskip("higra")
 
-from napari_scribseg.explore import embedding
+from napari_scribseg.explore import embedding, feature_space
 from napari_scribseg.explore import workspace as workspace_module
 from napari_scribseg.io import read_labels
 from napari_scribseg.widgets.common.autosaves import workspace_autosaves
-from napari_scribseg.widgets.explore import work
 from napari_scribseg.widgets.explore.explore_actions import ACTIONS
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
@@ -102,10 +101,8 @@ class Explorer(Hands):
 
 @pytest.fixture(autouse=True)
 def _quick_embedding(monkeypatch):
-    monkeypatch.setattr(
-        workspace_module, "fit_embedding_in_subprocess", lambda f, *_a, **_k: 3 * embedding.principal_components(f)
-    )
-    monkeypatch.setattr(work, "start", lambda: None)
+    for module in (feature_space, workspace_module):
+        monkeypatch.setattr(module, "fit_embedding", lambda f, *_a, **_k: 3 * embedding.principal_components(f))
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from napari.layers import Image, Labels
 
 from napari_scribseg.core import ClassTable, InputError, Report, silent
 from napari_scribseg.explore import Added, Workspace
-from napari_scribseg.explore.subprocesses import start
 from napari_scribseg.explore.task import WorkspaceTask
 from napari_scribseg.kernel import Deliver
 from napari_scribseg.numerics.device import choose_device
@@ -172,11 +171,7 @@ class Work:
         def cut() -> None:
             task = workspace.cut_task(images, **how, **settings)
 
-            def work(report: Report, deliver: Deliver) -> Any:
-                start()  # the embedding's helper warms up meanwhile
-                return task.work(report, deliver)
-
-            self._run("Cutting", WorkspaceTask(work, task.finish), done)
+            self._run("Cutting", task, done)
 
         def done(changed: tuple[int, ...]) -> None:
             self.view.show_settings(workspace.settings)
