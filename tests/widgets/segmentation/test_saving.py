@@ -12,11 +12,12 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from waiting import wait_for
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.core import ClassTable, Segmentation, silent
-from napari_scribseg.io import read_labels
+from napari_scribseg.core import ClassTable, Geometry, Segmentation, silent
+from napari_scribseg.io import read_labels, write_labels
 from napari_scribseg.io.formats import label_extensions
 from napari_scribseg.io.sheets import csv_rows
 from napari_scribseg.kernel import Inbox
+from napari_scribseg.widgets.common.fold import window_settings
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.segmentation import saving
 from napari_scribseg.widgets.segmentation.actions import ACTIONS
@@ -248,6 +249,36 @@ def test_a_file_whose_name_gets_an_extension_is_not_replaced_unrequested(tmp_pat
 
     assert path() is None
     assert path() == tmp_path / ("a.nii.gz" if choose == "labels" else "a.scribseg")
+
+
+VOLUME = Geometry((4, 20, 30), (3.0, 1.0, 1.0), None, "millimeter")
+SERIES = Geometry((2, 4, 20, 30), (1.0, 3.0, 1.0, 1.0), None, "millimeter")
+PIXELS = Geometry((20, 30), (1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("geometry", "expected"),
+    [(VOLUME, "scan_labels.seg.nrrd"), (SERIES, "scan_labels.nii.gz"), (PIXELS, "scan_labels.tif")],
+)
+def test_the_suggested_file_lies_beside_the_image_and_its_format_can_hold_the_labels(tmp_path, geometry, expected):
+    image = tmp_path / "scan.nii.gz"
+    suggested = saving.suggested_name("scan", str(image), geometry)
+    assert suggested == tmp_path / expected
+    write_labels(suggested, np.zeros(geometry.shape, np.uint8), geometry, LIVER)
+    assert read_labels(suggested).geometry.shape == geometry.shape
+
+
+def test_the_format_that_was_saved_last_is_suggested_for_images_of_that_kind(nearest, saver):
+    annotator = annotate(nearest())
+    geometry = annotator.layers.source.geometry()
+    assert saving.suggested_name("a", None, geometry).name == "a_labels.seg.nrrd"
+    saver.path = saver.path.with_name("out.mha")
+    saver.save_labels(annotator.layers.viewer, annotator, None, dict.fromkeys(TABLES, False))
+    assert saver.path.exists()
+    assert saving.suggested_name("a", None, geometry).name == "a_labels.mha"
+    assert saving.suggested_name("a", None, PIXELS).name == "a_labels.tif"
+    window_settings().setValue("saved/volume", ".gone")  # a format of a package that is not installed any more
+    assert saving.suggested_name("a", None, geometry).name == "a_labels.seg.nrrd"
 
 
 def test_a_table_of_numbers_beside_the_labels_on_request(nearest, saver):

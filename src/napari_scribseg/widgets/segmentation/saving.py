@@ -12,25 +12,40 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_scribseg.core import Geometry, InputError
 from napari_scribseg.io import write_labels
-from napari_scribseg.io.formats import label_extensions
+from napari_scribseg.io.formats import extension, label_extensions
 from napari_scribseg.io.label_files import label_outputs, lost_placement
 from napari_scribseg.io.measurement_table import measurements_path
 from napari_scribseg.io.outputs import check_outputs
 from napari_scribseg.widgets.common.autosaves import SESSION_EXTENSION, file_name
 from napari_scribseg.widgets.common.dispatch import Dispatcher
+from napari_scribseg.widgets.common.fold import window_settings
 from napari_scribseg.widgets.common.layers import layer_geometry
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.measured import Measured, measured_now
 
 __all__ = ["Saver", "choose_labels_path", "choose_session_path", "confirm_copy", "suggested_name"]
 
+_FIRST = {"volume": ".seg.nrrd", "series": ".nii.gz", "pixels": ".tif"}  # extensions, by the kind of image
+
 
 def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
-    """A path beside the image: NIfTI for an image with a geometry, else TIFF if it can be written."""
-    placed = geometry.affine is not None or geometry.unit == "millimeter"
-    extension = ".tif" if not placed and ".tif" in label_extensions() else ".nii.gz"
+    """A path beside the image, with the extension that labels of its kind were last saved with.
+
+    At first that of 3D Slicer's segmentations for a volume with a geometry, because it keeps names and colours; NIfTI
+    for a time series of volumes; TIFF for an image without a geometry.
+    """
+    kind = _kind(geometry)
+    last = str(window_settings().value(f"saved/{kind}", "") or "")
+    ending = next((e for e in (last, _FIRST[kind]) if e in label_extensions()), ".nii.gz")
     folder = Path(path).parent if path and Path(path).parent.is_dir() else Path.home()
-    return folder / f"{file_name(name)}_labels{extension}"
+    return folder / f"{file_name(name)}_labels{ending}"
+
+
+def _kind(geometry: Geometry) -> str:
+    """What an image is for the choice of a format: ``"volume"``, ``"series"`` or ``"pixels"``."""
+    if geometry.affine is None and geometry.unit != "millimeter":
+        return "pixels"
+    return "series" if len(geometry.shape) > 3 else "volume"
 
 
 def choose_labels_path(parent: QWidget, suggested: Path) -> Path | None:
@@ -38,8 +53,8 @@ def choose_labels_path(parent: QWidget, suggested: Path) -> Path | None:
     every = " ".join(f"*{extension}" for extension in label_extensions())
     filters = ";;".join([f"Label volumes ({every})", *(f"{e[1:]} (*{e})" for e in label_extensions())])
     path, chosen = QFileDialog.getSaveFileName(parent, "Save labels", str(suggested), filters)
-    extension = next((e for e in label_extensions() if chosen.endswith(f"(*{e})")), ".nii.gz")
-    return _completed(parent, path, label_extensions(), extension)
+    ending = next((e for e in label_extensions() if chosen.endswith(f"(*{e})")), None)
+    return _completed(parent, path, label_extensions(), ending or extension(suggested) or ".nii.gz")
 
 
 def choose_session_path(parent: QWidget, suggested: Path, *, save: bool) -> Path | None:
@@ -158,10 +173,14 @@ class Saver:
         self._widget.show_message(f"Saving {path.name}…")
         self._dispatcher.aside(
             write,
-            lambda paths: self._saved(paths, lost_placement(path, measured.geometry)),
+            lambda paths: self._labels_saved(path, paths, measured.geometry),
             self._failed,
             file=True,
         )
+
+    def _labels_saved(self, path: Path, paths: tuple[Path, ...], geometry: Geometry) -> None:
+        window_settings().setValue(f"saved/{_kind(geometry)}", extension(path))
+        self._saved(paths, lost_placement(path, geometry))
 
     def save_session(self, annotator: Annotator | None) -> None:
         """Write the strokes, accepted slices, engine and parameters of an annotator."""
