@@ -69,6 +69,11 @@ class LabelClass:
         if len(self.color) != 4 or not all(0 <= c <= 1 for c in self.color):
             raise InputError(f"the class {self.name!r} has the colour {self.color}; expected RGBA in [0, 1]")
 
+    @property
+    def is_named(self) -> bool:
+        """Whether it has a name of its own, or that of the background."""
+        return self.background or self.name != f"class {self.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class ClassTable:
@@ -123,7 +128,7 @@ class ClassTable:
     def is_plain(self) -> bool:
         """Whether every class, but for the background, has its default name and colour."""
         return all(
-            c.background or (c.name == f"class {c.id}" and c.color[:3] == default_color(c.id)[:3]) for c in self.classes
+            c.background or (not c.is_named and c.color[:3] == default_color(c.id)[:3]) for c in self.classes
         )
 
     def free_id(self) -> int:
@@ -143,6 +148,41 @@ class ClassTable:
         if label.id in self:
             return ClassTable(tuple(label if c.id == label.id else c for c in self.classes))
         return ClassTable((*self.classes, label))
+
+    def with_names(self, names: Iterable[str], selected: int | None = None) -> ClassTable:
+        """This table with classes of these names.
+
+        The names go to classes that have no name of their own: from the class ``selected`` on if it has none, from the
+        first on if it is the background. Further names, and all of them where ``selected`` has a name, become new
+        classes. A name that a class has already, in upper or lower case, is left out.
+
+        Parameters
+        ----------
+        names : iterable of str
+        selected : int, optional
+            The id of a class; as the background where the table has no such class.
+
+        Examples
+        --------
+        >>> table = ClassTable.from_ids([1], background=255).with_names(["liver", "spleen"], selected=1)
+        >>> [(label.id, label.name) for label in table]
+        [(255, 'background'), (1, 'liver'), (2, 'spleen')]
+        """
+        rows = self.classes
+        if selected is not None and selected in self and not self[selected].background:
+            rows = () if self[selected].is_named else rows[self.ids.index(selected) :]
+        unnamed = [c for c in rows if not c.is_named]
+        table, taken = self, {c.name.lower() for c in self.classes}
+        for name in names:
+            if name.lower() in taken:
+                continue
+            taken.add(name.lower())
+            label = unnamed.pop(0) if unnamed else None
+            if label is None:
+                identity = table.free_id()
+                label = LabelClass(identity, name, default_color(identity))
+            table = table.with_class(replace(label, name=name))
+        return table
 
     def with_parts(self, identity: int, ids: Iterable[int]) -> ClassTable:
         """This table with classes added for the ids that it lacks, with the name of a class and a number: liver 2."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from psygnal import Signal
@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_scribseg.core import ClassTable, InputError, LabelClass
 from napari_scribseg.core.classes import default_color
+from napari_scribseg.widgets.common.name_field import NameField
 
 __all__ = ["ClassTableView"]
 
@@ -57,6 +58,11 @@ class ClassTableView(QWidget):
         self.table.cellClicked.connect(self._on_click)
         self.table.cellDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._on_selection)
+        self.names = NameField()
+        self.names.setToolTip(
+            "Name the selected class, or classes to be added: one name, or several separated by commas (Return)"
+        )
+        self.names.returnPressed.connect(self._on_names)
         self.add = QPushButton("+ class")
         self.add.setToolTip("Add a class")
         self.add.clicked.connect(self.add_class)
@@ -64,6 +70,8 @@ class ClassTableView(QWidget):
         remove.setToolTip("Remove the selected class; it must have no strokes")
         remove.clicked.connect(self.remove_class)
         buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        buttons.addWidget(self.names, 1)
         buttons.addWidget(self.add)
         buttons.addWidget(remove)
         layout = QVBoxLayout(self)
@@ -109,6 +117,21 @@ class ClassTableView(QWidget):
         if self._propose(lambda: self._classes.with_ids([identity])) and identity in self._classes:
             self.select(identity)
             self.selected.emit(identity)
+
+    def add_names(self, names: Sequence[str]) -> None:
+        """Propose classes of these names, as :meth:`ClassTable.with_names` makes them, and paint with the first."""
+        selected = self.current
+        if names and self._propose(lambda: self._classes.with_names(names, selected)):
+            first = next((c.id for c in self._classes if c.name.lower() == names[0].lower()), None)
+            if first is not None:
+                self.select(first)
+                self.selected.emit(first)
+
+    def _on_names(self) -> None:
+        """Names were entered in the field."""
+        names = self.names.names
+        self.names.leave(names)
+        self.add_names(names)
 
     def remove_class(self) -> None:
         """Propose to remove the selected class."""
