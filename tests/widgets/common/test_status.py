@@ -2,7 +2,10 @@
 
 import pytest
 
+from hands import until
+
 from napari_scribseg.core import Hint
+from napari_scribseg.widgets.common import status
 from napari_scribseg.widgets.common.status import StatusPanel
 
 
@@ -39,3 +42,40 @@ def test_long_texts_get_the_height_that_they_need(panel):
     assert high >= 4 * panel.line.fontMetrics().height()
     panel.show_message("short")
     assert panel.line.height() < high / 3
+
+
+class Activity:
+    """napari's bar, which handles events when it is made and when it moves: the job can end meanwhile."""
+
+    n = 0
+
+    def __init__(self, meanwhile):
+        self.closed = False
+        meanwhile["making"]()
+        self.meanwhile = meanwhile["moving"]
+
+    def update(self, by):
+        self.n += by
+        self.meanwhile()
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize("when", ["making", "moving"])
+def test_a_job_that_ends_while_napari_makes_its_bar_leaves_no_bar(panel, monkeypatch, when):
+    made = []
+    meanwhile = {"making": lambda: None, "moving": lambda: None, when: lambda: panel.show_busy(False)}
+
+    def make(**_options):
+        made.append(Activity(meanwhile))
+        return made[-1]
+
+    monkeypatch.setattr(status, "progress", make)
+    panel.show_busy(True)
+    panel.show_progress(0.5)
+    until(lambda: made, "the bar")
+    until(lambda: panel.progress.isHidden(), "the end")
+    assert made[0].closed
+    panel.show_busy(True)
+    until(lambda: len(made) == 2, "the bar of the next job")

@@ -131,6 +131,16 @@ def test_layer_of_napari_s_own_button_can_be_used(viewer):
     assert layers.strokes is viewer.layers[-1]
 
 
+def test_the_pen_of_an_existing_layer_suits_the_image_unless_its_width_was_chosen(viewer):
+    layers = on(viewer, np.zeros((4, 200, 300)))
+    viewer._new_labels()
+    layers.use_strokes(viewer.layers[-1])
+    assert layers.strokes.brush_size == 2
+    layers.strokes.brush_size = 7
+    layers.use_strokes(layers.strokes)
+    assert layers.strokes.brush_size == 7
+
+
 def test_layer_of_another_shape_is_refused(viewer):
     layers = on(viewer, np.zeros((4, 20, 30)))
     other = viewer.add_labels(np.zeros((4, 20, 31), np.uint8))

@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Source
 from napari_scribseg.widgets.segmentation import widget as segmentation
+from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
 
@@ -160,6 +161,22 @@ def test_without_a_background_the_status_line_states_it(widget):
     widget.start()
     widget.classes.changed.emit(ClassTable.from_ids([1, 2]))
     assert status(widget) == "No class is the background: paint a class for what surrounds the others"
+
+
+def test_the_first_step_names_the_class_and_is_shown_again_when_the_engine_is_ready(widget):
+    widget.start()
+    widget._on_warm(READY)
+    assert status(widget).startswith("Paint a stroke of the selected class")
+    widget.classes.add_names(("liver",))
+    widget.images.start.click()
+    widget._on_warm(PREPARING)
+    assert status(widget) == PREPARING
+    widget._on_warm(READY)
+    assert status(widget).startswith("Paint a stroke of liver;")
+    widget._on_warm(PREPARING)
+    widget.show_message("something else")
+    widget._on_warm(READY)
+    assert status(widget) == "Something else"
 
 
 def test_nothing_is_saved_before_the_start(widget):

@@ -104,11 +104,15 @@ class StatusPanel(QWidget):
         self._fraction = fraction
 
     def _on_patience(self) -> None:
-        self._activity = progress(total=_STEPS, desc="Scribble segmentation")
-        self._move()
         self.progress.show()
         self._show_text()
         self._steps.start()
+        activity = progress(total=_STEPS, desc="Scribble segmentation")  # handles events: the job can end meanwhile
+        if self.progress.isHidden():
+            activity.close()
+            return
+        self._activity = activity
+        self._move()
 
     def _move(self) -> None:
         done = round(_STEPS * self._fraction)

@@ -25,6 +25,7 @@ from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
 __all__ = ["LayerSet"]
 
 _TOOLS = ("paint", "fill", "polygon")  # that put the chosen class into the strokes
+_BRUSH = 10  # pixels, of a labels layer of napari's
 _ERASER = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: (1.0, 1.0, 1.0, 1.0)})
 _MARKS = DirectLabelColormap(
     color_dict={None: "transparent", 0: "transparent", 1: (0.1, 0.9, 0.3, 1.0), 2: (1.0, 0.15, 0.1, 1.0)}
@@ -138,9 +139,14 @@ class LayerSet:
         for slice_index, values in painted.items():
             data[self._slicer(slice_index)] = values
         self.strokes = self._labels(data, f"{self.source.layer.name} strokes", classes, 1.0)
-        self.strokes.brush_size = max(1, round(min(self.source.shape[-2:]) / 100))
+        self._fit_brush()
         self.take_up_brush()
         return self.strokes
+
+    def _fit_brush(self) -> None:
+        """Give the pen a width that suits the image."""
+        if self.strokes is not None:
+            self.strokes.brush_size = max(1, round(min(self.source.shape[-2:]) / 100))
 
     def take_up_brush(self) -> None:
         """Select the layer that the pen paints on, and napari's paint mode."""
@@ -163,6 +169,8 @@ class LayerSet:
     def use_strokes(self, layer: Labels) -> None:
         """Use an existing labels layer, such as one made with napari's own button, as the strokes.
 
+        Its pen gets a width that suits the image, unless the user has chosen one.
+
         Raises
         ------
         InputError
@@ -170,6 +178,8 @@ class LayerSet:
         """
         self._require(layer)
         self.strokes = layer
+        if layer.brush_size == _BRUSH:
+            self._fit_brush()
 
     def painted(self, slice_index: SliceIndex) -> NDArray[Any]:
         """A copy of one slice of the strokes, shape (H, W).

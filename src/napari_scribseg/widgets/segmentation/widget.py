@@ -154,10 +154,17 @@ class SegmentationWidget(Docked):
             source, lambda view: open_annotation(self._request(source), self.dispatcher, view)
         )
         if begun is not None:
-            level = f" (on level {source.level} of the pyramid)" if source.level else ""
-            alone = begun.session.engine.info.min_classes == 1
-            then = "another class or the background corrects it" if alone else "another class follows"
-            self.show_message(f"Paint a stroke of the selected class; a stroke of {then}{level}")
+            self._show_first_step(begun)
+
+    def _show_first_step(self, annotator: Annotator) -> None:
+        """Show what to do after *Start painting*."""
+        source = annotator.layers.source
+        level = f" (on level {source.level} of the pyramid)" if source.level else ""
+        alone = annotator.session.engine.info.min_classes == 1
+        then = "another class or the background corrects it" if alone else "another class follows"
+        chosen = next((c for c in annotator.session.classes if c.id == self.classes.current and c.is_named), None)
+        what = "the selected class" if chosen is None else chosen.name
+        self.show_message(f"Paint a stroke of {what}; a stroke of {then}{level}")
 
     def annotator_of(self, image: Image, classes: ClassTable) -> Annotator:
         """The annotator of an image layer, in front; begun with these classes where there is none.
@@ -279,7 +286,11 @@ class SegmentationWidget(Docked):
 
     def _on_warm(self, text: str) -> None:
         """Show that the engine is being prepared; that it is ready, only if nothing else was shown since."""
-        if text != READY or PREPARING in self.status.line.text():
+        if text == READY and PREPARING not in self.status.line.text():
+            return
+        if text == READY and self.annotators.front is not None:
+            self._show_first_step(self.annotators.front)
+        else:
             self.show_message(text)
 
     def _on_network(self) -> None:
