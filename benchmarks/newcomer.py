@@ -1,10 +1,10 @@
-"""A robot newcomer: from ``napari`` to the saved labels of one slice, by mouse and keys; counts the actions and scores the file.
+"""A robot newcomer: from ``napari`` to the saved labels of one slice, by mouse and keys.
 
 Run as ``xvfb-run -a -s "-screen 0 1366x768x24" python benchmarks/newcomer.py mr-head``, or with ``ct``, for which
 SCRIBSEG_DATA names the folder of development data. The window fills the screen. An action is one click, one stroke,
-one key or one line of text; moving the mouse is none. What the robot knows of the window is what is seen there: names
-in menus, texts of buttons, the picture. The labels of the MR slice were drawn by hand (``tests/data/newcomer``), those
-of the CT are TotalSegmentator's. The last line of the output is a JSON object.
+one key or one line of text; moving the mouse is none. The saved file is read back and scored. What the robot knows of
+the window is what is seen there: names in menus, the picture. The labels of the MR slice were drawn by hand
+(``tests/data/newcomer``), those of the CT are TotalSegmentator's. The last line of the output is a JSON object.
 """
 
 import argparse

@@ -127,9 +127,7 @@ class ClassTable:
     @property
     def is_plain(self) -> bool:
         """Whether every class, but for the background, has its default name and colour."""
-        return all(
-            c.background or (not c.is_named and c.color[:3] == default_color(c.id)[:3]) for c in self.classes
-        )
+        return all(c.background or (not c.is_named and c.color[:3] == default_color(c.id)[:3]) for c in self.classes)
 
     def free_id(self) -> int:
         """The smallest id that no class has."""

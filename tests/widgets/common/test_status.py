@@ -1,7 +1,6 @@
 """The foot of the window: hints are seen at once, other notes behind a heading."""
 
 import pytest
-
 from hands import until
 
 from napari_scribseg.core import Hint

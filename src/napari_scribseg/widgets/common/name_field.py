@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from qtpy.QtCore import QModelIndex, QStringListModel, Qt
+from qtpy.QtCore import QStringListModel, Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QCompleter, QLineEdit
 
@@ -92,7 +93,7 @@ class _LastName(QCompleter):
         """The part of the text to complete."""
         return [re.split(r"[,;]", path)[-1].lstrip()]
 
-    def pathFromIndex(self, index: QModelIndex) -> str:  # noqa: N802  Qt's name
+    def pathFromIndex(self, index: Any) -> str:  # noqa: N802  Qt's name
         """The text with a proposal in place of its last name."""
         text = self._field.text()
         last = self.splitPath(text)[0]
