@@ -142,6 +142,13 @@ def test_a_key_goes_through_the_pens_and_a_deleted_layer_brings_strokes_back(win
     assert window.front.layers.pen is window.front.layers.strokes
 
 
+def test_another_pen_keeps_the_class(window):
+    window.front.paint_with(255)
+    for kind in ("result", "erase", "result", "strokes"):
+        window.pen(kind)
+        assert window.front.layers.strokes.selected_label == window.widget.classes.current == 255, kind
+
+
 @pytest.mark.parametrize("kind", ["strokes", "result"])
 def test_the_pen_paints_only_values_in_the_range(window, kind):
     window.edits.low.setValue(50)
@@ -253,6 +260,7 @@ def test_the_window_works_while_a_tool_runs_and_cancel_ends_it(window, monkeypat
 
 
 def test_smoothing_leaves_one_part_of_a_ragged_edge(window):
+    window.front.layers.strokes.brush_size = 1
     window.pen("result")
     for column in range(20, 45, 6):
         window.stroke((8, column), (6, column))

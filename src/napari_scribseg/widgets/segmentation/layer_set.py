@@ -237,8 +237,9 @@ class LayerSet:
             self.pen_layer_made.emit(self.pen_layer)
         if self.strokes is not None:
             self.pen_layer.brush_size = self.strokes.brush_size
-        self.pen_layer.colormap = _ERASER if erasing else class_colormap(classes)
+        # the class first: napari says that it changed when the colours change
         self.pen_layer.selected_label = 1 if erasing or self.strokes is None else self.strokes.selected_label
+        self.pen_layer.colormap = _ERASER if erasing else class_colormap(classes)
 
     def hide_pen_layer(self) -> None:
         """Remove the layer that the pen paints on where it edits the result."""
