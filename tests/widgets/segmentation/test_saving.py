@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -221,34 +222,25 @@ def test_what_is_painted_while_the_file_is_written_is_not_in_it(nearest, saver):
     assert np.array_equal(read_labels(saver.path).array, before)
 
 
-@pytest.mark.parametrize(
-    ("typed", "chosen", "expected"),
-    [
-        ("a", "seg.nrrd (*.seg.nrrd)", "a.seg.nrrd"),
-        ("a", "Label volumes (*.nii.gz *.nii)", "a.nii.gz"),
-        ("a.MHA", "seg.nrrd (*.seg.nrrd)", "a.MHA"),
-    ],
-)
-def test_the_format_chosen_in_the_dialog_counts(tmp_path, monkeypatch, typed, chosen, expected):
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / typed), chosen))
-    assert saving.choose_labels_path(None, tmp_path / "x") == tmp_path / expected
-
-
-@pytest.mark.parametrize("choose", ["labels", "session"])
-def test_a_file_whose_name_gets_an_extension_is_not_replaced_unrequested(tmp_path, monkeypatch, choose):
-    (tmp_path / "a.nii.gz").touch()
+def test_a_file_whose_name_gets_an_extension_is_not_replaced_unrequested(tmp_path, monkeypatch):
     (tmp_path / "a.scribseg").touch()
     results = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / "a"), ""))
     monkeypatch.setattr(QMessageBox, "question", lambda *_args: results.pop(0))
+    assert saving.choose_session_path(None, tmp_path, save=True) is None
+    assert saving.choose_session_path(None, tmp_path, save=True) == tmp_path / "a.scribseg"
 
-    def path():
-        if choose == "labels":
-            return saving.choose_labels_path(None, tmp_path)
-        return saving.choose_session_path(None, tmp_path, save=True)
 
-    assert path() is None
-    assert path() == tmp_path / ("a.nii.gz" if choose == "labels" else "a.scribseg")
+def test_labels_of_an_image_without_a_file_go_where_the_last_ones_went(nearest, saver):
+    annotator = annotate(nearest())
+    geometry = annotator.layers.source.geometry()
+    assert saving.suggested_name("a", None, geometry).parent == Path.home()
+    saver.save_labels(annotator.layers.viewer, annotator, None, dict.fromkeys(TABLES, False))
+    assert saving.suggested_name("a", None, geometry).parent == saver.path.parent
+    assert saving.suggested_name("a", "/no/such/folder/a.mha", geometry).parent == saver.path.parent
+    beside = saver.path.parent / "images"
+    beside.mkdir()
+    assert saving.suggested_name("a", str(beside / "a.mha"), geometry).parent == beside
 
 
 VOLUME = Geometry((4, 20, 30), (3.0, 1.0, 1.0), None, "millimeter")

@@ -19,7 +19,7 @@ from napari_scribseg.io import read_labels
 from napari_scribseg.kernel import jobs
 from napari_scribseg.widgets.common.autosaves import autosave_folder
 from napari_scribseg.widgets.common.key_sheet import KeySheet
-from napari_scribseg.widgets.segmentation import engine_chooser
+from napari_scribseg.widgets.segmentation import engine_chooser, saving
 from napari_scribseg.widgets.segmentation import widget as segmentation
 from napari_scribseg.widgets.segmentation.actions import ACTIONS
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
@@ -133,7 +133,7 @@ def test_mouse_paints_two_classes_undo_brings_back_and_the_file_reads_back(windo
 
     path = tmp_path / "out" / "scan_labels.nii.gz"
     path.parent.mkdir()
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
+    monkeypatch.setattr(saving, "choose_labels_path", lambda *_args: path)
     window.key(Qt.Key.Key_S, Qt.KeyboardModifier.ShiftModifier)
     window.shows("Saved")
     back = read_labels(path)
@@ -420,7 +420,7 @@ def test_layer_made_with_napari_s_own_button(window, quick, tmp_path, monkeypatc
     assert window.front.layers.strokes is mine
     assert len(window.viewer.layers) == 3
     path = tmp_path / "mine.nii"
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
+    monkeypatch.setattr(saving, "choose_labels_path", lambda *_args: path)
     window.viewer.dims.set_current_step(0, 2)
     mine.data[2, 2, 2] = 255
     mine.paint((2, 20, 30), 1)
@@ -439,7 +439,7 @@ def test_save_without_starting_takes_the_selected_labels(window, tmp_path, monke
     path = tmp_path / "plain.nii.gz"
     for action in window.widget.files.table_choices.values():
         action.setChecked(True)
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(path), ""))
+    monkeypatch.setattr(saving, "choose_labels_path", lambda *_args: path)
     window.widget.save_labels()
     until(path.exists)
     window.shows("Saved")
@@ -458,7 +458,7 @@ def test_save_with_nothing_to_save(window):
 def test_save_that_fails_loses_nothing(window, quick, tmp_path, monkeypatch, name):
     window.start()
     window.two_strokes()
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / name), ""))
+    monkeypatch.setattr(saving, "choose_labels_path", lambda *_args: tmp_path / name)
     labels = window.front.session.labels.copy()
     window.widget.save_labels()
     window.shows("Not saved")

@@ -22,6 +22,7 @@ from napari_scribseg.widgets.common.fold import window_settings
 from napari_scribseg.widgets.common.layers import layer_geometry
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.measured import Measured, measured_now
+from napari_scribseg.widgets.segmentation.save_dialog import SaveDialog
 
 __all__ = ["Saver", "choose_labels_path", "choose_session_path", "confirm_copy", "suggested_name"]
 
@@ -37,8 +38,14 @@ def suggested_name(name: str, path: str | None, geometry: Geometry) -> Path:
     kind = _kind(geometry)
     last = str(window_settings().value(f"saved/{kind}", "") or "")
     ending = next((e for e in (last, _FIRST[kind]) if e in label_extensions()), ".nii.gz")
-    folder = Path(path).parent if path and Path(path).parent.is_dir() else Path.home()
-    return folder / f"{file_name(name)}_labels{ending}"
+    return _folder(path) / f"{file_name(name)}_labels{ending}"
+
+
+def _folder(path: str | None) -> Path:
+    """The folder of an image; of one without a file, such as sample data, the one that was saved to last."""
+    last = str(window_settings().value("saved/folder", "") or "")
+    found = (Path(part) for part in (str(Path(path).parent) if path else "", last) if part)
+    return next((folder for folder in found if folder.is_dir()), Path.home())
 
 
 def _kind(geometry: Geometry) -> str:
@@ -48,13 +55,13 @@ def _kind(geometry: Geometry) -> str:
     return "series" if len(geometry.shape) > 3 else "volume"
 
 
-def choose_labels_path(parent: QWidget, suggested: Path) -> Path | None:
-    """Ask for a file for the label volume; None if the dialog was cancelled."""
-    every = " ".join(f"*{extension}" for extension in label_extensions())
-    filters = ";;".join([f"Label volumes ({every})", *(f"{e[1:]} (*{e})" for e in label_extensions())])
-    path, chosen = QFileDialog.getSaveFileName(parent, "Save labels", str(suggested), filters)
-    ending = next((e for e in label_extensions() if chosen.endswith(f"(*{e})")), None)
-    return _completed(parent, path, label_extensions(), ending or extension(suggested) or ".nii.gz")
+def choose_labels_path(parent: QWidget, suggested: Path, n_axes: int = 3) -> Path | None:
+    """Ask for a file for a label volume of ``n_axes`` axes; None if the dialog was cancelled."""
+    dialog = SaveDialog(parent, suggested, n_axes)
+    path = dialog.path if dialog.exec() else None
+    named = dialog.selectedFiles()
+    dialog.deleteLater()
+    return None if path is None else _unless_taken(parent, path, confirmed=bool(named) and path == Path(named[0]))
 
 
 def choose_session_path(parent: QWidget, suggested: Path, *, save: bool) -> Path | None:
@@ -74,12 +81,16 @@ def _completed(parent: QWidget, path: str, extensions: tuple[str, ...], extensio
     """The path with an extension; asks before it replaces a file whose extension the dialog did not know."""
     if not path or path.lower().endswith(extensions):
         return Path(path) if path else None
-    whole = Path(f"{path}{extension}")
-    if whole.exists():
-        question = f"{whole.name} exists. Replace it?"
+    return _unless_taken(parent, Path(f"{path}{extension}"), confirmed=False)
+
+
+def _unless_taken(parent: QWidget, path: Path, *, confirmed: bool) -> Path | None:
+    """The path; None if it is there and is not to be replaced, as the user ``confirmed`` in the dialog or says here."""
+    if not confirmed and path.exists():
+        question = f"{path.name} exists. Replace it?"
         if QMessageBox.question(parent, "Replace", question) != QMessageBox.StandardButton.Yes:
             return None
-    return whole
+    return path
 
 
 class Saver:
@@ -117,13 +128,17 @@ class Saver:
         if annotator is not None:
             source = annotator.layers.source
             path = choose_labels_path(
-                self._widget, suggested_name(source.layer.name, source.layer.source.path, source.geometry())
+                self._widget,
+                suggested_name(source.layer.name, source.layer.source.path, source.geometry()),
+                len(source.shape),
             )
             if path is not None:
                 self._when_final(annotator, path, tables, measure=measure)
         elif selected is not None and not selected.multiscale:
             geometry = layer_geometry(viewer, selected)
-            path = choose_labels_path(self._widget, suggested_name(selected.name, selected.source.path, geometry))
+            path = choose_labels_path(
+                self._widget, suggested_name(selected.name, selected.source.path, geometry), selected.ndim
+            )
             if path is not None:
                 self._write(path, measured_now(viewer, None, selected), tables, measure=measure)
         else:
@@ -200,6 +215,7 @@ class Saver:
             self._saved((path,))
 
     def _saved(self, paths: tuple[Path, ...], lost: str = "") -> None:
+        window_settings().setValue("saved/folder", str(paths[0].parent))
         text = f"Saved {', '.join(path.name for path in paths)} in {paths[0].parent}"
         self._widget.show_message(f"{text}; {lost}" if lost else text)
 
