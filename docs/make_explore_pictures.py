@@ -167,7 +167,6 @@ def main():
     with tempfile.TemporaryDirectory() as autosave:
         os.environ["SCRIBSEG_AUTOSAVE"] = autosave
         head(folder, "dark")
-        head(folder, "light")
 
 
 if __name__ == "__main__":

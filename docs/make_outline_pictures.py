@@ -1,7 +1,8 @@
-"""The picture of the page on coarse-to-fine, of coins in scikit-image: ``python make_outline_pictures.py``."""
+"""The picture of the page on coarse-to-fine, of coins: ``python docs/make_outline_pictures.py [FOLDER]``."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ ERRORS = (3.0, 3.0, 6.0, 6.0)  # pixels
 
 
 def main() -> None:
-    """Write ``images/coarse-to-fine.png``: outlines above, the masks made of them below."""
+    """Write ``coarse-to-fine.png``: outlines above, the masks made of them below."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "images"
     array = data.coins()[CROP]
     rows, columns = np.mgrid[: array.shape[0], : array.shape[1]]
     coin = (rows - CENTRE[0]) ** 2 + (columns - CENTRE[1]) ** 2 <= RADIUS**2
@@ -35,7 +37,7 @@ def main() -> None:
         above.append(_drawn(array, enclosed(outline, array.shape), (230, 120, 20)))
         below.append(_drawn(array, result.labels == 1, (30, 160, 230)))
     picture = np.concatenate([np.concatenate(above, axis=1), np.concatenate(below, axis=1)])
-    Picture.fromarray(picture).save(Path(__file__).parent / "images" / "coarse-to-fine.png", optimize=True)
+    Picture.fromarray(picture).save(folder / "coarse-to-fine.png", optimize=True)
 
 
 def _drawn(array: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:

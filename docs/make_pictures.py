@@ -1,4 +1,4 @@
-"""Make the pictures of the documentation: ``xvfb-run -a -s "-screen 0 1400x1000x24" python docs/make_pictures.py``.
+"""Make pictures of the window and of engines: ``xvfb-run -a -s "-screen 0 1400x1000x24" python docs/make_pictures.py``.
 
 A real window is driven by mouse events on its canvas; what is written to ``docs/images`` is what a user sees. Another
 folder can be named as the first argument.
@@ -140,22 +140,17 @@ def classes(*named):
     return table
 
 
-def mr_volume(folder, theme):
-    """The MR sample as the first steps have it: opened, begun with its own strokes, and how sure the result is."""
-    studio = Studio(folder, theme)
+def uncertainty(folder):
+    """The uncertainty of the sample's own strokes."""
+    studio = Studio(folder)
     studio.viewer.open_sample("napari-scribseg", "mr-head")
     studio.viewer.dims.set_current_step(0, 14)
     studio.open_widget()
-    suffix = "" if theme == "dark" else f"-{theme}"
-    if not suffix:
-        studio.shoot("window-opened")
     studio.widget.images.start.click()
     studio.viewer.reset_view()
     studio.wait_for_result()
-    studio.shoot(f"window-result{suffix}")
-    if not suffix:
-        studio.widget.overlays.combo.setCurrentIndex(2)
-        studio.shoot("window-uncertainty")
+    studio.widget.overlays.combo.setCurrentIndex(2)
+    studio.shoot("window-uncertainty")
     studio.close()
 
 
@@ -266,8 +261,7 @@ def main():
         QSettings.setPath(
             QSettings.Format.IniFormat, QSettings.Scope.UserScope, autosave
         )  # windows as they are at first
-        mr_volume(folder, "dark")
-        mr_volume(folder, "light")
+        uncertainty(folder)
         photograph(folder)
         fitted_network(folder)
         own_network(folder)

@@ -20,7 +20,7 @@ TAKEN = {*"1234567EPFLZXB-=[]V", "Escape", "Enter", "Space", *(f"Control-{key}" 
 
 
 def test_the_documentation_shows_the_table_of_the_registry():
-    page = (DOCS / "first-steps.md").read_text(encoding="utf-8")
+    page = (DOCS / "window.md").read_text(encoding="utf-8")
     assert re.search(r"<!-- ACTIONS.table\(\) -->\n(.*?)\n\n", page, re.DOTALL)[1] == ACTIONS.table()
 
 

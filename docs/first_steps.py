@@ -1,0 +1,178 @@
+"""The steps of ``first-steps.md`` in a real window: ``python docs/first_steps.py [FOLDER] [--film]``.
+
+Each step does what its part of the page says, with menus, buttons, mouse and keys, and asserts what the part promises.
+The pictures of the page are written after the last step: there is none of a window that does otherwise.
+``make_all_pictures.py`` calls it with settings of its own, as somebody has who starts napari for the first time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from film import Camera
+from newcomer import Newcomer
+from qtpy.QtCore import Qt
+
+from napari_scribseg.io import read_labels, read_volume
+from napari_scribseg.io.sample_data import mr_volume
+
+BACKGROUND, BRAIN, VENTRICLES = 0, 1, 2  # ids of labels
+CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+Z = 15  # the slice that is painted
+AROUND = [*range(20), *range(110, 128)]  # columns of air
+Step = Callable[[Newcomer, Path], None]
+
+
+def open_an_image(person: Newcomer, folder: Path) -> None:
+    """A volume, and strokes on three of its slices."""
+    person.caption("Open an image: a sample, or your own by drag and drop")
+    person.menu("File", "Open Sample", "Scribble segmentation", "MR head with strokes")
+    person.until(lambda: len(person.viewer.layers) == 2, "the layers")
+    image, strokes = person.viewer.layers
+    assert image.data.shape == (24, 96, 128)
+    assert list(np.flatnonzero(np.any(strokes.data, axis=(1, 2)))) == [10, 14, 18]
+
+
+def open_the_window(person: Newcomer, folder: Path) -> None:
+    """The dock, and a layer for the result; a slice with strokes is segmented when it is displayed."""
+    person.caption("Open the window, and press Start painting")
+    person.menu("Layers", "Segment", "Scribble segmentation (Scribble segmentation)")
+    person.until(lambda: "ready" in person.status, "the engine")
+    person.shoot("window-opened.png")
+    person.press("Start painting")
+    assert [layer.name for layer in person.viewer.layers] == ["MR head", "MR head labels", "MR head strokes"]
+    assert person.front.layers.strokes.mode == "paint"
+    person.caption("A slice that has strokes is segmented; the next one has none yet")
+    while person.z < Z:
+        person.key(Qt.Key.Key_Right)
+        person.idle()
+        person.pause(0.7 if person.z >= 14 else 0.0)
+        assert set(np.unique(person.labels)) == ({BACKGROUND, BRAIN, VENTRICLES} if person.z == 14 else {BACKGROUND})
+
+
+def paint(person: Newcomer, folder: Path) -> None:
+    """One stroke in the brain, one in the air around it, two in the ventricles."""
+    person.caption("Paint a stroke in the brain: the result follows the pen")
+    person.key(Qt.Key.Key_BracketRight)
+    assert person.front.layers.strokes.brush_size == 2
+    person.choose_class("brain")
+    down, up = ((20, 50), (30, 42), (48, 38), (66, 43), (78, 55)), ((78, 74), (66, 86), (48, 90), (30, 86), (20, 78))
+    person.stroke(*down, (82, 64), *up, follows=True)
+    assert set(np.unique(person.labels)) == {BACKGROUND, BRAIN}
+    assert (person.labels == BRAIN).sum() > 1500
+    person.shoot("first-stroke.png")
+    person.caption("A stroke in the background, and one in each other class, correct it")
+    person.choose_class("background")
+    person.stroke((8, 14), (88, 14))
+    person.choose_class("ventricles")
+    person.stroke((34, 56), (38, 60))
+    person.stroke((56, 58), (58, 66))
+    assert 3500 < (person.labels == BRAIN).sum() < 4500
+    assert 200 < (person.labels == VENTRICLES).sum() < 400
+    assert not person.labels[:, AROUND].any()
+
+
+def correct(person: Newcomer, folder: Path) -> None:
+    """A short stroke where the result is wrong; undo and redo; the eraser on the result."""
+    person.caption("A short stroke where the result is wrong")
+    before = person.labels.copy()
+    tip = (slice(31, 34), 72)
+    assert (before[tip] == BRAIN).all()
+    person.stroke((31, 73), (34, 72))
+    corrected = person.labels.copy()
+    assert (corrected[tip] == VENTRICLES).all()
+    assert (corrected != before).sum() < 100
+    person.caption("Undo takes it back, redo brings it again")
+    person.key(Qt.Key.Key_Z, CONTROL)
+    person.idle()
+    person.pause(0.6)
+    assert np.array_equal(person.labels, before)
+    person.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+    person.idle()
+    assert np.array_equal(person.labels, corrected)
+    person.caption("Erase, or paint, on the result itself (D)")
+    for pen in ("result", "erase"):
+        person.key(Qt.Key.Key_D)
+        assert person.widget.edits.brush.kind == pen
+    person.stroke((30, 63), (34, 63))
+    assert not person.labels[30:35, 63].any()
+    assert (person.labels != corrected).sum() < 40
+    person.key(Qt.Key.Key_D)
+    assert person.widget.edits.brush.kind == "strokes"
+    assert person.widget.classes.current == VENTRICLES
+    person.shoot("window-result.png")
+
+
+def accept_and_go_on(person: Newcomer, folder: Path) -> None:
+    """The slice is locked, its result goes to the next five, and the next one that is not accepted is shown."""
+    person.caption("Accept the slice, propagate its result to the next ones")
+    accepted = person.labels.copy()
+    person.key(Qt.Key.Key_A)
+    person.idle()
+    assert "accepted" in person.status
+    person.key(Qt.Key.Key_G)
+    person.idle()
+    volume = np.asarray(person.front.layers.result.data)
+    assert np.array_equal(volume[Z], accepted)
+    for z in range(Z + 1, Z + 6):
+        assert set(np.unique(volume[z])) == {BACKGROUND, BRAIN, VENTRICLES}
+    assert not volume[Z + 6].any()
+    assert person.widget.slice_list.model.work == "1 of 24 slices accepted"
+    for z in range(Z + 1, Z + 4):
+        person.pause(0.3)
+        person.key(Qt.Key.Key_N)
+        person.idle()
+        assert person.z == z
+    person.pause(0.3)
+
+
+def save(person: Newcomer, folder: Path) -> None:
+    """A file on the grid of the image, with names and colours."""
+    person.caption("Save: a label volume with the image's geometry, names and colours")
+    path = folder / "head.seg.nrrd"
+    person.save_as(lambda: person.press("Save…"), str(path))
+    person.until(lambda: person.status.startswith("Saved head.seg.nrrd"), "the file")
+    written, image = read_labels(path), read_volume(mr_volume().path)
+    assert np.array_equal(written.array, person.front.layers.result.data)
+    assert {c.id: c.name for c in written.classes} == {BRAIN: "brain", VENTRICLES: "ventricles"}
+    colors = [person.front.session.classes[i].color for i in (BRAIN, VENTRICLES)]
+    np.testing.assert_allclose([c.color for c in written.classes], colors, atol=0.005)
+    np.testing.assert_allclose(written.geometry.affine, image.geometry.without_time().affine, atol=1e-4)
+    person.read()
+
+
+STEPS: tuple[Step, ...] = (open_an_image, open_the_window, paint, correct, accept_and_go_on, save)
+
+
+def main() -> None:
+    """Take all steps, and write the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent / "images")
+    parser.add_argument("--film", action="store_true", help="write a film of the steps in place of the pictures")
+    parser.add_argument("--report", type=Path, help="JSON file for the steps, the pictures and the texts in sight")
+    arguments = parser.parse_args()
+    camera = Camera() if arguments.film else None
+    person = Newcomer(camera)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for step in STEPS:
+                step(person, Path(folder))
+        if camera is not None:
+            camera.save(arguments.folder / "session.webp")
+        else:
+            person.save_pictures(arguments.folder)
+    finally:
+        person.close()
+    if arguments.report is not None:
+        steps = [step.__name__ for step in STEPS]
+        report = {"steps": steps, "pictures": sorted(person.pictures), "texts": sorted(person.texts)}
+        arguments.report.write_text(json.dumps(report), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
