@@ -111,9 +111,9 @@ def test_the_notebook_runs(tmp_path):
     notebook = nbformat.read(DOCS / "from-python.ipynb", as_version=4)
     client.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     kept = nbformat.read(DOCS / "from-python.ipynb", as_version=4)
-    kinds = [[_kind(output) for output in cell.get("outputs", ())] for cell in notebook.cells]
-    assert kinds == [[_kind(output) for output in cell.get("outputs", ())] for cell in kept.cells]
-    assert kinds.count(["image"]) == 3
+    kinds, former = ([{_kind(o) for o in cell.get("outputs", ())} for cell in each.cells] for each in (notebook, kept))
+    assert kinds == former
+    assert sum("image" in each for each in kinds) == 3
     assert (tmp_path / "head.seg.nrrd").is_file()
 
 
