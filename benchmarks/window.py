@@ -1,7 +1,8 @@
-"""How long a stroke blocks the window's thread: run as ``xvfb-run -a python benchmarks/window.py [size]``.
+"""How long a stroke blocks the window's thread: run as ``xvfb-run -a python benchmarks/window.py [size] [--views]``.
 
 Drives a real window with a volume of 60 slices, four classes and live results, by mouse events on the canvas; prints
-the time that each of our calls blocks the window's thread (without drawing by OpenGL, which is napari's own).
+the time that each of our calls blocks the window's thread (without drawing by OpenGL, which is napari's own). With
+--views, the dock *Other views* is open meanwhile.
 """
 
 import sys
@@ -16,7 +17,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_scribseg.core import ClassTable
 from napari_scribseg.widgets.common import dispatch
-from napari_scribseg.widgets.segmentation import annotator, layer_watcher
+from napari_scribseg.widgets.segmentation import annotator, layer_watcher, other_views
 from napari_scribseg.widgets.segmentation import widget as segmentation
 
 CALLS = (
@@ -25,6 +26,7 @@ CALLS = (
     (annotator.Annotator, "look"),
     (annotator.Annotator, "undo"),
     (dispatch.Dispatcher, "_run"),
+    (other_views.OtherViews, "sync"),
     (layer_watcher.LayerWatcher, "_on_pen"),
     (layer_watcher.LayerWatcher, "_on_stroke"),
 )
@@ -70,7 +72,7 @@ def stroke(viewer, points):
     wait(0.6)
 
 
-def main(size):
+def main(size, views):
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:size, :size] / size
     slice_index = 400 * (np.hypot(x - 0.5, y - 0.5) < 0.3) + 200 * (x > 0.5)
@@ -84,8 +86,11 @@ def main(size):
     widget.start()
     front = widget.annotators.front
     front.set_classes(ClassTable.from_ids([1, 2, 3], background=255))
-    wait(3)
     instrument()
+    if views:
+        widget.show_views()
+    wait(3)
+    spent.clear()
     for number in range(16):
         front.layers.strokes.selected_label = (255, 1, 2, 3)[number % 4]
         row, column = rng.uniform(0.1, 0.9, 2) * size
@@ -107,4 +112,5 @@ def main(size):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 512)
+    size = [int(argument) for argument in sys.argv[1:] if argument != "--views"]
+    main(size[0] if size else 512, views="--views" in sys.argv)

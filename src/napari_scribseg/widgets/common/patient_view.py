@@ -64,8 +64,9 @@ class PatientView:
 
     @letters.setter
     def letters(self, shown: bool) -> None:
-        self._letters = shown
-        self._show_letters()
+        if shown != self._letters:
+            self._letters = shown
+            self._show_letters()
 
     @property
     def radiological(self) -> bool:
@@ -74,7 +75,9 @@ class PatientView:
 
     @radiological.setter
     def radiological(self, wanted: bool) -> None:
-        if wanted and not self._radiological:
+        if wanted == self._radiological:
+            return
+        if wanted:
             self._former = self.camera.orientation
         self._radiological = wanted
         self._arrange()

@@ -68,7 +68,7 @@ class Mirror:
             return
         if tuple(self.model.dims.point) != tuple(point):
             self.model.dims.point = tuple(point)
-        if self._cross is not None:
+        if self._cross is not None and tuple(self._cross.data[0]) != tuple(point):
             self._cross.data = np.array([point])
 
     def clear(self) -> None:
