@@ -74,3 +74,21 @@ def test_the_scale_of_the_intensities_does_not_matter():
     (found,) = find_loose(image, scribbles)
     (same,) = find_loose(Image.from_array(image.data[0] * 1e-6 - 3e-4, (1, 1)), scribbles)
     assert (found.core == same.core).mean() > 0.999
+
+
+def test_few_strokes_show_lines_only_where_other_strokes_have_none():
+    image, scribbles, _ = thin_curves()
+    named, _ = ndimage.label(scribbles.seeds == 1)
+    sizes = np.bincount(named.ravel())
+    longest = named == 1 + np.argmax(sizes[1:])
+    columns = np.flatnonzero(longest.any(axis=0))
+    piece = longest & (np.arange(longest.shape[1]) < columns[0] + 90)
+    few = np.where(piece, 1, np.where(scribbles.seeds == 0, 0, -1)).astype(np.int32)
+    assert len(find_loose(image, Scribbles(few, 2))) == 1
+    alone = np.where(piece, 1, -1).astype(np.int32)
+    assert find_loose(image, Scribbles(alone, 2)) == ()
+    many = np.where(scribbles.seeds == 1, 1, -1).astype(np.int32)
+    assert len(find_loose(image, Scribbles(many, 2))) == 1
+    on_lines = few.copy()
+    on_lines[(scribbles.seeds == 1) & ~longest] = 0
+    assert find_loose(image, Scribbles(on_lines, 2)) == ()

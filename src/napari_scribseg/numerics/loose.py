@@ -23,7 +23,9 @@ __all__ = ["LooseClass", "find_loose"]
 
 MOST_PIXELS = 1 << 20  # of an image whose lines are looked for
 NARROWEST, WIDEST = 1.5, 16.0  # pixels, of a pen that strokes may be loose with
-_SHORTEST = 60  # pixels of centre line that say anything
+_SHORTEST = 60  # pixels of centre line that say anything, and
+_ENOUGH = 200  # those that say enough without strokes of other classes,
+_CLEAR = 0.95  # or with less of a probability that a stroke shows a clearer line than theirs
 _WIDTHS = 2.0 * 1.5 ** np.arange(8)  # of lines, in pixels
 _WIDEST_LINE = 3.0  # pixels that may be found under any pen: narrower ones have no sharp width
 _FITS = 0.85  # share of the largest mean response that lines have whose width fits roughly, and
@@ -67,8 +69,9 @@ def find_loose(image: Image, scribbles: Scribbles) -> tuple[LooseClass, ...]:
     """The classes whose strokes are loose.
 
     A stroke of such a class runs along a clearer line than the places beside it do, that line is not wider than the
-    pen, and strokes of other classes have few such lines under them. The background is never one of them, nor are all
-    classes with strokes at once.
+    pen, and strokes of other classes have few such lines under them. A few short strokes in a lung or in cells, whose
+    texture has lines, too, are not enough: either the strokes of the class are long, or those of other classes show
+    clearly fewer lines. The background is never one of them, nor are all classes with strokes at once.
 
     Parameters
     ----------
@@ -156,6 +159,8 @@ def _read(image: Image, seeds: NDArray[np.int32], index: int) -> LooseClass | No
     others = (seeds >= 0) & ~painted
     if others.any() and (log_odds[others] > 0).mean() > _CONFUSED * (log_odds[painted] > 0).mean():
         return None
+    if len(pen.centres) < _ENOUGH and not _differs(log_odds, pen, others):
+        return None
     core = (painted & (log_odds > 0)) | _clearest(response, painted, on)
     return LooseClass(index, log_odds, core)
 
@@ -171,6 +176,15 @@ def _channel(image: Image) -> Float32:
     """Mean of the scaled channels, shape (H, W)."""
     mean: Float32 = scale_intensities(image.data).mean(axis=0)
     return mean
+
+
+def _differs(log_odds: Float32, pen: _Pen, others: Mask) -> bool:
+    """Whether the strokes of other classes show so much less of the lines that a few strokes of the class suffice."""
+    if not others.any():
+        return False
+    theirs = _Pen.of(others)
+    on, off = pen.around(pen.centres), theirs.around(theirs.centres)
+    return len(theirs.centres) > 0 and _above(log_odds[on].max(axis=1), log_odds[off].max(axis=1)) >= _CLEAR
 
 
 def _above(some: Float32, others: Float32) -> float:
