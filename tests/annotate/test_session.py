@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.core import ClassTable, InputError, LabelClass, Scribbles
+from napari_scribseg.core import ClassTable, EngineInfo, InputError, LabelClass, Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
 
 RED = (1.0, 0.0, 0.0, 1.0)
@@ -505,6 +505,25 @@ def test_one_class_is_enough_where_the_engine_allows_it(volume, engines, painted
     assert update.ids == (0, 2)
     np.testing.assert_array_equal(session.labels[0], np.where(volume.image(update.slice_index).data[0] > 50, 2, 0))
     assert session.draw(alone, 1, live=True).result().ids == (0, 2)
+
+
+def test_classes_leave_the_rest_to_a_background_that_is_known(volume, engines, painted):
+    shared = Session(volume, engines["alone"](), classes=ClassTable.from_ids([1, 2])).draw(painted, 0).result()
+    assert shared.ids == (1, 2)
+    known = (
+        Session(volume, engines["alone"](), classes=ClassTable.from_ids([1, 2], background=9)).draw(painted, 0).result()
+    )
+    assert known.ids == (0, 1, 2)
+    needs_two = Session(volume, engines["nearest"](), classes=ClassTable.from_ids([1, 2], background=9))
+    assert needs_two.draw(painted, 0).result().ids == (1, 2)
+
+
+def test_an_engine_is_not_given_more_classes_than_it_takes(volume, engines, painted):
+    class Pair(engines["alone"]):
+        info = EngineInfo("pair", "Pair", "for tests", min_classes=1, max_classes=2)
+
+    session = Session(volume, Pair(), classes=ClassTable.from_ids([1, 2], background=9))
+    assert session.draw(painted, 0).result().ids == (1, 2)
 
 
 def test_the_background_alone_is_not_enough(volume, engines, painted):

@@ -130,6 +130,18 @@ def test_the_rest_of_a_lonely_class():
         assert whole.with_rest() is whole
 
 
+def test_the_rest_of_several_classes():
+    painted = np.array([[0, 7, 3]])
+    shared = Scribbles.from_labels(painted)
+    assert shared.with_rest() is shared
+    found = shared.with_rest(several=True)
+    assert (found.ids, found.n_classes) == ((0, 3, 7), 3)
+    np.testing.assert_array_equal(found.seeds, [[-1, 2, 1]])
+    np.testing.assert_array_equal(found.counts, [0, 1, 1])
+    for whole in (Scribbles.from_labels(painted, background=3), Scribbles.from_labels(painted, prior=painted)):
+        assert whole.with_rest(several=True) is whole
+
+
 SEEDS = np.array([[0, -1, 1]], np.int32)
 
 

@@ -245,6 +245,16 @@ def test_one_class_of_two_is_separated_from_the_rest(engine, k):
         engine.segment(image, Scribbles(drawn(image.shape, (1, 48, 48)), 3), made.state)
 
 
+def test_what_fits_no_drawn_class_belongs_to_the_background(engine):
+    image, scribbles, truth = two_discs((60, 80))
+    seeds = np.where(scribbles.seeds == 0, -1, scribbles.seeds)
+    made = engine.segment(image, Scribbles(seeds, 3, (0, 4, 7)), engine.prepare(image, "cpu"))
+    assert (made.labels == truth).mean() > 0.97
+    assert any("no stroke marks the background" in note for note in made.notes)
+    shared = engine.segment(image, Scribbles(seeds, 3, (9, 4, 7)), made.state)  # an undrawn class that is no background
+    assert not (shared.labels == 0).any()
+
+
 @pytest.mark.parametrize("refine", ["edges", "none"])
 def test_wrong_strokes_keep_their_class(weights, refine):
     image, _ = disc((96, 96), (48, 48), 20)

@@ -156,7 +156,8 @@ class SegmentJob(Job):
             painted = outcome.painted = self.painted if self.seeder is None else self.seeder(image)
             scribbles = Scribbles.from_labels(painted, background=self.background, prior=self.prior)
             if self.engine.info.min_classes == 1:
-                scribbles = scribbles.with_rest()
+                has_room = scribbles.n_classes < self.engine.info.max_classes
+                scribbles = scribbles.with_rest(several=self.background is not None and has_room)
             shown, seen = -1.0, None
 
             def report(fraction: float, preview: Segmentation[object] | None = None) -> None:

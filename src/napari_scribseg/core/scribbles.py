@@ -196,18 +196,23 @@ class Scribbles:
         seeds[stroke.rasterize(self.shape)] = stroke.class_index
         return replace(self, seeds=seeds)
 
-    def with_rest(self) -> Scribbles:
-        """These scribbles, and if they are of one class only, a class of id 0 without any for all that is not its own.
+    def with_rest(self, *, several: bool = False) -> Scribbles:
+        """These scribbles with a class of id 0 without any, for all that fits no class that has some.
 
-        For engines that one class is enough for (:attr:`EngineInfo.min_classes <napari_scribseg.core.EngineInfo>`);
-        unchanged if the only class is the background.
+        For engines that one class is enough for (:attr:`EngineInfo.min_classes <napari_scribseg.core.EngineInfo>`).
+        Unchanged where there are strokes of the background, none at all, or a prior of several classes.
+
+        Parameters
+        ----------
+        several : bool
+            Also where strokes are of two classes or more, which otherwise share the whole image.
         """
-        if self.n_classes != 1 or self.ids == (0,):
+        enough = self.n_classes == 1 or (several and self.n_classes > 1 and self.prior is None)
+        if 0 in self.ids or not enough:
             return self
         prior = None if self.prior is None else np.where(self.prior == 0, np.int32(1), np.int32(UNKNOWN))
-        return Scribbles(
-            np.where(self.seeds == 0, np.int32(1), np.int32(UNKNOWN)), 2, (0, *self.ids), prior, self.weight
-        )
+        seeds = np.where(self.seeds == UNKNOWN, np.int32(UNKNOWN), self.seeds + 1)
+        return Scribbles(seeds, self.n_classes + 1, (0, *self.ids), prior, self.weight)
 
     def to_ids(self, labels: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
         """Label ids for an array of class indices, in the smallest sufficient unsigned type."""

@@ -95,14 +95,15 @@ def segment(
     labels, whole = [int(k) for k in np.flatnonzero(scribbles.counts)], parameters.crop == "whole"
     valid, stale, drawn = _sort_former(state.former, strokes, labels, image)
     missing = [k for k in labels if k not in valid]
-    wide = widest(strokes, labels, scribbles.ids, image) if len(labels) > 1 else None
-    notes = _notes(state, labels)
+    rest = _rest(scribbles, labels)
+    wide = widest(strokes, labels, scribbles.ids, image) if rest is None else None
+    notes = _notes(state, scribbles, labels, rest)
 
     def predict(some: list[int]) -> dict[int, ClassLogits]:
         return first_pass(image, strokes, some, stale, some if whole else (wide,)) if some else {}
 
     first = predict([k for k in missing if k in drawn])  # the preview is about these; others keep their predictions
-    merged = _Merged(scribbles, strokes, labels, wide, {**valid, **stale, **first})
+    merged = _Merged(scribbles, strokes, labels, rest, wide, {**valid, **stale, **first})
     preview = merged.result(merged.probabilities(image), state, (*notes, "preview"))
     report(0.3, cast("Segmentation[object]", preview))
     first |= predict([k for k in missing if k not in drawn])
@@ -111,7 +112,7 @@ def segment(
         report(0.35 + 0.25 * i / max(len(missing), 1))
         some = {k: first[k] for k in batch}
         second |= second_pass(image, strokes, some, whole) if parameters.passes == 2 else some
-    merged = _Merged(scribbles, strokes, labels, wide, {**valid, **second})
+    merged = _Merged(scribbles, strokes, labels, rest, wide, {**valid, **second})
     report(0.6)
     probabilities, terms = _with_boundaries(parameters, merged, state, report)
     report(0.95)
@@ -123,7 +124,7 @@ def _with_boundaries(
 ) -> tuple[Tensor, tuple[LabelTerms, ...]]:
     """The probabilities with boundaries by the variational energy, or at edges alone; and the terms of that energy."""
     probabilities = merged.probabilities(state.image)
-    if state.backend is not None and merged.several:
+    if state.backend is not None and merged.rest is None:
         former = () if state.former is None else state.former.terms
         return mix(
             probabilities,
@@ -215,9 +216,21 @@ def _batches(labels: list[int], device: str) -> list[list[int]]:
     return [labels] if labels else []
 
 
-def _notes(state: NetState, labels: list[int]) -> tuple[str, ...]:
-    rest = ("one class was drawn: the other is all that does not belong to it",) if len(labels) == 1 else ()
-    return (*rest, f"computed on {state.device}")
+def _rest(scribbles: Scribbles, labels: list[int]) -> int | None:
+    """The class without strokes that gets all that fits none of the others: the other of two, or that of id 0."""
+    if len(labels) == 1 and scribbles.n_classes == 2:
+        return 1 - labels[0]
+    undrawn = 0 in scribbles.ids and scribbles.ids.index(0) not in labels
+    return scribbles.ids.index(0) if undrawn else None
+
+
+def _notes(state: NetState, scribbles: Scribbles, labels: list[int], rest: int | None) -> tuple[str, ...]:
+    computed = f"computed on {state.device}"
+    if rest is None:
+        return (computed,)
+    if len(labels) == 1:
+        return ("one class was drawn: the other is all that does not belong to it", computed)
+    return ("no stroke marks the background: it is all that fits no class that was drawn", computed)
 
 
 class _Merged:
@@ -228,31 +241,31 @@ class _Merged:
         scribbles: Scribbles,
         strokes: Strokes,
         labels: list[int],
+        rest: int | None,
         wide: int | None,
         predictions: Mapping[int, ClassLogits],
     ) -> None:
         self._scribbles, self._predictions = scribbles, predictions
-        self.strokes, self.wide = strokes, wide
-        self.several = len(labels) > 1
-        self._labels = labels if self.several else sorted((labels[0], 1 - labels[0]))
+        self.strokes, self.rest, self.wide = strokes, rest, wide
+        self._labels = labels if rest is None else sorted((*labels, rest))
         index = np.full(scribbles.n_classes + 1, -1, dtype=np.int32)
         index[self._labels] = np.arange(len(self._labels))
         ids = tuple(scribbles.ids[k] for k in self._labels)
         self.scribbles = Scribbles(index[scribbles.seeds], len(self._labels), ids)
 
     def probabilities(self, image: PreparedImage) -> Tensor:
-        """Of the classes with strokes, shape (K', H, W).
+        """Of the classes with strokes and the rest, shape (K', H, W).
 
         The network predicts for each class whether a pixel belongs to it. Given that a pixel belongs to just one of
         them, and that these predictions are independent, the probability of a class is proportional to its odds: the
-        softmax of the logits.
+        softmax of the logits. The odds of the rest, which has no prediction, are even.
         """
         logits = merge_logits(
             {k: self._predictions[k] for k in self._labels if k in self._predictions}, image, self.wide
         )
-        if len(logits) < len(self._labels):  # one class is drawn: 0 for the other, whose odds are even
-            rest = torch.zeros_like(logits)
-            logits = torch.cat((logits, rest) if self._labels[0] in self._predictions else (rest, logits))
+        if self.rest is not None:
+            at = self._labels.index(self.rest)
+            logits = torch.cat((logits[:at], torch.zeros_like(logits[:1]), logits[at:]))
         return torch.softmax(logits, dim=0)
 
     def result(
