@@ -40,8 +40,8 @@ class EngineInfo:
     max_classes : int
         Most classes at once.
     min_classes : int
-        Fewest classes with strokes that it answers; 1 where strokes of the object alone are enough. Such an engine gives
-        a class of the id 0 without strokes all that fits none of the others (:meth:`Scribbles.with_rest`).
+        Fewest classes with strokes that it answers; 1 where strokes of the object alone are enough. It may be
+        given a class of the id 0 without strokes for all that fits none of the others (:meth:`Scribbles.with_rest`).
     needs_weights : bool
         Whether it loads trained weights.
     live : bool
