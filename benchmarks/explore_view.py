@@ -51,7 +51,7 @@ def main():
     print(f"{'segments':>8}  {'style':<11} {'what':<18} {'ms a frame':>10} {'of the processor':>17} {'frames/s':>9}")
     for count in counts:
         ids, xy, colors = crowd(count)
-        for style in ("points", "thumbnails"):
+        for style in ("points", "map", "grid"):
             view = EmbeddingView(Tiles())
             view.resize(*SIZE)
             view.show()

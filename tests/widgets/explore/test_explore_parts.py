@@ -15,6 +15,7 @@ from qtpy.QtTest import QTest
 
 from napari_scribseg.core import Cancelled, InputError
 from napari_scribseg.explore import CutSettings, Workspace
+from napari_scribseg.explore.embedding import nearest
 from napari_scribseg.explore.task import WorkspaceTask
 from napari_scribseg.io.napari_hooks import get_reader
 from napari_scribseg.kernel import Worker
@@ -28,6 +29,7 @@ from napari_scribseg.widgets.explore.contours import BORDER, CHOSEN, contours
 from napari_scribseg.widgets.explore.edge_maps import EdgeMaps
 from napari_scribseg.widgets.explore.embedding_view import EmbeddingView
 from napari_scribseg.widgets.explore.frame_drawing import packed_colors, paint_discs, paint_tiles, with_room
+from napari_scribseg.widgets.explore.grid import grid_positions
 from napari_scribseg.widgets.explore.groups import as_images
 from napari_scribseg.widgets.explore.panels import CutPanel
 from napari_scribseg.widgets.explore.scene import Scene
@@ -63,10 +65,51 @@ def test_discs_and_tiles_are_painted_within_the_frame():
     assert frame[20, 30] == 0
     tiles = np.full((1, 8, 8), 7, np.uint32)
     where = np.array([[40, 20], [59, 39]], np.float32)
-    paint_tiles(frame, where, np.repeat(red, 2), np.array([1, 1]), tiles, np.zeros(2, np.int32))
+    paint_tiles(frame, where, np.repeat(red, 2), np.array([1, 1]), tiles, np.zeros(2, np.int32), 8)
     assert (frame[16:24, 36:44] == 7).all()
     assert (frame[15, 36:44] == red[0]).all()
     assert frame[39, 59] == 7
+
+
+def test_thumbnails_of_another_size_show_the_same():
+    frame = np.zeros((40, 60), np.uint32)
+    halves = np.full((1, 6, 6), packed_colors(np.array([10, 20, 30], np.uint8)))
+    halves[0, :, 3:] = packed_colors(np.array([30, 40, 50], np.uint8))
+    where, rim = np.array([[10, 10], [40, 20]], np.float32), packed_colors(np.array([[255, 0, 0]] * 2, np.uint8))
+    paint_tiles(frame, where[:1], rim[:1], np.array([1]), halves, np.zeros(1, np.int32), 3)
+    assert (frame[9:12, 9] == halves[0, 0, 0]).all()
+    assert (frame[9:12, 10] == packed_colors(np.array([20, 30, 40], np.uint8))).all()  # the mean of both halves
+    assert (frame[9:12, 11] == halves[0, 0, 5]).all()
+    assert (frame[8:13, 8] == rim[0]).all()
+    paint_tiles(frame, where[1:], rim[1:], np.array([1]), halves, np.zeros(1, np.int32), 16)
+    assert (frame[12:28, 32:40] == halves[0, 0, 0]).all()
+    assert (frame[12:28, 40:48] == halves[0, 0, 5]).all()
+    assert (frame[11:29, 48] == rim[1]).all()
+
+
+@pytest.mark.parametrize(("n", "aspect"), [(1, 1.0), (3, 5.0), (40, 1.5), (700, 4.0)])
+def test_the_grid_has_a_cell_for_each_and_keeps_near_ones_near(n, aspect):
+    xy = np.random.default_rng(n).normal(size=(n, 2)).astype(np.float32)
+    cells = grid_positions(xy, aspect)
+    assert np.array_equal(cells, np.round(cells))
+    assert len(np.unique(cells, axis=0)) == n
+    width, height = np.ptp(cells, axis=0) + 1
+    assert width * height <= max(1.2 * n + 2 * max(width, height), 4)
+    if n > 10:
+        assert aspect / 2 < width / height < aspect * 2
+        index, _ = nearest(xy, xy, 4, same=True)
+        apart = np.linalg.norm(cells[:, None] - cells[index[:, 1:]], axis=-1)
+        assert np.median(apart) < 0.25 * np.hypot(width, height)
+    assert np.array_equal(cells, grid_positions(xy, aspect))
+
+
+def test_the_grid_keeps_groups_apart_and_has_room_for_all_at_one_place():
+    groups = np.repeat([[0, 0], [10, 0]], 30, axis=0).astype(np.float32)
+    cells = grid_positions(
+        groups + np.random.default_rng(0).normal(scale=0.1, size=groups.shape).astype(np.float32), 2.0
+    )
+    assert cells[:30, 0].max() < cells[30:, 0].min()
+    assert len(np.unique(grid_positions(np.zeros((50, 2), np.float32), 1.0), axis=0)) == 50
 
 
 def test_one_thumbnail_in_each_cell():
@@ -81,6 +124,7 @@ def test_one_thumbnail_in_each_cell():
 
 def test_points_move_smoothly_and_keep_colour_and_selection():
     scene = Scene(Tiles())
+    scene.style = "map"
     ids, xy, colors = crowd()
     scene.show(ids, xy, SIZE, now=0.0)
     scene.color(colors)
@@ -102,9 +146,51 @@ def test_points_move_smoothly_and_keep_colour_and_selection():
     assert len(missing) == 0
 
 
+@pytest.mark.parametrize("n", [200, 5000])
+def test_the_grid_shows_hundreds_of_thumbnails_side_by_side(n):
+    tiles, size = Tiles(side=4), (426, 238)  # the embedding where both docks are open on a small screen
+    scene = Scene(tiles)
+    ids, xy, colors = crowd(n)
+    scene.show(ids, xy, size, now=0.0)
+    scene.color(colors)
+    _, wanted = scene.frame(*size)
+    assert len(wanted) >= 200
+    tiles.put(wanted, np.full((len(wanted), 4, 4, 3), 9, np.uint8))
+    frame, missing = scene.frame(*size)
+    assert len(missing) == 0
+    assert (frame == 0xFF090909).mean() > 0.3
+    pixels = scene.camera.to_pixels(scene.xy, *size)
+    found = {scene.at(x, y, *size) for x, y in pixels[np.isin(ids, wanted)]}
+    assert found == set(wanted.tolist())
+    scene.select(ids[:1])
+    scene.restyle("map", size, now=1.0)
+    assert scene.step(1.4)
+    assert not scene.step(2.0)
+    assert np.array_equal(scene.xy, xy)
+    assert scene.selected.tolist() == [1]
+    scene.restyle("points", size, now=3.0)
+    scene.step(4.0)
+    assert len(scene.frame(*size)[1]) == 0
+
+
+def test_the_grid_is_made_anew_for_a_canvas_of_another_shape():
+    scene = Scene(Tiles())
+    ids, xy, _ = crowd(60)
+    scene.show(ids, xy, (400, 100), now=0.0)
+    wide = np.ptp(scene.xy, axis=0)
+    scene.resized((100, 400))
+    high = np.ptp(scene.xy, axis=0)
+    assert wide[0] > 2 * wide[1]
+    assert high[1] > 2 * high[0]
+    pixels = scene.camera.to_pixels(scene.xy, 100, 400)
+    assert (pixels > 0).all()
+    assert (pixels < (100, 400)).all()
+
+
 def test_a_frame_shows_points_then_thumbnails():
     tiles = Tiles()
     scene = Scene(tiles)
+    scene.style = "map"
     scene.show(np.array([4, 9]), np.array([[0, 0], [1, 0]], np.float32), SIZE, now=0.0)
     scene.color(np.array([[255, 0, 0], [0, 0, 255]], np.uint8))
     frame, missing = scene.frame(*SIZE)

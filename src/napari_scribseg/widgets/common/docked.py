@@ -34,15 +34,32 @@ class Docked(QWidget):
 
     def _share_height(self) -> None:
         """Take as much height as each of our other docks above or below."""
-        docks = {} if self.is_ended else {own: dock for dock in _docks(self) for own in dock.findChildren(Docked)}
-        if self not in docks or len(docks) < 2:
-            return
-        main = docks[self].window()
-        assert isinstance(main, QMainWindow)
+        column = self._column()
+        shared = sum(dock.height() for dock in column.values()) // max(len(column), 1)
+        self._resize(column, dict.fromkeys(column, shared))
+
+    def take_height(self) -> None:
+        """Take the height that our other docks above or below can spare."""
+        column = self._column()
+        whole = sum(dock.height() for dock in column.values())
+        self._resize(column, {own: whole if own is self else 1 for own in column})
+
+    def _column(self) -> dict[QWidget, QDockWidget]:
+        """The docks above each other that this one is one of; none where it is alone."""
+        docks: dict[QWidget, QDockWidget] = {}
+        if not self.is_ended:
+            docks = {own: dock for dock in _docks(self) for own in dock.findChildren(Docked)}
+        if self not in docks:
+            return {}
         left = docks[self].geometry().left()
-        column = [dock for dock in docks.values() if dock.geometry().left() == left]
-        shared = sum(dock.height() for dock in column) // len(column)
-        main.resizeDocks(column, [shared] * len(column), Qt.Orientation.Vertical)
+        column = {own: dock for own, dock in docks.items() if dock.geometry().left() == left}
+        return column if len(column) > 1 else {}
+
+    def _resize(self, column: dict[QWidget, QDockWidget], heights: dict[QWidget, int]) -> None:
+        if column:
+            main = self.window()
+            assert isinstance(main, QMainWindow)
+            main.resizeDocks(list(column.values()), [heights[own] for own in column], Qt.Orientation.Vertical)
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
         """End when the window closes."""

@@ -59,13 +59,13 @@ class Camera:
         return Camera(x, y, self.scale * (other.scale / self.scale) ** fraction)
 
     @classmethod
-    def around(cls, xy: Points, width: int, height: int, limit: float = _NEAREST) -> Camera:
-        """Shows all positions (NaN ignored), no nearer than ``limit`` pixels a unit."""
+    def around(cls, xy: Points, width: int, height: int, limit: float = _NEAREST, margin: int = _MARGIN) -> Camera:
+        """Shows all positions (NaN ignored) inside a margin, no nearer than ``limit`` pixels a unit."""
         finite = xy[np.isfinite(xy).all(axis=1)]
         if not len(finite):
             return cls()
         low, high = finite.min(axis=0).astype(float), finite.max(axis=0).astype(float)
-        room = np.maximum(np.array([width, height]) - 2 * _MARGIN, 20)
+        room = np.maximum(np.array([width, height]) - 2 * margin, 20)
         scale = float((room / np.maximum(high - low, 1e-6)).min())
         middle = (low + high) / 2
         return cls(float(middle[0]), float(middle[1]), min(max(scale, _FARTHEST), limit))

@@ -81,9 +81,9 @@ class EmbeddingView(QWidget):
         self.update()
 
     def set_style(self, style: str) -> None:
-        """Thumbnails where there is room, or points."""
-        self.scene.style = style
-        self.update()
+        """A grid or a map of thumbnails, or points; see :class:`~napari_scribseg.widgets.explore.scene.Scene`."""
+        self.scene.restyle(style, self._size, time.monotonic())
+        self._move()
 
     def set_ground(self, dark: bool, ground: tuple[int, int, int]) -> None:
         """Set the colours by the theme of the window."""

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["ExploreWidget"]
 
 TITLE = "Explore segments"  # as in napari.yaml
+_SHARE = 0.7  # of the height, for an embedding
 _HELP = "Add images, cut them into segments, embed these, and label many at once with a box or lasso"
 _EMPTY = "The embedding appears here\n1  add images\n2  cut them into segments\n3  embed the segments"
 
@@ -60,6 +61,7 @@ class ExploreWidget(Docked):
         self.viewer: Any = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._state = ExploreState()
         self._exploration: Exploration | None = None
+        self._has_room = False  # whether the height of the embedding was decided
         self.dispatcher = Dispatcher(self)
         self.tiles = Tiles()
         self.embedding, self.local = EmbeddingView(self.tiles, _EMPTY), EmbeddingView(self.tiles)
@@ -318,6 +320,22 @@ class ExploreWidget(Docked):
         self.files.show_state(state)
         self.count.setText(f"{state.segments} segments · {state.labelled} labelled · {state.selected} selected")
         self.count.setVisible(state.segments > 0)
+        if state.embedded and not self._has_room:
+            self._give_room()
+
+    def _on_border(self, _where: int, _index: int) -> None:
+        self._has_room = True
+
+    def _give_room(self) -> None:
+        """Make the first embedding large, with the classes below it; once, and not where the user moved the border."""
+        self._has_room = True
+        self.take_height()
+        self.dispatcher.later(0, self._show_large)
+
+    def _show_large(self) -> None:
+        height = sum(self._parts.sizes())
+        self._parts.setSizes([round(_SHARE * height), height - round(_SHARE * height)])
+        self.sections.reveal(self.classes)
 
     # the widget itself ------------------------------------------------------------------------------------------------
 
@@ -339,11 +357,12 @@ class ExploreWidget(Docked):
         self.sections = Sections(0)
         for section in self._sections():
             self.sections.add(section)
-        parts = QSplitter(Qt.Orientation.Vertical)  # the user decides how high they are
+        self._parts = parts = QSplitter(Qt.Orientation.Vertical)  # the user decides how high they are
         parts.setChildrenCollapsible(False)
         parts.addWidget(embeddings)
         parts.addWidget(self.sections)
         parts.setStretchFactor(0, 1)
+        parts.splitterMoved.connect(self._on_border)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 0)
         layout.setSpacing(4)

@@ -49,17 +49,39 @@ def paint_discs(frame, pixels, colors, radius):
 
 
 @kernel
-def paint_tiles(frame, pixels, colors, rims, tiles, rows):
-    """Thumbnails ``tiles[rows[i]]`` around ``pixels`` (n, 2), framed in ``colors`` by ``rims`` (n,) pixels."""
+def _resized(tile, side, small):
+    """A thumbnail ``side`` pixels wide, written to ``small``: means of its pixels, or the nearest where it grows."""
+    own = len(tile)
+    for row in range(side):
+        top, bottom = row * own // side, max((row + 1) * own // side, row * own // side + 1)
+        for column in range(side):
+            left, right = column * own // side, max((column + 1) * own // side, column * own // side + 1)
+            red, green, blue = 0, 0, 0
+            for y in range(top, bottom):
+                for x in range(left, right):
+                    red += (tile[y, x] >> 16) & 255
+                    green += (tile[y, x] >> 8) & 255
+                    blue += tile[y, x] & 255
+            count = (bottom - top) * (right - left)
+            small[row, column] = 0xFF000000 | ((red // count) << 16) | ((green // count) << 8) | (blue // count)
+
+
+@kernel
+def paint_tiles(frame, pixels, colors, rims, tiles, rows, side):
+    """Thumbnails ``tiles[rows[i]]``, ``side`` wide, around ``pixels`` (n, 2), framed in ``colors`` by ``rims`` (n,)."""
     height, width = frame.shape
-    side = tiles.shape[1]
+    small = np.empty((side, side), dtype=np.uint32)
     for i in range(len(pixels)):
         left, top = math.floor(pixels[i, 0]) - side // 2, math.floor(pixels[i, 1]) - side // 2
         rim = rims[i]
+        if side == tiles.shape[1]:
+            small[:] = tiles[rows[i]]
+        else:
+            _resized(tiles[rows[i]], side, small)
         for row in range(max(-rim, -top), min(side + rim, height - top)):
             for column in range(max(-rim, -left), min(side + rim, width - left)):
                 if 0 <= row < side and 0 <= column < side:
-                    frame[top + row, left + column] = tiles[rows[i], row, column]
+                    frame[top + row, left + column] = small[row, column]
                 else:
                     frame[top + row, left + column] = colors[i]
 

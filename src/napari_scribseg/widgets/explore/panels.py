@@ -266,7 +266,11 @@ class EmbeddingBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.tool = _combo(TOOLS, "What the left button draws; Shift adds to the selection, Ctrl takes away")
-        self.style_of = _combo(STYLES, "Thumbnails where there is room for them, or points only")
+        self.style_of = _combo(
+            STYLES,
+            "Grid: every thumbnail in sight, like ones side by side. Map: near ones are alike, far ones are not. "
+            "Points: without thumbnails",
+        )
         filters = "Which segments are shown: all, those without a class, or uncertain ones"
         self.filter = _combo(FILTERS, filters)
         self.buttons = action_buttons("embedding", self.pressed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,26 @@ from numpy.typing import NDArray
 
 from napari_scribseg.widgets.explore.camera import Camera
 from napari_scribseg.widgets.explore.frame_drawing import packed_colors, paint_discs, paint_tiles, with_room
+from napari_scribseg.widgets.explore.grid import grid_positions
 from napari_scribseg.widgets.explore.tiles import Tiles
 
 __all__ = ["STYLES", "Scene"]
 
-STYLES = ("thumbnails", "points")
+STYLES = ("grid", "map", "points")
 
 _RADIUS, _SMALL = 3.5, 2.4  # pixels of a point; where there are many
 _MANY = 3000
-_RIM, _THICK = 2, 4  # pixels around a thumbnail; around one that is selected
+_RIM = 2  # pixels around a thumbnail; twice as many around one that is selected
 _ROOM = 1.1  # thumbnails apart, in thumbnails
-_CROWD = 20  # segments that one thumbnail may hide
+_CROWD = 20  # segments that one thumbnail may hide on the map
+_LEAST_CELL, _CELL, _LARGEST = (
+    14,
+    72,
+    64,
+)  # pixels: of a thumbnail with its frame in the grid; of a cell; of a thumbnail
+_SMALL_SIDE = 20  # pixels of a thumbnail below which its frame is thin
+_GRID_MARGIN = 2  # pixels around the grid
+_RESHAPED = 1.25  # of the canvas, in width for its height, at which the grid is made anew
 _NEAR = 8.0  # pixels from a point that a click may miss it by
 _SECONDS = 0.8  # that points take to their new positions
 
@@ -41,7 +51,8 @@ class Scene:
     camera : Camera
         The visible part.
     style : str
-        One of :data:`STYLES`: thumbnails where there is room for them, or points only.
+        One of :data:`STYLES`: all thumbnails side by side in a grid, like ones near one another; a map with thumbnails
+        where there is room for them; or points only.
     ground, mark : tuple of 3 int
         Colours of the background, and of what is selected.
     """
@@ -49,6 +60,8 @@ class Scene:
     def __init__(self, tiles: Tiles) -> None:
         self.tiles = tiles
         self.ids, self.xy = _NOBODY, np.zeros((0, 2), dtype=np.float32)
+        self._embedded = self.xy  # positions in the embedding
+        self._aspect = 1.0  # of the canvas that the grid was made for
         self.camera = Camera()
         self.style = STYLES[0]
         self.ground, self.mark = (20, 22, 26), (255, 255, 255)
@@ -75,19 +88,41 @@ class Scene:
             Whether they move, or jump.
         """
         finite = np.isfinite(xy).all(axis=1)
-        ids, xy = ids[finite], xy[finite]
+        ids, self._embedded = ids[finite], xy[finite]
+        xy = self._placed(size)
         colors = np.full((len(ids), 3), 128, dtype=np.uint8)
         selected = np.zeros(len(ids), dtype=bool)
         start = xy.copy()
         here, there = _common(self.ids, ids)
         colors[there], selected[there], start[there] = self._colors[here], self._selected[here], self.xy[here]
-        target = Camera.around(xy, *size, limit=200.0) if self.follows and len(ids) else self.camera
+        target = self._around(xy, size) if self.follows and len(ids) else self.camera
         moves = smoothly and len(here) > 0 and (target != self.camera or not np.array_equal(start, xy))
         self.ids, self._colors, self._selected = ids, colors, selected
         self.xy = start if moves else xy
         self._way = (start, xy, self.camera, target, now) if moves else None
         if not moves:
             self.camera = target
+
+    def restyle(self, style: str, size: tuple[int, int], now: float) -> None:
+        """Show the same segments in another style, all of them; they move there."""
+        self.style, self.follows = style, True
+        colors, selected = self._colors, self._selected
+        self.show(self.ids, self._embedded, size, now)
+        self._colors, self._selected = colors, selected
+
+    def _placed(self, size: tuple[int, int]) -> Points:
+        """Where segments are shown: at their positions in the embedding, or in the cells of a grid."""
+        if self.style != "grid":
+            return self._embedded
+        self._aspect = size[0] / size[1]
+        return grid_positions(self._embedded, self._aspect)
+
+    def _around(self, xy: Points, size: tuple[int, int]) -> Camera:
+        """A camera that shows all of these positions."""
+        if self.style != "grid":
+            return Camera.around(xy, *size, limit=200.0)
+        corners = np.concatenate((xy - np.float32(0.5), xy + np.float32(0.5)))
+        return Camera.around(corners, *size, limit=_CELL, margin=_GRID_MARGIN)
 
     def step(self, now: float) -> bool:
         """Advance the movement; returns whether it goes on."""
@@ -119,13 +154,16 @@ class Scene:
         """Show all, also after later changes."""
         self.follows = True
         ends = self.xy if self._way is None else self._way[1]
-        self.go_to(Camera.around(ends, *size, limit=200.0), now)
+        self.go_to(self._around(ends, size), now)
 
     def resized(self, size: tuple[int, int]) -> None:
         """Keep showing all on a canvas of another size."""
         if not self.follows or not len(self.ids):
             return
-        target = Camera.around(self.xy if self._way is None else self._way[1], *size, limit=200.0)
+        aspect = size[0] / size[1] / self._aspect
+        if self.style == "grid" and max(aspect, 1 / aspect) > _RESHAPED:
+            self._way, self.xy = None, self._placed(size)
+        target = self._around(self.xy if self._way is None else self._way[1], size)
         if self._way is None:
             self.camera = target
         else:
@@ -169,7 +207,7 @@ class Scene:
         frame = np.full((high, wide), packed_colors(np.array(self.ground, np.uint8)), dtype=np.uint32)
         pixels = self.camera.to_pixels(self.xy, width, height)
         near = self._visible(pixels, width, height)
-        tiled = near[self._tiled(near)] if self.style == "thumbnails" else near[:0]
+        tiled = self._tiled(near)
         rows = self.tiles.rows(self.ids[tiled])
         missing, tiled, rows = self.ids[tiled[rows < 0]], tiled[rows >= 0], rows[rows >= 0]
         points = np.setdiff1d(near, tiled, assume_unique=True)
@@ -184,29 +222,60 @@ class Scene:
         paint_discs(frame, ratio * pixels[marked], colors[marked], np.float32(radius))
         if len(tiled):
             order = np.argsort(self._selected[tiled], kind="stable")
-            self._paint_tiles(frame, ratio * pixels, tiled[order], rows[order])
+            tiled, rows = tiled[order], rows[order]
+            self._paint_tiles(frame, ratio * self._tile_pixels(tiled, width, height), tiled, rows)
         return frame, missing
 
     def _paint_tiles(self, frame: Any, pixels: Points, tiled: NDArray[Any], rows: NDArray[np.int32]) -> None:
         chosen = self._selected[tiled]
         colors = packed_colors(self._colors)[tiled]
         outer = np.where(chosen, packed_colors(np.array(self.mark, np.uint8)), colors).astype(np.uint32)
-        rims = np.where(chosen, _THICK, _RIM).astype(np.int64)
+        rims = np.where(chosen, self._rim + 2, self._rim).astype(np.int64)
         everything, part = self.tiles.pixels, slice(0, int(np.searchsorted(chosen, True)))
-        paint_tiles(frame, pixels[tiled[part]], outer[part], rims[part], everything, rows[part])
+        side = self._side
+        paint_tiles(frame, pixels[part], outer[part], rims[part], everything, rows[part], side)
         for i in range(part.stop, len(tiled)):  # one by one, so that both rims of a thumbnail lie together
             one = slice(i, i + 1)
-            paint_tiles(frame, pixels[tiled[one]], outer[one], rims[one], everything, rows[one])
-            paint_tiles(frame, pixels[tiled[one]], colors[one], rims[one] - 2, everything, rows[one])
+            paint_tiles(frame, pixels[one], outer[one], rims[one], everything, rows[one], side)
+            paint_tiles(frame, pixels[one], colors[one], rims[one] - 2, everything, rows[one], side)
 
     def _visible(self, pixels: Points, width: int, height: int) -> NDArray[np.intp]:
         edge = self.tiles.side
         inside = (pixels > -edge).all(axis=1) & (pixels[:, 0] < width + edge) & (pixels[:, 1] < height + edge)
         return np.flatnonzero(inside)
 
-    def _tiled(self, near: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which visible segments have room for a thumbnail that hides few others."""
-        return with_room(self.xy[near], _ROOM * self.tiles.side / self.camera.scale, _CROWD)
+    def _tiled(self, near: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The visible segments with a thumbnail: that hides few others, or in the grid one of each block of cells."""
+        if self.style == "points":
+            return near[:0]
+        if self.style == "grid":
+            return near[with_room(self.xy[near] + np.float32(0.5), self._block)]
+        return near[with_room(self.xy[near], _ROOM * self.tiles.side / self.camera.scale, _CROWD)]
+
+    def _tile_pixels(self, tiled: NDArray[np.intp], width: int, height: int) -> Points:
+        """The middles of thumbnails on the canvas: of their segments, or of their blocks of cells."""
+        xy = self.xy[tiled]
+        if self.style == "grid":
+            block = np.float32(self._block)
+            xy = np.floor((xy + np.float32(0.5)) / block) * block + (block - 1) / 2 if block > 1 else xy
+        return self.camera.to_pixels(xy, width, height)
+
+    @property
+    def _block(self) -> int:
+        """Cells of the grid along a side that share a thumbnail, where one cell is too small for it."""
+        return math.ceil(_LEAST_CELL / self.camera.scale)
+
+    @property
+    def _side(self) -> int:
+        """Pixels of a thumbnail: on the map its own, in the grid what a cell or block has room for."""
+        if self.style != "grid":
+            return self.tiles.side
+        room = int(self._block * self.camera.scale)
+        return min(room - 2 * (_RIM if room >= _SMALL_SIDE + 2 * _RIM else 1), _LARGEST)
+
+    @property
+    def _rim(self) -> int:
+        return _RIM if self._side >= _SMALL_SIDE else 1
 
     # the mouse --------------------------------------------------------------------------------------------------------
 
@@ -216,11 +285,12 @@ class Scene:
             return 0
         pixels = self.camera.to_pixels(self.xy, width, height)
         away = pixels - np.array([across, down], dtype=np.float32)
-        if self.style == "thumbnails":
+        if self.style != "points":
             near = self._visible(pixels, width, height)
-            tiled = near[self._tiled(near)]
+            tiled = self._tiled(near)
             tiled = tiled[self.tiles.rows(self.ids[tiled]) >= 0]
-            over = tiled[(np.abs(away[tiled]) <= self.tiles.side / 2 + _RIM).all(axis=1)]
+            beside = np.abs(self._tile_pixels(tiled, width, height) - np.array([across, down], dtype=np.float32))
+            over = tiled[(beside <= self._side / 2 + self._rim).all(axis=1)]
             if len(over):
                 order = over[np.argsort(self._selected[over], kind="stable")]
                 return int(self.ids[order[-1]])
