@@ -34,6 +34,7 @@ from napari_scribseg.explore.uncertainty import uncertainty
 from napari_scribseg.explore.workspace_images import Added, Picture, Pictures, read_pictures
 from napari_scribseg.io.lock import FileLock
 from napari_scribseg.kernel import Autosave, Deliver, History
+from napari_scribseg.numerics.device import choose_device
 
 __all__ = ["Filter", "Workspace"]
 
@@ -429,6 +430,22 @@ class Workspace:
             self.space = space
             self.table.clear_features()
             self.table.has_embedding[:] = False
+
+    @property
+    def device(self) -> str:
+        """Where networks compute, as it was chosen: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``."""
+        return self._device
+
+    def use_device(self, device: str) -> None:
+        """Choose where networks compute from now on; what was computed stays.
+
+        Raises
+        ------
+        InputError
+            If the name is unknown, or there is no such device.
+        """
+        choose_device(device)
+        self._device = self._cutter.device = device
 
     def embed(self, *, refit: bool = False, report: Report = silent) -> Ids:
         """Describe and embed the segments that are new; those that have an embedding do not move.

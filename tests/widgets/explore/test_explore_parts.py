@@ -439,11 +439,11 @@ def choose(combo, text):
 
 
 def test_the_encoder_is_chosen_by_view_and_network(encoder, monkeypatch):
-    choose(encoder.view, "each segment")
+    choose(encoder.view, "by themselves")
     assert encoder.reported == [("crops", "")]
     assert encoder.view.currentData() == "maps"  # until it is known to work
     encoder.show_encoder("crops", "")
-    choose(encoder.view, "each segment")
+    choose(encoder.view, "by themselves")
     replies = iter(["", "/nets/own.safetensors"])
     monkeypatch.setattr(encoder_form.QFileDialog, "getOpenFileName", lambda *_args: (next(replies), ""))
     choose(encoder.network, "a file…")

@@ -3,8 +3,12 @@
 The embedding consists of principal components here, which need no kernel; UMAP has its own tests.
 """
 
+from html import escape
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 from app_model import Application
 from hands import PLAIN, Hands, drag, ended, settle, until
 from qtpy.QtCore import QPoint, Qt
@@ -13,10 +17,13 @@ from skimage.io import imsave
 
 pytest.importorskip("higra")
 
-from napari_scribseg.explore import embedding, feature_space
+from napari_scribseg.core import InputError
+from napari_scribseg.explore import embedding, encoders, feature_space
 from napari_scribseg.explore import workspace as workspace_module
 from napari_scribseg.io import read_labels
 from napari_scribseg.widgets.common.autosaves import workspace_autosaves
+from napari_scribseg.widgets.common.key_sheet import KeySheet
+from napari_scribseg.widgets.explore import commands
 from napari_scribseg.widgets.explore.explore_actions import ACTIONS
 from napari_scribseg.widgets.explore.explorer import ExploreWidget
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
@@ -348,6 +355,85 @@ def test_mistakes_are_shown_and_closing_autosaves_the_workspace(hands):
     assert [layer.name for layer in hands.viewer.layers].count("scan") == 1  # the layer that is there shows it
     assert again.widget.exploration.layers.front.source.layer is hands.viewer.layers["scan"]
     again.widget.end_all()
+
+
+def test_the_manifest_has_a_command_for_every_action():
+    manifest = yaml.safe_load((Path(__file__).parents[3] / "napari.yaml").read_text(encoding="utf-8"))
+    start = "napari-scribseg.explore-segments."
+    named = {c["id"].removeprefix(start): c for c in manifest["contributions"]["commands"] if c["id"].startswith(start)}
+    assert list(named) == [action.name for action in ACTIONS]
+    for action in ACTIONS:
+        assert named[action.name]["title"] == f"{action.text.rstrip('…')} (Explore segments)"
+        assert named[action.name]["python_name"] == f"{commands.__name__}:{action.name}"
+        assert callable(getattr(commands, action.name))
+    with pytest.raises(AttributeError):
+        commands.no_such_action  # noqa: B018
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["alone", "with the other dock"])
+def test_a_question_mark_shows_the_keys_of_the_docks(hands, other):
+    others = []
+    if other:
+        others.append(SegmentationWidget(hands.viewer))
+        hands.viewer.window.add_dock_widget(others[0], name="Scribble segmentation")
+        settle()
+    main = hands.viewer.window._qt_window
+    main.activateWindow()
+    until(main.isActiveWindow, "the active window")
+    for target in (hands.canvas, hands.widget.embedding):
+        target.setFocus()
+        hands.key(Qt.Key.Key_Question, target=target)
+        (sheet,) = (sheet for sheet in main.findChildren(KeySheet) if sheet.isVisible())
+        text = sheet.table.text()
+        assert "Explore segments" in text
+        assert all(escape(action.tooltip) in text for action in ACTIONS if action.key)
+        assert ("Scribble segmentation</h3>" in text) == other
+        sheet.close()
+        settle()
+    for widget in others:
+        widget.end_all()
+
+
+def test_networks_compute_on_the_device_that_is_chosen(hands, monkeypatch):
+    combo, used = hands.widget.cutting.device, []
+    assert [combo.itemData(i) for i in range(combo.count())] == ["auto", "cpu", "cuda", "mps"]
+    until(lambda: combo.itemText(0).startswith("auto: "), "the device that was found")
+    assert hands.workspace.device == "auto"
+
+    def choose(device):
+        used.append(device)
+        if device == "mps":
+            raise InputError("there is no such card")
+        return "cpu"
+
+    for module in (workspace_module, encoders):
+        monkeypatch.setattr(module, "choose_device", choose)
+    for device in ("cpu", "mps"):
+        combo.setCurrentIndex(combo.findData(device))
+        combo.activated.emit(combo.currentIndex())
+    hands.shows("There is no such card")
+    assert (hands.workspace.device, combo.currentData()) == ("cpu", "cpu")
+    used.clear()
+    hands.prepare()
+    assert set(used) == {"cpu"}
+    assert np.isfinite(hands.workspace.xy(hands.workspace.ids())).all()
+
+
+def test_the_first_embedding_takes_the_room_and_shows_every_segment(hands):
+    segmentation = SegmentationWidget(hands.viewer)
+    hands.viewer.window.add_dock_widget(segmentation, name="Scribble segmentation")
+    hands.viewer.window._qt_window.resize(1366, 768)
+    until(lambda: segmentation.height() > 100, "the other dock")
+    until(lambda: abs(segmentation.height() - hands.widget.height()) < 20, "docks of the same height")
+    view = hands.widget.embedding
+    hands.prepare()
+    until(lambda: view.height() > 0.25 * hands.viewer.window._qt_window.height(), "a large embedding")
+    ids = hands.workspace.ids()
+    until(lambda: (hands.widget.tiles.rows(ids) >= 0).all(), "thumbnails of all segments")
+    for identity in ids:
+        assert view.scene.at(*view.pixel_of(int(identity)), view.width(), view.height()) == identity
+    assert segmentation.bar.buttons["undo"].visibleRegion().boundingRect().height() > 10
+    segmentation.end_all()
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Action", "Actions", "key_text"]
+__all__ = ["KEYS_KEY", "Action", "Actions", "key_text"]
+
+KEYS_KEY = "?"  # of Qt: napari's key bindings have no question mark, and its place depends on the keyboard
 
 Window = TypeVar("Window")
 State = TypeVar("State")

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_scribseg.widgets.common.action import Action
 from napari_scribseg.widgets.common.calm import Calm
 
 __all__ = ["Docked"]
 
 
 class Docked(QWidget):
-    """Ends once: when it is closed, or removed from its dock, which is how napari closes a widget."""
+    """Ends once: when it is closed, or removed from its dock, which is how napari closes a widget.
 
+    Attributes
+    ----------
+    title : str
+        Of the dock.
+    key_actions : iterable of Action
+        Whose keys it knows.
+    """
+
+    title: str = ""
+    key_actions: Iterable[Action[Any, Any]] = ()
     _docked = _painted = False
     is_ended = False
 
@@ -60,6 +72,11 @@ class Docked(QWidget):
             main = self.window()
             assert isinstance(main, QMainWindow)
             main.resizeDocks(list(column.values()), [heights[own] for own in column], Qt.Orientation.Vertical)
+
+    def all_key_actions(self) -> dict[str, Iterable[Action[Any, Any]]]:
+        """The actions of this dock and then of the window's others, by their titles."""
+        others = (own for dock in _docks(self) for own in dock.findChildren(Docked))
+        return {own.title: own.key_actions for own in (self, *others)}
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
         """End when the window closes."""

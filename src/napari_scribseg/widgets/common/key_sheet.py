@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
 from napari.settings import get_settings
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QDialog, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from napari_scribseg.widgets.common.action import Action, key_text
+from napari_scribseg.widgets.common.action import KEYS_KEY, Action, key_text
 
-__all__ = ["KeySheet", "key_rows"]
+__all__ = ["KeySheet", "key_rows", "on_question_mark"]
 
 _NAPARI = {
     "napari:activate_labels_paint_mode": "Brush",
@@ -34,13 +35,27 @@ def key_rows(actions: Iterable[Action[Any, Any]]) -> list[tuple[str, str, str]]:
     return [(key_text(a.key), a.text.rstrip("…"), a.tooltip) for a in actions if a.key]
 
 
-class KeySheet(QDialog):
-    """Stays beside the viewer's window until it is closed; napari's keys are those of its present settings."""
+def on_question_mark(widget: QWidget, call: Callable[[], object]) -> None:
+    """Call a function at a question mark anywhere in a widget's window, where others may wait for it, too."""
+    shortcut = QShortcut(QKeySequence(KEYS_KEY), widget)
+    shortcut.activated.connect(call)
+    shortcut.activatedAmbiguously.connect(call)  # Qt chooses one of those that wait
 
-    def __init__(self, actions: Iterable[Action[Any, Any]], parent: QWidget | None = None) -> None:
+
+class KeySheet(QDialog):
+    """Stays beside the viewer's window until it is closed; napari's keys are those of its present settings.
+
+    Parameters
+    ----------
+    actions : mapping of str to iterable of Action
+        By the title of their dock.
+    parent : QWidget, optional
+    """
+
+    def __init__(self, actions: Mapping[str, Iterable[Action[Any, Any]]], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keys")
-        self.table = QLabel(_page(key_rows(actions), _napari_rows()))
+        self.table = QLabel(_page({title: key_rows(some) for title, some in actions.items()}, _napari_rows()))
         self.table.setTextFormat(Qt.TextFormat.RichText)
         self.table.setContentsMargins(12, 8, 12, 8)
         area = QScrollArea()
@@ -58,9 +73,9 @@ def _napari_rows() -> list[tuple[str, str, str]]:
     return [(" or ".join(map(str, keys[name])), text, "") for name, text in _NAPARI.items() if keys.get(name)]
 
 
-def _page(ours: list[tuple[str, str, str]], theirs: list[tuple[str, str, str]]) -> str:
+def _page(ours: dict[str, list[tuple[str, str, str]]], theirs: list[tuple[str, str, str]]) -> str:
     parts = []
-    for title, rows in (("Scribble segmentation", ours), ("napari, on a labels layer", theirs)):
+    for title, rows in {**ours, "napari, on a labels layer": theirs}.items():
         cells = "".join(
             f"<tr><td><b>{escape(key)}</b>&nbsp;&nbsp;</td><td>{escape(text)}&nbsp;&nbsp;</td><td>{escape(tip)}</td></tr>"
             for key, text, tip in rows

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QInputDialog, QW
 
 __all__ = ["EncoderForm"]
 
-_VIEWS = {"whole images": "maps", "each segment": "crops"}
+_VIEWS = {"in their image": "maps", "by themselves": "crops"}
 _FILE, _TIMM = "a file", "a timm model"  # need a name
 _SUGGESTED = "hrnet_w18_small.gluon_in1k"  # that of the paper
 _FILES = "Networks of this package (*.safetensors)"
@@ -28,11 +28,12 @@ class EncoderForm(QWidget):
         for text, data in _VIEWS.items():
             self.view.addItem(text, data)
         self.view.setToolTip(
-            "The network is shown each image once, which is quick; or, as in the paper, each segment by itself"
+            "How segments are compared: the network is shown each image once, which is quick; or, as in the paper, "
+            "each segment by itself (maps or crops of the encoder)"
         )
         self.network.setToolTip(
-            "The network that describes segments: the one of this package, a .safetensors file of this package, or a "
-            "model of timm, whose weights are downloaded once"
+            "The network that compares segments (the encoder): the one of this package, a .safetensors file of this "
+            "package, or a model of timm, whose weights are downloaded once"
         )
         for combo in (self.view, self.network):
             combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

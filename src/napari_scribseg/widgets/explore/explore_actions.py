@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from napari_scribseg.explore.edits import NEGATIVE, POSITIVE
-from napari_scribseg.widgets.common.action import Action, Actions
+from napari_scribseg.widgets.common.action import KEYS_KEY, Action, Actions
 from napari_scribseg.widgets.explore.exploration import Exploration
 from napari_scribseg.widgets.explore.explore_view import ExploreState
 from napari_scribseg.widgets.explore.work import Work
@@ -61,6 +61,9 @@ class ExploreWindow(Protocol):
     def finish(self) -> None:
         """Hand the visible image to Scribble segmentation."""
 
+    def show_keys(self) -> None:
+        """Open a window with all keys."""
+
 
 def _has_segments(state: ExploreState) -> bool:
     return state.segments > 0
@@ -101,7 +104,7 @@ ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
         Action(
             "cut",
             "Cut",
-            "Cut the images into segments at this threshold",
+            "Cut the images into segments with these borders",
             lambda window: window.cut(),
             enabled=lambda state: state.pictures > 0 and not state.busy,
             panel="cutting",
@@ -109,7 +112,7 @@ ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
         Action(
             "embed",
             "Embed",
-            "Embed the segments by their features; pressed again, embed all of them again",
+            "Put like segments near one another (UMAP of their features); pressed again, embed all of them again",
             lambda window: window.work.embed(),
             enabled=lambda state: state.segments > 0 and not state.busy,
             panel="cutting",
@@ -117,7 +120,7 @@ ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
         Action(
             "learn",
             "Learn",
-            "Learn a metric from the classes so far; the embedding changes",
+            "Learn from the classes so far which segments are alike (metric learning); the embedding changes",
             lambda window: window.learn(),
             enabled=lambda state: state.labelled > 1 and not state.busy,
             panel="cutting",
@@ -178,7 +181,7 @@ ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
         Action(
             "local",
             "Own embedding",
-            "Embed the selection by itself, below",
+            "Put like segments of the selection near one another, below",
             lambda window: window.work.local(),
             enabled=lambda state: state.embedded > 0 and not state.busy,
             panel="labels",
@@ -263,6 +266,7 @@ ACTIONS: Actions[ExploreWindow, ExploreState] = Actions(
             lambda window: window.exploration.pick(0, "new"),
             key="Escape",
         ),
+        Action("keys", "Keys…", "Show all keys", lambda window: window.show_keys(), key=KEYS_KEY, panel="files"),
         *(
             Action(
                 f"class_{digit}",

@@ -65,6 +65,9 @@ class ExploreView(Protocol):
     def show_encoder(self, view: str, backbone: str) -> None:
         """What describes the segments."""
 
+    def show_device(self, device: str) -> None:
+        """Where networks compute."""
+
     def show_picture(self, index: int | None, count: int, name: str) -> None:
         """Which image is visible."""
 

@@ -22,9 +22,11 @@ from napari_scribseg.widgets.common.action_buttons import register_commands
 from napari_scribseg.widgets.common.autosaves import WORKSPACE_EXTENSION, new_workspace_autosave, workspace_autosaves
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
+from napari_scribseg.widgets.common.device_combo import find_device, show_auto
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.fold import Section, Sections
+from napari_scribseg.widgets.common.key_sheet import KeySheet, on_question_mark
 from napari_scribseg.widgets.common.messages import user_message
 from napari_scribseg.widgets.common.status import StatusPanel
 from napari_scribseg.widgets.explore.background_jobs import LongJobs
@@ -49,11 +51,16 @@ __all__ = ["ExploreWidget"]
 TITLE = "Explore segments"  # as in napari.yaml
 _SHARE = 0.7  # of the height, for an embedding
 _HELP = "Add images, cut them into segments, embed these, and label many at once with a box or lasso"
-_EMPTY = "The embedding appears here\n1  add images\n2  cut them into segments\n3  embed the segments"
+_EMPTY = (
+    "The embedding appears here\n1  add images\n2  cut them into segments\n"
+    "3  embed the segments: like ones come near one another"
+)
 
 
 class ExploreWidget(Docked):
     """Many images at once: an embedding of their segments, and classes for dozens of them with one box."""
+
+    title, key_actions = TITLE, ACTIONS
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -75,12 +82,15 @@ class ExploreWidget(Docked):
         self.work = Work(lambda: self.exploration, self.jobs, self.dispatcher, self)
         register_commands(ACTIONS, ExploreWidget, TITLE)
         self._lay_out()
-        self._begin(Workspace(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND), subprocess=True))
+        device, classes = self.cutting.device.currentData(), ClassTable.from_ids([1], background=DEFAULT_BACKGROUND)
+        self._begin(Workspace(classes, device=device, subprocess=True))
         self._connect()
         self._on_theme()
         self.classes.select(1)
         autosaves = workspace_autosaves()
         self.show_message("An autosaved workspace exists: Resume continues it. " + _HELP if autosaves else _HELP)
+        on_question_mark(self, self.show_keys)
+        find_device(self.dispatcher, lambda found: show_auto(self.cutting.device, found))
         warm_up(self.dispatcher)
 
     # the workspace in front -------------------------------------------------------------------------------------------
@@ -105,6 +115,7 @@ class ExploreWidget(Docked):
         self.show_classes(workspace.classes)
         self.show_settings(workspace.settings)
         self.show_encoder(*workspace.encoder)
+        self.show_device(workspace.device)
         self.exploration.display.show_embedding(smoothly=False)
         self.exploration.display.show_local(None)
         if workspace.pictures:
@@ -163,6 +174,7 @@ class ExploreWidget(Docked):
         self.cutting.pressed.connect(self._run)
         self.cutting.previewed.connect(self._preview)
         self.cutting.encoder.chosen.connect(lambda view, backbone: self.work.use_encoder(view, backbone))
+        self.cutting.device_chosen.connect(lambda device: self.work.use_device(device))
         self.images.refreshed.connect(self.cutting.show_layers)
         self.cutting.show_layers(self.images.layers)
         self.bar.tool_changed.connect(self._on_tool)
@@ -261,6 +273,11 @@ class ExploreWidget(Docked):
         self.exploration.layers.rest(True)
         self.show_message("The classes of this image are strokes in Scribble segmentation now; correct them there")
 
+    def show_keys(self) -> None:
+        """Open a window with all keys."""
+        self._key_sheet = KeySheet(self.all_key_actions(), self)
+        self._key_sheet.show()
+
     def _on_lost(self) -> None:
         self.show_message("A layer was deleted; it comes back when you turn to one of its images", error=True)
 
@@ -301,6 +318,10 @@ class ExploreWidget(Docked):
     def show_encoder(self, view: str, backbone: str) -> None:
         """What describes the segments."""
         self.cutting.encoder.show_encoder(view, backbone)
+
+    def show_device(self, device: str) -> None:
+        """Where networks compute."""
+        self.cutting.show_device(device)
 
     def show_picture(self, index: int | None, count: int, name: str) -> None:
         """Which image is visible."""

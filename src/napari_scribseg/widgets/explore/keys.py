@@ -6,13 +6,13 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 
-from napari_scribseg.widgets.common.action import Action
+from napari_scribseg.widgets.common.action import KEYS_KEY, Action
 from napari_scribseg.widgets.explore.explore_actions import ACTIONS, ExploreWindow
 from napari_scribseg.widgets.explore.explore_view import ExploreState
 
 __all__ = ["LAYER_ACTIONS", "STROKE_ACTIONS", "action_of"]
 
-_NAPARIS = ("F", "Escape", "Control-A")  # on its layers
+_NOT_ON_LAYERS = ("F", "Escape", "Control-A", KEYS_KEY)  # napari's own; the last is a shortcut of the window
 _NAMED = {
     Qt.Key.Key_Return: "Enter",
     Qt.Key.Key_Enter: "Enter",
@@ -24,7 +24,7 @@ _NAMED = {
 }
 _BY_KEY = {action.key: action for action in ACTIONS if action.key}
 
-LAYER_ACTIONS = tuple(action for action in _BY_KEY.values() if action.key not in _NAPARIS)
+LAYER_ACTIONS = tuple(action for action in _BY_KEY.values() if action.key not in _NOT_ON_LAYERS)
 STROKE_ACTIONS = (ACTIONS["split"],)  # the other keys are napari's own there
 
 

@@ -24,7 +24,8 @@ from qtpy.QtWidgets import (
 
 from napari_scribseg.explore import CutSettings
 from napari_scribseg.widgets.common.action_buttons import make_button
-from napari_scribseg.widgets.common.combos import fill_combo
+from napari_scribseg.widgets.common.combos import choose_data, fill_combo
+from napari_scribseg.widgets.common.device_combo import device_combo
 from napari_scribseg.widgets.explore.embedding_view import TOOLS
 from napari_scribseg.widgets.explore.encoder_form import EncoderForm
 from napari_scribseg.widgets.explore.exploration import FILTERS
@@ -37,12 +38,19 @@ __all__ = ["ButtonGrid", "CutPanel", "EmbeddingBar", "action_buttons", "file_pan
 
 _STEPS = 1000  # of the threshold slider
 _RANGES = {"volume": (0.1, 1e5), "area": (1.0, 1e6), "dynamics": (1e-3, 1.0)}  # of thresholds, in the criterion's unit
+_BORDERS = {"brightness": "gaussian", "network": "network", "my layer": "given"}
+_MERGING = {"size by contrast": "volume", "size": "area", "contrast": "dynamics"}
 _TIPS = {
-    "gradient": "Edges by brightness and colour at several scales, by the network of this package, or by your own edge "
-    "map: a layer of the shape of the visible image, large where borders are",
+    "gradient": "Where borders are: where brightness or colour changes (gaussian gradient at two scales), where the "
+    "network of this package sees edges, or where a layer of yours is large (an edge map of the shape of the visible "
+    "image)",
     "edges": "The layer that holds the edges of the visible image, stack or volume",
-    "criterion": "Importance of a segment: pixels times gradient, pixels, or gradient",
-    "threshold": "Segments of less importance are merged; the contours follow live, Cut makes the segments",
+    "criterion": "Which segments are merged with a neighbour first: the smallest, those with the least contrast, or "
+    "both (area, dynamics and volume of the watershed hierarchy)",
+    "threshold": "To the right, more segments are merged (threshold of the hierarchy); the contours follow live, Cut "
+    "makes the segments",
+    "simplification": "Borders weaker than this are dropped, whatever is beside them (simplification by the mean "
+    "gradient): lower it to keep faint borders",
 }
 
 
@@ -68,33 +76,36 @@ def _combo(choices: Any, tip: str, letters: int = 0) -> QComboBox:
     if letters:
         combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         combo.setMinimumContentsLength(letters)
-    for choice in choices:
-        combo.addItem(choice, choice)
+    for text in choices:
+        combo.addItem(text, choices[text] if isinstance(choices, dict) else text)
     combo.setToolTip(tip)
     return combo
 
 
 class CutPanel(QWidget):
-    """How images are cut; ``previewed`` while the slider moves, ``pressed`` with the action of a button."""
+    """How images are cut; ``previewed`` while the slider moves, ``pressed`` with the action of a button.
+
+    ``device_chosen`` carries the device of a choice by the user.
+    """
 
     previewed = Signal()
+    device_chosen = Signal(str)
     pressed = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.gradient = _combo(("gaussian", "network"), _TIPS["gradient"], letters=7)
-        self.gradient.addItem("edge map", "given")
-        self.edges, self._edges_label = _combo((), _TIPS["edges"], letters=6), QLabel("edge map")
-        self.criterion = _combo(_RANGES, _TIPS["criterion"], letters=7)
+        self.gradient = _combo(_BORDERS, _TIPS["gradient"], letters=7)
+        self.edges, self._edges_label = _combo((), _TIPS["edges"], letters=6), QLabel("layer")
+        self.criterion = _combo(_MERGING, _TIPS["criterion"], letters=7)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, _STEPS)
         self.slider.setToolTip(_TIPS["threshold"])
         self.value = QDoubleSpinBox()
         self.value.setDecimals(3)
         self.value.setToolTip(_TIPS["threshold"])
-        self.auto = QCheckBox("so that an image has about")
+        self.auto = QCheckBox("so that images get about")
         self.auto.setChecked(True)
-        self.auto.setToolTip("Find the threshold at which images have so many segments on average")
+        self.auto.setToolTip("Find the coarseness at which images have so many segments on average")
         self.regions = QSpinBox()
         self.regions.setRange(2, 5000)
         self.regions.setValue(50)
@@ -104,9 +115,8 @@ class CutPanel(QWidget):
         self.simplification.setSingleStep(0.01)
         self.simplification.setDecimals(3)
         self.simplification.setValue(CutSettings().simplification)
-        self.simplification.setToolTip(
-            "Frontiers with a mean gradient below it are removed: lower it for faint borders"
-        )
+        self.simplification.setPrefix("borders below ")
+        self.simplification.setToolTip(_TIPS["simplification"])
         self.portion = _combo(
             PORTIONS, "Which images are cut; segments that stay the same keep their classes", letters=8
         )
@@ -116,6 +126,7 @@ class CutPanel(QWidget):
             "Train the last stage of the network, too, and describe all segments again: slower; not for models of timm"
         )
         self.encoder = EncoderForm()
+        self.device = device_combo()
         self._lay_out()
         self._set_range()
         self.slider.valueChanged.connect(self._on_slider)
@@ -125,6 +136,7 @@ class CutPanel(QWidget):
         self.simplification.valueChanged.connect(lambda _value: self._changed())
         self.auto.toggled.connect(lambda _on: self._show_auto())
         self.edges.currentIndexChanged.connect(lambda _i: self._changed())
+        self.device.activated.connect(lambda _i: self.device_chosen.emit(self.device.currentData()))
         self._show_auto()
         self._show_edges()
 
@@ -164,11 +176,16 @@ class CutPanel(QWidget):
         self.simplification.blockSignals(False)
         self._show_value(settings.threshold)
 
+    def show_device(self, device: str) -> None:
+        """Show where networks compute, without a signal."""
+        choose_data(self.device, device)
+
     def show_state(self, state: ExploreState) -> None:
         """Enable what makes sense."""
         show_actions(self.buttons, state)
         self.deep.setEnabled(not state.busy)
         self.encoder.setEnabled(not state.busy)
+        self.device.setEnabled(not state.busy)
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -176,27 +193,25 @@ class CutPanel(QWidget):
         form.setVerticalSpacing(3)
         kinds = QHBoxLayout()
         kinds.addWidget(self.gradient, 1)
-        kinds.addWidget(QLabel("by"))
-        kinds.addWidget(self.criterion, 1)
+        kinds.addWidget(self._edges_label)
+        kinds.addWidget(self.edges, 1)
         threshold = QHBoxLayout()
         threshold.addWidget(self.slider, 1)
         threshold.addWidget(self.value)
         auto = QHBoxLayout()
         auto.addWidget(self.auto)
         auto.addWidget(self.regions, 1)
-        simple = QHBoxLayout()
-        simple.addWidget(self.simplification, 1)
-        simple.addWidget(self._edges_label)
-        simple.addWidget(self.edges, 1)
         doing = QHBoxLayout()
         doing.addWidget(self.portion, 1)
         doing.addWidget(self.buttons["cut"], 1)
-        form.addRow("Gradient", kinds)
-        form.addRow("Threshold", threshold)
+        form.addRow("Borders", kinds)
+        form.addRow("Merge by", self.criterion)
+        form.addRow("Coarseness", threshold)
         form.addRow("", auto)
-        form.addRow("Simplify", simple)
+        form.addRow("Drop", self.simplification)
         form.addRow("Segments", doing)
-        form.addRow("Encoder", self.encoder)
+        form.addRow("Compare", self.encoder)
+        form.addRow("Device", self.device)
         embedding = QHBoxLayout()
         embedding.addWidget(self.buttons["embed"], 1)
         embedding.addWidget(self.buttons["learn"], 1)
@@ -324,5 +339,5 @@ def label_bar() -> ButtonGrid:
 
 def file_panel() -> ButtonGrid:
     """Correction by strokes, and files."""
-    rows = (("positive", "negative", "split"), ("export", "layers"), ("resume", "finish"))
+    rows = (("positive", "negative", "split"), ("export", "layers"), ("resume", "finish"), ("keys",))
     return ButtonGrid("files", {n: (row, i, 1) for row, names in enumerate(rows) for i, n in enumerate(names)})

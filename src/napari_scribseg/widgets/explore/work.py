@@ -200,7 +200,7 @@ class Work:
         workspace = self.workspace
 
         def load(report: Report, _deliver: Deliver) -> None:
-            open_encoder(backbone, choose_device("auto"))
+            open_encoder(backbone, choose_device(workspace.device))
             report(1.0)
 
         def choose(_none: None) -> None:
@@ -209,6 +209,14 @@ class Work:
             self.view.show_message("Segments are described by this network from now on; Embed embeds them again")
 
         self._run("Opening the network", WorkspaceTask(load), choose)
+
+    @report_errors
+    def use_device(self, device: str) -> None:
+        """Compute on another device from now on."""
+        try:
+            self.workspace.use_device(device)
+        finally:
+            self.view.show_device(self.workspace.device)
 
     @report_errors
     def embed(self) -> None:
@@ -346,8 +354,9 @@ class Work:
                 f"Resumed {counted(count, 'image')} and {counted(len(workspace.ids()), 'segment')} from {path.name}"
             )
 
+        device = self.workspace.device
         task = WorkspaceTask(
-            lambda _report, _deliver: Workspace.load(path, subprocess=True), lambda workspace: workspace
+            lambda _report, _deliver: Workspace.load(path, device=device, subprocess=True), lambda workspace: workspace
         )
         self._run(f"Opening {path.name}", task, done)
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_scribseg.core.plugins import add_installed
-from napari_scribseg.widgets.common.action import Action, Actions
+from napari_scribseg.widgets.common.action import KEYS_KEY, Action, Actions
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 
 if TYPE_CHECKING:
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
     from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
 
-__all__ = ["ACTIONS", "KEYS_KEY", "SegmentationWindow", "add_installed_actions"]
+__all__ = ["ACTIONS", "SegmentationWindow", "add_installed_actions"]
 
 ACTION_GROUP = "scribseg.actions"
-KEYS_KEY = "?"  # of Qt: napari's key bindings have no question mark, and its place depends on the keyboard
 
 
 class SegmentationWindow(Protocol):

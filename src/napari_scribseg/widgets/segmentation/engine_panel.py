@@ -11,6 +11,7 @@ from napari_scribseg.annotate.rules import OVERLAPS
 from napari_scribseg.core import EngineInfo, LoadsModels, get_engine
 from napari_scribseg.core.registry import engine_class
 from napari_scribseg.widgets.common.combos import choose_data, compact_combo
+from napari_scribseg.widgets.common.device_combo import device_combo, show_auto
 from napari_scribseg.widgets.common.fold import Fold
 from napari_scribseg.widgets.common.preferences import preference
 from napari_scribseg.widgets.segmentation.engine_chooser import EngineChooser
@@ -41,8 +42,7 @@ class EnginePanel(QWidget):
             self.chooser.choose(preference("engine"))
         self.engine_combo = self.chooser.combo
         self.mode_combo = compact_combo(_MODES)
-        self.device_combo = compact_combo((device, device) for device in ("auto", "cpu", "cuda", "mps"))
-        choose_data(self.device_combo, preference("device"))
+        self.device_combo = device_combo()
         self.overlap_combo = compact_combo((rule, rule) for rule in OVERLAPS)
         self.overlap_combo.setToolTip("What a result does to earlier labels, such as loaded ones")
         self.mode_combo.setToolTip(
@@ -105,7 +105,7 @@ class EnginePanel(QWidget):
 
     def show_device(self, found: str) -> None:
         """Show which device "auto" stands for."""
-        self.device_combo.setItemText(0, f"auto: {found}")
+        show_auto(self.device_combo, found)
 
     def show_pictures(self, names: tuple[str, ...]) -> None:
         """Show a button for each picture of the engine's features."""

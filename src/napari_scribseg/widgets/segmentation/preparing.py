@@ -9,22 +9,11 @@ from napari_scribseg.core import ClassTable
 from napari_scribseg.widgets.common.colors import class_colormap, warm_up_colors
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 
-__all__ = ["PREPARING", "READY", "find_device", "warm_up"]
+__all__ = ["PREPARING", "READY", "warm_up"]
 
 PREPARING = "Preparing the engine for this computer; the very first result may take some seconds longer"
 READY = "The engine is ready"
 _PATIENCE_MS = 700
-
-
-def find_device(dispatcher: Dispatcher, found: Callable[[str], object]) -> None:
-    """Find the device that ``auto`` stands for on this computer."""
-
-    def choose() -> str:
-        from napari_scribseg.numerics.device import choose_device
-
-        return choose_device("auto")
-
-    dispatcher.aside(choose, found, lambda error: found(f"unknown ({error})"))
 
 
 def warm_up(dispatcher: Dispatcher, show: Callable[[str], object]) -> None:

@@ -9,29 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
-from qtpy.QtGui import QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QVBoxLayout
 
 from napari_scribseg.core import ClassTable, Engine, InputError, get_engine, pictures_of
 from napari_scribseg.core.parameters import values_of
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.io.lock import is_in_use
-from napari_scribseg.widgets.common.action import Action
+from napari_scribseg.widgets.common.action import KEYS_KEY, Action
 from napari_scribseg.widgets.common.action_buttons import ActionBar, register_commands
 from napari_scribseg.widgets.common.autosaves import autosaves
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
 from napari_scribseg.widgets.common.curve_view import CurvePanel
+from napari_scribseg.widgets.common.device_combo import find_device
 from napari_scribseg.widgets.common.dispatch import Dispatcher
 from napari_scribseg.widgets.common.docked import Docked
 from napari_scribseg.widgets.common.fold import Section, Sections
-from napari_scribseg.widgets.common.key_sheet import KeySheet
+from napari_scribseg.widgets.common.key_sheet import KeySheet, on_question_mark
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import Message, user_message
 from napari_scribseg.widgets.common.status import StatusPanel
 from napari_scribseg.widgets.segmentation.actions import (
     ACTIONS,
-    KEYS_KEY,
     SegmentationWindow,
     add_installed_actions,
 )
@@ -47,7 +46,7 @@ from napari_scribseg.widgets.segmentation.measured import measured_now
 from napari_scribseg.widgets.segmentation.numbers import NumbersWindow
 from napari_scribseg.widgets.segmentation.other_views import OtherViews
 from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
-from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, find_device, warm_up
+from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, warm_up
 from napari_scribseg.widgets.segmentation.saving import Saver, choose_session_path, confirm_copy
 from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
 from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
@@ -85,6 +84,7 @@ class SegmentationWidget(Docked):
         Measures of the classes.
     """
 
+    title, key_actions = TITLE, ACTIONS
     classes: ClassTableView
     slices: SlicePanel
     slice_list: SliceListPanel
@@ -132,7 +132,7 @@ class SegmentationWidget(Docked):
         register_commands(ACTIONS, SegmentationWidget, TITLE)
         self._lay_out()
         self._connect()
-        QShortcut(QKeySequence(KEYS_KEY), self).activated.connect(self.show_keys)
+        on_question_mark(self, self.show_keys)
         self.classes.show_classes(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND))
         find_device(self.dispatcher, self.engines.show_device)
         warm_up(self.dispatcher, self._on_warm)
@@ -333,7 +333,7 @@ class SegmentationWidget(Docked):
 
     def show_keys(self) -> None:
         """Open a window with all keys."""
-        self._key_sheet = KeySheet(ACTIONS, self)
+        self._key_sheet = KeySheet(self.all_key_actions(), self)
         self._key_sheet.show()
 
     def _keys(self, annotator: Annotator) -> Keys:

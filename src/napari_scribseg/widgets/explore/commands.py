@@ -1,0 +1,19 @@
+"""The actions of Explore segments as commands of napari's manifest: ``commands:undo`` is the action ``undo``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari_scribseg.widgets.common.action_buttons import command_of
+from napari_scribseg.widgets.explore.explore_actions import ACTIONS
+
+TITLE = "Explore segments"  # of the widget, in napari.yaml
+
+
+def __getattr__(name: str) -> Any:
+    """A function of the viewer that carries out the action of this name, in the window, which it opens if needed."""
+    if name.startswith("_") or name not in {action.name for action in ACTIONS}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from napari_scribseg.widgets.explore.explorer import ExploreWidget
+
+    return command_of(ACTIONS[name], ExploreWidget, TITLE)
