@@ -4,6 +4,7 @@
     python benchmarks/explore.py speed [--images 100]
     python benchmarks/explore.py growth --segments 1000 5000 20000 50000
     python benchmarks/explore.py first [--images 4] [--repeats 3]
+    python benchmarks/explore.py splits [--photographs 91]
 
 explore_oracle.py describes what the oracle does. IoU is the mean over the classes, the background among them, of all
 images together; segments without a class count as wrong. Compared are one click for each segment, the most valuable
@@ -27,9 +28,12 @@ import numpy as np
 from explore_oracle import Oracle
 from scipy import ndimage
 from skimage.measure import label as components
+from skimage.segmentation import watershed
 
 from napari_scribseg.datasets import open_data_set, slices
 from napari_scribseg.explore import Workspace
+from napari_scribseg.explore.edits import split_mask
+from napari_scribseg.explore.gradients import gaussian_edges
 
 DATA_SETS = (
     "dsb2018_nuclei",
@@ -275,6 +279,31 @@ def first(arguments: argparse.Namespace) -> None:
         print(f"{name:10s} {count:.0f} segments: {statistics.median(seconds):5.1f} s, median of {times}", flush=True)
 
 
+def splits(arguments: argparse.Namespace) -> None:
+    """A split over edges, as the explorer does it, and one that floods pixels in the order of their own gradient.
+
+    In a photograph, the pixels of the two labels with most strokes are the segment, and people's strokes split it.
+    """
+    cases = open_data_set("graz_scribbles")
+    print(f"{'photograph':34s}{'differ':>9s}{'over edges':>12s}{'own gradient':>14s}")
+    rows = []
+    for number in np.linspace(0, len(cases.cases) - 1, arguments.photographs).astype(int):
+        case = cases.read(cases.cases[number])
+        drawn = case.strokes[case.strokes >= 0]
+        first_label, second_label = np.argsort(-np.bincount(drawn), kind="stable")[:2].tolist()
+        mask = np.isin(case.truth, (first_label, second_label))
+        positive, negative = (mask & (case.strokes == label) for label in (first_label, second_label))
+        gradient = gaussian_edges(np.moveaxis(np.asarray(case.image, dtype=np.float32), -1, 0))
+        parts, n_positive = split_mask(gradient, mask, positive, negative)
+        over_edges = parts[mask] < n_positive
+        own = (watershed(gradient, positive + 2 * negative, mask=mask) == 1)[mask]
+        truth = case.truth[mask] == first_label
+        rows.append([np.mean(over_edges != own), np.mean(over_edges == truth), np.mean(own == truth)])
+        print(f"{case.name:34s}{rows[-1][0]:9.4f}{rows[-1][1]:12.3f}{rows[-1][2]:14.3f}", flush=True)
+    for name, value in (("mean", np.mean(rows, axis=0)), ("median", np.median(rows, axis=0))):
+        print(f"{name:34s}{value[0]:9.4f}{value[1]:12.3f}{value[2]:14.3f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(required=True)
@@ -297,6 +326,9 @@ def main() -> None:
     part.add_argument("--repeats", type=int, default=3)
     part.add_argument("--alone", action="store_true", help="one measurement, in this process")
     part.set_defaults(run=first)
+    part = parts.add_parser("splits")
+    part.add_argument("--photographs", type=int, default=91, help="with one person's strokes")
+    part.set_defaults(run=splits)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

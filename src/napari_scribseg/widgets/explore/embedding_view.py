@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from psygnal import Signal
-from qtpy.QtCore import QPointF, QRectF, Qt, QTimer
+from qtpy.QtCore import QEvent, QPointF, QRectF, Qt, QTimer
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
@@ -219,6 +219,13 @@ class EmbeddingView(QWidget):
         """Keep showing all."""
         super().resizeEvent(event)
         self.scene.resized(self._size)
+
+    def event(self, event: Any) -> bool:
+        """Keep the keys of actions from the window's shortcuts, which would come first."""
+        if event.type() == QEvent.Type.ShortcutOverride and action_of(event) is not None:
+            event.accept()
+            return True
+        return bool(super().event(event))
 
     def keyPressEvent(self, event: Any) -> None:  # noqa: N802
         """Emit the action of a key; other keys go to the window."""
