@@ -57,7 +57,7 @@ def test_npe2_finds_the_manifest_and_all_its_commands():
         module, _, function = command.python_name.partition(":")
         path = ROOT / "src" / Path(*module.split(".")).with_suffix(".py")
         file = path if path.exists() else path.with_suffix("") / "__init__.py"
-        if module != "napari_scribseg.widgets.segmentation.commands":  # made of the actions
+        if not module.endswith(".commands"):  # made of the actions
             assert f"{function}" in file.read_text(encoding="utf-8"), command.python_name
 
 

@@ -98,12 +98,12 @@ def test_the_grid_has_a_cell_for_each_and_keeps_near_ones_near(n, aspect):
     if n > 10:
         assert aspect / 2 < width / height < aspect * 2
         index, _ = nearest(xy, xy, 4, same=True)
-        apart = np.linalg.norm(cells[:, None] - cells[index[:, 1:]], axis=-1)
-        assert np.median(apart) < 0.25 * np.hypot(width, height)
+        distances = np.linalg.norm(cells[:, None] - cells[index[:, 1:]], axis=-1)
+        assert np.median(distances) < 0.25 * np.hypot(width, height)
     assert np.array_equal(cells, grid_positions(xy, aspect))
 
 
-def test_the_grid_keeps_groups_apart_and_has_room_for_all_at_one_place():
+def test_the_grid_separates_groups_and_has_room_for_all_at_one_position():
     groups = np.repeat([[0, 0], [10, 0]], 30, axis=0).astype(np.float32)
     cells = grid_positions(
         groups + np.random.default_rng(0).normal(scale=0.1, size=groups.shape).astype(np.float32), 2.0
