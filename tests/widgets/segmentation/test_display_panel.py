@@ -82,7 +82,7 @@ def test_a_layer_of_our_reader_is_in_its_window_and_its_slider_has_room(viewer, 
 def test_what_has_no_windows_cannot_be_chosen(viewer, panel, array):
     panel.follow(LayerSource(viewer.add_image(array, rgb=array.ndim == 3)))
     assert not panel.contrast_combo.isEnabled()
-    assert not panel.slices_combo.isEnabled()
+    assert panel.slices_combo.isHidden()
     assert not panel.radiological_box.isEnabled()
 
 
@@ -116,3 +116,46 @@ def test_why_an_image_has_no_radiological_display(viewer, panel):
     assert not panel.letters_box.isEnabled()
     assert "does not say how it lies in the patient" in panel.radiological_box.toolTip()
     assert texts(panel.slices_combo) == ["z (axis 0)", "y (axis 1)", "x (axis 2)"]
+
+
+def test_a_patient_is_displayed_as_radiologists_do_when_work_on_it_begins(viewer, panel):
+    layer = add(viewer, panel)
+    assert not panel.radiological_box.isChecked()
+    former = layer.affine.affine_matrix.copy()
+    panel.begin()
+    assert panel.radiological_box.isChecked()
+    assert str(panel.view.camera.orientation[1]) == "up"
+    assert viewer.canvas.overlays["scribseg_left"].text == "R"
+    assert np.array_equal(layer.affine.affine_matrix, former)
+
+
+def test_a_user_who_turned_radiological_display_off_has_it_off_for_the_next_image_and_the_next_window(
+    viewer, panel, qtbot
+):
+    add(viewer, panel)
+    panel.begin()
+    panel.radiological_box.click()
+    panel.letters_box.click()
+    panel.begin()
+    assert not panel.view.radiological
+    again = DisplayPanel(viewer)
+    qtbot.addWidget(again)
+    again.follow(LayerSource(viewer.layers[0]))
+    again.begin()
+    assert (again.view.radiological, again.view.letters) == (False, False)
+    again.close_events()
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        Geometry((6, 40, 50), (1.0,) * 3),
+        Geometry((6, 40, 50), (0.01,) * 3, np.diag([0.01, 0.01, 0.01, 1.0]), "millimeter"),
+    ],
+    ids=["no directions", "a specimen"],
+)
+def test_what_shows_no_patient_stays_as_it_was(viewer, panel, geometry):
+    add(viewer, panel, geometry=geometry)
+    panel.begin()
+    assert not panel.view.radiological
+    assert panel.radiological_box.isHidden() == (geometry.affine is None)

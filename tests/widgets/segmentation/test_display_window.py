@@ -37,12 +37,14 @@ def tick(window, box):
 
 def test_a_stroke_on_the_left_of_a_radiological_view_is_on_the_patient_s_right(window, tmp_path):
     display = window.widget.display
-    tick(window, display.radiological_box)
+    assert not display.radiological_box.isChecked()
+    window.widget.images.start.click()
+    settle()
+    assert display.radiological_box.isChecked()
     assert display.letters_box.isChecked()
     combo = display.slices_combo
     combo.setCurrentIndex(combo.findText("coronal (axis 1)"))
     combo.activated.emit(combo.currentIndex())
-    window.widget.images.start.click()
     settle()
     canvas = window.canvas
     left, above = QPoint(round(canvas.width() * 0.4), round(canvas.height() * 0.3)), QPoint(0, 3)

@@ -110,7 +110,9 @@ def test_other_displayed_axes_give_other_slices(panel, session):
 
 def test_only_slices_in_sight_are_inspected(nearest, qtbot, monkeypatch):
     inspected = []
-    monkeypatch.setattr(slice_list, "state_of", lambda _session, index: inspected.append(index) or slice_list.EMPTY)
+    monkeypatch.setattr(
+        slice_list, "state_of", lambda _session, index, **_: inspected.append(index) or slice_list.EMPTY
+    )
     session = session_of(nearest, (1000, 4, 4))
     panel = SliceListPanel(ACTIONS)
     qtbot.addWidget(panel)

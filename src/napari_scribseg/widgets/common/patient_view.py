@@ -15,6 +15,7 @@ __all__ = ["PatientView"]
 
 _EDGES = {"top": "top_center", "bottom": "bottom_center", "left": "middle_left", "right": "middle_right"}
 _SIZE = 16  # points
+_LEAST = 30  # millimetres, of the longest side of an image of a patient
 
 
 class PatientView:
@@ -56,6 +57,16 @@ class PatientView:
     def is_placed(self) -> bool:
         """Whether the directions of the image in the patient are known."""
         return bool(self._axes())
+
+    @property
+    def shows_patient(self) -> bool:
+        """Whether the directions are known and the image has the size of a part of a body, not of a specimen."""
+        source = self._source
+        if source is None or not self.is_placed:
+            return False
+        geometry = source.geometry()
+        sizes = [n * step for n, step in zip(geometry.shape, geometry.spacing, strict=True)][-3:]
+        return geometry.unit == "millimeter" and max(sizes) >= _LEAST
 
     @property
     def letters(self) -> bool:

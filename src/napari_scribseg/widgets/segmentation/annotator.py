@@ -154,6 +154,10 @@ class Annotator:
             self.layers.painted(slice_index), self.session.painted(slice_index)
         )
 
+    def has_unsent(self, slice_index: SliceIndex) -> bool:
+        """As :meth:`unsent`; false where the strokes layer cannot be read."""
+        return not self.layers.misfit() and self.unsent(slice_index)
+
     # edits of the result ----------------------------------------------------------------------------------------------
 
     @report_errors
@@ -210,7 +214,7 @@ class Annotator:
             if future.cancelled() or future.exception() is not None:  # the session reports the error
                 return
             if self.layers.show_picture(slice_index, future.result(), name):
-                self.show_message(f"Added a layer of {name} of {self._where(slice_index)}")
+                self.show_message(f"Added a layer of {name} of {self.where(slice_index)}")
 
         self.session.picture(name, slice_index).add_done_callback(arrived)
 
@@ -235,7 +239,7 @@ class Annotator:
         slice_index = self._slice()
         if self.session.is_accepted(slice_index):
             self.session.reopen(slice_index)
-            self.show_message(f"{self._where(slice_index)} is open again: strokes can change it")
+            self.show_message(f"{self.where(slice_index)} is open again: strokes can change it")
         else:
             self.session.accept(slice_index)
 
@@ -255,7 +259,7 @@ class Annotator:
             self._shown_places.add(place.slice_index)
             self.layers.look_at(place.slice_index, place.row, place.column)
             self.show_message(
-                f"The most uncertain place of {self._where(place.slice_index)} is in the middle: "
+                f"The most uncertain place of {self.where(place.slice_index)} is in the middle: "
                 f"about {place.share:.0%} of the labels there may be wrong"
             )
 
@@ -270,7 +274,7 @@ class Annotator:
         slice_index = self._slice()
         if self.unsent(slice_index):
             self.session.draw(self.layers.painted(slice_index), slice_index)  # so that undo restores these, too
-        before, where = self.session.version, self._where(slice_index)
+        before, where = self.session.version, self.where(slice_index)
         if not self.session.clear(slice_index):
             return
         if self.session.version == before:
@@ -422,9 +426,9 @@ class Annotator:
         if trouble or slice_index is None:
             return Present(trouble=Message(trouble, error=True) if trouble else Message(self.layers.why_no_slice()))
         session = self.session
-        moment = slice_index, session.version, session.classes, session.engine.info
+        moment = slice_index, session.version, session.classes, session.engine.info, self.where(slice_index)
         if self._cached is None or self._cached[0] != moment:
-            self._cached = moment, present_on(session, slice_index)
+            self._cached = moment, replace(present_on(session, slice_index), where=moment[-1])
         unsent = self.mode == "demand" and self.unsent(slice_index)
         return replace(self._cached[1], unsent=unsent, overlay=self.overlay.missing)
 
@@ -485,7 +489,7 @@ class Annotator:
 
     def _on_failed(self, slice_index: SliceIndex, error: Exception) -> None:
         name = self.session.engine.info.title
-        where = self._where(slice_index)
+        where = self.where(slice_index)
         text = user_message(str(error) if isinstance(error, InputError) else f"{name} failed on {where}: {error!r}")
         self.show_message(text, error=True)
         if text != self._last_error:
@@ -534,8 +538,10 @@ class Annotator:
         result = self.session.results(slice_index)
         self.view.show_curve(None if result is None else result.curve)
 
-    def _where(self, slice_index: SliceIndex) -> str:
-        return self.session.volume.where(slice_index)
+    def where(self, slice_index: SliceIndex) -> str:
+        """The name of a slice, and its number at napari's slider where that is another: ``"z 18 (slider 71)"``."""
+        name, number = self.session.volume.where(slice_index), self.layers.slider_number(slice_index)
+        return name if number is None else f"{name} (slider {number})"
 
     def _slice(self) -> SliceIndex:
         slice_index = self.layers.slice_index()

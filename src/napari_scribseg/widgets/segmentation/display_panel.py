@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_scribseg.core.padding import measured_values
@@ -66,7 +67,7 @@ class DisplayPanel(QWidget):
         self.slices_combo.setToolTip("Along which axis to go through the volume")
         self.radiological_box = QCheckBox("radiological")
         self.letters_box = QCheckBox("letters")
-        form = QFormLayout()
+        self._form = form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setVerticalSpacing(3)
         form.addRow("Contrast", self.contrast_combo)
@@ -107,12 +108,28 @@ class DisplayPanel(QWidget):
         self._show_slices()
         placed = self.view.is_placed
         self.radiological_box.setEnabled(placed)
+        for box in (self.radiological_box, self.letters_box):
+            box.setVisible(placed)
         self.letters_box.setEnabled(placed and self.view.can_letter)
         self.radiological_box.setToolTip(
             "The patient's right on the left of the screen, front or head above" if placed else _UNPLACED
         )
         letters = "Where the patient's right (R), left (L), front (A), back (P), head (S) and feet (I) are"
         self.letters_box.setToolTip((letters if placed else _UNPLACED) if self.view.can_letter else "Needs napari 0.9")
+
+    def begin(self) -> None:
+        """Display the patient as radiologists do, with letters, unless the user has chosen otherwise before.
+
+        A view that was transposed by hand stays.
+        """
+        rows, columns = self._viewer.dims.order[-2:]
+        if not self.view.shows_patient or rows > columns:
+            return
+        for box, show in ((self.radiological_box, self._show_radiological), (self.letters_box, self._show_letters)):
+            if box.isEnabled() and not window_settings().contains(f"display/{box.text()}"):
+                with QSignalBlocker(box):
+                    box.setChecked(True)
+                show(True)
 
     def close_events(self) -> None:
         """Disconnect from the viewer, and undo the display."""
@@ -148,21 +165,28 @@ class DisplayPanel(QWidget):
         other = "3D view" if self._viewer.dims.ndisplay == 3 else "other axes"
         fill_combo(self.slices_combo, [*axes, *([(other, None)] if axes and axis is None else [])])
         choose_data(self.slices_combo, axis)
-        self.slices_combo.setEnabled(bool(axes))
+        for widget in (self.slices_combo, self._form.labelForField(self.slices_combo)):
+            widget.setVisible(bool(axes))
 
     def _on_slices(self) -> None:
         axis = self.slices_combo.currentData()
         if axis is not None and axis != self.view.slice_axis:
             self.view.show_slices(axis)
 
-    def _on_radiological(self, wanted: bool) -> None:
+    def _show_radiological(self, wanted: bool) -> None:
         self.view.radiological = wanted
+
+    def _show_letters(self, shown: bool) -> None:
+        self.view.letters = shown
+
+    def _on_radiological(self, wanted: bool) -> None:
+        self._show_radiological(wanted)
         window_settings().setValue("display/radiological", wanted)
         if wanted and self.letters_box.isEnabled():
             self.letters_box.setChecked(True)
 
     def _on_letters(self, shown: bool) -> None:
-        self.view.letters = shown
+        self._show_letters(shown)
         window_settings().setValue("display/letters", shown)
 
 

@@ -23,9 +23,13 @@ _NEW, _NONE = "new layer", "none"
 
 
 class ImagePanel(QWidget):
-    """Combo boxes of layers, which follow the viewer's list, and the button *Start painting*."""
+    """Combo boxes of layers, which follow the viewer's list, and the button *Start painting*.
+
+    ``picked`` is emitted after ``image_chosen`` where the user chose the image, and not a change of the viewer's list.
+    """
 
     image_chosen = Signal(object)
+    picked = Signal()
     clicks_chosen = Signal(object)
 
     def __init__(self, viewer: ViewerModel, start: Action[Any, Any]) -> None:
@@ -54,7 +58,7 @@ class ImagePanel(QWidget):
         layout.addWidget(self.fold)
         layout.addWidget(layers)
         layout.addWidget(self.start)
-        self.image_combo.currentIndexChanged.connect(self._on_image)
+        self.image_combo.currentIndexChanged.connect(self._on_picked)
         self.clicks_combo.currentIndexChanged.connect(lambda _index: self.clicks_chosen.emit(self.clicks))
         for event in self._list_events():
             event.connect(self.refresh)
@@ -124,7 +128,11 @@ class ImagePanel(QWidget):
         for event in self._list_events():
             event.disconnect(self.refresh)
 
-    def _on_image(self, _index: int = 0) -> None:
+    def _on_picked(self, _index: int) -> None:
+        self._on_image()
+        self.picked.emit()
+
+    def _on_image(self) -> None:
         self._fill_channels()
         self._find_layers()
         self.image_chosen.emit(self.image)

@@ -25,7 +25,8 @@ from napari_scribseg.widgets.common.slices import displayed_axes, slice_at
 __all__ = ["LayerSet"]
 
 _TOOLS = ("paint", "fill", "polygon")  # that put the chosen class into the strokes
-_BRUSH = 10  # pixels, of a labels layer of napari's
+_BRUSH, _OPACITY = 10, 0.7  # pixels and opacity of a labels layer of napari's
+_STROKES_OPACITY, _RESULT_OPACITY = 0.6, 0.45  # so that edges of the image are seen through them
 _ERASER = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: (1.0, 1.0, 1.0, 1.0)})
 _MARKS = DirectLabelColormap(
     color_dict={None: "transparent", 0: "transparent", 1: (0.1, 0.9, 0.3, 1.0), 2: (1.0, 0.15, 0.1, 1.0)}
@@ -104,6 +105,25 @@ class LayerSet:
         shown = displayed_axes(self.viewer.dims.order, layer.ndim)
         return slice_at(self.source.layer_shape, shown, point, self.source.channel_axis)
 
+    def middle_slice(self) -> SliceIndex | None:
+        """The slice in the middle of the image, along the displayed axes; None in 3D."""
+        if self.viewer.dims.ndisplay != 2 or len(self.viewer.dims.order) < self.source.layer.ndim:
+            return None
+        shown = displayed_axes(self.viewer.dims.order, self.source.layer.ndim)
+        middle = [(n - 1) // 2 for n in self.source.layer_shape]
+        return slice_at(self.source.layer_shape, shown, middle, self.source.channel_axis)
+
+    def slider_number(self, slice_index: SliceIndex) -> int | None:
+        """The number of a slice at napari's slider, which counts over all layers; None where it is the slice's own."""
+        if not slice_index.position:
+            return None
+        world, dims = self._world_at(slice_index.others, slice_index.position), self.viewer.dims
+        spatial = [axis for axis in range(self.source.layer.ndim) if axis != self.source.channel_axis]
+        axis = dims.ndim - self.source.layer.ndim + spatial[slice_index.others[-1]]
+        start, _, step = dims.range[axis]
+        number = round((world[axis] - start) / step) if step else slice_index.position[-1]
+        return None if number == slice_index.position[-1] else number
+
     def slices_beside(self, slice_index: SliceIndex, layer: Labels | None = None) -> Iterator[SliceIndex]:
         """The other slices that a stroke on this one changes if napari's *n edit dimensions* is above two.
 
@@ -138,7 +158,7 @@ class LayerSet:
         data = np.zeros(self.source.layer_shape, dtype=np.min_scalar_type(largest))
         for slice_index, values in painted.items():
             data[self._slicer(slice_index)] = values
-        self.strokes = self._labels(data, f"{self.source.layer.name} strokes", classes, 1.0)
+        self.strokes = self._labels(data, f"{self.source.layer.name} strokes", classes, _STROKES_OPACITY)
         self._fit_brush()
         self.take_up_brush()
         return self.strokes
@@ -169,7 +189,8 @@ class LayerSet:
     def use_strokes(self, layer: Labels) -> None:
         """Use an existing labels layer, such as one made with napari's own button, as the strokes.
 
-        Its pen gets a width that suits the image, unless the user has chosen one.
+        Its pen gets a width that suits the image, and the layer the opacity of new ones, unless the user has chosen
+        others.
 
         Raises
         ------
@@ -180,6 +201,8 @@ class LayerSet:
         self.strokes = layer
         if layer.brush_size == _BRUSH:
             self._fit_brush()
+        if layer.opacity == _OPACITY:
+            layer.opacity = _STROKES_OPACITY
 
     def painted(self, slice_index: SliceIndex) -> NDArray[Any]:
         """A copy of one slice of the strokes, shape (H, W).
@@ -283,7 +306,7 @@ class LayerSet:
         data = labels if self.source.channel_axis is None else np.expand_dims(labels, self.source.channel_axis)
         if self.result is None:
             below = self.viewer.layers.index(self.strokes) if self.strokes in self.viewer.layers else None
-            self.result = self._labels(data, f"{self.source.layer.name} labels", classes, 0.45)
+            self.result = self._labels(data, f"{self.source.layer.name} labels", classes, _RESULT_OPACITY)
             if below is not None:
                 self.viewer.layers.move(len(self.viewer.layers) - 1, below)
                 self.viewer.layers.selection.active = self.strokes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from psygnal import Signal
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QSignalBlocker, Qt
@@ -15,17 +15,32 @@ from napari_scribseg.widgets.common.action import Actions
 from napari_scribseg.widgets.common.action_buttons import ActionButtons
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 
-__all__ = ["SliceListModel", "SliceListPanel", "state_of"]
+__all__ = ["SliceFacts", "SliceListModel", "SliceListPanel", "state_of"]
 
 _ROWS = 6  # that are in sight
 ACCEPTED, LOOK, DONE, PAINTED, EMPTY = "✓ accepted", "◐ needs a look", "● strokes and labels", "○ strokes only", "empty"
 
 
-def state_of(session: Session, slice_index: SliceIndex) -> str:
-    """The state of a slice: labels that no stroke of their slice has checked need a look."""
+class SliceFacts(Protocol):
+    """What the layers know of a slice."""
+
+    def has_unsent(self, slice_index: SliceIndex) -> bool:
+        """Whether it has strokes that the session does not have yet."""
+
+    def where(self, slice_index: SliceIndex) -> str:
+        """Its name."""
+
+
+def state_of(session: Session, slice_index: SliceIndex, *, unsent: bool = False) -> str:
+    """The state of a slice: labels that no stroke of their slice has checked need a look.
+
+    It has ``unsent`` strokes if they are in the layer only, until the slice is displayed.
+    """
     if session.is_accepted(slice_index):
         return ACCEPTED
     labelled = bool(session.label_ids(slice_index))
+    if unsent:
+        return PAINTED
     if not session.drawn_ids(slice_index):
         return LOOK if labelled else EMPTY
     return DONE if labelled else PAINTED
@@ -37,12 +52,14 @@ class SliceListModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self._session: Session | None = None
+        self._facts: SliceFacts | None = None
         self.slices: tuple[SliceIndex, ...] = ()
         self._states: dict[int, str] = {}
 
-    def show(self, session: Session | None, slices: Iterable[SliceIndex]) -> None:
-        """Show other slices, or those of another session."""
+    def show(self, session: Session | None, slices: Iterable[SliceIndex], facts: SliceFacts | None = None) -> None:
+        """Show other slices, or those of another session; ``facts`` are what the session does not know of them."""
         self.beginResetModel()
+        self._facts = facts
         self._session, self.slices = session, tuple(slices)
         self._states.clear()
         self.endResetModel()
@@ -81,10 +98,13 @@ class SliceListModel(QAbstractListModel):
         """The name of a slice and its state."""
         if role != Qt.ItemDataRole.DisplayRole or self._session is None or not index.isValid():
             return None
-        row, session = index.row(), self._session
+        row, session, facts = index.row(), self._session, self._facts
+        slice_index = self.slices[row]
         if row not in self._states:
-            self._states[row] = state_of(session, self.slices[row])
-        return f"{session.volume.where(self.slices[row])}   {self._states[row]}"
+            unsent = facts is not None and facts.has_unsent(slice_index)
+            self._states[row] = state_of(session, slice_index, unsent=unsent)
+        where = session.volume.where(slice_index) if facts is None else facts.where(slice_index)
+        return f"{where}   {self._states[row]}"
 
 
 class SliceListPanel(QWidget):
@@ -96,6 +116,7 @@ class SliceListPanel(QWidget):
     def __init__(self, actions: Actions[Any, SliceState]) -> None:
         super().__init__()
         self._session: Session | None = None
+        self._facts: SliceFacts | None = None
         self._along: object = None  # what the slices of the list have in common
         self.model = SliceListModel()
         self.view = QListView()
@@ -116,10 +137,11 @@ class SliceListPanel(QWidget):
         for widget in (self.work, self.view, self._group):
             column.addWidget(widget)
 
-    def follow(self, session: Session | None) -> None:
-        """Show the slices of a session from now on."""
+    def follow(self, session: Session | None, facts: SliceFacts | None = None) -> None:
+        """Show the slices of a session from now on; ``facts`` as of :meth:`SliceListModel.show`."""
         if session is self._session:
             return
+        self._facts = facts
         for former, connect in ((self._session, False), (session, True)):
             if former is not None:
                 events = former.events
@@ -141,7 +163,7 @@ class SliceListPanel(QWidget):
             if along != self._along:
                 axis, self._along = slice_index.others[-1], along
                 count = self._session.volume.shape[axis]
-                self.model.show(self._session, (slice_index.at(axis, i) for i in range(count)))
+                self.model.show(self._session, (slice_index.at(axis, i) for i in range(count)), self._facts)
             self.model.refresh((slice_index,))
             self._show_row(self.model.row_of(slice_index))
         self._show_work()

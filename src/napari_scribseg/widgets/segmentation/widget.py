@@ -41,7 +41,9 @@ from napari_scribseg.widgets.segmentation.display_panel import DisplayPanel
 from napari_scribseg.widgets.segmentation.edit_panel import EditPanel
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.file_panel import FilePanel
+from napari_scribseg.widgets.segmentation.image_in_view import ImageInView
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
+from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 from napari_scribseg.widgets.segmentation.measured import measured_now
 from napari_scribseg.widgets.segmentation.numbers import NumbersWindow
 from napari_scribseg.widgets.segmentation.other_views import OtherViews
@@ -82,6 +84,8 @@ class SegmentationWidget(Docked):
         Writes files.
     numbers : QDialog
         Measures of the classes.
+    in_view : ImageInView
+        Shows the image that is chosen, and hides others.
     """
 
     title, key_actions = TITLE, ACTIONS
@@ -124,16 +128,18 @@ class SegmentationWidget(Docked):
             lambda: measured_now(self.viewer, self.annotators.front, self._selected_labels()),
             self.dispatcher.post,
         )
+        self.in_view = ImageInView(self.viewer)
         self.views: OtherViews | None = None  # once they are opened
         self._news: Message | None = None  # shown while no annotator is in front
         self._has_autosave = False  # of the chosen image
+        self._classes_are_fresh = True  # those shown are not an annotator's
         self.classes.add.setToolTip(ACTIONS["new_class"].full_tooltip)
         self.status.cancel.setToolTip(ACTIONS["cancel"].full_tooltip)
         register_commands(ACTIONS, SegmentationWidget, TITLE)
         self._lay_out()
         self._connect()
         on_question_mark(self, self.show_keys)
-        self.classes.show_classes(ClassTable.from_ids([1], background=DEFAULT_BACKGROUND))
+        self.classes.show_classes(_fresh_classes())
         find_device(self.dispatcher, self.engines.show_device)
         warm_up(self.dispatcher, self._on_warm)
         self._on_image(self.images.image)
@@ -149,11 +155,15 @@ class SegmentationWidget(Docked):
         former = self.annotators.of(source.layer)
         if former is not None and self._as_chosen(former):
             self.annotators.bring_back(former)
+            self._show_image()
             return
         begun = self.annotators.begin(
             source, lambda view: open_annotation(self._request(source), self.dispatcher, view)
         )
         if begun is not None:
+            self.display.begin()
+            self._show_image()
+            self.in_view.go_to_strokes(begun.layers)
             self._show_first_step(begun)
 
     def _show_first_step(self, annotator: Annotator) -> None:
@@ -234,6 +244,7 @@ class SegmentationWidget(Docked):
         if self.display.views_button is not None:
             self.display.views_button.clicked.connect(lambda: ACTIONS["views"].call(self))
         self.images.image_chosen.connect(self._on_image)
+        self.images.picked.connect(self._show_image)
         self.images.channels_combo.currentIndexChanged.connect(lambda _index: self.display.follow(self.images.source))
         self.images.clicks_chosen.connect(self.strokes_from_layer.use)
         self.classes.changed.connect(self._on_classes)
@@ -262,8 +273,23 @@ class SegmentationWidget(Docked):
         self._has_autosave = source is not None and bool(autosaves(source))
         self._news = None
         self.display.follow(source)
-        self.annotators.turn_to(self.annotators.of(image))
+        annotator = self.annotators.of(image)
+        if annotator is None and not self._classes_are_fresh:
+            self.classes.show_classes(_fresh_classes())
+            self._classes_are_fresh = True
+        self.annotators.turn_to(annotator)
         self._follow_views()
+
+    def _show_image(self) -> None:
+        """Bring the chosen image into view, and hide others."""
+        source = self.images.source
+        if source is None:
+            return
+        annotator = self.annotators.of(source.layer)
+        layers = LayerSet(self.viewer, source) if annotator is None else annotator.layers
+        if annotator is None:
+            layers.strokes, layers.result = self.images.strokes, self.images.result
+        self.in_view.show(layers, (each.layers for each in self.annotators.all))
 
     def _on_classes(self, classes: ClassTable) -> None:
         if self.annotators.front is not None:
@@ -350,7 +376,8 @@ class SegmentationWidget(Docked):
     def _show_front(self, annotator: Annotator) -> None:
         """Show the layers and the engine of an annotator, and apply the window's settings to it."""
         layers, session = annotator.layers, annotator.session
-        self.slice_list.follow(session)
+        self._classes_are_fresh = False
+        self.slice_list.follow(session, annotator)
         self.images.choose(layers.source.layer, layers.strokes, layers.result)
         self.display.follow(layers.source)
         engine = session.engine
@@ -428,3 +455,8 @@ class SegmentationWidget(Docked):
         if self.views is not None:
             self.views.end_all()
         self.dispatcher.close()
+
+
+def _fresh_classes() -> ClassTable:
+    """The classes of an image before anything is painted on it."""
+    return ClassTable.from_ids([1], background=DEFAULT_BACKGROUND)
