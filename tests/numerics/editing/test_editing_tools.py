@@ -74,7 +74,7 @@ def ref_holes(labels, spacing, tool, voxel=None):
     holes = ndimage.binary_fill_holes(labels == 1) & (labels != 1)
     if tool.largest > 0:
         parts, n = ndimage.label(holes)
-        voxel = voxel or np.prod(spacing) / 10**labels.ndim
+        voxel = 1 if tool.unit == "voxels" else voxel or np.prod(spacing) / 10**labels.ndim
         large = [i for i in range(1, n + 1) if voxel * (parts == i).sum() > tool.largest + 1e-12]
         holes &= ~np.isin(parts, large) | (parts == 0)
     return np.where(holes, 1, labels)
@@ -123,7 +123,14 @@ CASES = [
         ),
         ref_small,
     ),
-    (st.builds(FillHoles, largest=st.sampled_from([0.0, 0.0005, 0.001, 0.004])), ref_holes),
+    (
+        st.builds(
+            FillHoles,
+            largest=st.sampled_from([0.0, 0.0005, 0.001, 0.004, 1, 2, 5]),
+            unit=st.sampled_from(["ml", "voxels"]),
+        ),
+        ref_holes,
+    ),
     (st.builds(Grow, distance=st.sampled_from([0, 0.5, 1.0, 1.5, 2.5, 7.3, 40.0])), ref_grow),
     (st.builds(Shrink, distance=st.sampled_from([0, 0.5, 1.0, 1.5, 2.5, 7.3, 40.0])), ref_shrink),
     (

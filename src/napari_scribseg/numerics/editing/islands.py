@@ -74,20 +74,23 @@ class FillHoles(EditTool):
     Attributes
     ----------
     largest : float
-        Holes larger than this stay, in ml (of a 2D image, in cm²); 0 fills all.
+        Holes larger than this stay; 0 fills all.
+    unit : {"ml", "voxels"}
+        Of the size; of a 2D image, ml stands for cm².
     """
 
     info: ClassVar[ToolInfo] = ToolInfo(
         "fill-holes", "Fill holes", "Gives the class what it encloses completely", grows=True
     )
 
-    largest: Annotated[float, Range(0, 1e6, 0.1), Shown("largest hole (ml)")] = 0.0
+    largest: Annotated[float, Range(0, 1e6, 0.1), Shown("largest hole (0: all)")] = 0.0
+    unit: Literal["ml", "voxels"] = "ml"
 
     def apply(self, part: Part, report: Report) -> NDArray[Any]:
         """See :meth:`EditTool.apply`."""
         holes = enclosed(part.mask, report)
         if self.largest > 0 and holes.any():
             found = Parts(holes, report)
-            sizes = part.millilitres * found.sizes(report)
+            sizes = found.sizes(report) * (1 if self.unit == "voxels" else part.millilitres)
             holes = found.selected(sizes <= self.largest * (1 + 1e-9))
         return part.changed(holes, part.identity)

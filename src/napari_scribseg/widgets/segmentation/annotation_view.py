@@ -37,6 +37,11 @@ class SliceState:
     n_accepted: int = 0
     slice_index: SliceIndex | None = None
 
+    @property
+    def is_single(self) -> bool:
+        """Whether the displayed slice is the only one of the image."""
+        return self.slice_index is not None and not self.slice_index.position
+
 
 class AnnotationView(Protocol):
     """The window, as an annotator uses it."""

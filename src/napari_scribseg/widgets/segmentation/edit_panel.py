@@ -29,6 +29,7 @@ from napari_scribseg.widgets.segmentation.result_editor import BRUSHES, Brush, T
 __all__ = ["EditPanel"]
 
 _SCOPES = (("on this slice", "slice"), ("on slices", "range"), ("on all slices", "volume"))
+_SMALL = 50.0  # pixels or voxels of a part that is small
 _LARGEST = 1e6  # of a value of the image
 
 
@@ -41,6 +42,7 @@ class EditPanel(QWidget):
     def __init__(self, actions: Actions[Any, SliceState]) -> None:
         super().__init__()
         self._classes = ClassTable()
+        self._unit = "mm"  # of lengths
         self._ranged: tuple[int, int] | None = None  # axis and number of the slices that the fields of a range are for
         self._buttons = ActionButtons(actions.on("edit"))
         self._buttons.pressed.connect(self.pressed.emit)
@@ -109,7 +111,12 @@ class EditPanel(QWidget):
             return
         self._pens.button(BRUSHES.index(annotator.editor.brush.kind)).setChecked(True)
         self._show_classes(annotator.session.classes)
-        slice_index = annotator.layers.slice_index()
+        geometry, slice_index = annotator.session.volume.geometry, annotator.layers.slice_index()
+        single = len(geometry.shape) == 2
+        for widget in (self.scope_combo, self.each_slice):
+            widget.setVisible(not single)
+        self._unit = "mm" if geometry.unit == "millimeter" else "pixels" if single else "voxels"
+        self._show_unit()
         if slice_index is not None and slice_index.others:
             axis, here = slice_index.others[-1], slice_index.position[-1]
             self._show_slices(axis, annotator.session.volume.shape[axis], here)
@@ -120,6 +127,15 @@ class EditPanel(QWidget):
             return
         self._classes = classes
         fill_combo(self.other_combo, ((label.name, label.id) for label in classes if not label.background))
+
+    def _show_unit(self) -> None:
+        """Name the parameters of the tools in mm and ml, or in pixels or voxels of an image without a scale."""
+        for form in self.findChildren(EngineForm):
+            form.name_lengths(self._unit)
+            changed = form.fix("unit", None if self._unit == "mm" else "voxels")
+            if changed and "size" in form:
+                size = form["size"]
+                size.value = size.parameter.default if self._unit == "mm" else _SMALL
 
     def _show_slices(self, axis: int, n_slices: int, here: int) -> None:
         """Bound the fields of a range; along another axis, the range begins at the displayed slice."""
@@ -196,6 +212,7 @@ class EditPanel(QWidget):
         tool = TOOLS[str(self.tool_combo.currentData())]
         self.tool_combo.setToolTip(f"{tool.info.summary}; the class is that of the brush")
         self.form.show_engine(tool)
+        self._show_unit()
         self.form.setVisible(any(name != "other" for name in self.form))
         self.other_row.setVisible("other" in self.form)
         self.over.setEnabled(tool.info.grows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -29,7 +30,8 @@ class EngineForm(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._rows: dict[str, _Row] = {}
-        self._names: dict[str, QWidget] = {}
+        self._names: dict[str, Any] = {}
+        self._fixed: set[str] = set()  # fields whose value is given
         self._inner = QWidget()
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -39,6 +41,7 @@ class EngineForm(QWidget):
         """Replace the rows by those of an engine class; ``values`` are shown instead of its defaults."""
         self._rows = {p.name: _Row(p, (values or {}).get(p.name, p.default)) for p in parameters_of(engine)}
         self._names = {}
+        self._fixed = set()
         former, self._inner = self._inner, QWidget()
         rows = QFormLayout(self._inner)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -65,11 +68,32 @@ class EngineForm(QWidget):
             row.value = row.parameter.default
         self._emit()
 
+    def name_lengths(self, unit: str) -> None:
+        """Write the unit of lengths behind the names that have one: mm, pixels or voxels."""
+        for name, row in self._rows.items():
+            self._names[name].setText(_in_unit(row.parameter.label, unit))
+            for widget in (self._names[name], row.widget.native, row.field.native):
+                widget.setToolTip(_in_unit(row.parameter.tip, unit))
+
+    def fix(self, name: str, value: Any) -> bool:
+        """Give a field a value that is the only one that fits, and hide it; None: its default, to be chosen again.
+
+        Returns whether that is a change.
+        """
+        if name not in self._rows or (name in self._fixed) == (value is not None):
+            return False
+        row = self._rows[name]
+        row.value = row.parameter.default if value is None else value
+        (self._fixed.discard if value is None else self._fixed.add)(name)
+        self._hide_idle()
+        return True
+
     def _hide_idle(self) -> None:
-        """Hide the parameters of modes that are off."""
+        """Hide the parameters of modes that are off, and those that are fixed."""
         for name, row in self._rows.items():
             when = row.parameter.shown.when
             used = when is None or when[0] not in self._rows or self._rows[when[0]].value in when[1]
+            used = used and name not in self._fixed
             for widget in (row.widget.native, self._names[name]):
                 widget.setVisible(used)
 
@@ -152,6 +176,11 @@ def _make_field(parameter: Parameter) -> Any:
     field.native.setKeyboardTracking(False)  # a value is used when it is complete, not digit by digit
     field.value = min(max(0, field.min), field.max)
     return field
+
+
+def _in_unit(text: str, unit: str) -> str:
+    """A text about millimetres in another unit."""
+    return re.sub(r"\bmm\b", unit, text)
 
 
 def _decimals(value: float) -> int:

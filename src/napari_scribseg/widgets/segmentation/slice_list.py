@@ -168,6 +168,8 @@ class SliceListPanel(QWidget):
             self._show_row(self.model.row_of(slice_index))
         self._show_work()
         self._group.show_state(state)
+        for widget in (self.work, self.view, self.buttons["next_open"], self.buttons["previous_open"]):
+            widget.setVisible(not state.is_single)
 
     def next_open(self, by: int) -> None:
         """Choose the next slice that is not accepted, below (1) or above (-1)."""

@@ -42,3 +42,5 @@ class SlicePanel(QWidget):
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
         self._group.show_state(state)
+        for widget in (self.buttons["propagate"], self.count_box):
+            widget.setVisible(not state.is_single)
