@@ -374,8 +374,9 @@ def test_two_widgets_and_two_images(window, quick):
     other.widget.images.image_combo.setCurrentIndex(1)
     other.start()
     assert other.front.layers.source.layer.name == "other"
-    window.front.layers.strokes.data[2, 2, 2] = 255
-    window.front.layers.strokes.paint((2, 20, 30), 1)
+    (z,) = window.front.layers.slice_index().position  # the other image was brought into view
+    window.front.layers.strokes.data[z, 2, 2] = 255
+    window.front.layers.strokes.paint((z, 20, 30), 1)
     until(lambda: window.front.session.labels.any())
     assert not other.front.session.labels.any()
     other.widget.end_all()
