@@ -79,3 +79,10 @@ def test_a_foreign_file_or_none_is_reported_in_one_message(server):
     with pytest.raises(InputError, match="could not be downloaded as expected") as error:
         sample_data.totalsegmentator_ct()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("make", [sample_data.mr_volume, sample_data.ct_phantom])
+def test_the_slice_that_napari_opens_has_strokes_of_every_class(make):
+    sample = make()
+    middle = (len(sample.painted) - 1) // 2
+    assert set(np.unique(sample.painted[middle])) == {0, *sample.classes.ids}

@@ -235,7 +235,7 @@ def sample_photograph() -> list[LayerData]:
 
 
 def sample_ct_phantom() -> list[LayerData]:
-    """A synthetic CT with strokes on two slices; nothing is downloaded."""
+    """A synthetic CT with strokes on three slices; nothing is downloaded."""
     return _sample_layers(ct_phantom())
 
 

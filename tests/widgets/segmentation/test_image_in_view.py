@@ -52,6 +52,7 @@ def test_an_image_that_is_chosen_is_shown_alone_in_its_middle(widget, viewer):
     assert viewer.dims.current_step[0] < 24  # as napari leaves it: beside the new image
     choose(widget, "body")
     assert seen(viewer) == {"body"}
+    assert viewer.layers.selection.active is body  # not the strokes of the head, which are hidden
     assert round(float(body.world_to_data(viewer.dims.point)[0])) == 5
     assert viewer.camera.center[1:] == pytest.approx((78, 98), abs=3)
     widget.start()
@@ -88,6 +89,7 @@ def test_going_back_shows_the_slice_and_the_layers_that_were_left(widget, viewer
     choose(widget, "body")
     widget.start()
     choose(widget, "head")
+    assert viewer.layers.selection.active is viewer.layers["head strokes"]
     assert seen(viewer) == {"head", "head strokes"}  # the labels were hidden by the user
     assert widget.annotators.front.layers.slice_index().position == (20,)
     assert (viewer.camera.center[1:], viewer.camera.zoom) == ((11, 12), 3)

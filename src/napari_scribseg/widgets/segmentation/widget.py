@@ -290,6 +290,10 @@ class SegmentationWidget(Docked):
         if annotator is None:
             layers.strokes, layers.result = self.images.strokes, self.images.result
         self.in_view.show(layers, (each.layers for each in self.annotators.all))
+        if annotator is None:
+            self.viewer.layers.selection.active = source.layer  # the pen would go on on the layer of another image
+        else:
+            layers.take_up_brush()
 
     def _on_classes(self, classes: ClassTable) -> None:
         if self.annotators.front is not None:
