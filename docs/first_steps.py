@@ -56,24 +56,24 @@ def open_the_window(person: Newcomer, folder: Path) -> None:
 
 
 def paint(person: Newcomer, folder: Path) -> None:
-    """One stroke in the brain, one in the air around it, two in the ventricles."""
+    """One stroke in the brain, one in the air around it, one in a ventricle."""
     person.caption("Paint a stroke in the brain: the result follows the pen")
-    person.key(Qt.Key.Key_BracketRight)
-    assert person.front.layers.strokes.brush_size == 2
+    for _ in range(2):
+        person.key(Qt.Key.Key_BracketRight)
+    assert person.front.layers.strokes.brush_size == 3
     person.choose_class("brain")
-    down, up = ((20, 50), (30, 42), (48, 38), (66, 43), (78, 55)), ((78, 74), (66, 86), (48, 90), (30, 86), (20, 78))
-    person.stroke(*down, (82, 64), *up, follows=True)
+    down, up = ((22, 52), (34, 46), (48, 43), (62, 46), (72, 56)), ((72, 72), (62, 82), (48, 85), (34, 82))
+    person.stroke(*down, (74, 64), *up, follows=True)
     assert set(np.unique(person.labels)) == {BACKGROUND, BRAIN}
-    assert (person.labels == BRAIN).sum() > 1500
+    assert (person.labels == BRAIN).sum() > 3500
     person.shoot("first-stroke.png")
     person.caption("A stroke in the background, and one in each other class, correct it")
     person.choose_class("background")
     person.stroke((8, 14), (88, 14))
     person.choose_class("ventricles")
     person.stroke((34, 56), (38, 60))
-    person.stroke((56, 58), (58, 66))
     assert 3500 < (person.labels == BRAIN).sum() < 4500
-    assert 200 < (person.labels == VENTRICLES).sum() < 400
+    assert 100 < (person.labels == VENTRICLES).sum() < 200
     assert not person.labels[:, AROUND].any()
 
 
@@ -81,12 +81,12 @@ def correct(person: Newcomer, folder: Path) -> None:
     """A short stroke where the result is wrong; undo and redo; the eraser on the result."""
     person.caption("A short stroke where the result is wrong")
     before = person.labels.copy()
-    tip = (slice(31, 34), 72)
-    assert (before[tip] == BRAIN).all()
-    person.stroke((31, 73), (34, 72))
+    other = (slice(56, 59), slice(58, 67))
+    assert (before[other] == BRAIN).all()
+    person.stroke((56, 58), (58, 66))
     corrected = person.labels.copy()
-    assert (corrected[tip] == VENTRICLES).all()
-    assert (corrected != before).sum() < 100
+    assert (corrected[other] == VENTRICLES).all()
+    assert 100 < (corrected == VENTRICLES).sum() - (before == VENTRICLES).sum() < 250
     person.caption("Undo takes it back, redo brings it again")
     person.key(Qt.Key.Key_Z, CONTROL)
     person.idle()
@@ -101,7 +101,7 @@ def correct(person: Newcomer, folder: Path) -> None:
         assert person.widget.edits.brush.kind == pen
     person.stroke((30, 63), (34, 63))
     assert not person.labels[30:35, 63].any()
-    assert (person.labels != corrected).sum() < 40
+    assert (person.labels != corrected).sum() < 60
     person.key(Qt.Key.Key_D)
     assert person.widget.edits.brush.kind == "strokes"
     assert person.widget.classes.current == VENTRICLES

@@ -59,7 +59,8 @@ def run(script: str, *options: str, folder: Path) -> None:
         If it fails.
     """
     with tempfile.TemporaryDirectory() as settings:
-        own = {"SCRIBSEG_AUTOSAVE": settings, "XDG_CONFIG_HOME": settings, "NAPARI_CONFIG": f"{settings}/napari.yaml"}
+        own = dict.fromkeys(("SCRIBSEG_AUTOSAVE", "XDG_CONFIG_HOME", "HOME"), settings)
+        own["NAPARI_CONFIG"] = f"{settings}/napari.yaml"
         subprocess.run(
             [sys.executable, HERE / script, folder, *options], env={**os.environ, **own}, cwd=settings, check=True
         )
