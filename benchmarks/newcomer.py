@@ -16,12 +16,12 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Picture
-from qtpy.QtCore import QMimeData, QPoint, QPointF, QSettings, Qt, QTimer, QUrl
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtCore import QPoint, QRect, QSettings, Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QScrollBar
 
@@ -40,28 +40,28 @@ class Task:
     The first stroke is painted with the class that the window has chosen already.
     """
 
-    opened: tuple[str, ...] | str
     z: int
-    names: str
-    strokes: tuple[tuple[Qt.Key | None, tuple[tuple[int, int], ...]], ...]
+    sample: str = ""
+    file: str | None = None
+    names: str = ""
+    strokes: tuple[tuple[Qt.Key | None, tuple[tuple[int, int], ...]], ...] = ()
 
 
 TASKS = {
     "mr-head": Task(
-        ("File", "Open Sample", "Scribble segmentation", "MR head with strokes"),
         16,
-        "",  # the sample brings its names
-        (
+        sample="MR head with strokes",  # which brings names
+        strokes=(
             (None, ((22, 46), (45, 40), (70, 48), (78, 64), (70, 80), (45, 88), (22, 80))),
             (KEY.Key_F3, ((33, 56), (40, 62), (48, 62), (57, 60))),
             (KEY.Key_F1, ((10, 20), (90, 20), (92, 110), (8, 110))),
         ),
     ),
     "ct": Task(
-        "example_ct_sm.nii.gz",
-        15,
-        "liver, spleen",
-        (
+        14,
+        file="example_ct_sm.nii.gz",
+        names="liver, spleen",
+        strokes=(
             (None, ((30, 94), (45, 100), (55, 96), (52, 78), (60, 90), (70, 85), (74, 68), (81, 52))),
             (KEY.Key_F3, ((26, 24), (37, 22), (38, 14), (52, 13))),
             (
@@ -110,9 +110,12 @@ class Newcomer:
         self.viewer, self.shots = viewer, shots
         self.window = viewer.window._qt_window
         self.actions = []
+        self.file = None  # of the last dialog
 
     def did(self, what):
         """Count an action."""
+        if QApplication.activeWindow() is None:
+            self.window.activateWindow()  # as a window manager does when a dialog closes
         self.wait_idle()
         self.actions.append(what)
         self.shoot(what)
@@ -138,7 +141,33 @@ class Newcomer:
             until(lambda: dock.annotators.is_idle and "Preparing" not in dock.status.line.text(), "the engine")
             QTest.qWait(200)
 
-    def menu(self, first, *rest):
+    def act(self, act, what, text=None):
+        """Do something; where a dialog for files follows, type ``text`` there, and Return."""
+        if text is None:
+            act()
+            self.did(what)
+            return
+        files = []
+
+        def agree():
+            dialog = QApplication.activeModalWidget()
+            if not isinstance(dialog, QFileDialog):
+                QTimer.singleShot(200, agree)
+                return
+            self.actions.append(what)
+            self.shoot(f"{what} dialog")
+            line = dialog.findChild(QLineEdit)
+            QTest.keyClicks(line, text)
+            files.append(Path(dialog.selectedFiles()[0]))
+            QTest.keyClick(line, KEY.Key_Return)
+
+        QTimer.singleShot(500, agree)
+        act()
+        until(lambda: files, "a dialog for files")
+        self.did(f"type {text}" if text else "key Return")
+        self.file = files[0]
+
+    def menu(self, first, *rest, text=None):
         """Click a menu, move over its submenus, and click an entry."""
         bar = self.window.menuBar()
         entry = next(action for action in bar.actions() if action.text().replace("&", "") == first)
@@ -153,19 +182,7 @@ class Newcomer:
                 menu = until(lambda entry=entry: entry.menu() if entry.menu().isVisible() else None, f"the menu {name}")
             else:
                 self.shoot(f"menu {name}")
-                QTest.mouseClick(menu, LEFT, PLAIN, where)
-        self.did(f"click {rest[-1]}")
-
-    def drop(self, path):
-        """Drag a file from elsewhere onto the window."""
-        mime = QMimeData()
-        mime.setUrls([QUrl.fromLocalFile(str(path))])
-        target, where = self.window._qt_viewer, self.window._qt_viewer.rect().center()
-        buttons = Qt.DropAction.CopyAction, mime, LEFT, PLAIN
-        QApplication.sendEvent(target, QDragEnterEvent(where, *buttons))
-        QApplication.sendEvent(target, QDropEvent(QPointF(where), *buttons))
-        until(lambda: len(self.viewer.layers), "the image")
-        self.did(f"drop {path.name}")
+                self.act(partial(QTest.mouseClick, menu, LEFT, PLAIN, where), f"click {name}", text)
 
     def go_to(self, z):
         """Drag the slider to a slice, if another one is displayed."""
@@ -194,17 +211,23 @@ class Newcomer:
         QTest.mouseClick(widget, LEFT, PLAIN, widget.rect().center())
         self.did(f"click {what}")
 
+    @property
+    def keyboard(self):
+        """Where keys go: to a list that popped up, else to the part of the window that was clicked last."""
+        return QApplication.activePopupWidget() or QApplication.focusWidget() or self.window
+
     def type(self, text):
-        """Type a line of text where the keyboard is."""
-        QTest.keyClicks(QApplication.focusWidget(), text)
+        """Type a line of text where the keyboard is, and Return."""
+        for character in text:
+            QTest.keyClicks(self.keyboard, character)
         QTest.qWait(300)
         self.shoot(f"typing {text}")
-        QTest.keyClick(QApplication.focusWidget(), KEY.Key_Return)
+        QTest.keyClick(self.keyboard, KEY.Key_Return)
         self.did(f"type {text}")
 
     def key(self, key, name, modifier=PLAIN):
         """Press a key where the keyboard is."""
-        QTest.keyClick(QApplication.focusWidget() or self.window, key, modifier)
+        QTest.keyClick(self.keyboard, key, modifier)
         self.did(f"key {name}")
 
     def stroke(self, points):
@@ -226,35 +249,20 @@ class Newcomer:
         self.did("stroke")
 
     def save(self):
-        """Shift+S, and Return in the dialog, which proposes a file; returns the file."""
-        chosen = []
-
-        def agree():
-            dialog = QApplication.activeModalWidget()
-            if not isinstance(dialog, QFileDialog):
-                QTimer.singleShot(200, agree)
-                return
-            self.actions.append("key Shift+S")
-            self.shoot("save dialog")
-            chosen.append(Path(dialog.selectedFiles()[0]))
-            QTest.keyClick(dialog.findChild(QLineEdit), KEY.Key_Return)
-
-        QTimer.singleShot(500, agree)
-        QTest.keyClick(QApplication.focusWidget() or self.window, KEY.Key_S, SHIFT)
+        """Shift+S, and Return in the dialog, which suggests a file; returns the file."""
+        self.act(lambda: QTest.keyClick(self.keyboard, KEY.Key_S, SHIFT), "key Shift+S", "")
         until(lambda: "Saved" in self.dock.status.line.text(), "the file")
-        self.did("key Return")
-        return chosen[0]
+        self.shoot("saved")
+        return self.file
 
 
-def work(newcomer, name, folder):
+def work(newcomer, name):
     """Do a task; returns the saved file."""
     task = TASKS[name]
     newcomer.shoot("napari")
-    if isinstance(task.opened, str):
-        newcomer.drop(folder / task.opened)
-    else:
-        newcomer.menu(*task.opened)
-    newcomer.menu("Layers", "Annotate", "Start painting")
+    if task.sample:
+        newcomer.menu("File", "Open Sample", "Scribble segmentation", task.sample)
+    newcomer.menu("Layers", "Annotate", "Start painting", text=task.file)
     newcomer.go_to(task.z)
     if task.names:
         newcomer.click(newcomer.dock.classes.names, "the line of names")
@@ -281,23 +289,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--shots", type=Path, help="a folder for pictures of the screen after every action")
+    parser.add_argument("--size", type=int, nargs=2, help="width and height of the window; the screen's by default")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SCRIBSEG_DATA", "../shared/data")))
     options = parser.parse_args()
     if options.shots:
         options.shots.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
         for variable in ("HOME", "XDG_CONFIG_HOME", "SCRIBSEG_AUTOSAVE"):
             os.environ[variable] = temporary
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, temporary)
-        opened = TASKS[options.task].opened
-        if isinstance(opened, str):
-            shutil.copy(options.data / "totalsegmentator" / opened, folder)
-        sys.exit(run(options, folder))
+        if TASKS[options.task].file:
+            shutil.copy(options.data / "totalsegmentator" / TASKS[options.task].file, temporary)
+        sys.exit(run(options))
 
 
-def run(options, folder):
+def run(options):
     """Run napari with the robot in its event loop; returns an exit status."""
     import napari
 
@@ -307,11 +314,12 @@ def run(options, folder):
 
     def drive():
         try:
-            viewer.window._qt_window.setGeometry(viewer.window._qt_window.screen().geometry())
-            viewer.window._qt_window.activateWindow()
+            window = viewer.window._qt_window
+            window.setGeometry(QRect(0, 0, *options.size) if options.size else window.screen().geometry())
+            window.activateWindow()
             newcomer = Newcomer(viewer, options.shots)
             newcomer.wait_idle()
-            report(options.task, newcomer, work(newcomer, options.task, folder), options.data)
+            report(options.task, newcomer, work(newcomer, options.task), options.data)
             status[0] = 0
         finally:
             viewer.close()

@@ -139,3 +139,21 @@ def test_while_it_is_empty_keys_that_write_nothing_go_on_to_the_viewer(qtbot):
     assert parent.keys[3:] == []
     QTest.keyClick(field, KEY.Key_Escape)
     assert field.text() == ""
+
+
+@pytest.mark.gui
+def test_return_enters_what_was_typed_and_closes_the_proposals(view):
+    view.show()
+    view.activateWindow()
+    view.names.setFocus()
+    until(view.names.hasFocus, "the keyboard")
+    view.setStyleSheet("QWidget { color: red; }")
+    QTest.keyClicks(view.names, "liv")
+    popup = view.names.completer().popup()
+    until(popup.isVisible, "the proposals")
+    QTest.keyClick(popup, KEY.Key_Return)
+    assert named(view) == {1: "liv"}
+    assert popup.isHidden()
+    assert not view.names.hasFocus()
+    view.names.setFocus()
+    assert "red" in popup.styleSheet()

@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK
 from hands import until
 from napari.components import ViewerModel
+from npe2 import PluginManager
+from qtpy.QtWidgets import QFileDialog
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.core import ClassTable, Source
+from napari_scribseg.core import ClassTable, Geometry, Source
+from napari_scribseg.io import write_labels
 from napari_scribseg.widgets.segmentation import widget as segmentation
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
@@ -54,8 +58,7 @@ def test_choices_follow_the_layers_and_their_names(widget, viewer):
     viewer.layers.remove(viewer.layers["scan"])
     assert widget.images.image is None
     assert widget.images.source is None
-    assert not widget.images.start.isEnabled()
-    assert status(widget) == "Open an image, choose it above and press Start painting"
+    assert status(widget) == "Open an image, or press Start painting to choose one"
 
 
 def test_layers_named_after_the_image_are_chosen_if_they_fit(widget, viewer):
@@ -177,6 +180,36 @@ def test_the_first_step_names_the_class_and_is_shown_again_when_the_engine_is_re
     widget.show_message("something else")
     widget._on_warm(READY)
     assert status(widget) == "Something else"
+
+
+def test_without_an_image_the_start_asks_for_one_and_begins(widget, viewer, tmp_path, monkeypatch):
+    PluginManager.instance().discover()  # which a viewer with a window does
+    viewer.layers.clear()
+    chosen = []
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: chosen.append(args[2]) or (str(path), ""))
+    path = ""
+    widget.images.start.click()
+    assert "no image to paint on" in status(widget)
+    path = tmp_path / "broken.nii.gz"
+    path.write_bytes(b"no volume")
+    widget.images.start.click()
+    assert "broken.nii.gz" in status(widget)
+    assert widget.annotators.front is None
+    path = tmp_path / "mine.nrrd"
+    write_labels(path, np.ones((4, 20, 30), np.uint8), Geometry((4, 20, 30), (1.0, 1.0, 1.0)), ClassTable())
+    widget.images.start.click()
+    assert "no image to paint on" in status(widget)  # the file held labels
+    path = tmp_path / "scan.mha"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((4, 20, 30), np.int16)), str(path))
+    widget.images.start.click()
+    front = widget.annotators.front
+    assert front.layers.source.layer.name == "scan"
+    assert front.layers.source.layer.source.path == str(path)
+    assert front.layers.strokes in viewer.layers
+    viewer.layers.clear()
+    path = ""
+    widget.images.start.click()
+    assert chosen[-1] == str(tmp_path)
 
 
 def test_nothing_is_saved_before_the_start(widget):

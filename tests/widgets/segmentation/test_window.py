@@ -333,7 +333,8 @@ def test_viewer_closed_while_a_job_runs(viewer, quick):
     until(lambda: not ours(), "the end of the threads")
 
 
-def test_every_layer_deleted_while_a_job_runs_in_the_window(window, quick):
+def test_every_layer_deleted_while_a_job_runs_in_the_window(window, quick, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_args: ("", ""))
     gate = quick["gate"] = threading.Event()
     window.start()
     window.poke()

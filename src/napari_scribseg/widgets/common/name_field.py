@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from qtpy.QtCore import QStringListModel, Qt
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtGui import QFocusEvent, QKeyEvent
 from qtpy.QtWidgets import QCompleter, QLineEdit
 
 from napari_scribseg.widgets.common.fold import window_settings
@@ -49,7 +49,7 @@ class NameField(QLineEdit):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setPlaceholderText("liver, spleen, …")
+        self.setPlaceholderText("names: liver, spleen…")
         self._completer = _LastName(self)
         self.setCompleter(self._completer)
         self._propose()
@@ -63,9 +63,15 @@ class NameField(QLineEdit):
         """Empty the field and give the keyboard back; ``used`` names are proposed first from now on."""
         kept = dict.fromkeys((*used, *_used()))
         window_settings().setValue("names", "\n".join(list(kept)[:_MOST]))
+        self._completer.popup().hide()
         self._propose()
         self.clear()
         self.clearFocus()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802  Qt's name
+        """Give the list of proposals, which is a window of its own, the style of this window."""
+        self._completer.popup().setStyleSheet(f"{self.window().styleSheet()} QListView {{ border: 1px solid gray; }}")
+        super().focusInEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
         """Escape leaves the field; while it is empty, keys that write nothing are the viewer's."""

@@ -115,7 +115,6 @@ class ImagePanel(QWidget):
         fill_combo(self.clicks_combo, [(_NONE, None), *((layer.name, layer) for layer in drawn)])
         if self.clicks is not clicks:
             self.clicks_chosen.emit(self.clicks)
-        self.start.setEnabled(bool(images))
         if self.image is not former:
             self._on_image()
             return

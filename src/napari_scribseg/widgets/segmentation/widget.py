@@ -46,6 +46,7 @@ from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
 from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 from napari_scribseg.widgets.segmentation.measured import measured_now
 from napari_scribseg.widgets.segmentation.numbers import NumbersWindow
+from napari_scribseg.widgets.segmentation.opening import choose_image_path, open_image
 from napari_scribseg.widgets.segmentation.other_views import OtherViews
 from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, warm_up
@@ -63,7 +64,7 @@ __all__ = ["SegmentationWidget"]
 TITLE = "Scribble segmentation"  # as in napari.yaml
 _WIDTH = 300  # pixels
 _HELP = "Press Start painting, and draw a stroke in what you want to label"
-_EMPTY = "Open an image, choose it above and press Start painting"
+_EMPTY = "Open an image, or press Start painting to choose one"
 _AUTOSAVED = "Autosaved strokes of this image exist. Resume continues; Start painting begins anew"
 
 
@@ -147,10 +148,9 @@ class SegmentationWidget(Docked):
     # start and resume -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Make the layers that are missing, and take up the brush."""
-        source = self.images.source
+        """Make the layers that are missing, and take up the brush; without an image, ask for one."""
+        source = self.images.source or self._open_image()
         if source is None:
-            self.show_message("There is no image to paint on; open one first", error=True)
             return
         former = self.annotators.of(source.layer)
         if former is not None and self._as_chosen(former):
@@ -165,6 +165,19 @@ class SegmentationWidget(Docked):
             self._show_image()
             self.in_view.go_to_strokes(begun.layers)
             self._show_first_step(begun)
+
+    def _open_image(self) -> LayerSource | None:
+        """Let the user choose an image; None, with a message, if there is none then."""
+        path = choose_image_path(self)
+        try:
+            if path is not None:
+                open_image(self.viewer, path)
+        except InputError as error:
+            self.show_message(user_message(error), error=True)
+            return None
+        if self.images.source is None:
+            self.show_message("There is no image to paint on; open one first", error=True)
+        return self.images.source
 
     def _show_first_step(self, annotator: Annotator) -> None:
         """Show what to do after *Start painting*."""
