@@ -111,6 +111,7 @@ class Newcomer:
         self.window = viewer.window._qt_window
         self.actions = []
         self.file = None  # of the last dialog
+        self.after_stroke = {}  # labels of the slice, by the number of the action
 
     def did(self, what):
         """Count an action."""
@@ -247,6 +248,8 @@ class Newcomer:
                 QTest.qWait(10)
         QTest.mouseRelease(canvas.native, LEFT, PLAIN, where[-1])
         self.did("stroke")
+        labels = self.dock.annotators.front.session.labels
+        self.after_stroke[len(self.actions)] = labels[self.viewer.dims.current_step[0]].copy()
 
     def save(self):
         """Shift+S, and Return in the dialog, which suggests a file; returns the file."""
@@ -274,14 +277,22 @@ def work(newcomer, name):
     return newcomer.save()
 
 
+def overlaps(labels, classes, truth):
+    """The Dice of each class of a slice, shape (H, W), by its name; 0 where there is no such class."""
+    found = {label.name: labels == label.id for label in classes}
+    empty = np.zeros(labels.shape, bool)
+    return {organ: round(dice(found.get(organ, empty), mask), 3) for organ, mask in truth.items()}
+
+
 def report(name, newcomer, path, data):
-    """The actions and the Dice of each class in the saved file."""
+    """Print the actions, the Dice after each stroke, and that of the saved file."""
     saved, truth = read_labels(path), true_slice(name, data)
-    found = {label.name: saved.array[TASKS[name].z] == label.id for label in saved.classes}
-    overlap = {organ: round(dice(found[organ], mask), 4) for organ, mask in truth.items()}
     for number, action in enumerate(newcomer.actions, 1):
-        print(f"{number:2} {action}")
-    print(json.dumps({"task": name, "actions": len(newcomer.actions), "file": path.name, "dice": overlap}))
+        labels = newcomer.after_stroke.get(number)
+        shown = "" if labels is None else f"  {overlaps(labels, saved.classes, truth)}"
+        print(f"{number:2} {action}{shown}")
+    found = overlaps(saved.array[TASKS[name].z], saved.classes, truth)
+    print(json.dumps({"task": name, "actions": len(newcomer.actions), "file": path.name, "dice": found}))
 
 
 def main():

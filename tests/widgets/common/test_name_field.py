@@ -87,6 +87,16 @@ def test_a_name_that_is_there_already_selects_its_class(view):
     assert view.current == 2
 
 
+def test_the_button_adds_what_was_typed_or_a_class_without_a_name(view):
+    view.select(1)
+    view.names.setText("liver, spleen")
+    view.add.click()
+    assert named(view) == {1: "liver", 2: "spleen"}
+    assert view.names.text() == ""
+    view.add.click()
+    assert named(view) == {1: "liver", 2: "spleen", 3: "class 3"}
+
+
 def test_an_empty_line_changes_nothing(view):
     before = view.classes
     enter(view, " ,")

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from napari_scribseg.core import EngineInfo
 from napari_scribseg.core.engine import ENGINE_GROUPS
 from napari_scribseg.core.registry import DEFAULT_ENGINE, engine_infos
+from napari_scribseg.widgets.common.fold import window_settings
 from napari_scribseg.widgets.segmentation import engine_chooser
 from napari_scribseg.widgets.segmentation.engine_chooser import EngineChooser
 
@@ -54,19 +55,30 @@ def test_an_engine_that_is_not_installed_gives_the_first(chooser):
 def test_what_an_engine_needs_is_shown_and_how_long_it_took(chooser):
     assert "Needs one stroke; not yet measured here." in chooser.about.text()
     for seconds in (0.25, 0.75, 4.0):
-        chooser.show_duration(DEFAULT_ENGINE, seconds)
-    assert "takes 0.75 s here" in chooser.about.text()
+        chooser.show_duration(DEFAULT_ENGINE, seconds, (400, 500))
+    assert "takes 0.75 s here at 500 x 400." in chooser.about.text()
+    chooser.show_duration(DEFAULT_ENGINE, 9.0, (512, 512))  # another size begins anew
+    assert "takes 9 s here at 512 x 512." in chooser.about.text()
     chooser.choose("svcd")
     assert "Needs strokes of two classes; not yet measured here." in chooser.about.text()
 
 
 def test_durations_are_kept_for_the_next_window(chooser, qtbot):
     for seconds in (9.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0):  # the newest five count
-        chooser.show_duration("svcd", seconds)
+        chooser.show_duration("svcd", seconds, (30, 40))
     again = EngineChooser(engine_infos())
     qtbot.addWidget(again)
     again.choose("svcd")
-    assert "takes 1 s here" in again.about.text()
+    assert "takes 1 s here at 40 x 30" in again.about.text()
+
+
+@pytest.mark.parametrize("text", ["0.5,0.6", "40 x 30,often", "40 x 30,", ","])
+def test_durations_that_cannot_be_read_are_not_known(chooser, qtbot, text):
+    window_settings().setValue("seconds/svcd", text)
+    again = EngineChooser(engine_infos())
+    qtbot.addWidget(again)
+    again.choose("svcd")
+    assert "not yet measured here" in again.about.text()
 
 
 def test_the_list_shows_a_summary_below_each_name(chooser):

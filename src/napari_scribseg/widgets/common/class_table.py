@@ -65,7 +65,7 @@ class ClassTableView(QWidget):
         self.names.returnPressed.connect(self._on_names)
         self.add = QPushButton("+ class")
         self.add.setToolTip("Add a class")
-        self.add.clicked.connect(self.add_class)
+        self.add.clicked.connect(lambda: self._on_names() if self.names.names else self.add_class())
         remove = QPushButton("- class")
         remove.setToolTip("Remove the selected class; it must have no strokes")
         remove.clicked.connect(self.remove_class)

@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QStringListModel, Qt
 from qtpy.QtGui import QFocusEvent, QKeyEvent
-from qtpy.QtWidgets import QCompleter, QLineEdit
+from qtpy.QtWidgets import QCompleter, QLineEdit, QListView
 
 from napari_scribseg.widgets.common.fold import window_settings
 
@@ -51,6 +51,8 @@ class NameField(QLineEdit):
         super().__init__()
         self.setPlaceholderText("names: liver, spleen…")
         self._completer = _LastName(self)
+        self._proposals = QListView()
+        self._completer.setPopup(self._proposals)
         self.setCompleter(self._completer)
         self._propose()
 
@@ -63,14 +65,14 @@ class NameField(QLineEdit):
         """Empty the field and give the keyboard back; ``used`` names are proposed first from now on."""
         kept = dict.fromkeys((*used, *_used()))
         window_settings().setValue("names", "\n".join(list(kept)[:_MOST]))
-        self._completer.popup().hide()
+        self._proposals.hide()
         self._propose()
         self.clear()
         self.clearFocus()
 
     def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802  Qt's name
         """Give the list of proposals, which is a window of its own, the style of this window."""
-        self._completer.popup().setStyleSheet(f"{self.window().styleSheet()} QListView {{ border: 1px solid gray; }}")
+        self._proposals.setStyleSheet(f"{self.window().styleSheet()} QListView {{ border: 1px solid gray; }}")
         super().focusInEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name

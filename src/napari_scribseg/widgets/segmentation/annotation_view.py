@@ -67,8 +67,8 @@ class AnnotationView(Protocol):
     def show_curve(self, curve: LossCurve | None, *, fitting: bool = False) -> None:
         """Show the losses of the engine's fit, finished or running; None for an engine without a fit."""
 
-    def show_duration(self, engine: str, seconds: float) -> None:
-        """Show how long an engine took for a result."""
+    def show_duration(self, engine: str, seconds: float, shape: tuple[int, int]) -> None:
+        """Show how long an engine took for a result of shape (H, W)."""
 
     def show_classes(self, classes: ClassTable) -> None:
         """Show the class table."""

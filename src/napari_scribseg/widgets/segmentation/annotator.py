@@ -467,7 +467,7 @@ class Annotator:
         if update.final:  # a change beside the canvas redraws the whole window
             self._last_error = ""
             if update.seconds:
-                self.view.show_duration(self.session.engine.info.name, update.seconds)
+                self.view.show_duration(self.session.engine.info.name, update.seconds, update.labels.shape)
             self.view.show_notes(update.notes)
             self.overlay.show(update.slice_index)
         self.refresh_state()

@@ -65,10 +65,12 @@ class EngineChooser(QWidget):
         self.combo.blockSignals(False)
         self._show_about()
 
-    def show_duration(self, name: str, seconds: float) -> None:
-        """Keep how long an engine took for a result."""
-        kept = [*_durations(name), seconds][-_KEPT:]
-        window_settings().setValue(f"seconds/{name}", ",".join(f"{value:.3g}" for value in kept))
+    def show_duration(self, name: str, seconds: float, shape: tuple[int, int]) -> None:
+        """Keep how long an engine took for a result of shape (H, W); another shape begins anew."""
+        size = f"{shape[1]} x {shape[0]}"
+        former, durations = _durations(name)
+        kept = [*(durations if former == size else ()), seconds][-_KEPT:]
+        window_settings().setValue(f"seconds/{name}", ",".join((size, *(f"{value:.3g}" for value in kept))))
         index = self.combo.findData(name)
         if index >= 0:
             self.combo.setItemData(index, _about(self._infos[name]), _ABOUT)
@@ -101,30 +103,30 @@ class _TwoLines(QStyledItemDelegate):
             option.text = f"{_LINE}      ".join((option.text, *about.split("\n")))
 
 
-def duration_text(durations: list[float]) -> str:
-    """How long results took, as a text.
+def duration_text(size: str, durations: list[float]) -> str:
+    """How long results of an image size took, as a text.
 
     Examples
     --------
-    >>> duration_text([0.62, 0.58, 2.0])
-    'takes 0.62 s here'
-    >>> duration_text([])
+    >>> duration_text("512 x 512", [0.62, 0.58, 2.0])
+    'takes 0.62 s here at 512 x 512'
+    >>> duration_text("", [])
     'not yet measured here'
     """
-    return f"takes {median(durations):.2g} s here" if durations else "not yet measured here"
+    return f"takes {median(durations):.2g} s here at {size}" if durations else "not yet measured here"
 
 
-def _durations(name: str) -> list[float]:
-    """How long an engine took on this computer, the newest last."""
-    text = str(window_settings().value(f"seconds/{name}", "") or "")
+def _durations(name: str) -> tuple[str, list[float]]:
+    """The image size at which an engine was used last on this computer, and how long it took, the newest last."""
+    size, *values = str(window_settings().value(f"seconds/{name}", "") or "").split(",")
     try:
-        return [float(part) for part in text.split(",") if part]
+        return (size, [float(value) for value in values]) if " x " in size else ("", [])
     except ValueError:  # a file that somebody else wrote
-        return []
+        return "", []
 
 
 def _about(info: EngineInfo) -> str:
-    return f"{info.summary}\nNeeds {info.needed}; {duration_text(_durations(info.name))}."
+    return f"{info.summary}\nNeeds {info.needed}; {duration_text(*_durations(info.name))}."
 
 
 def _model(infos: dict[str, EngineInfo]) -> QStandardItemModel:

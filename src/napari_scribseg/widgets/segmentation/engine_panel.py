@@ -20,7 +20,8 @@ from napari_scribseg.widgets.segmentation.model_page import ModelPage
 
 __all__ = ["EnginePanel"]
 
-_MODES = (("live", "live"), ("on stroke end", "stroke"), ("on demand", "demand"))
+_MODES = (("while you paint", "live"), ("after each stroke", "stroke"), ("with Segment (S)", "demand"))
+_OVERLAPS = {"overwrite": "may change", "keep": "stay as they are"}
 
 
 class EnginePanel(QWidget):
@@ -43,10 +44,13 @@ class EnginePanel(QWidget):
         self.engine_combo = self.chooser.combo
         self.mode_combo = compact_combo(_MODES)
         self.device_combo = device_combo()
-        self.overlap_combo = compact_combo((rule, rule) for rule in OVERLAPS)
-        self.overlap_combo.setToolTip("What a result does to earlier labels, such as loaded ones")
+        self.overlap_combo = compact_combo((_OVERLAPS[rule], rule) for rule in OVERLAPS)
+        self.overlap_combo.setToolTip(
+            "What a result does to labels that are there already, such as loaded ones: it may change them, or fills "
+            "only what is still empty"
+        )
         self.mode_combo.setToolTip(
-            "When to segment: while the pen moves (if the engine is fast), when it lifts, or by the button"
+            "When a result is computed: while the pen moves (if the engine is fast), when it lifts, or by the button"
         )
         self.form = EngineForm()
         self.form.changed.connect(self._on_form)
@@ -126,9 +130,9 @@ class EnginePanel(QWidget):
         rows.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         rows.setVerticalSpacing(3)
         for text, combo in (
-            ("Segment", self.mode_combo),
-            ("Device", self.device_combo),
-            ("Overlap", self.overlap_combo),
+            ("Result", self.mode_combo),
+            ("Compute on", self.device_combo),
+            ("Earlier labels", self.overlap_combo),
         ):
             rows.addRow(text, combo)
         return rows
