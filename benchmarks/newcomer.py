@@ -142,10 +142,10 @@ class Newcomer:
             until(lambda: dock.annotators.is_idle and "Preparing" not in dock.status.line.text(), "the engine")
             QTest.qWait(200)
 
-    def act(self, act, what, text=None):
+    def perform(self, action, what, text=None):
         """Do something; where a dialog for files follows, type ``text`` there, and Return."""
         if text is None:
-            act()
+            action()
             self.did(what)
             return
         files = []
@@ -163,7 +163,7 @@ class Newcomer:
             QTest.keyClick(line, KEY.Key_Return)
 
         QTimer.singleShot(500, agree)
-        act()
+        action()
         until(lambda: files, "a dialog for files")
         self.did(f"type {text}" if text else "key Return")
         self.file = files[0]
@@ -183,7 +183,7 @@ class Newcomer:
                 menu = until(lambda entry=entry: entry.menu() if entry.menu().isVisible() else None, f"the menu {name}")
             else:
                 self.shoot(f"menu {name}")
-                self.act(partial(QTest.mouseClick, menu, LEFT, PLAIN, where), f"click {name}", text)
+                self.perform(partial(QTest.mouseClick, menu, LEFT, PLAIN, where), f"click {name}", text)
 
     def go_to(self, z):
         """Drag the slider to a slice, if another one is displayed."""
@@ -253,7 +253,7 @@ class Newcomer:
 
     def save(self):
         """Shift+S, and Return in the dialog, which suggests a file; returns the file."""
-        self.act(lambda: QTest.keyClick(self.keyboard, KEY.Key_S, SHIFT), "key Shift+S", "")
+        self.perform(lambda: QTest.keyClick(self.keyboard, KEY.Key_S, SHIFT), "key Shift+S", "")
         until(lambda: "Saved" in self.dock.status.line.text(), "the file")
         self.shoot("saved")
         return self.file

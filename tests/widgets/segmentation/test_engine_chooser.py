@@ -73,7 +73,7 @@ def test_durations_are_kept_for_the_next_window(chooser, qtbot):
 
 
 @pytest.mark.parametrize("text", ["0.5,0.6", "40 x 30,often", "40 x 30,", ","])
-def test_durations_that_cannot_be_read_are_not_known(chooser, qtbot, text):
+def test_durations_that_cannot_be_read_are_left_out(chooser, qtbot, text):
     window_settings().setValue("seconds/svcd", text)
     again = EngineChooser(engine_infos())
     qtbot.addWidget(again)

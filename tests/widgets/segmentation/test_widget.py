@@ -182,7 +182,7 @@ def test_the_first_step_names_the_class_and_is_shown_again_when_the_engine_is_re
     assert status(widget) == "Something else"
 
 
-def test_without_an_image_the_start_asks_for_one_and_begins(widget, viewer, tmp_path, monkeypatch):
+def test_without_an_image_the_start_opens_the_one_that_is_chosen(widget, viewer, tmp_path, monkeypatch):
     PluginManager.instance().discover()  # which a viewer with a window does
     viewer.layers.clear()
     chosen = []
