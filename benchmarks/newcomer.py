@@ -255,6 +255,7 @@ class Newcomer:
         """Shift+S, and Return in the dialog, which suggests a file; returns the file."""
         self.perform(lambda: QTest.keyClick(self.keyboard, KEY.Key_S, SHIFT), "key Shift+S", "")
         until(lambda: "Saved" in self.dock.status.line.text(), "the file")
+        self.wait_idle()
         self.shoot("saved")
         return self.file
 

@@ -30,6 +30,10 @@ DONE = Present(where="z 11", painted=("background", "liver"), labelled=("liver",
          "Strokes of liver only; paint a second class on z 11"),
         (replace(DONE, overlay="there is no uncertainty until it is segmented"),
          "Done on z 11: background and liver; there is no uncertainty until it is segmented"),
+        (replace(DONE, painted=("liver",), limit="background"),
+         "Liver fills all of z 11; a stroke of background limits it"),
+        (replace(DONE, painted=("liver", "spleen"), limit="background"),
+         "Liver and spleen fill all of z 11; a stroke of background limits them"),
         (replace(DONE, trouble=Message("3D")), "3D"),
         (replace(DONE, trouble=Message("3D"), news=Message("Saved")), "Saved"),
         (replace(DONE, news=Message("Saved"), working=Message("Computing")), "Computing"),
@@ -93,6 +97,14 @@ def test_an_engine_that_one_class_is_enough_for_takes_the_hint_back(bench, neare
     stroke(bench, 1, 3)
     bench.annotator.set_engine(Alone(), "live", "cpu", "overwrite")
     assert line(bench) == "Done on z 3: liver"
+
+
+def test_classes_that_fill_the_slice_are_limited_by_a_stroke_of_the_background(bench):
+    stroke(bench, 1, 3)
+    stroke(bench, 2, 3, 15)
+    assert line(bench) == "Liver and class 2 fill all of z 3; a stroke of background limits them"
+    stroke(bench, 255, 3, 18)
+    assert line(bench) == "Done on z 3: background, liver and class 2"
 
 
 def test_what_is_accepted_is_reported_there_only_and_not_after_undo(bench):

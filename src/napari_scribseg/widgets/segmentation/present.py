@@ -39,6 +39,8 @@ class Present:
         What the strokes lack to be segmented; empty if nothing.
     segmented, edited : bool
         Whether the labels are the result of the strokes, and whether they were edited since.
+    limit : str
+        The name of the background if it has no strokes and the other classes fill the whole slice; else empty.
     overlay : str
         Why the overlay shows nothing; empty if it does.
     """
@@ -54,6 +56,7 @@ class Present:
     lacking: str = ""
     segmented: bool = False
     edited: bool = False
+    limit: str = ""
     overlay: str = ""
 
 
@@ -80,6 +83,9 @@ def _state(present: Present) -> str:
         return f"The result on {where} was edited; a stroke corrects it"
     if not present.segmented:
         return f"No result on {where} for the strokes of {listed(present.painted)}: press Segment (S)"
+    if present.limit:
+        fills, them = ("fills", "it") if len(present.painted) == 1 else ("fill", "them")
+        return f"{listed(present.painted)} {fills} all of {where}; a stroke of {present.limit} limits {them}"
     return f"Done on {where}: {listed(present.painted)}"
 
 
@@ -93,7 +99,16 @@ def present_on(session: Session, slice_index: SliceIndex) -> Present:
         lacking=session.lacking(slice_index),
         segmented=session.is_segmented(slice_index),
         edited=session.is_edited(slice_index),
+        limit=_limit(session, slice_index),
     )
+
+
+def _limit(session: Session, slice_index: SliceIndex) -> str:
+    """The name of the background, where a stroke of it would limit the others."""
+    background = session.classes.background
+    if background is None or background in session.drawn_ids(slice_index):
+        return ""
+    return session.classes[background].name if bool(session.slice_labels(slice_index).all()) else ""
 
 
 def working(session: Session) -> Message | None:
