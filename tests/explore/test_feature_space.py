@@ -11,7 +11,7 @@ from disc_pictures import clouds, discs, majority
 from napari_scribseg import InputError
 from napari_scribseg.core import Cancelled
 from napari_scribseg.explore import Workspace, encoders, feature_space
-from napari_scribseg.explore.embedding import add_to_embedding, fit_embedding, nearest
+from napari_scribseg.explore.embedding import add_to_embedding, fit_embedding, nearest, principal_components
 from napari_scribseg.explore.encoders import CropEncoder, MapEncoder, make_encoder
 from napari_scribseg.explore.feature_cache import FeatureCache
 from napari_scribseg.explore.metric import Head, learn_head, unit_rows
@@ -107,6 +107,18 @@ def test_embedding_of_few(n):
     assert np.isfinite(xy).all()
     same = fit_embedding(np.repeat(features[:1], 9, axis=0), np.zeros(9, np.int32))
     assert np.isfinite(same).all()
+
+
+@pytest.mark.parametrize("shape", [(300, 20), (20, 300), (2, 5), (5, 1), (60, 60)])
+def test_principal_components_are_those_of_the_whole_decomposition(shape):
+    features = (np.random.default_rng(1).normal(size=shape) * np.geomspace(8, 1, shape[1])).astype(np.float32)
+    left, values, _ = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
+    expected = np.zeros((shape[0], 2))
+    expected[:, : min(len(values), 2)] = (left * values)[:, :2]
+    found = principal_components(features)
+    assert np.abs(found).max() == pytest.approx(10, abs=0.1)
+    scale = 10 / np.abs(expected).max()
+    assert np.abs(found) == pytest.approx(np.abs(scale * expected), abs=0.1)
 
 
 def test_embedding_reports_its_progress_and_stops():
