@@ -55,12 +55,12 @@ class ExploreStudio(Studio):
         QTest.mouseRelease(target, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where[-1])
         wait(0.3)
 
-    def lasso(self, ids):
-        """Draw a box around the segments of a part of the embedding."""
+    def box(self, identity, cells):
+        """Draw a box around a segment and its neighbours in the grid, so many to each side."""
         view = self.widget.embedding
-        pixels = np.array([view.pixel_of(int(i)) for i in ids])
-        low, high = pixels.min(axis=0) - 6, pixels.max(axis=0) + 6
-        self.drag(view, [low, (low + high) / 2, high])
+        middle, half = np.array(view.pixel_of(identity)), (cells + 0.4) * view.scene.camera.scale
+        inside = np.clip([middle - half, middle, middle + half], 1, (view.width() - 2, view.height() - 2))
+        self.drag(view, inside)
 
 
 def canvas_pixel(viewer, layer, row, column):
@@ -107,12 +107,9 @@ def head(folder, theme):
     ids = widget.embedding.scene.ids
     middle = studio.workspace.segment_at(14, 60, 64)
     xy = studio.workspace.xy(ids)
-    near = np.argsort(np.linalg.norm(xy - studio.workspace.xy([middle])[0], axis=1))[:60]
-    studio.lasso(ids[near])
+    studio.box(middle, 3)
     QTest.keyClick(widget.embedding, Qt.Key.Key_1)
     wait(0.5)
-    widget.exploration.select(ids[:0])
-    widget.embedding.center_on(middle)
     wait(3)
     studio.shoot(f"explore-embedding{suffix}")
     if suffix:

@@ -101,7 +101,7 @@ def _laid_out(graph: Graph, start: Float32, min_distance: float, seed: int, repo
 def principal_components(features: Float32) -> Float32:
     """The two principal components, from -10 to 10; a line or a point where there are no two.
 
-    By subspace iteration (Halko et al. 2011, algorithm 4.4): a whole decomposition of a thousand features takes seconds.
+    By subspace iteration (Halko et al. 2011, algorithm 4.4); a whole decomposition takes seconds for many features.
     """
     centred = features - features.mean(axis=0)
     xy = np.zeros((len(features), 2), dtype=np.float32)

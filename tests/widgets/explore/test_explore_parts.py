@@ -159,6 +159,8 @@ def test_the_grid_shows_hundreds_of_thumbnails_side_by_side(n):
     frame, missing = scene.frame(*size)
     assert len(missing) == 0
     assert (frame == 0xFF090909).mean() > 0.3
+    assert not (frame[:, [0, -1]] == 0xFF090909).any()  # none reaches over the edge
+    assert not (frame[[0, -1]] == 0xFF090909).any()
     pixels = scene.camera.to_pixels(scene.xy, *size)
     found = {scene.at(x, y, *size) for x, y in pixels[np.isin(ids, wanted)]}
     assert found == set(wanted.tolist())

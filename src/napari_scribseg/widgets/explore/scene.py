@@ -121,8 +121,13 @@ class Scene:
         """A camera that shows all of these positions."""
         if self.style != "grid":
             return Camera.around(xy, *size, limit=200.0)
-        corners = np.concatenate((xy - np.float32(0.5), xy + np.float32(0.5)))
-        return Camera.around(corners, *size, limit=_CELL, margin=_GRID_MARGIN)
+        last = xy
+        for _ in range(2):  # the cells alone; then with the whole blocks that they are shown in
+            corners = np.concatenate((xy - np.float32(0.5), last + np.float32(0.5)))
+            camera = Camera.around(corners, *size, limit=_CELL, margin=_GRID_MARGIN)
+            block = math.ceil(_LEAST_CELL / camera.scale)
+            last = np.floor((xy + np.float32(0.5)) / block) * block + np.float32(block - 1)
+        return camera
 
     def step(self, now: float) -> bool:
         """Advance the movement; returns whether it goes on."""
