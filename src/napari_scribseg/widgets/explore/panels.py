@@ -211,7 +211,7 @@ class CutPanel(QWidget):
         form.addRow("Drop", self.simplification)
         form.addRow("Segments", doing)
         form.addRow("Compare", self.encoder)
-        form.addRow("Compute on", self.device)
+        form.addRow("Runs on", self.device)
         embedding = QHBoxLayout()
         embedding.addWidget(self.buttons["embed"], 1)
         embedding.addWidget(self.buttons["learn"], 1)

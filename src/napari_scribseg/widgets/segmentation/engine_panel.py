@@ -131,7 +131,7 @@ class EnginePanel(QWidget):
         rows.setVerticalSpacing(3)
         for text, combo in (
             ("Result", self.mode_combo),
-            ("Compute on", self.device_combo),
+            ("Runs on", self.device_combo),
             ("Earlier labels", self.overlap_combo),
         ):
             rows.addRow(text, combo)
