@@ -182,6 +182,26 @@ class ClassTable:
             table = table.with_class(replace(label, name=name))
         return table
 
+    def successor(self, identity: int | None, former: ClassTable) -> int | None:
+        """The class to paint with instead of one of a former table: itself, else the one that has its row now.
+
+        Returns
+        -------
+        int or None
+            None for None, for an id that the former table lacks, too, and in an empty table.
+
+        Examples
+        --------
+        >>> former = ClassTable.from_ids([1, 2], background=255)
+        >>> former.without(2).successor(2, former)
+        1
+        """
+        if identity is None or identity in self:
+            return identity
+        if identity not in former or not self.classes:
+            return None
+        return self.classes[min(former.ids.index(identity), len(self) - 1)].id
+
     def with_parts(self, identity: int, ids: Iterable[int]) -> ClassTable:
         """This table with classes added for the ids that it lacks, with the name of a class and a number: liver 2."""
         table, taken = self.with_ids([identity]), {c.name for c in self.classes}

@@ -1,7 +1,9 @@
 from dataclasses import replace
 
 import pytest
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QColorDialog
 
 from napari_scribseg.core import ClassTable
@@ -24,7 +26,8 @@ def cell(view, identity, column):
 
 
 def click(view, identity, column):
-    view.table.cellClicked.emit(view.classes.ids.index(identity), column)
+    where = view.table.visualItemRect(cell(view, identity, column)).center()
+    QTest.mouseClick(view.table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where)
 
 
 def test_shows_every_class(view):
@@ -100,8 +103,10 @@ def test_select_from_outside_emits_nothing(view):
     chosen = []
     view.selected.connect(chosen.append)
     view.select(2)
-    view.select(99)
     assert (view.current, chosen) == (2, [])
+    view.select(99)
+    assert (view.current, chosen) == (None, [])
+    assert not view.table.selectedIndexes()
 
 
 def test_remove_needs_a_selection(view):
@@ -127,6 +132,16 @@ def test_selection_stays_on_its_class_when_the_table_is_shown_again(view):
     view.select(2)
     view.show_classes(view.classes.without(1).with_ids([9]))
     assert view.current == 2
+
+
+def test_the_class_that_took_the_row_of_a_removed_one_is_selected(view):
+    view.select(1)
+    view.remove_class()
+    assert view.current == 2
+    view.remove_class()
+    assert view.current == 255
+    view.remove_class()
+    assert view.current is None
 
 
 def test_color_is_chosen_in_a_dialog(view, monkeypatch):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from psygnal import Signal
 from qtpy.QtCore import QSignalBlocker, QSize, Qt
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor, QIcon, QMouseEvent, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -27,6 +27,7 @@ from napari_scribseg.widgets.common.name_field import NameField
 __all__ = ["ClassTableView"]
 
 _COLOR, _NAME, _ID, _SHOW, _LOCK, _BACKGROUND = range(6)
+_BOXES = _SHOW, _LOCK, _BACKGROUND
 _YES, _NO = "☑", "☐"  # napari's style hides the frame of an empty check box
 _HEADS = ("", "class", "id", "show", "lock", "bg")
 _TIPS = (
@@ -43,7 +44,8 @@ class ClassTableView(QWidget):
     """Shows a :class:`ClassTable` and lets the user change it.
 
     ``changed`` carries the table that the user wants, which the owner accepts by :meth:`show_classes`; ``selected`` the
-    id of the class to paint with, at every click on its row; ``refused`` a message.
+    id of the class to paint with, at every click on its row; ``refused`` a message. The highlighted row is always that
+    of the class that is painted: a click on a box changes the box only.
     """
 
     changed = Signal(ClassTable)
@@ -55,6 +57,7 @@ class ClassTableView(QWidget):
         self._classes = ClassTable()
         self.table = _make_table()
         self.table.itemChanged.connect(self._on_item)
+        self.table.box_clicked.connect(self._on_box)
         self.table.cellClicked.connect(self._on_click)
         self.table.cellDoubleClicked.connect(self._on_double_click)
         self.table.itemSelectionChanged.connect(self._on_selection)
@@ -91,8 +94,8 @@ class ClassTableView(QWidget):
         return self._classes.ids[row] if 0 <= row < len(self._classes) else None
 
     def show_classes(self, classes: ClassTable) -> None:
-        """Show a table; the selected class stays selected if it is still there."""
-        current = self.current
+        """Show a table; the selected class stays selected, or the one that took its row."""
+        current, former = self.current, self._classes
         self._classes = classes
         with QSignalBlocker(self.table):
             self.table.setRowCount(len(classes))
@@ -101,15 +104,20 @@ class ClassTableView(QWidget):
                     self.table.setItem(row, column, item)
         rows = max(2, min(len(classes), 7))
         self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + 26 * rows + 6)
-        if current in classes:
-            self.select(current)
+        self.select(classes.successor(current, former))
 
     def select(self, identity: int | None) -> None:
-        """Select the row of a class, if the table has it; no signal is sent."""
-        if identity is None or identity not in self._classes or identity == self.current:
+        """Select the row of a class, or none if the table does not have it; no signal is sent."""
+        row = self._classes.ids.index(identity) if identity is not None and identity in self._classes else -1
+        highlighted = {index.row() for index in self.table.selectedIndexes()}
+        if row == self.table.currentRow() and highlighted == ({row} if row >= 0 else set()):
             return
         with QSignalBlocker(self.table):
-            self.table.selectRow(self._classes.ids.index(identity))
+            if row < 0:
+                self.table.setCurrentCell(-1, -1)
+                self.table.clearSelection()
+            else:
+                self.table.selectRow(row)
 
     def add_class(self) -> None:
         """Propose one more class, with the first free id."""
@@ -176,19 +184,24 @@ class ClassTableView(QWidget):
         label = self._classes.classes[item.row()]
         self._propose(lambda: _edited(self._classes, label, item))
 
-    def _on_click(self, row: int, column: int) -> None:
+    def _on_box(self, row: int, column: int) -> None:
         label = self._classes.classes[row]
-        if column in (_SHOW, _LOCK, _BACKGROUND):
-            self._propose(lambda: _toggled(self._classes, label, column))
-        self.selected.emit(label.id)  # also where the row was selected before
+        self._propose(lambda: _toggled(self._classes, label, column))
+
+    def _on_click(self, row: int, _column: int) -> None:
+        self.selected.emit(self._classes.ids[row])  # also where the row was selected before
 
     def _on_double_click(self, row: int, column: int) -> None:
         if column == _COLOR:
             self.choose_color(self._classes.ids[row])
 
     def _on_selection(self) -> None:
-        if self.current is not None:
-            self.selected.emit(self.current)
+        current = self.current
+        if current is None:
+            return
+        if not self.table.selectedIndexes():  # a click with Ctrl on the selected row
+            self.select(current)
+        self.selected.emit(current)
 
 
 def _edited(classes: ClassTable, label: LabelClass, item: QTableWidgetItem) -> ClassTable:
@@ -222,8 +235,49 @@ def _as_foreground(label: LabelClass) -> LabelClass:
     return replace(label, background=False, name=name, color=default_color(label.id))
 
 
-def _make_table() -> QTableWidget:
-    table = QTableWidget(0, len(_HEADS))
+class _Table(QTableWidget):
+    """A table with boxes: a click on one emits ``box_clicked`` with row and column, and selects nothing."""
+
+    box_clicked = Signal(int, int)
+
+    def __init__(self, n_columns: int) -> None:
+        super().__init__(0, n_columns)
+        self._pressed: tuple[int, int] | None = None
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
+        """Take a press on a box."""
+        self._pressed = self._box_at(event)
+        if self._pressed is None:
+            super().mousePressEvent(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
+        """Take the second press on a box as another one."""
+        self._pressed = self._box_at(event)
+        if self._pressed is None:
+            super().mouseDoubleClickEvent(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
+        """Select nothing by a drag that began on a box."""
+        if self._pressed is None:
+            super().mouseMoveEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
+        """Click the box that was pressed."""
+        pressed, self._pressed = self._pressed, None
+        if pressed is None:
+            super().mouseReleaseEvent(event)
+        elif pressed == self._box_at(event):
+            self.box_clicked.emit(*pressed)
+
+    def _box_at(self, event: QMouseEvent) -> tuple[int, int] | None:
+        """Row and column of the box under the pointer, for the left button."""
+        index = self.indexAt(event.position().toPoint())
+        left = event.button() == Qt.MouseButton.LeftButton
+        return (index.row(), index.column()) if left and index.isValid() and index.column() in _BOXES else None
+
+
+def _make_table() -> _Table:
+    table = _Table(len(_HEADS))
     for column, (text, tip) in enumerate(zip(_HEADS, _TIPS, strict=True)):
         head = QTableWidgetItem(text)
         head.setToolTip(tip)

@@ -71,6 +71,7 @@ class Annotator:
         self._behind = False  # the pen moved on while a live job ran
         self._fitting: SliceIndex | None = None  # the slice whose fit is running and shown
         self._shown_classes: ClassTable | None = None
+        self._former_classes = session.classes
         self._last_error = ""
         self._news: tuple[Message, SliceIndex | None, int] | None = None  # a message, with slice and version
         self._shown_status: Message | None = None
@@ -378,8 +379,7 @@ class Annotator:
         self._shown_status = None
         self.view.show_classes(self.session.classes)
         self.view.show_busy(self.session.is_busy)
-        if self.layers.strokes is not None:
-            self.view.show_brush(self.layers.strokes.selected_label)
+        self._show_pen()
         self.look()
         self._prepare()
 
@@ -500,11 +500,25 @@ class Annotator:
         if self.session.classes != self._shown_classes:
             self._shown_classes = self.session.classes
             self._news = None  # it may contain the name of a class
+            self._keep_pen()
             self.layers.show_classes(self.session.classes)
             self.view.show_classes(self.session.classes)
+            self._show_pen()
         if self.layers.result is not None:
             self.show_labels()
         self.refresh_state()
+
+    def _keep_pen(self) -> None:
+        """Paint with the class that took the row of one that is no longer there."""
+        former, self._former_classes = self._former_classes, self.session.classes
+        chosen = self.layers.chosen
+        if chosen in former and (successor := self.session.classes.successor(chosen, former)) is not None:
+            self.layers.paint_with(successor)
+
+    def _show_pen(self) -> None:
+        """Show which class the pen paints."""
+        if self.layers.strokes is not None:
+            self.view.show_brush(self.layers.chosen)
 
     def _on_progress(self, fraction: float) -> None:
         self.view.show_progress(fraction)

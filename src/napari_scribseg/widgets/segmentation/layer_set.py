@@ -239,6 +239,11 @@ class LayerSet:
         with self._write():
             self.strokes.data = new
 
+    @property
+    def chosen(self) -> int:
+        """The id that the pen paints; 0 where there is no strokes layer."""
+        return 0 if self.strokes is None else int(self.strokes.selected_label)
+
     def paint_with(self, identity: int) -> None:
         """Paint with a class from now on."""
         if self.strokes is not None and self.strokes.selected_label != identity:

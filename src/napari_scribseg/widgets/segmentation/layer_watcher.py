@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from napari.layers import Labels, Layer
@@ -61,7 +61,9 @@ class LayerWatcher:
         self._lost = lost
         self._turned_to = turned_to
         self._strokes: dict[SliceIndex | None, None] = {}  # slices with strokes that are not read yet, in their order
-        self._viewer_events = ViewerEvents(self._layers.viewer, later, annotator.look, self._on_removed)
+        self._is_down = self._postponed = False  # the pen on the strokes layer; a look, until it lifts
+        self._viewer_events = ViewerEvents(self._layers.viewer, later, self._look, self._on_removed)
+        self._layers.viewer.layers.selection.events.active.connect(self._on_active)
         self._layers.source.layer.events.data.connect(self._on_image_data)
         self._layers.pen_layer_made.connect(self._watch_pen_layer)
         self.watch_strokes()
@@ -100,10 +102,12 @@ class LayerWatcher:
         if self._layers.strokes is not None:
             for event, method in self._stroke_events(self._layers.strokes):
                 event.connect(method)
+            self._layers.strokes.mouse_drag_callbacks.append(self._on_drag)
 
     def close(self) -> None:
         """Disconnect."""
         self._viewer_events.close()
+        self._layers.viewer.layers.selection.events.active.disconnect(self._on_active)
         self._layers.pen_layer_made.disconnect(self._watch_pen_layer)
         self._layers.source.layer.events.data.disconnect(self._on_image_data)
         if self._layers.strokes is not None:
@@ -112,6 +116,32 @@ class LayerWatcher:
     def _unwatch(self, strokes: Labels) -> None:
         for event, method in self._stroke_events(strokes):
             event.disconnect(method)
+        if self._on_drag in strokes.mouse_drag_callbacks:
+            strokes.mouse_drag_callbacks.remove(self._on_drag)
+
+    def _on_drag(self, _layer: Labels, event: Any) -> Iterator[None]:
+        """Know when the pen is down: what changes the layer meanwhile must not take half a stroke for a whole one."""
+        self._is_down = True
+        yield
+        while event.type == "mouse_move":
+            yield
+        self._lift()
+
+    def _on_active(self, _event: Any) -> None:
+        """The release of the button goes to another layer."""
+        self._lift()
+
+    def _lift(self) -> None:
+        self._is_down = False
+        if self._postponed:
+            self._postponed = False
+            self._viewer_events.look_soon()
+
+    def _look(self) -> None:
+        if self._is_down:
+            self._postponed = True
+        else:
+            self._annotator.look()
 
     def _stroke_events(self, strokes: Labels) -> tuple[tuple[Any, Callable[[Any], None]], ...]:
         return (
