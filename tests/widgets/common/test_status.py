@@ -35,12 +35,22 @@ def test_hints_are_shown_and_the_rest_is_behind_details(panel):
     assert not panel.details.isVisible()
 
 
-def test_long_texts_get_the_height_that_they_need(panel):
-    panel.show_message("a word " * 40)
-    high = panel.line.height()
-    assert high >= 4 * panel.line.fontMetrics().height()
+def test_a_long_text_is_cut_and_whole_in_its_tooltip_and_in_the_details(panel):
+    height = panel.sizeHint().height()
+    panel.show_message("a word " * 60)
+    assert panel.line.is_cut
+    assert panel.line.height() <= 3 * panel.line.fontMetrics().lineSpacing()
+    assert panel.line.toolTip() == panel.line.text() == "a word " * 60
+    assert panel.notes.text() == panel.line.text()
+    assert panel.details.isVisible()
+    assert panel.sizeHint().height() == height
     panel.show_message("short")
-    assert panel.line.height() < high / 3
+    assert not panel.line.is_cut
+    assert panel.line.toolTip() == ""
+    assert not panel.details.isVisible()
+    panel.show_message("a word " * 60)
+    panel.resize(1500, 200)
+    assert not panel.line.is_cut
 
 
 class Activity:

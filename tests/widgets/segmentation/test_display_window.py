@@ -76,7 +76,7 @@ def test_numbers_of_what_was_painted(window):
     until(lambda: window.widget.annotators.is_idle, "the end of the job")
     window.widget.sections.reveal(window.widget.files)
     settle()
-    QTest.mouseClick(window.widget.files.buttons["numbers"], Qt.MouseButton.LeftButton)
+    QTest.mouseClick(window.widget.measure, Qt.MouseButton.LeftButton)
     numbers = window.widget.numbers
     until(lambda: numbers.isVisible() and numbers.cells.rowCount() > 0, "the table")
     titles = [numbers.cells.horizontalHeaderItem(n).text() for n in range(numbers.cells.columnCount())]

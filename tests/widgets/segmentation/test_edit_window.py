@@ -10,7 +10,6 @@ from qtpy.QtTest import QTest
 from scipy import ndimage
 
 from napari_scribseg.numerics.editing import Grow, edit_labels
-from napari_scribseg.widgets.common.fold import Section
 from napari_scribseg.widgets.segmentation import widget as segmentation
 from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
 
@@ -55,8 +54,6 @@ class Window(Hands):
         until(lambda: self.widget.annotators.is_idle and self.front.session.doing is None, "the end of all jobs")
 
     def click(self, button):
-        self.widget.sections.reveal(self.edits)
-        settle()
         self.widget.sections.ensureWidgetVisible(button)
         settle()
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
@@ -68,7 +65,7 @@ class Window(Hands):
         settle()
 
     def pen(self, kind):
-        self.click(self.edits._pens.button(["strokes", "result", "erase"].index(kind)))
+        self.click(self.widget.pens.buttons.button(["strokes", "result", "erase"].index(kind)))
 
 
 @pytest.fixture
@@ -87,9 +84,6 @@ def window(make_napari_viewer, monkeypatch, nearest):
     window.stroke((5, 5), (5, 50))
     window.stroke((35, 5), (35, 50))
     window.front.paint_with(1)
-    section = next(s for s in window.widget.findChildren(Section) if s.fold.text() == "Edit")
-    section.fold.setChecked(True)
-    settle()
     yield window
     window.widget.end_all()
 
@@ -138,7 +132,7 @@ def test_a_key_goes_through_the_pens_and_a_deleted_layer_brings_strokes_back(win
     window.viewer.layers.remove("scan brush")
     settle()
     assert window.front.editor.brush.kind == "strokes"
-    assert window.edits.brush.kind == "strokes"
+    assert window.widget.pens.brush.kind == "strokes"
     assert window.front.layers.pen is window.front.layers.strokes
 
 
@@ -151,9 +145,9 @@ def test_another_pen_keeps_the_class(window):
 
 @pytest.mark.parametrize("kind", ["strokes", "result"])
 def test_the_pen_paints_only_values_in_the_range(window, kind):
-    window.edits.low.setValue(50)
-    window.edits.high.setValue(150)
-    window.click(window.edits.limited)
+    window.widget.pens.low.setValue(50)
+    window.widget.pens.high.setValue(150)
+    window.click(window.widget.pens.limited)
     index, image = window.front.layers.slice_index(), volume()[2]
     before, drawn = window.shown.copy(), window.front.session.painted(index)
     window.pen(kind)

@@ -167,7 +167,7 @@ def test_what_redraws_the_layers_while_the_pen_is_down_makes_no_step(window):
 @pytest.mark.parametrize("kind", ["result", "erase"])
 def test_the_pens_on_the_result_follow_the_table(window, kind):
     window.stroke((5, 5), (5, 50))
-    window.widget.edits.choose_pen(kind)
+    window.widget.pens.choose(kind)
     window.click(3, NAME)
     assert window.highlighted == 3
     assert window.front.layers.strokes.selected_label == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QAbstractItemView, QAbstractSpinBox, QComboBox, QSlider, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QAbstractSpinBox, QComboBox, QScrollArea, QSlider, QWidget
 
 __all__ = ["Calm"]
 
@@ -17,11 +17,13 @@ class Calm(QObject):
     """Watches a widget and all its children, also those added later.
 
     The wheel changes a number or a slider only if that has the focus, and never a combo box; it scrolls the panel
-    instead. A letter pressed on a combo box or a table selects nothing there: it goes to the window as a shortcut.
+    instead. So it does over a list or a table, until that is clicked and as long as the pointer is on it. A letter
+    pressed on a combo box or a table selects nothing there: it goes to the window as a shortcut.
     """
 
     def __init__(self, widget: QWidget) -> None:
         super().__init__(widget)
+        self._clicked: QObject | None = None  # the list that the wheel scrolls
         self._watch(widget)
 
     def _watch(self, widget: QWidget) -> None:
@@ -45,6 +47,14 @@ class Calm(QObject):
             if isinstance(watched, QComboBox) or not watched.hasFocus():
                 event.ignore()
                 return True
+        elif isinstance(watched, QWidget) and _is_list(watched):
+            if kind == QEvent.Type.Wheel and self._clicked is not watched and _scrolls(watched.parentWidget()):
+                event.ignore()
+                return True
+            if kind == QEvent.Type.MouseButtonPress:
+                self._clicked = watched
+            elif kind == QEvent.Type.Leave:
+                self._clicked = None
         elif (
             kind == QEvent.Type.KeyPress
             and isinstance(event, QKeyEvent)
@@ -56,3 +66,20 @@ class Calm(QObject):
             event.ignore()
             return True
         return False
+
+
+def _is_list(widget: QWidget) -> bool:
+    """Whether it is what a list or a table scrolls."""
+    view = widget.parentWidget()
+    return isinstance(view, QAbstractItemView) and view.viewport() is widget
+
+
+def _scrolls(view: QWidget | None) -> bool:
+    """Whether a list is in an area that can be scrolled."""
+    around = None if view is None else view.parentWidget()
+    while around is not None:
+        if isinstance(around, QScrollArea):
+            bar = around.verticalScrollBar()
+            return bool(bar.maximum() > bar.minimum())
+        around = around.parentWidget()
+    return False

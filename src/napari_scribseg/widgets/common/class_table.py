@@ -28,6 +28,7 @@ __all__ = ["ClassTableView"]
 
 _COLOR, _NAME, _ID, _SHOW, _LOCK, _BACKGROUND = range(6)
 _BOXES = _SHOW, _LOCK, _BACKGROUND
+_ROW = 23  # pixels
 _YES, _NO = "☑", "☐"  # napari's style hides the frame of an empty check box
 _HEADS = ("", "class", "id", "show", "lock", "bg")
 _TIPS = (
@@ -103,7 +104,7 @@ class ClassTableView(QWidget):
                 for column, item in enumerate(_row_items(label)):
                     self.table.setItem(row, column, item)
         rows = max(2, min(len(classes), 7))
-        self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + 26 * rows + 6)
+        self.table.setFixedHeight(self.table.horizontalHeader().sizeHint().height() + _ROW * rows + 6)
         self.select(classes.successor(current, former))
 
     def select(self, identity: int | None) -> None:
@@ -288,7 +289,7 @@ def _make_table() -> _Table:
         header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
     header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
     table.verticalHeader().setVisible(False)
-    table.verticalHeader().setDefaultSectionSize(26)
+    table.verticalHeader().setDefaultSectionSize(_ROW)
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
     edit = QAbstractItemView.EditTrigger

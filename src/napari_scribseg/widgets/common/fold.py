@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSettings, QSize, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 __all__ = ["Fold", "Section", "Sections", "window_settings"]
 
@@ -67,6 +67,8 @@ class Section(QWidget):
         Under which it is kept whether the section is open, such as ``"segmentation/classes"``.
     opened : bool
         Whether it is open the first time.
+    beside : QWidget, optional
+        A button in the row of the heading, in sight also while the section is folded.
 
     Attributes
     ----------
@@ -74,7 +76,9 @@ class Section(QWidget):
         The heading.
     """
 
-    def __init__(self, title: str, panel: QWidget, name: str, *, opened: bool = True) -> None:
+    def __init__(
+        self, title: str, panel: QWidget, name: str, *, opened: bool = True, beside: QWidget | None = None
+    ) -> None:
         super().__init__()
         self.fold = Fold(panel, title, opened=opened, name=name)
         self.fold.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -82,7 +86,11 @@ class Section(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        column.addWidget(self.fold)
+        row = QHBoxLayout()
+        row.addWidget(self.fold, 1)
+        if beside is not None:
+            row.addWidget(beside)
+        column.addLayout(row)
         column.addWidget(panel)
 
 

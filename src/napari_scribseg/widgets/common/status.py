@@ -1,4 +1,4 @@
-"""The foot of the widget: a status line, the engine's notes, and the progress of a job."""
+"""The foot of the widget: a status line, the engine's notes, and the progress of a job, always of the same height."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from napari.utils import progress
 from psygnal import Signal
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_scribseg.core import Hint
 from napari_scribseg.widgets.common.fold import Fold
@@ -17,22 +17,37 @@ __all__ = ["StatusPanel"]
 
 _PATIENCE_MS = 500  # jobs shorter than this show no progress bar
 _STEPS = 1000  # of the bar
+_GAP = 2  # pixels
+_LINES = 3  # of text that have room
+_LINES_OF_HINTS = 2
+_LINES_OF_DETAILS = 5
 _STEP_MS = 150  # between steps of the bar: each of them repaints the whole window
 
 
 class StatusPanel(QWidget):
-    """A status line, the engine's notes, and a progress bar with a cancel button for long jobs."""
+    """A status line, the engine's notes, and a progress bar with a cancel button for long jobs.
+
+    Its height changes only with *Details*, which the user opens, so that nothing beside it moves with a message. A text
+    that has no room ends with an ellipsis; it is whole in its tooltip and in the details.
+    """
 
     cancelled = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = _Wrapped()
-        self.hints, self.notes = _Wrapped(), _Wrapped()
+        self.line, self.hints, self.notes = _Fitted(), _Fitted(), QLabel()
         self.hints.setStyleSheet("font-style: italic;")
         self.hints.hide()
-        self.details = Fold(self.notes, "Details", name="details")
-        self.details.setToolTip("What the engine chose by itself")
+        self.notes.setWordWrap(True)
+        self.notes.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._chosen: tuple[str, ...] = ()  # notes that are no hints
+        self._pages = QScrollArea()
+        self._pages.setWidget(self.notes)
+        self._pages.setWidgetResizable(True)
+        self._pages.setFrameShape(QFrame.Shape.NoFrame)
+        self.details = Fold(self._pages, "Details", name="details")
+        self.details.setToolTip("What the engine chose by itself, and messages that have no room above")
+        self.details.toggled.connect(lambda _opened: self._show_details())
         self.details.hide()
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -56,11 +71,28 @@ class StatusPanel(QWidget):
         self._steps.setInterval(_STEP_MS)
         self._steps.timeout.connect(self._move)
         self._message: Message | None = None
+        self._texts = QWidget()
+        texts = QVBoxLayout(self._texts)
+        texts.setContentsMargins(0, 0, 0, 0)
+        texts.setSpacing(_GAP)
+        texts.addWidget(self.line)
+        texts.addWidget(self.hints)
+        texts.addStretch(1)
+        texts.addWidget(self.progress)
+        texts.addWidget(self.details)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 0, 6, 4)
-        layout.setSpacing(2)
-        for widget in (self.line, self.progress, self.hints, self.details, self.notes):
-            layout.addWidget(widget)
+        layout.setContentsMargins(6, 0, 6, 0)
+        layout.setSpacing(_GAP)
+        layout.addWidget(self._texts)
+        layout.addWidget(self._pages)
+        self._fit()
+
+    def event(self, event: Any) -> bool:
+        """Fit the texts in when the width or the font changes."""
+        done = bool(super().event(event))
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.StyleChange, QEvent.Type.FontChange, QEvent.Type.Show):
+            self._fit()
+        return done
 
     def show_message(self, text: str, *, error: bool = False) -> None:
         """Show a text; an error is marked by a sign and not by colour alone."""
@@ -74,17 +106,40 @@ class StatusPanel(QWidget):
 
     def _show_text(self) -> None:
         if self._message is not None:
-            self.line.setText(f"⚠ {self._message.text}" if self._message.error else self._message.text)
             self.line.setStyleSheet("font-weight: bold;" if self._message.error else "")
+            self.line.show_text(f"⚠ {self._message.text}" if self._message.error else self._message.text)
+            self._fit()
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
         """Show the choices that the engine made by itself: hints at once, the others behind *Details*."""
         hints = [note for note in notes if isinstance(note, Hint)]
-        self.hints.setText("\n".join(map(user_message, hints)))
+        self.hints.show_text("\n".join(map(user_message, hints)))
         self.hints.setVisible(bool(hints))
-        self.notes.setText("\n".join(note for note in notes if note not in hints))
-        self.details.setVisible(bool(self.notes.text()))
-        self.notes.setVisible(bool(self.notes.text()) and self.details.isChecked())
+        self._chosen = tuple(note for note in notes if note not in hints)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Give the texts what room there is."""
+        height = self.line.fontMetrics().lineSpacing()
+        whole = _LINES * height
+        self._texts.setFixedHeight(whole + self.details.sizeHint().height() + _GAP)
+        self._pages.setFixedHeight(_LINES_OF_DETAILS * height)
+        room = whole
+        if not self.progress.isHidden():
+            room -= self.progress.sizeHint().height() + _GAP
+        if not self.hints.isHidden():
+            room -= self.hints.fit(min(_LINES_OF_HINTS * height, room - height)) + _GAP
+        self.line.fit(max(room, height))
+        self._show_details()
+
+    def _show_details(self) -> None:
+        """Show what the engine chose, and the texts that have no room."""
+        cut = [label.text() for label in (self.line, self.hints) if not label.isHidden() and label.is_cut]
+        text = "\n".join((*cut, *self._chosen))
+        if text != self.notes.text():
+            self.notes.setText(text)
+        self.details.setVisible(bool(text))
+        self._pages.setVisible(bool(text) and self.details.isChecked())
 
     def show_busy(self, busy: bool) -> None:
         """Show the progress bar after a while, or hide it."""
@@ -92,6 +147,7 @@ class StatusPanel(QWidget):
             self._patience.stop()
             self._steps.stop()
             self.progress.hide()
+            self._fit()
             if self._activity is not None:
                 self._activity.close()
                 self._activity = None
@@ -106,6 +162,7 @@ class StatusPanel(QWidget):
     def _on_patience(self) -> None:
         self.progress.show()
         self._show_text()
+        self._fit()
         self._steps.start()
         activity = progress(total=_STEPS, desc="Scribble segmentation")  # handles events: the job can end meanwhile
         if self.progress.isHidden():
@@ -121,24 +178,49 @@ class StatusPanel(QWidget):
             self._activity.update(done - self._activity.n)
 
 
-class _Wrapped(QLabel):
-    """A text on as many lines as it takes; a layout alone gives it fewer where the window is low."""
+class _Fitted(QLabel):
+    """A text on the lines that it is given; if it needs more, it ends with an ellipsis, and is whole in the tooltip."""
 
     def __init__(self) -> None:
         super().__init__("")
+        self._whole = ""
         self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.PlainText)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
-    def setText(self, text: str) -> None:  # noqa: N802  Qt's name
-        """Show a text, and take its height."""
+    def text(self) -> str:
+        """The whole text."""
+        return self._whole
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the text has no room."""
+        return super().text() != self._whole
+
+    def show_text(self, text: str) -> None:
+        """Show a text; :meth:`fit` gives it room."""
+        self._whole = text
         super().setText(text)
-        self._take_height()
 
-    def resizeEvent(self, event: Any) -> None:  # noqa: N802  Qt's name
-        """Take the height at another width."""
-        super().resizeEvent(event)
-        self._take_height()
-
-    def _take_height(self) -> None:
+    def fit(self, most: int) -> int:
+        """Take the height that the text needs, at most ``most`` pixels; returns it."""
         self.setMinimumHeight(0)  # Qt's answer is never less than the least height
-        self.setFixedHeight(self.heightForWidth(self.width()) if self.text() else 0)
+        super().setText(self._whole)
+        if self._needed() > most:
+            self._shorten(most)
+        self.setToolTip(self._whole if self.is_cut else "")
+        height = self._needed() if self._whole else 0
+        self.setFixedHeight(height)
+        return height
+
+    def _shorten(self, most: int) -> None:
+        """Show as much of the beginning as has room."""
+        fits, long = 0, len(self._whole)
+        while long - fits > 1:
+            middle = (fits + long) // 2
+            super().setText(f"{self._whole[:middle].rstrip()}…")
+            fits, long = (middle, long) if self._needed() <= most else (fits, middle)
+        super().setText(f"{self._whole[:fits].rstrip()}…")
+
+    def _needed(self) -> int:
+        return self.heightForWidth(self.width())

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_scribseg.widgets.segmentation.annotators import Annotators
     from napari_scribseg.widgets.segmentation.edit_panel import EditPanel
     from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
+    from napari_scribseg.widgets.segmentation.pen_panel import PenPanel
     from napari_scribseg.widgets.segmentation.saving import Saver
     from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
     from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
@@ -36,7 +37,7 @@ class SegmentationWindow(Protocol):
     Attributes
     ----------
     viewer : napari.Viewer
-    classes, slices, slice_list, edits, overlays : QWidget
+    classes, pens, slices, slice_list, edits, overlays : QWidget
         Its panels.
     annotators : Annotators
         One for each annotated image.
@@ -46,6 +47,7 @@ class SegmentationWindow(Protocol):
 
     viewer: Any
     classes: ClassTableView
+    pens: PenPanel
     slices: SlicePanel
     slice_list: SliceListPanel
     edits: EditPanel
@@ -211,10 +213,9 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
         ),
         Action(
             "numbers",
-            "Numbers…",
+            "Measure…",
             "Measure the classes: volume, intensities, surface and centre",
             lambda window: window.show_numbers(),
-            panel="file",
         ),
         Action(
             "views",
@@ -249,25 +250,25 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             "pen_strokes",
             "Strokes",
             "Paint strokes, which the engine follows",
-            lambda window: window.edits.choose_pen("strokes"),
+            lambda window: window.pens.choose("strokes"),
         ),
         Action(
             "pen_result",
             "Paint",
             "Paint the class on the result itself; no result changes it until a stroke is painted over it",
-            lambda window: window.edits.choose_pen("result"),
+            lambda window: window.pens.choose("result"),
         ),
         Action(
             "pen_erase",
             "Erase",
             "Erase on the result itself; no result changes it until a stroke is painted over it",
-            lambda window: window.edits.choose_pen("erase"),
+            lambda window: window.pens.choose("erase"),
         ),
         Action(
             "next_pen",
             "Next pen",
             "Switch the pen from strokes to the result, to the eraser, and back",
-            lambda window: window.edits.next_pen(),
+            lambda window: window.pens.choose_next(),
             key="D",
         ),
         Action(

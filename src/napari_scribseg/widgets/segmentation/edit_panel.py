@@ -1,43 +1,33 @@
-"""The section of edits: what the pen does, and the tools that edit the class in the brush."""
+"""The section of edits: the tools that edit the class in the brush."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from psygnal import Signal
-from qtpy.QtWidgets import (
-    QButtonGroup,
-    QCheckBox,
-    QDoubleSpinBox,
-    QHBoxLayout,
-    QLabel,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QSpinBox, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_scribseg.core import ClassTable
 from napari_scribseg.numerics.editing import TOOLS
 from napari_scribseg.widgets.common.action import Actions
-from napari_scribseg.widgets.common.action_buttons import ActionButtons, make_button
+from napari_scribseg.widgets.common.action_buttons import ActionButtons
 from napari_scribseg.widgets.common.combos import compact_combo, fill_combo
+from napari_scribseg.widgets.common.rows import in_column, in_row
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.engine_form import EngineForm
-from napari_scribseg.widgets.segmentation.result_editor import BRUSHES, Brush, ToolRequest
+from napari_scribseg.widgets.segmentation.result_editor import ToolRequest
 
 __all__ = ["EditPanel"]
 
 _SCOPES = (("on this slice", "slice"), ("on slices", "range"), ("on all slices", "volume"))
 _SMALL = 50.0  # pixels or voxels of a part that is small
-_LARGEST = 1e6  # of a value of the image
 
 
 class EditPanel(QWidget):
-    """Pen, tools and buttons; ``pressed`` carries an action, ``brush_changed`` a :class:`Brush`."""
+    """Tools and buttons; ``pressed`` carries an action. Nothing moves when another tool or scope is chosen."""
 
     pressed = Signal(object)
-    brush_changed = Signal(object)
 
     def __init__(self, actions: Actions[Any, SliceState]) -> None:
         super().__init__()
@@ -50,12 +40,8 @@ class EditPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addLayout(self._make_pen(actions))
-        column.addWidget(self._make_limits())
-        column.addWidget(self.limits_row)
         column.addWidget(self._make_tool())
-        column.addWidget(self.form)
-        column.addWidget(self.other_row)
+        column.addWidget(self._forms)
         column.addWidget(self._make_scope())
         column.addWidget(self.range_row)
         column.addLayout(self._make_options())
@@ -66,10 +52,9 @@ class EditPanel(QWidget):
     # what is chosen ---------------------------------------------------------------------------------------------------
 
     @property
-    def brush(self) -> Brush:
-        """What the pen does."""
-        limits = (self.low.value(), self.high.value()) if self.limited.isChecked() else None
-        return Brush(BRUSHES[self._pens.checkedId()], limits)
+    def form(self) -> EngineForm:
+        """The parameters of the chosen tool."""
+        return self._form_of[str(self.tool_combo.currentData())]
 
     @property
     def request(self) -> ToolRequest:
@@ -88,28 +73,16 @@ class EditPanel(QWidget):
             "all" if self.over.isChecked() else "background",
         )
 
-    def choose_pen(self, kind: str) -> None:
-        """Choose what the pen does, as its button does."""
-        self._pens.button(BRUSHES.index(kind)).click()
-
-    def next_pen(self) -> None:
-        """Choose the next of strokes, result and eraser."""
-        self.choose_pen(BRUSHES[(self._pens.checkedId() + 1) % len(BRUSHES)])
-
     # what is shown ----------------------------------------------------------------------------------------------------
 
     def show_state(self, state: SliceState) -> None:
         """Enable what applies."""
         self._buttons.show_state(state)
-        for button in self._pens.buttons():
-            button.setEnabled(state.ready)
 
     def show_annotator(self, annotator: Annotator | None) -> None:
-        """Show the pen, the classes and the number of slices of the image in front."""
+        """Show the classes and the number of slices of the image in front."""
         if annotator is None:
-            self._pens.button(0).setChecked(True)
             return
-        self._pens.button(BRUSHES.index(annotator.editor.brush.kind)).setChecked(True)
         self._show_classes(annotator.session.classes)
         geometry, slice_index = annotator.session.volume.geometry, annotator.layers.slice_index()
         single = len(geometry.shape) == 2
@@ -147,40 +120,18 @@ class EditPanel(QWidget):
 
     # the widgets ------------------------------------------------------------------------------------------------------
 
-    def _make_pen(self, actions: Actions[Any, SliceState]) -> QHBoxLayout:
-        self._pens = QButtonGroup(self)
-        row = QHBoxLayout()
-        row.setSpacing(4)
-        for i, kind in enumerate(BRUSHES):
-            button = make_button(actions[f"pen_{kind}"])
-            button.setCheckable(True)
-            button.setChecked(i == 0)
-            self._pens.addButton(button, i)
-            row.addWidget(button)
-        self._pens.idClicked.connect(self._on_brush)
-        return row
-
-    def _make_limits(self) -> QCheckBox:
-        self.limited = QCheckBox("paint only values in a range")
-        self.limited.setToolTip(
-            "The pen paints only pixels whose value in the image lies in this range, such as HU of a CT"
-        )
-        self.low, self.high = _value_box(100), _value_box(300)
-        self.limited.toggled.connect(self._on_brush)
-        for box in (self.low, self.high):
-            box.valueChanged.connect(self._on_brush)
-        self.limits_row = _row("from", self.low, "to", self.high)
-        self.limits_row.setVisible(False)
-        self.limited.toggled.connect(self.limits_row.setVisible)
-        return self.limited
-
     def _make_tool(self) -> QWidget:
         self.tool_combo = compact_combo((tool.info.title, name) for name, tool in TOOLS.items())
         self.tool_combo.currentIndexChanged.connect(self._on_tool)
-        self.form = EngineForm()
         self.other_combo = compact_combo(())
         self.other_combo.setToolTip("The other class")
-        self.other_row = _row("other class", self.other_combo)
+        self._form_of: dict[str, EngineForm] = {}
+        self._forms = QStackedWidget()  # as high as the highest of them
+        for name, tool in TOOLS.items():
+            self._form_of[name] = form = EngineForm()
+            form.show_engine(tool)
+            other = [in_row("other class", self.other_combo)] if "other" in form else []
+            self._forms.addWidget(in_column(form, *other, stretch=True))
         return self.tool_combo
 
     def _make_scope(self) -> QWidget:
@@ -191,7 +142,10 @@ class EditPanel(QWidget):
         for box in (self.first, self.last):
             box.setRange(0, 0)
             box.setToolTip("First and last slice, both included")
-        self.range_row = _row("from", self.first, "to", self.last)
+        self.range_row = in_row("from", self.first, "to", self.last)
+        policy = self.range_row.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.range_row.setSizePolicy(policy)
         return self.scope_combo
 
     def _make_options(self) -> QHBoxLayout:
@@ -205,41 +159,12 @@ class EditPanel(QWidget):
         row.addWidget(self.over)
         return row
 
-    def _on_brush(self, _value: object = None) -> None:
-        self.brush_changed.emit(self.brush)
-
     def _on_tool(self, _index: int = 0) -> None:
         tool = TOOLS[str(self.tool_combo.currentData())]
         self.tool_combo.setToolTip(f"{tool.info.summary}; the class is that of the brush")
-        self.form.show_engine(tool)
-        self._show_unit()
-        self.form.setVisible(any(name != "other" for name in self.form))
-        self.other_row.setVisible("other" in self.form)
+        self._forms.setCurrentIndex(self.tool_combo.currentIndex())
         self.over.setEnabled(tool.info.grows)
         self.each_slice.setEnabled(not tool.info.across)
 
     def _on_scope(self, _index: int = 0) -> None:
         self.range_row.setVisible(self.scope_combo.currentData() == "range")
-
-
-def _value_box(value: float) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(-_LARGEST, _LARGEST)
-    box.setDecimals(1)
-    box.setKeyboardTracking(False)
-    box.setValue(value)
-    return box
-
-
-def _row(*parts: str | QWidget) -> QWidget:
-    """Texts and fields beside each other."""
-    made = QWidget()
-    row = QHBoxLayout(made)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
-    for part in parts:
-        if isinstance(part, str):
-            row.addWidget(QLabel(part))
-        else:
-            row.addWidget(part, 1)
-    return made

@@ -8,7 +8,7 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 from psygnal import Signal
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_scribseg.widgets.common.action import Action
 from napari_scribseg.widgets.common.action_buttons import make_button
@@ -55,9 +55,11 @@ class ImagePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(self._form)
-        layout.addWidget(self.fold)
+        row = QHBoxLayout()
+        row.addWidget(self.fold)
+        row.addWidget(self.start, 1)
+        layout.addLayout(row)
         layout.addWidget(layers)
-        layout.addWidget(self.start)
         self.image_combo.currentIndexChanged.connect(self._on_picked)
         self.clicks_combo.currentIndexChanged.connect(lambda _index: self.clicks_chosen.emit(self.clicks))
         for event in self._list_events():

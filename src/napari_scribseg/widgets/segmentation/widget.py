@@ -16,7 +16,7 @@ from napari_scribseg.core.parameters import values_of
 from napari_scribseg.core.registry import engine_infos
 from napari_scribseg.io.lock import is_in_use
 from napari_scribseg.widgets.common.action import KEYS_KEY, Action
-from napari_scribseg.widgets.common.action_buttons import ActionBar, register_commands
+from napari_scribseg.widgets.common.action_buttons import ActionBar, make_button, register_commands
 from napari_scribseg.widgets.common.autosaves import autosaves
 from napari_scribseg.widgets.common.class_table import ClassTableView
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND
@@ -28,6 +28,7 @@ from napari_scribseg.widgets.common.fold import Section, Sections
 from napari_scribseg.widgets.common.key_sheet import KeySheet, on_question_mark
 from napari_scribseg.widgets.common.layer_source import LayerSource
 from napari_scribseg.widgets.common.messages import Message, user_message
+from napari_scribseg.widgets.common.rows import in_column
 from napari_scribseg.widgets.common.status import StatusPanel
 from napari_scribseg.widgets.segmentation.actions import (
     ACTIONS,
@@ -49,6 +50,7 @@ from napari_scribseg.widgets.segmentation.numbers import NumbersWindow
 from napari_scribseg.widgets.segmentation.opening import choose_image_path, open_image
 from napari_scribseg.widgets.segmentation.other_views import OtherViews
 from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
+from napari_scribseg.widgets.segmentation.pen_panel import PenPanel
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, warm_up
 from napari_scribseg.widgets.segmentation.saving import Saver, choose_session_path, confirm_copy
 from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
@@ -75,10 +77,10 @@ class SegmentationWidget(Docked):
     ----------
     viewer : napari.components.ViewerModel
         The viewer.
-    images, display, classes, engines, slices, edits, overlays, files, curve : QWidget
+    images, display, classes, pens, edits, slices, slice_list, engines, overlays, files, curve : QWidget
         The panels, from top to bottom, in sections that fold.
-    bar, status : QWidget
-        The buttons and the status line below them, always in sight.
+    status, bar : QWidget
+        The status line, and the buttons below it, always in sight and always in the same place.
     annotators : Annotators
         One for each annotated image.
     saver : Saver
@@ -91,6 +93,7 @@ class SegmentationWidget(Docked):
 
     title, key_actions = TITLE, ACTIONS
     classes: ClassTableView
+    pens: PenPanel
     slices: SlicePanel
     slice_list: SliceListPanel
     edits: EditPanel
@@ -110,6 +113,8 @@ class SegmentationWidget(Docked):
         self.engines = EnginePanel(engine_infos())
         self.slices = SlicePanel(ACTIONS)
         self.slice_list = SliceListPanel(ACTIONS)
+        self.pens = PenPanel(ACTIONS)
+        self.measure = make_button(ACTIONS["numbers"])
         self.edits = EditPanel(ACTIONS)
         self.overlays = OverlayPanel(ACTIONS["overlay"])
         self.files = FilePanel(ACTIONS)
@@ -266,7 +271,8 @@ class SegmentationWidget(Docked):
         self.engines.changed.connect(self._on_engine)
         self.engines.network_requested.connect(self._on_network)
         self.engines.picture_requested.connect(self._on_picture)
-        self.edits.brush_changed.connect(lambda brush: self.call_annotator(lambda a: a.use_brush(brush)))
+        self.measure.clicked.connect(lambda: ACTIONS["numbers"].call(self))
+        self.pens.changed.connect(lambda brush: self.call_annotator(lambda a: a.use_brush(brush)))
         for panel in (self.slices, self.edits, self.slice_list, self.files, self.bar):
             panel.pressed.connect(lambda action: action.call(self))
         self.overlays.changed.connect(self._on_overlay)
@@ -314,8 +320,13 @@ class SegmentationWidget(Docked):
         else:
             self.classes.show_classes(classes)
 
+    def _name_engine(self) -> None:
+        """Show the chosen engine also while its section is folded."""
+        self.engine_section.fold.setText(f"Engine: {self.engines.engine_combo.currentText()}")
+
     def _on_engine(self) -> None:
         front = self.annotators.front
+        self._name_engine()
         try:
             engine = self._make_engine()
         except InputError as error:
@@ -399,6 +410,7 @@ class SegmentationWidget(Docked):
         self.display.follow(layers.source)
         engine = session.engine
         self.engines.choose(engine.info.name, values_of(engine), session.overlap, session.device)
+        self._name_engine()
         self.engines.show_pictures(pictures_of(engine))
         annotator.mode = self.engines.mode
         annotator.set_overlay(*self.overlays.overlay)
@@ -424,41 +436,49 @@ class SegmentationWidget(Docked):
 
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
-        for panel in (self.slices, self.edits, self.slice_list, self.files, self.bar):
+        for panel in (self.pens, self.slices, self.edits, self.slice_list, self.files, self.bar):
             panel.show_state(state)
-        self.edits.show_annotator(self.annotators.front)
-        if self.annotators.front is None:
+        front = self.annotators.front
+        self.pens.show_pen("strokes" if front is None else front.editor.brush.kind)
+        self.edits.show_annotator(front)
+        if front is None:
             self.slice_list.follow(None)
             self._show_nobody()
 
     # the widget itself ------------------------------------------------------------------------------------------------
 
     def _sections(self) -> tuple[Section, ...]:
-        """The sections from top to bottom: a new one is a line here."""
+        """The sections from top to bottom, those of every minute first: a new one is a line here."""
+        classes = in_column(self.classes, self.pens)
+        self.engine_section = Section("Engine", self.engines, "segmentation/engine", opened=False)
         return (
             Section("Image", self.images, "segmentation/image"),
-            Section("Display", self.display, "segmentation/display"),
-            Section("Classes", self.classes, "segmentation/classes"),
-            Section("Engine", self.engines, "segmentation/engine"),
+            Section("Display", self.display, "segmentation/display", opened=False),
+            Section("Classes and pen", classes, "segmentation/classes", beside=self.measure),
+            Section("Edit", self.edits, "segmentation/tools"),
             Section("This slice", self.slices, "segmentation/slice"),
             Section("All slices", self.slice_list, "segmentation/slices"),
-            Section("Edit", self.edits, "segmentation/edit", opened=False),
+            self.engine_section,
             Section("Overlay", self.overlays, "segmentation/overlay"),
             Section("Files", self.files, "segmentation/files", opened=False),
         )
 
     def _lay_out(self) -> None:
-        """Lay out the sections in an area that scrolls, with the bar and the status below it."""
+        """Lay out the sections in an area that scrolls, with the status and the bar below it.
+
+        The bar is at the very bottom, so that no message moves it.
+        """
         self.sections = Sections(_WIDTH)
         for section in self._sections():
             self.sections.add(section)
         self.sections.add(self.curve)
+        self._name_engine()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.sections, 1)
-        layout.addWidget(self.bar)
         layout.addWidget(self.status)
+        layout.addWidget(self.bar)
 
     def _end(self) -> None:
         """Save, end the worker and release the viewer."""
