@@ -101,12 +101,12 @@ def correct(person: Newcomer, folder: Path) -> None:
     person.caption("Erase, or paint, on the result itself (D)")
     for pen in ("result", "erase"):
         person.key(Qt.Key.Key_D)
-        assert person.widget.edits.brush.kind == pen
+        assert person.widget.pens.brush.kind == pen
     person.stroke((30, 63), (34, 63))
     assert not person.labels[30:35, 63].any()
     assert (person.labels != corrected).sum() < 60
     person.key(Qt.Key.Key_D)
-    assert person.widget.edits.brush.kind == "strokes"
+    assert person.widget.pens.brush.kind == "strokes"
     assert person.widget.classes.current == VENTRICLES
     person.shoot("window-result.png")
 

@@ -161,11 +161,11 @@ def test_labels_that_changed_since_are_marked(make):
     version = [1]
     window = make(lambda: subject(version=lambda: version[0]))
     measure(window)
-    assert window.windowTitle() == "Numbers"
+    assert window.windowTitle() == "Measures"
     version[0] = 2
     until(lambda: "changed since" in window.windowTitle(), "the mark")
     window.update_button.click()
-    until(lambda: window.windowTitle() == "Numbers", "the new table")
+    until(lambda: window.windowTitle() == "Measures", "the new table")
 
 
 def test_a_labels_layer_without_an_annotation():

@@ -993,6 +993,7 @@ def test_function_keys_choose_classes_and_a_question_mark_shows_all_keys(window)
         if action.key:
             assert action.tooltip.replace("'", "&#x27;") in sheet.table.text()
     assert "Larger brush" in sheet.table.text()
+    assert all(f"<td>{name}&nbsp;" in sheet.table.text() for name in ("background", "class 1"))
     sheet.close()
 
 

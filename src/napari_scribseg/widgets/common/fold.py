@@ -129,8 +129,10 @@ class Sections(QScrollArea):
 
     def reveal(self, panel: QWidget) -> None:
         """Open the section of a panel, and scroll to it."""
-        section = panel.parentWidget()
-        if isinstance(section, Section):
-            section.fold.setChecked(True)
+        around = panel.parentWidget()
+        while around is not None and around is not self:
+            if isinstance(around, Section):
+                around.fold.setChecked(True)
+            around = around.parentWidget()
         self._inside.adjustSize()
         self.ensureWidgetVisible(panel)

@@ -30,9 +30,10 @@ _NAPARI = {
 }
 
 
-def key_rows(actions: Iterable[Action[Any, Any]]) -> list[tuple[str, str, str]]:
-    """Key, name and tooltip of the actions that have a key."""
-    return [(key_text(a.key), a.text.rstrip("…"), a.tooltip) for a in actions if a.key]
+def key_rows(actions: Iterable[Action[Any, Any]], names: Mapping[str, str] | None = None) -> list[tuple[str, str, str]]:
+    """Key, name and tooltip of the actions that have a key; ``names`` are what some actions are called just now."""
+    names = names or {}
+    return [(key_text(a.key), names.get(a.name, a.text.rstrip("…")), a.tooltip) for a in actions if a.key]
 
 
 def on_question_mark(widget: QWidget, call: Callable[[], object]) -> None:
@@ -50,12 +51,20 @@ class KeySheet(QDialog):
     actions : mapping of str to iterable of Action
         By the title of their dock.
     parent : QWidget, optional
+        The dock.
+    names : mapping of str to str, optional
+        By the name of an action: what it is called just now, such as the class that it chooses.
     """
 
-    def __init__(self, actions: Mapping[str, Iterable[Action[Any, Any]]], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        actions: Mapping[str, Iterable[Action[Any, Any]]],
+        parent: QWidget | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Keys")
-        self.table = QLabel(_page({title: key_rows(some) for title, some in actions.items()}, _napari_rows()))
+        self.table = QLabel(_page({title: key_rows(some, names) for title, some in actions.items()}, _napari_rows()))
         self.table.setTextFormat(Qt.TextFormat.RichText)
         self.table.setContentsMargins(12, 8, 12, 8)
         area = QScrollArea()

@@ -225,7 +225,13 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             panel="display",
         ),
         *(
-            Action(f"class_{n}", f"Class {n}", f"Paint with the class in row {n}", _paint_with_row(n - 1), key=f"F{n}")
+            Action(
+                f"class_{n}",
+                f"Class in row {n}",
+                f"Paint with the class in row {n}",
+                _paint_with_row(n - 1),
+                key=f"F{n}",
+            )
             for n in range(1, 10)
         ),
         Action("next_class", "Next class", "Paint with the next class", lambda window: window.classes.step(1), key="W"),

@@ -1,4 +1,4 @@
-"""The window *Numbers*: measures of the classes, computed beside the window."""
+"""The window *Measures*: measures of the classes, computed beside the window."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class NumbersWindow(QDialog):
 
     def __init__(self, parent: QWidget, measured: Callable[[], Measured], deliver: Deliver) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Numbers")
+        self.setWindowTitle("Measures")
         self.setModal(False)
         self.resize(*_SIZE)
         self._measured = measured
@@ -205,4 +205,4 @@ class NumbersWindow(QDialog):
     def _show_stale(self) -> None:
         """Mark a table of labels that changed since."""
         stale = self._subject is not None and self._subject.version() != self._version
-        self.setWindowTitle("Numbers (the labels changed since: press Update)" if stale else "Numbers")
+        self.setWindowTitle("Measures (the labels changed since: press Update)" if stale else "Measures")

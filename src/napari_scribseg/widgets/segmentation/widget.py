@@ -387,7 +387,8 @@ class SegmentationWidget(Docked):
 
     def show_keys(self) -> None:
         """Open a window with all keys."""
-        self._key_sheet = KeySheet(self.all_key_actions(), self)
+        classes = {f"class_{row}": label.name for row, label in enumerate(self.classes.classes, 1)}
+        self._key_sheet = KeySheet(self.all_key_actions(), self, classes)
         self._key_sheet.show()
 
     def _keys(self, annotator: Annotator) -> Keys:
