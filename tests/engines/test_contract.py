@@ -285,7 +285,10 @@ def test_strokes_wider_than_the_structure_are_loose_where_the_image_shows_it(nam
     engine = get_engine(name, **QUICK.get(name, {}))
     made = segment(engine, image, scribbles, report=lambda fraction, preview=None: shown.append(preview))
     assert made.loose == (1,)
-    assert made.notes[0] == "strokes of class 1 read as loose: the structure is thinner than the pen"
+    assert (
+        made.notes[0]
+        == "strokes of class 1 follow something thinner than the pen; if not, choose Strokes: exact in Engine"
+    )
     assert (made.labels[scribbles.seeds == 0] == 0).all()
     assert (made.labels[spill] == 1).mean() < 0.5
     assert (made.labels[painted & truth] == 1).mean() > 0.8
@@ -317,6 +320,6 @@ def test_of_loose_strokes_on_anything_the_middle_is_certain(name):
     wide = Scribbles(seeds, 3)
     made = segment(get_engine(name, strokes="loose", **QUICK.get(name, {})), image, wide)
     assert made.loose == (1, 2)
-    assert made.notes[0] == "strokes of class 1, 2 read as loose: their middle is certain"
+    assert made.notes[0] == "only the middle of the strokes of class 1 and class 2 is taken as certain"
     middle = scribbles.seeds >= 0
     assert np.array_equal(made.labels[middle], scribbles.seeds[middle])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -77,9 +78,41 @@ class EngineInfo:
 
 
 class Hint(str):
-    """A note of a result in the user's words, which the window shows at once; other notes are details."""
+    """A note of a result in the user's words, which the window shows at once; other notes are details.
 
-    __slots__ = ()
+    Attributes
+    ----------
+    template : str
+        The text with ``{}`` for the classes that it is about; empty if it is about none.
+    ids : tuple of int
+        Their ids.
+    """
+
+    template: str = ""
+    ids: tuple[int, ...] = ()
+
+    @classmethod
+    def about(cls, template: str, ids: Iterable[int]) -> Hint:
+        """A hint about some classes, which an engine knows by their ids only.
+
+        Examples
+        --------
+        >>> hint = Hint.about("only the middle of {} is certain", (1, 3))
+        >>> str(hint), str(hint.named({1: "liver", 3: "spleen"}))
+        ('only the middle of class 1 and class 3 is certain', 'only the middle of liver and spleen is certain')
+        """
+        numbers = tuple(ids)
+        hint = cls(template.format(" and ".join(f"class {i}" for i in numbers)))
+        hint.template, hint.ids = template, numbers
+        return hint
+
+    def named(self, names: Mapping[int, str]) -> Hint:
+        """This hint with the names of its classes."""
+        if not self.template:
+            return self
+        hint = type(self)(self.template.format(" and ".join(names.get(i, f"class {i}") for i in self.ids)))
+        hint.template, hint.ids = self.template, self.ids
+        return hint
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,7 +23,7 @@ MARGIN = 2.0  # finest pixels by which the labels are eroded: their border is wh
 REACH = 1.5  # finest pixels around a stroke within which labels that it contradicts are doubted, and
 DEPTHS = 1.0  # as many times the stroke's depth in the region that it contradicts
 FARTHEST = 2.0  # reaches from a stroke within which it changes labels
-STAYS = Hint("labels that no stroke contradicts stay")
+STAYS = Hint("only the labels near the new strokes change; all others stay as they were")
 
 
 def interior(region: NDArray[np.bool_], spacing: tuple[float, ...], margin: float) -> NDArray[np.bool_]:

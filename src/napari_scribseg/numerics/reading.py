@@ -31,6 +31,8 @@ Method = TypeVar("Method", bound=Callable[..., Segmentation[Any]])
 
 _ENGINE_SHARE = 0.15  # of the engine's log odds of a class that follows lines, beside the log odds of the lines
 _MOST_LOG_ODDS = 4.0  # of the engine's
+_THIN = "strokes of {} follow something thinner than the pen; if not, choose Strokes: exact in Engine"
+_MIDDLES = "only the middle of the strokes of {} is taken as certain"
 _MIDDLE = 0.6  # share of the depth in the middle of a stroke that a pixel of its middle has
 
 
@@ -123,8 +125,8 @@ class _Reading:
         thin = [line.index for line in self.lines]
         rest = [index for index in self.loose if index not in thin]
         return tuple(
-            Hint(f"strokes of class {', '.join(str(self.certain.ids[k]) for k in indices)} read as loose: {why}")
-            for indices, why in ((thin, "the structure is thinner than the pen"), (rest, "their middle is certain"))
+            Hint.about(text, (self.certain.ids[k] for k in indices))
+            for indices, text in ((thin, _THIN), (rest, _MIDDLES))
             if indices
         )
 

@@ -124,7 +124,8 @@ def test_a_real_wheel_scrolls_the_panel_and_gives_no_focus(widget):
     area = widget.sections
     chooser, engine = widget.images.image_combo, widget.engines.engine
     for field in (chooser, widget.slices.count_box, widget.engines.engine_combo):
-        area.ensureWidgetVisible(field)
+        area.reveal(field)
+        QApplication.processEvents()
         former = area.verticalScrollBar().value()
         where = QPointF(field.mapTo(widget, field.rect().center()))
         QTest.wheelEvent(widget.windowHandle(), where, QPoint(0, -120 if former == 0 else 120))

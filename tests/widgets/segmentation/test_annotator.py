@@ -11,7 +11,7 @@ from annotation_bench import CLASSES, Bench
 from waiting import wait_for
 
 from napari_scribseg.annotate import uncertain_places
-from napari_scribseg.core import InputError, LossCurve, Segmentation, silent
+from napari_scribseg.core import Hint, InputError, LossCurve, Segmentation, silent
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel import Inbox
 from napari_scribseg.widgets.common.camera import camera_of
@@ -44,6 +44,29 @@ def test_two_classes_give_a_result(bench):
     assert bench.shown()[2, 2] == 0
     assert not bench.result.data[0].any()
     bench.view.show_notes.assert_called_with(("chose the nearest stroke",))
+
+
+@pytest.mark.parametrize("then", ["accept", "save", "look elsewhere"])
+def test_a_hint_names_its_classes_and_is_shown_once(bench, nearest, then):
+    class Hinting(nearest):
+        def segment(self, *args, **kwargs):
+            made = super().segment(*args, **kwargs)
+            return replace(made, notes=(Hint.about("the middle of {} is certain", (1,)), "a detail"))
+
+    bench.annotator.set_engine(Hinting(), "stroke", "cpu", "overwrite")
+    bench.annotator.set_classes(bench.session.classes.with_class(replace(bench.session.classes[1], name="liver")))
+    two_strokes(bench)
+    bench.view.show_notes.assert_called_with(("the middle of liver is certain", "a detail"))
+    if then == "accept":
+        bench.annotator.toggle_accepted()
+    elif then == "save":
+        bench.annotator.show_message("Saved scan.nii.gz")
+    else:
+        bench.viewer.dims.set_current_step(0, 0)
+        bench.annotator.look()
+        bench.viewer.dims.set_current_step(0, 1)
+        bench.annotator.look()
+    bench.view.show_notes.assert_called_with(("a detail",))
 
 
 def test_undo_and_redo_cover_strokes_and_result(bench):

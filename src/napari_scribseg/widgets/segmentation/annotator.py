@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_scribseg.annotate.events import Restored, Stepped, Update
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.annotate.uncertainty import UncertainPlace, uncertain_places
-from napari_scribseg.core import ClassTable, Engine, InputError
+from napari_scribseg.core import ClassTable, Engine, Hint, InputError
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.dispatch import Aside
 from napari_scribseg.widgets.common.messages import Message, report_errors, user_message
@@ -77,6 +77,8 @@ class Annotator:
         self._shown_status: Message | None = None
         self._cached: tuple[Any, Present] | None = None  # the state of a slice, with what it depends on
         self._last_hint = ""
+        self._notes: tuple[str, ...] = ()  # of the result that is shown
+        self._hinted: tuple[SliceIndex, int] | None = None  # slice and version that hints are shown for, once
         session.events.updated.connect(self._on_updated)
         session.events.failed.connect(self._on_failed)
         session.events.restored.connect(self._on_restored)
@@ -132,7 +134,7 @@ class Annotator:
         slice_index = self.layers.slice_index()
         if slice_index is None:
             self.overlay.hide()
-            self.view.show_notes(())
+            self._show_notes(())
             self.view.show_curve(None)
             return
         self._show_result(slice_index)
@@ -410,6 +412,7 @@ class Annotator:
         )
         self.view.show_state(state)
         status = status_of(self._present())
+        self._end_hints()
         if status != self._shown_status:
             self._shown_status = status
             self.view.show_status(status)
@@ -468,7 +471,8 @@ class Annotator:
             self._last_error = ""
             if update.seconds:
                 self.view.show_duration(self.session.engine.info.name, update.seconds, update.labels.shape)
-            self.view.show_notes(update.notes)
+            self._hinted = update.slice_index, self.session.version
+            self._show_notes(update.notes)
             self.overlay.show(update.slice_index)
         self.refresh_state()
 
@@ -541,9 +545,25 @@ class Annotator:
     def _show_result(self, slice_index: SliceIndex) -> None:
         """Notes, curve and overlay of a slice's result."""
         result = self.session.results(slice_index)
-        self.view.show_notes(() if result is None else result.notes)
+        self._show_notes(() if result is None else result.notes)
         self._show_curve(slice_index)
         self.overlay.show(slice_index)
+
+    def _show_notes(self, notes: tuple[str, ...]) -> None:
+        """Show the notes of a result: its hints only until something else is shown or done."""
+        self._notes = notes
+        if self._hinted is None:
+            notes = tuple(note for note in notes if not isinstance(note, Hint))
+        names = {label.id: label.name for label in self.session.classes}
+        self.view.show_notes(tuple(note.named(names) if isinstance(note, Hint) else note for note in notes))
+
+    def _end_hints(self) -> None:
+        """Hide the hints of a result after another event, a step, or the display of another slice."""
+        if self._hinted is not None and (
+            self._news is not None or self._hinted != (self.layers.slice_index(), self.session.version)
+        ):
+            self._hinted = None
+            self._show_notes(self._notes)
 
     def _show_curve(self, slice_index: SliceIndex) -> None:
         """The curve of a slice's last result, unless a fit of it is running."""
