@@ -197,7 +197,7 @@ def test_two_classes_are_combined_by_name(window):
     window.widget.classes.add.click()
     settle()
     window.choose("combine")
-    assert window.edits.other_row.isVisible()
+    assert window.edits.other_combo.isVisible()
     assert not window.edits.form["other"].widget.native.isVisible()
     assert not window.edits.form["distance"].widget.native.isVisible()
     assert [window.edits.other_combo.itemText(i) for i in range(window.edits.other_combo.count())] == [
