@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,6 +147,22 @@ def test_split_parts_get_names(session):
     session.apply(Split(neck=1.0), 2, 0, 5).result()
     assert [c.name for c in session.classes] == ["background", "liver", "class 3", "liver 2"]
     assert session.labels[0, 0, 15] == 2 or (session.labels == 4).any()
+
+
+def test_undo_removes_the_classes_that_a_tool_made_and_redo_brings_them_back(session):
+    session.classes = session.classes.with_class(LabelClass(2, "liver", (1, 0, 0, 1)))
+    before = session.classes
+    session.apply(Split(neck=1.0), 2, 0, 5).result()
+    made = session.classes
+    assert len(made) > len(before)
+    session.undo()
+    assert session.classes == before
+    session.redo()
+    assert session.classes == made
+    named = made.with_class(replace(made[4], name="spleen"))
+    session.classes = named
+    session.undo()
+    assert session.classes == named  # what the user named stays
 
 
 def test_a_series_is_edited_at_one_time(engines):

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from napari_scribseg.core import ClassTable, InputError, LabelClass
+from napari_scribseg.core.classes import default_color
 
 
 def test_from_ids_names_and_colours_each_class():
@@ -42,3 +43,9 @@ def test_double_ids_and_two_backgrounds_are_refused():
         ClassTable((a, a))
     with pytest.raises(InputError, match="at most one"):
         ClassTable((a, b))
+
+
+def test_every_class_has_a_colour_that_is_seen_on_a_grey_image():
+    for identity in range(1, 9):
+        color = default_color(identity)[:3]
+        assert max(color) - min(color) >= 0.3, identity

@@ -447,12 +447,20 @@ class Session:
 
     def _write_classes(self, slice_index: SliceIndex, found: NDArray[Any]) -> bool:
         """Write class indices of a network as an edit."""
-        classes, largest = self.classes, int(found.max())
+        classes, largest, version = self.classes, int(found.max()), self.version
         ids = [0, *(c.id for c in classes if not c.background)][: largest + 1]
         new = (i for i in range(1, 1 << 16) if i not in classes)
         ids += [next(new) for _ in range(largest + 1 - len(ids))]
         self.classes = classes.with_ids(i for i in ids if i)
-        return self.edit(np.asarray(ids, dtype=np.uint16)[found], slice_index)
+        done = self.edit(np.asarray(ids, dtype=np.uint16)[found], slice_index)
+        self._attach_classes(classes, version)
+        return done
+
+    def _attach_classes(self, former: ClassTable, version: int) -> None:
+        """Let the undo of the newest step, if there is one since a version, remove the classes that were added."""
+        step = self._document.history.top
+        if step is not None and self.version != version:
+            step.made = tuple(label for label in self.classes if label.id not in former)
 
     def picture(self, name: str, index: SliceIndex | int | None = None) -> Future[Any]:
         """Compute a colour picture of what the engine sees in a slice, by a name of its ``pictures``.
@@ -492,7 +500,9 @@ class Session:
         for slice_index in {*step.slices(), *(entry.slice_index for entry in step.entries)}:
             self._cache.invalidate_warm(slice_index)
         self._show_changes(step.changes)
-        if array is not self.labels or step.changes_values:
+        classes = step.classes(self.classes, after=after)
+        if array is not self.labels or step.changes_values or classes != self.classes:
+            self._document.classes = classes
             self.events.changed.emit()
         self.events.stepped.emit(Stepped.of(step, after))
         self._segmenter.request_missing(step.slices())
@@ -613,7 +623,7 @@ class Session:
     def _write_edits(self, tool: EditTool, identity: int, edits: list[SliceEdit]) -> dict[SliceIndex, NDArray[Any]]:
         """Write what a tool made."""
         self._require_open()
-        array = self.labels
+        array, classes, version = self.labels, self.classes, self.version
         if tool.info.makes_classes:
             made = set().union(*(present_ids(edit.labels[edit.changed]) for edit in edits))
             self.classes = self.classes.with_parts(identity, made)
@@ -621,6 +631,7 @@ class Session:
             self._segmenter.stop(edit.slice_index)
             self._cache.invalidate_warm(edit.slice_index)
         self._show_changes(self._document.edit_slices(edits))
+        self._attach_classes(classes, version)
         if array is not self.labels:
             self.events.changed.emit()
         return _labels_of(edits)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from napari_scribseg.annotate.entries import Entry
+from napari_scribseg.core.classes import ClassTable, LabelClass
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.history import History
 from napari_scribseg.kernel.patches import ArrayDiff
@@ -76,13 +77,14 @@ Change = ArrayChange | ValueChange
 class SessionStep:
     """The changes of one action of the user.
 
-    ``waiting`` has the slices whose strokes still wait for their result.
+    ``waiting`` has the slices whose strokes still wait for their result, ``made`` the classes that were added for it.
     """
 
     identity: int
     changes: list[Change] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     waiting: set[SliceIndex] = field(default_factory=set)
+    made: tuple[LabelClass, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -93,6 +95,15 @@ class SessionStep:
     def changes_values(self) -> bool:
         """Whether it changed more than strokes and labels."""
         return any(isinstance(change, ValueChange) for change in self.changes)
+
+    def classes(self, classes: ClassTable, *, after: bool) -> ClassTable:
+        """A table with the classes that were added for it, or without those of them that the user left as they were."""
+        for label in self.made:
+            if after and label.id not in classes:
+                classes = classes.with_class(label)
+            elif not after and label in classes.classes:
+                classes = classes.without(label.id)
+        return classes
 
     def slices(self) -> tuple[SliceIndex, ...]:
         """The slices it changed."""

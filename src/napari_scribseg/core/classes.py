@@ -13,8 +13,8 @@ __all__ = ["MAX_ID", "ClassTable", "LabelClass"]
 
 MAX_ID = 65535
 
-# Distinct at a glance, also with the common colour blindnesses: the qualitative scheme of Okabe and Ito (2008), black
-# replaced by a grey, then darker repeats.
+# Distinct at a glance, also with the common colour blindnesses, and on grey images: the qualitative scheme of Okabe and
+# Ito (2008), black replaced by a light green, then darker repeats.
 _PALETTE = (
     (0.84, 0.37, 0.00),
     (0.34, 0.71, 0.91),
@@ -23,7 +23,7 @@ _PALETTE = (
     (0.80, 0.47, 0.65),
     (0.00, 0.45, 0.70),
     (0.90, 0.62, 0.00),
-    (0.60, 0.60, 0.60),
+    (0.55, 0.95, 0.70),
 )
 
 _BACKGROUND = (0.75, 0.25, 1.0, 1.0)  # violet: seen on every grey, and no class has it

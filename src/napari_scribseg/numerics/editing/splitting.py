@@ -39,8 +39,8 @@ class Split(EditTool):
 
     info: ClassVar[ToolInfo] = ToolInfo(
         "split",
-        "Split touching parts",
-        "Makes a class of each part that is joined by a narrow neck",
+        "Separate touching parts",
+        "Separates touching parts, such as cells: each that is joined by a narrow neck becomes a class",
         makes_classes=True,
     )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import InputError
 from napari_scribseg.core.source import SliceIndex
-from napari_scribseg.numerics.editing import Over, tool_class
+from napari_scribseg.numerics.editing import Over, Split, tool_class
 from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 
 __all__ = ["BRUSHES", "Brush", "ResultEditor", "ToolRequest"]
@@ -179,6 +179,7 @@ class ResultEditor:
                 raise InputError(f"the slices {first} to {last} were chosen; expected some from 0 to {n_slices - 1}")
             start, stop = slice_index.at(axis, first), slice_index.at(axis, last)
         self.hide_preview()
+        former = set(session.classes.ids)
 
         def arrived(future: Future[Any]) -> None:
             if future.cancelled() or future.exception() is not None:  # the session reports the error
@@ -192,6 +193,9 @@ class ResultEditor:
                 self._show(f"{made.info.title} of {name} would change {where}: green is added, red is removed")
             else:
                 self._show(f"{made.info.title} of {name} changed {where}; Undo restores it")
+            if isinstance(made, Split) and (n_parts := _n_new(found, former) + 1) >= made.parts:
+                done = "Separated" if not preview else "It would separate"
+                self._show(f"{done} {n_parts} parts, as many as 'most parts' allows; a larger number separates more")
 
         future = session.apply(
             made, identity, start, stop, each_slice=request.each_slice, over=request.over, preview=preview
@@ -212,3 +216,9 @@ class ResultEditor:
         if not outdated or self._previewed not in (None, self._session.version):
             self._previewed = None
             self._layers.hide_marks()
+
+
+def _n_new(found: dict[SliceIndex, NDArray[Any]], former: set[int]) -> int:
+    """How many ids in the labels of slices, shape (H, W), no class had before."""
+    ids = {int(i) for labels in found.values() for i in np.unique(labels)}
+    return len(ids - former - {0})
