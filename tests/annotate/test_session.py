@@ -507,13 +507,13 @@ def test_one_class_is_enough_where_the_engine_allows_it(volume, engines, painted
     assert session.draw(alone, 1, live=True).result().ids == (0, 2)
 
 
-def test_classes_leave_the_rest_to_a_background_that_is_known(volume, engines, painted):
+def test_classes_leave_the_rest_to_a_background_that_is_given(volume, engines, painted):
     shared = Session(volume, engines["alone"](), classes=ClassTable.from_ids([1, 2])).draw(painted, 0).result()
     assert shared.ids == (1, 2)
-    known = (
+    given = (
         Session(volume, engines["alone"](), classes=ClassTable.from_ids([1, 2], background=9)).draw(painted, 0).result()
     )
-    assert known.ids == (0, 1, 2)
+    assert given.ids == (0, 1, 2)
     needs_two = Session(volume, engines["nearest"](), classes=ClassTable.from_ids([1, 2], background=9))
     assert needs_two.draw(painted, 0).result().ids == (1, 2)
 
