@@ -140,7 +140,7 @@ def test_undo_and_redo_are_reported_at_once(bench):
 def test_propagation_reports_its_slices_and_undo_takes_all_back(bench):
     both(bench)
     bench.annotator.propagate(3)
-    assert line(bench) == "Propagated to z 4 to z 6"
+    assert line(bench) == "Propagated to z 4 to z 6; z 3 is still displayed"
     turn(bench, 5)
     assert line(bench) == "Z 5 has labels of liver; a stroke corrects them"
     bench.annotator.undo()
@@ -155,7 +155,7 @@ def test_a_propagation_that_ends_early_states_where_and_why(bench):
     both(bench)
     bench.session.accept(SliceIndex((1, 2), (5,)))
     bench.annotator.propagate(3)
-    assert line(bench) == "Propagated to z 4; stopped before z 5, which is accepted"
+    assert line(bench) == "Propagated to z 4; stopped before z 5, which is accepted; z 3 is still displayed"
 
 
 def test_clear_and_what_it_leaves(bench):
@@ -298,7 +298,7 @@ def test_a_propagation_that_runs_reports_how_far_it_is(gated):
     gated.annotator.propagate(2)
     assert line(gated) == "Propagating to z 4, slice 1 of 2…"
     gated.settle()
-    assert line(gated) == "Propagated to z 4 to z 5"
+    assert line(gated) == "Propagated to z 4 to z 5; z 3 is still displayed"
     assert not any("slice 3 along" in text for text in gated.messages())
 
 

@@ -76,3 +76,9 @@ def test_nothing_is_shown_that_is_for_several_slices(widget):
     assert not widget.slice_list.buttons["uncertain"].isHidden()
     begin(widget, "ct")
     assert not any(each.isHidden() for each in for_slices()[:-1])
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "1 slice"), (-1, "-1 slice"), (2, "2 slices"), (5, "5 slices")])
+def test_one_slice_is_one(widget, count, text):
+    widget.slices.count_box.setValue(count)
+    assert widget.slices.count_box.text() == text

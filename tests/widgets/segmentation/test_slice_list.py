@@ -76,6 +76,12 @@ def test_the_work_that_is_done(panel, session):
     assert panel.work.text() == "0 of 6 slices accepted"
 
 
+def test_the_work_on_an_image_that_was_deleted_is_not_counted(panel):
+    panel.follow(None)
+    assert panel.work.text() == ""
+    assert panel.model.rowCount() == 0
+
+
 def test_the_next_open_slice_is_found_over_the_ends(panel, session):
     chosen = []
     panel.chosen.connect(lambda slice_index: chosen.append(slice_index.position[0]))

@@ -912,6 +912,8 @@ def test_the_line_follows_what_is_so(window, quick):
     assert "deleted" not in window.status
     window.viewer.layers.remove(window.viewer.layers["scan"])
     assert "image was deleted" in window.status
+    assert "open it again, and Resume continues" in window.status
+    assert window.widget.slice_list.work.text() == ""
 
 
 def test_a_line_of_a_job_is_shown_with_its_bar_and_never_beside_a_result(window, quick):

@@ -182,7 +182,7 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
         Action(
             "propagate",
             "Propagate",
-            "Propagate the result to the next slices",
+            "Propagate the result to the slices after this one, or before it for a negative number",
             lambda window: window.call_annotator(lambda annotator: annotator.propagate(window.slices.count)),
             key="G",
             enabled=_ready,

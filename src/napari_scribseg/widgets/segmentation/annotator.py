@@ -302,7 +302,8 @@ class Annotator:
                 return
             slices = future.result()
             done = f"Propagated to {self.session.volume.span(slices) if slices else 'no slice'}"
-            self.show_message(f"{done}; {self._last_hint}" if self._last_hint else done)
+            still = f"{self.where(slice_index)} is still displayed" if self.layers.slice_index() == slice_index else ""
+            self.show_message("; ".join(part for part in (done, self._last_hint, still) if part))
 
         self.session.propagate(slice_index, slice_index.at(axis, stop)).add_done_callback(arrived)
 

@@ -133,8 +133,11 @@ class Annotators:
             return
         if role in ("image", "image data"):
             self.end(annotator)
-            what = "deleted" if role == "image" else "replaced"
-            self._view.show_message(f"The image was {what}. Its strokes are autosaved; Start begins anew", error=True)
+            deleted = role == "image"
+            then = "open it again, and Resume continues them" if deleted else "Resume continues those that fit it"
+            self._view.show_message(
+                f"The image was {'deleted' if deleted else 'replaced'}. Its strokes are autosaved: {then}", error=True
+            )
         else:
             if role == "pen_layer":
                 annotator.editor.pen_layer_lost()

@@ -154,6 +154,7 @@ class SliceListPanel(QWidget):
                     (signal.connect if connect else signal.disconnect)(slot)
         self._session, self._along = session, None
         self.model.show(None, ())
+        self._show_work()
 
     def show_state(self, state: SliceState) -> None:
         """Show which slice is displayed, along which axis, and what can be pressed."""

@@ -24,7 +24,8 @@ class SlicePanel(QWidget):
         self.count_box = QSpinBox()
         self.count_box.setRange(-999, 999)
         self.count_box.setValue(5)
-        self.count_box.setSuffix(" slices")
+        self.count_box.valueChanged.connect(self._show_noun)
+        self._show_noun(self.count_box.value())
         self.count_box.setToolTip("Over how many slices to propagate; negative: towards the first slice")
         self._group = ActionButtons(actions.on("slice"), {"propagate": self.count_box})
         self._group.pressed.connect(self.pressed.emit)
@@ -33,6 +34,9 @@ class SlicePanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._group)
         self.show_state(SliceState())
+
+    def _show_noun(self, count: int) -> None:
+        self.count_box.setSuffix(" slice" if abs(count) == 1 else " slices")
 
     @property
     def count(self) -> int:
