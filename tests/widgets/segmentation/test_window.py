@@ -637,10 +637,10 @@ def test_sample_data_begins_with_its_own_strokes(window, quick):
     assert window.front.session.classes[1].name != "class 1"
     window.wait_idle()
     assert window.front.session.labels[14].any()
-    assert not window.front.session.labels[10].any()
-    window.viewer.dims.set_current_step(0, 10)
+    assert not window.front.session.labels[11].any()
+    window.viewer.dims.set_current_step(0, 11)
     window.wait_idle()
-    assert window.front.session.labels[10].any()
+    assert window.front.session.labels[11].any()
 
 
 def test_finished_labels_are_corrected_in_place(window, quick):
