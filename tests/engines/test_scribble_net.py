@@ -245,6 +245,37 @@ def test_one_class_of_two_is_separated_from_the_rest(engine, k):
         engine.segment(image, Scribbles(drawn(image.shape, (1, 48, 48)), 3), made.state)
 
 
+def test_each_object_of_a_class_is_predicted_by_its_own_strokes(engine):
+    image, scribbles, truth = two_discs((60, 80))
+    both = np.where(scribbles.seeds > 0, 1, -1)
+    both[30, 20:23] = -1  # a gap: two pieces on the left disc, one on the right
+    made = engine.segment(image, Scribbles(both.astype(np.int32), 2), engine.prepare(image, "cpu"))
+    former = made.state.former
+    assert [part.label for part in former.parts.values()] == [1, 1]
+    assert sorted(former.parts) == [1, 2]
+    assert len(former.pieces) == 3
+    left, right = sorted((part.own for part in former.parts.values()), key=lambda own: np.argwhere(own)[0, 1])
+    assert (left | right == (both == 1)).all()
+    assert not left[:, 40:].any()
+    assert not right[:, :40].any()
+    assert ((made.labels == 1) == (truth > 0)).mean() > 0.97
+    more = both.copy()
+    more[32, 57:60] = 1  # on the right disc: the left one is not predicted again
+    again = engine.segment(image, Scribbles(more.astype(np.int32), 2), made.state).state.former
+    assert [(again.predictions[k] is former.predictions[k]) for k in (1, 2)] in ([True, False], [False, True])
+    shared = engine.segment(image, Scribbles(both.astype(np.int32), 2), engine.prepare(image, "cpu"))
+    assert np.array_equal(shared.probabilities, made.probabilities)
+
+
+def test_strokes_of_classes_that_share_the_image_are_not_divided(engine):
+    image, scribbles, _ = two_discs((60, 80))
+    seeds = np.where(scribbles.seeds == 2, 1, scribbles.seeds)
+    made = engine.segment(image, Scribbles(seeds, 2, (5, 6)), engine.prepare(image, "cpu"))
+    assert sorted(made.state.former.parts) == [0, 1]
+    divided = engine.segment(image, Scribbles(seeds, 2, (0, 6)), engine.prepare(image, "cpu"))
+    assert sorted(divided.state.former.parts) == [0, 1, 2]
+
+
 def test_what_fits_no_drawn_class_belongs_to_the_background(engine):
     image, scribbles, truth = two_discs((60, 80))
     seeds = np.where(scribbles.seeds == 0, -1, scribbles.seeds)

@@ -5,6 +5,7 @@ import torch
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.scribble_net import ScribbleNet, crop_passes, pipeline
 from napari_scribseg.engines.scribble_net.crop_passes import PreparedImage
+from napari_scribseg.engines.scribble_net.stroke_parts import whole_class
 from napari_scribseg.numerics.variational.multiscale import open_backend
 from napari_scribseg.numerics.variational.refine import boundary_weights, refine
 from napari_scribseg.prompting import network_input, predictions
@@ -182,7 +183,7 @@ def test_a_crop_grows_until_the_object_fits_and_others_see_the_strokes():
     network = Recorder(lambda image, stroke_map: 6 * image[:, 0])
     scene = scene_of(channels, network)
     strokes = Strokes.of(seeds_of(shape, (0, 150, slice(145, 155)), (1, 150, slice(90, 95))))
-    found = crop_passes.first_pass(scene, strokes, [0], {}, ())[0]
+    found = crop_passes.first_pass(scene, {0: whole_class(strokes, 0)}, {}, ())[0]
     top, left, bottom, right = found.patches[0].crop.box
     assert top < 60
     assert bottom > 240
@@ -200,9 +201,10 @@ def test_the_first_prediction_is_an_input_of_the_second_pass():
     network = Recorder(lambda image, stroke_map: torch.where(stroke_map == 1, 8.0, -8.0))
     scene = scene_of(np.zeros((3, *shape)), network)
     strokes = Strokes.of(seeds_of(shape, (0, slice(90, 110), slice(90, 110)), (1, 5, 5)))
-    first = crop_passes.first_pass(scene, strokes, [0, 1], {}, (1,))
+    parts = {k: whole_class(strokes, k) for k in (0, 1)}
+    first = crop_passes.first_pass(scene, parts, {}, (1,))
     assert network.given[0][2] is None
-    second = crop_passes.second_pass(scene, strokes, {0: first[0]}, False)
+    second = crop_passes.second_pass(scene, {0: parts[0]}, first, False)
     previous = network.given[-1][2]
     assert previous.max() > 0.99
     assert previous.min() < 0.01

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_scribseg.engines.scribble_net.networks import WORKING_SIZE, ScribbleNetwork
+from napari_scribseg.engines.scribble_net.stroke_parts import Part
 from napari_scribseg.prompting.crops import (
     MOST_GROWTHS,
     Box,
@@ -24,7 +26,7 @@ from napari_scribseg.prompting.crops import (
     object_box,
     square,
 )
-from napari_scribseg.prompting.predictions import LIMIT, ClassLogits, Grid, Strokes
+from napari_scribseg.prompting.predictions import LIMIT, ClassLogits, Grid
 
 __all__ = ["PreparedImage", "first_pass", "second_pass"]
 
@@ -50,46 +52,47 @@ class PreparedImage(Grid):
 
 
 def first_pass(
-    image: PreparedImage,
-    strokes: Strokes,
-    labels: Sequence[int],
-    before: Mapping[int, ClassLogits],
-    whole: Collection[int | None],
+    image: PreparedImage, parts: Mapping[int, Part], before: Mapping[int, ClassLogits], whole: Collection[int | None]
 ) -> dict[int, ClassLogits]:
-    """One pass for every class, in one batch; a class whose object leaves its crop gets another pass in a larger one.
+    """One pass for every part, in one batch; a part whose object leaves its crop gets another pass in a larger one.
 
     Parameters
     ----------
     image : PreparedImage
-    strokes : Strokes
-    labels : sequence of int
-        Classes, each with strokes.
+    parts : mapping of int to Part
+        The strokes of classes, by any numbers.
     before : mapping of int to ClassLogits
-        Predictions before the last stroke: an input of the network.
+        Predictions before the last stroke, by the same numbers: an input of the network.
     whole : collection of int
         Classes for which the network is shown the whole image.
     """
-    boxes = {k: _whole(image) if k in whole else _first_box(image, strokes, k, before.get(k)) for k in labels}
-    return _run(image, strokes, boxes, before, MOST_GROWTHS)
+    boxes = {
+        k: _whole(image) if part.label in whole else _first_box(image, part, before.get(k)) for k, part in parts.items()
+    }
+    return _run(image, parts, boxes, before, MOST_GROWTHS)
 
 
 def second_pass(
-    image: PreparedImage, strokes: Strokes, first: Mapping[int, ClassLogits], whole: bool
+    image: PreparedImage, parts: Mapping[int, Part], first: Mapping[int, ClassLogits], whole: bool
 ) -> dict[int, ClassLogits]:
-    """Another pass for every class, in a crop that fits its object, with the first prediction as an input."""
-    boxes = {k: _whole(image) if whole else _second_box(image, o) for k, o in first.items()}
-    second = _run(image, strokes, boxes, first, _MOST_REGROWTHS)
+    """Another pass for every part, in a crop that fits its object, with the first prediction as an input."""
+    boxes = {k: _whole(image) if whole else _second_box(image, first[k]) for k in parts}
+    second = _run(image, parts, boxes, first, _MOST_REGROWTHS)
     return {k: _joined(image, first[k], o) for k, o in second.items()}
 
 
 def _run(
-    image: PreparedImage, strokes: Strokes, boxes: Mapping[int, Box], before: Mapping[int, ClassLogits], growths: int
+    image: PreparedImage,
+    parts: Mapping[int, Part],
+    boxes: Mapping[int, Box],
+    before: Mapping[int, ClassLogits],
+    growths: int,
 ) -> dict[int, ClassLogits]:
-    """A pass for every class, in one batch, and further ones in larger crops for objects that leave theirs."""
+    """A pass for every part, in one batch, and further ones in larger crops for objects that leave theirs."""
     found: dict[int, ClassLogits] = {}
     for turn in range(growths + 1):
         crops = dict(zip(boxes, fit_crops(list(boxes.values()), WORKING_SIZE, image.extent), strict=True))
-        found |= _predict(image, strokes, crops, before)
+        found |= _predict(image, parts, crops, before)
         larger = {k: grown(found[k].patches[0], image.extent) for k in boxes} if turn < growths else {}
         boxes = {k: box for k, box in larger.items() if box is not None}
         if not boxes:
@@ -98,13 +101,13 @@ def _run(
 
 
 def _predict(
-    image: PreparedImage, strokes: Strokes, crops: Mapping[int, Crop], before: Mapping[int, ClassLogits]
+    image: PreparedImage, parts: Mapping[int, Part], crops: Mapping[int, Crop], before: Mapping[int, ClassLogits]
 ) -> dict[int, ClassLogits]:
-    """Run the network on a crop for each class."""
+    """Run the network on a crop for each part."""
     device = image.network.device
     seen: dict[Crop, Tensor] = {crop: crop_image(image.levels, crop) for crop in set(crops.values())}
     shown = torch.stack([seen[crop] for crop in crops.values()])
-    drawn = [crop_strokes(strokes.seeds, strokes.painted, k, v, image.pixel) for k, v in crops.items()]
+    drawn = [_stroke_map(parts[k], crop, image) for k, crop in crops.items()]
     stroke_map = torch.from_numpy(np.stack(drawn)).to(device)
     previous = None
     if image.network.recalls and before:
@@ -116,21 +119,27 @@ def _predict(
     return {
         k: ClassLogits(
             (CropLogits(crop, logits[i]),),
-            object_box(strokes.box(k, image.pixel), crop, on_host[i] > 0, drawn[i] > 0, image.extent),
+            object_box(
+                parts[k].strokes.box(parts[k].label, image.pixel), crop, on_host[i] > 0, drawn[i] > 0, image.extent
+            ),
         )
         for i, (k, crop) in enumerate(crops.items())
     }
 
 
-def _first_box(image: PreparedImage, strokes: Strokes, label: int, before: ClassLogits | None) -> Box:
-    """The box of the first crop of a class."""
+def _stroke_map(part: Part, crop: Crop, image: PreparedImage) -> NDArray[np.int8]:
+    return crop_strokes(part.strokes.seeds, part.strokes.painted, part.label, crop, image.pixel)
+
+
+def _first_box(image: PreparedImage, part: Part, before: ClassLogits | None) -> Box:
+    """The box of the first crop of a part."""
     former = None if before is None else before.box
-    dot = former is None and strokes.n_dots(label, image.pixel) == 1
-    return first_box(strokes.box(label, image.pixel), dot, former, image.extent)
+    dot = former is None and part.strokes.n_dots(part.label, image.pixel) == 1
+    return first_box(part.strokes.box(part.label, image.pixel), dot, former, image.extent)
 
 
 def _second_box(image: PreparedImage, first: ClassLogits) -> Box:
-    """The box of the second crop of a class, not much smaller than the first, which may have missed the object."""
+    """The box of the second crop of a part, not much smaller than the first, which may have missed the object."""
     least = max(_LEAST_FIT, _LEAST_ZOOM * WORKING_SIZE * first.patches[0].crop.scale)
     return square(first.box, _FIT, least, image.extent)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from napari_scribseg.core import Image, Report, Scribbles, Segmentation
 from napari_scribseg.engines.scribble_net.crop_passes import PreparedImage, first_pass, second_pass
 from napari_scribseg.engines.scribble_net.networks import open_network
 from napari_scribseg.engines.scribble_net.parameters import ScribbleNetParameters
+from napari_scribseg.engines.scribble_net.stroke_parts import Part, joined_parts, stroke_pieces, whole_class
 from napari_scribseg.numerics.device import choose_device
 from napari_scribseg.numerics.variational.multiscale import converge, halvings_of, open_backend, solve_coarse_to_fine
 from napari_scribseg.numerics.variational.parameters import EnergyParameters
@@ -38,14 +39,21 @@ class LastPredictions:
     Attributes
     ----------
     strokes : Strokes
+    parts : mapping of int to Part
+        The strokes that were predicted together. A class whose strokes are, or the first part of a class, has the
+        number of the class; further parts have numbers above those of all classes.
     predictions : mapping of int to ClassLogits
-        Of the network, by class.
+        Of the network, for each of them.
+    pieces : tuple of (Part, ClassLogits)
+        The first predictions for the pieces of classes that have several.
     terms : tuple of LabelTerms
         Of the variational energy.
     """
 
     strokes: Strokes
+    parts: Mapping[int, Part]
     predictions: Mapping[int, ClassLogits]
+    pieces: tuple[tuple[Part, ClassLogits], ...] = ()
     terms: tuple[LabelTerms, ...] = ()
 
 
@@ -93,30 +101,36 @@ def segment(
     report(0.0)
     image, strokes = state.image, Strokes.of(scribbles.seeds)
     labels, whole = [int(k) for k in np.flatnonzero(scribbles.counts)], parameters.crop == "whole"
-    valid, stale, drawn = _sort_former(state.former, strokes, labels, image)
-    missing = [k for k in labels if k not in valid]
     rest = _rest(scribbles, labels)
     wide = widest(strokes, labels, scribbles.ids, image) if rest is None else None
     notes = _notes(state, scribbles, labels, rest)
+    has_objects = not whole and (rest is not None or 0 in scribbles.ids)
+    divided = _Divided.of(strokes, labels, {*labels} - {wide} if has_objects else set(), state)
+    parts = divided.parts
+    valid, stale, drawn = _sort_former(state.former, strokes, parts, image)
+    missing = [k for k in parts if k not in valid]
+    merged = _Merged(scribbles, labels, rest, wide, divided)
 
     def predict(some: list[int]) -> dict[int, ClassLogits]:
-        return first_pass(image, strokes, some, stale, some if whole else (wide,)) if some else {}
+        ready = {k: divided.first[k] for k in some if k in divided.first}
+        fresh = {k: parts[k] for k in some if k not in ready}
+        return ready | (first_pass(image, fresh, stale, labels if whole else (wide,)) if fresh else {})
 
     first = predict([k for k in missing if k in drawn])  # the preview is about these; others keep their predictions
-    merged = _Merged(scribbles, strokes, labels, rest, wide, {**valid, **stale, **first})
-    preview = merged.result(merged.probabilities(image), state, (*notes, "preview"))
+    seen = merged.of({**valid, **stale, **first})
+    preview = seen.result(seen.probabilities(image), state, (*notes, "preview"))
     report(0.3, cast("Segmentation[object]", preview))
     first |= predict([k for k in missing if k not in drawn])
     second: dict[int, ClassLogits] = {}
     for i, batch in enumerate(_batches(missing, state.device)):
         report(0.35 + 0.25 * i / max(len(missing), 1))
-        some = {k: first[k] for k in batch}
-        second |= second_pass(image, strokes, some, whole) if parameters.passes == 2 else some
-    merged = _Merged(scribbles, strokes, labels, rest, wide, {**valid, **second})
+        some = {k: parts[k] for k in batch}
+        second |= second_pass(image, some, first, whole) if parameters.passes == 2 else {k: first[k] for k in batch}
+    seen = merged.of({**valid, **second})
     report(0.6)
-    probabilities, terms = _with_boundaries(parameters, merged, state, report)
+    probabilities, terms = _with_boundaries(parameters, seen, state, report)
     report(0.95)
-    return merged.result(probabilities, state, notes, terms)
+    return seen.result(probabilities, state, notes, terms)
 
 
 def _with_boundaries(
@@ -131,7 +145,7 @@ def _with_boundaries(
             merged.scribbles,
             state.backend,
             former,
-            parameters.hybrid * _background_share(merged.strokes, merged.wide, state.image),
+            parameters.hybrid * _background_share(merged.divided.strokes, merged.wide, state.image),
             lambda part: report(0.65 + 0.3 * part),
         )
     if parameters.refine == "edges":
@@ -185,22 +199,84 @@ def mix(
     return torch.lerp(probabilities, labelling, OWN_SHARE), problem.terms
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Divided:
+    """Strokes, divided into those that are predicted together.
+
+    Attributes
+    ----------
+    strokes : Strokes
+    parts : dict of int to Part
+        As in :class:`LastPredictions`.
+    first : dict of int to ClassLogits
+        The first predictions of those of one piece.
+    pieces : tuple of (Part, ClassLogits)
+    """
+
+    strokes: Strokes
+    parts: dict[int, Part]
+    first: dict[int, ClassLogits]
+    pieces: tuple[tuple[Part, ClassLogits], ...]
+
+    @classmethod
+    def of(cls, strokes: Strokes, labels: list[int], objects: set[int], state: NetState) -> _Divided:
+        """The parts of all classes; those in ``objects`` have a part for each of their objects."""
+        pieces = {k: stroke_pieces(strokes, k) if k in objects else [whole_class(strokes, k)] for k in labels}
+        found = _predict_pieces([p for some in pieces.values() if len(some) > 1 for p in some], state)
+        made = cls(strokes, {}, {}, tuple(found))
+        first = {id(piece): prediction for piece, prediction in found}
+        free = max(labels) + 1
+        for k, some in pieces.items():
+            for n, part in enumerate(joined_parts(some, [first[id(p)] for p in some if id(p) in first], state.image)):
+                number = k if n == 0 else free
+                free += n > 0
+                made.parts[number] = part
+                if id(part) in first:
+                    made.first[number] = first[id(part)]
+        return made
+
+
+def _predict_pieces(pieces: list[Part], state: NetState) -> list[tuple[Part, ClassLogits]]:
+    """The pieces with their first predictions: earlier ones where no stroke was added in their crops."""
+    former = () if state.former is None else state.former.pieces
+    found: dict[int, ClassLogits] = {}
+    for number, piece in enumerate(pieces):
+        for old, prediction in former:
+            if old.label == piece.label and np.array_equal(old.own, piece.own):
+                changed, _ = piece.strokes.changed(old.strokes)
+                if not prediction.covers(changed, state.image.pixel):
+                    found[number] = prediction
+    fresh = {number: piece for number, piece in enumerate(pieces) if number not in found}
+    found |= first_pass(state.image, fresh, {}, ()) if fresh else {}
+    return [(piece, found[number]) for number, piece in enumerate(pieces)]
+
+
 def _sort_former(
-    former: LastPredictions | None, strokes: Strokes, labels: list[int], image: PreparedImage
+    former: LastPredictions | None, strokes: Strokes, parts: Mapping[int, Part], image: PreparedImage
 ) -> tuple[dict[int, ClassLogits], dict[int, ClassLogits], set[int]]:
-    """Earlier predictions that are still valid, those that are not, and the classes that were drawn since or are new.
+    """Earlier predictions that are still valid, those that are not, and the parts that were drawn since or are new.
 
     A prediction is valid as long as nothing new was drawn in its crops. After strokes were erased, none is used.
     """
-    if former is None:
-        return {}, {}, set(labels)
-    where, only_added = strokes.changed(former.strokes)
-    if not only_added:
-        return {}, {}, set(labels)
-    earlier = {k: former.predictions[k] for k in labels if k in former.predictions}
-    drawn = set(np.unique(strokes.seeds[where]).tolist())
-    valid = {k: p for k, p in earlier.items() if k not in drawn and not p.covers(where, image.pixel)}
-    return valid, {k: p for k, p in earlier.items() if k not in valid}, drawn | (set(labels) - set(earlier))
+    valid: dict[int, ClassLogits] = {}
+    stale: dict[int, ClassLogits] = {}
+    if former is None or not strokes.changed(former.strokes)[1]:
+        return valid, stale, set(parts)
+    drawn = set()
+    for number, part in parts.items():
+        inside = [k for k, old in former.parts.items() if old.label == part.label and part.own[old.own].all()]
+        if len(inside) != 1:
+            drawn.add(number)
+            continue
+        old, prediction = former.parts[inside[0]], former.predictions[inside[0]]
+        grown = np.count_nonzero(part.own) > np.count_nonzero(old.own)
+        if grown or prediction.covers(part.strokes.changed(old.strokes)[0], image.pixel):
+            stale[number] = prediction
+        else:
+            valid[number] = prediction
+        if grown:
+            drawn.add(number)
+    return valid, stale, drawn
 
 
 def _background_share(strokes: Strokes, wide: int | None, image: PreparedImage) -> float:
@@ -233,49 +309,75 @@ def _notes(state: NetState, scribbles: Scribbles, labels: list[int], rest: int |
     return ("no stroke marks the background: it is all that fits no class that was drawn", computed)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Merged:
-    """The predictions for all classes with strokes, merged on the image grid."""
+    """The predictions for all classes with strokes, merged on the image grid.
 
-    def __init__(
-        self,
-        scribbles: Scribbles,
-        strokes: Strokes,
-        labels: list[int],
-        rest: int | None,
-        wide: int | None,
-        predictions: Mapping[int, ClassLogits],
-    ) -> None:
-        self._scribbles, self._predictions = scribbles, predictions
-        self.strokes, self.rest, self.wide = strokes, rest, wide
-        self._labels = labels if rest is None else sorted((*labels, rest))
-        index = np.full(scribbles.n_classes + 1, -1, dtype=np.int32)
-        index[self._labels] = np.arange(len(self._labels))
-        ids = tuple(scribbles.ids[k] for k in self._labels)
-        self.scribbles = Scribbles(index[scribbles.seeds], len(self._labels), ids)
+    Attributes
+    ----------
+    given : Scribbles
+        Of all classes.
+    labels : list of int
+        Classes with strokes.
+    rest : int or None
+        The class without strokes that gets what fits none of them.
+    wide : int or None
+        The class that is predicted on the whole image.
+    divided : _Divided
+    predictions : mapping of int to ClassLogits
+        Of its parts.
+    """
+
+    given: Scribbles
+    labels: list[int]
+    rest: int | None
+    wide: int | None
+    divided: _Divided
+    predictions: Mapping[int, ClassLogits] = field(default_factory=dict)
+
+    def of(self, predictions: Mapping[int, ClassLogits]) -> _Merged:
+        """The same with these predictions."""
+        return replace(self, predictions=predictions)
+
+    @property
+    def present(self) -> list[int]:
+        """The classes that get pixels."""
+        return self.labels if self.rest is None else sorted((*self.labels, self.rest))
+
+    @property
+    def scribbles(self) -> Scribbles:
+        """The strokes of these classes only."""
+        present = self.present
+        index = np.full(self.given.n_classes + 1, -1, dtype=np.int32)
+        index[present] = np.arange(len(present))
+        return Scribbles(index[self.given.seeds], len(present), tuple(self.given.ids[k] for k in present))
 
     def probabilities(self, image: PreparedImage) -> Tensor:
         """Of the classes with strokes and the rest, shape (K', H, W).
 
-        The network predicts for each class whether a pixel belongs to it. Given that a pixel belongs to just one of
-        them, and that these predictions are independent, the probability of a class is proportional to its odds: the
-        softmax of the logits. The odds of the rest, which has no prediction, are even.
+        The network predicts for each part whether a pixel belongs to it; the logit of a class is the largest of its
+        parts. Given that a pixel belongs to just one of the classes, and that these predictions are independent, the
+        probability of a class is proportional to its odds: the softmax of the logits. The odds of the rest, which has
+        no prediction, are even.
         """
-        logits = merge_logits(
-            {k: self._predictions[k] for k in self._labels if k in self._predictions}, image, self.wide
-        )
-        if self.rest is not None:
-            at = self._labels.index(self.rest)
-            logits = torch.cat((logits[:at], torch.zeros_like(logits[:1]), logits[at:]))
-        return torch.softmax(logits, dim=0)
+        parts = self.divided.parts
+        seen = [k for k in parts if k in self.predictions]
+        logits = merge_logits({k: self.predictions[k] for k in seen}, image, self.wide)
+        fields = dict.fromkeys(self.present, torch.zeros_like(logits[0]))
+        for label in self.labels:
+            own = [i for i, k in enumerate(seen) if parts[k].label == label]
+            fields[label] = logits[own].amax(dim=0)
+        return torch.softmax(torch.stack(list(fields.values())), dim=0)
 
     def result(
         self, probabilities: Tensor, state: NetState, notes: tuple[str, ...], terms: tuple[LabelTerms, ...] = ()
     ) -> Segmentation[NetState]:
         """The result for all classes; those without strokes get nothing."""
         found = probabilities.to("cpu", torch.float32).numpy()
-        if len(found) < self._scribbles.n_classes:
-            full = np.zeros((self._scribbles.n_classes, *found.shape[1:]), dtype=np.float32)
-            full[self._labels] = found
+        if len(found) < self.given.n_classes:
+            full = np.zeros((self.given.n_classes, *found.shape[1:]), dtype=np.float32)
+            full[self.present] = found
             found = full
-        former = LastPredictions(self.strokes, self._predictions, terms)
-        return Segmentation.of(found, self._scribbles, replace(state, former=former), notes)
+        divided = self.divided
+        former = LastPredictions(divided.strokes, divided.parts, self.predictions, divided.pieces, terms)
+        return Segmentation.of(found, self.given, replace(state, former=former), notes)
