@@ -1,21 +1,26 @@
 """How long the editing tools take on a label volume of 512 x 512 x 300.
 
-    python benchmarks/editing.py [--repeat 3] [--tools grow,smooth] [--session]
+    python benchmarks/editing.py [--repeat 3] [--tools grow,smooth] [--session] [--peers]
 
 The volume is made here: a body with holes (class 1), an organ with islands and touching balls (class 2), and a thin
 tube (class 3), with voxels of 1.5 x 0.8 x 0.8 mm. Each tool runs on the whole volume, in 3D.
 With --session, growing is a step of a session: how long the owner's thread is taken for it, and for undo and redo.
+With --peers, what the tools are made of is compared with connected-components-3d, fill-voids and edt, each installed by
+its name.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import psutil
 
 from napari_scribseg.annotate import Inbox, Session, Worker
+from napari_scribseg.core import silent
 from napari_scribseg.core.source import Source
 from napari_scribseg.numerics.editing import (
     Combine,
@@ -31,6 +36,8 @@ from napari_scribseg.numerics.editing import (
     Threshold,
     edit_labels,
 )
+from napari_scribseg.numerics.editing.components import Parts, enclosed
+from napari_scribseg.numerics.fused.windows import squared_distance
 
 SHAPE, SPACING = (300, 512, 512), (1.5, 0.8, 0.8)
 
@@ -59,10 +66,14 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--tools", default="")
     parser.add_argument("--session", action="store_true")
+    parser.add_argument("--peers", action="store_true")
     options = parser.parse_args()
     labels = make_volume()
     if options.session:
         in_a_session(labels)
+        return
+    if options.peers:
+        against_peers(labels, options.repeat)
         return
     image = (labels * np.float32(50)) + np.random.default_rng(1).standard_normal(SHAPE, np.float32) * 10
     tools = [
@@ -115,6 +126,34 @@ def in_a_session(labels: np.ndarray) -> None:
             f"{max(taken):.2f} s to write; undo {steps[0]:.2f} s, redo {steps[1]:.2f} s "
             f"(load {psutil.getloadavg()[0]:.1f})"
         )
+
+
+def against_peers(labels: np.ndarray, repeat: int) -> None:
+    """Print the median seconds of components, holes and distances by this project's code and by the other packages."""
+    import cc3d
+    import edt
+    import fill_voids
+
+    print(f"{'':<24}{'class':>6}{'here s':>10}{'peer s':>10}{'here / peer':>13}   load {psutil.getloadavg()[0]:.1f}")
+    for identity in (1, 2):
+        where = np.nonzero(labels == identity)
+        mask = np.ascontiguousarray(labels[tuple(slice(w.min(), w.max() + 1) for w in where)] == identity)
+        for name, ours, peer in (
+            ("components", partial(Parts, mask, silent), partial(cc3d.connected_components, mask, connectivity=6)),
+            ("holes", partial(enclosed, mask, silent), partial(fill_voids.fill, mask)),
+            ("distance up to 5 mm", partial(squared_distance, ~mask, SPACING, 5.0), partial(edt.edtsq, mask, SPACING)),
+            ("... outside", partial(squared_distance, mask, SPACING, 5.0), partial(edt.edtsq, ~mask, SPACING)),
+        ):
+            times = np.array([[seconds(ours), seconds(peer)] for _ in range(repeat + 1)])[1:]
+            here, there = np.median(times, axis=0)
+            print(f"{name:<24}{identity:>6}{here:>10.2f}{there:>10.2f}{here / there:>13.2f}", flush=True)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
