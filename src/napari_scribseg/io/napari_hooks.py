@@ -143,9 +143,12 @@ def class_colors(classes: ClassTable) -> dict[int | None, Any]:
     return colors
 
 
-def class_features(classes: ClassTable) -> dict[str, list[Any]]:
-    """Names by id, as napari shows them under the mouse and as writers read them: ``index`` and ``name``."""
-    return {"index": [0, *classes.ids], "name": ["unlabelled", *(c.name for c in classes)]}
+def class_features(classes: ClassTable, nothing: str = "unlabelled") -> dict[str, list[Any]]:
+    """Names by id, as napari shows them under the mouse and as writers read them: ``index`` and ``name``.
+
+    ``nothing`` is the name of 0.
+    """
+    return {"index": [0, *classes.ids], "name": [nothing, *(c.name for c in classes)]}
 
 
 def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:

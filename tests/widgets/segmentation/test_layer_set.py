@@ -173,6 +173,7 @@ def test_classes_give_names_and_colors(viewer):
     layers = on(viewer, np.zeros((20, 30)))
     layers.make_strokes(CLASSES)
     layers.show_result(np.zeros((20, 30), np.uint8), CLASSES)
+    assert layers.strokes.features["name"][0] == "no stroke"
     from dataclasses import replace
 
     table = CLASSES.with_class(replace(CLASSES[1], name="liver", color=(1, 0, 0, 1), visible=False))
@@ -181,6 +182,7 @@ def test_classes_give_names_and_colors(viewer):
         assert layer.colormap.map(1) == pytest.approx([1, 0, 0, 0])
         assert layer.colormap.map(2)[3] == 1
         assert dict(zip(layer.features["index"], layer.features["name"], strict=True))[1] == "liver"
+    assert [layer.features["name"][0] for layer in (layers.strokes, layers.result)] == ["no stroke", "unlabelled"]
 
 
 def test_overlay_is_seen_on_one_slice_at_a_time(viewer):

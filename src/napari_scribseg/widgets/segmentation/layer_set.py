@@ -26,6 +26,7 @@ __all__ = ["LayerSet"]
 
 _TOOLS = ("paint", "fill", "polygon")  # that put the chosen class into the strokes
 _BRUSH, _OPACITY = 10, 0.7  # pixels and opacity of a labels layer of napari's
+_NOTHING = ("unlabelled", "no stroke")  # the name of 0 under the mouse, in the result and in the strokes
 _STROKES_OPACITY, _RESULT_OPACITY = 0.6, 0.45  # so that edges of the image are seen through them
 _ERASER = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: (1.0, 1.0, 1.0, 1.0)})
 _MARKS = DirectLabelColormap(
@@ -159,6 +160,7 @@ class LayerSet:
         for slice_index, values in painted.items():
             data[self._slicer(slice_index)] = values
         self.strokes = self._labels(data, f"{self.source.layer.name} strokes", classes, _STROKES_OPACITY)
+        self.strokes.features = class_features(classes, _NOTHING[True])
         self._fit_brush()
         self.take_up_brush()
         return self.strokes
@@ -409,7 +411,7 @@ class LayerSet:
         for layer in (self.strokes, self.result):
             if layer is not None:
                 layer.colormap = class_colormap(classes)
-                layer.features = class_features(classes)
+                layer.features = class_features(classes, _NOTHING[layer is self.strokes])
         if self.pen_layer is not None and not self.erasing:
             self.pen_layer.colormap = class_colormap(classes)
 
