@@ -330,7 +330,7 @@ def test_a_dot_is_seen_in_a_wide_view_and_a_stroke_in_one_of_its_size():
     assert valid[2] - valid[0] == 120.0
 
 
-def test_colours_count_less_for_a_background_of_few_dots(monkeypatch):
+def test_colours_count_less_where_strokes_are_short_or_the_background_has_few_dots(monkeypatch):
     """The share of the variational energy."""
     shares = []
 
@@ -342,12 +342,14 @@ def test_colours_count_less_for_a_background_of_few_dots(monkeypatch):
     image = Image.from_array(np.random.default_rng(0).random((64, 64), np.float32), (1.0, 1.0))
     engine = ScribbleNet(hybrid=0.6)
     state = engine.prepare(image, "cpu")
-    cases = (
-        [(0, 5, slice(5, 40))],
-        [(0, slice(5, 8), slice(5, 8))],
-        [(0, slice(5, 8), slice(5 + 9 * k, 8 + 9 * k)) for k in range(3)],
-    )
-    for background in cases:
+    hatches = [(0, row, slice(5, 59)) for row in range(5, 35, 5)]
+    dots = [(0, slice(5, 8), slice(5 + 9 * k, 8 + 9 * k)) for k in range(3)]
+    for background in (hatches, hatches[:1], [(0, 5, slice(5, 15))], dots):
         seeds = seeds_of((64, 64), (1, slice(40, 43), slice(40, 43)), *background)
         engine.segment(image, Scribbles(seeds, 2), state)
-    np.testing.assert_allclose(shares, (0.6, 0.06, 0.3))
+    long, middle, short, dotted = shares
+    lengths = np.array([6 * 54 + 2, 54 + 2, 10 + 2]) / np.hypot(64, 64)
+    np.testing.assert_allclose((long, middle, short), 0.6 * lengths**3 / (lengths**3 + 0.6**3), rtol=1e-6)
+    assert long > 0.59
+    assert 0.2 < middle < 0.4
+    assert max(short, dotted) < 0.01

@@ -25,7 +25,8 @@ MOST_PIXELS = 1 << 20  # of an image whose lines are looked for
 NARROWEST, WIDEST = 1.5, 16.0  # pixels, of a pen that strokes may be loose with
 _SHORTEST = 60  # pixels of centre line that say anything, and
 _ENOUGH = 200  # those that say enough without strokes of other classes,
-_CLEAR = 0.95  # or with less of a probability that a stroke shows a clearer line than theirs
+_ENOUGH_OTHERS = 120  # or with such pixels of these, if
+_CLEAR = 0.95  # is the least probability that a stroke of the class shows a clearer line than one of these
 _WIDTHS = 2.0 * 1.5 ** np.arange(8)  # of lines, in pixels
 _WIDEST_LINE = 3.0  # pixels that may be found under any pen: narrower ones have no sharp width
 _FITS = 0.85  # share of the largest mean response that lines have whose width fits roughly, and
@@ -183,8 +184,10 @@ def _differs(log_odds: Float32, pen: _Pen, others: Mask) -> bool:
     if not others.any():
         return False
     theirs = _Pen.of(others)
+    if len(theirs.centres) < _ENOUGH_OTHERS:
+        return False
     on, off = pen.around(pen.centres), theirs.around(theirs.centres)
-    return len(theirs.centres) > 0 and _above(log_odds[on].max(axis=1), log_odds[off].max(axis=1)) >= _CLEAR
+    return _above(log_odds[on].max(axis=1), log_odds[off].max(axis=1)) >= _CLEAR
 
 
 def _above(some: Float32, others: Float32) -> float:

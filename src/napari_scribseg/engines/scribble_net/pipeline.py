@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from napari_scribseg.core import Image, Report, Scribbles, Segmentation
@@ -30,6 +31,7 @@ __all__ = ["ENERGY", "LastPredictions", "NetState", "mix", "prepare", "segment"]
 
 ENERGY = EnergyParameters()  # of the variational model
 _MANY_DOTS = 3  # on the background, at which the variational model has half its share
+_LONG = 0.6  # image diagonals of strokes, at which it has half its share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +147,7 @@ def _with_boundaries(
             merged.scribbles,
             state.backend,
             former,
-            parameters.hybrid * _background_share(merged.divided.strokes, merged.wide, state.image),
+            parameters.hybrid * _colour_evidence(merged.divided.strokes, merged.labels, merged.wide, state.image),
             lambda part: report(0.65 + 0.3 * part),
         )
     if parameters.refine == "edges":
@@ -279,10 +281,24 @@ def _sort_former(
     return valid, stale, drawn
 
 
-def _background_share(strokes: Strokes, wide: int | None, image: PreparedImage) -> float:
-    """How well strokes sample the colours of the background, 0 to 1: less for a few dots."""
+def _colour_evidence(strokes: Strokes, labels: list[int], wide: int | None, image: PreparedImage) -> float:
+    """How well strokes sample the colours of the classes, 0 to 1: little for short strokes, or dots on the background.
+
+    A short stroke beside an object has the colours of what lies there only; the variational model, which takes them for
+    those of the whole background, gives the object what is unlike them.
+    """
     n_dots = None if wide is None else strokes.n_dots(wide, image.pixel)
-    return 1.0 if n_dots is None else n_dots**2 / (n_dots**2 + _MANY_DOTS**2)
+    dotted = 1.0 if n_dots is None else n_dots**2 / (n_dots**2 + _MANY_DOTS**2)
+    length = sum(_length(strokes.seeds == label) for label in labels) / np.hypot(*strokes.seeds.shape)
+    return float(dotted * length**3 / (length**3 + _LONG**3))
+
+
+def _length(painted: NDArray[np.bool_]) -> int:
+    """Pixels of the centre lines of strokes."""
+    from skimage.morphology import skeletonize
+
+    (box,) = ndimage.find_objects(painted.astype(np.uint8))
+    return int(np.count_nonzero(skeletonize(painted[box])))  # type: ignore[no-untyped-call]
 
 
 def _batches(labels: list[int], device: str) -> list[list[int]]:
