@@ -167,3 +167,21 @@ def test_return_enters_what_was_typed_and_closes_the_proposals(view):
     assert not view.names.hasFocus()
     view.names.setFocus()
     assert "red" in popup.styleSheet()
+
+
+@pytest.mark.gui
+def test_a_click_on_the_button_beside_open_proposals_adds_the_names(view, qtbot):
+    view.resize(300, 300)
+    view.show()
+    view.select(1)
+    view.activateWindow()
+    view.names.setFocus()
+    until(view.names.hasFocus, "the keyboard")
+    QTest.keyClicks(view.names, "liver, spl")
+    proposals = view.names.completer().popup()
+    until(proposals.isVisible, "the proposals")
+    button = view.add
+    place = proposals.mapFromGlobal(button.mapToGlobal(button.rect().center()))
+    QTest.mouseClick(proposals, Qt.MouseButton.LeftButton, pos=place)  # a popup gets every press
+    assert named(view) == {1: "liver", 2: "spl"}
+    assert not proposals.isVisible()

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from qtpy.QtCore import QStringListModel, Qt
-from qtpy.QtGui import QFocusEvent, QKeyEvent
-from qtpy.QtWidgets import QCompleter, QLineEdit, QListView
+from qtpy.QtCore import QEvent, QObject, QStringListModel, Qt
+from qtpy.QtGui import QFocusEvent, QKeyEvent, QMouseEvent
+from qtpy.QtWidgets import QAbstractButton, QApplication, QCompleter, QLineEdit, QListView
 
 from napari_scribseg.widgets.common.fold import window_settings
 
@@ -96,6 +96,18 @@ class _LastName(QCompleter):
         super().__init__(field)
         self._field = field
         self.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  Qt's name
+        """A click on a button beside the list presses it; Qt alone only closes the list."""
+        popup = self.popup()
+        if event.type() == QEvent.Type.MouseButtonPress and watched is popup and isinstance(event, QMouseEvent):
+            beside = not popup.rect().contains(event.position().toPoint())
+            button = QApplication.widgetAt(event.globalPosition().toPoint()) if beside else None
+            if isinstance(button, QAbstractButton):
+                popup.hide()
+                button.click()
+                return True
+        return super().eventFilter(watched, event)
 
     def splitPath(self, path: str) -> list[str]:  # noqa: N802  Qt's name
         """The part of the text to complete."""
