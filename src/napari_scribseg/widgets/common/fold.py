@@ -81,7 +81,7 @@ class Section(QWidget):
     ) -> None:
         super().__init__()
         self.fold = Fold(panel, title, opened=opened, name=name)
-        self.fold.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.fold.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.fold.setStyleSheet("font-weight: bold;")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
