@@ -119,9 +119,7 @@ def _predict(
     return {
         k: ClassLogits(
             (CropLogits(crop, logits[i]),),
-            object_box(
-                parts[k].strokes.box(parts[k].label, image.pixel), crop, on_host[i] > 0, drawn[i] > 0, image.extent
-            ),
+            object_box(parts[k].box(image.pixel), crop, on_host[i] > 0, drawn[i] > 0, image.extent),
         )
         for i, (k, crop) in enumerate(crops.items())
     }
@@ -135,7 +133,7 @@ def _first_box(image: PreparedImage, part: Part, before: ClassLogits | None) -> 
     """The box of the first crop of a part."""
     former = None if before is None else before.box
     dot = former is None and part.strokes.n_dots(part.label, image.pixel) == 1
-    return first_box(part.strokes.box(part.label, image.pixel), dot, former, image.extent)
+    return first_box(part.box(image.pixel), dot, former, image.extent)
 
 
 def _second_box(image: PreparedImage, first: ClassLogits) -> Box:

@@ -226,15 +226,15 @@ class _Divided:
         pieces = {k: stroke_pieces(strokes, k) if k in objects else [whole_class(strokes, k)] for k in labels}
         found = _predict_pieces([p for some in pieces.values() if len(some) > 1 for p in some], state)
         made = cls(strokes, {}, {}, tuple(found))
-        first = {id(piece): prediction for piece, prediction in found}
+        first = dict(found)
         free = max(labels) + 1
         for k, some in pieces.items():
-            for n, part in enumerate(joined_parts(some, [first[id(p)] for p in some if id(p) in first], state.image)):
+            for n, part in enumerate(joined_parts(some, [first[p] for p in some if p in first], state.image)):
                 number = k if n == 0 else free
                 free += n > 0
                 made.parts[number] = part
-                if id(part) in first:
-                    made.first[number] = first[id(part)]
+                if part in first:
+                    made.first[number] = first[part]
         return made
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
+from napari_scribseg.prompting.crops import Box
 from napari_scribseg.prompting.predictions import ClassLogits, Grid, Strokes, merge_logits
 
 __all__ = ["Part", "joined_parts", "stroke_pieces", "whole_class"]
@@ -39,6 +40,10 @@ class Part:
     label: int
     own: NDArray[np.bool_]
     strokes: Strokes
+
+    def box(self, pixel: tuple[float, float]) -> Box:
+        """Borders of its pixels, whose size is ``pixel``."""
+        return self.strokes.box(self.label, pixel)
 
 
 def whole_class(strokes: Strokes, label: int) -> Part:
