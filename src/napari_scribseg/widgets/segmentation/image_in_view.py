@@ -64,10 +64,9 @@ class ImageInView:
         here = layers.slice_index()
         if here is None or layers.strokes is None or layers.misfit() or layers.painted(here).any():
             return
-        painted = self._slices_with_strokes(layers, here)
-        if painted:
-            at = np.asarray(here.position)
-            layers.go_to(min(painted, key=lambda each: int(np.abs(np.asarray(each.position) - at).sum())))
+        nearest = self._nearest_with_strokes(layers, here)
+        if nearest is not None:
+            layers.go_to(nearest)
 
     @property
     def _zoom(self) -> float:
@@ -107,20 +106,22 @@ class ImageInView:
                 return
         middle = layers.middle_slice()
         if middle is not None:
-            painted = self._slices_with_strokes(layers, middle)
-            at = np.asarray(middle.position)
-            layers.go_to(min(painted, key=lambda e: int(np.abs(np.asarray(e.position) - at).sum()), default=middle))
+            layers.go_to(self._nearest_with_strokes(layers, middle) or middle)
         fit_view(self._viewer, layers.source.layer)
 
     @staticmethod
-    def _slices_with_strokes(layers: LayerSet, like: SliceIndex) -> list[SliceIndex]:
-        """The slices with strokes along the same axes as another one."""
+    def _nearest_with_strokes(layers: LayerSet, to: SliceIndex) -> SliceIndex | None:
+        """The slice with strokes that is nearest to another one, along the same axes; None if there is none."""
         if layers.strokes is None or layers.misfit():
-            return []
+            return None
         data = np.asarray(layers.strokes.data)
         if layers.source.channel_axis is not None:
             data = data.squeeze(layers.source.channel_axis)
-        return [SliceIndex(like.displayed, tuple(map(int, at))) for at in np.argwhere(data.any(axis=like.displayed))]
+        painted = np.argwhere(data.any(axis=to.displayed))
+        if not len(painted):
+            return None
+        distance = np.abs(painted - np.asarray(to.position, dtype=int)).sum(axis=1)
+        return SliceIndex(to.displayed, tuple(map(int, painted[np.argmin(distance)])))
 
 
 def _covers(layer: Layer) -> bool:
