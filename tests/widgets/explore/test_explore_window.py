@@ -77,23 +77,37 @@ class Explorer(Hands):
 
     def prepare(self):
         """Add the layer, cut and embed, by the buttons."""
-        self.widget.images.buttons["add"].click()
-        self.done()
+        self.click(self.widget.images.buttons["add"])
+        until(lambda: len(self.workspace.pictures) == len(self.viewer.layers[0].data), "the images")
         self.widget.cutting.regions.setValue(6)
-        for name in ("cut", "embed"):
-            self.widget.cutting.buttons[name].click()
-            self.done()
+        self.click(self.widget.cutting.buttons["cut"])
+        until(lambda: len(self.workspace.ids()), "the segments")
+        self.click(self.widget.cutting.buttons["embed"])
+        until(lambda: len(self.widget.embedding.scene.ids) == len(self.workspace.ids()), "the embedding")
+        self.done()
         self.viewer.reset_view()
         settle()
+
+    def click(self, button):
+        """Click a button once it can be clicked, and wait for what it starts."""
+        until(button.isEnabled, f"the button {button.text()!r}")
+        button.click()
+        self.done()
 
     def at(self, row, column):
         """The segment of a pixel of the displayed slice."""
         return self.workspace.segment_at(self.widget.exploration.layers.index(), row, column)
 
+    def pixel_of(self, identity):
+        """Where a segment is in the embedding, once it is there."""
+        view = self.widget.embedding
+        until(lambda: view.pixel_of(int(identity)) is not None, f"segment {identity} in the embedding")
+        return view.pixel_of(int(identity))
+
     def box(self, ids, modifier=PLAIN):
         """Draw a box around segments in the embedding."""
         view = self.widget.embedding
-        pixels = np.array([view.pixel_of(int(i)) for i in ids])
+        pixels = np.array([self.pixel_of(i) for i in ids])
         low, high = pixels.min(axis=0) - 5, pixels.max(axis=0) + 5
         drag(view, [QPoint(*map(round, corner)) for corner in (low, (low + high) / 2, high)], modifier, parts=2)
 
@@ -189,7 +203,7 @@ def test_embedding_and_image_show_each_other_and_contours_follow_the_slider(hand
     hands.prepare()
     widget = hands.widget
     other = int(hands.workspace.ids(2)[0])
-    x, y = widget.embedding.pixel_of(other)
+    x, y = hands.pixel_of(other)
     hands.box([other])
     widget.exploration.pick(other, "new")
     settle()
