@@ -8,28 +8,27 @@ the window is what is seen there: names in menus, the picture. The labels of the
 """
 
 import argparse
-import itertools
 import json
 import os
 import shutil
 import sys
 import tempfile
-import time
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Picture
-from qtpy.QtCore import QPoint, QRect, QSettings, Qt, QTimer
-from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QFileDialog, QLineEdit, QScrollBar
+from qtpy.QtCore import QKeyCombination, QSettings, Qt, QTimer
+from qtpy.QtGui import QKeySequence
 
 from napari_scribseg.io import read_labels
 
-KEY, PLAIN, SHIFT = Qt.Key, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
-LEFT = Qt.MouseButton.LeftButton
-LONG = 120  # seconds, after which something will not happen any more
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+from person import Person
+
+KEY = Qt.Key
+START = ("Layers", "Annotate", "Start painting (Scribble segmentation)")
 HAND_DRAWN = Path(__file__).parents[1] / "tests" / "data" / "newcomer" / "mr-head-z16.png"
 
 
@@ -92,190 +91,79 @@ def dice(first, second):
     return float(2 * (first & second).sum() / (first.sum() + second.sum()))
 
 
-def until(condition, what):
-    """Let the windows work until a condition holds; returns what it gave."""
-    end = time.monotonic() + LONG
-    while not (found := condition()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {LONG} s for {what}")
-        QApplication.processEvents()
-        time.sleep(0.01)
-    return found
+class Newcomer(Person):
+    """Counts what the hands do, and takes a picture of the screen after it."""
 
-
-class Newcomer:
-    """Mouse and keyboard in front of napari; counts what they do, and takes a picture of the screen after it."""
-
-    def __init__(self, viewer, shots):
-        self.viewer, self.shots = viewer, shots
-        self.window = viewer.window._qt_window
+    def __init__(self, viewer, size, shots):
+        super().__init__(viewer, size)
+        self.shots = shots
         self.actions = []
-        self.file = None  # of the last dialog
         self.after_stroke = {}  # labels of the slice, by the number of the action
+        self.photograph("napari")
 
-    def did(self, what):
-        """Count an action."""
-        if QApplication.activeWindow() is None:
-            self.window.activateWindow()  # as a window manager does when a dialog closes
-        self.wait_idle()
+    @contextmanager
+    def action(self, what):
+        """Count an action; what follows from it ends before the next one."""
         self.actions.append(what)
-        self.shoot(what)
+        number = len(self.actions)
+        yield
+        self.idle()
+        self.photograph(what, number)
 
-    def shoot(self, what):
+    def photograph(self, what, number=0):
         """A picture of the screen."""
         if self.shots:
-            QApplication.processEvents()
             name = "".join(c if c.isalnum() else "-" for c in what.lower())
-            self.window.screen().grabWindow(0).save(str(self.shots / f"{len(self.actions):02}-{name}.png"))
+            self.window.screen().grabWindow(0).save(str(self.shots / f"{number:02}-{name}.png"))
 
-    @property
-    def dock(self):
-        """Our widget in its dock; None before it is opened."""
-        docked = self.viewer.window.dock_widgets
-        return next((widget for name, widget in docked.items() if name.startswith("Scribble segmentation")), None)
+    def click(self, target, where=None, what=""):
+        with self.action(f"click {what}"):
+            super().click(target, where, what)
 
-    def wait_idle(self):
-        """Look at the window until nothing happens in it any more."""
-        QTest.qWait(400)
-        dock = self.dock
-        if dock is not None:
-            until(lambda: dock.annotators.is_idle and "Preparing" not in dock.status.line.text(), "the engine")
-            QTest.qWait(200)
-
-    def perform(self, action, what, text=None):
-        """Do something; where a dialog for files follows, type ``text`` there, and Return."""
-        if text is None:
-            action()
-            self.did(what)
-            return
-        files = []
-
-        def agree():
-            dialog = QApplication.activeModalWidget()
-            if not isinstance(dialog, QFileDialog):
-                QTimer.singleShot(200, agree)
-                return
-            self.actions.append(what)
-            self.shoot(f"{what} dialog")
-            line = dialog.findChild(QLineEdit)
-            QTest.keyClicks(line, text)
-            files.append(Path(dialog.selectedFiles()[0]))
-            QTest.keyClick(line, KEY.Key_Return)
-
-        QTimer.singleShot(500, agree)
-        action()
-        until(lambda: files, "a dialog for files")
-        self.did(f"type {text}" if text else "key Return")
-        self.file = files[0]
-
-    def menu(self, first, *rest, text=None):
-        """Click a menu, move over its submenus, and click an entry."""
-        bar = self.window.menuBar()
-        entry = next(action for action in bar.actions() if action.text().replace("&", "") == first)
-        QTest.mouseClick(bar, LEFT, PLAIN, bar.actionGeometry(entry).center())
-        menu = until(lambda: entry.menu() if entry.menu().isVisible() else None, f"the menu {first}")
-        self.did(f"click {first}")
-        for name in rest:
-            entry = next(a for a in menu.actions() if a.text().replace("&", "").startswith(name))
-            where = menu.actionGeometry(entry).center()
-            QTest.mouseMove(menu, where)
-            if name != rest[-1]:
-                menu = until(lambda entry=entry: entry.menu() if entry.menu().isVisible() else None, f"the menu {name}")
-            else:
-                self.shoot(f"menu {name}")
-                self.perform(partial(QTest.mouseClick, menu, LEFT, PLAIN, where), f"click {name}", text)
-
-    def go_to(self, z):
-        """Drag the slider to a slice, if another one is displayed."""
-        if self.viewer.dims.current_step[0] == z:
-            return
-        sliders = self.window._qt_viewer.dims.findChildren(QScrollBar)
-        slider = next(each for each in sliders if each.isVisible() and each.maximum() >= z)
-        steps, middle = slider.maximum() - slider.minimum(), slider.height() // 2
-        at = [round(slider.width() * (step + 0.5) / (steps + 1)) for step in (slider.value(), z)]
-        QTest.mousePress(slider, LEFT, PLAIN, QPoint(at[0], middle))
-        while self.viewer.dims.current_step[0] != z:  # as a hand does that sees the number
-            QTest.mouseMove(slider, QPoint(at[1], middle))
-            QTest.qWait(20)
-            at[1] += 1 if self.viewer.dims.current_step[0] < z else -1
-            if not 0 <= at[1] <= slider.width():
-                raise RuntimeError(f"the slider does not reach {z}")
-        QTest.mouseRelease(slider, LEFT, PLAIN, QPoint(at[1], middle))
-        QTest.qWait(200)
-        assert self.viewer.dims.current_step[0] == z
-        self.did(f"drag the slider to {z}")
-
-    def click(self, widget, what):
-        """Click a visible part of the window."""
-        if not widget.isVisible() or widget.visibleRegion().isEmpty():
-            raise RuntimeError(f"{what} is not in sight")
-        QTest.mouseClick(widget, LEFT, PLAIN, widget.rect().center())
-        self.did(f"click {what}")
-
-    @property
-    def keyboard(self):
-        """Where keys go: to a list that popped up, else to the part of the window that was clicked last."""
-        return QApplication.activePopupWidget() or QApplication.focusWidget() or self.window
+    def key(self, key, modifier=Qt.KeyboardModifier.NoModifier, target=None):
+        with self.action(f"key {QKeySequence(QKeyCombination(modifier, key)).toString()}"):
+            super().key(key, modifier, target)
 
     def type(self, text):
-        """Type a line of text where the keyboard is, and Return."""
-        for character in text:
-            QTest.keyClicks(self.keyboard, character)
-        QTest.qWait(300)
-        self.shoot(f"typing {text}")
-        QTest.keyClick(self.keyboard, KEY.Key_Return)
-        self.did(f"type {text}")
+        with self.action(f"type {text}"):
+            super().type(text)
 
-    def key(self, key, name, modifier=PLAIN):
-        """Press a key where the keyboard is."""
-        QTest.keyClick(self.keyboard, key, modifier)
-        self.did(f"key {name}")
+    def go_to(self, z):
+        with self.action(f"drag the slider to {z}"):
+            super().go_to(z)
 
-    def stroke(self, points):
-        """Paint a line through positions (row, column) of the displayed slice."""
-        canvas = self.window._qt_viewer.canvas
-        image = self.viewer.layers[0]
-        where = []
-        for point in points:
-            world = np.asarray(image.data_to_world((self.viewer.dims.current_step[0], *point)))[-2:]
-            where.append(QPoint(*(round(float(c)) for c in canvas.view.scene.transform.map(world[::-1])[:2])))
-        QTest.mouseMove(canvas.native, where[0])
-        QTest.qWait(50)
-        QTest.mousePress(canvas.native, LEFT, PLAIN, where[0])
-        for start, stop in itertools.pairwise(where):
-            for part in np.linspace(0, 1, 5)[1:]:
-                QTest.mouseMove(canvas.native, start + (stop - start) * float(part))
-                QTest.qWait(10)
-        QTest.mouseRelease(canvas.native, LEFT, PLAIN, where[-1])
-        self.did("stroke")
-        labels = self.dock.annotators.front.session.labels
-        self.after_stroke[len(self.actions)] = labels[self.viewer.dims.current_step[0]].copy()
+    def stroke(self, *points):
+        with self.action("stroke"):
+            super().stroke(*points)
+        self.after_stroke[len(self.actions)] = self.labels.copy()
 
-    def save(self):
-        """Shift+S, and Return in the dialog, which suggests a file; returns the file."""
-        self.perform(lambda: QTest.keyClick(self.keyboard, KEY.Key_S, SHIFT), "key Shift+S", "")
-        until(lambda: "Saved" in self.dock.status.line.text(), "the file")
-        self.wait_idle()
-        self.shoot("saved")
-        return self.file
+    def _complete(self, dialog, path):
+        self.photograph("dialog", len(self.actions))
+        with self.action(f"type {path}" if path else "key Return"):
+            return super()._complete(dialog, path)
 
 
 def work(newcomer, name):
     """Do a task; returns the saved file."""
     task = TASKS[name]
-    newcomer.shoot("napari")
     if task.sample:
         newcomer.menu("File", "Open Sample", "Scribble segmentation", task.sample)
-    newcomer.menu("Layers", "Annotate", "Start painting", text=task.file)
-    newcomer.go_to(task.z)
+        newcomer.menu(*START)
+    else:
+        newcomer.choose_file(lambda: newcomer.menu(*START), task.file)
+    if newcomer.z != task.z:
+        newcomer.go_to(task.z)
     if task.names:
-        newcomer.click(newcomer.dock.classes.names, "the line of names")
+        newcomer.click(newcomer.widget.classes.names, what="the line of names")
         newcomer.type(task.names)
     for key, points in task.strokes:
         if key is not None:
-            newcomer.key(key, f"F{int(key) - int(KEY.Key_F1) + 1}")
-        newcomer.stroke(points)
-    return newcomer.save()
+            newcomer.key(key)
+        newcomer.stroke(*points)
+    file = newcomer.choose_file(lambda: newcomer.key(KEY.Key_S, Qt.KeyboardModifier.ShiftModifier))
+    newcomer.until(lambda: "Saved" in newcomer.status, "the file")
+    newcomer.photograph("saved", len(newcomer.actions))
+    return file
 
 
 def overlaps(labels, classes, truth):
@@ -326,11 +214,8 @@ def run(options):
 
     def drive():
         try:
-            window = viewer.window._qt_window
-            window.setGeometry(QRect(0, 0, *options.size) if options.size else window.screen().geometry())
-            window.activateWindow()
-            newcomer = Newcomer(viewer, options.shots)
-            newcomer.wait_idle()
+            screen = viewer.window._qt_window.screen().size()
+            newcomer = Newcomer(viewer, options.size or (screen.width(), screen.height()), options.shots)
             report(options.task, newcomer, work(newcomer, options.task), options.data)
             status[0] = 0
         finally:

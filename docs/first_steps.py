@@ -13,9 +13,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import napari
 import numpy as np
 from film import Camera
-from newcomer import Newcomer
+from person import Person
 from qtpy.QtCore import Qt
 
 from napari_scribseg.io import read_labels, read_volume
@@ -25,10 +26,10 @@ BACKGROUND, BRAIN, VENTRICLES = 0, 1, 2  # ids of labels
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 Z = 15  # the slice that is painted
 AROUND = [*range(20), *range(110, 128)]  # columns of air
-Step = Callable[[Newcomer, Path], None]
+Step = Callable[[Person, Path], None]
 
 
-def open_an_image(person: Newcomer, folder: Path) -> None:
+def open_an_image(person: Person, folder: Path) -> None:
     """A volume, and strokes on three of its slices."""
     person.caption("Open an image: a sample, or your own by drag and drop")
     person.menu("File", "Open Sample", "Scribble segmentation", "MR head with strokes")
@@ -39,7 +40,7 @@ def open_an_image(person: Newcomer, folder: Path) -> None:
     assert person.z == 11
 
 
-def open_the_window(person: Newcomer, folder: Path) -> None:
+def open_the_window(person: Person, folder: Path) -> None:
     """The dock, and a layer for the result; a slice with strokes is segmented when it is displayed."""
     person.caption("Open the window, and press Start painting")
     person.menu("Layers", "Segment", "Scribble segmentation (Scribble segmentation)")
@@ -53,16 +54,16 @@ def open_the_window(person: Newcomer, folder: Path) -> None:
     person.caption("The sample's own strokes are segmented; a slice without strokes is yours")
     person.pause(0.7)
     while person.z < Z:
-        person.key(Qt.Key.Key_Right)
+        person.key(Qt.Key.Key_Right, target=person.canvas)
         person.idle()
     assert not person.labels.any()
 
 
-def paint(person: Newcomer, folder: Path) -> None:
+def paint(person: Person, folder: Path) -> None:
     """One stroke in the brain, one in the air around it, one in a ventricle."""
     person.caption("Paint a stroke in the brain: the result follows the pen")
     for _ in range(2):
-        person.key(Qt.Key.Key_BracketRight)
+        person.key(Qt.Key.Key_BracketRight, target=person.canvas)
     assert person.front.layers.strokes.brush_size == 3
     person.choose_class("brain")
     down, up = ((22, 52), (34, 46), (48, 43), (62, 46), (72, 56)), ((72, 72), (62, 82), (48, 85), (34, 82))
@@ -80,7 +81,7 @@ def paint(person: Newcomer, folder: Path) -> None:
     assert not person.labels[:, AROUND].any()
 
 
-def correct(person: Newcomer, folder: Path) -> None:
+def correct(person: Person, folder: Path) -> None:
     """A short stroke where the result is wrong; undo and redo; the eraser on the result."""
     person.caption("A short stroke where the result is wrong")
     before = person.labels.copy()
@@ -91,34 +92,34 @@ def correct(person: Newcomer, folder: Path) -> None:
     assert (corrected[other] == VENTRICLES).all()
     assert 100 < (corrected == VENTRICLES).sum() - (before == VENTRICLES).sum() < 250
     person.caption("Undo takes it back, redo brings it again")
-    person.key(Qt.Key.Key_Z, CONTROL)
+    person.key(Qt.Key.Key_Z, CONTROL, target=person.canvas)
     person.idle()
     person.pause(0.6)
     assert np.array_equal(person.labels, before)
-    person.key(Qt.Key.Key_Z, CONTROL | SHIFT)
+    person.key(Qt.Key.Key_Z, CONTROL | SHIFT, target=person.canvas)
     person.idle()
     assert np.array_equal(person.labels, corrected)
     person.caption("Erase, or paint, on the result itself (D)")
     for pen in ("result", "erase"):
-        person.key(Qt.Key.Key_D)
+        person.key(Qt.Key.Key_D, target=person.canvas)
         assert person.widget.pens.brush.kind == pen
     person.stroke((30, 63), (34, 63))
     assert not person.labels[30:35, 63].any()
     assert (person.labels != corrected).sum() < 60
-    person.key(Qt.Key.Key_D)
+    person.key(Qt.Key.Key_D, target=person.canvas)
     assert person.widget.pens.brush.kind == "strokes"
     assert person.widget.classes.current == VENTRICLES
     person.shoot("window-result.png")
 
 
-def accept_and_go_on(person: Newcomer, folder: Path) -> None:
+def accept_and_go_on(person: Person, folder: Path) -> None:
     """The slice is locked, its result goes to the next five, and the next one that is not accepted is shown."""
     person.caption("Accept the slice, propagate its result to the next ones")
     accepted = person.labels.copy()
-    person.key(Qt.Key.Key_A)
+    person.key(Qt.Key.Key_A, target=person.canvas)
     person.idle()
     assert "accepted" in person.status
-    person.key(Qt.Key.Key_G)
+    person.key(Qt.Key.Key_G, target=person.canvas)
     person.idle()
     volume = np.asarray(person.front.layers.result.data)
     assert np.array_equal(volume[Z], accepted)
@@ -128,17 +129,17 @@ def accept_and_go_on(person: Newcomer, folder: Path) -> None:
     assert person.widget.slice_list.model.work == "1 of 24 slices accepted"
     for z in range(Z + 1, Z + 4):
         person.pause(0.3)
-        person.key(Qt.Key.Key_N)
+        person.key(Qt.Key.Key_N, target=person.canvas)
         person.idle()
         assert person.z == z
     person.pause(0.3)
 
 
-def save(person: Newcomer, folder: Path) -> None:
+def save(person: Person, folder: Path) -> None:
     """A file on the grid of the image, with names and colours."""
     person.caption("Save: a label volume with the image's geometry, names and colours")
     path = folder / "head.seg.nrrd"
-    person.save_as(lambda: person.press("Save…"), str(path))
+    person.choose_file(lambda: person.press("Save…"), str(path))
     person.until(lambda: person.status.startswith("Saved head.seg.nrrd"), "the file")
     written, image = read_labels(path), read_volume(mr_volume().path)
     assert np.array_equal(written.array, person.front.layers.result.data)
@@ -160,7 +161,7 @@ def main() -> None:
     parser.add_argument("--report", type=Path, help="JSON file for the steps, the pictures and the texts in sight")
     arguments = parser.parse_args()
     camera = Camera() if arguments.film else None
-    person = Newcomer(camera)
+    person = Person(napari.Viewer(show=False), camera=camera)
     try:
         with tempfile.TemporaryDirectory() as folder:
             for step in STEPS:

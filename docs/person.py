@@ -4,47 +4,50 @@ from __future__ import annotations
 
 import itertools
 import time
-from contextlib import suppress
 from pathlib import Path
 
-import napari
 import numpy as np
 from PIL import Image as Picture
 from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QApplication, QDialogButtonBox, QFileDialog, QLabel, QLineEdit, QTableWidget
-
-from napari_scribseg.widgets.segmentation.widget import SegmentationWidget
+from qtpy.QtWidgets import QAbstractButton, QApplication, QFileDialog, QLabel, QLineEdit, QScrollBar, QTableWidget
 
 PLAIN = Qt.KeyboardModifier.NoModifier
 LEFT = Qt.MouseButton.LeftButton
 LONG = 300.0  # seconds, in which also a busy machine compiles what an engine needs
 PIECE = 12  # pixels that the mouse moves at once
 LARGEST, COLORS = 250_000, 200  # bytes of a picture, above which its colours are made fewer
+SMALLEST = (1366, 768)  # pixels of the smallest screen
 
 
-class Newcomer:
+class Person:
     """Hands and eyes of somebody who knows napari's window only by what it shows.
+
+    Napari is not imported here: who makes the viewer may choose the settings first.
 
     Parameters
     ----------
+    viewer : napari.Viewer
+        It is shown in the corner of the screen.
+    size : tuple of int
+        Width and height of the window in pixels.
     camera : film.Camera or None
         It looks again and again, and the hands move at a pace that an eye can follow. Without one they are as fast as
         the window.
     """
 
-    size = (1366, 768)
-
-    def __init__(self, camera=None):
-        self.camera = camera
+    def __init__(self, viewer, size=SMALLEST, camera=None):
+        self.viewer, self.size, self.camera = viewer, size, camera
         self.pictures = {}
         self.texts = set()
         self.pointer = QPoint(self.size[0] // 2, self.size[1] // 2)
-        self.viewer = napari.Viewer(show=False)
-        self.window = self.viewer.window._qt_window
+        self.window = viewer.window._qt_window
+        self.window.move(0, 0)
         self.window.resize(*self.size)
         self.window.show()
         self.until(lambda: self.window.windowHandle() is not None and self.window.windowHandle().isExposed())
+        self.window.activateWindow()
+        self.until(self.window.isActiveWindow, "the keyboard")
 
     # time -------------------------------------------------------------------------------------------------------------
 
@@ -78,10 +81,11 @@ class Newcomer:
             self.camera.caption = text
 
     def idle(self):
-        """Wait until nothing is computed any more."""
+        """Wait until nothing is prepared or computed any more."""
         self.work()
-        self.until(lambda: self.widget.annotators.is_idle, "the end of all jobs")
-        self.work()
+        if self.widget is not None:
+            self.until(lambda: self.widget.annotators.is_idle and "Preparing" not in self.status, "the end of all jobs")
+            self.work()
 
     # mouse and keys ---------------------------------------------------------------------------------------------------
 
@@ -105,27 +109,63 @@ class Newcomer:
     def click(self, target, where=None, what=""):
         """Click on a widget, in its middle or at a place of it."""
         assert target.isEnabled(), f"{what or target} is disabled"
+        assert not target.visibleRegion().isEmpty(), f"{what or target} is not in sight"
         where = target.rect().center() if where is None else where
         self.move(target, where)
         QTest.mouseClick(target, LEFT, PLAIN, where)
         self.pause(0.1)
 
     def menu(self, *path):
-        """Choose an entry of the menus."""
+        """Click on a menu, move over its submenus, and click on an entry."""
         holder = self.window.menuBar()
-        for name in path:
+        for depth, name in enumerate(path):
             actions = {action.text().replace("&", ""): action for action in holder.actions()}
             assert name in actions, f"{name} is not in the menu: {sorted(actions)}"
             self.texts |= actions.keys()
-            self.click(holder, holder.actionGeometry(actions[name]).center(), name)
-            holder = actions[name].menu()
-            if holder is not None:
-                self.until(holder.isVisible, f"the menu {name}")
+            where = holder.actionGeometry(actions[name]).center()
+            submenu = actions[name].menu()
+            if depth == 0 or submenu is None:
+                self.click(holder, where, name)
+            else:
+                self.move(holder, where)
+            if submenu is not None:
+                self.until(submenu.isVisible, f"the menu {name}")
+            holder = submenu
 
-    def key(self, key, modifier=PLAIN):
-        """Press a key above the canvas."""
-        QTest.keyClick(self.canvas, key, modifier)
+    @property
+    def keyboard(self):
+        """Where keys go: to a list that popped up, else to the part of the window that was clicked last."""
+        return QApplication.activePopupWidget() or QApplication.focusWidget() or self.window
+
+    def key(self, key, modifier=PLAIN, target=None):
+        """Press a key where the keyboard is, or in another part of the window."""
+        QTest.keyClick(target or self.keyboard, key, modifier)
         self.work()
+
+    def type(self, text):
+        """Type a line of text where the keyboard is, and Return."""
+        for character in text:
+            QTest.keyClicks(self.keyboard, character)
+            self.work()
+        QTest.keyClick(self.keyboard, Qt.Key.Key_Return)
+        self.work()
+
+    def go_to(self, z):
+        """Drag the slider to another slice."""
+        sliders = self.window._qt_viewer.dims.findChildren(QScrollBar)
+        slider = next(each for each in sliders if each.isVisible() and each.maximum() >= z)
+        steps, middle = slider.maximum() - slider.minimum(), slider.height() // 2
+        start, x = (round(slider.width() * (step + 0.5) / (steps + 1)) for step in (slider.value(), z))
+        self.move(slider, QPoint(start, middle))
+        QTest.mousePress(slider, LEFT, PLAIN, QPoint(start, middle))
+        while self.z != z:  # as a hand does that sees the number
+            self.move(slider, QPoint(x, middle))
+            self.until(lambda: self.z == slider.value(), "the slice")
+            x += 1 if self.z < z else -1
+            assert 0 <= x <= slider.width(), f"the slider does not reach {z}"
+        QTest.mouseRelease(slider, LEFT, PLAIN, QPoint(x, middle))
+        self.work()
+        assert self.z == z
 
     def press(self, text):
         """Click on the button with a text."""
@@ -180,16 +220,19 @@ class Newcomer:
         transform = self.viewer.window._qt_viewer.canvas.view.scene.transform
         return QPoint(*(round(float(c)) for c in transform.map([x, y])[:2]))
 
-    def save_as(self, press, path):
-        """Press what opens a dialog for a file, type a path there, and click on *Save*."""
-        timer, dialogs, errors = QTimer(), [], []
+    def choose_file(self, press, path=""):
+        """Press what opens a dialog for files, type a path there unless the suggestion is taken, and Return.
+
+        Returns the path that was chosen.
+        """
+        timer, dialogs, chosen, errors = QTimer(), [], [], []
 
         def on_time():
             dialog = QApplication.activeModalWidget()
             if isinstance(dialog, QFileDialog) and not dialogs:
                 dialogs.append(dialog)
                 try:
-                    self._type_path(dialog, path)
+                    chosen.append(self._complete(dialog, path))
                 except (AssertionError, ValueError) as error:  # which Qt would print, and go on waiting
                     errors.append(error)
                     dialog.reject()
@@ -197,24 +240,30 @@ class Newcomer:
         timer.timeout.connect(on_time)
         timer.start(50)
         press()
+        self.until(lambda: chosen or errors, "a dialog for files")
         timer.stop()
-        assert dialogs, "there was no dialog"
         if errors:
             raise errors[0]
+        if QApplication.activeWindow() is None:
+            self.window.activateWindow()  # as a window manager does when a dialog closes
+        self.idle()
+        return chosen[0]
 
-    def _type_path(self, dialog, path):
+    def _complete(self, dialog, path):
+        """Type a path in a dialog, and Return; what it chooses."""
         field = dialog.findChild(QLineEdit)
-        field.selectAll()
-        QTest.keyClicks(field, path)
-        assert field.text() == path
+        if path:
+            field.selectAll()
+            QTest.keyClicks(field, path)
+            assert field.text() == path
         self.pause(0.5)
-        button = dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.StandardButton.Save)
-        self.move(button, button.rect().center())
         for _ in range(5):
-            field.completer().popup().hide()  # it would take the click
+            field.completer().popup().hide()  # it would take the key
             if dialog.isVisible():
-                self.click(button)
-        assert not dialog.isVisible(), f"the dialog does not take {path}"
+                QTest.keyClick(field, Qt.Key.Key_Return)
+                self.work()
+        assert not dialog.isVisible(), f"the dialog does not take {path or field.text()}"
+        return Path(dialog.selectedFiles()[0])
 
     # eyes -------------------------------------------------------------------------------------------------------------
 
@@ -225,8 +274,9 @@ class Newcomer:
 
     @property
     def widget(self):
-        """The dock widget."""
-        return next(w for w in self.viewer.window.dock_widgets.values() if isinstance(w, SegmentationWidget))
+        """Our widget in its dock; None before it is opened."""
+        docked = self.viewer.window.dock_widgets
+        return next((widget for title, widget in docked.items() if title.startswith("Scribble segmentation")), None)
 
     @property
     def front(self):
@@ -278,7 +328,7 @@ class Newcomer:
 
     def close(self):
         """Close the window."""
-        with suppress(StopIteration):
+        if self.widget is not None:
             self.widget.end_all()
         self.viewer.close()
         QApplication.processEvents()
