@@ -139,7 +139,7 @@ def test_a_session_whose_engine_is_gone_resumes_with_the_one_of_the_window(widge
     front = widget.annotators.front
     assert np.array_equal(front.session.labels, session.labels)
     assert (front.layers.strokes.data[2, 0, 0], front.layers.strokes.data[2, 1, 1]) == (255, 1)
-    assert status(widget) == "Resumed 1 slices with strokes from a.scribseg"
+    assert status(widget) == "Resumed 1 slice with strokes from a.scribseg"
     (tmp_path / "b.scribseg").write_bytes((tmp_path / "a.scribseg").read_bytes()[:-200])
     widget.resume(tmp_path / "b.scribseg")
     assert "b.scribseg" in status(widget)  # the first error, not that of the second try

@@ -24,6 +24,7 @@ __all__ = [
     "new_autosave",
     "new_workspace_autosave",
     "prune",
+    "saved_at",
     "workspace_autosaves",
 ]
 
@@ -41,7 +42,7 @@ def autosave_folder() -> Path:
 
 def new_autosave(source: LayerSource) -> Path:
     """A new file for the strokes of an image; the oldest autosaves of the image are removed."""
-    prune(sorted(autosaves(source), key=_modified, reverse=True)[_N_OLDER:])
+    prune(sorted(autosaves(source), key=saved_at, reverse=True)[_N_OLDER:])
     return _new_file(f"{file_name(source.layer.name)}-{_digest(source)}", SESSION_EXTENSION)
 
 
@@ -73,7 +74,7 @@ def autosaves(source: LayerSource) -> list[Path]:
     """
     digest, name = _digest(source), file_name(source.layer.name)
     found = autosave_folder().glob(f"*-{digest}-*{SESSION_EXTENSION}")
-    return sorted(found, key=lambda path: (path.name.startswith(f"{name}-{digest}"), _modified(path)), reverse=True)
+    return sorted(found, key=lambda path: (path.name.startswith(f"{name}-{digest}"), saved_at(path)), reverse=True)
 
 
 def workspace_autosaves() -> list[Path]:
@@ -86,7 +87,7 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.\-]+", "_", name).strip("._")[:60] or "image"
 
 
-def _modified(path: Path) -> float:
+def saved_at(path: Path) -> float:
     """When a file was written; 0 if another window has just removed it."""
     try:
         return path.stat().st_mtime

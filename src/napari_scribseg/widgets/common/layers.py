@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
@@ -12,7 +13,9 @@ from napari_scribseg.io.layer_geometry import has_reader_geometry, same_world
 from napari_scribseg.io.layer_geometry import layer_geometry as placed_geometry
 from napari_scribseg.widgets.common.layer_source import LayerSource
 
-__all__ = ["image_layers", "image_of", "label_layers", "layer_geometry"]
+__all__ = ["covers", "image_layers", "image_of", "in_one_place", "label_layers", "layer_geometry"]
+
+_CLEAR = ("additive", "minimum", "multiplicative")  # ways of blending that let the image below be seen
 
 
 def image_layers(viewer: ViewerModel) -> list[Image]:
@@ -49,6 +52,19 @@ def image_of(viewer: ViewerModel, layer: Labels) -> Image | None:
     world = own.transform().world
     placed.sort(key=lambda source: not same_world(source.transform().world, world, own.shape))
     return placed[0].layer if placed else None
+
+
+def covers(layer: Layer) -> bool:
+    """Whether what is below a layer cannot be seen."""
+    return bool(layer.opacity == 1 and str(layer.blending) not in _CLEAR)
+
+
+def in_one_place(first: Layer, second: Layer) -> bool:
+    """Whether two layers cover the same part of the world, to half a voxel."""
+    n = min(first.ndim, second.ndim)
+    ends = [np.asarray(layer.extent.world)[:, -n:] for layer in (first, second)]
+    step = np.abs(np.asarray(first.extent.step)[-n:])
+    return bool(np.all(np.abs(ends[0] - ends[1]) <= np.maximum(step, 1e-6)))
 
 
 def _is_overlay(layer: Layer) -> bool:

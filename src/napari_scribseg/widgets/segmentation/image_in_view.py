@@ -12,13 +12,12 @@ from napari.layers import Image, Labels, Layer
 
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.camera import camera_of, fit_view
-from napari_scribseg.widgets.common.layers import image_layers
+from napari_scribseg.widgets.common.layers import covers, image_layers, in_one_place
 from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 
 __all__ = ["ImageInView"]
 
 _ROLES = ("strokes", "labels", "brush", "preview")  # after the name of an image in the names of our layers
-_CLEAR = ("additive", "minimum", "multiplicative")  # ways of blending that let the image below be seen
 
 
 class ImageInView:
@@ -52,9 +51,9 @@ class ImageInView:
             if layer in self._hidden:
                 layer.visible = True
                 self._hidden.discard(layer)
-        elsewhere = any(not _in_one_place(image, layer) for layer in hidden)
+        elsewhere = any(not in_one_place(image, layer) for layer in hidden)
         if former is not None and former is not image:
-            elsewhere = elsewhere or former not in self._viewer.layers or not _in_one_place(image, former)
+            elsewhere = elsewhere or former not in self._viewer.layers or not in_one_place(image, former)
         self._shown = image
         if elsewhere or not seen or layers.slice_index() is None:
             self._move_to(layers)
@@ -77,7 +76,7 @@ class ImageInView:
         image = layers.source.layer
         own = {image, *layers.source.others, layers.strokes, layers.result, layers.overlay, layers.pen_layer}
         names, position = [layer for layer in image_layers(self._viewer) if layer not in own], list(self._viewer.layers)
-        foreign = [layer for layer in names if _covers(layer) and self._is_in_the_way(layer, image, position)]
+        foreign = [layer for layer in names if covers(layer) and self._is_in_the_way(layer, image, position)]
         theirs = [part for each in others for part in (each.strokes, each.result, each.overlay, each.pen_layer) if part]
         named = [layer for other in names for layer in self._named_after(other)]
         found = [layer for layer in (*foreign, *theirs, *named) if layer.visible and layer not in own]
@@ -88,7 +87,7 @@ class ImageInView:
 
     @staticmethod
     def _is_in_the_way(layer: Layer, image: Image, layers: Sequence[Layer]) -> bool:
-        return not _in_one_place(layer, image) or layers.index(layer) > layers.index(image)
+        return not in_one_place(layer, image) or layers.index(layer) > layers.index(image)
 
     def _named_after(self, image: Layer) -> list[Labels]:
         """The labels layers that have the name of an image and a role, such as those of sample data."""
@@ -122,16 +121,3 @@ class ImageInView:
             return None
         distance = np.abs(painted - np.asarray(to.position, dtype=int)).sum(axis=1)
         return SliceIndex(to.displayed, tuple(map(int, painted[np.argmin(distance)])))
-
-
-def _covers(layer: Layer) -> bool:
-    """Whether what is below a layer cannot be seen."""
-    return bool(layer.opacity == 1 and str(layer.blending) not in _CLEAR)
-
-
-def _in_one_place(first: Layer, second: Layer) -> bool:
-    """Whether two layers cover the same part of the world, to half a voxel."""
-    n = min(first.ndim, second.ndim)
-    ends = [np.asarray(layer.extent.world)[:, -n:] for layer in (first, second)]
-    step = np.abs(np.asarray(first.extent.step)[-n:])
-    return bool(np.all(np.abs(ends[0] - ends[1]) <= np.maximum(step, 1e-6)))

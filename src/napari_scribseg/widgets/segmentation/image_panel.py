@@ -8,7 +8,8 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 from psygnal import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_scribseg.widgets.common.action import Action
 from napari_scribseg.widgets.common.action_buttons import make_button
@@ -20,10 +21,11 @@ from napari_scribseg.widgets.common.layers import image_layers, label_layers
 __all__ = ["ImagePanel"]
 
 _NEW, _NONE = "new layer", "none"
+_OFFER = 90  # pixels of text on the button of an offer
 
 
 class ImagePanel(QWidget):
-    """Combo boxes of layers, which follow the viewer's list, and the button *Start painting*.
+    """Combo boxes of layers, which follow the viewer's list, the button *Start painting*, and one that offers more.
 
     ``picked`` is emitted after ``image_chosen`` where the user chose the image, and not a change of the viewer's list.
     """
@@ -44,7 +46,8 @@ class ImagePanel(QWidget):
             "in the class that their column 'class' names, else in the one chosen in the table"
         )
         self.channels_combo.setToolTip("The channels: one axis of the image, or several images of the same shape")
-        self.start = make_button(start)
+        self.start, self.offer = make_button(start), QPushButton()
+        self.offer.hide()
         self._form = _form((("Image", self.image_combo), ("Channels", self.channels_combo)))
         layers = QWidget()
         more = _form((("Strokes", self.strokes_combo), ("Result", self.result_combo), ("Clicks", self.clicks_combo)))
@@ -58,6 +61,7 @@ class ImagePanel(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.fold)
         row.addWidget(self.start, 1)
+        row.addWidget(self.offer)
         layout.addLayout(row)
         layout.addWidget(layers)
         self.image_combo.currentIndexChanged.connect(self._on_picked)
@@ -105,6 +109,20 @@ class ImagePanel(QWidget):
         for combo, layer in ((self.image_combo, image), (self.strokes_combo, strokes), (self.result_combo, result)):
             choose_data(combo, layer)
         self._fill_channels()
+
+    def pick(self, image: Image) -> None:
+        """Choose an image as a user does, with all signals."""
+        combo = self.image_combo
+        combo.setCurrentIndex(
+            next((i for i in range(combo.count()) if combo.itemData(i) is image), combo.currentIndex())
+        )
+
+    def show_offer(self, text: str, tooltip: str) -> None:
+        """Show a button beside *Start painting*; without a text there is none."""
+        metrics = self.offer.fontMetrics()
+        self.offer.setText(metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, _OFFER))
+        self.offer.setToolTip(tooltip)
+        self.offer.setVisible(bool(text))
 
     def refresh(self, _event: Any = None) -> None:
         """Follow a change of the viewer's list of layers."""

@@ -47,6 +47,7 @@ from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
 from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 from napari_scribseg.widgets.segmentation.measured import measured_now
 from napari_scribseg.widgets.segmentation.numbers import NumbersWindow
+from napari_scribseg.widgets.segmentation.offers import Offers
 from napari_scribseg.widgets.segmentation.opening import choose_image_path, open_image
 from napari_scribseg.widgets.segmentation.other_views import OtherViews
 from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
@@ -67,7 +68,6 @@ TITLE = "Scribble segmentation"  # as in napari.yaml
 _WIDTH = 300  # pixels
 _HELP = "Press Start painting, and draw a stroke in what you want to label"
 _EMPTY = "Open an image, or press Start painting to choose one"
-_AUTOSAVED = "Autosaved strokes of this image exist. Resume continues; Start painting begins anew"
 
 
 class SegmentationWidget(Docked):
@@ -89,6 +89,8 @@ class SegmentationWidget(Docked):
         Measures of the classes.
     in_view : ImageInView
         Shows the image that is chosen, and hides others.
+    offers : Offers
+        What the button beside *Start painting* does.
     """
 
     title, key_actions = TITLE, ACTIONS
@@ -137,7 +139,7 @@ class SegmentationWidget(Docked):
         self.in_view = ImageInView(self.viewer)
         self.views: OtherViews | None = None  # once they are opened
         self._news: Message | None = None  # shown while no annotator is in front
-        self._has_autosave = False  # of the chosen image
+        self.offers = Offers(self.viewer, self.images, self._is_begun, self.resume, self.dispatcher.later)
         self._classes_are_fresh = True  # those shown are not an annotator's
         self.classes.add.setToolTip(ACTIONS["new_class"].full_tooltip)
         self.status.cancel.setToolTip(ACTIONS["cancel"].full_tooltip)
@@ -230,7 +232,9 @@ class SegmentationWidget(Docked):
             source, lambda view: resume_annotation(self._request(source), named, self.dispatcher, view, copy=copy)
         )
         if begun is not None:
-            self.show_message(f"Resumed {len(begun.session.painted_slices())} slices with strokes from {named.name}")
+            count = len(begun.session.painted_slices())
+            slices = "slice" if count == 1 else "slices"
+            self.show_message(f"Resumed {count} {slices} with strokes from {named.name}")
 
     def _request(self, source: LayerSource) -> Request:
         return Request(
@@ -263,6 +267,7 @@ class SegmentationWidget(Docked):
             self.display.views_button.clicked.connect(lambda: ACTIONS["views"].call(self))
         self.images.image_chosen.connect(self._on_image)
         self.images.picked.connect(self._show_image)
+        self.offers.opened.connect(self._on_opened)
         self.images.channels_combo.currentIndexChanged.connect(lambda _index: self.display.follow(self.images.source))
         self.images.clicks_chosen.connect(self.strokes_from_layer.use)
         self.classes.changed.connect(self._on_classes)
@@ -289,7 +294,7 @@ class SegmentationWidget(Docked):
 
     def _on_image(self, image: Any) -> None:
         source = self.images.source
-        self._has_autosave = source is not None and bool(autosaves(source))
+        self.offers.follow(source)
         self._news = None
         self.display.follow(source)
         annotator = self.annotators.of(image)
@@ -298,6 +303,13 @@ class SegmentationWidget(Docked):
             self._classes_are_fresh = True
         self.annotators.turn_to(annotator)
         self._follow_views()
+
+    def _is_begun(self, image: Image | None) -> bool:
+        return self.annotators.of(image) is not None
+
+    def _on_opened(self, text: str) -> None:
+        self.sections.reveal(self.images)
+        self.show_message(text)
 
     def _show_image(self) -> None:
         """Bring the chosen image into view, and hide others."""
@@ -339,13 +351,16 @@ class SegmentationWidget(Docked):
             front.set_engine(engine, self.engines.mode, self.engines.device, self.engines.overlap)
 
     def _on_warm(self, text: str) -> None:
-        """Show that the engine is being prepared; that it is ready, only if nothing else was shown since."""
+        """Show that the engine is being prepared; and then what to do, if nothing else was shown since."""
         if text == READY and PREPARING not in self.status.line.text():
             return
-        if text == READY and self.annotators.front is not None:
+        if text != READY:
+            self.show_message(text)
+        elif self.annotators.front is not None:
             self._show_first_step(self.annotators.front)
         else:
-            self.show_message(text)
+            self._news = None
+            self._show_nobody()
 
     def _on_network(self) -> None:
         """Segment the displayed slice by the network alone, on new layers if there are none."""
@@ -407,6 +422,7 @@ class SegmentationWidget(Docked):
         layers, session = annotator.layers, annotator.session
         self._classes_are_fresh = False
         self.slice_list.follow(session, annotator)
+        self.offers.follow(layers.source)
         self.images.choose(layers.source.layer, layers.strokes, layers.result)
         self.display.follow(layers.source)
         engine = session.engine
@@ -428,7 +444,7 @@ class SegmentationWidget(Docked):
 
     def _show_nobody(self) -> None:
         """Show the status line of a window without an annotator in front."""
-        text = _EMPTY if self.images.image is None else _AUTOSAVED if self._has_autosave else _HELP
+        text = _EMPTY if self.images.image is None else self.offers.message or _HELP
         self.status.show_status(self._news or Message(text))
 
     def notify(self, text: str) -> None:
@@ -487,6 +503,7 @@ class SegmentationWidget(Docked):
         self.annotators.end_all()
         self.saver.finish()
         self.images.close_events()
+        self.offers.close_events()
         self.display.close_events()
         self.strokes_from_layer.use(None)
         self.numbers.end()
