@@ -15,7 +15,7 @@ def warm_up() -> None:
     Takes tens of seconds when nothing is cached on disk, else well under a second. Call it from a thread of its own as
     soon as a window opens: a kernel that is called meanwhile waits for its compilation.
     """
-    from napari_scribseg.numerics.fused import colour, density, distance, filters, relaxation, upsampling
+    from napari_scribseg.numerics.fused import colour, density, distance, filters, flow, relaxation, upsampling
 
     rng = np.random.default_rng(0)
     image = rng.uniform(0, 255, (3, 40, 44)).astype(np.float32)
@@ -38,6 +38,7 @@ def warm_up() -> None:
         lambda: colour.colour_density(image, seeds, 2, 8.0),
         lambda: colour.colour_density(image[:1], seeds, 2, 8.0),
         lambda: colour.nearest_colour(image, image[:, 0, :5].copy()),
+        lambda: flow.move(image, flow.optical_flow(image[0], image[1])),
         lambda: distance.euclidean_distance(seeds, 2),
         lambda: distance.geodesic_distance(seeds, 2, weights),
         lambda: upsampling.upsampling_gradient(enlarged, (4, 4), (0.5, 0.5)),

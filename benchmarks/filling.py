@@ -1,0 +1,164 @@
+"""How good, and how fast, is filling between slices? ``python benchmarks/filling.py hippocampus ct speed``.
+
+``hippocampus``: the volumes that no network of the package was trained on, every 3rd and every 6th slice (and the last)
+labelled by truth, along the first and the second axis. ``ct``: TotalSegmentator's example CT, ten organs, axial, every
+5th and every 10th slice. Printed: Dice over the slices between, mean over the classes and, with a standard deviation,
+over the volumes; of signed-distance interpolation (per class, the arg max over classes) and of the filling. ``speed``:
+512 x 512 pixels, 20 slices between two anchors, 4 classes. Data is read from the folder named by ``SCRIBSEG_DATA``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+from scipy import ndimage
+
+from napari_scribseg.datasets import HELD_OUT, open_data_set
+from napari_scribseg.numerics.filling import fill_span
+
+ORGANS = (
+    "spleen", "right kidney", "left kidney", "liver", "stomach", "colon", "urinary bladder", "aorta",
+    "inferior vena cava", "spinal cord",
+)  # fmt: skip
+ABSENT = -2.0
+Fill = Callable[[np.ndarray, np.ndarray, np.ndarray, tuple[float, ...]], np.ndarray]
+Volume = tuple[str, np.ndarray, np.ndarray, tuple[float, ...]]
+
+
+def interpolation(first: np.ndarray, last: np.ndarray, images: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+    """The slices between by linear blending of signed distances; of a class that a slice lacks these are ABSENT."""
+
+    def distances(labels: np.ndarray, label: int) -> np.ndarray:
+        inside = labels == label
+        if not inside.any() or inside.all():
+            return np.full(labels.shape, 1e3 if inside.all() else ABSENT)
+        outer, inner = (ndimage.distance_transform_edt(part, spacing[1:]) for part in (~inside, inside))
+        return inner - outer
+
+    ids = np.union1d(first, last)
+    before, after = (np.stack([distances(labels, label) for label in ids]) for labels in (first, last))
+    n = len(images) - 1
+    return np.stack([ids[np.argmax(before * (n - k) + after * k, axis=0)] for k in range(1, n)])
+
+
+def filling(first: np.ndarray, last: np.ndarray, images: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+    """The final slices between by ``fill_span``."""
+    filled = {part.offset: part.labels for part in fill_span(first, last, images[:, np.newaxis], spacing) if part.final}
+    return np.stack([filled[k] for k in sorted(filled)])
+
+
+def dice(fill: Fill, every: int, volume: Volume) -> dict[int, float]:
+    """Dice of each class, without the background, over the slices between."""
+    _, images, truth, spacing = volume
+    anchors = [*range(0, len(truth) - 1, every), len(truth) - 1]
+    result = truth.copy()
+    for i, j in pairwise(anchors):
+        if j - i > 1:
+            result[i + 1 : j] = fill(truth[i], truth[j], images[i : j + 1], spacing)
+    between = np.setdiff1d(np.arange(len(truth)), anchors)
+    found, right = result[between], truth[between]
+    scores = {}
+    for k in np.unique(right[right != 0]):
+        both, sizes = (
+            np.count_nonzero((found == k) & (right == k)),
+            np.count_nonzero(found == k) + np.count_nonzero(right == k),
+        )
+        scores[int(k)] = 2 * both / sizes
+    return scores
+
+
+def hippocampi(axis: int, count: int) -> Iterator[Volume]:
+    """The held-out volumes, slices along an axis."""
+    data_set = open_data_set("msd_hippocampus")
+    for name in HELD_OUT["msd_hippocampus"][:count]:
+        case = data_set.read(name)
+        order = (axis, *(a for a in range(3) if a != axis))
+        images, truth = (np.transpose(np.asarray(array), order) for array in (case.image, case.truth))
+        yield name, images.astype(np.float32), truth.astype(np.int32), tuple(case.spacing[a] for a in order)
+
+
+def ct() -> Volume:
+    """TotalSegmentator's example, with the ten organs only."""
+    case = open_data_set("totalsegmentator").read("ct")
+    truth = np.asarray(case.truth)
+    ids = [k for k, name in case.names.items() if name in ORGANS]
+    return "ct", np.asarray(case.image, np.float32), np.where(np.isin(truth, ids), truth, 0), tuple(case.spacing)
+
+
+def print_hippocampus(count: int) -> None:
+    """Mean and standard deviation over the volumes."""
+    print("| hippocampus, labelled every | axis | interpolation | filled |\n|---|---|---|---|")
+    for axis in (0, 1):
+        volumes = list(hippocampi(axis, count))
+        for every in (3, 6):
+            cells = []
+            for fill in (interpolation, filling):
+                scores = [statistics.mean(dice(fill, every, volume).values()) for volume in volumes]
+                cells.append(f"{statistics.mean(scores):.3f} ({statistics.stdev(scores):.3f})")
+            print(f"| {every} | {axis} | {' | '.join(cells)} |", flush=True)
+
+
+def print_ct() -> None:
+    """Each organ."""
+    volume = ct()
+    names = {k: name for k, name in open_data_set("totalsegmentator").read("ct").names.items() if name in ORGANS}
+    print("| CT, labelled every | organ | interpolation | filled |\n|---|---|---|---|")
+    for every in (5, 10):
+        before, after = (dice(fill, every, volume) for fill in (interpolation, filling))
+        for k in before:
+            print(f"| {every} | {names[k]} | {before[k]:.3f} | {after[k]:.3f} |")
+        means = [statistics.mean(scores.values()) for scores in (before, after)]
+        print(f"| {every} | mean | {means[0]:.3f} | {means[1]:.3f} |", flush=True)
+
+
+def moving_shapes(n: int, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
+    """A noisy volume of three blobs that move and grow, and its labels, of n slices."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:size, :size].astype(np.float32) / size
+    labels = np.zeros((n, size, size), np.int32)
+    for z, t in enumerate(np.linspace(0, 1, n)):
+        for k, (y, x, r) in enumerate(((0.35, 0.35, 0.16), (0.6, 0.45, 0.1), (0.5, 0.7, 0.13)), start=1):
+            labels[z][np.hypot(rows - y - 0.04 * t * k, columns - x + 0.03 * t) < r * (1 + 0.3 * t)] = k
+    smooth = ndimage.gaussian_filter(rng.normal(size=labels.shape).astype(np.float32), (1, 2, 2))
+    return (labels * 60 + 200 * smooth).astype(np.float32), labels
+
+
+def print_speed(repeats: int) -> None:
+    """Median seconds until both neighbours have a preview, until all have one, and until all is final."""
+    images, labels = moving_shapes(22)
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        parts = fill_span(labels[0], labels[-1], images[:, np.newaxis], (3.0, 1.0, 1.0))
+        at = [(time.perf_counter() - start, part.final) for part in parts]
+        previews = [seconds for seconds, final in at if not final]
+        times.append((previews[1], previews[-1], at[-1][0]))
+    first, previews, whole = (statistics.median(column) for column in zip(*times[1:], strict=True))
+    print("| 512 x 512, 20 slices between, 4 classes | s |\n|---|---|")
+    print(
+        f"| preview of the two neighbours | {first:.2f} |\n| previews of all | {previews:.2f} |\n| all | {whole:.2f} |"
+    )
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="+", choices=["hippocampus", "ct", "speed"])
+    parser.add_argument("--count", type=int, default=20, help="hippocampi")
+    parser.add_argument("--repeats", type=int, default=5, help="runs that are timed, after one that is not")
+    given = parser.parse_args()
+    if "hippocampus" in given.what:
+        print_hippocampus(given.count)
+    if "ct" in given.what:
+        print_ct()
+    if "speed" in given.what:
+        print_speed(given.repeats)
+
+
+if __name__ == "__main__":
+    main()
