@@ -122,6 +122,16 @@ class Actions(RuleBasedStateMachine):
             assert (self.session.labels[slice_index.slicer] == labels).all()
         self.done()
 
+    @rule(axis=st.sampled_from([0, 2]), follows=st.booleans())
+    def fill(self, axis, follows):
+        accepted = {s: self.session.labels[s.slicer].copy() for s in self.session.accepted}
+        if self.session.anchors(axis):
+            self.session.fill(axis=axis).result()
+            self.session.follows = follows
+        for slice_index, labels in accepted.items():
+            assert (self.session.labels[slice_index.slicer] == labels).all()
+        self.done()
+
     @rule(slice_index=SLICES)
     def accept(self, slice_index):
         self.session.accept(slice_index)

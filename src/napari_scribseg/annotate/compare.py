@@ -40,7 +40,8 @@ def compare(
         Whether the session was closed.
     """
     patience = math.inf if jobs.is_inline else PATIENCE
-    seen = {entry.slice_index: entry.recipe.checksum for entry in snapshot.entries if entry.recipe is not None}
+    made = ((entry.slice_index, entry.recipe or entry.fill) for entry in snapshot.entries)
+    seen = {slice_index: recipe.checksum for slice_index, recipe in made if recipe is not None}
     left = sorted(seen.items(), reverse=True)
     differing: list[SliceIndex] = []
 

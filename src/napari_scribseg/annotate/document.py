@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_scribseg.annotate.annotation import Annotation
 from napari_scribseg.annotate.edits import SliceEdit
 from napari_scribseg.annotate.engine_cache import MISSING, engine_key
-from napari_scribseg.annotate.entries import Entry, Kind, Recipe
+from napari_scribseg.annotate.entries import Entry, FillRecipe, Kind, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS, combine, lacking
 from napari_scribseg.annotate.segment import SegmentJob, SegmentOutcome, SliceResult
 from napari_scribseg.annotate.steps import ArrayChange, Change, SessionHistory, SessionStep
@@ -66,13 +66,23 @@ class Document:
         self.overlap = as_overlap(overlap)
         self.annotation = Annotation(source.shape, labels)
         self.history = SessionHistory()
-        self.base = () if labels is None else _nonempty(self.annotation.labels)
+        self.base: tuple[tuple[SliceIndex, PackedRegion], ...] = ()
+        if labels is not None:
+            self.base = _nonempty(self.annotation.labels)
         self.engines: list[Engine[Any] | EngineRecord] = []
         self.slice_index: SliceIndex | None = None
         self.sequence = 0
+        self._base_slices: tuple[Any, frozenset[SliceIndex]] = None, frozenset()
         self._unpacked: tuple[bytes, NDArray[np.int32] | None] = b"", None  # the prior that was unpacked last
 
     # reading
+
+    @property
+    def base_slices(self) -> frozenset[SliceIndex]:
+        """The slices that had labels when the session began."""
+        if self._base_slices[0] is not self.base:
+            self._base_slices = self.base, frozenset(slice_index for slice_index, _ in self.base)
+        return self._base_slices[1]
 
     @property
     def locked_values(self) -> tuple[int, ...]:
@@ -223,6 +233,60 @@ class Document:
         self.modified.emit()
         return step, entry, region
 
+    def write_fill(
+        self, slice_index: SliceIndex, labels: NDArray[Any], ids: tuple[int, ...], fill: FillRecipe, step: SessionStep
+    ) -> SessionStep:
+        """Write the filled labels of a slice, shape (H, W); returns the step that they went into.
+
+        ``ids`` are the labels of the anchors. Strokes that the slice has keep their classes.
+        """
+        annotation, current = self.annotation, self.annotation.committed(slice_index)
+        painted = annotation.strokes.get(slice_index)
+        fixed = self.fixed(slice_index, painted)
+        merged = self.with_fill(slice_index, labels, ids, fill, painted, fixed)
+        changes = annotation.store_original(slice_index, current)
+        if annotation.underlay(slice_index) is None:
+            changes += annotation.set_underlay(slice_index, current)
+        changes += annotation.set_prior(slice_index, None)
+        changes += annotation.write(slice_index, merged)[1]
+        entry = self._entry(
+            "fill", slice_index, changes, seeds=PackedRegion.whole(painted) if painted.any() else None,
+            fixed=None if fixed is None else PackedRegion.whole(fixed), fill=fill,
+        )  # fmt: skip
+        step = self.history.extend(step, changes, [entry])
+        self.modified.emit()
+        return step
+
+    def with_fill(
+        self,
+        slice_index: SliceIndex,
+        labels: NDArray[Any],
+        ids: tuple[int, ...],
+        fill: FillRecipe,
+        painted: NDArray[Any],
+        fixed: NDArray[np.int32] | None,
+    ) -> NDArray[Any]:
+        """What a slice becomes when it is filled, by the rules of a recipe."""
+        if painted.any():
+            labels = np.where(painted == 0, labels, np.where(painted == (fill.background or 0), 0, painted))
+        current, underlay = self.annotation.committed(slice_index), self.annotation.underlay(slice_index)
+        return combine(
+            labels, current, current if underlay is None else underlay, ids=ids, overlap=fill.overlap,
+            locked=fill.locked, slice_index=slice_index, accepted=self.annotation.accepted, fixed=fixed,
+        )  # fmt: skip
+
+    def empty(self, slice_index: SliceIndex, step: SessionStep) -> SessionStep:
+        """Take back what was filled in a slice; returns the step that it went into."""
+        changes: list[Change] = []
+        original = self.annotation.original(slice_index)
+        if original is not None:
+            changes += self._write(slice_index, original)
+            changes += self.annotation.drop_original(slice_index) + self.annotation.set_underlay(slice_index, None)
+        changes += self.annotation.set_prior(slice_index, None)
+        step = self.history.extend(step, changes, [self._entry("clear", slice_index, changes)])
+        self.modified.emit()
+        return step
+
     def _packed_prior(self, job: SegmentJob) -> bytes:
         """The labels that the strokes of a job corrected, as the annotation stores them."""
         packed = self.annotation.prior(job.slice_index)
@@ -237,7 +301,12 @@ class Document:
             return False
         changes = self._write(slice_index, np.where(prior < 0, 0, prior).astype(np.uint16))
         changes += self.annotation.set_prior(slice_index, None)
-        self.history.extend(step, changes, [self._entry("edit", slice_index, changes)])
+        below = self.history.below_strokes(slice_index)
+        if below is None or below.fill is None:
+            entry = self._entry("edit", slice_index, changes)
+        else:
+            entry = self._entry("fill", slice_index, changes, fill=dataclasses.replace(below.fill, restored=True))
+        self.history.extend(step, changes, [entry])
         return True
 
     def clear(self, slice_index: SliceIndex) -> bool:

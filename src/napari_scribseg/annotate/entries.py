@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.patches import PackedRegion
 
-__all__ = ["KINDS", "Entry", "Kind", "Recipe"]
+__all__ = ["KINDS", "Entry", "FillRecipe", "Kind", "Recipe", "SpanEnd"]
 
-Kind = Literal["run", "edit", "clear", "accept", "reopen"]
-KINDS: tuple[Kind, ...] = ("run", "edit", "clear", "accept", "reopen")
+Kind = Literal["run", "fill", "edit", "clear", "accept", "reopen"]
+KINDS: tuple[Kind, ...] = ("run", "fill", "edit", "clear", "accept", "reopen")
+
+SpanEnd = tuple[int, int]  # where an anchor stands along the axis, and the entry that set its labels (0: none did)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,50 @@ class Recipe:
     propagated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class FillRecipe:
+    """From what a slice was filled.
+
+    Attributes
+    ----------
+    axis : int
+        The axis along which the span runs.
+    before, after : SpanEnd or None
+        The anchors; None where the span is open.
+    reach : int
+        Of an open span, the index of the last slice that it might have filled.
+    final : bool
+        False for a preview.
+    overlap : str
+        The overlap rule.
+    locked : tuple of int
+        Values in the label volume that were locked.
+    background : int or None
+        The id whose strokes mark the background.
+    checksum : int
+        CRC-32 of the image of the slice.
+    certainty : float
+        Mean certainty of the labels in the band around their borders, 0 to 1.
+    band : int
+        Number of voxels in that band.
+    restored : bool
+        Whether the slice only got its filled labels back, because the strokes that corrected them were erased.
+    """
+
+    axis: int
+    before: SpanEnd | None
+    after: SpanEnd | None
+    reach: int
+    final: bool
+    overlap: str
+    locked: tuple[int, ...]
+    background: int | None
+    checksum: int
+    certainty: float
+    band: int
+    restored: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """One event that changed the labels, or may change what later ones do.
@@ -60,20 +106,24 @@ class Entry:
     sequence : int
         Its position in the order of all entries.
     kind : str
-        ``run`` (an engine segmented), ``edit`` (set by hand), ``clear``, ``accept`` or ``reopen``.
+        ``run`` (an engine segmented), ``fill`` (filled between anchors), ``edit`` (set by hand), ``clear``, ``accept``
+        or ``reopen``.
     slice_index : SliceIndex
         The slice.
     labels : PackedRegion or None
         The labels afterwards where they changed; None where nothing did.
     seeds : PackedRegion or None
-        The painted ids that the engine was given; for ``run``.
+        The painted ids that the engine was given; for ``run``. Those that the filled labels kept; for ``fill``, None
+        where there were none.
     recipe : Recipe or None
         The engine's settings; for ``run``.
     prior : PackedRegion or None
         The labels of the slice that the strokes corrected, -1 where unknown; for ``run``, None where there were none.
     fixed : PackedRegion or None
-        The labels of the slice that were edited by hand and could not change, -1 elsewhere; for ``run``, None where
-        there were none.
+        The labels of the slice that were edited by hand and could not change, -1 elsewhere; for ``run`` and ``fill``,
+        None where there were none.
+    fill : FillRecipe or None
+        From what it was filled; for ``fill``.
     """
 
     sequence: int
@@ -84,6 +134,12 @@ class Entry:
     recipe: Recipe | None = None
     prior: PackedRegion | None = None
     fixed: PackedRegion | None = None
+    fill: FillRecipe | None = None
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether the labels that it set count for filling: of strokes, or edited."""
+        return self.kind == "edit" or (self.recipe is not None and not self.recipe.propagated)
 
     def is_of(self, painted: NDArray[Any]) -> bool:
         """Whether an engine made it from strokes that include ``painted``, shape (H, W)."""

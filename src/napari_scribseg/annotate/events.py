@@ -83,11 +83,11 @@ class Doing:
     Attributes
     ----------
     what : str
-        ``result``, ``propagation``, ``network`` (its prediction without strokes), ``picture`` or ``tool``.
+        ``result``, ``propagation``, ``fill``, ``network`` (its prediction without strokes), ``picture`` or ``tool``.
     slice_index : SliceIndex
         The slice.
     done, total : int
-        Of a propagation: how many slices are written, and of how many.
+        Of a propagation or a fill: how many slices are written, and of how many.
     refined : bool
         Whether a preview is shown already.
     stopped : bool
@@ -114,7 +114,7 @@ class Stepped:
     redone : bool
         Whether it was redone.
     what : str
-        ``stroke``, ``result``, ``edit``, ``clear``, ``accept`` or ``reopen``.
+        ``stroke``, ``result``, ``fill``, ``edit``, ``clear``, ``accept`` or ``reopen``.
     slices : tuple of SliceIndex
         The slices.
     """
@@ -129,7 +129,8 @@ class Stepped:
         kinds = {entry.kind for entry in step.entries}
         painted = any(change.kind == "painted" for change in step.changes)
         named = next((kind for kind in ("clear", "accept", "reopen", "edit") if kind in kinds), None)
-        return cls(redone, named or ("stroke" if painted else "result"), step.slices())
+        other = "stroke" if painted else "fill" if "fill" in kinds else "result"
+        return cls(redone, named or other, step.slices())
 
 
 class SessionEvents(SignalGroup):
@@ -145,6 +146,8 @@ class SessionEvents(SignalGroup):
         Requests are being computed, or no longer.
     progress : Signal(float)
         How far the request is, from 0 to 1.
+    filling : Signal(bool)
+        Slices are being filled, or no longer; :attr:`busy` is for what the user waits for.
     restored : Signal(Restored)
         A slice is as it was before.
     stepped : Signal(Stepped)
@@ -159,6 +162,7 @@ class SessionEvents(SignalGroup):
     failed = Signal(SliceIndex, Exception)
     busy = Signal(bool)
     progress = Signal(float)
+    filling = Signal(bool)
     restored = Signal(Restored)
     stepped = Signal(Stepped)
     changed = Signal()

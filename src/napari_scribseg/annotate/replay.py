@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from napari_scribseg.annotate.anchors import Span
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import MISSING
-from napari_scribseg.annotate.entries import Entry, Recipe
+from napari_scribseg.annotate.entries import Entry, FillRecipe, Recipe
+from napari_scribseg.annotate.filling import SolvedSlice, label_ids, solve
 from napari_scribseg.annotate.segment import SegmentJob
 from napari_scribseg.annotate.snapshot import Snapshot, make, restore
 from napari_scribseg.annotate.steps import ArrayChange
-from napari_scribseg.core.engine import Engine
+from napari_scribseg.core.engine import Engine, silent
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex, Source
 
@@ -60,7 +62,7 @@ def _on(entry: Entry, device: str | None) -> Entry:
 
 @dataclass(slots=True)
 class _Repeat:
-    """Repeats runs, and keeps the engine states that a later entry will start from.
+    """Repeats runs and fills, and keeps the engine states that a later entry will start from, and the last span.
 
     ``last`` is the sequence number of the last entry of each slice and engine.
     """
@@ -69,9 +71,12 @@ class _Repeat:
     last: dict[_Key, int]
     prepared: dict[_Key, Any] = field(default_factory=dict)
     warm: dict[_Key, Any] = field(default_factory=dict)
+    solved: tuple[Any, dict[tuple[int, bool], SolvedSlice]] = field(default_factory=lambda: (None, {}))
 
     def __call__(self, document: Document, entry: Entry) -> Entry:
-        """Repeat one run; returns its entry with the labels as they are now."""
+        """Repeat one run or fill; returns its entry with the labels as they are now."""
+        if entry.fill is not None:
+            return self._fill(document, entry, entry.fill)
         recipe, seeds, slice_index, source = entry.recipe, entry.seeds, entry.slice_index, document.source
         assert recipe is not None
         assert seeds is not None
@@ -96,5 +101,30 @@ class _Repeat:
         else:
             self.prepared[key], self.warm[key] = outcome.prepared, result.segmentation.state
         merged = document.combined(job, result, recipe.overlap, recipe.locked)
+        _region, changes = document.annotation.write(slice_index, merged)
+        return replace(entry, labels=next((c.diff.after for c in changes if isinstance(c, ArrayChange)), None))
+
+    def _fill(self, document: Document, entry: Entry, recipe: FillRecipe) -> Entry:
+        """Repeat the fill of one slice; its span is solved once."""
+        slice_index, source = entry.slice_index, document.source
+        span = Span.of(slice_index, recipe)
+        ends = [
+            None if end is None else document.annotation.committed(span.at(end[0])) for end in (span.before, span.after)
+        ]
+        key = span, *(None if end is None else end.tobytes() for end in ends)
+        if key != self.solved[0]:
+            slices = {(found.index, found.final): found for found in solve(source, span, ends[0], ends[1], silent)}
+            self.solved = key, slices
+        index = slice_index.position[slice_index.others.index(span.axis)]
+        found = self.solved[1].get((index, recipe.final))
+        where = source.where(slice_index)
+        if found is None or found.checksum != recipe.checksum:
+            raise InputError(f"the image differs at {where} from the one that the slice was filled on")
+        painted = np.zeros(source.slice_shape(slice_index), np.uint16)
+        if entry.seeds is not None:
+            painted[entry.seeds.region] = entry.seeds.unpack()
+        fixed = None if entry.fixed is None else entry.fixed.unpack()
+        ids = label_ids(ends)
+        merged = document.with_fill(slice_index, found.labels, ids, recipe, painted, fixed)
         _region, changes = document.annotation.write(slice_index, merged)
         return replace(entry, labels=next((c.diff.after for c in changes if isinstance(c, ArrayChange)), None))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any
@@ -26,6 +26,10 @@ from napari_scribseg.kernel.patches import Region
 __all__ = ["Segmenter"]
 
 
+def _ignore() -> None:
+    pass
+
+
 class Segmenter:
     """Segments slices of a document by their strokes, one request at a time; the newest wins.
 
@@ -47,6 +51,8 @@ class Segmenter:
     ----------
     jobs : Jobs
         Where engines run.
+    idle : callable
+        Called when no request is left.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Segmenter:
         self._document, self._events, self._cache = document, events, cache
         self._missing: dict[SliceIndex, SessionStep] = {}  # strokes without a result, the next one last
         self._generation = 0
+        self.idle: Callable[[], object] = _ignore
         self.jobs: Jobs[SegmentJob] = Jobs(executor, deliver, idle=self._request_missing)
         self.jobs.busy.connect(events.busy.emit)
 
@@ -134,6 +141,8 @@ class Segmenter:
                     self.request(slice_index, painted, step, again=True)
                     return
                 self.resolve(step, slice_index)
+        if self.jobs.pending is None:
+            self.idle()
 
     def resolve(self, step: SessionStep, slice_index: SliceIndex) -> None:
         """Note that no result will come for the strokes of a step on a slice."""

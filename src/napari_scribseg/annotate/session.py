@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_scribseg.annotate.anchors import FillRange, filled_certainty
 from napari_scribseg.annotate.compare import compare
 from napari_scribseg.annotate.document import Document, as_engine, as_overlap
 from napari_scribseg.annotate.edits import SliceEdit
 from napari_scribseg.annotate.engine_cache import EngineCache
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Stepped, Update
+from napari_scribseg.annotate.filling import Filling
+from napari_scribseg.annotate.next_slice import next_slice
 from napari_scribseg.annotate.prefetch import Prefetch
 from napari_scribseg.annotate.propagate import slices_between
 from napari_scribseg.annotate.replay import replay
@@ -126,6 +129,8 @@ class Session:
         self._segmenter = Segmenter(document, self.events, cache, executor, deliver)
         self._prefetch = Prefetch(document, self.events, cache, self._segmenter.jobs)
         self._tools = ToolRuns(document, self.events, self._segmenter.jobs)
+        self._filling = Filling(document, self.events, cache, self._segmenter.jobs)
+        self._segmenter.idle = self._filling.proceed
         self._autosave: Autosave[Snapshot] | None = None
         if lock is not None:
             saving = Autosave(lock, lambda: take(document), SessionWriter().write, self.events.hint.emit, deliver)
@@ -238,14 +243,14 @@ class Session:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is being computed."""
+        """Whether a request is being computed; filling goes on in the background and does not count."""
         return self._segmenter.is_busy
 
     @property
     def doing(self) -> Doing | None:
-        """What is being computed; None while nothing is, or only what nobody waits for."""
+        """What is being computed; None while nothing is, or only what prepares for strokes to come."""
         waiting = (*self._tools.requested.values(), *self._prefetch.requested.values())
-        return self._segmenter.doing or next(iter(waiting), None)
+        return self._segmenter.doing or next(iter(waiting), None) or self._filling.doing
 
     @property
     def has_preview(self) -> bool:
@@ -343,6 +348,7 @@ class Session:
         """
         slice_index = self._open_slice(index)
         self._tools.cancel()
+        self._filling.give_way(hold=live)
         others = {self.slice_index(other): values for other, values in (beside or {}).items()}
         document, segmenter = self._document, self._segmenter
         try:
@@ -406,7 +412,79 @@ class Session:
             If the slices do not stand one behind the other, or there are no labels on ``start``.
         """
         self._tools.cancel()
+        self._filling.give_way()
         return self._segmenter.propagate(self._open_slice(start), self.slice_index(stop))
+
+    # filling
+
+    def fill(
+        self, start: SliceIndex | int | None = None, stop: SliceIndex | int | None = None, *, axis: int | None = None
+    ) -> Future[Any]:
+        """Fill the slices between the anchors along an axis, each from the anchors on its two sides; one step.
+
+        Beyond the outermost anchors it goes on as long as the image supports it; ``hint`` says where it stopped.
+        Strokes, fixed labels, locked classes and accepted slices stay. Strokes on a filled slice correct its labels and
+        make it an anchor.
+
+        It goes on in the background, the spans nearest to the slice drawn on last first, and gives way to strokes.
+        Each slice is shown by ``restored`` as soon as it is there, first as a preview. From now on the session
+        :attr:`follows`. :meth:`cancel` ends it; what was written by then stays.
+
+        Parameters
+        ----------
+        start, stop : SliceIndex or int, optional
+            The first slice to fill and the last, both included; all of the axis by default.
+        axis : int, optional
+            The axis along which the slices stand; that of ``start`` and ``stop``, or the one drawn along last, by
+            default.
+
+        Returns
+        -------
+        Future
+            Of the tuple of slices that were filled, ascending.
+
+        Raises
+        ------
+        InputError
+            If there are no such slices, they do not stand along one axis, or there is no anchor along it.
+        """
+        self._require_open()
+        self._tools.cancel()
+        return self._filling.fill(FillRange.of(self._document, start, stop, axis))
+
+    @property
+    def follows(self) -> bool:
+        """Whether a change of an anchor solves the spans beside it again; True after :meth:`fill`.
+
+        What follows belongs to the step of the change: one :meth:`undo` takes back both.
+        """
+        return self._filling.follows
+
+    @follows.setter
+    def follows(self, follows: bool) -> None:
+        self._filling.follows = follows
+
+    def anchors(self, axis: int | None = None) -> list[SliceIndex]:
+        """The slices along an axis (the one in use by default) whose labels count for filling, ascending.
+
+        They are accepted, were edited, have strokes with a result, or had labels when the session began. A slice that
+        was filled or propagated to is none until it gets a stroke, an edit, or is accepted.
+        """
+        within = FillRange.of(self._document, None, None, axis)
+        return [within.at(index) for index, _ in within.anchors(self._document)]
+
+    @property
+    def filled(self) -> Mapping[SliceIndex, float]:
+        """The slices that are filled, and how sure their borders are: the mean certainty around them, 0 to 1."""
+        return {slice_index: recipe.certainty for slice_index, recipe in filled_certainty(self._document)}
+
+    def next_slice(self, axis: int | None = None) -> SliceIndex | None:
+        """The slice along an axis (the one in use by default) whose strokes would improve the volume most.
+
+        After a fill it is the one that takes away most of the doubt, its own and that of its neighbours; before, the
+        middle of what is farthest from all anchors. None where every slice is an anchor.
+        """
+        return next_slice(self._document, FillRange.of(self._document, None, None, axis))
 
     def cancel(self) -> None:
         """Stop all requests; the former output comes back.
@@ -416,6 +494,7 @@ class Session:
         """
         self._prefetch.cancel()
         self._tools.cancel()
+        self._filling.cancel()
         self._segmenter.cancel()
 
     # engine calls without strokes
@@ -443,6 +522,7 @@ class Session:
             If there is no such slice, or the engine has no network that predicts without strokes.
         """
         slice_index = self._open_slice(index)
+        self._filling.give_way()
         return self._prefetch.predict(slice_index, partial(self._write_classes, slice_index))
 
     def _write_classes(self, slice_index: SliceIndex, found: NDArray[Any]) -> bool:
@@ -473,14 +553,22 @@ class Session:
         InputError
             If there is no such slice, or the engine has no such picture.
         """
-        return self._prefetch.picture(self._open_slice(index), name)
+        slice_index = self._open_slice(index)
+        self._filling.give_way()
+        return self._prefetch.picture(slice_index, name)
 
     # steps without an engine
 
     def undo(self) -> bool:
-        """Undo the last step, strokes and output together; stops what is running. False where there is none."""
+        """Undo the last step, strokes and output together; stops what is running. False where there is none.
+
+        A fill that has written nothing yet is cancelled, and nothing else is undone.
+        """
         self._require_open()
         self._tools.cancel()
+        if self._filling.withdraw():
+            return True
+        self._filling.give_way()
         self._segmenter.interrupt()
         return self._move(self._document.history.undo(), after=False)
 
@@ -488,6 +576,7 @@ class Session:
         """Redo the step undone last; False where there is none."""
         self._require_open()
         self._tools.cancel()
+        self._filling.give_way()
         self._segmenter.interrupt()
         return self._move(self._document.history.redo(), after=True)
 
@@ -497,6 +586,7 @@ class Session:
             return False
         array = self.labels
         self._document.apply(step, after=after)
+        self._filling.moved(step, after=after)
         for slice_index in {*step.slices(), *(entry.slice_index for entry in step.entries)}:
             self._cache.invalidate_warm(slice_index)
         self._show_changes(step.changes)
@@ -522,9 +612,11 @@ class Session:
         return self._set_accepted(self._open_slice(index), False)
 
     def _set_accepted(self, slice_index: SliceIndex, accepted: bool) -> bool:
+        self._filling.give_way()
         changed = self._document.set_accepted(slice_index, accepted)
         if changed:
             self.events.changed.emit()
+        self._filling.proceed()
         return changed
 
     def clear(self, index: SliceIndex | int | None = None) -> bool:
@@ -537,9 +629,11 @@ class Session:
             self._refuse(slice_index, self._locked_error(slice_index))
             return False
         self._segmenter.stop(slice_index)
+        self._filling.give_way()
         if self._document.clear(slice_index):
             self._cache.invalidate_warm(slice_index)
             self._show(slice_index)
+        self._filling.proceed()
         return True
 
     def edit(self, labels: ArrayLike, index: SliceIndex | int | None = None, *, fix: ArrayLike | None = None) -> bool:
@@ -560,12 +654,14 @@ class Session:
             self._refuse(slice_index, error)
             return False
         self._segmenter.stop(slice_index)
+        self._filling.give_way()
         classes = self.classes
         if self._document.edit(slice_index, values, None if fix is None else np.asarray(fix, bool)):
             self._cache.invalidate_warm(slice_index)
             self._show(slice_index)
         if array is not self.labels or classes is not self.classes:
             self.events.changed.emit()
+        self._filling.proceed()
         return True
 
     def apply(
@@ -617,6 +713,7 @@ class Session:
         else:
             slices, _ = slices_between(self.volume, min(first, last), max(first, last))
             axis = next(a for a, i, j in zip(first.others, first.position, last.position, strict=True) if i != j)
+        self._filling.give_way()
         use = _labels_of if preview else partial(self._write_edits, tool, identity)
         return self._tools.request(tool, identity, slices, axis, use, each_slice=each_slice, over=over)
 
@@ -634,6 +731,7 @@ class Session:
         self._attach_classes(classes, version)
         if array is not self.labels:
             self.events.changed.emit()
+        self._filling.proceed()
         return _labels_of(edits)
 
     def _show_changes(self, changes: list[Change]) -> None:
@@ -754,6 +852,7 @@ class Session:
         future: Future[Any] = Future()
         future.set_exception(error)
         self.events.failed.emit(slice_index, error)
+        self._filling.proceed()
         return future
 
     def _show(self, slice_index: SliceIndex, *, strokes: bool = True) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_scribseg.annotate.entries import KINDS, Entry, Recipe
+from napari_scribseg.annotate.entries import KINDS, Entry, FillRecipe, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS
 from napari_scribseg.annotate.snapshot import Snapshot
 from napari_scribseg.annotate.stroke_store import StrokeStore
@@ -32,8 +32,8 @@ from napari_scribseg.kernel.patches import PackedRegion, unpack
 __all__ = ["FORMAT", "SessionWriter", "read"]
 
 # since version 2, runs have the labels that their strokes corrected, and whether they were propagated; since version 3,
-# there are labels that were fixed by hand
-FORMAT = ContainerFormat("napari-scribseg session", version=3, noun="session", deflated=False)
+# there are labels that were fixed by hand; since version 4, slices are filled
+FORMAT = ContainerFormat("napari-scribseg session", version=4, noun="session", deflated=False)
 
 
 class _Pieces:
@@ -169,7 +169,8 @@ def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
         _patch_out(patch, pieces) for patch in (entry.labels, entry.seeds, entry.prior, entry.fixed)
     )
     recipe = None if entry.recipe is None else astuple(entry.recipe)
-    return [entry.sequence, entry.kind, _slice_out(entry.slice_index), labels, seeds, recipe, prior, fixed]
+    fill = None if entry.fill is None else astuple(entry.fill)
+    return [entry.sequence, entry.kind, _slice_out(entry.slice_index), labels, seeds, recipe, prior, fixed, fill]
 
 
 # from JSON
@@ -259,10 +260,11 @@ def _base_in(found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> tuple[Slice
 
 def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
     sequence, kind, where, labels, seeds, recipe, *more = found
-    if kind not in KINDS or (kind == "run") != (seeds is not None and recipe is not None):
+    prior, fixed, fill = (*more, None, None, None)[:3]  # files of version 1 have none of them
+    complete = kind in KINDS and (kind == "run") == (recipe is not None) and (kind == "fill") == (fill is not None)
+    if not complete or (seeds is None if kind == "run" else seeds is not None and kind != "fill"):
         raise ValueError(f"an entry of the kind {kind!r} that is not complete")
     slice_index = _slice_in(where, shape)
-    prior, fixed = (*more, None, None)[:2]  # files of version 1 have neither
     return Entry(
         int(sequence),
         kind,
@@ -272,7 +274,29 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
         None if recipe is None else _recipe_in(*recipe, n_engines=n_engines),
         None if prior is None else _whole_in(prior, slice_index, pieces, shape),
         None if fixed is None else _whole_in(fixed, slice_index, pieces, shape),
+        None if fill is None else _fill_in(slice_index, shape, *fill),
     )
+
+
+def _fill_in(
+    slice_index: SliceIndex, shape: tuple[int, ...], axis: Any, before: Any, after: Any, reach: Any, final: Any,
+    overlap: Any, locked: Any, background: Any, checksum: Any, certainty: Any, band: Any, restored: Any,
+) -> FillRecipe:  # fmt: skip
+    if int(axis) not in slice_index.others:
+        raise ValueError(f"a slice filled along axis {axis}")
+    at = slice_index.position[slice_index.others.index(int(axis))]
+    ends = [None if end is None else (int(end[0]), int(end[1])) for end in (before, after)]
+    low = int(reach) if ends[0] is None else ends[0][0]
+    high = int(reach) if ends[1] is None else ends[1][0]
+    if background is not None and not 1 <= int(background) <= MAX_ID:
+        raise ValueError(f"the background has the id {background}")
+    inside = 0 <= low <= at <= high < shape[int(axis)]
+    if not inside or ends == [None, None] or any(end is not None and end[0] == at for end in ends):
+        raise ValueError(f"a slice at {at} filled between {before} and {after} up to {reach}")
+    return FillRecipe(
+        int(axis), ends[0], ends[1], int(reach), bool(final), _text(overlap, OVERLAPS), tuple(int(i) for i in locked),
+        background, int(checksum), float(certainty), int(band), bool(restored),
+    )  # fmt: skip
 
 
 def _recipe_in(

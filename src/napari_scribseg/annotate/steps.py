@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
@@ -21,6 +21,7 @@ __all__ = ["ArrayChange", "Change", "SessionHistory", "SessionStep", "ValueChang
 ArrayKind = Literal["painted", "labels", "fixed"]
 
 _SEQUENCE = attrgetter("sequence")
+_SETTING = ("run", "fill", "edit", "clear")  # the kinds of entries that set labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,6 +122,7 @@ class SessionHistory(History[SessionStep]):
         super().__init__(min_steps=min_steps, max_bytes=max_bytes)
         self._log: list[Entry] = []  # ascending
         self._next = 0
+        self._newest: tuple[int, dict[SliceIndex, Entry]] = -1, {}
 
     def load(self, entries: list[Entry]) -> None:
         """Begin with entries of an earlier session, which cannot be undone."""
@@ -200,8 +202,22 @@ class SessionHistory(History[SessionStep]):
 
     def newest_entry(self, slice_index: SliceIndex) -> Entry | None:
         """The newest entry that set the labels of a slice; None where there is none."""
-        setting = ("run", "edit", "clear")
-        return next((e for e in reversed(self._log) if e.slice_index == slice_index and e.kind in setting), None)
+        return next((e for e in reversed(self._log) if e.slice_index == slice_index and e.kind in _SETTING), None)
+
+    def newest_entries(self) -> Mapping[SliceIndex, Entry]:
+        """Of each slice the newest entry that set its labels."""
+        if self._newest[0] != self.version:
+            self._newest = self.version, {e.slice_index: e for e in self._log if e.kind in _SETTING}
+        return self._newest[1]
+
+    def step_of(self, sequence: int) -> SessionStep | None:
+        """The step that an entry belongs to; None where it can no longer be undone."""
+        return next((s for s in reversed(self._done) if any(e.sequence == sequence for e in s.entries)), None)
+
+    def below_strokes(self, slice_index: SliceIndex) -> Entry | None:
+        """The newest entry that set the labels of a slice before its strokes did; None where there is none."""
+        entries = (e for e in reversed(self._log) if e.slice_index == slice_index and e.kind in _SETTING)
+        return next((e for e in entries if e.recipe is None or e.recipe.propagated), None)
 
     def entries(self) -> list[Entry]:
         """The log of the present state, in the order in which things happened."""
@@ -224,7 +240,7 @@ class SessionHistory(History[SessionStep]):
         kept: list[SessionStep] = []
         for step in reversed(self._undone):
             strokes: list[Change] = [c for c in step.changes if c.kind == "painted"]
-            segmented = all(entry.kind == "run" for entry in step.entries)
+            segmented = all(entry.kind in ("run", "fill") for entry in step.entries)
             if not strokes or not segmented or any(c.kind == "accepted" for c in step.changes):
                 break
             kept.append(SessionStep(step.identity, strokes, waiting={c.slice_index for c in strokes}))

@@ -28,6 +28,7 @@ _STEPS = {
     "stroke": "the stroke on",
     "result": "the result on",
     "propagation": "the propagation to",
+    "fill": "the filling of",
     "edit": "the labels written to",
     "clear": "clearing",
     "accept": "accepting",

@@ -120,6 +120,7 @@ def working(session: Session) -> Message | None:
     texts = {
         "result": f"{'Refining' if doing.refined else 'Computing'} {where} with {engine}…",
         "propagation": f"Propagating to {where}, slice {doing.done + 1} of {doing.total}…",
+        "fill": f"Filling from {where}, {doing.done} of {doing.total} slices done…",
         "network": f"The network segments {where}…",
         "tool": f"{doing.name}…",
         "picture": f"Computing the {doing.name} of {where}; a layer follows",

@@ -1,0 +1,248 @@
+"""The slices that count for filling, and the spans between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.annotate.document import Document
+from napari_scribseg.annotate.entries import Entry, FillRecipe, SpanEnd
+from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.source import SliceIndex
+
+__all__ = ["FillRange", "Span", "band_of", "filled_certainty", "is_anchor", "is_current", "nearest_first"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The slices between two neighbouring anchors along an axis, or beyond the outermost one.
+
+    Attributes
+    ----------
+    like : SliceIndex
+        The slice at 0 along the axis.
+    axis : int
+        The axis.
+    before, after : SpanEnd or None
+        The anchors; None where the span is open.
+    reach : int
+        Of an open span, the index of its last slice as seen from the anchor; otherwise that of ``after``.
+    """
+
+    like: SliceIndex
+    axis: int
+    before: SpanEnd | None
+    after: SpanEnd | None
+    reach: int
+
+    @classmethod
+    def of(cls, slice_index: SliceIndex, recipe: FillRecipe) -> Span:
+        """The span that a slice was filled in."""
+        return cls(slice_index.at(recipe.axis, 0), recipe.axis, recipe.before, recipe.after, recipe.reach)
+
+    @property
+    def low(self) -> int:
+        """Index of the first slice, the anchor included."""
+        return self.reach if self.before is None else self.before[0]
+
+    @property
+    def high(self) -> int:
+        """Index of the last slice, the anchor included."""
+        return self.reach if self.after is None else self.after[0]
+
+    @property
+    def indices(self) -> range:
+        """Those of the slices to fill."""
+        return range(self.low + (self.before is not None), self.high + (self.after is None))
+
+    def at(self, index: int) -> SliceIndex:
+        """The slice at an index along the axis."""
+        return self.like.at(self.axis, index)
+
+    def distance(self, index: int) -> int:
+        """From a slice to the nearest anchor of the span."""
+        return min(abs(index - end[0]) for end in (self.before, self.after) if end is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class FillRange:
+    """Where to fill: along an axis, from one slice to another, both included.
+
+    Attributes
+    ----------
+    like : SliceIndex
+        The slice at 0 along the axis.
+    axis, start, stop : int
+        The axis, and the indices along it.
+    """
+
+    like: SliceIndex
+    axis: int
+    start: int
+    stop: int
+
+    @classmethod
+    def of(
+        cls, document: Document, start: SliceIndex | int | None, stop: SliceIndex | int | None, axis: int | None = None
+    ) -> FillRange:
+        """The range that a user means; the whole axis in use by default.
+
+        Raises
+        ------
+        InputError
+            If the image has one slice only, or start and stop do not stand along one axis.
+        """
+        source = document.source
+        if source.ndim == 2:
+            raise InputError("a 2D image has one slice only; a volume is expected to be filled")
+        given = [each for each in (start, stop) if isinstance(each, SliceIndex)]
+        like = given[0] if given else document.slice_index or _first_labelled(document)
+        if len(given) == 2:
+            moved = [a for a, i, j in zip(like.others, like.position, given[1].position, strict=False) if i != j]
+            if given[0].displayed != given[1].displayed or len(moved) > 1:
+                raise InputError(
+                    f"slices cannot be filled from {source.where(given[0])} to {source.where(given[1])}; two slices "
+                    "along one axis are expected"
+                )
+            axis = moved[0] if moved and axis is None else axis
+        if axis is None:
+            axis = like.others[-1]
+        elif axis not in like.others:
+            if not 0 <= axis < source.ndim or given:
+                raise InputError(f"axis {axis} was requested; the slices stand along {like.others}")
+            like = next(source.slices(axis))
+        first, last = (
+            each.position[each.others.index(axis)] if isinstance(each, SliceIndex) else each for each in (start, stop)
+        )
+        first, last = 0 if first is None else first, source.shape[axis] - 1 if last is None else last
+        for index in (first, last):
+            source.require(like.at(axis, index))
+        return cls(like.at(axis, 0), axis, min(first, last), max(first, last))
+
+    def at(self, index: int) -> SliceIndex:
+        """The slice at an index along the axis."""
+        return self.like.at(self.axis, index)
+
+    def holds(self, slice_index: SliceIndex) -> bool:
+        """Whether a slice lies in it."""
+        if slice_index.displayed != self.like.displayed or slice_index.at(self.axis, 0) != self.like:
+            return False
+        return self.start <= slice_index.position[slice_index.others.index(self.axis)] <= self.stop
+
+    def anchors(self, document: Document) -> list[SpanEnd]:
+        """The anchors along the whole axis, ascending."""
+        newest = document.history.newest_entries()
+        found = []
+        for index in range(document.source.shape[self.axis]):
+            slice_index = self.at(index)
+            if is_anchor(document, slice_index):
+                entry = newest.get(slice_index)
+                found.append((index, 0 if entry is None else entry.sequence))
+        return found
+
+    def spans(self, document: Document) -> list[Span]:
+        """The spans of which slices lie in the range, ascending; the open ones end with it."""
+        anchors = self.anchors(document)
+        if not anchors:
+            return []
+        (first, _), (last, _) = anchors[0], anchors[-1]
+        found = [
+            Span(self.like, self.axis, before, after, after[0])
+            for before, after in pairwise(anchors)
+            if after[0] - before[0] > 1 and before[0] < self.stop and after[0] > self.start
+        ]
+        if self.start < first:
+            found.insert(0, Span(self.like, self.axis, None, anchors[0], self.start))
+        if self.stop > last:
+            found.append(Span(self.like, self.axis, anchors[-1], None, self.stop))
+        return found
+
+    def within(self, span: Span) -> list[int]:
+        """The indices of the slices to fill of a span."""
+        return [index for index in span.indices if self.start <= index <= self.stop]
+
+
+def is_anchor(document: Document, slice_index: SliceIndex) -> bool:
+    """Whether the labels of a slice count for filling.
+
+    They do if it is accepted, was edited, has strokes with a result, or had labels when the session began.
+    """
+    if slice_index in document.annotation.accepted:
+        return True
+    entry = document.history.newest_entries().get(slice_index)
+    if entry is None or entry.kind == "clear":
+        return slice_index in document.base_slices
+    return entry.is_anchor
+
+
+def is_current(document: Document, span: Span, entry: Entry | None) -> bool:
+    """Whether an entry filled its slice from the anchors of a span as they are now.
+
+    An accepted slice that was filled from the same anchors is one of the span, too.
+    """
+    recipe = None if entry is None else entry.fill
+    if entry is None or recipe is None or not recipe.final:
+        return False
+    newest = document.history.newest_entries()
+    made = Span.of(entry.slice_index, recipe)
+    for end, now in ((recipe.before, span.before), (recipe.after, span.after)):
+        if end == now:
+            continue
+        if end is None or now is None:
+            return False
+        between = newest.get(made.at(now[0]))
+        if between is None or between.fill is None or (between.fill.before, between.fill.after) != (
+            recipe.before, recipe.after,
+        ):  # fmt: skip
+            return False
+        kept = newest.get(made.at(end[0]))
+        if end[1] != (0 if kept is None else kept.sequence) or not is_anchor(document, made.at(end[0])):
+            return False
+    return True
+
+
+def filled_certainty(document: Document) -> Iterator[tuple[SliceIndex, FillRecipe]]:
+    """The slices that are filled and no anchors, each with how."""
+    accepted = document.annotation.accepted
+    for slice_index, entry in document.history.newest_entries().items():
+        if entry.fill is not None and slice_index not in accepted:
+            yield slice_index, entry.fill
+
+
+def nearest_first(spans: Iterable[Span], index: int | None) -> list[Span]:
+    """Spans in the order in which they are filled: those around an index first."""
+    if index is None:
+        return list(spans)
+    return sorted(spans, key=lambda span: max(span.low - index, index - span.high, 0))
+
+
+def _first_labelled(document: Document) -> SliceIndex:
+    """A slice of those that count, or the first of the volume."""
+    labelled = [*document.annotation.accepted, *document.history.newest_entries(), *document.base_slices]
+    for slice_index in sorted(labelled):
+        if is_anchor(document, slice_index):
+            return slice_index
+    return SliceIndex((document.source.ndim - 2, document.source.ndim - 1), (0,) * (document.source.ndim - 2))
+
+
+def band_of(labels: NDArray[Any], width: int = 2) -> NDArray[np.bool_]:
+    """The pixels within ``width`` of a border between labels, shape (H, W), bool."""
+    band = np.zeros(labels.shape, bool)
+    rows, columns = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    band[1:] |= rows
+    band[:-1] |= rows
+    band[:, 1:] |= columns
+    band[:, :-1] |= columns
+    for _ in range(width - 1):
+        grown = band.copy()
+        grown[1:] |= band[:-1]
+        grown[:-1] |= band[1:]
+        grown[:, 1:] |= band[:, :-1]
+        grown[:, :-1] |= band[:, 1:]
+        band = grown
+    return band

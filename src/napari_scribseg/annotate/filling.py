@@ -1,0 +1,498 @@
+"""Filling: the slices between anchors are solved span by span, in the background."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.annotate.anchors import FillRange, Span, band_of, is_current, nearest_first
+from napari_scribseg.annotate.document import Document
+from napari_scribseg.annotate.engine_cache import EngineCache
+from napari_scribseg.annotate.entries import FillRecipe
+from napari_scribseg.annotate.events import Doing, Restored, SessionEvents
+from napari_scribseg.annotate.steps import SessionStep
+from napari_scribseg.core.engine import Report
+from napari_scribseg.core.errors import Cancelled, InputError
+from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.kernel.jobs import Call, Jobs, ShutDownError
+from napari_scribseg.numerics.filling import FilledSlice, fill_span
+
+__all__ = ["Filling", "SolvedSlice", "label_ids", "solve"]
+
+_KEPT = 4  # slices of a span that stay read
+
+
+class _Images(Sequence[NDArray[np.float32]]):
+    """The slices of a span, each of shape (C, H, W), read when they are needed; notes their checksums."""
+
+    def __init__(self, source: Source, span: Span) -> None:
+        self._source, self._span = source, span
+        self._read: dict[int, NDArray[np.float32]] = {}
+        self.checksums: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return self._span.high - self._span.low + 1
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.float32]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.float32]]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at = range(len(self))[index]
+        if at not in self._read:
+            if len(self._read) >= _KEPT:
+                del self._read[next(iter(self._read))]
+            data = self._read[at] = self._source.image(self._span.at(self._span.low + at)).data
+            self.checksums[at] = zlib.crc32(np.ascontiguousarray(data).data.cast("B"))
+        return self._read[at]
+
+    def checksum(self, at: int) -> int:
+        """CRC-32 of a slice."""
+        if at not in self.checksums:
+            self[at]
+        return self.checksums[at]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SolvedSlice:
+    """A slice of a span with its labels.
+
+    Attributes
+    ----------
+    index : int
+        Where it stands along the axis.
+    labels : ndarray of shape (H, W), unsigned integer
+        Its labels.
+    final : bool
+        False for a preview.
+    checksum, certainty, band : int, float, int
+        As of the :class:`~napari_scribseg.annotate.entries.FillRecipe`.
+    """
+
+    index: int
+    labels: NDArray[Any]
+    final: bool
+    checksum: int
+    certainty: float
+    band: int
+
+
+def solve(
+    source: Source,
+    span: Span,
+    first: NDArray[Any] | None,
+    last: NDArray[Any] | None,
+    report: Report,
+) -> Iterator[SolvedSlice]:
+    """Solve the slices of a span from the labels of its anchors; for any thread.
+
+    Parameters
+    ----------
+    source : Source
+        The image.
+    span : Span
+        What is solved.
+    first, last : ndarray of shape (H, W), or None
+        The labels of the anchors; None where the span is open.
+    report : Report
+        Gets the progress; what it raises ends the work.
+    """
+    images = _Images(source, span)
+    rows, columns = (float(source.geometry.spacing[axis]) for axis in span.like.displayed)
+    along = float(source.geometry.spacing[span.axis]) if span.axis >= source.ndim - 3 else min(rows, columns)
+    for found in fill_span(first, last, images, (along, rows, columns), report=report):
+        yield _solved(found, span, images)
+
+
+def label_ids(ends: Sequence[NDArray[Any] | None]) -> tuple[int, ...]:
+    """The labels of the anchors of a span, ascending."""
+    return tuple(sorted({int(i) for end in ends if end is not None for i in np.unique(end)}))
+
+
+def _solved(found: FilledSlice, span: Span, images: _Images) -> SolvedSlice:
+    band = band_of(found.labels)
+    size = int(np.count_nonzero(band))
+    certainty = float(found.certainty[band].mean()) if size else 1.0
+    labels = np.ascontiguousarray(found.labels)
+    return SolvedSlice(
+        span.low + found.offset, labels, found.final, images.checksum(found.offset), round(certainty, 6), size
+    )
+
+
+@dataclass(eq=False)
+class _Request:
+    """A fill that the user requested.
+
+    Attributes
+    ----------
+    within : FillRange
+        Where.
+    step : SessionStep
+        What undo takes back.
+    total : int
+        Number of slices to fill.
+    written : set of SliceIndex
+        The slices that have their final labels.
+    stopped : list of str
+        Where open spans ended before the last slice.
+    future : Future
+        Of the written slices.
+    """
+
+    within: FillRange
+    step: SessionStep
+    total: int
+    written: set[SliceIndex] = field(default_factory=set)
+    stopped: list[str] = field(default_factory=list)
+    future: Future[Any] = field(default_factory=Future)
+
+
+@dataclass(eq=False)
+class _Run:
+    """One span that is being solved.
+
+    Attributes
+    ----------
+    span : Span
+        The span.
+    slices : list of int
+        The indices that are written.
+    step : SessionStep
+        What undo takes back.
+    ids : tuple of int
+        The labels of the anchors.
+    version : int
+        Of the history, after what this run wrote last.
+    call : Call
+        The job.
+    fraction : float
+        How far it is.
+    last : dict of int to bool
+        The slices that were written, each with whether for good.
+    """
+
+    span: Span
+    slices: list[int]
+    step: SessionStep
+    ids: tuple[int, ...] = ()
+    version: int = -1
+    call: Call | None = None
+    fraction: float = 0.0
+    last: dict[int, bool] = field(default_factory=dict)
+
+
+class Filling:
+    """Fills the slices between the anchors of a document; all methods belong to the owner's thread.
+
+    What is to be filled follows from the log: a slice was filled from the present anchors of its span, or it is solved
+    again. So whatever interrupts a run, it goes on with what is left.
+
+    Parameters
+    ----------
+    document : Document
+        Slices are written into it.
+    events : SessionEvents
+        ``restored``, ``progress``, ``filling``, ``hint`` and ``failed`` are emitted here.
+    cache : EngineCache
+        States of slices that are filled are dropped.
+    jobs : Jobs
+        Where spans are solved, when nothing else is requested.
+
+    Attributes
+    ----------
+    follows : bool
+        Whether spans are solved again when their anchors change.
+    """
+
+    def __init__(self, document: Document, events: SessionEvents, cache: EngineCache, jobs: Jobs[Any]) -> None:
+        self._document, self._events, self._cache, self._jobs = document, events, cache, jobs
+        self._request: _Request | None = None
+        self._run: _Run | None = None
+        self._within: FillRange | None = None  # of the last request
+        self._since = 0  # the newest log entry when the last request was made
+        self._ended: set[Span] = set()  # open spans that were solved as far as the image supported it
+        self._given_up: set[Span] = set()
+        self._paused = self._choosing = self._was_filling = False
+        self.follows = False
+
+    # requests
+
+    def fill(self, within: FillRange) -> Future[Any]:
+        """Fill a range; see :meth:`Session.fill`."""
+        document = self._document
+        anchors = within.anchors(document)
+        if not anchors:
+            raise InputError(
+                f"no slice along {document.source.geometry.axis_names[within.axis]} has finished labels; segment one "
+                "at least before its neighbours are filled"
+            )
+        self.cancel()
+        self.follows, self._within, self._since = True, within, document.sequence
+        self._ended.clear()
+        self._given_up.clear()
+        left = [index for span in self._left(within) for index in within.within(span)]
+        request = self._request = _Request(within, document.history.begin([]), len(left))
+        request.future.add_done_callback(lambda future: self._drop(request) if future.cancelled() else None)
+        self._paused = False
+        self.proceed()
+        return request.future
+
+    def cancel(self) -> None:
+        """Stop for good; what was written stays."""
+        if self._within is not None:
+            self._given_up.update(self._within.spans(self._document))
+        if self._request is not None:
+            self._request.future.cancel()
+        self.give_way()
+        self._show_filling()
+
+    def _drop(self, request: _Request) -> None:
+        """The future of a request was cancelled."""
+        if self._request is request:
+            self._request = None
+            self._document.history.discard(request.step)
+            self._given_up.update(request.within.spans(self._document))
+            self.give_way()
+
+    def give_way(self, *, hold: bool = False) -> None:
+        """Interrupt the span that is being solved, for something that is wanted sooner.
+
+        ``hold`` lets filling wait until the next call without it, as while the pen is down.
+        """
+        self._paused = hold
+        if self._run is not None and self._run.call is not None:
+            self._run.call.stop.set()
+
+    def withdraw(self) -> bool:
+        """Cancel a request that has written nothing yet. Whether there was one."""
+        request = self._request
+        if request is None or request.step.changes:
+            return False
+        self.cancel()
+        return True
+
+    def moved(self, step: SessionStep, *, after: bool) -> None:
+        """A step was undone or redone: a request that it belongs to ends, and spans follow only where a fill is."""
+        if self._request is not None and self._request.step is step:
+            self._request.future.cancel()
+        if all(entry.kind == "fill" for entry in step.entries):
+            self.follows = after
+
+    # what is left to do
+
+    def _left(self, within: FillRange) -> list[Span]:
+        """The spans of a range of which slices were not filled from the anchors as they are now."""
+        found = []
+        for span in within.spans(self._document):
+            slices = within.within(span)
+            outdated = self._stale(span, slices) if span in self._ended else self._not_current(span, slices)
+            if outdated and span not in self._given_up:
+                found.append(span)
+        return found
+
+    def _not_current(self, span: Span, indices: list[int]) -> list[int]:
+        """The slices of a span that were not filled from its anchors."""
+        newest = self._document.history.newest_entries()
+        return [i for i in indices if not is_current(self._document, span, newest.get(span.at(i)))]
+
+    def _stale(self, span: Span, indices: list[int]) -> list[int]:
+        """Those of them that were filled from other anchors."""
+        newest = self._document.history.newest_entries()
+        entries = {i: newest.get(span.at(i)) for i in self._not_current(span, indices)}
+        return [i for i, entry in entries.items() if entry is not None and entry.fill is not None]
+
+    def _outdated(self, within: FillRange) -> list[Span]:
+        """The spans of a range whose slices were filled from other anchors, or that have a new one."""
+        newest = self._document.history.newest_entries()
+        found = []
+        for span in self._left(within):
+            slices = within.within(span)
+            filled = [i for i in slices if (entry := newest.get(span.at(i))) is not None and entry.fill is not None]
+            is_new = max(end[1] for end in (span.before, span.after) if end is not None) > self._since
+            if self._stale(span, slices) or (not filled and is_new):
+                found.append(span)
+        return found
+
+    def _next(self) -> _Run | None:
+        """The next span to solve, and the step that it belongs to."""
+        document, request = self._document, self._request
+        last, index = document.slice_index, None
+        if request is not None:
+            within, spans = request.within, self._left(request.within)
+        elif self.follows and self._within is not None:
+            within, spans = self._within, self._outdated(self._within)
+        else:
+            return None
+        index = (
+            last.position[last.others.index(within.axis)] if last is not None and within.axis in last.others else None
+        )
+        for span in nearest_first(spans, index):
+            step = self._step_of(span) or (document.history.begin([]) if request is None else request.step)
+            return _Run(span, within.within(span), step)
+        return None
+
+    def _step_of(self, span: Span) -> SessionStep | None:
+        """The step of what the user did last to a span, if that was after the last request."""
+        history = self._document.history
+        newest = history.newest_entries()
+        entries = (newest.get(span.at(index)) for index in range(span.low, span.high + 1))
+        last = max((e.sequence for e in entries if e is not None and e.fill is None), default=0)
+        return history.step_of(last) if last > self._since else None
+
+    # running
+
+    def proceed(self) -> None:
+        """Solve the next span, if nothing else is wanted."""
+        if self._choosing or self._run is not None or self._paused or self._jobs.running is not None:
+            return
+        self._choosing = True
+        try:
+            while self._run is None:  # a loop, not a recursion, where jobs run inline
+                run = self._next()
+                if run is None:
+                    self._end()
+                    break
+                self._start(run)
+        finally:
+            self._choosing = False
+
+    def _start(self, run: _Run) -> None:
+        document, span = self._document, run.span
+        ends = [None if end is None else self._peek(span.at(end[0])) for end in (span.before, span.after)]
+        run.ids = label_ids(ends)
+        run.version = document.history.version
+        source, deliver = document.source, self._jobs.deliver
+        wanted = set(run.slices)
+
+        def work(report: Report) -> None:
+            for found in solve(source, span, ends[0], ends[1], report):
+                report(run.fraction)
+                if found.index in wanted:
+                    deliver(partial(self._arrived, run, found))
+
+        run.call = Call(
+            work, partial(self._done, run), partial(self._failed, run), progress=partial(self._progress, run),
+            name="filling",
+        )  # fmt: skip
+        self._run = run
+        self._show_filling()
+        try:
+            self._jobs.queue(run.call)
+        except ShutDownError:
+            self._run = None
+            self._given_up.add(span)
+
+    def _peek(self, slice_index: SliceIndex) -> NDArray[Any]:
+        return self._document.annotation.peek(slice_index).copy()
+
+    def _progress(self, run: _Run, fraction: float) -> None:
+        """In the worker."""
+        run.fraction = fraction
+
+    def _arrived(self, run: _Run, found: SolvedSlice) -> None:
+        """Write a slice, unless something changed meanwhile."""
+        document, span = self._document, run.span
+        if self._run is not run or run.call is None or run.call.stop.is_set():
+            return
+        slice_index = span.at(found.index)
+        if run.version != document.history.version or slice_index in document.annotation.accepted:
+            run.call.stop.set()
+            return
+        recipe = FillRecipe(
+            span.axis, span.before, span.after, span.reach, found.final, document.overlap, document.locked_values,
+            document.classes.background, found.checksum, found.certainty, found.band,
+        )  # fmt: skip
+        array = document.annotation.labels
+        step = document.write_fill(slice_index, found.labels, run.ids, recipe, run.step)
+        if self._request is not None and self._request.step is run.step:
+            self._request.step = step
+        run.step, run.version = step, document.history.version
+        run.last[found.index] = found.final
+        self._cache.invalidate_warm(slice_index)
+        if document.annotation.labels is not array:
+            self._events.changed.emit()
+        self._events.restored.emit(Restored(slice_index, None, document.annotation.view(slice_index).copy()))
+        if self._request is not None:
+            if found.final:
+                self._request.written.add(slice_index)
+            self._events.progress.emit(len(self._request.written) / max(self._request.total, 1))
+
+    def _done(self, run: _Run, _none: None) -> None:
+        """A span was solved."""
+        if self._run is not run:
+            return
+        self._run = None
+        if run.call is not None and run.call.stop.is_set():
+            self.proceed()
+            return
+        span, left = run.span, [index for index in run.slices if not run.last.get(index)]
+        if None not in (span.before, span.after):
+            self._given_up.update([span] if left else [])
+        else:
+            self._ended.add(span)
+            for index in self._stale(span, left):
+                self._empty(run, span.at(index))
+        if self._request is not None and left:
+            self._request.stopped.append(self._document.source.where(span.at(left[0 if span.after is None else -1])))
+        self.proceed()
+
+    def _empty(self, run: _Run, slice_index: SliceIndex) -> None:
+        """Take back what was filled farther from the anchor than the image supports now."""
+        run.step = self._document.empty(slice_index, run.step)
+        self._cache.invalidate_warm(slice_index)
+        labels = self._document.annotation.view(slice_index).copy()
+        self._events.restored.emit(Restored(slice_index, None, labels))
+
+    def _failed(self, run: _Run, error: Exception) -> None:
+        if self._run is not run:
+            return
+        self._run = None
+        if not isinstance(error, Cancelled):
+            self._given_up.add(run.span)
+            self._document.history.discard(run.step)
+            request, self._request = self._request, None
+            if request is not None and not request.future.done():
+                request.future.set_exception(error)
+            self._events.failed.emit(run.span.at(run.slices[0]), error)
+        self.proceed()
+
+    def _end(self) -> None:
+        """Nothing is left to fill."""
+        request, self._request = self._request, None
+        self._show_filling()
+        if request is None:
+            return
+        self._document.history.discard(request.step)
+        if request.stopped:
+            self._events.hint.emit(
+                f"filling stopped before {' and '.join(request.stopped)}, where the image no longer supports it"
+            )
+        if not request.future.done():
+            request.future.set_result(tuple(sorted(request.written)))
+
+    # what is being done
+
+    def _show_filling(self) -> None:
+        filling = self._run is not None
+        if filling != self._was_filling:
+            self._was_filling = filling
+            self._events.filling.emit(filling)
+
+    @property
+    def doing(self) -> Doing | None:
+        """What is being filled."""
+        run, request = self._run, self._request
+        if run is None or run.call is None or run.call.stop.is_set():
+            return None
+        if request is not None:
+            return Doing("fill", run.span.at(run.slices[0]), len(request.written), request.total)
+        return Doing("fill", run.span.at(run.slices[0]), sum(run.last.values()), len(run.slices))

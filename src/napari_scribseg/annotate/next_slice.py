@@ -1,0 +1,75 @@
+"""Where to look next: the slice whose strokes would take away most of the doubt in a volume."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.annotate.anchors import FillRange, filled_certainty
+from napari_scribseg.annotate.document import Document
+from napari_scribseg.core.source import SliceIndex
+
+__all__ = ["expected_gain", "next_slice"]
+
+
+def next_slice(document: Document, within: FillRange) -> SliceIndex | None:
+    """The slice of a range whose strokes would improve the volume most; see :meth:`Session.next_slice`."""
+    n = document.source.shape[within.axis]
+    anchors = np.array([index for index, _ in within.anchors(document)], dtype=np.intp)
+    if anchors.size == n:
+        return None
+    filled = {
+        slice_index.position[slice_index.others.index(within.axis)]: recipe
+        for slice_index, recipe in filled_certainty(document)
+        if within.holds(slice_index)
+    }
+    doubt = np.full(n, np.nan)
+    for index, recipe in filled.items():
+        doubt[index] = (1 - recipe.certainty) * recipe.band
+    distance = _distance(n, anchors)
+    if filled:
+        inside = (np.arange(n) > anchors.min()) & (np.arange(n) < anchors.max()) & (distance > 0)
+        unknown = inside & np.isnan(doubt)
+        rate = np.nansum(doubt) / max(float(distance[list(filled)].sum()), 1.0)
+        doubt[unknown] = rate * distance[unknown]  # as doubtful as slices that far from an anchor are
+        doubt[np.isnan(doubt)] = 0.0
+    if not filled or not doubt.any():
+        doubt = np.where(np.isnan(doubt) | (doubt == 0), distance, doubt)
+    gain = expected_gain(doubt, anchors)
+    best = np.flatnonzero(gain >= gain.max() * (1 - 1e-9))
+    return within.at(int(best[len(best) // 2]))
+
+
+def expected_gain(doubt: NDArray[np.float64], anchors: NDArray[np.intp]) -> NDArray[np.float64]:
+    """How much doubt strokes on each slice would take away.
+
+    The doubt of a slice grows with its distance to the nearest anchor: where another slice becomes an anchor, a slice
+    that is now half as far from one loses half of its doubt.
+
+    Parameters
+    ----------
+    doubt : ndarray of shape (N,)
+        Expected number of wrong pixels of each slice; 0 for anchors.
+    anchors : ndarray of shape (A,), int
+        Indices of the anchors.
+
+    Returns
+    -------
+    ndarray of shape (N,)
+        -inf for the anchors.
+    """
+    n = len(doubt)
+    now = _distance(n, anchors)
+    index = np.arange(n)
+    after = np.minimum(now[None], np.abs(index[:, None] - index[None]))
+    gain: NDArray[np.float64] = (doubt[None] * (1 - after / np.maximum(now[None], 1))).sum(axis=1)
+    gain[anchors] = -np.inf
+    return gain
+
+
+def _distance(n: int, anchors: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Of each slice to the nearest anchor; to the ends of the axis where there is none."""
+    index = np.arange(n)
+    ends = anchors if anchors.size else np.array([-1, n])
+    distance: NDArray[np.float64] = np.abs(index[:, None] - ends[None]).min(axis=1).astype(np.float64)
+    return distance

@@ -1,0 +1,485 @@
+"""The slices between anchors are filled, follow corrections, and are undone and replayed as they were made."""
+
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from waiting import wait_for
+
+from napari_scribseg.annotate import filling
+from napari_scribseg.annotate.next_slice import expected_gain
+from napari_scribseg.annotate.session import Session
+from napari_scribseg.core import ClassTable, InputError
+from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.kernel import Inbox
+
+BACKGROUND = ClassTable.from_ids([1, 2], background=1)
+
+
+def ball(n=20):
+    """The mask of a ball whose slices change slowly; shape (n, 64, 64)."""
+    z, y, x = np.ogrid[:n, :64, :64]
+    return ((z - n // 2) * 36 / n) ** 2 + (y - 32) ** 2 + (x - 30) ** 2 < 20**2
+
+
+def image_of(mask):
+    noise = np.random.default_rng(0).normal(0, 2, mask.shape)
+    return Source.from_array((np.where(mask, 100, 20) + noise).astype(np.float32), spacing=(2.0, 1.0, 1.0))
+
+
+def strokes_for(mask):
+    strokes = np.zeros(mask.shape, np.uint8)
+    strokes[:3] = 1
+    rows, columns = np.nonzero(mask)
+    strokes[int(rows.mean()), int(columns.mean()) - 1 : int(columns.mean()) + 2] = 2
+    return strokes
+
+
+def at(index):
+    return SliceIndex((1, 2), (index,))
+
+
+@pytest.fixture(scope="module")
+def mask():
+    return ball()
+
+
+@pytest.fixture
+def session(mask, engines):
+    """Strokes on slices 4, 10 and 15."""
+    session = Session(image_of(mask), engines["nearest"](), classes=BACKGROUND)
+    for index in (4, 10, 15):
+        session.draw(strokes_for(mask[index]), index)
+    return session
+
+
+def positions(slices):
+    return [each.position[0] for each in slices]
+
+
+def changed(before, session):
+    return np.flatnonzero((session.labels != before).any(axis=(1, 2))).tolist()
+
+
+def wrong(session, mask, index):
+    return float(((session.labels[index] == 2) != mask[index]).mean())
+
+
+# what is filled
+
+
+def test_slices_between_anchors_are_filled_in_one_step(session, mask):
+    before, shown = session.labels.copy(), []
+    session.events.restored.connect(lambda restored: shown.append(restored.slice_index.position[0]))
+    done = positions(session.fill(4, 15).result())
+    assert done == [5, 6, 7, 8, 9, 11, 12, 13, 14]
+    assert max(wrong(session, mask, index) for index in done) < 0.02
+    assert set(shown) == set(done)
+    assert shown.index(9) < shown.index(7)  # the nearest to an anchor first
+    assert sorted(positions(session.filled)) == done
+    assert all(0 < certainty <= 1 for certainty in session.filled.values())
+    assert not any(session.painted(index).any() for index in done)
+    filled = session.labels.copy()
+    assert session.undo()
+    assert (session.labels == before).all()
+    assert not session.filled
+    assert session.redo()
+    assert (session.labels == filled).all()
+    assert sorted(positions(session.filled)) == done
+
+
+def test_beyond_the_outermost_anchor_it_ends_where_the_object_ends(session, mask):
+    hints = []
+    session.events.hint.connect(hints.append)
+    done = positions(session.fill().result())
+    assert 16 in done
+    assert 3 in done
+    assert 19 not in done
+    assert len(hints) == 1
+    assert hints[0].startswith("filling stopped before z ")
+
+
+def test_only_slices_of_the_range_are_written(session):
+    before = session.labels.copy()
+    assert positions(session.fill(7, 12).result()) == [7, 8, 9, 11, 12]
+    assert changed(before, session) == [7, 8, 9, 11, 12]
+
+
+def test_along_another_axis(session, mask):
+    session.clear(4), session.clear(10), session.clear(15)
+    for column in (22, 36):
+        strokes = np.zeros((20, 64), np.uint8)
+        strokes[:, :2], strokes[10, 32] = 1, 2
+        session.draw(strokes, SliceIndex((0, 1), (column,)))
+    done = session.fill(SliceIndex((0, 1), (22,)), SliceIndex((0, 1), (36,))).result()
+    assert positions(done) == list(range(23, 36))
+    assert ((session.labels[:, :, 29] == 2) != mask[:, :, 29]).mean() < 0.02
+    assert positions(session.anchors()) == [22, 36]
+    assert positions(session.anchors(0)) == []
+
+
+def test_time_is_an_axis_too(mask, engines):
+    movie = np.stack([np.roll(mask[8:12], shift, axis=2) for shift in (0, 2, 4, 6)])
+    session = Session(image_of(mask[:2]), engines["nearest"](), classes=BACKGROUND)
+    volume = Source.from_array(np.where(movie, 100, 20).astype(np.float32))
+    session = Session(volume, engines["nearest"](), classes=BACKGROUND)
+    for time in (0, 3):
+        session.draw(strokes_for(movie[time, 1]), SliceIndex((2, 3), (time, 1)))
+    done = session.fill(SliceIndex((2, 3), (0, 1)), SliceIndex((2, 3), (3, 1))).result()
+    assert [each.position for each in done] == [(1, 1), (2, 1)]
+    for time in (1, 2):
+        assert ((session.labels[time, 1] == 2) != movie[time, 1]).mean() < 0.02
+
+
+def test_what_cannot_be_filled(mask, engines):
+    session = Session(image_of(mask), engines["nearest"](), classes=BACKGROUND)
+    with pytest.raises(InputError, match="no slice along z has finished labels"):
+        session.fill()
+    session.draw(strokes_for(mask[10]), 10)
+    with pytest.raises(InputError, match="two slices along one axis"):
+        session.fill(SliceIndex((1, 2), (10,)), SliceIndex((0, 2), (10,)))
+    with pytest.raises(InputError, match="index 99 along axis 0"):
+        session.fill(10, 99)
+    flat = Session(Source.from_array(np.zeros((5, 5), np.float32)), engines["nearest"]())
+    with pytest.raises(InputError, match="one slice only"):
+        flat.fill()
+
+
+# what counts
+
+
+def test_which_slices_are_anchors(session, mask):
+    assert positions(session.anchors()) == [4, 10, 15]
+    session.propagate(10, 11).result()
+    assert positions(session.anchors()) == [4, 10, 15]
+    session.fill(4, 15).result()
+    assert positions(session.anchors()) == [4, 10, 15]
+    session.accept(7)
+    session.edit(np.where(mask[13], 2, 0), 12)
+    assert positions(session.anchors()) == [4, 7, 10, 12, 15]
+    assert at(7) not in session.filled
+    session.reopen(7)
+    session.clear(4)
+    assert positions(session.anchors()) == [10, 12, 15]
+
+
+def test_labels_from_before_are_anchors(mask, engines):
+    labels = np.zeros(mask.shape, np.uint8)
+    labels[[5, 9]] = np.where(mask[[5, 9]], 2, 0)
+    session = Session(image_of(mask), engines["nearest"](), classes=BACKGROUND, labels=labels)
+    assert positions(session.anchors()) == [5, 9]
+    assert positions(session.fill(5, 9).result()) == [6, 7, 8]
+    assert max(wrong(session, mask, index) for index in (6, 7, 8)) < 0.02
+
+
+def test_what_is_accepted_locked_fixed_or_painted_stays(session, mask):
+    session.edit(np.where(mask[6], 3, 0), 6)
+    session.accept(6)
+    accepted = session.labels[6].copy()
+    own = np.zeros((64, 64), np.uint8)
+    own[30:33, 28:32] = 1
+    session.draw(own, 8)  # of one class: no anchor
+    coronal = SliceIndex((0, 2), (60,))
+    by_hand = np.zeros((20, 64), bool)
+    by_hand[5:12, 60:] = True
+    session.edit(np.where(by_hand, 2, 0), coronal, fix=by_hand)
+    assert positions(session.anchors()) == [4, 6, 10, 15]
+    session.fill().result()
+    assert (session.labels[6] == accepted).all()
+    assert (session.labels[8][own == 1] == 0).all()
+    assert (session.painted(8) == own).all()
+    assert (session.labels[7:12, 60, 60:] == 2).all()
+    assert wrong(session, mask, 8) < 0.05
+
+
+def test_locked_classes_stay_when_a_slice_is_filled(mask, engines):
+    labels = np.zeros(mask.shape, np.uint8)
+    labels[:, 40:44, 20:24] = 7
+    sagittal = ClassTable.from_ids([1, 2, 7], background=1)
+    session = Session(image_of(mask), engines["nearest"](), classes=sagittal, labels=labels)
+    session.classes = session.classes.with_class(replace(session.classes[7], locked=True))
+    for index in (8, 12):
+        session.draw(strokes_for(mask[index]), index)
+    session.edit(session.slice_labels(10), 10)
+    session.fill(8, 12).result()
+    assert (session.labels[:, 40:44, 20:24] == 7).all()
+
+
+# corrections
+
+
+def test_a_correction_changes_only_what_lies_beside_it_and_is_one_step(session, mask):
+    session.fill(4, 15).result()
+    filled = session.labels.copy()
+    stroke = np.zeros((64, 64), np.uint8)
+    stroke[4:8, 50:58] = 2
+    session.draw(stroke, 12)
+    assert (session.labels[12][stroke == 2] == 2).all()
+    assert wrong(session, mask, 12) < 0.05  # the rest of the filled labels stays
+    assert set(changed(filled, session)) <= {11, 12, 13, 14}
+    assert {11, 12, 13} <= set(changed(filled, session))
+    assert positions(session.anchors()) == [4, 10, 12, 15]
+    corrected = session.labels.copy()
+    assert session.undo()
+    assert (session.labels == filled).all()
+    assert not session.painted(12).any()
+    assert session.redo()
+    assert (session.labels == corrected).all()
+
+
+def test_an_erased_correction_leaves_a_filled_slice(session):
+    session.fill(4, 15).result()
+    filled, certainty = session.labels.copy(), session.filled
+    stroke = np.zeros((64, 64), np.uint8)
+    stroke[4:8, 50:58] = 2
+    session.draw(stroke, 12)
+    session.draw(np.zeros((64, 64), np.uint8), 12)
+    assert positions(session.anchors()) == [4, 10, 15]
+    assert session.filled == certainty
+    assert (session.labels == filled).all()
+
+
+def test_a_cleared_anchor_is_filled(session, mask):
+    session.fill(4, 15).result()
+    session.clear(10)
+    assert positions(session.anchors()) == [4, 15]
+    assert at(10) in session.filled
+    assert wrong(session, mask, 10) < 0.02
+    assert session.undo()
+    assert positions(session.anchors()) == [4, 10, 15]
+
+
+def test_a_cleared_filled_slice_stays_empty(session):
+    session.fill(4, 15).result()
+    session.clear(12)
+    assert not session.labels[12].any()
+    assert at(12) not in session.filled
+
+
+def test_without_following_a_correction_changes_its_slice_only(session):
+    session.fill(4, 15).result()
+    session.follows = False
+    filled = session.labels.copy()
+    stroke = np.zeros((64, 64), np.uint8)
+    stroke[4:8, 50:58] = 2
+    session.draw(stroke, 12)
+    assert changed(filled, session) == [12]
+    session.fill(4, 15).result()
+    assert {11, 13} <= set(changed(filled, session))
+
+
+def test_accepting_changes_nothing(session):
+    session.fill(4, 15).result()
+    filled = session.labels.copy()
+    session.accept(12)
+    assert (session.labels == filled).all()
+    assert positions(session.fill(4, 15).result()) == []
+    stroke = np.zeros((64, 64), np.uint8)
+    stroke[4:8, 50:58] = 2
+    session.draw(stroke, 11)
+    assert changed(filled, session) == [11]
+
+
+def test_an_undone_fill_does_not_come_back_with_the_next_stroke(session, mask):
+    session.fill(4, 15).result()
+    session.undo()
+    assert not session.follows
+    before = session.labels.copy()
+    session.draw(strokes_for(mask[12]), 12)
+    assert changed(before, session) == [12]
+
+
+# files
+
+
+def test_fills_are_replayed_and_loaded(session, mask, engines, tmp_path):
+    session.fill().result()
+    stroke = np.zeros((64, 64), np.uint8)
+    stroke[4:8, 50:58] = 2
+    session.draw(stroke, 12)
+    session.draw(np.zeros((64, 64), np.uint8), 12)
+    session.draw(stroke, 7)
+    session.accept(7)
+    session.clear(10)
+    session.fill().result()
+    session.save(tmp_path / "a")
+    make = {"make_engine": lambda name, **p: engines[name](**p)}
+    for again in (
+        Session.replay(tmp_path / "a", session.volume, **make),
+        Session.load(tmp_path / "a", session.volume, **make),
+    ):
+        assert (again.labels == session.labels).all()
+        assert again.filled == session.filled
+        assert again.anchors() == session.anchors()
+    assert not again.follows
+    assert again.fill(4, 15).result() == ()  # nothing is out of date
+
+
+def test_a_replay_refuses_another_image(session, engines, tmp_path):
+    session.fill(4, 15).result()
+    session.save(tmp_path / "a")
+    array = np.array(session.volume.array)
+    array[7, 0, 0] += 1
+    with pytest.raises(InputError, match="differs at z 7"):
+        Session.replay(
+            tmp_path / "a",
+            Source.from_array(array, spacing=(2.0, 1.0, 1.0)),
+            make_engine=lambda name, **p: engines[name](**p),
+        )
+
+
+# in the background
+
+
+class Threads:
+    """A session whose filling waits before each slice."""
+
+    def __init__(self, mask, engine, executor, monkeypatch):
+        self.inbox = Inbox()
+        self.session = Session(
+            image_of(mask), engine, classes=BACKGROUND, executor=executor, deliver=self.inbox.deliver
+        )
+        self.go, self.waiting = threading.Semaphore(0), threading.Semaphore(0)
+        solved = filling.fill_span
+
+        def slowly(*arguments, report, **options):
+            for found in solved(*arguments, report=report, **options):
+                self.waiting.release()
+                while not self.go.acquire(timeout=0.005):
+                    report(0.0)
+                yield found
+
+        monkeypatch.setattr(filling, "fill_span", slowly)
+
+    def idle(self):
+        self.inbox.run()
+        return self.session.doing is None
+
+    def wait(self, condition, what):
+        return wait_for(condition, what, meanwhile=self.inbox.run)
+
+    def draw(self, strokes, index):
+        self.inbox.wait(self.session.draw(strokes, index), 120)
+
+
+@pytest.fixture
+def threads(mask, engines, monkeypatch):
+    with ThreadPoolExecutor(1) as executor:
+        made = Threads(mask, engines["nearest"](), executor, monkeypatch)
+        for index in (4, 10, 15):
+            made.draw(strokes_for(mask[index]), index)
+        yield made
+        made.session.close()
+        for _ in range(200):
+            made.go.release()
+
+
+def test_a_stroke_overtakes_a_fill_which_goes_on_with_the_new_anchor(threads, mask):
+    session, filling_events = threads.session, []
+    session.events.filling.connect(filling_events.append)
+    future = session.fill(4, 15)
+    assert session.follows
+    assert not session.is_busy
+    assert session.doing.what == "fill"
+    threads.wait(lambda: threads.waiting.acquire(blocking=False), "the first slice")
+    threads.draw(strokes_for(mask[12]), 12)  # while the span waits
+    assert wrong(session, mask, 12) < 0.02
+    assert not future.done()
+    for _ in range(200):
+        threads.go.release()
+    done = positions(threads.inbox.wait(future, 120))
+    assert done == [5, 6, 7, 8, 9, 11, 13, 14]
+    assert max(wrong(session, mask, index) for index in done) < 0.02
+    assert filling_events[0] is True
+    assert filling_events[-1] is False
+    session.undo()  # the stroke, and its spans
+    threads.wait(threads.idle, "the end of filling")
+    assert positions(session.anchors()) == [4, 10, 15]
+    session.undo()
+    assert not session.labels[[5, 6, 7, 8, 9]].any()
+
+
+def test_filling_waits_while_the_pen_is_down(threads, mask):
+    session = threads.session
+    future = session.fill(4, 15)
+    threads.wait(lambda: threads.waiting.acquire(blocking=False), "the first slice")
+    threads.inbox.wait(session.draw(strokes_for(mask[12]), 12, live=True), 120)
+    for _ in range(5):
+        threads.inbox.run()
+    assert session.doing is None
+    for _ in range(200):
+        threads.go.release()
+    threads.draw(strokes_for(mask[12]), 12)
+    assert len(threads.inbox.wait(future, 120)) == 8
+
+
+def test_cancelling_leaves_what_is_written_as_one_step(threads):
+    session, before = threads.session, threads.session.labels.copy()
+    future = session.fill(4, 15)
+    for _ in range(3):
+        threads.go.release()
+    threads.wait(lambda: len(changed(before, session)) == 3, "three slices")
+    session.cancel()
+    threads.wait(threads.idle, "the end of filling")
+    assert future.cancelled()
+    with pytest.raises(CancelledError):
+        future.result()
+    assert len(changed(before, session)) == 3
+    session.undo()
+    assert (session.labels == before).all()
+
+
+def test_undoing_a_fill_that_wrote_nothing_only_cancels_it(threads):
+    session, painted = threads.session, threads.session.painted(15)
+    future = session.fill(4, 15)
+    threads.wait(lambda: threads.waiting.acquire(blocking=False), "the first slice")
+    assert session.undo()
+    assert future.cancelled()
+    assert (session.painted(15) == painted).all()
+    assert session.labels[15].any()
+
+
+def test_a_fill_that_fails_is_reported(session, monkeypatch):
+    def broken(*arguments, **options):
+        raise RuntimeError("no memory")
+
+    failures = []
+    session.events.failed.connect(lambda slice_index, error: failures.append(str(error)))
+    monkeypatch.setattr(filling, "fill_span", broken)
+    with pytest.raises(RuntimeError, match="no memory"):
+        session.fill(4, 15).result()
+    assert failures == ["no memory"]
+    assert session.doing is None
+    assert session.is_segmented(10)
+
+
+# where to look next
+
+
+def test_the_next_slice_before_a_fill_is_the_farthest_from_all_anchors(mask, engines):
+    session = Session(image_of(mask), engines["nearest"](), classes=BACKGROUND)
+    assert session.next_slice() == at(10)
+    session.draw(strokes_for(mask[4]), 4)
+    session.draw(strokes_for(mask[15]), 15)
+    assert 8 <= session.next_slice().position[0] <= 11
+
+
+def test_the_next_slice_after_a_fill_lies_where_it_is_least_sure(session):
+    session.fill(4, 15).result()
+    chosen = session.next_slice()
+    assert chosen in session.filled
+    for index in range(20):
+        session.accept(index)
+    assert session.next_slice() is None
+
+
+def test_doubt_that_a_slice_takes_away():
+    anchors = np.array([0, 10])
+    doubt = np.array([0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0], dtype=float)
+    gain = expected_gain(doubt, anchors)
+    assert gain.argmax() == 5
+    assert np.isneginf(gain[anchors]).all()
+    doubt[8] = 40
+    assert expected_gain(doubt, anchors).argmax() == 8
