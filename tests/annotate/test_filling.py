@@ -1,5 +1,6 @@
 """The slices between anchors are filled, follow corrections, and are undone and replayed as they were made."""
 
+import itertools
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
@@ -90,15 +91,39 @@ def test_slices_between_anchors_are_filled_in_one_step(session, mask):
     assert sorted(positions(session.filled)) == done
 
 
-def test_beyond_the_outermost_anchor_it_ends_where_the_object_ends(session, mask):
+def ends_after(monkeypatch, count):
+    """Let open spans end after some slices."""
+    solved = filling.fill_span
+
+    def ending(first, last, *arguments, **options):
+        found = solved(first, last, *arguments, **options)
+        return itertools.islice(found, count) if first is None or last is None else found
+
+    monkeypatch.setattr(filling, "fill_span", ending)
+
+
+def test_beyond_the_outermost_anchors_it_says_where_it_ends(session, monkeypatch):
+    ends_after(monkeypatch, 2)
     hints = []
     session.events.hint.connect(hints.append)
-    done = positions(session.fill().result())
-    assert 16 in done
-    assert 3 in done
-    assert 19 not in done
-    assert len(hints) == 1
-    assert hints[0].startswith("filling stopped before z ")
+    assert positions(session.fill().result()) == [2, 3, 5, 6, 7, 8, 9, 11, 12, 13, 14, 16, 17]
+    assert hints == ["filling stopped before z 18 and z 1, where the image no longer supports it"]
+
+
+def test_what_was_filled_farther_than_the_image_supports_now_is_taken_back(session, monkeypatch, mask):
+    ends_after(monkeypatch, 3)
+    before = session.labels.copy()
+    session.fill(4, 19).result()
+    assert session.labels[18].any()
+    ends_after(monkeypatch, 1)
+    session.draw(np.roll(strokes_for(mask[15]), 1, axis=1), 15)
+    assert session.labels[16].any()
+    assert not session.labels[17:].any()
+    assert max(positions(session.filled)) == 16
+    session.undo()
+    assert session.labels[18].any()
+    session.undo()
+    assert (session.labels == before).all()
 
 
 def test_only_slices_of_the_range_are_written(session):
