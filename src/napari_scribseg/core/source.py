@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -121,6 +121,8 @@ class Source:
         DICOM's word for the kind of image, such as ``"CT"`` or ``"MR"``; empty where the file names none.
     windows : tuple of DisplayWindow
         The ranges of values that the file is to be shown in; the first is the usual one.
+    numbers : callable, optional
+        ``numbers(slice_index)`` gives the number of a slice along each axis for its name, where it is not the index.
 
     Raises
     ------
@@ -138,6 +140,7 @@ class Source:
     path: str | None = None
     modality: str = ""
     windows: tuple[DisplayWindow, ...] = ()
+    numbers: Callable[[SliceIndex], Sequence[int]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         shape = tuple(int(n) for n in self.array.shape)
@@ -258,8 +261,9 @@ class Source:
     def where(self, slice_index: SliceIndex) -> str:
         """A slice in the words of the axes: ``"z 14"``, ``"t 2, z 14"``; ``"the image"`` where there is one only."""
         names = self.geometry.axis_names
-        at = zip(slice_index.others, slice_index.position, strict=True)
-        return ", ".join(f"{names[axis]} {index}" for axis, index in at) or "the image"
+        numbers = slice_index.position if self.numbers is None else self.numbers(slice_index)
+        at = zip(slice_index.others, numbers, strict=True)
+        return ", ".join(f"{names[axis]} {number}" for axis, number in at) or "the image"
 
     def span(self, slices: Iterable[SliceIndex]) -> str:
         """Several slices in the words of the axes: ``"z 12 to z 14"``; ``"3 slices"`` where they leave gaps."""

@@ -146,6 +146,25 @@ def test_accepted_slice_stays_as_it_is(bench):
     assert (bench.shown() != before).any()
 
 
+def test_accepting_goes_on_to_the_next_slice_with_strokes_or_labels(bench):
+    two_strokes(bench, 1)
+    bench.viewer.dims.set_current_step(0, 3)
+    two_strokes(bench, 3)
+    bench.viewer.dims.set_current_step(0, 1)
+    bench.annotator.toggle_accepted()
+    assert bench.viewer.dims.current_step[0] == 3
+    assert bench.messages()[-1] == "Accepted z 1; z 3 is next. Undo reopens z 1"
+    bench.annotator.toggle_accepted()
+    assert bench.viewer.dims.current_step[0] == 3
+    assert bench.messages()[-1] == "Accepted z 3; N shows the next open slice"
+    bench.annotator.undo()
+    assert bench.session.accepted == {bench.session.slice_index(1)}
+    for z in (0, 2):
+        bench.session.accept(bench.session.slice_index(z))
+    bench.annotator.toggle_accepted()
+    assert bench.messages()[-1] == "Accepted z 3: all slices are accepted"
+
+
 def test_clear_and_undo(bench):
     two_strokes(bench)
     before, painted = bench.shown().copy(), bench.strokes.data.copy()

@@ -130,20 +130,26 @@ def test_the_list_knows_strokes_before_their_slice_is_displayed(widget, viewer):
     assert texts == ["z 5   empty", f"z 14   {PAINTED}", f"z 18   {PAINTED}"]
 
 
-def test_a_slice_is_named_as_the_slider_counts_it_where_that_differs(widget, viewer):
+def test_a_slice_has_the_number_of_the_slider_everywhere(widget, viewer):
     widget.start()
-    assert "slider" not in widget.slice_list.model.data(widget.slice_list.model.index(3, 0))
+    assert widget.slice_list.model.data(widget.slice_list.model.index(3, 0)).startswith("z 3 ")
     add_body(viewer)
     choose(widget, "body")
     widget.start()
     step = viewer.dims.current_step[0]
     assert step != 5
     model = widget.slice_list.model
-    assert model.data(model.index(5, 0)).startswith(f"z 5 (slider {step})   ")
+    assert model.data(model.index(5, 0)).startswith(f"z {step}   ")
     annotator = widget.annotators.front
     annotator._news = None
     annotator.refresh_state()
-    assert f"z 5 (slider {step})" in widget.status.line.text()
+    assert f"z {step}" in widget.status.line.text()
+    here = annotator.layers.slice_index()
+    assert annotator.session.volume.where(here) == f"z {step}"  # as the session's own messages name it
+    annotator.session.accept(here)
+    assert f"Z {step} is accepted" in widget.status.line.text()
+    annotator.undo()
+    assert f"z {step}" in widget.status.line.text()
 
 
 def names(widget):

@@ -111,11 +111,11 @@ def test_what_is_accepted_is_reported_there_only_and_not_after_undo(bench):
     both(bench)
     assert line(bench) == "Done on z 3: background and liver"
     bench.annotator.toggle_accepted()
-    assert line(bench) == "Z 3 is accepted: nothing changes it until you reopen it (A)"
+    assert line(bench) == "Accepted z 3; N shows the next open slice"
     turn(bench, 4)
     assert line(bench) == "No strokes; paint one in each of two classes on z 4"
     turn(bench, 3)
-    assert line(bench).startswith("Z 3 is accepted")
+    assert line(bench) == "Z 3 is accepted: nothing changes it until you reopen it (A)"
     bench.annotator.undo()
     assert line(bench) == "Undone: accepting z 3"
     turn(bench, 4)

@@ -246,6 +246,29 @@ class Annotator:
             self.show_message(f"{self.where(slice_index)} is open again: strokes can change it")
         else:
             self.session.accept(slice_index)
+            self._go_on(slice_index)
+
+    def _go_on(self, accepted: SliceIndex) -> None:
+        """Display the next slice with strokes or labels after one that was accepted; without one, say what N does."""
+        if not accepted.position:
+            return
+        done, where = self.session.accepted, self.where(accepted)
+        axis, here = accepted.others[-1], accepted.position[-1]
+        n = self.session.volume.shape[axis]
+        others = [accepted.at(axis, (here + step) % n) for step in range(1, n)]
+        started = next((each for each in others if each not in done and self._is_started(each)), None)
+        if started is not None:
+            self.layers.go_to(started)
+            self.show_message(f"Accepted {where}; {self.where(started)} is next. Undo reopens {where}")
+        elif any(each not in done for each in others):
+            self.show_message(f"Accepted {where}; N shows the next open slice")
+        else:
+            self.show_message(f"Accepted {where}: all slices are accepted")
+
+    def _is_started(self, slice_index: SliceIndex) -> bool:
+        """Whether a slice has labels, or strokes in the layer."""
+        labels = self.session.labels[slice_index.slicer]
+        return bool(labels.any()) or (not self.layers.misfit() and bool(self.layers.painted(slice_index).any()))
 
     @report_errors
     def look_at_uncertain(self) -> None:
@@ -433,7 +456,7 @@ class Annotator:
         session = self.session
         moment = slice_index, session.version, session.classes, session.engine.info, self.where(slice_index)
         if self._cached is None or self._cached[0] != moment:
-            self._cached = moment, replace(present_on(session, slice_index), where=moment[-1])
+            self._cached = moment, present_on(session, slice_index)
         unsent = self.mode == "demand" and self.unsent(slice_index)
         return replace(self._cached[1], unsent=unsent, overlay=self.overlay.missing)
 
@@ -575,9 +598,8 @@ class Annotator:
         self.view.show_curve(None if result is None else result.curve)
 
     def where(self, slice_index: SliceIndex) -> str:
-        """The name of a slice, and its number at napari's slider where that is another: ``"z 18 (slider 71)"``."""
-        name, number = self.session.volume.where(slice_index), self.layers.slider_number(slice_index)
-        return name if number is None else f"{name} (slider {number})"
+        """The name of a slice, with its number at napari's slider."""
+        return self.session.volume.where(slice_index)
 
     def _slice(self) -> SliceIndex:
         slice_index = self.layers.slice_index()

@@ -114,16 +114,16 @@ class LayerSet:
         middle = [(n - 1) // 2 for n in self.source.layer_shape]
         return slice_at(self.source.layer_shape, shown, middle, self.source.channel_axis)
 
-    def slider_number(self, slice_index: SliceIndex) -> int | None:
-        """The number of a slice at napari's slider, which counts over all layers; None where it is the slice's own."""
-        if not slice_index.position:
-            return None
+    def slider_numbers(self, slice_index: SliceIndex) -> tuple[int, ...]:
+        """The numbers of a slice at napari's sliders, which count over all layers."""
         world, dims = self._world_at(slice_index.others, slice_index.position), self.viewer.dims
         spatial = [axis for axis in range(self.source.layer.ndim) if axis != self.source.channel_axis]
-        axis = dims.ndim - self.source.layer.ndim + spatial[slice_index.others[-1]]
-        start, _, step = dims.range[axis]
-        number = round((world[axis] - start) / step) if step else slice_index.position[-1]
-        return None if number == slice_index.position[-1] else number
+        numbers = []
+        for along, index in zip(slice_index.others, slice_index.position, strict=True):
+            axis = dims.ndim - self.source.layer.ndim + spatial[along]
+            start, _, step = dims.range[axis]
+            numbers.append(round((world[axis] - start) / step) if step else index)
+        return tuple(numbers)
 
     def slices_beside(self, slice_index: SliceIndex, layer: Labels | None = None) -> Iterator[SliceIndex]:
         """The other slices that a stroke on this one changes if napari's *n edit dimensions* is above two.

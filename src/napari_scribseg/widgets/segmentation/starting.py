@@ -13,7 +13,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.core import ClassTable, Engine, InputError
+from napari_scribseg.core import ClassTable, Engine, InputError, Source
 from napari_scribseg.widgets.common.autosaves import new_autosave
 from napari_scribseg.widgets.common.colors import DEFAULT_BACKGROUND, layer_classes
 from napari_scribseg.widgets.common.dispatch import Dispatcher
@@ -62,7 +62,7 @@ def open_annotation(request: Request, dispatcher: Dispatcher, view: AnnotationVi
         If the image or a chosen layer cannot be used; the viewer then stays as it was.
     """
     layers = LayerSet(request.viewer, request.source)
-    volume = request.source.volume()
+    volume = replace(request.source.volume(), numbers=layers.slider_numbers)
     if request.strokes is not None and request.strokes is request.result:
         raise InputError("strokes and result are the same layer; choose two different ones, or new ones")
     if request.strokes is not None:
@@ -92,13 +92,14 @@ def resume_annotation(
     InputError
         If the file cannot be read, belongs to another image, or is open elsewhere.
     """
-    session = _load(request, path, _sidecar(request.source, view) if copy else path, dispatcher)
-    return _join(LayerSet(request.viewer, request.source), session, dispatcher, view)
+    layers = LayerSet(request.viewer, request.source)
+    volume = replace(request.source.volume(), numbers=layers.slider_numbers)
+    session = _load(request, volume, path, _sidecar(request.source, view) if copy else path, dispatcher)
+    return _join(layers, session, dispatcher, view)
 
 
-def _load(request: Request, path: Path, sidecar: Path | None, dispatcher: Dispatcher) -> Session:
+def _load(request: Request, volume: Source, path: Path, sidecar: Path | None, dispatcher: Dispatcher) -> Session:
     """The saved session, with the window's engine if its own is not available any more."""
-    volume = request.source.volume()
 
     def load(engine: Engine[Any] | None) -> Session:
         return Session.load(
