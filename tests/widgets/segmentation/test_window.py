@@ -224,7 +224,7 @@ def test_closing_the_dock_ends_the_worker_and_resume_goes_on(window, quick, make
     again = Window(window.viewer)
     assert "Resume" in again.status
     again.widget.files.buttons["resume"].click()
-    assert "Resumed 1 slices" in again.status
+    assert "Resumed 1 slice" in again.status
     assert np.array_equal(again.front.layers.strokes.data, painted)
     assert np.array_equal(again.front.layers.result.data, labels)
     again.front.paint_with(1)

@@ -142,7 +142,7 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
         Action(
             "accept",
             "Accept slice",
-            "Lock this slice, so that nothing changes it until it is reopened, and go on to the next with strokes or labels",
+            "Lock this slice until it is reopened, and go on to the next one with strokes or labels",
             _with_annotator(lambda annotator: annotator.toggle_accepted()),
             key="A",
             enabled=_ready,
