@@ -156,6 +156,64 @@ def segment(
 
 
 @app.command()
+def fill(
+    image: Annotated[Path, typer.Argument(help="Image file or DICOM folder.")],
+    strokes: Annotated[
+        Path, typer.Option(help="Label file of the image's shape, with strokes on some slices: 0 = unpainted.")
+    ],
+    out: Annotated[Path, typer.Option(help="Label file to write: .nii.gz, .seg.nrrd, .nrrd, .mha, .tif.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Label file with finished slices, from which the others are filled, too.")
+    ] = None,
+    slices: Annotated[
+        str | None, typer.Option(metavar="N|FIRST:LAST", help="Slices to fill, both included. Default: all.")
+    ] = None,
+    engine: EngineName = DEFAULT_ENGINE,
+    param: EngineParameters = None,
+    background: _Background = None,
+    axis: AxisOption = None,
+    device: DeviceOption = Device.auto,
+    bids: _Bids = None,
+    itksnap: Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")] = False,
+    ignore_geometry: _IgnoreGeometry = False,
+    allow_outside: AllowOutside = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Segment the slices of IMAGE that have strokes, fill the others from them, and write a label volume."""
+    from napari_scribseg.core.anatomy import parse_axis
+    from napari_scribseg.core.parameters import parse_parameters
+    from napari_scribseg.core.registry import engine_class
+    from napari_scribseg.headless import parse_slices, segment_volume
+    from napari_scribseg.io import write_labels
+    from napari_scribseg.io.class_tables import tables_beside
+    from napari_scribseg.io.label_files import check_label_path, label_outputs
+    from napari_scribseg.io.outputs import check_outputs
+
+    check_label_path(out)
+    inputs = [image, strokes, *tables_beside(strokes), *([labels, *tables_beside(labels)] if labels else [])]
+    check_outputs(label_outputs(out, bids_tsv=bids, itksnap=itksnap), inputs, overwrite=overwrite)
+    with show_progress("filling", "percent") as show:
+        volume, _strokes, found, classes = segment_volume(
+            image,
+            strokes,
+            engine=engine,
+            parameters=parse_parameters(engine_class(engine), param or []),
+            background=background,
+            axis=parse_axis(axis),
+            device=device.value,
+            ignore_geometry=ignore_geometry,
+            allow_outside=allow_outside,
+            progress=lambda step: show(round(50 * step.done / step.total), 100, "slices with strokes"),
+            fill=True,
+            slices=parse_slices(slices),
+            labels=labels,
+            report=lambda fraction, _preview=None: show(round(50 + 50 * fraction), 100),
+        )
+    for path in write_labels(out, found, volume.geometry, classes, bids_tsv=bids, itksnap=itksnap):
+        typer.echo(path)
+
+
+@app.command()
 def engines() -> None:
     """List the engines."""
     from napari_scribseg.core import engine_infos
@@ -295,8 +353,8 @@ def demo(
     device: DeviceOption = Device.auto,
 ) -> None:
     """Segment a real MR volume, installed with nibabel, from a few strokes; needs no network."""
-    from napari_scribseg.headless import write_demo_input
     from napari_scribseg.io import read_labels
+    from napari_scribseg.io.demo_input import write_demo_input
 
     inputs = write_demo_input(out)
     segment(

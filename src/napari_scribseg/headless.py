@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -88,8 +89,12 @@ def segment_strokes(
     axis: int | str | None = None,
     device: str = "auto",
     progress: Callable[[SliceDone], None] | None = None,
+    fill: bool = False,
+    slices: tuple[int, int] | None = None,
+    labels: NDArray[np.unsignedinteger[Any]] | None = None,
+    report: Report = silent,
 ) -> NDArray[np.unsignedinteger[Any]]:
-    """Segment every slice of a volume that has strokes.
+    """Segment every slice of a volume that has strokes and, where that is wished, fill the others.
 
     Parameters
     ----------
@@ -106,38 +111,85 @@ def segment_strokes(
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     progress : callable, optional
-        Called after every slice.
+        Called after every slice with strokes.
+    fill : bool
+        Whether to fill the slices between those with strokes, and beyond them as far as the image supports it, see
+        :meth:`Session.fill`; at each time of a series that has strokes. A warning says where it stopped. Slices with
+        strokes of one class are corrected after they are filled.
+    slices : tuple of 2 int, optional
+        The first slice to fill and the last, both included; all by default.
+    labels : ndarray of shape (\\*S), optional
+        Labels from before: those of slices with labels count, and strokes correct them.
+    report : Report
+        Gets the progress of filling.
 
     Returns
     -------
     ndarray of shape (\\*S)
-        Label ids; 0 on slices without strokes, and where the background class won.
+        Label ids; 0 where the background class won, and on slices without strokes that were not filled.
 
     Raises
     ------
     InputError
-        If the shapes differ, nothing is painted, a slice has strokes of one class only (where the engine needs two), or
-        the axis has a name and the image's directions in the patient are not known.
+        If the shapes differ, nothing is painted, a slice has strokes of one class only (where the engine needs two, and
+        there are no labels to correct), or the axis has a name and the image's directions in the patient are not known.
     """
     if painted.shape != image.shape:
         raise InputError(f"the scribbles have shape {painted.shape}; the image has shape {image.shape}")
-    slices = stroke_slices(painted, slice_axis(image.geometry, axis))
-    if not slices:
+    number = slice_axis(image.geometry, axis)
+    painted_slices = stroke_slices(painted, number)
+    if not painted_slices and labels is None:
         raise InputError("the scribbles hold no stroke; paint at least one stroke for each of two classes on a slice")
     table = (classes or ClassTable()).with_ids(int(i) for i in np.unique(painted))
-    drawn = {p: np.setdiff1d(painted[p.slicer], [0]).tolist() for p in slices}
-    incomplete = [p for p, ids in drawn.items() if len(ids) == 1 and not suffice(ids, engine.info, table.background)]
+    drawn = {p: np.setdiff1d(painted[p.slicer], [0]).tolist() for p in painted_slices}
+    one_class = [p for p, ids in drawn.items() if len(ids) == 1 and not suffice(ids, engine.info, table.background)]
+    incomplete = [] if fill else [p for p in one_class if labels is None or not labels[p.slicer].any()]
     if incomplete:
         raise InputError(
-            f"{len(incomplete)} of {len(slices)} slices hold strokes of one class only (first "
+            f"{len(incomplete)} of {len(painted_slices)} slices hold strokes of one class only (first "
             f"{image.where(incomplete[0])}); at least two classes are expected on every slice with strokes"
         )
-    with contextlib.closing(Session(image, engine, classes=table, device=device)) as session:
-        for done, slice_index in enumerate(slices, start=1):
+    with contextlib.closing(Session(image, engine, classes=table, device=device, labels=labels)) as session:
+        order = sorted(painted_slices, key=lambda p: fill and p in one_class)
+        for done, slice_index in enumerate(order, start=1):
+            if fill and slice_index in one_class and not session.follows:
+                _fill(session, number, slices, report)
             update = session.draw(painted[slice_index.slicer], slice_index).result()
             if progress is not None:
-                progress(SliceDone(slice_index, done, len(slices), tuple(update.notes)))
+                notes = () if update is None else tuple(update.notes)
+                progress(SliceDone(slice_index, done, len(order), notes))
+        if fill and not session.follows:
+            _fill(session, number, slices, report)
         return session.labels
+
+
+def _fill(session: Session, axis: int | None, slices: tuple[int, int] | None, report: Report) -> None:
+    """Fill each volume of a session that has anchors."""
+    image = session.volume
+    if image.ndim == 2:
+        raise InputError("a 2D image has one slice only; a volume is expected to be filled")
+    number = max(image.ndim - 3, 0) if axis is None else axis
+    start, stop = (0, image.shape[number] - 1) if slices is None else slices
+    first, second = (axis for axis in range(image.ndim - 3, image.ndim) if axis != number)
+    leads = np.ndindex(image.shape[: image.ndim - 3])
+    stacks = (SliceIndex((first, second), (*lead, 0)) for lead in leads)
+    times = [like for like in stacks if session.anchors(number, like)]
+    if not times:
+        raise InputError("no slice has strokes of two classes or labels; one at least is expected to fill the others")
+    for i, like in enumerate(times):
+        progress = partial(_share_of, report, i, len(times))
+        session.events.progress.connect(progress)
+        session.events.hint.connect(_warn)
+        try:
+            session.fill(like.at(number, start), like.at(number, stop)).result()
+        finally:
+            session.events.progress.disconnect(progress)
+            session.events.hint.disconnect(_warn)
+    report(1.0)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=2)
 
 
 def segment_volume(
@@ -152,10 +204,15 @@ def segment_volume(
     ignore_geometry: bool = False,
     allow_outside: bool = False,
     progress: Callable[[SliceDone], None] | None = None,
+    fill: bool = False,
+    slices: tuple[int, int] | None = None,
+    labels: Path | None = None,
+    report: Report = silent,
 ) -> tuple[Source, Source, NDArray[np.unsignedinteger[Any]], ClassTable]:
-    """Read an image and its scribbles, and segment every slice that has strokes.
+    """Read an image and its scribbles, segment every slice that has strokes, and fill the others where that is wished.
 
-    ``allow_outside`` is that of :func:`napari_scribseg.io.read_volume`, for both files.
+    ``allow_outside`` is that of :func:`napari_scribseg.io.read_volume`, for all files; ``labels`` is a label file on
+    the grid of the image; the others are those of :func:`segment_strokes`.
 
     Returns
     -------
@@ -164,7 +221,7 @@ def segment_volume(
     labels : ndarray of shape (\\*S)
         Label ids.
     classes : ClassTable
-        Names and colours, from the scribble file where it has them.
+        Names and colours, from the scribble file where it has them, and from the label file.
 
     Raises
     ------
@@ -183,12 +240,22 @@ def segment_volume(
         )
     painted = np.asarray(strokes.array)
     classes = strokes.classes.with_ids(int(i) for i in np.unique(painted))
+    former = None
+    if labels is not None:
+        read = read_labels(labels, allow_outside=allow_outside)
+        _on_grid(image, read, labels, ignore_geometry, allow_outside)
+        former = np.array(read.array)
+        for label in read.classes.with_ids(np.setdiff1d(former, [0]).tolist()):
+            classes = classes if label.id in classes else classes.with_class(label)
     if background is not None:
         if background not in classes:
             raise InputError(f"the background id is {background}; the scribbles hold {list(classes.ids)}")
         classes = classes.as_background(background)
-    labels = segment_strokes(picture, painted, chosen, classes=classes, axis=axis, device=device, progress=progress)
-    return picture, strokes, labels, classes
+    found = segment_strokes(
+        picture, painted, chosen, classes=classes, axis=axis, device=device, progress=progress, fill=fill,
+        slices=slices, labels=former, report=report,
+    )  # fmt: skip
+    return picture, strokes, found, classes
 
 
 def measure_files(
@@ -388,50 +455,6 @@ def _on_grid(image: Path, labels: Source, name: Path, ignore_geometry: bool, all
             "expected (--ignore-geometry takes it as it is)"
         )
     return picture
-
-
-_DEMO = "scribseg-demo.txt"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class DemoInput:
-    """The files of the demo, and the id of its background strokes."""
-
-    image: Path
-    scribbles: Path
-    background: int | None
-
-
-def write_demo_input(folder: Path) -> DemoInput:
-    """Write the sample MR volume and its strokes as NIfTI files into a new folder, or into that of an earlier demo.
-
-    Raises
-    ------
-    InputError
-        If the folder holds other files, or cannot be made or written.
-    """
-    import gzip
-
-    import nibabel
-
-    from napari_scribseg.io import sample_data, write_labels
-    from napari_scribseg.io.atomic import write_files
-    from napari_scribseg.io.outputs import check_folder
-
-    sample = sample_data.mr_volume()
-    source = nibabel.nifti1.load(sample.path)  # type: ignore[no-untyped-call]
-    image, scribbles = folder / "image.nii.gz", folder / "scribbles.nii.gz"
-    check_folder(folder, _DEMO, ("*",))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}); a writable folder is expected") from error
-    volume: Any = source.slicer[..., 0] if source.ndim == 4 else source
-    about = "Files of `scribseg demo`, written anew when it is run again with this folder.\n"
-    write_files({folder / _DEMO: about.encode()})
-    write_files({image: gzip.compress(volume.to_bytes(), 4, mtime=0)})
-    write_labels(scribbles, sample.painted, sample.geometry, sample.classes, bids_tsv=True)
-    return DemoInput(image, scribbles, sample.classes.background)
 
 
 def describe(path: Path, *, allow_outside: bool = False) -> list[str]:

@@ -89,6 +89,23 @@ def test_other_parameters_or_another_background_are_another_task(run, cohort, tm
     assert run(table, parameters={"smoothness": 50}).summary == "1 done, 1 skipped of 2 images"
 
 
+def test_slices_without_strokes_are_filled_on_request(run, cohort, tmp_path):
+    table = cohort(2)
+    for name in ("i000", "i001"):
+        path = tmp_path / "in" / f"{name}_strokes.nii.gz"
+        strokes = nibabel.load(path)
+        painted = np.asarray(strokes.dataobj).copy()
+        painted[..., 1] = 0
+        nibabel.save(nibabel.Nifti1Image(painted, strokes.affine), path)
+    empty = [~read_labels(o.labels).array.any(axis=(1, 2)) for o in run(table)]
+    assert empty[0].any()
+    filled = run(table, fill=True)
+    assert filled.summary == "2 done of 2 images"  # not what an earlier run did
+    for outcome, former in zip(filled, empty, strict=True):
+        assert read_labels(outcome.labels).array[former].any()
+    assert run(table, fill=True).summary == "2 skipped of 2 images"
+
+
 def test_one_bad_image_does_not_stop_the_others(run, cohort, tmp_path):
     table = cohort(5)
     (tmp_path / "in" / "i000.nii.gz").unlink()

@@ -124,9 +124,21 @@ class FillRange:
             source.require(like.at(axis, index))
         return cls(like.at(axis, 0), axis, min(first, last), max(first, last))
 
+    @classmethod
+    def whole(cls, document: Document, like: SliceIndex | None, axis: int | None) -> FillRange:
+        """All of an axis; errors as of :meth:`of`."""
+        found = cls.of(document, like, None, axis)
+        return cls(found.like, found.axis, 0, document.source.shape[found.axis] - 1)
+
     def at(self, index: int) -> SliceIndex:
         """The slice at an index along the axis."""
         return self.like.at(self.axis, index)
+
+    def index_of(self, slice_index: SliceIndex | None) -> int | None:
+        """Where a slice stands along the axis; None where it lies along it."""
+        if slice_index is None or self.axis not in slice_index.others:
+            return None
+        return slice_index.position[slice_index.others.index(self.axis)]
 
     def holds(self, slice_index: SliceIndex) -> bool:
         """Whether a slice lies in it."""

@@ -115,7 +115,7 @@ def solve(
 
 def label_ids(ends: Sequence[NDArray[Any] | None]) -> tuple[int, ...]:
     """The labels of the anchors of a span, ascending."""
-    return tuple(sorted({int(i) for end in ends if end is not None for i in np.unique(end)}))
+    return tuple(sorted({int(i) for end in ends if end is not None for i in np.flatnonzero(np.bincount(end.ravel()))}))
 
 
 def _solved(found: FilledSlice, span: Span, images: _Images) -> SolvedSlice:
@@ -217,7 +217,7 @@ class Filling:
         self._document, self._events, self._cache, self._jobs = document, events, cache, jobs
         self._request: _Request | None = None
         self._run: _Run | None = None
-        self._within: FillRange | None = None  # of the last request
+        self._ranges: dict[tuple[SliceIndex, int], FillRange] = {}  # that were requested, one of each stack of slices
         self._since = 0  # the newest log entry when the last request was made
         self._ended: set[Span] = set()  # open spans that were solved as far as the image supported it
         self._given_up: set[Span] = set()
@@ -236,7 +236,9 @@ class Filling:
                 "at least before its neighbours are filled"
             )
         self.cancel()
-        self.follows, self._within, self._since = True, within, document.sequence
+        self.follows, self._since = True, document.sequence
+        self._ranges.pop((within.like, within.axis), None)
+        self._ranges[within.like, within.axis] = within  # the newest is the last one
         self._ended.clear()
         self._given_up.clear()
         left = [index for span in self._left(within) for index in within.within(span)]
@@ -248,8 +250,8 @@ class Filling:
 
     def cancel(self) -> None:
         """Stop for good; what was written stays."""
-        if self._within is not None:
-            self._given_up.update(self._within.spans(self._document))
+        for within in self._ranges.values():
+            self._given_up.update(within.spans(self._document))
         if self._request is not None:
             self._request.future.cancel()
         self.give_way()
@@ -325,19 +327,14 @@ class Filling:
     def _next(self) -> _Run | None:
         """The next span to solve, and the step that it belongs to."""
         document, request = self._document, self._request
-        last, index = document.slice_index, None
         if request is not None:
-            within, spans = request.within, self._left(request.within)
-        elif self.follows and self._within is not None:
-            within, spans = self._within, self._outdated(self._within)
+            ranges, left = [request.within], self._left
         else:
-            return None
-        index = (
-            last.position[last.others.index(within.axis)] if last is not None and within.axis in last.others else None
-        )
-        for span in nearest_first(spans, index):
-            step = self._step_of(span) or (document.history.begin([]) if request is None else request.step)
-            return _Run(span, within.within(span), step)
+            ranges, left = [*self._ranges.values()][::-1] if self.follows else [], self._outdated
+        for within in ranges:
+            for span in nearest_first(left(within), within.index_of(document.slice_index)):
+                step = self._step_of(span) or (document.history.begin([]) if request is None else request.step)
+                return _Run(span, within.within(span), step)
         return None
 
     def _step_of(self, span: Span) -> SessionStep | None:

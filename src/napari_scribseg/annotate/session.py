@@ -464,13 +464,14 @@ class Session:
     def follows(self, follows: bool) -> None:
         self._filling.follows = follows
 
-    def anchors(self, axis: int | None = None) -> list[SliceIndex]:
+    def anchors(self, axis: int | None = None, like: SliceIndex | None = None) -> list[SliceIndex]:
         """The slices along an axis (the one in use by default) whose labels count for filling, ascending.
 
         They are accepted, were edited, have strokes with a result, or had labels when the session began. A slice that
-        was filled or propagated to is none until it gets a stroke, an edit, or is accepted.
+        was filled or propagated to is none until it gets a stroke, an edit, or is accepted. Of a series, they are those
+        of one volume: of the slice ``like``, or of the one drawn on last.
         """
-        within = FillRange.of(self._document, None, None, axis)
+        within = FillRange.whole(self._document, like, axis)
         return [within.at(index) for index, _ in within.anchors(self._document)]
 
     @property
@@ -478,13 +479,14 @@ class Session:
         """The slices that are filled, and how sure their borders are: the mean certainty around them, 0 to 1."""
         return {slice_index: recipe.certainty for slice_index, recipe in filled_certainty(self._document)}
 
-    def next_slice(self, axis: int | None = None) -> SliceIndex | None:
+    def next_slice(self, axis: int | None = None, like: SliceIndex | None = None) -> SliceIndex | None:
         """The slice along an axis (the one in use by default) whose strokes would improve the volume most.
 
         After a fill it is the one that takes away most of the doubt, its own and that of its neighbours; before, the
-        middle of what is farthest from all anchors. None where every slice is an anchor.
+        middle of what is farthest from all anchors. None where every slice is an anchor. Of a series, it is one of the
+        volume of the slice ``like``, or of the one drawn on last.
         """
-        return next_slice(self._document, FillRange.of(self._document, None, None, axis))
+        return next_slice(self._document, FillRange.whole(self._document, like, axis))
 
     def cancel(self) -> None:
         """Stop all requests; the former output comes back.

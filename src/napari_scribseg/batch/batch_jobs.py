@@ -70,7 +70,7 @@ class BatchTask:
         The value of every field of the engine, in JSON types; a record is compared with it.
     device : str
         Where to compute.
-    ignore_geometry, allow_outside, overwrite, retry_failed : bool
+    ignore_geometry, allow_outside, overwrite, retry_failed, fill : bool
         See :func:`napari_scribseg.batch.run_batch`.
     run : str
         Names this run; the same for all of its tasks.
@@ -86,6 +86,7 @@ class BatchTask:
     allow_outside: bool = False
     overwrite: bool = False
     retry_failed: bool = True
+    fill: bool = False
     run: str = ""
 
     @property

@@ -42,6 +42,7 @@ def run_batch(
     allow_outside: bool = False,
     overwrite: bool = False,
     retry_failed: bool = True,
+    fill: bool = False,
     progress: Progress | None = None,
 ) -> BatchReport:
     """Segment every image of a cohort with one engine; images that an earlier run finished are skipped.
@@ -75,6 +76,9 @@ def run_batch(
         Write also over files that are no results of this command, or that were changed since.
     retry_failed : bool
         Whether images that failed in an earlier run, and did not change since, are tried again.
+    fill : bool
+        Whether to fill the slices without strokes from those with strokes, see
+        :func:`~napari_scribseg.headless.segment_strokes`.
     progress : callable, optional
         Called as ``progress(outcome, done, total)`` after each image, the skipped ones included.
 
@@ -108,6 +112,7 @@ def run_batch(
         allow_outside=allow_outside,
         overwrite=overwrite,
         retry_failed=retry_failed,
+        fill=fill,
         run=f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}",
     )
     if scheduler is None:

@@ -49,6 +49,7 @@ _IgnoreGeometry = Annotated[
 _Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Write also over labels that are not by this command, or were changed.")
 ]
+_Fill = Annotated[bool, typer.Option("--fill", help="Fill the slices without strokes from those with strokes.")]
 _RetryFailed = Annotated[
     bool, typer.Option("--retry-failed/--keep-failed", help="Whether images that failed before are tried again.")
 ]
@@ -61,6 +62,7 @@ def batch(
     param: EngineParameters = None,
     background: _Background = None,
     axis: _Axis = None,
+    fill: _Fill = False,
     suffix: _Suffix = None,
     device: DeviceOption = Device.auto,
     workers: _Workers = None,
@@ -96,6 +98,7 @@ def batch(
                 allow_outside=allow_outside,
                 overwrite=overwrite,
                 retry_failed=retry_failed,
+                fill=fill,
                 progress=_count_failures(show),
             )
     except SchedulerLost as error:

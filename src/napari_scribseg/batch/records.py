@@ -64,6 +64,7 @@ def request(task: BatchTask) -> dict[str, Any]:
         "axis": job.axis,
         "class_table": job.class_table,
         "ignore_geometry": task.ignore_geometry,
+        **({"fill": True} if task.fill else {}),  # records of earlier versions have none
     }
 
 

@@ -77,6 +77,7 @@ def _compute(task: BatchTask) -> tuple[list[list[Any]], int, tuple[str, ...]]:
             ignore_geometry=task.ignore_geometry,
             allow_outside=task.allow_outside,
             progress=count,
+            fill=task.fill,
         )
         try:
             task.labels.parent.mkdir(parents=True, exist_ok=True)
