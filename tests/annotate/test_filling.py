@@ -102,7 +102,7 @@ def ends_after(monkeypatch, count):
     monkeypatch.setattr(filling, "fill_span", ending)
 
 
-def test_beyond_the_outermost_anchors_it_says_where_it_ends(session, monkeypatch):
+def test_where_filling_beyond_the_outermost_anchors_ends_is_a_hint(session, monkeypatch):
     ends_after(monkeypatch, 2)
     hints = []
     session.events.hint.connect(hints.append)
