@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from waiting import wait_for
 
-from napari_scribseg.annotate import filling
+from napari_scribseg.annotate import solve_span
 from napari_scribseg.annotate.next_slice import expected_gain
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, InputError
@@ -93,13 +93,13 @@ def test_slices_between_anchors_are_filled_in_one_step(session, mask):
 
 def ends_after(monkeypatch, count):
     """Let open spans end after some slices."""
-    solved = filling.fill_span
+    solved = solve_span.fill_span
 
     def ending(first, last, *arguments, **options):
         found = solved(first, last, *arguments, **options)
         return itertools.islice(found, count) if first is None or last is None else found
 
-    monkeypatch.setattr(filling, "fill_span", ending)
+    monkeypatch.setattr(solve_span, "fill_span", ending)
 
 
 def test_where_filling_beyond_the_outermost_anchors_ends_is_a_hint(session, monkeypatch):
@@ -217,6 +217,19 @@ def test_what_is_accepted_locked_fixed_or_painted_stays(session, mask):
     assert (session.painted(8) == own).all()
     assert (session.labels[7:12, 60, 60:] == 2).all()
     assert wrong(session, mask, 8) < 0.05
+
+
+def test_slices_that_cross_the_span_and_have_strokes_stay(session, mask):
+    coronal = SliceIndex((0, 2), (32,))
+    strokes = np.zeros((20, 64), np.uint8)
+    strokes[:, :2], strokes[10, 30] = 1, 2
+    session.draw(strokes, coronal)
+    made = session.labels[:, 32].copy()
+    made[7, 50:60] = 2
+    session.edit(made, coronal)
+    session.fill(SliceIndex((1, 2), (4,)), SliceIndex((1, 2), (15,))).result()
+    assert (session.labels[:, 32] == made).all()
+    assert wrong(session, mask, 7) < 0.02
 
 
 def test_locked_classes_stay_when_a_slice_is_filled(mask, engines):
@@ -367,7 +380,7 @@ class Threads:
             image_of(mask), engine, classes=BACKGROUND, executor=executor, deliver=self.inbox.deliver
         )
         self.go, self.waiting = threading.Semaphore(0), threading.Semaphore(0)
-        solved = filling.fill_span
+        solved = solve_span.fill_span
 
         def slowly(*arguments, report, **options):
             for found in solved(*arguments, report=report, **options):
@@ -376,7 +389,7 @@ class Threads:
                     report(0.0)
                 yield found
 
-        monkeypatch.setattr(filling, "fill_span", slowly)
+        monkeypatch.setattr(solve_span, "fill_span", slowly)
 
     def idle(self):
         self.inbox.run()
@@ -472,7 +485,7 @@ def test_a_fill_that_fails_is_reported(session, monkeypatch):
 
     failures = []
     session.events.failed.connect(lambda slice_index, error: failures.append(str(error)))
-    monkeypatch.setattr(filling, "fill_span", broken)
+    monkeypatch.setattr(solve_span, "fill_span", broken)
     with pytest.raises(RuntimeError, match="no memory"):
         session.fill(4, 15).result()
     assert failures == ["no memory"]

@@ -5,68 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.entries import Entry, FillRecipe, SpanEnd
+from napari_scribseg.annotate.span import Span
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex
 
-__all__ = ["FillRange", "Span", "band_of", "filled_certainty", "is_anchor", "is_current", "nearest_first"]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """The slices between two neighbouring anchors along an axis, or beyond the outermost one.
-
-    Attributes
-    ----------
-    like : SliceIndex
-        The slice at 0 along the axis.
-    axis : int
-        The axis.
-    before, after : SpanEnd or None
-        The anchors; None where the span is open.
-    reach : int
-        Of an open span, the index of its last slice as seen from the anchor; otherwise that of ``after``.
-    """
-
-    like: SliceIndex
-    axis: int
-    before: SpanEnd | None
-    after: SpanEnd | None
-    reach: int
-
-    @classmethod
-    def of(cls, slice_index: SliceIndex, recipe: FillRecipe) -> Span:
-        """The span that a slice was filled in."""
-        return cls(slice_index.at(recipe.axis, 0), recipe.axis, recipe.before, recipe.after, recipe.reach)
-
-    @property
-    def low(self) -> int:
-        """Index of the first slice, the anchor included."""
-        return self.reach if self.before is None else self.before[0]
-
-    @property
-    def high(self) -> int:
-        """Index of the last slice, the anchor included."""
-        return self.reach if self.after is None else self.after[0]
-
-    @property
-    def indices(self) -> range:
-        """Those of the slices to fill."""
-        return range(self.low + (self.before is not None), self.high + (self.after is None))
-
-    def at(self, index: int) -> SliceIndex:
-        """The slice at an index along the axis."""
-        return self.like.at(self.axis, index)
-
-    def distance(self, index: int) -> int:
-        """From a slice to the nearest anchor of the span."""
-        return min(abs(index - end[0]) for end in (self.before, self.after) if end is not None)
+__all__ = ["FillRange", "filled_certainty", "is_anchor", "is_current", "nearest_first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,21 +186,3 @@ def _first_labelled(document: Document) -> SliceIndex:
         if is_anchor(document, slice_index):
             return slice_index
     return SliceIndex((document.source.ndim - 2, document.source.ndim - 1), (0,) * (document.source.ndim - 2))
-
-
-def band_of(labels: NDArray[Any], width: int = 2) -> NDArray[np.bool_]:
-    """The pixels within ``width`` of a border between labels, shape (H, W), bool."""
-    band = np.zeros(labels.shape, bool)
-    rows, columns = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
-    band[1:] |= rows
-    band[:-1] |= rows
-    band[:, 1:] |= columns
-    band[:, :-1] |= columns
-    for _ in range(width - 1):
-        grown = band.copy()
-        grown[1:] |= band[:-1]
-        grown[:-1] |= band[1:]
-        grown[:, 1:] |= band[:, :-1]
-        grown[:, :-1] |= band[:, 1:]
-        band = grown
-    return band

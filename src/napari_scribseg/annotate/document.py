@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from napari_scribseg.annotate.engine_cache import MISSING, engine_key
 from napari_scribseg.annotate.entries import Entry, FillRecipe, Kind, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS, combine, lacking
 from napari_scribseg.annotate.segment import SegmentJob, SegmentOutcome, SliceResult
+from napari_scribseg.annotate.solve_span import KeptVoxels, SolvedSlice
+from napari_scribseg.annotate.span import Span
 from napari_scribseg.annotate.steps import ArrayChange, Change, SessionHistory, SessionStep
 from napari_scribseg.core.classes import MAX_ID, ClassTable
 from napari_scribseg.core.engine import Engine
@@ -233,46 +235,48 @@ class Document:
         self.modified.emit()
         return step, entry, region
 
-    def write_fill(
-        self, slice_index: SliceIndex, labels: NDArray[Any], ids: tuple[int, ...], fill: FillRecipe, step: SessionStep
-    ) -> SessionStep:
-        """Write the filled labels of a slice, shape (H, W); returns the step that they went into.
+    def kept_voxels(self, span: Span) -> Callable[[SliceIndex], NDArray[np.int32] | None]:
+        """What gives the labels of a slice of a span that filling leaves as they are; for any thread."""
+        slices = [span.at(index) for index in span.indices]
+        crossing = tuple(
+            (other, self.annotation.peek(other).copy())
+            for other, entry in self.history.newest_entries().items()
+            if other.displayed != span.like.displayed
+            and (entry.is_anchor or other in self.annotation.accepted)
+            and any(other.crossing(slice_index) is not None for slice_index in (slices[0], slices[-1]))
+        )
+        strokes, fixed = self.annotation.strokes.copy(), self.annotation.fixed.copy()
+        return KeptVoxels(strokes, fixed, self.classes.background, crossing).on
 
-        ``ids`` are the labels of the anchors. Strokes that the slice has keep their classes.
+    def write_fill(
+        self, slice_index: SliceIndex, found: SolvedSlice, ids: tuple[int, ...], fill: FillRecipe, step: SessionStep
+    ) -> SessionStep:
+        """Write the filled labels of a slice; returns the step that they went into.
+
+        ``ids`` are the labels of the anchors.
         """
         annotation, current = self.annotation, self.annotation.committed(slice_index)
-        painted = annotation.strokes.get(slice_index)
-        fixed = self.fixed(slice_index, painted)
-        merged = self.with_fill(slice_index, labels, ids, fill, painted, fixed)
+        merged = self.with_fill(slice_index, found, ids, fill)
         changes = annotation.store_original(slice_index, current)
         if annotation.underlay(slice_index) is None:
             changes += annotation.set_underlay(slice_index, current)
         changes += annotation.set_prior(slice_index, None)
         changes += annotation.write(slice_index, merged)[1]
-        entry = self._entry(
-            "fill", slice_index, changes, seeds=PackedRegion.whole(painted) if painted.any() else None,
-            fixed=None if fixed is None else PackedRegion.whole(fixed), fill=fill,
-        )  # fmt: skip
-        step = self.history.extend(step, changes, [entry])
+        step = self.history.extend(
+            step, changes, [self._entry("fill", slice_index, changes, fixed=found.kept, fill=fill)]
+        )
         self.modified.emit()
         return step
 
     def with_fill(
-        self,
-        slice_index: SliceIndex,
-        labels: NDArray[Any],
-        ids: tuple[int, ...],
-        fill: FillRecipe,
-        painted: NDArray[Any],
-        fixed: NDArray[np.int32] | None,
+        self, slice_index: SliceIndex, found: SolvedSlice, ids: tuple[int, ...], fill: FillRecipe
     ) -> NDArray[Any]:
         """What a slice becomes when it is filled, by the rules of a recipe."""
-        if painted.any():
-            labels = np.where(painted == 0, labels, np.where(painted == (fill.background or 0), 0, painted))
         current, underlay = self.annotation.committed(slice_index), self.annotation.underlay(slice_index)
         return combine(
-            labels, current, current if underlay is None else underlay, ids=ids, overlap=fill.overlap,
-            locked=fill.locked, slice_index=slice_index, accepted=self.annotation.accepted, fixed=fixed,
+            found.labels, current, current if underlay is None else underlay, ids=ids, overlap=fill.overlap,
+            locked=fill.locked, slice_index=slice_index, accepted=self.annotation.accepted,
+            fixed=None if found.kept is None else found.kept.unpack(),
         )  # fmt: skip
 
     def empty(self, slice_index: SliceIndex, step: SessionStep) -> SessionStep:

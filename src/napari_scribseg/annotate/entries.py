@@ -65,14 +65,14 @@ class FillRecipe:
         The anchors; None where the span is open.
     reach : int
         Of an open span, the index of the last slice that it might have filled.
+    method : str
+        How the span was solved, a name of :data:`~napari_scribseg.annotate.solve_span.SPAN_METHODS`.
     final : bool
         False for a preview.
     overlap : str
         The overlap rule.
     locked : tuple of int
         Values in the label volume that were locked.
-    background : int or None
-        The id whose strokes mark the background.
     checksum : int
         CRC-32 of the image of the slice.
     certainty : float
@@ -87,10 +87,10 @@ class FillRecipe:
     before: SpanEnd | None
     after: SpanEnd | None
     reach: int
+    method: str
     final: bool
     overlap: str
     locked: tuple[int, ...]
-    background: int | None
     checksum: int
     certainty: float
     band: int
@@ -113,15 +113,14 @@ class Entry:
     labels : PackedRegion or None
         The labels afterwards where they changed; None where nothing did.
     seeds : PackedRegion or None
-        The painted ids that the engine was given; for ``run``. Those that the filled labels kept; for ``fill``, None
-        where there were none.
+        The painted ids that the engine was given; for ``run``.
     recipe : Recipe or None
         The engine's settings; for ``run``.
     prior : PackedRegion or None
         The labels of the slice that the strokes corrected, -1 where unknown; for ``run``, None where there were none.
     fixed : PackedRegion or None
         The labels of the slice that were edited by hand and could not change, -1 elsewhere; for ``run`` and ``fill``,
-        None where there were none.
+        None where there were none. For ``fill``, also those of strokes, and of anchors that cross the slice.
     fill : FillRecipe or None
         From what it was filled; for ``fill``.
     """

@@ -2,130 +2,27 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, overload
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.anchors import FillRange, Span, band_of, is_current, nearest_first
+from napari_scribseg.annotate.anchors import FillRange, is_current, nearest_first
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import EngineCache
 from napari_scribseg.annotate.entries import FillRecipe
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents
+from napari_scribseg.annotate.solve_span import SPAN_METHOD, SolvedSlice, SpanProblem, solve_span
+from napari_scribseg.annotate.span import Span
 from napari_scribseg.annotate.steps import SessionStep
 from napari_scribseg.core.engine import Report
 from napari_scribseg.core.errors import Cancelled, InputError
-from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.jobs import Call, Jobs, ShutDownError
-from napari_scribseg.numerics.filling import FilledSlice, fill_span
 
-__all__ = ["Filling", "SolvedSlice", "label_ids", "solve"]
-
-_KEPT = 4  # slices of a span that stay read
-
-
-class _Images(Sequence[NDArray[np.float32]]):
-    """The slices of a span, each of shape (C, H, W), read when they are needed; notes their checksums."""
-
-    def __init__(self, source: Source, span: Span) -> None:
-        self._source, self._span = source, span
-        self._read: dict[int, NDArray[np.float32]] = {}
-        self.checksums: dict[int, int] = {}
-
-    def __len__(self) -> int:
-        return self._span.high - self._span.low + 1
-
-    @overload
-    def __getitem__(self, index: int) -> NDArray[np.float32]: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[NDArray[np.float32]]: ...
-    def __getitem__(self, index: int | slice) -> NDArray[np.float32] | list[NDArray[np.float32]]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        at = range(len(self))[index]
-        if at not in self._read:
-            if len(self._read) >= _KEPT:
-                del self._read[next(iter(self._read))]
-            data = self._read[at] = self._source.image(self._span.at(self._span.low + at)).data
-            self.checksums[at] = zlib.crc32(np.ascontiguousarray(data).data.cast("B"))
-        return self._read[at]
-
-    def checksum(self, at: int) -> int:
-        """CRC-32 of a slice."""
-        if at not in self.checksums:
-            self[at]
-        return self.checksums[at]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SolvedSlice:
-    """A slice of a span with its labels.
-
-    Attributes
-    ----------
-    index : int
-        Where it stands along the axis.
-    labels : ndarray of shape (H, W), unsigned integer
-        Its labels.
-    final : bool
-        False for a preview.
-    checksum, certainty, band : int, float, int
-        As of the :class:`~napari_scribseg.annotate.entries.FillRecipe`.
-    """
-
-    index: int
-    labels: NDArray[Any]
-    final: bool
-    checksum: int
-    certainty: float
-    band: int
-
-
-def solve(
-    source: Source,
-    span: Span,
-    first: NDArray[Any] | None,
-    last: NDArray[Any] | None,
-    report: Report,
-) -> Iterator[SolvedSlice]:
-    """Solve the slices of a span from the labels of its anchors; for any thread.
-
-    Parameters
-    ----------
-    source : Source
-        The image.
-    span : Span
-        What is solved.
-    first, last : ndarray of shape (H, W), or None
-        The labels of the anchors; None where the span is open.
-    report : Report
-        Gets the progress; what it raises ends the work.
-    """
-    images = _Images(source, span)
-    rows, columns = (float(source.geometry.spacing[axis]) for axis in span.like.displayed)
-    along = float(source.geometry.spacing[span.axis]) if span.axis >= source.ndim - 3 else min(rows, columns)
-    for found in fill_span(first, last, images, (along, rows, columns), report=report):
-        yield _solved(found, span, images)
-
-
-def label_ids(ends: Sequence[NDArray[Any] | None]) -> tuple[int, ...]:
-    """The labels of the anchors of a span, ascending."""
-    return tuple(sorted({int(i) for end in ends if end is not None for i in np.flatnonzero(np.bincount(end.ravel()))}))
-
-
-def _solved(found: FilledSlice, span: Span, images: _Images) -> SolvedSlice:
-    band = band_of(found.labels)
-    size = int(np.count_nonzero(band))
-    certainty = float(found.certainty[band].mean()) if size else 1.0
-    labels = np.ascontiguousarray(found.labels)
-    return SolvedSlice(
-        span.low + found.offset, labels, found.final, images.checksum(found.offset), round(certainty, 6), size
-    )
+__all__ = ["Filling"]
 
 
 @dataclass(eq=False)
@@ -365,13 +262,12 @@ class Filling:
     def _start(self, run: _Run) -> None:
         document, span = self._document, run.span
         ends = [None if end is None else self._peek(span.at(end[0])) for end in (span.before, span.after)]
-        run.ids = label_ids(ends)
-        run.version = document.history.version
-        source, deliver = document.source, self._jobs.deliver
-        wanted = set(run.slices)
+        problem = SpanProblem(document.source, span, ends[0], ends[1], document.kept_voxels(span), SPAN_METHOD)
+        run.ids, run.version = problem.ids, document.history.version
+        deliver, wanted = self._jobs.deliver, set(run.slices)
 
         def work(report: Report) -> None:
-            for found in solve(source, span, ends[0], ends[1], report):
+            for found in solve_span(problem, report):
                 report(run.fraction)
                 if found.index in wanted:
                     deliver(partial(self._arrived, run, found))
@@ -405,11 +301,11 @@ class Filling:
             run.call.stop.set()
             return
         recipe = FillRecipe(
-            span.axis, span.before, span.after, span.reach, found.final, document.overlap, document.locked_values,
-            document.classes.background, found.checksum, found.certainty, found.band,
+            span.axis, span.before, span.after, span.reach, SPAN_METHOD, found.final, document.overlap,
+            document.locked_values, found.checksum, found.certainty, found.band,
         )  # fmt: skip
         array = document.annotation.labels
-        step = document.write_fill(slice_index, found.labels, run.ids, recipe, run.step)
+        step = document.write_fill(slice_index, found, run.ids, recipe, run.step)
         if self._request is not None and self._request.step is run.step:
             self._request.step = step
         run.step, run.version = step, document.history.version

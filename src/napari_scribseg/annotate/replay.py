@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_scribseg.annotate.anchors import Span
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import MISSING
 from napari_scribseg.annotate.entries import Entry, FillRecipe, Recipe
-from napari_scribseg.annotate.filling import SolvedSlice, label_ids, solve
 from napari_scribseg.annotate.segment import SegmentJob
 from napari_scribseg.annotate.snapshot import Snapshot, make, restore
+from napari_scribseg.annotate.solve_span import SolvedSlice, SpanProblem, solve_span
+from napari_scribseg.annotate.span import Span
 from napari_scribseg.annotate.steps import ArrayChange
 from napari_scribseg.core.engine import Engine, silent
 from napari_scribseg.core.errors import InputError
@@ -108,23 +108,18 @@ class _Repeat:
         """Repeat the fill of one slice; its span is solved once."""
         slice_index, source = entry.slice_index, document.source
         span = Span.of(slice_index, recipe)
-        ends = [
+        first, last = (
             None if end is None else document.annotation.committed(span.at(end[0])) for end in (span.before, span.after)
-        ]
-        key = span, *(None if end is None else end.tobytes() for end in ends)
+        )
+        problem = SpanProblem(source, span, first, last, lambda _slice_index: None, recipe.method)
+        key = span, recipe.method, *(None if end is None else end.tobytes() for end in (first, last))
         if key != self.solved[0]:
-            slices = {(found.index, found.final): found for found in solve(source, span, ends[0], ends[1], silent)}
-            self.solved = key, slices
+            self.solved = key, {(found.index, found.final): found for found in solve_span(problem, silent)}
         index = slice_index.position[slice_index.others.index(span.axis)]
         found = self.solved[1].get((index, recipe.final))
-        where = source.where(slice_index)
         if found is None or found.checksum != recipe.checksum:
+            where = source.where(slice_index)
             raise InputError(f"the image differs at {where} from the one that the slice was filled on")
-        painted = np.zeros(source.slice_shape(slice_index), np.uint16)
-        if entry.seeds is not None:
-            painted[entry.seeds.region] = entry.seeds.unpack()
-        fixed = None if entry.fixed is None else entry.fixed.unpack()
-        ids = label_ids(ends)
-        merged = document.with_fill(slice_index, found.labels, ids, recipe, painted, fixed)
+        merged = document.with_fill(slice_index, replace(found, kept=entry.fixed), problem.ids, recipe)
         _region, changes = document.annotation.write(slice_index, merged)
         return replace(entry, labels=next((c.diff.after for c in changes if isinstance(c, ArrayChange)), None))

@@ -16,6 +16,7 @@ import numpy as np
 from napari_scribseg.annotate.entries import KINDS, Entry, FillRecipe, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS
 from napari_scribseg.annotate.snapshot import Snapshot
+from napari_scribseg.annotate.solve_span import SPAN_METHODS
 from napari_scribseg.annotate.stroke_store import StrokeStore
 from napari_scribseg.core.classes import MAX_ID
 from napari_scribseg.core.scribbles import UNKNOWN
@@ -261,8 +262,9 @@ def _base_in(found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> tuple[Slice
 def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
     sequence, kind, where, labels, seeds, recipe, *more = found
     prior, fixed, fill = (*more, None, None, None)[:3]  # files of version 1 have none of them
-    complete = kind in KINDS and (kind == "run") == (recipe is not None) and (kind == "fill") == (fill is not None)
-    if not complete or (seeds is None if kind == "run" else seeds is not None and kind != "fill"):
+    has = {"run": recipe is not None and seeds is not None, "fill": fill is not None}
+    complete = kind in KINDS and all(present == (kind == name) for name, present in has.items())
+    if not complete:
         raise ValueError(f"an entry of the kind {kind!r} that is not complete")
     slice_index = _slice_in(where, shape)
     return Entry(
@@ -279,8 +281,8 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
 
 
 def _fill_in(
-    slice_index: SliceIndex, shape: tuple[int, ...], axis: Any, before: Any, after: Any, reach: Any, final: Any,
-    overlap: Any, locked: Any, background: Any, checksum: Any, certainty: Any, band: Any, restored: Any,
+    slice_index: SliceIndex, shape: tuple[int, ...], axis: Any, before: Any, after: Any, reach: Any, method: Any,
+    final: Any, overlap: Any, locked: Any, checksum: Any, certainty: Any, band: Any, restored: Any,
 ) -> FillRecipe:  # fmt: skip
     if int(axis) not in slice_index.others:
         raise ValueError(f"a slice filled along axis {axis}")
@@ -288,14 +290,13 @@ def _fill_in(
     ends = [None if end is None else (int(end[0]), int(end[1])) for end in (before, after)]
     low = int(reach) if ends[0] is None else ends[0][0]
     high = int(reach) if ends[1] is None else ends[1][0]
-    if background is not None and not 1 <= int(background) <= MAX_ID:
-        raise ValueError(f"the background has the id {background}")
     inside = 0 <= low <= at <= high < shape[int(axis)]
     if not inside or ends == [None, None] or any(end is not None and end[0] == at for end in ends):
         raise ValueError(f"a slice at {at} filled between {before} and {after} up to {reach}")
     return FillRecipe(
-        int(axis), ends[0], ends[1], int(reach), bool(final), _text(overlap, OVERLAPS), tuple(int(i) for i in locked),
-        background, int(checksum), float(certainty), int(band), bool(restored),
+        int(axis), ends[0], ends[1], int(reach), _text(method, tuple(SPAN_METHODS)), bool(final),
+        _text(overlap, OVERLAPS), tuple(int(i) for i in locked), int(checksum), float(certainty), int(band),
+        bool(restored),
     )  # fmt: skip
 
 

@@ -1,0 +1,238 @@
+"""The labels of the slices of a span, from those of its anchors; for any thread."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_scribseg.annotate.span import Span
+from napari_scribseg.annotate.stroke_store import StrokeStore
+from napari_scribseg.core.engine import Report
+from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.kernel.patches import PackedRegion
+from napari_scribseg.numerics.filling import FilledSlice, fill_span
+
+__all__ = ["SPAN_METHOD", "SPAN_METHODS", "KeptVoxels", "SolvedSlice", "SpanProblem", "solve_span"]
+
+_READ = 4  # slices of a span that stay in memory
+
+Labels = NDArray[Any]
+SpanMethod = Callable[..., Iterator[FilledSlice]]
+
+
+def _from_both_sides(
+    first: Labels | None,
+    last: Labels | None,
+    images: Sequence[NDArray[np.float32]],
+    spacing: tuple[float, float, float],
+    kept: Callable[[], NDArray[np.integer[Any]] | None],
+    report: Report,
+) -> Iterator[FilledSlice]:
+    return fill_span(first, last, images, spacing, report=report)
+
+
+#: How spans are solved: ``method(first, last, images, spacing, kept, report)``, as
+#: :func:`~napari_scribseg.numerics.filling.fill_span`; ``kept()`` gives the voxels of the span, (N, H, W), that keep
+#: their labels, -1 elsewhere, or None.
+SPAN_METHODS: dict[str, SpanMethod] = {"sides": _from_both_sides}
+SPAN_METHOD = "sides"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptVoxels:
+    """The voxels of a span that keep their labels: of strokes, edits by hand, and slices that cross the span.
+
+    Attributes
+    ----------
+    strokes, fixed : StrokeStore
+        What was painted, and edited by hand; nobody writes into them.
+    background : int or None
+        The id whose strokes mark the background.
+    crossing : tuple of (SliceIndex, ndarray of shape (H, W))
+        Anchors that lie along the span, with their labels.
+    """
+
+    strokes: StrokeStore
+    fixed: StrokeStore
+    background: int | None
+    crossing: tuple[tuple[SliceIndex, Labels], ...]
+
+    def on(self, slice_index: SliceIndex) -> NDArray[np.int32] | None:
+        """The labels of a slice that stay, shape (H, W), -1 elsewhere; None where there are none."""
+        painted = self.strokes.get(slice_index)
+        kept = np.full(painted.shape, -1, np.int32)
+        for ids in (self.fixed.get(slice_index), painted):
+            kept = np.where(ids == 0, kept, np.where(ids == (self.background or 0), 0, ids)).astype(np.int32)
+        for other, labels in self.crossing:
+            here, there = slice_index.crossing(other), other.crossing(slice_index)
+            if here is not None and there is not None:
+                kept[here] = labels[there]
+        return kept if (kept >= 0).any() else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpanProblem:
+    """A span to be solved.
+
+    Attributes
+    ----------
+    source : Source
+        The image.
+    span : Span
+        The slices.
+    first, last : ndarray of shape (H, W), or None
+        The labels of the anchors; None where the span is open.
+    kept : callable
+        ``kept(slice_index)`` gives the labels of a slice that stay, as :meth:`KeptVoxels.on` does.
+    method : str
+        A name of :data:`SPAN_METHODS`.
+    """
+
+    source: Source
+    span: Span
+    first: Labels | None
+    last: Labels | None
+    kept: Callable[[SliceIndex], NDArray[np.int32] | None]
+    method: str
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The labels of the anchors, ascending."""
+        ends = [end for end in (self.first, self.last) if end is not None]
+        return tuple(sorted({int(i) for end in ends for i in np.flatnonzero(np.bincount(end.ravel()))}))
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance of the slices, size of a pixel along rows and columns; time counts as one pixel a step."""
+        sizes = self.source.geometry.spacing
+        rows, columns = (float(sizes[axis]) for axis in self.span.like.displayed)
+        in_space = self.span.axis >= self.source.ndim - 3
+        return float(sizes[self.span.axis]) if in_space else min(rows, columns), rows, columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SolvedSlice:
+    """A slice of a span with its labels.
+
+    Attributes
+    ----------
+    index : int
+        Where it stands along the axis.
+    labels : ndarray of shape (H, W), unsigned integer
+        Its labels.
+    kept : PackedRegion or None
+        The labels that stay, -1 elsewhere; None where there are none.
+    final : bool
+        False for a preview.
+    checksum, certainty, band : int, float, int
+        As of the :class:`~napari_scribseg.annotate.entries.FillRecipe`.
+    """
+
+    index: int
+    labels: Labels
+    kept: PackedRegion | None
+    final: bool
+    checksum: int
+    certainty: float
+    band: int
+
+
+def solve_span(problem: SpanProblem, report: Report) -> Iterator[SolvedSlice]:
+    """Solve a span slice by slice; what ``report`` raises ends the work.
+
+    Raises
+    ------
+    InputError
+        If a voxel of the image is NaN or infinite.
+    """
+    images, kept = _Images(problem.source, problem.span), _Kept(problem)
+    method = SPAN_METHODS[problem.method]
+    for found in method(problem.first, problem.last, images, problem.spacing, kept.whole, report):
+        index = problem.span.low + found.offset
+        band = _band_of(found.labels)
+        size = int(np.count_nonzero(band))
+        certainty = round(float(found.certainty[band].mean()), 6) if size else 1.0
+        labels = np.ascontiguousarray(found.labels)
+        yield SolvedSlice(
+            index, labels, kept.packed(index), found.final, images.checksum(found.offset), certainty, size
+        )
+
+
+def _band_of(labels: NDArray[Any], width: int = 2) -> NDArray[np.bool_]:
+    """The pixels within ``width`` of a border between labels, shape (H, W), bool."""
+    band = np.zeros(labels.shape, bool)
+    rows, columns = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
+    band[1:] |= rows
+    band[:-1] |= rows
+    band[:, 1:] |= columns
+    band[:, :-1] |= columns
+    for _ in range(width - 1):
+        grown = band.copy()
+        grown[1:] |= band[:-1]
+        grown[:-1] |= band[1:]
+        grown[:, 1:] |= band[:, :-1]
+        grown[:, :-1] |= band[:, 1:]
+        band = grown
+    return band
+
+
+class _Kept:
+    """The labels of a span that stay."""
+
+    def __init__(self, problem: SpanProblem) -> None:
+        self._problem = problem
+        self._packed: dict[int, PackedRegion | None] = {}
+
+    def packed(self, index: int) -> PackedRegion | None:
+        """Those of a slice."""
+        if index not in self._packed:
+            kept = self._problem.kept(self._problem.span.at(index))
+            self._packed[index] = None if kept is None else PackedRegion.whole(kept)
+        return self._packed[index]
+
+    def whole(self) -> NDArray[np.int32] | None:
+        """Those of all slices, anchors included, shape (N, H, W), -1 elsewhere; None where there are none."""
+        span = self._problem.span
+        each = [self.packed(index) for index in range(span.low, span.high + 1)]
+        shape = next((kept.shape for kept in each if kept is not None), None)
+        if shape is None:
+            return None
+        return np.stack([np.full(shape, -1, np.int32) if kept is None else kept.unpack() for kept in each])
+
+
+class _Images(Sequence[NDArray[np.float32]]):
+    """The slices of a span, each of shape (C, H, W), read when they are needed; notes their checksums."""
+
+    def __init__(self, source: Source, span: Span) -> None:
+        self._source, self._span = source, span
+        self._read: dict[int, NDArray[np.float32]] = {}
+        self._checksums: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return self._span.high - self._span.low + 1
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.float32]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[NDArray[np.float32]]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at = range(len(self))[index]
+        if at not in self._read:
+            if len(self._read) >= _READ:
+                del self._read[next(iter(self._read))]
+            data = self._read[at] = self._source.image(self._span.at(self._span.low + at)).data
+            self._checksums[at] = zlib.crc32(np.ascontiguousarray(data).data.cast("B"))
+        return self._read[at]
+
+    def checksum(self, at: int) -> int:
+        """CRC-32 of a slice."""
+        if at not in self._checksums:
+            _ = self[at]
+        return self._checksums[at]
