@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,25 +21,54 @@ def next_slice(document: Document, within: FillRange) -> SliceIndex | None:
     if anchors.size == n:
         return None
     filled = {
-        slice_index.position[slice_index.others.index(within.axis)]: recipe
+        index: recipe
         for slice_index, recipe in filled_certainty(document)
-        if within.holds(slice_index)
+        if within.holds(slice_index) and (index := within.index_of(slice_index)) is not None
     }
-    doubt = np.full(n, np.nan)
-    for index, recipe in filled.items():
-        doubt[index] = (1 - recipe.certainty) * recipe.band
     distance = _distance(n, anchors)
+    doubt = distance.copy()
     if filled:
-        inside = (np.arange(n) > anchors.min()) & (np.arange(n) < anchors.max()) & (distance > 0)
-        unknown = inside & np.isnan(doubt)
-        rate = np.nansum(doubt) / max(float(distance[list(filled)].sum()), 1.0)
-        doubt[unknown] = rate * distance[unknown]  # as doubtful as slices that far from an anchor are
-        doubt[np.isnan(doubt)] = 0.0
-    if not filled or not doubt.any():
-        doubt = np.where(np.isnan(doubt) | (doubt == 0), distance, doubt)
+        doubt[:] = 0.0
+        for index, recipe in filled.items():
+            doubt[index] = (1 - recipe.certainty) * recipe.band
+        rate = doubt.sum() / max(float(distance[list(filled)].sum()), 1.0)
+        for index in range(int(anchors.min()) + 1, int(anchors.max())):
+            if index not in filled:
+                doubt[index] = rate * distance[index]  # as doubtful as slices that far from an anchor are
+        for outermost, way in ((int(anchors.min()), -1), (int(anchors.max()), 1)):
+            _doubt_beyond(doubt, document, within, filled, outermost, way)
+    if not doubt.any():
+        doubt = distance
     gain = expected_gain(doubt, anchors)
     best = np.flatnonzero(gain >= gain.max() * (1 - 1e-9))
     return within.at(int(best[len(best) // 2]))
+
+
+def _doubt_beyond(
+    doubt: NDArray[np.float64],
+    document: Document,
+    within: FillRange,
+    filled: Container[int],
+    outermost: int,
+    way: int,
+) -> None:
+    """The doubt of slices beyond where filling ended: that an object goes on there.
+
+    An object is taken to be as long as it is wide: the probability that it is still there falls to 0 over that length.
+    """
+    last = outermost
+    while last + way in filled:
+        last += way
+    slice_index = within.at(last)
+    area = int(np.count_nonzero(document.annotation.peek(slice_index)))
+    sizes = document.source.geometry.spacing
+    rows, columns = slice_index.displayed
+    width = 2 * np.sqrt(area * sizes[rows] * sizes[columns] / np.pi) / sizes[within.axis]
+    for step in range(1, int(width) + 1):
+        index = last + way * step
+        if not within.start <= index <= within.stop:
+            break
+        doubt[index] = area * (1 - step / (int(width) + 1))
 
 
 def expected_gain(doubt: NDArray[np.float64], anchors: NDArray[np.intp]) -> NDArray[np.float64]:
