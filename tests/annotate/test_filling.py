@@ -355,6 +355,30 @@ def test_fills_are_replayed_and_loaded(session, mask, engines, tmp_path):
     assert again.fill(4, 15).result() == ()  # nothing is out of date
 
 
+def test_a_method_that_uses_the_strokes_of_a_span_is_replayed(session, engines, monkeypatch, tmp_path):
+    def with_strokes(first, last, images, spacing, kept, report):
+        whole = kept()
+        ids = [] if whole is None else np.unique(whole[whole > 0])
+        for found in solve_span.fill_span(first, last, images, spacing, report=report):
+            labels = found.labels.astype(np.uint8)
+            labels[40:50, :20] = 3 * (3 in ids)
+            yield replace(found, labels=labels)
+
+    monkeypatch.setitem(solve_span.SPAN_METHODS, "with strokes", with_strokes)
+    monkeypatch.setattr(solve_span, "SPAN_METHOD", "with strokes")
+    strokes = np.zeros((64, 64), np.uint8)
+    strokes[30:33, 28:32] = 3
+    session.draw(strokes, 8)
+    session.fill(4, 15).result()
+    assert (session.labels[7, 40:50, :20] == 3).all()  # what is on slice 8 matters on slice 7
+    assert not session.labels[12, 40:50, :20].any()
+    session.clear(8)
+    session.fill(6, 8).result()
+    session.save(tmp_path / "a")
+    again = Session.replay(tmp_path / "a", session.volume, make_engine=lambda name, **p: engines[name](**p))
+    assert (again.labels == session.labels).all()
+
+
 def test_a_replay_refuses_another_image(session, engines, tmp_path):
     session.fill(4, 15).result()
     session.save(tmp_path / "a")

@@ -263,7 +263,7 @@ class Document:
         changes += annotation.set_prior(slice_index, None)
         changes += annotation.write(slice_index, merged)[1]
         step = self.history.extend(
-            step, changes, [self._entry("fill", slice_index, changes, fixed=found.kept, fill=fill)]
+            step, changes, [self._entry("fill", slice_index, changes, fixed=found.kept, fill=fill, around=found.around)]
         )
         self.modified.emit()
         return step

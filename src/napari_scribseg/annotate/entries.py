@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core.source import SliceIndex
-from napari_scribseg.kernel.patches import PackedRegion
+from napari_scribseg.kernel.patches import PackedBox, PackedRegion
 
 __all__ = ["KINDS", "Entry", "FillRecipe", "Kind", "Recipe", "SpanEnd"]
 
@@ -123,6 +123,8 @@ class Entry:
         None where there were none. For ``fill``, also those of strokes, and of anchors that cross the slice.
     fill : FillRecipe or None
         From what it was filled; for ``fill``.
+    around : PackedBox or None
+        The labels of all slices of the span that stayed, -1 elsewhere, where the method made use of them.
     """
 
     sequence: int
@@ -134,6 +136,7 @@ class Entry:
     prior: PackedRegion | None = None
     fixed: PackedRegion | None = None
     fill: FillRecipe | None = None
+    around: PackedBox | None = None
 
     @property
     def is_anchor(self) -> bool:

@@ -14,7 +14,7 @@ from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import EngineCache
 from napari_scribseg.annotate.entries import FillRecipe
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents
-from napari_scribseg.annotate.solve_span import SPAN_METHOD, SolvedSlice, SpanProblem, solve_span
+from napari_scribseg.annotate.solve_span import SolvedSlice, SpanProblem, solve_span
 from napari_scribseg.annotate.span import Span
 from napari_scribseg.annotate.steps import SessionStep
 from napari_scribseg.core.engine import Report
@@ -67,6 +67,8 @@ class _Run:
         What undo takes back.
     ids : tuple of int
         The labels of the anchors.
+    method : str
+        How it is solved.
     version : int
         Of the history, after what this run wrote last.
     call : Call
@@ -81,6 +83,7 @@ class _Run:
     slices: list[int]
     step: SessionStep
     ids: tuple[int, ...] = ()
+    method: str = ""
     version: int = -1
     call: Call | None = None
     fraction: float = 0.0
@@ -186,6 +189,10 @@ class Filling:
         if all(entry.kind == "fill" for entry in step.entries):
             self.follows = after
 
+    def range_of(self, whole: FillRange) -> FillRange:
+        """The range that was filled last along an axis, or all of it."""
+        return self._ranges.get((whole.like, whole.axis), whole)
+
     # what is left to do
 
     def _left(self, within: FillRange) -> list[Span]:
@@ -262,8 +269,8 @@ class Filling:
     def _start(self, run: _Run) -> None:
         document, span = self._document, run.span
         ends = [None if end is None else self._peek(span.at(end[0])) for end in (span.before, span.after)]
-        problem = SpanProblem(document.source, span, ends[0], ends[1], document.kept_voxels(span), SPAN_METHOD)
-        run.ids, run.version = problem.ids, document.history.version
+        problem = SpanProblem(document.source, span, ends[0], ends[1], document.kept_voxels(span))
+        run.ids, run.method, run.version = problem.ids, problem.method, document.history.version
         deliver, wanted = self._jobs.deliver, set(run.slices)
 
         def work(report: Report) -> None:
@@ -301,7 +308,7 @@ class Filling:
             run.call.stop.set()
             return
         recipe = FillRecipe(
-            span.axis, span.before, span.after, span.reach, SPAN_METHOD, found.final, document.overlap,
+            span.axis, span.before, span.after, span.reach, run.method, found.final, document.overlap,
             document.locked_values, found.checksum, found.certainty, found.band,
         )  # fmt: skip
         array = document.annotation.labels

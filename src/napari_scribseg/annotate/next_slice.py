@@ -18,7 +18,8 @@ def next_slice(document: Document, within: FillRange) -> SliceIndex | None:
     """The slice of a range whose strokes would improve the volume most; see :meth:`Session.next_slice`."""
     n = document.source.shape[within.axis]
     anchors = np.array([index for index, _ in within.anchors(document)], dtype=np.intp)
-    if anchors.size == n:
+    chosen = np.setdiff1d(np.arange(within.start, within.stop + 1), anchors)
+    if not chosen.size:
         return None
     filled = {
         index: recipe
@@ -37,10 +38,10 @@ def next_slice(document: Document, within: FillRange) -> SliceIndex | None:
                 doubt[index] = rate * distance[index]  # as doubtful as slices that far from an anchor are
         for outermost, way in ((int(anchors.min()), -1), (int(anchors.max()), 1)):
             _doubt_beyond(doubt, document, within, filled, outermost, way)
-    if not doubt.any():
+    if not doubt[chosen].any():
         doubt = distance
-    gain = expected_gain(doubt, anchors)
-    best = np.flatnonzero(gain >= gain.max() * (1 - 1e-9))
+    gain = expected_gain(doubt, anchors)[chosen]
+    best = chosen[gain >= gain.max() * (1 - 1e-9)]
     return within.at(int(best[len(best) // 2]))
 
 

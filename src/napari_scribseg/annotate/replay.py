@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import MISSING
@@ -60,6 +62,24 @@ def _on(entry: Entry, device: str | None) -> Entry:
     return replace(entry, recipe=replace(entry.recipe, device=device))
 
 
+def _kept(entry: Entry, span: Span, shape: tuple[int, int]) -> Callable[[SliceIndex], NDArray[np.int32] | None]:
+    """What gives the labels of a slice of the span of an entry that stayed."""
+    around = entry.around
+
+    @cache
+    def whole() -> NDArray[np.int32] | None:
+        return None if around is None else around.unpack(shape, -1)
+
+    def on(slice_index: SliceIndex) -> NDArray[np.int32] | None:
+        each = whole()
+        if each is None:
+            return None
+        kept = each[slice_index.position[slice_index.others.index(span.axis)] - span.low]
+        return kept if (kept >= 0).any() else None
+
+    return on
+
+
 @dataclass(slots=True)
 class _Repeat:
     """Repeats runs and fills, and keeps the engine states that a later entry will start from, and the last span.
@@ -111,8 +131,10 @@ class _Repeat:
         first, last = (
             None if end is None else document.annotation.committed(span.at(end[0])) for end in (span.before, span.after)
         )
-        problem = SpanProblem(source, span, first, last, lambda _slice_index: None, recipe.method)
-        key = span, recipe.method, *(None if end is None else end.tobytes() for end in (first, last))
+        kept = _kept(entry, span, source.slice_shape(slice_index))
+        problem = SpanProblem(source, span, first, last, kept, recipe.method)
+        around = None if entry.around is None else entry.around.values
+        key = span, recipe.method, around, *(None if end is None else end.tobytes() for end in (first, last))
         if key != self.solved[0]:
             self.solved = key, {(found.index, found.final): found for found in solve_span(problem, silent)}
         index = slice_index.position[slice_index.others.index(span.axis)]

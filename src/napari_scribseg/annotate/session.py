@@ -484,9 +484,9 @@ class Session:
 
         After a fill it is the one that takes away most of the doubt, its own and that of its neighbours; before, the
         middle of what is farthest from all anchors. None where every slice is an anchor. Of a series, it is one of the
-        volume of the slice ``like``, or of the one drawn on last.
+        volume of the slice ``like``, or of the one drawn on last. It lies in the range that was filled last.
         """
-        return next_slice(self._document, FillRange.whole(self._document, like, axis))
+        return next_slice(self._document, self._filling.range_of(FillRange.whole(self._document, like, axis)))
 
     def cancel(self) -> None:
         """Stop all requests; the former output comes back.

@@ -28,7 +28,7 @@ from napari_scribseg.kernel.container import (
     classes_from_json,
     classes_to_json,
 )
-from napari_scribseg.kernel.patches import PackedRegion, unpack
+from napari_scribseg.kernel.patches import PackedBox, PackedRegion, unpack
 
 __all__ = ["FORMAT", "SessionWriter", "read"]
 
@@ -171,7 +171,14 @@ def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
     )
     recipe = None if entry.recipe is None else astuple(entry.recipe)
     fill = None if entry.fill is None else astuple(entry.fill)
-    return [entry.sequence, entry.kind, _slice_out(entry.slice_index), labels, seeds, recipe, prior, fixed, fill]
+    around = None if entry.around is None else _box_out(entry.around, pieces)
+    where = _slice_out(entry.slice_index)
+    return [entry.sequence, entry.kind, where, labels, seeds, recipe, prior, fixed, fill, around]
+
+
+def _box_out(box: PackedBox, pieces: _Pieces) -> list[int]:
+    rows, columns = box.region
+    return [rows.start, rows.stop, columns.start, columns.stop, box.count, *pieces.add(box.values)]
 
 
 # from JSON
@@ -261,7 +268,7 @@ def _base_in(found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> tuple[Slice
 
 def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
     sequence, kind, where, labels, seeds, recipe, *more = found
-    prior, fixed, fill = (*more, None, None, None)[:3]  # files of version 1 have none of them
+    prior, fixed, fill, around = (*more, None, None, None, None)[:4]  # files of version 1 have none of them
     has = {"run": recipe is not None and seeds is not None, "fill": fill is not None}
     complete = kind in KINDS and all(present == (kind == name) for name, present in has.items())
     if not complete:
@@ -277,7 +284,22 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
         None if prior is None else _whole_in(prior, slice_index, pieces, shape),
         None if fixed is None else _whole_in(fixed, slice_index, pieces, shape),
         None if fill is None else _fill_in(slice_index, shape, *fill),
+        None if around is None else _box_in(around, slice_index, pieces, shape),
     )
+
+
+def _box_in(found: Any, slice_index: SliceIndex, pieces: _Pieces, shape: tuple[int, ...]) -> PackedBox:
+    top, bottom, left, right, count, offset, length = (int(n) for n in found)
+    height, width = shape[slice_index.displayed[0]], shape[slice_index.displayed[1]]
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width and 0 < count <= max(shape)):
+        raise ValueError(
+            f"rows {top} to {bottom} and columns {left} to {right} of {count} slices of {height} x {width}"
+        )
+    box = PackedBox((slice(top, bottom), slice(left, right)), pieces.get(offset, length), count)
+    values = unpack(box.values, (count, bottom - top, right - left), "int32")
+    if values.min() < UNKNOWN or values.max() > MAX_ID:
+        raise ValueError(f"labels from {values.min()} to {values.max()}")
+    return box
 
 
 def _fill_in(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, overload
 
 import numpy as np
@@ -14,7 +14,7 @@ from napari_scribseg.annotate.span import Span
 from napari_scribseg.annotate.stroke_store import StrokeStore
 from napari_scribseg.core.engine import Report
 from napari_scribseg.core.source import SliceIndex, Source
-from napari_scribseg.kernel.patches import PackedRegion
+from napari_scribseg.kernel.patches import PackedBox, PackedRegion
 from napari_scribseg.numerics.filling import FilledSlice, fill_span
 
 __all__ = ["SPAN_METHOD", "SPAN_METHODS", "KeptVoxels", "SolvedSlice", "SpanProblem", "solve_span"]
@@ -98,7 +98,7 @@ class SpanProblem:
     first: Labels | None
     last: Labels | None
     kept: Callable[[SliceIndex], NDArray[np.int32] | None]
-    method: str
+    method: str = field(default_factory=lambda: SPAN_METHOD)
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -131,6 +131,8 @@ class SolvedSlice:
         False for a preview.
     checksum, certainty, band : int, float, int
         As of the :class:`~napari_scribseg.annotate.entries.FillRecipe`.
+    around : PackedBox or None
+        The labels of all slices of the span that stay, -1 elsewhere, where the method made use of them.
     """
 
     index: int
@@ -140,6 +142,7 @@ class SolvedSlice:
     checksum: int
     certainty: float
     band: int
+    around: PackedBox | None
 
 
 def solve_span(problem: SpanProblem, report: Report) -> Iterator[SolvedSlice]:
@@ -159,7 +162,7 @@ def solve_span(problem: SpanProblem, report: Report) -> Iterator[SolvedSlice]:
         certainty = round(float(found.certainty[band].mean()), 6) if size else 1.0
         labels = np.ascontiguousarray(found.labels)
         yield SolvedSlice(
-            index, labels, kept.packed(index), found.final, images.checksum(found.offset), certainty, size
+            index, labels, kept.packed(index), found.final, images.checksum(found.offset), certainty, size, kept.around
         )
 
 
@@ -187,6 +190,7 @@ class _Kept:
     def __init__(self, problem: SpanProblem) -> None:
         self._problem = problem
         self._packed: dict[int, PackedRegion | None] = {}
+        self.around: PackedBox | None = None  # what was asked for, of all slices
 
     def packed(self, index: int) -> PackedRegion | None:
         """Those of a slice."""
@@ -202,7 +206,9 @@ class _Kept:
         shape = next((kept.shape for kept in each if kept is not None), None)
         if shape is None:
             return None
-        return np.stack([np.full(shape, -1, np.int32) if kept is None else kept.unpack() for kept in each])
+        whole = np.stack([np.full(shape, -1, np.int32) if kept is None else kept.unpack() for kept in each])
+        self.around = PackedBox.of(whole, -1)
+        return whole
 
 
 class _Images(Sequence[NDArray[np.float32]]):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArrayDiff", "PackedRegion", "Region", "changed_region", "pack", "region_of", "unpack"]
+__all__ = ["ArrayDiff", "PackedBox", "PackedRegion", "Region", "changed_region", "pack", "region_of", "unpack"]
 
 Region = tuple[slice, slice]
 
@@ -79,6 +79,40 @@ class PackedRegion:
     def unpack(self) -> NDArray[Any]:
         """The elements of the rectangle."""
         return unpack(self.values, self.shape, self.dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedBox:
+    """What several integer arrays of one shape (H, W) hold in a rectangle, packed; one value everywhere else.
+
+    Attributes
+    ----------
+    region : tuple of 2 slices
+        The rectangle, with start and stop.
+    values : bytes
+        The elements in it, array after array, int32.
+    count : int
+        Number of arrays.
+    """
+
+    region: Region
+    values: bytes
+    count: int
+
+    @classmethod
+    def of(cls, arrays: NDArray[np.int32], rest: int) -> PackedBox:
+        """Arrays (N, H, W), which are ``rest`` outside of the rectangle; its smallest one is found."""
+        flat = (arrays != rest).any(axis=0)
+        region = changed_region(flat, np.zeros_like(flat))
+        return cls(region, pack(arrays[:, region[0], region[1]]), len(arrays))
+
+    def unpack(self, shape: tuple[int, int], rest: int) -> NDArray[np.int32]:
+        """The arrays, (N, H, W)."""
+        rows, columns = self.region
+        arrays = np.full((self.count, *shape), rest, np.int32)
+        size = self.count, rows.stop - rows.start, columns.stop - columns.start
+        arrays[:, rows, columns] = unpack(self.values, size, "int32")
+        return arrays
 
 
 def region_of(shape: tuple[int, ...]) -> Region:
