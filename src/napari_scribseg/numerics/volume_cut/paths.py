@@ -3,18 +3,26 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.numerics.device import n_threads
 from napari_scribseg.numerics.fused.kernel import inlined, kernel
-from napari_scribseg.numerics.threads import in_parallel
+from napari_scribseg.numerics.threads import MAX_THREADS, in_parallel
 from napari_scribseg.numerics.volume_cut.band import Band
 
 __all__ = ["path_lengths"]
 
 
 def path_lengths(
-    band: Band, cost: NDArray[np.float32], starts: NDArray[np.integer], n_classes: int, voxel: tuple[float, float, float]
+    band: Band,
+    cost: NDArray[np.float32],
+    starts: NDArray[np.integer],
+    n_classes: int,
+    voxel: tuple[float, float, float],
+    done: Callable[[float], None] = lambda share: None,
 ) -> NDArray[np.float32]:
     """Length of the cheapest path, along the axes, from the voxels of each class (Dijkstra 1959).
 
@@ -29,21 +37,27 @@ def path_lengths(
     n_classes : int
     voxel : tuple of 3 float
         Size of a voxel.
+    done : callable
+        Called with the share of the classes that are done, in this thread; what it raises ends the work.
 
     Returns
     -------
-    ndarray of shape (N, n_classes), float32
+    ndarray of shape (n_classes, N), float32
         Infinite where no path leads.
     """
-    lengths = np.full((len(band), n_classes), np.inf, np.float32)
+    lengths = np.full((n_classes, len(band)), np.inf, np.float32)
     size = np.asarray(voxel, np.float32)
 
     def task(label: int) -> None:
         sources = np.flatnonzero(starts == label)
         if sources.size:
-            _dijkstra(band.after, band.before, cost, sources, size, lengths[:, label])
+            _dijkstra(band.after, band.before, cost, sources, size, lengths[label])
 
-    in_parallel(task, n_classes)
+    together = min(n_threads(), MAX_THREADS)
+    for first in range(0, n_classes, together):
+        last = min(first + together, n_classes)
+        in_parallel(lambda i, first=first: task(first + i), last - first)
+        done(last / n_classes)
     return lengths
 
 

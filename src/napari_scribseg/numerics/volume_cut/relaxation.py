@@ -29,13 +29,22 @@ class BandRelaxation:
         Data term f; labels of a voxel lie together.
     weights : ndarray of shape (3, N), float32
         Price of a border between a voxel and the next one along each axis, at least 0.
+    start : ndarray of shape (N,), integer, optional
+        The label of each voxel in the beginning; by default the cheapest.
     """
 
-    def __init__(self, band: Band, cost: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        band: Band,
+        cost: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        start: NDArray[np.integer] | None = None,
+    ) -> None:
         self._band, self._cost = band, np.ascontiguousarray(cost, dtype=np.float32)
         self._half = np.ascontiguousarray(weights, dtype=np.float32) / np.float32(2)
         self._u = np.zeros(self._cost.shape, np.float32)
-        np.put_along_axis(self._u, self._cost.argmin(axis=1)[:, np.newaxis], np.float32(1), axis=1)
+        start = self._cost.argmin(axis=1) if start is None else start
+        np.put_along_axis(self._u, start[:, np.newaxis].astype(np.intp), np.float32(1), axis=1)
         self._bar = self._u.copy()
         self._flow = np.zeros((3, *self._cost.shape), np.float32)
         self._ascent = np.float32(max(_RELATIVE_ASCENT * float(weights.mean()), 1e-3))

@@ -1,0 +1,256 @@
+"""Labels of a whole volume at once, from strokes and labelled slices of any orientation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from napari_scribseg.core import InputError, Report, silent
+from napari_scribseg.numerics.volume_cut.band import Band
+from napari_scribseg.numerics.volume_cut.energy import FORBIDDEN, CoarseEnergy, border_weights, edge_unit
+from napari_scribseg.numerics.volume_cut.features import GreyScale, smooth_and_edges
+from napari_scribseg.numerics.volume_cut.grid import (
+    Factors,
+    block_labels,
+    block_means,
+    block_seeds,
+    coarsening,
+    interpolated,
+    nearest,
+)
+from napari_scribseg.numerics.volume_cut.relaxation import BandRelaxation
+
+__all__ = ["cut_volume"]
+
+MOST_VOXELS = 250_000  # of the coarse grid, on which every voxel is looked at
+REACH = 6.0  # finest voxels around the borders of a certain prior within which labels may change
+CERTAIN = 0.95  # of a prior that is kept farther away
+STEPS, FINE_STEPS = 200, 40
+_ROUND = 10  # steps between two reports
+_STILL = 1e-3  # share of the voxels that still move when the work ends
+_SLAB, _HALO = 16, 4  # slices whose features are computed together, and further ones around them
+
+Float32 = NDArray[np.float32]
+Voxel = tuple[float, float, float]
+
+
+def cut_volume(
+    image: NDArray[Any],
+    seeds: NDArray[np.integer],
+    n_classes: int,
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    *,
+    prior: NDArray[np.integer] | None = None,
+    certainty: ArrayLike | None = None,
+    report: Report = silent,
+) -> NDArray[np.unsignedinteger]:
+    """Label a volume by the least energy of its labels in three dimensions.
+
+    The energy is that of :mod:`napari_scribseg.numerics.volume_cut.energy`. It is first minimised on a grid of at most
+    :data:`MOST_VOXELS` voxels, then on the single voxels around the borders found there.
+
+    Parameters
+    ----------
+    image : ndarray of shape (Z, Y, X) or (C, Z, Y, X)
+        The mean of the channels is looked at.
+    seeds : ndarray of shape (Z, Y, X), integer
+        Class 0..K-1 of each voxel of a stroke, of any orientation, or of a labelled slice; -1 elsewhere. They keep it.
+    n_classes : int
+        K.
+    spacing : tuple of 3 float
+        Size of a voxel.
+    prior : ndarray of shape (Z, Y, X), integer, optional
+        Class of each voxel by labels from before, such as filled ones; -1 where it is unknown. They stay where they
+        are certain, farther than :data:`REACH` from their borders, and no seed near by contradicts them.
+    certainty : array_like of shape (Z, Y, X), optional
+        How sure the prior is, 0 to 1; 1 by default.
+    report : Report
+        Called with the share that is done; what it raises ends the work.
+
+    Returns
+    -------
+    ndarray of shape (Z, Y, X), uint8 or uint16
+        The class of each voxel.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit, a class is not one of K, or seeds and prior together have fewer than two classes.
+
+    References
+    ----------
+    Nieuwenhuis and Cremers, "Spatially varying color distributions for interactive multilabel segmentation", IEEE
+    TPAMI 2013, whose energy is that of single slices; Zach et al., "Fast global labeling for real-time stereo using
+    multiple plane sweeps", VMV 2008.
+    """
+    _require(image, seeds, n_classes, spacing, prior)
+    grey = image if image.ndim == 3 else image.mean(axis=0, dtype=np.float32)
+    finest = min(spacing)
+    voxel = (spacing[0] / finest, spacing[1] / finest, spacing[2] / finest)
+    factors = coarsening(seeds.shape, voxel, MOST_VOXELS)
+    scale = GreyScale.of(grey)
+    report(0.02)
+    sizes = (voxel[0] * factors[0], voxel[1] * factors[1], voxel[2] * factors[2])
+    sure = None if certainty is None else np.asarray(certainty)
+    small = block_seeds(seeds, factors, n_classes)
+    former = None if prior is None else block_labels(prior, factors)
+    sure = None if certainty is None else block_labels(np.asarray(certainty), factors).astype(np.float32)
+    free = np.ones(small.shape, bool) if former is None else may_change(small, former, sure, sizes)
+    energy = CoarseEnergy.of(
+        scale.apply(block_means(grey, factors)), small, n_classes, sizes, former, sure,
+        lambda share: report(0.02 + 0.4 * share),
+    )  # fmt: skip
+    labels = _solve(energy, small, former, free, sizes, lambda share: report(0.42 + 0.2 * share))
+    found = nearest(labels, factors, seeds.shape).astype(np.min_scalar_type(n_classes - 1))
+    if factors != (1, 1, 1):
+        mask = nearest(_borders(labels) | ((small >= 0) & (small != labels)), factors, seeds.shape)
+        if prior is not None:
+            kept = nearest(~free, factors, seeds.shape) & (prior >= 0)
+            found[kept] = prior[kept]
+            mask = (mask | ((found != prior) & (prior >= 0))) & ~kept
+        _refine(found, mask, _Fine(grey, scale, voxel), seeds, energy, factors, lambda share: report(0.62 + 0.38 * share))
+    found[seeds >= 0] = seeds[seeds >= 0]
+    report(1.0)
+    return found
+
+
+def may_change(
+    seeds: NDArray[np.int32], prior: NDArray[np.integer], certainty: Float32 | None, voxel: Voxel
+) -> NDArray[np.bool_]:
+    """Where the labels of a prior may change, shape (Z, Y, X).
+
+    That is where they are unknown or uncertain, near their borders, and around seeds that contradict them, the farther
+    the deeper these lie.
+    """
+    free = prior < 0
+    if certainty is not None:
+        free |= certainty < CERTAIN
+    borders = _borders(prior)
+    if not borders.any():
+        return np.ones(prior.shape, bool)
+    depth = ndimage.distance_transform_edt(~borders, sampling=voxel)
+    free |= depth <= REACH
+    against = (seeds >= 0) & (seeds != prior)
+    if against.any():
+        far, at = ndimage.distance_transform_edt(~against, sampling=voxel, return_indices=True)
+        free |= far <= REACH + depth[tuple(at)]
+    return free
+
+
+def _solve(
+    energy: CoarseEnergy,
+    seeds: NDArray[np.int32],
+    prior: NDArray[np.integer] | None,
+    free: NDArray[np.bool_],
+    voxel: Voxel,
+    done: Callable[[float], None],
+) -> NDArray[np.integer]:
+    """The labels of the coarse grid, shape (z, y, x)."""
+    band = Band.of(free)
+    cost = energy.smooth_cost.reshape(len(energy.smooth_cost), -1).T[band.flat]
+    cost += energy.of_intensity(band.take(energy.smooth))
+    weights = border_weights(band, band.take(energy.edges), voxel)
+    relaxation = BandRelaxation(band, _forced(cost, band.take(seeds)), weights)
+    _advance(relaxation, STEPS, done)
+    labels = np.zeros(free.shape, np.int64) if prior is None else prior.astype(np.int64)
+    labels.reshape(-1)[band.flat] = relaxation.primal.argmax(axis=1)
+    return labels
+
+
+def _forced(cost: Float32, seeds: NDArray[np.integer]) -> Float32:
+    """Costs of shape (N, K), relative to the cheapest class, which make seeds (N,) keep their class; in place."""
+    cost -= cost.min(axis=1, keepdims=True)
+    np.minimum(cost, np.float32(FORBIDDEN), out=cost)
+    hard = np.flatnonzero(seeds >= 0)
+    cost[hard] = FORBIDDEN
+    cost[hard, seeds[hard]] = 0
+    return cost
+
+
+def _advance(relaxation: BandRelaxation, most: int, done: Callable[[float], None]) -> None:
+    """Take steps until hardly anything moves."""
+    for taken in range(0, most, _ROUND):
+        done(taken / most)
+        if relaxation.advance(_ROUND) <= _STILL:
+            break
+
+
+class _Fine:
+    """Features of single voxels, computed some slices at a time."""
+
+    def __init__(self, grey: NDArray[Any], scale: GreyScale, voxel: Voxel) -> None:
+        self.grey, self.scale, self.voxel = grey, scale, voxel
+
+    def of(self, mask: NDArray[np.bool_]) -> tuple[Float32, Float32]:
+        """Smoothed intensities and sizes of the gradient, in its unit, of the voxels of a mask; both of shape (N,)."""
+        smooth, edges, sample = [], [], []
+        halo = max(round(_HALO / self.voxel[0]), 1)
+        for first in range(0, len(mask), _SLAB):
+            last = min(first + _SLAB, len(mask))
+            low, high = max(first - halo, 0), min(last + halo, len(mask))
+            fields = smooth_and_edges(self.scale.apply(self.grey[low:high]), self.voxel)
+            values, sizes = (field[first - low : last - low] for field in fields)
+            smooth.append(values[mask[first:last]])
+            edges.append(sizes[mask[first:last]])
+            sample.append(sizes.reshape(-1)[::7])
+        return np.concatenate(smooth), np.concatenate(edges) / edge_unit(np.concatenate(sample))
+
+
+def _refine(
+    labels: NDArray[np.unsignedinteger],
+    mask: NDArray[np.bool_],
+    fine: _Fine,
+    seeds: NDArray[np.integer],
+    energy: CoarseEnergy,
+    factors: Factors,
+    done: Callable[[float], None],
+) -> None:
+    """Solve the voxels of a mask, from their present labels; in place."""
+    if not mask.any():
+        return
+    band = Band.of(mask)
+    smooth, edges = fine.of(mask)
+    done(0.2)
+    cost = interpolated(energy.smooth_cost, factors, np.unravel_index(band.flat, band.shape))
+    cost += energy.of_intensity(smooth)
+    weights = border_weights(band, edges, fine.voxel)
+    relaxation = BandRelaxation(band, _forced(cost, band.take(seeds)), weights, band.take(labels))
+    _advance(relaxation, FINE_STEPS, lambda share: done(0.2 + 0.8 * share))
+    labels.reshape(-1)[band.flat] = relaxation.primal.argmax(axis=1)
+
+
+def _borders(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """The voxels that have a neighbour, also across edges and corners, of another class."""
+    low: NDArray[np.bool_] = ndimage.maximum_filter(labels, 3) != ndimage.minimum_filter(labels, 3)
+    return low
+
+
+def _require(
+    image: NDArray[Any],
+    seeds: NDArray[np.integer],
+    n_classes: int,
+    spacing: tuple[float, ...],
+    prior: NDArray[np.integer] | None,
+) -> None:
+    if seeds.ndim != 3 or image.shape[-3:] != seeds.shape or image.ndim not in (3, 4):
+        raise InputError(
+            f"the image has shape {image.shape} and the seeds {seeds.shape}; (Z, Y, X) or (C, Z, Y, X), and the same "
+            "(Z, Y, X), are expected"
+        )
+    if len(spacing) != 3 or not min(spacing) > 0:
+        raise InputError(f"the spacing is {spacing}; three numbers above 0 are expected")
+    for what, classes in (("seeds", seeds), ("prior", prior)):
+        if classes is None:
+            continue
+        if classes.shape != seeds.shape:
+            raise InputError(f"the {what} has shape {classes.shape}; the seeds have {seeds.shape}")
+        low, high = int(classes.min()), int(classes.max())
+        if low < -1 or high >= n_classes:
+            raise InputError(f"the {what} holds classes from {low} to {high}; -1 to {n_classes - 1} are expected")
+    known = np.unique(seeds) if prior is None else np.union1d(np.unique(seeds), np.unique(prior))
+    if np.count_nonzero(known >= 0) < 2:
+        raise InputError("seeds and prior have fewer than two classes; at least two are expected")

@@ -1,0 +1,64 @@
+"""What the energy sees of an image: intensities on one scale, smoothed, and the size of their gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_scribseg.numerics.intensity import equalize_intensities, scale_intensities
+
+__all__ = ["GreyScale", "smooth_and_edges"]
+
+_MOST_SAMPLES = 1 << 18
+_SMOOTHING = 1.0  # finest voxels
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GreyScale:
+    """A monotone map of an image's values to 0..255 that makes narrow ranges of tissues wide.
+
+    Attributes
+    ----------
+    values, mapped : ndarray of shape (n,), float32
+        Ascending values of the image, and what they become; between them the map is straight.
+    """
+
+    values: Float32
+    mapped: Float32
+
+    @classmethod
+    def of(cls, image: NDArray[np.generic]) -> GreyScale:
+        """From a sample of an image of any shape."""
+        step = max(round((image.size / _MOST_SAMPLES) ** (1 / image.ndim)), 1)
+        sample = np.sort(np.asarray(image[(slice(None, None, step),) * image.ndim], np.float32), axis=None)
+        scaled = equalize_intensities(scale_intensities(sample[np.newaxis]))[0]
+        first = np.append(True, sample[1:] > sample[:-1])
+        return cls(sample[first], scaled[first])
+
+    def apply(self, image: NDArray[np.generic]) -> Float32:
+        """The image on this scale."""
+        return np.interp(image, self.values, self.mapped).astype(np.float32)
+
+
+def smooth_and_edges(grey: Float32, voxel: tuple[float, ...]) -> tuple[Float32, Float32]:
+    """A grey image of shape (Z, Y, X), smoothed, and the size of its gradient.
+
+    Parameters
+    ----------
+    grey : ndarray of shape (Z, Y, X), float32
+    voxel : tuple of 3 float
+        Size of a voxel, in finest voxels.
+    """
+    smooth = grey
+    for axis, size in enumerate(voxel):
+        smooth = ndimage.gaussian_filter1d(smooth, _SMOOTHING / size, axis, mode="nearest", truncate=3)
+    square = np.zeros_like(smooth)
+    for axis, size in enumerate(voxel):
+        if smooth.shape[axis] > 1:
+            square += np.square(np.gradient(smooth, axis=axis) / np.float32(size))
+    return smooth, np.sqrt(square)
