@@ -21,7 +21,7 @@ from napari_scribseg.numerics.volume_cut.paths import path_lengths
 __all__ = ["FORBIDDEN", "CoarseEnergy", "border_weights"]
 
 FORBIDDEN = 1000.0  # cost of another class at a seed, and of a class without seeds
-GEODESIC, EUCLIDEAN, DENSITY, PRIOR = 4.5, 2.0, 1.0, 4.0  # weights of the terms
+GEODESIC, EUCLIDEAN, DENSITY, PRIOR = 4.5, 2.0, 1.0, 8.0  # weights of the terms
 SMOOTHNESS = 4.0  # of the area of borders
 GAIN, POWER = 100.0, 1.5  # what an edge adds to the cost of a path: gain * edge ** power
 SIGMA = 10.0  # width of the densities' kernel, on the scale 0 to 255

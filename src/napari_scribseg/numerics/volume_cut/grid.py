@@ -38,7 +38,8 @@ def block_means(volume: NDArray[np.generic], factors: Factors) -> Float32:
 
 def block_labels(labels: NDArray[np.integer], factors: Factors) -> NDArray[np.integer]:
     """The labels in the middle of the blocks."""
-    return labels[tuple(slice(min(f // 2, n - 1), None, f) for f, n in zip(factors, labels.shape, strict=True))]
+    middles = [np.minimum(np.arange(0, n, f) + f // 2, n - 1) for f, n in zip(factors, labels.shape, strict=True)]
+    return labels[np.ix_(*middles)]
 
 
 def block_seeds(seeds: NDArray[np.integer], factors: Factors, n_classes: int) -> NDArray[np.int32]:
