@@ -251,6 +251,8 @@ def _require(
         low, high = int(classes.min()), int(classes.max())
         if low < -1 or high >= n_classes:
             raise InputError(f"the {what} holds classes from {low} to {high}; -1 to {n_classes - 1} are expected")
-    known = np.unique(seeds) if prior is None else np.union1d(np.unique(seeds), np.unique(prior))
-    if np.count_nonzero(known >= 0) < 2:
+    known = np.bincount(seeds[seeds >= 0], minlength=n_classes)
+    if prior is not None:
+        known += np.bincount(prior[prior >= 0], minlength=n_classes)
+    if np.count_nonzero(known) < 2:
         raise InputError("seeds and prior have fewer than two classes; at least two are expected")

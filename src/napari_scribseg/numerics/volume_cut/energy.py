@@ -21,11 +21,12 @@ from napari_scribseg.numerics.volume_cut.paths import path_lengths
 __all__ = ["FORBIDDEN", "CoarseEnergy", "border_weights"]
 
 FORBIDDEN = 1000.0  # cost of another class at a seed, and of a class without seeds
-GEODESIC, EUCLIDEAN, DENSITY, PRIOR = 4.5, 2.0, 1.0, 8.0  # weights of the terms
+GEODESIC, EUCLIDEAN, DENSITY, PRIOR = 4.5, 2.0, 1.0, 16.0  # weights of the terms
 SMOOTHNESS = 4.0  # of the area of borders
 GAIN, POWER = 100.0, 1.5  # what an edge adds to the cost of a path: gain * edge ** power
 SIGMA = 10.0  # width of the densities' kernel, on the scale 0 to 255
 LEAST_DENSITY = 0.02  # added to the density, whose largest value is 1
+TRUST = 2.0  # power of a prior's certainty in its weight
 BLUR = 2.0  # finest voxels within which the border of a prior is uncertain
 LEAST_PRIOR = 0.01  # added to the share of a class in a prior
 _FARTHEST = 1e4  # finest voxels; a path where none leads
@@ -142,7 +143,7 @@ def _prior_cost(
     share /= share.sum(axis=0) + np.float32(1e-6)
     cost: Float32 = np.float32(-PRIOR) * np.log(share + np.float32(LEAST_PRIOR))
     known = (prior >= 0).astype(np.float32)
-    return cost * (known if certainty is None else known * certainty)
+    return cost * (known if certainty is None else known * certainty ** np.float32(TRUST))
 
 
 def border_weights(band: Band, edges: Float32, voxel: tuple[float, float, float]) -> Float32:

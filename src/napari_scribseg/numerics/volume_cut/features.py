@@ -13,6 +13,8 @@ from napari_scribseg.numerics.intensity import equalize_intensities, scale_inten
 __all__ = ["GreyScale", "smooth_and_edges"]
 
 _MOST_SAMPLES = 1 << 18
+_TAIL = 1e-4  # share of the values beyond either end of the table
+_NODES = 1 << 12
 _SMOOTHING = 1.0  # finest voxels
 
 Float32 = NDArray[np.float32]
@@ -24,25 +26,34 @@ class GreyScale:
 
     Attributes
     ----------
-    values, mapped : ndarray of shape (n,), float32
-        Ascending values of the image, and what they become; between them the map is straight.
+    low, step : float
+        The first value of the table, and the distance of its values.
+    mapped : ndarray of shape (n,), float32
+        What they become; values beyond the table become what its ends do.
     """
 
-    values: Float32
+    low: float
+    step: float
     mapped: Float32
 
     @classmethod
     def of(cls, image: NDArray[np.generic]) -> GreyScale:
         """From a sample of an image of any shape."""
-        step = max(round((image.size / _MOST_SAMPLES) ** (1 / image.ndim)), 1)
-        sample = np.sort(np.asarray(image[(slice(None, None, step),) * image.ndim], np.float32), axis=None)
+        every = max(round((image.size / _MOST_SAMPLES) ** (1 / image.ndim)), 1)
+        sample = np.sort(np.asarray(image[(slice(None, None, every),) * image.ndim], np.float32), axis=None)
         scaled = equalize_intensities(scale_intensities(sample[np.newaxis]))[0]
-        first = np.append(True, sample[1:] > sample[:-1])
-        return cls(sample[first], scaled[first])
+        low, high = np.quantile(sample, [_TAIL, 1 - _TAIL])
+        if not high > low:
+            low, high = sample[0], sample[-1]
+        nodes = np.linspace(low, high, _NODES)
+        step = float(nodes[1] - nodes[0]) or 1.0
+        return cls(float(low), step, np.interp(nodes, sample, scaled).astype(np.float32))
 
     def apply(self, image: NDArray[np.generic]) -> Float32:
         """The image on this scale."""
-        return np.interp(image, self.values, self.mapped).astype(np.float32)
+        at = np.subtract(image, self.low, dtype=np.float32)
+        at *= np.float32(1 / self.step)
+        return self.mapped[np.clip(at, 0, _NODES - 1, out=at).astype(np.int32)]
 
 
 def smooth_and_edges(grey: Float32, voxel: tuple[float, ...]) -> tuple[Float32, Float32]:
