@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from napari_scribseg.numerics.fused.kernel import kernel
 
 __all__ = ["Band"]
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +46,7 @@ class Band:
         shape = (int(mask.shape[0]), int(mask.shape[1]), int(mask.shape[2]))
         return cls(shape, flat, after, before)
 
-    def take(self, volume: NDArray[np.generic]) -> NDArray[np.generic]:
+    def take(self, volume: NDArray[Value]) -> NDArray[Value]:
         """The values of the voxels in a volume, shape (N,): a copy."""
         return volume.reshape(-1)[self.flat]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from napari_scribseg.numerics.volume_cut.energy import FORBIDDEN, CoarseEnergy, 
 from napari_scribseg.numerics.volume_cut.features import GreyScale, smooth_and_edges
 from napari_scribseg.numerics.volume_cut.grid import (
     Factors,
-    block_labels,
     block_means,
+    block_middles,
     block_seeds,
     coarsening,
     interpolated,
@@ -24,11 +25,13 @@ from napari_scribseg.numerics.volume_cut.grid import (
 )
 from napari_scribseg.numerics.volume_cut.relaxation import BandRelaxation
 
-__all__ = ["cut_volume"]
+__all__ = ["CutVolume", "cut_volume"]
 
-MOST_VOXELS = 250_000  # of the coarse grid, on which every voxel is looked at
+MOST_VOXELS = 250_000  # of the coarse grid, which is solved whole
 REACH = 6.0  # finest voxels around the borders of a certain prior within which labels may change
 CERTAIN = 0.95  # of a prior that is kept farther away
+NEAR = 1.5  # finest voxels around a seed that contradicts a prior within which it is doubted, beside the seed's depth
+MOST_DOUBT = 20.0  # and at most so many
 STEPS, FINE_STEPS = 200, 40
 _ROUND = 10  # steps between two reports
 _STILL = 1e-3  # share of the voxels that still move when the work ends
@@ -36,6 +39,22 @@ _SLAB, _HALO = 16, 4  # slices whose features are computed together, and further
 
 Float32 = NDArray[np.float32]
 Voxel = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CutVolume:
+    """A labelled volume.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (Z, Y, X), uint8 or uint16
+        The class of each voxel.
+    certainty : ndarray of shape (Z, Y, X), float16
+        How sure each is, 0 to 1, by its cost and that of the next cheapest class, on the coarse grid.
+    """
+
+    labels: NDArray[np.unsignedinteger]
+    certainty: NDArray[np.float16]
 
 
 def cut_volume(
@@ -47,7 +66,7 @@ def cut_volume(
     prior: NDArray[np.integer] | None = None,
     certainty: ArrayLike | None = None,
     report: Report = silent,
-) -> NDArray[np.unsignedinteger]:
+) -> CutVolume:
     """Label a volume by the least energy of its labels in three dimensions.
 
     The energy is that of :mod:`napari_scribseg.numerics.volume_cut.energy`. It is first minimised on a grid of at most
@@ -56,7 +75,7 @@ def cut_volume(
     Parameters
     ----------
     image : ndarray of shape (Z, Y, X) or (C, Z, Y, X)
-        The mean of the channels is looked at.
+        The mean of the channels counts.
     seeds : ndarray of shape (Z, Y, X), integer
         Class 0..K-1 of each voxel of a stroke, of any orientation, or of a labelled slice; -1 elsewhere. They keep it.
     n_classes : int
@@ -73,8 +92,7 @@ def cut_volume(
 
     Returns
     -------
-    ndarray of shape (Z, Y, X), uint8 or uint16
-        The class of each voxel.
+    CutVolume
 
     Raises
     ------
@@ -95,11 +113,13 @@ def cut_volume(
     scale = GreyScale.of(grey)
     report(0.02)
     sizes = (voxel[0] * factors[0], voxel[1] * factors[1], voxel[2] * factors[2])
-    sure = None if certainty is None else np.asarray(certainty)
     small = block_seeds(seeds, factors, n_classes)
-    former = None if prior is None else block_labels(prior, factors)
-    sure = None if certainty is None else block_labels(np.asarray(certainty), factors).astype(np.float32)
-    free = np.ones(small.shape, bool) if former is None else may_change(small, former, sure, sizes)
+    former = None if prior is None else block_middles(prior, factors)
+    free, sure = np.ones(small.shape, bool), None
+    if former is not None:
+        given = np.ones(seeds.shape, np.float16) if certainty is None else np.asarray(certainty)
+        sure = doubted(small, former, block_middles(given, factors).astype(np.float32), sizes)
+        free = may_change(former, sure, sizes)
     energy = CoarseEnergy.of(
         scale.apply(block_means(grey, factors)), small, n_classes, sizes, former, sure,
         lambda share: report(0.02 + 0.4 * share),
@@ -112,32 +132,49 @@ def cut_volume(
             kept = nearest(~free, factors, seeds.shape) & (prior >= 0)
             found[kept] = prior[kept]
             mask = (mask | ((found != prior) & (prior >= 0))) & ~kept
-        _refine(found, mask, _Fine(grey, scale, voxel), seeds, energy, factors, lambda share: report(0.62 + 0.38 * share))
+        fine = _Fine(grey, scale, voxel)
+        _refine(found, mask, fine, seeds, energy, factors, lambda share: report(0.62 + 0.38 * share))
     found[seeds >= 0] = seeds[seeds >= 0]
+    certain = nearest(energy.certainty(labels), factors, seeds.shape).copy()
+    certain[seeds >= 0] = 1
     report(1.0)
-    return found
+    return CutVolume(found, certain)
 
 
-def may_change(
-    seeds: NDArray[np.int32], prior: NDArray[np.integer], certainty: Float32 | None, voxel: Voxel
-) -> NDArray[np.bool_]:
-    """Where the labels of a prior may change, shape (Z, Y, X).
+def doubted(seeds: NDArray[np.int32], prior: NDArray[np.integer], certainty: Float32, voxel: Voxel) -> Float32:
+    """The certainty of a prior, lower around seeds that contradict it, the farther the deeper they lie in its region.
 
-    That is where they are unknown or uncertain, near their borders, and around seeds that contradict them, the farther
-    the deeper these lie.
+    Parameters
+    ----------
+    seeds, prior : ndarray of shape (Z, Y, X), integer
+    certainty : ndarray of shape (Z, Y, X), float32
+    voxel : tuple of 3 float
+        Size of a voxel, in finest voxels.
+
+    Returns
+    -------
+    ndarray of shape (Z, Y, X), float32
+        0 in the reach of such a seed, within its region, and as before from twice that distance on.
     """
-    free = prior < 0
-    if certainty is not None:
-        free |= certainty < CERTAIN
+    sure: Float32 = np.where(prior < 0, np.float32(0), certainty)
+    against = (seeds >= 0) & (prior >= 0) & (seeds != prior)
+    if not against.any():
+        return sure
+    for k in np.unique(prior[against]):
+        region = prior == k
+        far, at = ndimage.distance_transform_edt(~(against & region), sampling=voxel, return_indices=True)
+        depth = ndimage.distance_transform_edt(np.pad(region, 1, mode="edge"), sampling=voxel)[1:-1, 1:-1, 1:-1]
+        reach = np.minimum(NEAR * min(voxel) + depth[tuple(at)], max(MOST_DOUBT, min(voxel)))
+        sure[region] *= np.clip(far / reach - 1, 0, 1)[region]
+    return sure
+
+
+def may_change(prior: NDArray[np.integer], certainty: Float32, voxel: Voxel) -> NDArray[np.bool_]:
+    """Where the labels of a prior may change: where they are uncertain, and near their borders."""
+    free: NDArray[np.bool_] = certainty < CERTAIN
     borders = _borders(prior)
-    if not borders.any():
-        return np.ones(prior.shape, bool)
-    depth = ndimage.distance_transform_edt(~borders, sampling=voxel)
-    free |= depth <= REACH
-    against = (seeds >= 0) & (seeds != prior)
-    if against.any():
-        far, at = ndimage.distance_transform_edt(~against, sampling=voxel, return_indices=True)
-        free |= far <= REACH + depth[tuple(at)]
+    if borders.any():
+        free |= ndimage.distance_transform_edt(~borders, sampling=voxel) <= REACH
     return free
 
 
@@ -251,8 +288,8 @@ def _require(
         low, high = int(classes.min()), int(classes.max())
         if low < -1 or high >= n_classes:
             raise InputError(f"the {what} holds classes from {low} to {high}; -1 to {n_classes - 1} are expected")
-    known = np.bincount(seeds[seeds >= 0], minlength=n_classes)
+    counts = np.bincount(seeds[seeds >= 0], minlength=n_classes)
     if prior is not None:
-        known += np.bincount(prior[prior >= 0], minlength=n_classes)
-    if np.count_nonzero(known) < 2:
+        counts += np.bincount(prior[prior >= 0], minlength=n_classes)
+    if np.count_nonzero(counts) < 2:
         raise InputError("seeds and prior have fewer than two classes; at least two are expected")

@@ -27,8 +27,10 @@ GAIN, POWER = 100.0, 1.5  # what an edge adds to the cost of a path: gain * edge
 SIGMA = 10.0  # width of the densities' kernel, on the scale 0 to 255
 LEAST_DENSITY = 0.02  # added to the density, whose largest value is 1
 TRUST = 2.0  # power of a prior's certainty in its weight
+MARGIN = 1.6  # difference of costs at which a label is sure by 1 / (1 + exp(-1))
 BLUR = 2.0  # finest voxels within which the border of a prior is uncertain
 LEAST_PRIOR = 0.01  # added to the share of a class in a prior
+_PLAUSIBLE = 0.5  # certainty of a prior from which on it can stand for seeds
 _FARTHEST = 1e4  # finest voxels; a path where none leads
 
 Float32 = NDArray[np.float32]
@@ -36,7 +38,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoarseEnergy:
-    """The energy on a grid all of whose voxels are looked at.
+    """The energy on a grid that is solved whole.
 
     Attributes
     ----------
@@ -67,11 +69,21 @@ class CoarseEnergy:
         """From an image on the scale 0 to 255, seeds (-1 elsewhere), and a prior with its certainty; all (z, y, x)."""
         smooth, edges = smooth_and_edges(grey, voxel)
         edges /= edge_unit(edges)
-        sources = seeds if prior is None else _with_insides(seeds, prior, n_classes)
+        sources = seeds if prior is None or certainty is None else _with_insides(seeds, prior, certainty, n_classes)
         cost = _distance_cost(sources, n_classes, edges, voxel, done)
-        if prior is not None:
+        if prior is not None and certainty is not None:
             cost += _prior_cost(prior, certainty, n_classes, voxel)
         return cls(cost, _density_cost(smooth, sources, n_classes), smooth, edges)
+
+    def certainty(self, labels: NDArray[np.integer]) -> NDArray[np.float16]:
+        """How sure labels of shape (z, y, x) are, 0 to 1, by their cost and that of the cheapest other class."""
+        cost = self.smooth_cost + self.density[:, np.clip(self.smooth, 0, 255).astype(np.uint8)]
+        place = labels[np.newaxis]
+        own = np.take_along_axis(cost, place, axis=0)[0]
+        np.put_along_axis(cost, place, np.float32(np.inf), axis=0)
+        margin = np.clip((cost.min(axis=0) - own) / np.float32(MARGIN), -20, 20)
+        sure: NDArray[np.float16] = (1 / (1 + np.exp(-margin))).astype(np.float16)
+        return sure
 
     def of_intensity(self, smooth: Float32) -> Float32:
         """The cost of each class by the intensities alone, shape (N, K), of smoothed values of shape (N,)."""
@@ -83,11 +95,13 @@ def edge_unit(edges: Float32) -> np.float32:
     return np.float32(max(float(np.percentile(edges, 90)), 0.05 * float(edges.max(initial=0)), 1e-6))
 
 
-def _with_insides(seeds: NDArray[np.int32], prior: NDArray[np.integer], n_classes: int) -> NDArray[np.int32]:
-    """The seeds, and for a class without any the inside of its region in the prior."""
+def _with_insides(
+    seeds: NDArray[np.int32], prior: NDArray[np.integer], certainty: Float32, n_classes: int
+) -> NDArray[np.int32]:
+    """The seeds, and for a class without any the inside of its region in the prior, where that is certain."""
     found = seeds.copy()
     for k in np.setdiff1d(np.arange(n_classes), seeds):
-        region = prior == k
+        region = (prior == k) & (certainty > _PLAUSIBLE)
         if region.any():
             depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1, 1:-1]
             found[(depth >= depth.max() / 2) & (found < 0)] = k
@@ -125,11 +139,12 @@ def _density_cost(smooth: Float32, seeds: NDArray[np.int32], n_classes: int) -> 
             counts = np.bincount(values, minlength=256).astype(np.float32)
             density[k] = ndimage.gaussian_filter1d(counts / values.size, SIGMA, mode="nearest")
     density /= max(float(density.max()), 1e-9)
-    return np.float32(-DENSITY) * np.log(density + np.float32(LEAST_DENSITY))
+    cost: Float32 = np.float32(-DENSITY) * np.log(density + np.float32(LEAST_DENSITY))
+    return cost
 
 
 def _prior_cost(
-    prior: NDArray[np.integer], certainty: Float32 | None, n_classes: int, voxel: tuple[float, float, float]
+    prior: NDArray[np.integer], certainty: Float32, n_classes: int, voxel: tuple[float, float, float]
 ) -> Float32:
     """The cost of leaving a prior, (K, z, y, x): ``-log`` of a class's share, which changes across the border."""
     share = np.empty((n_classes, *prior.shape), np.float32)
@@ -142,8 +157,7 @@ def _prior_cost(
         share[k] = 1 / (1 + np.exp(np.clip(-depth / BLUR, -20, 20)))
     share /= share.sum(axis=0) + np.float32(1e-6)
     cost: Float32 = np.float32(-PRIOR) * np.log(share + np.float32(LEAST_PRIOR))
-    known = (prior >= 0).astype(np.float32)
-    return cost * (known if certainty is None else known * certainty ** np.float32(TRUST))
+    return cost * certainty ** np.float32(TRUST)
 
 
 def border_weights(band: Band, edges: Float32, voxel: tuple[float, float, float]) -> Float32:

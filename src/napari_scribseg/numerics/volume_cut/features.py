@@ -53,7 +53,8 @@ class GreyScale:
         """The image on this scale."""
         at = np.subtract(image, self.low, dtype=np.float32)
         at *= np.float32(1 / self.step)
-        return self.mapped[np.clip(at, 0, _NODES - 1, out=at).astype(np.int32)]
+        mapped: Float32 = self.mapped[np.clip(at, 0, _NODES - 1, out=at).astype(np.int32)]
+        return mapped
 
 
 def smooth_and_edges(grey: Float32, voxel: tuple[float, ...]) -> tuple[Float32, Float32]:

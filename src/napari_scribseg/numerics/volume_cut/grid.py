@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["Factors", "block_labels", "block_means", "block_seeds", "coarsening", "interpolated", "nearest"]
+__all__ = ["Factors", "block_means", "block_middles", "block_seeds", "coarsening", "interpolated", "nearest"]
 
 Float32 = NDArray[np.float32]
+Value = TypeVar("Value", bound=np.generic)
 Factors = tuple[int, int, int]
 
 
@@ -36,10 +39,11 @@ def block_means(volume: NDArray[np.generic], factors: Factors) -> Float32:
     return np.ascontiguousarray(found, dtype=np.float32)
 
 
-def block_labels(labels: NDArray[np.integer], factors: Factors) -> NDArray[np.integer]:
-    """The labels in the middle of the blocks."""
-    middles = [np.minimum(np.arange(0, n, f) + f // 2, n - 1) for f, n in zip(factors, labels.shape, strict=True)]
-    return labels[np.ix_(*middles)]
+def block_middles(volume: NDArray[Value], factors: Factors) -> NDArray[Value]:
+    """The values in the middle of the blocks."""
+    middles = [np.minimum(np.arange(0, n, f) + f // 2, n - 1) for f, n in zip(factors, volume.shape, strict=True)]
+    middle: NDArray[Value] = volume[np.ix_(*middles)]
+    return middle
 
 
 def block_seeds(seeds: NDArray[np.integer], factors: Factors, n_classes: int) -> NDArray[np.int32]:
@@ -54,7 +58,7 @@ def block_seeds(seeds: NDArray[np.integer], factors: Factors, n_classes: int) ->
     return found.reshape(shape)
 
 
-def nearest(coarse: NDArray[np.generic], factors: Factors, shape: tuple[int, ...]) -> NDArray[np.generic]:
+def nearest(coarse: NDArray[Value], factors: Factors, shape: tuple[int, ...]) -> NDArray[Value]:
     """Each block's value at all of its voxels, shape ``shape``."""
     for axis, factor in enumerate(factors):
         if factor > 1:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +57,13 @@ def path_lengths(
     together = min(n_threads(), MAX_THREADS)
     for first in range(0, n_classes, together):
         last = min(first + together, n_classes)
-        in_parallel(lambda i, first=first: task(first + i), last - first)
+        in_parallel(partial(_shifted, task, first), last - first)
         done(last / n_classes)
     return lengths
+
+
+def _shifted(task: Callable[[int], None], first: int, index: int) -> None:
+    task(first + index)
 
 
 @inlined

@@ -128,5 +128,5 @@ def _descend(u, bar, flow, cost, before, descent, start, stop):
             change = max(change, abs(new - u[i, k]))
             bar[i, k] = new + new - u[i, k]
             u[i, k] = new
-        moved += np.int64(change > np.float32(0.05))
+        moved += int(change > np.float32(0.05))
     return moved

@@ -1,0 +1,103 @@
+"""Spans: the slices between two labelled ones, with strokes of every orientation."""
+
+import numpy as np
+import pytest
+
+from napari_scribseg.core import InputError
+from napari_scribseg.numerics.filling import fill_span
+from napari_scribseg.numerics.volume_cut import cut_span
+
+BRIGHT, DARK = 300, 7
+N, SIZE = 9, 40
+
+
+@pytest.fixture
+def scene():
+    """A disc that moves and grows in depth, and a block that only the inner slices have."""
+    rows, columns = np.indices((SIZE, SIZE))
+    labels = np.zeros((N, SIZE, SIZE), np.uint16)
+    image = np.random.default_rng(1).normal(0, 6, labels.shape)
+    for z in range(N):
+        labels[z][np.hypot(rows - 14, columns - 10 - z) < 6 + 0.3 * z] = BRIGHT
+    labels[3:6, 28:34, 8:16] = DARK
+    image += np.select([labels == BRIGHT, labels == DARK], [100, -100], 0)
+    return image.astype(np.float32)[:, np.newaxis], labels
+
+
+def filled(parts, shape):
+    found, order = np.zeros(shape, np.int64), []
+    for part in parts:
+        if part.final:
+            order.append(part.offset)
+            found[part.offset] = part.labels
+            assert part.labels.dtype == np.uint16
+            assert part.certainty.dtype == np.float32
+            assert 0 <= part.certainty.min() <= part.certainty.max() <= 1
+    return found, order
+
+
+def test_every_slice_between_has_its_labels_nearest_first(scene):
+    images, labels = scene
+    parts = list(cut_span(labels[0], labels[-1], images))
+    assert [part.final for part in parts] == [False] * (N - 2) + [True] * (N - 2)
+    found, order = filled(parts, labels.shape)
+    assert order == [1, 7, 2, 6, 3, 5, 4]
+    inner = slice(1, -1)
+    both = np.count_nonzero((found[inner] == BRIGHT) & (labels[inner] == BRIGHT))
+    assert 2 * both / (np.count_nonzero(found[inner] == BRIGHT) + np.count_nonzero(labels[inner] == BRIGHT)) > 0.95
+
+
+def test_a_stroke_of_another_orientation_shows_what_neither_anchor_has(scene):
+    images, labels = scene
+    alone, _ = filled(cut_span(labels[0], labels[-1], images), labels.shape)
+    assert not (alone == DARK).any()
+    strokes = np.full(labels.shape, -1)
+    strokes[3:6, 30, 10:14] = DARK  # painted on the coronal slice 30
+    found, _ = filled(cut_span(labels[0], labels[-1], images, strokes=strokes), labels.shape)
+    assert (found[3:6, 30, 10:14] == DARK).all()
+    assert np.count_nonzero((found == DARK) & (labels == DARK)) > 0.8 * np.count_nonzero(labels == DARK)
+    assert np.count_nonzero((found == DARK) & (labels != DARK)) < 0.2 * np.count_nonzero(labels == DARK)
+    assert (found == BRIGHT).sum() == pytest.approx((alone == BRIGHT).sum(), rel=0.02)
+
+
+def test_a_stroke_corrects_the_filled_labels_around_it_only(scene):
+    images, labels = scene
+    before, _ = filled(cut_span(labels[0], labels[-1], images), labels.shape)
+    strokes = np.full(labels.shape, -1)
+    strokes[4, 35:38, 30:33] = BRIGHT
+    after, _ = filled(cut_span(labels[0], labels[-1], images, strokes=strokes), labels.shape)
+    assert (after[4, 35:38, 30:33] == BRIGHT).all()
+    assert (after[1:-1, :24] == before[1:-1, :24]).mean() > 0.995
+
+
+def test_a_span_that_labelled_slices_cross_is_labelled_to_its_end(scene):
+    images, labels = scene
+    strokes = np.full(labels.shape, -1)
+    strokes[:, 14], strokes[:, 30] = labels[:, 14], labels[:, 30]
+    found, order = filled(cut_span(labels[0], None, images, strokes=strokes), labels.shape)
+    assert order == list(range(1, N))
+    assert (found[1:, 14] == labels[1:, 14]).all()
+    for label in (BRIGHT, DARK):
+        both = np.count_nonzero((found[1:] == label) & (labels[1:] == label))
+        assert 2 * both / (np.count_nonzero(found[1:] == label) + np.count_nonzero(labels[1:] == label)) > 0.85
+
+
+def test_an_open_span_ends_where_filling_ends(scene):
+    images, labels = scene
+    _, order = filled(cut_span(labels[0], None, images), labels.shape)
+    _, expected = filled(fill_span(labels[0], None, images), labels.shape)
+    assert order == expected
+
+
+def test_anchors_of_one_class_need_no_cut(scene):
+    images, labels = scene
+    empty = np.zeros_like(labels[0])
+    found, order = filled(cut_span(empty, empty, images), labels.shape)
+    assert len(order) == N - 2
+    assert not found.any()
+
+
+def test_strokes_of_another_shape_are_refused(scene):
+    images, labels = scene
+    with pytest.raises(InputError, match=r"the strokes have shape \(2, 40, 40\); \(9, 40, 40\) is expected"):
+        cut_span(labels[0], labels[-1], images, strokes=np.zeros((2, SIZE, SIZE), int))
