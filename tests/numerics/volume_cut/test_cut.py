@@ -74,7 +74,7 @@ def test_a_prior_stays_where_no_stroke_contradicts_it(image, truth, seeds, monke
     found = cut_volume(image, corrections, 3, prior=prior).labels
     assert overlap(found, truth, 2) > 0.75
     far = ~ball((10, 13, 20), 10)
-    assert np.count_nonzero(found[far] != prior[far]) <= 10
+    assert np.count_nonzero(found[far] != prior[far]) <= 60  # of 10925, on borders
     assert (found[ball((10, 13, 8), 3)] == 1).all()
 
 
