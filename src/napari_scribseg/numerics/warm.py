@@ -15,6 +15,7 @@ def warm_up() -> None:
     Takes tens of seconds when nothing is cached on disk, else well under a second. Call it from a thread of its own as
     soon as a window opens: a kernel that is called meanwhile waits for its compilation.
     """
+    from napari_scribseg.numerics import volume_cut
     from napari_scribseg.numerics.fused import colour, density, distance, filters, flow, relaxation, upsampling
 
     rng = np.random.default_rng(0)
@@ -32,6 +33,7 @@ def warm_up() -> None:
 
     jobs: list[Callable[[], object]] = [
         relax,
+        lambda: volume_cut.cut_volume(image, np.stack([seeds] * 3), 2),
         lambda: filters.gaussian_gradient(filters.rgb_to_lab(image), 1.0),
         lambda: filters.edge_weights(image, 5.0),
         lambda: density.spatially_varying_density(image, seeds, np.ones((2, 40, 44), dtype=np.float32), 5.0),

@@ -5,7 +5,7 @@ import pytest
 
 from napari_scribseg.core import InputError
 from napari_scribseg.numerics.filling import fill_span
-from napari_scribseg.numerics.volume_cut import cut_span
+from napari_scribseg.numerics.volume_cut import cut_span, span
 
 BRIGHT, DARK = 300, 7
 N, SIZE = 9, 40
@@ -95,6 +95,23 @@ def test_anchors_of_one_class_need_no_cut(scene):
     found, order = filled(cut_span(empty, empty, images), labels.shape)
     assert len(order) == N - 2
     assert not found.any()
+
+
+def test_slices_of_one_class_that_cross_leave_no_other(scene):
+    images, labels = scene
+    strokes = np.full(labels.shape, -1)
+    strokes[:, 2] = 0
+    found, order = filled(cut_span(np.zeros_like(labels[0]), None, images, strokes=strokes), labels.shape)
+    assert len(order) == N - 1
+    assert not found.any()
+
+
+def test_a_span_that_is_too_large_is_filled_and_not_cut(scene, monkeypatch):
+    images, labels = scene
+    monkeypatch.setattr(span, "MOST_VOXELS", 100)
+    found, _ = filled(cut_span(labels[0], labels[-1], images), labels.shape)
+    expected, _ = filled(fill_span(labels[0], labels[-1], images), labels.shape)
+    assert (found == expected).all()
 
 
 def test_strokes_of_another_shape_are_refused(scene):

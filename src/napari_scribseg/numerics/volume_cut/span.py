@@ -14,11 +14,11 @@ from napari_scribseg.numerics.volume_cut.cut import cut_volume
 __all__ = ["cut_span"]
 
 MARGIN = 12  # pixels around the borders of the classes, and around the strokes, that the cut sees
+MOST_VOXELS = 1 << 25  # of filled slices in the box; those of a larger span are not cut
 CHANGED = 0.5  # certainty of a label that is another than the filled one
 _FILLING = 0.4  # share of the work
 
 Labels = NDArray[np.integer]
-Certainty = NDArray[np.float16]
 
 
 def cut_span(
@@ -67,105 +67,113 @@ def _slices(
     last: Labels | None,
     images: Sequence[NDArray[np.generic]],
     spacing: tuple[float, float, float],
-    strokes: NDArray[np.integer] | None,
+    strokes: Labels | None,
     report: Report,
 ) -> Iterator[FilledSlice]:
     ends = {k: end for k, end in ((0, first), (len(images) - 1, last)) if end is not None}
     filled: dict[int, FilledSlice] = {}
-    if strokes is not None and ends and _crossed(strokes):
-        offsets = [k for k in range(len(images)) if k not in ends]
-    else:
-        for found in fill_span(
-            first, last, images, spacing, report=lambda share, _preview=None: report(_FILLING * share)
-        ):
-            if found.final:
-                filled[found.offset] = found
-            else:
+    crossed = strokes is not None and _crossed(strokes)
+    if not crossed:
+        for found in fill_span(first, last, images, spacing, report=lambda share, _none=None: report(_FILLING * share)):
+            if not found.final:
                 yield found
-        offsets = list(filled)
+            else:
+                filled[found.offset] = found
+    offsets = [k for k in range(len(images)) if k not in ends] if crossed else list(filled)
     if not offsets:
         return
-    low, high = min([*offsets, *ends]), max([*offsets, *ends])
-    kind = next(iter(ends.values())).dtype
-    seeds = np.full((high + 1 - low, *np.shape(images[0])[1:]), -1, np.int32)
-    if strokes is not None:
-        seeds[:] = strokes[low : high + 1]
-    for k, end in ends.items():
-        seeds[k - low] = end
-    part = [images[k] for k in range(low, high + 1)]
-    share = _FILLING if filled else 0.0
-    work = _Work(part, seeds, spacing, lambda done, _preview=None: report(share + (1 - share) * done))
-    labels, certainty = work.cut_filled({k - low: each for k, each in filled.items()}) if filled else work.cut()
+    span = range(min([*offsets, *ends]), max([*offsets, *ends]) + 1)
+    work = _Work(images, span, ends, filled, strokes)
+    done = 0.0 if crossed else _FILLING
+    work.cut(spacing, lambda share, _none=None: report(done + (1 - done) * share))
     for k in sorted(offsets, key=lambda k: (min(abs(k - end) for end in ends), k)):
-        yield FilledSlice(k, labels[k - low].astype(kind), certainty[k - low].astype(np.float32), True)
+        yield work.slice(k)
     report(1.0)
 
 
-def _crossed(strokes: NDArray[np.integer]) -> bool:
+def _crossed(strokes: Labels) -> bool:
     """Whether a labelled slice crosses the span: one that has labels throughout."""
     labelled = strokes >= 0
     return bool(labelled.all(axis=(0, 1)).any() or labelled.all(axis=(0, 2)).any())
 
 
 class _Work:
-    """The slices of a span, their seeds as labels with those of the anchors, and what is made of them."""
+    """The slices of a span that are cut: filled ones, or where slices cross the span, all from their seeds alone."""
 
     def __init__(
         self,
         images: Sequence[NDArray[np.generic]],
-        seeds: NDArray[np.int32],
-        spacing: tuple[float, float, float],
-        report: Report,
+        span: range,
+        ends: dict[int, Labels],
+        filled: dict[int, FilledSlice],
+        strokes: Labels | None,
     ) -> None:
-        self.images, self.seeds, self.spacing, self.report = images, seeds, spacing, report
+        self.images, self.span, self.ends, self.filled, self.strokes = images, span, ends, filled, strokes
+        self.box = self._box() if filled else (slice(None), slice(None))
+        self.labels: Labels | None = None  # in the box
+        self.certainty: NDArray[np.float16] | None = None
 
-    def cut(self) -> tuple[Labels, Certainty]:
-        """Labels and certainty from the seeds alone."""
-        return self._cut((slice(None), slice(None)), None, None)
+    def _prior(self, k: int) -> Labels:
+        return self.ends[k] if k in self.ends else self.filled[k].labels
 
-    def cut_filled(self, filled: dict[int, FilledSlice]) -> tuple[Labels, Certainty]:
-        """Labels and certainty from filled slices; near their borders and the strokes the labels may change."""
-        prior, certainty = self.seeds.copy(), np.ones(self.seeds.shape, np.float16)
-        for k, found in filled.items():
-            prior[k], certainty[k] = found.labels, found.certainty
-        box = self._box(prior)
-        if box is not None:
-            area = (slice(None), *box)
-            labels, _ = self._cut(box, prior[area], certainty[area])
-            certainty[area][labels != prior[area]] = CHANGED
-            prior[area] = labels
-        return prior, certainty
-
-    def _box(self, labels: Labels) -> tuple[slice, slice] | None:
-        """The rows and columns around all borders, and all seeds that contradict the labels; None without any."""
-        marked = ((self.seeds >= 0) & (self.seeds != labels)).any(axis=0)
-        for k, here in enumerate(labels):
+    def _box(self) -> tuple[slice, slice] | None:
+        """The rows and columns around all borders, and all strokes that contradict the filled labels."""
+        marked = np.zeros(np.shape(self.images[0])[1:], bool)
+        for k in self.span:
+            here, stroke = self._prior(k), None if self.strokes is None else self.strokes[k]
             marked[1:] |= here[1:] != here[:-1]
             marked[:, 1:] |= here[:, 1:] != here[:, :-1]
-            marked |= here != labels[max(k - 1, 0)]
+            marked |= here != self._prior(max(k - 1, self.span[0]))
+            if stroke is not None:
+                marked |= (stroke >= 0) & (stroke != here)
         if not marked.any():
             return None
         rows, columns = (np.flatnonzero(marked.any(axis=axis)) for axis in (1, 0))
         around = [slice(max(int(at[0]) - MARGIN, 0), int(at[-1]) + MARGIN + 1) for at in (rows, columns)]
         return around[0], around[1]
 
-    def _cut(
-        self, box: tuple[slice, slice], prior: Labels | None, certainty: Certainty | None
-    ) -> tuple[Labels, Certainty]:
-        """Labels and certainty in a box of rows and columns."""
-        seeds = self.seeds[:, box[0], box[1]]
-        present = np.bincount(seeds[seeds >= 0])
-        if prior is not None:
-            present = present + np.bincount(prior.reshape(-1), minlength=len(present))[: len(present)]
-        ids = np.flatnonzero(present)
-        if len(ids) < 2:
-            return np.full(seeds.shape, ids[0]), np.ones(seeds.shape, np.float16)
-        index = np.full(int(ids[-1]) + 2, -1, np.int32)  # the last entry is for what has no label, -1
-        index[ids] = np.arange(len(ids))
-        grey = [np.asarray(image)[:, box[0], box[1]].mean(axis=0, dtype=np.float32) for image in self.images]
-        found = cut_volume(
-            np.stack(grey), index[seeds], len(ids), self.spacing, prior=None if prior is None else index[prior],
-            certainty=certainty, report=self.report,
-        )  # fmt: skip
-        labels: Labels = ids[found.labels]
-        return labels, found.certainty
+    def cut(self, spacing: tuple[float, float, float], report: Report) -> None:
+        """Label the box; where there is one class only, or too many voxels of filled slices, they stay as they are."""
+        box, n = self.box, len(self.span)
+        if box is None:
+            return
+        shape = (n, *np.empty(np.shape(self.images[0])[1:], bool)[box].shape)
+        painted = [] if self.strokes is None else [self.strokes[self.span[0] : self.span[-1] + 1, box[0], box[1]]]
+        ids = np.unique(
+            np.concatenate([np.unique(part) for part in (*(end[box] for end in self.ends.values()), *painted)])
+        )
+        ids = ids[ids >= 0]
+        if len(ids) < 2 and not self.filled:
+            self.labels, self.certainty = np.full(shape, ids[0]), np.ones(shape, np.float16)
+        if len(ids) < 2 or (self.filled and np.prod(shape) > MOST_VOXELS):
+            return
+        index = np.full(int(ids[-1]) + 2, -1, np.int8 if len(ids) < 128 else np.int16)
+        index[ids] = np.arange(len(ids))  # the last entry is for what has no label, -1
+        grey, seeds = np.empty(shape, np.float32), np.full(shape, -1, index.dtype)
+        prior, certainty = (seeds.copy(), np.ones(shape, np.float16)) if self.filled else (None, None)
+        for i, k in enumerate(self.span):
+            np.asarray(self.images[k])[:, box[0], box[1]].mean(axis=0, dtype=np.float32, out=grey[i])
+            if painted:
+                seeds[i] = index[painted[0][i]]
+            if k in self.ends:
+                seeds[i] = index[self.ends[k][box]]
+            if prior is not None and certainty is not None:
+                prior[i] = index[self._prior(k)[box]]
+                certainty[i] = 1 if k in self.ends else self.filled[k].certainty[box]
+        found = cut_volume(grey, seeds, len(ids), spacing, prior=prior, certainty=certainty, report=report)
+        self.labels, self.certainty = ids[found.labels], found.certainty
+
+    def slice(self, k: int) -> FilledSlice:
+        """A slice as it is after the cut."""
+        i, kind = k - self.span[0], next(iter(self.ends.values())).dtype
+        filled = self.filled.get(k)
+        if filled is None:
+            assert self.labels is not None
+            assert self.certainty is not None
+            return FilledSlice(k, self.labels[i].astype(kind), self.certainty[i].astype(np.float32), True)
+        if self.labels is None or self.box is None:
+            return filled
+        labels, certainty = filled.labels.copy(), filled.certainty.copy()
+        certainty[self.box][self.labels[i] != labels[self.box]] = CHANGED
+        labels[self.box] = self.labels[i]
+        return FilledSlice(k, labels, certainty, True)
