@@ -103,6 +103,11 @@ class Row:
     interaction: int = column("1 for the first strokes or click, then one more each", lambda a: a.number)
     n_classes: int = column("classes in the image", lambda a: a.task.n_classes)
     stroke_pixels: int = column("pixels painted so far", lambda a: int((a.seeds >= 0).sum()))
+    slices: int = column(
+        "slices with strokes, of a volume; else 1",
+        lambda a: int((a.seeds >= 0).any(axis=(-2, -1)).sum()) if a.seeds.ndim == 3 else 1,
+        missing=1,
+    )
     dice: float = column(
         "Dice coefficient, mean over the classes that count", lambda a: a.scores.dice, mean=Mean("Dice")
     )

@@ -33,6 +33,9 @@ class ProtocolName(StrEnum):
     strokes = "strokes"
     clicks = "clicks"
     initial_mask = "initial-mask"
+    volume = "volume"
+    every_nth = "every-nth"
+    every_nth_truth = "every-nth-truth"
 
 
 class LargerError(StrEnum):
@@ -48,6 +51,24 @@ class User(StrEnum):
     plain = "plain"
     photographs = "photographs"
     cardiac = "cardiac"
+
+
+class FillName(StrEnum):
+    """How the slices between those with strokes get their labels."""
+
+    none = "none"
+    interpolation = "interpolation"
+    propagation = "propagation"
+    between = "between"
+
+
+class OrderName(StrEnum):
+    """Which slice a user of a volume goes to next."""
+
+    offered = "offered"
+    most_wrong = "most-wrong"
+    middle = "middle"
+    random = "random"
 
 
 class Peers(StrEnum):
@@ -96,6 +117,23 @@ _Larger = Annotated[
     LargerError,
     typer.Option(help="Which error is clicked: the one deeper at its middle, or the one of more pixels."),
 ]
+_Fill = Annotated[
+    list[FillName] | None,
+    typer.Option(help="Of whole volumes: how the slices between are filled; may be repeated. Default: all."),
+]
+_Order = Annotated[
+    list[OrderName] | None,
+    typer.Option(help="Of the protocol volume: which slice is next; may be repeated. Default: the one offered."),
+]
+_Every = Annotated[
+    list[int] | None,
+    typer.Option(min=1, help="Of the protocols every-nth: every so manyeth slice; may be repeated. Default: 3."),
+]
+_Strokes = Annotated[int, typer.Option(min=1, help="Most strokes of the protocol volume.")]
+_Label = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME|ID", help="A label that counts, all others are background; may be repeated."),
+]
 _Workers = Annotated[
     int, typer.Option(min=1, help="Processes. With more than one, the seconds are those of a busy machine.")
 ]
@@ -121,6 +159,11 @@ def bench(
     corrections: _Corrections = 5,
     clicks: _Clicks = 20,
     larger: _Larger = LargerError.peak,
+    label: _Label = None,
+    fill: _Fill = None,
+    order: _Order = None,
+    every: _Every = None,
+    strokes: _Strokes = 200,
     seed: Seed = 0,
     workers: _Workers = 1,
     device: DeviceOption = Device.auto,
@@ -135,7 +178,7 @@ def bench(
     methods = _methods(engine, peers is Peers.installed)
     if download:
         _fetch_missing(data or [], methods, root)
-    rules = _rules(user, corrections, clicks, larger, seed, device)
+    rules = _rules(user, corrections, clicks, larger, seed, device, strokes)
     plan = Plan(
         methods,
         open_data_sets(data or ["made_ct"], root) + (_quick_data_sets(root) if quick and not data else ()),
@@ -143,6 +186,10 @@ def bench(
         rules,
         cases,
         slices,
+        labels=tuple(label or ()),
+        fills=tuple(name.value for name in fill or FillName),
+        orders=tuple(name.value for name in order or (OrderName.offered,)),
+        every=tuple(every or (3,)),
     )
     try:
         with show_progress("measuring", "jobs") as progress:
@@ -230,10 +277,12 @@ def _quick_data_sets(root: Path | None) -> tuple[DataSet, ...]:
     return tuple(found)
 
 
-def _rules(user: User, corrections: int, clicks: int, larger: LargerError, seed: int, device: Device) -> Rules:
-    from napari_scribseg.bench.play import Rules
+def _rules(
+    user: User, corrections: int, clicks: int, larger: LargerError, seed: int, device: Device, strokes: int
+) -> Rules:
+    from napari_scribseg.bench.play import Rules, VolumeRules
     from napari_scribseg.simulate import RobotUser, human_like
 
     drawing = RobotUser() if user is User.plain else human_like(user.value)
     clicking = RobotUser("clicks", tolerance=0.0, larger=larger.value)
-    return Rules(drawing, clicking, corrections, clicks, seed, device.value)
+    return Rules(drawing, clicking, corrections, clicks, seed, device.value, VolumeRules(strokes))

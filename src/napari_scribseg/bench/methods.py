@@ -21,6 +21,7 @@ ALL_PEERS = (
     "watershed",
     "higra-watershed",
     "geodesic",
+    "grow-cut",
     "graph-cut",
     "grabcut",
 )

@@ -36,20 +36,20 @@ class Scores:
 
 
 def score(
-    labels: NDArray[np.integer], truth: NDArray[np.integer], classes: Iterable[int], spacing: tuple[float, ...]
+    labels: NDArray[np.integer], truth: NDArray[np.integer], classes: Iterable[int], spacing: tuple[float, ...] | None
 ) -> Scores:
     """Compare a result with the truth.
 
     Parameters
     ----------
-    labels : ndarray of shape (H, W), integer
+    labels : ndarray of shape (\\*S), integer
         Class of each pixel in the result.
-    truth : ndarray of shape (H, W), integer
+    truth : ndarray of shape (\\*S), integer
         True class; -1 where it is unknown, which is not counted.
     classes : iterable of int
         The classes that count.
-    spacing : tuple of 2 float
-        Pixel size.
+    spacing : tuple of float, or None
+        Pixel size; None leaves the distances out, which are NaN then.
 
     Returns
     -------
@@ -59,7 +59,8 @@ def score(
     valid = truth >= 0
     for k in classes:
         found, true = (labels == k) & valid, truth == k
-        rows.append((*overlap(found, true), *boundary_distances(found, true, spacing)))
+        distances = (np.nan,) * 3 if spacing is None else boundary_distances(found, true, spacing)
+        rows.append((*overlap(found, true), *distances))
     return Scores(*(float(v) for v in np.mean(rows, axis=0)))
 
 

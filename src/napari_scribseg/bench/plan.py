@@ -16,11 +16,15 @@ from typing import Any
 
 from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.methods import Method, parse_method, warm_up
-from napari_scribseg.bench.play import Rules, play
+from napari_scribseg.bench.play import Rules, VolumeRules, play
 from napari_scribseg.bench.results import BenchJob
-from napari_scribseg.bench.tasks import Protocol, evenly, tasks
+from napari_scribseg.bench.tasks import DRAWN_PROTOCOLS, VOLUME_PROTOCOLS, Protocol, evenly, tasks
+from napari_scribseg.bench.volume.fills import FILLS
+from napari_scribseg.bench.volume.play import play_setup
+from napari_scribseg.bench.volume.setups import VolumeSetup, volume_setups
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import DataSet
+from napari_scribseg.datasets.views import only
 from napari_scribseg.io.run_folder import RunFolder
 
 __all__ = ["MARK", "Plan", "Progress", "run"]
@@ -40,14 +44,19 @@ class Plan:
         As :func:`~napari_scribseg.bench.methods.parse_method` reads them.
     data : tuple of DataSet
         Data sets; each once.
-    protocols : tuple of {"human", "strokes", "clicks", "initial-mask"}, optional
-        Who draws; ``human`` is left out for data without a person's strokes. By default ``human`` where there are such
+    protocols : tuple of str, optional
+        Who draws: names of :data:`~napari_scribseg.bench.tasks.Protocol`; ``human`` and ``every-nth`` are left out for
+        data without a person's strokes. By default ``human`` where there are such
         strokes, else ``strokes`` and ``clicks``.
     rules : Rules
     most_cases : int, optional
         Cases of a data set, evenly chosen; all by default.
     most_slices : int, optional
         Slices of a volume, evenly chosen; by default three for a robot user, and all with a person's strokes.
+    labels : tuple of str
+        Names or ids of the labels that count, all others are background; all labels by default.
+    fills, orders, every : tuple
+        Of the protocols of whole volumes, see :func:`~napari_scribseg.bench.volume.setups.volume_setups`.
     """
 
     methods: tuple[str, ...]
@@ -56,6 +65,10 @@ class Plan:
     rules: Rules = field(default_factory=Rules)
     most_cases: int | None = None
     most_slices: int | None = None
+    labels: tuple[str, ...] = ()
+    fills: tuple[str, ...] = tuple(FILLS)
+    orders: tuple[str, ...] = ("offered",)
+    every: tuple[int, ...] = (3,)
 
     def jobs(self) -> list[BenchJob]:
         """All jobs; those of a case follow one another, so that methods run on the machine in the same state."""
@@ -64,13 +77,20 @@ class Plan:
             for data in self.data
             for case in evenly(data.cases, self.most_cases)
             for protocol in self._protocols(data)
-            for method in dict.fromkeys(self.methods)
+            for method in self._methods(protocol)
         ]
+
+    def _methods(self, protocol: Protocol) -> list[str]:
+        """The methods of a protocol; of a whole volume with their fills and orders."""
+        methods = list(dict.fromkeys(self.methods))
+        if protocol in VOLUME_PROTOCOLS:
+            return volume_setups(protocol, methods, self.fills, self.orders, self.every)
+        return methods
 
     def _protocols(self, data: DataSet) -> tuple[Protocol, ...]:
         if self.protocols is None:
             return ("human",) if data.human_strokes else ("strokes", "clicks")
-        return tuple(p for p in dict.fromkeys(self.protocols) if p != "human" or data.human_strokes)
+        return tuple(p for p in dict.fromkeys(self.protocols) if p not in DRAWN_PROTOCOLS or data.human_strokes)
 
 
 def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = None) -> list[Row]:
@@ -126,10 +146,13 @@ def _settings(plan: Plan, workers: int) -> dict[str, Any]:
     for user in (rules["strokes_user"], rules["clicks_user"]):
         if user["larger"] == "peak":  # as in folders that were written before there was a choice
             del user["larger"]
+    if plan.rules.volume == VolumeRules():
+        del rules["volume"]
     return {
         "version": version("napari-scribseg"),
         "rules": rules,
         "slices": plan.most_slices,
+        **({"labels": list(plan.labels)} if plan.labels else {}),
         "workers": workers,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "python": platform.python_version(),
@@ -143,13 +166,10 @@ def _results(plan: Plan, jobs: list[BenchJob], workers: int) -> Iterator[tuple[B
     sets = {data.name: data for data in plan.data}
     if workers == 1:
         for (data, case), group in by_case.items():
-            yield from _play_case(sets[data], case, group, plan.rules, plan.most_slices)
+            yield from _play_case(sets[data], case, group, plan)
         return
     with _pool(workers) as pool:
-        futures = [
-            pool.submit(_play_whole, sets[data], case, group, plan.rules, plan.most_slices)
-            for (data, case), group in by_case.items()
-        ]
+        futures = [pool.submit(_play_whole, sets[data], case, group, plan) for (data, case), group in by_case.items()]
         for future in as_completed(futures):
             yield from future.result()
 
@@ -176,25 +196,27 @@ def _take_cores(turn: Any, workers: int) -> None:
         os.sched_setaffinity(0, set(cores[index % len(cores) :: workers]) or {cores[index % len(cores)]})
 
 
-def _play_whole(
-    data: DataSet, case: str, jobs: list[BenchJob], rules: Rules, most_slices: int | None
-) -> list[tuple[BenchJob, list[Row]]]:
-    return list(_play_case(data, case, jobs, rules, most_slices))
+def _play_whole(data: DataSet, case: str, jobs: list[BenchJob], plan: Plan) -> list[tuple[BenchJob, list[Row]]]:
+    return list(_play_case(data, case, jobs, plan))
 
 
-def _play_case(
-    data: DataSet, case: str, jobs: list[BenchJob], rules: Rules, most_slices: int | None
-) -> Iterator[tuple[BenchJob, list[Row]]]:
+def _play_case(data: DataSet, case: str, jobs: list[BenchJob], plan: Plan) -> Iterator[tuple[BenchJob, list[Row]]]:
     """The rows of each job on one case, which is read once."""
     loaded = data.load(case)
+    if plan.labels:
+        loaded = only(loaded, plan.labels)
     for job in jobs:
         protocol: Protocol = job.protocol  # type: ignore[assignment]
-        method = _warm(job.method, rules.device)
+        setup = VolumeSetup.parse(job.method) if protocol in VOLUME_PROTOCOLS else None
+        method = _warm(job.method if setup is None else setup.method, plan.rules.device)
         rows: list[Row] = []
-        for task in tasks(loaded, protocol, most_slices=most_slices, seed=rules.seed):
+        for task in tasks(loaded, protocol, most_slices=plan.most_slices, seed=plan.rules.seed):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                rows += play(method, task, job, protocol, rules)
+                if setup is None:
+                    rows += play(method, task, job, protocol, plan.rules)
+                else:
+                    rows += play_setup(method, setup, task, job, plan.rules)
         yield job, rows
 
 

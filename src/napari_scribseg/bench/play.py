@@ -18,7 +18,29 @@ from napari_scribseg.bench.tasks import BenchTask, Protocol, random_generator
 from napari_scribseg.core import InputError, PredictsUnprompted, Scribbles, Segmentation
 from napari_scribseg.simulate import RobotUser
 
-__all__ = ["Rules", "play"]
+__all__ = ["Rules", "VolumeRules", "play"]
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRules:
+    """When a user of a volume stops.
+
+    Attributes
+    ----------
+    strokes : int
+        Most strokes.
+    target : float
+        Mean Dice of the volume at which it is finished.
+    visit : int
+        Most corrections of a slice before the user goes to the next one.
+    enough : float
+        Mean Dice of a slice at which the user goes on earlier.
+    """
+
+    strokes: int = 200
+    target: float = 0.9
+    visit: int = 3
+    enough: float = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +59,8 @@ class Rules:
         Of all random choices.
     device : str
         Where the engines compute.
+    volume : VolumeRules
+        When a user of a whole volume stops, who draws as ``strokes_user``.
     """
 
     strokes_user: RobotUser = field(default_factory=RobotUser)
@@ -45,13 +69,17 @@ class Rules:
     clicks: int = 20
     seed: int = 0
     device: str = "auto"
+    volume: VolumeRules = field(default_factory=VolumeRules)
 
     def most(self, protocol: str) -> int:
         """Most interactions of a protocol."""
         with_corrections = 1 + self.corrections
-        return {"human": 1, "strokes": with_corrections, "clicks": self.clicks, "initial-mask": with_corrections}[
-            protocol
-        ]
+        return {
+            "strokes": with_corrections,
+            "clicks": self.clicks,
+            "initial-mask": with_corrections,
+            "volume": self.volume.strokes,
+        }.get(protocol, 1)
 
 
 def play(method: Method, task: BenchTask, job: BenchJob, protocol: Protocol, rules: Rules) -> list[Row]:

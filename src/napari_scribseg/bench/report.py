@@ -33,6 +33,9 @@ _PROTOCOLS = {
     "strokes": "strokes of a simulated user, then corrections where the answer is most wrong",
     "clicks": "clicks of a simulated user on one object and the background",
     "initial-mask": "a network without strokes, then clicks of a simulated user where its mask is most wrong",
+    "volume": "a simulated user who goes from slice to slice of a volume",
+    "every-nth": "a person's strokes on every n-th slice of a volume",
+    "every-nth-truth": "true labels on every n-th slice of a volume; the slices between count",
 }
 _NOTES = """\
 Means over images; in brackets the 95 % interval of a bootstrap over groups (photographs, patients). Dice, IoU and the
@@ -44,9 +47,13 @@ answer: median and 95th percentile, with preparing where there is one answer onl
 took beyond what the process held. AuC: area under the IoU over the interactions, 0 to 1. NoC: mean number of
 interactions until the IoU is reached, in brackets the share of the images that reach it; the others count the most.
 Gain: IoU after a click less that before, in the pixels nearest to the object clicked on; images with nothing left to
-click on are left out. A method that fails scores 0.
+click on are left out. Of whole volumes the scores are those of all slices together, and a method is named with its fill
+and the order of the slices. Strokes to a Dice: their mean, the most where it is not reached, with its interval, and how
+many volumes reach it. Slices: those with strokes at the end. Seconds: of all answers together. A method that fails
+scores 0.
 """
 _MOST_FAILURES = 50
+_STROKES = (30, 60, 100, 150)  # after which the Dice of a volume is shown
 
 
 def write_report(rows: Sequence[Row], rules: Rules, out: Path, command: str = "") -> list[Path]:
@@ -105,6 +112,8 @@ def _section(protocol: str, summary: DataFrame, rows: DataFrame) -> DataFrame:
     """The table of one data set and protocol."""
     if protocol == "initial-mask":
         return _over_clicks(summary, rows)
+    if protocol == "volume":
+        return _over_strokes(summary, rows)
     return _without_corrections(summary) if summary["interactions"].iloc[0] == 1 else _with_corrections(summary)
 
 
@@ -169,6 +178,30 @@ def _over_clicks(summary: DataFrame, rows: DataFrame) -> DataFrame:
                 cells = [interval_text(bootstrap_mean(column, groups)) for column in table.T]
             lines.append([method, name, *cells])
     return pd.DataFrame(lines, columns=head)
+
+
+def _over_strokes(summary: DataFrame, rows: DataFrame) -> DataFrame:
+    """A line for each method on whole volumes, the fewest strokes to the higher Dice first."""
+    import pandas as pd
+
+    n = int(summary["interactions"].iloc[0])
+    shown = [at for at in _STROKES if at < n] + [n]
+    lines = []
+    for _, line in summary.sort_values(["noc90", "noc85"], kind="stable").iterrows():
+        own = rows[rows["method"] == line["method"]]
+        dice, groups = curves(own, "dice", n)
+        cells = {"method": line["method"], "volumes": str(line["images"])}
+        for target in ("85", "90"):
+            arrived = round(line[f"reached{target}"] * line["images"])
+            needed = f"{line[f'noc{target}']:.0f} ({line[f'noc{target}_low']:.0f} to {line[f'noc{target}_high']:.0f})"
+            cells[f"strokes to 0.{target}"] = f"{needed}, {arrived} of {line['images']}"
+        cells |= {f"Dice after {at}": interval_text(bootstrap_mean(dice[:, at - 1], groups)) for at in shown}
+        images = own.groupby(["case", "image"])
+        cells["slices"] = f"{images['slices'].last().mean():.1f}"
+        cells["seconds"] = f"{images['seconds'].sum().mean():.0f}"
+        cells["an answer, s"] = f"{line['seconds']:.3f}"
+        lines.append(cells | {"failed": str(line["failures"])})
+    return pd.DataFrame(lines)
 
 
 def _failures(failed: DataFrame) -> list[str]:

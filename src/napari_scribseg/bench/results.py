@@ -45,9 +45,9 @@ class BenchResult:
         With image, truth, number of classes and spacing.
     number : int
         Of the interaction, from 1 on.
-    seeds : ndarray of shape (H, W), int32
+    seeds : ndarray of shape (\\*S), int32
         All strokes so far: class index, -1 elsewhere.
-    labels : ndarray of shape (H, W), integer, or None
+    labels : ndarray of shape (\\*S), integer, or None
         Class index of each pixel; None where the method gave none.
     waiting : bool
         Whether there are no labels because the method needs strokes of a second class.
@@ -61,8 +61,10 @@ class BenchResult:
         Share of the painted pixels that got their class before any correction; NaN where the method does not report it.
     gain : float
         IoU near the object clicked on, less that before the click; NaN outside the protocol ``initial-mask``.
-    probabilities : ndarray of shape (K, H, W), float32, or None
+    probabilities : ndarray of shape (K, \\*S), float32, or None
         Of the classes; None without labels, and for labels of a network without strokes.
+    distances : bool
+        Whether distances between boundaries are measured; else they are NaN.
     """
 
     job: BenchJob
@@ -78,6 +80,7 @@ class BenchResult:
     raw_seed_accuracy: float = np.nan
     gain: float = np.nan
     probabilities: NDArray[np.float32] | None = None
+    distances: bool = True
 
     @cached_property
     def scores(self) -> Scores:
@@ -86,7 +89,7 @@ class BenchResult:
         if self.labels is None:
             diagonal = float(np.linalg.norm(np.asarray(task.truth.shape) * spacing))
             return Scores(0.0, 0.0, diagonal, diagonal, diagonal)
-        return score(self.labels, task.truth, task.counted, spacing)
+        return score(self.labels, task.truth, task.counted, spacing if self.distances else None)
 
     @cached_property
     def error_detection(self) -> tuple[float, float]:

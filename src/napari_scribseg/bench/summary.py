@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["curves", "mean_columns", "rows_frame", "summarize"]
 
-_TARGETS = {"85": 0.85, "90": 0.90}  # IoU
+_TARGETS = {"85": 0.85, "90": 0.90}  # IoU; Dice of a volume
 _IMAGE = ["case", "image"]
 
 
@@ -44,8 +44,9 @@ def summarize(rows: DataFrame, rules: Rules) -> DataFrame:
         The columns of ``summary.csv``. A mean ``x`` over images stands with the ends of its 95 % interval, ``x_low``
         and ``x_high``: of every column with a :class:`~napari_scribseg.bench.columns.Mean` after the last interaction;
         ``first_dice`` and ``first_iou`` after the first answer; ``area`` under the IoU over the interactions.
-        ``noc85`` and ``noc90`` are the mean number of interactions until that IoU (the most where it is never reached),
-        ``reached85`` and ``reached90`` the share of the images that reach it. ``first_seconds`` is the median time to
+        ``noc85`` and ``noc90`` are the mean number of interactions until that IoU, in the protocol ``volume`` that Dice
+        (the most where it is never reached), each with its interval, ``reached85`` and ``reached90`` the share of the
+        images that reach it. ``first_seconds`` is the median time to
         prepare and to answer for the first time, ``seconds`` that of an answer, each with its 95th percentile;
         ``peak_mib`` the most memory of any answer.
     """
@@ -99,10 +100,12 @@ def _line(key: Sequence[Hashable], rows: DataFrame, length: int) -> dict[str, An
     for name in (name for name, column in COLUMNS.items() if column.mean is not None):
         line |= mean_columns(name, curves(rows, name, length)[0][:, -1], groups)
     line |= mean_columns("first_dice", dice[at_first], groups) | mean_columns("first_iou", iou[at_first], groups)
+    reached = dice if key[1] == "volume" else iou
     for target, score in _TARGETS.items():
-        line[f"noc{target}"] = float(np.mean([interactions_needed(curve, score, length) for curve in iou]))
+        needed = [interactions_needed(curve, score, length) for curve in reached]
+        line |= mean_columns(f"noc{target}", needed, groups)
     for target, score in _TARGETS.items():
-        line[f"reached{target}"] = float((iou.max(axis=1) >= score).mean())
+        line[f"reached{target}"] = float((reached.max(axis=1) >= score).mean())
     line |= mean_columns("area", [area_under_curve(curve) for curve in iou], groups)
     prepared = rows["prepare_seconds"] > 0
     line |= _percentiles("first_seconds", (rows["seconds"] + rows["prepare_seconds"])[prepared])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -15,9 +15,11 @@ from napari_scribseg.core import Image
 from napari_scribseg.datasets.case import UNKNOWN, Case
 from napari_scribseg.datasets.views import drawn, semantic, single_object, slices
 
-__all__ = ["BenchTask", "Protocol", "evenly", "random_generator", "tasks"]
+__all__ = ["DRAWN_PROTOCOLS", "VOLUME_PROTOCOLS", "BenchTask", "Protocol", "evenly", "random_generator", "tasks"]
 
-Protocol = Literal["human", "strokes", "clicks", "initial-mask"]
+Protocol = Literal["human", "strokes", "clicks", "initial-mask", "volume", "every-nth", "every-nth-truth"]
+VOLUME_PROTOCOLS: tuple[Protocol, ...] = ("volume", "every-nth", "every-nth-truth")
+DRAWN_PROTOCOLS: tuple[Protocol, ...] = ("human", "every-nth")  # those that need a person's strokes
 T = TypeVar("T")
 
 _SMALLEST = 20  # pixels of a class that a robot user draws into
@@ -27,21 +29,21 @@ _SMALLEST_OBJECT = 100  # pixels of an object that is clicked on
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BenchTask:
-    """One image to segment.
+    """One image, or volume, to segment.
 
     Attributes
     ----------
     name, group : str
         As in :class:`~napari_scribseg.datasets.case.Case`.
     image : Image
-        Two spatial axes.
-    truth : ndarray of shape (H, W), int64
+        Two spatial axes; three of a volume.
+    truth : ndarray of shape (\\*S), int64
         Index of the class, 0 to ``n_classes - 1``; -1 where it is unknown.
     n_classes : int
         Number of classes.
     counted : tuple of int
         The classes whose scores count: all but the background.
-    strokes : ndarray of shape (H, W), int32, or None
+    strokes : ndarray of shape (\\*S), int32, or None
         A person's strokes: class index, -1 where nothing was painted.
     unit : str
         Of the image's spacing: ``"mm"`` or ``"px"``.
@@ -65,13 +67,14 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, see
 
     ``human``: every slice with a person's strokes for two classes or more; labels without strokes count as background.
     ``strokes``: all labels, instances as one class; of a volume, some slices evenly chosen. ``clicks``: one
-    object for each slice, drawn at random, against the rest. ``initial-mask``: all objects as one class.
+    object for each slice, drawn at random, against the rest. ``initial-mask``: all objects as one class. ``volume``,
+    ``every-nth-truth``: the whole volume with all labels; ``every-nth``: with those that have a person's strokes.
 
     Parameters
     ----------
     case : Case
         Of two or three axes.
-    protocol : {"human", "strokes", "clicks", "initial-mask"}
+    protocol : {"human", "strokes", "clicks", "initial-mask", "volume", "every-nth", "every-nth-truth"}
         Who draws.
     most_slices : int, optional
         Slices of a volume, evenly chosen; by default three for a robot user, and all with a person's strokes.
@@ -82,9 +85,13 @@ def tasks(case: Case, protocol: Protocol, *, most_slices: int | None = None, see
     ------
     BenchTask
     """
-    if protocol == "human":
-        if case.strokes is None:  # a folder may hold strokes for some of its images
+    if protocol in DRAWN_PROTOCOLS and case.strokes is None:  # a folder may hold strokes for some of its images
+        return
+    if protocol in VOLUME_PROTOCOLS:
+        if case.truth.ndim != 3:
             return
+        views: Iterable[Case] = [drawn(case) if protocol == "every-nth" else replace(case, strokes=None)]
+    elif protocol == "human":
         views = (drawn(view) for view in _flat(case, most_slices, strokes_only=True))
     else:
         flat = _flat(case, most_slices or _ROBOT_SLICES, smallest=_SMALLEST_OBJECT)
@@ -119,6 +126,8 @@ def _requested(case: Case, protocol: Protocol, seed: int) -> Case:
     """The case with the labels that a robot user segments."""
     if protocol == "initial-mask":
         return semantic(case)
+    if protocol in VOLUME_PROTOCOLS:
+        return case
     if protocol != "clicks":
         return semantic(case) if case.instances and protocol == "strokes" else case
     ids, sizes = np.unique(case.truth, return_counts=True)

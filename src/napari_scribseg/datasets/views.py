@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets.case import UNKNOWN, Case
 
-__all__ = ["drawn", "semantic", "single_object", "slices"]
+__all__ = ["drawn", "only", "semantic", "single_object", "slices"]
 
 
 def slices(case: Case, axis: int = 0, *, strokes_only: bool = False, smallest: int = 1) -> Iterator[Case]:
@@ -123,6 +123,31 @@ def single_object(case: Case, identity: int) -> Case:
         background=0,
         instances=False,
     )
+
+
+def only(case: Case, labels: Sequence[str]) -> Case:
+    """The case with the labels of these names or ids, and all others as background, also in the strokes.
+
+    Raises
+    ------
+    InputError
+        If the case has no background, or one of the labels is not in its truth.
+    """
+    background = case.background
+    if background is None:
+        raise InputError(f"{case.name}: every label of it is an object; a case with a background is expected")
+    found = {str(i): i for i in case.ids} | {name: i for i, name in case.names.items() if i in case.ids}
+    missing = next((label for label in labels if label not in found), None)
+    if missing is not None:
+        some = ", ".join(case.names.get(i, str(i)) for i in case.objects)
+        raise InputError(f"{case.name}: its truth has no label {missing!r}; it has {some}")
+    kept = [UNKNOWN, *(found[label] for label in labels)]
+
+    def reduced(ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        return np.where(np.isin(ids, kept), ids, np.int32(background))
+
+    strokes = None if case.strokes is None else reduced(case.strokes)
+    return replace(case, truth=reduced(case.truth), strokes=strokes)
 
 
 def drawn(case: Case) -> Case:

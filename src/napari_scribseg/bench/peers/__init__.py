@@ -14,10 +14,11 @@ __all__ = ["PEERS", "Peer", "peer_class"]
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Where a peer's class is, and the module that it needs beyond the base dependencies."""
+    """Where a peer's class is, the module that it needs beyond the base dependencies, and whether it takes volumes."""
 
     home: str
     needs: str | None = None
+    volumes: bool = False
 
     @property
     def installed(self) -> bool:
@@ -26,10 +27,11 @@ class Peer:
 
 
 PEERS = {
-    "random-walker": Peer("walker:RandomWalker"),
-    "watershed": Peer("flooding:Watershed"),
+    "random-walker": Peer("walker:RandomWalker", volumes=True),
+    "watershed": Peer("flooding:Watershed", volumes=True),
     "higra-watershed": Peer("flooding:HigraWatershed", "higra"),
-    "geodesic": Peer("geodesic:Geodesic"),
+    "geodesic": Peer("geodesic:Geodesic", volumes=True),
+    "grow-cut": Peer("growing:GrowCut", "itk", volumes=True),
     "graph-cut": Peer("cuts:GraphCut", "maxflow"),
     "grabcut": Peer("cuts:GrabCut", "cv2"),
 }

@@ -45,7 +45,8 @@ class Geodesic:
     ) -> Segmentation[NDArray[np.float64]]:
         """Distances from every class; the smallest wins."""
         scribbles.require(image.shape)
+        sampling = tuple(size / min(image.spacing) for size in image.spacing)
         distances = np.full((scribbles.n_classes, *image.shape), np.inf)
         for k in np.flatnonzero(scribbles.counts):
-            distances[k] = MCP_Geometric(state).find_costs(np.argwhere(scribbles.seeds == k))[0]
+            distances[k] = MCP_Geometric(state, sampling=sampling).find_costs(np.argwhere(scribbles.seeds == k))[0]
         return hard_segmentation(distances.argmin(axis=0), scribbles, state)

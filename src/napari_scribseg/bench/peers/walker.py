@@ -64,8 +64,11 @@ class RandomWalker:
         markers = np.zeros(scribbles.n_classes + 1, dtype=np.intp)  # the last stands for unknown, seed -1
         markers[drawn] = np.arange(1, drawn.size + 1)
         mode = "bf" if scribbles.seeds.size <= _DIRECT else "cg_mg" if find_spec("pyamg") else "cg_j"
+        spacing = tuple(size / min(image.spacing) for size in image.spacing)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pixels that no walker reaches
-            found = random_walker(state, markers[scribbles.seeds], beta=self.beta, mode=mode, channel_axis=-1)
+            found = random_walker(
+                state, markers[scribbles.seeds], beta=self.beta, mode=mode, channel_axis=-1, spacing=spacing
+            )
         labels = drawn[np.clip(found - 1, 0, None)]
         return hard_segmentation(labels, scribbles, state)
