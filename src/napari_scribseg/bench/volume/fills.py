@@ -117,7 +117,7 @@ def between(span: Span) -> list[Labels | None]:
     images = [image.data for image in span.images]
     for part in fill_span(span.first, span.last, images, (span.distance, *span.images[0].spacing)):
         if part.final:
-            found[part.offset - 1] = part.labels.astype(np.intp)
+            found[part.offset - (span.first is not None)] = part.labels.astype(np.intp)
     return found
 
 
