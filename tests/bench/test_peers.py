@@ -67,7 +67,7 @@ def test_every_peer_is_an_engine(peer):
     assert type(peer) is peer_class(peer.info.name)
     assert peer.info.title
     assert peer.info.summary
-    assert peer.info.doi.startswith("10.")
+    assert peer.info.doi.startswith("10.") or peer.info.name == "grow-cut"  # a workshop's paper, which has none
     assert peer == dataclasses.replace(peer)
 
 

@@ -13,8 +13,8 @@ from napari_scribseg.bench.methods import parse_method
 from napari_scribseg.bench.play import Rules, VolumeRules
 from napari_scribseg.bench.results import BenchJob
 from napari_scribseg.bench.tasks import BenchTask, tasks
-from napari_scribseg.bench.volume.fills import FILLS, Span, between, interpolate, propagate
-from napari_scribseg.bench.volume.methods import AtOnce, SliceBySlice
+from napari_scribseg.bench.volume.fills import FILLS, Span, interpolate, propagate
+from napari_scribseg.bench.volume.methods import AtOnce, InSession, SliceBySlice
 from napari_scribseg.bench.volume.orders import View, middle, most_wrong, offered, random
 from napari_scribseg.bench.volume.play import play_every_nth, play_setup, play_volume
 from napari_scribseg.bench.volume.setups import VolumeSetup, volume_setups
@@ -95,12 +95,11 @@ def test_interpolation_ends_at_the_outermost_slice(side):
     assert interpolate(span(given["first"], given["last"], 4)) == [None] * 4
 
 
-@pytest.mark.parametrize("fill", [propagate, between])
-def test_fills_beyond_the_outermost_slice_run_away_from_it(fill):
+def test_propagation_beyond_the_outermost_slice_runs_away_from_it():
     image, truth = ball()
     images = [Image.from_array(values, (1.0, 1.0)) for values in image]
-    forth = fill(Span(truth[4].astype(np.intp), None, images[4:], 2.0, 2, Threshold()))
-    back = fill(Span(None, truth[4].astype(np.intp), images[:5], 2.0, 2, Threshold()))
+    forth = propagate(Span(truth[4].astype(np.intp), None, images[4:], 2.0, 2, Threshold()))
+    back = propagate(Span(None, truth[4].astype(np.intp), images[:5], 2.0, 2, Threshold()))
     assert (len(forth), len(back)) == (4, 4)
     for near in (forth[0], back[-1]):
         assert near is not None
@@ -132,19 +131,49 @@ def test_a_correction_of_a_filled_slice_keeps_what_it_does_not_contradict(volume
 
 
 def test_a_stroke_fills_only_the_spans_beside_it(volume):
-    asked = []
+    lengths = []
 
     def fill(given):
-        asked.append(given.length)
+        lengths.append(given.length)
         return [np.zeros((24, 24), np.intp)] * given.length
 
     method = SliceBySlice(Threshold(), volume, fill)
     for index in (0, 4, 8):
         method.give(index, volume.truth[index], more=index < 8)
-    assert asked == [3, 3]
-    asked.clear()
+    assert lengths == [3, 3]
+    lengths.clear()
     method.give(6, volume.truth[6])
-    assert asked == [1, 1]
+    assert lengths == [1, 1]
+
+
+def test_a_session_fills_and_offers_a_slice(volume):
+    method = InSession(Threshold(), volume)
+    seeds = np.full((24, 24), -1, np.int32)
+    seeds[0, 0] = 0
+    method.paint(2, seeds)
+    assert not method.is_labelled(2)
+    seeds[12, 12] = 1
+    method.paint(2, seeds, more=True)
+    assert not method.is_labelled(3)
+    method.paint(6, seeds)
+    np.testing.assert_array_equal(method.labels[6], volume.truth[6])
+    assert all(method.is_labelled(index) for index in range(2, 7))
+    assert method.labels[4, 12, 12] == 1
+    assert method.offer() not in (2, 6)
+    offered = method.offer()
+    method.accept(offered)
+    assert method.offer() != offered
+    seeds[0, 23] = 1
+    method.paint(offered, seeds)  # it is opened again
+    assert method.labels[offered, 0, 23] == 1
+
+
+def test_a_session_keeps_given_labels(volume):
+    method = InSession(Threshold(), volume)
+    for index in (2, 6):
+        method.give(index, volume.truth[index], more=index < 6)
+    np.testing.assert_array_equal(method.labels[[2, 6]], volume.truth[[2, 6]])
+    assert method.labels[4].any()
 
 
 def test_at_once_takes_the_strokes_of_all_slices(volume):
@@ -159,7 +188,7 @@ def test_at_once_takes_the_strokes_of_all_slices(volume):
     np.testing.assert_array_equal(method.labels > 0, (volume.truth > 0) & (volume.image.data[0] > 110))
 
 
-def view(truth, labels, touched=(), finished=(), offer=None):
+def view(truth, labels, touched=(), finished=(), accepted=(), offer=None):
     class Fixed:
         def __init__(self):
             self.labels = labels
@@ -171,7 +200,7 @@ def view(truth, labels, touched=(), finished=(), offer=None):
     seeds[list(touched), 0, 0] = 0
     objects = np.flatnonzero(truth.any(axis=(1, 2)))
     extent = range(int(objects[0]), int(objects[-1]) + 1)
-    return View(Fixed(), truth, seeds, extent, set(finished), np.random.default_rng(0))
+    return View(Fixed(), truth, seeds, extent, set(finished), set(accepted), np.random.default_rng(0))
 
 
 def test_orders():
@@ -184,6 +213,7 @@ def test_orders():
     assert middle(view(truth, labels)) == 4
     assert middle(view(truth, labels, touched=[4])) == 2
     assert middle(view(truth, labels, touched=[2, 4])) == 6
+    assert middle(view(truth, labels, touched=[2], accepted=[4])) == 6
     assert middle(view(truth, labels, touched=range(1, 8))) == 6  # none is left: the most wrong one
     assert random(view(truth, labels, touched=[1, 2, 3, 4, 5, 6])) == 7
     assert random(view(truth, labels, touched=range(1, 8))) == 6
@@ -207,13 +237,32 @@ def test_a_user_counts_every_stroke_and_stops_at_the_target(volume):
 
 def test_filling_needs_fewer_strokes(volume):
     rules = Rules(volume=VolumeRules(strokes=50))
-    by_fill = {
-        name: play_volume(SliceBySlice(Threshold(), volume, FILLS[name]), volume, job(), "middle", rules)
-        for name in ("none", "interpolation", "between")
-    }
+    methods = {name: SliceBySlice(Threshold(), volume, FILLS[name]) for name in ("none", "interpolation")}
+    methods["between"] = InSession(Threshold(), volume)
+    by_fill = {name: play_volume(method, volume, job(), "middle", rules) for name, method in methods.items()}
     assert all(rows[-1].dice >= 0.9 for rows in by_fill.values())
     assert len(by_fill["interpolation"]) < len(by_fill["none"])
     assert len(by_fill["between"]) < len(by_fill["none"])
+
+
+def test_a_slice_with_good_labels_is_accepted_without_a_stroke(volume):
+    class Right(SliceBySlice):
+        accepted: ClassVar = []
+
+        def is_labelled(self, index):
+            return True
+
+        def accept(self, index):
+            self.accepted.append(index)
+
+    method = Right(Threshold(), volume, None)
+    method.labels = volume.truth.copy()
+    method.labels[6] = 0
+    rules = Rules(volume=VolumeRules(strokes=2, target=0.999))
+    rows = play_volume(method, volume, job(), "middle", rules)
+    assert method.accepted[:2] == [4, 2]
+    assert 6 not in method.accepted
+    assert [row.slices for row in rows] == [1] * len(rows)
 
 
 def test_a_user_gives_up_after_the_most_strokes(volume):

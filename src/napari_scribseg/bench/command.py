@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shlex
 import sys
@@ -91,6 +92,7 @@ _Data = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME|DIR", help="Built-in data set, or a folder; may be repeated. Default: a made CT."),
 ]
+_Unseen = Annotated[bool, typer.Option("--held-out", help="Only cases that no network of this package was trained on.")]
 _Download = Annotated[
     bool,
     typer.Option(
@@ -149,6 +151,7 @@ def bench(
     out: _Out,
     engine: _Engines = None,
     data: _Data = None,
+    unseen: _Unseen = False,
     download: _Download = False,
     protocol: _Protocols = None,
     user: _User = User.plain,
@@ -179,9 +182,10 @@ def bench(
     if download:
         _fetch_missing(data or [], methods, root)
     rules = _rules(user, corrections, clicks, larger, seed, device, strokes)
+    opened = open_data_sets(data or ["made_ct"], root) + (_quick_data_sets(root) if quick and not data else ())
     plan = Plan(
         methods,
-        open_data_sets(data or ["made_ct"], root) + (_quick_data_sets(root) if quick and not data else ()),
+        _only_unseen(opened) if unseen else opened,
         tuple(p.value for p in protocol) if protocol else None,
         rules,
         cases,
@@ -240,6 +244,20 @@ def open_data_sets(names: list[str], root: Path | None) -> tuple[DataSet, ...]:
     if twice is not None:
         raise InputError(f"two data sets are called {twice!r}; data sets of different names are expected")
     return tuple(opened)
+
+
+def _only_unseen(opened: tuple[DataSet, ...]) -> tuple[DataSet, ...]:
+    """The data sets with the cases that no network was trained on; those that are no training data stay whole."""
+    from napari_scribseg.core import InputError
+    from napari_scribseg.datasets import held_out
+
+    found = []
+    for data in opened:
+        cases = tuple(case for case in data.cases if not data.trainable or held_out(data.name, case))
+        if not cases:
+            raise InputError(f"networks are trained on all cases of {data.name}; none is held out")
+        found.append(dataclasses.replace(data, cases=cases))
+    return tuple(found)
 
 
 def _fetch_missing(names: list[str], methods: tuple[str, ...], root: Path | None) -> None:

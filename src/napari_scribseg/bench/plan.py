@@ -19,9 +19,7 @@ from napari_scribseg.bench.methods import Method, parse_method, warm_up
 from napari_scribseg.bench.play import Rules, VolumeRules, play
 from napari_scribseg.bench.results import BenchJob
 from napari_scribseg.bench.tasks import DRAWN_PROTOCOLS, VOLUME_PROTOCOLS, Protocol, evenly, tasks
-from napari_scribseg.bench.volume.fills import FILLS
-from napari_scribseg.bench.volume.play import play_setup
-from napari_scribseg.bench.volume.setups import VolumeSetup, volume_setups
+from napari_scribseg.bench.volume.setups import FILL_NAMES, VolumeSetup, volume_setups
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import DataSet
 from napari_scribseg.datasets.views import only
@@ -66,7 +64,7 @@ class Plan:
     most_cases: int | None = None
     most_slices: int | None = None
     labels: tuple[str, ...] = ()
-    fills: tuple[str, ...] = tuple(FILLS)
+    fills: tuple[str, ...] = FILL_NAMES
     orders: tuple[str, ...] = ("offered",)
     every: tuple[int, ...] = (3,)
 
@@ -202,6 +200,8 @@ def _play_whole(data: DataSet, case: str, jobs: list[BenchJob], plan: Plan) -> l
 
 def _play_case(data: DataSet, case: str, jobs: list[BenchJob], plan: Plan) -> Iterator[tuple[BenchJob, list[Row]]]:
     """The rows of each job on one case, which is read once."""
+    from napari_scribseg.bench.volume.play import play_setup
+
     loaded = data.load(case)
     if plan.labels:
         loaded = only(loaded, plan.labels)

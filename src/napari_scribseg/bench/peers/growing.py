@@ -14,6 +14,7 @@ from napari_scribseg.core import EngineInfo, Image, Report, Scribbles, Segmentat
 __all__ = ["GrowCut"]
 
 _MOST = 254  # classes: seeds are 8 bits, and 0 is unknown
+_LEAST = 3  # voxels along each axis; a smaller image is continued
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,13 @@ class GrowCut:
         import itk
 
         scribbles.require(image.shape)
-        flat = state.ndim == 2
-        seeds = (scribbles.seeds + 1).astype(np.uint8)
-        pixels = itk.image_from_array(state[np.newaxis] if flat else state)
-        markers = itk.image_from_array(seeds[np.newaxis] if flat else seeds)
-        for grid in (pixels, markers):
+        missing = [(0, max(_LEAST - n, 0)) for n in (1, *image.shape)[-3:]]
+        grids = []
+        for values in (state, (scribbles.seeds + 1).astype(np.uint8)):
+            volume = values[np.newaxis] if values.ndim == 2 else values
+            grid = itk.image_from_array(np.pad(volume, missing, mode="edge"))
             grid.SetSpacing([float(s) for s in reversed((min(image.spacing), *image.spacing)[-3:])])
-        grown = np.asarray(itk.array_from_image(itk.fast_grow_cut(pixels, seed_image=markers)), dtype=np.intp)
-        labels = np.clip((grown[0] if flat else grown) - 1, 0, None)
-        return hard_segmentation(labels, scribbles, state)
+            grids.append(grid)
+        grown = itk.array_from_image(itk.fast_grow_cut(grids[0], seed_image=grids[1])).astype(np.intp)
+        whole = grown[tuple(slice(n) for n in (1, *image.shape)[-3:])].reshape(image.shape)
+        return hard_segmentation(np.clip(whole - 1, 0, None), scribbles, state)

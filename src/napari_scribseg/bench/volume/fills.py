@@ -12,9 +12,8 @@ from scipy.ndimage import distance_transform_edt
 
 from napari_scribseg.annotate.propagate import NothingToPropagateError, propagate_seeds
 from napari_scribseg.core import Engine, Image, Scribbles
-from napari_scribseg.numerics.filling import fill_span
 
-__all__ = ["FILLS", "Fill", "Span", "between", "interpolate", "propagate"]
+__all__ = ["FILLS", "Fill", "Span", "interpolate", "propagate"]
 
 Labels = NDArray[np.intp]
 _ABSENT = -2.0  # measured best of a few: hippocampi keep a class that ends within the span for about half of it
@@ -111,20 +110,9 @@ def propagate(span: Span) -> list[Labels | None]:
     return found
 
 
-def between(span: Span) -> list[Labels | None]:
-    """From both sides, by shape and image; see :func:`~napari_scribseg.numerics.filling.fill_span`."""
-    found: list[Labels | None] = [None] * span.length
-    images = [image.data for image in span.images]
-    for part in fill_span(span.first, span.last, images, (span.distance, *span.images[0].spacing)):
-        if part.final:
-            found[part.offset - (span.first is not None)] = part.labels.astype(np.intp)
-    return found
-
-
 #: Of the engines that segment slices.
 FILLS: dict[str, Fill | None] = {
     "none": None,
     "interpolation": interpolate,
     "propagation": propagate,
-    "between": between,
 }

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.annotate import Session
 from napari_scribseg.bench.results import Seeds
 from napari_scribseg.bench.tasks import BenchTask
 from napari_scribseg.bench.volume.fills import Fill, Labels, Span
-from napari_scribseg.core import Engine, Image, Scribbles
+from napari_scribseg.core import ClassTable, Engine, Image, Scribbles, Source
 from napari_scribseg.numerics.prior import segment_with_prior
 
-__all__ = ["AtOnce", "SliceBySlice", "VolumeMethod"]
+__all__ = ["AtOnce", "InSession", "SliceBySlice", "VolumeMethod"]
 
 
 class VolumeMethod(Protocol):
@@ -33,6 +34,9 @@ class VolumeMethod(Protocol):
 
     def give(self, index: int, labels: Labels, *, more: bool = False) -> None:
         """Take finished labels (H, W) of a slice, in the same way; -1 is unknown."""
+
+    def accept(self, index: int) -> None:
+        """Keep the labels of a slice, which a user finds good."""
 
     def is_labelled(self, index: int) -> bool:
         """Whether a slice has labels, which a user corrects."""
@@ -115,6 +119,11 @@ class SliceBySlice:
             self.labels[index] = 0 if labels is None else labels
             (self._filled.discard if labels is None else self._filled.add)(index)
 
+    def accept(self, index: int) -> None:
+        """Keep the labels, and fill the spans beside them."""
+        if index not in self._anchors:
+            self.give(index, self.labels[index].copy())
+
     def is_labelled(self, index: int) -> bool:
         """Whether it has strokes or was filled."""
         return index in self._anchors or index in self._filled
@@ -122,6 +131,62 @@ class SliceBySlice:
     def offer(self) -> int | None:
         """None: it offers no slice."""
         return None
+
+
+class InSession:
+    """An engine in a session that fills the slices between, as a user has it.
+
+    Parameters
+    ----------
+    engine : Engine
+    task : BenchTask
+        A volume.
+    device : str
+        Where the engine computes.
+    """
+
+    def __init__(self, engine: Engine[Any], task: BenchTask, device: str = "auto") -> None:
+        self._background = task.n_classes  # the id of its strokes; those of the other classes are their indices
+        classes = ClassTable.from_ids(range(1, task.n_classes + 1), background=self._background)
+        channels = np.moveaxis(task.image.data, 0, -1)
+        source = Source.from_array(channels, spacing=task.image.spacing, channels=True)
+        self._session = Session(source, engine, classes=classes, device=device)
+        self.labels: Labels = np.zeros(task.truth.shape, np.intp)
+
+    def paint(self, index: int, seeds: Seeds, *, more: bool = False) -> None:
+        """Draw on the slice; the session fills."""
+        self._session.reopen(index)
+        self._session.follows = not more
+        painted = np.where(seeds == 0, self._background, np.maximum(seeds, 0))
+        self._session.draw(painted, index).result()
+        self._follow(more)
+
+    def give(self, index: int, labels: Labels, *, more: bool = False) -> None:
+        """Set the labels of the slice by hand; the session fills."""
+        self._session.follows = not more
+        self._session.edit(np.maximum(labels, 0), index)
+        self._follow(more)
+
+    def accept(self, index: int) -> None:
+        """Lock the slice until it is painted on; the session fills."""
+        self._session.accept(index)
+        self._follow(False)
+
+    def _follow(self, more: bool) -> None:
+        """Fill what is not filled yet, and take over the labels."""
+        if not more and self._session.anchors():
+            self._session.fill().result()
+        self.labels = self._session.finished_labels().astype(np.intp)
+
+    def is_labelled(self, index: int) -> bool:
+        """Whether it is an anchor or was filled."""
+        slice_index = self._session.slice_index(index)
+        return slice_index in self._session.filled or slice_index in self._session.anchors()
+
+    def offer(self) -> int | None:
+        """The slice that the session offers."""
+        found = self._session.next_slice()
+        return None if found is None else found.position[0]
 
 
 class AtOnce:
@@ -150,6 +215,9 @@ class AtOnce:
     def give(self, index: int, labels: Labels, *, more: bool = False) -> None:
         """Take all pixels of a slice as seeds."""
         self.paint(index, labels.astype(np.int32), more=more)
+
+    def accept(self, index: int) -> None:
+        """Nothing follows: only strokes count."""
 
     def is_labelled(self, index: int) -> bool:
         """Whether there is a result."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.bench.results import Seeds
-from napari_scribseg.bench.volume.methods import VolumeMethod
+
+if TYPE_CHECKING:
+    from napari_scribseg.bench.volume.methods import VolumeMethod
 
 __all__ = ["ORDERS", "Order", "View"]
 
@@ -30,7 +33,9 @@ class View:
     extent : range
         The slices that hold objects, which a user sees by looking through them.
     finished : set of int
-        Slices on which a user finds nothing to correct.
+        Slices on which a user finds nothing to correct, as the labels are now.
+    accepted : set of int
+        Slices that were good when the user came to them.
     random : Generator
         Of the order ``random``.
     """
@@ -40,11 +45,12 @@ class View:
     seeds: Seeds
     extent: range
     finished: set[int]
+    accepted: set[int]
     random: np.random.Generator
 
-    def touched(self) -> list[int]:
+    def touched(self) -> set[int]:
         """The slices with strokes."""
-        return np.flatnonzero((self.seeds >= 0).any(axis=(1, 2))).tolist()
+        return set(np.flatnonzero((self.seeds >= 0).any(axis=(1, 2))).tolist())
 
 
 Order = Callable[[View], "int | None"]
@@ -58,16 +64,15 @@ def most_wrong(view: View) -> int | None:
 
 
 def middle(view: View) -> int | None:
-    """The middle of the longest span without strokes, of the slices with objects; the most wrong when all have some."""
-    touched = [view.extent.start - 1, *view.touched(), view.extent.stop]
-    ends = sorted(set(touched))
+    """The middle of the longest span of objects that the user has not seen; the most wrong slice when there is none."""
+    ends = sorted({view.extent.start - 1, view.extent.stop} | view.touched() | view.accepted)
     length, index = max((b - a, -((a + b) // 2)) for a, b in pairwise(ends))
     return -index if length > 1 and -index not in view.finished else most_wrong(view)
 
 
 def random(view: View) -> int | None:
-    """Any slice with objects and without strokes; when all have some, the most wrong one."""
-    left = sorted(set(view.extent) - set(view.touched()) - view.finished)
+    """Any slice with objects that the user has not seen; the most wrong one when there is none."""
+    left = sorted(set(view.extent) - view.touched() - view.accepted - view.finished)
     return left[int(view.random.integers(len(left)))] if left else most_wrong(view)
 
 

@@ -37,8 +37,9 @@ def play_volume(method: VolumeMethod, task: BenchTask, job: BenchJob, order: str
 
     The first slice is the middle one of those with objects. On a slice without labels the user paints a stroke for each
     class, on one with labels a correction where they are most wrong; then corrections, until the slice is good enough
-    or ``rules.volume.visit`` are done, and goes to the slice that ``order`` says. Every stroke counts, those of the
-    background too; a stroke that leaves the method without a result has a row with the labels from before.
+    or ``rules.volume.visit`` are done, and goes to the slice that ``order`` says. A slice with good labels is accepted.
+    Every stroke counts, those of the background too; a stroke that leaves the method without a result has a row with
+    the labels from before.
 
     Parameters
     ----------
@@ -68,19 +69,25 @@ class _Work:
     def __init__(self, method: VolumeMethod, task: BenchTask, job: BenchJob, order: str, rules: Rules) -> None:
         self._method, self._task, self._job = method, task, job
         self._rules, self._user, seed = rules.volume, rules.strokes_user, rules.seed
-        self._order = ORDERS[order]
+        self._order, self._enough = ORDERS[order], rules.volume.enough
         self._random = random_generator(seed, task.name, "volume")
         objects = np.flatnonzero((task.truth > 0).any(axis=(1, 2)))
         extent = range(int(objects[0]), int(objects[-1]) + 1)
         seeds = np.full(task.truth.shape, -1, np.int32)
-        self._view = View(method, task.truth, seeds, extent, set(), random_generator(seed, task.name, "order"))
+        self._view = View(method, task.truth, seeds, extent, set(), set(), random_generator(seed, task.name, "order"))
         self._results: list[BenchResult] = []
         self._rows: list[Row] = []
 
     def play(self) -> list[Row]:
         index: int | None = (self._view.extent.start + self._view.extent.stop - 1) // 2
-        while index is not None and not self._is_over:
-            self._visit(index)
+        while not self._is_over:
+            if index is not None:
+                self._visit(index)
+            elif self._enough > 1:
+                break
+            else:  # every slice is good enough, the volume is not
+                self._enough = np.inf
+                self._view.finished.clear()
             index = self._order(self._view)
         if self._results:
             self._rows[-1] = Row.of(replace(self._results[-1], distances=True))
@@ -94,14 +101,19 @@ class _Work:
         )
 
     def _visit(self, index: int) -> None:
-        """First strokes or a correction, and corrections, on one slice."""
+        """First strokes or a correction, and corrections, on one slice; of good labels it is accepted as it is."""
+        if self._method.is_labelled(index) and self._slice_dice(index) >= self._enough:
+            self._method.accept(index)
+            self._view.accepted.add(index)
+            self._view.finished.add(index)
+            return
         begins = not self._method.is_labelled(index) and index not in self._view.touched()
         for _ in range(self._rules.visit + begins):
             if not self._paint(index):
                 self._view.finished.add(index)
                 return
             self._view.finished.clear()
-            if self._is_over or self._slice_dice(index) >= self._rules.enough:
+            if self._is_over or self._slice_dice(index) >= self._enough:
                 return
 
     def _paint(self, index: int) -> bool:

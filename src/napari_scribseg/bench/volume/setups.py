@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from napari_scribseg.bench.methods import Method
 from napari_scribseg.bench.peers import PEERS
-from napari_scribseg.bench.tasks import BenchTask
-from napari_scribseg.bench.volume.fills import FILLS
-from napari_scribseg.bench.volume.methods import AtOnce, SliceBySlice, VolumeMethod
 from napari_scribseg.bench.volume.orders import ORDERS
 from napari_scribseg.core import InputError
 
-__all__ = ["AT_ONCE", "OFFERING", "VolumeSetup", "volume_setups"]
+if TYPE_CHECKING:
+    from napari_scribseg.bench.methods import Method
+    from napari_scribseg.bench.tasks import BenchTask
+    from napari_scribseg.bench.volume.methods import VolumeMethod
+
+__all__ = ["AT_ONCE", "BETWEEN", "FILL_NAMES", "VolumeSetup", "volume_setups"]
 
 AT_ONCE = "at once"
-OFFERING = ("between",)  # the fills that offer a slice
+BETWEEN = "between"  # filled by a session, which offers the next slice
+FILL_NAMES = ("none", "interpolation", "propagation", BETWEEN)
 _EVERY = "every "
 
 
@@ -29,7 +32,7 @@ class VolumeSetup:
     method : str
         Engine or peer with its parameters.
     fill : str
-        A name of :data:`~napari_scribseg.bench.volume.fills.FILLS`, or ``"at once"``.
+        A name of :data:`FILL_NAMES`, or ``"at once"``.
     order : str
         A name of :data:`~napari_scribseg.bench.volume.orders.ORDERS`; of the protocol ``every-nth`` ``"every N"``.
     """
@@ -54,8 +57,13 @@ class VolumeSetup:
 
     def make(self, method: Method, task: BenchTask, device: str) -> VolumeMethod:
         """The method at the beginning of its work on a volume."""
+        from napari_scribseg.bench.volume.fills import FILLS
+        from napari_scribseg.bench.volume.methods import AtOnce, InSession, SliceBySlice
+
         if self.fill == AT_ONCE:
             return AtOnce(method.engine, task, device)
+        if self.fill == BETWEEN:
+            return InSession(method.engine, task, device)
         return SliceBySlice(method.engine, task, FILLS[self.fill], device)
 
 
@@ -80,10 +88,10 @@ def volume_setups(
     InputError
         If there is no such fill or order, or a number is below 1.
     """
-    for what, given, known in (("fill", fills, FILLS), ("order", orders, ORDERS)):
+    for what, given, names in (("fill", fills, FILL_NAMES), ("order", orders, tuple(ORDERS))):
         for name in given:
-            if name not in known:
-                raise InputError(f"there is no {what} {name!r}; expected one of {', '.join(known)}")
+            if name not in names:
+                raise InputError(f"there is no {what} {name!r}; expected one of {', '.join(names)}")
     if any(n < 1 for n in every):
         raise InputError(f"every {min(every)}th slice was requested; numbers from 1 on are expected")
     found = []
@@ -99,7 +107,7 @@ def volume_setups(
 def _pairs(protocol: str, fill: str, orders: Sequence[str], every: Sequence[int]) -> list[tuple[str, str]]:
     """The fill with each order, or with each number of slices."""
     if protocol == "volume":
-        return [(fill, "middle" if order == "offered" and fill not in OFFERING else order) for order in orders]
+        return [(fill, "middle" if order == "offered" and fill != BETWEEN else order) for order in orders]
     if protocol == "every-nth":
         return [(fill if n > 1 or fill == AT_ONCE else "none", f"{_EVERY}{n}") for n in every]
     return [] if fill == "none" else [(fill, f"{_EVERY}{n}") for n in every if n > 1]
