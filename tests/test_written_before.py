@@ -197,7 +197,9 @@ def test_a_benchmark_goes_on_where_it_was(copied):
         added = {
             column for column in present if column.startswith(("error_auc", "calibration_error"))
         }  # were not measured
-        assert {column: present[column] for column in present if column not in added} == former
+        computed = {f"noc{target}_{end}" for target in (85, 90) for end in ("low", "high")}
+        assert set(present.pop("slices", "1")) == {"1"}  # of images
+        assert {column: present[column] for column in present if column not in added | computed} == former
         assert {value for column in added for value in present[column]} == {"nan"}
 
 
