@@ -463,6 +463,7 @@ class Session:
     @follows.setter
     def follows(self, follows: bool) -> None:
         self._filling.follows = follows
+        self._filling.proceed()
 
     def anchors(self, axis: int | None = None, like: SliceIndex | None = None) -> list[SliceIndex]:
         """The slices along an axis (the one in use by default) whose labels count for filling, ascending.

@@ -87,6 +87,13 @@ def _paint_with_row(row: int) -> Callable[[SegmentationWindow], object]:
     return lambda window: window.classes.choose_row(row)
 
 
+def _show_next(window: SegmentationWindow) -> None:
+    """Show the slice that needs something most."""
+    front = window.annotators.front
+    if front is None or not front.look_where_needed():
+        window.slice_list.next_open(1)
+
+
 def _ready(state: SliceState) -> bool:
     return state.ready
 
@@ -151,11 +158,12 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
         ),
         Action(
             "next_open",
-            "Next open slice",
-            "Show the next slice that is not accepted",
-            lambda window: window.slice_list.next_open(1),
+            "Next slice",
+            "Show the slice that most needs a stroke if some are filled; else the next one that is not accepted",
+            _show_next,
             key="N",
             enabled=_ready,
+            label=lambda state: "Slice that needs a stroke" if state.has_filled else "Next open slice",
             panel="slices",
             wide=True,
         ),
@@ -187,6 +195,15 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             key="G",
             enabled=_ready,
             panel="slice",
+        ),
+        Action(
+            "fill",
+            "Fill between",
+            "Fill the slices between those that are painted or accepted, and beyond as far as the image supports it",
+            _with_annotator(lambda annotator: annotator.fill()),
+            key="Shift-G",
+            enabled=_ready,
+            panel="fill",
         ),
         Action(
             "save",

@@ -28,6 +28,8 @@ class SliceState:
         Number of accepted slices.
     slice_index : SliceIndex or None
         The displayed slice.
+    follows, has_filled : bool
+        Whether corrections solve filled slices again, and whether there are some.
     """
 
     ready: bool = False
@@ -36,6 +38,8 @@ class SliceState:
     accepted: bool = False
     n_accepted: int = 0
     slice_index: SliceIndex | None = None
+    follows: bool = False
+    has_filled: bool = False
 
     @property
     def is_single(self) -> bool:

@@ -24,6 +24,7 @@ from napari_scribseg.widgets.segmentation.result_editor import Brush, ResultEdit
 
 __all__ = ["Annotator"]
 
+_ANCHORS = 2  # slices that count, to fill between
 _STEPS = {
     "stroke": "the stroke on",
     "result": "the result on",
@@ -87,6 +88,7 @@ class Annotator:
         session.events.changed.connect(self._on_changed)
         session.events.hint.connect(self._on_hint)
         session.events.busy.connect(self._on_busy)
+        session.events.filling.connect(lambda _filling: self._on_busy(session.is_busy))
         session.events.progress.connect(self._on_progress)
 
     # strokes ----------------------------------------------------------------------------------------------------------
@@ -256,7 +258,8 @@ class Annotator:
         axis, here = accepted.others[-1], accepted.position[-1]
         n = self.session.volume.shape[axis]
         others = [accepted.at(axis, (here + step) % n) for step in range(1, n)]
-        started = next((each for each in others if each not in done and self._is_started(each)), None)
+        wanted = self.session.next_slice(axis) if self.session.filled else None
+        started = wanted or next((each for each in others if each not in done and self._is_started(each)), None)
         if started is not None:
             self.layers.go_to(started)
             self.show_message(f"Accepted {where}; {self.where(started)} is next. Undo reopens {where}")
@@ -332,13 +335,60 @@ class Annotator:
         self.session.propagate(slice_index, slice_index.at(axis, stop)).add_done_callback(arrived)
 
     @report_errors
+    def fill(self) -> None:
+        """Fill the slices between those that are painted or accepted, along the axis of the displayed one."""
+        session, here = self.session, self._slice()
+        if not here.position:
+            raise InputError("the image has one slice only; there is nothing to fill")
+        axis = here.others[-1]
+        anchors = session.anchors(axis)
+        if len(anchors) < _ANCHORS:
+            there = f"; {self.where(anchors[0])} is the only one" if anchors else ""
+            raise InputError(
+                f"paint or accept a {'second' if anchors else 'first and a second'} slice to fill between{there}"
+            )
+        self._last_hint = ""
+
+        def arrived(future: Future[Any]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                return
+            n = len(future.result())
+            done = f"Filled {n} {'slice' if n == 1 else 'slices'} between {len(anchors)} painted or accepted ones"
+            then = "N shows where a stroke helps most" if n else ""
+            self.show_message("; ".join(part for part in (done, self._last_hint, then) if part))
+
+        last = session.volume.shape[axis] - 1
+        session.fill(here.at(axis, 0), here.at(axis, last)).add_done_callback(arrived)
+
+    @report_errors
+    def set_follows(self, follows: bool) -> None:
+        """Let filled slices follow corrections, or not."""
+        self.session.follows = follows
+
+    def look_where_needed(self) -> bool:
+        """Display the slice that most needs a stroke, if some are filled; whether they are."""
+        here = self.layers.slice_index()
+        if here is None or not here.position or not self.session.filled:
+            return False
+        wanted = self.session.next_slice(here.others[-1])
+        if wanted is None:
+            return False
+        if wanted == here:
+            self.show_message(f"{self.where(here)} is the slice that most needs a stroke: correct or accept it (A)")
+        else:
+            self.layers.go_to(wanted)
+            self.show_message(f"{self.where(wanted)} is the slice that most needs a stroke")
+        return True
+
+    @report_errors
     def cancel(self) -> None:
         """Stop the running job; the former result stays."""
-        busy = self.session.doing is not None
+        doing = self.session.doing
         self.editor.hide_preview()
         self.session.cancel()
-        if busy:
-            self.show_message("Cancelled; the former result stays")
+        if doing is not None:
+            filled = doing.what == "fill"
+            self.show_message(f"Cancelled; {'slices that are filled stay' if filled else 'the former result stays'}")
 
     @report_errors
     def set_engine(self, engine: Engine[Any], mode: str, device: str, overlap: str) -> None:
@@ -434,6 +484,8 @@ class Annotator:
             accepted,
             len(session.accepted),
             slice_index,
+            session.follows,
+            bool(session.filled),
         )
         self.view.show_state(state)
         status = status_of(self._present())
@@ -557,7 +609,7 @@ class Annotator:
         self.show_message(text)
 
     def _on_busy(self, busy: bool) -> None:
-        self.view.show_busy(busy)
+        self.view.show_busy(busy or self.session.doing is not None)
         slice_index = self.layers.slice_index()
         if not busy and self._fitting is not None:  # without a result
             self._fitting = None

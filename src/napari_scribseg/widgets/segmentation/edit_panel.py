@@ -32,7 +32,7 @@ class EditPanel(QWidget):
     def __init__(self, actions: Actions[Any, SliceState]) -> None:
         super().__init__()
         self._classes = ClassTable()
-        self._unit = "mm"  # of lengths
+        self._unit = ""  # of lengths
         self._ranged: tuple[int, int] | None = None  # axis and number of the slices that the fields of a range are for
         self._buttons = ActionButtons(actions.on("edit"))
         self._buttons.pressed.connect(self.pressed.emit)
@@ -88,8 +88,10 @@ class EditPanel(QWidget):
         single = len(geometry.shape) == 2
         for widget in (self.scope_combo, self.each_slice):
             widget.setVisible(not single)
-        self._unit = "mm" if geometry.unit == "millimeter" else "pixels" if single else "voxels"
-        self._show_unit()
+        unit = "mm" if geometry.unit == "millimeter" else "pixels" if single else "voxels"
+        if unit != self._unit:
+            self._unit = unit
+            self._show_unit()
         if slice_index is not None and slice_index.others:
             axis, here = slice_index.others[-1], slice_index.position[-1]
             self._show_slices(axis, annotator.session.volume.shape[axis], here)

@@ -126,7 +126,7 @@ def working(session: Session) -> Message | None:
         "picture": f"Computing the {doing.name} of {where}; a layer follows",
     }
     text = "Stopping; the former result stays" if doing.stopped else texts[doing.what]
-    return Message(text, patient=doing.what in ("result", "propagation", "tool"))
+    return Message(text, patient=doing.what in ("result", "propagation", "fill", "tool"))
 
 
 def listed(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from psygnal import Signal
-from qtpy.QtWidgets import QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QSpinBox, QVBoxLayout, QWidget
 
 from napari_scribseg.widgets.common.action import Actions
 from napari_scribseg.widgets.common.action_buttons import ActionButtons
@@ -15,9 +15,13 @@ __all__ = ["SlicePanel"]
 
 
 class SlicePanel(QWidget):
-    """Buttons, and over how many slices to propagate; ``pressed`` carries an action."""
+    """Buttons, over how many slices to propagate, and whether filled slices follow corrections.
+
+    ``pressed`` carries an action, ``follows_chosen`` whether they follow.
+    """
 
     pressed = Signal(object)
+    follows_chosen = Signal(bool)
 
     def __init__(self, actions: Actions[Any, SliceState]) -> None:
         super().__init__()
@@ -30,9 +34,15 @@ class SlicePanel(QWidget):
         self._group = ActionButtons(actions.on("slice"), {"propagate": self.count_box})
         self._group.pressed.connect(self.pressed.emit)
         self.buttons = self._group.buttons
+        self.follows = QCheckBox("filled slices follow corrections")
+        self.follows.setToolTip(
+            "After a correction, the filled slices up to the next painted or accepted ones are filled again"
+        )
+        self.follows.clicked.connect(lambda checked: self.follows_chosen.emit(checked))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._group)
+        column.addWidget(self.follows)
         self.show_state(SliceState())
 
     def _show_noun(self, count: int) -> None:
@@ -46,5 +56,7 @@ class SlicePanel(QWidget):
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
         self._group.show_state(state)
-        for widget in (self.buttons["propagate"], self.count_box):
+        self.follows.setEnabled(state.has_filled)
+        self.follows.setChecked(state.follows)
+        for widget in (self.buttons["propagate"], self.count_box, self.follows):
             widget.setVisible(not state.is_single)

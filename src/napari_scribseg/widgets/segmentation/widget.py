@@ -42,6 +42,7 @@ from napari_scribseg.widgets.segmentation.display_panel import DisplayPanel
 from napari_scribseg.widgets.segmentation.edit_panel import EditPanel
 from napari_scribseg.widgets.segmentation.engine_panel import EnginePanel
 from napari_scribseg.widgets.segmentation.file_panel import FilePanel
+from napari_scribseg.widgets.segmentation.fill_panel import FillPanel
 from napari_scribseg.widgets.segmentation.image_in_view import ImageInView
 from napari_scribseg.widgets.segmentation.image_panel import ImagePanel
 from napari_scribseg.widgets.segmentation.layer_set import LayerSet
@@ -79,8 +80,9 @@ class SegmentationWidget(Docked):
         The viewer.
     images, display, classes, pens, edits, slices, slice_list, engines, overlays, files, curve : QWidget
         The panels, from top to bottom, in sections that fold.
-    status, bar : QWidget
-        The status line, and the buttons below it, always in sight and always in the same place.
+    fills, status, bar : QWidget
+        Filling with the strip of slices, the status line, and the buttons below it, always in sight and always in the
+        same place.
     annotators : Annotators
         One for each annotated image.
     saver : Saver
@@ -120,6 +122,7 @@ class SegmentationWidget(Docked):
         self.edits = EditPanel(ACTIONS)
         self.overlays = OverlayPanel(ACTIONS["overlay"])
         self.files = FilePanel(ACTIONS)
+        self.fills = FillPanel(ACTIONS)
         self.bar = ActionBar(ACTIONS.on("bar"))
         self.curve = CurvePanel()
         self.status = StatusPanel()
@@ -278,10 +281,12 @@ class SegmentationWidget(Docked):
         self.engines.picture_requested.connect(self._on_picture)
         self.measure.clicked.connect(lambda: ACTIONS["numbers"].call(self))
         self.pens.changed.connect(lambda brush: self.call_annotator(lambda a: a.use_brush(brush)))
-        for panel in (self.slices, self.edits, self.slice_list, self.files, self.bar):
+        for panel in (self.slices, self.edits, self.slice_list, self.files, self.fills, self.bar):
             panel.pressed.connect(lambda action: action.call(self))
         self.overlays.changed.connect(self._on_overlay)
-        self.slice_list.chosen.connect(lambda i: self.call_annotator(lambda annotator: annotator.layers.go_to(i)))
+        self.slices.follows_chosen.connect(lambda on: self.call_annotator(lambda a: a.set_follows(on)))
+        for panel in (self.slice_list, self.fills):
+            panel.chosen.connect(lambda i: self.call_annotator(lambda annotator: annotator.layers.go_to(i)))
         self.status.cancelled.connect(lambda: ACTIONS["cancel"].call(self))
 
     def call_annotator(self, call: Callable[[Annotator], object]) -> None:
@@ -422,6 +427,7 @@ class SegmentationWidget(Docked):
         layers, session = annotator.layers, annotator.session
         self._classes_are_fresh = False
         self.slice_list.follow(session, annotator)
+        self.fills.follow(session)
         self.offers.follow(layers.source)
         self.images.choose(layers.source.layer, layers.strokes, layers.result)
         self.display.follow(layers.source)
@@ -453,13 +459,14 @@ class SegmentationWidget(Docked):
 
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
-        for panel in (self.pens, self.slices, self.edits, self.slice_list, self.files, self.bar):
+        for panel in (self.pens, self.slices, self.edits, self.slice_list, self.files, self.fills, self.bar):
             panel.show_state(state)
         front = self.annotators.front
         self.pens.show_pen("strokes" if front is None else front.editor.brush.kind)
         self.edits.show_annotator(front)
         if front is None:
             self.slice_list.follow(None)
+            self.fills.follow(None)
             self._show_nobody()
 
     # the widget itself ------------------------------------------------------------------------------------------------
@@ -494,12 +501,14 @@ class SegmentationWidget(Docked):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.sections, 1)
+        layout.addWidget(self.fills)
         layout.addWidget(self.status)
         layout.addWidget(self.bar)
 
     def _end(self) -> None:
         """Save, end the worker and release the viewer."""
         self.slice_list.follow(None)
+        self.fills.follow(None)
         self.annotators.end_all()
         self.saver.finish()
         self.images.close_events()
