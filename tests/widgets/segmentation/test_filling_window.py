@@ -155,7 +155,7 @@ def test_one_undo_takes_a_fill_back(window):
     assert "Undone: the filling of" in window.status
 
 
-def test_filling_needs_two_slices_and_says_so(window):
+def test_filling_needs_two_slices_and_names_the_only_one(window):
     window.click(window.widget.fills.buttons["fill"])
     assert "Paint or accept a first and a second slice to fill between" in window.status
     window.go_to(9)

@@ -21,7 +21,8 @@ def session():
     """A cylinder, labelled by hand on slices 2 and 8."""
     image = np.repeat(100.0 * disc(6)[None], 12, axis=0).astype(np.float32)
     made = Session(Source.from_array(image), "svcd", classes=ClassTable.from_ids([1], background=255))
-    made.edit({made.slice_index(z): disc(6) for z in (2, 8)})
+    for z in (2, 8):
+        made.edit(disc(6), z)
     yield made
     made.close()
 
@@ -57,7 +58,7 @@ def test_each_slice_is_what_it_is(strip, session):
     assert kinds(strip).count("filled") == 0
 
 
-def test_propagated_labels_are_to_be_looked_at(strip, session):
+def test_propagated_labels_have_a_mark_of_their_own(strip, session):
     session.propagate(session.slice_index(8), session.slice_index(10)).result()
     assert kinds(strip)[9:11] == ["labelled", "labelled"]
     session.undo()

@@ -258,7 +258,7 @@ class Annotator:
         axis, here = accepted.others[-1], accepted.position[-1]
         n = self.session.volume.shape[axis]
         others = [accepted.at(axis, (here + step) % n) for step in range(1, n)]
-        wanted = self.session.next_slice(axis) if self.session.filled else None
+        wanted = self.session.next_slice(axis, like=accepted) if self.session.filled else None
         started = wanted or next((each for each in others if each not in done and self._is_started(each)), None)
         if started is not None:
             self.layers.go_to(started)
@@ -341,7 +341,7 @@ class Annotator:
         if not here.position:
             raise InputError("the image has one slice only; there is nothing to fill")
         axis = here.others[-1]
-        anchors = session.anchors(axis)
+        anchors = session.anchors(axis, like=here)
         if len(anchors) < _ANCHORS:
             there = f"; {self.where(anchors[0])} is the only one" if anchors else ""
             raise InputError(
@@ -370,7 +370,7 @@ class Annotator:
         here = self.layers.slice_index()
         if here is None or not here.position or not self.session.filled:
             return False
-        wanted = self.session.next_slice(here.others[-1])
+        wanted = self.session.next_slice(here.others[-1], like=here)
         if wanted is None:
             return False
         if wanted == here:

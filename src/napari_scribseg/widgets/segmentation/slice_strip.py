@@ -61,7 +61,7 @@ def marks(session: Session, slices: Iterable[SliceIndex], labelled: Iterable[boo
     slices = list(slices)
     if not slices:
         return []
-    anchors = set(session.anchors(slices[0].others[-1]))
+    anchors = set(session.anchors(slices[0].others[-1], like=slices[0]))
     painted = anchors.union(session.painted_slices(slices[0].displayed))
     accepted, filled = session.accepted, session.filled
     found = []
