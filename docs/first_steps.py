@@ -112,27 +112,52 @@ def correct(person: Person, folder: Path) -> None:
     person.shoot("window-result.png")
 
 
+def from_a_few_slices_to_the_volume(person: Person, folder: Path) -> None:
+    """The slices between the painted ones are filled; one is corrected, and those up to its neighbours follow."""
+    person.caption("Fill the slices between the painted ones")
+    painted = (11, 14, Z, 18)
+    person.press("Fill between")
+    person.idle()
+    person.pause(0.5)
+    filled = np.asarray(person.front.layers.result.data).copy()
+    marks = person.widget.fills.strip.marks
+    assert [z for z, mark in enumerate(marks) if mark.kind == "painted"] == list(painted)
+    for z in {*range(11, 18)} - set(painted):
+        assert marks[z].kind == "filled"
+        assert set(np.unique(filled[z])) == {BACKGROUND, BRAIN, VENTRICLES}
+    person.caption("N goes to the slice that most needs a stroke")
+    person.go_to(16)
+    person.shoot("window-filled.png")
+    person.key(Qt.Key.Key_N, target=person.canvas)
+    person.idle()
+    assert person.z == person.front.session.next_slice().position[0]
+    person.pause(0.7)
+    person.caption("A correction changes only the slices up to its neighbours")
+    person.go_to(12)
+    person.choose_class("background")
+    person.stroke((50, 84), (56, 84))
+    person.idle()
+    corrected = np.asarray(person.front.layers.result.data)
+    assert not np.array_equal(corrected[12], filled[12])
+    for z in (*painted, 16, 17):
+        assert np.array_equal(corrected[z], filled[z])
+    person.key(Qt.Key.Key_Z, CONTROL, target=person.canvas)
+    person.idle()
+    assert np.array_equal(np.asarray(person.front.layers.result.data), filled)
+
+
 def accept_and_go_on(person: Person, folder: Path) -> None:
-    """The slice is locked, its result goes to the next five, and the next one that is not accepted is shown."""
-    person.caption("Accept the slice, propagate its result to the next ones")
+    """The slice is locked, and the one that most needs a stroke is shown."""
+    person.caption("Accept a slice that is right; the next one is shown")
+    person.go_to(16)
     accepted = person.labels.copy()
     person.key(Qt.Key.Key_A, target=person.canvas)
     person.idle()
-    assert "accepted" in person.status
-    person.key(Qt.Key.Key_G, target=person.canvas)
-    person.idle()
-    volume = np.asarray(person.front.layers.result.data)
-    assert np.array_equal(volume[Z], accepted)
-    for z in range(Z + 1, Z + 6):
-        assert set(np.unique(volume[z])) == {BACKGROUND, BRAIN, VENTRICLES}
-    assert not volume[Z + 6].any()
+    assert person.status.startswith("Accepted z 16")
+    assert person.z != 16
+    assert np.array_equal(np.asarray(person.front.layers.result.data)[16], accepted)
     assert person.widget.slice_list.model.work == "1 of 24 slices accepted"
-    for z in range(Z + 1, Z + 4):
-        person.pause(0.3)
-        person.key(Qt.Key.Key_N, target=person.canvas)
-        person.idle()
-        assert person.z == z
-    person.pause(0.3)
+    person.pause(0.5)
 
 
 def save(person: Person, folder: Path) -> None:
@@ -150,7 +175,15 @@ def save(person: Person, folder: Path) -> None:
     person.read()
 
 
-STEPS: tuple[Step, ...] = (open_an_image, open_the_window, paint, correct, accept_and_go_on, save)
+STEPS: tuple[Step, ...] = (
+    open_an_image,
+    open_the_window,
+    paint,
+    correct,
+    from_a_few_slices_to_the_volume,
+    accept_and_go_on,
+    save,
+)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 # What each script makes.
 MADE = {
-    ("first_steps.py",): ("window-opened.png", "first-stroke.png", "window-result.png"),
+    ("first_steps.py",): ("window-opened.png", "first-stroke.png", "window-result.png", "window-filled.png"),
     ("first_steps.py", "--film"): ("session.webp",),
     ("make_pictures.py",): (
         "fitted-network.png",

@@ -142,6 +142,18 @@ def test_three_slices_are_painted_filled_corrected_undone_redone_saved_and_seen_
     assert np.array_equal(window.session.labels, corrected)
 
 
+def test_strokes_of_a_layer_that_were_never_displayed_count(window):
+    painted = window.widget.annotators.front.layers.strokes.data
+    for z in PAINTED:
+        painted[z, 40:56, 60:68] = 1
+        painted[z, 2:4] = 255
+    window.go_to(5)
+    window.click(window.widget.fills.buttons["fill"])
+    window.wait()
+    assert [window.kinds()[z] for z in range(9, 16)] == ["painted", *["filled"] * 2] * 2 + ["painted"]
+    assert "between 3 painted or accepted ones" in window.status
+
+
 def test_one_undo_takes_a_fill_back(window):
     paint_three(window)
     painted = window.session.labels.copy()

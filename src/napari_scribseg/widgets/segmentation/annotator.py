@@ -72,6 +72,7 @@ class Annotator:
         self._shown_places: set[SliceIndex] = set()  # slices whose most uncertain place was shown
         self._behind = False  # the pen moved on while a live job ran
         self._fitting: SliceIndex | None = None  # the slice whose fit is running and shown
+        self._to_fill: SliceIndex | None = None  # along its axis, once all strokes have results
         self._shown_classes: ClassTable | None = None
         self._former_classes = session.classes
         self._last_error = ""
@@ -336,17 +337,41 @@ class Annotator:
 
     @report_errors
     def fill(self) -> None:
-        """Fill the slices between those that are painted or accepted, along the axis of the displayed one."""
-        session, here = self.session, self._slice()
+        """Fill the slices between those that are painted or accepted, along the axis of the displayed one.
+
+        Strokes that came without the pen, and whose slices were not displayed yet, are segmented before.
+        """
+        here = self._slice()
         if not here.position:
             raise InputError("the image has one slice only; there is nothing to fill")
+        fresh = {each: self.layers.painted(each) for each in self._strokes_unseen(here)}
+        self._to_fill = here
+        if fresh:
+            first = next(iter(fresh))
+            self.session.draw(fresh.pop(first), first, beside=fresh)
+        if not self.session.is_busy:
+            self._fill()
+
+    def _strokes_unseen(self, here: SliceIndex) -> list[SliceIndex]:
+        """The slices along the axis of one that have strokes which the session does not have."""
+        if self.layers.strokes is None or self.layers.misfit():
+            return []
         axis = here.others[-1]
+        along = (here.at(axis, index) for index in range(self.session.volume.shape[axis]))
+        return [each for each in along if self.layers.painted(each).any() and self.unsent(each)]
+
+    @report_errors
+    def _fill(self) -> None:
+        """Fill, now that all strokes have results."""
+        here, self._to_fill = self._to_fill, None
+        if here is None:
+            return
+        session, axis = self.session, here.others[-1]
         anchors = session.anchors(axis, like=here)
         if len(anchors) < _ANCHORS:
             there = f"; {self.where(anchors[0])} is the only one" if anchors else ""
-            raise InputError(
-                f"paint or accept a {'second' if anchors else 'first and a second'} slice to fill between{there}"
-            )
+            which = "a second" if anchors else "a first and a second"
+            raise InputError(f"paint or accept {which} slice to fill between{there}")
         self._last_hint = ""
 
         def arrived(future: Future[Any]) -> None:
@@ -383,7 +408,7 @@ class Annotator:
     @report_errors
     def cancel(self) -> None:
         """Stop the running job; the former result stays."""
-        doing = self.session.doing
+        doing, self._to_fill = self.session.doing, None
         self.editor.hide_preview()
         self.session.cancel()
         if doing is not None:
@@ -617,6 +642,8 @@ class Annotator:
                 self._show_curve(slice_index)
         if not busy and self._behind:
             self.pen_moved()
+        if not busy:
+            self._fill()
         self.refresh_state()
 
     def _show_result(self, slice_index: SliceIndex) -> None:

@@ -61,7 +61,10 @@ class Annotators:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being computed or about to be."""
-        return not any(watcher.is_waiting or annotator.session.is_busy for annotator, watcher in self._all.items())
+        return not any(
+            watcher.is_waiting or annotator.session.is_busy or annotator.session.doing is not None
+            for annotator, watcher in self._all.items()
+        )
 
     def of(self, image: Any) -> Annotator | None:
         """The annotator of an image layer; None if there is none."""

@@ -46,7 +46,7 @@ class ImagePanel(QWidget):
             "in the class that their column 'class' names, else in the one chosen in the table"
         )
         self.channels_combo.setToolTip("The channels: one axis of the image, or several images of the same shape")
-        self.start, self.offer = make_button(start), QPushButton()
+        self.start, self.offer = make_button(start), QPushButton("Resume")
         self.offer.hide()
         self._form = _form((("Image", self.image_combo), ("Channels", self.channels_combo)))
         layers = QWidget()
@@ -119,10 +119,11 @@ class ImagePanel(QWidget):
 
     def show_offer(self, text: str, tooltip: str) -> None:
         """Show a button beside *Start painting*; without a text there is none."""
-        metrics = self.offer.fontMetrics()
-        self.offer.setText(metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, _OFFER))
-        self.offer.setToolTip(tooltip)
         self.offer.setVisible(bool(text))
+        if text:
+            metrics = self.offer.fontMetrics()
+            self.offer.setText(metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, _OFFER))
+            self.offer.setToolTip(tooltip)
 
     def refresh(self, _event: Any = None) -> None:
         """Follow a change of the viewer's list of layers."""

@@ -363,9 +363,10 @@ class SegmentationWidget(Docked):
             self.show_message(text)
         elif self.annotators.front is not None:
             self._show_first_step(self.annotators.front)
+        elif self.images.image is not None:
+            self.show_message(f"{READY}. {self.offers.message or _HELP}")
         else:
-            self._news = None
-            self._show_nobody()
+            self.show_message(READY)
 
     def _on_network(self) -> None:
         """Segment the displayed slice by the network alone, on new layers if there are none."""
