@@ -107,8 +107,8 @@ def test_strokes_of_one_class_correct_the_filled_labels(cone):
         segment_strokes(volume(mask), painted, get_engine("svcd"), classes=classes)
 
 
-def test_each_time_with_strokes_is_filled(cone):
-    mask = np.stack([np.moveaxis(cone, 2, 0)] * 3)
+def test_times_without_strokes_are_filled_from_their_neighbours(cone):
+    mask = np.stack([np.roll(np.moveaxis(cone, 2, 0), shift, axis=1) for shift in range(4)])
     painted = np.zeros(mask.shape, np.uint8)
     for time in (0, 2):
         painted[time, 2::7, 4:44, 2] = 1
@@ -116,8 +116,8 @@ def test_each_time_with_strokes_is_filled(cone):
     labels = segment_strokes(
         volume(mask), painted, get_engine("svcd"), classes=ClassTable.from_ids([1, 2], background=1), fill=True
     )
-    for time in (0, 2):
-        assert ((labels[time, 2:10] == 2) != mask[time, 2:10]).mean() < 0.02
+    for time in range(4):
+        assert ((labels[time, 2:10] == 2) != mask[time, 2:10]).mean() < 0.03
 
 
 def test_what_cannot_be_filled(cone):

@@ -114,8 +114,8 @@ def segment_strokes(
         Called after every slice with strokes.
     fill : bool
         Whether to fill the slices between those with strokes, and beyond them as far as the image supports it, see
-        :meth:`Session.fill`; at each time of a series that has strokes. A warning says where it stopped. Slices with
-        strokes of one class are corrected after they are filled.
+        :meth:`Session.fill`; of a series at all times. A warning says where it stopped. Slices with strokes of one
+        class are corrected after they are filled.
     slices : tuple of 2 int, optional
         The first slice to fill and the last, both included; all by default.
     labels : ndarray of shape (\\*S), optional
@@ -170,21 +170,18 @@ def _fill(session: Session, axis: int | None, slices: tuple[int, int] | None, re
         raise InputError("a 2D image has one slice only; a volume is expected to be filled")
     number = max(image.ndim - 3, 0) if axis is None else axis
     start, stop = (0, image.shape[number] - 1) if slices is None else slices
-    first, second = (axis for axis in range(image.ndim - 3, image.ndim) if axis != number)
-    leads = np.ndindex(image.shape[: image.ndim - 3])
-    stacks = (SliceIndex((first, second), (*lead, 0)) for lead in leads)
-    times = [like for like in stacks if session.anchors(number, like)]
-    if not times:
+    first, second = (other for other in range(image.ndim - 3, image.ndim) if other != number)
+    stacks = [SliceIndex((first, second), (*lead, 0)) for lead in np.ndindex(image.shape[: image.ndim - 3])]
+    like = next((like for like in stacks if session.anchors(number, like)), None)
+    if like is None:
         raise InputError("no slice has strokes of two classes or labels; one at least is expected to fill the others")
-    for i, like in enumerate(times):
-        progress = partial(_share_of, report, i, len(times))
-        session.events.progress.connect(progress)
-        session.events.hint.connect(_warn)
-        try:
-            session.fill(like.at(number, start), like.at(number, stop)).result()
-        finally:
-            session.events.progress.disconnect(progress)
-            session.events.hint.disconnect(_warn)
+    session.events.progress.connect(report)
+    session.events.hint.connect(_warn)
+    try:
+        session.fill(like.at(number, start), like.at(number, stop), series=True).result()
+    finally:
+        session.events.progress.disconnect(report)
+        session.events.hint.disconnect(_warn)
     report(1.0)
 
 

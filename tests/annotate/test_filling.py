@@ -158,6 +158,37 @@ def test_time_is_an_axis_too(mask, engines):
         assert ((session.labels[time, 1] == 2) != movie[time, 1]).mean() < 0.02
 
 
+def test_other_times_are_filled_from_a_volume_and_follow_its_corrections(mask, engines):
+    movie = np.stack([np.roll(mask[4:16], shift, axis=2) for shift in (0, 2, 4)])
+    volume = Source.from_array(np.where(movie, 100, 20).astype(np.float32))
+    session = Session(volume, engines["nearest"](), classes=BACKGROUND)
+    for index in (2, 8):
+        session.draw(strokes_for(movie[1, index]), SliceIndex((2, 3), (1, index)))
+    start, stop = SliceIndex((2, 3), (1, 2)), SliceIndex((2, 3), (1, 8))
+    before, shown = session.labels.copy(), []
+    session.events.progress.connect(shown.append)
+    done = session.fill(start, stop, series=True).result()
+    assert [each.position for each in done] == [
+        (t, z) for t in range(3) for z in range(2, 9) if (t, z) not in ((1, 2), (1, 8))
+    ]
+    assert max(((session.labels[t, z] == 2) != movie[t, z]).mean() for t in range(3) for z in range(2, 9)) < 0.03
+    assert shown[-1] == 1
+    filled = session.labels.copy()
+    stroke = np.zeros((64, 64), np.uint8)
+    stroke[4:8, 50:58] = 2
+    session.draw(stroke, SliceIndex((2, 3), (1, 5)))
+    assert {tuple(p) for p in np.argwhere((session.labels != filled).any(axis=(2, 3)))} >= {
+        (1, 4),
+        (1, 5),
+        (0, 5),
+        (2, 5),
+    }
+    session.undo()
+    assert (session.labels == filled).all()
+    session.undo()
+    assert (session.labels == before).all()
+
+
 def test_what_cannot_be_filled(mask, engines):
     session = Session(image_of(mask), engines["nearest"](), classes=BACKGROUND)
     with pytest.raises(InputError, match="no slice along z has finished labels"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from napari_scribseg.annotate.document import Document
@@ -93,15 +93,29 @@ class FillRange:
         return self.start <= slice_index.position[slice_index.others.index(self.axis)] <= self.stop
 
     def anchors(self, document: Document) -> list[SpanEnd]:
-        """The anchors along the whole axis, ascending."""
+        """The anchors along the whole axis, ascending; along time also what was filled along an axis of space."""
         newest = document.history.newest_entries()
+        in_time = self.axis < document.source.ndim - 3
         found = []
         for index in range(document.source.shape[self.axis]):
             slice_index = self.at(index)
-            if is_anchor(document, slice_index):
-                entry = newest.get(slice_index)
+            entry = newest.get(slice_index)
+            of_space = in_time and entry is not None and entry.fill is not None and entry.fill.axis != self.axis
+            if of_space or is_anchor(document, slice_index):
                 found.append((index, 0 if entry is None else entry.sequence))
         return found
+
+    def series(self, document: Document) -> list[FillRange]:
+        """The same range at all times with anchors, and then all times along each slice of it; itself without time."""
+        time = document.source.ndim - 4
+        if time < 0 or self.axis <= time:
+            return [self]
+        times = range(document.source.shape[time])
+        volumes = [replace(self, like=self.like.at(time, at)) for at in times]
+        along = [
+            FillRange(self.at(index).at(time, 0), time, 0, len(times) - 1) for index in range(self.start, self.stop + 1)
+        ]
+        return [each for each in volumes if each.anchors(document)] + along
 
     def spans(self, document: Document) -> list[Span]:
         """The spans of which slices lie in the range, ascending; the open ones end with it."""

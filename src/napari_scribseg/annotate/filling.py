@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,8 +32,8 @@ class _Request:
 
     Attributes
     ----------
-    within : FillRange
-        Where.
+    ranges : list of FillRange
+        Where, in the order in which they are filled: a later one may begin with what an earlier one filled.
     step : SessionStep
         What undo takes back.
     total : int
@@ -45,7 +46,7 @@ class _Request:
         Of the written slices.
     """
 
-    within: FillRange
+    ranges: list[FillRange]
     step: SessionStep
     total: int
     written: set[SliceIndex] = field(default_factory=set)
@@ -126,23 +127,22 @@ class Filling:
 
     # requests
 
-    def fill(self, within: FillRange) -> Future[Any]:
-        """Fill a range; see :meth:`Session.fill`."""
+    def fill(self, ranges: list[FillRange]) -> Future[Any]:
+        """Fill ranges one after the other; see :meth:`Session.fill`."""
         document = self._document
-        anchors = within.anchors(document)
-        if not anchors:
+        if not any(within.anchors(document) for within in ranges):
             raise InputError(
-                f"no slice along {document.source.geometry.axis_names[within.axis]} has finished labels; segment one "
-                "at least before its neighbours are filled"
+                f"no slice along {document.source.geometry.axis_names[ranges[0].axis]} has finished labels; segment "
+                "one at least before its neighbours are filled"
             )
         self.cancel()
         self.follows, self._since = True, document.sequence
-        self._ranges.pop((within.like, within.axis), None)
-        self._ranges[within.like, within.axis] = within  # the newest is the last one
+        self._ranges = {(each.like, each.axis): each for each in ranges} | {
+            key: each for key, each in self._ranges.items() if all(key != (new.like, new.axis) for new in ranges)
+        }
         self._ended.clear()
         self._given_up.clear()
-        left = [index for span in self._left(within) for index in within.within(span)]
-        request = self._request = _Request(within, document.history.begin([]), len(left))
+        request = self._request = _Request(ranges, document.history.begin([]), self._count(ranges))
         request.future.add_done_callback(lambda future: self._drop(request) if future.cancelled() else None)
         self._paused = False
         self.proceed()
@@ -150,19 +150,32 @@ class Filling:
 
     def cancel(self) -> None:
         """Stop for good; what was written stays."""
-        for within in self._ranges.values():
-            self._given_up.update(within.spans(self._document))
+        self._give_up(self._ranges.values())
         if self._request is not None:
             self._request.future.cancel()
         self.give_way()
         self._show_filling()
+
+    def _give_up(self, ranges: Iterable[FillRange]) -> None:
+        for within in ranges:
+            self._given_up.update(within.spans(self._document))
+
+    def _count(self, ranges: Iterable[FillRange]) -> int:
+        """The number of slices that are left to fill; those that a later range may get are counted, too."""
+        newest, left = self._document.history.newest_entries(), set[SliceIndex]()
+        for within in ranges:
+            spans = self._left(within)
+            left.update(span.at(index) for span in spans for index in within.within(span))
+            if not spans and not within.anchors(self._document):
+                left.update(s for s in map(within.at, range(within.start, within.stop + 1)) if s not in newest)
+        return len(left)
 
     def _drop(self, request: _Request) -> None:
         """The future of a request was cancelled."""
         if self._request is request:
             self._request = None
             self._document.history.discard(request.step)
-            self._given_up.update(request.within.spans(self._document))
+            self._give_up(request.ranges)
             self.give_way()
 
     def give_way(self, *, hold: bool = False) -> None:
@@ -232,9 +245,9 @@ class Filling:
         """The next span to solve, and the step that it belongs to."""
         document, request = self._document, self._request
         if request is not None:
-            ranges, left = [request.within], self._left
+            ranges, left = request.ranges, self._left
         else:
-            ranges, left = [*self._ranges.values()][::-1] if self.follows else [], self._outdated
+            ranges, left = [*self._ranges.values()] if self.follows else [], self._outdated
         for within in ranges:
             for span in nearest_first(left(within), within.index_of(document.slice_index)):
                 step = self._step_of(span) or (document.history.begin([]) if request is None else request.step)
@@ -242,11 +255,12 @@ class Filling:
         return None
 
     def _step_of(self, span: Span) -> SessionStep | None:
-        """The step of what the user did last to a span, if that was after the last request."""
+        """The step of what was done last to a span, but for filling it, if that was after the last request."""
         history = self._document.history
         newest = history.newest_entries()
         entries = (newest.get(span.at(index)) for index in range(span.low, span.high + 1))
-        last = max((e.sequence for e in entries if e is not None and e.fill is None), default=0)
+        others = (e for e in entries if e is not None and (e.fill is None or e.fill.axis != span.axis))
+        last = max((e.sequence for e in others), default=0)
         return history.step_of(last) if last > self._since else None
 
     # running

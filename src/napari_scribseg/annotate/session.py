@@ -418,7 +418,12 @@ class Session:
     # filling
 
     def fill(
-        self, start: SliceIndex | int | None = None, stop: SliceIndex | int | None = None, *, axis: int | None = None
+        self,
+        start: SliceIndex | int | None = None,
+        stop: SliceIndex | int | None = None,
+        *,
+        axis: int | None = None,
+        series: bool = False,
     ) -> Future[Any]:
         """Fill the slices between the anchors along an axis, each from the anchors on its two sides; one step.
 
@@ -437,6 +442,9 @@ class Session:
         axis : int, optional
             The axis along which the slices stand; that of ``start`` and ``stop``, or the one drawn along last, by
             default.
+        series : bool
+            Of a series, whether to fill the same slices at all times: first the volumes with anchors, then the other
+            times from these, each from its neighbours.
 
         Returns
         -------
@@ -450,7 +458,8 @@ class Session:
         """
         self._require_open()
         self._tools.cancel()
-        return self._filling.fill(FillRange.of(self._document, start, stop, axis))
+        within = FillRange.of(self._document, start, stop, axis)
+        return self._filling.fill(within.series(self._document) if series else [within])
 
     @property
     def follows(self) -> bool:
