@@ -310,6 +310,30 @@ def test_an_erased_correction_leaves_a_filled_slice(session):
     assert (session.labels == filled).all()
 
 
+def test_a_correction_on_a_slice_of_another_orientation_is_followed(session, monkeypatch):
+    session.fill(4, 15).result()
+    filled, cut, solved = session.labels.copy(), [], []
+    in_3d = solve_span.cut_span
+
+    def noted(first, last, images, spacing, *, strokes, report):
+        cut.append(strokes)
+        return in_3d(first, last, images, spacing, strokes=strokes, report=report)
+
+    monkeypatch.setattr(solve_span, "cut_span", noted)
+    session.events.restored.connect(lambda restored: solved.append(restored.slice_index.position[0]))
+    strokes = np.zeros((20, 64), np.uint8)
+    strokes[7:9, 50:58] = 2
+    update = session.draw(strokes, SliceIndex((0, 2), (46,))).result()
+    assert (update.labels[7:9, 50:58] == 2).all()
+    assert [each.shape for each in cut] == [(7, 64, 64), (6, 64, 64)]  # the two spans that it crosses
+    assert {int(each[3, 46, 55]) for each in cut} == {0, 2}
+    assert set(solved) == {5, 6, 7, 8, 9, 11, 12, 13, 14}
+    assert (session.labels[5:15, 46] == update.labels[5:15]).all()
+    assert positions(session.anchors(0)) == [4, 10, 15]
+    assert session.undo()
+    assert (session.labels == filled).all()
+
+
 def test_a_cleared_anchor_is_filled(session, mask):
     session.fill(4, 15).result()
     session.clear(10)

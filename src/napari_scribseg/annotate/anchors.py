@@ -152,13 +152,13 @@ def is_anchor(document: Document, slice_index: SliceIndex) -> bool:
     return entry.is_anchor
 
 
-def is_current(document: Document, span: Span, entry: Entry | None) -> bool:
+def is_current(document: Document, span: Span, entry: Entry) -> bool:
     """Whether an entry filled its slice from the anchors of a span as they are now.
 
     An accepted slice that was filled from the same anchors is one of the span, too.
     """
-    recipe = None if entry is None else entry.fill
-    if entry is None or recipe is None or not recipe.final:
+    recipe = entry.fill
+    if recipe is None or not recipe.final:
         return False
     newest = document.history.newest_entries()
     made = Span.of(entry.slice_index, recipe)

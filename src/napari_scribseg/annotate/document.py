@@ -74,6 +74,7 @@ class Document:
         self.engines: list[Engine[Any] | EngineRecord] = []
         self.slice_index: SliceIndex | None = None
         self.sequence = 0
+        self._anchors: tuple[int, list[tuple[SliceIndex, Entry]]] = -1, []
         self._base_slices: tuple[Any, frozenset[SliceIndex]] = None, frozenset()
         self._unpacked: tuple[bytes, NDArray[np.int32] | None] = b"", None  # the prior that was unpacked last
 
@@ -235,16 +236,18 @@ class Document:
         self.modified.emit()
         return step, entry, region
 
+    def crossing_anchors(self, span: Span) -> list[tuple[SliceIndex, Entry]]:
+        """The slices of other orientations that count for filling and cross a span, with what set their labels."""
+        if self._anchors[0] != self.history.version:
+            newest, accepted = self.history.newest_entries().items(), self.annotation.accepted
+            anchors = [(other, entry) for other, entry in newest if entry.is_anchor or other in accepted]
+            self._anchors = self.history.version, anchors
+        displayed, first = span.like.displayed, span.at(span.indices[0])
+        return [(o, e) for o, e in self._anchors[1] if o.displayed != displayed and o.crossing(first) is not None]
+
     def kept_voxels(self, span: Span) -> Callable[[SliceIndex], NDArray[np.int32] | None]:
         """What gives the labels of a slice of a span that filling leaves as they are; for any thread."""
-        slices = [span.at(index) for index in span.indices]
-        crossing = tuple(
-            (other, self.annotation.peek(other).copy())
-            for other, entry in self.history.newest_entries().items()
-            if other.displayed != span.like.displayed
-            and (entry.is_anchor or other in self.annotation.accepted)
-            and any(other.crossing(slice_index) is not None for slice_index in (slices[0], slices[-1]))
-        )
+        crossing = tuple((other, self.annotation.peek(other).copy()) for other, _ in self.crossing_anchors(span))
         strokes, fixed = self.annotation.strokes.copy(), self.annotation.fixed.copy()
         return KeptVoxels(strokes, fixed, self.classes.background, crossing).on
 

@@ -26,6 +26,9 @@ from napari_scribseg.kernel.jobs import Call, Jobs, ShutDownError
 __all__ = ["Filling"]
 
 
+_Problem = tuple[Span, int]  # a span, and the newest log entry of the slices that cross it
+
+
 @dataclass(eq=False)
 class _Request:
     """A fill that the user requested.
@@ -120,8 +123,9 @@ class Filling:
         self._run: _Run | None = None
         self._ranges: dict[tuple[SliceIndex, int], FillRange] = {}  # that were requested, one of each stack of slices
         self._since = 0  # the newest log entry when the last request was made
-        self._ended: set[Span] = set()  # open spans that were solved as far as the image supported it
-        self._given_up: set[Span] = set()
+        self._ended: set[_Problem] = set()  # open spans that were solved as far as the image supported it
+        self._given_up: set[_Problem] = set()
+        self._interrupted: set[_Problem] = set()
         self._paused = self._choosing = self._was_filling = False
         self.follows = False
 
@@ -142,6 +146,7 @@ class Filling:
         }
         self._ended.clear()
         self._given_up.clear()
+        self._interrupted.clear()
         request = self._request = _Request(ranges, document.history.begin([]), self._count(ranges))
         request.future.add_done_callback(lambda future: self._drop(request) if future.cancelled() else None)
         self._paused = False
@@ -158,7 +163,7 @@ class Filling:
 
     def _give_up(self, ranges: Iterable[FillRange]) -> None:
         for within in ranges:
-            self._given_up.update(within.spans(self._document))
+            self._given_up.update(self._problem(span) for span in within.spans(self._document))
 
     def _count(self, ranges: Iterable[FillRange]) -> int:
         """The number of slices that are left to fill; those that a later range may get are counted, too."""
@@ -184,7 +189,8 @@ class Filling:
         ``hold`` lets filling wait until the next call without it, as while the pen is down.
         """
         self._paused = hold
-        if self._run is not None and self._run.call is not None:
+        if self._run is not None and self._run.call is not None and not self._run.call.stop.is_set():
+            self._interrupted.add(self._problem(self._run.span))
             self._run.call.stop.set()
 
     def withdraw(self) -> bool:
@@ -201,6 +207,8 @@ class Filling:
             self._request.future.cancel()
         if all(entry.kind == "fill" for entry in step.entries):
             self.follows = after
+        outdated = {self._problem(span) for within in self._ranges.values() for span in self._outdated(within)}
+        self._given_up |= outdated - self._interrupted  # undo and redo show what was there, and no more
 
     def range_of(self, whole: FillRange) -> FillRange:
         """The range that was filled last along an axis, or all of it."""
@@ -213,15 +221,28 @@ class Filling:
         found = []
         for span in within.spans(self._document):
             slices = within.within(span)
-            outdated = self._stale(span, slices) if span in self._ended else self._not_current(span, slices)
-            if outdated and span not in self._given_up:
+            problem = self._problem(span)
+            outdated = self._stale(span, slices) if problem in self._ended else self._not_current(span, slices)
+            if outdated and problem not in self._given_up:
                 found.append(span)
         return found
 
     def _not_current(self, span: Span, indices: list[int]) -> list[int]:
-        """The slices of a span that were not filled from its anchors."""
-        newest = self._document.history.newest_entries()
-        return [i for i in indices if not is_current(self._document, span, newest.get(span.at(i)))]
+        """The slices of a span that were not filled from its anchors, and those that cross it, as they are now."""
+        newest, crossed = self._document.history.newest_entries(), self._crossed(span)
+        entries = {i: newest.get(span.at(i)) for i in indices}
+        return [
+            i
+            for i, entry in entries.items()
+            if entry is None or entry.sequence < crossed or not is_current(self._document, span, entry)
+        ]
+
+    def _problem(self, span: Span) -> _Problem:
+        return span, self._crossed(span)
+
+    def _crossed(self, span: Span) -> int:
+        """The newest log entry of the slices that cross a span and count, 0 where there are none."""
+        return max((entry.sequence for _, entry in self._document.crossing_anchors(span)), default=0)
 
     def _stale(self, span: Span, indices: list[int]) -> list[int]:
         """Those of them that were filled from other anchors."""
@@ -260,7 +281,7 @@ class Filling:
         newest = history.newest_entries()
         entries = (newest.get(span.at(index)) for index in range(span.low, span.high + 1))
         others = (e for e in entries if e is not None and (e.fill is None or e.fill.axis != span.axis))
-        last = max((e.sequence for e in others), default=0)
+        last = max(self._crossed(span), *(e.sequence for e in others), 0)
         return history.step_of(last) if last > self._since else None
 
     # running
@@ -303,7 +324,7 @@ class Filling:
             self._jobs.queue(run.call)
         except ShutDownError:
             self._run = None
-            self._given_up.add(span)
+            self._given_up.add(self._problem(span))
 
     def _peek(self, slice_index: SliceIndex) -> NDArray[Any]:
         return self._document.annotation.peek(slice_index).copy()
@@ -350,9 +371,9 @@ class Filling:
             return
         span, left = run.span, [index for index in run.slices if not run.last.get(index)]
         if None not in (span.before, span.after):
-            self._given_up.update([span] if left else [])
+            self._given_up.update([self._problem(span)] if left else [])
         else:
-            self._ended.add(span)
+            self._ended.add(self._problem(span))
             for index in self._stale(span, left):
                 self._empty(run, span.at(index))
         if self._request is not None and left:
@@ -371,7 +392,7 @@ class Filling:
             return
         self._run = None
         if not isinstance(error, Cancelled):
-            self._given_up.add(run.span)
+            self._given_up.add(self._problem(run.span))
             self._document.history.discard(run.step)
             request, self._request = self._request, None
             if request is not None and not request.future.done():

@@ -16,6 +16,7 @@ from napari_scribseg.core.engine import Report
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.kernel.patches import PackedBox, PackedRegion
 from napari_scribseg.numerics.filling import FilledSlice, fill_span
+from napari_scribseg.numerics.volume_cut.span import cut_span
 
 __all__ = ["SPAN_METHOD", "SPAN_METHODS", "KeptVoxels", "SolvedSlice", "SpanProblem", "solve_span"]
 
@@ -33,12 +34,16 @@ def _from_both_sides(
     kept: Callable[[], NDArray[np.integer[Any]] | None],
     report: Report,
 ) -> Iterator[FilledSlice]:
-    return fill_span(first, last, images, spacing, report=report)
+    """By shape and motion and, where strokes or slices of another orientation lie in the span, cut in 3D."""
+    strokes = kept()
+    if strokes is None:
+        return fill_span(first, last, images, spacing, report=report)
+    return cut_span(first, last, images, spacing, strokes=strokes, report=report)
 
 
 #: How spans are solved: ``method(first, last, images, spacing, kept, report)``, as
 #: :func:`~napari_scribseg.numerics.filling.fill_span`; ``kept()`` gives the voxels of the span, (N, H, W), that keep
-#: their labels, -1 elsewhere, or None.
+#: their labels, -1 elsewhere and on the anchors, or None.
 SPAN_METHODS: dict[str, SpanMethod] = {"sides": _from_both_sides}
 SPAN_METHOD = "sides"
 
@@ -200,9 +205,9 @@ class _Kept:
         return self._packed[index]
 
     def whole(self) -> NDArray[np.int32] | None:
-        """Those of all slices, anchors included, shape (N, H, W), -1 elsewhere; None where there are none."""
+        """Those of all slices, shape (N, H, W), -1 elsewhere and on the anchors; None where there are none."""
         span = self._problem.span
-        each = [self.packed(index) for index in range(span.low, span.high + 1)]
+        each = [self.packed(i) if i in span.indices else None for i in range(span.low, span.high + 1)]
         shape = next((kept.shape for kept in each if kept is not None), None)
         if shape is None:
             return None
