@@ -135,3 +135,18 @@ def test_only_slices_in_sight_are_inspected(nearest, qtbot, monkeypatch):
 def test_a_model_without_a_session_is_empty():
     model = SliceListModel()
     assert (model.rowCount(), model.work, model.next_open(0, 1)) == (0, "", -1)
+
+
+def test_a_filled_slice_has_its_certainty(qtbot):
+    image = np.zeros((6, 20, 30), np.float32)
+    image[:, 5:15, 8:20] = 100
+    session = Session(Source.from_array(image), "svcd", classes=ClassTable.from_ids([1], background=255))
+    for z in (1, 4):
+        session.edit((image[z] > 0).astype(np.uint8), z)
+    session.fill(1, 4).result()
+    assert slice_list.state_of(session, session.slice_index(2)) == (
+        f"◐ filled, {session.filled[session.slice_index(2)]:.0%} sure"
+    )
+    session.accept(2)
+    assert slice_list.state_of(session, session.slice_index(2)) == slice_list.ACCEPTED
+    session.close()

@@ -18,6 +18,7 @@ from napari_scribseg.widgets.segmentation.annotation_view import SliceState
 __all__ = ["SliceFacts", "SliceListModel", "SliceListPanel", "state_of"]
 
 _ROWS = 6  # that are in sight
+FILLED = "◐ filled"
 ACCEPTED, LOOK, DONE, PAINTED, EMPTY = "✓ accepted", "◐ needs a look", "● strokes and labels", "○ strokes only", "empty"
 
 
@@ -32,7 +33,7 @@ class SliceFacts(Protocol):
 
 
 def state_of(session: Session, slice_index: SliceIndex, *, unsent: bool = False) -> str:
-    """The state of a slice: labels that no stroke of their slice has checked need a look.
+    """The state of a slice: filled, or with labels that no stroke of their slice has checked, which need a look.
 
     It has ``unsent`` strokes if they are in the layer only, until the slice is displayed.
     """
@@ -41,6 +42,9 @@ def state_of(session: Session, slice_index: SliceIndex, *, unsent: bool = False)
     labelled = bool(session.label_ids(slice_index))
     if unsent:
         return PAINTED
+    certainty = session.filled.get(slice_index)
+    if certainty is not None:
+        return f"{FILLED}, {certainty:.0%} sure"
     if not session.drawn_ids(slice_index):
         return LOOK if labelled else EMPTY
     return DONE if labelled else PAINTED
