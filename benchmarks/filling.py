@@ -19,7 +19,8 @@ import numpy as np
 from scipy import ndimage
 
 from napari_scribseg.datasets import HELD_OUT, open_data_set
-from napari_scribseg.numerics.filling import fill_span
+from napari_scribseg.numerics.filling import Refine, fill_span
+from napari_scribseg.prompting.between import shipped_fill_between
 
 ORGANS = (
     "spleen", "right kidney", "left kidney", "liver", "stomach", "colon", "urinary bladder", "aorta",
@@ -48,8 +49,23 @@ def interpolation(first: np.ndarray, last: np.ndarray, images: np.ndarray, spaci
 
 def filling(first: np.ndarray, last: np.ndarray, images: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """The final slices between by ``fill_span``."""
-    filled = {part.offset: part.labels for part in fill_span(first, last, images[:, np.newaxis], spacing) if part.final}
+    return _final(first, last, images, spacing, shipped_fill_between())
+
+
+def shapes_alone(first: np.ndarray, last: np.ndarray, images: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+    """The same without the network: signed distances moved as the image moves."""
+    return _final(first, last, images, spacing, None)
+
+
+def _final(
+    first: np.ndarray, last: np.ndarray, images: np.ndarray, spacing: tuple[float, ...], refine: Refine | None
+) -> np.ndarray:
+    parts = fill_span(first, last, images[:, np.newaxis], spacing, refine=refine)
+    filled = {part.offset: part.labels for part in parts if part.final}
     return np.stack([filled[k] for k in sorted(filled)])
+
+
+FILLS = (interpolation, shapes_alone, filling)
 
 
 def dice(fill: Fill, every: int, volume: Volume) -> dict[int, float]:
@@ -92,12 +108,12 @@ def ct() -> Volume:
 
 def print_hippocampus(count: int) -> None:
     """Mean and standard deviation over the volumes."""
-    print("| hippocampus, labelled every | axis | interpolation | filled |\n|---|---|---|---|")
+    print("| hippocampus, labelled every | axis | interpolation | moved shapes | filled |\n|---|---|---|---|---|")
     for axis in (0, 1):
         volumes = list(hippocampi(axis, count))
         for every in (3, 6):
             cells = []
-            for fill in (interpolation, filling):
+            for fill in FILLS:
                 scores = [statistics.mean(dice(fill, every, volume).values()) for volume in volumes]
                 cells.append(f"{statistics.mean(scores):.3f} ({statistics.stdev(scores):.3f})")
             print(f"| {every} | {axis} | {' | '.join(cells)} |", flush=True)
@@ -107,13 +123,13 @@ def print_ct() -> None:
     """Each organ."""
     volume = ct()
     names = {k: name for k, name in open_data_set("totalsegmentator").read("ct").names.items() if name in ORGANS}
-    print("| CT, labelled every | organ | interpolation | filled |\n|---|---|---|---|")
+    print("| CT, labelled every | organ | interpolation | moved shapes | filled |\n|---|---|---|---|---|")
     for every in (5, 10):
-        before, after = (dice(fill, every, volume) for fill in (interpolation, filling))
-        for k in before:
-            print(f"| {every} | {names[k]} | {before[k]:.3f} | {after[k]:.3f} |")
-        means = [statistics.mean(scores.values()) for scores in (before, after)]
-        print(f"| {every} | mean | {means[0]:.3f} | {means[1]:.3f} |", flush=True)
+        scores = [dice(fill, every, volume) for fill in FILLS]
+        for k in scores[0]:
+            print(f"| {every} | {names[k]} | {' | '.join(f'{of[k]:.3f}' for of in scores)} |")
+        means = [statistics.mean(of.values()) for of in scores]
+        print(f"| {every} | mean | {' | '.join(f'{mean:.3f}' for mean in means)} |", flush=True)
 
 
 def moving_shapes(n: int, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
@@ -131,10 +147,10 @@ def moving_shapes(n: int, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
 def print_speed(repeats: int) -> None:
     """Median seconds until both neighbours have a preview, until all have one, and until all is final."""
     images, labels = moving_shapes(22)
-    times = []
+    times, refine = [], shipped_fill_between()
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        parts = fill_span(labels[0], labels[-1], images[:, np.newaxis], (3.0, 1.0, 1.0))
+        parts = fill_span(labels[0], labels[-1], images[:, np.newaxis], (3.0, 1.0, 1.0), refine=refine)
         at = [(time.perf_counter() - start, part.final) for part in parts]
         previews = [seconds for seconds, final in at if not final]
         times.append((previews[1], previews[-1], at[-1][0]))

@@ -212,7 +212,7 @@ def test_weights_of_another_type(model, tmp_path):
 def test_build_names_what_is_there():
     assert build("efficient-unet").config == EfficientUNetConfig()
     assert build("plain-unet", {"activation": "silu"}).config.activation == "silu"
-    with pytest.raises(InputError, match="efficient-unet, plain-unet"):
+    with pytest.raises(InputError, match="efficient-unet, pixel-net, plain-unet"):
         build("vgg")
 
 

@@ -110,8 +110,16 @@ def test_beyond_the_outermost_anchor_it_follows_the_image_and_ends(backwards):
         _, found = filled(truth[0], None, images)
     assert sorted(found) == list(range(1, len(found) + 1))
     assert 3 <= len(found) < 39
-    for k, part in found.items():
-        assert dice(part.labels == 1, truth[k] == 1) > 0.85
+    areas = [np.count_nonzero(found[k].labels) for k in sorted(found)]
+    assert areas == sorted(areas, reverse=True)
+    for k in (1, 2, 3):
+        assert dice(found[k].labels == 1, truth[k] == 1) > 0.85
+
+
+def test_filling_ends_where_the_image_shows_the_structure_no_longer():
+    truth = [disc(30, 25, 16).astype(np.int32) if k < 4 else np.zeros((64, 72), np.int32) for k in range(12)]
+    _, final = filled(truth[0], None, [picture(labels) for labels in truth])
+    assert sorted(final) == [1, 2, 3]
 
 
 def test_colour_and_other_types_of_images_are_taken():

@@ -34,11 +34,13 @@ def _from_both_sides(
     kept: Callable[[], NDArray[np.integer[Any]] | None],
     report: Report,
 ) -> Iterator[FilledSlice]:
-    """By shape and motion and, where strokes or slices of another orientation lie in the span, cut in 3D."""
-    strokes = kept()
+    """By shape, motion and image and, where strokes or slices of another orientation lie in the span, cut in 3D."""
+    from napari_scribseg.prompting.between import shipped_fill_between  # loads torch
+
+    strokes, refine = kept(), shipped_fill_between()
     if strokes is None:
-        return fill_span(first, last, images, spacing, report=report)
-    return cut_span(first, last, images, spacing, strokes=strokes, report=report)
+        return fill_span(first, last, images, spacing, refine=refine, report=report)
+    return cut_span(first, last, images, spacing, strokes=strokes, refine=refine, report=report)
 
 
 #: How spans are solved: ``method(first, last, images, spacing, kept, report)``, as

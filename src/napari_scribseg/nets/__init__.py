@@ -4,6 +4,7 @@ from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig, load_encoder, wid
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
 from napari_scribseg.nets.export import export_onnx
 from napari_scribseg.nets.inference import Predictor, fold_batch_norm, for_inference
+from napari_scribseg.nets.pixel_net import PixelNet, PixelNetConfig
 from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
 from napari_scribseg.nets.weights import build, load_model, load_shipped, save_model, shipped_weights
 
@@ -12,6 +13,8 @@ __all__ = [
     "BRSNetConfig",
     "EfficientUNet",
     "EfficientUNetConfig",
+    "PixelNet",
+    "PixelNetConfig",
     "PlainUNet",
     "PlainUNetConfig",
     "Predictor",

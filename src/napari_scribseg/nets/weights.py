@@ -23,6 +23,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from napari_scribseg.core import InputError
 from napari_scribseg.nets.brs_net import BRSNet, BRSNetConfig
 from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConfig
+from napari_scribseg.nets.pixel_net import PixelNet, PixelNetConfig
 from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
 
 __all__ = ["ARCHITECTURES", "build", "load_model", "load_shipped", "save_model", "shipped_weights", "tensor_checksum"]
@@ -30,6 +31,7 @@ __all__ = ["ARCHITECTURES", "build", "load_model", "load_shipped", "save_model",
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type]] = {
     "brs-net": (BRSNet, BRSNetConfig),
     "efficient-unet": (EfficientUNet, EfficientUNetConfig),
+    "pixel-net": (PixelNet, PixelNetConfig),
     "plain-unet": (PlainUNet, PlainUNetConfig),
 }
 
@@ -42,7 +44,7 @@ _MAX_PARAMETERS = 1 << 28  # of a network whose configuration comes from a file
 _BYTES = {"F16": 2, "BF16": 2, "F32": 4, "I64": 8}
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
-Network = BRSNet | EfficientUNet | PlainUNet
+Network = BRSNet | EfficientUNet | PixelNet | PlainUNet
 
 
 def build(architecture: str, config: Mapping[str, Any] | None = None) -> Network:
@@ -99,7 +101,7 @@ def save_model(
     ----------
     path : str or Path
         Ends in ``.safetensors``; an older file is replaced once the new one is complete.
-    model : BRSNet, EfficientUNet or PlainUNet
+    model : BRSNet, EfficientUNet, PixelNet or PlainUNet
     metadata : mapping of str to str, optional
         The card: data, licences, steps, scores; any names but ``format``, ``architecture``, ``config`` and ``sha256``.
     dtype : {"float32", "float16"}
@@ -169,7 +171,7 @@ def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
 
     Returns
     -------
-    model : BRSNet, EfficientUNet or PlainUNet
+    model : BRSNet, EfficientUNet, PixelNet or PlainUNet
         On the CPU, float32, in eval mode.
     metadata : dict of str to str
         The card, and ``architecture`` and ``config``.

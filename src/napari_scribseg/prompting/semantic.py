@@ -19,6 +19,7 @@ from napari_scribseg.core import InputError
 from napari_scribseg.core.padding import some_values
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.nets.brs_net import BRSNet
+from napari_scribseg.nets.pixel_net import PixelNet
 from napari_scribseg.nets.weights import load_model, load_shipped
 from napari_scribseg.numerics.guided import guided_filter, principal_components
 from napari_scribseg.prompting.channels import three_channels
@@ -145,7 +146,7 @@ def _own(path: str, device: str, version: tuple[int, int]) -> Encoder:
     """The encoder of a network of this package; ``version`` tells a file from one written later."""
     model, _ = load_model(path) if path else load_shipped(_SHIPPED)
     n_channels, name = model.config.in_channels, Path(path).name or _SHIPPED
-    if n_channels not in INPUT_CHANNELS:
+    if n_channels not in INPUT_CHANNELS or isinstance(model, PixelNet):
         expected = ", ".join(map(str, INPUT_CHANNELS))
         raise InputError(f"the network in {name} takes {n_channels} input channels; {expected} are expected")
     model = model.to(device).requires_grad_(False)

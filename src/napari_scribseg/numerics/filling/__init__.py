@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from napari_scribseg.numerics.filling.span import FilledSlice, fill_span
+from napari_scribseg.numerics.filling.span import FilledSlice, Refine, fill_span
 
-__all__ = ["FilledSlice", "fill_span"]
+__all__ = ["FilledSlice", "Refine", "fill_span"]

@@ -3,70 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
+from napari_scribseg.numerics.filling.shapes import borders
 from napari_scribseg.numerics.fused.flow import compose, optical_flow
 from napari_scribseg.numerics.threads import in_parallel
 
-__all__ = ["flows_from", "grey_slices"]
+__all__ = ["GreyScale", "flows_from", "motion"]
 
-TAIL = 1.0  # percent of the values beyond either end of the scale
+TAIL = 5.0  # percent of the values near the borders beyond either end of the scale
+BAND = 8  # pixels around the borders of the anchors whose values make the scale
+WIDE = (-1.0, 2.0)  # what is kept of the values beyond
 LARGE = 192 * 192  # pixels above which motion is computed on half the rows and columns
 
 Float32 = NDArray[np.float32]
 
 
-def grey_slices(images: Sequence[NDArray[np.generic]], box: tuple[slice, slice]) -> list[Float32]:
-    """The part of each slice in a box, one channel, scaled so that most values lie between 0 and 1.
+@dataclass(frozen=True, slots=True, eq=False)
+class GreyScale:
+    """The part of a slice in a box as one channel, where most values near the borders of the classes are 0 to 1.
 
-    Parameters
+    Attributes
     ----------
-    images : sequence of ndarray of shape (C, H, W)
     box : tuple of 2 slice
-
-    Returns
-    -------
-    list of ndarray of shape (h, w), float32
+    low, high : float
+        Values that become 0 and 1.
     """
-    parts = [np.asarray(image)[:, box[0], box[1]].astype(np.float32).mean(axis=0) for image in images]
-    low, high = np.percentile(np.stack([parts[0], parts[-1]]), [TAIL, 100 - TAIL])
-    if not high > low:
-        return [np.zeros_like(part) for part in parts]
-    return [np.clip((part - low) / (high - low), 0, 1).astype(np.float32) for part in parts]
+
+    box: tuple[slice, slice]
+    low: float
+    high: float
+
+    @classmethod
+    def of(
+        cls, anchors: Sequence[tuple[NDArray[np.integer], NDArray[np.generic]]], box: tuple[slice, slice]
+    ) -> GreyScale:
+        """From the labels (H, W) and the image (C, H, W) of each anchor."""
+        values = [
+            _mean(image, box)[binary_dilation(borders(labels[box]), iterations=BAND)] for labels, image in anchors
+        ]
+        near = np.concatenate(values)
+        low, high = np.percentile(near, [TAIL, 100 - TAIL]) if near.size else (0.0, 0.0)
+        return cls(box, float(low), float(high))
+
+    def read(self, image: NDArray[np.generic]) -> Float32:
+        """The part of a slice of shape (C, H, W), shape (h, w)."""
+        grey = _mean(image, self.box)
+        if not self.high > self.low:
+            return np.zeros_like(grey)
+        unit: Float32 = np.clip((grey - self.low) / (self.high - self.low), *WIDE).astype(np.float32)
+        return unit
 
 
-def flows_from(
-    anchors: Sequence[int], slices: Sequence[Float32], done: Callable[[float], None]
-) -> list[list[Float32 | None]]:
-    """For each anchor, the motion that leads from each slice back to it.
+def motion(fixed: Float32, moving: Float32) -> Float32:
+    """Where each pixel of one slice is found in its neighbour; both (H, W), by a :class:`GreyScale`."""
+    still, moved = (np.clip(slice_, 0, 1) for slice_ in (fixed, moving))
+    return optical_flow(still, moved, coarse=fixed.size > LARGE)
+
+
+def flows_from(slices: Sequence[Float32], done: Callable[[float], None]) -> tuple[list[Float32], list[Float32]]:
+    """The motion that leads from each slice between two anchors back to either.
 
     Parameters
     ----------
-    anchors : sequence of int
-        Their indices: the first slice, the last, or both.
     slices : sequence of ndarray of shape (H, W), float32
+        With the anchors.
     done : callable
         Called after each step, with the share of all that is done.
 
     Returns
     -------
-    list of list of ndarray of shape (2, H, W), float32
-        In pixels: the slice at x shows what the anchor shows at x + flow. None at the anchor itself.
+    tuple of 2 list of ndarray of shape (2, H, W), float32
+        To the first and to the last slice, in pixels, one for each slice between: it shows at x what the anchor shows
+        at x + flow.
     """
-    n = len(slices)
-    found: list[list[Float32 | None]] = [[None] * n for _ in anchors]
+    n = len(slices) - 1
+    found: tuple[list[Float32], list[Float32]] = ([], [])
 
     for step in range(1, n):
 
-        def advance(i: int, step: int = step) -> None:
-            way = 1 if anchors[i] == 0 else -1
-            at = anchors[i] + way * step
-            flow = optical_flow(slices[at], slices[at - way], coarse=slices[at].size > LARGE)
-            before = found[i][at - way]
-            found[i][at] = flow if before is None else compose(flow, before)
+        def advance(side: int, step: int = step) -> None:
+            at, before = (step, step - 1) if side == 0 else (n - step, n - step + 1)
+            flow = motion(slices[at], slices[before])
+            found[side].append(compose(flow, found[side][-1]) if found[side] else flow)
 
-        in_parallel(advance, len(anchors))
+        in_parallel(advance, 2)
         done(step / (n - 1))
-    return found
+    return found[0], found[1][::-1]
+
+
+def _mean(image: NDArray[np.generic], box: tuple[slice, slice]) -> Float32:
+    grey: Float32 = np.asarray(image)[:, box[0], box[1]].astype(np.float32).mean(axis=0)
+    return grey

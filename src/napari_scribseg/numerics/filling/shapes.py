@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-__all__ = ["Blend", "blend", "borders", "both_distances", "box_around", "signed_distances"]
+__all__ = ["Blend", "blend", "borders", "both_distances", "box_around", "most_likely", "signed_distances"]
 
 ABSENT = -2.0  # signed distance, in finest pixels, of a class that a slice lacks
 MARGIN = 16  # pixels around the borders of the classes that are looked at
@@ -110,13 +111,13 @@ class Blend:
     certainty: Float32
 
 
-def blend(sides: tuple[Float32, ...], steps: tuple[int, ...]) -> Blend:
+def blend(sides: Sequence[Float32], steps: Sequence[int]) -> Blend:
     """Blend the signed distances of one or two sides by how near each is.
 
     Parameters
     ----------
-    sides : tuple of ndarray of shape (K, H, W), float32
-    steps : tuple of int
+    sides : sequence of ndarray of shape (K, H, W), float32
+    steps : sequence of int
         Slices from each side, at least 1.
 
     Returns
@@ -130,6 +131,24 @@ def blend(sides: tuple[Float32, ...], steps: tuple[int, ...]) -> Blend:
     for share, side, n in zip(shares, sides, steps, strict=True):
         certainty += np.float32(share) * _probability(side, index, BLUR + DRIFT * n)
     return Blend(index, np.clip(certainty, 0, 1))
+
+
+def most_likely(logits: Float32) -> Blend:
+    """The class with the largest logit, and its share of the probabilities of all.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (K, H, W), float32
+        Of each class against the others.
+
+    Returns
+    -------
+    Blend
+    """
+    index = np.argmax(logits, axis=0)
+    probabilities = 1 / (1 + np.exp(-logits))
+    share: Float32 = np.take_along_axis(probabilities, index[np.newaxis], axis=0)[0]
+    return Blend(index, share / np.maximum(probabilities.sum(axis=0), np.float32(1e-6)))
 
 
 def _probability(side: Float32, index: NDArray[np.intp], width: float) -> Float32:

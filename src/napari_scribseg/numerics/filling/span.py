@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from napari_scribseg.core import InputError, Report, silent
-from napari_scribseg.numerics.filling.motion import flows_from, grey_slices
-from napari_scribseg.numerics.filling.shapes import Blend, blend, borders, both_distances, box_around, signed_distances
-from napari_scribseg.numerics.fused.flow import move
+from napari_scribseg.numerics.filling.motion import GreyScale, flows_from, motion
+from napari_scribseg.numerics.filling.shapes import (
+    Blend,
+    blend,
+    borders,
+    both_distances,
+    box_around,
+    most_likely,
+    signed_distances,
+)
+from napari_scribseg.numerics.filling.sides import Side, contrast
+from napari_scribseg.numerics.fused.flow import compose
 
-__all__ = ["FilledSlice", "fill_span"]
+__all__ = ["FilledSlice", "Refine", "fill_span"]
 
 ENDS = 0.65  # mean certainty near the borders below which filling beyond the outermost anchor ends
+SINKS = 0.5  # finest pixels by which the classes shrink with each slice beyond it, where nothing refines them
+FADED = 0.4  # share of the anchor's contrast across the borders that counts as none, and ends it too
 
 Labels = NDArray[np.integer]
 Float32 = NDArray[np.float32]
@@ -43,12 +56,35 @@ class FilledSlice:
     final: bool
 
 
+class Refine(Protocol):
+    """Corrects the blended shapes by the image."""
+
+    def __call__(self, sides: Sequence[Side], steps: Sequence[int], image: Float32) -> Float32:
+        """Logits of each class against the others.
+
+        Parameters
+        ----------
+        sides : sequence of 1 or 2 Side
+            What the anchors say, moved to the slice.
+        steps : sequence of int
+            Slices to each.
+        image : ndarray of shape (H, W), float32
+            The slice; most values are 0 to 1.
+
+        Returns
+        -------
+        ndarray of shape (K, H, W), float32
+        """
+        ...
+
+
 def fill_span(
     first: Labels | None,
     last: Labels | None,
     images: Sequence[NDArray[np.generic]],
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
     *,
+    refine: Refine | None = None,
     report: Report = silent,
 ) -> Iterator[FilledSlice]:
     """Label the slices between two anchors, or beyond one.
@@ -62,9 +98,11 @@ def fill_span(
         Labels of the first and of the last slice; every value is a class, 0 too. With one of them None, labels are
         taken from the other for as many slices as the image supports.
     images : sequence of ndarray of shape (C, H, W)
-        All slices, those of the anchors too.
+        All slices, those of the anchors too; each is read once, in the order that they are needed.
     spacing : tuple of 3 float
         Distance between slices, size of a pixel along rows and columns.
+    refine : Refine, optional
+        Without it, the blended distances decide.
     report : Report
         Called with the share that is done; what it raises ends the work.
 
@@ -80,78 +118,153 @@ def fill_span(
         If both anchors are None, or a shape or the spacing does not fit.
     """
     _check(first, last, images, spacing)
-    return _Span(first, last, images, spacing, report).slices()
+    pixel = (spacing[1] / min(spacing[1:]), spacing[2] / min(spacing[1:]))
+    if first is not None and last is not None:
+        return _between(first, last, images, pixel, refine, report)
+    labels = last if first is None else first
+    assert labels is not None
+    order = range(len(images) - 1, -1, -1) if first is None else range(len(images))
+    return _beyond(labels, images, order, pixel, refine, report)
 
 
-class _Span:
-    """One call of :func:`fill_span`."""
+def _between(
+    first: Labels,
+    last: Labels,
+    images: Sequence[NDArray[np.generic]],
+    pixel: tuple[float, float],
+    refine: Refine | None,
+    report: Report,
+) -> Iterator[FilledSlice]:
+    n = len(images) - 1
+    order = sorted(range(1, n), key=lambda k: (min(k, n - k), k))
+    frame = _Frame.around(first, last)
+    if frame is None:
+        yield from _unchanged(first, order, report)
+        return
+    parts = first[frame.box], last[frame.box]
+    distances = both_distances(*parts, frame.ids, pixel)
+    for k in order:
+        yield frame.slice(k, blend(distances, (k, n - k)), final=False)
+    scale = GreyScale.of([(first, images[0]), (last, images[n])], frame.box)
+    grey = [scale.read(images[k]) for k in range(n + 1)]
+    flows = flows_from(grey, lambda share: report(0.5 * share))
+    anchors = [
+        Side.of(own, frame.index(part), grey[k], pixel) for own, part, k in zip(distances, parts, (0, n), strict=True)
+    ]
+    for count, k in enumerate(order, start=1):
+        sides = [anchor.moved(flow[k - 1]) for anchor, flow in zip(anchors, flows, strict=True)]
+        yield frame.slice(k, _solved(sides, (k, n - k), grey[k], refine), final=True)
+        report(0.5 + 0.5 * count / len(order))
+    report(1.0)
 
-    def __init__(
-        self,
-        first: Labels | None,
-        last: Labels | None,
-        images: Sequence[NDArray[np.generic]],
-        spacing: tuple[float, float, float],
-        report: Report,
-    ) -> None:
-        self.images, self.report = images, report
-        given = [(0, first), (len(images) - 1, last)]
-        self.anchors = [(at, labels) for at, labels in given if labels is not None]
-        self.pixel = (spacing[1] / min(spacing[1:]), spacing[2] / min(spacing[1:]))
-        whole = [labels for _, labels in self.anchors]
-        self.box = box_around(whole[0], whole[-1])
-        if self.box is not None:
-            self.ids = np.unique(np.concatenate([labels[self.box].reshape(-1) for labels in whole]))
-            parts = [labels[self.box] for labels in whole]
-            if len(parts) == 2:
-                self.distances = [*both_distances(parts[0], parts[1], self.ids, self.pixel)]
-            else:
-                self.distances = [signed_distances(parts[0], self.ids, self.pixel)]
 
-    def slices(self) -> Iterator[FilledSlice]:
-        """Previews and final slices, in their order."""
-        order = self._order()
-        if self.box is None or not order:
-            labels = self.anchors[0][1]
-            for offset in order:
-                yield FilledSlice(offset, labels.copy(), np.ones(labels.shape, np.float32), True)
-            self.report(1.0)
-            return
-        if len(self.anchors) == 2:
-            for offset in order:
-                yield self._slice(offset, blend(tuple(self.distances), self._steps(offset)), final=False)
-        grey = grey_slices(self.images, self.box)
-        flows = flows_from([at for at, _ in self.anchors], grey, lambda share: self.report(0.9 * share))
-        for count, offset in enumerate(order, start=1):
-            sides = []
-            for distances, back in zip(self.distances, flows, strict=True):
-                flow = back[offset]
-                assert flow is not None
-                sides.append(move(distances, flow))
-            found = blend(tuple(sides), self._steps(offset))
-            if len(self.anchors) == 1 and self._ends(found):
-                break
-            yield self._slice(offset, found, final=True)
-            self.report(0.9 + 0.1 * count / len(order))
-        self.report(1.0)
+def _beyond(
+    labels: Labels,
+    images: Sequence[NDArray[np.generic]],
+    order: Sequence[int],
+    pixel: tuple[float, float],
+    refine: Refine | None,
+    report: Report,
+) -> Iterator[FilledSlice]:
+    frame = _Frame.around(labels, labels)
+    if frame is None:
+        yield from _unchanged(labels, order[1:], report)
+        return
+    image = images[order[0]]
+    scale = GreyScale.of([(labels, image)], frame.box)
+    before, back = scale.read(image), None
+    part = labels[frame.box]
+    anchor = Side.of(signed_distances(part, frame.ids, pixel), frame.index(part), before, pixel)
+    clear = _clearness(anchor, before, frame.index(part))
+    for step, k in enumerate(order[1:], start=1):
+        grey = scale.read(images[k])
+        flow = motion(grey, before)
+        before, back = grey, flow if back is None else compose(flow, back)
+        side = anchor.moved(back)
+        found = _solved([side], (step,), grey, refine)
+        moved = blend([side.distances], (step,))
+        sure = np.minimum(found.certainty, moved.certainty)
+        seen = moved if refine is None else Blend(found.index, sure)  # shrunk shapes are no borders of the image
+        near = borders(seen.index)
+        if not borders(found.index).any() or float(seen.certainty[near].mean()) < ENDS:
+            break
+        if _clearness(side, grey, seen.index) < FADED * clear:
+            break
+        found = Blend(found.index, sure)
+        yield frame.slice(k, found, final=True)
+        report(step / len(order))
+    report(1.0)
 
-    def _order(self) -> list[int]:
-        """All slices that are no anchors, nearest to one first."""
-        taken = [at for at, _ in self.anchors]
-        return sorted(set(range(len(self.images))) - set(taken), key=lambda k: (min(abs(k - at) for at in taken), k))
 
-    def _steps(self, offset: int) -> tuple[int, ...]:
-        return tuple(abs(offset - at) for at, _ in self.anchors)
+def _solved(sides: Sequence[Side], steps: Sequence[int], image: Float32, refine: Refine | None) -> Blend:
+    if refine is not None:
+        return most_likely(refine(sides, steps, image))
+    distances = [side.distances for side in sides]
+    return blend([_sunk(distances[0], steps[0])] if len(sides) == 1 else distances, steps)
 
-    def _ends(self, found: Blend) -> bool:
-        """Whether the borders are too uncertain to go on, or there is none left."""
-        near = borders(found.index)
-        return not near.any() or float(found.certainty[near].mean()) < ENDS
 
-    def _slice(self, offset: int, found: Blend, *, final: bool) -> FilledSlice:
-        """In the whole slice: outside of the box the anchors are the same."""
-        assert self.box is not None
-        labels = self.anchors[0][1].copy()
+def _sunk(distances: Float32, steps: int) -> Float32:
+    """Distances beyond the outermost anchor, where all classes but the largest end: their depth falls evenly."""
+    sunk = distances - np.float32(SINKS * steps)
+    largest = int(np.argmax((distances > 0).sum(axis=(1, 2))))
+    sunk[largest] = distances[largest] + np.float32(SINKS * steps)
+    return sunk
+
+
+def _clearness(side: Side, image: Float32, index: NDArray[np.intp]) -> float:
+    """How well the intensities on either side of the borders tell the classes apart; at most 0 where they do not.
+
+    The mean contrast of each class inside of its border, less that outside of it; mean over the classes.
+    """
+    found = []
+    for k in np.unique(index):
+        inside = index == k
+        ratio = contrast(side, image, int(k))
+        inner, outer = inside & ~binary_erosion(inside, iterations=2), binary_dilation(inside, iterations=2) & ~inside
+        if inner.any() and outer.any():
+            found.append(float(ratio[inner].mean() - ratio[outer].mean()))
+    return float(np.mean(found)) if found else 0.0
+
+
+def _unchanged(labels: Labels, order: Sequence[int], report: Report) -> Iterator[FilledSlice]:
+    """All of the one class that the anchors have."""
+    for k in order:
+        yield FilledSlice(k, labels.copy(), np.ones(labels.shape, np.float32), True)
+    report(1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Frame:
+    """The box that is looked at; outside of it all slices are alike.
+
+    Attributes
+    ----------
+    box : tuple of 2 slice
+    ids : ndarray of shape (K,), integer
+        The classes in it.
+    labels : ndarray of shape (H, W), integer
+        Of an anchor.
+    """
+
+    box: tuple[slice, slice]
+    ids: Labels
+    labels: Labels
+
+    @classmethod
+    def around(cls, first: Labels, last: Labels) -> _Frame | None:
+        """None where there is no border."""
+        box = box_around(first, last)
+        if box is None:
+            return None
+        return cls(box, np.union1d(first[box], last[box]), first)
+
+    def index(self, part: Labels) -> NDArray[np.intp]:
+        """The index of the class of each pixel of a part of a slice."""
+        return np.searchsorted(self.ids, part)
+
+    def slice(self, offset: int, found: Blend, *, final: bool) -> FilledSlice:
+        """The whole slice."""
+        labels = self.labels.copy()
         labels[self.box] = self.ids[found.index]
         certainty = np.ones(labels.shape, np.float32)
         certainty[self.box] = found.certainty

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.numerics.fused.kernel import inlined, kernel
+from napari_scribseg.numerics.threads import band_edges, in_parallel
 
 __all__ = ["compose", "move", "optical_flow"]
 
@@ -77,8 +78,8 @@ def move(images: Float32, flow: Float32) -> Float32:
     ndarray of shape (C, H, W), float32
     """
     found = np.empty_like(images)
-    for image, result in zip(images, found, strict=True):
-        _move(image, flow, result)
+    edges = band_edges(images.shape[1])
+    in_parallel(lambda i: _move(images, flow, found, edges[i], edges[i + 1]), len(edges) - 1)
     return found
 
 
@@ -127,27 +128,29 @@ def _enlarge(flow, found):
 
 
 @kernel
-def _move(image, flow, found):
-    """``found[y, x]`` = ``image`` at (y, x) + flow, bilinear."""
-    height, width = image.shape
-    for y in range(height):
+def _move(images, flow, found, first, stop):
+    """Rows ``first`` to ``stop`` of ``found`` (C, H, W): ``images`` (C, H, W) at x + flow, bilinear."""
+    channels, height, width = images.shape
+    for y in range(first, stop):
         for x in range(width):
             at_y = _clamp(np.float32(y) + flow[0, y, x], np.float32(height - 1))
             at_x = _clamp(np.float32(x) + flow[1, y, x], np.float32(width - 1))
             y0, x0 = int(at_y), int(at_x)
             y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
             fy, fx = at_y - np.float32(y0), at_x - np.float32(x0)
-            above = image[y0, x0] + fx * (image[y0, x1] - image[y0, x0])
-            below = image[y1, x0] + fx * (image[y1, x1] - image[y1, x0])
-            found[y, x] = above + fy * (below - above)
+            for c in range(channels):
+                above = images[c, y0, x0] + fx * (images[c, y0, x1] - images[c, y0, x0])
+                below = images[c, y1, x0] + fx * (images[c, y1, x1] - images[c, y1, x0])
+                found[c, y, x] = above + fy * (below - above)
 
 
 @kernel
 def _advance(fixed, moving, flow, duals, attachment, n_iterations):
     """One linearisation and its iterations; ``flow`` (2, H, W) and ``duals`` (2, 2, H, W) are changed."""
     height, width = fixed.shape
-    warped = np.empty_like(fixed)
-    _move(moving, flow, warped)
+    moved = np.empty((1, height, width), np.float32)
+    _move(moving.reshape((1, height, width)), flow, moved, 0, height)
+    warped = moved[0]
     gradient = np.empty((2, height, width), np.float32)
     rest, size = np.empty_like(fixed), np.empty_like(fixed)
     for y in range(height):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report, silent
-from napari_scribseg.numerics.filling import FilledSlice, fill_span
+from napari_scribseg.numerics.filling import FilledSlice, Refine, fill_span
 from napari_scribseg.numerics.volume_cut.cut import cut_volume
 
 __all__ = ["cut_span"]
@@ -28,6 +28,7 @@ def cut_span(
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
     *,
     strokes: NDArray[np.integer] | None = None,
+    refine: Refine | None = None,
     report: Report = silent,
 ) -> Iterator[FilledSlice]:
     """Label the slices between two anchors, or beyond one, in three dimensions.
@@ -39,7 +40,7 @@ def cut_span(
 
     Parameters
     ----------
-    first, last, images, spacing, report
+    first, last, images, spacing, refine, report
         As of :func:`~napari_scribseg.numerics.filling.fill_span`.
     strokes : ndarray of shape (n, H, W), integer, optional
         In all slices of the span, the label of each voxel of a stroke, or of a labelled slice that crosses the span;
@@ -59,7 +60,7 @@ def cut_span(
         raise InputError(
             f"the strokes have shape {strokes.shape}; {(len(images), *np.shape(images[0])[1:])} is expected"
         )
-    return _slices(first, last, images, spacing, strokes, report)
+    return _slices(first, last, images, spacing, strokes, refine, report)
 
 
 def _slices(
@@ -68,13 +69,18 @@ def _slices(
     images: Sequence[NDArray[np.generic]],
     spacing: tuple[float, float, float],
     strokes: Labels | None,
+    refine: Refine | None,
     report: Report,
 ) -> Iterator[FilledSlice]:
     ends = {k: end for k, end in ((0, first), (len(images) - 1, last)) if end is not None}
     filled: dict[int, FilledSlice] = {}
     crossed = strokes is not None and _crossed(strokes)
     if not crossed:
-        for found in fill_span(first, last, images, spacing, report=lambda share, _none=None: report(_FILLING * share)):
+
+        def first_part(fraction: float, preview: object = None) -> None:
+            report(_FILLING * fraction)
+
+        for found in fill_span(first, last, images, spacing, refine=refine, report=first_part):
             if not found.final:
                 yield found
             else:
