@@ -592,6 +592,17 @@ def test_the_next_slice_after_a_fill_lies_where_it_is_least_sure(session):
     assert session.next_slice() is None
 
 
+def test_a_slice_with_strokes_is_offered_again_where_it_is_in_more_doubt(session):
+    session.fill(4, 15).result()
+    sequence = session._document.history.newest_entry(at(10)).sequence
+    assert session._filling.doubts[sequence] > 0
+    assert session.next_slice() in session.filled
+    session._filling.doubts[sequence] = 1e6
+    assert session.next_slice() == at(10)
+    session.accept(10)
+    assert session.next_slice() in session.filled
+
+
 def test_doubt_that_a_slice_takes_away():
     anchors = np.array([0, 10])
     doubt = np.array([0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0], dtype=float)

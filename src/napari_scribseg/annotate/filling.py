@@ -18,6 +18,7 @@ from napari_scribseg.annotate.events import Doing, Restored, SessionEvents
 from napari_scribseg.annotate.solve_span import SolvedSlice, SpanProblem, solve_span
 from napari_scribseg.annotate.span import Span
 from napari_scribseg.annotate.steps import SessionStep
+from napari_scribseg.annotate.uncertainty import PaintedResult
 from napari_scribseg.core.engine import Report
 from napari_scribseg.core.errors import Cancelled, InputError
 from napari_scribseg.core.source import SliceIndex
@@ -115,6 +116,8 @@ class Filling:
     ----------
     follows : bool
         Whether spans are solved again when their anchors change.
+    doubts : dict of int to float
+        Of the results that spans were filled from, by their log entries, the expected number of wrong pixels.
     """
 
     def __init__(self, document: Document, events: SessionEvents, cache: EngineCache, jobs: Jobs[Any]) -> None:
@@ -128,6 +131,7 @@ class Filling:
         self._interrupted: set[_Problem] = set()
         self._paused = self._choosing = self._was_filling = False
         self.follows = False
+        self.doubts: dict[int, float] = {}
 
     # requests
 
@@ -308,7 +312,11 @@ class Filling:
         run.ids, run.method, run.version = problem.ids, problem.method, document.history.version
         deliver, wanted = self._jobs.deliver, set(run.slices)
 
+        results = self._results_at(span)
+
         def work(report: Report) -> None:
+            for sequence, result in results:
+                deliver(partial(self.doubts.__setitem__, sequence, float(result.uncertainty().sum())))
             for found in solve_span(problem, report):
                 report(run.fraction)
                 if found.index in wanted:
@@ -325,6 +333,19 @@ class Filling:
         except ShutDownError:
             self._run = None
             self._given_up.add(self._problem(span))
+
+    def _results_at(self, span: Span) -> list[tuple[int, PaintedResult]]:
+        """The engine's results at the anchors of a span whose doubt is not there yet, each with its log entry."""
+        document, found = self._document, []
+        for end in (span.before, span.after):
+            entry = None if end is None else document.history.newest_entry(span.at(end[0]))
+            if entry is not None and entry.kind == "run" and entry.sequence not in self.doubts:
+                packed = self._cache.packed(entry)
+                if packed is not None:
+                    painted = document.annotation.strokes.get(entry.slice_index)
+                    result = PaintedResult(entry.slice_index, packed, painted, document.classes.background)
+                    found.append((entry.sequence, result))
+        return found
 
     def _peek(self, slice_index: SliceIndex) -> NDArray[Any]:
         return self._document.annotation.peek(slice_index).copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,20 @@ from napari_scribseg.core.source import SliceIndex
 __all__ = ["expected_gain", "next_slice"]
 
 
-def next_slice(document: Document, within: FillRange) -> SliceIndex | None:
-    """The slice of a range whose strokes would improve the volume most; see :meth:`Session.next_slice`."""
+CORRECTED = 0.5  # share of its doubt that a correction takes from a slice with strokes
+
+
+def next_slice(document: Document, within: FillRange, doubts: Mapping[int, float]) -> SliceIndex | None:
+    """The slice of a range whose strokes would improve the volume most; see :meth:`Session.next_slice`.
+
+    ``doubts`` has the expected number of wrong pixels of results, by their log entries.
+    """
     n = document.source.shape[within.axis]
     anchors = np.array([index for index, _ in within.anchors(document)], dtype=np.intp)
     chosen = np.setdiff1d(np.arange(within.start, within.stop + 1), anchors)
+    again = _corrections(document, within, doubts)
     if not chosen.size:
-        return None
+        return max(again, key=again.__getitem__, default=None)
     filled = {
         index: recipe
         for slice_index, recipe in filled_certainty(document)
@@ -42,7 +49,21 @@ def next_slice(document: Document, within: FillRange) -> SliceIndex | None:
         doubt = distance
     gain = expected_gain(doubt, anchors)[chosen]
     best = chosen[gain >= gain.max() * (1 - 1e-9)]
+    if filled and max(again.values(), default=0.0) > gain.max():
+        return max(again, key=again.__getitem__)
     return within.at(int(best[len(best) // 2]))
+
+
+def _corrections(document: Document, within: FillRange, doubts: Mapping[int, float]) -> dict[SliceIndex, float]:
+    """How much doubt a correction of each slice with strokes would take away, of itself and of the slices beside it."""
+    anchors, found = within.anchors(document), {}
+    ends = [(within.start - 1, 0), *anchors, (within.stop + 1, 0)]
+    for (before, _), (index, sequence), (after, _) in zip(ends, anchors, ends[2:], strict=False):
+        slice_index = within.at(index)
+        if sequence in doubts and slice_index not in document.annotation.accepted:
+            beside = (after - before) / 2 - 1  # by how much of it the slices between are filled
+            found[slice_index] = CORRECTED * doubts[sequence] * (1 + CORRECTED * beside)
+    return found
 
 
 def _doubt_beyond(

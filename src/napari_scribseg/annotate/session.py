@@ -493,10 +493,12 @@ class Session:
         """The slice along an axis (the one in use by default) whose strokes would improve the volume most.
 
         After a fill it is the one that takes away most of the doubt, its own and that of its neighbours; before, the
-        middle of what is farthest from all anchors. None where every slice is an anchor. Of a series, it is one of the
+        middle of what is farthest from all anchors. A slice with strokes is offered again where its own labels are in
+        more doubt; an accepted one never is. None where nothing is left. Of a series, it is one of the
         volume of the slice ``like``, or of the one drawn on last. It lies in the range that was filled last.
         """
-        return next_slice(self._document, self._filling.range_of(FillRange.whole(self._document, like, axis)))
+        within = self._filling.range_of(FillRange.whole(self._document, like, axis))
+        return next_slice(self._document, within, self._filling.doubts)
 
     def cancel(self) -> None:
         """Stop all requests; the former output comes back.
