@@ -585,6 +585,7 @@ def test_the_next_slice_before_a_fill_is_the_farthest_from_all_anchors(mask, eng
 
 def test_the_next_slice_after_a_fill_lies_where_it_is_least_sure(session):
     session.fill(4, 15).result()
+    session._filling.doubts.clear()
     chosen = session.next_slice()
     assert chosen in session.filled
     for index in range(20):
@@ -596,6 +597,7 @@ def test_a_slice_with_strokes_is_offered_again_where_it_is_in_more_doubt(session
     session.fill(4, 15).result()
     sequence = session._document.history.newest_entry(at(10)).sequence
     assert session._filling.doubts[sequence] > 0
+    session._filling.doubts.update(dict.fromkeys(session._filling.doubts, 0.0))
     assert session.next_slice() in session.filled
     session._filling.doubts[sequence] = 1e6
     assert session.next_slice() == at(10)
