@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from napari_scribseg.bench.methods import parse_method
+from napari_scribseg.bench.plan import Plan, run
 from napari_scribseg.bench.play import Rules, VolumeRules
+from napari_scribseg.bench.report import write_report
 from napari_scribseg.bench.results import BenchJob
+from napari_scribseg.bench.summary import rows_frame, summarize
 from napari_scribseg.bench.tasks import BenchTask, tasks
 from napari_scribseg.bench.volume.fills import FILLS, Span, interpolate, propagate
 from napari_scribseg.bench.volume.methods import AtOnce, InSession, SliceBySlice
@@ -19,7 +22,8 @@ from napari_scribseg.bench.volume.orders import View, middle, most_wrong, offere
 from napari_scribseg.bench.volume.play import play_every_nth, play_setup, play_volume
 from napari_scribseg.bench.volume.setups import VolumeSetup, volume_setups
 from napari_scribseg.core import EngineInfo, Image, InputError, Segmentation, silent
-from napari_scribseg.datasets import Case
+from napari_scribseg.datasets import Case, DataSet
+from napari_scribseg.datasets.views import only
 
 
 def ball(depth=9, size=24, seed=0):
@@ -245,6 +249,21 @@ def test_filling_needs_fewer_strokes(volume):
     assert len(by_fill["between"]) < len(by_fill["none"])
 
 
+@pytest.mark.parametrize(("worth", "drawn"), [(0.0, [1]), (1.0, [0, 1])])
+def test_bad_labels_are_painted_anew_and_better_ones_corrected(volume, worth, drawn):
+    class Half(SliceBySlice):
+        def is_labelled(self, index):
+            return True
+
+    method = Half(Threshold(), volume, None)
+    method.labels = volume.truth.copy()
+    method.labels[:, :, :12] = 0
+    rules = Rules(volume=VolumeRules(strokes=len(drawn), worth=worth))
+    rows = play_volume(method, volume, job(), "middle", rules)
+    assert len(rows) == len(drawn)
+    assert (rows[-1].dice > rows[0].dice) == (len(drawn) > 1)  # one class alone is not enough for the engine
+
+
 def test_a_slice_with_good_labels_is_accepted_without_a_stroke(volume):
     class Right(SliceBySlice):
         accepted: ClassVar = []
@@ -374,3 +393,40 @@ def test_a_volume_is_one_task():
     assert [list(tasks(flat, protocol)) for protocol in ("volume", "every-nth", "every-nth-truth")] == [[], [], []]
     unpainted = Case("ball", image, labels, (2.0, 1.0, 1.0))
     assert list(tasks(unpainted, "every-nth")) == []
+
+
+def read_ball(name):
+    image, truth = ball(seed=int(name[-1]))
+    labels = np.where(truth == 1, 5, 0).astype(np.int32)
+    labels[4, 0, :8] = 7
+    return Case(name, image, labels, (2.0, 1.0, 1.0), group=name, names={5: "ball", 7: "stripe"}, unit="mm")
+
+
+def test_a_run_on_volumes_and_its_report(tmp_path):
+    data = DataSet("balls", "Balls", "CC0", False, False, ("b0", "b1"), read_ball)
+    rules = Rules(volume=VolumeRules(strokes=12))
+    plan = Plan(("watershed", "graph-cut"), (data,), ("volume", "every-nth-truth"), rules, labels=("ball",), every=(2,))
+    rows = run(plan, tmp_path)
+    found = summarize(rows_frame(rows), rules)
+    assert found["method"].tolist() == ["watershed / at once / middle", "watershed / at once / every 2"]
+    by_user, by_truth = found.iloc[0], found.iloc[1]
+    curves = [[row.dice for row in rows if row.protocol == "volume" and row.case == case] for case in ("b0", "b1")]
+    assert by_user.noc85 == np.mean([np.flatnonzero(np.asarray(curve) >= 0.85)[0] + 1 for curve in curves])
+    assert by_user.noc85_low <= by_user.noc85 <= by_user.noc85_high
+    assert by_user.reached85 == 1
+    assert by_truth.first_seconds > 0
+    write_report(rows, rules, tmp_path)
+    report = (tmp_path / "report.md").read_text()
+    assert "| watershed / at once / middle | 2 |" in report
+    assert "| strokes to 0.85 | strokes to 0.90 | Dice after 12 | slices |" in report
+    assert f"{by_user.noc85:.0f} ({by_user.noc85_low:.0f} to {by_user.noc85_high:.0f}), 2 of 2" in report
+
+
+def test_labels_that_count():
+    case = read_ball("b0")
+    assert only(case, ["ball"]).ids == only(case, ["5"]).ids == (0, 5)
+    assert only(case, ["stripe", "5"]).ids == (0, 5, 7)
+    with pytest.raises(InputError, match="b0: its truth has no label 'liver'; it has ball, stripe"):
+        only(case, ["liver"])
+    with pytest.raises(InputError, match="every label of it is an object"):
+        only(replace(case, background=None), ["ball"])

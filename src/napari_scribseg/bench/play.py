@@ -35,12 +35,15 @@ class VolumeRules:
         Most corrections of a slice before the user goes to the next one.
     enough : float
         Mean Dice of a slice at which the user goes on earlier.
+    worth : float
+        Mean Dice of the labels of a slice without strokes below which the user paints it anew.
     """
 
     strokes: int = 200
     target: float = 0.9
     visit: int = 3
     enough: float = 0.9
+    worth: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,8 @@ def _line(key: Sequence[Hashable], rows: DataFrame, length: int) -> dict[str, An
         line[f"reached{target}"] = float((reached.max(axis=1) >= score).mean())
     line |= mean_columns("area", [area_under_curve(curve) for curve in iou], groups)
     prepared = rows["prepare_seconds"] > 0
-    line |= _percentiles("first_seconds", (rows["seconds"] + rows["prepare_seconds"])[prepared])
+    first = prepared if prepared.any() else rows["interaction"] == 1  # of volumes, preparing is a part of the seconds
+    line |= _percentiles("first_seconds", (rows["seconds"] + rows["prepare_seconds"])[first])
     line |= _percentiles("seconds", rows["seconds"])
     return line | {"peak_mib": rows["peak_mib"].max()}
 

@@ -35,11 +35,11 @@ def play_setup(method: Method, setup: VolumeSetup, task: BenchTask, job: BenchJo
 def play_volume(method: VolumeMethod, task: BenchTask, job: BenchJob, order: str, rules: Rules) -> list[Row]:
     """Let a user annotate a volume slice by slice.
 
-    The first slice is the middle one of those with objects. On a slice without labels the user paints a stroke for each
-    class, on one with labels a correction where they are most wrong; then corrections, until the slice is good enough
-    or ``rules.volume.visit`` are done, and goes to the slice that ``order`` says. A slice with good labels is accepted.
-    Every stroke counts, those of the background too; a stroke that leaves the method without a result has a row with
-    the labels from before.
+    The first slice is the middle one of those with objects. On a slice without labels, or with bad ones, the user
+    paints a stroke for each class, on one with better labels a correction where they are most wrong; then corrections,
+    until the slice is good enough or ``rules.volume.visit`` are done, and goes to the slice that ``order`` says. A
+    slice with good labels is accepted. Every stroke counts, those of the background too; a stroke that leaves the
+    method without a result has a row with the labels from before.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class _Work:
             self._view.accepted.add(index)
             self._view.finished.add(index)
             return
-        begins = not self._method.is_labelled(index) and index not in self._view.touched()
+        begins = self._begins(index)
         for _ in range(self._rules.visit + begins):
             if not self._paint(index):
                 self._view.finished.add(index)
@@ -121,7 +121,7 @@ class _Work:
         seeds, truth, n_classes = self._view.seeds, self._task.truth[index], self._task.n_classes
         before = seeds[index].copy()
         new: Seeds | None
-        if not self._method.is_labelled(index) and not (before >= 0).any():
+        if self._begins(index):
             new = self._user.begin(truth, n_classes, self._random)
             drawn = np.unique(new[new >= 0]).tolist()
         else:
@@ -136,6 +136,12 @@ class _Work:
         result = BenchResult(self._job, self._task, self._number, seeds.copy())
         self._add(_timed(lambda: self._method.paint(index, new), self._method, result))
         return True
+
+    def _begins(self, index: int) -> bool:
+        """Whether the user paints a slice anew: it has no strokes, and no labels that are worth a correction."""
+        if (self._view.seeds[index] >= 0).any():
+            return False
+        return not self._method.is_labelled(index) or self._slice_dice(index) < self._rules.worth
 
     @property
     def _number(self) -> int:
