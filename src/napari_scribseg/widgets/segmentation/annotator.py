@@ -89,7 +89,7 @@ class Annotator:
         session.events.changed.connect(self._on_changed)
         session.events.hint.connect(self._on_hint)
         session.events.busy.connect(self._on_busy)
-        session.events.filling.connect(lambda _filling: self._on_busy(session.is_busy))
+        session.events.filling.connect(self._on_filling)
         session.events.progress.connect(self._on_progress)
 
     # strokes ----------------------------------------------------------------------------------------------------------
@@ -645,6 +645,9 @@ class Annotator:
         if not busy:
             self._fill()
         self.refresh_state()
+
+    def _on_filling(self, _filling: bool) -> None:
+        self._on_busy(self.session.is_busy)
 
     def _show_result(self, slice_index: SliceIndex) -> None:
         """Notes, curve and overlay of a slice's result."""
