@@ -162,9 +162,10 @@ class InSession:
         self._follow(more)
 
     def give(self, index: int, labels: Labels, *, more: bool = False) -> None:
-        """Set the labels of the slice by hand; the session fills."""
+        """Set the labels of the slice by hand, and accept them: no edit makes an empty slice count."""
         self._session.follows = not more
         self._session.edit(np.maximum(labels, 0), index)
+        self._session.accept(index)
         self._follow(more)
 
     def accept(self, index: int) -> None:
