@@ -99,6 +99,7 @@ def ends_after(monkeypatch, count):
         found = solved(first, last, *arguments, **options)
         return itertools.islice(found, count) if first is None or last is None else found
 
+    monkeypatch.setattr(solve_span, "SPAN_METHOD", "sides")
     monkeypatch.setattr(solve_span, "fill_span", ending)
 
 
@@ -468,6 +469,7 @@ class Threads:
                     report(0.0)
                 yield found
 
+        monkeypatch.setattr(solve_span, "SPAN_METHOD", "sides")
         monkeypatch.setattr(solve_span, "fill_span", slowly)
 
     def idle(self):
@@ -564,6 +566,7 @@ def test_a_fill_that_fails_is_reported(session, monkeypatch):
 
     failures = []
     session.events.failed.connect(lambda slice_index, error: failures.append(str(error)))
+    monkeypatch.setattr(solve_span, "SPAN_METHOD", "sides")
     monkeypatch.setattr(solve_span, "fill_span", broken)
     with pytest.raises(RuntimeError, match="no memory"):
         session.fill(4, 15).result()

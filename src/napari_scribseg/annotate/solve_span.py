@@ -16,7 +16,7 @@ from napari_scribseg.core.engine import Report
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.kernel.patches import PackedBox, PackedRegion
 from napari_scribseg.numerics.filling import FilledSlice, fill_span
-from napari_scribseg.numerics.volume_cut.span import cut_span
+from napari_scribseg.numerics.volume_cut import cut_span
 
 __all__ = ["SPAN_METHOD", "SPAN_METHODS", "KeptVoxels", "SolvedSlice", "SpanProblem", "solve_span"]
 
@@ -34,20 +34,29 @@ def _from_both_sides(
     kept: Callable[[], NDArray[np.integer[Any]] | None],
     report: Report,
 ) -> Iterator[FilledSlice]:
-    """By shape, motion and image and, where strokes or slices of another orientation lie in the span, cut in 3D."""
     from napari_scribseg.prompting.between import shipped_fill_between  # loads torch
 
-    strokes, refine = kept(), shipped_fill_between()
-    if strokes is None:
-        return fill_span(first, last, images, spacing, refine=refine, report=report)
-    return cut_span(first, last, images, spacing, strokes=strokes, refine=refine, report=report)
+    return fill_span(first, last, images, spacing, refine=shipped_fill_between(), report=report)
+
+
+def _in_three_dimensions(
+    first: Labels | None,
+    last: Labels | None,
+    images: Sequence[NDArray[np.float32]],
+    spacing: tuple[float, float, float],
+    kept: Callable[[], NDArray[np.integer[Any]] | None],
+    report: Report,
+) -> Iterator[FilledSlice]:
+    from napari_scribseg.prompting.between import shipped_fill_between  # loads torch
+
+    return cut_span(first, last, images, spacing, strokes=kept(), refine=shipped_fill_between(), report=report)
 
 
 #: How spans are solved: ``method(first, last, images, spacing, kept, report)``, as
 #: :func:`~napari_scribseg.numerics.filling.fill_span`; ``kept()`` gives the voxels of the span, (N, H, W), that keep
 #: their labels, -1 elsewhere and on the anchors, or None.
-SPAN_METHODS: dict[str, SpanMethod] = {"sides": _from_both_sides}
-SPAN_METHOD = "sides"
+SPAN_METHODS: dict[str, SpanMethod] = {"sides": _from_both_sides, "volume": _in_three_dimensions}
+SPAN_METHOD = "volume"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
