@@ -1,4 +1,4 @@
-"""Strokes on a few slices of one or of three orientations: how good is the volume? ``python benchmarks/orientations.py``.
+"""How good is a volume from strokes on few slices, of one or three orientations? ``benchmarks/orientations.py ct``.
 
 A simulated user paints every class, and the background near the objects, on 3 and on 5 slices: all along the first
 axis, from end to end of the objects, or on central slices along all three. The engine labels these slices, and from
@@ -10,8 +10,8 @@ volumes, its mean; and the median seconds of the method, without those of the en
 - cut: ``cut_span`` of the same spans, with the strokes and the labelled slices of every orientation
 - strokes alone: ``cut_volume`` from the strokes, without the engine's labels
 
-Data is read from the folder named by ``SCRIBSEG_DATA``: the hippocampi that no network of the package was trained on, and
-TotalSegmentator's example CT with ten organs.
+Data is read from the folder named by ``SCRIBSEG_DATA``: the hippocampi that no network of the package was trained on,
+and TotalSegmentator's example CT with ten organs.
 """
 
 from __future__ import annotations
@@ -35,16 +35,20 @@ from napari_scribseg.numerics.volume_cut import cut_span, cut_volume
 from napari_scribseg.simulate.robot import RobotUser
 
 ORGANS = (
-    "spleen", "right kidney", "left kidney", "liver", "stomach", "small bowel", "colon", "urinary bladder", "class 77",
+    "liver", "spleen", "right kidney", "left kidney", "stomach", "small bowel", "colon", "urinary bladder", "class 77",
     "class 78",
 )  # fmt: skip
-CENTRAL = {1: (0.5,), 2: (0.3, 0.7)}  # places of the slices of one axis of three, in extents of the objects
+CENTRAL = {
+    1: (0.5,),
+    2: (0.3, 0.7),
+    3: (0.2, 0.5, 0.8),
+}  # places of the slices of one axis of three, in extents of the objects
 BAND = 12.0  # pixels around the objects where the background is painted
 
 
 @dataclass(frozen=True, eq=False)
 class Painted:
-    """A volume with painted slices: ``strokes`` are class indices, -1 elsewhere; ``slices`` hold the engine's labels."""
+    """A volume with painted slices: ``strokes`` are classes, -1 elsewhere; ``slices`` hold the engine's labels."""
 
     image: np.ndarray
     truth: np.ndarray
@@ -198,10 +202,10 @@ def main() -> None:
                         labels = method(painted)
                         cells.append((time.perf_counter() - begun, dice(labels, truth)))
                     rows.append(cells)
-                columns = [
-                    f"{statistics.mean(score for _, score in column):.3f} ({statistics.median(s for s, _ in column):.1f})"
-                    for column in zip(*rows, strict=True)
-                ]
+                columns = []
+                for column in zip(*rows, strict=True):
+                    seconds, scores = (list(each) for each in zip(*column, strict=True))
+                    columns.append(f"{statistics.mean(scores):.3f} ({statistics.median(seconds):.1f})")
                 print(f"| {what} | {count} | {orientations} | {' | '.join(columns)} |", flush=True)
 
 
