@@ -73,7 +73,7 @@ def test_a_stroke_corrects_the_filled_labels_around_it_only(scene):
 def test_a_span_that_labelled_slices_cross_is_labelled_to_its_end(scene):
     images, labels = scene
     strokes = np.full(labels.shape, -1)
-    strokes[:, 14], strokes[:, 30] = labels[:, 14], labels[:, 30]
+    strokes[1:, 14], strokes[1:, 30] = labels[1:, 14], labels[1:, 30]  # not on the anchor
     found, order = filled(cut_span(labels[0], None, images, strokes=strokes), labels.shape)
     assert order == list(range(1, N))
     assert (found[1:, 14] == labels[1:, 14]).all()

@@ -74,7 +74,8 @@ def _slices(
 ) -> Iterator[FilledSlice]:
     ends = {k: end for k, end in ((0, first), (len(images) - 1, last)) if end is not None}
     filled: dict[int, FilledSlice] = {}
-    crossed = strokes is not None and _crossed(strokes)
+    inner = [k for k in range(len(images)) if k not in ends]
+    crossed = strokes is not None and bool(inner) and _crossed(strokes[inner[0] : inner[-1] + 1])
     if not crossed:
 
         def first_part(fraction: float, preview: object = None) -> None:
@@ -85,7 +86,7 @@ def _slices(
                 yield found
             else:
                 filled[found.offset] = found
-    offsets = [k for k in range(len(images)) if k not in ends] if crossed else list(filled)
+    offsets = inner if crossed else list(filled)
     if not offsets:
         return
     span = range(min([*offsets, *ends]), max([*offsets, *ends]) + 1)
@@ -98,7 +99,7 @@ def _slices(
 
 
 def _crossed(strokes: Labels) -> bool:
-    """Whether a labelled slice crosses the span: one that has labels throughout."""
+    """Whether a labelled slice crosses the slices between the anchors: one that has labels throughout."""
     labelled = strokes >= 0
     return bool(labelled.all(axis=(0, 1)).any() or labelled.all(axis=(0, 2)).any())
 
