@@ -85,3 +85,28 @@ def test_propagating_along_one_axis_keeps_the_strokes_of_the_others(session):
     written = session.propagate(AXIAL, SliceIndex((1, 2), (8,))).result()
     assert SliceIndex((1, 2), (7,)) in written
     assert wrong(session) == 0
+
+
+def test_a_slice_that_strokes_only_cross_is_no_anchor(session):
+    session.draw(lines(session, CORONAL), CORONAL).result()
+    crossed = SliceIndex((1, 2), (1,))
+    session.draw(lines(session, AXIAL), AXIAL).result()
+    assert session.painted(crossed).any()
+    assert not session.is_anchor(crossed)
+    assert session.is_anchor(AXIAL)
+    assert session.is_anchor(CORONAL)
+    assert session.anchors(0) == [AXIAL]
+
+
+def test_a_fill_takes_the_labelled_slices_of_the_other_orientations(session):
+    for slice_index in (CORONAL, SAGITTAL, AXIAL):
+        session.draw(lines(session, slice_index), slice_index).result()
+    before = {each: session.slice_labels(each) for each in (CORONAL, SAGITTAL, AXIAL)}
+    assert len(session.fill().result()) == 11
+    assert wrong(session) == 0
+    for slice_index, labels in before.items():
+        assert (session.slice_labels(slice_index) == labels).all()
+    box = np.zeros(session.labels.shape, bool)
+    box[3:10, 4:12, 5:14] = True
+    both = np.count_nonzero((session.labels == OBJECT) & box)
+    assert 2 * both / (np.count_nonzero(session.labels == OBJECT) + np.count_nonzero(box)) > 0.95

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_scribseg.annotate.anchors import FillRange, filled_certainty
+from napari_scribseg.annotate.anchors import FillRange, filled_certainty, is_anchor
 from napari_scribseg.annotate.compare import compare
 from napari_scribseg.annotate.document import Document, as_engine, as_overlap
 from napari_scribseg.annotate.edits import SliceEdit
@@ -473,6 +473,10 @@ class Session:
     def follows(self, follows: bool) -> None:
         self._filling.follows = follows
         self._filling.proceed()
+
+    def is_anchor(self, index: SliceIndex | int | None = None) -> bool:
+        """Whether the labels of a slice count for filling; strokes of slices that cross it do not make it one."""
+        return is_anchor(self._document, self.slice_index(index))
 
     def anchors(self, axis: int | None = None, like: SliceIndex | None = None) -> list[SliceIndex]:
         """The slices along an axis (the one in use by default) whose labels count for filling, ascending.

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 
 from napari_scribseg import Session, Source
 from napari_scribseg.core import ClassTable, Geometry
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.segmentation import slice_list
 from napari_scribseg.widgets.segmentation.actions import ACTIONS
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
@@ -149,4 +150,19 @@ def test_a_filled_slice_has_its_certainty(qtbot):
     )
     session.accept(2)
     assert slice_list.state_of(session, session.slice_index(2)) == slice_list.ACCEPTED
+    session.close()
+
+
+def test_a_slice_that_strokes_of_another_orientation_cross_still_needs_a_look():
+    image = np.zeros((6, 20, 30), np.float32)
+    image[:, 5:15, 8:20] = 100
+    session = Session(Source.from_array(image), "svcd", classes=ClassTable.from_ids([1], background=255))
+    strokes = np.zeros((6, 30), np.uint8)
+    strokes[1:5, 12:16], strokes[1:5, 1:4] = 1, 255
+    coronal = SliceIndex((0, 2), (10,))
+    session.draw(strokes, coronal, demand=True).result()
+    crossed = SliceIndex((1, 2), (2,))
+    assert session.drawn_ids(crossed) == (1, 255)
+    assert slice_list.state_of(session, coronal) == slice_list.DONE
+    assert slice_list.state_of(session, crossed) == slice_list.LOOK
     session.close()

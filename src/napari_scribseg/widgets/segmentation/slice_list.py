@@ -45,9 +45,10 @@ def state_of(session: Session, slice_index: SliceIndex, *, unsent: bool = False)
     certainty = session.filled.get(slice_index)
     if certainty is not None:
         return f"{FILLED}, {certainty:.0%} sure"
-    if not session.drawn_ids(slice_index):
-        return LOOK if labelled else EMPTY
-    return DONE if labelled else PAINTED
+    drawn = bool(session.drawn_ids(slice_index))
+    if labelled:
+        return DONE if drawn and session.is_anchor(slice_index) else LOOK
+    return PAINTED if drawn else EMPTY
 
 
 class SliceListModel(QAbstractListModel):
