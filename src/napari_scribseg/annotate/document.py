@@ -27,9 +27,14 @@ from napari_scribseg.core.scribbles import UNKNOWN, Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.kernel.patches import PackedRegion, Region, pack, region_of, unpack
 
+DRIFT, DRIFT_PER_SLICE = 0.5, 0.35  # finest pixels by which borders of a filled slice may have moved
+MOST_DRIFT = 3.0
+
 __all__ = ["Document", "EngineRecord", "as_engine", "as_overlap"]
 
 EngineRecord = tuple[str, dict[str, Any]]
+
+_DRIFT, _DRIFT_PER_SLICE, _MOST_DRIFT = 0.5, 0.35, 3.0  # finest pixels that borders of a filled slice may have moved
 
 
 class Document:
@@ -158,6 +163,20 @@ class Document:
                 labels[~crossed] = UNKNOWN
         return labels
 
+    def drift(self, slice_index: SliceIndex) -> float:
+        """How far the borders of :meth:`prior` may have moved, in finest pixels: those of a slice that was filled.
+
+        0 of labels that the user made, or has accepted.
+        """
+        below = self.history.below_strokes(slice_index)
+        if below is None or below.fill is None:
+            return 0.0
+        since = (e for e in self.history.entries() if e.slice_index == slice_index and e.sequence > below.sequence)
+        if any(entry.kind == "accept" for entry in since):
+            return 0.0
+        at = slice_index.position[slice_index.others.index(below.fill.axis)]
+        return min(_DRIFT + _DRIFT_PER_SLICE * min(abs(at - end) for end in below.fill.ends), _MOST_DRIFT)
+
     def fixed(self, slice_index: SliceIndex, painted: NDArray[Any]) -> NDArray[np.int32] | None:
         """The labels of a slice that no result of these strokes changes, -1 elsewhere; None where there are none.
 
@@ -224,7 +243,7 @@ class Document:
         painted = job.painted if outcome.painted is None else outcome.painted
         recipe = Recipe(
             self._engine_index(job.engine), job.warm is not MISSING, self.overlap, self.locked_values, job.background,
-            job.device, outcome.checksum, propagated,
+            job.device, outcome.checksum, propagated, job.drift,
         )  # fmt: skip
         entry = self._entry(
             "run", slice_index, written, seeds=PackedRegion.whole(painted), recipe=recipe,

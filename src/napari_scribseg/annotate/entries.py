@@ -41,6 +41,9 @@ class Recipe:
         CRC-32 of the image that the engine saw.
     propagated : bool
         Whether its seeds were propagated from the slice before it, and not painted.
+    drift : float
+        How far the borders of the labels that its strokes corrected may have moved, in finest pixels: those of a slice
+        that was filled. 0 where they are the user's.
     """
 
     engine: int
@@ -51,6 +54,7 @@ class Recipe:
     device: str
     checksum: int
     propagated: bool = False
+    drift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,11 @@ class FillRecipe:
     certainty: float
     band: int
     restored: bool = False
+
+    @property
+    def ends(self) -> list[int]:
+        """Where the anchors stand along the axis."""
+        return [end[0] for end in (self.before, self.after) if end is not None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.image import Image
 from napari_scribseg.core.padding import without_padding
 from napari_scribseg.core.source import SliceIndex, Source
-from napari_scribseg.numerics.prior import interior
+from napari_scribseg.numerics.interior import interior
 
 __all__ = ["NothingToPropagateError", "Propagation", "propagate_seeds", "slices_between"]
 

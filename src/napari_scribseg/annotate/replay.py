@@ -105,7 +105,7 @@ class _Repeat:
         painted[seeds.region] = seeds.unpack()
         job = SegmentJob(
             source, slice_index, self.engines[recipe.engine], recipe.device, painted, recipe.background,
-            prior=None if entry.prior is None else entry.prior.unpack(),
+            prior=None if entry.prior is None else entry.prior.unpack(), drift=recipe.drift,
             fixed=None if entry.fixed is None else entry.fixed.unpack(), prepared=self.prepared.get(key, MISSING),
             warm=self.warm[key] if recipe.warm else MISSING,
         )  # fmt: skip

@@ -23,6 +23,7 @@ from napari_scribseg.core.image import Image
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.kernel.jobs import Job
+from napari_scribseg.numerics.guess import certainty_of
 from napari_scribseg.numerics.prior import segment_with_prior
 
 __all__ = [
@@ -99,6 +100,8 @@ class SegmentJob(Job):
         Number of the request.
     prior : ndarray of shape (H, W), int32, or None
         The labels that the strokes correct, -1 where unknown.
+    drift : float
+        How far the borders of these labels may have moved, in finest pixels; 0 where they are the user's.
     fixed : ndarray of shape (H, W), int32, or None
         Labels that no result changes, -1 elsewhere; of a run that is repeated, otherwise those of the annotation hold.
     image, prepared, warm
@@ -125,6 +128,7 @@ class SegmentJob(Job):
     again: bool = False
     generation: int = 0
     prior: NDArray[np.int32] | None = None
+    drift: float = 0.0
     fixed: NDArray[np.int32] | None = None
     image: Image | None = None
     prepared: Any = MISSING
@@ -154,7 +158,10 @@ class SegmentJob(Job):
                 outcome.prepared = prepare(self.engine, image, self.source, self.slice_index, self.device)
                 self.stop.check()
             painted = outcome.painted = self.painted if self.seeder is None else self.seeder(image)
-            scribbles = Scribbles.from_labels(painted, background=self.background, prior=self.prior)
+            weight = None
+            if self.prior is not None and self.drift > 0:
+                weight = certainty_of(self.prior, image.spacing, self.drift * min(image.spacing))
+            scribbles = Scribbles.from_labels(painted, background=self.background, prior=self.prior, weight=weight)
             if self.engine.info.min_classes == 1:
                 has_room = scribbles.n_classes < self.engine.info.max_classes
                 scribbles = scribbles.with_rest(several=self.background is not None and has_room)

@@ -223,6 +223,7 @@ class Segmenter:
             job.warm = self._cache.warm(job.slice_index, job.engine, job.device)
         if not isinstance(job.owner, Propagation):
             job.prior = self._document.prior(job.slice_index)
+            job.drift = self._document.drift(job.slice_index)
 
     def _post_progress(self, job: SegmentJob, fraction: float) -> None:
         self.jobs.deliver(partial(self._on_progress, job, fraction))

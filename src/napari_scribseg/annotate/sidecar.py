@@ -6,6 +6,7 @@ The pieces are zlib streams one after the other in an array of bytes, found by o
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -324,7 +325,7 @@ def _fill_in(
 
 def _recipe_in(
     engine: Any, warm: Any, overlap: Any, locked: Any, background: Any, device: Any, checksum: Any,
-    propagated: Any = False, *, n_engines: int,
+    propagated: Any = False, drift: Any = 0.0, *, n_engines: int,
 ) -> Recipe:  # fmt: skip
     if not 0 <= int(engine) < n_engines:
         raise ValueError(f"engine {engine} of {n_engines}")
@@ -332,8 +333,15 @@ def _recipe_in(
         raise ValueError(f"the background has the id {background}")
     return Recipe(
         int(engine), bool(warm), _text(overlap, OVERLAPS), tuple(int(i) for i in locked), background, _text(device),
-        int(checksum), bool(propagated),
+        int(checksum), bool(propagated), _drift_in(drift),
     )  # fmt: skip
+
+
+def _drift_in(found: Any) -> float:
+    drift = float(found)
+    if not 0 <= drift < math.inf:
+        raise ValueError(f"borders that moved by {drift}")
+    return drift
 
 
 def _whole_in(found: Any, slice_index: SliceIndex, pieces: _Pieces, shape: tuple[int, ...]) -> PackedRegion:

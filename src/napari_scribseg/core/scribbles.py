@@ -69,7 +69,7 @@ class Scribbles:
     """The seeds of every class on the grid of an image, and an optional prior; read-only.
 
     Evidence has two ranks. Seeds are hard: their class is forced. A prior holds labels from before the strokes; seeds
-    override it, and it stays where no seed contradicts it.
+    override it, and it stays where no seed contradicts it, unless it is a guess.
 
     Attributes
     ----------
@@ -83,7 +83,8 @@ class Scribbles:
         Class index of each voxel in labels that were propagated, loaded or drafted; -1 where there is none. Every
         engine takes it through :func:`napari_scribseg.numerics.prior.segment_with_prior`.
     weight : ndarray of shape (\\*S), float32, or None
-        Weight of the prior at each voxel, in (0, 1]; 1 everywhere by default. None without a prior.
+        How sure the prior is at each voxel, in (0, 1]; 1 everywhere by default: labels that somebody made. Below 1 it
+        is a guess. None without a prior.
     """
 
     seeds: NDArray[np.int32]
@@ -151,7 +152,7 @@ class Scribbles:
         prior : array_like of shape (\\*S), integer, optional
             Label ids from before the strokes: propagated, loaded or drafted; 0 is the background, -1 is unknown.
         weight : array_like of shape (\\*S), optional
-            How much they count, in (0, 1]; 1 by default.
+            How sure they are, in (0, 1]; 1 by default.
 
         Raises
         ------

@@ -2,6 +2,7 @@
 
 A stroke on existing labels is a correction. The engine gets the strokes and, as weak seeds, the interiors of the labels
 that no stroke contradicts. Its result is used where it is connected to a contradicting stroke; all other labels stay.
+A prior that is only a guess, with weights below 1, is not kept but weighed: see :mod:`~napari_scribseg.numerics.guess`.
 """
 
 from __future__ import annotations
@@ -14,48 +15,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_scribseg.core import Engine, Hint, Image, Report, Scribbles, Segmentation, silent
+from napari_scribseg.numerics.guess import segment_with_guess
+from napari_scribseg.numerics.interior import depth_in, interior
 
-__all__ = ["interior", "segment_with_prior"]
+__all__ = ["segment_with_prior"]
 
-RIM = 1.5  # width, in finest pixels, of the line of seeds along an eroded border
-GRID = 8  # one seed in this many rows and columns inside of it
 MARGIN = 2.0  # finest pixels by which the labels are eroded: their border is what strokes correct first
 REACH = 1.5  # finest pixels around a stroke within which labels that it contradicts are doubted, and
 DEPTHS = 1.0  # as many times the stroke's depth in the region that it contradicts
 FARTHEST = 2.0  # reaches from a stroke within which it changes labels
 STAYS = Hint("only the labels near the new strokes change; all others stay as they were")
-
-
-def interior(region: NDArray[np.bool_], spacing: tuple[float, ...], margin: float) -> NDArray[np.bool_]:
-    """The line along the border eroded by ``margin``, and a loose grid inside of it, for each part of a region.
-
-    Parameters
-    ----------
-    region : ndarray of shape (H, W), bool
-    spacing : tuple of 2 float
-        Size of a pixel.
-    margin : float
-        In the unit of ``spacing``; of a part that is thinner, half of its own thickness.
-
-    Returns
-    -------
-    ndarray of shape (H, W), bool
-    """
-    chosen = np.zeros(region.shape, bool)
-    if not region.any():
-        return chosen
-    rows, columns = _span(np.any(region, axis=1)), _span(np.any(region, axis=0))
-    part = region[rows, columns]
-    depth = _depth(part, spacing)
-    parts, n_parts = ndimage.label(part)
-    deepest = np.zeros(n_parts + 1)
-    np.maximum.at(deepest, parts.reshape(-1), depth.reshape(-1))
-    limit = np.minimum(margin, deepest / 2)[parts]
-    grid = np.zeros(region.shape, bool)
-    grid[::GRID, ::GRID] = True
-    line = depth < limit + RIM * min(spacing)
-    chosen[rows, columns] = part & (depth >= limit) & (line | grid[rows, columns])
-    return chosen
 
 
 def segment_with_prior(
@@ -66,6 +35,9 @@ def segment_with_prior(
     The engine gets the strokes and weak seeds inside the labels. A stroke takes from the labels that it contradicts the
     connected pixels that the engine gives to its class, within a distance that grows with its depth in them. Every
     stroke pixel has its class, every other pixel keeps its label.
+
+    Where the weight of the prior is below 1, it is a guess, and the engine answers for all pixels
+    (:func:`~napari_scribseg.numerics.guess.segment_with_guess`).
 
     Parameters
     ----------
@@ -91,6 +63,8 @@ def segment_with_prior(
         return engine.segment(image, scribbles, state, report)
     scribbles.require(image.shape)
     change = _Change.of(scribbles, scribbles.prior, image.spacing)
+    if scribbles.weight is not None and (scribbles.weight < 1).any() and scribbles.n_classes <= engine.info.max_classes:
+        return segment_with_guess(engine, image, scribbles, change.doubt, state, report)
     posed = change.seeds_for(engine.info.max_classes)
     if posed is None:
         report(1.0)
@@ -139,10 +113,9 @@ class _Change:
             distance, nearest = ndimage.distance_transform_edt(
                 ~(against & region), sampling=spacing, return_indices=True
             )
-            reach = REACH * min(spacing) + DEPTHS * _depth(region, spacing)
+            reach = REACH * min(spacing) + DEPTHS * depth_in(region, spacing)
             reach += extents if scribbles.ids[k] == 0 else 0
-            weight = scribbles.weight[region] if scribbles.weight is not None else 1
-            doubt[region] = (distance / reach[tuple(nearest)])[region] * weight
+            doubt[region] = (distance / reach[tuple(nearest)])[region]
         return cls(scribbles, prior, spacing, against, doubt)
 
     def seeds_for(self, most: int) -> Scribbles | None:
@@ -215,19 +188,6 @@ class _Change:
         begun[0] = False
         taken: NDArray[np.bool_] = begun[parts]
         return taken
-
-
-def _span(marked: NDArray[np.bool_]) -> slice:
-    """From the first to the last marked entry, and one more on both sides."""
-    at = np.flatnonzero(marked)
-    return slice(max(int(at[0]) - 1, 0), int(at[-1]) + 2)
-
-
-def _depth(region: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float64]:
-    """Distance to the border of a region, which the border of the image is not."""
-    padded = np.pad(region, 1, mode="edge")
-    depth: NDArray[np.float64] = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1]
-    return depth
 
 
 def _extents(strokes: NDArray[np.bool_], spacing: tuple[float, ...]) -> NDArray[np.float64]:
