@@ -11,6 +11,7 @@ from waiting import wait_for
 
 from napari_scribseg.annotate import solve_span
 from napari_scribseg.annotate.next_slice import expected_gain
+from napari_scribseg.annotate.segment import SegmentJob
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.core.source import SliceIndex, Source
@@ -616,3 +617,56 @@ def test_doubt_that_a_slice_takes_away():
     assert np.isneginf(gain[anchors]).all()
     doubt[8] = 40
     assert expected_gain(doubt, anchors).argmax() == 8
+
+
+# strokes on what was filled
+
+
+class Notes:
+    """Notes the prior that an engine's strokes lie on."""
+
+    def __init__(self, monkeypatch):
+        self.drift = []
+        run = SegmentJob.run
+
+        def noted(job):
+            self.drift.append(job.drift if job.prior is not None else None)
+            return run(job)
+
+        monkeypatch.setattr(SegmentJob, "run", noted)
+
+
+def correct(session, mask, index):
+    """A stroke of the background where the filled labels end."""
+    strokes = session.painted(index)
+    column = int(np.flatnonzero(session.labels[index][32] == 2)[-1])
+    strokes[30:34, column] = 1
+    session.draw(strokes, index)
+
+
+def test_filled_labels_are_a_guess_the_less_certain_the_farther_from_an_anchor(session, mask, monkeypatch):
+    session.fill(4, 15).result()
+    session.follows = False
+    notes = Notes(monkeypatch)
+    correct(session, mask, 5)
+    correct(session, mask, 7)
+    correct(session, mask, 7)  # the second stroke corrects the same guess
+    assert notes.drift == [pytest.approx(0.85), pytest.approx(1.55), pytest.approx(1.55)]
+    session.edit(session.labels[12].copy() * (np.arange(64) < 31), 12)
+    correct(session, mask, 12)
+    session.accept(13)
+    session.reopen(13)
+    correct(session, mask, 13)
+    assert notes.drift[3:] == [0, 0]  # the user's own
+
+
+def test_corrected_guesses_are_replayed_and_kept_in_the_session_file(session, mask, tmp_path):
+    session.fill(4, 15).result()
+    correct(session, mask, 7)
+    session.save(tmp_path / "guess.sess")
+    replayed = Session.replay(tmp_path / "guess.sess", session.volume, make_engine=lambda *_a, **_k: session.engine)
+    assert (replayed.labels == session.labels).all()
+    loaded = Session.load(tmp_path / "guess.sess", session.volume, engine=session.engine)
+    correct(session, mask, 7)
+    correct(loaded, mask, 7)
+    assert (loaded.labels[7] == session.labels[7]).all()
