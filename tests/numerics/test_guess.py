@@ -10,11 +10,11 @@ from napari_scribseg.numerics.prior import segment_with_prior
 IMAGE = Image.from_array(np.zeros((40, 60)), (1.0, 1.0))
 
 
-class Says(Engine):
+class Certain(Engine):
     """An engine that is sure of some labels, and notes what it was given."""
 
     def __init__(self, labels, probability=0.999, max_classes=9):
-        self.info = EngineInfo("says", "Says", "for tests", max_classes=max_classes)
+        self.info = EngineInfo("certain", "Certain", "for tests", max_classes=max_classes)
         self.labels, self.probability, self.given = labels, probability, None
 
     def prepare(self, image, device):
@@ -62,25 +62,25 @@ def test_a_stroke_moves_all_of_an_uncertain_border(guess):
     moved[9, 10:38] = 1  # and the upper one a pixel further out
     scribbles = scribbles_on(guess, (slice(19, 22), 39, 0))
     previews = []
-    found = segment_with_prior(Says(moved), IMAGE, scribbles, None, lambda _f, p=None: previews.append(p))
+    found = segment_with_prior(Certain(moved), IMAGE, scribbles, None, lambda _f, p=None: previews.append(p))
     assert (found.labels[9, 12:36] == 1).all()  # far from the stroke
     assert (found.labels[12:28, 39] == 0).all()
     assert (previews[0].labels == found.labels).all()
     np.testing.assert_allclose(found.probabilities.sum(axis=0), 1, rtol=1e-5)
-    kept = segment_with_prior(Says(moved), IMAGE, Scribbles(scribbles.seeds, 2, prior=guess), None)
+    kept = segment_with_prior(Certain(moved), IMAGE, Scribbles(scribbles.seeds, 2, prior=guess), None)
     assert (kept.labels[9] == 0).all()  # the user's own labels stay there
 
 
 def test_what_is_sure_stays_except_where_a_stroke_contradicts_it(guess):
     nothing = np.zeros_like(guess)
-    found = segment_with_prior(Says(nothing), IMAGE, scribbles_on(guess, (slice(0, 3), 0, 0)), None)
+    found = segment_with_prior(Certain(nothing), IMAGE, scribbles_on(guess, (slice(0, 3), 0, 0)), None)
     assert (found.labels[14:26, 14:36] == 1).all()
-    found = segment_with_prior(Says(nothing), IMAGE, scribbles_on(guess, (20, slice(14, 36), 0)), None)
+    found = segment_with_prior(Certain(nothing), IMAGE, scribbles_on(guess, (20, slice(14, 36), 0)), None)
     assert (found.labels[17:24, 14:36] == 0).all()
 
 
 def test_the_engine_is_given_sure_pixels_as_seeds_but_none_beside_a_contradicting_stroke(guess):
-    engine = Says(guess)
+    engine = Certain(guess)
     segment_with_prior(engine, IMAGE, scribbles_on(guess, (20, slice(20, 24), 0)), None)
     given = engine.given.seeds
     assert engine.given.prior is None
@@ -97,12 +97,12 @@ def test_the_engine_is_given_sure_pixels_as_seeds_but_none_beside_a_contradictin
 
 def test_seeds_have_their_class_and_a_guess_of_more_classes_than_the_engine_takes_is_corrected_as_a_prior(guess):
     scribbles = scribbles_on(guess, (20, slice(20, 24), 0))
-    assert (segment_with_prior(Says(guess), IMAGE, scribbles, None).labels[20, 20:24] == 0).all()
+    assert (segment_with_prior(Certain(guess), IMAGE, scribbles, None).labels[20, 20:24] == 0).all()
     many = guess.copy()
     many[35:, 50:] = 2
     seeds = np.where(scribbles.seeds >= 0, 0, -1).astype(np.int32)
     given = Scribbles(seeds, 3, prior=many, weight=certainty_of(many, (1.0, 1.0), 1.5))
-    labels = segment_with_prior(Says(np.zeros_like(guess), max_classes=2), IMAGE, given, None).labels
+    labels = segment_with_prior(Certain(np.zeros_like(guess), max_classes=2), IMAGE, given, None).labels
     assert (labels[36:39, 52:58] == 2).all()
     assert (labels[20, 20:24] == 0).all()
 
