@@ -408,7 +408,7 @@ def test_fills_are_replayed_and_loaded(session, mask, engines, tmp_path):
         assert (again.labels == session.labels).all()
         assert again.filled == session.filled
         assert again.anchors() == session.anchors()
-    assert not again.follows
+    assert again.follows
     assert again.fill(4, 15).result() == ()  # nothing is out of date
 
 
@@ -670,3 +670,25 @@ def test_corrected_guesses_are_replayed_and_kept_in_the_session_file(session, ma
     correct(session, mask, 7)
     correct(loaded, mask, 7)
     assert (loaded.labels[7] == session.labels[7]).all()
+
+
+def test_a_session_that_was_loaded_follows_corrections(session, mask, tmp_path):
+    session.fill(4, 15).result()
+    session.save(tmp_path / "filled.sess")
+    loaded = Session.load(tmp_path / "filled.sess", session.volume, engine=session.engine)
+    assert loaded.follows
+    assert (loaded.labels == session.labels).all()
+    filled = dict(loaded.filled)
+    correct(loaded, mask, 7)
+    assert at(7) not in loaded.filled
+    assert {at(5), at(6), at(8), at(9)} <= loaded.filled.keys()
+    assert loaded.filled[at(6)] > filled[at(6)]  # an anchor is nearer now
+    assert loaded.filled[at(12)] == filled[at(12)]
+    assert loaded.undo()
+    assert loaded.filled == filled
+    assert (loaded.labels == session.labels).all()
+
+
+def test_a_session_without_fills_follows_nothing(session, tmp_path):
+    session.save(tmp_path / "painted.sess")
+    assert not Session.load(tmp_path / "painted.sess", session.volume, engine=session.engine).follows

@@ -157,6 +157,17 @@ class Filling:
         self.proceed()
         return request.future
 
+    def resume(self) -> None:
+        """Follow the fills of a session that was loaded; what it shows stays until an anchor changes."""
+        document = self._document
+        newest = document.history.newest_entries().values()
+        for slice_index, recipe in [(entry.slice_index, entry.fill) for entry in newest if entry.fill is not None]:
+            like = slice_index.at(recipe.axis, 0)
+            last = document.source.shape[recipe.axis] - 1
+            self._ranges.setdefault((like, recipe.axis), FillRange(like, recipe.axis, 0, last))
+        self.follows, self._since = bool(self._ranges), document.sequence
+        self._given_up = {self._problem(span) for within in self._ranges.values() for span in self._outdated(within)}
+
     def cancel(self) -> None:
         """Stop for good; what was written stays."""
         self._give_up(self._ranges.values())

@@ -465,6 +465,8 @@ class Session:
     def follows(self) -> bool:
         """Whether a change of an anchor solves the spans beside it again; True after :meth:`fill`.
 
+        Also after :meth:`load`, where slices are filled.
+
         What follows belongs to the step of the change: one :meth:`undo` takes back both.
         """
         return self._filling.follows
@@ -826,6 +828,7 @@ class Session:
             document = restore(snapshot, volume, engine=engine, make_engine=make_engine, trust=trust)
             session = cls.__new__(cls)
             session._setup(document, executor, deliver, state_bytes, lock)
+        session._filling.resume()
         jobs, hint = session._segmenter.jobs, session.events.hint
         compare(snapshot, volume, jobs, hint, stopped=lambda: session._closed)
         return session
