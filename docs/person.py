@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as Picture
 from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QApplication, QFileDialog, QLabel, QLineEdit, QScrollBar, QTableWidget
 
@@ -52,8 +53,8 @@ class Person:
     # time -------------------------------------------------------------------------------------------------------------
 
     def work(self):
-        """Let the window work, and the camera look."""
-        QApplication.processEvents()
+        """Let the window work off what has happened, and what the X server has sent; and let the camera look."""
+        QGuiApplication.sync()
         if self.camera is not None:
             self.camera.look(self.pointer)
 
