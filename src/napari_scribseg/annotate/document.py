@@ -27,9 +27,6 @@ from napari_scribseg.core.scribbles import UNKNOWN, Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.kernel.patches import PackedRegion, Region, pack, region_of, unpack
 
-DRIFT, DRIFT_PER_SLICE = 0.5, 0.35  # finest pixels by which borders of a filled slice may have moved
-MOST_DRIFT = 3.0
-
 __all__ = ["Document", "EngineRecord", "as_engine", "as_overlap"]
 
 EngineRecord = tuple[str, dict[str, Any]]

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_scribseg.annotate.span import Span
 from napari_scribseg.annotate.stroke_store import StrokeStore
@@ -16,6 +17,7 @@ from napari_scribseg.core.engine import Report
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.kernel.patches import PackedBox, PackedRegion
 from napari_scribseg.numerics.filling import FilledSlice, fill_span
+from napari_scribseg.numerics.filling.shapes import borders
 from napari_scribseg.numerics.volume_cut import cut_span
 
 __all__ = ["SPAN_METHOD", "SPAN_METHODS", "KeptVoxels", "SolvedSlice", "SpanProblem", "solve_span"]
@@ -184,19 +186,7 @@ def solve_span(problem: SpanProblem, report: Report) -> Iterator[SolvedSlice]:
 
 def _band_of(labels: NDArray[Any], width: int = 2) -> NDArray[np.bool_]:
     """The pixels within ``width`` of a border between labels, shape (H, W), bool."""
-    band = np.zeros(labels.shape, bool)
-    rows, columns = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
-    band[1:] |= rows
-    band[:-1] |= rows
-    band[:, 1:] |= columns
-    band[:, :-1] |= columns
-    for _ in range(width - 1):
-        grown = band.copy()
-        grown[1:] |= band[:-1]
-        grown[:-1] |= band[1:]
-        grown[:, 1:] |= band[:, :-1]
-        grown[:, :-1] |= band[:, 1:]
-        band = grown
+    band: NDArray[np.bool_] = ndimage.binary_dilation(borders(labels), iterations=width - 1)
     return band
 
 

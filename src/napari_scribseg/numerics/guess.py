@@ -58,6 +58,7 @@ def segment_with_guess(
     engine: Engine[Any],
     image: Image,
     scribbles: Scribbles,
+    against: NDArray[np.bool_],
     doubt: NDArray[np.float32],
     state: object,
     report: Report,
@@ -70,6 +71,8 @@ def segment_with_guess(
     image : Image
     scribbles : Scribbles
         With a prior, whose weight is how sure it is.
+    against : ndarray of shape (H, W), bool
+        The stroke pixels that contradict the guess.
     doubt : ndarray of shape (H, W), float32
         Distance to strokes that contradict the guess, in their reach; infinite where none does.
     state : object
@@ -89,7 +92,7 @@ def segment_with_guess(
     prior, weight = scribbles.prior, scribbles.weight
     assert prior is not None
     assert weight is not None
-    posed = _posed(scribbles, prior, weight, image.spacing)
+    posed = _posed(scribbles, prior, weight, against, image.spacing)
     if np.count_nonzero(posed.counts) < engine.info.min_classes:
         seeds = scribbles.seeds
         kept = Scribbles(np.where(seeds >= 0, seeds, prior), scribbles.n_classes, scribbles.ids)
@@ -113,12 +116,15 @@ def segment_with_guess(
 
 
 def _posed(
-    scribbles: Scribbles, prior: NDArray[np.int32], weight: NDArray[np.float32], spacing: tuple[float, ...]
+    scribbles: Scribbles,
+    prior: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    against: NDArray[np.bool_],
+    spacing: tuple[float, ...],
 ) -> Scribbles:
     """The strokes, and seeds where the guess is sure and no stroke near contradicts it."""
     finest, seeds = min(spacing), scribbles.seeds.copy()
     free = (seeds < 0) & (weight > SURE)
-    against = (scribbles.seeds >= 0) & (prior >= 0) & (scribbles.seeds != prior)
     if against.any():
         free &= ndimage.distance_transform_edt(~against, sampling=spacing) >= CLEAR * finest
     for k in np.unique(prior[prior >= 0]):

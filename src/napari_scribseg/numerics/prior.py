@@ -64,7 +64,7 @@ def segment_with_prior(
     scribbles.require(image.shape)
     change = _Change.of(scribbles, scribbles.prior, image.spacing)
     if scribbles.weight is not None and (scribbles.weight < 1).any() and scribbles.n_classes <= engine.info.max_classes:
-        return segment_with_guess(engine, image, scribbles, change.doubt, state, report)
+        return segment_with_guess(engine, image, scribbles, change.against, change.doubt, state, report)
     posed = change.seeds_for(engine.info.max_classes)
     if posed is None:
         report(1.0)

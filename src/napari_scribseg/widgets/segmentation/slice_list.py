@@ -14,6 +14,7 @@ from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.action import Actions
 from napari_scribseg.widgets.common.action_buttons import ActionButtons
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
+from napari_scribseg.widgets.segmentation.session_slots import reconnect
 
 __all__ = ["SliceFacts", "SliceListModel", "SliceListPanel", "state_of"]
 
@@ -147,16 +148,16 @@ class SliceListPanel(QWidget):
         if session is self._session:
             return
         self._facts = facts
-        for former, connect in ((self._session, False), (session, True)):
-            if former is not None:
-                events = former.events
-                for signal, slot in (
-                    (events.updated, self._on_slice),
-                    (events.restored, self._on_slice),
-                    (events.stepped, self._on_stepped),
-                    (events.changed, self._on_changed),
-                ):
-                    (signal.connect if connect else signal.disconnect)(slot)
+        reconnect(
+            self._session,
+            session,
+            {
+                "updated": self._on_slice,
+                "restored": self._on_slice,
+                "stepped": self._on_stepped,
+                "changed": self._on_changed,
+            },
+        )
         self._session, self._along = session, None
         self.model.show(None, ())
         self._show_work()

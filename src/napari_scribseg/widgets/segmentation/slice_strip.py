@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.segmentation.annotation_view import SliceState
+from napari_scribseg.widgets.segmentation.session_slots import reconnect
 
 __all__ = ["Mark", "SliceStrip", "marks"]
 
@@ -107,16 +108,16 @@ class SliceStrip(QWidget):
         """Show the slices of a session from now on."""
         if session is self._session:
             return
-        for former, connect in ((self._session, False), (session, True)):
-            if former is not None:
-                events = former.events
-                for signal, slot in (
-                    (events.updated, self._on_slice),
-                    (events.restored, self._on_slice),
-                    (events.stepped, self._on_stepped),
-                    (events.changed, self._calmly),
-                ):
-                    (signal.connect if connect else signal.disconnect)(slot)
+        reconnect(
+            self._session,
+            session,
+            {
+                "updated": self._on_slice,
+                "restored": self._on_slice,
+                "stepped": self._on_stepped,
+                "changed": self._calmly,
+            },
+        )
         self._session, self._along, self._array = session, None, None
         self._slices, self.marks, self.current = (), [], -1
         self.update()
