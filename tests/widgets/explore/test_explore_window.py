@@ -442,7 +442,7 @@ def test_the_first_embedding_takes_the_room_and_shows_every_segment(hands):
     until(lambda: abs(segmentation.height() - hands.widget.height()) < 20, "docks of the same height")
     view = hands.widget.embedding
     hands.prepare()
-    until(lambda: view.height() > 0.24 * hands.viewer.window._qt_window.height(), "a large embedding")
+    until(lambda: view.height() > 0.25 * hands.viewer.window._qt_window.height(), "a large embedding")
     ids = hands.workspace.ids()
     until(lambda: (hands.widget.tiles.rows(ids) >= 0).all(), "thumbnails of all segments")
     for identity in ids:

@@ -500,7 +500,7 @@ class SegmentationWidget(Docked):
         self._name_engine()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
+        layout.setSpacing(1)
         layout.addWidget(self.sections, 1)
         layout.addWidget(self.fills)
         layout.addWidget(self.status)
