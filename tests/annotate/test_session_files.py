@@ -658,3 +658,30 @@ def test_a_writer_that_writes_again_points_to_what_is_in_the_file(volume, engine
             assert (mine == other).all()
         pairs = [(e.labels, o.labels) for e, o in zip(again.entries, once.entries, strict=True)]
         assert all(mine.values == other.values for mine, other in pairs if mine is not None)
+
+
+def test_a_session_file_names_who_did_what_and_when(volume, engines, make_engine, painted, tmp_path):
+    session = Session(volume, engines["nearest"]())
+    session.annotator = "anna"
+    session.draw(painted, 0)
+    session.accept(0)
+    session.save(tmp_path / "s")
+    again = Session.load(tmp_path / "s", volume, make_engine=make_engine)
+    again.annotator = "ben"
+    again.draw(painted, 1)
+    again.save(tmp_path / "s")
+    entries = read(tmp_path / "s").entries
+    assert [(entry.kind, entry.by) for entry in entries] == [("run", "anna"), ("accept", "anna"), ("run", "ben")]
+    times = [entry.at for entry in entries]
+    assert times == sorted(times)
+    assert times[0] > 1.7e9
+
+
+def test_entries_of_earlier_versions_name_nobody(worked, volume, tmp_path):
+    worked.save(tmp_path / "s")
+
+    header, pieces = _parts(tmp_path / "s")
+    _put(tmp_path / "s", {**header, "version": 4, "entries": [entry[:10] for entry in header["entries"]]}, pieces)
+    entries = read(tmp_path / "s").entries
+    assert entries
+    assert {(entry.by, entry.at) for entry in entries} == {("", 0.0)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import getpass
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,7 +29,7 @@ from napari_scribseg.core.scribbles import UNKNOWN, Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
 from napari_scribseg.kernel.patches import PackedRegion, Region, pack, region_of, unpack
 
-__all__ = ["Document", "EngineRecord", "as_engine", "as_overlap"]
+__all__ = ["Document", "EngineRecord", "as_engine", "as_overlap", "user_name"]
 
 EngineRecord = tuple[str, dict[str, Any]]
 
@@ -49,6 +51,8 @@ class Document:
         The slice drawn on last.
     sequence : int
         Number of log entries ever made.
+    annotator : str
+        Who works on it, as log entries name them.
     """
 
     modified = Signal()
@@ -76,6 +80,7 @@ class Document:
         self.engines: list[Engine[Any] | EngineRecord] = []
         self.slice_index: SliceIndex | None = None
         self.sequence = 0
+        self.annotator = user_name()
         self._anchors: tuple[int, list[tuple[SliceIndex, Entry]]] = -1, []
         self._base_slices: tuple[Any, frozenset[SliceIndex]] = None, frozenset()
         self._unpacked: tuple[bytes, NDArray[np.int32] | None] = b"", None  # the prior that was unpacked last
@@ -446,7 +451,7 @@ class Document:
         """The next log entry, with the labels that one of the changes wrote."""
         self.sequence += 1
         labels = next((c.diff.after for c in changes if isinstance(c, ArrayChange) and c.kind == "labels"), None)
-        return Entry(self.sequence, kind, slice_index, labels, **more)
+        return Entry(self.sequence, kind, slice_index, labels, by=self.annotator, at=time.time(), **more)
 
     def _engine_index(self, engine: Engine[Any]) -> int:
         """The position of an engine in the list of those used, where it is added if it is new."""
@@ -455,6 +460,14 @@ class Document:
             self.engines.append(engine)
             return len(self.engines) - 1
         return keys.index(engine_key(engine))
+
+
+def user_name() -> str:
+    """The name under which the user is logged in; empty where the system has none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no entry for the user of a container
+        return ""
 
 
 def as_engine(engine: str | Engine[Any], **parameters: Any) -> Engine[Any]:

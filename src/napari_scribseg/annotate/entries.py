@@ -134,6 +134,10 @@ class Entry:
         From what it was filled; for ``fill``.
     around : PackedBox or None
         The labels of all slices of the span that stayed, -1 elsewhere, where the method made use of them.
+    by : str
+        Who did it; empty where it is not known.
+    at : float
+        When, in seconds since 1970; 0 where it is not known.
     """
 
     sequence: int
@@ -146,6 +150,8 @@ class Entry:
     fixed: PackedRegion | None = None
     fill: FillRecipe | None = None
     around: PackedBox | None = None
+    by: str = ""
+    at: float = 0.0
 
     @property
     def is_anchor(self) -> bool:

@@ -33,7 +33,7 @@ from napari_scribseg.annotate.tool_runs import ToolRuns
 from napari_scribseg.annotate.uncertainty import PaintedResult
 from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.engine import Engine
-from napari_scribseg.core.errors import InputError
+from napari_scribseg.core.errors import InputError, one_line
 from napari_scribseg.core.registry import DEFAULT_ENGINE, get_engine
 from napari_scribseg.core.scribbles import Scribbles
 from napari_scribseg.core.source import SliceIndex, Source
@@ -183,6 +183,15 @@ class Session:
     def overlap(self, overlap: str) -> None:
         self._document.overlap = as_overlap(overlap)
         self.events.changed.emit()
+
+    @property
+    def annotator(self) -> str:
+        """Who works on it: the name with which the session file notes who did what; at first that of the user."""
+        return self._document.annotator
+
+    @annotator.setter
+    def annotator(self, name: str) -> None:
+        self._document.annotator = one_line(name)
 
     # reading
 

@@ -34,8 +34,11 @@ from napari_scribseg.kernel.patches import PackedBox, PackedRegion, unpack
 __all__ = ["FORMAT", "SessionWriter", "read"]
 
 # since version 2, runs have the labels that their strokes corrected, and whether they were propagated; since version 3,
-# there are labels that were fixed by hand; since version 4, slices are filled
-FORMAT = ContainerFormat("napari-scribseg session", version=4, noun="session", deflated=False)
+# there are labels that were fixed by hand; since version 4, slices are filled; since version 5,
+# entries say who and when
+FORMAT = ContainerFormat("napari-scribseg session", version=5, noun="session", deflated=False)
+
+_ABSENT: tuple[Any, ...] = (None, None, None, None, "", 0.0)  # what an entry of an earlier version lacks
 
 
 class _Pieces:
@@ -174,7 +177,8 @@ def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
     fill = None if entry.fill is None else astuple(entry.fill)
     around = None if entry.around is None else _box_out(entry.around, pieces)
     where = _slice_out(entry.slice_index)
-    return [entry.sequence, entry.kind, where, labels, seeds, recipe, prior, fixed, fill, around]
+    who = entry.by, round(entry.at, 3)
+    return [entry.sequence, entry.kind, where, labels, seeds, recipe, prior, fixed, fill, around, *who]
 
 
 def _box_out(box: PackedBox, pieces: _Pieces) -> list[int]:
@@ -268,8 +272,8 @@ def _base_in(found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> tuple[Slice
 
 
 def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
-    sequence, kind, where, labels, seeds, recipe, *more = found
-    prior, fixed, fill, around = (*more, None, None, None, None)[:4]  # files of version 1 have none of them
+    sequence, kind, where, labels, seeds, recipe = found[:6]
+    prior, fixed, fill, around, by, at = list(found[6:]) + list(_ABSENT[len(found) - 6 :])  # version 1 has none of them
     has = {"run": recipe is not None and seeds is not None, "fill": fill is not None}
     complete = kind in KINDS and all(present == (kind == name) for name, present in has.items())
     if not complete:
@@ -286,7 +290,16 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
         None if fixed is None else _whole_in(fixed, slice_index, pieces, shape),
         None if fill is None else _fill_in(slice_index, shape, *fill),
         None if around is None else _box_in(around, slice_index, pieces, shape),
+        _text(by),
+        _time_in(at),
     )
+
+
+def _time_in(found: Any) -> float:
+    at = float(found)
+    if not 0 <= at < math.inf:
+        raise ValueError(f"an entry made at {at}")
+    return at
 
 
 def _box_in(found: Any, slice_index: SliceIndex, pieces: _Pieces, shape: tuple[int, ...]) -> PackedBox:
