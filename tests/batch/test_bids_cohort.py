@@ -6,8 +6,8 @@ import pytest
 from napari_scribseg.batch import read_bids, run_batch
 from napari_scribseg.batch.bids_tree import check_derivative, write_description
 from napari_scribseg.core import InputError
-from napari_scribseg.datasets.entities import parse_entities
 from napari_scribseg.io import read_labels
+from napari_scribseg.io.bids_names import parse_entities
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 from napari_scribseg.batch.batch_jobs import BatchJob
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
-from napari_scribseg.datasets.entities import build_name, find_images_with_strokes
 from napari_scribseg.io.atomic import write_files
+from napari_scribseg.io.bids_names import build_name, find_images_with_strokes
 from napari_scribseg.io.formats import extension_for_labels
 
 __all__ = ["check_derivative", "read_bids", "write_description"]

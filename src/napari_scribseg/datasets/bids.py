@@ -9,11 +9,12 @@ from pathlib import Path
 from napari_scribseg.core import InputError
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets.case import DataSet
-from napari_scribseg.datasets.entities import STROKES, bids_files, bids_trees, image_of
-from napari_scribseg.datasets.folder import read_about, read_json
+from napari_scribseg.datasets.folder import read_about
 from napari_scribseg.datasets.listing import require_folder
 from napari_scribseg.datasets.reading import CaseFiles, read_listed
+from napari_scribseg.io.bids_names import STROKES, bids_files, bids_trees, image_of
 from napari_scribseg.io.formats import stem
+from napari_scribseg.io.json_files import read_json
 
 __all__ = ["is_bids", "open_bids"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from napari_scribseg.core.paths import user_path
 from napari_scribseg.datasets.case import DataSet
 from napari_scribseg.datasets.listing import images_in, require_folder
 from napari_scribseg.datasets.reading import About, CaseFiles, read_listed
-from napari_scribseg.io.limits import read_text
+from napari_scribseg.io.json_files import read_json
 
 __all__ = ["open_folder", "read_about"]
 
@@ -25,7 +24,6 @@ _STROKE_FOLDERS = ("scribbles", "scribblesTr")
 _LABEL_ENDS = ("_label", "_labels", "_mask", "_seg")
 _STROKE_ENDS = ("_scribbles",)
 _CHANNEL = re.compile(r"_\d{4}$")  # nnU-Net's number of a channel
-_MOST_BYTES = 16 << 20
 
 _EXPECTED = (
     f"expected {' or '.join(f'{n}/' for n in _IMAGE_FOLDERS[:2])} beside "
@@ -169,24 +167,6 @@ def read_about(path: Path) -> About:
         trainable=_typed(path, content, "trainable", bool, False),
         licence=_typed(path, content, "licence" if "licence" in content else "license", str, "not stated"),
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object in a file.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is too large, or is no JSON object.
-    """
-    text = read_text(path, _MOST_BYTES, "description of a data set")
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name}: it is no JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path.name}: it holds {type(content).__name__}; an object with keys is expected")
-    return content
 
 
 def _names(path: Path, content: Mapping[str, Any]) -> dict[int, str]:

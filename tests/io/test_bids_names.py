@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_scribseg.core import InputError
-from napari_scribseg.datasets.entities import build_name, find_images_with_strokes, parse_entities
+from napari_scribseg.io.bids_names import build_name, find_images_with_strokes, parse_entities
 
 WORD = st.text("abcXYZ0123456789", min_size=1, max_size=6)
 
