@@ -29,6 +29,7 @@ __all__ = [
     "Version",
     "empty_like",
     "merge_sessions",
+    "stamps",
     "versions_of",
     "with_versions",
     "without_image",
@@ -36,8 +37,6 @@ __all__ = [
 
 Preference = Literal["ours", "theirs", "newest"]
 PREFERENCES: tuple[Preference, ...] = ("ours", "theirs", "newest")
-
-_Stamp = tuple[SliceIndex, str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +66,7 @@ class Version:
     accepted: bool
 
     @property
-    def stamp(self) -> _Stamp:
+    def stamp(self) -> tuple[SliceIndex, str, float]:
         """What tells it from others."""
         return self.slice_index, self.by, round(self.at, 3)
 
@@ -157,8 +156,8 @@ def merge_sessions(
     theirs: Snapshot,
     *,
     prefer: Preference = "ours",
-    stored: Iterable[Version] = (),
-    stored_by_them: Iterable[Version] = (),
+    stored: Iterable[Snapshot] = (),
+    stored_by_them: Iterable[Snapshot] = (),
     ids: Mapping[int, int] | None = None,
 ) -> Merged:
     """Bring what another copy of a session holds into this one.
@@ -172,8 +171,8 @@ def merge_sessions(
         Of the same image.
     prefer : {"ours", "theirs", "newest"}
         Which of two versions the merged session shows.
-    stored, stored_by_them : iterable of Version
-        What earlier merges kept beside each copy: a version that was weighed before is no new conflict.
+    stored, stored_by_them : iterable of Snapshot
+        What earlier merges stored beside each copy: a version that was weighed before is no new conflict.
     ids : mapping of int to int, optional
         Label ids of the other copy that are others here.
 
@@ -185,10 +184,13 @@ def merge_sessions(
     if ours.shape != theirs.shape:
         raise InputError(f"the sessions belong to images of shape {ours.shape} and {theirs.shape}; one is expected")
     same = -1 if ids else _common(ours, theirs)
-    mine, other = versions_of(ours), versions_of(theirs, ids)
+    other = versions_of(theirs, ids)
+    if same == len(ours.entries) and _continues(theirs, ours):
+        taken_all = sorted(_changed(theirs, same) & other.keys())
+        return Merged(replace(theirs, source=ours.source), tuple(taken_all), (), ())
+    mine = versions_of(ours)
     changed_here, changed_there = _changed(ours, same), _changed(theirs, same)
-    weighed = {(e.slice_index, e.by, round(e.at, 3)) for e in ours.entries} | {v.stamp for v in stored}
-    weighed_there = {(e.slice_index, e.by, round(e.at, 3)) for e in theirs.entries} | {v.stamp for v in stored_by_them}
+    weighed, weighed_there = stamps(ours, *stored), stamps(theirs, *stored_by_them)
     taken: list[Version] = []
     conflicts: list[Conflict] = []
     kept: list[Version] = []
@@ -212,6 +214,11 @@ def merge_sessions(
     return Merged(snapshot, tuple(v.slice_index for v in taken), tuple(conflicts), tuple(kept))
 
 
+def stamps(*snapshots: Snapshot) -> set[tuple[SliceIndex, str, float]]:
+    """Slice, person and time of all that sessions hold, as :attr:`Version.stamp` has them."""
+    return {(e.slice_index, e.by, round(e.at, 3)) for each in snapshots for e in each.entries}
+
+
 def _holds(version: Version) -> bool:
     return version.accepted or bool(version.labels.any() or version.painted.any())
 
@@ -231,6 +238,15 @@ def _common(ours: Snapshot, theirs: Snapshot) -> int:
             break
         same += 1
     return same
+
+
+def _continues(theirs: Snapshot, ours: Snapshot) -> bool:
+    """Whether a copy whose log goes on from ours has all of our strokes, or went on where it lacks them."""
+    later = {entry.slice_index for entry in theirs.entries[len(ours.entries) :]}
+    return all(
+        slice_index in later or np.array_equal(ours.strokes.get(slice_index), theirs.strokes.get(slice_index))
+        for slice_index in ours.strokes.slices()
+    )
 
 
 def _identity(entry: Entry) -> tuple[object, ...]:
@@ -267,6 +283,8 @@ def with_versions(
 
     Slices of other orientations that were accepted keep their voxels. ``strokes`` are added where they stand.
     """
+    if not versions and not strokes:
+        return snapshot
     annotation = without_image(snapshot).annotation
     painted, fixed = snapshot.strokes.copy(), snapshot.fixed.copy()
     entries, sequence = list(snapshot.entries), max((e.sequence for e in snapshot.entries), default=0)

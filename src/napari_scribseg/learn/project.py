@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from napari_scribseg.annotate.document import user_name
+from napari_scribseg.annotate.merge import Preference
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.annotate.sidecar import read
 from napari_scribseg.core import ClassTable, InputError, LabelClass, Source
@@ -23,8 +24,17 @@ from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.io.formats import stem
 from napari_scribseg.io.json_files import read_json, write_json
 from napari_scribseg.io.lock import FileLock, InUseError
-from napari_scribseg.learn.case import CASE_FILE, Case, check_format, read_case, safe_name, write_case
+from napari_scribseg.learn.case import (
+    CASE_FILE,
+    Case,
+    ConflictRecord,
+    check_format,
+    read_case,
+    safe_name,
+    write_case,
+)
 from napari_scribseg.learn.images import ImageReference, find_image, read_image
+from napari_scribseg.learn.merging import MergeReport, merge_projects, resolve
 
 __all__ = ["PROJECT_FILE", "Project"]
 
@@ -223,12 +233,15 @@ class Project:
             If it cannot be read, or is a case already.
         """
         files = (paths,) if isinstance(paths, Path) else paths
-        image = ImageReference.of(files, self.folder, series=series)
+        return self.add_case(ImageReference.of(files, self.folder, series=series), name or _case_name(files[0]))
+
+    def add_case(self, image: ImageReference, name: str) -> Case:
+        """Add an image whose place is given; errors as of :meth:`add_image`."""
         with waiting_lock(self.folder / CASES_FOLDER / "cases"):
             there = next((case for case in self.cases if case.image.fingerprint == image.fingerprint), None)
             if there is not None:
-                raise InputError(f"{files[0].name} is the case {there.name} already")
-            case = Case(*self._place(name or _case_name(files[0])), image)
+                raise InputError(f"{image.name} is the case {there.name} already")
+            case = Case(*self._place(name), image)
             case.folder.mkdir(parents=True, exist_ok=True)
             write_case(case)
         return case
@@ -285,6 +298,15 @@ class Project:
             if not ((self.folder / case.image.path).exists() or Path(case.image.absolute).exists())
         )
 
+    @property
+    def networks_folder(self) -> Path:
+        """Where learned networks are stored."""
+        return self.folder / NETWORKS_FOLDER
+
+    def network_files(self) -> list[Path]:
+        """The learned networks, the oldest first."""
+        return sorted(self.networks_folder.glob("*.safetensors"))
+
     # work
 
     def annotate(self, which: str | Case, *, volume: Source | None = None, **options: Any) -> Session:
@@ -328,6 +350,34 @@ class Project:
             self.add_classes(session.classes)
         except InputError as error:
             session.events.hint.emit(f"the classes of the project stay as they were: {error}")
+
+    def merge(self, other: str | PathLike[str] | Project, prefer: Preference = "ours") -> MergeReport:
+        """Bring in the work of another copy of the project; see :func:`~napari_scribseg.learn.merging.merge_projects`.
+
+        Raises
+        ------
+        InputError
+            If the other one is no project, or this one.
+        """
+        found = other if isinstance(other, Project) else Project.open(other, self.annotator)
+        return merge_projects(self, found, prefer)
+
+    @property
+    def conflicts(self) -> tuple[tuple[Case, ConflictRecord], ...]:
+        """The slices of which two people's versions differ, until :meth:`resolve` chooses."""
+        return tuple((case, conflict) for case in self.cases for conflict in case.conflicts)
+
+    def resolve(self, which: str | Case, conflict: ConflictRecord, keep: Literal["chosen", "other"]) -> None:
+        """End a conflict: the session goes on with the version that it shows, or with the other one.
+
+        Raises
+        ------
+        InUseError
+            If the case is open.
+        InputError
+            If there is no such conflict.
+        """
+        resolve(self.case(which), conflict, keep)
 
     @staticmethod
     def finish(session: Session) -> int:
