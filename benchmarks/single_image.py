@@ -19,7 +19,6 @@ import torch
 from torch.nn import functional
 
 from napari_scribseg import Image, Scribbles, get_engine
-from napari_scribseg.bench.metrics import overlap
 from napari_scribseg.bench.statistics import bootstrap_mean
 from napari_scribseg.bench.tasks import BenchTask, evenly, tasks
 from napari_scribseg.datasets import open_data_set
@@ -27,6 +26,7 @@ from napari_scribseg.engines.single_image.fit import by_graph
 from napari_scribseg.engines.single_image.learners import PixelLearner
 from napari_scribseg.engines.single_image.pixel_net import PixelNet
 from napari_scribseg.engines.single_image.stroke_samples import StrokeSamples
+from napari_scribseg.numerics.comparison import overlap
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 SIZE, LABELS = 512, 4

@@ -3,14 +3,8 @@ import pytest
 from scipy.ndimage import binary_erosion
 from scipy.spatial.distance import cdist
 
-from napari_scribseg.bench.metrics import (
-    boundary_distances,
-    calibration_error,
-    error_auc,
-    overlap,
-    score,
-    seed_accuracy,
-)
+from napari_scribseg.bench.metrics import calibration_error, error_auc, score, seed_accuracy
+from napari_scribseg.numerics.comparison import boundary_distances, overlap
 
 
 def square(shape, rows, columns):

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.memory import peak_memory
 from napari_scribseg.bench.methods import Method
-from napari_scribseg.bench.metrics import overlap
 from napari_scribseg.bench.results import BenchJob, BenchResult, Labels, Seeds
 from napari_scribseg.bench.tasks import BenchTask, Protocol, random_generator
 from napari_scribseg.core import InputError, PredictsUnprompted, Scribbles, Segmentation
+from napari_scribseg.numerics.comparison import overlap
 from napari_scribseg.simulate import RobotUser
 
 __all__ = ["Rules", "VolumeRules", "play"]

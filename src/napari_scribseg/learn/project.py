@@ -24,6 +24,7 @@ from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.io.formats import stem
 from napari_scribseg.io.json_files import read_json, write_json
 from napari_scribseg.io.lock import FileLock, InUseError
+from napari_scribseg.learn.annotators import PairAgreement, annotator_agreement
 from napari_scribseg.learn.case import (
     CASE_FILE,
     Case,
@@ -35,6 +36,7 @@ from napari_scribseg.learn.case import (
 )
 from napari_scribseg.learn.images import ImageReference, find_image, read_image
 from napari_scribseg.learn.merging import MergeReport, merge_projects, resolve
+from napari_scribseg.learn.review import Order, Place, Status, review_order, status_of
 
 __all__ = ["PROJECT_FILE", "Project"]
 
@@ -378,6 +380,22 @@ class Project:
             If there is no such conflict.
         """
         resolve(self.case(which), conflict, keep)
+
+    def status(self) -> Status:
+        """How far the project is; session files are read without their locks, as they were saved last."""
+        return status_of(self.cases)
+
+    def queue(self, order: Order = "doubt", *, first: str = "", seed: int = 0) -> list[Place]:
+        """The cases that are left, each with the slice to begin with; see :func:`~.review.review_order`."""
+        return review_order(self.cases, order, first=first, seed=seed)
+
+    def next(self, order: Order = "doubt", *, after: str = "") -> Place | None:
+        """The next case to work on, and its slice; another one than ``after``. None where all others are finished."""
+        return next((place for place in self.queue(order) if place.case != after), None)
+
+    def agreement(self) -> tuple[PairAgreement, ...]:
+        """How far people agree on the slices that two of them accepted, by case, slice, class and pair."""
+        return tuple(annotator_agreement(self.cases, self.classes))
 
     @staticmethod
     def finish(session: Session) -> int:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_scribseg.bench.methods import parse_method
-from napari_scribseg.bench.metrics import overlap
 from napari_scribseg.bench.tasks import evenly, random_generator
 from napari_scribseg.core import Image, InputError, PredictsUnprompted, Scribbles
 from napari_scribseg.datasets.case import UNKNOWN, Case, DataSet
 from napari_scribseg.datasets.views import semantic, slices
+from napari_scribseg.numerics.comparison import overlap
 from napari_scribseg.simulate import RobotUser
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_scribseg.bench.methods import parse_method
-from napari_scribseg.bench.metrics import overlap
 from napari_scribseg.bench.tasks import BenchTask, evenly, random_generator, tasks
 from napari_scribseg.core import InputError, Scribbles, Stroke
 from napari_scribseg.datasets import DataSet
 from napari_scribseg.io.run_folder import ResultTable, RunFolder, read_rows
+from napari_scribseg.numerics.comparison import overlap
 from napari_scribseg.simulate import enclosed, sloppy_outline
 
 __all__ = ["ERRORS", "OutlineJob", "Sloppiness", "SloppyPlan", "agreement", "measure"]

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from napari_scribseg.bench.columns import Row
 from napari_scribseg.bench.memory import peak_memory
 from napari_scribseg.bench.methods import Method
-from napari_scribseg.bench.metrics import overlap
 from napari_scribseg.bench.play import Rules
 from napari_scribseg.bench.results import BenchJob, BenchResult, Seeds
 from napari_scribseg.bench.tasks import BenchTask, random_generator
 from napari_scribseg.bench.volume.methods import VolumeMethod
 from napari_scribseg.bench.volume.orders import ORDERS, View
 from napari_scribseg.bench.volume.setups import VolumeSetup
+from napari_scribseg.numerics.comparison import overlap
 
 __all__ = ["play_every_nth", "play_setup", "play_volume"]
 
