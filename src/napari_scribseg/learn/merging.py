@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from napari_scribseg.annotate.merge import (
     PREFERENCES,
@@ -27,10 +27,8 @@ from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.io.atomic import write_files
 from napari_scribseg.io.lock import FileLock, InUseError
 from napari_scribseg.learn.case import Case, ConflictRecord, write_case
+from napari_scribseg.learn.folder import ProjectFolder
 from napari_scribseg.learn.images import ImageReference
-
-if TYPE_CHECKING:
-    from napari_scribseg.learn.project import Project
 
 __all__ = ["MergeReport", "merge_projects", "resolve", "versions_by_person"]
 
@@ -60,7 +58,7 @@ class MergeReport:
     networks: tuple[str, ...] = ()
 
 
-def merge_projects(project: Project, other: Project, prefer: Preference = "ours") -> MergeReport:
+def merge_projects(project: ProjectFolder, other: ProjectFolder, prefer: Preference = "ours") -> MergeReport:
     """Bring the cases, strokes, accepted slices and networks of another copy into a project.
 
     Nothing is overwritten: of a slice that both copies changed, one version is shown and the other one is stored beside
@@ -68,7 +66,7 @@ def merge_projects(project: Project, other: Project, prefer: Preference = "ours"
 
     Parameters
     ----------
-    project, other : Project
+    project, other : ProjectFolder
         The other one is only read.
     prefer : {"ours", "theirs", "newest"}
         Which version is shown where both are accepted, or none is.
@@ -103,7 +101,7 @@ def merge_projects(project: Project, other: Project, prefer: Preference = "ours"
     return MergeReport(tuple(added), slices, conflicts, tuple(in_use), _copy_networks(project, other))
 
 
-def _reference(project: Project, other: Project, case: Case) -> ImageReference:
+def _reference(project: ProjectFolder, other: ProjectFolder, case: Case) -> ImageReference:
     image = case.image
     near = (other.folder / image.path, *(other.folder / channel for channel in image.channels))
     first = Path(image.absolute)
@@ -111,7 +109,9 @@ def _reference(project: Project, other: Project, case: Case) -> ImageReference:
     return image.moved(near if all(path.exists() for path in near) else far, project.folder)
 
 
-def _merge_case(project: Project, ours: Case, theirs: Case, classes: ClassTable, prefer: Preference) -> tuple[int, int]:
+def _merge_case(
+    project: ProjectFolder, ours: Case, theirs: Case, classes: ClassTable, prefer: Preference
+) -> tuple[int, int]:
     """Merge one case; returns the number of slices taken, and of conflicts."""
     if not theirs.session_file.is_file():
         return 0, 0
@@ -192,7 +192,7 @@ def resolve(case: Case, conflict: ConflictRecord, keep: Literal["chosen", "other
         write_case(replace(case, conflicts=tuple(c for c in case.conflicts if c != conflict)))
 
 
-def class_ids(project: Project, table: ClassTable) -> dict[int, int]:
+def class_ids(project: ProjectFolder, table: ClassTable) -> dict[int, int]:
     """The ids in a project of the classes of another table, which are added to it; only those that differ.
 
     A class is found by its name, the background by its mark.
@@ -226,7 +226,7 @@ def _joined(table: ClassTable, others: Iterable[LabelClass]) -> ClassTable:
     return table
 
 
-def _copy_networks(project: Project, other: Project) -> tuple[str, ...]:
+def _copy_networks(project: ProjectFolder, other: ProjectFolder) -> tuple[str, ...]:
     """Copy the learned networks that are not here; one of the same name and another content gets a new name."""
     here = {path.name: path.read_bytes() for path in project.network_files()}
     copied = []
