@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -22,7 +23,7 @@ from napari_scribseg.io.formats import LABEL_MARK, ReadOptions, stem
 from napari_scribseg.io.limits import check_declared
 from napari_scribseg.io.units import in_millimetres, in_seconds
 
-__all__ = ["has_label_intent", "nifti_label_files", "read_nifti"]
+__all__ = ["has_label_intent", "nifti_image_files", "nifti_label_files", "read_nifti"]
 
 _DAMAGED = (ArithmeticError, EOFError, OSError, TypeError, ValueError, zlib.error, ImageFileError, HeaderDataError)
 _NIFTI1_AXIS = 32767
@@ -194,9 +195,30 @@ def nifti_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, _cla
     Parameters and returns as of :attr:`Format.write <napari_scribseg.io.formats.Format>`; names and colours are
     not kept.
     """
-    header = _label_header(geometry, labels)
+    return {path: _writer(path, labels, _label_header(geometry, labels))}
+
+
+def nifti_image_files(path: Path, values: NDArray[Any], geometry: Geometry) -> Contents:
+    """Contents of an image of one channel, as :func:`nifti_label_files` gives those of labels.
+
+    Parameters
+    ----------
+    path : Path
+    values : ndarray of shape (\\*S)
+        Real numbers; those of 64 bits are stored in 32, booleans as 0 and 1.
+    geometry : Geometry
+        With exactly these axes.
+    """
+    stored = {"f8": np.float32, "f2": np.float32, "b1": np.uint8, "i8": np.float32, "u8": np.float32}
+    values = values.astype(stored.get(values.dtype.str[1:], values.dtype), copy=False)
+    header = _header(geometry, values)
+    header.set_intent("none")
+    return {path: _writer(path, values, header)}
+
+
+def _writer(path: Path, values: NDArray[Any], header: Any) -> Callable[[BinaryIO], None]:
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
-    image: Any = kind(labels.T, None, header)  # type: ignore[no-untyped-call]
+    image: Any = kind(values.T, None, header)  # type: ignore[no-untyped-call]
 
     def write(file: BinaryIO) -> None:
         if path.suffix.lower() == ".gz":
@@ -205,26 +227,32 @@ def nifti_label_files(path: Path, labels: NDArray[Any], geometry: Geometry, _cla
         else:
             image.to_stream(file)
 
-    return {path: write}
+    return write
 
 
 def _label_header(geometry: Geometry, labels: NDArray[Any]) -> Any:
-    """The reference's header made one of labels; a plain one with the geometry's affine where there is none."""
+    """A header with the label intent, whose name is that of the reference where it is a NIfTI header."""
+    header = _header(geometry, labels)
+    header.set_intent("label", name=str(header["intent_name"].astype(str)))
+    return header
+
+
+def _header(geometry: Geometry, values: NDArray[Any]) -> Any:
+    """The reference's header for other values; a plain one with the geometry's affine where there is none."""
     reference = geometry.reference
-    nifti2 = isinstance(reference, nib.Nifti2Header) or max(labels.shape) > _NIFTI1_AXIS
+    nifti2 = isinstance(reference, nib.Nifti2Header) or max(values.shape) > _NIFTI1_AXIS
     cls: Any = nib.Nifti2Header if nifti2 else nib.Nifti1Header
     from_nifti = isinstance(reference, nib.Nifti1Header) and _agrees(reference, geometry)
     header = cls.from_header(reference, check=False) if from_nifti else cls()
     if header.endianness != nib.volumeutils.native_code:
         header = header.as_byteswapped(nib.volumeutils.native_code)
-    header.set_data_shape(labels.shape[::-1])
+    header.set_data_shape(values.shape[::-1])
     if not from_nifti:
         _set_plain_geometry(header, geometry)
-    header.set_data_dtype(labels.dtype)
+    header.set_data_dtype(values.dtype)
     header.set_slope_inter(1, 0)
-    header.set_intent("label", name=str(header["intent_name"].astype(str)) if from_nifti else "")
     header["cal_min"] = header["cal_max"] = 0
-    if labels.ndim == 4 and len(labels) == 1:
+    if values.ndim == 4 and len(values) == 1:
         header["descrip"] = _SERIES_OF_ONE
     elif header["descrip"] == _SERIES_OF_ONE:
         header["descrip"] = b""

@@ -2,21 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from os import PathLike
+from pathlib import Path
 from typing import Literal
 
 from napari_scribseg.annotate.merge import Preference
+from napari_scribseg.core import InputError, Report, silent
+from napari_scribseg.learn.adding import Added, add_paths
 from napari_scribseg.learn.annotators import PairAgreement, annotator_agreement
 from napari_scribseg.learn.case import Case, ConflictRecord
+from napari_scribseg.learn.coco import export_coco
 from napari_scribseg.learn.folder import ProjectFolder
+from napari_scribseg.learn.labelled import Choice
 from napari_scribseg.learn.merging import MergeReport, merge_projects, resolve
+from napari_scribseg.learn.monai_list import export_monai
+from napari_scribseg.learn.nnunet import export_nnunet
 from napari_scribseg.learn.review import Order, Place, Status, review_order, status_of
 
-__all__ = ["Project"]
+__all__ = ["EXPORTS", "Project"]
+
+EXPORTS: dict[str, Callable[..., tuple[Path, ...]]] = {
+    "nnunet": export_nnunet,
+    "monai": export_monai,
+    "coco": export_coco,
+}
 
 
 class Project(ProjectFolder):
     """The folder of a project, and what is done with all of its cases; see :meth:`create` and :meth:`open`."""
+
+    def add(
+        self,
+        paths: str | PathLike[str] | Iterable[str | PathLike[str]],
+        labels: str | PathLike[str] | None = None,
+        *,
+        report: Report = silent,
+    ) -> Added:
+        """Add images as new cases.
+
+        Parameters
+        ----------
+        paths : path or iterable of path
+            Image files; folders of images, of DICOM files (each series is a case), of a BIDS data set, or of a raw data
+            set of nnU-Net; JSON files of COCO, MONAI or nnU-Net. Labels of the last three come along.
+        labels : path, optional
+            A label file for one image, or a folder of label files with the names of the images. Such a case begins
+            with all slices accepted.
+        report : Report
+            Gets the progress.
+
+        Returns
+        -------
+        Added
+            The new cases, and why others were skipped.
+
+        Raises
+        ------
+        InputError
+            If a path is missing or holds no image, or one image alone cannot be added.
+        """
+        several = [paths] if isinstance(paths, (str, PathLike)) else paths
+        return add_paths(self, several, labels, report=report)
+
+    def export(
+        self, kind: str, folder: str | PathLike[str], *, only: Choice = "finished", report: Report = silent
+    ) -> tuple[Path, ...]:
+        """Write images and labels as a data set of another program.
+
+        Parameters
+        ----------
+        kind : {"nnunet", "monai", "coco"}
+            See :func:`~.nnunet.export_nnunet`, :func:`~.monai_list.export_monai` and :func:`~.coco.export_coco`.
+        folder : path
+            A new folder.
+        only : {"finished", "accepted", "all"}
+            Finished cases; also the accepted slices of the others; or all labels, whoever made them.
+        report : Report
+            Gets the progress.
+
+        Returns
+        -------
+        tuple of Path
+            The files written.
+
+        Raises
+        ------
+        InputError
+            If there is no such kind, nothing to export, or the folder holds files already.
+        """
+        if kind not in EXPORTS:
+            raise InputError(f"the kind of export is {kind!r}; expected one of {', '.join(EXPORTS)}")
+        return EXPORTS[kind](self, Path(folder), only=only, report=report)
 
     def merge(self, other: str | PathLike[str] | Project, prefer: Preference = "ours") -> MergeReport:
         """Bring in the work of another copy of the project; see :func:`~napari_scribseg.learn.merging.merge_projects`.
