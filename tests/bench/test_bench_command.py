@@ -150,6 +150,19 @@ def test_bad_input_is_one_message_and_leaves_nothing(command, folder, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_cases_are_chosen_by_name(command, folder, tmp_path):
+    out = tmp_path / "out"
+    chosen = ("--case", "p2", "--case", "p0")
+    assert command("--out", out, "--data", folder(3), *chosen, "--engine", "watershed", *SHORT)[0] == 0
+    assert {row.case for row in ResultTable(out, Row, BenchJob).rows()} == {"p0", "p2"}
+
+
+def test_a_case_that_no_data_set_has_is_reported(command, folder, tmp_path):
+    with pytest.raises(InputError, match=r"no data set has a case 'p7'; they have p0, p1"):
+        command("--out", tmp_path / "out", "--data", folder(2), "--case", "p1", "--case", "p7", *SHORT)
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_data_sets_of_one_name_are_reported(command, folder, tmp_path):
     data = folder(1)
     with pytest.raises(InputError, match="two data sets are called 'pairs'"):

@@ -5,7 +5,9 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
+from PIL import Image as Picture
 
 from napari_scribseg.bench import plan as running
 from napari_scribseg.bench.peers.flooding import Watershed
@@ -182,6 +184,32 @@ def test_a_method_that_fails_does_not_end_the_run(data_set, tmp_path, monkeypatc
     assert {row.failure for row in rows if row.method == "watershed"} == {"MemoryError: too large"}
     assert not any(row.failure for row in rows if row.method == "geodesic")
     assert len({row.job for row in rows}) == 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_case_that_lacks_a_label_is_left_out_and_named(folder, tmp_path, caplog, workers):
+    data = open_folder(folder(3))
+    first = tmp_path / "pairs" / "labels" / "p0.png"
+    with Picture.open(first) as picture:
+        Picture.fromarray(np.minimum(picture, 1).astype(np.uint8)).save(first)
+    plan = Plan(("watershed",), (data,), ("clicks",), RULES, labels=("2",))
+    steps = []
+    rows = run(plan, tmp_path / "out", workers=workers, progress=lambda done, total, _: steps.append((done, total)))
+    assert {row.case for row in rows} == {"p1", "p2"}
+    assert steps[-1] == (3, 3)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["left out: p0: its truth has no label '2'; it has class 1"]
+    with pytest.raises(InputError, match="p0: its truth has no label '9'"):
+        run(dataclasses.replace(plan, labels=("9",)), tmp_path / "none", workers=workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_cases_after_one_that_cannot_be_read_are_measured(folder, tmp_path, workers):
+    data = open_folder(folder(3))
+    (tmp_path / "pairs" / "labels" / "p0.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"p0\.png"):
+        run(Plan(("watershed",), (data,), ("clicks",), RULES), tmp_path / "out", workers=workers)
+    assert len((tmp_path / "out" / "finished.csv").read_text().splitlines()) == 3
 
 
 def test_a_case_that_cannot_be_read_keeps_what_was_measured(folder, tmp_path):

@@ -93,6 +93,7 @@ _Data = Annotated[
     typer.Option(metavar="NAME|DIR", help="Built-in data set, or a folder; may be repeated. Default: a made CT."),
 ]
 _Unseen = Annotated[bool, typer.Option("--held-out", help="Only cases that no network of this package was trained on.")]
+_Case = Annotated[list[str] | None, typer.Option("--case", metavar="NAME", help="Only this case; may be repeated.")]
 _Download = Annotated[
     bool,
     typer.Option(
@@ -134,7 +135,10 @@ _Every = Annotated[
 _Strokes = Annotated[int, typer.Option(min=1, help="Most strokes of the protocol volume.")]
 _Label = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME|ID", help="A label that counts, all others are background; may be repeated."),
+    typer.Option(
+        metavar="NAME|ID",
+        help="A label that counts, all others are background; may be repeated. Cases without it are left out.",
+    ),
 ]
 _Workers = Annotated[
     int, typer.Option(min=1, help="Processes. With more than one, the seconds are those of a busy machine.")
@@ -158,6 +162,7 @@ def bench(
     peers: _Peers = Peers.installed,
     root: Root = None,
     cases: Cases = None,
+    case: _Case = None,
     slices: _Slices = None,
     corrections: _Corrections = 5,
     clicks: _Clicks = 20,
@@ -183,9 +188,10 @@ def bench(
         _fetch_missing(data or [], methods, root)
     rules = _rules(user, corrections, clicks, larger, seed, device, strokes)
     opened = open_data_sets(data or ["made_ct"], root) + (_quick_data_sets(root) if quick and not data else ())
+    opened = _only_unseen(opened) if unseen else opened
     plan = Plan(
         methods,
-        _only_unseen(opened) if unseen else opened,
+        _only_named(opened, case) if case else opened,
         tuple(p.value for p in protocol) if protocol else None,
         rules,
         cases,
@@ -258,6 +264,19 @@ def _only_unseen(opened: tuple[DataSet, ...]) -> tuple[DataSet, ...]:
             raise InputError(f"networks are trained on all cases of {data.name}; none is held out")
         found.append(dataclasses.replace(data, cases=cases))
     return tuple(found)
+
+
+def _only_named(opened: tuple[DataSet, ...], names: list[str]) -> tuple[DataSet, ...]:
+    """The data sets with the cases of these names; those without one are left out."""
+    from napari_scribseg.core import InputError
+
+    cases = dict.fromkeys(case for data in opened for case in data.cases)
+    missing = next((name for name in names if name not in cases), None)
+    if missing is not None:
+        some = ", ".join([*cases][:8]) + (", ..." if len(cases) > 8 else "")
+        raise InputError(f"no data set has a case {missing!r}; they have {some}")
+    found = (dataclasses.replace(data, cases=tuple(case for case in data.cases if case in names)) for data in opened)
+    return tuple(data for data in found if data.cases)
 
 
 def _fetch_missing(names: list[str], methods: tuple[str, ...], root: Path | None) -> None:

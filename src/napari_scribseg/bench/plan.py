@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import platform
 import warnings
@@ -22,10 +23,12 @@ from napari_scribseg.bench.tasks import DRAWN_PROTOCOLS, VOLUME_PROTOCOLS, Proto
 from napari_scribseg.bench.volume.setups import FILL_NAMES, VolumeSetup, volume_setups
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import DataSet
-from napari_scribseg.datasets.views import only
+from napari_scribseg.datasets.views import MissingLabelError, only
 from napari_scribseg.io.run_folder import RunFolder
 
 __all__ = ["MARK", "Plan", "Progress", "run"]
+
+log = logging.getLogger("scribseg")
 
 MARK = "run.json"  # of the folder of a run: its settings
 
@@ -52,7 +55,8 @@ class Plan:
     most_slices : int, optional
         Slices of a volume, evenly chosen; by default three for a robot user, and all with a person's strokes.
     labels : tuple of str
-        Names or ids of the labels that count, all others are background; all labels by default.
+        Names or ids of the labels that count, all others are background; all labels by default. A case that lacks one
+        is left out.
     fills, orders, every : tuple
         Of the protocols of whole volumes, see :func:`~napari_scribseg.bench.volume.setups.volume_setups`.
     """
@@ -94,6 +98,9 @@ class Plan:
 def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = None) -> list[Row]:
     """Do the jobs of a plan that are not finished in ``out``.
 
+    A case that lacks a label of the plan is left out, with a line in the log that names it. One that cannot be read
+    does not keep the others from being measured first.
+
     Parameters
     ----------
     plan : Plan
@@ -127,15 +134,30 @@ def run(plan: Plan, out: Path, *, workers: int = 1, progress: Progress | None = 
     with folder.open(outputs, _settings(plan, workers)):
         table = folder.table(Row, BenchJob)
         todo = [job for job in jobs if job not in table.finished]
-        for done, (job, rows) in enumerate(_results(plan, todo, workers), start=len(jobs) - len(todo) + 1):
-            table.add(job, rows)
+        errors = []
+        for done, (job, result) in enumerate(_results(plan, todo, workers), start=len(jobs) - len(todo) + 1):
+            if isinstance(result, InputError):
+                errors.append(result)
+            else:
+                table.add(job, result)
             if progress is not None:
                 progress(done, len(jobs), f"{job.data} {job.case}, {job.method}")
         wanted = set(jobs)
         found = [row for row in table.rows() if row.job in wanted]
+    _report_left_out(errors, found)
     if not found:
         raise InputError("there is nothing to measure: no image has labels, or strokes, of two classes")
     return found
+
+
+def _report_left_out(errors: list[InputError], found: list[Row]) -> None:
+    """Name the cases that lack a label; raise what else is wrong with one, or what is wrong with all."""
+    missing = list(dict.fromkeys(str(error) for error in errors if isinstance(error, MissingLabelError)))
+    severe = [error for error in errors if not found or not isinstance(error, MissingLabelError)]
+    for message in missing if found else ():
+        log.warning("left out: %s", message)
+    if severe:
+        raise severe[0]
 
 
 def _settings(plan: Plan, workers: int) -> dict[str, Any]:
@@ -157,19 +179,31 @@ def _settings(plan: Plan, workers: int) -> dict[str, Any]:
     }
 
 
-def _results(plan: Plan, jobs: list[BenchJob], workers: int) -> Iterator[tuple[BenchJob, list[Row]]]:
+def _results(plan: Plan, jobs: list[BenchJob], workers: int) -> Iterator[tuple[BenchJob, list[Row] | InputError]]:
+    """The rows of each job; of those of a case that cannot be had, the reason."""
     by_case: dict[tuple[str, str], list[BenchJob]] = {}
     for job in jobs:
         by_case.setdefault((job.data, job.case), []).append(job)
     sets = {data.name: data for data in plan.data}
     if workers == 1:
         for (data, case), group in by_case.items():
-            yield from _play_case(sets[data], case, group, plan)
+            left = list(group)
+            try:
+                for job, rows in _play_case(sets[data], case, group, plan):
+                    left.remove(job)
+                    yield job, rows
+            except InputError as error:
+                yield from ((job, error) for job in left)
         return
     with _pool(workers) as pool:
-        futures = [pool.submit(_play_whole, sets[data], case, group, plan) for (data, case), group in by_case.items()]
+        futures = {
+            pool.submit(_play_whole, sets[data], case, group, plan): group for (data, case), group in by_case.items()
+        }
         for future in as_completed(futures):
-            yield from future.result()
+            try:
+                yield from future.result()
+            except InputError as error:
+                yield from ((job, error) for job in futures[future])
 
 
 @contextlib.contextmanager

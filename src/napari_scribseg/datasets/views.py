@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets.case import UNKNOWN, Case
 
-__all__ = ["drawn", "only", "semantic", "single_object", "slices"]
+__all__ = ["MissingLabelError", "drawn", "only", "semantic", "single_object", "slices"]
 
 
 def slices(case: Case, axis: int = 0, *, strokes_only: bool = False, smallest: int = 1) -> Iterator[Case]:
@@ -125,13 +125,19 @@ def single_object(case: Case, identity: int) -> Case:
     )
 
 
+class MissingLabelError(InputError):
+    """A case lacks a label that was asked for."""
+
+
 def only(case: Case, labels: Sequence[str]) -> Case:
     """The case with the labels of these names or ids, and all others as background, also in the strokes.
 
     Raises
     ------
     InputError
-        If the case has no background, or one of the labels is not in its truth.
+        If the case has no background.
+    MissingLabelError
+        If one of the labels is not in its truth.
     """
     background = case.background
     if background is None:
@@ -140,7 +146,7 @@ def only(case: Case, labels: Sequence[str]) -> Case:
     missing = next((label for label in labels if label not in found), None)
     if missing is not None:
         some = ", ".join(case.names.get(i, str(i)) for i in case.objects)
-        raise InputError(f"{case.name}: its truth has no label {missing!r}; it has {some}")
+        raise MissingLabelError(f"{case.name}: its truth has no label {missing!r}; it has {some}")
     kept = [UNKNOWN, *(found[label] for label in labels)]
 
     def reduced(ids: NDArray[np.int32]) -> NDArray[np.int32]:
