@@ -10,7 +10,7 @@ import pytest
 from waiting import wait_for
 
 from napari_scribseg.annotate import solve_span
-from napari_scribseg.annotate.next_slice import expected_gain
+from napari_scribseg.annotate.next_slice import INHERITED, expected_gain
 from napari_scribseg.annotate.segment import SegmentJob
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, InputError
@@ -609,14 +609,35 @@ def test_a_slice_with_strokes_is_offered_again_where_it_is_in_more_doubt(session
     assert session.next_slice() in session.filled
 
 
-def test_doubt_that_a_slice_takes_away():
-    anchors = np.array([0, 10])
-    doubt = np.array([0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0], dtype=float)
-    gain = expected_gain(doubt, anchors)
+def test_gain_of_a_slice_that_is_filled_badly():
+    anchors, drift = np.array([0, 10]), np.array([0, 1, 2, 3, 4, 5, 4, 3, 2, 1, 0], dtype=float)
+    gain = expected_gain(drift, anchors, np.zeros(2), range(1, 10))
     assert gain.argmax() == 5
-    assert np.isneginf(gain[anchors]).all()
-    doubt[8] = 40
-    assert expected_gain(doubt, anchors).argmax() == 8
+    assert gain[5] == 5 + 2 * (4 * 3 / 4 + 3 * 1 / 3)  # itself, and of those beside it what their distance loses
+    assert not gain[anchors].any()
+    drift[8] = 40
+    assert expected_gain(drift, anchors, np.zeros(2), range(1, 10)).argmax() == 8
+
+
+def interpolated(anchors, wrong, filled):
+    return np.interp(filled, anchors, wrong).sum()
+
+
+@pytest.mark.parametrize("chosen", [1, 3, 5, 7, 12, 14])
+def test_gain_of_what_is_no_longer_inherited(chosen):
+    anchors, wrong = np.array([3, 7, 12]), np.array([10.0, 40.0, 6.0])
+    filled = [1, 2, 4, 5, 6, 8, 9, 10, 11, 13, 14, 15]
+    gain = expected_gain(np.zeros(17), anchors, wrong, filled)[chosen]
+    own = wrong[anchors == chosen].sum()
+    labelled = {**dict(zip(anchors.tolist(), wrong, strict=True)), chosen: 0.0}
+    after = interpolated(sorted(labelled), [labelled[i] for i in sorted(labelled)], filled)
+    assert gain == pytest.approx(own + INHERITED * (interpolated(anchors, wrong, filled) - after))
+
+
+def test_a_bad_slice_with_strokes_comes_before_its_neighbours_the_worse_it_is():
+    anchors, drift = np.array([0, 5, 10]), np.array([0, 9, 9, 9, 9, 0, 9, 9, 9, 9, 0], dtype=float)
+    assert expected_gain(drift, anchors, np.array([0, 2.0, 0]), range(11)).argmax() != 5
+    assert expected_gain(drift, anchors, np.array([0, 60.0, 0]), range(11)).argmax() == 5
 
 
 # strokes on what was filled

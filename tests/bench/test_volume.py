@@ -19,7 +19,7 @@ from napari_scribseg.bench.tasks import BenchTask, tasks
 from napari_scribseg.bench.volume.fills import FILLS, Span, interpolate, propagate
 from napari_scribseg.bench.volume.methods import AtOnce, InSession, SliceBySlice
 from napari_scribseg.bench.volume.orders import View, middle, most_wrong, offered, random
-from napari_scribseg.bench.volume.play import play_every_nth, play_setup, play_volume
+from napari_scribseg.bench.volume.play import _Work, play_every_nth, play_setup, play_volume
 from napari_scribseg.bench.volume.setups import VolumeSetup, volume_setups
 from napari_scribseg.core import EngineInfo, Image, InputError, Segmentation, silent
 from napari_scribseg.datasets import Case, DataSet
@@ -204,9 +204,7 @@ def view(truth, labels, touched=(), finished=(), accepted=(), offer=None):
 
     seeds = np.full(truth.shape, -1, np.int32)
     seeds[list(touched), 0, 0] = 0
-    objects = np.flatnonzero(truth.any(axis=(1, 2)))
-    extent = range(int(objects[0]), int(objects[-1]) + 1)
-    return View(Fixed(), truth, seeds, extent, set(finished), set(accepted), np.random.default_rng(0))
+    return View(Fixed(), truth, seeds, set(finished), set(accepted), np.random.default_rng(0))
 
 
 def test_orders():
@@ -217,15 +215,29 @@ def test_orders():
     assert most_wrong(view(truth, labels, finished=[6])) == 2
     assert most_wrong(view(truth, truth)) is None
     assert middle(view(truth, labels)) == 4
-    assert middle(view(truth, labels, touched=[4])) == 2
-    assert middle(view(truth, labels, touched=[2, 4])) == 6
-    assert middle(view(truth, labels, touched=[2], accepted=[4])) == 6
-    assert middle(view(truth, labels, touched=range(1, 8))) == 6  # none is left: the most wrong one
-    assert random(view(truth, labels, touched=[1, 2, 3, 4, 5, 6])) == 7
-    assert random(view(truth, labels, touched=range(1, 8))) == 6
+    assert middle(view(truth, labels, touched=[4])) == 1
+    assert middle(view(truth, labels, touched=[1, 4])) == 6
+    assert middle(view(truth, labels, touched=[1], accepted=[4])) == 6
+    assert middle(view(truth, labels, touched=range(9))) == 6  # none is left: the most wrong one
+    assert random(view(truth, labels, touched=[0, 1, 2, 3, 4, 5, 6, 8])) == 7
+    assert random(view(truth, labels, touched=range(9))) == 6
     assert offered(view(truth, labels, offer=5)) == 5
-    assert offered(view(truth, labels, touched=[4])) == 2
-    assert offered(view(truth, labels, touched=[4], finished=[5], offer=5)) == 2
+    assert offered(view(truth, labels, touched=[4])) == 1
+    assert offered(view(truth, labels, touched=[4], finished=[5], offer=5)) == 1
+
+
+def test_a_slice_without_objects_and_labels_costs_no_stroke(volume):
+    rules = Rules(volume=VolumeRules(strokes=50))
+    method = InSession(Threshold(), volume)
+    rows = play_volume(method, volume, job(), "middle", rules)
+    assert rows[-1].dice >= 0.9
+    method = SliceBySlice(Threshold(), volume, None)
+    work = _Work(method, volume, job(), "middle", rules)
+    work._visit(0)
+    assert work._view.accepted == {0}
+    assert not work._rows
+    work._visit(4)
+    assert {row.slices for row in work._rows} == {1}
 
 
 def test_a_user_counts_every_stroke_and_stops_at_the_target(volume):

@@ -507,10 +507,11 @@ class Session:
     def next_slice(self, axis: int | None = None, like: SliceIndex | None = None) -> SliceIndex | None:
         """The slice along an axis (the one in use by default) whose strokes would improve the volume most.
 
-        After a fill it is the one that takes away most of the doubt, its own and that of its neighbours; before, the
-        middle of what is farthest from all anchors. A slice with strokes is offered again where its own labels are in
-        more doubt; an accepted one never is. None where nothing is left. Of a series, it is one of the
-        volume of the slice ``like``, or of the one drawn on last. It lies in the range that was filled last.
+        After a fill it is the one that takes away most of the wrong pixels to be expected, its own and those of the
+        slices filled from it; before, the middle of what is farthest from all anchors. A slice with strokes is offered
+        again where its own labels are expected to do more harm; an accepted one never is. None where nothing is left.
+        Of a series, it is one of the volume of the slice ``like``, or of the one drawn on last. It lies in the range
+        that was filled last.
         """
         within = self._filling.range_of(FillRange.whole(self._document, like, axis))
         return next_slice(self._document, within, self._filling.doubts)

@@ -30,8 +30,6 @@ class View:
         True classes, -1 where unknown.
     seeds : ndarray of shape (D, H, W), int32
         All strokes so far.
-    extent : range
-        The slices that hold objects, which a user sees by looking through them.
     finished : set of int
         Slices on which a user finds nothing to correct, as the labels are now.
     accepted : set of int
@@ -43,7 +41,6 @@ class View:
     method: VolumeMethod
     truth: NDArray[np.int64]
     seeds: Seeds
-    extent: range
     finished: set[int]
     accepted: set[int]
     random: np.random.Generator
@@ -64,15 +61,15 @@ def most_wrong(view: View) -> int | None:
 
 
 def middle(view: View) -> int | None:
-    """The middle of the longest span of objects that the user has not seen; the most wrong slice when there is none."""
-    ends = sorted({view.extent.start - 1, view.extent.stop} | view.touched() | view.accepted)
+    """The middle of the longest span that the user has not seen; the most wrong slice when there is none."""
+    ends = sorted({-1, len(view.truth)} | view.touched() | view.accepted)
     length, index = max((b - a, -((a + b) // 2)) for a, b in pairwise(ends))
     return -index if length > 1 and -index not in view.finished else most_wrong(view)
 
 
 def random(view: View) -> int | None:
-    """Any slice with objects that the user has not seen; the most wrong one when there is none."""
-    left = sorted(set(view.extent) - view.touched() - view.accepted - view.finished)
+    """Any slice that the user has not seen; the most wrong one when there is none."""
+    left = sorted(set(range(len(view.truth))) - view.touched() - view.accepted - view.finished)
     return left[int(view.random.integers(len(left)))] if left else most_wrong(view)
 
 

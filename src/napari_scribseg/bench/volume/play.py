@@ -38,8 +38,8 @@ def play_volume(method: VolumeMethod, task: BenchTask, job: BenchJob, order: str
     The first slice is the middle one of those with objects. On a slice without labels, or with bad ones, the user
     paints a stroke for each class, on one with better labels a correction where they are most wrong; then corrections,
     until the slice is good enough or ``rules.volume.visit`` are done, and goes to the slice that ``order`` says. A
-    slice with good labels is accepted. Every stroke counts, those of the background too; a stroke that leaves the
-    method without a result has a row with the labels from before.
+    slice with good labels is accepted, as is one that has neither objects nor labels. Every stroke counts, those of
+    the background too; a stroke that leaves the method without a result has a row with the labels from before.
 
     Parameters
     ----------
@@ -71,15 +71,14 @@ class _Work:
         self._rules, self._user, seed = rules.volume, rules.strokes_user, rules.seed
         self._order, self._enough = ORDERS[order], rules.volume.enough
         self._random = random_generator(seed, task.name, "volume")
-        objects = np.flatnonzero((task.truth > 0).any(axis=(1, 2)))
-        extent = range(int(objects[0]), int(objects[-1]) + 1)
         seeds = np.full(task.truth.shape, -1, np.int32)
-        self._view = View(method, task.truth, seeds, extent, set(), set(), random_generator(seed, task.name, "order"))
+        self._view = View(method, task.truth, seeds, set(), set(), random_generator(seed, task.name, "order"))
         self._results: list[BenchResult] = []
         self._rows: list[Row] = []
 
     def play(self) -> list[Row]:
-        index: int | None = (self._view.extent.start + self._view.extent.stop - 1) // 2
+        objects = np.flatnonzero((self._task.truth > 0).any(axis=(1, 2)))
+        index: int | None = int(objects[0] + objects[-1]) // 2
         while not self._is_over:
             if index is not None:
                 self._visit(index)
@@ -101,8 +100,12 @@ class _Work:
         )
 
     def _visit(self, index: int) -> None:
-        """First strokes or a correction, and corrections, on one slice; of good labels it is accepted as it is."""
-        if self._method.is_labelled(index) and self._slice_dice(index) >= self._enough:
+        """First strokes or a correction, and corrections, on one slice; of good labels it is accepted as it is.
+
+        So is one without objects and labels: a look is enough.
+        """
+        without_objects = not (self._task.truth[index] > 0).any()
+        if (without_objects or self._method.is_labelled(index)) and self._slice_dice(index) >= self._enough:
             self._method.accept(index)
             self._view.accepted.add(index)
             self._view.finished.add(index)
