@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_scribseg.batch.command import batch
+from napari_scribseg.batch.project_command import app as project
 from napari_scribseg.bench.command import bench
 from napari_scribseg.bench.papers.clicks_command import study_clicks
 from napari_scribseg.bench.papers.command import study
@@ -378,6 +379,7 @@ app.command()(study)
 app.command()(study_clicks)
 app.add_typer(train, name="train")
 app.add_typer(explore, name="explore")
+app.add_typer(project, name="project")
 
 
 @contextmanager
