@@ -15,6 +15,7 @@ PUBLIC = [
     ".headless",
     ".annotate",
     ".explore",
+    ".learn",
     ".nets",
     ".batch",
     ".datasets",
