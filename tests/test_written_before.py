@@ -254,7 +254,7 @@ def test_a_training_pack():
 
 
 def test_a_checkpoint_and_its_settings():
-    from napari_scribseg.train.checkpoint import latest, read_checkpoint
+    from napari_scribseg.kernel.checkpoint import latest, read_checkpoint
     from napari_scribseg.train.settings import Settings
 
     run = BEFORE / "training" / "run"

@@ -303,8 +303,8 @@ def read_pack(path: Path) -> None:
 def checkpoint_samples(folder: Path) -> Sequence[Path]:
     import torch
 
+    from napari_scribseg.kernel.checkpoint import Checkpoint, write_checkpoint
     from napari_scribseg.nets import build
-    from napari_scribseg.train.checkpoint import Checkpoint, write_checkpoint
 
     nets = [build("plain-unet", {"channels": [2, 2], "detail": 1}) for _ in range(2)]
     optimizer = torch.optim.SGD(nets[0].parameters(), lr=0.1)  # type: ignore[arg-type]
@@ -313,7 +313,7 @@ def checkpoint_samples(folder: Path) -> Sequence[Path]:
 
 
 def read_checkpoint(path: Path) -> None:
-    from napari_scribseg.train.checkpoint import read_checkpoint
+    from napari_scribseg.kernel.checkpoint import read_checkpoint
 
     read_checkpoint(path.parent)
 

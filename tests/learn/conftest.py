@@ -1,11 +1,12 @@
-"""Small volumes in files, and projects of them."""
+"""Small volumes in files, projects of them, and a network that has learned."""
 
 from __future__ import annotations
 
 import pytest
 from learn_cases import write_volume
+from two_discs import CLASSES, QUICK, examples_from
 
-from napari_scribseg.learn import Project
+from napari_scribseg.learn import Project, learn
 
 
 @pytest.fixture
@@ -21,3 +22,9 @@ def project(tmp_path, volumes):
     for path in volumes:
         made.add_image(path)
     return made
+
+
+@pytest.fixture(scope="session")
+def learned():
+    """A network that has learned from eight slices; no test changes it."""
+    return learn(examples_from(0), CLASSES, settings=QUICK)

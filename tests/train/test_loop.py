@@ -11,13 +11,14 @@ from PIL import Image as Picture
 
 from napari_scribseg.core import InputError
 from napari_scribseg.engines.scribble_net.networks import open_network
+from napari_scribseg.kernel.checkpoint import latest, read_checkpoint
 from napari_scribseg.nets import build, load_model
+from napari_scribseg.nets.average import Average
 from napari_scribseg.simulate import bounding_box
 from napari_scribseg.train.batches import all_predictions, corrected, predictions
-from napari_scribseg.train.checkpoint import latest, read_checkpoint
 from napari_scribseg.train.first_strokes import DrawingOptions, Prompt
 from napari_scribseg.train.loop import first_network, train, training_sources
-from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
+from napari_scribseg.train.losses import dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine, computes_bfloat16, make_fabric
 from napari_scribseg.train.run_log import RunLog
 from napari_scribseg.train.settings import Settings

@@ -7,16 +7,16 @@ from scipy import ndimage
 
 from napari_scribseg.core import InputError
 from napari_scribseg.datasets import Case, DataSet
+from napari_scribseg.numerics.augmentation.intensity_changes import unchanged, vary_intensities
+from napari_scribseg.numerics.augmentation.warps import WarpOptions, draw_warp, needed_part, resample
 from napari_scribseg.simulate import ScribbleStyle
 from napari_scribseg.train.batches import Batch
 from napari_scribseg.train.first_strokes import DrawingOptions, draw_stroke_map, draw_style
-from napari_scribseg.train.intensity_changes import unchanged, vary_intensities
 from napari_scribseg.train.pack import write_pack
 from napari_scribseg.train.superpixels import felzenszwalb_regions
 from napari_scribseg.train.synthetic import draw_labels, draw_picture
 from napari_scribseg.train.targets import choose_object, choose_region, typical_width
 from napari_scribseg.train.training_samples import SampleOptions, TrainingSamples, loader
-from napari_scribseg.train.warps import WarpOptions, draw_warp, needed_part, resample
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from napari_scribseg.annotate.span import Span
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex
 
-__all__ = ["FillRange", "filled_certainty", "is_anchor", "is_current", "nearest_first"]
+__all__ = ["FillRange", "all_slices", "filled_certainty", "is_anchor", "is_current", "nearest_first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,12 @@ class FillRange:
     def within(self, span: Span) -> list[int]:
         """The indices of the slices to fill of a span."""
         return [index for index in span.indices if self.start <= index <= self.stop]
+
+
+def all_slices(document: Document) -> list[SliceIndex]:
+    """The slices along the axis in use; of a series, those of one volume."""
+    within = FillRange.whole(document, None, None)
+    return [within.at(index) for index in range(within.start, within.stop + 1)]
 
 
 def is_anchor(document: Document, slice_index: SliceIndex) -> bool:

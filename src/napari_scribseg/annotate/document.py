@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_scribseg.annotate.annotation import Annotation
 from napari_scribseg.annotate.edits import SliceEdit
 from napari_scribseg.annotate.engine_cache import MISSING, engine_key
-from napari_scribseg.annotate.entries import Entry, FillRecipe, Kind, Recipe
+from napari_scribseg.annotate.entries import DraftRecipe, Entry, FillRecipe, Kind, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS, combine, lacking
 from napari_scribseg.annotate.segment import SegmentJob, SegmentOutcome, SliceResult
 from napari_scribseg.annotate.solve_span import KeptVoxels, SolvedSlice
@@ -33,6 +33,7 @@ __all__ = ["Document", "EngineRecord", "as_engine", "as_overlap", "user_name"]
 
 EngineRecord = tuple[str, dict[str, Any]]
 
+_DRAFT_DRIFT = 1.0  # finest pixels that borders of a draft may be off
 _DRIFT, _DRIFT_PER_SLICE, _MOST_DRIFT = 0.5, 0.35, 3.0  # finest pixels that borders of a filled slice may have moved
 
 
@@ -166,16 +167,18 @@ class Document:
         return labels
 
     def drift(self, slice_index: SliceIndex) -> float:
-        """How far the borders of :meth:`prior` may have moved, in finest pixels: those of a slice that was filled.
+        """How far the borders of :meth:`prior` may be off, in finest pixels: of a slice that was filled or drafted.
 
         0 of labels that the user made, or has accepted.
         """
         below = self.history.below_strokes(slice_index)
-        if below is None or below.fill is None:
+        if below is None or (below.fill is None and below.draft is None):
             return 0.0
         since = (e for e in self.history.entries() if e.slice_index == slice_index and e.sequence > below.sequence)
         if any(entry.kind == "accept" for entry in since):
             return 0.0
+        if below.fill is None:
+            return _DRAFT_DRIFT
         at = slice_index.position[slice_index.others.index(below.fill.axis)]
         return min(_DRIFT + _DRIFT_PER_SLICE * min(abs(at - end) for end in below.fill.ends), _MOST_DRIFT)
 
@@ -259,12 +262,16 @@ class Document:
 
     def crossing_anchors(self, span: Span) -> list[tuple[SliceIndex, Entry]]:
         """The slices of other orientations that count for filling and cross a span, with what set their labels."""
+        displayed, first = span.like.displayed, span.at(span.indices[0])
+        return [(o, e) for o, e in self._all_anchors() if o.displayed != displayed and o.crossing(first) is not None]
+
+    def _all_anchors(self) -> list[tuple[SliceIndex, Entry]]:
+        """The slices that count for filling, of all orientations, with what set their labels."""
         if self._anchors[0] != self.history.version:
             newest, accepted = self.history.newest_entries().items(), self.annotation.accepted
             anchors = [(other, entry) for other, entry in newest if entry.is_anchor or other in accepted]
             self._anchors = self.history.version, anchors
-        displayed, first = span.like.displayed, span.at(span.indices[0])
-        return [(o, e) for o, e in self._anchors[1] if o.displayed != displayed and o.crossing(first) is not None]
+        return self._anchors[1]
 
     def kept_voxels(self, span: Span) -> Callable[[SliceIndex], NDArray[np.int32] | None]:
         """What gives the labels of a slice of a span that filling leaves as they are; for any thread."""
@@ -291,6 +298,43 @@ class Document:
         )
         self.modified.emit()
         return step
+
+    def write_draft(
+        self, slice_index: SliceIndex, labels: NDArray[Any], ids: tuple[int, ...], draft: DraftRecipe, step: SessionStep
+    ) -> SessionStep:
+        """Write the drafted labels of a slice; returns the step that they went into.
+
+        ``ids`` are the labels that the drafter knows.
+        """
+        annotation, current = self.annotation, self.annotation.committed(slice_index)
+        underlay = annotation.underlay(slice_index)
+        kept = self._kept_on(slice_index)
+        merged = combine(
+            labels, current, current if underlay is None else underlay, ids=ids, overlap=draft.overlap,
+            locked=draft.locked, slice_index=slice_index, accepted=annotation.accepted, fixed=kept,
+        )  # fmt: skip
+        changes = annotation.store_original(slice_index, current)
+        if underlay is None:
+            changes += annotation.set_underlay(slice_index, current)
+        changes += annotation.set_prior(slice_index, None)
+        changes += annotation.write(slice_index, merged)[1]
+        fixed = None if kept is None else PackedRegion.whole(kept)
+        step = self.history.extend(
+            step, changes, [self._entry("draft", slice_index, changes, fixed=fixed, draft=draft)]
+        )
+        self.modified.emit()
+        return step
+
+    def _kept_on(self, slice_index: SliceIndex) -> NDArray[np.int32] | None:
+        """The labels of a slice that a draft leaves as they are: strokes, edits by hand, and anchors that cross it."""
+        crossing = [
+            (other, self.annotation.peek(other))
+            for other, _ in self._all_anchors()
+            if other.displayed != slice_index.displayed
+        ]
+        return KeptVoxels(self.annotation.strokes, self.annotation.fixed, self.classes.background, tuple(crossing)).on(
+            slice_index
+        )
 
     def with_fill(
         self, slice_index: SliceIndex, found: SolvedSlice, ids: tuple[int, ...], fill: FillRecipe
@@ -330,7 +374,10 @@ class Document:
         changes = self._write(slice_index, np.where(prior < 0, 0, prior).astype(np.uint16))
         changes += self.annotation.set_prior(slice_index, None)
         below = self.history.below_strokes(slice_index)
-        if below is None or below.fill is None:
+        if below is not None and below.draft is not None:
+            draft = dataclasses.replace(below.draft, restored=True)
+            entry = self._entry("draft", slice_index, changes, draft=draft)
+        elif below is None or below.fill is None:
             entry = self._entry("edit", slice_index, changes)
         else:
             entry = self._entry("fill", slice_index, changes, fill=dataclasses.replace(below.fill, restored=True))

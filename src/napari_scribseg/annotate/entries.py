@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.patches import PackedBox, PackedRegion
 
-__all__ = ["KINDS", "Entry", "FillRecipe", "Kind", "Recipe", "SpanEnd"]
+__all__ = ["KINDS", "DraftRecipe", "Entry", "FillRecipe", "Kind", "Recipe", "SpanEnd"]
 
-Kind = Literal["run", "fill", "edit", "clear", "accept", "reopen"]
-KINDS: tuple[Kind, ...] = ("run", "fill", "edit", "clear", "accept", "reopen")
+Kind = Literal["run", "fill", "draft", "edit", "clear", "accept", "reopen"]
+KINDS: tuple[Kind, ...] = ("run", "fill", "draft", "edit", "clear", "accept", "reopen")
 
 SpanEnd = tuple[int, int]  # where an anchor stands along the axis, and the entry that set its labels (0: none did)
 
@@ -106,6 +106,34 @@ class FillRecipe:
         return [end[0] for end in (self.before, self.after) if end is not None]
 
 
+@dataclass(frozen=True, slots=True)
+class DraftRecipe:
+    """By what a slice was drafted.
+
+    Attributes
+    ----------
+    drafter : str
+        The checksum of the drafter, such as of a learned network's weights.
+    overlap : str
+        The overlap rule.
+    locked : tuple of int
+        Values in the label volume that were locked.
+    certainty : float
+        Mean certainty of the labels in the band around their borders, 0 to 1.
+    band : int
+        Number of voxels in that band.
+    restored : bool
+        Whether the slice only got its drafted labels back, because the strokes that corrected them were erased.
+    """
+
+    drafter: str
+    overlap: str
+    locked: tuple[int, ...]
+    certainty: float
+    band: int
+    restored: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """One event that changed the labels, or may change what later ones do.
@@ -115,8 +143,8 @@ class Entry:
     sequence : int
         Its position in the order of all entries.
     kind : str
-        ``run`` (an engine segmented), ``fill`` (filled between anchors), ``edit`` (set by hand), ``clear``, ``accept``
-        or ``reopen``.
+        ``run`` (an engine segmented), ``fill`` (filled between anchors), ``draft`` (by a drafter), ``edit`` (set by
+        hand), ``clear``, ``accept`` or ``reopen``.
     slice_index : SliceIndex
         The slice.
     labels : PackedRegion or None
@@ -134,6 +162,8 @@ class Entry:
         From what it was filled; for ``fill``.
     around : PackedBox or None
         The labels of all slices of the span that stayed, -1 elsewhere, where the method made use of them.
+    draft : DraftRecipe or None
+        By what it was drafted; for ``draft``. Its labels are in the log: a replay needs no drafter.
     by : str
         Who did it; empty where it is not known.
     at : float
@@ -150,6 +180,7 @@ class Entry:
     fixed: PackedRegion | None = None
     fill: FillRecipe | None = None
     around: PackedBox | None = None
+    draft: DraftRecipe | None = None
     by: str = ""
     at: float = 0.0
 

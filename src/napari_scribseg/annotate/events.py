@@ -83,11 +83,12 @@ class Doing:
     Attributes
     ----------
     what : str
-        ``result``, ``propagation``, ``fill``, ``network`` (its prediction without strokes), ``picture`` or ``tool``.
+        ``result``, ``propagation``, ``fill``, ``draft``, ``network`` (its prediction without strokes), ``picture`` or
+        ``tool``.
     slice_index : SliceIndex
         The slice.
     done, total : int
-        Of a propagation or a fill: how many slices are written, and of how many.
+        Of a propagation, a fill or drafts: how many slices are written, and of how many.
     refined : bool
         Whether a preview is shown already.
     stopped : bool
@@ -114,7 +115,7 @@ class Stepped:
     redone : bool
         Whether it was redone.
     what : str
-        ``stroke``, ``result``, ``fill``, ``edit``, ``clear``, ``accept`` or ``reopen``.
+        ``stroke``, ``result``, ``fill``, ``draft``, ``edit``, ``clear``, ``accept`` or ``reopen``.
     slices : tuple of SliceIndex
         The slices.
     """
@@ -129,7 +130,7 @@ class Stepped:
         kinds = {entry.kind for entry in step.entries}
         painted = any(change.kind == "painted" for change in step.changes)
         named = next((kind for kind in ("clear", "accept", "reopen", "edit") if kind in kinds), None)
-        other = "stroke" if painted else "fill" if "fill" in kinds else "result"
+        other = "stroke" if painted else next((kind for kind in ("fill", "draft") if kind in kinds), "result")
         return cls(redone, named or other, step.slices())
 
 
@@ -147,7 +148,7 @@ class SessionEvents(SignalGroup):
     progress : Signal(float)
         How far the request is, from 0 to 1.
     filling : Signal(bool)
-        Slices are being filled, or no longer; :attr:`busy` is for what the user waits for.
+        Slices are being filled or drafted, or no longer; :attr:`busy` is for what the user waits for.
     restored : Signal(Restored)
         A slice is as it was before.
     stepped : Signal(Stepped)

@@ -272,8 +272,9 @@ class Filling:
         for span in self._left(within):
             slices = within.within(span)
             filled = [i for i in slices if (entry := newest.get(span.at(i))) is not None and entry.fill is not None]
+            drafted = any((entry := newest.get(span.at(i))) is not None and entry.draft is not None for i in slices)
             is_new = max(end[1] for end in (span.before, span.after) if end is not None) > self._since
-            if self._stale(span, slices) or (not filled and is_new):
+            if self._stale(span, slices) or (is_new and not filled and not drafted):
                 found.append(span)
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
 from os import PathLike
@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_scribseg.annotate.anchors import FillRange, filled_certainty, is_anchor
+from napari_scribseg.annotate.anchors import FillRange, all_slices, filled_certainty, is_anchor
+from napari_scribseg.annotate.background import Background
 from napari_scribseg.annotate.compare import compare
 from napari_scribseg.annotate.document import Document, as_engine, as_overlap
+from napari_scribseg.annotate.drafter import Drafter
+from napari_scribseg.annotate.drafting import Drafting
 from napari_scribseg.annotate.edits import SliceEdit
 from napari_scribseg.annotate.engine_cache import EngineCache
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Stepped, Update
@@ -130,7 +133,9 @@ class Session:
         self._prefetch = Prefetch(document, self.events, cache, self._segmenter.jobs)
         self._tools = ToolRuns(document, self.events, self._segmenter.jobs)
         self._filling = Filling(document, self.events, cache, self._segmenter.jobs)
-        self._segmenter.idle = self._filling.proceed
+        self._drafting = Drafting(document, self.events, cache, self._segmenter.jobs)
+        self._background = Background((self._filling, self._drafting))
+        self._segmenter.idle = self._background.proceed
         self._autosave: Autosave[Snapshot] | None = None
         if lock is not None:
             saving = Autosave(lock, lambda: take(document), SessionWriter().write, self.events.hint.emit, deliver)
@@ -259,7 +264,7 @@ class Session:
     def doing(self) -> Doing | None:
         """What is being computed; None while nothing is, or only what prepares for strokes to come."""
         waiting = (*self._tools.requested.values(), *self._prefetch.requested.values())
-        return self._segmenter.doing or next(iter(waiting), None) or self._filling.doing
+        return self._segmenter.doing or next(iter(waiting), None) or self._filling.doing or self._drafting.doing
 
     @property
     def has_preview(self) -> bool:
@@ -357,7 +362,7 @@ class Session:
         """
         slice_index = self._open_slice(index)
         self._tools.cancel()
-        self._filling.give_way(hold=live)
+        self._background.give_way(hold=live)
         others = {self.slice_index(other): values for other, values in (beside or {}).items()}
         document, segmenter = self._document, self._segmenter
         try:
@@ -421,7 +426,7 @@ class Session:
             If the slices do not stand one behind the other, or there are no labels on ``start``.
         """
         self._tools.cancel()
-        self._filling.give_way()
+        self._background.give_way()
         return self._segmenter.propagate(self._open_slice(start), self.slice_index(stop))
 
     # filling
@@ -467,6 +472,7 @@ class Session:
         """
         self._require_open()
         self._tools.cancel()
+        self._drafting.cancel()
         within = FillRange.of(self._document, start, stop, axis)
         return self._filling.fill(within.series(self._document) if series else [within])
 
@@ -483,7 +489,7 @@ class Session:
     @follows.setter
     def follows(self, follows: bool) -> None:
         self._filling.follows = follows
-        self._filling.proceed()
+        self._background.proceed()
 
     def is_anchor(self, index: SliceIndex | int | None = None) -> bool:
         """Whether the labels of a slice count for filling; strokes of slices that cross it do not make it one."""
@@ -498,6 +504,56 @@ class Session:
         """
         within = FillRange.whole(self._document, like, axis)
         return [within.at(index) for index, _ in within.anchors(self._document)]
+
+    def draft(self, drafter: Drafter, slices: Iterable[SliceIndex | int] | None = None) -> Future[Any]:
+        """Write drafts into slices that have no labels of their own: neither accepted nor an anchor; one step.
+
+        Strokes, fixed labels, locked classes, and what lies in accepted slices and anchors that cross a slice stay.
+        Strokes on a drafted slice correct its labels and make it an anchor. Classes of the drafter that the table
+        lacks are added.
+
+        It goes on in the background, the slices nearest to the one drawn on last first, and gives way to strokes.
+        Each slice is shown by ``restored`` as soon as it is there. :meth:`cancel` ends it; what was written by then
+        stays.
+
+        Parameters
+        ----------
+        drafter : Drafter
+            Such as a :class:`~napari_scribseg.learn.LearnedNetwork`.
+        slices : iterable of SliceIndex or int, optional
+            All along the axis in use by default; those with labels of their own are left out.
+
+        Returns
+        -------
+        Future
+            Of the tuple of slices that were drafted, ascending.
+
+        Raises
+        ------
+        InputError
+            If there are no such slices, or the session is closed.
+        """
+        self._require_open()
+        self._tools.cancel()
+        self._filling.cancel()
+        document = self._document
+        if slices is None:
+            chosen = [document.find_slice(None)] if self.volume.ndim == 2 else all_slices(document)
+        else:
+            chosen = [self.slice_index(each) for each in slices]
+        added = [each for each in drafter.classes if each.id not in self.classes and not each.background]
+        if added:
+            classes = self.classes
+            for each in added:
+                classes = classes.with_class(each)
+            self.classes = classes
+        return self._drafting.draft(drafter, chosen)
+
+    @property
+    def drafted(self) -> Mapping[SliceIndex, float]:
+        """The slices that show a draft, and how sure their borders are: the mean certainty around them, 0 to 1."""
+        newest, accepted = self._document.history.newest_entries(), self.accepted
+        return {i: e.draft.certainty for i, e in newest.items() if e.draft is not None and i not in accepted}
 
     @property
     def filled(self) -> Mapping[SliceIndex, float]:
@@ -525,6 +581,7 @@ class Session:
         self._prefetch.cancel()
         self._tools.cancel()
         self._filling.cancel()
+        self._drafting.cancel()
         self._segmenter.cancel()
 
     # engine calls without strokes
@@ -552,7 +609,7 @@ class Session:
             If there is no such slice, or the engine has no network that predicts without strokes.
         """
         slice_index = self._open_slice(index)
-        self._filling.give_way()
+        self._background.give_way()
         return self._prefetch.predict(slice_index, partial(self._write_classes, slice_index))
 
     def _write_classes(self, slice_index: SliceIndex, found: NDArray[Any]) -> bool:
@@ -584,7 +641,7 @@ class Session:
             If there is no such slice, or the engine has no such picture.
         """
         slice_index = self._open_slice(index)
-        self._filling.give_way()
+        self._background.give_way()
         return self._prefetch.picture(slice_index, name)
 
     # steps without an engine
@@ -596,9 +653,9 @@ class Session:
         """
         self._require_open()
         self._tools.cancel()
-        if self._filling.withdraw():
+        if self._background.withdraw():
             return True
-        self._filling.give_way()
+        self._background.give_way()
         self._segmenter.interrupt()
         return self._move(self._document.history.undo(), after=False)
 
@@ -606,7 +663,7 @@ class Session:
         """Redo the step undone last; False where there is none."""
         self._require_open()
         self._tools.cancel()
-        self._filling.give_way()
+        self._background.give_way()
         self._segmenter.interrupt()
         return self._move(self._document.history.redo(), after=True)
 
@@ -617,6 +674,7 @@ class Session:
         array = self.labels
         self._document.apply(step, after=after)
         self._filling.moved(step, after=after)
+        self._drafting.moved(step)
         for slice_index in {*step.slices(), *(entry.slice_index for entry in step.entries)}:
             self._cache.invalidate_warm(slice_index)
         self._show_changes(step.changes)
@@ -642,11 +700,11 @@ class Session:
         return self._set_accepted(self._open_slice(index), False)
 
     def _set_accepted(self, slice_index: SliceIndex, accepted: bool) -> bool:
-        self._filling.give_way()
+        self._background.give_way()
         changed = self._document.set_accepted(slice_index, accepted)
         if changed:
             self.events.changed.emit()
-        self._filling.proceed()
+        self._background.proceed()
         return changed
 
     def clear(self, index: SliceIndex | int | None = None) -> bool:
@@ -659,11 +717,11 @@ class Session:
             self._refuse(slice_index, self._locked_error(slice_index))
             return False
         self._segmenter.stop(slice_index)
-        self._filling.give_way()
+        self._background.give_way()
         if self._document.clear(slice_index):
             self._cache.invalidate_warm(slice_index)
             self._show(slice_index)
-        self._filling.proceed()
+        self._background.proceed()
         return True
 
     def edit(self, labels: ArrayLike, index: SliceIndex | int | None = None, *, fix: ArrayLike | None = None) -> bool:
@@ -684,14 +742,14 @@ class Session:
             self._refuse(slice_index, error)
             return False
         self._segmenter.stop(slice_index)
-        self._filling.give_way()
+        self._background.give_way()
         classes = self.classes
         if self._document.edit(slice_index, values, None if fix is None else np.asarray(fix, bool)):
             self._cache.invalidate_warm(slice_index)
             self._show(slice_index)
         if array is not self.labels or classes is not self.classes:
             self.events.changed.emit()
-        self._filling.proceed()
+        self._background.proceed()
         return True
 
     def apply(
@@ -743,7 +801,7 @@ class Session:
         else:
             slices, _ = slices_between(self.volume, min(first, last), max(first, last))
             axis = next(a for a, i, j in zip(first.others, first.position, last.position, strict=True) if i != j)
-        self._filling.give_way()
+        self._background.give_way()
         use = _labels_of if preview else partial(self._write_edits, tool, identity)
         return self._tools.request(tool, identity, slices, axis, use, each_slice=each_slice, over=over)
 
@@ -761,7 +819,7 @@ class Session:
         self._attach_classes(classes, version)
         if array is not self.labels:
             self.events.changed.emit()
-        self._filling.proceed()
+        self._background.proceed()
         return _labels_of(edits)
 
     def _show_changes(self, changes: list[Change]) -> None:
@@ -883,7 +941,7 @@ class Session:
         future: Future[Any] = Future()
         future.set_exception(error)
         self.events.failed.emit(slice_index, error)
-        self._filling.proceed()
+        self._background.proceed()
         return future
 
     def _show(self, slice_index: SliceIndex, *, strokes: bool = True) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_scribseg.annotate.entries import KINDS, Entry, FillRecipe, Recipe
+from napari_scribseg.annotate.entries import KINDS, DraftRecipe, Entry, FillRecipe, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS
 from napari_scribseg.annotate.snapshot import Snapshot
 from napari_scribseg.annotate.solve_span import SPAN_METHODS
@@ -35,10 +35,10 @@ __all__ = ["FORMAT", "SessionWriter", "read"]
 
 # since version 2, runs have the labels that their strokes corrected, and whether they were propagated; since version 3,
 # there are labels that were fixed by hand; since version 4, slices are filled; since version 5,
-# entries say who and when
+# slices are drafted, and entries say who and when
 FORMAT = ContainerFormat("napari-scribseg session", version=5, noun="session", deflated=False)
 
-_ABSENT: tuple[Any, ...] = (None, None, None, None, "", 0.0)  # what an entry of an earlier version lacks
+_ABSENT: tuple[Any, ...] = (None, None, None, None, None, "", 0.0)  # what an entry of an earlier version lacks
 
 
 class _Pieces:
@@ -176,9 +176,10 @@ def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
     recipe = None if entry.recipe is None else astuple(entry.recipe)
     fill = None if entry.fill is None else astuple(entry.fill)
     around = None if entry.around is None else _box_out(entry.around, pieces)
+    draft = None if entry.draft is None else astuple(entry.draft)
     where = _slice_out(entry.slice_index)
     who = entry.by, round(entry.at, 3)
-    return [entry.sequence, entry.kind, where, labels, seeds, recipe, prior, fixed, fill, around, *who]
+    return [entry.sequence, entry.kind, where, labels, seeds, recipe, prior, fixed, fill, around, draft, *who]
 
 
 def _box_out(box: PackedBox, pieces: _Pieces) -> list[int]:
@@ -273,8 +274,9 @@ def _base_in(found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> tuple[Slice
 
 def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
     sequence, kind, where, labels, seeds, recipe = found[:6]
-    prior, fixed, fill, around, by, at = list(found[6:]) + list(_ABSENT[len(found) - 6 :])  # version 1 has none of them
-    has = {"run": recipe is not None and seeds is not None, "fill": fill is not None}
+    more = list(found[6:]) + list(_ABSENT[len(found) - 6 :])  # version 1 has none of them
+    prior, fixed, fill, around, draft, by, at = more
+    has = {"run": recipe is not None and seeds is not None, "fill": fill is not None, "draft": draft is not None}
     complete = kind in KINDS and all(present == (kind == name) for name, present in has.items())
     if not complete:
         raise ValueError(f"an entry of the kind {kind!r} that is not complete")
@@ -290,6 +292,7 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
         None if fixed is None else _whole_in(fixed, slice_index, pieces, shape),
         None if fill is None else _fill_in(slice_index, shape, *fill),
         None if around is None else _box_in(around, slice_index, pieces, shape),
+        None if draft is None else _draft_in(*draft),
         _text(by),
         _time_in(at),
     )
@@ -332,6 +335,15 @@ def _fill_in(
     return FillRecipe(
         int(axis), ends[0], ends[1], int(reach), _text(method, tuple(SPAN_METHODS)), bool(final),
         _text(overlap, OVERLAPS), tuple(int(i) for i in locked), int(checksum), float(certainty), int(band),
+        bool(restored),
+    )  # fmt: skip
+
+
+def _draft_in(
+    drafter: Any, overlap: Any, locked: Any, certainty: Any, band: Any, restored: Any
+) -> DraftRecipe:  # fmt: skip
+    return DraftRecipe(
+        _text(drafter), _text(overlap, OVERLAPS), tuple(int(i) for i in locked), float(certainty), int(band),
         bool(restored),
     )  # fmt: skip
 

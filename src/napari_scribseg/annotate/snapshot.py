@@ -161,9 +161,9 @@ def restore(
     entries = []
     for entry in snapshot.entries:
         slice_index = volume.require(entry.slice_index)
-        if entry.kind in ("run", "fill", "edit"):
+        if entry.kind in ("run", "fill", "draft", "edit"):
             annotation.store_original(slice_index, annotation.committed(slice_index))
-        if entry.kind in ("run", "fill") and annotation.underlay(slice_index) is None:
+        if entry.kind in ("run", "fill", "draft") and annotation.underlay(slice_index) is None:
             annotation.set_underlay(slice_index, annotation.committed(slice_index))
         if run is not None and (entry.kind == "run" or (entry.fill is not None and not entry.fill.restored)):
             entry = run(document, entry)

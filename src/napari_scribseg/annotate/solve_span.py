@@ -20,7 +20,7 @@ from napari_scribseg.numerics.filling import FilledSlice, fill_span
 from napari_scribseg.numerics.filling.shapes import borders
 from napari_scribseg.numerics.volume_cut import cut_span
 
-__all__ = ["SPAN_METHOD", "SPAN_METHODS", "KeptVoxels", "SolvedSlice", "SpanProblem", "solve_span"]
+__all__ = ["SPAN_METHOD", "SPAN_METHODS", "KeptVoxels", "SolvedSlice", "SpanProblem", "band_of", "solve_span"]
 
 _READ = 4  # slices of a span that stay in memory
 
@@ -175,7 +175,7 @@ def solve_span(problem: SpanProblem, report: Report) -> Iterator[SolvedSlice]:
     method = SPAN_METHODS[problem.method]
     for found in method(problem.first, problem.last, images, problem.spacing, kept.whole, report):
         index = problem.span.low + found.offset
-        band = _band_of(found.labels)
+        band = band_of(found.labels)
         size = int(np.count_nonzero(band))
         certainty = round(float(found.certainty[band].mean()), 6) if size else 1.0
         labels = np.ascontiguousarray(found.labels)
@@ -184,7 +184,7 @@ def solve_span(problem: SpanProblem, report: Report) -> Iterator[SolvedSlice]:
         )
 
 
-def _band_of(labels: NDArray[Any], width: int = 2) -> NDArray[np.bool_]:
+def band_of(labels: NDArray[Any], width: int = 2) -> NDArray[np.bool_]:
     """The pixels within ``width`` of a border between labels, shape (H, W), bool."""
     band: NDArray[np.bool_] = ndimage.binary_dilation(borders(labels), iterations=width - 1)
     return band

@@ -21,7 +21,7 @@ __all__ = ["ArrayChange", "Change", "SessionHistory", "SessionStep", "ValueChang
 ArrayKind = Literal["painted", "labels", "fixed"]
 
 _SEQUENCE = attrgetter("sequence")
-_SETTING = ("run", "fill", "edit", "clear")  # the kinds of entries that set labels
+_SETTING = ("run", "fill", "draft", "edit", "clear")  # the kinds of entries that set labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -36,6 +36,8 @@ class PlainUNetConfig:
         With patches, feature channels of the last two layers, at full resolution.
     activation : {"silu", "relu"}
         ``relu`` is the faster one on a CPU.
+    out_channels : int
+        1 for one object against all others; the number of classes where it has several.
     """
 
     in_channels: int = 11
@@ -44,13 +46,16 @@ class PlainUNetConfig:
     patch: int = 2
     detail: int = 10
     activation: Activation = "relu"
+    out_channels: int = 1
 
     def __post_init__(self) -> None:
-        if not self.channels or min(self.in_channels, self.convolutions, self.patch, self.detail, *self.channels) < 1:
-            counts = f"{self.in_channels}, {self.channels}, {self.convolutions}, {self.patch} and {self.detail}"
+        if not self.channels or min(
+            self.in_channels, self.convolutions, self.patch, self.detail, self.out_channels, *self.channels
+        ) < 1:  # fmt: skip
+            counts = f"{self.in_channels}, {self.channels}, {self.convolutions}, {self.patch}, {self.detail}"
             raise InputError(
-                f"in_channels, channels, convolutions, patch and detail are {counts}; at least one scale and "
-                "counts of at least 1 are expected"
+                f"in_channels, channels, convolutions, patch, detail and out_channels are {counts} and "
+                f"{self.out_channels}; at least one scale and counts of at least 1 are expected"
             )
         if self.activation not in get_args(Activation):
             raise InputError(f"the activation is {self.activation!r}; one of {get_args(Activation)} is expected")
@@ -62,7 +67,7 @@ class PlainUNetConfig:
 
 
 class PlainUNet(nn.Module):
-    """Logits of one object from an image and the strokes on it.
+    """Logits of one object from an image and the strokes on it, or of several classes from an image.
 
     3x3 convolutions with batch norm, max pooling on the way down, bilinear upsampling on the way up, skips by
     concatenation. On a CPU full 3x3 convolutions are fast, while the depthwise ones and the many small layers of
@@ -87,7 +92,7 @@ class PlainUNet(nn.Module):
         if config.patch > 1:
             self.spread = nn.Conv2d(c[0], config.detail * config.patch**2, 1)
             self.refine = nn.Conv2d(config.detail + config.in_channels, config.detail, 3, padding=1)
-        self.head = nn.Conv2d(config.detail if config.patch > 1 else c[0], 1, 1)
+        self.head = nn.Conv2d(config.detail if config.patch > 1 else c[0], config.out_channels, 1)
 
     def _stage(self, inside: int, outside: int) -> nn.Sequential:
         layers: list[nn.Module] = []
@@ -97,7 +102,7 @@ class PlainUNet(nn.Module):
         return nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of the object.
+        """Logits of the object, or of the classes.
 
         Parameters
         ----------
@@ -107,7 +112,7 @@ class PlainUNet(nn.Module):
 
         Returns
         -------
-        Tensor of shape (N, 1, H, W)
+        Tensor of shape (N, out_channels, H, W)
         """
         patch, whole = self.config.patch, pad_to_multiple(x, self.config.stride)  # (N, in, H', W')
         y = nn.functional.pixel_unshuffle(whole, patch) if patch > 1 else whole  # (N, in p^2, H'/p, W'/p)
@@ -123,4 +128,4 @@ class PlainUNet(nn.Module):
             y = nn.functional.relu(
                 self.refine(torch.cat((whole, y), dim=1))
             )  # (N, in + detail, ...) to (N, detail, ...)
-        return crop_to(self.head(y), x)  # (N, 1, H, W)
+        return crop_to(self.head(y), x)  # (N, out, H, W)

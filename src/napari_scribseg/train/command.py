@@ -375,7 +375,7 @@ def _change_samples(out: Path, settings: Settings, given: dict[str, Any]) -> Non
         If it has.
     """
     from napari_scribseg.io.atomic import write_files
-    from napari_scribseg.train.checkpoint import latest, read_checkpoint
+    from napari_scribseg.kernel.checkpoint import latest, read_checkpoint
 
     changed = replace(settings, samples=given.get("samples", settings.samples))
     if changed.samples == settings.samples:

@@ -15,13 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from napari_scribseg.core import InputError
+from napari_scribseg.kernel.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
 from napari_scribseg.nets import BRSNet, build, load_encoder, load_model, save_model, widened
+from napari_scribseg.nets.average import Average
 from napari_scribseg.nets.quick_upsampling import QuickUpsampling
 from napari_scribseg.nets.weights import Network
+from napari_scribseg.numerics.augmentation.warps import WarpOptions
 from napari_scribseg.train.batches import Batch, all_predictions, corrected, predictions
-from napari_scribseg.train.checkpoint import Checkpoint, latest, read_checkpoint, write_checkpoint
 from napari_scribseg.train.first_strokes import DrawingOptions
-from napari_scribseg.train.losses import Average, dice_scores, segmentation_loss
+from napari_scribseg.train.losses import dice_scores, segmentation_loss
 from napari_scribseg.train.machine import Machine
 from napari_scribseg.train.pack import Pack
 from napari_scribseg.train.run_log import RunLog
@@ -29,7 +31,6 @@ from napari_scribseg.train.settings import Settings
 from napari_scribseg.train.synced_norm import sync_batch_norm
 from napari_scribseg.train.training_samples import SampleOptions, TrainingSamples, loader
 from napari_scribseg.train.validate import Validation, write_pictures
-from napari_scribseg.train.warps import WarpOptions
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

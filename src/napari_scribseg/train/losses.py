@@ -1,13 +1,11 @@
-"""The loss of a step, and the average of the weights over many steps."""
+"""The loss of a step."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from napari_scribseg.nets.weights import Network
-
-__all__ = ["Average", "dice_scores", "segmentation_loss"]
+__all__ = ["dice_scores", "segmentation_loss"]
 
 _SMOOTH = 1.0  # pixels
 
@@ -43,32 +41,3 @@ def dice_scores(predicted: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     common = (predicted & target).sum((1, 2)).float()
     total = (predicted.sum((1, 2)) + target.sum((1, 2))).float()
     return torch.where(total > 0, 2 * common / total.clamp(min=1), torch.ones_like(total))
-
-
-class Average:
-    """An exponential moving average of a network's weights and batch statistics.
-
-    Parameters
-    ----------
-    model : nn.Module
-        In training.
-    average : BRSNet, EfficientUNet or PlainUNet
-        Of the same architecture; holds the average. It is not trained.
-    decay : float
-        Share that stays at each step; ``(1 + step) / (10 + step)`` while that is less.
-    """
-
-    def __init__(self, model: nn.Module, average: Network, decay: float) -> None:
-        self.model: Network = average.requires_grad_(False).eval()
-        self.decay = decay
-        self._from, self._to = _floating(model), _floating(average)
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Add the weights after step ``step``, counted from 0, to the average."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self._to, [value.detach() for value in self._from], 1 - decay)
-
-
-def _floating(model: nn.Module) -> list[Tensor]:
-    return [value for value in (*model.parameters(), *model.buffers()) if value.is_floating_point()]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_scribseg.numerics.augmentation.warps import smooth_noise
 from napari_scribseg.simulate.human_error import half_pixels
 from napari_scribseg.simulate.simulated_scribbles import paint
-from napari_scribseg.train.warps import smooth_noise
 
 __all__ = ["draw_labels", "draw_picture", "paint_labels"]
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from napari_scribseg.core import InputError
+from napari_scribseg.numerics.augmentation.intensity_changes import unchanged, vary_intensities
+from napari_scribseg.numerics.augmentation.warps import Warp, WarpOptions, draw_warp, resample
 from napari_scribseg.train.batches import Batch
 from napari_scribseg.train.first_strokes import DrawingOptions, draw_stroke_map
-from napari_scribseg.train.intensity_changes import unchanged, vary_intensities
 from napari_scribseg.train.pack import Item, Pack
 from napari_scribseg.train.synthetic import draw_picture, paint_labels
 from napari_scribseg.train.targets import box_of, choose_object, choose_region, choose_superpixel, typical_width
-from napari_scribseg.train.warps import Warp, WarpOptions, draw_warp, resample
 
 __all__ = ["SampleOptions", "TrainingSamples", "loader"]
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from napari_scribseg.io.atomic import write_files
+from napari_scribseg.numerics.augmentation.warps import WarpOptions
 from napari_scribseg.train.batches import Batch, corrected, predictions
 from napari_scribseg.train.first_strokes import CORRECTED, DrawingOptions, Prompt
 from napari_scribseg.train.losses import dice_scores
 from napari_scribseg.train.pack import Pack
 from napari_scribseg.train.training_samples import SampleOptions, TrainingSamples
-from napari_scribseg.train.warps import WarpOptions
 
 __all__ = ["Validation", "ValidationScores", "write_pictures"]
 

@@ -30,6 +30,7 @@ _STEPS = {
     "result": "the result on",
     "propagation": "the propagation to",
     "fill": "the filling of",
+    "draft": "the draft of",
     "edit": "the labels written to",
     "clear": "clearing",
     "accept": "accepting",
@@ -412,8 +413,8 @@ class Annotator:
         self.editor.hide_preview()
         self.session.cancel()
         if doing is not None:
-            filled = doing.what == "fill"
-            self.show_message(f"Cancelled; {'slices that are filled stay' if filled else 'the former result stays'}")
+            stays = {"fill": "slices that are filled stay", "draft": "slices that are drafted stay"}
+            self.show_message(f"Cancelled; {stays.get(doing.what, 'the former result stays')}")
 
     @report_errors
     def set_engine(self, engine: Engine[Any], mode: str, device: str, overlap: str) -> None:

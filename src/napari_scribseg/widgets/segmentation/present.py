@@ -121,12 +121,13 @@ def working(session: Session) -> Message | None:
         "result": f"{'Refining' if doing.refined else 'Computing'} {where} with {engine}…",
         "propagation": f"Propagating to {where}, slice {doing.done + 1} of {doing.total}…",
         "fill": f"Filling from {where}, {doing.done} of {doing.total} slices done…",
+        "draft": f"Drafting {where}, {doing.done} of {doing.total} slices done…",
         "network": f"The network segments {where}…",
         "tool": f"{doing.name}…",
         "picture": f"Computing the {doing.name} of {where}; a layer follows",
     }
     text = "Stopping; the former result stays" if doing.stopped else texts[doing.what]
-    return Message(text, patient=doing.what in ("result", "propagation", "fill", "tool"))
+    return Message(text, patient=doing.what in ("result", "propagation", "fill", "draft", "tool"))
 
 
 def listed(names: Sequence[str]) -> str:

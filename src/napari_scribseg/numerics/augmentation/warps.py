@@ -38,6 +38,8 @@ class WarpOptions:
         Largest factor by which the proportion of the sides changes.
     bent, bend : float
         Share of the crops that are bent, and by how much: standard deviation as a share of the side.
+    mirrored : tuple of two bool
+        Whether half of the crops are mirrored along rows, and along columns.
     """
 
     context: tuple[float, float] = (0.8, 4.0)
@@ -51,6 +53,7 @@ class WarpOptions:
     stretch: float = 1.25
     bent: float = 0.3
     bend: float = 0.015
+    mirrored: tuple[bool, bool] = (True, True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +106,7 @@ def draw_warp(
     angle = rng.uniform(-np.pi, np.pi) if whole else np.deg2rad(rng.uniform(-options.angle, options.angle))
     turn = np.asarray([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.exp(rng.uniform(-1, 1) * np.log(options.stretch) / 2)
-    mirror = rng.choice((-1.0, 1.0), 2)
+    mirror = np.where(options.mirrored, rng.choice((-1.0, 1.0), 2), 1.0)
     matrix = turn @ np.diag(mirror * (stretch, 1 / stretch)) * (side / size)
     axis = np.arange(size) - (size - 1) / 2
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"))

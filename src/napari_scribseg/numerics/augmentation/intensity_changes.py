@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_scribseg.train.warps import smooth_noise
+from napari_scribseg.numerics.augmentation.warps import smooth_noise
 
-__all__ = ["unchanged", "vary_intensities"]
+__all__ = ["change_slightly", "unchanged", "vary_intensities"]
 
 Channels = NDArray[np.float32]
 _LOWEST_SPREAD = 1e-3
@@ -40,6 +40,29 @@ def vary_intensities(channels: Channels, rng: np.random.Generator) -> Channels:
         if high - low > _LOWEST_SPREAD:
             channels = (channels - low) / (high - low)
     return np.clip(channels * 2 - 1, -1, 1).astype(np.float32)
+
+
+def change_slightly(channels: Channels, rng: np.random.Generator) -> Channels:
+    """A picture as the same kind of scanner or microscope might have recorded it of another person or sample.
+
+    Contrast, brightness, shading, sharpness and noise change; colours are not exchanged, and light stays light.
+
+    Parameters
+    ----------
+    channels : ndarray of shape (C, S, S), float32
+        Intensities from 0 to 1.
+    rng : Generator
+        Advanced.
+
+    Returns
+    -------
+    ndarray of shape (C, S, S), float32
+        About from 0 to 1.
+    """
+    for share, change in _SLIGHT_CHANGES:
+        if rng.random() < share:
+            channels = np.clip(change(channels, rng), -1, 2)
+    return channels.astype(np.float32)
 
 
 def unchanged(channels: Channels) -> Channels:
@@ -123,6 +146,15 @@ _CHANGES: tuple[tuple[float, Callable[[Channels, np.random.Generator], Channels]
     (0.25, _bias),
     (0.4, _level),
     (0.2, _blur),
+    (0.1, _coarsen),
+    (0.4, _noise),
+)
+
+_SLIGHT_CHANGES: tuple[tuple[float, Callable[[Channels, np.random.Generator], Channels]], ...] = (
+    (0.3, _gamma),
+    (0.25, _bias),
+    (0.4, _level),
+    (0.15, _blur),
     (0.1, _coarsen),
     (0.4, _noise),
 )

@@ -1,0 +1,1 @@
+"""Random changes of pictures for training: warps and intensities."""
