@@ -7,7 +7,7 @@ from napari_scribseg.core.source import Source
 from napari_scribseg.learn import Example, LearnSettings
 from napari_scribseg.learn.slices import SliceReader
 
-QUICK = LearnSettings(steps=150, again=30, batch=2, side=64)
+QUICK = LearnSettings(steps=180, again=30, batch=4, side=64)
 CLASSES = ClassTable.from_ids([1, 2, 5], background=1)
 
 

@@ -174,7 +174,10 @@ class _Learning:
         self.seen = [checksum_of(example) for example in examples]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.begun = beginning(examples, classes, _base(settings)) if start is None else with_classes(start, classes)
+            if start is None:
+                self.begun = beginning(examples, classes, _base(settings))
+            else:
+                self.begun = with_classes(start, classes)
         self.steps = settings.steps if start is None else settings.again
         self.rate = settings.rate if start is None else settings.rate_again
         self.unseen = self._choose_unseen() if start is None else []
@@ -228,8 +231,9 @@ class _Learning:
         return self._result(moving, step)
 
     def _done(self, step: int, seconds: float) -> float:
-        """The share done after a number of steps and seconds."""
-        return max(step / self.steps, seconds / self.settings.seconds)
+        """The share done: by the steps, so that the same call gives the same network, unless time is short."""
+        in_time = seconds / self.settings.seconds
+        return in_time if in_time > (step + 1) / self.steps else step / self.steps
 
     def _step(
         self, step: int, done: float, model: PlainUNet, optimizer: torch.optim.Optimizer, crops: CropSource
@@ -310,7 +314,11 @@ class _Learning:
         assert self.folder is not None
         self.folder.mkdir(parents=True, exist_ok=True)
         found = self.agreement
-        content = {"identity": self.identity, "sees_all": self.sees_all, "agreement": found and [list(found.dice.items()), found.slices]}
+        content = {
+            "identity": self.identity,
+            "sees_all": self.sees_all,
+            "agreement": found and [list(found.dice.items()), found.slices],
+        }
         write_files({self.folder / _JOB: json.dumps(content).encode()})
         write_checkpoint(self.folder, Checkpoint(step, model, moving.model, optimizer.state_dict(), -1.0))
 
