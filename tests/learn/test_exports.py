@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from napari_scribseg.core import InputError
 from napari_scribseg.core.source import SliceIndex
-from napari_scribseg.io import read_labels, read_volume
+from napari_scribseg.io import read_labels, read_volume, write_labels
 from napari_scribseg.learn import Project
 from napari_scribseg.learn.coco import decode_counts, decode_mask, encode_mask
 
@@ -299,3 +299,38 @@ def test_labels_beside_images_begin_a_case(project, tmp_path):
     assert again.cases == ()
     assert len(again.skipped) == 3
     assert read_volume(tmp_path / "others" / "b0.nii.gz").shape == (5, 12, 16)
+
+
+def test_label_files_beside_images_are_no_cases(project, tmp_path):
+    write_volume(tmp_path / "mixed" / "a.nii.gz", 30)
+    write_volume(tmp_path / "mixed" / "a_mask.nii.gz", 31)
+    geometry = read_volume(tmp_path / "mixed" / "a.nii.gz").geometry
+    write_labels(tmp_path / "mixed" / "b.nrrd", ball(1).astype(np.uint8), geometry)
+    assert project.add(tmp_path / "mixed").cases == ("a",)
+
+
+def test_series_of_dicom_are_found_by_their_uid(project, shared_data, tmp_path):
+    added = project.add(shared_data / "dcmqi_ct_dicom")
+    (name,) = added.cases
+    case = project.case(name)
+    assert case.image.series.count(".") > 3
+    assert project.read_image(case).modality == "CT"
+    session = project.annotate(case)
+    session.edit((np.asarray(session.volume.array[1]) > 300).astype(np.uint8), 1)
+    project.finish(session)
+    session.close()
+    project.export("nnunet", tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert content["channel_names"] == {"0": "CT"}
+    image, labels = (read_volume(next((tmp_path / "out" / part).iterdir())) for part in ("imagesTr", "labelsTr"))
+    original = project.read_image(case)
+    np.testing.assert_array_equal(image.array, original.array)
+    for each in (image, labels):
+        np.testing.assert_allclose(each.geometry.affine, original.geometry.affine, atol=1e-4)
+
+
+def test_a_bids_data_set(project, tmp_path):
+    for subject in ("01", "02"):
+        write_volume(tmp_path / "study" / f"sub-{subject}" / "anat" / f"sub-{subject}_T1w.nii.gz", 40 + int(subject))
+    write_volume(tmp_path / "study" / "sub-01" / "anat" / "sub-01_dseg.nii.gz", 50)
+    assert project.add(tmp_path / "study").cases == ("sub-01_T1w", "sub-02_T1w")

@@ -13,7 +13,7 @@ from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.core.source import SliceIndex
-from napari_scribseg.io import image_extensions, list_series
+from napari_scribseg.io import image_extensions, is_label_file, list_series
 from napari_scribseg.io.bids_names import bids_files, is_segmentation
 from napari_scribseg.io.formats import extension, stem
 from napari_scribseg.io.json_files import read_json
@@ -129,11 +129,19 @@ def _of_folder(folder: Path) -> list[Addition]:
         found = [Addition((path,)) for path, entities in bids_files(folder) if not is_segmentation(entities)]
     else:
         files = [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
-        images = [p for p in files if extension(p) in image_extensions() and extension(p) != ".dcm"]
-        found = [Addition((path,)) for path in images] or _of_dicom(folder)
+        images = [p for p in files if extension(p) in image_extensions()]
+        dicom = not images or any(extension(path) == ".dcm" for path in images)
+        found = _of_dicom(folder) if dicom else [Addition((path,)) for path in _without_labels(images)]
     if not found:
         raise InputError(f"{folder}: it holds no image; a folder with images, DICOM files or a data set is expected")
     return found
+
+
+def _without_labels(files: list[Path]) -> list[Path]:
+    """The files that are no labels: marked as such, or named as another one with an ending such as ``_mask``."""
+    names = {stem(path) for path in files}
+    named = {name + ending for name in names for ending in _LABEL_ENDS if ending}
+    return [path for path in files if stem(path) not in named and not is_label_file(path)]
 
 
 def _of_dicom(folder: Path) -> list[Addition]:

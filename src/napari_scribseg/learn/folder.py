@@ -58,6 +58,7 @@ class ProjectFolder:
     def __init__(self, folder: str | PathLike[str], annotator: str | None = None) -> None:
         self.folder = user_path(folder).absolute()
         self.annotator = one_line(user_name() if annotator is None else annotator)
+        self._read: dict[Path, tuple[tuple[int, ...], Case]] = {}
         self._content()
 
     @classmethod
@@ -193,9 +194,15 @@ class ProjectFolder:
 
     @property
     def cases(self) -> tuple[Case, ...]:
-        """All cases, by name; read anew from the folder."""
-        folders = sorted(path.parent for path in (self.folder / CASES_FOLDER).glob(f"*/{CASE_FILE}"))
-        return tuple(read_case(folder) for folder in folders)
+        """All cases, by name; a case file is read anew where it changed."""
+        found = {}
+        for path in sorted((self.folder / CASES_FOLDER).glob(f"*/{CASE_FILE}")):
+            stat = path.stat()
+            stamp = stat.st_mtime_ns, stat.st_size, stat.st_ino
+            former = self._read.get(path.parent)
+            found[path.parent] = former if former and former[0] == stamp else (stamp, read_case(path.parent))
+        self._read = found
+        return tuple(case for _, case in found.values())
 
     def case(self, which: str | Case) -> Case:
         """A case by its name, as it is now.
@@ -262,11 +269,15 @@ class ProjectFolder:
             If it is not there any more, or is another image than the one that was added.
         """
         case = self.case(which)
-        others = [Path(each.image.absolute).parent for each in self.cases if each.name != case.name]
-        source, image = read_image(case.image, self.folder, dict.fromkeys([self.folder, self.folder.parent, *others]))
+        source, image = read_image(case.image, self.folder, self._places())
         if (image.path, image.absolute) != (case.image.path, case.image.absolute):
             write_case(replace(case, image=image))
         return source
+
+    def _places(self) -> Iterator[Path]:
+        """Where an image may be that is not where it was: in the project, beside it, or beside the other images."""
+        yield from (self.folder, self.folder.parent)
+        yield from dict.fromkeys(Path(case.image.absolute).parent for case in self.cases)
 
     def find(self, folder: str | PathLike[str]) -> tuple[Case, ...]:
         """Look in a folder for the images that are not where they were; returns the cases that were found again.
