@@ -318,6 +318,13 @@ class ProjectFolder:
     # work
 
     def annotate(self, which: str | Case, *, volume: Source | None = None, **options: Any) -> Session:
+        """Open the session of a case, which becomes the one opened last; see :meth:`open_session`."""
+        session = self.open_session(which, volume=volume, **options)
+        with self._changing() as content:
+            content.setdefault("last", {})[self.annotator] = self.case(which).name
+        return session
+
+    def open_session(self, which: str | Case, *, volume: Source | None = None, **options: Any) -> Session:
         """Open the session of a case, or begin one; it is autosaved into the project until it is closed.
 
         Parameters
@@ -348,8 +355,6 @@ class ProjectFolder:
             raise InUseError(f"the case {case.name} is open elsewhere; close it there first") from None
         session.annotator = self.annotator
         session.events.changed.connect(lambda: self._follow(session))
-        with self._changing() as content:
-            content.setdefault("last", {})[self.annotator] = case.name
         return session
 
     def _follow(self, session: Session) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from napari_scribseg.annotate.merge import Preference
 from napari_scribseg.core import InputError, Report, silent
+from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.learn.adding import Added, add_paths
 from napari_scribseg.learn.annotators import PairAgreement, annotator_agreement
 from napari_scribseg.learn.case import Case, ConflictRecord
@@ -19,6 +20,10 @@ from napari_scribseg.learn.merging import MergeReport, merge_projects, resolve
 from napari_scribseg.learn.monai_list import export_monai
 from napari_scribseg.learn.nnunet import export_nnunet
 from napari_scribseg.learn.review import Order, Place, Status, review_order, status_of
+
+if TYPE_CHECKING:
+    from napari_scribseg.learn.network import LearnedNetwork
+    from napari_scribseg.learn.training import LearnSettings
 
 __all__ = ["EXPORTS", "Project"]
 
@@ -64,6 +69,72 @@ class Project(ProjectFolder):
         """
         several = [paths] if isinstance(paths, (str, PathLike)) else paths
         return add_paths(self, several, labels, report=report)
+
+    def learn(
+        self, report: Report = silent, *, device: str = "auto", settings: LearnSettings | None = None
+    ) -> LearnedNetwork:
+        """Learn from the strokes and accepted slices of all cases, and store the network in the project.
+
+        It goes on from the network that was learned last, where that has the same classes. The work is done in a
+        process of its own with the lowest priority; after an interruption the same call goes on. Session files are read
+        without their locks, as they were saved last. The last five networks stay.
+
+        Parameters
+        ----------
+        report : Report
+            Gets the progress; what it raises ends the work.
+        device : str
+            Where to compute.
+        settings : LearnSettings, optional
+
+        Returns
+        -------
+        LearnedNetwork
+            Its ``card.agreement`` says how far its drafts agree with accepted slices that it had not seen.
+
+        Raises
+        ------
+        InputError
+            If there is nothing to learn from, an image is missing, or another program learns in this project.
+        """
+        from napari_scribseg.learn.from_cases import learn_from_cases  # torch is slow to import
+
+        return learn_from_cases(self, report=report, device=device, settings=settings)
+
+    def network(self) -> LearnedNetwork | None:
+        """The network that was learned last; None where there is none, InputError where it is damaged."""
+        from napari_scribseg.learn.from_cases import newest_network  # torch is slow to import
+
+        return newest_network(self)
+
+    def draft(
+        self, which: str | Case, network: LearnedNetwork | None = None, *, report: Report = silent
+    ) -> tuple[SliceIndex, ...]:
+        """Draft the slices of a case that have no labels of their own: neither accepted, nor painted, nor edited.
+
+        Parameters
+        ----------
+        which : str or Case
+        network : LearnedNetwork, optional
+            The one that was learned last by default.
+        report : Report
+            Gets the progress.
+
+        Returns
+        -------
+        tuple of SliceIndex
+            The slices that were drafted.
+
+        Raises
+        ------
+        InUseError
+            If the case is open.
+        InputError
+            If no network was learned yet, or the image cannot be read.
+        """
+        from napari_scribseg.learn.from_cases import draft_case  # torch is slow to import
+
+        return draft_case(self, which, network, report=report)
 
     def export(
         self, kind: str, folder: str | PathLike[str], *, only: Choice = "finished", report: Report = silent

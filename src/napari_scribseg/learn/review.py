@@ -154,7 +154,7 @@ def _doubt(document: Document) -> float | None:
     """Expected wrong pixels of the slices that were filled or drafted, over the pixels with a label there."""
     wrong, labelled, any_made = 0.0, 0, False
     for slice_index, entry in document.history.newest_entries().items():
-        recipe = entry.fill
+        recipe = entry.fill or entry.draft
         if recipe is None or slice_index in document.annotation.accepted:
             continue
         any_made = True
