@@ -108,6 +108,17 @@ def test_seeds_have_their_class_and_a_guess_of_more_classes_than_the_engine_take
 
 
 @pytest.mark.parametrize("name", ["svcd", "scribble-net"])
+def test_a_stroke_of_the_background_removes_a_small_object_that_is_not_there(name):
+    guess = np.zeros((40, 60), np.int32)
+    guess[18:22, 20:26] = 2
+    seeds = np.full(guess.shape, -1, np.int32)
+    seeds[20, 21:25] = 0
+    scribbles = Scribbles(seeds, 3, prior=guess, weight=certainty_of(guess, (1.0, 1.0), 4.0))
+    engine = get_engine(name)
+    assert (segment_with_prior(engine, IMAGE, scribbles, engine.prepare(IMAGE, "cpu")).labels == 0).all()
+
+
+@pytest.mark.parametrize("name", ["svcd", "scribble-net"])
 def test_engines_correct_a_guess_of_a_disc_that_moved(name):
     rows, columns = np.mgrid[:64, :64]
     truth = (rows - 32) ** 2 + (columns - 32) ** 2 < 15**2

@@ -93,9 +93,10 @@ def segment_with_guess(
     assert prior is not None
     assert weight is not None
     posed = _posed(scribbles, prior, weight, against, image.spacing)
-    if np.count_nonzero(posed.counts) < engine.info.min_classes:
-        seeds = scribbles.seeds
-        kept = Scribbles(np.where(seeds >= 0, seeds, prior), scribbles.n_classes, scribbles.ids)
+    if np.count_nonzero(posed.counts) < (2 if posed.n_classes > 2 else engine.info.min_classes):
+        only_class = int(np.argmax(posed.counts))  # it takes what is in reach of its strokes
+        labels = np.where((doubt <= 1) | (prior < 0), only_class, prior)
+        kept = Scribbles(np.where(scribbles.seeds >= 0, scribbles.seeds, labels), scribbles.n_classes, scribbles.ids)
         only = np.full((scribbles.n_classes, *scribbles.shape), 1 / scribbles.n_classes, np.float32)
         report(1.0)
         return Segmentation.of(only, kept, state)
