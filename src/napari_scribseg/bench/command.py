@@ -8,7 +8,7 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,7 +16,9 @@ from napari_scribseg.options import Device, DeviceOption
 from napari_scribseg.progress import ShowProgress, show_progress
 
 if TYPE_CHECKING:
+    from napari_scribseg.bench.cohort.judging import CohortRules
     from napari_scribseg.bench.play import Rules
+    from napari_scribseg.bench.tasks import Protocol
     from napari_scribseg.datasets import DataSet
 
 __all__ = ["INTERRUPTED", "Cases", "Root", "Seed", "bench", "open_data_sets"]
@@ -37,6 +39,7 @@ class ProtocolName(StrEnum):
     volume = "volume"
     every_nth = "every-nth"
     every_nth_truth = "every-nth-truth"
+    cohort = "cohort"
 
 
 class LargerError(StrEnum):
@@ -64,12 +67,22 @@ class FillName(StrEnum):
 
 
 class OrderName(StrEnum):
-    """Which slice a user of a volume goes to next."""
+    """Which slice a user of a volume, or of a cohort, goes to next."""
 
     offered = "offered"
     most_wrong = "most-wrong"
     middle = "middle"
     random = "random"
+    queue = "queue"
+    sequential = "sequential"
+
+
+class LearningName(StrEnum):
+    """What learns from the slices that a user of a cohort accepted."""
+
+    none = "none"
+    learning = "learning"
+    plain_unet = "plain-unet"
 
 
 class Peers(StrEnum):
@@ -107,7 +120,11 @@ _Protocols = Annotated[
     typer.Option(help="Who draws; may be repeated. Default: human where people drew strokes, else strokes and clicks."),
 ]
 _User = Annotated[
-    User, typer.Option(help="How simulated strokes are drawn: plainly, or as people drew on such images.")
+    User | None,
+    typer.Option(
+        help="How simulated strokes are drawn: plainly, or as people drew on such images. Default: plain, and cardiac "
+        "in cohorts."
+    ),
 ]
 _Peers = Annotated[Peers, typer.Option(help="Whether other methods run as well.")]
 _Slices = Annotated[
@@ -126,13 +143,33 @@ _Fill = Annotated[
 ]
 _Order = Annotated[
     list[OrderName] | None,
-    typer.Option(help="Of the protocol volume: which slice is next; may be repeated. Default: the one offered."),
+    typer.Option(
+        help="Of the protocols volume and cohort: which slice is next; may be repeated. Default: the one offered, and "
+        "in cohorts queue."
+    ),
 ]
 _Every = Annotated[
     list[int] | None,
     typer.Option(min=1, help="Of the protocols every-nth: every so manyeth slice; may be repeated. Default: 3."),
 ]
 _Strokes = Annotated[int, typer.Option(min=1, help="Most strokes of the protocol volume.")]
+_Learning = Annotated[
+    list[LearningName] | None,
+    typer.Option(help="Of the protocol cohort: what learns from accepted slices; may be repeated. Default: all."),
+]
+_Encoder = Annotated[
+    Path | None,
+    typer.Option(help="Of the protocol cohort: the network that learning starts from. Default: the one that ships."),
+]
+_Regions = Annotated[
+    int | None,
+    typer.Option(min=1, help="Of the protocol cohort: regions of neighbouring slices that each volume is cut into."),
+]
+_LearnSeconds = Annotated[
+    float,
+    typer.Option(min=1, help="Of the protocol cohort: seconds of the processor that learning takes at most each time."),
+]
+_PeerSteps = Annotated[int, typer.Option(min=1, help="Of the protocol cohort: steps of training the plain U-Net.")]
 _Label = Annotated[
     list[str] | None,
     typer.Option(
@@ -158,7 +195,7 @@ def bench(
     unseen: _Unseen = False,
     download: _Download = False,
     protocol: _Protocols = None,
-    user: _User = User.plain,
+    user: _User = None,
     peers: _Peers = Peers.installed,
     root: Root = None,
     cases: Cases = None,
@@ -172,6 +209,11 @@ def bench(
     order: _Order = None,
     every: _Every = None,
     strokes: _Strokes = 200,
+    learning: _Learning = None,
+    encoder: _Encoder = None,
+    regions: _Regions = None,
+    learn_seconds: _LearnSeconds = 160,
+    peer_steps: _PeerSteps = 600,
     seed: Seed = 0,
     workers: _Workers = 1,
     device: DeviceOption = Device.auto,
@@ -183,16 +225,23 @@ def bench(
 
     if quick:
         cases, slices, corrections, clicks = cases or 2, slices or 2, min(corrections, 2), min(clicks, 6)
-    methods = _methods(engine, peers is Peers.installed)
+    is_cohort = protocol is not None and ProtocolName.cohort in protocol
+    methods = tuple(engine or ["scribble-net"]) if is_cohort else _methods(engine, peers is Peers.installed)
     if download:
         _fetch_missing(data or [], methods, root)
-    rules = _rules(user, corrections, clicks, larger, seed, device, strokes)
     opened = open_data_sets(data or ["made_ct"], root) + (_quick_data_sets(root) if quick and not data else ())
     opened = _only_unseen(opened) if unseen else opened
+    opened = _only_named(opened, case) if case else opened
+    if protocol is not None and is_cohort:
+        _require_alone(protocol, workers)
+        cohort_rules = _cohort_rules(user, encoder, learn_seconds, peer_steps, seed, device)
+        _measure_cohorts(opened, methods, learning, order, cohort_rules, out, cases, label, regions)
+        return
+    rules = _rules(user or User.plain, corrections, clicks, larger, seed, device, strokes)
     plan = Plan(
         methods,
-        _only_named(opened, case) if case else opened,
-        tuple(p.value for p in protocol) if protocol else None,
+        opened,
+        _protocols(protocol),
         rules,
         cases,
         slices,
@@ -209,6 +258,10 @@ def bench(
         raise
     for path in write_report(rows, rules, out, shlex.join(["scribseg", *sys.argv[1:]])):
         typer.echo(path)
+
+
+def _protocols(chosen: list[ProtocolName] | None) -> tuple[Protocol, ...] | None:
+    return tuple(cast("Protocol", name.value) for name in chosen) if chosen else None
 
 
 def _methods(names: list[str] | None, with_peers: bool) -> tuple[str, ...]:
@@ -323,3 +376,56 @@ def _rules(
     drawing = RobotUser() if user is User.plain else human_like(user.value)
     clicking = RobotUser("clicks", tolerance=0.0, larger=larger.value)
     return Rules(drawing, clicking, corrections, clicks, seed, device.value, VolumeRules(strokes))
+
+
+def _require_alone(protocols: list[ProtocolName], workers: int) -> None:
+    from napari_scribseg.core import InputError
+
+    if len(set(protocols)) > 1 or workers > 1:
+        raise InputError(
+            "the protocol cohort has rows of its own, and its cases follow one another; it is expected alone, "
+            "with one worker"
+        )
+
+
+def _cohort_rules(
+    user: User | None, encoder: Path | None, learn_seconds: float, peer_steps: int, seed: int, device: Device
+) -> CohortRules:
+    from napari_scribseg.bench.cohort.judging import CohortRules
+    from napari_scribseg.simulate import RobotUser, human_like
+
+    kind = user or User.cardiac
+    drawing = RobotUser() if kind is User.plain else human_like(kind.value)
+    path = "" if encoder is None else str(encoder)
+    return CohortRules(
+        drawing, learn_seconds=learn_seconds, peer_steps=peer_steps, encoder=path, seed=seed, device=device.value
+    )
+
+
+def _measure_cohorts(
+    opened: tuple[DataSet, ...],
+    methods: tuple[str, ...],
+    learning: list[LearningName] | None,
+    order: list[OrderName] | None,
+    rules: CohortRules,
+    out: Path,
+    cases: int | None,
+    label: list[str] | None,
+    regions: int | None,
+) -> None:
+    """The protocol ``cohort``."""
+    from napari_scribseg.bench.cohort.command import measure_cohorts
+
+    try:
+        with show_progress("measuring", "cases") as progress:
+            written = measure_cohorts(
+                opened, methods,
+                [name.value for name in learning or LearningName], [name.value for name in order or (OrderName.queue,)],
+                rules, out, cases=cases, labels=label or (), regions=regions,
+                command=shlex.join(["scribseg", *sys.argv[1:]]), progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo(INTERRUPTED, err=True)
+        raise
+    for path in written:
+        typer.echo(path)
