@@ -24,6 +24,7 @@ class Bright:
     drafted: list[int] = field(default_factory=list)
     fails_at: int = -1
     identity: int = 2
+    doubtful: int = -1
 
     def draft(self, source, slices, report) -> Iterator[Draft]:
         for slice_index in slices:
@@ -33,7 +34,7 @@ class Bright:
             report(0.0)
             self.drafted.append(number)
             labels = np.where(source.image(slice_index).data[0] > 50, self.identity, 0).astype(np.uint16)
-            yield Draft(slice_index, labels, np.full(labels.shape, 0.9, np.float32))
+            yield Draft(slice_index, labels, np.full(labels.shape, 0.6 if number == self.doubtful else 0.9, np.float32))
 
 
 def mask():
@@ -130,6 +131,14 @@ def test_a_stroke_corrects_a_draft_and_makes_an_anchor(session):
     assert (session.labels[3] == 2 * mask()[0]).all()
     assert at(3) in session.drafted
     assert not session.is_anchor(3)
+
+
+def test_the_least_certain_draft_is_offered_next(session):
+    session.draw(strokes(), 2)
+    session.draft(Bright(doubtful=4)).result()
+    assert session.next_slice() == at(4)
+    session.accept(4)
+    assert session.next_slice() != at(4)
 
 
 def test_an_accepted_draft_is_an_anchor_and_no_draft(session):

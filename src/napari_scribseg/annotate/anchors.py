@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from napari_scribseg.annotate.document import Document
-from napari_scribseg.annotate.entries import Entry, FillRecipe, SpanEnd
+from napari_scribseg.annotate.entries import DraftRecipe, Entry, FillRecipe, SpanEnd
 from napari_scribseg.annotate.span import Span
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex
 
-__all__ = ["FillRange", "all_slices", "filled_certainty", "is_anchor", "is_current", "nearest_first"]
+__all__ = ["FillRange", "all_slices", "draft_certainty", "filled_certainty", "is_anchor", "is_current", "nearest_first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,14 @@ def filled_certainty(document: Document) -> Iterator[tuple[SliceIndex, FillRecip
     for slice_index, entry in document.history.newest_entries().items():
         if entry.fill is not None and slice_index not in accepted:
             yield slice_index, entry.fill
+
+
+def draft_certainty(document: Document) -> Iterator[tuple[SliceIndex, DraftRecipe]]:
+    """The slices that show a draft, each with how it was made."""
+    accepted = document.annotation.accepted
+    for slice_index, entry in document.history.newest_entries().items():
+        if entry.draft is not None and slice_index not in accepted:
+            yield slice_index, entry.draft
 
 
 def nearest_first(spans: Iterable[Span], index: int | None) -> list[Span]:

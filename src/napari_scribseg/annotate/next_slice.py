@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.anchors import FillRange, filled_certainty
+from napari_scribseg.annotate.anchors import FillRange, draft_certainty, filled_certainty
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.core.source import SliceIndex
 
@@ -34,6 +34,9 @@ def next_slice(document: Document, within: FillRange, doubts: Mapping[int, float
         for slice_index, recipe in filled_certainty(document)
         if within.holds(slice_index) and (index := within.index_of(slice_index)) is not None
     }
+    drafted = {} if filled else _drafted(document, within)
+    if drafted:
+        return max(drafted, key=drafted.__getitem__)
     wrong, again = np.zeros(len(anchors)), []
     if filled:
         for at, (index, sequence) in enumerate(ends):
@@ -51,6 +54,15 @@ def next_slice(document: Document, within: FillRange, doubts: Mapping[int, float
         candidates, gain = chosen, expected_gain(_distance(n, anchors), anchors, wrong, ())[chosen]
     best = candidates[gain >= gain.max() * (1 - 1e-9)]
     return within.at(int(best[len(best) // 2]))
+
+
+def _drafted(document: Document, within: FillRange) -> dict[SliceIndex, float]:
+    """The slices of a range that show a draft, with the wrong pixels that the certainty around their borders tells."""
+    return {
+        slice_index: (1 - recipe.certainty) * recipe.band
+        for slice_index, recipe in draft_certainty(document)
+        if within.holds(slice_index)
+    }
 
 
 def _drift(

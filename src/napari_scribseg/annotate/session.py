@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_scribseg.annotate.anchors import FillRange, all_slices, filled_certainty, is_anchor
+from napari_scribseg.annotate.anchors import FillRange, all_slices, draft_certainty, filled_certainty, is_anchor
 from napari_scribseg.annotate.background import Background
 from napari_scribseg.annotate.compare import compare
 from napari_scribseg.annotate.document import Document, as_engine, as_overlap
@@ -552,8 +552,7 @@ class Session:
     @property
     def drafted(self) -> Mapping[SliceIndex, float]:
         """The slices that show a draft, and how sure their borders are: the mean certainty around them, 0 to 1."""
-        newest, accepted = self._document.history.newest_entries(), self.accepted
-        return {i: e.draft.certainty for i, e in newest.items() if e.draft is not None and i not in accepted}
+        return {slice_index: recipe.certainty for slice_index, recipe in draft_certainty(self._document)}
 
     @property
     def filled(self) -> Mapping[SliceIndex, float]:
@@ -566,6 +565,7 @@ class Session:
         After a fill it is the one that takes away most of the wrong pixels to be expected, its own and those of the
         slices filled from it; before, the middle of what is farthest from all anchors. A slice with strokes is offered
         again where its own labels are expected to do more harm; an accepted one never is. None where nothing is left.
+        Where nothing is filled, but slices are drafted, it is the draft with most wrong pixels to be expected.
         Of a series, it is one of the volume of the slice ``like``, or of the one drawn on last. It lies in the range
         that was filled last.
         """
