@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 from napari_scribseg.annotate import Draft, Drafter, Inbox, Session, Worker
+from napari_scribseg.annotate.entries import DraftMap
+from napari_scribseg.annotate.pooling import pooled
+from napari_scribseg.annotate.solve_span import SolvedSlice
 from napari_scribseg.core import ClassTable, InputError
 from napari_scribseg.core.classes import LabelClass
 from napari_scribseg.core.source import SliceIndex, Source
+from napari_scribseg.kernel.patches import PackedRegion
 
 BACKGROUND = ClassTable.from_ids([1, 2], background=1)
 SHAPE = (6, 24, 30)
@@ -25,6 +29,7 @@ class Bright:
     fails_at: int = -1
     identity: int = 2
     doubtful: int = -1
+    sure: float = 0.9
 
     def draft(self, source, slices, report) -> Iterator[Draft]:
         for slice_index in slices:
@@ -34,7 +39,8 @@ class Bright:
             report(0.0)
             self.drafted.append(number)
             labels = np.where(source.image(slice_index).data[0] > 50, self.identity, 0).astype(np.uint16)
-            yield Draft(slice_index, labels, np.full(labels.shape, 0.6 if number == self.doubtful else 0.9, np.float32))
+            sure = 0.6 if number == self.doubtful else self.sure
+            yield Draft(slice_index, labels, np.full(labels.shape, sure, np.float32))
 
 
 def mask():
@@ -163,6 +169,66 @@ def test_drafts_are_stored_and_replayed_without_the_drafter(session, tmp_path, e
     assert (again.labels == session.labels).all()
     loaded.draw(np.zeros(SHAPE[1:], np.uint8), 3)
     assert (loaded.labels[3] == 2 * mask()[0]).all()
+
+
+def leaning(engines):
+    """A session of a bright box that moves in steps, labelled on its first and last slice."""
+    truth = np.zeros((9, 48, 60), bool)
+    for index, column in enumerate((5, 5, 30, 30, 30, 30, 30, 35, 35)):
+        truth[index, 12:36, column : column + 20] = True
+    image = np.where(truth, 100, 10) + np.random.default_rng(0).normal(0, 2, truth.shape)
+    session = Session(Source.from_array(image.astype(np.float32)), engines["nearest"](), classes=BACKGROUND)
+    for index in (0, 8):
+        session.edit(2 * truth[index].astype(np.uint8), index)
+        session.accept(index)
+    return session, truth
+
+
+def wrong(session, truth):
+    return float(((session.labels == 2) != truth).mean())
+
+
+def test_filling_weighs_drafts(engines, tmp_path):
+    alone, truth = leaning(engines)
+    alone.fill().result()
+    session, _ = leaning(engines)
+    session.draft(Bright(sure=0.999)).result()
+    drafted = wrong(session, truth)
+    assert len(session.fill().result()) == 7
+    assert drafted < 0.001 < wrong(alone, truth)
+    assert wrong(session, truth) < 0.5 * wrong(alone, truth)
+    assert session.drafted == {}
+    doubted, _ = leaning(engines)
+    doubted.draft(Bright(sure=0.51)).result()
+    doubted.fill().result()
+    assert (doubted.labels == alone.labels).mean() > 0.99  # one that is not sure of anything changes little
+    session.save(tmp_path / "some.session")
+    made = lambda name, **parameters: engines["nearest"]()  # noqa: E731
+    again = Session.replay(tmp_path / "some.session", session.volume, make_engine=made)
+    assert (again.labels == session.labels).all()
+    assert session.undo()
+    assert wrong(session, truth) == drafted
+    assert at(3) in session.drafted
+
+
+def test_filled_slices_are_drafted_only_by_name(engines):
+    session, truth = leaning(engines)
+    session.fill(1, 4).result()
+    assert session.draft(Bright()).result() == (at(5), at(6), at(7))
+    session.draft(Bright(), [2]).result()
+    assert (session.labels[2] == 2 * truth[2]).all()
+
+
+def test_where_both_agree_is_surer():
+    sure = np.full((1, 4), 0.8)
+    filled = SolvedSlice(3, np.array([[2, 2, 0, 0]], np.uint8), None, True, 0, 0.8, 4, None, sure)
+    certainty = np.array([[204, 204, 204, 250]], np.uint8)
+    drafted = DraftMap(PackedRegion.whole(np.array([[2, 0, 0, 2]], np.uint16)), PackedRegion.whole(certainty))
+    near, far = pooled(filled, drafted, 1), pooled(filled, drafted, 8)
+    assert near.labels.tolist() == [[2, 2, 0, 0]]
+    assert far.labels.tolist() == [[2, 0, 0, 2]]
+    assert near.sure[0, 0] == pytest.approx(0.8)
+    assert near.sure[0, 1] < near.sure[0, 0]
 
 
 def test_a_failing_drafter_fails_alone(session):

@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_scribseg.annotate.annotation import Annotation
 from napari_scribseg.annotate.edits import SliceEdit
 from napari_scribseg.annotate.engine_cache import MISSING, engine_key
-from napari_scribseg.annotate.entries import DraftRecipe, Entry, FillRecipe, Kind, Recipe
+from napari_scribseg.annotate.entries import DraftMap, DraftRecipe, Entry, FillRecipe, Kind, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS, combine, lacking
 from napari_scribseg.annotate.segment import SegmentJob, SegmentOutcome, SliceResult
 from napari_scribseg.annotate.solve_span import KeptVoxels, SolvedSlice
@@ -287,20 +287,27 @@ class Document:
         ``ids`` are the labels of the anchors.
         """
         annotation, current = self.annotation, self.annotation.committed(slice_index)
+        drafted = self.drafted(slice_index)
         merged = self.with_fill(slice_index, found, ids, fill)
         changes = annotation.store_original(slice_index, current)
         if annotation.underlay(slice_index) is None:
             changes += annotation.set_underlay(slice_index, current)
         changes += annotation.set_prior(slice_index, None)
         changes += annotation.write(slice_index, merged)[1]
-        step = self.history.extend(
-            step, changes, [self._entry("fill", slice_index, changes, fixed=found.kept, fill=fill, around=found.around)]
+        entry = self._entry(
+            "fill", slice_index, changes, fixed=found.kept, fill=fill, around=found.around, drafted=drafted
         )
+        step = self.history.extend(step, changes, [entry])
         self.modified.emit()
         return step
 
+    def drafted(self, slice_index: SliceIndex) -> DraftMap | None:
+        """What was drafted for a slice, if nothing was written there since but filled labels."""
+        entry = self.history.newest_entries().get(slice_index)
+        return None if entry is None else entry.drafted
+
     def write_draft(
-        self, slice_index: SliceIndex, labels: NDArray[Any], ids: tuple[int, ...], draft: DraftRecipe, step: SessionStep
+        self, slice_index: SliceIndex, drafted: DraftMap, ids: tuple[int, ...], draft: DraftRecipe, step: SessionStep
     ) -> SessionStep:
         """Write the drafted labels of a slice; returns the step that they went into.
 
@@ -310,8 +317,9 @@ class Document:
         underlay = annotation.underlay(slice_index)
         kept = self._kept_on(slice_index)
         merged = combine(
-            labels, current, current if underlay is None else underlay, ids=ids, overlap=draft.overlap,
-            locked=draft.locked, slice_index=slice_index, accepted=annotation.accepted, fixed=kept,
+            drafted.labels.unpack(), current, current if underlay is None else underlay, ids=ids,
+            overlap=draft.overlap, locked=draft.locked, slice_index=slice_index, accepted=annotation.accepted,
+            fixed=kept,
         )  # fmt: skip
         changes = annotation.store_original(slice_index, current)
         if underlay is None:
@@ -320,7 +328,7 @@ class Document:
         changes += annotation.write(slice_index, merged)[1]
         fixed = None if kept is None else PackedRegion.whole(kept)
         step = self.history.extend(
-            step, changes, [self._entry("draft", slice_index, changes, fixed=fixed, draft=draft)]
+            step, changes, [self._entry("draft", slice_index, changes, fixed=fixed, draft=draft, drafted=drafted)]
         )
         self.modified.emit()
         return step
@@ -376,11 +384,12 @@ class Document:
         below = self.history.below_strokes(slice_index)
         if below is not None and below.draft is not None:
             draft = dataclasses.replace(below.draft, restored=True)
-            entry = self._entry("draft", slice_index, changes, draft=draft)
+            entry = self._entry("draft", slice_index, changes, draft=draft, drafted=below.drafted)
         elif below is None or below.fill is None:
             entry = self._entry("edit", slice_index, changes)
         else:
-            entry = self._entry("fill", slice_index, changes, fill=dataclasses.replace(below.fill, restored=True))
+            fill = dataclasses.replace(below.fill, restored=True)
+            entry = self._entry("fill", slice_index, changes, fill=fill, drafted=below.drafted)
         self.history.extend(step, changes, [entry])
         return True
 

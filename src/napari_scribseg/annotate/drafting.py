@@ -14,7 +14,7 @@ from napari_scribseg.annotate.anchors import is_anchor
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.drafter import Draft, Drafter
 from napari_scribseg.annotate.engine_cache import EngineCache
-from napari_scribseg.annotate.entries import DraftRecipe
+from napari_scribseg.annotate.entries import DraftMap, DraftRecipe
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents
 from napari_scribseg.annotate.solve_span import band_of
 from napari_scribseg.annotate.steps import SessionStep
@@ -22,6 +22,7 @@ from napari_scribseg.core.engine import Report
 from napari_scribseg.core.errors import Cancelled
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.jobs import Call, Jobs, ShutDownError
+from napari_scribseg.kernel.patches import PackedRegion
 
 __all__ = ["Drafting", "is_draftable"]
 
@@ -168,7 +169,7 @@ class Drafting:
         recipe = DraftRecipe(request.drafter.checksum, document.overlap, document.locked_values, certainty, size)
         array = document.annotation.labels
         ids = tuple(0 if each.background else each.id for each in request.drafter.classes)
-        request.step = document.write_draft(slice_index, draft.labels, (0, *ids), recipe, request.step)
+        request.step = document.write_draft(slice_index, _packed(draft), (0, *ids), recipe, request.step)
         request.written.add(slice_index)
         self._cache.invalidate_warm(slice_index)
         if document.annotation.labels is not array:
@@ -221,6 +222,11 @@ class Drafting:
         if request is None or request.call is None or request.call.stop.is_set() or not request.left:
             return None
         return Doing("draft", request.left[0], len(request.written), request.total)
+
+
+def _packed(draft: Draft) -> DraftMap:
+    certainty = np.rint(np.clip(draft.certainty, 0, 1) * 255).astype(np.uint8)
+    return DraftMap(PackedRegion.whole(draft.labels.astype(np.uint16)), PackedRegion.whole(certainty))
 
 
 def is_draftable(document: Document, slice_index: SliceIndex) -> bool:

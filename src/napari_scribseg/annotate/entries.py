@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.patches import PackedBox, PackedRegion
 
-__all__ = ["KINDS", "DraftRecipe", "Entry", "FillRecipe", "Kind", "Recipe", "SpanEnd"]
+__all__ = ["KINDS", "DraftMap", "DraftRecipe", "Entry", "FillRecipe", "Kind", "Recipe", "SpanEnd"]
 
 Kind = Literal["run", "fill", "draft", "edit", "clear", "accept", "reopen"]
 KINDS: tuple[Kind, ...] = ("run", "fill", "draft", "edit", "clear", "accept", "reopen")
@@ -135,6 +135,22 @@ class DraftRecipe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DraftMap:
+    """What was drafted for a slice.
+
+    Attributes
+    ----------
+    labels : PackedRegion
+        Of the whole slice, uint16.
+    certainty : PackedRegion
+        Of the whole slice, uint8, in steps of 1/255.
+    """
+
+    labels: PackedRegion
+    certainty: PackedRegion
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
     """One event that changed the labels, or may change what later ones do.
 
@@ -164,6 +180,8 @@ class Entry:
         The labels of all slices of the span that stayed, -1 elsewhere, where the method made use of them.
     draft : DraftRecipe or None
         By what it was drafted; for ``draft``. Its labels are in the log: a replay needs no drafter.
+    drafted : DraftMap or None
+        For ``draft``, what was drafted; for ``fill``, the draft that the filled labels were weighed with.
     by : str
         Who did it; empty where it is not known.
     at : float
@@ -181,6 +199,7 @@ class Entry:
     fill: FillRecipe | None = None
     around: PackedBox | None = None
     draft: DraftRecipe | None = None
+    drafted: DraftMap | None = None
     by: str = ""
     at: float = 0.0
 

@@ -15,6 +15,7 @@ from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import EngineCache
 from napari_scribseg.annotate.entries import FillRecipe
 from napari_scribseg.annotate.events import Doing, Restored, SessionEvents
+from napari_scribseg.annotate.pooling import pooled
 from napari_scribseg.annotate.solve_span import SolvedSlice, SpanProblem, solve_span
 from napari_scribseg.annotate.span import Span
 from napari_scribseg.annotate.steps import SessionStep
@@ -375,6 +376,9 @@ class Filling:
         if run.version != document.history.version or slice_index in document.annotation.accepted:
             run.call.stop.set()
             return
+        drafted = document.drafted(slice_index)
+        if drafted is not None:
+            found = pooled(found, drafted, span.distance(found.index))
         recipe = FillRecipe(
             span.axis, span.before, span.after, span.reach, run.method, found.final, document.overlap,
             document.locked_values, found.checksum, found.certainty, found.band,

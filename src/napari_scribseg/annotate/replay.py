@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import MISSING
 from napari_scribseg.annotate.entries import Entry, FillRecipe, Recipe
+from napari_scribseg.annotate.pooling import pooled
 from napari_scribseg.annotate.segment import SegmentJob
 from napari_scribseg.annotate.snapshot import Snapshot, make, restore
 from napari_scribseg.annotate.solve_span import SolvedSlice, SpanProblem, solve_span
@@ -142,6 +143,8 @@ class _Repeat:
         if found is None or found.checksum != recipe.checksum:
             where = source.where(slice_index)
             raise InputError(f"the image differs at {where} from the one that the slice was filled on")
+        if entry.drafted is not None:
+            found = pooled(found, entry.drafted, span.distance(index))
         merged = document.with_fill(slice_index, replace(found, kept=entry.fixed), problem.ids, recipe)
         _region, changes = document.annotation.write(slice_index, merged)
         return replace(entry, labels=next((c.diff.after for c in changes if isinstance(c, ArrayChange)), None))

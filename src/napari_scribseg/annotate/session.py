@@ -521,7 +521,8 @@ class Session:
         drafter : Drafter
             Such as a :class:`~napari_scribseg.learn.LearnedNetwork`.
         slices : iterable of SliceIndex or int, optional
-            All along the axis in use by default; those with labels of their own are left out.
+            All along the axis in use that are not filled by default; those with labels of their own are left out. A
+            later :meth:`fill` weighs the drafts with what it fills.
 
         Returns
         -------
@@ -539,6 +540,7 @@ class Session:
         document = self._document
         if slices is None:
             chosen = [document.find_slice(None)] if self.volume.ndim == 2 else all_slices(document)
+            chosen = [each for each in chosen if each not in self.filled]
         else:
             chosen = [self.slice_index(each) for each in slices]
         added = [each for each in drafter.classes if each.id not in self.classes and not each.background]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_scribseg.annotate.entries import KINDS, DraftRecipe, Entry, FillRecipe, Recipe
+from napari_scribseg.annotate.entries import KINDS, DraftMap, DraftRecipe, Entry, FillRecipe, Recipe
 from napari_scribseg.annotate.rules import OVERLAPS
 from napari_scribseg.annotate.snapshot import Snapshot
 from napari_scribseg.annotate.solve_span import SPAN_METHODS
@@ -38,7 +38,7 @@ __all__ = ["FORMAT", "SessionWriter", "read"]
 # slices are drafted, and entries say who and when
 FORMAT = ContainerFormat("napari-scribseg session", version=5, noun="session", deflated=False)
 
-_ABSENT: tuple[Any, ...] = (None, None, None, None, None, "", 0.0)  # what an entry of an earlier version lacks
+_ABSENT: tuple[Any, ...] = (None, None, None, None, None, None, "", 0.0)  # what an entry of an earlier version lacks
 
 
 class _Pieces:
@@ -177,9 +177,11 @@ def _entry_out(entry: Entry, pieces: _Pieces) -> list[Any]:
     fill = None if entry.fill is None else astuple(entry.fill)
     around = None if entry.around is None else _box_out(entry.around, pieces)
     draft = None if entry.draft is None else astuple(entry.draft)
+    maps = () if entry.drafted is None else (entry.drafted.labels, entry.drafted.certainty)
+    drafted = [_patch_out(each, pieces) for each in maps] or None
     where = _slice_out(entry.slice_index)
     who = entry.by, round(entry.at, 3)
-    return [entry.sequence, entry.kind, where, labels, seeds, recipe, prior, fixed, fill, around, draft, *who]
+    return [entry.sequence, entry.kind, where, labels, seeds, recipe, prior, fixed, fill, around, draft, drafted, *who]
 
 
 def _box_out(box: PackedBox, pieces: _Pieces) -> list[int]:
@@ -275,8 +277,8 @@ def _base_in(found: Any, pieces: _Pieces, shape: tuple[int, ...]) -> tuple[Slice
 def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: int) -> Entry:
     sequence, kind, where, labels, seeds, recipe = found[:6]
     more = list(found[6:]) + list(_ABSENT[len(found) - 6 :])  # version 1 has none of them
-    prior, fixed, fill, around, draft, by, at = more
-    has = {"run": recipe is not None and seeds is not None, "fill": fill is not None, "draft": draft is not None}
+    prior, fixed, fill, around, draft, drafted, by, at = more
+    has = {"run": None not in (recipe, seeds), "fill": fill is not None, "draft": None not in (draft, drafted)}
     complete = kind in KINDS and all(present == (kind == name) for name, present in has.items())
     if not complete:
         raise ValueError(f"an entry of the kind {kind!r} that is not complete")
@@ -293,6 +295,7 @@ def _entry_in(found: Any, pieces: _Pieces, shape: tuple[int, ...], n_engines: in
         None if fill is None else _fill_in(slice_index, shape, *fill),
         None if around is None else _box_in(around, slice_index, pieces, shape),
         None if draft is None else _draft_in(*draft),
+        None if drafted is None else _draft_map_in(drafted, slice_index, pieces, shape),
         _text(by),
         _time_in(at),
     )
@@ -346,6 +349,17 @@ def _draft_in(
         _text(drafter), _text(overlap, OVERLAPS), tuple(int(i) for i in locked), float(certainty), int(band),
         bool(restored),
     )  # fmt: skip
+
+
+def _draft_map_in(found: Any, slice_index: SliceIndex, pieces: _Pieces, shape: tuple[int, ...]) -> DraftMap:
+    labels, certainty = (
+        _patch_in(patch, slice_index, pieces, shape, (dtype,))
+        for patch, dtype in zip(found, ("uint16", "uint8"), strict=True)
+    )
+    whole = shape[slice_index.displayed[0]], shape[slice_index.displayed[1]]
+    if labels.shape != whole or certainty.shape != whole:
+        raise ValueError(f"a draft of shape {labels.shape} with certainties of shape {certainty.shape}")
+    return DraftMap(labels, certainty)
 
 
 def _recipe_in(

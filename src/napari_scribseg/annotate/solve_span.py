@@ -151,6 +151,8 @@ class SolvedSlice:
         As of the :class:`~napari_scribseg.annotate.entries.FillRecipe`.
     around : PackedBox or None
         The labels of all slices of the span that stay, -1 elsewhere, where the method made use of them.
+    sure : ndarray of shape (H, W), float
+        The certainty of each pixel.
     """
 
     index: int
@@ -161,6 +163,7 @@ class SolvedSlice:
     certainty: float
     band: int
     around: PackedBox | None
+    sure: NDArray[np.floating]
 
 
 def solve_span(problem: SpanProblem, report: Report) -> Iterator[SolvedSlice]:
@@ -180,8 +183,9 @@ def solve_span(problem: SpanProblem, report: Report) -> Iterator[SolvedSlice]:
         certainty = round(float(found.certainty[band].mean()), 6) if size else 1.0
         labels = np.ascontiguousarray(found.labels)
         yield SolvedSlice(
-            index, labels, kept.packed(index), found.final, images.checksum(found.offset), certainty, size, kept.around
-        )
+            index, labels, kept.packed(index), found.final, images.checksum(found.offset), certainty, size, kept.around,
+            found.certainty,
+        )  # fmt: skip
 
 
 def band_of(labels: NDArray[Any], width: int = 2) -> NDArray[np.bool_]:

@@ -52,6 +52,10 @@ class Span:
         """Those of the slices to fill."""
         return range(self.low + (self.before is not None), self.high + (self.after is None))
 
+    def distance(self, index: int) -> int:
+        """Slices to the nearest of its anchors."""
+        return min(abs(index - end[0]) for end in (self.before, self.after) if end is not None)
+
     def at(self, index: int) -> SliceIndex:
         """The slice at an index along the axis."""
         return self.like.at(self.axis, index)

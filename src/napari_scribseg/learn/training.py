@@ -69,10 +69,10 @@ class LearnSettings:
         Of the crops.
     """
 
-    steps: int = 600
-    again: int = 250
+    steps: int = 1100
+    again: int = 400
     batch: int = 8
-    side: int = 96
+    side: int = 64
     rate: float = 2e-3
     rate_again: float = 1e-3
     decay: float = 1e-4
