@@ -42,7 +42,7 @@ def pooled(found: SolvedSlice, drafted: DraftMap, distance: int) -> SolvedSlice:
 
     References
     ----------
-    Logarithmic opinion pool: Genest and Zidek, Combining probability distributions (1986).
+    Genest and Zidek, Combining probability distributions (1986): logarithmic pooling.
     """
     share = SHARE / max(distance, 1)
     labels, certainty = drafted.labels.unpack(), drafted.certainty.unpack() / np.float32(255)
@@ -63,5 +63,7 @@ def _probabilities(labels: NDArray[np.generic], certainty: NDArray[np.floating],
     """Of each class, shape (K, H, W); the others share what the certainty leaves."""
     sure = np.clip(certainty, 1e-3, 1 - 1e-4)
     others = (1 - sure) / max(len(ids) - 1, 1)
-    found = np.where(labels == np.asarray(ids)[:, np.newaxis, np.newaxis], sure, others)
-    return found.astype(np.float32)
+    found: NDArray[np.float32] = np.where(labels == np.asarray(ids)[:, np.newaxis, np.newaxis], sure, others).astype(
+        np.float32
+    )
+    return found
