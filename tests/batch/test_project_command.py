@@ -99,3 +99,39 @@ def test_images_that_cannot_be_added_are_skipped(made, tmp_path):
     assert result.stderr.count("skipped: ") == 3
     with pytest.raises(InputError, match="there is no file"):
         run("add", made, tmp_path / "nothing.nii")
+
+
+def test_cases_are_drafted_by_what_was_learned(made, tmp_path, monkeypatch):
+    from napari_scribseg.learn import LearnSettings, from_cases
+
+    learn = from_cases.learn_in_subprocess
+    short = LearnSettings(steps=4, again=2, batch=2, side=32)
+    monkeypatch.setattr(from_cases, "learn_in_subprocess", lambda *a, **o: learn(*a, **{**o, "settings": short}))
+    with pytest.raises(InputError, match="no network was learned"):
+        run("draft", made)
+    annotate(made, "anna", "p0")
+    write_volume(tmp_path / "images" / "p2.nii.gz", 2)
+    run("add", made, tmp_path / "images" / "p2.nii.gz")
+    assert run("learn", made).startswith("learned from 5 slices of 1 cases")
+    assert run("draft", made).splitlines() == ["p1: 5 slices", "p2: 5 slices"]
+    assert "drafted" in run("status", made)
+    (tmp_path / "images" / "p2.nii.gz").unlink()
+    assert run("draft", made, "p1", "p2", status=1).splitlines() == ["p1: 5 slices"]
+
+
+def test_workers_of_dask_draft(made, tmp_path):
+    pytest.importorskip("distributed")
+    from two_discs import CLASSES, examples_from
+
+    from napari_scribseg.batch.project_drafts import draft_cases
+    from napari_scribseg.learn import LearnSettings, learn
+
+    project = Project.open(made)
+    project.networks_folder.mkdir()
+    short = LearnSettings(steps=2, again=2, batch=2, side=32)
+    learn(examples_from(0, 3), CLASSES, settings=short).save(project.networks_folder / "0001.safetensors")
+    seen = []
+    outcomes = draft_cases(project, workers=2, progress=lambda outcome, done, total: seen.append((done, total)))
+    assert {(outcome.case, outcome.slices, outcome.error) for outcome in outcomes} == {("p0", 5, ""), ("p1", 5, "")}
+    assert seen == [(1, 2), (2, 2)]
+    assert project.status().states["drafted"] == 2

@@ -88,10 +88,11 @@ def _try_a_process() -> None:
 
 
 @contextmanager
-def local_client(workers: int, threads: int) -> Iterator[Client]:
+def local_client(workers: int, threads: int, failures: int = 10 * MOST_ATTEMPTS) -> Iterator[Client]:
     """Worker processes on this machine, each with its share of the memory and ``threads`` threads.
 
-    A process that takes more memory than its share is killed before the system does it, and replaced.
+    A process that takes more memory than its share is killed before the system does it, and replaced; a task fails
+    when it has taken more than ``failures`` of them along.
 
     Raises
     ------
@@ -105,7 +106,7 @@ def local_client(workers: int, threads: int) -> Iterator[Client]:
     names = ("SCRIBSEG_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     config = {
         # segment_one itself counts how often an image took its worker along; dask counts the neighbours, too
-        "distributed.scheduler.allowed-failures": 10 * MOST_ATTEMPTS,
+        "distributed.scheduler.allowed-failures": failures,
         # images are not kept between tasks: a worker that waits for memory to become free would wait for ever
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,

@@ -22,7 +22,7 @@ from napari_scribseg.core import InputError, get_engine
 from napari_scribseg.core.paths import user_path
 from napari_scribseg.numerics.device import choose_device, n_threads
 
-__all__ = ["Progress", "run_batch"]
+__all__ = ["Progress", "chosen_workers", "run_batch"]
 
 log = logging.getLogger("scribseg")
 
@@ -117,7 +117,7 @@ def run_batch(
     )
     if scheduler is None:
         choose_device(device)
-    count = _chosen_workers(workers, scheduler)
+    count = chosen_workers(workers, scheduler)
     with common.run_folder.open(() if overwrite else FILES):
         return _run([dataclasses.replace(common, job=job) for job in listed], count, scheduler, progress, start)
 
@@ -168,7 +168,7 @@ def _client(tasks: list[BatchTask], workers: int, scheduler: str | None) -> Abst
     return cluster.local_client(workers, max(n_threads() // workers, 1))
 
 
-def _chosen_workers(workers: int | None, scheduler: str | None) -> int:
+def chosen_workers(workers: int | None, scheduler: str | None) -> int:
     """The number of local worker processes; 0 for this process."""
     if workers is not None and workers < 0:
         raise InputError(f"{workers} workers were asked for; 0 (this process) or more are expected")

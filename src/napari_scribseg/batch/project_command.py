@@ -11,6 +11,7 @@ import typer
 
 from napari_scribseg.core import Report
 from napari_scribseg.core.registry import DEFAULT_ENGINE
+from napari_scribseg.options import Device, DeviceOption
 from napari_scribseg.progress import ShowProgress, show_progress
 
 __all__ = ["app"]
@@ -133,6 +134,54 @@ def status(
         means = mean_agreement(opened.agreement())
         pairs = [(m.name, f"{m.who}, {m.whom}", str(m.slices), f"{m.dice:.3f}", f"{m.surface:.2f}") for m in means]
         _table([("class", "people", "slices", "Dice", "mean distance"), *pairs])
+
+
+@app.command()
+def learn(project: _Project, device: DeviceOption = Device.auto) -> None:
+    """Learn a network from strokes and accepted slices of PROJECT; the same command resumes an interrupted run."""
+    from napari_scribseg.learn import Project
+
+    with show_progress("learning", "%") as show:
+        network = Project.open(project).learn(_percent(show), device=device.value)
+    card = network.card
+    typer.echo(f"learned from {card.examples} slices of {len(card.cases)} cases")
+    if card.agreement is not None:
+        typer.echo(str(card.agreement))
+
+
+@app.command()
+def draft(
+    project: _Project,
+    cases: Annotated[
+        list[str] | None, typer.Argument(help="Names of cases. Default: those that nobody has worked on.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Cases at once, with dask (extra `cluster`); 0: one by one, in this process.")
+    ] = 0,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler whose workers do the work.")
+    ] = None,
+) -> None:
+    """Draft the slices of cases that have no labels of their own, with the network that was learned last."""
+    from napari_scribseg.batch.project_drafts import draft_cases
+    from napari_scribseg.core.errors import one_line
+    from napari_scribseg.learn import Project
+
+    with show_progress("drafting", "cases") as show:
+        outcomes = draft_cases(
+            Project.open(project),
+            cases or None,
+            workers=None if scheduler is not None else workers,
+            scheduler=scheduler,
+            progress=lambda outcome, done, total: show(done, total, outcome.case),
+        )
+    for outcome in outcomes:
+        if outcome.error:
+            typer.echo(one_line(f"scribseg: {outcome.case}: {outcome.error}"), err=True)
+        else:
+            typer.echo(f"{outcome.case}: {outcome.slices} slices")
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
 
 
 @app.command()
