@@ -113,6 +113,10 @@ def test_cases_are_drafted_by_what_was_learned(made, tmp_path, monkeypatch):
     write_volume(tmp_path / "images" / "p2.nii.gz", 2)
     run("add", made, tmp_path / "images" / "p2.nii.gz")
     assert run("learn", made).startswith("learned from 5 slices of 1 cases")
+    network = tmp_path / "ball.safetensors"
+    assert run("export", made, "network", network).strip() == str(network)
+    run("create", tmp_path / "second", "--class", "ball")
+    assert run("add", tmp_path / "second", network).strip() == str(network)
     assert run("draft", made).splitlines() == ["p1: 5 slices", "p2: 5 slices"]
     assert "drafted" in run("status", made)
     (tmp_path / "images" / "p2.nii.gz").unlink()

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     nnunet = "nnunet"
     monai = "monai"
     coco = "coco"
+    network = "network"
 
 
 class Only(StrEnum):
@@ -77,7 +78,7 @@ def add(
         list[Path],
         typer.Argument(
             help="Images; folders of images, of DICOM series, of a BIDS data set or of nnU-Net; JSON files of COCO, "
-            "MONAI or nnU-Net."
+            "MONAI or nnU-Net; learned networks, .safetensors."
         ),
     ],
     labels: Annotated[
@@ -90,8 +91,15 @@ def add(
     from napari_scribseg.learn import Project
 
     opened = Project.open(project, annotator)
+    networks = [path for path in paths if path.suffix == ".safetensors"]
+    for path in networks:
+        opened.add_network(path)
+        typer.echo(path)
+    images = [path for path in paths if path not in networks]
+    if not images:
+        return
     with show_progress("adding", "%") as show:
-        added = opened.add(paths, labels, report=_percent(show))
+        added = opened.add(images, labels, report=_percent(show))
     for message in added.skipped:
         typer.echo(one_line(f"skipped: {message}"), err=True)
     for name in added.cases:
@@ -248,18 +256,31 @@ def resolve(
 @app.command()
 def export(
     project: _Project,
-    kind: Annotated[Kind, typer.Argument(help="nnunet: raw data set; monai: data list; coco: 2D instances.")],
-    folder: Annotated[Path, typer.Argument(help="A new folder; for nnU-Net with a name such as Dataset042_Liver.")],
+    kind: Annotated[
+        Kind,
+        typer.Argument(help="nnunet: raw data set; monai: data list; coco: 2D instances; network: the newest one."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="A new folder; for nnU-Net with a name such as Dataset042_Liver. For a network a file: .safetensors "
+            "for brs and other projects, .onnx, or .pt2."
+        ),
+    ],
     only: Annotated[
         Only,
         typer.Option(help="Finished cases; also the accepted slices of others, the rest as `ignore`; or all labels."),
     ] = Only.finished,
 ) -> None:
-    """Write images and labels of PROJECT as a data set of another program."""
+    """Write images and labels of PROJECT as a data set of another program, or the network that it learned last."""
     from napari_scribseg.learn import Project
 
+    opened = Project.open(project)
+    if kind is Kind.network:
+        typer.echo(opened.export_network(out)[0])
+        return
     with show_progress("exporting", "%") as show:
-        files = Project.open(project).export(kind.value, folder, only=only.value, report=_percent(show))
+        files = opened.export(kind.value, out, only=only.value, report=_percent(show))
     typer.echo(files[-1])
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from napari_scribseg.annotate.session import Session
-from napari_scribseg.core import InputError, Report, silent
+from napari_scribseg.core import ClassTable, InputError, Report, silent
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.io.lock import FileLock, InUseError
 from napari_scribseg.learn.case import Case
 from napari_scribseg.learn.examples import Example, examples_of
 from napari_scribseg.learn.folder import ProjectFolder
 from napari_scribseg.learn.learning_process import learn_in_subprocess
+from napari_scribseg.learn.merging import class_ids
 from napari_scribseg.learn.network import LearnedNetwork, ids_of
 from napari_scribseg.learn.training import LearnSettings
 
-__all__ = ["draft_case", "examples_in", "learn_from_cases", "newest_network"]
+__all__ = ["add_network", "draft_case", "examples_in", "learn_from_cases", "newest_network"]
 
 _CHECKPOINTS = "learning"
 _KEPT = 5  # networks; older ones are removed
@@ -84,6 +86,23 @@ def learn_from_cases(
         network.save(_next_file(project))
         for path in project.network_files()[:-_KEPT]:
             path.unlink(missing_ok=True)
+    return network
+
+
+def add_network(project: ProjectFolder, path: Path) -> LearnedNetwork:
+    """Store a network of another project as the newest; its classes are found by their names, or added.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or holds no learned network.
+    """
+    network = LearnedNetwork.load(path)
+    ids = class_ids(project, network.classes)
+    classes = ClassTable(tuple(replace(c, id=ids.get(c.id, c.id)) for c in network.classes))
+    network = LearnedNetwork(network.model, classes, network.card)
+    project.networks_folder.mkdir(exist_ok=True)
+    network.save(_next_file(project))
     return network
 
 

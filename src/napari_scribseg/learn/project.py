@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_scribseg.annotate.merge import Preference
 from napari_scribseg.core import InputError, Report, silent
+from napari_scribseg.core.paths import user_path
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.learn.adding import Added, add_paths
 from napari_scribseg.learn.annotators import PairAgreement, annotator_agreement
@@ -165,6 +166,37 @@ class Project(ProjectFolder):
         if kind not in EXPORTS:
             raise InputError(f"the kind of export is {kind!r}; expected one of {', '.join(EXPORTS)}")
         return EXPORTS[kind](self, Path(folder), only=only, report=report)
+
+    def export_network(self, path: str | PathLike[str], *, overwrite: bool = False) -> tuple[Path, Path]:
+        """Write the network that was learned last for ``brs`` and other projects, as ONNX, or for ``torch.export``.
+
+        See :func:`~.network_export.export_network` for the endings ``.safetensors``, ``.onnx`` and ``.pt2``.
+
+        Raises
+        ------
+        InputError
+            If no network was learned yet, the ending is another one, or the file is there or cannot be written.
+        """
+        from napari_scribseg.learn.network_export import export_network  # torch is slow to import
+
+        network = self.network()
+        if network is None:
+            raise InputError(f"no network was learned in {self.folder} yet (scribseg project learn)")
+        return export_network(network, user_path(path), overwrite=overwrite)
+
+    def add_network(self, path: str | PathLike[str]) -> LearnedNetwork:
+        """Store a network of another project, a ``.safetensors`` file, as the newest of this one.
+
+        Its classes are found by their names; those that the project lacks are added.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, damaged, or holds no learned network.
+        """
+        from napari_scribseg.learn.from_cases import add_network  # torch is slow to import
+
+        return add_network(self, user_path(path))
 
     def merge(self, other: str | PathLike[str] | Project, prefer: Preference = "ours") -> MergeReport:
         """Bring in the work of another copy of the project; see :func:`~napari_scribseg.learn.merging.merge_projects`.
