@@ -301,6 +301,16 @@ def test_labels_beside_images_begin_a_case(project, tmp_path):
     assert read_volume(tmp_path / "others" / "b0.nii.gz").shape == (5, 12, 16)
 
 
+def test_labels_without_names_are_found_by_their_ids(project, tmp_path):
+    path = write_volume(tmp_path / "c.nii.gz", 60)
+    write_labels(tmp_path / "labels.nii.gz", 2 * ball(60).astype(np.uint8), read_volume(path).geometry, bids_tsv=False)
+    project.add(path, tmp_path / "labels.nii.gz")
+    assert [(c.id, c.name) for c in project.classes if not c.background] == [(1, "ball"), (2, "rim")]
+    session = project.annotate("c")
+    np.testing.assert_array_equal(session.labels, 2 * ball(60))
+    session.close()
+
+
 def test_label_files_beside_images_are_no_cases(project, tmp_path):
     write_volume(tmp_path / "mixed" / "a.nii.gz", 30)
     write_volume(tmp_path / "mixed" / "a_mask.nii.gz", 31)

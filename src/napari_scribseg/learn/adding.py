@@ -141,7 +141,14 @@ def _without_labels(files: list[Path]) -> list[Path]:
     """The files that are no labels: marked as such, or named as another one with an ending such as ``_mask``."""
     names = {stem(path) for path in files}
     named = {name + ending for name in names for ending in _LABEL_ENDS if ending}
-    return [path for path in files if stem(path) not in named and not is_label_file(path)]
+    return [path for path in files if stem(path) not in named and not _is_marked(path)]
+
+
+def _is_marked(path: Path) -> bool:
+    try:
+        return is_label_file(path)
+    except InputError:  # a damaged file is skipped with its reason when it is added
+        return False
 
 
 def _of_dicom(folder: Path) -> list[Addition]:

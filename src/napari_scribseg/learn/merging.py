@@ -195,7 +195,7 @@ def resolve(case: Case, conflict: ConflictRecord, keep: Literal["chosen", "other
 def class_ids(project: ProjectFolder, table: ClassTable) -> dict[int, int]:
     """The ids in a project of the classes of another table, which are added to it; only those that differ.
 
-    A class is found by its name, the background by its mark.
+    A class is found by its name, the background by its mark; one without a name of its own by its id.
     """
     own, ids, new = project.classes, {}, []
     for label in table:
@@ -215,7 +215,7 @@ def class_ids(project: ProjectFolder, table: ClassTable) -> dict[int, int]:
 def _same_class(own: LabelClass, other: LabelClass) -> bool:
     if own.background or other.background:
         return own.background and other.background
-    return own.name.lower() == other.name.lower() and (own.is_named or own.id == other.id)
+    return own.name.lower() == other.name.lower() if other.is_named else own.id == other.id
 
 
 def _joined(table: ClassTable, others: Iterable[LabelClass]) -> ClassTable:
