@@ -8,7 +8,7 @@ from learn_cases import label, write_volume
 
 from napari_scribseg.core import InputError
 from napari_scribseg.core.source import SliceIndex
-from napari_scribseg.learn import Project
+from napari_scribseg.learn import Project, merging
 from napari_scribseg.learn.merging import versions_by_person
 
 
@@ -121,3 +121,22 @@ def test_bad_input_is_refused(project, copy, tmp_path):
         project.merge(tmp_path)
     with pytest.raises(InputError, match="the rule is 'mine'; expected one of ours, theirs, newest"):
         project.merge(copy, "mine")
+
+
+@pytest.mark.parametrize("broken", ["store_versions", "write_case", "SessionWriter"])
+def test_a_merge_that_ends_early_is_finished_by_the_next(project, copy, monkeypatch, broken):
+    work(project, "patient0", lambda session: (label(session, 2), label(session, 1)))
+    work(copy, "patient0", lambda session: (label(session, 2, shift=2), label(session, 3)))
+
+    def fail(*_arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, broken, fail)
+        with pytest.raises(KeyboardInterrupt):
+            project.merge(copy)
+    project.merge(copy)
+    ((case, conflict),) = project.conflicts
+    assert set(versions_by_person(case)[at(2)]) == {"anna", "ben"}
+    assert case.counts().by == {"anna": 2, "ben": 1}
+    project.resolve(case, conflict, "other")

@@ -114,3 +114,15 @@ def test_agreement_of_people(project, tmp_path):
     assert 0 < by_place[2, "ball"].surface < 0.8
     means = {(m.name, m.slices): m.dice for m in mean_agreement(rows)}
     assert set(means) == {("ball", 2)}
+
+
+def test_a_case_that_cannot_be_read_stops_no_other(begun, tmp_path):
+    content = begun.case("patient0").session_file.read_bytes()
+    begun.case("patient0").session_file.write_bytes(content[: len(content) // 2])
+    assert begun.case("patient0").state == "unreadable"
+    assert begun.status().states == {"new": 1, "drafted": 0, "started": 1, "finished": 0, "unreadable": 1}
+    assert [place.case for place in begun.queue("listed")] == ["patient1", "patient2"]
+    with pytest.raises(InputError, match="the case patient0 cannot be read"):
+        begun.export("nnunet", tmp_path / "out", only="all")
+    begun.case("patient0").session_file.write_bytes(content)
+    assert begun.case("patient0").state == "started"

@@ -114,6 +114,7 @@ def status(
     ] = False,
 ) -> None:
     """Show the cases of PROJECT, how far each is, what comes next, and which slices people disagree on."""
+    from napari_scribseg.core.errors import one_line
     from napari_scribseg.learn import Project
 
     opened = Project.open(project)
@@ -125,6 +126,9 @@ def status(
         state = f"{case.state}, image missing" if case.name in missing else case.state
         rows.append((case.name, state, f"{counts.accepted} of {counts.slices}", str(counts.strokes), people))
     _table(rows)
+    for case in opened.cases:
+        if problem := case.counts().problem:
+            typer.echo(one_line(f"{case.name}: {problem}"), err=True)
     typer.echo(str(opened.status()))
     for case, conflict in opened.conflicts:
         where = f"{case.name}, {conflict.slice_index}"

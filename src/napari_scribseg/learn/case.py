@@ -21,7 +21,7 @@ from napari_scribseg.learn.images import ImageReference
 
 __all__ = ["CASE_FILE", "SESSION_FILE", "Case", "CaseState", "ConflictRecord", "Counts", "read_case", "write_case"]
 
-CaseState = Literal["new", "drafted", "started", "finished"]
+CaseState = Literal["new", "drafted", "started", "finished", "unreadable"]
 
 FORMAT, VERSION = "napari-scribseg case", 1
 CASE_FILE, SESSION_FILE, COUNTS_FILE, VERSIONS_FOLDER = "case.json", "session.scribseg", "counts.json", "others"
@@ -46,6 +46,8 @@ class Counts:
         Strokes that an engine segmented.
     by : mapping of str to int
         Who accepted how many slices.
+    problem : str
+        Why the session file cannot be read, in a sentence; empty where it can.
     """
 
     slices: int
@@ -54,6 +56,7 @@ class Counts:
     drafted: int = 0
     strokes: int = 0
     by: Mapping[str, int] = field(default_factory=dict)
+    problem: str = ""
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Counts:
@@ -159,22 +162,28 @@ class Case:
 
     @property
     def state(self) -> CaseState:
-        """``new``, ``drafted`` (by a network only), ``started``, or ``finished``: all slices are accepted."""
+        """``new``, ``drafted`` (by a network only), ``started``, or ``finished``: all slices are accepted.
+
+        ``unreadable`` where the session file is damaged, or of a newer version.
+        """
         counts = self.counts()
+        if counts.problem:
+            return "unreadable"
         if counts.accepted >= counts.slices:
             return "finished"
         if counts.accepted or counts.worked:
             return "started"
         return "drafted" if counts.drafted else "new"
 
-    def counts(self) -> Counts:
-        """How far it is, as its session file says.
+    def require_readable(self) -> Case:
+        """The case itself; InputError where its session file cannot be read."""
+        problem = self.counts().problem
+        if problem:
+            raise InputError(f"the case {self.name} cannot be read: {problem}")
+        return self
 
-        Raises
-        ------
-        InputError
-            If the session file is damaged.
-        """
+    def counts(self) -> Counts:
+        """How far it is, as its session file says; the file is read where it changed since the last time."""
         try:
             stat = self.session_file.stat()
         except OSError:
@@ -185,7 +194,10 @@ class Case:
             found = read_json(cache, "file of counts")
             if found["session"] == stamp:
                 return Counts(**found["counts"])
-        counts = Counts.of(read(self.session_file))
+        try:
+            counts = Counts.of(read(self.session_file))
+        except InputError as error:
+            return Counts(prod(self.image.shape[:-2]), problem=str(error))
         with contextlib.suppress(InputError):  # a folder that may not be written is counted each time
             write_json(cache, {"session": stamp, "counts": asdict(counts)})
         return counts

@@ -34,7 +34,11 @@ def examples_in(project: ProjectFolder, report: Report = silent) -> list[Example
     InputError
         If an image or a session file cannot be read, or no case has strokes or accepted slices.
     """
-    cases = [case for case in project.cases if (counts := case.counts()).accepted or counts.worked]
+    cases = [
+        case
+        for case in map(Case.require_readable, project.cases)
+        if (counts := case.counts()).accepted or counts.worked
+    ]
     if not cases:
         raise InputError(f"no case of {project.folder} has strokes or accepted slices; there is nothing to learn from")
     found: list[Example] = []

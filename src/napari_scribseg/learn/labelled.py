@@ -67,7 +67,7 @@ def labelled_cases(project: ProjectFolder, only: Choice) -> Iterator[LabelledCas
     if only not in CHOICES:
         raise InputError(f"the choice of labels is {only!r}; expected one of {', '.join(CHOICES)}")
     found = False
-    for case in project.cases:
+    for case in map(Case.require_readable, project.cases):
         if not case.session_file.is_file() or (only == "finished" and case.state != "finished"):
             continue
         if only == "accepted" and not case.counts().accepted:

@@ -128,15 +128,15 @@ def _merge_case(
             before = read(ours.session_file) if ours.session_file.is_file() else empty_like(found, project.classes)
             stored = [read(path) for path in ours.version_files()]
             merged = merge_sessions(before, found, prefer=prefer, stored=stored, stored_by_them=stored_by_them, ids=ids)
-            here, taken = merged.snapshot, len(merged.taken)
+            here, taken, conflicts = merged.snapshot, len(merged.taken), len(merged.conflicts)
+            # in this order, a merge that is killed finds again what it had not written yet
+            if conflicts:
+                records = {c.slice_index: c for c in ours.conflicts}
+                records |= {c.other.slice_index: ConflictRecord.of(c) for c in merged.conflicts}
+                write_case(replace(ours, conflicts=tuple(records[s] for s in sorted(records))))
             store_versions(ours, merged.kept, before)
             if here is not before:
                 SessionWriter().write(replace(here, classes=_joined(here.classes, project.classes)), ours.session_file)
-            records = {c.slice_index: c for c in ours.conflicts}
-            records |= {c.other.slice_index: ConflictRecord.of(c) for c in merged.conflicts}
-            conflicts = len(merged.conflicts)
-            if conflicts:
-                write_case(replace(ours, conflicts=tuple(records[s] for s in sorted(records))))
         seen = stamps(here, *(read(path) for path in ours.version_files()))
         more = [v for each in stored_by_them for v in versions_of(each, ids).values() if v.stamp not in seen]
         store_versions(ours, more, here)

@@ -53,7 +53,7 @@ class Status:
     Attributes
     ----------
     states : mapping of str to int
-        How many cases are ``new``, ``drafted``, ``started`` and ``finished``.
+        How many cases are ``new``, ``drafted``, ``started``, ``finished``, and ``unreadable``.
     accepted, slices : int
         Slices that are accepted, of all slices of all cases.
     strokes : int
@@ -81,7 +81,7 @@ class Status:
 
 
 def status_of(cases: Iterable[Case]) -> Status:
-    """How far these cases are; InputError if a session file is damaged."""
+    """How far these cases are."""
     found = [(case, case.counts()) for case in cases]
     states = Counter({"new": 0, "drafted": 0, "started": 0, "finished": 0})
     states.update(case.state for case, _ in found)
@@ -102,7 +102,7 @@ def _strokes_a_slice(found: Sequence[tuple[Case, Counts]]) -> float | None:
 
 
 def review_order(cases: Iterable[Case], order: Order = "doubt", *, first: str = "", seed: int = 0) -> list[Place]:
-    """The cases that are not finished, each with the slice to begin with, in the order of a review.
+    """The cases that are not finished and can be read, each with the slice to begin with, in the order of a review.
 
     Parameters
     ----------
@@ -118,11 +118,11 @@ def review_order(cases: Iterable[Case], order: Order = "doubt", *, first: str = 
     Raises
     ------
     InputError
-        If there is no such order, or a session file is damaged.
+        If there is no such order.
     """
     if order not in ORDERS:
         raise InputError(f"the order is {order!r}; expected one of {', '.join(ORDERS)}")
-    places = [place_of(case) for case in cases if case.state != "finished"]
+    places = [place_of(case) for case in cases if case.state not in ("finished", "unreadable")]
     if order == "random":
         places = [places[i] for i in np.random.default_rng(seed).permutation(len(places))]
     elif order != "listed":
