@@ -344,3 +344,19 @@ def test_a_bids_data_set(project, tmp_path):
         write_volume(tmp_path / "study" / f"sub-{subject}" / "anat" / f"sub-{subject}_T1w.nii.gz", 40 + int(subject))
     write_volume(tmp_path / "study" / "sub-01" / "anat" / "sub-01_dseg.nii.gz", 50)
     assert project.add(tmp_path / "study").cases == ("sub-01_T1w", "sub-02_T1w")
+
+
+def test_numbered_instances_become_one_class(tmp_path):
+    paths, masks = squares(tmp_path / "pictures", 1)
+    numbered = np.where(masks[0], 1 + np.arange(30)[None] // 12, 0).astype(np.uint8)
+    (tmp_path / "masks").mkdir()
+    Pillow.fromarray(numbered).save(tmp_path / "masks" / "cells0.png")
+    project = Project.create(tmp_path / "p", ["dirt"], engine="svcd")
+    assert project.add(paths, tmp_path / "masks", as_class="nucleus").labelled == ("cells0",)
+    names = {c.name: c.id for c in project.classes if not c.background}
+    assert set(names) == {"dirt", "nucleus"}
+    session = project.annotate("cells0")
+    np.testing.assert_array_equal(session.labels, names["nucleus"] * masks[0])
+    session.close()
+    with pytest.raises(InputError, match="no label files were given"):
+        project.add(paths, as_class="nucleus")

@@ -60,12 +60,13 @@ def test_another_project_takes_the_network(learned, tmp_path):
     with pytest.raises(InputError, match="no network was learned"):
         project.export_network(tmp_path / "a.onnx")
     project.networks_folder.mkdir()
-    learned.save(project.networks_folder / "0001.safetensors")
+    named = LearnedNetwork(learned.model, CLASSES.with_names(["bright", "dark"]), learned.card)
+    named.save(project.networks_folder / "0001.safetensors")
     path, _ = project.export_network(tmp_path / "a.safetensors")
-    other = Project.create(tmp_path / "other", ["class 5", "third"], engine="svcd")
+    other = Project.create(tmp_path / "other", ["dark", "third"], engine="svcd")
     added = other.add_network(path)
     names = {c.name: c.id for c in other.classes}
-    assert added.ids == (0, names["class 2"], names["class 5"])
+    assert added.ids == (0, names["bright"], names["dark"])
     assert other.network().checksum == learned.checksum
     assert LearnedNetwork.load(other.network_files()[0]).ids == added.ids
 

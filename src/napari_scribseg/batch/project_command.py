@@ -84,6 +84,9 @@ def add(
     labels: Annotated[
         Path | None, typer.Option(help="Label file of the image, or a folder of label files with the images' names.")
     ] = None,
+    as_class: Annotated[
+        str, typer.Option(metavar="NAME", help="The class of all labels, where the files number instances.")
+    ] = "",
     annotator: _Annotator = None,
 ) -> None:
     """Add images to PROJECT, each as a case. They stay where they are; labels that come along are accepted."""
@@ -99,7 +102,7 @@ def add(
     if not images:
         return
     with show_progress("adding", "%") as show:
-        added = opened.add(images, labels, report=_percent(show))
+        added = opened.add(images, labels, as_class=as_class, report=_percent(show))
     for message in added.skipped:
         typer.echo(one_line(f"skipped: {message}"), err=True)
     for name in added.cases:

@@ -54,6 +54,7 @@ def add_paths(
     paths: Iterable[str | PathLike[str]],
     labels: str | PathLike[str] | None = None,
     *,
+    as_class: str = "",
     report: Report = silent,
 ) -> Added:
     """Add images to a project; see :meth:`Project.add`.
@@ -65,7 +66,9 @@ def add_paths(
     """
     additions = [each for path in paths for each in additions_of(user_path(path))]
     if labels is not None:
-        additions = _with_labels(additions, user_path(labels))
+        additions = _with_labels(additions, user_path(labels), as_class)
+    elif as_class:
+        raise InputError(f"all labels were to be of the class {as_class!r}, but no label files were given")
     cases, labelled, skipped = [], [], []
     for done, addition in enumerate(additions, start=1):
         try:
@@ -159,12 +162,12 @@ def _of_dicom(folder: Path) -> list[Addition]:
     return [Addition((folder,), name, each.identity) for each, name in zip(chosen, names, strict=True)]
 
 
-def _with_labels(additions: list[Addition], labels: Path) -> list[Addition]:
+def _with_labels(additions: list[Addition], labels: Path, as_class: str) -> list[Addition]:
     """The images with their label files: one file for one image, or a folder in which they have the same names."""
     if labels.is_file():
         if len(additions) != 1:
             raise InputError(f"{labels.name} is one label file for {len(additions)} images; a folder is expected")
-        return [replace(additions[0], labels=label_file(labels))]
+        return [replace(additions[0], labels=label_file(labels, as_class=as_class))]
     if not labels.is_dir():
         raise InputError(f"there is no file or folder {labels}; label files are expected")
     files = {stem(p): p for p in sorted(labels.iterdir()) if p.is_file() and extension(p) in image_extensions()}
@@ -172,7 +175,7 @@ def _with_labels(additions: list[Addition], labels: Path) -> list[Addition]:
     for addition in additions:
         name = addition.name or stem(addition.paths[0])
         file = next((files[name + ending] for ending in _LABEL_ENDS if name + ending in files), None)
-        found.append(addition if file is None else replace(addition, labels=label_file(file)))
+        found.append(addition if file is None else replace(addition, labels=label_file(file, as_class=as_class)))
     if not any(addition.labels for addition in found):
         raise InputError(f"{labels}: none of its files has the name of one of the {len(found)} images")
     return found

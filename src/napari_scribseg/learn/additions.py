@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.core import ClassTable, InputError, Source
+from napari_scribseg.core import ClassTable, InputError, LabelClass, Source
+from napari_scribseg.core.classes import default_color
 from napari_scribseg.core.geometry import same_grid
 from napari_scribseg.io import read_labels
 
@@ -59,7 +60,7 @@ class Addition:
 
 
 def label_file(
-    path: Path, classes: ClassTable | None = None, ignore: int | None = None
+    path: Path, classes: ClassTable | None = None, ignore: int | None = None, *, as_class: str = ""
 ) -> Callable[[Source], GivenLabels]:
     """What reads the labels of an image from a file on its grid.
 
@@ -71,6 +72,8 @@ def label_file(
         Names and colours; those that the file has by default.
     ignore : int, optional
         The value of what nobody has labelled yet.
+    as_class : str
+        Where it is not empty, all labels are of this class: those of a file that numbers instances.
     """
 
     def read(image: Source) -> GivenLabels:
@@ -80,6 +83,9 @@ def label_file(
         if not same_grid(found.geometry, image.geometry):
             raise InputError(f"{path.name} has the shape of its image but lies elsewhere in space")
         labels = np.array(found.array)
+        if as_class:
+            table = ClassTable((LabelClass(1, as_class, default_color(1)),))
+            return GivenLabels((labels != 0).astype(np.uint8), table)
         unlabelled = None if ignore is None or not (labels == ignore).any() else labels == ignore
         if unlabelled is not None:
             labels[unlabelled] = 0

@@ -43,6 +43,7 @@ class Project(ProjectFolder):
         paths: str | PathLike[str] | Iterable[str | PathLike[str]],
         labels: str | PathLike[str] | None = None,
         *,
+        as_class: str = "",
         report: Report = silent,
     ) -> Added:
         """Add images as new cases.
@@ -55,6 +56,8 @@ class Project(ProjectFolder):
         labels : path, optional
             A label file for one image, or a folder of label files with the names of the images. Such a case begins
             with all slices accepted.
+        as_class : str
+            The class of all labels of such files, where they number instances; empty where they are class ids.
         report : Report
             Gets the progress.
 
@@ -69,7 +72,7 @@ class Project(ProjectFolder):
             If a path is missing or holds no image, or one image alone cannot be added.
         """
         several = [paths] if isinstance(paths, (str, PathLike)) else paths
-        return add_paths(self, several, labels, report=report)
+        return add_paths(self, several, labels, as_class=as_class, report=report)
 
     def learn(
         self, report: Report = silent, *, device: str = "auto", settings: LearnSettings | None = None
