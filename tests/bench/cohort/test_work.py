@@ -33,6 +33,17 @@ def work_on(cohort, rules, engine=None, order="sequential", name="c0"):
     return Work(cohort.task(name), engine or Levels(), cohort.classes, order, rules)
 
 
+def replace_labels(drafter):
+    """The same drafter, which takes the background for the object, and the object for the background."""
+
+    class Wrong(type(drafter)):
+        def draft(self, source, slices, report):
+            for draft in super().draft(source, slices, report):
+                yield replace(draft, labels=(draft.labels == 0).astype(np.uint8))
+
+    return Wrong(drafter.classes)
+
+
 def test_dice_of_the_classes_that_are_there():
     truth, labels = np.array([[1, 1, 0, -1]]), np.array([[1, 0, 2, 3]])
     assert class_dice(labels, truth, 4) == pytest.approx([2 / 3, 0.0])
@@ -81,6 +92,18 @@ def test_a_good_draft_is_accepted_without_a_stroke(cohort, rules, levels):
     assert (work.log.draft_dice, work.log.draft_slices) == (1.0, 1.0)
     log = work.play()
     assert (log.strokes, log.strokes_to_target, log.accepted) == (0, 0.0, set(range(6)))
+
+
+def test_a_bad_draft_is_dropped_and_the_slice_painted_anew(images, rules, levels):
+    made = open_cohort(images())
+    alone = work_on(made, rules).play()
+    work = work_on(made, rules)
+    wrong = replace_labels(levels(made.classes))
+    work.begin(wrong)
+    assert work.log.draft_dice < rules.worth
+    log = work.play()
+    assert (log.strokes, log.accepted) == (alone.strokes + 1, {0})
+    assert not work.session.drafted
 
 
 def test_learning_within_a_case_drafts_what_is_left(cohort, rules, levels):

@@ -85,7 +85,6 @@ class Work:
         self._truth = task.truth if task.truth.ndim == 3 else task.truth[None]
         self._seeds: Seeds = np.full(self._truth.shape, -1, np.int32)
         self._left = set(range(len(self._truth)))
-        self._is_drafted = False
         self._hand = random_generator(rules.seed, task.name, "cohort")
         self._next = random_generator(rules.seed, task.name, "order")
         assert classes.background is not None
@@ -126,7 +125,6 @@ class Work:
         return self.log
 
     def _draft(self, drafter: Drafter) -> None:
-        self._is_drafted = True
         self._timed(lambda: self.session.draft(drafter).result())
 
     def _choose(self) -> int:
@@ -147,7 +145,7 @@ class Work:
         if self._is_good(index):
             self.session.accept(index)
             self.log.accepted.add(index)
-        if self.n_slices > 1 and self.session.anchors() and not self._is_drafted:  # a fill would replace the draft
+        if self.n_slices > 1 and self.session.anchors():
             self._timed(lambda: self.session.fill().result())
         self._note_target()
 
@@ -160,6 +158,7 @@ class Work:
         else:
             new = self._rules.user.begin(truth, self._task.n_classes, self._hand)
             strokes = sum(int(ndimage.label(new == k, np.ones((3, 3)))[1]) for k in np.unique(new[new >= 0]))
+            strokes += self._drop_draft(index)
         if new is None or np.array_equal(new, before):
             return False
         self._seeds[index] = new
@@ -169,6 +168,13 @@ class Work:
         self.session.follows = False  # it fills when the slice is done
         self._timed(lambda: self.session.draw(painted, index).result())
         return True
+
+    def _drop_draft(self, index: int) -> int:
+        """Clear a slice whose draft is of no use, which counts as a stroke; number of strokes."""
+        if self.session.slice_index(index) not in self.session.drafted:
+            return 0
+        self.session.clear(index)
+        return 1
 
     def _is_worth_correcting(self, index: int) -> bool:
         """Whether the labels of a slice without strokes are good enough to be corrected."""
