@@ -33,7 +33,7 @@ def work_on(cohort, rules, engine=None, order="sequential", name="c0"):
     return Work(cohort.task(name), engine or Levels(), cohort.classes, order, rules)
 
 
-def replace_labels(drafter):
+def inverted(drafter):
     """The same drafter, which takes the background for the object, and the object for the background."""
 
     class Wrong(type(drafter)):
@@ -85,20 +85,21 @@ def test_a_user_gives_up_after_the_most_corrections(cohort, rules):
     assert not any(work.session.is_accepted(index) for index in given_up)
 
 
-def test_a_good_draft_is_accepted_without_a_stroke(cohort, rules, levels):
-    made = cohort()
+def test_a_good_draft_is_accepted_without_a_stroke(images, rules, levels):
+    made = open_cohort(images())
     work = work_on(made, rules, Levels(blind=True))
     work.begin(levels(made.classes))
-    assert (work.log.draft_dice, work.log.draft_slices) == (1.0, 1.0)
+    assert work.log.draft_dice > 0.95
+    assert work.log.draft_slices == 1.0
     log = work.play()
-    assert (log.strokes, log.strokes_to_target, log.accepted) == (0, 0.0, set(range(6)))
+    assert (log.strokes, log.strokes_to_target, log.accepted) == (0, 0.0, {0})
 
 
 def test_a_bad_draft_is_dropped_and_the_slice_painted_anew(images, rules, levels):
     made = open_cohort(images())
     alone = work_on(made, rules).play()
     work = work_on(made, rules)
-    wrong = replace_labels(levels(made.classes))
+    wrong = inverted(levels(made.classes))
     work.begin(wrong)
     assert work.log.draft_dice < rules.worth
     log = work.play()
