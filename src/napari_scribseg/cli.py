@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,8 +37,12 @@ from napari_scribseg.progress import show_progress
 from napari_scribseg.train.command import app as train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from numpy.typing import NDArray
+
+    from napari_scribseg.core.classes import ClassTable
+    from napari_scribseg.core.geometry import Geometry
     from napari_scribseg.headless import SliceDone
 
 __all__ = ["app", "main"]
@@ -54,7 +59,12 @@ _Bids = Annotated[
     ),
 ]
 _IgnoreGeometry = Annotated[
-    bool, typer.Option("--ignore-geometry", help="Accept scribbles with another position in space.")
+    bool, typer.Option("--ignore-geometry", help="Accept a file with another position in space than the first one.")
+]
+_ItkSnap = Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")]
+_Out = Annotated[Path, typer.Option(help="Label file to write: .nii.gz, .seg.nrrd, .nrrd, .mha, .tif.")]
+_Slices = Annotated[
+    str | None, typer.Option(metavar="N|FIRST:LAST", help="Slices to change, both included. Default: all.")
 ]
 
 app = typer.Typer(
@@ -65,6 +75,47 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 log = logging.getLogger("scribseg")
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelOutput:
+    """A label file to write, and the tables beside it."""
+
+    out: Path
+    bids: bool | None
+    itksnap: bool
+
+    def check(self, images: list[Path], labels: list[Path], *, overwrite: bool, beside: Iterable[Path] = ()) -> None:
+        """Check before long work that it may be written, with files ``beside`` it; the others are those that are read.
+
+        Raises
+        ------
+        InputError
+            If it may not.
+        """
+        from napari_scribseg.io.class_tables import tables_beside
+        from napari_scribseg.io.label_files import check_label_path, label_outputs
+        from napari_scribseg.io.outputs import check_outputs
+
+        check_label_path(self.out)
+        inputs = [*images, *labels, *(table for path in labels for table in tables_beside(path))]
+        outputs = [*label_outputs(self.out, bids_tsv=self.bids, itksnap=self.itksnap), *beside]
+        check_outputs(outputs, inputs, overwrite=overwrite)
+
+    def write(self, labels: NDArray[Any], geometry: Geometry, classes: ClassTable) -> None:
+        """Write it, and name the files."""
+        from napari_scribseg.io import write_labels
+
+        for path in write_labels(self.out, labels, geometry, classes, bids_tsv=self.bids, itksnap=self.itksnap):
+            typer.echo(path)
+
+
+def _parsed(engine: str, param: list[str] | None) -> dict[str, Any]:
+    """The parameters of an engine."""
+    from napari_scribseg.core.parameters import parse_parameters
+    from napari_scribseg.core.registry import engine_class
+
+    return parse_parameters(engine_class(engine), param or [])
 
 
 def _version(requested: bool) -> None:
@@ -105,7 +156,7 @@ def segment(
     scribbles: Annotated[
         Path, typer.Option(help="Label file of the image's shape: 0 = unpainted, other values = the classes.")
     ],
-    out: Annotated[Path, typer.Option(help="Label file to write: .nii.gz, .seg.nrrd, .nrrd, .mha, .tif.")],
+    out: _Out,
     engine: EngineName = DEFAULT_ENGINE,
     param: EngineParameters = None,
     background: _Background = None,
@@ -113,33 +164,26 @@ def segment(
     device: DeviceOption = Device.auto,
     picture: Annotated[Path | None, typer.Option(metavar="PNG", help="Also write a picture of the result.")] = None,
     bids: _Bids = None,
-    itksnap: Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")] = False,
+    itksnap: _ItkSnap = False,
     ignore_geometry: _IgnoreGeometry = False,
     allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Segment every slice of IMAGE that has strokes, and write a label volume with its geometry."""
     from napari_scribseg.core.anatomy import parse_axis, slice_axis
-    from napari_scribseg.core.parameters import parse_parameters
-    from napari_scribseg.core.registry import engine_class
     from napari_scribseg.headless import segment_volume, stroke_slices
-    from napari_scribseg.io import write_labels
-    from napari_scribseg.io.class_tables import tables_beside
-    from napari_scribseg.io.label_files import check_label_path, label_outputs
-    from napari_scribseg.io.outputs import check_outputs
     from napari_scribseg.picture import check_picture, write_picture
 
-    check_label_path(out)
     if picture is not None:
         check_picture(picture)
-    outputs = [*label_outputs(out, bids_tsv=bids, itksnap=itksnap), *([picture] if picture else [])]
-    check_outputs(outputs, [image, scribbles, *tables_beside(scribbles)], overwrite=overwrite)
+    output = _LabelOutput(out, bids, itksnap)
+    output.check([image], [scribbles], overwrite=overwrite, beside=[picture] if picture else [])
     with _progress("segmenting") as progress:
         volume, strokes, labels, classes = segment_volume(
             image,
             scribbles,
             engine=engine,
-            parameters=parse_parameters(engine_class(engine), param or []),
+            parameters=_parsed(engine, param),
             background=background,
             axis=parse_axis(axis),
             device=device.value,
@@ -147,13 +191,11 @@ def segment(
             allow_outside=allow_outside,
             progress=progress,
         )
-    written = list(write_labels(out, labels, volume.geometry, classes, bids_tsv=bids, itksnap=itksnap))
+    output.write(labels, volume.geometry, classes)
     if picture is not None:
         slices = stroke_slices(strokes.array, slice_axis(volume.geometry, parse_axis(axis)))
         write_picture(picture, volume, strokes, labels, classes, slices)
-        written.append(picture)
-    for path in written:
-        typer.echo(path)
+        typer.echo(picture)
 
 
 @app.command()
@@ -162,43 +204,34 @@ def fill(
     strokes: Annotated[
         Path, typer.Option(help="Label file of the image's shape, with strokes on some slices: 0 = unpainted.")
     ],
-    out: Annotated[Path, typer.Option(help="Label file to write: .nii.gz, .seg.nrrd, .nrrd, .mha, .tif.")],
+    out: _Out,
     labels: Annotated[
         Path | None, typer.Option(help="Label file with finished slices, from which the others are filled, too.")
     ] = None,
-    slices: Annotated[
-        str | None, typer.Option(metavar="N|FIRST:LAST", help="Slices to fill, both included. Default: all.")
-    ] = None,
+    slices: _Slices = None,
     engine: EngineName = DEFAULT_ENGINE,
     param: EngineParameters = None,
     background: _Background = None,
     axis: AxisOption = None,
     device: DeviceOption = Device.auto,
     bids: _Bids = None,
-    itksnap: Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")] = False,
+    itksnap: _ItkSnap = False,
     ignore_geometry: _IgnoreGeometry = False,
     allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Segment the slices of IMAGE that have strokes, fill the others from them, and write a label volume."""
     from napari_scribseg.core.anatomy import parse_axis
-    from napari_scribseg.core.parameters import parse_parameters
-    from napari_scribseg.core.registry import engine_class
     from napari_scribseg.headless import parse_slices, segment_volume
-    from napari_scribseg.io import write_labels
-    from napari_scribseg.io.class_tables import tables_beside
-    from napari_scribseg.io.label_files import check_label_path, label_outputs
-    from napari_scribseg.io.outputs import check_outputs
 
-    check_label_path(out)
-    inputs = [image, strokes, *tables_beside(strokes), *([labels, *tables_beside(labels)] if labels else [])]
-    check_outputs(label_outputs(out, bids_tsv=bids, itksnap=itksnap), inputs, overwrite=overwrite)
+    output = _LabelOutput(out, bids, itksnap)
+    output.check([image], [strokes, *([labels] if labels else [])], overwrite=overwrite)
     with show_progress("filling", "percent") as show:
         volume, _strokes, found, classes = segment_volume(
             image,
             strokes,
             engine=engine,
-            parameters=parse_parameters(engine_class(engine), param or []),
+            parameters=_parsed(engine, param),
             background=background,
             axis=parse_axis(axis),
             device=device.value,
@@ -210,8 +243,7 @@ def fill(
             labels=labels,
             report=lambda fraction, _preview=None: show(round(50 + 50 * fraction), 100),
         )
-    for path in write_labels(out, found, volume.geometry, classes, bids_tsv=bids, itksnap=itksnap):
-        typer.echo(path)
+    output.write(found, volume.geometry, classes)
 
 
 @app.command()
@@ -251,9 +283,7 @@ def measure(
     out: Annotated[Path | None, typer.Option(metavar="CSV", help="Table to write; without it, it is shown.")] = None,
     per_slice: Annotated[bool, typer.Option("--per-slice", help="Measure also every slice.")] = False,
     axis: AxisOption = None,
-    ignore_geometry: Annotated[
-        bool, typer.Option("--ignore-geometry", help="Accept an image with another position in space.")
-    ] = False,
+    ignore_geometry: _IgnoreGeometry = False,
     allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -291,14 +321,12 @@ def edit(
     labels: Annotated[Path, typer.Argument(help="Label file.")],
     tool: Annotated[str, typer.Argument(help="Name of the tool; the page on editing lists them.")],
     edited: Annotated[str, typer.Option("--class", metavar="CLASS", help="Name or id of the class that is edited.")],
-    out: Annotated[Path, typer.Option(help="Label file to write.")],
+    out: _Out,
     param: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the tool; may be repeated.")
     ] = None,
     other: Annotated[str | None, typer.Option("--with", metavar="CLASS", help="The other class, for combine.")] = None,
-    slices: Annotated[
-        str | None, typer.Option(metavar="N|FIRST:LAST", help="Slices to edit, both included. Default: all.")
-    ] = None,
+    slices: _Slices = None,
     axis: AxisOption = None,
     each_slice: Annotated[
         bool, typer.Option("--each-slice", help="Edit slices one by one, and not together in 3D.")
@@ -309,24 +337,17 @@ def edit(
     ] = None,
     image: Annotated[Path | None, typer.Option(help="Image on the grid of the labels, for threshold.")] = None,
     bids: _Bids = None,
-    itksnap: Annotated[bool, typer.Option("--itksnap", help="Also write an ITK-SNAP label file.")] = False,
-    ignore_geometry: Annotated[
-        bool, typer.Option("--ignore-geometry", help="Accept an image with another position in space.")
-    ] = False,
+    itksnap: _ItkSnap = False,
+    ignore_geometry: _IgnoreGeometry = False,
     allow_outside: AllowOutside = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Edit a class of a label file by a tool, such as fill-holes or grow, and write the labels with their geometry."""
     from napari_scribseg.core.anatomy import parse_axis
     from napari_scribseg.headless import edit_file, parse_slices
-    from napari_scribseg.io import write_labels
-    from napari_scribseg.io.class_tables import tables_beside
-    from napari_scribseg.io.label_files import check_label_path, label_outputs
-    from napari_scribseg.io.outputs import check_outputs
 
-    check_label_path(out)
-    inputs = [labels, *([image] if image else []), *tables_beside(labels)]
-    check_outputs(label_outputs(out, bids_tsv=bids, itksnap=itksnap), inputs, overwrite=overwrite)
+    output = _LabelOutput(out, bids, itksnap)
+    output.check([image] if image else [], [labels], overwrite=overwrite)
     with show_progress("editing", "percent") as show:
         volume, found, classes = edit_file(
             labels,
@@ -344,8 +365,7 @@ def edit(
             allow_outside=allow_outside,
             report=lambda fraction, _preview=None: show(round(100 * fraction), 100),
         )
-    for path in write_labels(out, found, volume.geometry, classes, bids_tsv=bids, itksnap=itksnap):
-        typer.echo(path)
+    output.write(found, volume.geometry, classes)
 
 
 @app.command()

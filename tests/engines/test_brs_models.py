@@ -17,7 +17,7 @@ from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.brs import BRS, FBRS, ModelCard, card_path, read_card, runs_code, write_card
 from napari_scribseg.engines.brs.loading import Loaded
 from napari_scribseg.engines.brs.probing import complete
-from napari_scribseg.nets import PlainUNet, PlainUNetConfig, build, save_model
+from napari_scribseg.nets import PixelNet, PixelNetConfig, PlainUNet, PlainUNetConfig, build, save_model
 from napari_scribseg.nets.brs_net import without_fine_decoder
 from napari_scribseg.testing import two_discs
 
@@ -245,6 +245,14 @@ def test_what_is_no_model(tmp_path, name, content, message):
     if content is not None:
         path.write_bytes(content)
     assert message in refusal(lambda: BRS(model=str(path), trust=True).prepare(levels_picture()[0], "cpu"))
+
+
+def test_a_network_of_pixels_is_no_model(tmp_path):
+    path = save_model(
+        tmp_path / "pixels.safetensors", PixelNet(PixelNetConfig(in_channels=11)), {"prompt": "scribbles"}
+    )
+    message = refusal(lambda: BRS(model=str(path)).prepare(levels_picture()[0], "cpu"))
+    assert "pixels.safetensors holds a pixel-net; a brs-net" in message
 
 
 def test_damaged_programs(tmp_path):

@@ -11,7 +11,15 @@ import torch
 from napari_scribseg.annotate.engine_cache import size_of
 from napari_scribseg.core import Image, InputError, Scribbles
 from napari_scribseg.engines.scribble_net import ScribbleNet, networks
-from napari_scribseg.nets import EfficientUNet, EfficientUNetConfig, PlainUNet, PlainUNetConfig, save_model
+from napari_scribseg.nets import (
+    EfficientUNet,
+    EfficientUNetConfig,
+    PixelNet,
+    PixelNetConfig,
+    PlainUNet,
+    PlainUNetConfig,
+    save_model,
+)
 from napari_scribseg.prompting.predictions import LIMIT
 from napari_scribseg.testing import check_engine, two_discs
 
@@ -167,14 +175,17 @@ def test_the_message_for_missing_shipped_weights_names_the_parameter(monkeypatch
 def test_missing_foreign_and_damaged_weights_give_one_message(tmp_path, weights):
     image, _, _ = two_discs()
     good = Path(weights).read_bytes()
-    foreign, damaged, other = (tmp_path / f"{name}.safetensors" for name in ("foreign", "damaged", "other"))
+    names = ("foreign", "damaged", "other", "pixels")
+    foreign, damaged, other, pixels = (tmp_path / f"{name}.safetensors" for name in names)
     foreign.write_bytes(b"PK\x03\x04 not a network" * 9)
     damaged.write_bytes(good[:-5000] + bytes(5000))
     save_model(other, PlainUNet(PlainUNetConfig(in_channels=7, channels=(4, 4))))
+    save_model(pixels, PixelNet(PixelNetConfig(in_channels=11)))
     cases = {
         tmp_path / "none.safetensors": "missing",
         foreign: "no safetensors file",
         damaged: "damaged",
+        pixels: "holds a pixel-net; a brs-net or efficient-unet or plain-unet is expected",
         other: "takes 7 input channels; 4, 5, 6, 8, 11 are expected",
     }
     for path, message in cases.items():

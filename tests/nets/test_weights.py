@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from napari_scribseg.core import InputError
 from napari_scribseg.nets import (
     EfficientUNet,
     EfficientUNetConfig,
+    PixelNet,
+    PixelNetConfig,
     PlainUNet,
     PlainUNetConfig,
     build,
@@ -219,9 +222,21 @@ def test_build_names_what_is_there():
 def test_shipped_weights_match_the_checksums():
     for name, path in shipped_weights().items():
         assert path.stat().st_size <= 5e6
-        loaded, metadata = load_shipped(name)
+        loaded, metadata = load_shipped(name, kinds=(nn.Module,))
         assert not loaded.training
         assert metadata["architecture"] in weights.ARCHITECTURES
+
+
+def test_a_network_of_pixels_is_read_only_by_who_expects_one(tmp_path):
+    path = save_model(tmp_path / "pixels.safetensors", PixelNet(PixelNetConfig(in_channels=11)))
+    with pytest.raises(
+        InputError, match=r"pixels.safetensors holds a pixel-net; a brs-net or .* is expected"
+    ) as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
+    assert load_model(path, (PixelNet,))[0].config.in_channels == 11
+    with pytest.raises(InputError, match="fill-net.safetensors holds a pixel-net"):
+        load_shipped("fill-net")
 
 
 def test_checksum_of_a_shipped_file(model, tmp_path, monkeypatch):

@@ -26,7 +26,16 @@ from napari_scribseg.nets.efficient_unet import EfficientUNet, EfficientUNetConf
 from napari_scribseg.nets.pixel_net import PixelNet, PixelNetConfig
 from napari_scribseg.nets.plain_unet import PlainUNet, PlainUNetConfig
 
-__all__ = ["ARCHITECTURES", "build", "load_model", "load_shipped", "save_model", "shipped_weights", "tensor_checksum"]
+__all__ = [
+    "ARCHITECTURES",
+    "IMAGE_NETWORKS",
+    "build",
+    "load_model",
+    "load_shipped",
+    "save_model",
+    "shipped_weights",
+    "tensor_checksum",
+]
 
 ARCHITECTURES: dict[str, tuple[type[nn.Module], type]] = {
     "brs-net": (BRSNet, BRSNetConfig),
@@ -45,6 +54,8 @@ _BYTES = {"F16": 2, "BF16": 2, "F32": 4, "I64": 8}
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 
 Network = BRSNet | EfficientUNet | PixelNet | PlainUNet
+#: The networks that take images; a :class:`PixelNet` takes the features of one pixel.
+IMAGE_NETWORKS: tuple[type[nn.Module], ...] = (BRSNet, EfficientUNet, PlainUNet)
 
 
 def build(architecture: str, config: Mapping[str, Any] | None = None) -> Network:
@@ -162,12 +173,14 @@ def tensor_checksum(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
+def load_model(path: str | Path, kinds: tuple[type[nn.Module], ...] = IMAGE_NETWORKS) -> tuple[Network, dict[str, str]]:
     """Read a network from a file that :func:`save_model` wrote; the file runs no code and is checked before it is read.
 
     Parameters
     ----------
     path : str or Path
+    kinds : tuple of type
+        The networks that are expected, of :data:`ARCHITECTURES`.
 
     Returns
     -------
@@ -179,7 +192,7 @@ def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
     Raises
     ------
     InputError
-        If the file is missing, damaged, of another kind, too large for its network, or of an unknown network.
+        If the file is missing, damaged, of another kind, too large for its network, or of another network.
     """
     path = Path(path)
     header = _header(path)
@@ -190,6 +203,9 @@ def load_model(path: str | Path) -> tuple[Network, dict[str, str]]:
             f"napari-scribseg ({_FORMAT!r}) are expected"
         )
     model = _unbuilt(path, metadata, len(header))
+    if not isinstance(model, kinds):
+        expected = " or ".join(name for name, (kind, _) in ARCHITECTURES.items() if kind in kinds)
+        raise InputError(f"{path.name} holds a {metadata['architecture']}; a {expected} is expected")
     _check_tensors(path, header, model)
     try:
         tensors = load_tensors(path.read_bytes())
@@ -307,13 +323,13 @@ def shipped_weights() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
 
 
-def load_shipped(name: str) -> tuple[Network, dict[str, str]]:
+def load_shipped(name: str, kinds: tuple[type[nn.Module], ...] = IMAGE_NETWORKS) -> tuple[Network, dict[str, str]]:
     """A network that comes with the package, its file checked against the checksum in ``data/checksums.json``.
 
     Raises
     ------
     InputError
-        If there is no such network, or its file is not the one that was shipped.
+        If there is no such network, it is another one than is expected, or its file is not the one that was shipped.
     """
     files = shipped_weights()
     if name not in files:
@@ -321,4 +337,4 @@ def load_shipped(name: str) -> tuple[Network, dict[str, str]]:
     listed = json.loads((FOLDER / "checksums.json").read_text(encoding="utf-8"))
     if hashlib.sha256(files[name].read_bytes()).hexdigest() != listed.get(files[name].name):
         raise InputError(f"{files[name].name} differs from the file that was shipped; install the package again")
-    return load_model(files[name])
+    return load_model(files[name], kinds)

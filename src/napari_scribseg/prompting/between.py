@@ -76,7 +76,7 @@ def shipped_fill_between() -> FillBetween:
     InputError
         If its file is missing or damaged.
     """
-    model = load_shipped(_SHIPPED)[0]
+    model = load_shipped(_SHIPPED, (PixelNet,))[0]
     if not isinstance(model, PixelNet):
         raise InputError(f"{_SHIPPED} is a {type(model).__name__}; a PixelNet is expected")
     return FillBetween(model)
