@@ -81,7 +81,7 @@ def span_samples(images: np.ndarray, truth: np.ndarray, rng: np.random.Generator
     flows = flows_from(grey, lambda share: None)
     one_sided = rng.random() < ONE_SIDED
     for k in rng.choice(np.arange(1, n), min(4, n - 1), replace=False):
-        sides = [anchor.moved(flow[k - 1]) for anchor, flow in zip(anchors, flows, strict=True)]
+        sides = [anchor.moved(flow[k - 1].whole()) for anchor, flow in zip(anchors, flows, strict=True)]
         steps = [int(k), int(n - k)]
         if one_sided:
             sides, steps = sides[:1], steps[:1]

@@ -22,8 +22,6 @@ from napari_scribseg.numerics.volume_cut import cut_span
 
 __all__ = ["SPAN_METHOD", "SPAN_METHODS", "KeptVoxels", "SolvedSlice", "SpanProblem", "band_of", "solve_span"]
 
-_READ = 4  # slices of a span that stay in memory
-
 Labels = NDArray[Any]
 SpanMethod = Callable[..., Iterator[FilledSlice]]
 
@@ -31,7 +29,7 @@ SpanMethod = Callable[..., Iterator[FilledSlice]]
 def _from_both_sides(
     first: Labels | None,
     last: Labels | None,
-    images: Sequence[NDArray[np.float32]],
+    images: Sequence[NDArray[Any]],
     spacing: tuple[float, float, float],
     kept: Callable[[], NDArray[np.integer[Any]] | None],
     report: Report,
@@ -44,7 +42,7 @@ def _from_both_sides(
 def _in_three_dimensions(
     first: Labels | None,
     last: Labels | None,
-    images: Sequence[NDArray[np.float32]],
+    images: Sequence[NDArray[Any]],
     spacing: tuple[float, float, float],
     kept: Callable[[], NDArray[np.integer[Any]] | None],
     report: Report,
@@ -209,46 +207,57 @@ class _Kept:
             self._packed[index] = None if kept is None else PackedRegion.whole(kept)
         return self._packed[index]
 
-    def whole(self) -> NDArray[np.int32] | None:
+    def whole(self) -> NDArray[np.signedinteger[Any]] | None:
         """Those of all slices, shape (N, H, W), -1 elsewhere and on the anchors; None where there are none."""
         span = self._problem.span
-        each = [self.packed(i) if i in span.indices else None for i in range(span.low, span.high + 1)]
-        shape = next((kept.shape for kept in each if kept is not None), None)
-        if shape is None:
+        each = {i: kept for i in span.indices if (kept := self.packed(i)) is not None}
+        if not each:
             return None
-        whole = np.stack([np.full(shape, -1, np.int32) if kept is None else kept.unpack() for kept in each])
+        largest = max(int(kept.unpack().max()) for kept in each.values())
+        shape = span.high - span.low + 1, *next(iter(each.values())).shape
+        whole = np.full(shape, -1, np.int8 if largest < 128 else np.int32)
+        for i, kept in each.items():
+            whole[i - span.low] = kept.unpack()
         self.around = PackedBox.of(whole, -1)
         return whole
 
 
-class _Images(Sequence[NDArray[np.float32]]):
-    """The slices of a span, each of shape (C, H, W), read when they are needed; notes their checksums."""
+class _Images(Sequence[NDArray[Any]]):
+    """The slices of a span, each of shape (C, H, W), read when they are needed; notes their checksums.
+
+    Integers of at most 16 bits stay as they are stored; all other types become float32.
+    """
 
     def __init__(self, source: Source, span: Span) -> None:
         self._source, self._span = source, span
-        self._read: dict[int, NDArray[np.float32]] = {}
+        self._reader = source.reader(span.like, span.axis, span.low, span.high)
+        dtype = np.dtype(source.array.dtype)
+        self._is_small = dtype.kind in "iu" and dtype.itemsize <= 2
         self._checksums: dict[int, int] = {}
 
     def __len__(self) -> int:
         return self._span.high - self._span.low + 1
 
     @overload
-    def __getitem__(self, index: int) -> NDArray[np.float32]: ...
+    def __getitem__(self, index: int) -> NDArray[Any]: ...
     @overload
-    def __getitem__(self, index: slice) -> list[NDArray[np.float32]]: ...
-    def __getitem__(self, index: int | slice) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+    def __getitem__(self, index: slice) -> list[NDArray[Any]]: ...
+    def __getitem__(self, index: int | slice) -> NDArray[Any] | list[NDArray[Any]]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        at = range(len(self))[index]
-        if at not in self._read:
-            if len(self._read) >= _READ:
-                del self._read[next(iter(self._read))]
-            data = self._read[at] = self._source.image(self._span.at(self._span.low + at)).data
-            self._checksums[at] = zlib.crc32(np.ascontiguousarray(data).data.cast("B"))
-        return self._read[at]
+        values = self._values(range(len(self))[index])
+        if not self._is_small:
+            return self._as_float(index, values)
+        return np.moveaxis(values, -1, 0) if self._source.channels else values[np.newaxis]
 
     def checksum(self, at: int) -> int:
         """CRC-32 of a slice."""
         if at not in self._checksums:
-            _ = self[at]
+            self._checksums[at] = zlib.crc32(self._as_float(at, self._values(at)).data.cast("B"))
         return self._checksums[at]
+
+    def _values(self, at: int) -> NDArray[Any]:
+        return self._reader[self._span.low + at]
+
+    def _as_float(self, at: int, values: NDArray[Any]) -> NDArray[np.float32]:
+        return self._source.image_of(self._span.at(self._span.low + at), values).data

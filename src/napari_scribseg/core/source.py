@@ -15,6 +15,7 @@ from napari_scribseg.core.classes import ClassTable
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.geometry import AXIS_NAMES, Geometry
 from napari_scribseg.core.image import Image
+from napari_scribseg.core.slice_reader import SliceReader
 from napari_scribseg.core.windows import DisplayWindow
 
 __all__ = ["SliceIndex", "Source"]
@@ -294,9 +295,16 @@ class Source:
         index: tuple[Any, ...] = self.require(slice_index).slicer
         if self.channels:
             index = (*index, slice(None))
-        values: NDArray[Any] = np.asarray(self.array[index])
+        return self.image_of(slice_index, np.asarray(self.array[index]))
+
+    def image_of(self, slice_index: SliceIndex, values: NDArray[Any]) -> Image:
+        """The image of a slice whose values were read by a :meth:`reader`; errors as of :meth:`image`."""
         rows, columns = slice_index.displayed
         return Image.from_array(values, (self.geometry.spacing[rows], self.geometry.spacing[columns]))
+
+    def reader(self, like: SliceIndex, axis: int, first: int, last: int) -> SliceReader:
+        """Reads the slices parallel to ``like`` from ``first`` to ``last`` along an axis, each chunk few times."""
+        return SliceReader(self.array, like, axis, first, last)
 
     def around(self, slice_index: SliceIndex, n_slices: int) -> Image:
         """Read a slice with its neighbours, as 2.5D networks take them.

@@ -100,11 +100,15 @@ class PackedBox:
     count: int
 
     @classmethod
-    def of(cls, arrays: NDArray[np.int32], rest: int) -> PackedBox:
+    def of(cls, arrays: NDArray[np.signedinteger[Any]], rest: int) -> PackedBox:
         """Arrays (N, H, W), which are ``rest`` outside of the rectangle; its smallest one is found."""
-        flat = (arrays != rest).any(axis=0)
+        flat = np.zeros(arrays.shape[1:], bool)
+        for array in arrays:
+            flat |= array != rest
         region = changed_region(flat, np.zeros_like(flat))
-        return cls(region, pack(arrays[:, region[0], region[1]]), len(arrays))
+        packer = zlib.compressobj(level=1)
+        inside = (array[region].astype("<i4").tobytes() for array in arrays)
+        return cls(region, b"".join([*map(packer.compress, inside), packer.flush()]), len(arrays))
 
     def unpack(self, shape: tuple[int, int], rest: int) -> NDArray[np.int32]:
         """The arrays, (N, H, W)."""

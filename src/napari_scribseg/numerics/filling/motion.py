@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from napari_scribseg.numerics.filling.shapes import borders
-from napari_scribseg.numerics.fused.flow import compose, optical_flow
+from napari_scribseg.numerics.fused.flow import compose, doubled, halved, optical_flow
 from napari_scribseg.numerics.threads import in_parallel
 
-__all__ = ["GreyScale", "flows_from", "motion"]
+__all__ = ["CompactFlow", "GreyScale", "flows_from", "motion"]
 
 TAIL = 5.0  # percent of the values near the borders beyond either end of the scale
 BAND = 8  # pixels around the borders of the anchors whose values make the scale
@@ -65,31 +65,62 @@ def motion(fixed: Float32, moving: Float32) -> Float32:
     return optical_flow(still, moved, coarse=fixed.size > LARGE)
 
 
-def flows_from(slices: Sequence[Float32], done: Callable[[float], None]) -> tuple[list[Float32], list[Float32]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class CompactFlow:
+    """A motion in an eighth of its memory, where it was computed on half the rows and columns.
+
+    Attributes
+    ----------
+    values : ndarray of shape (2, h, w), float16
+        Pixels, on the grid that it was computed on.
+    shape : tuple of 2 int
+        Rows and columns of the slice.
+    """
+
+    values: NDArray[np.float16]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, flow: Float32) -> CompactFlow:
+        """Of a motion of shape (2, H, W)."""
+        shape = flow.shape[1:]
+        small = halved(flow) if shape[0] * shape[1] > LARGE else flow
+        return cls(small.astype(np.float16), shape)
+
+    def whole(self) -> Float32:
+        """The motion, shape (2, H, W)."""
+        flow = self.values.astype(np.float32)
+        return flow if flow.shape[1:] == self.shape else doubled(flow, self.shape)
+
+
+def flows_from(slices: Sequence[Float32], done: Callable[[float], None]) -> tuple[list[CompactFlow], list[CompactFlow]]:
     """The motion that leads from each slice between two anchors back to either.
 
     Parameters
     ----------
     slices : sequence of ndarray of shape (H, W), float32
-        With the anchors.
+        With the anchors; two threads read them.
     done : callable
         Called after each step, with the share of all that is done.
 
     Returns
     -------
-    tuple of 2 list of ndarray of shape (2, H, W), float32
+    tuple of 2 list of CompactFlow
         To the first and to the last slice, in pixels, one for each slice between: it shows at x what the anchor shows
         at x + flow.
     """
     n = len(slices) - 1
-    found: tuple[list[Float32], list[Float32]] = ([], [])
+    found: tuple[list[CompactFlow], list[CompactFlow]] = ([], [])
+    last: list[Float32 | None] = [None, None]
 
     for step in range(1, n):
 
         def advance(side: int, step: int = step) -> None:
             at, before = (step, step - 1) if side == 0 else (n - step, n - step + 1)
             flow = motion(slices[at], slices[before])
-            found[side].append(compose(flow, found[side][-1]) if found[side] else flow)
+            farther = last[side]
+            last[side] = flow = flow if farther is None else compose(flow, farther)
+            found[side].append(CompactFlow.of(flow))
 
         in_parallel(advance, 2)
         done(step / (n - 1))

@@ -65,9 +65,8 @@ class Side:
 
     def moved(self, flow: Float32) -> Side:
         """On the grid of a slice whose motion back to the anchor is ``flow`` (2, H, W)."""
-        maps = move(np.concatenate([self.distances, self.inside, self.outside, self.image[np.newaxis]]), flow)
-        n = len(self.distances)
-        return Side(maps[:n], maps[n : 2 * n], maps[2 * n : 3 * n], maps[-1], self.noise)
+        distances, inside, outside = (move(maps, flow) for maps in (self.distances, self.inside, self.outside))
+        return Side(distances, inside, outside, move(self.image[np.newaxis], flow)[0], self.noise)
 
 
 def contrast(side: Side, image: Float32, k: int) -> Float32:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,7 @@ def fill_span(
         Labels of the first and of the last slice; every value is a class, 0 too. With one of them None, labels are
         taken from the other for as many slices as the image supports.
     images : sequence of ndarray of shape (C, H, W)
-        All slices, those of the anchors too; each is read once, in the order that they are needed.
+        All slices, those of the anchors too; each is read a few times, when it is needed, in two threads.
     spacing : tuple of 3 float
         Distance between slices, size of a pixel along rows and columns.
     refine : Refine, optional
@@ -146,13 +146,13 @@ def _between(
     for k in order:
         yield frame.slice(k, blend(distances, (k, n - k)), final=False)
     scale = GreyScale.of([(first, images[0]), (last, images[n])], frame.box)
-    grey = [scale.read(images[k]) for k in range(n + 1)]
+    grey = _Grey(scale, images)
     flows = flows_from(grey, lambda share: report(0.5 * share))
     anchors = [
         Side.of(own, frame.index(part), grey[k], pixel) for own, part, k in zip(distances, parts, (0, n), strict=True)
     ]
     for count, k in enumerate(order, start=1):
-        sides = [anchor.moved(flow[k - 1]) for anchor, flow in zip(anchors, flows, strict=True)]
+        sides = [anchor.moved(flow[k - 1].whole()) for anchor, flow in zip(anchors, flows, strict=True)]
         yield frame.slice(k, _solved(sides, (k, n - k), grey[k], refine), final=True)
         report(0.5 + 0.5 * count / len(order))
     report(1.0)
@@ -231,6 +231,25 @@ def _unchanged(labels: Labels, order: Sequence[int], report: Report) -> Iterator
     for k in order:
         yield FilledSlice(k, labels.copy(), np.ones(labels.shape, np.float32), True)
     report(1.0)
+
+
+class _Grey(Sequence[Float32]):
+    """The slices on one scale, computed when they are needed."""
+
+    def __init__(self, scale: GreyScale, images: Sequence[NDArray[np.generic]]) -> None:
+        self._scale, self._images = scale, images
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    @overload
+    def __getitem__(self, index: int) -> Float32: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Float32]: ...
+    def __getitem__(self, index: int | slice) -> Float32 | list[Float32]:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(len(self)))]
+        return self._scale.read(self._images[index])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

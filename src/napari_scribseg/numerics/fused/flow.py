@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from napari_scribseg.numerics.fused.kernel import inlined, kernel
 from napari_scribseg.numerics.threads import band_edges, in_parallel
 
-__all__ = ["compose", "move", "optical_flow"]
+__all__ = ["compose", "doubled", "halved", "move", "optical_flow"]
 
 _SMALLEST = 16  # pixels of the shorter side of the coarsest level
 _TIGHTNESS = 0.3
@@ -58,11 +58,11 @@ def optical_flow(
     flow = np.zeros((2, *levels[-1][0].shape), np.float32)
     for still, moved in reversed(levels[1:] if coarse and len(levels) > 1 else levels):
         if flow.shape[1:] != still.shape:
-            flow = _enlarged(flow, still.shape)
+            flow = doubled(flow, still.shape)
         duals = np.zeros((2, 2, *still.shape), np.float32)
         for _ in range(n_warps):
             _advance(still, moved, flow, duals, np.float32(attachment), n_iterations)
-    return flow if flow.shape[1:] == fixed.shape else _enlarged(flow, fixed.shape)
+    return flow if flow.shape[1:] == fixed.shape else doubled(flow, fixed.shape)
 
 
 def move(images: Float32, flow: Float32) -> Float32:
@@ -88,6 +88,11 @@ def compose(flow: Float32, farther: Float32) -> Float32:
     return flow + move(farther, flow)
 
 
+def halved(flow: Float32) -> Float32:
+    """A flow of shape (2, H, W) on half the rows and columns, in pixels of these."""
+    return np.stack([_halved(part) for part in flow]) * np.float32(0.5)
+
+
 def _halved(image: Float32) -> Float32:
     """Means of two by two pixels; a last odd row or column counts twice."""
     height, width = image.shape
@@ -95,8 +100,8 @@ def _halved(image: Float32) -> Float32:
     return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) * np.float32(0.25)
 
 
-def _enlarged(flow: Float32, shape: tuple[int, ...]) -> Float32:
-    """A flow on twice the pixels, in these."""
+def doubled(flow: Float32, shape: tuple[int, ...]) -> Float32:
+    """A flow of shape (2, h, w) on twice the rows and columns, in pixels of these."""
     found = np.empty((2, *shape), np.float32)
     _enlarge(flow, found)
     return found

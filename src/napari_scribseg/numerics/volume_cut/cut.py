@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,7 @@ from scipy import ndimage
 from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.numerics.volume_cut.band import Band
 from napari_scribseg.numerics.volume_cut.energy import FORBIDDEN, CoarseEnergy, border_weights, edge_unit
-from napari_scribseg.numerics.volume_cut.features import GreyScale, smooth_and_edges
+from napari_scribseg.numerics.volume_cut.features import Grey, GreyScale, smooth_and_edges
 from napari_scribseg.numerics.volume_cut.grid import (
     Factors,
     block_means,
@@ -33,9 +34,10 @@ CERTAIN = 0.95  # of a prior that is kept farther away
 NEAR = 1.5  # finest voxels around a seed that contradicts a prior within which it is doubted, beside the seed's depth
 MOST_DOUBT = 10.0  # and at most so many
 STEPS, FINE_STEPS = 200, 40
+MOST_COSTS = 1 << 21  # voxels times classes that are refined together
 _ROUND = 10  # steps between two reports
 _STILL = 1e-3  # share of the voxels that still move when the work ends
-_SLAB, _HALO = 16, 4  # slices whose features are computed together, and further ones around them
+_SLAB, _HALO = 16, 4  # slices whose features are computed together, and further ones around what is computed
 
 Float32 = NDArray[np.float32]
 Voxel = tuple[float, float, float]
@@ -49,16 +51,36 @@ class CutVolume:
     ----------
     labels : ndarray of shape (Z, Y, X), uint8 or uint16
         The class of each voxel.
-    certainty : ndarray of shape (Z, Y, X), float16
-        How sure each is, 0 to 1, by its cost and that of the next cheapest class, on the coarse grid.
+    coarse : ndarray of shape (z, y, x), float16
+        How sure each block is, 0 to 1, by its cost and that of the next cheapest class.
+    factors : tuple of 3 int
+        Voxels of a block along each axis.
+    seeds : ndarray of shape (Z, Y, X), integer
+        As given; these voxels are sure.
     """
 
     labels: NDArray[np.unsignedinteger]
-    certainty: NDArray[np.float16]
+    coarse: NDArray[np.float16]
+    factors: Factors
+    seeds: NDArray[np.integer]
+
+    @property
+    def certainty(self) -> NDArray[np.float16]:
+        """How sure each voxel is, shape (Z, Y, X)."""
+        found = nearest(self.coarse, self.factors, self.labels.shape).copy()
+        found[self.seeds >= 0] = 1
+        return found
+
+    def certainty_of(self, index: int) -> Float32:
+        """How sure the voxels of a slice are, shape (Y, X)."""
+        block = self.coarse[index // self.factors[0]][np.newaxis]
+        found: Float32 = nearest(block, (1, *self.factors[1:]), (1, *self.labels.shape[1:]))[0].astype(np.float32)
+        found[self.seeds[index] >= 0] = 1
+        return found
 
 
 def cut_volume(
-    image: NDArray[Any],
+    image: Grey,
     seeds: NDArray[np.integer],
     n_classes: int,
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
@@ -75,7 +97,7 @@ def cut_volume(
     Parameters
     ----------
     image : ndarray of shape (Z, Y, X) or (C, Z, Y, X)
-        The mean of the channels counts.
+        The mean of the channels counts. Or what reads slabs of one of shape (Z, Y, X).
     seeds : ndarray of shape (Z, Y, X), integer
         Class 0..K-1 of each voxel of a stroke, of any orientation, or of a labelled slice; -1 elsewhere. They keep it.
     n_classes : int
@@ -86,7 +108,7 @@ def cut_volume(
         Class of each voxel by labels from before, such as filled ones; -1 where it is unknown. They stay where they
         are certain, farther than :data:`REACH` from their borders, and no seed near by contradicts them.
     certainty : array_like of shape (Z, Y, X), optional
-        How sure the prior is, 0 to 1; 1 by default.
+        How sure the prior is, 0 to 1, or of type uint8, 0 to 255; sure by default.
     report : Report
         Called with the share that is done; what it raises ends the work.
 
@@ -106,39 +128,75 @@ def cut_volume(
     multiple plane sweeps", VMV 2008.
     """
     _require(image, seeds, n_classes, spacing, prior)
-    grey = image if image.ndim == 3 else image.mean(axis=0, dtype=np.float32)
+    image = image if len(image.shape) == 3 else image[:].mean(axis=0, dtype=np.float32)
     finest = min(spacing)
     voxel = (spacing[0] / finest, spacing[1] / finest, spacing[2] / finest)
     factors = coarsening(seeds.shape, voxel, MOST_VOXELS)
-    scale = GreyScale.of(grey)
+    scale = GreyScale.of(image)
     report(0.02)
     sizes = (voxel[0] * factors[0], voxel[1] * factors[1], voxel[2] * factors[2])
     small = block_seeds(seeds, factors, n_classes)
     former = None if prior is None else block_middles(prior, factors)
     free, sure = np.ones(small.shape, bool), None
     if former is not None:
-        given = np.ones(seeds.shape, np.float16) if certainty is None else np.asarray(certainty)
-        sure = doubted(small, former, block_middles(given, factors).astype(np.float32), sizes)
+        sure = doubted(small, former, _coarse_certainty(certainty, factors, small.shape), sizes)
         free = may_change(former, sure, sizes)
     energy = CoarseEnergy.of(
-        scale.apply(block_means(grey, factors)), small, n_classes, sizes, former, sure,
+        scale.apply(_block_means(image, factors)), small, n_classes, sizes, former, sure,
         lambda share: report(0.02 + 0.4 * share),
     )  # fmt: skip
     labels = _solve(energy, small, former, free, sizes, lambda share: report(0.42 + 0.2 * share))
-    found = nearest(labels, factors, seeds.shape).astype(np.min_scalar_type(n_classes - 1))
+    labels = labels.astype(np.min_scalar_type(n_classes - 1))
+    found = np.array(nearest(labels, factors, seeds.shape))
     if factors != (1, 1, 1):
-        mask = nearest(_borders(labels) | ((small >= 0) & (small != labels)), factors, seeds.shape)
-        if prior is not None:
-            kept = nearest(~free, factors, seeds.shape) & (prior >= 0)
-            found[kept] = prior[kept]
-            mask = (mask | ((found != prior) & (prior >= 0))) & ~kept
-        fine = _Fine(grey, scale, voxel)
+        mask = _to_refine(found, labels, small, free, prior, factors)
+        fine = _Fine(image, scale, voxel)
         _refine(found, mask, fine, seeds, energy, factors, lambda share: report(0.62 + 0.38 * share))
-    found[seeds >= 0] = seeds[seeds >= 0]
-    certain = nearest(energy.certainty(labels), factors, seeds.shape).copy()
-    certain[seeds >= 0] = 1
+    np.copyto(found, seeds, where=seeds >= 0, casting="unsafe")
     report(1.0)
-    return CutVolume(found, certain)
+    return CutVolume(found, energy.certainty(labels), factors, seeds)
+
+
+def _coarse_certainty(certainty: ArrayLike | None, factors: Factors, shape: tuple[int, ...]) -> Float32:
+    """The certainty of a prior on the coarse grid, 0 to 1."""
+    if certainty is None:
+        return np.ones(shape, np.float32)
+    given = np.asarray(certainty)
+    middles = block_middles(given, factors).astype(np.float32)
+    return middles / np.float32(255) if given.dtype == np.uint8 else middles
+
+
+def _block_means(image: Grey, factors: Factors) -> Float32:
+    """Means over blocks, of one slab after the other."""
+    thick = max(_SLAB // factors[0], 1) * factors[0]
+    slabs = range(0, image.shape[0], thick)
+    return np.concatenate([block_means(image[first : first + thick], factors) for first in slabs])
+
+
+def _to_refine(
+    found: NDArray[np.unsignedinteger],
+    labels: NDArray[np.integer],
+    seeds: NDArray[np.int32],
+    free: NDArray[np.bool_],
+    prior: NDArray[np.integer] | None,
+    factors: Factors,
+) -> NDArray[np.bool_]:
+    """The voxels that are solved one by one, shape (Z, Y, X); a prior that stays is put into ``found``.
+
+    ``labels``, ``seeds`` and ``free`` are those of the coarse grid.
+    """
+    rough = _borders(labels) | ((seeds >= 0) & (seeds != labels))
+    mask = np.empty(found.shape, bool)
+    for block in range(len(labels)):
+        slab = slice(block * factors[0], (block + 1) * factors[0])
+        shape = mask[slab].shape
+        mask[slab] = nearest(rough[block : block + 1], factors, shape)
+        if prior is not None:
+            given, part = prior[slab], found[slab]
+            kept = nearest(~free[block : block + 1], factors, shape) & (given >= 0)
+            np.copyto(part, given, where=kept, casting="unsafe")
+            mask[slab] = (mask[slab] | ((part != given) & (given >= 0))) & ~kept
+    return mask
 
 
 def doubted(seeds: NDArray[np.int32], prior: NDArray[np.integer], certainty: Float32, voxel: Voxel) -> Float32:
@@ -219,7 +277,7 @@ def _advance(relaxation: BandRelaxation, most: int, done: Callable[[float], None
 class _Fine:
     """Features of single voxels, computed some slices at a time."""
 
-    def __init__(self, grey: NDArray[Any], scale: GreyScale, voxel: Voxel) -> None:
+    def __init__(self, grey: Grey, scale: GreyScale, voxel: Voxel) -> None:
         self.grey, self.scale, self.voxel = grey, scale, voxel
 
     def of(self, mask: NDArray[np.bool_]) -> tuple[Float32, Float32]:
@@ -249,15 +307,34 @@ def _refine(
     """Solve the voxels of a mask, from their present labels; in place."""
     if not mask.any():
         return
-    band = Band.of(mask)
     smooth, edges = fine.of(mask)
     done(0.2)
-    cost = interpolated(energy.smooth_cost, factors, np.unravel_index(band.flat, band.shape))
-    cost += energy.of_intensity(smooth)
-    weights = border_weights(band, edges, fine.voxel)
-    relaxation = BandRelaxation(band, _forced(cost, band.take(seeds)), weights, band.take(labels))
-    _advance(relaxation, FINE_STEPS, lambda share: done(0.2 + 0.8 * share))
-    labels.reshape(-1)[band.flat] = relaxation.primal.argmax(axis=1)
+    starts = np.cumsum([0, *map(np.count_nonzero, mask)])
+    slabs = _slabs(len(mask), int(starts[-1]) * len(energy.density))
+    for number, (inner, around) in enumerate(slabs):
+        band = Band.of(mask[around])
+        own = slice(starts[around.start], starts[around.stop])
+        z, y, x = np.unravel_index(band.flat, band.shape)
+        cost = interpolated(energy.smooth_cost, factors, (z + around.start, y, x))
+        cost += energy.of_intensity(smooth[own])
+        weights = border_weights(band, edges[own], fine.voxel)
+        cost = _forced(cost, band.take(seeds[around]))
+        relaxation = BandRelaxation(band, cost, weights, band.take(labels[around]))
+        _advance(relaxation, FINE_STEPS, partial(_share_of, done, number, len(slabs)))
+        kept = slice(starts[inner.start] - own.start, starts[inner.stop] - own.start)
+        within = band.flat[kept] - (inner.start - around.start) * labels[0].size
+        labels[inner].reshape(-1)[within] = relaxation.primal[kept].argmax(axis=1)
+
+
+def _share_of(done: Callable[[float], None], number: int, count: int, share: float) -> None:
+    done(0.2 + 0.8 * (number + share) / count)
+
+
+def _slabs(n: int, size: int) -> list[tuple[slice, slice]]:
+    """Slabs of n slices, each with the slices around that are solved with it, where there are so many costs."""
+    count = min(max(-(-size // MOST_COSTS), 1), n)
+    edges = [n * i // count for i in range(count + 1)]
+    return [(slice(low, high), slice(max(low - _HALO, 0), min(high + _HALO, n))) for low, high in pairwise(edges)]
 
 
 def _borders(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -267,13 +344,13 @@ def _borders(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def _require(
-    image: NDArray[Any],
+    image: Grey,
     seeds: NDArray[np.integer],
     n_classes: int,
     spacing: tuple[float, ...],
     prior: NDArray[np.integer] | None,
 ) -> None:
-    if seeds.ndim != 3 or image.shape[-3:] != seeds.shape or image.ndim not in (3, 4):
+    if seeds.ndim != 3 or image.shape[-3:] != seeds.shape or len(image.shape) not in (3, 4):
         raise InputError(
             f"the image has shape {image.shape} and the seeds {seeds.shape}; (Z, Y, X) or (C, Z, Y, X), and the same "
             "(Z, Y, X), are expected"
@@ -288,8 +365,12 @@ def _require(
         low, high = int(classes.min()), int(classes.max())
         if low < -1 or high >= n_classes:
             raise InputError(f"the {what} holds classes from {low} to {high}; -1 to {n_classes - 1} are expected")
-    counts = np.bincount(seeds[seeds >= 0], minlength=n_classes)
-    if prior is not None:
-        counts += np.bincount(prior[prior >= 0], minlength=n_classes)
-    if np.count_nonzero(counts) < 2:
+    given = {int(k) for part in (seeds, prior) if part is not None for slice_ in part for k in _present(slice_)}
+    if len(given - {-1}) < 2:
         raise InputError("seeds and prior have fewer than two classes; at least two are expected")
+
+
+def _present(classes: NDArray[np.integer]) -> list[int]:
+    """The values of -1 or more."""
+    found: list[int] = (np.flatnonzero(np.bincount(classes.ravel() + 1)) - 1).tolist()
+    return found

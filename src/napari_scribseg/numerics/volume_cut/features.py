@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from scipy import ndimage
 
 from napari_scribseg.numerics.intensity import equalize_intensities, scale_intensities
 
-__all__ = ["GreyScale", "smooth_and_edges"]
+__all__ = ["Grey", "GreyScale", "smooth_and_edges"]
 
 _MOST_SAMPLES = 1 << 18
 _TAIL = 1e-4  # share of the values beyond either end of the table
@@ -18,6 +19,17 @@ _NODES = 1 << 12
 _SMOOTHING = 1.0  # finest voxels
 
 Float32 = NDArray[np.float32]
+
+
+class Grey(Protocol):
+    """A volume of shape (Z, Y, X) of which slabs are read: an array, or what reads one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Z, Y, X)."""
+
+    def __getitem__(self, index: Any, /) -> NDArray[Any]:
+        """Some slices, by a slice of the first axis or by one of each axis."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,10 +49,10 @@ class GreyScale:
     mapped: Float32
 
     @classmethod
-    def of(cls, image: NDArray[np.generic]) -> GreyScale:
+    def of(cls, image: Grey) -> GreyScale:
         """From a sample of an image of any shape."""
-        every = max(round((image.size / _MOST_SAMPLES) ** (1 / image.ndim)), 1)
-        sample = np.sort(np.asarray(image[(slice(None, None, every),) * image.ndim], np.float32), axis=None)
+        every = max(round((np.prod(image.shape) / _MOST_SAMPLES) ** (1 / len(image.shape))), 1)
+        sample = np.sort(np.asarray(image[(slice(None, None, every),) * len(image.shape)], np.float32), axis=None)
         scaled = equalize_intensities(scale_intensities(sample[np.newaxis]))[0]
         low, high = np.quantile(sample, [_TAIL, 1 - _TAIL])
         if not high > low:

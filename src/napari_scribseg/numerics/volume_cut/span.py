@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.numerics.filling import FilledSlice, Refine, fill_span
-from napari_scribseg.numerics.volume_cut.cut import cut_volume
+from napari_scribseg.numerics.volume_cut.cut import CutVolume, cut_volume
 
 __all__ = ["cut_span"]
 
@@ -73,9 +73,9 @@ def _slices(
     report: Report,
 ) -> Iterator[FilledSlice]:
     ends = {k: end for k, end in ((0, first), (len(images) - 1, last)) if end is not None}
-    filled: dict[int, FilledSlice] = {}
     inner = [k for k in range(len(images)) if k not in ends]
     crossed = strokes is not None and bool(inner) and _crossed(strokes[inner[0] : inner[-1] + 1])
+    work = _Work(images, ends, strokes, filled=not crossed)
     if not crossed:
 
         def first_part(fraction: float, preview: object = None) -> None:
@@ -85,14 +85,12 @@ def _slices(
             if not found.final:
                 yield found
             else:
-                filled[found.offset] = found
-    offsets = inner if crossed else list(filled)
+                work.add(found)
+    offsets = inner if crossed else work.offsets
     if not offsets:
         return
-    span = range(min([*offsets, *ends]), max([*offsets, *ends]) + 1)
-    work = _Work(images, span, ends, filled, strokes)
     done = 0.0 if crossed else _FILLING
-    work.cut(spacing, lambda share, _none=None: report(done + (1 - done) * share))
+    work.cut(offsets, spacing, lambda share, _none=None: report(done + (1 - done) * share))
     for k in sorted(offsets, key=lambda k: (min(abs(k - end) for end in ends), k)):
         yield work.slice(k)
     report(1.0)
@@ -100,87 +98,124 @@ def _slices(
 
 def _crossed(strokes: Labels) -> bool:
     """Whether a labelled slice crosses the slices between the anchors: one that has labels throughout."""
-    labelled = strokes >= 0
-    return bool(labelled.all(axis=(0, 1)).any() or labelled.all(axis=(0, 2)).any())
+    rows, columns = np.ones(strokes.shape[1], bool), np.ones(strokes.shape[2], bool)
+    for slice_ in strokes:
+        rows &= (slice_ >= 0).all(axis=1)
+        columns &= (slice_ >= 0).all(axis=0)
+        if not (rows.any() or columns.any()):
+            return False
+    return True
 
 
 class _Work:
-    """The slices of a span that are cut: filled ones, or where slices cross the span, all from their seeds alone."""
+    """The slices of a span that are cut: filled ones, or where slices cross the span, all from their seeds alone.
+
+    One byte a voxel each for the filled labels, their certainty, the seeds, and what is found.
+    """
 
     def __init__(
-        self,
-        images: Sequence[NDArray[np.generic]],
-        span: range,
-        ends: dict[int, Labels],
-        filled: dict[int, FilledSlice],
-        strokes: Labels | None,
+        self, images: Sequence[NDArray[np.generic]], ends: dict[int, Labels], strokes: Labels | None, *, filled: bool
     ) -> None:
-        self.images, self.span, self.ends, self.filled, self.strokes = images, span, ends, filled, strokes
-        self.box = self._box() if filled else (slice(None), slice(None))
-        self.labels: Labels | None = None  # in the box
-        self.certainty: NDArray[np.float16] | None = None
+        self.images, self.ends, self.strokes = images, ends, strokes
+        self.shape = (len(images), *next(iter(ends.values())).shape)
+        given = [*ends.values(), *(() if strokes is None else strokes)]
+        ids = np.unique(np.concatenate([_values(part) for part in given]))
+        self.ids = ids[ids >= 0]
+        self.index = np.full(int(ids[-1]) + 2, -1, np.int8 if len(ids) < 128 else np.int16)
+        self.index[self.ids] = np.arange(len(self.ids))  # the last entry is for what has no label, -1
+        self.prior = np.empty(self.shape, self.index.dtype) if filled else None
+        self.certainty = np.empty(self.shape, np.uint8) if filled else None
+        self.offsets: list[int] = []  # of the filled slices
+        self.box: tuple[slice, slice] | None = None
+        self.found: CutVolume | None = None  # in the box
+        self.first = 0  # slice of what is found
+        for k, end in ends.items():
+            self._put(k, end, 255)
 
-    def _prior(self, k: int) -> Labels:
-        return self.ends[k] if k in self.ends else self.filled[k].labels
+    def add(self, found: FilledSlice) -> None:
+        """Take a filled slice."""
+        self._put(found.offset, found.labels, np.rint(255 * found.certainty).astype(np.uint8))
+        self.offsets.append(found.offset)
 
-    def _box(self) -> tuple[slice, slice] | None:
+    def _put(self, k: int, labels: Labels, certainty: int | NDArray[np.uint8]) -> None:
+        if self.prior is not None and self.certainty is not None:
+            self.prior[k], self.certainty[k] = self.index[labels], certainty
+
+    def _box(self, span: range) -> tuple[slice, slice] | None:
         """The rows and columns around all borders, and all strokes that contradict the filled labels."""
-        marked = np.zeros(np.shape(self.images[0])[1:], bool)
-        for k in self.span:
-            here, stroke = self._prior(k), None if self.strokes is None else self.strokes[k]
+        if self.prior is None:
+            return slice(None), slice(None)
+        marked = np.zeros(self.shape[1:], bool)
+        for k in span:
+            here = self.prior[k]
             marked[1:] |= here[1:] != here[:-1]
             marked[:, 1:] |= here[:, 1:] != here[:, :-1]
-            marked |= here != self._prior(max(k - 1, self.span[0]))
-            if stroke is not None:
-                marked |= (stroke >= 0) & (stroke != here)
+            marked |= here != self.prior[max(k - 1, span[0])]
+            if self.strokes is not None:
+                marked |= (self.strokes[k] >= 0) & (self.index[self.strokes[k]] != here)
         if not marked.any():
             return None
         rows, columns = (np.flatnonzero(marked.any(axis=axis)) for axis in (1, 0))
         around = [slice(max(int(at[0]) - MARGIN, 0), int(at[-1]) + MARGIN + 1) for at in (rows, columns)]
         return around[0], around[1]
 
-    def cut(self, spacing: tuple[float, float, float], report: Report) -> None:
+    def cut(self, offsets: list[int], spacing: tuple[float, float, float], report: Report) -> None:
         """Label the box; where there is one class only, or too many voxels of filled slices, they stay as they are."""
-        box, n = self.box, len(self.span)
-        if box is None:
+        span = range(min([*offsets, *self.ends]), max([*offsets, *self.ends]) + 1)
+        self.first, self.box = span[0], self._box(span)
+        if self.box is None:
             return
-        shape = (n, *np.empty(np.shape(self.images[0])[1:], bool)[box].shape)
-        painted = [] if self.strokes is None else [self.strokes[self.span[0] : self.span[-1] + 1, box[0], box[1]]]
-        ids = np.unique(
-            np.concatenate([np.unique(part) for part in (*(end[box] for end in self.ends.values()), *painted)])
-        )
-        ids = ids[ids >= 0]
-        if len(ids) < 2 and not self.filled:
-            self.labels, self.certainty = np.full(shape, ids[0]), np.ones(shape, np.float16)
-        if len(ids) < 2 or (self.filled and np.prod(shape) > MOST_VOXELS):
+        rows, columns = self.box
+        shape = (len(span), *np.empty(self.shape[1:], bool)[self.box].shape)
+        if len(self.ids) < 2 or (self.prior is not None and np.prod(shape) > MOST_VOXELS):
             return
-        index = np.full(int(ids[-1]) + 2, -1, np.int8 if len(ids) < 128 else np.int16)
-        index[ids] = np.arange(len(ids))  # the last entry is for what has no label, -1
-        grey, seeds = np.empty(shape, np.float32), np.full(shape, -1, index.dtype)
-        prior, certainty = (seeds.copy(), np.ones(shape, np.float16)) if self.filled else (None, None)
-        for i, k in enumerate(self.span):
-            np.asarray(self.images[k])[:, box[0], box[1]].mean(axis=0, dtype=np.float32, out=grey[i])
-            if painted:
-                seeds[i] = index[painted[0][i]]
+        seeds = np.full(shape, -1, self.index.dtype)
+        for i, k in enumerate(span):
             if k in self.ends:
-                seeds[i] = index[self.ends[k][box]]
-            if prior is not None and certainty is not None:
-                prior[i] = index[self._prior(k)[box]]
-                certainty[i] = 1 if k in self.ends else self.filled[k].certainty[box]
-        found = cut_volume(grey, seeds, len(ids), spacing, prior=prior, certainty=certainty, report=report)
-        self.labels, self.certainty = ids[found.labels], found.certainty
+                seeds[i] = self.index[self.ends[k][self.box]]
+            elif self.strokes is not None:
+                seeds[i] = self.index[self.strokes[k, rows, columns]]
+        part = slice(span[0], span[-1] + 1), rows, columns
+        self.found = cut_volume(
+            _Grey(self.images, span, self.box), seeds, len(self.ids), spacing,
+            prior=None if self.prior is None else self.prior[part],
+            certainty=None if self.certainty is None else self.certainty[part], report=report,
+        )  # fmt: skip
 
     def slice(self, k: int) -> FilledSlice:
         """A slice as it is after the cut."""
-        i, kind = k - self.span[0], next(iter(self.ends.values())).dtype
-        filled = self.filled.get(k)
-        if filled is None:
-            assert self.labels is not None
-            assert self.certainty is not None
-            return FilledSlice(k, self.labels[i].astype(kind), self.certainty[i].astype(np.float32), True)
-        if self.labels is None or self.box is None:
-            return filled
-        labels, certainty = filled.labels.copy(), filled.certainty.copy()
-        certainty[self.box][self.labels[i] != labels[self.box]] = CHANGED
-        labels[self.box] = self.labels[i]
-        return FilledSlice(k, labels, certainty, True)
+        i, kind = k - self.first, next(iter(self.ends.values())).dtype
+        if self.prior is None or self.certainty is None:
+            if self.found is None:
+                index, certainty = np.zeros(self.shape[1:], np.uint8), np.ones(self.shape[1:], np.float32)
+            else:
+                index, certainty = self.found.labels[i], self.found.certainty_of(i)
+            return FilledSlice(k, self.ids[index].astype(kind), certainty, True)
+        index, certainty = self.prior[k].copy(), self.certainty[k] / np.float32(255)
+        if self.found is not None and self.box is not None:
+            certainty[self.box][self.found.labels[i] != index[self.box]] = CHANGED
+            index[self.box] = self.found.labels[i]
+        return FilledSlice(k, self.ids[index].astype(kind), certainty, True)
+
+
+class _Grey:
+    """The mean of the channels of a span's slices in a box, as a volume of which slabs are read."""
+
+    def __init__(self, images: Sequence[NDArray[np.generic]], span: range, box: tuple[slice, slice]) -> None:
+        self._images, self._span, self._box = images, span, box
+        self.shape = (len(span), *np.empty(np.shape(images[0])[1:], bool)[box].shape)
+
+    def __getitem__(self, index: slice | tuple[slice, ...]) -> NDArray[np.generic]:
+        along, *within = index if isinstance(index, tuple) else (index,)
+        return np.stack([self._slice(k)[tuple(within)] for k in self._span[along]])
+
+    def _slice(self, k: int) -> NDArray[np.generic]:
+        image = np.asarray(self._images[k])[:, self._box[0], self._box[1]]
+        mean: NDArray[np.generic] = image[0] if len(image) == 1 else image.mean(axis=0, dtype=np.float32)
+        return mean
+
+
+def _values(labels: Labels) -> Labels:
+    """The different values of an array."""
+    low = int(labels.min())
+    return np.flatnonzero(np.bincount(labels.ravel() - low)) + low
