@@ -291,7 +291,7 @@ class _Fine:
             values, sizes = (field[first - low : last - low] for field in fields)
             smooth.append(values[mask[first:last]])
             edges.append(sizes[mask[first:last]])
-            sample.append(sizes.reshape(-1)[::7])
+            sample.append(sizes.reshape(-1)[::7].copy())
         return np.concatenate(smooth), np.concatenate(edges) / edge_unit(np.concatenate(sample))
 
 
@@ -310,7 +310,7 @@ def _refine(
     smooth, edges = fine.of(mask)
     done(0.2)
     starts = np.cumsum([0, *map(np.count_nonzero, mask)])
-    slabs = _slabs(len(mask), int(starts[-1]) * len(energy.density))
+    slabs = _slabs(starts, len(energy.density))
     for number, (inner, around) in enumerate(slabs):
         band = Band.of(mask[around])
         own = slice(starts[around.start], starts[around.stop])
@@ -330,11 +330,17 @@ def _share_of(done: Callable[[float], None], number: int, count: int, share: flo
     done(0.2 + 0.8 * (number + share) / count)
 
 
-def _slabs(n: int, size: int) -> list[tuple[slice, slice]]:
-    """Slabs of n slices, each with the slices around that are solved with it, where there are so many costs."""
-    count = min(max(-(-size // MOST_COSTS), 1), n)
-    edges = [n * i // count for i in range(count + 1)]
-    return [(slice(low, high), slice(max(low - _HALO, 0), min(high + _HALO, n))) for low, high in pairwise(edges)]
+def _slabs(starts: NDArray[np.integer], n_classes: int) -> list[tuple[slice, slice]]:
+    """Slabs of slices with about equally many voxels, each with the slices around that are solved with it.
+
+    ``starts`` has the number of voxels before each slice, and of all.
+    """
+    n, count = len(starts) - 1, max(-(-int(starts[-1]) * n_classes // MOST_COSTS), 1)
+    cuts = np.searchsorted(starts, starts[-1] * np.arange(1, count) / count).tolist()
+    return [
+        (slice(low, high), slice(max(low - _HALO, 0), min(high + _HALO, n)))
+        for low, high in pairwise(sorted({0, *cuts, n}))
+    ]
 
 
 def _borders(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
