@@ -41,7 +41,7 @@ def status(name: str) -> float:
 def phase(name: str, found: dict[str, float]) -> Iterator[None]:
     """Note the peak of the process, and the seconds, until the block ends."""
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
     begun = time.perf_counter()
     yield
     found[name] = status("VmHWM")
