@@ -92,6 +92,30 @@ def test_slices_between_anchors_are_filled_in_one_step(session, mask):
     assert sorted(positions(session.filled)) == done
 
 
+def test_a_preview_leaves_no_trace_in_the_log_once_its_slice_is_final(session, tmp_path, engines):
+    before, previews = session.labels.copy(), []
+    entries = session._document.history.entries
+    session.events.restored.connect(
+        lambda _: previews.append(sum(e.fill is not None and not e.fill.final for e in entries()))
+    )
+    done = session.fill(4, 15).result()
+    assert max(previews) >= 4
+    fills = [entry for entry in entries() if entry.fill is not None]
+    assert sorted(entry.slice_index for entry in fills) == sorted(done)
+    assert all(entry.fill.final for entry in fills)
+    step = session._document.history.top
+    changes = [change.slice_index for change in step.changes if change.kind == "labels"]
+    assert len(set(changes)) == len(changes)
+    filled = session.labels.copy()
+    session.save(tmp_path / "a")
+    again = Session.load(tmp_path / "a", session.volume, make_engine=lambda name, **p: engines[name](**p))
+    assert (again.labels == filled).all()
+    session.undo()
+    assert (session.labels == before).all()
+    session.redo()
+    assert (session.labels == filled).all()
+
+
 def ends_after(monkeypatch, count):
     """Let open spans end after some slices."""
     solved = solve_span.fill_span
@@ -571,9 +595,22 @@ def test_a_fill_that_fails_is_reported(session, monkeypatch):
     monkeypatch.setattr(solve_span, "fill_span", broken)
     with pytest.raises(RuntimeError, match="no memory"):
         session.fill(4, 15).result()
-    assert failures == ["no memory"]
+    assert failures == ["filling z 11 to z 14 failed: RuntimeError: no memory"]
     assert session.doing is None
     assert session.is_segmented(10)
+
+
+def test_an_image_that_cannot_be_filled_is_reported_as_such(mask, engines):
+    source = image_of(mask)
+    session = Session(source, engines["nearest"](), classes=BACKGROUND)
+    session.draw(strokes_for(mask[4]), 4)
+    session.draw(strokes_for(mask[10]), 10)
+    source.array[7, 3, 3] = np.nan
+    failures = []
+    session.events.failed.connect(lambda slice_index, error: failures.append(str(error)))
+    with pytest.raises(InputError, match="^filling z 5 to z 9 failed: 1 of the image's 4096 values are NaN"):
+        session.fill(4, 10).result()
+    assert len(failures) == 1
 
 
 # where to look next

@@ -282,13 +282,13 @@ class Document:
     def write_fill(
         self, slice_index: SliceIndex, found: SolvedSlice, ids: tuple[int, ...], fill: FillRecipe, step: SessionStep
     ) -> SessionStep:
-        """Write the filled labels of a slice; returns the step that they went into.
+        """Write the filled labels of a slice, in place of a preview in that step; returns the step they went into.
 
         ``ids`` are the labels of the anchors.
         """
-        annotation, current = self.annotation, self.annotation.committed(slice_index)
-        drafted = self.drafted(slice_index)
-        merged = self.with_fill(slice_index, found, ids, fill)
+        annotation, drafted = self.annotation, self.drafted(slice_index)
+        self._take_back_preview(slice_index, step)
+        merged, current = self.with_fill(slice_index, found, ids, fill), annotation.committed(slice_index)
         changes = annotation.store_original(slice_index, current)
         if annotation.underlay(slice_index) is None:
             changes += annotation.set_underlay(slice_index, current)
@@ -343,6 +343,19 @@ class Document:
         return KeptVoxels(self.annotation.strokes, self.annotation.fixed, self.classes.background, tuple(crossing)).on(
             slice_index
         )
+
+    def _take_back_preview(self, slice_index: SliceIndex, step: SessionStep) -> None:
+        """Remove the preview of a filled slice, if it is what was written there last and belongs to a step."""
+        preview = next((entry for entry in reversed(step.entries) if entry.slice_index == slice_index), None)
+        if preview is None or preview.fill is None or preview.fill.final or step is not self.history.top:
+            return
+        changes = (c for c in reversed(step.changes) if c.slice_index == slice_index and isinstance(c, ArrayChange))
+        change = next(changes, None)
+        if change is not None:
+            if change.diff.after is not preview.labels:
+                return
+            self.annotation.apply(change, after=False)
+        self.history.drop(step, preview, change)
 
     def with_fill(
         self, slice_index: SliceIndex, found: SolvedSlice, ids: tuple[int, ...], fill: FillRecipe

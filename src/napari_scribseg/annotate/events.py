@@ -11,10 +11,26 @@ from psygnal import Signal, SignalGroup
 
 from napari_scribseg.annotate.steps import SessionStep
 from napari_scribseg.core.curve import LossCurve
+from napari_scribseg.core.errors import InputError, one_line
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.kernel.patches import Region
 
-__all__ = ["Doing", "Restored", "SessionEvents", "Stepped", "Update"]
+__all__ = ["Doing", "FailedError", "Restored", "SessionEvents", "Stepped", "Update", "failure"]
+
+
+class FailedError(RuntimeError):
+    """Work that is not an engine's failed; the message says what, on which slices, and why."""
+
+
+def failure(what: str, error: Exception) -> Exception:
+    """An error that says what failed, such as ``"filling z 5 to z 9"``; of input that cannot be used, an InputError."""
+    if isinstance(error, InputError):
+        made: Exception = InputError(f"{what} failed: {error}")
+    else:
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        made = FailedError(f"{what} failed: {one_line(why)}")
+    made.__cause__ = error
+    return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)

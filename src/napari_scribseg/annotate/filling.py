@@ -14,7 +14,7 @@ from napari_scribseg.annotate.anchors import FillRange, is_current, nearest_firs
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import EngineCache
 from napari_scribseg.annotate.entries import FillRecipe
-from napari_scribseg.annotate.events import Doing, Restored, SessionEvents
+from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, failure
 from napari_scribseg.annotate.pooling import pooled
 from napari_scribseg.annotate.solve_span import SolvedSlice, SpanProblem, solve_span
 from napari_scribseg.annotate.span import Span
@@ -432,6 +432,8 @@ class Filling:
             self._given_up.add(self._problem(run.span))
             self._document.history.discard(run.step)
             request, self._request = self._request, None
+            where = self._document.source.span(run.span.at(index) for index in run.slices)
+            error = failure(f"filling {where}", error)
             if request is not None and not request.future.done():
                 request.future.set_exception(error)
             self._events.failed.emit(run.span.at(run.slices[0]), error)

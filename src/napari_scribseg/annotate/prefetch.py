@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import MISSING, EngineCache
-from napari_scribseg.annotate.events import Doing, SessionEvents
+from napari_scribseg.annotate.events import Doing, SessionEvents, failure
 from napari_scribseg.annotate.segment import prepare
 from napari_scribseg.core.capabilities import PredictsUnprompted, ShowsFeatures, pictures_of
 from napari_scribseg.core.engine import Report
@@ -95,6 +95,7 @@ class Prefetch:
         The future's result is what ``use`` returns.
         """
         future: Future[Any] = Future()
+        source, engine = self._document.source, self._document.engine
 
         def done(found: Any) -> None:
             self.requested.pop(future, None)
@@ -107,6 +108,9 @@ class Prefetch:
 
         def failed(error: Exception) -> None:
             self.requested.pop(future, None)
+            if not isinstance(error, InputError):
+                what = f"the picture {doing.name!r}" if doing.what == "picture" else "the prediction without strokes"
+                error = failure(f"{what} of {engine.info.title} on {source.where(doing.slice_index)}", error)
             if not future.cancelled():
                 future.set_exception(error)
                 self._events.failed.emit(doing.slice_index, error)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.engine_cache import MISSING, EngineCache, PackedResult
-from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Update
+from napari_scribseg.annotate.events import Doing, Restored, SessionEvents, Update, failure
 from napari_scribseg.annotate.propagate import NothingToPropagateError, Propagation, propagate_seeds, slices_between
 from napari_scribseg.annotate.rules import present_ids
 from napari_scribseg.annotate.segment import Seeder, SegmentJob, SegmentOutcome, SliceResult
@@ -292,6 +292,9 @@ class Segmenter:
                 self._end(owner, f"stopped before {self._document.source.where(job.slice_index)}: {error}")
                 return
             self._document.history.discard(owner.step)
+            if not isinstance(error, InputError):
+                where = self._document.source.where(job.slice_index)
+                error = failure(f"propagation to {where} by {job.engine.info.title}", error)
             if not owner.future.done():
                 owner.future.set_exception(error)
         self._events.failed.emit(job.slice_index, error)

@@ -162,6 +162,15 @@ class SessionHistory(History[SessionStep]):
         self._trim()
         return step
 
+    def drop(self, step: SessionStep, entry: Entry, change: ArrayChange | None) -> None:
+        """Remove an entry of a step, and the change that belongs to it, because what follows replaces both."""
+        self.version += 1
+        step.entries.remove(entry)
+        del self._log[bisect_left(self._log, entry.sequence, key=_SEQUENCE)]
+        if change is not None:
+            step.changes.remove(change)
+            self._bytes -= change.nbytes
+
     def discard(self, step: SessionStep) -> None:
         """Remove a step that changed nothing."""
         position = self._position(step)

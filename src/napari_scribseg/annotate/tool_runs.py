@@ -11,7 +11,7 @@ from typing import Any
 
 from napari_scribseg.annotate.document import Document
 from napari_scribseg.annotate.edits import EditRegion, SliceEdit
-from napari_scribseg.annotate.events import Doing, SessionEvents
+from napari_scribseg.annotate.events import Doing, SessionEvents, failure
 from napari_scribseg.core.engine import Report
 from napari_scribseg.core.errors import InputError
 from napari_scribseg.core.source import SliceIndex
@@ -166,6 +166,8 @@ class ToolRuns:
         if run.future.done():
             return
         self._end(run.future)
+        if not isinstance(error, InputError):
+            error = failure(f"{run.tool.info.title} on {self._document.source.span(run.slices)}", error)
         run.future.set_exception(error)
         self._events.failed.emit(run.slices[0], error)
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from napari_scribseg.core.source import SliceIndex
 
 __all__ = ["READ_AHEAD", "SliceReader"]
 
@@ -29,8 +26,8 @@ class SliceReader:
     ----------
     array : array of shape (\\*S) or (\\*S, C)
         With ``shape``, ``dtype`` and slicing; ``chunks`` as zarr or dask have them, where there are any.
-    like : SliceIndex
-        A slice of the stack.
+    like : tuple of int and slice
+        Index of a slice of the stack into the spatial axes, as :attr:`SliceIndex.slicer` has it.
     axis : int
         Along which they stand.
     first, last : int
@@ -39,13 +36,16 @@ class SliceReader:
         Bound in bytes of what is kept; one slice is kept in any case.
     """
 
-    def __init__(self, array: Any, like: SliceIndex, axis: int, first: int, last: int, most: int = READ_AHEAD) -> None:
+    def __init__(
+        self, array: Any, like: tuple[int | slice, ...], axis: int, first: int, last: int, most: int = READ_AHEAD
+    ) -> None:
         self._array, self._like, self._axis, self._most = array, like, axis, most
-        self._place = sum(other < axis for other in like.displayed)  # of the axis among those that are read
+        displayed = [other for other, at in enumerate(like) if isinstance(at, slice)]
+        self._place = sum(other < axis for other in displayed)  # of the axis among those that are read
         self._lock = threading.Lock()
         self._blocks: OrderedDict[int, NDArray[Any]] = OrderedDict()  # by the index of their first slice
-        bytes_of_slice = np.dtype(array.dtype).itemsize * int(np.prod([array.shape[a] for a in like.displayed]))
-        bytes_of_slice *= int(np.prod(array.shape[like.ndim :]))
+        bytes_of_slice = np.dtype(array.dtype).itemsize * int(np.prod([array.shape[a] for a in displayed]))
+        bytes_of_slice *= int(np.prod(array.shape[len(like) :]))
         thickest = max(most // 2 // bytes_of_slice, 1)  # a span is read from both of its ends
         edges = [first]
         for low, high in pairwise(np.clip([*_chunk_edges(array, axis), last + 1], first, last + 1).tolist()):
@@ -78,7 +78,7 @@ class SliceReader:
 
     def _read(self, low: int, high: int) -> NDArray[Any]:
         """The slices from ``low`` on, up to but without ``high``, as the first axis."""
-        index: list[int | slice] = list(self._like.slicer)
+        index = list(self._like)
         index[self._axis] = slice(low, high)
         values = np.asarray(self._array[(*index, *[slice(None)] * (len(self._array.shape) - len(index)))])
         return np.moveaxis(values, self._place, 0)

@@ -304,7 +304,7 @@ class Source:
 
     def reader(self, like: SliceIndex, axis: int, first: int, last: int) -> SliceReader:
         """Reads the slices parallel to ``like`` from ``first`` to ``last`` along an axis, each chunk few times."""
-        return SliceReader(self.array, like, axis, first, last)
+        return SliceReader(self.array, like.slicer, axis, first, last)
 
     def around(self, slice_index: SliceIndex, n_slices: int) -> Image:
         """Read a slice with its neighbours, as 2.5D networks take them.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_scribseg.annotate.events import Restored, Stepped, Update
+from napari_scribseg.annotate.events import FailedError, Restored, Stepped, Update
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.annotate.uncertainty import UncertainPlace, uncertain_places
 from napari_scribseg.core import ClassTable, Engine, Hint, InputError
@@ -597,7 +597,8 @@ class Annotator:
     def _on_failed(self, slice_index: SliceIndex, error: Exception) -> None:
         name = self.session.engine.info.title
         where = self.where(slice_index)
-        text = user_message(str(error) if isinstance(error, InputError) else f"{name} failed on {where}: {error!r}")
+        is_described = isinstance(error, InputError | FailedError)
+        text = user_message(str(error) if is_described else f"{name} failed on {where}: {error!r}")
         self.show_message(text, error=True)
         if text != self._last_error:
             self.view.notify(text)
