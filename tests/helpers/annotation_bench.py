@@ -37,6 +37,7 @@ class Bench:
         self.image = self.viewer.add_image(array, name="image", **options)
         self.layers = LayerSet(self.viewer, LayerSource(self.image, channel_axis=channel_axis))
         self.view = MagicMock(spec=AnnotationView)
+        self.view.work_left.return_value = ""  # no project
         volume = self.layers.source.volume()
         self.session = Session(volume, engine, classes=CLASSES, **session_options)
         self.layers.make_strokes(CLASSES)

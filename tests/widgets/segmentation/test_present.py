@@ -217,6 +217,15 @@ def test_on_demand_the_line_requests_the_button_until_it_is_pressed(bench):
     assert line(bench) == "Done on z 3: background and liver"
 
 
+def test_in_a_project_accepting_also_reports_what_is_left(bench):
+    bench.view.work_left.return_value = "14 of 36 slices accepted, about 9 strokes left"
+    both(bench)
+    bench.annotator.toggle_accepted()
+    bench.view.work_left.assert_called_once_with(bench.annotator.session)
+    left = "14 of 36 slices accepted, about 9 strokes left"
+    assert line(bench) == f"Accepted z 3; N shows the next open slice. {left}"
+
+
 def test_news_hold_until_something_happens(bench):
     both(bench)
     bench.annotator.show_message("Saved a.nii.gz in /tmp")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_scribseg.widgets.segmentation.edit_panel import EditPanel
     from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
     from napari_scribseg.widgets.segmentation.pen_panel import PenPanel
+    from napari_scribseg.widgets.segmentation.review import Review
     from napari_scribseg.widgets.segmentation.saving import Saver
     from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
     from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
@@ -43,6 +44,8 @@ class SegmentationWindow(Protocol):
         One for each annotated image.
     saver : Saver
         Writes files.
+    review : Review or None
+        The project that the images are cases of.
     """
 
     viewer: Any
@@ -54,6 +57,7 @@ class SegmentationWindow(Protocol):
     overlays: OverlayPanel
     annotators: Annotators
     saver: Saver
+    review: Review | None
 
     def start(self) -> None:
         """Begin to annotate the chosen image."""
@@ -73,6 +77,9 @@ class SegmentationWindow(Protocol):
     def show_numbers(self) -> None:
         """Open the window of measures."""
 
+    def show_message(self, text: str, *, error: bool = False) -> None:
+        """Show a message until the next event."""
+
     def show_keys(self) -> None:
         """Open the window of keys."""
 
@@ -88,10 +95,23 @@ def _paint_with_row(row: int) -> Callable[[SegmentationWindow], object]:
 
 
 def _show_next(window: SegmentationWindow) -> None:
-    """Show the slice that needs something most."""
+    """Show the slice that needs something most; where all are accepted, that of the project's next case."""
     front = window.annotators.front
-    if front is None or not front.look_where_needed():
-        window.slice_list.next_open(1)
+    if (front is None or not front.look_where_needed()) and not window.slice_list.next_open(1) and window.review:
+        window.review.next_case()
+
+
+def _next_text(state: SliceState) -> str:
+    return "Slice that needs a stroke" if state.has_filled or state.has_drafted else "Next open slice"
+
+
+def _draft(window: SegmentationWindow) -> None:
+    """Draft the image in front by the project's network."""
+    drafter = window.review.drafter if window.review else None
+    if drafter is not None:
+        window.call_annotator(lambda annotator: annotator.draft(drafter))
+    else:
+        window.show_message("There is no learned network: accept slices of a project, and press Learn", error=True)
 
 
 def _ready(state: SliceState) -> bool:
@@ -159,11 +179,11 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
         Action(
             "next_open",
             "Next slice",
-            "Show the slice that most needs a stroke if some are filled; else the next one that is not accepted",
+            "Show the slice that most needs a stroke if some are filled or drafted; else the next that is not accepted",
             _show_next,
             key="N",
             enabled=_ready,
-            label=lambda state: "Slice that needs a stroke" if state.has_filled else "Next open slice",
+            label=_next_text,
             panel="slices",
             wide=True,
         ),
@@ -203,6 +223,15 @@ ACTIONS: Actions[SegmentationWindow, SliceState] = Actions(
             _with_annotator(lambda annotator: annotator.fill()),
             key="Shift-G",
             enabled=_ready,
+            panel="fill",
+        ),
+        Action(
+            "draft",
+            "Draft",
+            "Fill the slices without labels of their own by the network that learned from accepted ones of the project",
+            _draft,
+            key="Shift-D",
+            enabled=lambda state: state.ready and state.can_draft,
             panel="fill",
         ),
         Action(

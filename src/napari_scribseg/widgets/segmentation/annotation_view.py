@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, LossCurve
 from napari_scribseg.core.source import SliceIndex
 from napari_scribseg.widgets.common.messages import Message
@@ -30,6 +31,10 @@ class SliceState:
         The displayed slice.
     follows, has_filled : bool
         Whether corrections solve filled slices again, and whether there are some.
+    has_drafted : bool
+        Whether there are drafted slices.
+    can_draft : bool
+        Whether there is a learned network.
     """
 
     ready: bool = False
@@ -40,6 +45,8 @@ class SliceState:
     slice_index: SliceIndex | None = None
     follows: bool = False
     has_filled: bool = False
+    has_drafted: bool = False
+    can_draft: bool = False
 
     @property
     def is_single(self) -> bool:
@@ -83,6 +90,9 @@ class AnnotationView(Protocol):
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
 
+    def work_left(self, session: Session) -> str:
+        """How much of a project is done and left, in a sentence without an end; empty without a project."""
+
 
 class HiddenView:
     """The view of an annotator that is not in front: it shows nothing."""
@@ -92,3 +102,7 @@ class HiddenView:
 
     show_status = show_message = notify = show_busy = show_progress = _nothing
     show_duration = show_notes = show_curve = show_classes = show_brush = show_state = _nothing
+
+    def work_left(self, _session: Session) -> str:
+        """Nothing."""
+        return ""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_scribseg.annotate.drafter import Drafter
 from napari_scribseg.annotate.events import FailedError, Restored, Stepped, Update
 from napari_scribseg.annotate.session import Session
 from napari_scribseg.annotate.uncertainty import UncertainPlace, uncertain_places
@@ -260,15 +261,21 @@ class Annotator:
         axis, here = accepted.others[-1], accepted.position[-1]
         n = self.session.volume.shape[axis]
         others = [accepted.at(axis, (here + step) % n) for step in range(1, n)]
-        wanted = self.session.next_slice(axis, like=accepted) if self.session.filled else None
+        wanted = self.session.next_slice(axis, like=accepted) if self._has_guesses else None
         started = wanted or next((each for each in others if each not in done and self._is_started(each)), None)
         if started is not None:
             self.layers.go_to(started)
-            self.show_message(f"Accepted {where}; {self.where(started)} is next. Undo reopens {where}")
+            text = f"Accepted {where}; {self.where(started)} is next. Undo reopens {where}"
         elif any(each not in done for each in others):
-            self.show_message(f"Accepted {where}; N shows the next open slice")
+            text = f"Accepted {where}; N shows the next open slice"
         else:
-            self.show_message(f"Accepted {where}: all slices are accepted")
+            text = f"Accepted {where}: all slices are accepted"
+        self.show_message(". ".join(part for part in (text, self.view.work_left(self.session)) if part))
+
+    @property
+    def _has_guesses(self) -> bool:
+        """Whether there are filled or drafted slices, so that some need a stroke more than others."""
+        return bool(self.session.filled or self.session.drafted)
 
     def _is_started(self, slice_index: SliceIndex) -> bool:
         """Whether a slice has labels, or strokes in the layer."""
@@ -387,14 +394,39 @@ class Annotator:
         session.fill(here.at(axis, 0), here.at(axis, last)).add_done_callback(arrived)
 
     @report_errors
+    def draft(self, drafter: Drafter) -> None:
+        """Let a learned network draft the slices without labels of their own, along the axis of the displayed one.
+
+        Strokes that came without the pen, and whose slices were not displayed yet, stay: such a slice gets no draft.
+        """
+        here, session = self._slice(), self.session
+        if here.position:
+            axis, unseen = here.others[-1], set(self._strokes_unseen(here))
+            along = (here.at(axis, index) for index in range(session.volume.shape[axis]))
+            slices = [each for each in along if each not in unseen]
+        else:
+            slices = [here]
+        self._last_hint = ""
+
+        def arrived(future: Future[Any]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                return
+            n = len(future.result())
+            done = f"Drafted {n} {'slice' if n == 1 else 'slices'}" if n else "Every slice has labels of its own"
+            then = "N shows where a stroke helps most, A accepts a slice" if n else ""
+            self.show_message("; ".join(part for part in (done, self._last_hint, then) if part))
+
+        session.draft(drafter, slices).add_done_callback(arrived)
+
+    @report_errors
     def set_follows(self, follows: bool) -> None:
         """Let filled slices follow corrections, or not."""
         self.session.follows = follows
 
     def look_where_needed(self) -> bool:
-        """Display the slice that most needs a stroke, if some are filled; whether they are."""
+        """Display the slice that most needs a stroke, if some are filled or drafted; whether they are."""
         here = self.layers.slice_index()
-        if here is None or not here.position or not self.session.filled:
+        if here is None or not here.position or not self._has_guesses:
             return False
         wanted = self.session.next_slice(here.others[-1], like=here)
         if wanted is None:
@@ -512,6 +544,7 @@ class Annotator:
             slice_index,
             session.follows,
             bool(session.filled),
+            bool(session.drafted),
         )
         self.view.show_state(state)
         status = status_of(self._present())

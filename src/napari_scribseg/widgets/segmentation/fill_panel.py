@@ -1,4 +1,4 @@
-"""Filling between slices: its button, and the strip of slices, always in sight."""
+"""Filling between slices, and drafts: their buttons, and the strip of slices, always in sight."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["FillPanel"]
 
 
 class FillPanel(QWidget):
-    """A button and the strip in one row; ``pressed`` carries an action, ``chosen`` a slice."""
+    """Buttons and the strip in one row; ``pressed`` carries an action, ``chosen`` a slice."""
 
     pressed = Signal(object)
     chosen = Signal(SliceIndex)
@@ -41,7 +41,8 @@ class FillPanel(QWidget):
         self.strip.follow(session)
 
     def show_state(self, state: SliceState) -> None:
-        """Enable the button, and show which slice is displayed."""
+        """Enable the buttons, and show which slice is displayed; *Draft* is there with a learned network only."""
         self._group.show_state(state)
+        self.buttons["draft"].setVisible(state.can_draft)
         self.strip.show_state(state)
         self.setVisible(not state.is_single)

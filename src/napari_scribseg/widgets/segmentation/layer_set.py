@@ -423,6 +423,14 @@ class LayerSet:
         if self.result is not None:
             self.result.editable = True
 
+    def remove(self) -> None:
+        """Remove the image and all layers that belong to it from the viewer."""
+        self.release()
+        own = (self.strokes, self.result, *self._pictures.values(), *self.source.others, self.source.layer)
+        for layer in own:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+
     def release_layer(self, layer: Layer) -> str | None:
         """Drop a layer that left the viewer; returns its role: image, strokes, result, overlay or pen_layer."""
         if layer is self.source.layer or layer in self.source.others:

@@ -19,7 +19,7 @@ from napari_scribseg.widgets.segmentation.session_slots import reconnect
 __all__ = ["SliceFacts", "SliceListModel", "SliceListPanel", "state_of"]
 
 _ROWS = 6  # that are in sight
-FILLED = "◐ filled"
+FILLED, DRAFTED = "◐ filled", "◐ drafted"
 ACCEPTED, LOOK, DONE, PAINTED, EMPTY = "✓ accepted", "◐ needs a look", "● strokes and labels", "○ strokes only", "empty"
 
 
@@ -34,7 +34,7 @@ class SliceFacts(Protocol):
 
 
 def state_of(session: Session, slice_index: SliceIndex, *, unsent: bool = False) -> str:
-    """The state of a slice: filled, or with labels that no stroke of their slice has checked, which need a look.
+    """The state of a slice: filled, drafted, or with labels that no stroke of theirs has checked, which need a look.
 
     It has ``unsent`` strokes if they are in the layer only, until the slice is displayed.
     """
@@ -43,9 +43,9 @@ def state_of(session: Session, slice_index: SliceIndex, *, unsent: bool = False)
     labelled = bool(session.label_ids(slice_index))
     if unsent:
         return PAINTED
-    certainty = session.filled.get(slice_index)
-    if certainty is not None:
-        return f"{FILLED}, {certainty:.0%} sure"
+    for made, certainties in ((FILLED, session.filled), (DRAFTED, session.drafted)):
+        if slice_index in certainties:
+            return f"{made}, {certainties[slice_index]:.0%} sure"
     drawn = bool(session.drawn_ids(slice_index))
     if labelled:
         return DONE if drawn and session.is_anchor(slice_index) else LOOK
@@ -178,11 +178,12 @@ class SliceListPanel(QWidget):
         for widget in (self.work, self.view, self.buttons["next_open"], self.buttons["previous_open"]):
             widget.setVisible(not state.is_single)
 
-    def next_open(self, by: int) -> None:
-        """Choose the next slice that is not accepted, below (1) or above (-1)."""
+    def next_open(self, by: int) -> bool:
+        """Choose the next slice that is not accepted, below (1) or above (-1); whether there is one."""
         row = self.model.next_open(self.view.currentIndex().row(), by)
         if row >= 0:
             self.chosen.emit(self.model.slices[row])
+        return row >= 0
 
     def _show_row(self, row: int) -> None:
         index = self.model.index(row, 0)

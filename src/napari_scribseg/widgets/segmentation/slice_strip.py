@@ -1,4 +1,4 @@
-"""A strip with a mark for each slice: painted, filled and how sure, accepted, and which one is displayed."""
+"""A strip with a mark for each slice: painted, filled or drafted and how sure, accepted, and which is displayed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ __all__ = ["Mark", "SliceStrip", "marks"]
 _HEIGHT = 22  # pixels
 _CALM_MS = 100  # between two drawings: each of them repaints the whole window
 _COLORS = {"accepted": "#3cb454", "painted": "#4da3ff", "labelled": "#9aa0aa", "empty": "#565b66"}
-_SURE, _UNSURE = QColor("#c9ccd2"), QColor("#e23ad0")  # of a filled slice; unsure as in the overlay of uncertainty
+_SURE = {"filled": QColor("#c9ccd2"), "drafted": QColor("#e8b84a")}
+_UNSURE = QColor("#e23ad0")  # as in the overlay of uncertainty
 _LEAST_SURE = 0.5  # a certainty that is drawn as unsure as any below it
-_TALL = {"accepted": 1.0, "painted": 1.0, "filled": 0.55, "labelled": 0.55, "empty": 0.12}  # of the height
+# of the height
+_TALL = {"accepted": 1.0, "painted": 1.0, "filled": 0.55, "drafted": 0.55, "labelled": 0.55, "empty": 0.12}
 _WORDS = {"labelled": "labels to look at", "empty": "empty"}
 _ORDER = (
     "empty",
     "labelled",
     "filled",
+    "drafted",
     "accepted",
     "painted",
 )  # where marks share a pixel the last is drawn over others
@@ -41,11 +44,11 @@ class Mark:
 
     Attributes
     ----------
-    kind : {"accepted", "painted", "filled", "labelled", "empty"}
+    kind : {"accepted", "painted", "filled", "drafted", "labelled", "empty"}
         ``painted`` counts for filling: by strokes, by hand, or as labels that were there; ``labelled`` has other
         labels, such as propagated ones.
     certainty : float
-        How sure a filled slice is, from 0 to 1; 1 for others.
+        How sure a filled or drafted slice is, from 0 to 1; 1 for others.
     """
 
     kind: str
@@ -54,7 +57,7 @@ class Mark:
     @property
     def text(self) -> str:
         """In words: ``"filled, 87% sure"``."""
-        return f"filled, {self.certainty:.0%} sure" if self.kind == "filled" else _WORDS.get(self.kind, self.kind)
+        return f"{self.kind}, {self.certainty:.0%} sure" if self.kind in _SURE else _WORDS.get(self.kind, self.kind)
 
 
 def marks(session: Session, slices: Iterable[SliceIndex], labelled: Iterable[bool]) -> list[Mark]:
@@ -64,13 +67,15 @@ def marks(session: Session, slices: Iterable[SliceIndex], labelled: Iterable[boo
         return []
     anchors = set(session.anchors(slices[0].others[-1], like=slices[0]))
     painted = anchors.union(session.painted_slices(slices[0].displayed))
-    accepted, filled = session.accepted, session.filled
+    accepted, filled, drafted = session.accepted, session.filled, session.drafted
     found = []
     for each, has_labels in zip(slices, labelled, strict=True):
         if each in accepted:
             found.append(Mark("accepted"))
         elif each in filled and each not in anchors:
             found.append(Mark("filled", filled[each]))
+        elif each in drafted and each not in anchors:
+            found.append(Mark("drafted", drafted[each]))
         elif each in painted:
             found.append(Mark("painted"))
         else:
@@ -159,7 +164,7 @@ class SliceStrip(QWidget):
     def text(self) -> str:
         """The slices counted by what they are."""
         counts = Counter(mark.kind for mark in self.marks)
-        named = [f"{n} {kind}" for kind in ("painted", "filled", "accepted") if (n := counts[kind])]
+        named = [f"{n} {kind}" for kind in ("painted", "filled", "drafted", "accepted") if (n := counts[kind])]
         return f"{', '.join(named) or 'Nothing yet'}, of {len(self.marks)} slices"
 
     def _on_slice(self, event: Any) -> None:
@@ -235,8 +240,8 @@ class SliceStrip(QWidget):
 
 
 def _color(mark: Mark) -> QColor:
-    if mark.kind != "filled":
+    if mark.kind not in _SURE:
         return QColor(_COLORS[mark.kind])
     share = min(max((mark.certainty - _LEAST_SURE) / (1 - _LEAST_SURE), 0.0), 1.0)
-    parts = zip(_UNSURE.getRgb()[:3], _SURE.getRgb()[:3], strict=True)  # type: ignore[index]
+    parts = zip(_UNSURE.getRgb()[:3], _SURE[mark.kind].getRgb()[:3], strict=True)  # type: ignore[index]
     return QColor(*(round(unsure + share * (sure - unsure)) for unsure, sure in parts))

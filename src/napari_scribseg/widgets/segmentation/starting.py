@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from napari_scribseg.widgets.segmentation.annotation_view import AnnotationView
 from napari_scribseg.widgets.segmentation.annotator import Annotator
 from napari_scribseg.widgets.segmentation.layer_set import LayerSet
 
-__all__ = ["Request", "open_annotation", "resume_annotation"]
+__all__ = ["Request", "adopt_session", "open_annotation", "resume_annotation"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,31 @@ def resume_annotation(
     layers = LayerSet(request.viewer, request.source)
     volume = replace(request.source.volume(), numbers=layers.slider_numbers)
     session = _load(request, volume, path, _sidecar(request.source, view) if copy else path, dispatcher)
+    return _join(layers, session, dispatcher, view)
+
+
+def adopt_session(
+    request: Request, make: Callable[..., Session], dispatcher: Dispatcher, view: AnnotationView
+) -> Annotator:
+    """Annotate in a session that is made elsewhere, on new layers.
+
+    Parameters
+    ----------
+    request : Request
+        Its engine and classes are those of the session.
+    make : callable
+        ``make(volume, executor=..., deliver=...)`` gives the session.
+    dispatcher, view : Dispatcher, AnnotationView
+        Of the window.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be used, or the session not be made.
+    """
+    layers = LayerSet(request.viewer, request.source)
+    volume = replace(request.source.volume(), numbers=layers.slider_numbers)
+    session = make(volume, executor=dispatcher.executor, deliver=dispatcher.post)
     return _join(layers, session, dispatcher, view)
 
 

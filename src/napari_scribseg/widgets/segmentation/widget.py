@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QVBoxLayout
 
+from napari_scribseg.annotate.session import Session
 from napari_scribseg.core import ClassTable, Engine, InputError, get_engine, pictures_of
 from napari_scribseg.core.parameters import values_of
 from napari_scribseg.core.registry import engine_infos
@@ -54,10 +56,11 @@ from napari_scribseg.widgets.segmentation.other_views import OtherViews
 from napari_scribseg.widgets.segmentation.overlay_panel import OverlayPanel
 from napari_scribseg.widgets.segmentation.pen_panel import PenPanel
 from napari_scribseg.widgets.segmentation.preparing import PREPARING, READY, warm_up
+from napari_scribseg.widgets.segmentation.review import Review
 from napari_scribseg.widgets.segmentation.saving import Saver, choose_session_path, confirm_copy
 from napari_scribseg.widgets.segmentation.slice_list import SliceListPanel
 from napari_scribseg.widgets.segmentation.slice_panel import SlicePanel
-from napari_scribseg.widgets.segmentation.starting import Request, open_annotation, resume_annotation
+from napari_scribseg.widgets.segmentation.starting import Request, adopt_session, open_annotation, resume_annotation
 from napari_scribseg.widgets.segmentation.strokes_from_layer import StrokesFromLayer
 
 if TYPE_CHECKING:
@@ -93,6 +96,8 @@ class SegmentationWidget(Docked):
         Shows the image that is chosen, and hides others.
     offers : Offers
         What the button beside *Start painting* does.
+    review : Review or None
+        The project that the images are cases of.
     """
 
     title, key_actions = TITLE, ACTIONS
@@ -142,6 +147,7 @@ class SegmentationWidget(Docked):
         self.in_view = ImageInView(self.viewer)
         self.views: OtherViews | None = None  # once they are opened
         self._news: Message | None = None  # shown while no annotator is in front
+        self.review: Review | None = None
         self.offers = Offers(self.viewer, self.images, self._is_begun, self.resume, self.dispatcher.later)
         self._classes_are_fresh = True  # those shown are not an annotator's
         self.classes.add.setToolTip(ACTIONS["new_class"].full_tooltip)
@@ -216,6 +222,28 @@ class SegmentationWidget(Docked):
             raise InputError(self.status.line.text())
         self.annotators.turn_to(annotator)
         return annotator
+
+    def adopt(self, image: Image, make: Callable[..., Session]) -> Annotator:
+        """Annotate an image layer in a session that ``make`` gives, see :func:`adopt_session`; it is in front then.
+
+        Raises
+        ------
+        InputError
+            If it cannot be begun.
+        """
+        self.images.choose(image)
+        source = self.images.source
+        if source is None or source.layer is not image:
+            raise InputError(f"the layer {image.name!r} is not in the viewer any more; open the image again")
+        begun = self.annotators.begin(
+            source, lambda view: adopt_session(self._request(source), make, self.dispatcher, view)
+        )
+        if begun is None:
+            raise InputError(self.status.line.text().removeprefix("⚠ "))
+        self.display.begin()
+        self._show_image()
+        self.in_view.go_to_strokes(begun.layers)
+        return begun
 
     def resume(self, path: Path | None = None) -> None:
         """Continue with saved strokes: the autosave of this image, or a file that the user chooses."""
@@ -460,6 +488,7 @@ class SegmentationWidget(Docked):
 
     def show_state(self, state: SliceState) -> None:
         """Enable the buttons that apply."""
+        state = replace(state, can_draft=self.review is not None and self.review.drafter is not None)
         for panel in (self.pens, self.slices, self.edits, self.slice_list, self.files, self.fills, self.bar):
             panel.show_state(state)
         front = self.annotators.front
@@ -469,6 +498,10 @@ class SegmentationWidget(Docked):
             self.slice_list.follow(None)
             self.fills.follow(None)
             self._show_nobody()
+
+    def work_left(self, session: Session) -> str:
+        """How much of a project is done and left, in a sentence without an end; empty without a project."""
+        return "" if self.review is None else self.review.work_left(session)
 
     # the widget itself ------------------------------------------------------------------------------------------------
 
