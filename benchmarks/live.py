@@ -1,6 +1,7 @@
 """From a mouse move to changed pixels in the window: ``xvfb-run -a python benchmarks/live.py [engine] [size] ...``.
 
-Further arguments are ``rate``, ``width`` and ``height``. Draws strokes of three classes with the mouse on a picture in
+Further arguments are ``rate``, ``width``, ``height``, and ``learning``: with 1 a network learns from ten slices in the
+background meanwhile, as in a project. Draws strokes of three classes with the mouse on a picture in
 a real napari window of ``width`` x ``height`` pixels (1280 x 800), ``rate`` moves a second (60).
 For each move, the time until the window has painted a result of strokes that hold it; moves made while a result is
 computed count with the next one. Prints also how long the widget takes to open, and the time from the first move to the
@@ -8,8 +9,11 @@ first result, loading and warming up the network included. The engine ``instant`
 takes is the window's own share.
 """
 
+import contextlib
+import resource
 import statistics
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import ClassVar
@@ -115,12 +119,60 @@ def stroke(viewer, points, clock, rest, rate):
     wait(rest)
 
 
+@contextlib.contextmanager
+def learning(image):
+    """Learn as a project does, until the block ends; prints how far it came and the CPU time that it took."""
+    from napari_scribseg.annotate import Session
+    from napari_scribseg.core import Cancelled, Source
+    from napari_scribseg.learn import examples_of, learn_in_subprocess
+
+    labels = np.stack([image > 100] * 10)
+    with contextlib.closing(
+        Session(Source.from_array(np.stack([image] * 10)), "svcd", classes=ClassTable.from_ids([1]), labels=labels)
+    ) as session:
+        for z in range(len(labels)):
+            session.accept(z)
+        examples = examples_of(session)
+        classes = session.classes
+    ended, done = threading.Event(), [0.0]
+
+    def report(fraction, preview=None):
+        done[0] = max(done[0], fraction)
+        if ended.is_set():
+            raise Cancelled
+
+    def work():
+        with contextlib.suppress(Cancelled):
+            while True:
+                learn_in_subprocess(examples, classes, report=report)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not done[0]:  # it has begun
+        wait(0.1)
+    began, begun = time.perf_counter(), done[0]
+    try:
+        yield
+    finally:
+        seconds, share = time.perf_counter() - began, done[0] - begun
+        ended.set()
+        thread.join()
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = used.ru_utime + used.ru_stime
+        print(f"learning meanwhile: {share:.0%} in {seconds:.0f} s; {cpu:.0f} s of CPU time in all")
+
+
 def quantiles(times):
     return f"median {statistics.median(times):.0f}, 95 % {np.percentile(times, 95):.0f}, most {max(times):.0f} ms"
 
 
-def main(engine="scribble-net", size=512, rate=60.0, width=1280, height=800):
+def main(engine="scribble-net", size=512, rate=60.0, width=1280, height=800, learns=0):
     image = transform.resize(data.camera(), (size, size), preserve_range=True).astype(np.uint8)
+    with learning(image) if learns else contextlib.nullcontext():
+        measure(image, engine, size, rate, width, height)
+
+
+def measure(image, engine, size, rate, width, height):
     viewer = napari.Viewer(show=False)
     viewer.window._qt_window.resize(width, height)
     viewer.window._qt_window.show()
@@ -164,4 +216,4 @@ def main(engine="scribble-net", size=512, rate=60.0, width=1280, height=800):
 
 
 if __name__ == "__main__":
-    main(*(f(v) for f, v in zip((str, int, float, int, int), sys.argv[1:], strict=False)))
+    main(*(f(v) for f, v in zip((str, int, float, int, int, int), sys.argv[1:], strict=False)))
