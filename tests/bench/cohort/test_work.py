@@ -52,6 +52,18 @@ def test_dice_of_the_classes_that_are_there():
     assert mean_dice(np.zeros((1, 4), int), np.zeros((1, 4), int), 4) == 1.0
 
 
+def test_a_correction_goes_to_the_class_that_is_not_good_enough(cohort, rules):
+    truth = np.zeros((20, 40), np.int64)
+    truth[:, 5:25], truth[2:5, 35:38] = 1, 2
+    labels = truth.copy()
+    labels[:, 24] = 0  # many pixels of a class that is good
+    labels[2, 35:38] = 0  # fewer of one that is not
+    seen = rules.to_correct(labels, truth, 3)
+    np.testing.assert_array_equal(np.flatnonzero((seen != truth).any(axis=0)), [24])
+    np.testing.assert_array_equal(seen[:, 24], -1)
+    assert (rules.to_correct(truth, truth, 3) == truth).all()
+
+
 @pytest.mark.parametrize("order", ["sequential", "queue", "random"])
 def test_every_slice_is_visited_and_accepted(cohort, rules, order):
     work = work_on(cohort(), rules, order=order)

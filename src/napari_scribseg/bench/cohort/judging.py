@@ -64,6 +64,13 @@ class CohortRules:
         """Whether each class that a slice has, or its labels have, is good enough."""
         return all(dice >= self.good for dice in class_dice(labels, truth, n_classes))
 
+    def to_correct(self, labels: Labels, truth: Labels, n_classes: int) -> Labels:
+        """The truth as a user sees it who corrects: -1 where an error concerns only classes that are good enough."""
+        valid = truth >= 0
+        bad = [k for k in range(1, n_classes) if overlap((labels == k) & valid, truth == k)[0] < self.good]
+        wrong = (labels != truth) & valid
+        return np.where(wrong & ~np.isin(labels, bad) & ~np.isin(truth, bad), -1, truth)
+
 
 def class_dice(labels: Labels, truth: Labels, n_classes: int) -> list[float]:
     """Dice of each class, but the background, that is in the truth or in the labels; -1 in the truth is not counted."""

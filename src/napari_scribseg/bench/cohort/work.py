@@ -153,7 +153,9 @@ class Work:
         """First strokes or a correction, and the answer; False where nothing is left to paint."""
         before, truth = self._seeds[index], self._truth[index]
         if (before >= 0).any() or self._is_worth_correcting(index):
-            new = self._rules.corrector.correct(self._slice_labels(index), truth, before, self._hand)
+            labels = self._slice_labels(index)
+            seen = self._rules.to_correct(labels, truth, self._task.n_classes)
+            new = self._rules.corrector.correct(labels, seen, before, self._hand)
             strokes = 1
         else:
             new = self._rules.user.begin(truth, self._task.n_classes, self._hand)
