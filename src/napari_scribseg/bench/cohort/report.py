@@ -30,13 +30,13 @@ _CURVES = {
 _NOTES = """\
 A user works through the cases one after the other. They look at every slice once, accept it where the Dice of each
 class that it has, or its labels have, is {good:.2f}, and paint until it is: first strokes as people paint them, where
-there are no labels worth correcting, and exact corrections of the classes that are not good enough yet, {corrections} at most; slices that they give up are not
-accepted. Every connected line counts as a stroke, those of the background too, and so does dropping a draft with a mean
-Dice under {worth:.2f}, after which the slice is painted anew. A session fills between the slices that
-are done. With learning, a network learns from all accepted slices after each case, and within the first one after
-{within} accepted slices; every case opens with its draft. `plain-unet` is a U-Net that is trained from scratch for
-{steps} steps on the same accepted slices; nobody works with its drafts. Learning starts from {encoder},
-and takes {seconds:.0f} s of the processor at most each time.
+there are no labels worth correcting, and exact corrections of the classes that are not good enough yet,
+{corrections} at most; slices that they give up are not accepted. Every connected line counts as a stroke, those of the
+background too, and so does dropping a draft with a mean Dice under {worth:.2f}, after which the slice is painted anew.
+A session fills between the slices that are done. With learning, a network learns from all accepted slices after each
+case, and within the first one after {within} accepted slices; every case opens with its draft. `plain-unet` is a U-Net
+that is trained from scratch for {steps} steps on the same accepted slices; nobody works with its drafts. Learning
+starts from {encoder}, and takes {seconds:.0f} s of the processor at most each time.
 """
 
 
