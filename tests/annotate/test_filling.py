@@ -460,6 +460,29 @@ def test_a_method_that_uses_the_strokes_of_a_span_is_replayed(session, engines, 
     assert (again.labels == session.labels).all()
 
 
+def test_sessions_of_an_earlier_method_are_replayed_by_it(session, engines, monkeypatch, tmp_path):
+    assert solve_span.SPAN_METHOD == "volume by motion"
+    used = []
+    for name in ("volume", "volume by motion"):
+        solved = solve_span.SPAN_METHODS[name]
+
+        def noted(*arguments, name=name, solved=solved):
+            used.append(name)
+            return solved(*arguments)
+
+        monkeypatch.setitem(solve_span.SPAN_METHODS, name, noted)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(solve_span, "SPAN_METHOD", "volume")
+        session.fill(4, 9).result()
+    session.fill(10, 15).result()
+    assert used == ["volume", "volume by motion"]
+    session.save(tmp_path / "a")
+    used.clear()
+    again = Session.replay(tmp_path / "a", session.volume, make_engine=lambda name, **p: engines[name](**p))
+    assert set(used) == {"volume", "volume by motion"}
+    assert (again.labels == session.labels).all()
+
+
 def test_a_replay_refuses_another_image(session, engines, tmp_path):
     session.fill(4, 15).result()
     session.save(tmp_path / "a")

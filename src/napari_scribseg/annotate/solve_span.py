@@ -49,14 +49,34 @@ def _in_three_dimensions(
 ) -> Iterator[FilledSlice]:
     from napari_scribseg.prompting.between import shipped_fill_between  # loads torch
 
+    return cut_span(
+        first, last, images, spacing, strokes=kept(), refine=shipped_fill_between(), by_motion=False, report=report
+    )
+
+
+def _by_border_motion(
+    first: Labels | None,
+    last: Labels | None,
+    images: Sequence[NDArray[np.float32]],
+    spacing: tuple[float, float, float],
+    kept: Callable[[], NDArray[np.integer[Any]] | None],
+    report: Report,
+) -> Iterator[FilledSlice]:
+    from napari_scribseg.prompting.between import shipped_fill_between  # loads torch
+
     return cut_span(first, last, images, spacing, strokes=kept(), refine=shipped_fill_between(), report=report)
 
 
 #: How spans are solved: ``method(first, last, images, spacing, kept, report)``, as
 #: :func:`~napari_scribseg.numerics.filling.fill_span`; ``kept()`` gives the voxels of the span, (N, H, W), that keep
-#: their labels, -1 elsewhere and on the anchors, or None.
-SPAN_METHODS: dict[str, SpanMethod] = {"sides": _from_both_sides, "volume": _in_three_dimensions}
-SPAN_METHOD = "volume"
+#: their labels, -1 elsewhere and on the anchors, or None. Those that are no longer the default
+#: replay the sessions that used them.
+SPAN_METHODS: dict[str, SpanMethod] = {
+    "sides": _from_both_sides,
+    "volume": _in_three_dimensions,
+    "volume by motion": _by_border_motion,
+}
+SPAN_METHOD = "volume by motion"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

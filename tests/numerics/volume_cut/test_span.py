@@ -118,3 +118,26 @@ def test_strokes_of_another_shape_are_refused(scene):
     images, labels = scene
     with pytest.raises(InputError, match=r"the strokes have shape \(2, 40, 40\); \(9, 40, 40\) is expected"):
         cut_span(labels[0], labels[-1], images, strokes=np.zeros((2, SIZE, SIZE), int))
+
+
+def test_borders_that_move_far_mean_that_the_distance_is_large():
+    rows, columns = np.indices((64, 64))
+    labels = np.stack([np.hypot(rows - 32, columns - 14 - 5 * z) < 11 - 1.5 * z for z in range(5)]).astype(np.uint16)
+    images = (60 * labels + np.random.default_rng(0).normal(0, 20, labels.shape)).astype(np.float32)[:, np.newaxis]
+    found, _ = filled(cut_span(labels[0], labels[-1], images), labels.shape)
+    as_it_is, _ = filled(cut_span(labels[0], labels[-1], images, by_motion=False), labels.shape)
+    distance = span._with_motion(labels[0], labels[-1], 4, (1.0, 1.0, 1.0))[0]
+    given, _ = filled(cut_span(labels[0], labels[-1], images, (distance, 1.0, 1.0), by_motion=False), labels.shape)
+    assert distance > 3
+    assert (found == given).all()
+    wrong, before = (np.count_nonzero(each[1:-1] != labels[1:-1]) for each in (found, as_it_is))
+    assert wrong < before
+
+
+def test_borders_that_move_little_leave_the_spacing(scene):
+    images, labels = scene
+    for spacing in ((1.0, 1.0, 1.0), (2.5, 0.5, 0.5)):
+        assert span._with_motion(labels[0], labels[-1], N - 1, spacing) == spacing
+    found, _ = filled(cut_span(labels[0], labels[-1], images), labels.shape)
+    as_it_is, _ = filled(cut_span(labels[0], labels[-1], images, by_motion=False), labels.shape)
+    assert (found == as_it_is).all()

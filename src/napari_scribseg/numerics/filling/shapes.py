@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-__all__ = ["Blend", "blend", "borders", "both_distances", "box_around", "most_likely", "signed_distances"]
+__all__ = [
+    "Blend",
+    "blend",
+    "border_motion",
+    "borders",
+    "both_distances",
+    "box_around",
+    "most_likely",
+    "signed_distances",
+]
 
 ABSENT = -2.0  # signed distance, in finest pixels, of a class that a slice lacks
 MARGIN = 16  # pixels around the borders of the classes that are looked at
@@ -93,6 +102,35 @@ def both_distances(
         if lacking:
             np.minimum(own, 2 * max(float(other[k].max()) for k in lacking), out=own)
     return pair
+
+
+def border_motion(first: Labels, last: Labels, pixel: tuple[float, float]) -> float:
+    """How far the borders of the classes that two slices have lie apart, in finest pixels.
+
+    Parameters
+    ----------
+    first, last : ndarray of shape (H, W), integer
+    pixel : tuple of 2 float
+        As for :func:`signed_distances`.
+
+    Returns
+    -------
+    float
+        Mean over the classes and both slices; 0 where they have no border of a class in common.
+    """
+    box = box_around(first, last)
+    if box is None:
+        return 0.0
+    parts = first[box], last[box]
+    ids = np.union1d(*parts)
+    pair = both_distances(*parts, ids, pixel)
+    found = []
+    for own, other in (pair, pair[::-1]):
+        for k in range(len(ids)):
+            edge = np.abs(own[k]) <= 1
+            if edge.any() and (own[k] > 0).any() and (other[k] > 0).any():
+                found.append(float(np.abs(other[k][edge]).mean()))
+    return float(np.mean(found)) if found else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_scribseg.core import InputError, Report, silent
 from napari_scribseg.numerics.filling import FilledSlice, Refine, fill_span
+from napari_scribseg.numerics.filling.shapes import border_motion
 from napari_scribseg.numerics.volume_cut.cut import CutVolume, cut_volume
 
 __all__ = ["cut_span"]
@@ -16,6 +17,8 @@ __all__ = ["cut_span"]
 MARGIN = 12  # pixels around the borders of the classes, and around the strokes, that the cut sees
 MOST_VOXELS = 1 << 25  # of filled slices in the box; those of a larger span are not cut
 CHANGED = 0.5  # certainty of a label that is another than the filled one
+SLOW = 1.4  # finest pixels that borders may move from slice to slice where the spacing is believed, and
+FARTHER = 8.0  # least distance of slices, in finest pixels, for each pixel more
 _FILLING = 0.4  # share of the work
 
 Labels = NDArray[np.integer]
@@ -29,6 +32,7 @@ def cut_span(
     *,
     strokes: NDArray[np.integer] | None = None,
     refine: Refine | None = None,
+    by_motion: bool = True,
     report: Report = silent,
 ) -> Iterator[FilledSlice]:
     """Label the slices between two anchors, or beyond one, in three dimensions.
@@ -45,6 +49,9 @@ def cut_span(
     strokes : ndarray of shape (n, H, W), integer, optional
         In all slices of the span, the label of each voxel of a stroke, or of a labelled slice that crosses the span;
         -1 elsewhere. The voxels of the anchors do not count.
+    by_motion : bool
+        Whether slices between two anchors count as more distant than the spacing says where the borders move far from
+        one to the next: the spacing of thick slices, or of time, is often not in the file.
 
     Yields
     ------
@@ -60,7 +67,7 @@ def cut_span(
         raise InputError(
             f"the strokes have shape {strokes.shape}; {(len(images), *np.shape(images[0])[1:])} is expected"
         )
-    return _slices(first, last, images, spacing, strokes, refine, report)
+    return _slices(first, last, images, spacing, strokes, refine, by_motion, report)
 
 
 def _slices(
@@ -70,6 +77,7 @@ def _slices(
     spacing: tuple[float, float, float],
     strokes: Labels | None,
     refine: Refine | None,
+    by_motion: bool,
     report: Report,
 ) -> Iterator[FilledSlice]:
     ends = {k: end for k, end in ((0, first), (len(images) - 1, last)) if end is not None}
@@ -90,10 +98,21 @@ def _slices(
     if not offsets:
         return
     done = 0.0 if crossed else _FILLING
+    if by_motion and not crossed and first is not None and last is not None:
+        spacing = _with_motion(first, last, len(images) - 1, spacing)
     work.cut(offsets, spacing, lambda share, _none=None: report(done + (1 - done) * share))
     for k in sorted(offsets, key=lambda k: (min(abs(k - end) for end in ends), k)):
         yield work.slice(k)
     report(1.0)
+
+
+def _with_motion(
+    first: Labels, last: Labels, n: int, spacing: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """The spacing, with the distance of slices at which borders move less."""
+    finest = min(spacing[1:])
+    motion = border_motion(first, last, (spacing[1] / finest, spacing[2] / finest)) / n
+    return max(spacing[0], finest * FARTHER * max(motion - SLOW, 0.0)), spacing[1], spacing[2]
 
 
 def _crossed(strokes: Labels) -> bool:
