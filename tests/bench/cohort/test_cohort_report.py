@@ -60,7 +60,7 @@ def test_the_report_has_tables_and_curves(rows, rules, tmp_path):
     ]  # fmt: skip
     text = (tmp_path / "report.md").read_text()
     assert "scribseg bench --protocol cohort" in text
-    assert "Learning starts from `some/weights.safetensors`," in text
+    assert "starts from `some/weights.safetensors`," in text
     assert "| 5 | 35 (0.750) | 100 | (0.400) |  |" in text
     assert "c6, svcd / none / random: ValueError: no room" in text
     assert "which may have seen" not in text
