@@ -141,7 +141,7 @@ def status(
         )
     place = opened.next()
     if place is not None:
-        doubt = "" if place.doubt is None else f", about {place.doubt:.0%} of its unaccepted labels are wrong"
+        doubt = "" if place.doubt is None else f", doubt {place.doubt:.0%}"
         typer.echo(f"next: {place.case}, {place.slice_index}{doubt}")
     if agreement:
         from napari_scribseg.learn.annotators import mean_agreement

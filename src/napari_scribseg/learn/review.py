@@ -37,8 +37,8 @@ class Place:
     slice_index : SliceIndex
         The slice of it that would improve its labels most.
     doubt : float or None
-        Expected share of its labels, those of slices that nobody accepted, that is wrong; None in a case that nothing
-        was drafted or filled in.
+        Wrong labels by the certainties of slices that nobody accepted, over all labels there: it orders cases, and is
+        too small as a share (half of what was wrong in drafts of hippocampi). None where nothing was drafted or filled.
     """
 
     case: str
