@@ -34,6 +34,7 @@ MADE = {
         "explore-learned.png",
         "explore-split.png",
     ),
+    ("make_project_pictures.py",): ("project-cases.png", "project-drafted.png"),
     ("make_outline_pictures.py",): ("coarse-to-fine.png",),
     ("make_simulation_pictures.py",): ("simulated-correction.png", "simulated-steps.png"),
 }
