@@ -1,11 +1,13 @@
-"""How good, and how fast, is filling between slices? ``python benchmarks/filling.py hippocampus ct speed``.
+"""How good, and how fast, is filling between slices? ``python benchmarks/filling.py hippocampus ct speed session``.
 
 ``hippocampus``: the volumes that no network of the package was trained on, every 3rd and every 6th slice (and the last)
 labelled by truth, along the first and the second axis. ``ct``: TotalSegmentator's example CT, ten organs, axial, every
 5th and every 10th slice. Printed: Dice over the slices between, mean over the classes and, with a standard deviation,
 over the volumes; of signed-distance interpolation (per class, the arg max over classes), of signed distances moved as
 the image moves, of these corrected by the network (the filling), and of the filling cut in 3D. ``speed``: 512 x 512
-pixels, 20 slices between two anchors, 4 classes. Data is read from the folder named by ``SCRIBSEG_DATA``.
+pixels, 20 slices between two anchors, 4 classes; ``session``: the same in a session, then a stroke that corrects the
+slice in the middle, and how long what is delivered takes the owner's thread. Data is read from the folder named by
+``SCRIBSEG_DATA``.
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
 
+from napari_scribseg.annotate import Inbox, Session, Worker
+from napari_scribseg.core.source import Source
 from napari_scribseg.datasets import HELD_OUT, open_data_set
 from napari_scribseg.numerics.filling import FilledSlice, Refine, fill_span
 from napari_scribseg.numerics.volume_cut import cut_span
@@ -175,10 +180,74 @@ def print_speed(repeats: int) -> None:
         print(f"| {name} | {' | '.join(f'{seconds:.2f}' for seconds in medians)} |", flush=True)
 
 
+def print_session(repeats: int) -> None:
+    """Median seconds of a fill and of a corrected one in a session, and of what its owner's thread does for them."""
+    images, labels = moving_shapes(22)
+    print("| in a session | until the slice shows it, s | until all slices do, s | CPU, s | longest call, ms (CPU) |")
+    print("|---|---|---|---|---|")
+    rows: dict[str, list[tuple[float, ...]]] = {"fill": [], "a stroke on the slice in the middle": []}
+    lines, columns = np.nonzero(labels[11] == 1)
+    painted = np.zeros(labels.shape[1:], np.uint8)  # beside the lower border of the first blob
+    painted[lines.max() + 2 : lines.max() + 8, int(np.median(columns)) : int(np.median(columns)) + 40] = 1
+    for _ in range(repeats + 1):
+        session = _TimedSession(images, labels)
+        rows["fill"].append(session.time(lambda own: own.fill()))
+        rows["a stroke on the slice in the middle"].append(session.time(lambda own: own.draw(painted, 11)))
+        session.close()
+    for name, times in rows.items():
+        first, everything, cpu, wall, own = (statistics.median(column) for column in zip(*times[1:], strict=True))
+        longest = f"{1000 * wall:.1f} ({1000 * own:.1f})"
+        print(f"| {name} | {first:.2f} | {everything:.2f} | {cpu:.2f} | {longest} |", flush=True)
+
+
+class _TimedSession:
+    """A session with two accepted slices, whose owner notes how long each call takes that is delivered to it."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self._inbox, self._worker = Inbox(), Worker()
+        self._taken: list[tuple[float, float]] = []
+        self._shown: list[float] = []
+        given = np.zeros(labels.shape, np.uint8)
+        given[[0, -1]] = labels[[0, -1]]
+        source = Source.from_array(images, spacing=(3.0, 1.0, 1.0))
+        self.session = Session(source, labels=given, executor=self._worker, deliver=self._deliver)
+        for index in (0, len(labels) - 1):
+            self.session.accept(index)
+        self.session.events.restored.connect(lambda *_: self._shown.append(time.perf_counter()))
+        self.session.events.updated.connect(lambda *_: self._shown.append(time.perf_counter()))
+
+    def _deliver(self, call: Callable[[], None]) -> None:
+        def timed() -> None:
+            start, cpu = time.perf_counter(), time.thread_time()
+            call()
+            self._taken.append((time.perf_counter() - start, time.thread_time() - cpu))
+
+        self._inbox.deliver(timed)
+
+    def time(self, request: Callable[[Session], Future[object]]) -> tuple[float, ...]:
+        """Seconds until something is shown, until all is; CPU seconds; seconds and CPU seconds of the longest call."""
+        self._taken.clear()
+        self._shown.clear()
+        start, cpu = time.perf_counter(), time.process_time()
+        self._inbox.wait(request(self.session), 600)
+        while self.session.is_busy or self.session.doing is not None:
+            self._inbox.run()
+            time.sleep(0.002)
+        walls, owns = zip(*self._taken, strict=True)
+        return (
+            self._shown[0] - start, time.perf_counter() - start, time.process_time() - cpu, max(walls), max(owns),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the session and its worker."""
+        self.session.close()
+        self._worker.shutdown(wait=False)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="+", choices=["hippocampus", "ct", "speed"])
+    parser.add_argument("what", nargs="+", choices=["hippocampus", "ct", "speed", "session"])
     parser.add_argument("--count", type=int, default=20, help="hippocampi")
     parser.add_argument("--repeats", type=int, default=5, help="runs that are timed, after one that is not")
     given = parser.parse_args()
@@ -188,6 +257,8 @@ def main() -> None:
         print_ct()
     if "speed" in given.what:
         print_speed(given.repeats)
+    if "session" in given.what:
+        print_session(given.repeats)
 
 
 if __name__ == "__main__":
