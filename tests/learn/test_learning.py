@@ -255,6 +255,13 @@ def test_a_checkpoint_of_other_examples_is_left_behind(tmp_path):
     assert seen[0] == 0
 
 
+def test_a_class_is_drafted_as_often_as_it_is_there(learned):
+    source, labels = volume_of(7)
+    drafted = drafts(learned, source)
+    for identity in (2, 5):  # a third of the crops are drawn anywhere, the others around these classes
+        assert 0.6 < (drafted == identity).sum() / (labels == identity).sum() < 1.4
+
+
 def test_a_cancelled_call_raises_what_its_report_raises():
     def report(fraction, preview=None):
         raise Cancelled
