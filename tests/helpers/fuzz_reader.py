@@ -85,7 +85,7 @@ class Reader:
 def _main() -> None:
     from fuzz_formats import FORMATS
 
-    for module in ("io", "annotate", "explore", "engines.brs.card", "train.pack", "train.checkpoint", "batch.cohort"):
+    for module in ("io", "annotate", "explore", "engines.brs.card", "train.pack", "kernel.checkpoint", "batch.cohort"):
         importlib.import_module(f"napari_scribseg.{module}")
     for module in ("SimpleITK", "imagecodecs", "nibabel", "tifffile"):  # before the bounds: libraries are large
         importlib.import_module(module)
