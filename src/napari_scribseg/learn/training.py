@@ -186,6 +186,7 @@ class _Learning:
         self.agreement = None if start is None else start.card.agreement
         self.is_first = start is None
         self.sees_all = False
+        self._source: CropSource | None = None
         self.identity = self._identity(start)
 
     def _identity(self, start: LearnedNetwork | None) -> str:
@@ -211,16 +212,14 @@ class _Learning:
         step, model, average, optimizer = self._state()
         moving = Average(model, average.to(self.device), self.settings.ema)
         switch = self.settings.part if self.unseen else 0.0  # the share done from which on it learns from all
-        crops: CropSource | None = None
         saved, begun = time.monotonic(), time.process_time()
         try:
             while (done := self._done(step, time.process_time() - begun)) < 1:
                 report(done)
                 if done >= switch and not self.sees_all:
                     self._measure(moving, step)
-                    self.sees_all, crops = True, None
-                crops = crops or self._crops()
-                self._step(step, done, model, optimizer, crops)
+                    self.sees_all, self._source = True, None
+                self._step(step, done, model, optimizer)
                 moving.update(step)
                 step += 1
                 if self.folder is not None and time.monotonic() - saved > _EACH:
@@ -237,11 +236,9 @@ class _Learning:
         in_time = seconds / self.settings.seconds
         return in_time if in_time > (step + 1) / self.steps else step / self.steps
 
-    def _step(
-        self, step: int, done: float, model: PlainUNet, optimizer: torch.optim.Optimizer, crops: CropSource
-    ) -> None:
+    def _step(self, step: int, done: float, model: PlainUNet, optimizer: torch.optim.Optimizer) -> None:
         rng = np.random.default_rng([self.settings.seed, step])
-        images, targets = crops.batch(self.settings.batch, rng)
+        images, targets = self._crops().batch(self.settings.batch, rng)
         optimizer.param_groups[0]["lr"] = self.rate * _schedule(done)
         images = images.to(self.device).contiguous(memory_format=torch.channels_last)
         loss = learning_loss(model(images), targets.to(self.device))
@@ -250,10 +247,14 @@ class _Learning:
         optimizer.step()
 
     def _crops(self) -> CropSource:
+        """What is learned from at present; prepared once."""
+        if self._source is not None:
+            return self._source
         hidden = set() if self.sees_all else set(self.unseen)
         kept = [prepared(e, self.begun) for i, e in enumerate(self.examples) if i not in hidden]
         labelled = [e for e in kept if bool((e.targets != IGNORED).any())]
-        return CropSource(labelled or kept, mirrored=self.begun.card.mirrored, side=self.settings.side)
+        self._source = CropSource(labelled or kept, mirrored=self.begun.card.mirrored, side=self.settings.side)
+        return self._source
 
     def _measure(self, moving: Average, step: int) -> None:
         """How well the network agrees with what it has not seen."""
